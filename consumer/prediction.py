@@ -1,0 +1,49 @@
+"""What a prediction is, in one shape for everything behind the normaliser.
+
+A field that is always there but may be unknown is `None`; a field that only some producers give is `UNSET`,
+and then it is absent from the JSON.
+"""
+
+from msgspec import UNSET, Struct, UnsetType
+
+CATEGORIES = ("free_flow", "moderate_traffic", "heavy_traffic", "severe_congestion")
+
+KM_PER_MILE = 1.609344  # by definition: the international mile of 1959
+
+
+class Coordinates(Struct, frozen=True):
+    """A place on the WGS 84 ellipsoid, in degrees."""
+
+    latitude: float
+    longitude: float
+
+
+class Prediction(Struct, frozen=True, kw_only=True):
+    """One predicted speed for one segment; speeds are in SPEED_UNIT, `timestamp` in epoch milliseconds."""
+
+    segment_id: str
+    timestamp: int
+    prediction_time: str
+    horizon_minutes: int | None
+    current_speed: float | None
+    predicted_speed: float
+    speed_diff: float | None
+    current_volume: float | None
+    category: str
+    coordinates: Coordinates | UnsetType = UNSET
+    road_name: str | UnsetType = UNSET
+    confidence: float | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    target_time: str | UnsetType = UNSET
+    producer_category: str | UnsetType = UNSET
+    source: str | UnsetType = UNSET
+    late: bool | UnsetType = UNSET
+    """True on a prediction that is older than one that was already there; it replaces nothing."""
+
+
+def categorise(speed_mph: float, thresholds_mph: tuple[float, float, float]) -> str:
+    """Name the traffic at a speed: the first category whose lower bound, in mph, the speed reaches."""
+    for category, bound in zip(CATEGORIES, thresholds_mph, strict=False):
+        if speed_mph >= bound:
+            return category
+    return CATEGORIES[-1]

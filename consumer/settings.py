@@ -1,0 +1,268 @@
+"""All settings: one table of name, default, unit and help, read from a mapping handed in.
+
+The table is the class below: each field is one environment variable in lower case. Nothing else in the product
+reads the environment. README.md shows the same table, and a test holds the two together.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta, Struct
+
+from .errors import SettingsError
+from .prediction import KM_PER_MILE
+
+SECRETS = frozenset({"kafka_sasl_password", "kafka_client_cert_key"})
+"""Fields that are never logged or shown."""
+
+
+def _meta(unit: str, text: str, **bounds: Any) -> Meta:
+    return Meta(description=text, extra_json_schema={"unit": unit}, **bounds)
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The settings of one process; every field has the name of its variable in lower case."""
+
+    # Kafka
+    kafka_brokers: Annotated[
+        str, _meta("host:port, …", "Brokers to start from. Empty: KAFKA_URL, else localhost:9092")
+    ] = ""
+    kafka_topic: Annotated[str, _meta("", "The topic", pattern=r"^[A-Za-z0-9._-]{1,249}$")] = "traffic-predictions"
+    kafka_prefix: Annotated[str, _meta("", "Put before the topic's name (Heroku's shared plans)")] = ""
+    kafka_backlog: Annotated[
+        str,
+        _meta("records/time", "How far back a start reaches: whichever is less, e.g. 10000/1h; all; 0 for none"),
+    ] = "10000/1h"
+    kafka_fetch_max_wait_ms: Annotated[
+        int, _meta("ms", "How long the broker may hold a fetch that has nothing to give", ge=1, le=3000)
+    ] = 500
+    kafka_silence_seconds: Annotated[
+        float, _meta("s", "A broker that says nothing for this long is gone", ge=3, le=60)
+    ] = 6
+    kafka_isolation_level: Annotated[
+        Literal["read_uncommitted", "read_committed"],
+        _meta("", "Whether records of open and aborted transactions count"),
+    ] = "read_uncommitted"
+    kafka_security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], _meta("", "How to talk to the brokers")
+    ] = "PLAINTEXT"
+    kafka_sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], _meta("", "How to log in, with SASL_*")
+    ] = "PLAIN"
+    kafka_sasl_username: Annotated[str, _meta("", "Name to log in with")] = ""
+    kafka_sasl_password: Annotated[str, _meta("", "Password to log in with; never shown")] = ""
+    kafka_ssl_cafile: Annotated[str, _meta("path", "CA certificates to trust. Empty: the system's")] = ""
+    kafka_ssl_certfile: Annotated[str, _meta("path", "Client certificate")] = ""
+    kafka_ssl_keyfile: Annotated[str, _meta("path", "Key of the client certificate")] = ""
+    kafka_ssl_check_hostname: Annotated[bool, _meta("", "Whether a broker's certificate must match its name")] = True
+    kafka_url: Annotated[str, _meta("kafka+ssl://…", "Heroku: brokers as URLs; used when KAFKA_BROKERS is empty")] = ""
+    kafka_trusted_cert: Annotated[str, _meta("PEM", "Heroku: CA certificate as text")] = ""
+    kafka_client_cert: Annotated[str, _meta("PEM", "Heroku: client certificate as text")] = ""
+    kafka_client_cert_key: Annotated[
+        str, _meta("PEM", "Heroku: key of the client certificate as text; never shown")
+    ] = ""
+    # predictions
+    speed_unit: Annotated[Literal["mph", "kmh"], _meta("", "Unit of all speeds that are served")] = "mph"
+    category_thresholds: Annotated[
+        str, _meta("mph", "Lower bounds of free flow, moderate and heavy traffic, falling")
+    ] = "60,45,30"
+    producer_timezone: Annotated[str, _meta("IANA name", "Zone of times that name none")] = "UTC"
+    max_future: Annotated[
+        int, _meta("s", "A prediction stamped this much later than its record's Kafka time is refused", ge=0)
+    ] = 600
+    max_message_bytes: Annotated[int, _meta("bytes", "A larger message is refused", ge=1024, le=100_000_000)] = (
+        1_048_576
+    )
+    # memory
+    buffer_entries: Annotated[int, _meta("predictions", "Ring buffer: most entries kept", ge=100, le=10_000_000)] = (
+        50_000
+    )
+    buffer_bytes: Annotated[int, _meta("bytes", "Ring buffer: most memory used", ge=1_048_576)] = 134_217_728
+    max_segments: Annotated[int, _meta("segments", "Latest view: most segments kept", ge=1, le=1_000_000)] = 20_000
+    max_age: Annotated[
+        int, _meta("s", "Latest view: a prediction this much older than the newest one is dropped", ge=60)
+    ] = 86_400
+    quarantine_entries: Annotated[int, _meta("messages", "Refused messages kept for a look", ge=1, le=10_000)] = 100
+    # serving
+    port: Annotated[int, _meta("", "Port to listen on", ge=0, le=65_535)] = 8000
+    bind: Annotated[str, _meta("address", "Address to listen on")] = "0.0.0.0"
+    web_concurrency: Annotated[int, _meta("processes", "gunicorn workers", ge=1, le=64)] = 1
+    web_threads: Annotated[
+        int, _meta("threads", "Threads of a worker; a stream holds one, and two are kept free", ge=4, le=2000)
+    ] = 64
+    start_timeout: Annotated[
+        float,
+        _meta("s", "How long start() waits for the consumer to be ready, unless told otherwise", ge=0, le=600),
+    ] = 30
+    heartbeat_seconds: Annotated[float, _meta("s", "Longest silence of a stream", gt=0, le=55)] = 15
+    client_timeout: Annotated[
+        float, _meta("s", "A client that reads nothing for this long is closed", gt=0, le=600)
+    ] = 30
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _meta("", "Least severity that is logged")] = (
+        "INFO"
+    )
+
+    @property
+    def topic(self) -> str:
+        """The topic's full name, prefix included."""
+        return self.kafka_prefix + self.kafka_topic
+
+    @property
+    def brokers(self) -> list[str]:
+        """Brokers to start from, as host:port."""
+        if self.kafka_brokers:
+            return [_with_port(part.strip()) for part in self.kafka_brokers.split(",") if part.strip()]
+        if self.kafka_url:
+            return [urlsplit(part.strip()).netloc.rpartition("@")[2] for part in self.kafka_url.split(",")]
+        return ["localhost:9092"]
+
+    @property
+    def thresholds_mph(self) -> tuple[float, float, float]:
+        """Lower bounds of free flow, moderate and heavy traffic, in mph."""
+        free, moderate, heavy = (float(part) for part in self.category_thresholds.split(","))
+        return free, moderate, heavy
+
+    @property
+    def mph_per_unit(self) -> float:
+        """What one unit of a served speed is in mph."""
+        return 1.0 if self.speed_unit == "mph" else 1 / KM_PER_MILE
+
+    @property
+    def backlog(self) -> "Backlog":
+        """How far back a start reaches."""
+        return parse_backlog(self.kafka_backlog)
+
+
+class Backlog(Struct, frozen=True):
+    """How far back a start reaches: `records` and `seconds` (None: without limit), whichever is less."""
+
+    records: int | None
+    seconds: float | None
+
+
+_BACKLOG = re.compile(r"(?P<records>\d+)(/(?P<count>\d+)(?P<unit>[smhd]))?")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def parse_backlog(text: str) -> Backlog:
+    """Read "10000/1h", "500", "0" or "all"; ValueError for anything else."""
+    if text == "all":
+        return Backlog(None, None)
+    match = _BACKLOG.fullmatch(text)
+    if match is None:
+        raise ValueError("a number of records, with a time if wanted (10000, 10000/1h, 500/30m), or all")
+    seconds = int(match["count"]) * _SECONDS[match["unit"]] if match["unit"] else None
+    return Backlog(int(match["records"]), seconds)
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from a mapping such as os.environ.
+
+    A variable that is empty counts as not set. Raises SettingsError, which names the variable, its value and what
+    is allowed.
+    """
+    given = {name: environ[name.upper()] for name in Settings.__struct_fields__ if environ.get(name.upper())}
+    values = {name: _convert(name, text) for name, text in given.items()}
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def table() -> list[tuple[str, str, str, str]]:
+    """Return the rows (name, default, unit, help) in the order of the class."""
+    schema = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
+    rows = []
+    for name, default in zip(Settings.__struct_fields__, Settings.__struct_defaults__, strict=True):
+        field = schema[name]
+        rows.append((name.upper(), _shown(default), field.get("unit", ""), field["description"]))
+    return rows
+
+
+def _shown(default: Any) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+_WORDS = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false", "off": "false"}
+
+
+def _convert(name: str, text: str) -> Any:
+    if msgspec.json.schema(_TYPES[name]).get("type") == "boolean":
+        text = _WORDS.get(text.lower(), text.lower())
+    try:
+        return msgspec.convert(text, _TYPES[name], strict=False)
+    except msgspec.ValidationError as error:
+        raise _wrong(name, text, _allowed(name)) from error
+
+
+def _allowed(name: str) -> str:
+    """Say in words what a field's type takes."""
+    schema = msgspec.json.schema(_TYPES[name])
+    if "enum" in schema:
+        return "one of " + ", ".join(schema["enum"])
+    words = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}.get(schema["type"], "text")
+    bounds = [f"{word} {schema[key]}" for key, word in _BOUNDS.items() if key in schema]
+    return " ".join([words, *bounds])
+
+
+_BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "pattern": "that matches"}
+
+
+def _wrong(name: str, value: object, allowed: str) -> SettingsError:
+    shown = "(not shown)" if name in SECRETS else repr(value)
+    return SettingsError(f"{name.upper()}={shown} can't be used; allowed: {allowed}")
+
+
+def _with_port(broker: str) -> str:
+    return broker if ":" in broker.rpartition("]")[2] else f"{broker}:9092"
+
+
+def _check(settings: Settings) -> None:
+    """Raise SettingsError for what a single field's type can't say."""
+    for name, read, allowed in _CHECKS:
+        try:
+            read(settings)
+        except (ValueError, ZoneInfoNotFoundError, OSError) as error:
+            value = getattr(settings, name)
+            raise _wrong(name, value, f"{allowed} ({error})") from error
+
+
+def _brokers(settings: Settings) -> None:
+    for broker in settings.brokers:
+        parts = urlsplit(f"//{broker}")
+        if not parts.hostname or not parts.port:
+            raise ValueError(f"{broker!r} is not host:port")
+
+
+def _thresholds(settings: Settings) -> None:
+    free, moderate, heavy = settings.thresholds_mph
+    if not 200 >= free > moderate > heavy > 0:
+        raise ValueError("the bounds don't fall")
+
+
+def _login(settings: Settings) -> None:
+    if settings.kafka_security_protocol.startswith("SASL") and not settings.kafka_sasl_username:
+        raise ValueError(f"KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol} needs a name to log in with")
+
+
+def _topic(settings: Settings) -> None:
+    if len(settings.topic) > 249:
+        raise ValueError("prefix and topic together are longer than 249 characters")
+
+
+_CHECKS = (
+    ("kafka_brokers", _brokers, "a comma list of host:port"),
+    ("kafka_prefix", _topic, "what leaves a topic name that Kafka takes"),
+    ("kafka_backlog", lambda settings: settings.backlog, "10000/1h, 500, 0, all"),
+    ("kafka_sasl_username", _login, "a name, with SASL_PLAINTEXT or SASL_SSL"),
+    ("category_thresholds", _thresholds, "three falling speeds in mph, such as 60,45,30"),
+    (
+        "producer_timezone",
+        lambda settings: ZoneInfo(settings.producer_timezone),
+        "a name such as America/Los_Angeles",
+    ),
+)
