@@ -1,0 +1,159 @@
+"""Single fields of a message: identity, numbers, text, place and horizon; pure, and no field knows another.
+
+One rule holds for every optional field: a value that can't be used counts as not given, so the next name is tried.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from .prediction import Coordinates
+from .refusal import Refused, shown
+
+Item = Mapping[str, Any]
+
+MAX_TEXT = 256
+"""Longest segment id, and what is kept of any other text, in characters."""
+
+_MAX_VOLUME = 1e9
+_MAX_HORIZON_MINUTES = 10_080  # a week
+_NUMBER = re.compile(
+    r"\s*[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)\s*", re.ASCII | re.IGNORECASE
+)
+_NOTHING: Item = {}
+
+
+def base_data(item: Item) -> Item:
+    """Return the nested object that some producers put the measured values in, or an empty one."""
+    base = item.get("base_data")
+    return base if type(base) is dict else _NOTHING
+
+
+def segment_id(item: Item) -> str:
+    """Return the identity: segment_id, else sensor_id, as text. Raises Refused (no_segment)."""
+    for name in ("segment_id", "sensor_id"):
+        value = item.get(name)
+        if value is not None and not _blank(value):
+            return _identity(name, value)
+    raise Refused("no_segment", "neither segment_id nor sensor_id is given; one of them is needed")
+
+
+def _identity(name: str, value: object) -> str:
+    if isinstance(value, str) and len(value) <= MAX_TEXT and encodable(value):
+        return value
+    if type(value) is int and abs(value) < 1 << 64:
+        return str(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:  # 717447.0, as data frames write it
+        return str(int(value))
+    allowed = f"text of 1 to {MAX_TEXT} characters or a whole number"
+    raise Refused("no_segment", f"{name} is {shown(value)}; allowed: {allowed}")
+
+
+def encodable(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8, which half a surrogate pair can't."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def number(value: object) -> float | None:
+    """Return a JSON number, or text that is exactly one, as a float (may be NaN or infinite); None for all else."""
+    if type(value) is float:
+        return value
+    if type(value) is int:
+        return _float(value)
+    if type(value) is str and len(value) <= 64 and _NUMBER.fullmatch(value):
+        return float(value)
+    return None
+
+
+def _float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def within(value: object, low: float, high: float) -> float | None:
+    """Return a number from `low` to `high`, else None."""
+    if value is None:
+        return None
+    read = number(value)
+    return read if read is not None and low <= read <= high else None
+
+
+def text(value: object) -> str | None:
+    """Return text that isn't blank, cut to MAX_TEXT characters and safe to encode; None for all else."""
+    if type(value) is not str or _blank(value):
+        return None
+    value = value[:MAX_TEXT]
+    return value if encodable(value) else value.encode(errors="replace").decode()
+
+
+def label(value: object) -> str | None:
+    """Return text, or a number as text (a level of congestion, a version); None for all else."""
+    if type(value) is str:
+        return text(value)
+    read = within(value, -1e9, 1e9)
+    if read is None:
+        return None
+    return str(int(read)) if read.is_integer() else str(read)
+
+
+def first_label(item: Item, names: tuple[str, ...]) -> str | UnsetType:
+    """Return the first of the named fields that is a label."""
+    for name in names:
+        if name in item and (found := label(item[name])) is not None:
+            return found
+    return UNSET
+
+
+def first_within(item: Item, names: tuple[str, ...], low: float, high: float) -> float | None:
+    """Return the first of the named fields that is a number from `low` to `high`."""
+    for name in names:
+        if (found := within(item.get(name), low, high)) is not None:
+            return found
+    return None
+
+
+def volume(item: Item) -> float | None:
+    """Return the measured volume, in vehicles."""
+    found = first_within(item, ("actual_volume", "current_volume"), 0, _MAX_VOLUME)
+    return within(base_data(item).get("volume"), 0, _MAX_VOLUME) if found is None else found
+
+
+def horizon_minutes(item: Item) -> int | None:
+    """Return how far ahead the prediction looks, in whole minutes."""
+    for name in ("horizon_minutes", "prediction_horizon_minutes"):
+        found = within(item.get(name), 0, _MAX_HORIZON_MINUTES)
+        if found is not None and found.is_integer():
+            return int(found)
+    return None
+
+
+def coordinates(item: Item) -> Coordinates | UnsetType:
+    """Return the place: an object, a pair [latitude, longitude], or two fields of the message itself."""
+    given = item.get("coordinates")
+    place: Coordinates | UnsetType = UNSET
+    if type(given) is dict:
+        place = _place(given.get("latitude"), given.get("longitude"))
+    elif type(given) is list and len(given) == 2:
+        place = _place(*given)
+    return place if place is not UNSET else _place(item.get("latitude"), item.get("longitude"))
+
+
+def _place(north: object, east: object) -> Coordinates | UnsetType:
+    latitude, longitude = within(north, -90, 90), within(east, -180, 180)
+    if latitude is None or longitude is None or latitude == longitude == 0:  # (0, 0) is how producers write "unknown"
+        return UNSET
+    return Coordinates(latitude, longitude)
+
+
+def _blank(value: object) -> bool:
+    return isinstance(value, str) and (not value or value.isspace())

@@ -1,0 +1,59 @@
+"""Why a message, or one item of it, was refused: the reasons and how they are put into words."""
+
+from typing import NamedTuple
+
+REASONS = (
+    "too_large",
+    "not_utf8",
+    "not_json",
+    "not_an_object",
+    "no_segment",
+    "no_predicted_speed",
+    "not_a_prediction",
+    "not_finite",
+    "absurd_speed",
+    "bad_time",
+    "time_in_future",
+    "unknown_tombstone",
+)
+
+MAX_SHOWN = 60
+"""Longest piece of a value, in characters, that is put into a sentence."""
+
+
+class Refusal(NamedTuple):
+    """Why something was refused.
+
+    `index` is the item within an array (None: the whole record), `reason` one of REASONS, `detail` one sentence for
+    a person: what was wrong, the value (shortened and escaped) and what is allowed.
+    """
+
+    index: int | None  # type: ignore[assignment]  # it hides tuple.index, which nobody asks a refusal for
+    reason: str
+    detail: str
+
+
+class Refused(Exception):
+    """Raised inside the normaliser, and never leaves it, where a message can't become a prediction."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def at(self, index: int | None) -> Refusal:
+        """Return the refusal of the item at `index` (None: of the whole record)."""
+        return Refusal(index, self.reason, self.detail)
+
+
+_WORDS = {dict: "an object", list: "an array", bool: "true or false", type(None): "null"}
+
+
+def shown(value: object) -> str:
+    """Return a JSON value for a sentence: at most MAX_SHOWN characters of it, on one line, nothing unprintable."""
+    if type(value) in _WORDS:
+        return _WORDS[type(value)]
+    if isinstance(value, str):
+        return repr(value[:MAX_SHOWN]) + ("…" if len(value) > MAX_SHOWN else "")
+    # Python refuses to write out an integer of more than 4,300 digits.
+    return "a huge number" if isinstance(value, int) and abs(value) >= 1 << 128 else repr(value)

@@ -1,0 +1,78 @@
+"""The speeds of a message, in the unit that is served.
+
+A field that names its unit is converted; a bare number is taken to be in SPEED_UNIT, never guessed. Speeds are
+rounded to two decimals after that, and every bound is rounded with them: 60 mph is 96.56 km/h, and still free flow.
+"""
+
+from math import isfinite
+
+from .fields import Item, base_data, number
+from .prediction import KM_PER_MILE, categorise
+from .refusal import Refused, shown
+from .settings import Settings
+
+MAX_MPH = 200.0
+
+PREDICTED = ("predicted_speed", "predicted_speed_mph", "predicted_speed_kmh", "predicted_speed_5min")
+_CURRENT = ("actual_speed", "current_speed", "current_speed_mph", "current_speed_kmh")
+
+
+class Speeds:
+    """Reads speeds into one unit and names the traffic at them."""
+
+    def __init__(self, settings: Settings) -> None:
+        per_mph = 1 / settings.mph_per_unit
+        scales = {"_mph": per_mph, "_kmh": per_mph / KM_PER_MILE}
+        self._predicted = tuple((name, scales.get(name[-4:], 1.0)) for name in PREDICTED)
+        self._current = tuple((name, scales.get(name[-4:], 1.0)) for name in _CURRENT)
+        self._per_mph = per_mph
+        self._most = round(MAX_MPH * per_mph, 2)
+        free, moderate, heavy = (round(bound * per_mph, 2) for bound in settings.thresholds_mph)
+        self._thresholds = free, moderate, heavy
+
+    def predicted(self, item: Item) -> tuple[str, float]:
+        """Return the predicted speed and the name of its field.
+
+        Raises Refused (no_predicted_speed, not_finite, absurd_speed).
+        """
+        for name, scale in self._predicted:
+            value = item.get(name)
+            if value is not None:
+                return name, self._checked(name, value, scale)
+        raise Refused("no_predicted_speed", f"no predicted speed is given; one is needed, as {' or '.join(PREDICTED)}")
+
+    def current(self, item: Item) -> float | None:
+        """Return the measured speed; None if there is none, or none that can be used. 0 is a speed."""
+        for name, scale in self._current:
+            value = item.get(name)
+            if value is not None and (speed := self._usable(value, scale)) is not None:
+                return speed
+        return self._usable(base_data(item).get("current_speed_mph"), self._per_mph)
+
+    def category(self, speed: float) -> str:
+        """Name the traffic at a speed in the served unit."""
+        return categorise(speed, self._thresholds)
+
+    def _checked(self, name: str, value: object, scale: float) -> float:
+        read = number(value)
+        if read is None:
+            raise Refused("no_predicted_speed", f"{name} is {shown(value)}; allowed: a number")
+        if not isfinite(read):
+            raise Refused("not_finite", f"{name} is {shown(value)}; allowed: a finite number")
+        speed = self._usable(value, scale)
+        if speed is None:
+            raise Refused("absurd_speed", f"{name} is {shown(value)}; allowed: 0 to {MAX_MPH:g} mph")
+        return speed
+
+    def _usable(self, value: object, scale: float) -> float | None:
+        read = number(value)
+        if read is None or not read * scale >= 0:
+            return None
+        speed = round(read * scale, 2) + 0.0  # +0.0 turns -0.0 into 0.0
+        return speed if speed <= self._most else None
+
+
+def refuse_raw_event(item: Item) -> None:
+    """Raise Refused (not_a_prediction) for a measurement: a speed, and no predicted one."""
+    if "speed" in item and all(item.get(name) is None for name in PREDICTED):
+        raise Refused("not_a_prediction", "a measured speed without a predicted one: a raw event, not a prediction")
