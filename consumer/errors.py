@@ -3,7 +3,8 @@
     GreenwaveError
     ├── SettingsError    a setting has a value that can't be used; nothing was started
     ├── NotReady         start() reached its deadline; the thread goes on trying
-    └── BadCursor        a cursor that is damaged or was never one
+    ├── BadCursor        a cursor that is damaged or was never one
+    └── SourceError      Kafka didn't do what it was asked; the thread tries again
 
 Errors of the Kafka client are translated in `consumer.source` and never leave it.
 """
@@ -23,3 +24,7 @@ class NotReady(GreenwaveError):
 
 class BadCursor(GreenwaveError):
     """A cursor can't be read; the text says what is wrong with it."""
+
+
+class SourceError(GreenwaveError):
+    """Kafka didn't do what it was asked; the text is the client's own."""

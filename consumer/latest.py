@@ -1,0 +1,120 @@
+"""The latest view: the newest prediction per segment and horizon, by event time and not by arrival.
+
+Without keys, a segment's predictions arrive out of order across partitions. The order (timestamp, prediction_time,
+partition, place) decides, so all processes agree whatever their interleaving. It has no lock of its own:
+`consumer.feed` guards it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Container, Iterator
+from typing import NamedTuple
+
+from .prediction import Prediction
+
+MAX_HORIZONS = 24
+"""Most horizons kept of one segment, so that no producer can make a segment grow without bound."""
+
+Horizons = Container[int | None] | None
+"""Which horizons are asked for; None is the one that each segment shows."""
+
+_Order = tuple[int, str, int, int]
+
+
+class Verdict(NamedTuple):
+    """What became of a prediction: whether it came late, and whether its horizon is the one its segment shows."""
+
+    late: bool
+    shown: bool
+
+
+class _Kept(NamedTuple):
+    order: _Order
+    prediction: Prediction
+
+
+class LatestView:
+    """The newest prediction per (segment, horizon), bounded by segments and by age behind the newest event."""
+
+    def __init__(self, max_segments: int, max_age_seconds: int) -> None:
+        self.max_segments = max_segments
+        self.max_age_ms = max_age_seconds * 1000
+        self.newest_ms = 0
+        # Least recently renewed first, so the bounds take from the front.
+        self._segments: OrderedDict[str, dict[int | None, _Kept]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._segments)
+
+    def __contains__(self, segment_id: str) -> bool:
+        return segment_id in self._segments
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._segments.clear()
+        self.newest_ms = 0
+
+    def apply(self, prediction: Prediction, partition: int, place: int) -> Verdict:
+        """Take in a prediction read at a place of a partition, unless a newer one of its kind is there."""
+        self.newest_ms = max(self.newest_ms, prediction.timestamp)
+        order = (prediction.timestamp, prediction.prediction_time, partition, place)
+        horizons = self._fresh(self._segments.get(prediction.segment_id, {}))
+        kept = horizons.get(prediction.horizon_minutes)
+        late = (kept is not None and kept.order > order) or prediction.timestamp < self._oldest_ms
+        if not late:
+            self._keep(prediction, horizons, order)
+        shown = not horizons or prediction.horizon_minutes == _preferred(horizons)
+        return Verdict(late, shown)
+
+    def remove(self, segment_id: str) -> bool:
+        """Forget all horizons of a segment; tell whether it was known."""
+        return self._segments.pop(segment_id, None) is not None
+
+    def predictions(self, horizons: Horizons = None) -> list[Prediction]:
+        """Return what is kept, one per segment or those of the horizons asked for, least recently renewed first."""
+        return [kept.prediction for kinds in self._segments.values() for kept in _chosen(self._fresh(kinds), horizons)]
+
+    def segment(self, segment_id: str) -> list[Prediction]:
+        """Return the newest predictions of one segment, a prediction per horizon, shortest first."""
+        kinds = self._fresh(self._segments.get(segment_id, {}))
+        return [kinds[horizon].prediction for horizon in sorted(kinds, key=_rank)]
+
+    @property
+    def _oldest_ms(self) -> int:
+        return self.newest_ms - self.max_age_ms
+
+    def _fresh(self, kinds: dict[int | None, _Kept]) -> dict[int | None, _Kept]:
+        oldest_ms = self._oldest_ms
+        return {horizon: kept for horizon, kept in kinds.items() if kept.prediction.timestamp >= oldest_ms}
+
+    def _keep(self, prediction: Prediction, horizons: dict[int | None, _Kept], order: _Order) -> None:
+        horizons[prediction.horizon_minutes] = _Kept(order, prediction)
+        if len(horizons) > MAX_HORIZONS:
+            del horizons[min(horizons, key=lambda horizon: horizons[horizon].order)]
+        self._segments[prediction.segment_id] = horizons
+        self._segments.move_to_end(prediction.segment_id)
+        self._prune()
+
+    def _prune(self) -> None:
+        while len(self._segments) > self.max_segments or self._front_is_old():
+            self._segments.popitem(last=False)
+
+    def _front_is_old(self) -> bool:
+        front = next(iter(self._segments.values()))
+        return not self._fresh(front)
+
+
+def _chosen(kinds: dict[int | None, _Kept], horizons: Horizons) -> Iterator[_Kept]:
+    if horizons is None:
+        if kinds:
+            yield kinds[_preferred(kinds)]
+    else:
+        yield from (kept for horizon, kept in kinds.items() if horizon in horizons)
+
+
+def _preferred(kinds: dict[int | None, _Kept]) -> int | None:
+    """Of no stated horizon, else of the smallest."""
+    return min(kinds, key=_rank)
+
+
+def _rank(horizon: int | None) -> int:
+    return -1 if horizon is None else horizon

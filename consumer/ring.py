@@ -1,0 +1,133 @@
+"""The ring buffer: the last entries of this process in the order in which it read them.
+
+It is bounded in entries and in bytes, and always knows from which place on it holds everything of a partition.
+It has no lock of its own: `consumer.feed` guards it.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from .cursor import Places, Position
+from .prediction import Prediction
+
+ENTRY_BYTES = 1_200
+"""What an entry takes beside its text: objects, position, list slots. tests/consumer/test_ring.py measures it."""
+TEXT_FACTOR = 3
+"""Bytes held per byte of the message: as a prediction, and encoded once more for those who serve it."""
+
+
+class Entry:
+    """One delivered item: a prediction, or the removal of a segment (`prediction` is None).
+
+    `before` is the entry's own place, `position` is where reading goes on after it. `shown` tells whether it
+    belongs to the view of one prediction per segment. `memo` is for whoever serves entries: bytes made once for all.
+    """
+
+    __dict__: dict[str, Any]
+
+    def __init__(
+        self,
+        partition: int,
+        before: int,
+        position: Position,
+        segment_id: str,
+        prediction: Prediction | None,
+        shown: bool,
+        size_bytes: int,
+    ) -> None:
+        self.partition = partition
+        self.before = before
+        self.position = position
+        self.segment_id = segment_id
+        self.prediction = prediction
+        self.shown = shown
+        self.size_bytes = ENTRY_BYTES + TEXT_FACTOR * size_bytes
+        self.memo: Any = None
+
+    @cached_property
+    def cursor(self) -> str:
+        """The cursor after this entry, for a client that has read all this process has."""
+        return self.position.encode()
+
+    @property
+    def horizon_minutes(self) -> int | None:
+        """The horizon of the prediction; None when not stated, and for a removal."""
+        return self.prediction.horizon_minutes if self.prediction else None
+
+
+class Ring:
+    """Entries numbered from `oldest` to `newest` (sequence numbers of this process, never used twice)."""
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        self.max_entries = max_entries
+        self.max_bytes = max_bytes
+        self.size_bytes = 0
+        self.whole_from: list[int] = []
+        """Per partition, the first place from which on everything is in memory."""
+        self._entries: list[Entry] = []
+        self._head = 0
+        self.oldest = 0
+
+    def __len__(self) -> int:
+        return len(self._entries) - self._head
+
+    @property
+    def end(self) -> int:
+        """The sequence number that the next entry will get."""
+        return self.oldest + len(self)
+
+    def restart(self, whole_from: Sequence[int]) -> None:
+        """Forget all entries; from now on everything from `whole_from` on (a place per partition) is kept."""
+        self.oldest = self.end
+        self._entries, self._head, self.size_bytes = [], 0, 0
+        self.whole_from = list(whole_from)
+
+    def append(self, entry: Entry) -> None:
+        """Add an entry and drop the oldest ones until the bounds hold; the newest always stays."""
+        self._entries.append(entry)
+        self.size_bytes += entry.size_bytes
+        while len(self) > self.max_entries or (self.size_bytes > self.max_bytes and len(self) > 1):
+            self._drop_oldest()
+
+    def read(self, sequence: int, limit: int) -> list[Entry]:
+        """Return up to `limit` entries from a sequence number on; `sequence` must not be below `oldest`."""
+        start = self._head + sequence - self.oldest
+        return self._entries[start : start + limit]
+
+    def covers(self, places: Places) -> bool:
+        """Tell whether everything after `places` is in memory, or still to come."""
+        return all(
+            (places[partition] if partition < len(places) else 0) >= first
+            for partition, first in enumerate(self.whole_from)
+        )
+
+    def locate(self, places: Places) -> int:
+        """Return the sequence number of the first entry that lies after `places`.
+
+        Positions only grow along the ring, so the first entry whose position is ahead of `places` in any partition
+        is found by bisection. Entries after it may still be known to the client: compare `before` with its place.
+        """
+        low, high = self._head, len(self._entries)
+        while low < high:
+            middle = (low + high) // 2
+            if _ahead(self._entries[middle].position.places, places):
+                high = middle
+            else:
+                low = middle + 1
+        return self.oldest + low - self._head
+
+    def _drop_oldest(self) -> None:
+        entry = self._entries[self._head]
+        self.size_bytes -= entry.size_bytes
+        self.whole_from[entry.partition] = max(self.whole_from[entry.partition], entry.position.places[entry.partition])
+        self._head += 1
+        self.oldest += 1
+        if self._head > 1024 and self._head * 2 > len(self._entries):
+            # One cut for many drops: popping from the front of a list each time would move it all.
+            del self._entries[: self._head]
+            self._head = 0
+
+
+def _ahead(ours: Places, theirs: Places) -> bool:
+    return any(a > (theirs[partition] if partition < len(theirs) else 0) for partition, a in enumerate(ours))

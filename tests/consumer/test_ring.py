@@ -1,0 +1,137 @@
+"""The ring buffer: its bounds, what it says it covers, and where it finds a cursor."""
+
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.cursor import Position, place
+from consumer.ring import ENTRY_BYTES, TEXT_FACTOR, Entry, Ring
+
+TOPIC = b"12345678"
+
+
+def fill(ring, order, sizes=None):
+    """Append one entry per partition number in `order`; return the entries."""
+    places = [place(0)] * len(ring.whole_from)
+    entries = []
+    for number, partition in enumerate(order):
+        before = places[partition]
+        places[partition] = before + place(1)
+        position = Position(TOPIC, tuple(places))
+        entry = Entry(partition, before, position, f"s{number}", None, True, sizes[number] if sizes else 100)
+        ring.append(entry)
+        entries.append(entry)
+    return entries
+
+
+def a_ring(entries=100, size=10**9, partitions=3):
+    ring = Ring(entries, size)
+    ring.restart([place(0)] * partitions)
+    return ring
+
+
+def test_it_keeps_the_newest_entries_in_order():
+    ring = a_ring(entries=3)
+    entries = fill(ring, [0, 1, 2, 0, 1])
+    assert ring.read(ring.oldest, 10) == entries[2:]
+    assert (len(ring), ring.oldest, ring.end) == (3, 2, 5)
+
+
+def test_it_is_bounded_in_bytes_but_always_keeps_the_newest():
+    ring = a_ring(size=2 * (ENTRY_BYTES + TEXT_FACTOR * 100))
+    entries = fill(ring, [0, 0, 0, 0], sizes=[100, 100, 100, 10**6])
+    assert ring.read(ring.oldest, 10) == entries[3:]
+    fill(ring, [1], sizes=[100])
+    assert ring.size_bytes == ENTRY_BYTES + TEXT_FACTOR * 100
+
+
+def test_sequence_numbers_are_never_used_twice():
+    ring = a_ring()
+    fill(ring, [0, 1])
+    ring.restart([place(0)] * 3)
+    assert (ring.oldest, ring.end, len(ring)) == (2, 2, 0)
+
+
+def test_it_covers_a_cursor_until_the_first_entry_after_it_is_dropped():
+    ring = a_ring(entries=2)
+    fill(ring, [0, 1])
+    start = (place(0),) * 3
+    assert ring.covers(start)
+    fill_more = Entry(2, place(0), Position(TOPIC, (place(1),) * 3), "x", None, True, 0)
+    ring.append(fill_more)
+    assert not ring.covers(start)
+    assert ring.covers((place(1), place(0), place(0)))
+
+
+def test_it_does_not_cover_what_lies_before_its_start():
+    ring = Ring(10, 10**9)
+    ring.restart([place(100), place(50)])
+    assert not ring.covers((place(99), place(50)))
+    assert ring.covers((place(100), place(50)))
+    assert not ring.covers((place(100),)), "a partition that the cursor doesn't name is wanted from its beginning"
+
+
+def test_a_cursor_that_is_ahead_is_covered():
+    ring = a_ring()
+    fill(ring, [0])
+    assert ring.covers((place(10**6),) * 3)
+
+
+@given(st.lists(st.integers(0, 2), max_size=60), st.integers(1, 30), st.tuples(*[st.integers(0, 20)] * 3))
+def test_locate_finds_the_first_entry_that_a_cursor_lacks(order, bound, wanted):
+    ring = a_ring(entries=bound)
+    fill(ring, order)
+    cursor = tuple(map(place, wanted))
+    kept = ring.read(ring.oldest, 10**6)
+    lacking = [ring.oldest + number for number, entry in enumerate(kept) if entry.before >= cursor[entry.partition]]
+    assert ring.locate(cursor) == (lacking[0] if lacking else ring.end)
+
+
+@given(st.lists(st.integers(0, 2), max_size=60), st.integers(1, 30), st.tuples(*[st.integers(0, 20)] * 3))
+def test_it_covers_exactly_the_cursors_after_which_nothing_was_dropped(order, bound, wanted):
+    ring = a_ring(entries=bound)
+    entries = fill(ring, order)
+    cursor = tuple(map(place, wanted))
+    dropped = entries[: len(entries) - len(ring)]
+    assert ring.covers(cursor) == all(entry.before < cursor[entry.partition] for entry in dropped)
+
+
+def test_thousands_of_entries_pass_through_a_small_ring():
+    ring = a_ring(entries=10)
+    entries = fill(ring, [number % 3 for number in range(5000)])
+    assert ring.read(ring.oldest, 100) == entries[-10:]
+
+
+@pytest.mark.parametrize("text_bytes", [300, 3000])
+def test_the_size_it_counts_is_not_below_what_it_takes(text_bytes):
+    import json
+
+    from consumer.normalise import Normaliser
+    from consumer.record import Record
+    from consumer.settings import Settings
+    from web.conversation import Message, content
+    from web.sse import _frame
+
+    normalise = Normaliser(Settings())
+    message = {"segment_id": "LA_001", "timestamp": 1_700_000_000_000, "predicted_speed": 50.5, "current_speed": 48.25}
+    message["road_name"] = "x" * 200
+    message["ignored"] = "y" * (text_bytes - 350)
+
+    def entry(number):
+        value = json.dumps({**message, "segment_id": f"LA_{number:04}"}).encode()
+        prediction = normalise(Record(0, number, -1, None, value)).predictions[0][1]
+        position = Position(TOPIC, tuple(place(number + partition) for partition in range(8)))
+        made = Entry(0, place(number), position, prediction.segment_id, prediction, True, len(value))
+        _frame(Message(content(made), made.cursor, made))
+        return made
+
+    entry(0)
+    tracemalloc.start()
+    try:
+        entries = [entry(number) for number in range(1000)]
+        taken = tracemalloc.get_traced_memory()[0] / len(entries)
+    finally:
+        tracemalloc.stop()
+    assert taken <= entries[0].size_bytes
