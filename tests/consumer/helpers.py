@@ -1,0 +1,41 @@
+"""What several tests of the consumer need: small messages, and a feed filled from them."""
+
+import json
+
+from consumer.cursor import Position, place
+from consumer.feed import Feed
+from consumer.normalise import Normaliser
+from consumer.record import Record
+from consumer.settings import Settings
+
+TOPIC = b"topic-01"
+SETTINGS = Settings(kafka_backlog="all")
+normalise = Normaliser(SETTINGS)
+
+
+def message(segment="LA_001", timestamp=1_700_000_000_000, speed=50.0, **fields):
+    """Return the bytes of one prediction."""
+    item = {"segment_id": segment, "timestamp": timestamp, "predicted_speed": speed, **fields}
+    return json.dumps(item).encode()
+
+
+def array(*items):
+    """Return the bytes of an array of messages."""
+    return b"[" + b",".join(items) + b"]"
+
+
+def record(partition, offset, value, key=None):
+    """Return a record with no time of its own."""
+    return Record(partition, offset, -1, key, value)
+
+
+def feed_of(partitions=2, settings=SETTINGS, topic=TOPIC, start=0):
+    """Return a feed that begins at an offset of every partition."""
+    feed = Feed(settings)
+    feed.begin(Position(topic, (place(start),) * partitions))
+    return feed
+
+
+def publish(feed, *records):
+    """Normalise records and publish them as one batch."""
+    return feed.publish([(each, normalise(each)) for each in records])

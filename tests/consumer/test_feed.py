@@ -1,0 +1,362 @@
+"""The feed: snapshots, changes after a cursor, gaps; nothing lost and nothing twice, in any process."""
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer.cursor import Position, decode, place
+from consumer.errors import BadCursor
+from consumer.events import Change, Gap, Initial, Status
+from consumer.feed import Feed, statistics
+from consumer.settings import Settings
+from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
+
+ALL = type("All", (), {"__contains__": lambda self, horizon: True})()
+
+
+def read(subscription, limit=500):
+    """Return all events that are there, the status apart."""
+    events = []
+    while batch := subscription.next(0, limit):
+        events.extend(each for each in batch if not isinstance(each, Status))
+    return events
+
+
+def segments(events):
+    return [each.entry.segment_id for each in events if isinstance(each, Change)]
+
+
+def test_a_new_client_gets_the_view_and_then_every_change():
+    feed = feed_of()
+    publish(feed, record(0, 0, message("A")), record(1, 0, message("B")))
+    subscription = feed.subscribe()
+    (first,) = read(subscription)
+    assert isinstance(first, Initial)
+    assert {each.segment_id for each in first.predictions} == {"A", "B"}
+    publish(feed, record(0, 1, message("C")))
+    assert segments(read(subscription)) == ["C"]
+
+
+def test_the_status_comes_first_and_then_only_when_it_changes():
+    feed = feed_of()
+    subscription = feed.subscribe()
+    assert isinstance(subscription.next(0)[0], Status)
+    feed.announce(Status("live", 1.0, "read up"))
+    assert subscription.next(0) == [Status("live", 1.0, "read up")]
+    assert subscription.next(0) == []
+
+
+def test_resuming_gives_exactly_what_came_after_the_cursor():
+    feed = feed_of()
+    publish(feed, *[record(0, number, message(f"S{number}")) for number in range(10)])
+    changes = read(feed.subscribe(Position(TOPIC, (place(0), place(0))).encode()))
+    for number, change in enumerate(changes):
+        assert segments(read(feed.subscribe(change.cursor))) == [f"S{later}" for later in range(number + 1, 10)]
+
+
+def test_a_cursor_inside_an_array_resumes_inside_it():
+    feed = feed_of()
+    publish(feed, record(0, 0, array(message("A"), message("B"), message("C"))), record(0, 1, message("D")))
+    changes = read(feed.subscribe(Position(TOPIC, (place(0), place(0))).encode()))
+    assert segments(changes) == ["A", "B", "C", "D"]
+    assert decode(changes[0].cursor).places == (place(0, 1), place(0))
+    assert decode(changes[2].cursor).places == (place(1), place(0))
+    assert segments(read(feed.subscribe(changes[0].cursor))) == ["B", "C", "D"]
+
+
+def test_a_refused_item_leaves_its_neighbours_their_places():
+    feed = feed_of()
+    publish(feed, record(0, 0, array(b"7", message("B"), b"null", message("D"), b"1")))
+    changes = read(feed.subscribe(Position(TOPIC, (place(0), place(0))).encode()))
+    assert [decode(each.cursor).places[0] for each in changes] == [place(0, 2), place(1)]
+
+
+def test_the_cursor_moves_past_what_was_refused():
+    feed = feed_of()
+    subscription = feed.subscribe()
+    read(subscription)
+    publish(feed, record(0, 0, b"not json"))
+    assert read(subscription) == []
+    assert decode(subscription.cursor).places == (place(1), place(0))
+
+
+def test_a_cursor_that_is_ahead_waits_until_this_process_has_passed_it():
+    feed = feed_of()
+    ahead = Position(TOPIC, (place(2), place(1))).encode()
+    subscription = feed.subscribe(ahead)
+    publish(feed, record(0, 0, message("had")), record(0, 1, message("had too")))
+    assert read(subscription) == []
+    assert subscription.cursor == ahead
+    publish(feed, record(0, 2, message("new")))
+    (change,) = read(subscription)
+    assert decode(change.cursor).places == (place(3), place(1)), "the maximum of both"
+    publish(feed, record(1, 0, message("had in the other")), record(1, 1, message("last")))
+    (change,) = read(subscription)
+    assert change.entry.segment_id == "last"
+    assert change.own_cursor is None, "it has joined what all clients share"
+
+
+def test_a_cursor_older_than_memory_is_one_gap_and_the_view():
+    feed = feed_of(settings=Settings(buffer_entries=100))
+    publish(feed, *[record(0, number, message(f"S{number}")) for number in range(150)])
+    gap, initial = read(feed.subscribe(Position(TOPIC, (place(10), place(0))).encode()))
+    assert gap == Gap("too_old", 140)
+    assert len(initial.predictions) == 150
+
+
+def test_a_cursor_of_another_topic_is_a_gap():
+    feed = feed_of()
+    gap, initial = read(feed.subscribe(Position(b"another1", (place(0), place(0))).encode()))
+    assert gap == Gap("other_topic", None)
+    assert decode(initial.cursor).incarnation == TOPIC
+
+
+def test_a_damaged_cursor_is_refused_or_a_gap_as_the_transport_likes():
+    feed = feed_of()
+    with pytest.raises(BadCursor):
+        feed.subscribe("damaged")
+    gap, _ = read(feed.subscribe_anyway("damaged"))
+    assert gap == Gap("bad_cursor", None)
+
+
+def test_a_client_that_falls_off_the_buffer_is_told_and_gets_the_view():
+    feed = feed_of(settings=Settings(buffer_entries=100))
+    subscription = feed.subscribe()
+    read(subscription)
+    publish(feed, *[record(0, number, message("A", speed=number / 10)) for number in range(150)])
+    gap, initial = read(subscription)
+    assert gap == Gap("too_slow", 150)
+    assert [each.predicted_speed for each in initial.predictions] == [14.9]
+    publish(feed, record(0, 150, message("B")))
+    assert segments(read(subscription)) == ["B"]
+
+
+def test_a_recreated_topic_is_a_gap_for_those_who_are_here():
+    feed = feed_of()
+    publish(feed, record(0, 0, message("A")))
+    subscription = feed.subscribe()
+    read(subscription)
+    feed.begin(Position(b"topic-02", (place(0),)), Gap("topic_recreated", None))
+    gap, initial = read(subscription)
+    assert (gap.reason, initial.predictions) == ("topic_recreated", [])
+
+
+def test_partitions_that_appear_later_belong_to_the_cursor():
+    feed = feed_of(partitions=1)
+    old = feed.position.encode()
+    feed.grow(3)
+    publish(feed, record(2, 0, message("A")))
+    assert segments(read(feed.subscribe(old))) == ["A"]
+
+
+def test_before_the_first_position_a_client_waits_and_keeps_its_cursor():
+    feed = Feed(SETTINGS)
+    cursor = Position(TOPIC, (place(0), place(0))).encode()
+    subscription = feed.subscribe(cursor)
+    assert read(subscription) == []
+    assert subscription.cursor == cursor
+    assert feed.subscribe().cursor is None
+    feed.begin(Position(TOPIC, (place(0), place(0))))
+    publish(feed, record(0, 0, message("A")))
+    assert segments(read(subscription)) == ["A"]
+
+
+def test_a_tombstone_of_a_known_segment_reaches_clients_and_another_one_is_returned():
+    feed = feed_of()
+    publish(feed, record(0, 0, message("A")))
+    subscription = feed.subscribe()
+    read(subscription)
+    known, unknown = record(0, 1, None, b"A"), record(0, 2, None, b"A")
+    assert publish(feed, known, unknown) == [unknown]
+    (change,) = read(subscription)
+    assert (change.entry.segment_id, change.entry.prediction) == ("A", None)
+    assert feed.snapshot().predictions == []
+
+
+def test_a_late_prediction_is_delivered_as_late_and_replaces_nothing():
+    feed = feed_of()
+    subscription = feed.subscribe()
+    read(subscription)
+    publish(feed, record(0, 0, message(timestamp=2000, speed=2)), record(1, 0, message(timestamp=1000, speed=1)))
+    first, second = read(subscription)
+    assert first.entry.prediction.late != True  # noqa: E712  UNSET is not False
+    assert second.entry.prediction.late is True
+    assert [each.predicted_speed for each in feed.snapshot().predictions] == [2]
+
+
+def test_without_horizons_one_prediction_per_segment_is_given():
+    feed = feed_of()
+    values = [message(horizon_minutes=minutes, speed=minutes) for minutes in (15, 30, 60)]
+    plain, every, some = feed.subscribe(), feed.subscribe(horizons=ALL), feed.subscribe(horizons=frozenset({60}))
+    for each in (plain, every, some):
+        read(each)
+    publish(feed, *[record(0, number, value) for number, value in enumerate(values)])
+    assert [[each.entry.horizon_minutes for each in read(one)] for one in (plain, every, some)] == [
+        [15],
+        [15, 30, 60],
+        [60],
+    ]
+
+
+def test_a_record_read_once_more_after_a_restart_is_not_doubled():
+    feed = feed_of()
+    again = record(0, 0, array(message("A"), message("B")))
+    publish(feed, again)
+    subscription = feed.subscribe(Position(TOPIC, (place(0), place(0))).encode())
+    publish(feed, again, record(0, 1, message("C")))
+    assert segments(read(subscription)) == ["A", "B", "C"]
+
+
+def test_a_wait_ends_when_something_comes_or_somebody_wakes_it():
+    feed = feed_of()
+    subscription = feed.subscribe()
+    read(subscription)
+    waiting = threading.Barrier(2)
+    results = []
+
+    def wait():
+        waiting.wait()
+        results.append(subscription.next(30))
+        waiting.wait()
+        results.append(subscription.next(30))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    waiting.wait()
+    publish(feed, record(0, 0, message("A")))
+    waiting.wait()
+    feed.wake()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert segments(results[0]) == ["A"]
+    assert results[1] == []
+
+
+def test_a_wake_before_the_wait_is_not_lost():
+    feed = feed_of()
+    subscription = feed.subscribe()
+    read(subscription)
+    feed.wake()
+    assert subscription.next(30) == []
+
+
+def test_at_most_limit_changes_come_at_once_and_the_rest_after():
+    feed = feed_of()
+    subscription = feed.subscribe(Position(TOPIC, (place(0), place(0))).encode())
+    publish(feed, *[record(0, number, message(f"S{number}")) for number in range(10)])
+    first = [each for each in subscription.next(0, 4) if isinstance(each, Change)]
+    assert (len(first), subscription.entries_behind) == (4, 6)
+    assert subscription.cursor == first[-1].cursor
+    assert len(read(subscription, 4)) == 6
+
+
+def test_statistics_count_categories_and_leave_out_what_was_not_measured():
+    feed = feed_of()
+    publish(
+        feed,
+        record(0, 0, message("A", speed=60, current_speed=50)),
+        record(0, 1, message("B", speed=0, current_speed=0)),
+        record(0, 2, message("C", speed=35)),
+    )
+    assert statistics(feed.snapshot().predictions) == {
+        "total": 3,
+        "categories": {"free_flow": 1, "moderate_traffic": 0, "heavy_traffic": 1, "severe_congestion": 1},
+        "avgSpeedDiff": 5,
+        "avg_predicted_speed": 31.67,
+        "avg_current_speed": 25,
+        "high_congestion_count": 1,
+        "moderate_congestion_count": 1,
+        "segments": 3,
+        "newest_timestamp": 1_700_000_000_000,
+    }
+
+
+def test_statistics_of_nothing_are_null_and_zero():
+    numbers = statistics([])
+    assert (numbers["total"], numbers["avg_predicted_speed"], numbers["newest_timestamp"]) == (0, None, None)
+
+
+# A topic of records (each an array of 0 to 3 predictions, each prediction named by its place), read by several
+# processes in interleavings of their own; a client that hops between them.
+
+topics = st.lists(st.lists(st.integers(0, 3), max_size=12), min_size=1, max_size=4)
+
+
+class Process:
+    """Reads a topic in an order of its own, a few records at a time."""
+
+    def __init__(self, topic, draw):
+        self.topic = topic
+        self.draw = draw
+        self.feed = feed_of(partitions=len(topic), settings=SETTINGS)
+        self.next = [0] * len(topic)
+
+    def advance(self):
+        open_partitions = [p for p, log in enumerate(self.topic) if self.next[p] < len(log)]
+        for _ in range(self.draw(st.integers(0, 6))):
+            if not open_partitions:
+                return
+            partition = self.draw(st.sampled_from(open_partitions))
+            offset = self.next[partition]
+            publish(self.feed, record(partition, offset, value_of(partition, offset, self.topic[partition][offset])))
+            self.next[partition] += 1
+            open_partitions = [p for p, log in enumerate(self.topic) if self.next[p] < len(log)]
+
+    def finish(self):
+        for partition, log in enumerate(self.topic):
+            for offset in range(self.next[partition], len(log)):
+                publish(self.feed, record(partition, offset, value_of(partition, offset, log[offset])))
+            self.next[partition] = len(log)
+
+
+def value_of(partition, offset, items):
+    return array(*[message(name_of(partition, offset, item)) for item in range(items)])
+
+
+def name_of(partition, offset, item):
+    return f"{partition}/{offset}/{item}"
+
+
+@settings(max_examples=300, deadline=None)
+@given(topics, st.data())
+def test_a_client_that_hops_between_processes_loses_nothing_and_sees_nothing_twice(topic, data):
+    processes = [Process(topic, data.draw) for _ in range(3)]
+    cursor = Position(TOPIC, (place(0),) * len(topic)).encode()
+    seen = []
+    for _ in range(data.draw(st.integers(1, 12))):
+        process = data.draw(st.sampled_from(processes))
+        subscription = process.feed.subscribe(cursor)
+        for _ in range(data.draw(st.integers(1, 4))):
+            process.advance()
+            changes = read(subscription, limit=data.draw(st.integers(1, 5)))
+            taken = changes[: data.draw(st.integers(0, len(changes)))]
+            seen.extend(segments(taken))
+            cursor = taken[-1].cursor if taken else cursor
+            if len(taken) < len(changes):
+                break  # the connection was cut here
+        else:
+            cursor = subscription.cursor
+    last = data.draw(st.sampled_from(processes))
+    last.finish()
+    seen.extend(segments(read(last.feed.subscribe(cursor))))
+    everything = [[name_of(p, o, i) for o, n in enumerate(log) for i in range(n)] for p, log in enumerate(topic)]
+    for partition, expected in enumerate(everything):
+        assert [name for name in seen if name.startswith(f"{partition}/")] == expected
+    assert len(seen) == sum(map(len, everything))
+
+
+def test_after_a_resume_a_cursor_is_the_maximum_of_the_clients_and_the_processs_position():
+    """What the element-wise maximum is for: the own position of a process that lags would double what was read."""
+    ahead, behind = feed_of(), feed_of()
+    for feed in (ahead, behind):
+        publish(feed, record(0, 0, message("A")))
+    publish(ahead, record(1, 0, message("B")))
+    cursor = ahead.subscribe()
+    read(cursor)
+    subscription = behind.subscribe(cursor.cursor)
+    publish(behind, record(0, 1, message("C")))
+    (change,) = read(subscription)
+    assert decode(change.cursor).places == (place(2), place(1))
+    assert change.entry.position.places == (place(2), place(0))
