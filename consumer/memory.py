@@ -1,0 +1,144 @@
+"""A topic in memory with the interface of a source: for tests, and for trying things out without a broker."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+from .errors import SourceError
+from .record import Record, Topic
+from .source import Expired, Reading
+
+
+class MemoryTopic:
+    """A topic: append to it from any thread, take it away and bring it back."""
+
+    def __init__(self, partitions: int = 4, incarnation: bytes = b"memory-1") -> None:
+        self.changed = threading.Condition()
+        self.incarnation = incarnation
+        self.logs: list[list[Record]] = [[] for _ in range(partitions)]
+        self.begins = [0] * partitions
+        self.reachable = True
+        self.exists = True
+        self.opened = 0
+        self.closed = 0
+
+    def append(
+        self, value: bytes | None, *, key: bytes | None = None, partition: int = 0, timestamp_ms: int | None = None
+    ) -> Record:
+        """Add a message; its time is now unless given."""
+        with self.changed:
+            now_ms = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
+            record = Record(partition, len(self.logs[partition]), now_ms, key, value)
+            self.logs[partition].append(record)
+            self.changed.notify_all()
+        return record
+
+    def set(self, **changes: object) -> None:
+        """Change `reachable`, `exists`, `incarnation` or `begins` under the lock."""
+        with self.changed:
+            for name, value in changes.items():
+                setattr(self, name, value)
+            self.changed.notify_all()
+
+    def recreate(self, partitions: int, incarnation: bytes) -> None:
+        """Put an empty topic of the same name in its place."""
+        with self.changed:
+            self.incarnation = incarnation
+            self.logs = [[] for _ in range(partitions)]
+            self.begins = [0] * partitions
+            self.changed.notify_all()
+
+    def grow(self, partitions: int) -> None:
+        """Add partitions."""
+        with self.changed:
+            self.logs.extend([] for _ in range(partitions - len(self.logs)))
+            self.begins.extend([0] * (partitions - len(self.begins)))
+            self.changed.notify_all()
+
+
+class MemorySource:
+    """Reads a MemoryTopic."""
+
+    def __init__(self, topic: MemoryTopic, batch: int = 500) -> None:
+        self._topic = topic
+        self._batch = batch
+        self._offsets: list[int] = []
+        self._watermarks: list[int | None] = []
+        self._heard: float | None = None
+        topic.opened += 1
+
+    def topic(self) -> Topic | None:
+        """Return the topic."""
+        here = self._topic
+        self._listen()
+        return Topic(here.incarnation, len(here.logs)) if here.exists and self._heard is not None else None
+
+    def last_word(self) -> float | None:
+        """Return now while the topic is reachable, else when it last was."""
+        self._listen()
+        return self._heard
+
+    def wait_for_word(self, timeout: float) -> bool:
+        """Wait until the topic is reachable and exists."""
+        with self._topic.changed:
+            return self._topic.changed.wait_for(lambda: self._topic.reachable and self._topic.exists, timeout)
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """Return the bounds."""
+        self._require()
+        return [(begin, len(log)) for begin, log in zip(self._topic.begins, self._topic.logs, strict=True)]
+
+    def offsets_at(self, time_ms: int) -> list[int | None]:
+        """Look the time up."""
+        self._require()
+        return [next((r.offset for r in log if r.timestamp_ms >= time_ms), None) for log in self._topic.logs]
+
+    def assign(self, offsets: Sequence[int]) -> None:
+        """Read from there on."""
+        self._offsets = list(offsets)
+        self._watermarks = [None] * len(offsets)
+
+    def poll(self, timeout: float) -> list[Record]:
+        """Return what is new."""
+        topic = self._topic
+        with topic.changed:
+            topic.changed.wait_for(lambda: topic.reachable and self._behind(), timeout)
+            if not topic.reachable:
+                return []
+            self._refuse_expired()
+            records = self._take()
+            self._watermarks = [len(log) for log in topic.logs[: len(self._offsets)]]
+        return records
+
+    def readings(self) -> list[Reading]:
+        """Return where each partition is read."""
+        return [Reading(offset, mark) for offset, mark in zip(self._offsets, self._watermarks, strict=True)]
+
+    def close(self) -> None:
+        """Count the close, so that tests can see that each source was closed."""
+        self._topic.closed += 1
+
+    def _listen(self) -> None:
+        if self._topic.reachable:
+            self._heard = time.monotonic()
+
+    def _require(self) -> None:
+        if not self._topic.reachable:
+            raise SourceError("the topic in memory was made unreachable")
+
+    def _behind(self) -> bool:
+        return any(offset < len(log) for offset, log in zip(self._offsets, self._topic.logs, strict=False))
+
+    def _refuse_expired(self) -> None:
+        begins = self._topic.begins
+        expired = [p for p, offset in enumerate(self._offsets) if offset < begins[p]]
+        if expired:
+            raise Expired(expired)
+
+    def _take(self) -> list[Record]:
+        taken: list[Record] = []
+        for partition, offset in enumerate(self._offsets):
+            part = self._topic.logs[partition][offset : offset + self._batch - len(taken)]
+            self._offsets[partition] += len(part)
+            taken.extend(part)
+        return taken

@@ -1,0 +1,212 @@
+"""Kafka as a source of records: the only module of this package that knows the Kafka client.
+
+`Source` is the contract; `KafkaSource` keeps it with kafka-python 3, `consumer.memory.MemorySource` in memory. A source
+belongs to one thread, `last_word` and `topic` apart: those are memory reads that anybody may make.
+
+There is no consumer group: the consumer assigns itself all partitions, commits nothing and creates no topic. One
+consumer object lives through all outages, since the client reconnects by itself. That `poll()` gives nothing says
+nothing about the broker: what counts is when the last answer to a metadata request came (`last_word`).
+"""
+
+import contextlib
+import hashlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.net.compat import KafkaNetClient
+
+from .errors import SourceError
+from .record import Record, Topic
+from .security import security_options
+from .settings import Settings
+
+METADATA_MAX_AGE_MS = 2_000
+"""How often the broker is asked for metadata, which is its sign of life."""
+CALL_TIMEOUT_MS = 4_000
+"""Bound of each call that asks the broker something."""
+MAX_POLL_RECORDS = 500
+
+
+class Reading(NamedTuple):
+    """Where one partition is read: next offset, and the high watermark of its last fetch (None before the first)."""
+
+    offset: int
+    high_watermark: int | None
+
+
+class Expired(Exception):
+    """The next offset of some partitions is no longer, or not yet, in Kafka; `partitions` names them."""
+
+    def __init__(self, partitions: Sequence[int]) -> None:
+        super().__init__(f"the next offset is not in Kafka any more, in partitions {list(partitions)}")
+        self.partitions = list(partitions)
+
+
+class Source(Protocol):
+    """What the consumer thread needs of Kafka."""
+
+    def topic(self) -> Topic | None:
+        """Return the topic as last heard of; None when it is unknown or missing. Never waits."""
+
+    def last_word(self) -> float | None:
+        """Return when the broker was last heard, in time.monotonic() seconds; None if never. Never waits."""
+
+    def wait_for_word(self, timeout: float) -> bool:
+        """Wait for the broker's next word, at most `timeout` seconds; tell whether it came."""
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """Return per partition the first offset and the one after the last. Raises SourceError."""
+
+    def offsets_at(self, time_ms: int) -> list[int | None]:
+        """Return per partition the first offset of that time or later; None when there is none. Raises SourceError."""
+
+    def assign(self, offsets: Sequence[int]) -> None:
+        """Read all partitions from these offsets on; what was known of their high watermarks is forgotten."""
+
+    def poll(self, timeout: float) -> list[Record]:
+        """Return the next records, waiting up to `timeout` seconds. Raises SourceError, or Expired."""
+
+    def readings(self) -> list[Reading]:
+        """Return where each partition is read. Never waits."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """Return the options that every client of these brokers needs, for kafka-python."""
+    # A version that is given spares the client a first conversation: without a broker the constructor would block for
+    # 30 s. 2.8 is the first with topic ids.
+    return {"bootstrap_servers": settings.brokers, "api_version": (2, 8), **security_options(settings)}
+
+
+class KafkaSource:
+    """A Kafka topic, read by kafka-python."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._name = settings.topic
+        self._heard: float | None = None
+        self._word = threading.Event()
+        with _translated():
+            self._consumer = KafkaConsumer(**client_options(settings), **self._options(settings))
+        self._cluster = self._client.cluster
+        self._cluster.add_listener(self._hear)
+        self._cluster.set_topics([self._name])
+        self._cluster.start_refresh_loop()
+
+    def _options(self, settings: Settings) -> dict[str, Any]:
+        return {
+            "group_id": None,
+            "enable_auto_commit": False,
+            "allow_auto_create_topics": False,
+            # A position that Kafka no longer has is an error to be told, not a silent jump.
+            "auto_offset_reset": "none",
+            "isolation_level": settings.kafka_isolation_level,
+            "fetch_max_wait_ms": settings.kafka_fetch_max_wait_ms,
+            "max_poll_records": MAX_POLL_RECORDS,
+            # With incremental sessions a broker leaves out partitions without news, and a high watermark would not
+            # be known after an assignment.
+            "enable_incremental_fetch_sessions": False,
+            "metadata_max_age_ms": METADATA_MAX_AGE_MS,
+            "request_timeout_ms": CALL_TIMEOUT_MS,
+            "reconnect_backoff_ms": 100,
+            "reconnect_backoff_max_ms": 1_000,
+            "kafka_client": self._keep_client,
+        }
+
+    def _keep_client(self, **configs: Any) -> Any:
+        self._client = KafkaNetClient(**configs)
+        return self._client
+
+    def _hear(self, _cluster: Any) -> None:
+        self._heard = time.monotonic()
+        self._word.set()
+
+    def topic(self) -> Topic | None:
+        """Return the topic as the last metadata had it."""
+        partitions = self._cluster.partitions_for_topic(self._name)
+        if not partitions or partitions != set(range(len(partitions))):
+            return None
+        topic_id = self._cluster.topic_id(self._name)
+        # Brokers before 2.8 give no id: then a topic that was recreated can't be told from its predecessor.
+        named = topic_id.bytes if topic_id else hashlib.sha256(self._name.encode()).digest()
+        return Topic(named[:8], len(partitions))
+
+    def last_word(self) -> float | None:
+        """Return the time of the last metadata."""
+        return self._heard
+
+    def wait_for_word(self, timeout: float) -> bool:
+        """Wait for the next metadata."""
+        self._word.clear()
+        return self._word.wait(timeout)
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """Ask the broker for the first offsets and the ends."""
+        partitions = self._partitions()
+        with _translated():
+            begins = self._consumer.beginning_offsets(partitions, timeout_ms=CALL_TIMEOUT_MS)
+            ends = self._consumer.end_offsets(partitions, timeout_ms=CALL_TIMEOUT_MS)
+        return [(begins[partition], ends[partition]) for partition in partitions]
+
+    def offsets_at(self, time_ms: int) -> list[int | None]:
+        """Ask the broker for the offsets of a time."""
+        partitions = self._partitions()
+        with _translated():
+            found = self._consumer.offsets_for_times(dict.fromkeys(partitions, time_ms), timeout_ms=CALL_TIMEOUT_MS)
+        # A negative timestamp is how Tansu says that there is nothing so late.
+        return [at.offset if at and at.timestamp >= 0 else None for at in map(found.get, partitions)]
+
+    def assign(self, offsets: Sequence[int]) -> None:
+        """Assign all partitions anew and seek."""
+        partitions = [TopicPartition(self._name, partition) for partition in range(len(offsets))]
+        with _translated():
+            self._consumer.unsubscribe()
+            self._consumer.assign(partitions)
+            for partition, offset in zip(partitions, offsets, strict=True):
+                self._consumer.seek(partition, offset)
+
+    def poll(self, timeout: float) -> list[Record]:
+        """Fetch."""
+        try:
+            with _translated():
+                batches = self._consumer.poll(timeout_ms=int(timeout * 1000))
+        except OffsetOutOfRangeError as error:
+            raise Expired(sorted(partition.partition for partition in error.args[0])) from error
+        return [
+            Record(message.partition, message.offset, message.timestamp, message.key, message.value)
+            for batch in batches.values()
+            for message in batch
+        ]
+
+    def readings(self) -> list[Reading]:
+        """Return next offset and high watermark of each partition."""
+        partitions = sorted(self._consumer.assignment())
+        return [
+            Reading(self._consumer.position(each, timeout_ms=0), self._consumer.highwater(each)) for each in partitions
+        ]
+
+    def close(self) -> None:
+        """Close the consumer and its IO thread."""
+        with _translated():
+            self._consumer.close(autocommit=False, timeout_ms=1_000)
+
+    def _partitions(self) -> list[TopicPartition]:
+        topic = self.topic()
+        if topic is None:
+            raise SourceError(f"topic {self._name} is not there")
+        return [TopicPartition(self._name, partition) for partition in range(topic.partitions)]
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OffsetOutOfRangeError:
+        raise
+    except KafkaError as error:
+        raise SourceError(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,47 @@
+"""Where a start begins to read."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.backlog import last_records, start_offsets
+from consumer.settings import Backlog, parse_backlog
+
+
+@pytest.mark.parametrize(
+    ("bounds", "since", "records", "starts"),
+    [
+        ([(0, 100), (0, 100)], None, None, [0, 0]),
+        ([(10, 100), (20, 100)], None, 1000, [10, 20]),
+        ([(0, 100), (0, 100)], None, 50, [75, 75]),
+        ([(0, 100), (0, 4)], None, 50, [54, 0]),
+        ([(0, 100), (0, 100)], [90, 10], 50, [90, 75]),
+        ([(0, 100), (0, 100)], [None, 10], 50, [100, 75]),
+        ([(0, 100), (0, 100)], None, 0, [100, 100]),
+        ([(5, 5)], [None], 10, [5]),
+        ([(0, 3)], [9], 10, [3]),
+    ],
+)
+def test_a_start_begins_at_the_last_records_that_are_young_enough(bounds, since, records, starts):
+    assert start_offsets(bounds, since, records) == starts
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=12), st.integers(0, 5000))
+def test_as_many_records_as_asked_for_are_shared_out_if_there_are_as_many(sizes, records):
+    counts = last_records(sizes, records)
+    assert sum(counts) == min(records, sum(sizes))
+    assert all(count <= size for count, size in zip(counts, sizes, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "backlog"),
+    [
+        ("10000/1h", Backlog(10_000, 3600)),
+        ("500/30m", Backlog(500, 1800)),
+        ("7/2d", Backlog(7, 172_800)),
+        ("0", Backlog(0, None)),
+        ("all", Backlog(None, None)),
+    ],
+)
+def test_a_backlog_is_read(text, backlog):
+    assert parse_backlog(text) == backlog
