@@ -94,6 +94,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     web_threads: Annotated[
         int, _meta("threads", "Threads of a worker; a stream holds one, and two are kept free", ge=4, le=2000)
     ] = 64
+    expected_interval: Annotated[
+        float, _meta("s", "How often a segment is expected to have news; the page judges staleness by it", gt=0)
+    ] = 300
     start_timeout: Annotated[
         float,
         _meta("s", "How long start() waits for the consumer to be ready, unless told otherwise", ge=0, le=600),

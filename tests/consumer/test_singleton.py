@@ -1,0 +1,159 @@
+"""Once per process: many callers, one consumer; forks; what a start that fails leaves behind."""
+
+import multiprocessing
+import os
+import threading
+
+import pytest
+
+import consumer
+from consumer import NotReady, SettingsError, singleton
+from consumer.memory import MemorySource, MemoryTopic
+from consumer.settings import Settings
+from tests.consumer.helpers import message
+
+SETTINGS = Settings(kafka_backlog="all")
+
+
+@pytest.fixture
+def topic():
+    return MemoryTopic()
+
+
+@pytest.fixture(autouse=True)
+def stopped():
+    yield
+    consumer.stop()
+
+
+def start(topic, timeout=10, settings=SETTINGS):
+    return singleton.start(timeout, settings, lambda _: MemorySource(topic))
+
+
+def test_a_hundred_threads_at_a_barrier_make_one_consumer_and_are_all_ready(topic):
+    barrier = threading.Barrier(100)
+    returned = []
+
+    def call():
+        barrier.wait()
+        returned.append(start(topic))
+
+    threads = [threading.Thread(target=call) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(returned) == 100
+    assert len(set(map(id, returned))) == 1
+    assert all(each.ready for each in returned)
+    assert topic.opened == 1
+
+
+def test_importing_and_asking_starts_nothing():
+    assert consumer.current() is None
+
+
+def test_a_start_without_a_broker_raises_at_its_deadline_and_one_thread_goes_on(topic):
+    topic.set(reachable=False)
+    with pytest.raises(NotReady):
+        start(topic, timeout=0.05)
+    first = consumer.current()
+    with pytest.raises(NotReady):
+        start(topic, timeout=0.05)
+    assert consumer.current() is first
+    topic.set(reachable=True)
+    assert start(topic) is first
+    assert (first.ready, topic.opened) == (True, 1)
+
+
+def test_a_timeout_of_zero_never_waits_and_never_raises(topic):
+    topic.set(reachable=False)
+    assert start(topic, timeout=0).feed.status.state == "starting"
+
+
+def test_a_stop_leaves_nothing_and_a_later_start_works(topic):
+    before = set(threading.enumerate())
+    first = start(topic)
+    consumer.stop()
+    assert set(threading.enumerate()) == before
+    assert consumer.current() is None
+    assert topic.opened == topic.closed == 1
+    assert start(topic) is not first
+
+
+def test_stopping_what_was_never_started_does_nothing():
+    consumer.stop()
+
+
+def test_a_stop_ends_the_wait_of_those_who_wait_for_ready(topic):
+    topic.set(reachable=False)
+    started = start(topic, timeout=0)
+    raised = []
+
+    def wait():
+        with pytest.raises(NotReady, match="stopped"):
+            start(topic, timeout=60)
+        raised.append(True)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    consumer.stop()
+    assert not started.alive
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_wrong_settings_fail_at_once_and_start_nothing(monkeypatch):
+    monkeypatch.setenv("KAFKA_SILENCE_SECONDS", "soon")
+    with pytest.raises(
+        SettingsError, match="KAFKA_SILENCE_SECONDS='soon' can't be used; allowed: a number from 3 to 60"
+    ):
+        consumer.start(0)
+    assert consumer.current() is None
+
+
+def test_a_start_after_wrong_settings_works(topic):
+    with pytest.raises(SettingsError):
+        start(topic, settings=Settings(kafka_security_protocol="SSL", kafka_ssl_cafile="nowhere.pem"))
+    assert start(topic).ready
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("lock_held", [False, True])
+def test_a_forked_child_starts_a_consumer_of_its_own(topic, lock_held):
+    topic.append(message("A"))
+    parent = start(topic)
+    results = multiprocessing.get_context("fork").SimpleQueue()
+
+    def in_child():
+        own_topic = MemoryTopic()
+        own_topic.append(message("in the child"))
+        child = start(own_topic)
+        results.put((child is parent, child.ready, [each.segment_id for each in child.feed.snapshot().predictions]))
+        consumer.stop()
+
+    process = multiprocessing.get_context("fork").Process(target=in_child)
+    if lock_held:
+        with singleton._lock:
+            process.start()
+    else:
+        process.start()
+    process.join(20)
+    try:
+        assert process.exitcode == 0
+        assert results.get() == (False, True, ["in the child"])
+    finally:
+        process.kill()
+        process.close()
+        results.close()
+    assert consumer.current() is parent
+    assert parent.ready
+
+
+def test_the_child_of_a_process_that_started_nothing_has_a_lock_that_is_free():
+    with singleton._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if singleton._lock.acquire(blocking=False) else 1)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
