@@ -1,0 +1,33 @@
+"""The Flask application: joins the consumer and the web side. Importing this module starts nothing."""
+
+import os
+from collections.abc import Callable
+
+from flask import Flask
+
+import consumer
+from consumer import Consumer, Settings, load
+from demo import commands
+from web import errors, health, pages, polling, sse
+from web.admission import Admission
+from web.services import EXTENSION, Services
+from web.views import Views
+
+
+def create_app(settings: Settings | None = None, get_consumer: Callable[[], Consumer] | None = None) -> Flask:
+    """Return the app; settings come from the environment unless they are given.
+
+    `get_consumer` returns the consumer to serve, without ever waiting; unless given, it is this process' own, which
+    the first request starts. Raises SettingsError for settings that can't be used.
+    """
+    chosen = settings or load(os.environ)
+    app = Flask(__name__)
+    app.config["GREENWAVE_SETTINGS"] = chosen
+    start = get_consumer or (lambda: consumer.start(timeout=0, settings=chosen))
+    app.extensions[EXTENSION] = Services(chosen, start, Admission(chosen.web_threads), Views())
+    for blueprint in (pages.blueprint, polling.blueprint, sse.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    errors.register(app)
+    pages.secure(app)
+    commands.register(app)
+    return app

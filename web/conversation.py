@@ -1,0 +1,131 @@
+"""What a stream says, whatever carries it: the messages of one subscription in order, with heartbeats in the silences.
+
+    connected, status, initial (or gap, initial; or the changes since the cursor),
+    then each change as it comes, `stats` every 2 s when they changed, `position` at most every 5 s when the client
+    moved forward though nothing matched, and a heartbeat when nothing else was said for HEARTBEAT_SECONDS
+
+It ends with `bye` when the process closes. It knows no SSE and no WebSocket syntax.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from consumer.events import Change, Event, Gap, Initial, Status
+from consumer.feed import Feed, Subscription
+from consumer.latest import Horizons
+from consumer.ring import Entry
+
+from . import wire
+from .times import iso
+from .views import STATS_SECONDS, Views
+
+POSITION_SECONDS = 5.0
+
+
+class Message(NamedTuple):
+    """JSON, with the cursor that a client may resume from after it; `entry` when all clients share the message."""
+
+    content: bytes
+    cursor: str | None = None
+    entry: Entry | None = None
+
+
+class Conversation:
+    """One client's messages."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        subscription: Subscription,
+        views: Views,
+        horizons: Horizons,
+        heartbeat_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._feed = feed
+        self._subscription = subscription
+        self._views = views
+        self._horizons = horizons
+        self._heartbeat_seconds = heartbeat_seconds
+        self._clock = clock
+        self._spoke = self._moved = self._summed = clock()
+        self._cursor = subscription.cursor
+        self._stats: dict[str, object] | None = None
+
+    def next(self) -> list[Message]:
+        """Wait for the next messages and return them; an empty list is a heartbeat, or somebody called feed.wake()."""
+        events = self._subscription.next(self._patience())
+        messages = [self._message(event) for event in events]
+        messages.extend(self._due())
+        if messages:
+            self._spoke = self._clock()
+        return messages
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is time for a heartbeat; asking for it counts as having sent one."""
+        quiet = self._clock() - self._spoke >= self._heartbeat_seconds
+        if quiet:
+            self._spoke = self._clock()
+        return quiet
+
+    def _patience(self) -> float:
+        """Return how long to wait for events until something else is due."""
+        now = self._clock()
+        due = min(self._spoke + self._heartbeat_seconds, self._summed + STATS_SECONDS)
+        return max(0.01, due - now)
+
+    def _message(self, event: Event) -> Message:
+        message = self._encode(event)
+        if message.cursor is not None:
+            self._cursor, self._moved = message.cursor, self._clock()
+        return message
+
+    def _encode(self, event: Event) -> Message:
+        match event:
+            case Change():
+                return Message(content(event.entry), event.cursor, event.entry if event.own_cursor is None else None)
+            case Initial():
+                return Message(wire.initial(event.predictions), event.cursor)
+            case Gap():
+                return Message(wire.gap(event.reason, event.missed))
+            case Status():
+                return Message(wire.status(event, iso(event.since)))
+
+    def _due(self) -> Iterator[Message]:
+        now = self._clock()
+        if now - self._summed >= STATS_SECONDS:
+            self._summed = now
+            yield from self._sums()
+        if now - self._moved >= POSITION_SECONDS:
+            self._moved = now
+            yield from self._move()
+
+    def _sums(self) -> Iterator[Message]:
+        stats = self._views.stats(self._feed, self._horizons)
+        if stats != self._stats and self._cursor is not None:
+            self._stats = stats
+            yield Message(wire.stats(stats))
+
+    def _move(self) -> Iterator[Message]:
+        cursor = self._subscription.cursor
+        if cursor is not None and self._cursor is not None and cursor != self._cursor:
+            self._cursor = cursor
+            yield Message(wire.position(), cursor)
+
+
+def content(entry: Entry) -> bytes:
+    """Return an entry's message, made once for all clients."""
+    memo: dict[str, bytes] = memo_of(entry)
+    if "json" not in memo:
+        gone = entry.prediction is None
+        memo["json"] = wire.left(entry.segment_id, "removed") if gone else wire.prediction(entry.prediction)  # type: ignore[arg-type]
+    return memo["json"]
+
+
+def memo_of(entry: Entry) -> dict[str, bytes]:
+    """Return where bytes made from an entry are kept; two threads that make the same ones at once do no harm."""
+    if entry.memo is None:
+        entry.memo = {}
+    return entry.memo  # type: ignore[no-any-return]

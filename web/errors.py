@@ -1,0 +1,30 @@
+"""Errors as JSON: what was wrong and what to do, never a stack trace."""
+
+import logging
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from . import wire
+
+log = logging.getLogger("greenwave.web")
+
+
+def register(app: Flask) -> None:
+    """Make every error of the app a JSON answer."""
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _bug)
+
+
+def _http_error(error: HTTPException) -> Response:
+    # The exception's own response keeps what belongs to the status, such as Allow for 405.
+    response = error.get_response()
+    response.set_data(wire.failure(error.description or error.name))
+    response.content_type = "application/json"
+    return response  # type: ignore[return-value]
+
+
+def _bug(error: Exception) -> Response:
+    log.exception("a request failed: %s", type(error).__name__)
+    text = "the server failed to answer this request; the log says why"
+    return Response(wire.failure(text), status=500, mimetype="application/json")

@@ -1,0 +1,99 @@
+"""How the process stands: liveness, readiness, the whole of it for people, and what was refused.
+
+All of it is memory reads: health never waits for Kafka, whatever the broker does.
+"""
+
+import time
+from typing import Any
+
+from flask import Blueprint, Response
+
+from consumer import Consumer
+
+from . import params, wire
+from .services import services
+from .times import iso, now_iso
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """Say that the process is alive."""
+    return _json(200, {"success": True, "status": "alive"})
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """Say whether what is served is known to be current: 200, or 503 with the reason."""
+    consumer = services().get_consumer()
+    status = consumer.feed.status
+    answer = {"state": status.state, "since": iso(status.since), "reason": status.reason}
+    if consumer.ready:
+        return _json(200, {"success": True, "status": "ready", **answer})
+    error = f"not ready: {status.state}, {status.reason}"
+    return _json(503, {"success": False, "status": "not ready", "error": error, **answer})
+
+
+@blueprint.get("/api/health")
+def health() -> Response:
+    """Tell everything that is known of the consumer, the buffer and the clients."""
+    params.only()
+    return _json(200, {"success": True, "data": _health(services().get_consumer())})
+
+
+@blueprint.get("/api/quarantine")
+def quarantine() -> Response:
+    """Tell which messages were refused, by reason, and show the last ones."""
+    params.only()
+    return _json(200, {"success": True, "data": services().get_consumer().quarantine.snapshot()})
+
+
+@blueprint.get("/api/config")
+def config() -> Response:
+    """Tell clients what they should know of the settings; nothing secret is among it."""
+    params.only()
+    settings = services().settings
+    shown = {
+        "topic": settings.topic,
+        "speed_unit": settings.speed_unit,
+        "category_thresholds_mph": settings.thresholds_mph,
+        "expected_interval_seconds": settings.expected_interval,
+        "heartbeat_seconds": settings.heartbeat_seconds,
+        "max_limit": params.MAX_LIMIT,
+        "max_wait_seconds": params.MAX_WAIT_SECONDS,
+        "buffer_entries": settings.buffer_entries,
+        "max_segments": settings.max_segments,
+    }
+    return _json(200, {"success": True, "data": shown})
+
+
+def _health(consumer: Consumer) -> dict[str, Any]:
+    status, fill, admission = consumer.feed.status, consumer.feed.fill(), services().admission
+    refused = consumer.quarantine.snapshot()
+    return {
+        "state": status.state,
+        "since": iso(status.since),
+        "seconds_in_state": round(time.time() - status.since, 1),
+        "reason": status.reason,
+        "retry_in": status.retry_in,
+        "ready": consumer.ready,
+        "topic": consumer.settings.topic,
+        "consumer": consumer.report(),
+        "buffer": {
+            "entries": fill.entries,
+            "max_entries": consumer.settings.buffer_entries,
+            "bytes": fill.size_bytes,
+            "max_bytes": consumer.settings.buffer_bytes,
+            "received": fill.received,
+        },
+        "segments": fill.segments,
+        "clients": admission.counts(),
+        "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
+        "timestamp": now_iso(),
+    }
+
+
+def _json(code: int, answer: dict[str, Any]) -> Response:
+    content = wire.json_bytes(answer)
+    return Response(content, status=code, mimetype="application/json", headers={"Cache-Control": "no-store"})

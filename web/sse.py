@@ -1,0 +1,103 @@
+"""Server-Sent Events: one generator per client, on a thread of its own.
+
+How a stream ends: the client goes away (the next write fails, the server closes the generator); the client reads
+nothing for CLIENT_TIMEOUT (the socket's timeout frees the thread); the process closes (`bye`, then a proper end). An
+EventSource gives up for good after a 4xx or 5xx answer, so a full house is a 200 that says `busy` and ends.
+"""
+
+import logging
+import random
+from collections.abc import Iterator
+
+from flask import Blueprint, Response, request
+
+from . import params, wire
+from .conversation import Conversation, Message, memo_of
+from .services import Services, services
+from .times import now_iso
+
+log = logging.getLogger("greenwave.web.sse")
+
+blueprint = Blueprint("sse", __name__)
+
+HEADERS = {
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+RETRY_MS = (1_000, 3_000)
+"""Range of the hint after an ordinary end; drawn at random, so that clients don't come back in step."""
+BUSY_RETRY_MS = (5_000, 15_000)
+BYE_RETRY_MS = (500, 5_000)
+
+
+@blueprint.get("/predictions/stream")
+@blueprint.get("/api/predictions/stream", endpoint="api_stream")
+def stream() -> Response:
+    """Stream the view and then every change; resume with Last-Event-ID or ?after=."""
+    params.only("after", "horizon", "lastEventId")
+    horizons = params.horizons()
+    here = services()
+    if request.method == "HEAD":
+        return _response(iter(()))
+    claim = here.admission.claim("sse")
+    if claim is None:
+        return _response(_busy())
+    _limit_patience(here.settings.client_timeout)
+    feed = here.get_consumer().feed
+    # An EventSource repeats its first URL at every reconnect, so the header says more than the parameter.
+    after = request.headers.get("Last-Event-ID") or params.text("lastEventId") or params.text("after")
+    log.info("a stream joins the consumer that is there (%d streams)", here.admission.counts().get("sse", 0))
+    subscription = feed.subscribe_anyway(after, horizons)
+    conversation = Conversation(feed, subscription, here.views, horizons, here.settings.heartbeat_seconds)
+    response = _response(_frames(conversation, here))
+    response.call_on_close(claim.release)
+    return response
+
+
+def _response(frames: Iterator[bytes]) -> Response:
+    return Response(frames, mimetype="text/event-stream", headers=HEADERS)
+
+
+def _frames(conversation: Conversation, here: Services) -> Iterator[bytes]:
+    yield wire.sse_padding() + wire.sse_retry(_draw(RETRY_MS)) + wire.sse_frame(_greeting(here))
+    try:
+        while not here.admission.closing.is_set():
+            messages = conversation.next()
+            if messages:
+                yield b"".join(map(_frame, messages))
+            elif conversation.is_quiet:
+                yield wire.HEARTBEAT
+    except Exception as error:
+        log.exception("a stream failed")
+        yield wire.sse_frame(wire.error("The stream failed; reconnect to go on", type(error).__name__, now_iso()))
+        return
+    yield wire.sse_retry(_draw(BYE_RETRY_MS)) + wire.sse_frame(wire.bye("the server is closing; reconnect to go on"))
+
+
+def _frame(message: Message) -> bytes:
+    if message.entry is None:
+        return wire.sse_frame(message.content, message.cursor)
+    memo = memo_of(message.entry)
+    if "sse" not in memo:
+        memo["sse"] = wire.sse_frame(message.content, message.cursor)
+    return memo["sse"]
+
+
+def _busy() -> Iterator[bytes]:
+    yield wire.sse_retry(_draw(BUSY_RETRY_MS)) + wire.sse_frame(wire.busy())
+
+
+def _greeting(here: Services) -> bytes:
+    settings = here.settings
+    return wire.connected("sse", now_iso(), {"topic": settings.topic, "heartbeat_seconds": settings.heartbeat_seconds})
+
+
+def _limit_patience(seconds: float) -> None:
+    """Bound how long a write may wait for a client that reads nothing, where the server shows its socket."""
+    socket = request.environ.get("gunicorn.socket")
+    if socket is not None:
+        socket.settimeout(seconds)
+
+
+def _draw(bounds: tuple[int, int]) -> int:
+    return random.randint(*bounds)

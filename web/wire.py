@@ -1,0 +1,109 @@
+"""The wire format: messages as JSON, and SSE frames around them. Pure functions; no server, no feed, no clock.
+
+An SSE event is `id:` (where it moves the client forward), one `data:` line of JSON with a `type`, and an empty line.
+JSON never holds a raw line feed, so one `data:` line is always enough; events have no name, so that a plain
+`EventSource.onmessage` gets them all.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from consumer.events import Status
+from consumer.prediction import Prediction
+
+_encoder = msgspec.json.Encoder()
+
+PADDING_BYTES = 2048
+"""Some proxies and older browsers pass nothing on before this much has come."""
+
+HEARTBEAT = b": heartbeat " + b"." * 256 + b"\n\n"
+"""A comment, which clients ignore; padded so that proxies with small buffers pass it on."""
+
+json_bytes = _encoder.encode
+
+
+def sse_frame(message: bytes, cursor: str | None = None) -> bytes:
+    """Return one SSE event; with a cursor it gets an `id:`."""
+    if cursor is None:
+        return b"data: %b\n\n" % message
+    return b"id: %b\ndata: %b\n\n" % (cursor.encode("ascii"), message)
+
+
+def sse_retry(milliseconds: int) -> bytes:
+    """Return the hint how long a client should wait before it connects again."""
+    return b"retry: %d\n\n" % milliseconds
+
+
+def sse_padding() -> bytes:
+    """Return the comment that fills the buffers on the way."""
+    return b":" + b" " * PADDING_BYTES + b"\n\n"
+
+
+def connected(transport: str, timestamp: str, details: Mapping[str, Any]) -> bytes:
+    """Return the greeting: transport details and the server's time (ISO 8601)."""
+    greeting = {"type": "connected", "message": "Connected to the prediction stream", "timestamp": timestamp}
+    return json_bytes({**greeting, "transport": transport, **details})
+
+
+def initial(predictions: Sequence[Prediction]) -> bytes:
+    """Return the whole view, which replaces what the client has."""
+    return json_bytes({"type": "initial", "predictions": predictions, "count": len(predictions)})
+
+
+def prediction(item: Prediction) -> bytes:
+    """Return one prediction."""
+    return json_bytes({"type": "prediction", "data": item})
+
+
+def left(segment_id: str, reason: str, horizon_minutes: int | None = None) -> bytes:
+    """Return that a segment left the view; without a horizon, all of its predictions did."""
+    return json_bytes({"type": "left", "segment_id": segment_id, "horizon_minutes": horizon_minutes, "reason": reason})
+
+
+def stats(numbers: Mapping[str, Any]) -> bytes:
+    """Return the sums over the view."""
+    return json_bytes({"type": "stats", "data": numbers})
+
+
+def status(now: Status, since: str) -> bytes:
+    """Return the consumer's state; `since` is ISO 8601, `retry_in` in seconds."""
+    return json_bytes(
+        {"type": "status", "state": now.state, "since": since, "reason": now.reason, "retry_in": now.retry_in}
+    )
+
+
+def gap(reason: str, missed: int | None) -> bytes:
+    """Return that something is missing: why, and how many records if that is known."""
+    return json_bytes({"type": "gap", "reason": reason, "missed": missed})
+
+
+def position() -> bytes:
+    """Return that the client moved forward though nothing matched; its cursor goes around it."""
+    return b'{"type":"position"}'
+
+
+def error(message: str, detail: str, timestamp: str) -> bytes:
+    """Return that the stream failed; the server closes it after this."""
+    return json_bytes({"type": "error", "message": message, "error": detail, "timestamp": timestamp})
+
+
+def bye(reason: str) -> bytes:
+    """Return the farewell before the server closes."""
+    return json_bytes({"type": "bye", "reason": reason})
+
+
+def busy() -> bytes:
+    """Return that all places for streams are taken; the server closes after this."""
+    return b'{"type":"busy","message":"All places for streams are taken; try again, or poll /api/predictions"}'
+
+
+def success(data: Any) -> bytes:
+    """Return the body of an answer that worked."""
+    return json_bytes({"success": True, "data": data})
+
+
+def failure(text: str) -> bytes:
+    """Return the body of an answer that didn't: what was wrong, and what to do."""
+    return json_bytes({"success": False, "error": text})
