@@ -95,7 +95,7 @@ class Quarantine:
             "offset": entry.offset,
             "index": entry.refusal.index,
             "reason": entry.refusal.reason,
-            "detail": entry.refusal.detail[:KEPT_DETAIL_CHARACTERS],
+            "detail": _one_line(entry.refusal.detail),
             "time": iso(entry.refused_ms),
             "key": _text(entry.key),
             "value": _text(entry.value),

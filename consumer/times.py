@@ -47,7 +47,8 @@ def _epoch_ms(value: float) -> int | None:
     """Read a number as seconds or milliseconds, by its size."""
     if not 0 <= value < END_MS:  # also NaN
         return None
-    return round(value * 1000) if value < _SECONDS_BELOW else int(value)
+    found = round(value * 1000) if value < _SECONDS_BELOW else int(value)
+    return found if found < END_MS else None
 
 
 def _text_ms(zone: tzinfo, text: str) -> int | None:

@@ -1,0 +1,120 @@
+"""Times as producers write them."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer.times import END_MS, Times, iso
+
+UTC = Times(ZoneInfo("UTC"))
+LOS_ANGELES = Times(ZoneInfo("America/Los_Angeles"))
+EVENT_MS = 1737468300000  # 2025-01-21T14:05:00Z
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (EVENT_MS, EVENT_MS),
+        (1737468300, EVENT_MS),
+        (1737468300.25, EVENT_MS + 250),
+        (float(EVENT_MS) + 0.75, EVENT_MS),
+        (7_289_654_399, END_MS - 1000),
+        (7_289_654_400, None),
+        (99_999_999_999, None),
+        (100_000_000_000, 100_000_000_000),
+        (0, 0),
+        (END_MS - 1, END_MS - 1),
+        (END_MS, None),
+        (-1, None),
+        (EVENT_MS * 1000, None),
+        (10**400, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (True, None),
+        (None, None),
+        ([], None),
+        ("1737468300", EVENT_MS),
+        ("1737468300000", EVENT_MS),
+        (" 1737468300.5 ", EVENT_MS + 500),
+        ("20250121", None),
+        ("20250121140500", None),
+        ("2025-01-21T14:05:00Z", EVENT_MS),
+        ("2025-01-21T14:05:00z", EVENT_MS),
+        ("2025-01-21T14:05Z", EVENT_MS),
+        ("2025-01-21 14:05:00", EVENT_MS),
+        ("2025-01-21 14:05:00 UTC", EVENT_MS),
+        ("2025-01-21 14:5:0", EVENT_MS),
+        ("2025-1-21 14:05:00.5", EVENT_MS + 500),
+        ("2025-01-21 14:05:00.123456", EVENT_MS + 123),
+        ("2025-01-21T14:05:00.123999999Z", EVENT_MS + 123),
+        ("2025-01-21T14:05:00,250+00:00", EVENT_MS + 250),
+        ("2025-01-21T06:05:00-08:00", EVENT_MS),
+        ("2025-01-21T06:05:00-0800", EVENT_MS),
+        ("2025-01-21T06:5:00-08", EVENT_MS),
+        ("2025-01-21T19:35:00+05:30", EVENT_MS),
+        ("2025-01-21 19:5:00 +05:00", EVENT_MS),
+        ("2025-01-21 19:5:00 +05:60", None),
+        ("2025-01-21 14:5:00 +24:00", None),
+        ("1970-01-01T00:00:00Z", 0),
+        ("1969-12-31T23:59:59Z", None),
+        ("2200-12-31T23:59:59.999Z", END_MS - 1),
+        ("2201-01-01T00:00:00Z", None),
+        ("0000-01-01T00:00:00Z", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-14:00", None),
+        ("2025-02-29T00:00:00Z", None),
+        ("2025-01-21T25:00:00Z", None),
+        ("2025-01-21", None),
+        ("14:05:00", None),
+        ("21/01/2025 14:05", None),
+        ("\uff12\uff10\uff12\uff15-01-21T14:05:00Z", None),
+        ("2025-01-21T14:05:00Z" + " " * 60, None),
+        ("now", None),
+        ("", None),
+    ],
+)
+def test_a_time_is_read_or_is_none(given: object, expected: int | None) -> None:
+    assert UTC.read(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("2025-01-21 06:05:00", EVENT_MS),
+        ("2025-01-21 6:05:00", EVENT_MS),
+        ("2025-07-21 07:05:00", 1753106700000),
+        ("2025-01-21T14:05:00Z", EVENT_MS),
+        ("2025-11-02 01:30:00", 1762072200000),
+        ("2025-03-09 02:30:00", 1741516200000),
+    ],
+    ids=["winter", "unpadded", "summer", "has a zone", "repeated hour: the first", "missing hour: an hour later"],
+)
+def test_a_time_without_a_zone_is_in_the_zone_that_is_set(given: str, expected: int) -> None:
+    assert LOS_ANGELES.read(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("epoch_ms", "expected"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (EVENT_MS + 7, "2025-01-21T14:05:00.007Z"),
+        (END_MS - 1, "2200-12-31T23:59:59.999Z"),
+    ],
+)
+def test_a_time_is_written_in_utc_with_milliseconds(epoch_ms: int, expected: str) -> None:
+    assert iso(epoch_ms) == expected
+
+
+@settings(deadline=None, database=None)
+@given(st.integers(0, END_MS - 1))
+def test_what_is_written_is_read_back(epoch_ms: int) -> None:
+    assert UTC.read(iso(epoch_ms)) == epoch_ms
+
+
+@settings(deadline=None, database=None)
+@given(st.text(max_size=80) | st.from_regex(r"\d{1,4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{1,2}:?.{0,20}"))
+def test_no_text_raises(text: str) -> None:
+    found = LOS_ANGELES.read(text)
+    assert found is None or 0 <= found < END_MS
