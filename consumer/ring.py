@@ -11,7 +11,7 @@ from typing import Any
 from .cursor import Places, Position
 from .prediction import Prediction
 
-ENTRY_BYTES = 1_200
+ENTRY_BYTES = 2_000
 """What an entry takes beside its text: objects, position, list slots. tests/consumer/test_ring.py measures it."""
 TEXT_FACTOR = 3
 """Bytes held per byte of the message: as a prediction, and encoded once more for those who serve it."""
@@ -106,7 +106,8 @@ class Ring:
         """Return the sequence number of the first entry that lies after `places`.
 
         Positions only grow along the ring, so the first entry whose position is ahead of `places` in any partition
-        is found by bisection. Entries after it may still be known to the client: compare `before` with its place.
+        is found by bisection. Entries after it may still be known to the client: compare `before` with its place. For
+        `places` that the ring doesn't cover, the result says nothing.
         """
         low, high = self._head, len(self._entries)
         while low < high:

@@ -74,7 +74,7 @@ def _make_body(feed: Feed, horizons: Horizons) -> Body:
 
 
 def _label(horizons: Any) -> str:
-    return "all" if not isinstance(horizons, frozenset) else "-".join(map(str, sorted(horizons)))
+    return "all" if not isinstance(horizons, frozenset) else "-".join(sorted(map(str, horizons)))
 
 
 def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:

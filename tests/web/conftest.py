@@ -1,0 +1,89 @@
+"""An app over a topic in memory, and a server for it."""
+
+import json
+import threading
+
+import pytest
+from werkzeug.serving import make_server
+
+from app import create_app
+from consumer.memory import MemorySource, MemoryTopic
+from consumer.settings import Settings
+from consumer.thread import Consumer
+
+SETTINGS = Settings(kafka_backlog="all", kafka_silence_seconds=0.5, heartbeat_seconds=0.2, web_threads=8)
+
+
+@pytest.fixture
+def settings():
+    return SETTINGS
+
+
+@pytest.fixture
+def topic():
+    return MemoryTopic()
+
+
+@pytest.fixture
+def consumer(topic, settings):
+    consumer = Consumer(settings, lambda _: MemorySource(topic))
+    consumer.start()
+    yield consumer
+    consumer.stop()
+
+
+@pytest.fixture
+def app(consumer, settings):
+    app = create_app(settings, lambda: consumer)
+    yield app
+    app.extensions["greenwave"].admission.close()
+    consumer.feed.wake()
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture
+def live(consumer):
+    """The consumer, once it is live."""
+    consumer.wait_ready(10)
+    return consumer
+
+
+@pytest.fixture
+def server(app):
+    """The app on a loopback port; returns its base URL."""
+    http = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{http.port}"
+    app.extensions["greenwave"].admission.close()
+    http.shutdown()
+    thread.join(10)
+    http.server_close()
+
+
+@pytest.fixture
+def put(topic, live):
+    """Append a message and wait until the consumer has read it; returns the record."""
+
+    def put(value, partition=0, key=None):
+        record = topic.append(value, partition=partition, key=key)
+        after = record.offset + 1 << 24
+        with live.feed._changed:
+            assert live.feed._changed.wait_for(lambda: live.feed._places[partition] >= after, 10)
+        return record
+
+    return put
+
+
+def events_of(frames):
+    """Split SSE bytes into (cursor or None, message) pairs; comments and retry hints are left out."""
+    events = []
+    for frame in b"".join(frames).decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in frame.split("\n") if ": " in line and not line.startswith(":"))
+        if "data" in fields:
+            events.append((fields.get("id"), json.loads(fields["data"])))
+    return events

@@ -1,0 +1,221 @@
+"""JSON polling: exact answers, changes since a cursor, and what bad input is told."""
+
+import threading
+
+import pytest
+
+from consumer.cursor import Position, place
+from consumer.settings import Settings
+from tests.consumer.helpers import array, message
+
+AN_ANSWER = {
+    "segment_id": "LA_001",
+    "timestamp": 1_700_000_000_000,
+    "prediction_time": "2023-11-14T22:13:20.000Z",
+    "horizon_minutes": None,
+    "current_speed": 40.0,
+    "predicted_speed": 50.0,
+    "speed_diff": 10.0,
+    "current_volume": None,
+    "category": "moderate_traffic",
+}
+
+
+def data(response):
+    assert response.status_code == 200, response.json
+    assert response.json["success"] is True
+    return response.json["data"]
+
+
+def test_the_whole_view_is_exactly_this(client, put):
+    put(message(current_speed=40.0, prediction_time=1_700_000_000_000))
+    answer = data(client.get("/api/predictions"))
+    timestamp = answer.pop("timestamp")
+    assert timestamp.endswith("Z")
+    assert answer == {
+        "predictions": [AN_ANSWER],
+        "cursor": Position(b"memory-1", (place(1), place(0), place(0), place(0))).encode(),
+        "stats": {
+            "total": 1,
+            "categories": {"free_flow": 0, "moderate_traffic": 1, "heavy_traffic": 0, "severe_congestion": 0},
+            "avgSpeedDiff": 10.0,
+            "avg_predicted_speed": 50.0,
+            "avg_current_speed": 40.0,
+            "high_congestion_count": 0,
+            "moderate_congestion_count": 0,
+            "segments": 1,
+            "newest_timestamp": 1_700_000_000_000,
+        },
+    }
+
+
+def test_changes_after_a_cursor_come_in_log_order_with_the_cursor_of_the_last(client, put):
+    put(message("A"))
+    cursor = data(client.get("/api/predictions"))["cursor"]
+    put(message("B"))
+    put(message("A", timestamp=1_700_000_000_001))
+    answer = data(client.get(f"/api/predictions?after={cursor}"))
+    assert [each["segment_id"] for each in answer["predictions"]] == ["B", "A"]
+    assert (answer["more"], "gap" in answer, "stats" in answer) == (False, False, False)
+    again = data(client.get(f"/api/predictions?after={answer['cursor']}"))
+    assert (again["predictions"], again["cursor"]) == ([], answer["cursor"])
+
+
+def test_a_limit_pages_through_the_changes(client, put):
+    cursor = data(client.get("/api/predictions"))["cursor"]
+    put(array(*[message(f"S{number}") for number in range(7)]))
+    seen, more = [], True
+    while more:
+        answer = data(client.get(f"/api/predictions?after={cursor}&limit=3"))
+        assert len(answer["predictions"]) <= 3
+        seen.extend(each["segment_id"] for each in answer["predictions"])
+        cursor, more = answer["cursor"], answer["more"]
+    assert seen == [f"S{number}" for number in range(7)]
+
+
+def test_a_removal_says_after_how_many_predictions_it_came(client, put):
+    put(message("A"))
+    cursor = data(client.get("/api/predictions"))["cursor"]
+    put(message("B"))
+    put(None, key=b"A")
+    put(message("A"))
+    answer = data(client.get(f"/api/predictions?after={cursor}"))
+    assert [each["segment_id"] for each in answer["predictions"]] == ["B", "A"]
+    assert answer["left"] == [{"segment_id": "A", "horizon_minutes": None, "reason": "removed", "at": 1}]
+
+
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100)])
+def test_a_cursor_older_than_memory_is_a_gap_with_the_whole_view(client, put, settings):
+    cursor = data(client.get("/api/predictions"))["cursor"]
+    put(array(*[message(f"S{number}") for number in range(150)]))
+    answer = data(client.get(f"/api/predictions?after={cursor}"))
+    assert answer["gap"] == {"reason": "too_old", "missed": 1}
+    assert len(answer["predictions"]) == answer["stats"]["total"] == 150
+    assert answer["more"] is False
+
+
+def test_a_cursor_of_another_topic_is_a_gap(client, put):
+    foreign = Position(b"another1", (place(3),)).encode()
+    assert data(client.get(f"/api/predictions?after={foreign}"))["gap"] == {"reason": "other_topic", "missed": None}
+
+
+def test_an_unchanged_view_is_not_sent_again(client, put):
+    put(message("A"))
+    first = client.get("/api/predictions")
+    etag = first.headers["ETag"]
+    assert etag.startswith('W/"')
+    again = client.get("/api/predictions", headers={"If-None-Match": etag})
+    assert (again.status_code, again.data) == (304, b"")
+    put(message("B"))
+    assert client.get("/api/predictions", headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_a_view_of_other_horizons_has_another_entity_tag(client, put):
+    put(message("A", horizon_minutes=15))
+    tags = {
+        client.get(f"/api/predictions{query}").headers["ETag"] for query in ("", "?horizon=all", "?horizon=15,none")
+    }
+    assert len(tags) == 3
+
+
+def test_horizons_are_chosen_by_the_client(client, put):
+    for minutes in (60, 15, 30):
+        put(message("A", horizon_minutes=minutes))
+
+    def asked(query):
+        return [each["horizon_minutes"] for each in data(client.get(f"/api/predictions{query}"))["predictions"]]
+
+    assert asked("") == [15]
+    assert asked("?horizon=all") == [15, 30, 60]
+    assert asked("?horizon=60,15") == [15, 60]
+    assert asked("?horizon=none") == []
+
+
+def test_a_long_poll_answers_as_soon_as_something_comes(client, put, app):
+    cursor = data(client.get("/api/predictions"))["cursor"]
+    answers = []
+    other = app.test_client()
+    thread = threading.Thread(target=lambda: answers.append(other.get(f"/api/predictions?after={cursor}&wait=25")))
+    thread.start()
+    put(message("A"))
+    thread.join(10)
+    assert [each["segment_id"] for each in data(answers[0])["predictions"]] == ["A"]
+
+
+def test_a_long_poll_answers_with_a_cursor_when_nothing_comes(client, live):
+    cursor = data(client.get("/api/predictions"))["cursor"]
+    answer = data(client.get(f"/api/predictions?after={cursor}&wait=0.05"))
+    assert (answer["predictions"], answer["cursor"]) == ([], cursor)
+
+
+def test_a_long_poll_without_a_thread_to_spare_answers_at_once(client, live, app):
+    admission = app.extensions["greenwave"].admission
+    claims = [admission.claim("sse") for _ in range(6)]
+    cursor = data(client.get("/api/predictions"))["cursor"]
+    assert data(client.get(f"/api/predictions?after={cursor}&wait=25"))["predictions"] == []
+    for claim in claims:
+        claim.release()
+
+
+def test_before_anything_was_read_the_view_is_empty_and_has_no_cursor(client, topic):
+    topic.set(reachable=False)
+    answer = data(client.get("/api/predictions"))
+    assert answer["predictions"] == []
+
+
+def test_one_segment_shows_its_newest_by_horizon_and_its_history(client, put):
+    put(message("A", timestamp=1_700_000_000_000, horizon_minutes=15))
+    put(message("A", timestamp=1_700_000_300_000, horizon_minutes=15))
+    put(message("A", timestamp=1_700_000_300_000, horizon_minutes=30))
+    answer = data(client.get("/api/predictions/A"))
+    assert [each["horizon_minutes"] for each in answer["latest"]] == [15, 30]
+    assert [each["timestamp"] for each in answer["history"]] == [1_700_000_000_000] + [1_700_000_300_000] * 2
+    assert answer["history_complete"] is True
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "said"),
+    [
+        ("get", "/api/predictions?after=xyz", 400, "after can't be used: the cursor's checksum is wrong"),
+        ("get", "/api/predictions?after=a%00b", 400, "after can't be used: the cursor is not base64url"),
+        ("get", "/api/predictions?after=a&after=b", 400, "after was given 2 times; allowed: once"),
+        ("get", "/api/predictions?limit=0", 400, "limit='0' can't be used; allowed: a whole number from 1 to 1000"),
+        ("get", "/api/predictions?limit=1001", 400, "limit='1001' can't be used"),
+        ("get", "/api/predictions?limit=-5", 400, "limit='-5' can't be used"),
+        ("get", "/api/predictions?limit=%D9%A3", 400, "limit='٣' can't be used"),
+        ("get", "/api/predictions?limit=" + "9" * 5000, 400, "limit='9999"),
+        ("get", "/api/predictions?wait=26", 400, "wait='26' can't be used; allowed: seconds from 0 to 25"),
+        ("get", "/api/predictions?wait=nan", 400, "wait='nan' can't be used"),
+        ("get", "/api/predictions?horizon=soon", 400, "horizon='soon' can't be used; allowed: all, or a comma list"),
+        ("get", "/api/predictions?horizon=15,,30", 400, "horizon='' can't be used"),
+        ("get", "/api/predictions?horizon=" + ",".join(["1"] * 25), 400, "horizon lists 25 values"),
+        ("get", "/api/predictions?colour=red", 400, "unknown parameter 'colour'; allowed here: after, horizon, limit"),
+        ("get", "/api/predictions/stream?horizon=x", 400, "horizon='x' can't be used"),
+        ("get", "/api/predictions/nowhere", 404, "segment 'nowhere' is not known; GET /api/predictions lists"),
+        ("get", "/nothing", 404, "not found"),
+        ("post", "/api/predictions", 405, "not allowed"),
+        ("delete", "/predictions/stream", 405, "not allowed"),
+        ("get", "/api/health?x=1", 400, "unknown parameter 'x'; allowed here: none"),
+    ],
+)
+def test_bad_input_is_a_clear_error_as_json(client, live, method, path, status, said):
+    response = getattr(client, method)(path, data=b"\xff{" if method == "post" else None)
+    assert response.status_code == status
+    assert response.content_type == "application/json"
+    assert response.json["success"] is False
+    assert said.lower() in response.json["error"].lower()
+
+
+def test_a_method_that_is_not_allowed_names_those_that_are(client):
+    assert "GET" in client.post("/api/predictions").headers["Allow"]
+
+
+def test_a_bug_is_a_500_without_a_trace_and_with_one_in_the_log(app, caplog):
+    app.add_url_rule("/bug", view_func=lambda: {}["secret"])
+    response = app.test_client().get("/bug")
+    assert response.status_code == 500
+    assert response.json == {
+        "success": False,
+        "error": "the server failed to answer this request; the log says why",
+    }
+    assert any(record.exc_info for record in caplog.records)

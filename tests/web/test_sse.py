@@ -1,0 +1,236 @@
+"""Server-Sent Events: what a stream says, how it resumes, how it ends."""
+
+import threading
+import urllib.request
+
+import pytest
+import sseclient
+
+from consumer.cursor import Position, place
+from consumer.settings import Settings
+from tests.consumer.helpers import message
+from tests.web.conftest import events_of
+
+
+class Stream:
+    """An open stream of the test client, read event by event."""
+
+    def __init__(self, response):
+        self.response = response
+        self.frames = response.iter_encoded()
+        self.raw = b""
+        self._events = []
+
+    def event(self, kind=None):
+        """Return the next (cursor, message), or the next one of a type."""
+        while True:
+            while not self._events:
+                frame = next(self.frames)
+                self.raw += frame
+                self._events = events_of([frame])
+            cursor, message = self._events.pop(0)
+            if kind is None or message["type"] == kind:
+                return cursor, message
+
+    def close(self):
+        self.response.close()
+
+
+@pytest.fixture
+def stream(client):
+    opened = []
+
+    def open_stream(query="", **headers):
+        response = client.get(f"/predictions/stream{query}", headers=headers)
+        assert response.status_code == 200
+        opened.append(Stream(response))
+        return opened[-1]
+
+    yield open_stream
+    for each in opened:
+        each.close()
+
+
+def test_a_stream_greets_tells_the_state_and_the_view_and_then_every_change(stream, put):
+    put(message("A"))
+    it = stream()
+    kinds = [it.event()[1]["type"] for _ in range(3)]
+    assert kinds == ["connected", "status", "initial"]
+    put(message("B"))
+    cursor, change = it.event("prediction")
+    assert change["data"]["segment_id"] == "B"
+    assert cursor == Position(b"memory-1", (place(2), place(0), place(0), place(0))).encode()
+
+
+def test_the_first_bytes_come_at_once_with_padding_and_a_retry_hint(stream, topic):
+    topic.set(reachable=False)
+    it = stream()
+    assert it.event()[1]["type"] == "connected"
+    assert it.raw.startswith(b":" + b" " * 2048 + b"\n\nretry: ")
+
+
+def test_the_headers_keep_proxies_from_buffering(stream):
+    headers = stream().response.headers
+    assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert headers["Cache-Control"] == "no-cache, no-transform"
+    assert headers["X-Accel-Buffering"] == "no"
+
+
+def test_both_paths_are_the_same_stream(client, live):
+    response = client.get("/api/predictions/stream")
+    assert events_of([next(response.iter_encoded())])[0][1]["type"] == "connected"
+    response.close()
+
+
+def test_last_event_id_resumes_after_it_and_wins_over_after(stream, put):
+    put(message("A"))
+    it = stream()
+    cursor, _ = it.event("initial")
+    put(message("B"))
+    after_b, _ = it.event("prediction")
+    it.close()
+    put(message("C"))
+    assert stream(f"?after={cursor}").event("prediction")[1]["data"]["segment_id"] == "B"
+    resumed = stream(f"?after={cursor}", **{"Last-Event-ID": after_b})
+    assert resumed.event("prediction")[1]["data"]["segment_id"] == "C"
+    assert b"initial" not in resumed.raw
+
+
+def test_a_damaged_cursor_is_a_gap_and_the_view(stream, put):
+    put(message("A"))
+    it = stream("?after=damaged")
+    assert it.event("gap")[1] == {"type": "gap", "reason": "bad_cursor", "missed": None}
+    assert it.event()[1]["type"] == "initial"
+
+
+def test_a_cursor_of_another_topic_is_a_gap(stream, live):
+    it = stream(**{"Last-Event-ID": Position(b"another1", (place(0),)).encode()})
+    assert it.event("gap")[1]["reason"] == "other_topic"
+
+
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100)])
+def test_a_cursor_older_than_memory_is_a_gap_and_the_view(stream, put, settings):
+    cursor, _ = stream().event("initial")
+    for number in range(120):
+        put(message(f"S{number}"))
+    it = stream(f"?after={cursor}")
+    assert it.event("gap")[1] == {"type": "gap", "reason": "too_old", "missed": 120}
+    assert it.event()[1]["count"] == 120
+
+
+def test_silence_is_filled_with_heartbeats(stream, live):
+    it = stream()
+    it.event("initial")
+    seen = b""
+    while b": heartbeat" not in seen:
+        seen += next(it.frames)
+
+
+def test_stats_follow_a_change(stream, put):
+    it = stream()
+    it.event("initial")
+    put(message("A", speed=10))
+    assert it.event("stats")[1]["data"]["categories"]["severe_congestion"] == 1
+
+
+def test_a_status_event_tells_that_the_broker_is_gone_and_back(stream, live, topic):
+    it = stream()
+    assert it.event("status")[1]["state"] == "live"
+    topic.set(reachable=False)
+    assert it.event("status")[1]["state"] == "reconnecting"
+    topic.set(reachable=True)
+    assert it.event("status")[1]["state"] == "catching_up"
+    assert it.event("status")[1]["state"] == "live"
+
+
+def test_a_removed_segment_leaves(stream, put):
+    put(message("A"))
+    it = stream()
+    it.event("initial")
+    put(None, key=b"A")
+    cursor, left = it.event("left")
+    assert left == {"type": "left", "segment_id": "A", "horizon_minutes": None, "reason": "removed"}
+    assert cursor is not None
+
+
+def test_a_client_that_moved_forward_though_nothing_matched_is_told_its_position(stream, put, monkeypatch):
+    monkeypatch.setattr("web.conversation.POSITION_SECONDS", 0.0)
+    it = stream("?horizon=15")
+    before, _ = it.event("initial")
+    put(message("A", horizon_minutes=30))
+    cursor, moved = it.event("position")
+    assert moved == {"type": "position"}
+    assert cursor != before
+
+
+def test_closing_says_bye_with_a_retry_hint_and_ends(stream, live, app):
+    it = stream()
+    it.event("initial")
+    app.extensions["greenwave"].admission.close()
+    live.feed.wake()
+    rest = b"".join(it.frames)
+    assert rest.startswith(b"retry: ")
+    assert events_of([rest])[-1][1]["type"] == "bye"
+
+
+def test_a_full_house_is_told_busy_with_a_200_and_an_end(client, live, app):
+    open_streams = [client.get("/predictions/stream") for _ in range(6)]
+    response = client.get("/predictions/stream")
+    assert response.status_code == 200
+    assert response.data.startswith(b"retry: ")
+    assert events_of([response.data])[0][1]["type"] == "busy"
+    for each in open_streams:
+        each.close()
+    assert app.extensions["greenwave"].admission.counts().get("sse", 0) == 0
+    again = client.get("/predictions/stream")
+    assert events_of([next(again.iter_encoded())])[0][1]["type"] == "connected"
+    again.close()
+
+
+def test_a_head_request_claims_nothing(client, app, live):
+    response = client.head("/predictions/stream")
+    assert (response.status_code, response.data) == (200, b"")
+    assert app.extensions["greenwave"].admission.counts().get("sse", 0) == 0
+
+
+def test_a_bug_in_a_stream_is_told_and_logged(stream, live, monkeypatch, caplog):
+    it = stream()
+    it.event("initial")
+    monkeypatch.setattr("web.conversation.Conversation.next", lambda self: 1 / 0)
+    _, error = it.event("error")
+    assert (error["error"], next(it.frames, None)) == ("ZeroDivisionError", None)
+    assert any(record.exc_info for record in caplog.records)
+
+
+def test_a_plain_sse_client_cut_and_resumed_a_hundred_times_under_load_loses_nothing_and_sees_nothing_twice(
+    server, topic, live
+):
+    total, done = 3000, threading.Event()
+
+    def load():
+        for number in range(total):
+            topic.append(message(f"{number % 4}/{number // 4}"), partition=number % 4)
+            if number % 20 == 0:
+                done.wait(0.002)
+
+    producer = threading.Thread(target=load)
+    seen, cursor, cuts = [], live.feed.position.encode(), 0
+    producer.start()
+    while len(seen) < total:
+        request = urllib.request.Request(f"{server}/predictions/stream", headers={"Last-Event-ID": cursor})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            wanted = (7 * cuts) % 31 + 1 if cuts < 100 else total
+            for event in sseclient.SSEClient(iter(response.read1, b"")).events():
+                if '"type":"prediction"' in event.data:
+                    seen.append(event.data.split('"segment_id":"')[1].split('"')[0])
+                    cursor = event.id
+                    wanted -= 1
+                if wanted == 0 or len(seen) == total:
+                    break
+        cuts += 1
+    producer.join()
+    assert cuts > 100
+    for partition in range(4):
+        assert [each for each in seen if each.startswith(f"{partition}/")] == [
+            f"{partition}/{number}" for number in range(total // 4)
+        ]

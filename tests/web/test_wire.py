@@ -1,0 +1,97 @@
+"""The wire format: exact bytes."""
+
+import pytest
+
+from consumer.events import Status
+from consumer.prediction import Coordinates, Prediction
+from web import wire
+
+SHORT = Prediction(
+    segment_id="LA_001",
+    timestamp=1_700_000_000_000,
+    prediction_time="2023-11-14T22:13:20.000Z",
+    horizon_minutes=None,
+    current_speed=None,
+    predicted_speed=50.5,
+    speed_diff=None,
+    current_volume=None,
+    category="moderate_traffic",
+)
+SHORT_JSON = (
+    b'{"segment_id":"LA_001","timestamp":1700000000000,"prediction_time":"2023-11-14T22:13:20.000Z",'
+    b'"horizon_minutes":null,"current_speed":null,"predicted_speed":50.5,"speed_diff":null,"current_volume":null,'
+    b'"category":"moderate_traffic"}'
+)
+LONG = Prediction(
+    segment_id='I-5 \u2028 <b>\n"x"',
+    timestamp=1,
+    prediction_time="1970-01-01T00:00:00.001Z",
+    horizon_minutes=15,
+    current_speed=0.0,
+    predicted_speed=12.0,
+    speed_diff=12.0,
+    current_volume=0.0,
+    category="severe_congestion",
+    coordinates=Coordinates(34.05, -118.24),
+    road_name="I-5",
+    confidence=0.9,
+    model="m",
+    target_time="1970-01-01T00:15:00.001Z",
+    producer_category="jam",
+    source="replay",
+    late=True,
+)
+LONG_JSON = (
+    '{"segment_id":"I-5 \u2028 <b>\\n\\"x\\"","timestamp":1,"prediction_time":"1970-01-01T00:00:00.001Z",'
+    '"horizon_minutes":15,"current_speed":0.0,"predicted_speed":12.0,"speed_diff":12.0,"current_volume":0.0,'
+    '"category":"severe_congestion","coordinates":{"latitude":34.05,"longitude":-118.24},"road_name":"I-5",'
+    '"confidence":0.9,"model":"m","target_time":"1970-01-01T00:15:00.001Z","producer_category":"jam",'
+    '"source":"replay","late":true}'
+).encode()
+
+EXACT = [
+    (wire.prediction(SHORT), b'{"type":"prediction","data":' + SHORT_JSON + b"}"),
+    (wire.prediction(LONG), b'{"type":"prediction","data":' + LONG_JSON + b"}"),
+    (wire.initial([]), b'{"type":"initial","predictions":[],"count":0}'),
+    (wire.initial([SHORT]), b'{"type":"initial","predictions":[' + SHORT_JSON + b'],"count":1}'),
+    (
+        wire.connected("sse", "2025-01-01T00:00:00.000Z", {"topic": "t"}),
+        b'{"type":"connected","message":"Connected to the prediction stream","timestamp":"2025-01-01T00:00:00.000Z",'
+        b'"transport":"sse","topic":"t"}',
+    ),
+    (wire.left("A", "removed"), b'{"type":"left","segment_id":"A","horizon_minutes":null,"reason":"removed"}'),
+    (wire.left("A", "filter", 15), b'{"type":"left","segment_id":"A","horizon_minutes":15,"reason":"filter"}'),
+    (wire.stats({"total": 0}), b'{"type":"stats","data":{"total":0}}'),
+    (
+        wire.status(Status("live", 0.0, "read"), "1970-01-01T00:00:00.000Z"),
+        b'{"type":"status","state":"live","since":"1970-01-01T00:00:00.000Z","reason":"read","retry_in":null}',
+    ),
+    (wire.gap("too_old", 7), b'{"type":"gap","reason":"too_old","missed":7}'),
+    (wire.gap("other_topic", None), b'{"type":"gap","reason":"other_topic","missed":null}'),
+    (wire.position(), b'{"type":"position"}'),
+    (wire.bye("closing"), b'{"type":"bye","reason":"closing"}'),
+    (
+        wire.error("failed", "ValueError", "2025-01-01T00:00:00.000Z"),
+        b'{"type":"error","message":"failed","error":"ValueError","timestamp":"2025-01-01T00:00:00.000Z"}',
+    ),
+    (
+        wire.busy(),
+        b'{"type":"busy","message":"All places for streams are taken; try again, or poll /api/predictions"}',
+    ),
+    (wire.sse_frame(b"{}"), b"data: {}\n\n"),
+    (wire.sse_frame(b"{}", "AQ"), b"id: AQ\ndata: {}\n\n"),
+    (wire.sse_retry(1500), b"retry: 1500\n\n"),
+    (wire.sse_padding(), b":" + b" " * 2048 + b"\n\n"),
+    (wire.HEARTBEAT, b": heartbeat " + b"." * 256 + b"\n\n"),
+    (wire.success({"a": 1}), b'{"success":true,"data":{"a":1}}'),
+    (wire.failure("no"), b'{"success":false,"error":"no"}'),
+]
+
+
+@pytest.mark.parametrize(("made", "expected"), EXACT)
+def test_a_message_is_exactly_these_bytes(made, expected):
+    assert made == expected
+
+
+def test_no_message_holds_a_line_feed_inside_its_data():
+    assert all(made.count(b"\n") == 0 for made, _ in EXACT if made.startswith(b"{"))
