@@ -118,7 +118,7 @@ class Normaliser:
             horizon_minutes=horizon,
             current_speed=current,
             predicted_speed=predicted,
-            speed_diff=None if current is None else round(predicted - current, 2) + 0.0,
+            speed_diff=None if current is None else round(predicted - current, 2),
             current_volume=volume(item),
             category=self._speeds.category(predicted),
             coordinates=coordinates(item),

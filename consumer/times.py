@@ -58,7 +58,7 @@ def _text_ms(zone: tzinfo, text: str) -> int | None:
     try:
         moment = _moment(text, zone)
         found = (moment - _EPOCH) // _MILLISECOND
-    except (ValueError, OverflowError):  # no time at all; the 31st of February; the year 0
+    except ValueError:  # no time at all; the 31st of February; the year 0
         return None
     return found if 0 <= found < END_MS else None
 

@@ -224,6 +224,10 @@ def test_nan_in_one_item_leaves_its_neighbours() -> None:
     assert [refusal.reason for refusal in refusals] == ["not_finite"]
 
 
+def test_a_number_of_thousands_of_digits_costs_only_its_field() -> None:
+    assert one(b'{"current_speed": ' + b"9" * 5000 + b", " + json.dumps(GOOD).encode()[1:]) == one(GOOD)
+
+
 def test_a_byte_order_mark_is_skipped() -> None:
     assert one(b"\xef\xbb\xbf" + json.dumps(GOOD).encode()) == one(GOOD)
 

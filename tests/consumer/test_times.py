@@ -64,6 +64,8 @@ EVENT_MS = 1737468300000  # 2025-01-21T14:05:00Z
         ("0000-01-01T00:00:00Z", None),
         ("0001-01-01T00:00:00+14:00", None),
         ("9999-12-31T23:59:59-14:00", None),
+        ("9999-12-31T23:59:59", None),
+        ("0001-01-01T00:00:00", None),
         ("2025-02-29T00:00:00Z", None),
         ("2025-01-21T25:00:00Z", None),
         ("2025-01-21", None),
@@ -93,6 +95,12 @@ def test_a_time_is_read_or_is_none(given: object, expected: int | None) -> None:
 )
 def test_a_time_without_a_zone_is_in_the_zone_that_is_set(given: str, expected: int) -> None:
     assert LOS_ANGELES.read(given) == expected
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00", "9999-12-31 23:59:59", "1970-01-01 00:00:00+23:59"])
+def test_the_ends_of_the_calendar_are_no_times_in_any_zone(text: str) -> None:
+    for zone in ("Pacific/Kiritimati", "America/Los_Angeles", "Etc/GMT+12"):
+        assert Times(ZoneInfo(zone)).read(text) is None
 
 
 @pytest.mark.parametrize(
