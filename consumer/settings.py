@@ -235,6 +235,8 @@ def _check(settings: Settings) -> None:
 
 
 def _brokers(settings: Settings) -> None:
+    if not settings.brokers:
+        raise ValueError("it names no broker")
     for broker in settings.brokers:
         parts = urlsplit(f"//{broker}")
         if not parts.hostname or not parts.port:

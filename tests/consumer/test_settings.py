@@ -1,0 +1,126 @@
+"""Settings: the README's table is the code's; what can't be used is refused by name, value and what is allowed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from consumer.errors import SettingsError
+from consumer.security import security_options, security_protocol
+from consumer.settings import Settings, load, table
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def test_the_readme_shows_exactly_the_settings_of_the_code():
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \| (.*?) \|$", README.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    shown = [(name, default.strip("`"), unit, text) for name, default, unit, text in rows]
+    assert shown == table()
+
+
+def test_without_variables_the_defaults_count():
+    assert load({}) == Settings()
+    assert load({"PORT": "", "UNRELATED": "x"}) == Settings()
+
+
+def test_a_variable_is_read_by_its_name_and_converted():
+    settings = load(
+        {"PORT": "9000", "KAFKA_SSL_CHECK_HOSTNAME": "off", "SPEED_UNIT": "kmh", "HEARTBEAT_SECONDS": "2.5"}
+    )
+    assert (settings.port, settings.kafka_ssl_check_hostname, settings.speed_unit) == (9000, False, "kmh")
+    assert settings.heartbeat_seconds == 2.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("PORT", "web", "a whole number from 0 to 65535"),
+        ("PORT", "70000", "a whole number from 0 to 65535"),
+        ("KAFKA_SILENCE_SECONDS", "nan", "a number from 3 to 60"),
+        ("KAFKA_SILENCE_SECONDS", "1", "a number from 3 to 60"),
+        ("SPEED_UNIT", "knots", "one of kmh, mph"),
+        ("KAFKA_SSL_CHECK_HOSTNAME", "perhaps", "true or false"),
+        ("KAFKA_TOPIC", "a topic", "text that matches"),
+        ("KAFKA_BROKERS", "host:port", "a comma list of host:port"),
+        ("KAFKA_BROKERS", "kafka://a:1", "a comma list of host:port"),
+        ("KAFKA_BROKERS", ",", "a comma list of host:port"),
+        ("KAFKA_BACKLOG", "an hour", "10000/1h, 500, 0, all"),
+        ("CATEGORY_THRESHOLDS", "60,45", "three falling speeds in mph, such as 60,45,30"),
+        ("CATEGORY_THRESHOLDS", "30,45,60", "three falling speeds in mph, such as 60,45,30"),
+        ("PRODUCER_TIMEZONE", "Mars/Base", "a name such as America/Los_Angeles"),
+        ("PRODUCER_TIMEZONE", "../etc", "a name such as America/Los_Angeles"),
+        ("WEB_THREADS", "3", "a whole number from 4 to 2000"),
+        ("LOG_LEVEL", "loud", "one of DEBUG, ERROR, INFO, WARNING"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name_with_what_is_allowed(name, value, allowed):
+    with pytest.raises(SettingsError) as refused:
+        load({name: value})
+    assert str(refused.value).startswith(f"{name}={value!r} can't be used; allowed: {allowed}")
+
+
+def test_a_login_without_a_name_is_refused():
+    with pytest.raises(SettingsError, match="KAFKA_SASL_USERNAME='' can't be used"):
+        load({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"})
+
+
+def test_a_prefix_that_makes_the_topic_too_long_is_refused():
+    with pytest.raises(SettingsError, match="KAFKA_PREFIX"):
+        load({"KAFKA_PREFIX": "p" * 249})
+
+
+@pytest.mark.parametrize(
+    ("environ", "brokers"),
+    [
+        ({}, ["localhost:9092"]),
+        ({"KAFKA_BROKERS": "a, b:1,[::1]:2"}, ["a:9092", "b:1", "[::1]:2"]),
+        ({"KAFKA_URL": "kafka+ssl://a:1,kafka+ssl://b:2"}, ["a:1", "b:2"]),
+        ({"KAFKA_URL": "kafka+ssl://a:1", "KAFKA_BROKERS": "c:3"}, ["c:3"]),
+    ],
+)
+def test_brokers_come_from_kafka_brokers_else_from_herokus_url(environ, brokers):
+    assert load(environ).brokers == brokers
+
+
+def test_herokus_prefix_is_put_before_the_topic():
+    assert load({"KAFKA_PREFIX": "columbia-1."}).topic == "columbia-1.traffic-predictions"
+
+
+def test_herokus_url_means_tls():
+    assert security_protocol(load({"KAFKA_URL": "kafka+ssl://a:1"})) == "SSL"
+    assert security_protocol(load({})) == "PLAINTEXT"
+
+
+def test_login_options_are_handed_to_the_client():
+    settings = load(
+        {
+            "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+            "KAFKA_SASL_USERNAME": "u",
+            "KAFKA_SASL_PASSWORD": "p",
+        }
+    )
+    assert security_options(settings) == {
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "u",
+        "sasl_plain_password": "p",
+    }
+
+
+def test_a_certificate_that_is_no_certificate_is_a_settings_error_without_its_text():
+    with pytest.raises(SettingsError) as refused:
+        security_options(Settings(kafka_security_protocol="SSL", kafka_client_cert="x", kafka_client_cert_key="hush"))
+    assert "KAFKA_CLIENT_CERT" in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
+def test_every_default_is_a_value_that_is_allowed():
+    for name, default, _, _ in table():
+        load({name: default})
+
+
+def test_speeds_in_kmh_are_judged_in_mph():
+    assert Settings(speed_unit="kmh").mph_per_unit == pytest.approx(0.621371, abs=1e-6)

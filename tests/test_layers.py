@@ -1,0 +1,96 @@
+"""Who may import whom: the "must not know" column of ARCHITECTURE.md, read from the imports themselves."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("consumer", "web", "demo")
+
+
+def modules(place):
+    path = ROOT / place
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def imports(path):
+    """Yield the absolute names of all modules that a file imports, wherever in the file it does."""
+    package = ".".join(path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package if node.level else ""
+            name = ".".join(filter(None, [base, node.module]))
+            yield name
+            yield from (f"{name}.{alias.name}" for alias in node.names)
+
+
+def offenders(place, forbidden, allowed_files=()):
+    """List the files of a place that import something forbidden."""
+    return [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules(place)
+        if str(path.relative_to(ROOT)) not in allowed_files
+        for name in imports(path)
+        if any(name == banned or name.startswith(f"{banned}.") for banned in forbidden)
+    ]
+
+
+FLASK = ("flask", "flask_sock", "werkzeug", "gunicorn", "simple_websocket")
+
+RULES = [
+    ("app.py", ("kafka", "threading", "web.wire", "gunicorn"), ()),
+    ("wsgi.py", ("kafka", "flask", "web.sse", "web.polling", "threading"), ()),
+    ("gunicorn.conf.py", ("kafka", "flask"), ()),
+    ("consumer", (*FLASK, "web", "demo", "app", "wsgi"), ()),
+    ("consumer", ("kafka",), ("consumer/source.py",)),
+    ("web", ("kafka", "demo", "app", "wsgi", "consumer.source", "consumer.cursor", "consumer.record"), ()),
+    ("web", ("gunicorn",), ("web/worker.py",)),
+    ("web/wire.py", (*FLASK, "threading", "time", "consumer.feed", "consumer.thread"), ()),
+    ("web/conversation.py", (*FLASK, "threading"), ()),
+    ("demo", ("kafka",), ("demo/publish.py",)),
+    ("demo", ("web", "wsgi", "gunicorn"), ()),
+    ("consumer/cursor.py", ("kafka", "threading", "time", "consumer.ring", "consumer.feed"), ()),
+    ("consumer/ring.py", ("threading", "time"), ()),
+    ("consumer/latest.py", ("threading", "time"), ()),
+    ("consumer/normalise.py", ("threading", "time", "consumer.feed"), ()),
+]
+
+
+@pytest.mark.parametrize(("place", "forbidden", "allowed_files"), RULES)
+def test_a_place_does_not_import_what_it_must_not_know(place, forbidden, allowed_files):
+    assert offenders(place, forbidden, allowed_files) == []
+
+
+@pytest.mark.parametrize("allowed", [("consumer", "consumer/source.py"), ("demo", "demo/publish.py")])
+def test_the_kafka_client_is_imported_where_it_may_be(allowed):
+    package, file = allowed
+    assert any(name.split(".")[0] == "kafka" for name in imports(ROOT / file)), f"the rule for {package} tests nothing"
+
+
+def test_the_check_sees_an_import_inside_a_function():
+    found = [*imports(ROOT / "consumer" / "source.py")]
+    assert "kafka.net.compat" in found
+    assert "consumer.settings" in found, "relative imports are resolved"
+
+
+def test_only_settings_and_the_entry_points_read_the_environment():
+    readers = {
+        str(path.relative_to(ROOT))
+        for place in ("app.py", *PACKAGES)
+        for path in modules(place)
+        if "os.environ" in path.read_text(encoding="utf-8")
+    }
+    assert {name for name in readers if not name.startswith("demo/")} == {"app.py", "consumer/singleton.py"}
+
+
+def test_nothing_sleeps_in_the_product():
+    sleepers = [
+        str(path.relative_to(ROOT))
+        for place in ("app.py", "wsgi.py", "consumer", "web")
+        for path in modules(place)
+        if "time.sleep(" in path.read_text(encoding="utf-8")
+    ]
+    assert sleepers == []
