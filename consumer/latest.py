@@ -100,7 +100,7 @@ class LatestView:
 
     def _front_is_old(self) -> bool:
         front = next(iter(self._segments.values()))
-        return not self._fresh(front)
+        return all(kept.prediction.timestamp < self._oldest_ms for kept in front.values())
 
 
 def _chosen(kinds: dict[int | None, _Kept], horizons: Horizons) -> Iterator[_Kept]:
