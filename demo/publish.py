@@ -1,0 +1,158 @@
+"""Publishing to the topic: the only module besides `consumer.source` that knows the Kafka client.
+
+`Publisher` waits for the acknowledgement of all replicas (acks=all), so what it says is published is published.
+Errors of the client end here, as `PublishError`.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient
+from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
+from kafka.net.compat import KafkaNetClient
+
+from consumer.settings import Settings
+from consumer.source import client_options
+
+_MOST_UNACKNOWLEDGED = 2_000
+
+
+class PublishError(Exception):
+    """Something could not be published; the text says what, and what to do."""
+
+
+class Place(NamedTuple):
+    """Where a message went."""
+
+    partition: int
+    offset: int
+
+
+class Publisher:
+    """Publishes to the topic of the settings; use it as a context manager, from one thread.
+
+    Values are objects that become JSON. Nothing that it does takes longer than `timeout` seconds.
+    """
+
+    def __init__(self, settings: Settings, timeout: float = 10.0) -> None:
+        self._settings = settings
+        self._timeout = timeout
+        self._waiting: list[Any] = []
+        self.acknowledged = 0
+        timeout_ms = int(timeout * 1000)
+        with self._translated():
+            self._producer = KafkaProducer(
+                **client_options(settings),
+                acks="all",
+                allow_auto_create_topics=False,
+                linger_ms=5,
+                max_block_ms=timeout_ms,
+                request_timeout_ms=max(1_000, timeout_ms // 2),
+                delivery_timeout_ms=timeout_ms,
+                reconnect_backoff_max_ms=1_000,
+            )
+
+    def publish(self, key: str, value: Mapping[str, Any], timestamp_ms: int | None = None) -> Place:
+        """Publish one message, wait until it is acknowledged, and return its place. Raises PublishError."""
+        self.send(key, value, timestamp_ms)
+        last = self._waiting[-1]
+        self.flush()
+        return Place(last.value.partition, last.value.offset)
+
+    def send(self, key: str, value: Mapping[str, Any], timestamp_ms: int | None = None) -> None:
+        """Hand over one message; `flush()` waits for its acknowledgement. `timestamp_ms` is its Kafka time.
+
+        Waits by itself once many are not acknowledged yet. Raises PublishError.
+        """
+        content = json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        with self._translated():
+            future = self._producer.send(self._settings.topic, content, key=key.encode(), timestamp_ms=timestamp_ms)
+        self._waiting.append(future)
+        if len(self._waiting) >= _MOST_UNACKNOWLEDGED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Wait until everything that was sent is acknowledged. Raises PublishError."""
+        waiting, self._waiting = self._waiting, []
+        deadline = time.monotonic() + self._timeout
+        with self._translated():
+            self._producer.flush(self._timeout)
+            for future in waiting:
+                future.get(timeout=max(0.0, deadline - time.monotonic()))
+                self.acknowledged += 1
+
+    def close(self) -> None:
+        """Let go of the connection; what isn't acknowledged by now may be lost."""
+        with contextlib.suppress(KafkaError):
+            self._producer.close(timeout=1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            self.close()
+
+    def _translated(self) -> contextlib.AbstractContextManager[None]:
+        return _translated(self._settings)
+
+
+def create_topic(settings: Settings, partitions: int, timeout: float = 10.0) -> bool:
+    """Create the topic of the settings; return False when it was there already. Raises PublishError."""
+    clients: list[Any] = []
+
+    def keep(**configs: Any) -> Any:
+        clients.append(KafkaNetClient(**configs))
+        return clients[-1]
+
+    timeout_ms = int(timeout * 1000)
+    options = {"bootstrap_timeout_ms": timeout_ms, "request_timeout_ms": timeout_ms, "kafka_client": keep}
+    wanted = {settings.topic: {"num_partitions": partitions, "replication_factor": -1}}
+    try:
+        with (
+            _translated(settings),
+            contextlib.closing(KafkaAdminClient(**client_options(settings), **options)) as admin,
+        ):
+            admin.create_topics(wanted, timeout_ms=timeout_ms)
+            return True
+    except _AlreadyThere:
+        return False
+    finally:
+        for client in clients:  # a constructor that fails leaves its IO thread behind
+            client.close()
+
+
+class _AlreadyThere(Exception):
+    pass
+
+
+@contextlib.contextmanager
+def _translated(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except TopicAlreadyExistsError as error:
+        raise _AlreadyThere from error
+    except KafkaError as error:
+        raise PublishError(_what_to_do(settings, error)) from error
+
+
+def _what_to_do(settings: Settings, error: KafkaError) -> str:
+    where = f"topic {settings.topic} at {', '.join(settings.brokers)}"
+    if isinstance(error, KafkaTimeoutError):
+        return (
+            f"no answer for {where}: check that the broker runs and that the topic exists "
+            "(`flask --app app doctor` tells which), and KAFKA_BROKERS"
+        )
+    if isinstance(error, AuthorizationError):
+        return f"not allowed to publish to {where}: give the user the right to write, or use another (KAFKA_SASL_*)"
+    return f"can't publish to {where}: {type(error).__name__}: {error}; `flask --app app doctor` looks for the reason"
