@@ -20,6 +20,7 @@ class MemoryTopic:
         self.reachable = True
         self.exists = True
         self.opened = 0
+        self.probes = 0
         self.closed = 0
 
     def append(
@@ -82,6 +83,14 @@ class MemorySource:
         """Wait until the topic is reachable and exists."""
         with self._topic.changed:
             return self._topic.changed.wait_for(lambda: self._topic.reachable and self._topic.exists, timeout)
+
+    def probe(self) -> None:
+        """Count the question."""
+        self._topic.probes += 1
+
+    def refresh(self, timeout: float) -> bool:
+        """Tell whether the topic is reachable."""
+        return self.wait_for_word(timeout)
 
     def bounds(self) -> list[tuple[int, int]]:
         """Return the bounds."""

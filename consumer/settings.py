@@ -43,6 +43,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_silence_seconds: Annotated[
         float, _meta("s", "A broker that says nothing for this long is gone", ge=3, le=60)
     ] = 6
+    circuit_failures: Annotated[
+        int, _meta("attempts", "So many attempts without an answer open the circuit breaker", ge=1, le=1000)
+    ] = 5
+    circuit_probe_seconds: Annotated[
+        float, _meta("s", "Longest time between two attempts to reach the brokers", ge=1, le=5)
+    ] = 5
+    watchdog_seconds: Annotated[
+        float, _meta("s", "A call of the Kafka client that takes this long counts as hanging", ge=10, le=600)
+    ] = 30
     kafka_isolation_level: Annotated[
         Literal["read_uncommitted", "read_committed"],
         _meta("", "Whether records of open and aborted transactions count"),

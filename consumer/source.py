@@ -58,6 +58,12 @@ class Source(Protocol):
     def wait_for_word(self, timeout: float) -> bool:
         """Wait for the broker's next word, at most `timeout` seconds; tell whether it came."""
 
+    def probe(self) -> None:
+        """Ask the broker for metadata now. Never waits."""
+
+    def refresh(self, timeout: float) -> bool:
+        """Ask the broker for metadata and wait for it, at most `timeout` seconds; tell whether it came."""
+
     def bounds(self) -> list[tuple[int, int]]:
         """Return per partition the first offset and the one after the last. Raises SourceError."""
 
@@ -91,6 +97,8 @@ class KafkaSource:
         self._name = settings.topic
         self._heard: float | None = None
         self._word = threading.Event()
+        self._held: list[Record] = []
+        self._known_connections: dict[Any, Any] = {}
         with _translated():
             self._consumer = KafkaConsumer(**client_options(settings), **self._options(settings))
         self._cluster = self._client.cluster
@@ -123,6 +131,7 @@ class KafkaSource:
         return self._client
 
     def _hear(self, _cluster: Any) -> None:
+        self._known_connections = self._connections()
         self._heard = time.monotonic()
         self._word.set()
 
@@ -145,6 +154,16 @@ class KafkaSource:
         self._word.clear()
         return self._word.wait(timeout)
 
+    def probe(self) -> None:
+        """Ask for metadata."""
+        self._cluster.request_update()
+
+    def refresh(self, timeout: float) -> bool:
+        """Ask for metadata and wait."""
+        self._word.clear()
+        self._cluster.request_update()
+        return self._word.wait(timeout)
+
     def bounds(self) -> list[tuple[int, int]]:
         """Ask the broker for the first offsets and the ends."""
         partitions = self._partitions()
@@ -164,6 +183,7 @@ class KafkaSource:
     def assign(self, offsets: Sequence[int]) -> None:
         """Assign all partitions anew and seek."""
         partitions = [TopicPartition(self._name, partition) for partition in range(len(offsets))]
+        self._held = []
         with _translated():
             self._consumer.unsubscribe()
             self._consumer.assign(partitions)
@@ -171,7 +191,17 @@ class KafkaSource:
                 self._consumer.seek(partition, offset)
 
     def poll(self, timeout: float) -> list[Record]:
-        """Fetch."""
+        """Fetch; what came over a connection that is newer than the metadata waits until metadata has come.
+
+        Behind a new connection there may be another topic of the same name.
+        """
+        records = self._held + self._fetch(0 if self._held else timeout)
+        self._held = []
+        if records and self._connections() != self._known_connections and not self.refresh(CALL_TIMEOUT_MS / 1000):
+            self._held, records = records, []
+        return records
+
+    def _fetch(self, timeout: float) -> list[Record]:
         try:
             with _translated():
                 batches = self._consumer.poll(timeout_ms=int(timeout * 1000))
@@ -182,6 +212,10 @@ class KafkaSource:
             for batch in batches.values()
             for message in batch
         ]
+
+    def _connections(self) -> dict[Any, Any]:
+        connections = list(self._client._manager._conns.items())
+        return {node: connection for node, connection in connections if connection.connected}
 
     def readings(self) -> list[Reading]:
         """Return next offset and high watermark of each partition."""

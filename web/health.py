@@ -79,7 +79,7 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         "retry_in": status.retry_in,
         "ready": consumer.ready,
         "topic": consumer.settings.topic,
-        "consumer": consumer.report(),
+        "consumer": _consumer(consumer),
         "buffer": {
             "entries": fill.entries,
             "max_entries": consumer.settings.buffer_entries,
@@ -92,6 +92,27 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
         "timestamp": now_iso(),
     }
+
+
+def _consumer(consumer: Consumer) -> dict[str, Any]:
+    return {
+        "thread_alive": consumer.alive,
+        "stalled_seconds": round(consumer.stalled_seconds, 1),
+        "uptime_seconds": round(consumer.uptime_seconds, 1),
+        "restarts": consumer.restarts,
+        "broker_silent_seconds": _rounded(consumer.broker_silent_seconds),
+        "attempts": consumer.attempts.report(),
+        "records": consumer.records,
+        "last_record_seconds": _rounded(consumer.record_age_seconds),
+        "partitions": [
+            {"partition": number, "position": at, "end": mark, "lag": None if mark is None else max(0, mark - at)}
+            for number, (at, mark) in enumerate(consumer.readings)
+        ],
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def _json(code: int, answer: dict[str, Any]) -> Response:
