@@ -8,7 +8,7 @@ from flask import Flask
 import consumer
 from consumer import Consumer, Settings, load
 from demo import commands
-from web import errors, health, pages, polling, sse
+from web import errors, health, metrics, pages, polling, sse
 from web.admission import Admission
 from web.services import EXTENSION, Services
 from web.views import Views
@@ -25,7 +25,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     app.config["GREENWAVE_SETTINGS"] = chosen
     start = get_consumer or (lambda: consumer.start(timeout=0, settings=chosen))
     app.extensions[EXTENSION] = Services(chosen, start, Admission(chosen.web_threads), Views())
-    for blueprint in (pages.blueprint, polling.blueprint, sse.blueprint, health.blueprint):
+    for blueprint in (pages.blueprint, polling.blueprint, sse.blueprint, health.blueprint, metrics.blueprint):
         app.register_blueprint(blueprint)
     errors.register(app)
     pages.secure(app)

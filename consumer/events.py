@@ -1,6 +1,6 @@
 """What a subscription gives its client, and what the consumer says of itself. Plain values: no bytes, no HTTP."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -8,6 +8,9 @@ from .prediction import Prediction
 from .ring import Entry
 
 State = Literal["starting", "catching_up", "live", "reconnecting", "circuit_open", "stopped"]
+
+
+STATES: tuple[State, ...] = get_args(State)
 
 
 class Status(Struct, frozen=True):

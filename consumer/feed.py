@@ -9,6 +9,7 @@ It knows no bytes, no HTTP and no Kafka client.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -58,6 +59,7 @@ class Feed:
         self._version = 0
         self._wakes = 0
         self._received = 0
+        self._gaps: Counter[str] = Counter()
 
     # What the consumer thread calls
 
@@ -115,6 +117,11 @@ class Feed:
         """Tell how full the feed is."""
         with self._changed:
             return Fill(len(self._ring), self._ring.size_bytes, len(self._latest), self._received)
+
+    def gaps(self) -> dict[str, int]:
+        """Return how many gaps clients were told of, by reason."""
+        with self._changed:
+            return dict(self._gaps)
 
     def snapshot(self, horizons: Horizons = None) -> Snapshot:
         """Return the whole view and its cursor, of one moment."""
@@ -269,7 +276,9 @@ class Subscription:
             events.append(feed._status)
         if feed._incarnation is None:
             return events, []
-        events.extend(self._settle())
+        settled = self._settle()
+        feed._gaps.update(event.reason for event in settled if isinstance(event, Gap))
+        events.extend(settled)
         entries = feed._ring.read(self._sequence, limit)
         self._sequence += len(entries)
         self.entries_behind = feed._ring.end - self._sequence

@@ -21,7 +21,7 @@ KEPT_DETAIL_CHARACTERS = 1000
 LOG_EVERY_SECONDS = 10.0
 """Shortest time between two lines of one reason, so that a topic full of poison doesn't fill a disk."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("greenwave.quarantine")
 _utf8 = codecs.getincrementaldecoder("utf-8")
 
 

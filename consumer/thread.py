@@ -68,7 +68,8 @@ class Consumer:
         self._source: Source | None = None
         self._topic: Topic | None = None
         self._readings: list[Reading] = []
-        self._records = [0, 0.0]
+        self._records = 0
+        self._last_records: dict[int, float] = {}
         self._started = time.time()
         self._failures = self._restarts = 0
 
@@ -127,16 +128,15 @@ class Consumer:
         """Seconds since the consumer was made."""
         return time.time() - self._started
 
-    @property
-    def record_age_seconds(self) -> float | None:
-        """Seconds since the last record came; None before the first."""
-        count, when = self._records
-        return time.monotonic() - when if count else None
+    def record_ages(self) -> dict[int, float]:
+        """Return the seconds since the last record was read, by partition; a partition without one is not in it."""
+        now = time.monotonic()
+        return {partition: now - when for partition, when in self._last_records.copy().items()}
 
     @property
     def records(self) -> int:
         """Records read, refused ones included."""
-        return int(self._records[0])
+        return self._records
 
     @property
     def restarts(self) -> int:
@@ -176,6 +176,7 @@ class Consumer:
         """Open a source and serve it until stop() is called or something unexpected happens."""
         source: Source | None = None
         try:
+            self.attempts.begin()
             source = self._source = self._open_source(self.settings)
             while not self._stopping.is_set():
                 self._guarded_step(source)
@@ -322,7 +323,8 @@ class Consumer:
         batch = [(record, self._normalise(record)) for record in records]
         with self._own_fence():
             unknown = self.feed.publish(batch)
-        self._records = [self._records[0] + len(records), time.monotonic()]
+        self._records += len(records)
+        self._last_records |= dict.fromkeys({record.partition for record in records}, time.monotonic())
         for record, normalised in batch:
             if normalised.refusals:
                 self.quarantine.add(record, normalised.refusals)

@@ -103,12 +103,23 @@ def _consumer(consumer: Consumer) -> dict[str, Any]:
         "broker_silent_seconds": _rounded(consumer.broker_silent_seconds),
         "attempts": consumer.attempts.report(),
         "records": consumer.records,
-        "last_record_seconds": _rounded(consumer.record_age_seconds),
-        "partitions": [
-            {"partition": number, "position": at, "end": mark, "lag": None if mark is None else max(0, mark - at)}
-            for number, (at, mark) in enumerate(consumer.readings)
-        ],
+        "last_record_seconds": _rounded(min(consumer.record_ages().values(), default=None)),
+        "partitions": _partitions(consumer),
     }
+
+
+def _partitions(consumer: Consumer) -> list[dict[str, Any]]:
+    ages = consumer.record_ages()
+    return [
+        {
+            "partition": number,
+            "position": at,
+            "end": mark,
+            "lag": None if mark is None else max(0, mark - at),
+            "last_record_seconds": _rounded(ages.get(number)),
+        }
+        for number, (at, mark) in enumerate(consumer.readings)
+    ]
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -36,7 +36,7 @@ def quarantine(clock: Clock) -> Quarantine:
 
 @pytest.fixture(autouse=True)
 def _logged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING, "consumer.quarantine")
+    caplog.set_level(logging.WARNING, "greenwave.quarantine")
 
 
 def record(offset: int = 7, value: bytes | None = b"{}", key: bytes | None = None) -> Record:

@@ -1,0 +1,145 @@
+"""Prometheus metrics: the facts of /api/health with names and units by the Prometheus conventions.
+
+They are read from memory when somebody asks, so nothing is counted twice and a scrape never waits for Kafka. Each
+worker process answers for itself; with several behind one port, a scrape shows the one that it met, named in
+`greenwave_info`.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.registry import Collector
+
+from consumer import Consumer
+from consumer.events import STATES
+
+from . import params
+from .services import Services, services
+
+blueprint = Blueprint("metrics", __name__)
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Answer with all metrics in the text format."""
+    params.only()
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Facts(services()))
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class _Facts(Collector):
+    """What one scrape tells."""
+
+    def __init__(self, here: Services) -> None:
+        self._here = here
+        self._consumer = here.get_consumer()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family."""
+        yield from _state(self._consumer)
+        yield from _attempts(self._consumer)
+        yield from _partitions(self._consumer)
+        yield from _intake(self._consumer)
+        yield from _buffer(self._consumer)
+        yield from _clients(self._here, self._consumer)
+
+
+def _state(consumer: Consumer) -> Iterator[Metric]:
+    status = consumer.feed.status
+    yield InfoMetricFamily(
+        "greenwave", "The process that answered", value={"pid": str(os.getpid()), "topic": consumer.settings.topic}
+    )
+    state = GaugeMetricFamily("greenwave_consumer_state", "1 for the state that the consumer is in", labels=["state"])
+    for each in STATES:
+        state.add_metric([each], float(each == status.state))
+    yield state
+    yield _gauge("greenwave_ready", "Whether what is served is known to be current", float(consumer.ready))
+    yield _gauge("greenwave_consumer_state_seconds", "Time in the present state", time.time() - status.since)
+    yield _gauge("greenwave_consumer_thread_alive", "Whether the consumer thread runs", float(consumer.alive))
+    yield _gauge("greenwave_consumer_stalled_seconds", "Time since the thread went round", consumer.stalled_seconds)
+    yield _gauge("greenwave_uptime_seconds", "Time since the consumer was made", consumer.uptime_seconds)
+    yield _counter("greenwave_consumer_restarts", "Times the thread began anew", consumer.restarts)
+    silent = consumer.broker_silent_seconds
+    if silent is not None:
+        yield _gauge("greenwave_broker_silent_seconds", "Time since the broker's last word", silent)
+
+
+def _attempts(consumer: Consumer) -> Iterator[Metric]:
+    report = consumer.attempts.report()
+    attempts = CounterMetricFamily(
+        "greenwave_connection_attempts", "Attempts to reach the broker, by result", labels=["result"]
+    )
+    attempts.add_metric(["success"], report["succeeded"])
+    attempts.add_metric(["failure"], report["failed"])
+    yield attempts
+    yield SummaryMetricFamily(
+        "greenwave_connection_duration_seconds",
+        "How long it took to hear the broker",
+        count_value=report["succeeded"],
+        sum_value=consumer.attempts.connect_seconds,
+    )
+    breaker = GaugeMetricFamily("greenwave_circuit_breaker_state", "1 for the breaker's state", labels=["state"])
+    for each in ("closed", "open", "half_open"):
+        breaker.add_metric([each], float(each == report["breaker"]))
+    yield breaker
+
+
+def _partitions(consumer: Consumer) -> Iterator[Metric]:
+    lag = GaugeMetricFamily("greenwave_partition_lag_records", "Records not read yet", labels=["partition"])
+    position = GaugeMetricFamily("greenwave_partition_position_offset", "Next offset to read", labels=["partition"])
+    end = GaugeMetricFamily("greenwave_partition_end_offset", "High watermark", labels=["partition"])
+    age = GaugeMetricFamily(
+        "greenwave_partition_last_record_age_seconds", "Time since the last record was read", labels=["partition"]
+    )
+    for number, reading in enumerate(consumer.readings):
+        position.add_metric([str(number)], reading.offset)
+        if reading.high_watermark is not None:
+            end.add_metric([str(number)], reading.high_watermark)
+            lag.add_metric([str(number)], max(0, reading.high_watermark - reading.offset))
+    for number, seconds in consumer.record_ages().items():
+        age.add_metric([str(number)], seconds)
+    yield from (lag, position, end, age)
+
+
+def _intake(consumer: Consumer) -> Iterator[Metric]:
+    yield _counter("greenwave_records_consumed", "Records read, refused ones included", consumer.records)
+    yield _counter(
+        "greenwave_predictions_received", "Predictions and removals delivered", consumer.feed.fill().received
+    )
+    refused = CounterMetricFamily("greenwave_messages_quarantined", "Messages refused, by reason", labels=["reason"])
+    for reason, count in sorted(consumer.quarantine.snapshot()["by_reason"].items()):
+        refused.add_metric([reason], count)
+    yield refused
+
+
+def _buffer(consumer: Consumer) -> Iterator[Metric]:
+    fill, settings = consumer.feed.fill(), consumer.settings
+    yield _gauge("greenwave_buffer_entries", "Entries in the ring buffer", fill.entries)
+    yield _gauge("greenwave_buffer_max_entries", "Most entries the ring buffer holds", settings.buffer_entries)
+    yield _gauge("greenwave_buffer_bytes", "Memory that the ring buffer takes", fill.size_bytes)
+    yield _gauge("greenwave_buffer_max_bytes", "Most memory the ring buffer takes", settings.buffer_bytes)
+    yield _gauge("greenwave_segments", "Segments in the latest view", fill.segments)
+
+
+def _clients(here: Services, consumer: Consumer) -> Iterator[Metric]:
+    clients = GaugeMetricFamily("greenwave_clients", "Connected clients, by transport", labels=["transport"])
+    for transport, count in sorted(here.admission.counts().items()):
+        clients.add_metric([transport], count)
+    yield clients
+    gaps = CounterMetricFamily("greenwave_gaps", "Gaps that clients were told of, by reason", labels=["reason"])
+    for reason, count in sorted(consumer.feed.gaps().items()):
+        gaps.add_metric([reason], count)
+    yield gaps
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
