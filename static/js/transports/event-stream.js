@@ -1,0 +1,49 @@
+/**
+ * Reads text/event-stream as the WHATWG standard has it (HTML, "Parsing an event stream"), from pieces of any size.
+ *
+ * Pure: it knows no network and no clock. EventSource isn't used because it hides comments: with it a dead wire looks
+ * like a quiet topic, since the server's heartbeats are comments.
+ */
+export class EventStreamReader {
+  #rest = "";
+  #data = [];
+  #afterReturn = false;
+
+  /** Call `onData(text)` for each event; `lastId` and `retryMs` are up to date when it is called. */
+  constructor(onData) {
+    this.onData = onData;
+    this.lastId = null;
+    this.retryMs = null;
+  }
+
+  /** Take in the next piece of text. */
+  push(text) {
+    // The line feed of a CR LF that was cut in two would be read as an empty line, which ends an event.
+    if (this.#afterReturn && text.startsWith("\n")) text = text.slice(1);
+    this.#afterReturn = text === "" ? this.#afterReturn : text.endsWith("\r");
+    const lines = (this.#rest + text).split(/\r\n|\n|\r/);
+    this.#rest = lines.pop();
+    for (const line of lines) this.#line(line);
+  }
+
+  #line(line) {
+    if (line === "") return this.#dispatch();
+    const colon = line.indexOf(":");
+    if (colon === 0) return undefined;
+    const field = colon < 0 ? line : line.slice(0, colon);
+    const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
+    return this.#field(field, value);
+  }
+
+  #field(field, value) {
+    if (field === "data") this.#data.push(value);
+    else if (field === "id" && !value.includes("\0")) this.lastId = value;
+    else if (field === "retry" && /^[0-9]+$/.test(value)) this.retryMs = Number(value);
+  }
+
+  #dispatch() {
+    const data = this.#data.join("\n");
+    this.#data = [];
+    if (data !== "") this.onData(data);
+  }
+}

@@ -1,0 +1,90 @@
+/** One row of the table. It is made once and restyled; only what differs is written. */
+import { CATEGORIES } from "../store.js";
+import { LABELS, age, change, label, share, speed } from "./format.js";
+import { fromTemplate, parts, setAttribute, setText } from "./elements.js";
+import { SILENT } from "../freshness.js";
+
+const FRESHNESS_TEXTS = { stale: "stale", silent: "no data" };
+const QUIET_MS = 2_000;
+
+export class Row {
+  #prediction = null;
+  #blinkedAt = 0;
+
+  constructor(unit) {
+    this.element = fromTemplate("row-template");
+    this.parts = parts(this.element);
+    this.unit = unit;
+  }
+
+  /** Take the row for another segment: what it showed before isn't a change worth a blink. */
+  reset() {
+    this.#prediction = null;
+  }
+
+  /** Show a prediction at a place (from 1, the header's row included) with its age in seconds. */
+  render(prediction, place, ageSeconds, freshness) {
+    setAttribute(this.element, "aria-rowindex", String(place));
+    setAttribute(this.element, "data-freshness", freshness);
+    const shownAge = freshness === SILENT ? `no data, ${age(ageSeconds)}` : age(ageSeconds);
+    setText(this.parts.age, shownAge);
+    setAttribute(this.element, "data-parity", String(place % 2));
+    this.#renderCategory(prediction, freshness);
+    if (prediction === this.#prediction) return;
+    this.#renderValues(prediction);
+    this.#blink(prediction);
+    this.#prediction = prediction;
+  }
+
+  #renderCategory({ category }, freshness) {
+    const known = CATEGORIES.includes(category) ? category : "not_current";
+    const mark = freshness === SILENT ? "not_current" : known;
+    setAttribute(this.element, "data-category", known);
+    setAttribute(this.parts.mark, "href", `#shape-${mark}`);
+    const name = known === category ? LABELS[known] : "Unknown";
+    setText(this.parts.category, freshness in FRESHNESS_TEXTS ? `${name} (${FRESHNESS_TEXTS[freshness]})` : name);
+  }
+
+  #renderValues(prediction) {
+    const { segment_id: id, road_name: road, current_speed: now, predicted_speed: predicted } = prediction;
+    setAttribute(this.element, "data-segment", label(id));
+    this.#name(this.parts.segment, label(id));
+    this.#name(this.parts.road, road === undefined ? "–" : label(road));
+    setText(this.parts.roadBelow, road === undefined ? "" : label(road));
+    this.#measured(this.parts.now, speed(now), now);
+    setText(this.parts.predicted, speed(predicted));
+    this.#renderChange(prediction.speed_diff);
+    setAttribute(this.parts.bar, "width", String(100 * share(predicted, this.unit)));
+    setAttribute(this.parts.tick, "x", String(100 * share(now, this.unit) - 0.75));
+    setAttribute(this.element, "data-now", typeof now === "number" ? "known" : "unknown");
+  }
+
+  #renderChange(difference) {
+    this.#measured(this.parts.change, change(difference), difference);
+    setAttribute(this.element, "data-change", typeof difference === "number" ? "known" : "unknown");
+    const direction = difference > 0.05 ? "faster" : difference < -0.05 ? "slower" : "same";
+    setAttribute(this.parts.arrow, "href", `#arrow-${direction}`);
+    setAttribute(this.parts.arrow, "data-direction", direction);
+  }
+
+  #name(element, text) {
+    setText(element, text);
+    setAttribute(element, "title", text);
+  }
+
+  #measured(element, text, value) {
+    setText(element, text);
+    setAttribute(element, "title", typeof value === "number" ? null : "not measured");
+  }
+
+  /** A new value lights up its cell for a moment, though not over and over on a busy segment. */
+  #blink(prediction) {
+    const before = this.#prediction;
+    const now = performance.now();
+    if (before === null || before.predicted_speed === prediction.predicted_speed) return;
+    if (now - this.#blinkedAt < QUIET_MS || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    this.#blinkedAt = now;
+    const colour = getComputedStyle(this.element).getPropertyValue("--blink");
+    this.parts.predictedCell.animate([{ backgroundColor: colour }, { backgroundColor: "transparent" }], 900);
+  }
+}

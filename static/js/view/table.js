@@ -1,0 +1,118 @@
+/**
+ * The table: sortable, and virtual, so that 20,000 segments cost what fits on the screen.
+ *
+ * Values change as they come; the order is made anew twice a second at most, so that rows don't jump about under the
+ * reader's eyes. A row element stays with its segment while the segment is on the screen, and is used again after.
+ */
+import { Row } from "./row.js";
+import { UNIT_LABELS } from "./format.js";
+import { parts, setAttribute, setText } from "./elements.js";
+
+const ORDER_MS = 500;
+const ROWS_BEYOND = 6;
+
+export class TableView {
+  #shown = new Map();
+  #spare = [];
+  #list = [];
+  #orderedAt = -Infinity;
+  #query = null;
+  #rowHeight = 0;
+
+  constructor(root, { rows, config, onSort, onNeed }) {
+    this.parts = parts(root);
+    this.rows = rows;
+    this.unit = config.speed_unit;
+    this.headers = [...root.querySelectorAll("th[data-column]")];
+    for (const header of this.headers) {
+      header.querySelector("button").addEventListener("click", () => onSort(header.dataset.column));
+    }
+    for (const unit of root.querySelectorAll("[data-unit]")) setText(unit, UNIT_LABELS[this.unit]);
+    this.parts.scroller.addEventListener("scroll", onNeed, { passive: true });
+    new ResizeObserver(() => {
+      this.#rowHeight = 0;
+      onNeed();
+    }).observe(this.parts.scroller);
+  }
+
+  /** Show what `query` asks for; returns how many rows match. */
+  render(store, query, replaced) {
+    this.#reorder(query, replaced);
+    this.#renderHeaders(query);
+    const { first, last } = this.#window();
+    const wanted = this.#list.slice(first, last).map(({ segment_id }) => segment_id);
+    this.#release(new Set(wanted));
+    this.#place(store, wanted, first);
+    this.#pad(first, this.#list.length - last);
+    setAttribute(this.parts.table, "aria-rowcount", String(this.#list.length + 1));
+    return this.#list.length;
+  }
+
+  #reorder(query, replaced) {
+    const now = performance.now();
+    if (!replaced && query === this.#query && now - this.#orderedAt < ORDER_MS) return;
+    if (query !== this.#query && this.#query !== null) this.parts.scroller.scrollTop = 0;
+    this.#list = this.rows.list(query);
+    this.#query = query;
+    this.#orderedAt = now;
+  }
+
+  #renderHeaders({ column, descending }) {
+    for (const header of this.headers) {
+      const order = header.dataset.column === column ? (descending ? "descending" : "ascending") : null;
+      setAttribute(header, "aria-sort", order);
+    }
+  }
+
+  /** Which places of the list are on the screen, and a few beyond. */
+  #window() {
+    const { scroller, head } = this.parts;
+    const height = this.#measure();
+    const top = Math.max(0, scroller.scrollTop - head.offsetHeight);
+    const first = Math.max(0, Math.floor(top / height) - ROWS_BEYOND);
+    const count = Math.ceil(scroller.clientHeight / height) + 2 * ROWS_BEYOND;
+    return { first: Math.min(first, this.#list.length), last: Math.min(this.#list.length, first + count) };
+  }
+
+  #measure() {
+    if (this.#rowHeight === 0) {
+      const value = getComputedStyle(this.parts.table).getPropertyValue("--row-height");
+      this.#rowHeight = parseFloat(value);
+    }
+    return this.#rowHeight;
+  }
+
+  #release(wanted) {
+    for (const [id, row] of this.#shown) {
+      if (wanted.has(id)) continue;
+      this.#shown.delete(id);
+      this.#spare.push(row);
+    }
+  }
+
+  #place(store, wanted, first) {
+    const { body } = this.parts;
+    wanted.forEach((id, index) => {
+      const row = this.#row(id);
+      const prediction = store.segments.get(id);
+      if (prediction) row.render(prediction, first + index + 2, store.ageSeconds(prediction), store.freshness(prediction));
+      const there = body.children[index];
+      if (there !== row.element) body.insertBefore(row.element, there ?? null);
+    });
+    while (body.children.length > wanted.length) body.lastElementChild.remove();
+  }
+
+  #row(id) {
+    const kept = this.#shown.get(id);
+    if (kept) return kept;
+    const row = this.#spare.pop() ?? new Row(this.unit);
+    row.reset();
+    this.#shown.set(id, row);
+    return row;
+  }
+
+  #pad(before, after) {
+    this.parts.before.style.height = `${before * this.#rowHeight}px`;
+    this.parts.after.style.height = `${after * this.#rowHeight}px`;
+  }
+}

@@ -1,0 +1,269 @@
+"""A server that speaks the page's side of the contract over loopback, with faults on demand.
+
+It serves the real template and static files. Its log is one list of messages; a cursor is a place in that list. The
+real server is tested with the page too (test_real_server.py); this one can do what is hard to provoke there.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, jsonify, render_template, request
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = {
+    "title": "Greenwave",
+    "speed_unit": "mph",
+    "thresholds_mph": [60, 45, 30],
+    "expected_interval_seconds": 300,
+    "topic": "traffic-predictions",
+    "poll_seconds": 5,
+    "heartbeat_seconds": 15,
+}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+HEARTBEAT_SECONDS = 0.2
+
+Message = dict[str, Any]
+
+
+class Quiet(WSGIRequestHandler):
+    """Logs nothing."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Drop a log line."""
+
+
+class FakeServer:
+    """Start with start(); `mode` is what a stream does: ok, refused, hanging, silent or busy."""
+
+    def __init__(self, **config: Any) -> None:
+        self.config = CONFIG | config
+        self.mode = "ok"
+        self.status: Message = {"state": "live", "since": now_iso(), "reason": "", "retry_in": None}
+        self.log: list[Message] = []
+        self.latest: dict[str, Message] = {}
+        self.delivered: list[tuple[str, int]] = []
+        self.open_streams = 0
+        self.most_streams = 0
+        self.streams_asked = 0
+        self.polls = 0
+        self._changed = threading.Condition()
+        self._alive = 0
+        self._server: BaseWSGIServer | None = None
+        self._thread: threading.Thread | None = None
+        self._port = 0
+
+    # Controls
+
+    @property
+    def url(self) -> str:
+        """Where the server is, or was."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Listen; after a stop(), on the same port as before."""
+        self._server = make_server("127.0.0.1", self._port, self._app(), threaded=True, request_handler=Quiet)
+        self._port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="fake-server")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Die: no new connections, and all streams are cut."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server = None
+        self.cut_streams()
+
+    def cut_streams(self) -> None:
+        """Cut every stream that is open, and wait until they are gone."""
+        with self._changed:
+            self._alive += 1
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: self.open_streams == 0, 5)
+
+    def publish(self, segment_id: str, predicted_speed: float = 50.0, **fields: Any) -> Message:
+        """Append a prediction and return it."""
+        return self.publish_all([prediction(segment_id, predicted_speed, **fields)])[0]
+
+    def publish_all(self, predictions: list[Message]) -> list[Message]:
+        """Append predictions at once."""
+        with self._changed:
+            for each in predictions:
+                self.log.append({"type": "prediction", "data": each})
+                if not each.get("late"):
+                    self.latest[each["segment_id"]] = each
+            self._changed.notify_all()
+        return predictions
+
+    def remove(self, segment_id: str) -> None:
+        """Let a segment leave the view."""
+        self._append({"type": "left", "segment_id": segment_id, "horizon_minutes": None, "reason": "removed"})
+        self.latest.pop(segment_id, None)
+
+    def gap(self, reason: str, missed: int | None, predictions: list[Message]) -> None:
+        """Tell that something is missing, and give a new view."""
+        with self._changed:
+            self.latest = {each["segment_id"]: each for each in predictions}
+            self.log.append({"type": "gap", "reason": reason, "missed": missed})
+            self.log.append({"type": "initial", "predictions": predictions, "count": len(predictions)})
+            self._changed.notify_all()
+
+    def announce(self, state: str, reason: str = "", retry_in: float | None = None) -> None:
+        """Change the consumer's state."""
+        self.status = {"state": state, "since": now_iso(), "reason": reason, "retry_in": retry_in}
+        self._append({"type": "status", **self.status})
+
+    def wait_for_streams(self, count: int, seconds: float = 10) -> None:
+        """Wait until exactly so many streams are open."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.open_streams == count, seconds), self.open_streams
+
+    # The contract
+
+    def _append(self, message: Message) -> None:
+        with self._changed:
+            self.log.append(message)
+            self._changed.notify_all()
+
+    def _app(self) -> Flask:
+        app = Flask("fake", root_path=str(ROOT))
+        app.add_url_rule("/predictions", view_func=self._page, endpoint="page")
+        app.add_url_rule("/predictions/stream", view_func=self._stream, endpoint="stream")
+        app.add_url_rule("/api/predictions", view_func=self._poll, endpoint="poll")
+        app.add_url_rule("/api/health", view_func=self._health, endpoint="health")
+        return app
+
+    def _page(self) -> Response:
+        page = render_template("predictions.html", config=self.config)
+        return Response(page, headers={"Content-Security-Policy": POLICY}, mimetype="text/html")
+
+    def _health(self) -> Response:
+        return jsonify(success=True, data=self.status)
+
+    def _poll(self) -> Response | tuple[Response, int]:
+        self.polls += 1
+        after = request.args.get("after")
+        if after is not None and not after.isdigit():
+            return jsonify(success=False, error="after can't be used"), 400
+        with self._changed:
+            data: Message = {"cursor": str(len(self.log)), "timestamp": now_iso()}
+            news = self.log[int(after) :] if after else []
+            gap = next((each for each in news if each["type"] == "gap"), None)
+            if after is None or gap:
+                data |= {"predictions": list(self.latest.values()), "stats": {}}
+                data |= {"gap": {"reason": gap["reason"], "missed": gap["missed"]}} if gap else {}
+            else:
+                data |= {"predictions": [], "left": [], "more": False}
+                for index, message in enumerate(news, int(after)):
+                    self._collect(data, index, message)
+        return jsonify(success=True, data=data)
+
+    def _collect(self, data: Message, index: int, message: Message) -> None:
+        if message["type"] == "prediction":
+            data["predictions"].append(message["data"])
+            self.delivered.append(("poll", index))
+        elif message["type"] == "left":
+            data["left"].append({**message, "at": len(data["predictions"])})
+
+    def _stream(self) -> Response | tuple[str, int]:
+        self.streams_asked += 1
+        if self.mode == "refused":
+            return "blocked", 403
+        after = request.args.get("after")
+        frames = self._busy() if self.mode == "busy" else self._frames(int(after) if after else None, self._alive)
+        return Response(frames, mimetype="text/event-stream", headers={"Cache-Control": "no-cache, no-transform"})
+
+    def _busy(self) -> Iterator[bytes]:
+        yield b"retry: 3000\n\n" + frame({"type": "busy", "message": "full"})
+
+    def _frames(self, place: int | None, alive: int) -> Iterator[bytes]:
+        mode = self.mode
+        with self._changed:
+            self.open_streams += 1
+            self.most_streams = max(self.most_streams, self.open_streams)
+            self._changed.notify_all()
+        try:
+            if mode == "hanging":
+                yield from self._hang(alive)
+                return
+            yield b": padding\n\nretry: 1000\n\n" + frame(self._greeting())
+            yield frame({"type": "status", **self.status})
+            yield from self._follow(place, alive, mode)
+        finally:
+            with self._changed:
+                self.open_streams -= 1
+                self._changed.notify_all()
+
+    def _greeting(self) -> Message:
+        beat = self.config["heartbeat_seconds"]
+        return {"type": "connected", "message": "hello", "timestamp": now_iso(), "heartbeat_seconds": beat}
+
+    def _hang(self, alive: int) -> Iterator[bytes]:
+        while self._alive == alive:
+            time.sleep(HEARTBEAT_SECONDS)
+            yield b""
+
+    def _follow(self, place: int | None, alive: int, mode: str) -> Iterator[bytes]:
+        if place is None:
+            with self._changed:
+                place, view = len(self.log), list(self.latest.values())
+            yield frame({"type": "initial", "predictions": view, "count": len(view)}, place)
+        while self._alive == alive:
+            with self._changed:
+                self._changed.wait_for(lambda: len(self.log) > place or self._alive != alive, HEARTBEAT_SECONDS)
+                news = self.log[place:] if self._alive == alive else []
+            if mode == "silent" or self.mode == "silent":
+                continue
+            yield b"".join(self._numbered(news, place)) or b": heartbeat\n\n"
+            place += len(news)
+
+    def _numbered(self, news: list[Message], place: int) -> Iterator[bytes]:
+        for index, message in enumerate(news, place):
+            if message["type"] == "prediction":
+                self.delivered.append(("sse", index))
+            yield frame(message, index + 1 if message["type"] in ("prediction", "left", "initial") else None)
+
+
+def frame(message: Message, cursor: int | None = None) -> bytes:
+    """Return one SSE event."""
+    prefix = f"id: {cursor}\n" if cursor is not None else ""
+    return f"{prefix}data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
+
+
+def now_iso() -> str:
+    """Return the present time."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def categorise(speed: float) -> str:
+    """Name the traffic at a speed in mph."""
+    names = ("free_flow", "moderate_traffic", "heavy_traffic")
+    return next((name for name, bound in zip(names, (60, 45, 30), strict=True) if speed >= bound), "severe_congestion")
+
+
+def prediction(segment_id: str, predicted_speed: float = 50.0, **fields: Any) -> Message:
+    """Return a prediction of now as the server gives it."""
+    current = fields.pop("current_speed", 52.0)
+    return {
+        "segment_id": segment_id,
+        "timestamp": int(time.time() * 1000),
+        "prediction_time": now_iso(),
+        "horizon_minutes": None,
+        "current_speed": current,
+        "predicted_speed": predicted_speed,
+        "speed_diff": None if current is None else round(predicted_speed - current, 2),
+        "current_volume": None,
+        "category": categorise(predicted_speed),
+        **fields,
+    }

@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Connection, backoff } from "../../static/js/connection.js";
+import { FakeTime, FakeTransport } from "./fakes.js";
+
+function ladder() {
+  const time = new FakeTime();
+  const stream = new FakeTransport("SSE", true);
+  const polling = new FakeTransport("Polling", false);
+  const messages = [];
+  const connection = new Connection({
+    transports: [stream, polling],
+    onMessage: (message) => messages.push(message),
+    onState: () => {},
+    timers: time,
+    clock: time.clock,
+    random: () => 1,
+  });
+  connection.start();
+  return { time, stream, polling, connection, messages };
+}
+
+const phase = ({ state }) => state.phase;
+
+test("a stream that opens is live", () => {
+  const { stream, polling, connection } = ladder();
+  assert.equal(phase(connection), "connecting");
+  stream.succeed();
+  assert.equal(phase(connection), "live");
+  assert.equal(connection.state.transport, "SSE");
+  assert.equal(polling.opened.length, 0);
+});
+
+for (const reason of ["refused", "unreachable", "late", "busy"]) {
+  test(`a stream that is ${reason} gives way to polling at once`, () => {
+    const { stream, polling, connection } = ladder();
+    stream.end(reason);
+    assert.equal(polling.openNow, 1);
+    polling.succeed();
+    assert.equal(phase(connection), "polling");
+  });
+}
+
+test("all transports go on from one cursor", async () => {
+  const { time, stream, polling } = ladder();
+  stream.succeed();
+  stream.last.onMessage({ type: "prediction" }, "c1");
+  stream.last.onMessage({ type: "stats" }, null);
+  stream.end("ended");
+  assert.equal(polling.last.cursor, "c1");
+  polling.succeed();
+  polling.last.onMessage({ type: "position" }, "c7");
+  await time.advance(2_000);
+  assert.equal(stream.last.cursor, "c7");
+});
+
+test("while polling the ladder is climbed again and again, less and less often, for ever", async () => {
+  const { time, stream, polling } = ladder();
+  stream.end("refused");
+  polling.succeed();
+  const waits = [];
+  for (let climb = 0; climb < 12; climb += 1) {
+    const before = time.now;
+    const tries = stream.opened.length;
+    while (stream.opened.length === tries) await time.advance(1_000);
+    waits.push((time.now - before) / 1000);
+    stream.end("refused");
+    polling.succeed();
+  }
+  assert.deepEqual(waits, [2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60]);
+});
+
+test("climbing closes the poller before the stream opens, so nothing comes by two ways", async () => {
+  const { time, stream, polling } = ladder();
+  stream.end("refused");
+  polling.succeed();
+  await time.advance(2_000);
+  assert.equal(polling.openNow, 0);
+  assert.equal(stream.openNow, 1);
+});
+
+test("a climb that fails is not seen: polling goes on", async () => {
+  const { time, stream, polling, connection } = ladder();
+  stream.end("refused");
+  polling.succeed();
+  await time.advance(2_000);
+  assert.equal(phase(connection), "polling");
+  stream.end("late");
+  assert.equal(phase(connection), "polling");
+  assert.equal(polling.openNow, 1);
+});
+
+test("a busy server isn't asked for a stream before the time it named", async () => {
+  const { time, stream, polling } = ladder();
+  stream.end("busy", 12_000);
+  polling.succeed();
+  await time.advance(11_000);
+  assert.equal(stream.opened.length, 1);
+  await time.advance(1_000);
+  assert.equal(stream.opened.length, 2);
+});
+
+test("a good stream that is cut is asked for again after the server's hint", async () => {
+  const { time, stream, polling, connection } = ladder();
+  stream.succeed();
+  await time.advance(30_000);
+  stream.end("ended", 1_500);
+  assert.equal(phase(connection), "waiting");
+  assert.equal(connection.state.retryAt, time.now + 1_500);
+  await time.advance(1_500);
+  assert.equal(stream.openNow, 1);
+  assert.equal(polling.opened.length, 0);
+});
+
+test("a stream that opens and breaks at once is no better than none", async () => {
+  const { stream, polling } = ladder();
+  stream.succeed();
+  stream.end("ended");
+  assert.equal(polling.openNow, 1);
+});
+
+test("a server that says bye is asked again after its hint, however short the stream was", async () => {
+  const { time, stream, connection } = ladder();
+  stream.succeed();
+  stream.end("bye", 700);
+  assert.equal(phase(connection), "waiting");
+  await time.advance(700);
+  assert.equal(stream.opened.length, 2);
+});
+
+test("with nothing to be had the waits grow to 8 s and never end", async () => {
+  const { time, stream, polling, connection } = ladder();
+  stream.end("unreachable");
+  polling.end("unreachable");
+  const lostAt = time.now;
+  const waits = [];
+  for (let attempt = 1; attempt <= 8; attempt += 1) {
+    assert.equal(connection.state.attempt, attempt);
+    assert.equal(connection.state.lostAt, lostAt);
+    waits.push((connection.state.retryAt - time.now) / 1000);
+    await time.advance(connection.state.retryAt - time.now);
+    assert.equal(phase(connection), "connecting");
+    stream.end("unreachable");
+    polling.end("unreachable");
+  }
+  assert.deepEqual(waits, [1, 2, 4, 8, 8, 8, 8, 8]);
+});
+
+test("a server that comes back is live again, and the outage is over", async () => {
+  const { time, stream, polling, connection } = ladder();
+  stream.end("unreachable");
+  polling.end("unreachable");
+  await time.advance(1_000);
+  stream.succeed();
+  assert.equal(phase(connection), "live");
+  assert.equal(connection.state.lostAt, null);
+  assert.equal(connection.state.attempt, 0);
+});
+
+test("retryNow() tries from the top at once and leaves one transport open", () => {
+  const { stream, polling, connection } = ladder();
+  stream.end("unreachable");
+  polling.end("unreachable");
+  connection.retryNow();
+  assert.equal(stream.openNow, 1);
+  stream.end("refused");
+  polling.succeed();
+  connection.retryNow();
+  assert.equal(stream.openNow + polling.openNow, 1);
+});
+
+test("stop() closes what is open and leaves no timer", async () => {
+  const { time, stream, polling, connection } = ladder();
+  stream.end("refused");
+  polling.succeed();
+  connection.stop();
+  assert.equal(polling.openNow, 0);
+  assert.equal(time.pending, 0);
+});
+
+test("half of each wait is left to chance, so that browsers don't come back in step", () => {
+  assert.equal(backoff(2, 1_000, 8_000, () => 0), 2_000);
+  assert.equal(backoff(2, 1_000, 8_000, () => 1), 4_000);
+  assert.equal(backoff(5_000, 1_000, 8_000, () => 1), 8_000);
+});

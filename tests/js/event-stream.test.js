@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EventStreamReader } from "../../static/js/transports/event-stream.js";
+
+function read(...pieces) {
+  const found = [];
+  const reader = new EventStreamReader((data) => found.push([data, reader.lastId]));
+  for (const piece of pieces) reader.push(piece);
+  return { found, reader };
+}
+
+const TABLE = [
+  ["an event with an id", "id: c1\ndata: {}\n\n", [["{}", "c1"]]],
+  ["an event keeps the last id", "id: c1\ndata: a\n\ndata: b\n\n", [["a", "c1"], ["b", "c1"]]],
+  ["a comment gives nothing", ": heartbeat\n\n", []],
+  ["several data lines are joined", "data: a\ndata: b\n\n", [["a\nb", null]]],
+  ["one space after the colon is dropped, no more", "data:  a\n\n", [[" a", null]]],
+  ["carriage returns end lines", "data: a\r\n\r\ndata: b\r\r", [["a", null], ["b", null]]],
+  ["an event without its empty line isn't one yet", "data: a\n", []],
+  ["an id with a NUL is ignored", "id: a\0b\ndata: a\n\n", [["a", null]]],
+  ["unknown fields are let pass", "event: x\nwhat: y\ndata: a\n\n", [["a", null]]],
+];
+
+for (const [name, text, expected] of TABLE) {
+  test(name, () => assert.deepEqual(read(text).found, expected));
+  test(`${name}, cut at every place`, () => assert.deepEqual(read(...text).found, expected));
+}
+
+test("an id without data moves the reader forward", () => assert.equal(read("id: c9\n\n").reader.lastId, "c9"));
+test("the retry hint is a number of milliseconds", () => assert.equal(read("retry: 1500\n").reader.retryMs, 1500));
+test("a retry hint that is no number is ignored", () => assert.equal(read("retry: 1e3\n").reader.retryMs, null));

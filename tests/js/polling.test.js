@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pollingTransport } from "../../static/js/transports/polling.js";
+import { FakeTime, jsonResponse, settle } from "./fakes.js";
+
+const HEALTH = { success: true, data: { state: "live", since: "2026-01-01T00:00:00Z", reason: "", retry_in: null } };
+
+function open(answers, { cursor = null, health = HEALTH } = {}) {
+  const time = new FakeTime();
+  const seen = { messages: [], states: [], asked: [] };
+  const fetch = async (address) => {
+    if (address === "/health") {
+      if (health === null) throw new TypeError("failed");
+      return jsonResponse(health);
+    }
+    seen.asked.push(address);
+    const answer = answers.shift();
+    if (answer === undefined) throw new TypeError("failed");
+    if (typeof answer === "number") return jsonResponse({ success: false, error: "no" }, answer);
+    return answer === "never" ? new Promise(() => {}) : jsonResponse({ success: true, data: answer });
+  };
+  const transport = pollingTransport({ url: "/api", healthUrl: "/health", everySeconds: 5, fetch, timers: time });
+  const close = transport.open({
+    cursor,
+    onMessage: (message, at) => seen.messages.push({ ...message, at }),
+    onState: (state) => seen.states.push(state),
+  });
+  return { time, seen, close };
+}
+
+const types = ({ messages }) => messages.map(({ type }) => type);
+
+test("without a cursor the whole view comes as initial, and its cursor is used next", async () => {
+  const { seen, time } = open([
+    { predictions: [{ segment_id: "A" }], stats: {}, cursor: "c1" },
+    { predictions: [], left: [], cursor: "c1", more: false },
+  ]);
+  await time.advance(5_000);
+  assert.deepEqual(types(seen).slice(0, 5), ["connected", "status", "initial", "stats", "position"]);
+  assert.equal(seen.messages[4].at, "c1");
+  assert.deepEqual(seen.asked, ["/api", "/api?after=c1"]);
+});
+
+test("with a cursor the changes come one by one, removals at their place", async () => {
+  const removal = (segment_id, at) => ({ segment_id, horizon_minutes: null, reason: "removed", at });
+  const { seen } = open(
+    [
+      {
+        predictions: [{ segment_id: "A" }, { segment_id: "B" }],
+        left: [removal("X", 0), removal("A", 1), removal("B", 2)],
+        cursor: "c5",
+        more: false,
+      },
+    ],
+    { cursor: "c1" },
+  );
+  await settle();
+  const order = seen.messages.slice(2).map((each) => [each.type, each.segment_id ?? each.data?.segment_id]);
+  assert.deepEqual(order, [
+    ["left", "X"],
+    ["prediction", "A"],
+    ["left", "A"],
+    ["prediction", "B"],
+    ["left", "B"],
+    ["position", undefined],
+  ]);
+});
+
+test("the cursor comes with the last message, so an answer counts as a whole", async () => {
+  const { seen } = open([{ predictions: [{}, {}], cursor: "c3", more: false }], { cursor: "c1" });
+  await settle();
+  assert.deepEqual(seen.messages.map(({ at }) => at).filter(Boolean), ["c3"]);
+  assert.equal(seen.messages.at(-1).at, "c3");
+});
+
+test("when there is more, the next request doesn't wait", async () => {
+  const { seen, time } = open(
+    [
+      { predictions: [{}], cursor: "c2", more: true },
+      { predictions: [{}], cursor: "c3", more: false },
+    ],
+    { cursor: "c1" },
+  );
+  await time.advance(0);
+  assert.deepEqual(seen.asked, ["/api?after=c1", "/api?after=c2"]);
+});
+
+test("a gap brings the whole view", async () => {
+  const gap = { reason: "too_old", missed: 84 };
+  const { seen } = open([{ predictions: [{ segment_id: "A" }], gap, stats: {}, cursor: "c9" }], { cursor: "c1" });
+  await settle();
+  assert.deepEqual(types(seen).slice(2), ["gap", "initial", "stats", "position"]);
+  assert.equal(seen.messages[2].missed, 84);
+});
+
+test("a cursor that the server refuses is given up, with a gap", async () => {
+  const { seen } = open([400, { predictions: [], stats: {}, cursor: "c9" }], { cursor: "bad" });
+  await settle();
+  assert.deepEqual(seen.asked, ["/api?after=bad", "/api"]);
+  assert.deepEqual(types(seen).slice(2, 4), ["gap", "initial"]);
+});
+
+for (const [name, answers, reason] of [
+  ["503", [503], "refused"],
+  ["no answer at all", [], "unreachable"],
+]) {
+  test(`${name} ends the transport`, async () => {
+    const { seen, time } = open(answers);
+    await settle();
+    assert.deepEqual(seen.states, [{ state: "closed", reason, retryMs: null }]);
+    assert.equal(time.pending, 0);
+  });
+}
+
+test("an answer that never comes ends the transport after 10 s", async () => {
+  const { seen, time } = open(["never"]);
+  await time.advance(10_000);
+  assert.equal(seen.states[0].reason, "late");
+});
+
+test("health that can't be read harms nothing", async () => {
+  const { seen } = open([{ predictions: [], cursor: "c1" }], { health: null });
+  await settle();
+  assert.deepEqual(types(seen), ["connected", "initial", "position"]);
+});
+
+test("the state of the consumer comes with every answer", async () => {
+  const { seen } = open([{ predictions: [], cursor: "c1" }]);
+  await settle();
+  assert.equal(seen.messages.find(({ type }) => type === "status").state, "live");
+});
+
+test("a transport that was closed asks no more", async () => {
+  const { seen, time, close } = open([{ predictions: [], cursor: "c1" }]);
+  await settle();
+  close();
+  await time.advance(60_000);
+  assert.equal(seen.asked.length, 1);
+});
