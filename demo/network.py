@@ -27,7 +27,7 @@ Point = tuple[float, float]
 
 
 class Segment(NamedTuple):
-    """A piece of one direction of a freeway; `line` runs with the traffic, `start_km` from where its direction starts."""
+    """A piece of one direction of a freeway; `line` runs with the traffic, `start_km` counts from its start."""
 
     segment_id: str
     name: str

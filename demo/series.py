@@ -117,7 +117,7 @@ def _speeds(path: Path, line: int, row: list[str], count: int) -> list[float]:
     _check_length(path, line, row, count)
     try:
         speeds = list(map(float, row))
-        if 0 <= min(speeds) and max(speeds) <= MAX_MPH and not any(map(math.isnan, speeds)):
+        if min(speeds) >= 0 and max(speeds) <= MAX_MPH and not any(map(math.isnan, speeds)):
             return speeds
     except ValueError:
         pass  # said below, with the field that is to blame

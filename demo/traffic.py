@@ -39,7 +39,7 @@ class Observation(NamedTuple):
 
 
 class Incident(NamedTuple):
-    """A lane that is blocked at `km` of a corridor from `start` to `end`; speed in the queue is `ratio` of the usual."""
+    """A lane blocked at `km` of a corridor from `start` to `end`; speed in the queue is `ratio` of the usual."""
 
     km: float
     start: float
@@ -68,7 +68,7 @@ class Traffic:
     def observe(self, segment: Segment, time: float) -> Observation:
         """Return what is measured: the usual, changed by incidents, by how the day is, and by noise."""
         speed = self.usual(segment, time) * self._slowdown(segment, time) + self._noise(segment, time)
-        speed = min(max(speed, LOWEST_MPH), min(HIGHEST_MPH, segment.free_flow_mph + 9))
+        speed = min(max(speed, LOWEST_MPH), HIGHEST_MPH, segment.free_flow_mph + 9)
         return Observation(round(speed, 1), self._volume(segment, time, speed))
 
     def incidents(self, corridor: str, time: float) -> list[Incident]:
@@ -137,7 +137,7 @@ class Traffic:
         """Return vehicles per hour: what wants to pass, or what can pass at this speed."""
         lanes = 4 + int(self._unit("lanes", segment.corridor) * 2)
         wanted = _LANE_CAPACITY * min(1.0, 0.08 + self._load(segment, time))
-        passing = _LANE_CAPACITY * min(1.0, speed / (0.6 * segment.free_flow_mph)) ** 0.7
+        passing = _LANE_CAPACITY * math.pow(min(1.0, speed / (0.6 * segment.free_flow_mph)), 0.7)
         jitter = 1 + 0.03 * self._gauss("volume", segment.segment_id, 0, int(time // 30))
         return max(0, round(lanes * min(wanted, passing) * jitter))
 

@@ -1,0 +1,199 @@
+"""The doctor: what is set, what the broker says, and what to do about what is wrong.
+
+It asks step by step and stops where nothing further can be known. Each step has a deadline, so an answer comes within
+ten seconds, whatever the broker does. Nothing secret is in what it says.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple
+
+from consumer.backlog import start_offsets
+from consumer.errors import SettingsError, SourceError
+from consumer.security import security_protocol
+from consumer.settings import SECRETS, Settings, table
+from consumer.source import Expired, KafkaSource
+
+_CONNECT_SECONDS = 2.0
+_WORD_SECONDS = 3.5
+_TOPIC_SECONDS = 1.5
+_READ_SECONDS = 2.0
+
+_KAFKA = ("kafka_brokers", "kafka_url", "kafka_topic", "kafka_prefix", "kafka_backlog", "kafka_security_protocol")
+
+
+class Finding(NamedTuple):
+    """One thing looked at: `ok` None is a remark that is neither good nor bad; `advice` says what to do."""
+
+    ok: bool | None
+    what: str
+    said: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield the findings one by one, as they are made."""
+    yield Finding(None, "settings", _settings(settings))
+    reached = yield from _brokers(settings)
+    if not reached:
+        return
+    try:
+        source = KafkaSource(settings)
+    except (SettingsError, SourceError) as error:
+        yield Finding(False, "settings", str(error), "correct it; README.md lists all settings")
+        return
+    try:
+        yield from _conversation(source, settings)
+    except SourceError as error:
+        yield Finding(False, "broker", str(error), "look into the broker's log")
+    finally:
+        source.close()
+
+
+def _settings(settings: Settings) -> str:
+    defaults = {name.lower(): default for name, default, _, _ in table()}
+    changed = [name for name in _KAFKA if str(getattr(settings, name)) != defaults[name]]
+    hidden = [name for name in sorted(SECRETS) if getattr(settings, name)]
+    shown = [f"{name.upper()}={_without_password(str(getattr(settings, name)))}" for name in changed]
+    shown += [f"{name.upper()}=(set, not shown)" for name in hidden]
+    return ", ".join(shown) or "all defaults"
+
+
+def _without_password(text: str) -> str:
+    """Drop what stands before the @ of each URL."""
+    return ",".join(
+        f"{part.partition('://')[0]}://{part.rpartition('@')[2]}" if "@" in part and "://" in part else part
+        for part in text.split(",")
+    )
+
+
+def _brokers(settings: Settings) -> Generator[Finding, None, bool]:
+    """Yield a finding per broker; return whether any took a connection."""
+    results: dict[str, str] = {}
+    threads = [
+        threading.Thread(target=lambda name=name: results.update({name: _connect(name)}), daemon=True)
+        for name in settings.brokers
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + _CONNECT_SECONDS + 0.5
+    for name, thread in zip(settings.brokers, threads, strict=True):
+        # Looking up a name has no timeout of its own.
+        thread.join(max(0.0, deadline - time.monotonic()))
+        why = results.get(name, f"its name is not known after {_CONNECT_SECONDS:g} s")
+        advice = "start the broker, or correct KAFKA_BROKERS; a firewall or VPN may be in between" if why else ""
+        yield Finding(not why, f"broker {name}", why or "takes connections", advice)
+    return any(results.get(name) == "" for name in settings.brokers)
+
+
+def _connect(broker: str) -> str:
+    """Return why no connection can be made; nothing if one can."""
+    host, _, port = broker.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except TimeoutError:
+        return f"no answer in {_CONNECT_SECONDS:g} s"
+    except OSError as error:
+        return f"no connection: {error.strerror or error}"
+    return ""
+
+
+def _conversation(source: KafkaSource, settings: Settings) -> Iterator[Finding]:
+    if not _until(lambda: source.last_word() is not None, _WORD_SECONDS, source):
+        said = f"takes connections, but gave no answer in the Kafka protocol for {_WORD_SECONDS:g} s"
+        advice = (
+            f"check that it is a Kafka broker that isn't stuck, and KAFKA_SECURITY_PROTOCOL "
+            f"(now {security_protocol(settings)}) with the KAFKA_SASL_* or KAFKA_SSL_* settings"
+        )
+        yield Finding(False, "Kafka", said, advice)
+        return
+    yield Finding(True, "Kafka", "the broker answers")
+    if not _until(lambda: source.topic() is not None, _TOPIC_SECONDS, source):
+        advice = (
+            "create it: `flask --app app create-topic`; or correct KAFKA_TOPIC, KAFKA_PREFIX; or give the right to read"
+        )
+        yield Finding(False, f"topic {settings.topic}", "is not there, or may not be read", advice)
+        return
+    yield from _topic(source, settings)
+
+
+def _until(true: Callable[[], bool], seconds: float, source: KafkaSource) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        source.wait_for_word(min(left, 0.2))
+    return True
+
+
+def _topic(source: KafkaSource, settings: Settings) -> Iterator[Finding]:
+    begins = [begin for begin, _ in source.bounds()]
+    ends = _ends(source, begins)
+    counts = [end - begin for begin, end in zip(begins, ends, strict=True)]
+    spans = ", ".join(f"{index}: {begin} to {end}" for index, (begin, end) in enumerate(zip(begins, ends, strict=True)))
+    yield Finding(True, f"topic {settings.topic}", f"{len(ends)} partitions, offsets {spans}")
+    if not sum(counts):
+        yield Finding(None, "records", "there are none yet", "start a producer, or `flask --app app send-test-events`")
+        return
+    yield _age(source, begins, ends)
+    yield _backlog(source, settings, list(zip(begins, ends, strict=True)))
+
+
+def _ends(source: KafkaSource, begins: list[int]) -> list[int]:
+    """Return the ends as a fetch tells them, since a lookup is not exact on every broker (Tansu counts batches)."""
+    source.assign(begins)
+    deadline = time.monotonic() + _READ_SECONDS
+    while time.monotonic() < deadline:
+        _poll(source)
+        ends = [reading.high_watermark for reading in source.readings()]
+        if None not in ends:
+            return [end for end in ends if end is not None]
+    raise SourceError(f"a fetch gave no answer in {_READ_SECONDS:g} s")
+
+
+def _age(source: KafkaSource, begins: list[int], ends: list[int]) -> Finding:
+    """Say how old the newest record is by Kafka's time."""
+    source.assign([max(begin, end - 1) for begin, end in zip(begins, ends, strict=True)])
+    wanted = {index for index, (begin, end) in enumerate(zip(begins, ends, strict=True)) if end > begin}
+    newest, deadline = -1, time.monotonic() + _READ_SECONDS
+    while wanted and time.monotonic() < deadline:
+        for partition, timestamp_ms in _poll(source):
+            wanted.discard(partition)
+            newest = max(newest, timestamp_ms)
+    if newest < 0:
+        return Finding(None, "last record", "its time is not known: the end of the log holds no record")
+    seconds = max(0.0, time.time() - newest / 1000)
+    if seconds < 600:
+        return Finding(True, "last record", f"{seconds:.0f} s ago")
+    return Finding(None, "last record", f"{_long(seconds)} ago", "if that is too long, look whether the producer runs")
+
+
+def _poll(source: KafkaSource) -> list[tuple[int, int]]:
+    try:
+        return [(record.partition, record.timestamp_ms) for record in source.poll(0.2)]
+    except Expired:
+        return []  # retention has moved on in between; the next step tells the truth again
+
+
+def _backlog(source: KafkaSource, settings: Settings, bounds: list[tuple[int, int]]) -> Finding:
+    backlog = settings.backlog
+    since = None
+    if backlog.seconds is not None:
+        since = source.offsets_at(round((time.time() - backlog.seconds) * 1000))
+    starts = start_offsets(bounds, since, backlog.records)
+    count = sum(end - start for start, (_, end) in zip(starts, bounds, strict=True))
+    total = sum(end - begin for begin, end in bounds)
+    said = f"a start would read the last {count:,} of {total:,} records (KAFKA_BACKLOG={settings.kafka_backlog})"
+    if count:
+        return Finding(True, "backlog", said)
+    return Finding(None, "backlog", said, "the page begins empty; a larger KAFKA_BACKLOG reaches further back")
+
+
+def _long(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3_600, "hours")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 60:.0f} minutes"

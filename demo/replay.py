@@ -1,0 +1,184 @@
+"""Replays recorded speeds as if they were measured now: each sensor's speed and a forecast of it per horizon.
+
+The time of an event is that of the recording. Volumes were not recorded, so none are published. The forecast is judged
+while it is made, beside persistence ("the speed now"), the one to beat.
+"""
+
+import math
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Protocol
+
+from consumer.settings import Settings
+
+from .forecast import Fit, Forecaster, days_of
+from .series import InputError, Recording, Sensor
+
+MODEL = "least-squares"
+PERSISTENCE = "persistence"
+
+
+class Sender(Protocol):
+    """What a replay needs of a publisher."""
+
+    def send(self, key: str, value: dict[str, Any], timestamp_ms: int | None = None) -> None:
+        """Hand over one message."""
+
+    def flush(self) -> None:
+        """Wait until all is acknowledged."""
+
+
+class Plan(NamedTuple):
+    """What to replay: rows `first` to before `end`; row 0 was at `start`; `speed` None is as fast as it goes."""
+
+    recording: Recording
+    start: datetime
+    step_seconds: int
+    horizons_minutes: tuple[int, ...]
+    first: int
+    end: int
+    speed: float | None = 60.0
+    fit: Fit = "others"
+
+    @property
+    def horizon_steps(self) -> list[int]:
+        """The horizons in steps."""
+        return [minutes * 60 // self.step_seconds for minutes in self.horizons_minutes]
+
+    def time_of(self, row: int) -> datetime:
+        """Return when a row was measured, in the zone of `start`."""
+        at = self.start.astimezone(UTC) + timedelta(seconds=row * self.step_seconds)
+        return at.astimezone(self.start.tzinfo)
+
+
+class Score(NamedTuple):
+    """How far the forecasts of a horizon were off, in mph: the model's, and persistence's, over so many `forecasts`."""
+
+    horizon_minutes: int
+    forecasts: int
+    rmse: float
+    mae: float
+    persistence_rmse: float
+    persistence_mae: float
+
+
+def check(plan: Plan) -> None:
+    """Raise InputError when step, horizons and rows don't fit together."""
+    step = plan.step_seconds
+    if step < 1 or 86_400 % step:
+        raise InputError(f"--step {step}: allowed: seconds that divide a day, such as 300")
+    for minutes in plan.horizons_minutes:
+        if minutes < 1 or minutes * 60 % step or minutes * 60 >= 86_400:
+            raise InputError(f"--horizons {minutes}: allowed: minutes that are whole steps of {step} s, below a day")
+    if not 0 <= plan.first < plan.end <= plan.recording.rows:
+        last = plan.time_of(plan.recording.rows - 1)
+        raise InputError(
+            "--from and --until leave no step; allowed: times within the recording, "
+            f"{plan.start:%Y-%m-%dT%H:%M} to {last:%Y-%m-%dT%H:%M} with --start and --step as they are"
+        )
+
+
+class Replay:
+    """One replay of a plan; `scores()` tells how good the forecasts were so far."""
+
+    def __init__(self, plan: Plan, settings: Settings) -> None:
+        check(plan)
+        self._plan = plan
+        self._mph_per_unit = settings.mph_per_unit
+        days = days_of(plan.start, plan.recording.rows, plan.step_seconds)
+        self._forecaster = Forecaster(plan.recording, days, plan.step_seconds, plan.horizon_steps, plan.fit)
+        self._errors = [_Errors() for _ in plan.horizons_minutes]
+        self.unfitted_steps = 0
+        self.sent = 0
+
+    def run(
+        self,
+        sender: Sender,
+        stop: threading.Event,
+        progress: Callable[[int, int], None] = lambda _done, _sent: None,
+    ) -> None:
+        """Publish row by row until the end, or until `stop` is set; a row is done when it is acknowledged.
+
+        `progress` is told how many rows and messages are done.
+        """
+        begin = time.monotonic()
+        pause = self._plan.step_seconds / self._plan.speed if self._plan.speed else 0.0
+        for done, row in enumerate(range(self._plan.first, self._plan.end)):
+            if stop.wait(max(0.0, begin + done * pause - time.monotonic())):
+                return
+            for message in self.messages(row):
+                sender.send(message["segment_id"], message)
+                self.sent += 1
+            sender.flush()
+            progress(done + 1, self.sent)
+
+    def messages(self, row: int) -> Iterator[dict[str, Any]]:
+        """Yield the messages of a row, one per sensor and horizon, and judge its forecasts."""
+        plan = self._plan
+        fitted = self._forecaster.fitted(row)
+        self.unfitted_steps += not fitted
+        forecasts = self._forecaster.forecast(row)
+        self._judge(row, forecasts)
+        at = plan.time_of(row).astimezone(UTC)
+        targets = [_iso(at + timedelta(minutes=minutes)) for minutes in plan.horizons_minutes]
+        timestamp, made = round(at.timestamp() * 1000), _iso(at)
+        for sensor, column, forecast in zip(plan.recording.sensors, plan.recording.columns, forecasts, strict=True):
+            measured = {**_place(sensor), "timestamp": timestamp, "current_speed": self._in_unit(column[row])}
+            for minutes, target, speed in zip(plan.horizons_minutes, targets, forecast, strict=True):
+                yield {
+                    **measured,
+                    "predicted_speed": self._in_unit(speed),
+                    "horizon_minutes": minutes,
+                    "target_time": target,
+                    "prediction_time": made,
+                    "model": MODEL if fitted else PERSISTENCE,
+                    "source": "replay",
+                }
+
+    def scores(self) -> list[Score]:
+        """Return the score of each horizon of which anything could be judged."""
+        pairs = zip(self._plan.horizons_minutes, self._errors, strict=True)
+        return [errors.score(minutes) for minutes, errors in pairs if errors.count]
+
+    def _judge(self, row: int, forecasts: Sequence[Sequence[float]]) -> None:
+        for index, (steps, errors) in enumerate(zip(self._plan.horizon_steps, self._errors, strict=True)):
+            if row + steps < self._plan.recording.rows:
+                for column, forecast in zip(self._plan.recording.columns, forecasts, strict=True):
+                    errors.add(column[row + steps], forecast[index], column[row])
+
+    def _in_unit(self, mph: float) -> float:
+        return round(mph / self._mph_per_unit, 2)
+
+
+class _Errors:
+    """Sums of errors of one horizon."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sums = [0.0] * 4
+
+    def add(self, truth: float, forecast: float, now: float) -> None:
+        off, still = forecast - truth, now - truth
+        self.count += 1
+        for index, value in enumerate((off * off, abs(off), still * still, abs(still))):
+            self._sums[index] += value
+
+    def score(self, minutes: int) -> Score:
+        square, absolute, still_square, still_absolute = (value / self.count for value in self._sums)
+        return Score(minutes, self.count, math.sqrt(square), absolute, math.sqrt(still_square), still_absolute)
+
+
+def _place(sensor: Sensor) -> dict[str, Any]:
+    road = re.sub(r"^([A-Za-z]+)(\d+)$", r"\1-\2", sensor.freeway)  # US101: US-101, as everybody writes it
+    return {
+        "segment_id": sensor.sensor_id,
+        "road_name": f"{road} {sensor.direction}".strip(),
+        "coordinates": {"latitude": sensor.latitude, "longitude": sensor.longitude},
+    }
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,94 @@
+"""The command `replay`."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import click
+import flask
+
+from . import cli
+from .progress import Progress
+from .publish import Publisher
+from .replay import Plan, Replay
+from .series import InputError, read
+from .stopping import stop_event
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--sensors", required=True, type=click.Path(path_type=Path), help="CSV: where each sensor is.")
+@click.option("--start", required=True, type=cli.TIME, help="When the first row was measured.")
+@click.option("--zone", default="America/Los_Angeles", show_default=True, help="Time zone of all times given.")
+@click.option("--step", type=click.IntRange(1), default=300, show_default=True, help="Seconds from row to row.")
+@click.option(
+    "--speed", type=cli.Factor(), default="60", show_default=True, help="Times as fast as real; max: no pause."
+)
+@click.option("--from", "begin", type=cli.TIME, help="Begin here rather than at --start.")
+@click.option("--until", type=cli.TIME, help="End before this time.")
+@click.option("--limit", type=click.IntRange(1), help="End after so many steps.")
+@click.option("--horizons", type=cli.Minutes(), default="5,10,15", show_default=True, help="Minutes to look ahead.")
+@click.option(
+    "--fit",
+    type=click.Choice(["others", "before"]),
+    default="others",
+    show_default=True,
+    help="What the forecast of a day learns from: all other days, or only those before it.",
+)
+@flask.cli.with_appcontext
+def replay(**options: Any) -> None:
+    """Publish recorded speeds (FILE: CSV, a row per step, a column per sensor) with a forecast of each."""
+    settings = cli.settings()
+    with cli.explained():
+        plan = _plan(options)
+        running = Replay(plan, settings)
+        with Publisher(settings) as publisher:
+            _run(running, plan, publisher)
+    _tell(running, plan)
+
+
+def _plan(options: dict[str, Any]) -> Plan:
+    """Read the files and find the rows to replay. Raises InputError."""
+    zone, step = options["zone"], options["step"]
+    if zone not in available_timezones():
+        raise InputError(f"--zone {zone}: allowed: a name such as America/Los_Angeles")
+    recording = read(options["file"], options["sensors"])
+    zero = options["start"].replace(tzinfo=ZoneInfo(zone))
+    first = _row(options["begin"], zero, step) if options["begin"] else 0
+    end = min(recording.rows, _row(options["until"], zero, step)) if options["until"] else recording.rows
+    if options["limit"]:
+        end = min(end, first + options["limit"])
+    return Plan(recording, zero, step, options["horizons"], first, end, options["speed"] or None, options["fit"])
+
+
+def _row(at: datetime, zero: datetime, step: int) -> int:
+    """Return the first row at a time or later."""
+    return -int((zero.timestamp() - at.replace(tzinfo=zero.tzinfo).timestamp()) // step)
+
+
+def _run(running: Replay, plan: Plan, publisher: Publisher) -> None:
+    steps = plan.end - plan.first
+    progress = Progress(steps)
+
+    def show(done: int, sent: int) -> None:
+        progress.show(f"{plan.time_of(plan.first + done - 1):%Y-%m-%d %H:%M}  step {done:,}/{steps:,}", done, sent)
+
+    click.echo(f"{len(plan.recording.sensors)} sensors, {steps:,} steps; fitting the forecast", err=True)
+    with stop_event() as stop:
+        running.run(publisher, stop, show)
+    progress.end()
+
+
+def _tell(running: Replay, plan: Plan) -> None:
+    """Show the errors of the forecast beside those of persistence."""
+    learnt = "all other days" if plan.fit == "others" else "the days before"
+    click.echo(f"{running.sent:,} messages. Errors in mph; each day's forecast learnt from {learnt}:")
+    click.echo("  ahead    RMSE    MAE   persistence: RMSE    MAE   forecasts")
+    for each in running.scores():
+        click.echo(
+            f"{each.horizon_minutes:3} min  {each.rmse:6.2f} {each.mae:6.2f}  {each.persistence_rmse:17.2f} "
+            f"{each.persistence_mae:6.2f}  {each.forecasts:10,}"
+        )
+    if running.unfitted_steps:
+        click.echo(f"{running.unfitted_steps:,} steps had no day to learn from: there the forecast is the speed now.")
