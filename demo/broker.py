@@ -52,6 +52,10 @@ class EmbeddedBroker:
         """Return the exit status, None while it runs."""
         return self._running().poll()
 
+    def wait(self) -> int:
+        """Wait until it has ended and return its exit status."""
+        return self._running().wait()
+
     def start(self) -> None:
         """Start it, and wait until the topic is there."""
         binary = find_tansu()

@@ -1,0 +1,214 @@
+"""`make run`: the whole of it on one machine, by `python -m demo.run`.
+
+    embedded broker ──▶ synthetic feed
+                   └──▶ gunicorn ──▶ /readyz is 200 ──▶ the address is printed
+
+With KAFKA_BROKERS or KAFKA_URL set, that Kafka is used and only gunicorn is started. Ctrl-C, SIGTERM and the loss of
+the terminal end all of it with exit code 0; a child that ends by itself ends all of it with exit code 1. Nothing
+outlives this process, see `demo.launch`.
+
+Of the libraries that run processes honcho 2.0 (October 2024) came nearest. It starts everything at once, where the
+feed needs a broker that answers; it runs each command through a shell; its exit code after Ctrl-C is 130; and its
+children, in sessions of their own, live on when it is killed. Hence the code below.
+"""
+
+import http.client
+import json
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from consumer.errors import SettingsError
+from consumer.settings import Settings, load
+
+from .broker import BrokerError, EmbeddedBroker, free_port
+from .child import Child, ChildError
+from .output import say
+
+WEB = (sys.executable, "-m", "gunicorn", "wsgi:app")
+FEED = (sys.executable, "-m", "flask", "--app", "app", "synthetic-feed")
+ROOT = Path(__file__).resolve().parent.parent
+
+_READY_SECONDS = 60.0
+_REMIND_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
+_GRACE_SECONDS = {"feed": 2.0, "web": 6.0}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NOT_FOR_OUR_BROKER = ("KAFKA_SECURITY_", "KAFKA_SASL_", "KAFKA_SSL_")
+
+
+class RunError(Exception):
+    """It can't go on; the text says why and what to do."""
+
+
+class Asked(Exception):
+    """Somebody asked for the end."""
+
+
+def main(environ: Mapping[str, str] = os.environ, web: Sequence[str] = WEB, feed: Sequence[str] = FEED) -> int:
+    """Run until it is asked to stop; return the exit code. `web` and `feed` are the commands to start."""
+    try:
+        run = _Run(load(environ), environ)
+        with _signals_to(run.ask):
+            run.run(web, feed)
+    except Asked:
+        say("run", "ended")
+    except (RunError, BrokerError, ChildError, SettingsError) as error:
+        say("run", f"error: {error}")
+        return 1
+    return 0
+
+
+@contextmanager
+def _signals_to(ask: Callable[[], None]) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    caught = [number for number, handler in before.items() if handler != signal.SIG_IGN]  # nohup ignores SIGHUP
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        ask()
+
+    for number in caught:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, before[number])
+
+
+class _Run:
+    """One run: its processes, and what happens to them."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._port = settings.port or free_port()
+        # An address that stands for all is reached at the local one.
+        self._host = "127.0.0.1" if settings.bind in {"0.0.0.0", "::", "[::]"} else settings.bind.strip("[]")
+        self._environ = {**environ, "PORT": str(self._port), "PYTHONUNBUFFERED": "1"}
+        self._events: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+        self._children: list[Child] = []
+        self._own_broker = not (settings.kafka_brokers or settings.kafka_url)
+        self._ending = False
+
+    def ask(self) -> None:
+        """Ask for the end; the second time, for the end at once. Safe in a signal handler."""
+        self._events.put(Asked())
+        if self._ending:
+            for child in self._children:
+                child.kill()
+
+    def run(self, web: Sequence[str], feed: Sequence[str]) -> None:
+        """Start in order, and end in the opposite one when something is raised, which says why it ended."""
+        self._check_port()
+        with ExitStack() as ends:
+            if self._own_broker:
+                self._start_broker(ends)
+                self._start("feed", feed, ends)
+            self._start("web", web, ends)
+            ends.callback(self._let_go)
+            self._wait_until_ready()
+            say("run", f"Greenwave is at http://{self._authority()}/  (Ctrl-C ends it)")
+            while True:
+                self._look(None)
+
+    def _authority(self) -> str:
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+
+    def _check_port(self) -> None:
+        bind = self._settings.bind.strip("[]")
+        with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what is only closing is no hindrance
+            try:
+                probe.bind((bind, self._port))
+            except OSError as error:
+                advice = "end what uses it, or choose another, for example PORT=8001"
+                raise RunError(f"can't listen on {bind}:{self._port}: {error.strerror or error}; {advice}") from error
+
+    def _start_broker(self, ends: ExitStack) -> None:
+        say("run", "KAFKA_BROKERS is not set: starting the embedded broker")
+        broker = EmbeddedBroker(self._settings.topic)
+        ends.enter_context(broker)
+        threading.Thread(target=self._watch_broker, args=(broker,), daemon=True).start()
+        kept = {name: value for name, value in self._environ.items() if not name.startswith(_NOT_FOR_OUR_BROKER)}
+        self._environ = {**kept, "KAFKA_BROKERS": broker.address, "KAFKA_FETCH_MAX_WAIT_MS": "50"}
+        say("broker", f"answers at {broker.address}, topic {self._settings.topic}; its log is {broker.log}")
+
+    def _watch_broker(self, broker: EmbeddedBroker) -> None:
+        code = broker.wait()
+        if not self._ending:
+            say("broker", broker.last_words())
+        self._events.put(RunError(f"the broker ended unexpectedly, with status {code}"))
+
+    def _start(self, name: str, command: Sequence[str], ends: ExitStack) -> None:
+        child = Child(command, env=self._environ, cwd=ROOT, grace_seconds=_GRACE_SECONDS[name])
+        self._children.append(child)
+        relay = threading.Thread(target=self._relay, args=(name, child), daemon=True)
+        relay.start()
+        ends.callback(child.stop)
+        ends.callback(relay.join)
+        ends.callback(child.let_go)
+        say(name, f"started, process {child.pid}")
+
+    def _relay(self, name: str, child: Child) -> None:
+        assert child.output is not None
+        for line in child.output:
+            if not say(name, line.decode(errors="replace").rstrip()):
+                self.ask()  # the terminal is gone, or what we were piped into
+        self._events.put(RunError(f"{name} ended unexpectedly, with status {child.wait()}"))
+
+    def _let_go(self) -> None:
+        """Ask all at once; they are waited for one after the other."""
+        self._ending = True
+        say("run", "ending; Ctrl-C again ends at once")
+        for child in self._children:
+            child.let_go()
+
+    def _look(self, timeout: float | None) -> None:
+        """Raise what has happened; return when nothing has for `timeout` seconds."""
+        try:
+            raise self._events.get(timeout=timeout)
+        except queue.Empty:
+            pass
+
+    def _wait_until_ready(self) -> None:
+        begin = said = time.monotonic()
+        while why := self._not_ready():
+            self._look(_LOOK_SECONDS)
+            now = time.monotonic()
+            if now - begin > _READY_SECONDS and self._own_broker:
+                raise RunError(f"not ready after {_READY_SECONDS:g} s: {why}")
+            if now - said > _REMIND_SECONDS:
+                advice = "" if self._own_broker else "; `flask --app app doctor` looks for the reason"
+                say("run", f"waiting for http://{self._authority()}/readyz: {why}{advice}")
+                said = now
+
+    def _not_ready(self) -> str:
+        """Return what is missing; nothing when /readyz answers 200."""
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            answer = connection.getresponse()
+            return "" if answer.status == http.HTTPStatus.OK else _reason(answer)
+        except (OSError, http.client.HTTPException) as error:
+            return f"no answer yet ({error or type(error).__name__})"
+        finally:
+            connection.close()
+
+
+def _reason(answer: http.client.HTTPResponse) -> str:
+    try:
+        return str(json.loads(answer.read())["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {answer.status}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
