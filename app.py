@@ -9,9 +9,7 @@ import consumer
 from consumer import Consumer, Settings, load
 from demo import commands
 from web import errors, health, metrics, pages, polling, sse
-from web.admission import Admission
 from web.services import EXTENSION, Services
-from web.views import Views
 
 
 def create_app(settings: Settings | None = None, get_consumer: Callable[[], Consumer] | None = None) -> Flask:
@@ -24,7 +22,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     app = Flask(__name__)
     app.config["GREENWAVE_SETTINGS"] = chosen
     start = get_consumer or (lambda: consumer.start(timeout=0, settings=chosen))
-    app.extensions[EXTENSION] = Services(chosen, start, Admission(chosen.web_threads), Views())
+    app.extensions[EXTENSION] = Services(chosen, start)
     for blueprint in (pages.blueprint, polling.blueprint, sse.blueprint, health.blueprint, metrics.blueprint):
         app.register_blueprint(blueprint)
     errors.register(app)

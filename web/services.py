@@ -1,7 +1,6 @@
 """What the routes share: one object per app, kept at `app.extensions["greenwave"]`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 from flask import current_app
@@ -14,14 +13,23 @@ from .views import Views
 EXTENSION = "greenwave"
 
 
-@dataclass(frozen=True)
 class Services:
-    """Settings, the way to the consumer (which starts it if need be and never waits), thread budget, shared views."""
+    """Settings, the way to the consumer, thread budget, views that are shared."""
 
-    settings: Settings
-    get_consumer: Callable[[], Consumer]
-    admission: Admission
-    views: Views
+    def __init__(self, settings: Settings, get_consumer: Callable[[], Consumer]) -> None:
+        self.settings = settings
+        self.admission = Admission(settings.web_threads)
+        self.views = Views()
+        self._get_consumer = get_consumer
+        self._known: Consumer | None = None
+
+    def get_consumer(self) -> Consumer:
+        """Return the consumer, started if need be, without ever waiting for it."""
+        consumer = self._get_consumer()
+        if consumer is not self._known:
+            self._known = consumer
+            self.admission.on_close(consumer.feed.wake)
+        return consumer
 
 
 def services() -> Services:

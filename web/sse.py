@@ -1,7 +1,7 @@
 """Server-Sent Events: one generator per client, on a thread of its own.
 
-How a stream ends: the client goes away (the next write fails, the server closes the generator); the client reads
-nothing for CLIENT_TIMEOUT (the socket's timeout frees the thread); the process closes (`bye`, then a proper end). An
+How a stream ends: the client goes away (noticed within 2 s, or at the next write); the client reads nothing for
+CLIENT_TIMEOUT (the socket's time-out frees the thread); the process closes (`bye`, then a proper end). An
 EventSource gives up for good after a 4xx or 5xx answer, so a full house is a 200 that says `busy` and ends.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from flask import Blueprint, Response, request
 
 from . import params, wire
+from .client import ClientSocket
 from .conversation import Conversation, Message, memo_of
 from .services import Services, services
 from .times import now_iso
@@ -39,17 +40,17 @@ def stream() -> Response:
     here = services()
     if request.method == "HEAD":
         return _response(iter(()))
-    claim = here.admission.claim("sse")
+    client = ClientSocket(request.environ, here.settings.client_timeout)
+    claim = here.admission.claim("sse", client.cut)
     if claim is None:
         return _response(_busy())
-    _limit_patience(here.settings.client_timeout)
     feed = here.get_consumer().feed
     # An EventSource repeats its first URL at every reconnect, so the header says more than the parameter.
     after = request.headers.get("Last-Event-ID") or params.text("lastEventId") or params.text("after")
     log.info("a stream joins the consumer that is there (%d streams)", here.admission.counts().get("sse", 0))
     subscription = feed.subscribe_anyway(after, horizons)
     conversation = Conversation(feed, subscription, here.views, horizons, here.settings.heartbeat_seconds)
-    response = _response(_frames(conversation, here))
+    response = _response(_frames(conversation, here, client))
     response.call_on_close(claim.release)
     return response
 
@@ -58,7 +59,7 @@ def _response(frames: Iterator[bytes]) -> Response:
     return Response(frames, mimetype="text/event-stream", headers=HEADERS)
 
 
-def _frames(conversation: Conversation, here: Services) -> Iterator[bytes]:
+def _frames(conversation: Conversation, here: Services, client: ClientSocket) -> Iterator[bytes]:
     yield wire.sse_padding() + wire.sse_retry(_draw(RETRY_MS)) + wire.sse_frame(_greeting(here))
     try:
         while not here.admission.closing.is_set():
@@ -67,6 +68,8 @@ def _frames(conversation: Conversation, here: Services) -> Iterator[bytes]:
                 yield b"".join(map(_frame, messages))
             elif conversation.is_quiet:
                 yield wire.HEARTBEAT
+            if client.has_left():
+                return
     except Exception as error:
         log.exception("a stream failed")
         yield wire.sse_frame(wire.error("The stream failed; reconnect to go on", type(error).__name__, now_iso()))
@@ -90,13 +93,6 @@ def _busy() -> Iterator[bytes]:
 def _greeting(here: Services) -> bytes:
     settings = here.settings
     return wire.connected("sse", now_iso(), {"topic": settings.topic, "heartbeat_seconds": settings.heartbeat_seconds})
-
-
-def _limit_patience(seconds: float) -> None:
-    """Bound how long a write may wait for a client that reads nothing, where the server shows its socket."""
-    socket = request.environ.get("gunicorn.socket")
-    if socket is not None:
-        socket.settimeout(seconds)
 
 
 def _draw(bounds: tuple[int, int]) -> int:

@@ -1,0 +1,55 @@
+"""How Greenwave is served. gunicorn finds this file by itself: `gunicorn wsgi:app` is enough."""
+
+import os
+import sys
+
+import consumer
+from consumer import SettingsError, load
+from web.logs import FORMAT
+
+try:
+    _settings = load(os.environ)
+except SettingsError as error:
+    sys.exit(f"greenwave: {error}")
+
+bind = f"{_settings.bind}:{_settings.port}"
+workers = _settings.web_concurrency
+worker_class = "web.worker.Worker"
+threads = _settings.web_threads
+# Beyond the threads there must be room for connections that are idle or were told that the house is full.
+worker_connections = 1000 + _settings.web_threads
+keepalive = 20
+# Streams leave within a second; this is for requests that are still running. Hosts kill after 30 s.
+graceful_timeout = 20
+# The heartbeat comes from the accept loop, which never waits: a worker that is silent for so long is stuck.
+timeout = 30
+# The control socket breaks read-only containers, and nothing here needs it.
+control_socket_disable = True
+accesslog = None
+access_log_format = '%(h)s "%(r)s" %(s)s %(B)s bytes %(L)s s "%(f)s" "%(a)s"'
+
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"generic": {"format": FORMAT}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "generic"}},
+    "root": {"level": _settings.log_level, "handlers": []},
+    "loggers": {
+        "gunicorn.error": {"level": _settings.log_level, "handlers": ["console"], "propagate": False},
+        "gunicorn.access": {
+            "level": "DEBUG" if _settings.log_level == "DEBUG" else "WARNING",
+            "handlers": ["console"],
+            "propagate": False,
+        },
+    },
+}
+
+
+def post_worker_init(worker):  # type: ignore[no-untyped-def]
+    """Start the consumer in each worker: threads don't survive the fork of --preload."""
+    consumer.start(timeout=0, settings=_settings)
+
+
+def worker_exit(server, worker):  # type: ignore[no-untyped-def]
+    """End the consumer with its worker."""
+    consumer.stop()

@@ -1,0 +1,85 @@
+"""The app as it is served, with a few more routes for the tests of the worker."""
+
+import gc
+import os
+import socket
+import threading
+from collections.abc import Iterator
+
+from flask import Response, request
+
+from app import create_app
+from consumer.memory import MemorySource, MemoryTopic
+from consumer.settings import load
+from consumer.thread import Consumer
+from web.services import services
+from web.worker import Worker
+
+settings = load(os.environ)
+_consumers: list[Consumer] = []
+_lock = threading.Lock()
+
+
+def get_consumer() -> Consumer:
+    """Serve an empty topic in memory, so that no broker is needed."""
+    with _lock:
+        if not _consumers:
+            consumer = Consumer(settings, lambda _: MemorySource(MemoryTopic()))
+            consumer.start()
+            _consumers.append(consumer)
+        return _consumers[0]
+
+
+app = create_app(settings, get_consumer)
+
+
+@app.get("/slow")
+def slow() -> str:
+    """Take a while."""
+    threading.Event().wait(float(request.args["seconds"]))
+    return "done"
+
+
+@app.get("/connections")
+def connections() -> dict[str, int]:
+    """Tell what the worker counts."""
+    (worker,) = [each for each in gc.get_objects() if isinstance(each, Worker)]
+    return {"connections": worker.nr_conns, "lingering": len(worker._lingering), **services().admission.counts()}
+
+
+@app.get("/flood")
+def flood() -> Response:
+    """Write for ever, as a stream does, with a client time-out of half a second."""
+    client: socket.socket = request.environ["gunicorn.socket"]
+    client.settimeout(0.5)
+    claim = services().admission.claim("sse", lambda: client.shutdown(socket.SHUT_RDWR))
+    assert claim is not None
+
+    def chunks() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 65_536
+
+    response = Response(chunks())
+    response.call_on_close(claim.release)
+    return response
+
+
+@app.get("/stuck")
+def stuck() -> Response:
+    """Like /flood, with a client time-out that is longer than any test."""
+    response = flood()
+    request.environ["gunicorn.socket"].settimeout(600)
+    return response
+
+
+@app.get("/handed-over")
+def handed_over() -> Response:
+    """Take the socket away from the worker and answer on a thread of its own."""
+    taken = socket.socket(fileno=request.environ["gunicorn.socket"].detach())
+
+    def answer() -> None:
+        with taken:
+            taken.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\ntaken")
+
+    threading.Thread(target=answer).start()
+    return Response()

@@ -1,0 +1,241 @@
+"""The worker as it is shipped, in a real gunicorn: open streams, lingering and stalled clients, and its end."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMPT_SECONDS = 3.0
+"""What the design promises for the end; an upper bound, not a benchmark."""
+
+
+def until(condition, seconds=10.0, every=0.02):
+    """Wait for a condition; return what it returned."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := condition():
+            return result
+        time.sleep(every)
+    raise AssertionError("the condition did not come true in time")
+
+
+class Server:
+    """gunicorn with the shipped configuration, on a free port of the loopback."""
+
+    def __init__(self, log, *options, app="tests.web.serving:app", **environ):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.log = log
+        environ = {"BIND": "127.0.0.1", "PORT": str(self.port), "KAFKA_BROKERS": "127.0.0.1:1", **environ}
+        with open(log, "wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", *options, app],
+                cwd=ROOT,
+                env={**os.environ, **environ},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def __enter__(self):
+        until(self._answers)
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _answers(self):
+        assert self.process.poll() is None, self.log.read_text()
+        with contextlib.suppress(OSError):
+            return self.get("/healthz")
+
+    def get(self, path, timeout=10):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read()
+        finally:
+            connection.close()
+
+    def counts(self):
+        return json.loads(self.get("/connections"))
+
+    def open(self, path="/predictions/stream", **headers):
+        """Send a request and return the socket, with nothing read."""
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        lines = [f"GET {path} HTTP/1.1", "Host: test", *[f"{name}: {value}" for name, value in headers.items()]]
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+        return client
+
+    def workers(self):
+        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
+        return [int(pid) for pid in found.stdout.split()]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("server") / "log") as server:
+        yield server
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """Start servers of one's own."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *options, **environ: stack.enter_context(Server(tmp_path / "log", *options, **environ))
+
+
+def rest_of(client):
+    """Read until the server closes."""
+    with client:
+        return b"".join(iter(lambda: client.recv(65_536), b""))
+
+
+def read_until(client, wanted):
+    seen = b""
+    while wanted not in seen:
+        seen += client.recv(65_536) or pytest.fail(f"closed before {wanted!r} came: {seen!r}")
+    return seen
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGINT, signal.SIGINT]])
+def test_a_signal_ends_open_streams_with_a_goodbye_and_the_process_promptly(fresh, signals):
+    server = fresh()
+    streams = [server.open() for _ in range(20)]
+    for stream in streams:
+        read_until(stream, b'"initial"')
+    idle = socket.create_connection(("127.0.0.1", server.port))
+    began = time.monotonic()
+    for each in signals:
+        os.killpg(server.process.pid, each)  # to the whole group, as a terminal does
+    for stream in streams:
+        rest = rest_of(stream)
+        assert b'"type":"bye"' in rest
+        assert b"retry: " in rest
+        assert rest.endswith(b"0\r\n\r\n"), "the chunks end as they should"
+    assert server.process.wait(10) == 0
+    assert time.monotonic() - began < PROMPT_SECONDS
+    idle.close()
+
+
+def test_a_request_that_is_still_running_may_finish(fresh):
+    server = fresh()
+    slow = server.open("/slow?seconds=4")
+    until(lambda: server.counts()["connections"] == 2)
+    server.process.terminate()
+    assert rest_of(slow).endswith(b"done")
+    assert server.process.wait(10) == 0
+
+
+def test_idle_connections_and_stuck_streams_do_not_hold_the_end(fresh):
+    server = fresh()
+    kept = server.open("/healthz")
+    read_until(kept, b"alive")
+    stuck = server.open("/stuck")
+    until(lambda: server.counts().get("sse") == 1)
+    began = time.monotonic()
+    server.process.terminate()
+    assert server.process.wait(10) == 0
+    assert time.monotonic() - began < PROMPT_SECONDS
+    kept.close()
+    stuck.close()
+
+
+def test_clients_that_linger_after_their_answer_do_not_make_it_deaf(server):
+    lingering = [server.open("/healthz", Connection="close") for _ in range(50)]
+    for client in lingering:
+        read_until(client, b"alive")
+    began = time.monotonic()
+    assert b"alive" in server.get("/healthz")
+    assert time.monotonic() - began < 1.0, "the stock worker takes 2 s a client here"
+    until(lambda: server.counts()["lingering"] <= 1)
+    for client in lingering:
+        assert client.recv(1) == b"", "the server has closed"
+        client.close()
+
+
+def test_clients_that_say_nothing_hold_no_thread(server):
+    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
+    assert b"alive" in server.get("/healthz", timeout=2)
+    for client in silent:
+        client.close()
+
+
+def test_the_count_of_connections_comes_back_after_streams_end_and_break(server):
+    for reset in (False, True):
+        streams = [server.open() for _ in range(50)]
+        for stream in streams:
+            read_until(stream, b'"initial"')
+        for stream in streams:
+            if reset:
+                stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            stream.close()
+        counts = until(lambda: (now := server.counts()).get("sse", 0) == 0 and now)
+        until(lambda: server.counts()["connections"] <= 2)
+        assert counts["connections"] >= 0
+
+
+def test_a_full_house_answers_other_requests_and_tells_streams_that_it_is_busy(server):
+    streams = [server.open() for _ in range(62)]
+    for stream in streams:
+        read_until(stream, b'"initial"')
+    assert b'"busy"' in rest_of(server.open(Connection="close"))
+    assert b"alive" in server.get("/healthz")
+    for stream in streams:
+        stream.close()
+    until(lambda: server.counts().get("sse", 0) == 0, seconds=20)
+
+
+def test_a_client_that_reads_nothing_loses_its_thread_quietly(server):
+    client = server.open("/flood")
+    until(lambda: server.counts().get("sse", 0) == 1)
+    until(lambda: server.counts().get("sse", 0) == 0)
+    client.close()
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_socket_that_was_handed_over_is_left_alone_and_counted_once(server):
+    before = until(lambda: (now := server.counts())["lingering"] <= 1 and now)["connections"]
+    for _ in range(20):
+        assert rest_of(server.open("/handed-over")).endswith(b"taken")
+    until(lambda: server.counts()["connections"] <= before)
+    assert server.counts()["connections"] >= 1
+
+
+def test_a_worker_that_is_killed_is_replaced(fresh):
+    server = fresh()
+    (worker,) = server.workers()
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: server.workers() not in ([], [worker]))
+    assert b"alive" in until(server._answers)
+
+
+def test_a_reload_says_goodbye_and_goes_on_with_a_new_worker(fresh):
+    server = fresh()
+    stream = server.open()
+    read_until(stream, b'"initial"')
+    before = server.workers()
+    server.process.send_signal(signal.SIGHUP)
+    assert b'"type":"bye"' in rest_of(stream)
+    until(lambda: server.workers() and not set(server.workers()) & set(before))
+    assert b"alive" in until(server._answers)
+
+
+def test_wrong_settings_are_one_line_and_no_traceback(tmp_path):
+    server = Server(tmp_path / "log", SPEED_UNIT="knots")
+    assert server.process.wait(20) != 0
+    text = server.log.read_text()
+    assert "SPEED_UNIT='knots' can't be used; allowed: one of kmh, mph" in text
+    assert "Traceback" not in text

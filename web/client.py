@@ -1,0 +1,39 @@
+"""The client's socket, as far as a stream must know it: bounded writes, whether the client has left, cutting it off.
+
+That takes a server that shows its socket, as gunicorn does; elsewhere a stream ends at the first write that fails.
+"""
+
+import select
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+
+class ClientSocket:
+    """The socket behind a request, if the server shows it."""
+
+    def __init__(self, environ: Mapping[str, Any], timeout_seconds: float) -> None:
+        self._socket: socket.socket | None = environ.get("gunicorn.socket")
+        if self._socket is not None:
+            # A client that reads nothing would hold the thread for ever otherwise.
+            self._socket.settimeout(timeout_seconds)
+
+    def has_left(self) -> bool:
+        """Tell whether the client has closed; what it may have sent stays to be read."""
+        if self._socket is None:
+            return False
+        try:
+            # A socket with a time-out would wait for it, so ask first; select() can't ask for descriptors over 1023.
+            readable = select.poll()
+            readable.register(self._socket, select.POLLIN)
+            return bool(readable.poll(0)) and self._socket.recv(1, socket.MSG_PEEK) == b""
+        except (OSError, ValueError):
+            return True
+
+    def cut(self) -> None:
+        """End the connection from outside."""
+        if self._socket is not None:
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it was faster
