@@ -160,8 +160,8 @@ const HANDLERS = new Map(
     initial: (store, { predictions }) => store.replaceAll(predictions),
     prediction: (store, { data }) => store.arrive(data),
     left: (store, { segment_id }) => store.remove(segment_id),
-    status: (store, { state, since, reason, retry_in }) => {
-      store.consumer = { state, since: Date.parse(since), reason, retryIn: retry_in ?? null };
+    status: (store, { state, since, reason }) => {
+      store.consumer = { state, since: Date.parse(since), reason };
     },
     gap: (store, { reason, missed }) => {
       store.notice = { kind: "gap", reason, missed, at: store.clock() };

@@ -15,6 +15,8 @@ from typing import Any
 from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from web.pages import CONTENT_SECURITY_POLICY
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {
     "title": "Greenwave",
@@ -25,10 +27,6 @@ CONFIG = {
     "poll_seconds": 5,
     "heartbeat_seconds": 15,
 }
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-)
 HEARTBEAT_SECONDS = 0.2
 
 Message = dict[str, Any]
@@ -146,7 +144,7 @@ class FakeServer:
 
     def _page(self) -> Response:
         page = render_template("predictions.html", config=self.config)
-        return Response(page, headers={"Content-Security-Policy": POLICY}, mimetype="text/html")
+        return Response(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}, mimetype="text/html")
 
     def _health(self) -> Response:
         return jsonify(success=True, data=self.status)
@@ -212,7 +210,7 @@ class FakeServer:
     def _hang(self, alive: int) -> Iterator[bytes]:
         while self._alive == alive:
             time.sleep(HEARTBEAT_SECONDS)
-            yield b""
+            yield b": padding\n\n"
 
     def _follow(self, place: int | None, alive: int, mode: str) -> Iterator[bytes]:
         if place is None:
@@ -220,13 +218,16 @@ class FakeServer:
                 place, view = len(self.log), list(self.latest.values())
             yield frame({"type": "initial", "predictions": view, "count": len(view)}, place)
         while self._alive == alive:
-            with self._changed:
-                self._changed.wait_for(lambda: len(self.log) > place or self._alive != alive, HEARTBEAT_SECONDS)
-                news = self.log[place:] if self._alive == alive else []
+            news = self._news(place, alive)
             if mode == "silent" or self.mode == "silent":
                 continue
-            yield b"".join(self._numbered(news, place)) or b": heartbeat\n\n"
+            yield b": padding\n\n".join(self._numbered(news, place)) or b": heartbeat\n\n"
             place += len(news)
+
+    def _news(self, place: int, alive: int) -> list[Message]:
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.log) > place or self._alive != alive, HEARTBEAT_SECONDS)
+            return self.log[place:] if self._alive == alive else []
 
     def _numbered(self, news: list[Message], place: int) -> Iterator[bytes]:
         for index, message in enumerate(news, place):

@@ -88,7 +88,7 @@ test("the banner of a lost server says since when, and that values are kept", ()
 });
 
 test("the banner of a lost Kafka gives the reason as text", () => {
-  const consumer = { state: "reconnecting", since: LOST, reason: "no word\u0000 for 6 s", retryIn: null };
+  const consumer = { state: "reconnecting", since: LOST, reason: "no word\u0000 for 6 s" };
   const { kind, title, text } = banner({}, { consumer });
   assert.equal(kind, "warn");
   assert.equal(title, "The server has lost Kafka since 17:31:20");

@@ -16,8 +16,8 @@ export class SummaryView {
 
   render(store, query) {
     const { total, reporting, counts, meanPredicted, meanChange } = store.summary();
-    setText(this.parts.reporting, reporting.toLocaleString("en"));
-    setText(this.parts.total, `of ${total.toLocaleString("en")} reporting`);
+    setText(this.parts.reporting, total ? reporting.toLocaleString("en") : "–");
+    setText(this.parts.total, total ? `of ${total.toLocaleString("en")} reporting` : "no segments yet");
     setText(this.parts.meanPredicted, meanPredicted === null ? "–" : `${speed(meanPredicted)} ${this.unit}`);
     setText(this.parts.meanChange, meanChange === null ? "–" : `${change(meanChange)} ${this.unit}`);
     setText(this.parts.perMinute, `${store.perMinute.toLocaleString("en")} / min`);

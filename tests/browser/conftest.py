@@ -1,0 +1,98 @@
+"""A browser, the fake server, and a page that watches for what must never happen.
+
+Chromium is the system's (`apt-get install chromium`, or CHROMIUM_BIN names another); axe-core comes from `npm ci`.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.fake_server import FakeServer
+from tests.browser.watched import Watched
+
+HERE = Path(__file__).resolve().parent
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+OpenPage = Callable[..., Page]
+Figures = dict[str, str]
+
+_figures = pytest.StashKey[Figures]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the place for what tests measure."""
+    config.stash[_figures] = {}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show what was measured."""
+    for name, value in config.stash[_figures].items():
+        terminalreporter.write_line(f"measured: {name}: {value}")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that lets the tests write into docs/."""
+    parser.addoption("--update-screenshots", action="store_true", help="write docs/page-*.png anew")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Collect nothing here unless this folder was asked for: the rest of the suite needs no browser."""
+    asked = (Path(argument.partition("::")[0]).resolve() for argument in config.args)
+    return None if any(path == HERE or HERE in path.parents for path in asked) else True
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return one Chromium for all tests."""
+    binary = os.environ.get("CHROMIUM_BIN") or shutil.which("chromium")
+    assert binary, "there is no chromium: apt-get install chromium, or set CHROMIUM_BIN"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    """Return a fake server that runs."""
+    server = FakeServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def watched(browser: Browser) -> Iterator[Watched]:
+    """Return what opens pages and, at the end of the test, refuses errors and foreign hosts."""
+    watched = Watched(browser)
+    yield watched
+    watched.close()
+
+
+@pytest.fixture
+def open_page(server: FakeServer, watched: Watched) -> OpenPage:
+    """Return the function that opens the page: open_page(query="?q=…", any option of a browser context)."""
+
+    def open_it(query: str = "", **options: Any) -> Page:
+        return watched.open(f"{server.url}/predictions{query}", **options)
+
+    return open_it
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Figures:
+    """Return where a test puts what it measured; the end of the run shows it."""
+    return request.config.stash[_figures]

@@ -1,0 +1,58 @@
+"""How the tests look at the page: its parts by name, its rows by segment."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+
+LIVE = re.compile(r"^Live · SSE · ")
+POLLING = re.compile(r"^Polling every 5 s$")
+RECONNECTING = re.compile(r"^Reconnecting in \d+ s \(try \d+\)$")
+
+
+def part(page: Page, name: str) -> Locator:
+    """Return a part of the page by its data-part."""
+    return page.locator(f"[data-part={name}]").first
+
+
+def row(page: Page, segment_id: str) -> Locator:
+    """Return the row of a segment."""
+    return page.locator(f'tbody tr[data-segment="{segment_id}"]')
+
+
+def rows(page: Page) -> list[str]:
+    """Return the segments of the rows in the document, in their order."""
+    found = page.locator("tbody tr[data-segment]").evaluate_all("rows => rows.map(row => row.dataset.segment)")
+    return [str(each) for each in found]
+
+
+def expect_pill(page: Page, text: re.Pattern[str], seconds: float = 5) -> None:
+    """Wait until the pill says so."""
+    expect(part(page, "pillText")).to_have_text(text, timeout=seconds * 1000)
+
+
+def expect_value(page: Page, segment_id: str, predicted: str, seconds: float = 2) -> None:
+    """Wait until a segment's row shows a predicted speed."""
+    expect(row(page, segment_id).locator("[data-part=predicted]")).to_have_text(predicted, timeout=seconds * 1000)
+
+
+def received(page: Page) -> int:
+    """Return how many predictions the page has been given one by one."""
+    return int(part(page, "perMinute").get_attribute("data-received") or 0)
+
+
+def counts(page: Page) -> dict[str, int]:
+    """Return the counts on the chips by group."""
+    script = "chips => chips.map(chip => [chip.dataset.group, chip.querySelector('[data-part=count]').textContent])"
+    return {group: int(text.replace(",", "")) for group, text in page.locator("button.chip").evaluate_all(script)}
+
+
+def violations(page: Page) -> list[dict[str, Any]]:
+    """Return what axe finds wrong, short."""
+    assert AXE.exists(), "axe-core is missing: npm ci"
+    page.evaluate(AXE.read_text())
+    found: list[dict[str, Any]] = page.evaluate("axe.run().then(result => result.violations)")
+    return [{"id": each["id"], "nodes": [node["html"][:200] for node in each["nodes"]]} for each in found]

@@ -1,0 +1,133 @@
+"""For everybody: axe in each state, motion, theme, phone, and what a first visit costs."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Figures, OpenPage
+from tests.browser.fake_server import FakeServer
+from tests.browser.look import LIVE, RECONNECTING, expect_pill, part, violations
+from tests.browser.scene import publish_scene
+from tests.browser.watched import PHONE, Watched
+
+FIRST_LOAD_BYTES = 400_000
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"viewport": PHONE, "has_touch": True},
+    "tablet": {"viewport": {"width": 820, "height": 1000}},
+}
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_axe_finds_nothing_with_data(server: FakeServer, open_page: OpenPage, kind: str) -> None:
+    publish_scene(server)
+    page = open_page(**OPTIONS[kind])
+    expect(part(page, "table")).to_be_visible()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("kind", ["light", "dark"])
+def test_axe_finds_nothing_when_empty(open_page: OpenPage, kind: str) -> None:
+    page = open_page(**OPTIONS[kind])
+    expect(part(page, "noData")).to_be_visible()
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_axe_finds_nothing_in_trouble(server: FakeServer, open_page: OpenPage, watched: Watched, kind: str) -> None:
+    watched.network_errors_expected = True
+    publish_scene(server)
+    page = open_page("?category=free_flow", **OPTIONS[kind])
+    server.gap("too_old", 3, list(server.latest.values()))
+    expect(part(page, "notice")).to_be_visible()
+    server.stop()
+    expect_pill(page, RECONNECTING)
+    assert violations(page) == []
+
+
+def test_with_reduced_motion_nothing_moves(server: FakeServer, open_page: OpenPage) -> None:
+    publish_scene(server)
+    page = open_page(reduced_motion="reduce")
+    expect_pill(page, LIVE)
+    name = next(iter(server.latest))
+    server.publish(name, 5.0)
+    expect(page.locator("tbody tr").nth(1).locator("[data-part=predicted]")).to_have_text("5.0")
+    assert page.evaluate("document.getAnimations().length") == 0
+
+
+def test_the_theme_is_the_systems_until_it_is_chosen_and_then_stays(open_page: OpenPage) -> None:
+    page = open_page(color_scheme="dark")
+    button = page.get_by_role("button", name="Dark theme")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "false")
+    light = page.evaluate(ground)
+    assert light != dark
+    page.reload()
+    assert page.evaluate(ground) == light
+
+
+def test_the_keyboard_reaches_everything_and_focus_is_seen(server: FakeServer, open_page: OpenPage) -> None:
+    publish_scene(server)
+    page = open_page("?q=i")
+    expect(part(page, "table")).to_be_visible()
+    reached = []
+    page.keyboard.press("Tab")
+    while page.evaluate("document.activeElement !== document.body"):
+        reached.append(page.evaluate(DESCRIBE_FOCUS))
+        page.keyboard.press("Tab")
+    assert all(outlined for _, outlined in reached), reached
+    names = " | ".join(name for name, _ in reached)
+    for wanted in (
+        "Skip",
+        "Dark theme",
+        "Free flow",
+        "Severe",
+        "search",
+        "Clear filters",
+        "scroller",
+        "Segment",
+        "Age",
+    ):
+        assert wanted in names
+
+
+DESCRIBE_FOCUS = """() => {
+  const element = document.activeElement;
+  const ring = element.matches("input") ? element.closest("label") : element;
+  const name = element.getAttribute("aria-label") || element.textContent.trim() || element.type;
+  const outlined = element.matches(".skip") || getComputedStyle(ring).outlineStyle !== "none";
+  return [`${element.dataset.part ?? ""} ${name}`, outlined];
+}"""
+
+
+def test_a_first_visit_costs_less_than_400_kb(server: FakeServer, watched: Watched, figures: Figures) -> None:
+    publish_scene(server)
+    page = watched.open(f"{server.url}/predictions")
+    expect_pill(page, LIVE)
+    sizes = page.evaluate(SIZES)
+    figures["first load"] = f"{sum(sizes.values()):,} bytes in {len(sizes)} answers"
+    assert any(url.endswith("main.js") for url in sizes)
+    assert all(sizes.values()), sizes
+    assert sum(sizes.values()) < FIRST_LOAD_BYTES
+
+
+SIZES = """() => Object.fromEntries(
+  [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+    .filter(({ name }) => !name.endsWith("/stream"))
+    .map(({ name, transferSize }) => [name, transferSize]))"""
+
+
+def test_every_module_is_fetched_once_and_ahead(server: FakeServer, watched: Watched) -> None:
+    page = watched.open(f"{server.url}/predictions")
+    listed = page.locator("link[rel=modulepreload]").evaluate_all("links => links.map(link => link.href)")
+    script = "performance.getEntriesByType('resource').map(entry => entry.name).filter(name => /js[/].*js$/.test(name))"
+    fetched = page.evaluate(script)
+    modules = [url for url in fetched if not url.endswith("theme-first.js")]
+    assert sorted(set(modules)) == sorted(listed)

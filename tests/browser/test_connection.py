@@ -1,0 +1,193 @@
+"""How the page stays connected."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.fake_server import FakeServer, prediction
+from tests.browser.look import LIVE, POLLING, RECONNECTING, expect_pill, expect_value, part, received, row
+from tests.browser.watched import Watched
+
+
+def assert_each_came_once(server: FakeServer, page: Page, after: int = 0) -> None:
+    """Compare what the server gave out, by any transport, with its log."""
+    expected = [index for index, each in enumerate(server.log) if each["type"] == "prediction" and index >= after]
+    assert [index for _, index in server.delivered if index >= after] == expected
+    expect(part(page, "perMinute")).to_have_attribute("data-received", str(len(expected)))
+
+
+def test_the_page_opens_one_stream(server: FakeServer, open_page: OpenPage) -> None:
+    page = open_page()
+    expect_pill(page, LIVE)
+    server.publish("A", 33.0)
+    expect_value(page, "A", "33.0")
+    assert (server.open_streams, server.streams_asked, server.polls) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("mode", ["refused", "hanging"])
+def test_with_the_stream_blocked_data_keeps_coming_by_polling(
+    server: FakeServer, open_page: OpenPage, watched: Watched, mode: str
+) -> None:
+    watched.network_errors_expected = True
+    server.mode = mode
+    server.publish("A", 40.0)
+    page = open_page()
+    expect_pill(page, POLLING, seconds=10)
+    expect_value(page, "A", "40.0")
+    server.publish("A", 41.0)
+    expect_value(page, "A", "41.0", seconds=11)
+    assert server.most_streams <= 1
+
+
+def test_the_page_climbs_back_to_the_stream_and_nothing_is_lost_or_doubled(
+    server: FakeServer, open_page: OpenPage, watched: Watched
+) -> None:
+    watched.network_errors_expected = True
+    server.mode = "refused"
+    page = open_page()
+    expect_pill(page, POLLING)
+    server.publish_all([prediction(f"S{number}") for number in range(5)])
+    expect(row(page, "S4")).to_be_visible(timeout=8_000)
+    server.publish("S0", 21.0)
+    server.mode = "ok"
+    expect_pill(page, LIVE, seconds=15)
+    server.publish("S1", 22.0)
+    expect_value(page, "S1", "22.0")
+    expect_value(page, "S0", "21.0")
+    assert_each_came_once(server, page)
+    assert server.open_streams == 1
+
+
+def test_a_server_that_dies_is_waited_for_and_nothing_is_lost_or_doubled(
+    server: FakeServer, open_page: OpenPage, watched: Watched
+) -> None:
+    watched.network_errors_expected = True
+    page = open_page()
+    expect_pill(page, LIVE)
+    server.publish_all([prediction(f"S{number}", 50.0 + number) for number in range(5)])
+    expect_value(page, "S4", "54.0")
+    server.stop()
+    expect_pill(page, RECONNECTING, seconds=5)
+    expect(part(page, "banner")).to_contain_text("No connection to the server")
+    expect(part(page, "retry")).to_be_visible()
+    assert "Live" not in page.locator("body").inner_text()
+    assert page.locator("body").get_attribute("data-held") is not None
+    expect_value(page, "S4", "54.0")
+    server.publish_all([prediction(f"S{number}", 20.0 + number) for number in range(5)])
+    server.start()
+    expect_pill(page, LIVE, seconds=10)
+    expect_value(page, "S4", "24.0")
+    server.publish("S9", 9.0)
+    expect_value(page, "S9", "9.0")
+    assert_each_came_once(server, page)
+    expect(part(page, "banner")).to_be_hidden()
+    assert page.locator("body").get_attribute("data-held") is None
+
+
+def test_the_countdown_counts_and_retry_now_does_not_wait_for_it(
+    server: FakeServer, open_page: OpenPage, watched: Watched
+) -> None:
+    watched.network_errors_expected = True
+    page = open_page()
+    expect_pill(page, LIVE)
+    server.stop()
+    expect_pill(page, re.compile(r"\(try 4\)"), seconds=20)
+    shown = part(page, "pillText").inner_text()
+    expect(part(page, "pillText")).not_to_have_text(shown, timeout=2_000)
+    server.start()
+    part(page, "retry").click()
+    expect_pill(page, LIVE, seconds=1)
+    expect(part(page, "retry")).to_be_hidden()
+
+
+def test_a_stream_without_heartbeats_is_given_up(server: FakeServer, open_page: OpenPage) -> None:
+    server.config = server.config | {"heartbeat_seconds": 1}
+    page = open_page()
+    expect_pill(page, LIVE)
+    server.mode = "silent"
+    server.publish("A", 31.0)
+    # The wire says nothing for two heartbeats, so the data comes by polling.
+    expect_value(page, "A", "31.0", seconds=6)
+    assert received(page) == 1
+
+
+def test_a_quiet_stream_with_heartbeats_is_kept(server: FakeServer, open_page: OpenPage) -> None:
+    server.config = server.config | {"heartbeat_seconds": 0.5}
+    page = open_page()
+    server.wait_for_streams(1)
+    expect_pill(page, re.compile(r"no data yet"))
+    page.wait_for_function("() => performance.now() > 4000")
+    assert server.streams_asked == 1
+
+
+def test_a_busy_server_is_polled_and_asked_again_after_its_hint(server: FakeServer, open_page: OpenPage) -> None:
+    server.mode = "busy"
+    server.publish("A", 40.0)
+    page = open_page()
+    expect_pill(page, POLLING)
+    expect_value(page, "A", "40.0")
+    server.mode = "ok"
+    expect_pill(page, LIVE, seconds=10)
+    assert server.streams_asked == 2
+
+
+@pytest.mark.parametrize("mode", ["ok", "busy"])
+def test_a_gap_is_told_and_the_fresh_view_replaces_everything(
+    server: FakeServer, open_page: OpenPage, mode: str
+) -> None:
+    server.mode = mode
+    server.publish_all([prediction("A"), prediction("B")])
+    page = open_page()
+    expect(row(page, "A")).to_be_visible()
+    server.gap("too_old", 84, [prediction("B", 12.0), prediction("C", 13.0)])
+    expect(part(page, "notice")).to_contain_text("84 predictions were missed", timeout=12_000)
+    expect_value(page, "C", "13.0")
+    expect_value(page, "B", "12.0")
+    expect(row(page, "A")).to_have_count(0)
+    part(page, "dismiss").click()
+    expect(part(page, "notice")).to_be_hidden()
+
+
+@pytest.mark.parametrize("mode", ["ok", "busy"])
+def test_with_kafka_away_the_data_is_kept_and_marked_and_nothing_says_live(
+    server: FakeServer, open_page: OpenPage, mode: str
+) -> None:
+    server.mode = mode
+    server.publish("A", 40.0)
+    page = open_page()
+    expect_value(page, "A", "40.0")
+    server.announce("circuit_open", "no word from the broker for 6 s", 5)
+    expect_pill(page, re.compile(r"^Kafka away · "), seconds=12)
+    expect(part(page, "banner")).to_contain_text("no word from the broker for 6 s")
+    assert page.locator("body").get_attribute("data-held") is not None
+    assert "Live ·" not in page.locator("body").inner_text()
+    expect_value(page, "A", "40.0")
+    server.announce("live")
+    expect(part(page, "banner")).to_be_hidden(timeout=12_000)
+
+
+def test_only_changes_of_the_connection_are_read_out(server: FakeServer, open_page: OpenPage, watched: Watched) -> None:
+    watched.network_errors_expected = True
+    page = open_page()
+    spoken = part(page, "spoken")
+    expect(spoken).to_have_text("Live")
+    page.evaluate(
+        """() => {
+          window.said = [];
+          const watch = new MutationObserver(() => window.said.push(
+            document.querySelector("[data-part=spoken]").textContent));
+          watch.observe(document.querySelector("[data-part=spoken]"), { childList: true, characterData: true,
+            subtree: true });
+        }"""
+    )
+    for number in range(5):
+        server.publish("A", float(number))
+        expect_value(page, "A", f"{number}.0")
+    server.stop()
+    expect(spoken).to_have_text("Connection lost, reconnecting")
+    expect_pill(page, re.compile(r"\(try 3\)"), seconds=10)
+    server.start()
+    expect(spoken).to_have_text("Live", timeout=12_000)
+    assert page.evaluate("window.said") == ["Connection lost, reconnecting", "Live"]

@@ -1,0 +1,158 @@
+"""What the page shows of the data."""
+
+import time
+from collections import Counter
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.fake_server import FakeServer, prediction
+from tests.browser.look import LIVE, counts, expect_pill, expect_value, part, row, rows
+
+HOSTILE = {
+    "markup": "<img src=x onerror=alert(1)><script>alert(2)</script>",
+    "closing": '"></td></tr></table><h1>owned</h1>',
+    "template": "${alert(1)} {{7*7}} javascript:alert(1)",
+    "control": "a\u0000b\u001b[31mc\u0007\r\nd",
+    "direction": "\u202egnimoc txet \u2066x\u200f",
+    "emoji": "🚗💥👩‍👩‍👧‍👦" * 20,
+    "long": "x" * 100_000,
+    "zalgo": "Z\u0310\u0311\u0312\u0313" * 500,
+    "proto": "__proto__",
+}
+
+
+def test_a_message_is_in_its_row_within_two_seconds(server: FakeServer, open_page: OpenPage) -> None:
+    page = open_page()
+    expect_pill(page, LIVE)
+    server.publish("LA_001", 61.23, current_speed=55.0, road_name="I-10 W Downtown")
+    expect_value(page, "LA_001", "61.2", seconds=2)
+    cells = row(page, "LA_001").locator("th, td").all_inner_texts()
+    assert [each.strip() for each in cells[:6]] == ["LA_001", "I-10 W Downtown", "55.0", "61.2", "+6.2", "Free flow"]
+
+
+def test_zero_is_a_speed_and_what_was_not_measured_is_a_dash(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish("still", 0.0, current_speed=0.0)
+    server.publish("unknown", 40.0, current_speed=None)
+    page = open_page()
+    expect_value(page, "still", "0.0")
+    expect(row(page, "still").locator("[data-part=now]")).to_have_text("0.0")
+    for name in ("now", "change"):
+        cell = row(page, "unknown").locator(f"[data-part={name}]")
+        expect(cell).to_have_text("\N{EN DASH}")
+        expect(cell).to_have_attribute("title", "not measured")
+
+
+def test_a_late_prediction_does_not_replace_a_newer_one(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish("A", 50.0)
+    page = open_page()
+    expect_value(page, "A", "50.0")
+    server.publish("A", 10.0, late=True)
+    server.publish("B", 20.0)
+    expect_value(page, "B", "20.0")
+    expect_value(page, "A", "50.0")
+
+
+def test_a_segment_that_left_has_no_row(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish_all([prediction("A"), prediction("B")])
+    page = open_page()
+    expect(row(page, "A")).to_be_visible()
+    server.remove("A")
+    expect(row(page, "A")).to_have_count(0)
+    expect(row(page, "B")).to_be_visible()
+
+
+def test_chips_count_207_segments_by_category(server: FakeServer, open_page: OpenPage) -> None:
+    sent = [prediction(f"S{number}", float(number * 37 % 75)) for number in range(207)]
+    server.publish_all(sent)
+    page = open_page()
+    expect(part(page, "reporting")).to_have_text("207")
+    assert counts(page) == {"not_current": 0} | Counter(each["category"] for each in sent)
+    table = part(page, "table")
+    expect(table).to_have_attribute("aria-rowcount", "208")
+
+
+def test_silent_segments_grow_stale_and_then_have_no_data(server: FakeServer, open_page: OpenPage) -> None:
+    now = int(time.time() * 1000)
+    ages = {"fresh": 0, "soon stale": 597_000, "soon silent": 1_497_000}
+    server.publish_all([prediction(name, timestamp=now - age) for name, age in ages.items()])
+    page = open_page()
+    expect(part(page, "reporting")).to_have_text("2")
+    expect(row(page, "soon stale")).to_have_attribute("data-freshness", "stale", timeout=8_000)
+    expect(row(page, "soon silent")).to_have_attribute("data-freshness", "silent", timeout=8_000)
+    expect(part(page, "reporting")).to_have_text("1")
+    expect(part(page, "total")).to_have_text("of 3 reporting")
+    expect(row(page, "soon silent").locator("[data-part=age]")).to_have_text("no data, 25 min")
+    expect(row(page, "fresh")).to_have_attribute("data-freshness", "fresh")
+    assert counts(page)["not_current"] == 2
+
+
+def test_replayed_data_says_so_and_is_as_old_as_its_newest_event(server: FakeServer, open_page: OpenPage) -> None:
+    event_time = 1_331_168_700_000  # 2012-03-08 01:05 UTC
+    server.publish("old", source="replay", timestamp=event_time - 700_000)
+    server.publish("new", source="replay", timestamp=event_time)
+    page = open_page(timezone_id="America/Los_Angeles")
+    expect(part(page, "replay")).to_contain_text("7 Mar 2012, 17:05")
+    expect(row(page, "new")).to_have_attribute("data-freshness", "fresh")
+    expect(row(page, "old")).to_have_attribute("data-freshness", "stale")
+
+
+def test_a_wrong_clock_of_the_browser_makes_nothing_stale(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish("A")
+    page = open_page()
+    page.clock.install(time=time.time() + 86_400)
+    page.reload()
+    expect(row(page, "A")).to_have_attribute("data-freshness", "fresh")
+
+
+def test_before_the_first_prediction_the_page_says_how_to_send_some(server: FakeServer, open_page: OpenPage) -> None:
+    page = open_page()
+    expect(part(page, "noData")).to_be_visible()
+    expect(part(page, "noData").locator("pre")).to_have_text("flask --app app send-test-events --count 10 --delay 3")
+    server.publish("A")
+    expect(part(page, "noData")).to_be_hidden()
+    expect(row(page, "A")).to_be_visible()
+
+
+def test_speeds_in_kmh_are_named_so_and_so_are_the_limits(open_page: OpenPage, server: FakeServer) -> None:
+    server.config = server.config | {"speed_unit": "kmh"}
+    server.publish("A", 100.0)
+    page = open_page()
+    expect(page.locator("thead [data-unit]").first).to_have_text("km/h")
+    expect(page.locator("button.chip").first).to_contain_text("≥ 97 km/h")
+
+
+def test_hostile_strings_are_text_in_every_field_and_the_layout_holds(server: FakeServer, open_page: OpenPage) -> None:
+    for name, text in HOSTILE.items():
+        fields = ("road_name", "model", "producer_category", "source", "prediction_time", "target_time", "category")
+        server.publish(f"{name} {text}"[:1_000], 44.0, **dict.fromkeys(fields, text))
+    server.publish("__proto__", 44.0)
+    server.announce("reconnecting", reason=HOSTILE["markup"])
+    page = open_page()
+    expect(part(page, "table")).to_have_attribute("aria-rowcount", str(len(HOSTILE) + 2))
+    expect(part(page, "bannerText")).to_contain_text(HOSTILE["markup"])
+    names = page.locator("tbody [data-part=segment]").all_text_contents()
+    assert f"markup {HOSTILE['markup']}" in names
+    assert "__proto__" in names
+    assert page.locator("tbody img, tbody script, h1:has-text('owned')").count() == 0
+    heights = page.locator("tbody tr[data-segment]").evaluate_all("rows => rows.map(row => row.offsetHeight)")
+    assert set(heights) == {34}
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_the_title_from_the_settings_can_not_break_out_of_the_page(server: FakeServer, open_page: OpenPage) -> None:
+    title = "</script><script>alert(1)</script>"
+    server.config = server.config | {"title": title, "topic": title}
+    page = open_page()
+    expect(page.locator("h1")).to_have_text(title)
+    expect_pill(page, LIVE)
+
+
+def test_a_row_element_stays_with_its_segment(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish_all([prediction(f"S{number}") for number in range(10)])
+    page = open_page()
+    row(page, "S4").evaluate("row => (row.marked = true)")
+    server.publish_all([prediction(f"S{number}", 12.0) for number in range(10)])
+    expect_value(page, "S4", "12.0")
+    assert row(page, "S4").evaluate("row => row.marked") is True
+    assert rows(page) == [f"S{number}" for number in range(10)]

@@ -1,0 +1,167 @@
+"""The page on the real thing: gunicorn over the embedded broker."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from consumer.settings import Settings
+from demo.broker import EmbeddedBroker, free_port
+from demo.child import Child
+from demo.publish import Publisher
+from tests.browser.look import LIVE, POLLING, RECONNECTING, expect_pill, expect_value, part, row
+from tests.browser.watched import Watched
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class RealServer:
+    """gunicorn as it is served, on one loopback port."""
+
+    def __init__(self, brokers: str, log: Path, **settings: str) -> None:
+        self._port = free_port()
+        self._log = log
+        self._child: Child | None = None
+        given = {"KAFKA_BROKERS": brokers, "KAFKA_FETCH_MAX_WAIT_MS": "50", "BIND": "127.0.0.1"}
+        self._env = os.environ | given | {"PORT": str(self._port)} | settings
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://127.0.0.1:{self._port}/predictions"
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
+            self._child = Child(command, env=self._env, cwd=ROOT, log=log)
+        deadline = time.monotonic() + 20
+        while not self._is_ready():
+            assert self._child.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """Kill master and workers, as a crash would."""
+        assert self._child is not None
+        self._child.kill()
+        self._child.stop()
+        self._child = None
+
+    def stop(self) -> None:
+        """End it."""
+        if self._child is not None:
+            self._child.stop()
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self._port}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedBroker]:
+    """Return one broker for the module."""
+    with EmbeddedBroker(partitions=4) as broker:
+        yield broker
+
+
+@pytest.fixture
+def publisher(broker: EmbeddedBroker) -> Iterator[Publisher]:
+    """Return what publishes to it."""
+    with Publisher(Settings(kafka_brokers=broker.address)) as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def real_server(broker: EmbeddedBroker, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RealServer]:
+    """Return the server, running; parametrize it indirectly with more settings."""
+    server = RealServer(broker.address, tmp_path / "gunicorn.log", **getattr(request, "param", {}))
+    server.start()
+    yield server
+    server.stop()
+
+
+def message(segment_id: str, predicted_speed: float, **fields: Any) -> dict[str, Any]:
+    """Return a message as producers send it."""
+    now = int(time.time() * 1000)
+    return {"segment_id": segment_id, "timestamp": now, "predicted_speed": predicted_speed, **fields}
+
+
+def test_a_message_to_kafka_is_in_its_row_within_two_seconds(
+    real_server: RealServer, publisher: Publisher, watched: Watched
+) -> None:
+    page = watched.open(real_server.url)
+    expect_pill(page, LIVE, seconds=10)
+    publisher.publish("LA_001", message("LA_001", 61.5, current_speed=55, road_name="I-10 Downtown"))
+    expect_value(page, "LA_001", "61.5", seconds=2)
+    expect(row(page, "LA_001").locator("[data-part=category]")).to_have_text("Free flow")
+    publisher.publish("LA_001", message("LA_001", 0, current_speed=0))
+    expect_value(page, "LA_001", "0.0", seconds=2)
+
+
+def test_a_crash_of_the_server_loses_and_doubles_nothing(
+    real_server: RealServer, publisher: Publisher, watched: Watched
+) -> None:
+    watched.network_errors_expected = True
+    page = watched.open(real_server.url)
+    expect_pill(page, LIVE, seconds=10)
+    for number in range(40):
+        publisher.send(f"S{number}", message(f"S{number}", 50.0))
+    publisher.flush()
+    expect(part(page, "perMinute")).to_have_attribute("data-received", "40")
+    real_server.kill()
+    expect_pill(page, RECONNECTING)
+    assert "Live" not in page.locator("body").inner_text()
+    expect_value(page, "S0", "50.0")
+    for number in range(40):
+        publisher.send(f"S{number}", message(f"S{number}", 20.0 + number))
+    publisher.flush()
+    real_server.start()
+    expect_pill(page, LIVE, seconds=10)
+    expect_value(page, "S0", "20.0")
+    expect_value(page, "S1", "21.0")
+    publisher.publish("end", message("end", 33.0))
+    expect_value(page, "end", "33.0")
+    expect(part(page, "perMinute")).to_have_attribute("data-received", "81")
+    expect(part(page, "notice")).to_be_hidden()
+
+
+def test_polling_brings_the_same_when_streams_do_not_get_through(
+    real_server: RealServer, publisher: Publisher, watched: Watched
+) -> None:
+    watched.network_errors_expected = True
+    publisher.publish("P", message("P", 40.0))
+    page = watched.open(real_server.url)
+    expect_pill(page, LIVE, seconds=10)
+    page.route("**/predictions/stream*", lambda route: route.abort())
+    page.reload()
+    expect_pill(page, POLLING, seconds=10)
+    expect_value(page, "P", "40.0")
+    publisher.publish("P", message("P", 41.0))
+    expect_value(page, "P", "41.0", seconds=7)
+    page.unroute("**/predictions/stream*")
+    expect_pill(page, LIVE, seconds=20)
+    publisher.publish("P", message("P", 42.0))
+    expect_value(page, "P", "42.0")
+    expect(part(page, "perMinute")).to_have_attribute("data-received", "2")
+
+
+@pytest.mark.parametrize("real_server", [{"WEB_THREADS": "4"}], indirect=True)
+def test_a_page_that_finds_all_streams_taken_polls(
+    real_server: RealServer, publisher: Publisher, watched: Watched
+) -> None:
+    pages = [watched.open(real_server.url) for _ in range(3)]
+    expect_pill(pages[0], LIVE, seconds=10)
+    expect_pill(pages[1], LIVE, seconds=10)
+    expect_pill(pages[2], POLLING, seconds=10)
+    publisher.publish("Q", message("Q", 44.0))
+    expect_value(pages[0], "Q", "44.0")
+    expect_value(pages[2], "Q", "44.0", seconds=7)

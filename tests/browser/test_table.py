@@ -1,0 +1,108 @@
+"""Finding and ordering, by mouse and by keyboard."""
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.fake_server import FakeServer, prediction
+from tests.browser.look import part, row, rows
+
+SPEEDS = {"S1": 62.0, "S2": 50.0, "S3": 35.0, "S10": 12.0}
+
+
+def publish(server: FakeServer) -> None:
+    """Publish one segment of each category."""
+    roads = {"S1": "I-10 W", "S2": "I-405 N", "S3": "I-405 S", "S10": "US-101 N"}
+    server.publish_all([prediction(name, speed, road_name=roads[name]) for name, speed in SPEEDS.items()])
+
+
+def test_a_search_narrows_the_rows_and_a_reload_keeps_it(server: FakeServer, open_page: OpenPage) -> None:
+    publish(server)
+    page = open_page()
+    expect(row(page, "S1")).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("405")
+    expect(row(page, "S1")).to_have_count(0)
+    assert rows(page) == ["S2", "S3"]
+    expect(part(page, "matches")).to_have_text("2 segments match")
+    page.reload()
+    expect(row(page, "S2")).to_be_visible()
+    assert rows(page) == ["S2", "S3"]
+    part(page, "search").focus()
+    page.keyboard.press("Escape")
+    expect(row(page, "S1")).to_be_visible()
+    assert "?" not in page.url
+
+
+def test_chips_narrow_the_rows_by_keyboard_and_a_reload_keeps_them(server: FakeServer, open_page: OpenPage) -> None:
+    publish(server)
+    page = open_page()
+    expect(row(page, "S1")).to_be_visible()
+    chip = page.locator("button.chip[data-group=severe_congestion]")
+    chip.focus()
+    page.keyboard.press("Enter")
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    expect(row(page, "S1")).to_have_count(0)
+    assert rows(page) == ["S10"]
+    page.locator("button.chip[data-group=free_flow]").press("Space")
+    expect(row(page, "S1")).to_be_visible()
+    page.reload()
+    expect(row(page, "S10")).to_be_visible()
+    assert rows(page) == ["S1", "S10"]
+    expect(chip.locator("[data-part=count]")).to_have_text("1")
+
+
+def test_when_nothing_matches_the_filters_can_be_cleared(server: FakeServer, open_page: OpenPage) -> None:
+    publish(server)
+    page = open_page("?q=nowhere&category=free_flow")
+    expect(part(page, "nothingMatches")).to_be_visible()
+    part(page, "clearEmpty").click()
+    expect(row(page, "S10")).to_be_visible()
+    expect(part(page, "nothingMatches")).to_be_hidden()
+    assert "?" not in page.url
+
+
+def test_a_segment_that_comes_to_match_appears_under_the_filter(server: FakeServer, open_page: OpenPage) -> None:
+    publish(server)
+    page = open_page("?category=severe_congestion")
+    expect(row(page, "S10")).to_be_visible()
+    server.publish("S1", 10.0)
+    expect(row(page, "S1")).to_be_visible()
+    server.publish("S10", 70.0)
+    expect(row(page, "S10")).to_have_count(0)
+
+
+def test_headers_sort_both_ways_and_say_so(server: FakeServer, open_page: OpenPage) -> None:
+    publish(server)
+    page = open_page()
+    header = page.locator("th[data-column=predicted]")
+    header.locator("button").focus()
+    page.keyboard.press("Enter")
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    assert rows(page) == ["S10", "S3", "S2", "S1"]
+    page.keyboard.press("Enter")
+    expect(header).to_have_attribute("aria-sort", "descending")
+    assert rows(page) == ["S1", "S2", "S3", "S10"]
+    assert page.url.endswith("?sort=-predicted")
+    expect(page.locator("th[data-column=segment]")).not_to_have_attribute("aria-sort", "ascending")
+
+
+def test_the_order_follows_the_values(server: FakeServer, open_page: OpenPage) -> None:
+    publish(server)
+    page = open_page("?sort=predicted")
+    expect(row(page, "S10")).to_be_visible()
+    server.publish("S10", 70.0)
+    expect(page.locator("tbody tr[data-segment]").last).to_have_attribute("data-segment", "S10")
+
+
+def test_two_thousand_rows_cost_what_is_on_the_screen(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish_all([prediction(f"S{number:04d}") for number in range(2_000)])
+    page = open_page()
+    expect(part(page, "table")).to_have_attribute("aria-rowcount", "2001")
+    assert len(rows(page)) < 60
+    part(page, "scroller").focus()
+    page.keyboard.press("End")
+    expect(row(page, "S1999")).to_be_in_viewport()
+    expect(row(page, "S1999")).to_have_attribute("aria-rowindex", "2001")
+    assert len(rows(page)) < 60
+    page.keyboard.press("Home")
+    expect(row(page, "S0000")).to_be_in_viewport()

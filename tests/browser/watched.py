@@ -1,0 +1,56 @@
+"""Pages that are watched: no uncaught error, no console error, no dialog, no request to another host."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect
+
+expect.set_options(timeout=5_000)
+
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+class Watched:
+    """Opens pages; `network_errors_expected` lets pass what Chromium logs of a server that is away on purpose."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+        self._host = ""
+        self.network_errors_expected = False
+        self.faults: list[str] = []
+
+    def open(self, url: str, **options: Any) -> Page:
+        """Open an address in a browser context of its own and wait until the page has drawn something."""
+        self._host = urlsplit(url).netloc
+        options.setdefault("viewport", DESKTOP)
+        context = self._browser.new_context(**options)
+        self._contexts.append(context)
+        page = context.new_page()
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.faults.append(f"uncaught: {error}"))
+        page.on("dialog", self._dialog)
+        page.on("request", self._request)
+        page.goto(url, wait_until="domcontentloaded")
+        expect(page.locator("[data-part=chips] button")).to_have_count(5)
+        return page
+
+    def close(self) -> None:
+        """Close all pages and say what was wrong with them."""
+        for context in self._contexts:
+            context.close()
+        assert self.faults == []
+
+    def _console(self, message: ConsoleMessage) -> None:
+        is_network = message.text.startswith("Failed to load resource")
+        if message.type in {"error", "warning"} and not (is_network and self.network_errors_expected):
+            self.faults.append(f"console: {message.text}")
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _request(self, request: Request) -> None:
+        if urlsplit(request.url).netloc != self._host:
+            self.faults.append(f"foreign request: {request.url}")

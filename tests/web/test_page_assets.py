@@ -1,0 +1,121 @@
+"""The page's files as files: what they may hold and what they may not, without a browser."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+ROOT = Path(__file__).resolve().parents[2]
+STATIC = ROOT / "static"
+TEMPLATE = ROOT / "templates" / "predictions.html"
+MODULES = sorted((STATIC / "js").rglob("*.js"))
+TEXTS = [TEMPLATE, *MODULES, *sorted((STATIC / "css").glob("*.css"))]
+FIRST_LOAD_BYTES = 400_000
+
+MARKUP_FROM_TEXT = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|new Function")
+INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
+FOREIGN = re.compile(r"(?:https?:)?//[a-z0-9-]+\.[a-z]", re.IGNORECASE)
+IMPORT = re.compile(r"""(?:from|import)\s*\(?["']([^"']+)["']""")
+
+
+def imports(module: Path) -> set[Path]:
+    """Return the files that a module imports."""
+    return {(module.parent / found).resolve() for found in IMPORT.findall(module.read_text())}
+
+
+def size_of(client: FlaskClient, name: str) -> int:
+    """Fetch a file and return its size."""
+    with client.get(name) as response:
+        assert response.status_code == 200, name
+        return len(response.data)
+
+
+def named(path: Path) -> str:
+    """Name a file for a test's title."""
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=named)
+def test_no_data_can_become_markup_and_nothing_comes_from_elsewhere(path: Path) -> None:
+    text = path.read_text().replace("http://www.w3.org/2000/svg", "")
+    assert not MARKUP_FROM_TEXT.search(text)
+    assert not FOREIGN.search(text)
+
+
+def test_the_page_holds_no_inline_style_and_no_inline_script() -> None:
+    text = TEMPLATE.read_text()
+    assert not INLINE.search(text)
+    scripts = re.findall(r"<script([^>]*)>", text)
+    assert all("src=" in attributes or 'type="application/json"' in attributes for attributes in scripts)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=named)
+def test_every_import_is_a_file_of_the_page(module: Path) -> None:
+    for target in imports(module):
+        assert target.is_file()
+        assert STATIC in target.parents
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("store.js", r"document|window|fetch|setTimeout|localStorage"),
+        ("rows.js", r"document|window|fetch|setTimeout"),
+        ("query.js", r"document|window|fetch|location|history"),
+        ("freshness.js", r"document|window|Date"),
+        ("connection.js", r"document|window|fetch|\.type\b"),
+        ("transports", r"document|window\.(?!fetch)"),
+        ("view", r"fetch|EventSource|WebSocket|transports|connection\.js"),
+        ("view/format.js", r"document|window|Date\.now"),
+    ],
+)
+def test_a_module_does_not_use_what_is_not_its_job(folder: str, words: str) -> None:
+    place = STATIC / "js" / folder
+    for module in [place] if place.is_file() else place.rglob("*.js"):
+        code = re.sub(r"/\*.*?\*/|//[^\n]*", "", module.read_text(), flags=re.DOTALL)
+        assert not re.search(rf"\b(?:{words})", code), module
+
+
+def test_the_page_names_all_its_modules_ahead(client) -> None:
+    page = client.get("/predictions").text
+    ahead = set(re.findall(r'<link rel="modulepreload" href="/static/js/([^"]+)"', page))
+    reached, waiting = set(), {STATIC / "js" / "main.js"}
+    while waiting:
+        module = waiting.pop()
+        reached.add(module)
+        waiting |= imports(module) - reached
+    assert ahead == {str(module.relative_to(STATIC / "js")) for module in reached}
+
+
+def test_every_file_that_the_page_names_is_served(client) -> None:
+    page = client.get("/predictions").text
+    named_files = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page))
+    assert len(named_files) > 15
+    assert sum(size_of(client, name) for name in named_files) + len(page) < FIRST_LOAD_BYTES
+
+
+def test_the_settings_reach_the_page_as_data(client, settings) -> None:
+    page = client.get("/predictions").text
+    config = json.loads(re.search(r'id="config">(.*?)</script>', page).group(1))
+    assert config["topic"] == settings.topic
+    assert config["thresholds_mph"] == list(settings.thresholds_mph)
+    assert config["heartbeat_seconds"] == settings.heartbeat_seconds
+
+
+def test_the_page_says_what_to_do_without_javascript(client) -> None:
+    assert "needs JavaScript" in re.search(r"<noscript>(.*?)</noscript>", client.get("/predictions").text).group(1)
+
+
+def test_the_palette_is_the_one_that_colour_blind_people_can_tell_apart() -> None:
+    tokens = (STATIC / "css" / "tokens.css").read_text()
+    palette = dict(re.findall(r"--(free|moderate|heavy|severe): (#[0-9a-f]{6});", tokens))
+    assert palette == {"free": "#2c7bb6", "moderate": "#abd9e9", "heavy": "#fdae61", "severe": "#d7191c"}
+
+
+def test_both_ways_to_the_dark_theme_set_the_same_colours() -> None:
+    tokens = (STATIC / "css" / "tokens.css").read_text()
+    chosen = re.search(r':root\[data-theme="dark"\] \{(.*?)\}', tokens, re.DOTALL).group(1)
+    by_system = re.search(r":root:not\(\[data-theme\]\) \{(.*?)\}", tokens, re.DOTALL).group(1)
+    assert chosen.split() == by_system.split()
