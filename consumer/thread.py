@@ -52,13 +52,19 @@ class Consumer:
     Raises SettingsError for certificates that can't be read.
     """
 
-    def __init__(self, settings: Settings, open_source: Callable[[Settings], Source] = KafkaSource) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        open_source: Callable[[Settings], Source] = KafkaSource,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
         security_options(settings)  # certificates that can't be read are wrong settings: they fail here, at once
         self.settings = settings
         self.feed = Feed(settings)
         self.quarantine = Quarantine(settings.topic, settings.quarantine_entries)
         self.attempts = Attempts(settings.circuit_failures, settings.circuit_probe_seconds)
         self._open_source = open_source
+        self._poll_seconds = poll_seconds
         self._normalise = Normaliser(settings)
         self._stopping = threading.Event()
         # Guards which thread may write to the feed: one that hung must not, should it ever wake.
@@ -108,7 +114,7 @@ class Consumer:
         """Whether what is served is known to be current: live, with the broker's word and the thread's beat recent."""
         limit = self.settings.kafka_silence_seconds
         heard = self.broker_silent_seconds
-        fresh = heard is not None and heard <= limit + 2 * POLL_SECONDS and self._watchdog.silent_seconds <= limit
+        fresh = heard is not None and heard <= limit + 2 * self._poll_seconds and self._watchdog.silent_seconds <= limit
         return self.alive and fresh and self.feed.status.state == "live"
 
     @property
@@ -231,7 +237,7 @@ class Consumer:
         topic = source.topic() if self._hears(source) else None
         if topic is None:
             self._say_what_is_missing(source)
-            source.wait_for_word(POLL_SECONDS)
+            source.wait_for_word(self._poll_seconds)
             return
         if topic != self._topic or self.feed.status.state not in ("catching_up", "live"):
             # Back after a silence, too: an assignment made anew forgets the old high watermarks, so that `live`
@@ -303,7 +309,7 @@ class Consumer:
 
     def _read(self, source: Source) -> None:
         try:
-            records = source.poll(POLL_SECONDS)
+            records = source.poll(self._poll_seconds)
         except Expired as expired:
             self._skip(source, expired)
             return

@@ -81,7 +81,7 @@ def test_only_settings_and_the_entry_points_read_the_environment():
         str(path.relative_to(ROOT))
         for place in ("app.py", *PACKAGES)
         for path in modules(place)
-        if "os.environ" in path.read_text(encoding="utf-8")
+        if "(os.environ" in path.read_text(encoding="utf-8")
     }
     assert {name for name in readers if not name.startswith("demo/")} == {"app.py", "consumer/singleton.py"}
 

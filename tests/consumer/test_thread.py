@@ -27,7 +27,7 @@ def consume(topic):
     started = []
 
     def start(settings=SETTINGS, open_source=None):
-        consumer = Consumer(settings, open_source or (lambda _: MemorySource(topic)))
+        consumer = Consumer(settings, open_source or (lambda _: MemorySource(topic)), poll_seconds=0.02)
         consumer.start()
         started.append(consumer)
         return consumer

@@ -26,7 +26,7 @@ def topic():
 
 @pytest.fixture
 def consumer(topic, settings):
-    consumer = Consumer(settings, lambda _: MemorySource(topic))
+    consumer = Consumer(settings, lambda _: MemorySource(topic), poll_seconds=0.02)
     consumer.start()
     yield consumer
     consumer.stop()
