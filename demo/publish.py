@@ -43,16 +43,18 @@ class Publisher:
         self._settings = settings
         self._timeout = timeout
         self._waiting: list[Any] = []
+        self._clients = _Clients()
         self.acknowledged = 0
         timeout_ms = int(timeout * 1000)
-        with self._translated():
+        with self._translated(), self._clients.closed_on_error():
             self._producer = KafkaProducer(
                 **client_options(settings),
+                kafka_client=self._clients.keep,
                 acks="all",
                 allow_auto_create_topics=False,
                 linger_ms=5,
                 max_block_ms=timeout_ms,
-                request_timeout_ms=max(1_000, timeout_ms // 2),
+                request_timeout_ms=timeout_ms // 2,
                 delivery_timeout_ms=timeout_ms,
                 reconnect_backoff_max_ms=1_000,
             )
@@ -89,7 +91,9 @@ class Publisher:
     def close(self) -> None:
         """Let go of the connection; what isn't acknowledged by now may be lost."""
         with contextlib.suppress(KafkaError):
-            self._producer.close(timeout=1)
+            # What is still on its way is given up after the timeout at the latest; to close before that would leave
+            # the client's thread behind.
+            self._producer.close(timeout=self._timeout + 1)
 
     def __enter__(self) -> Self:
         return self
@@ -109,14 +113,9 @@ class Publisher:
 
 def create_topic(settings: Settings, partitions: int, timeout: float = 10.0) -> bool:
     """Create the topic of the settings; return False when it was there already. Raises PublishError."""
-    clients: list[Any] = []
-
-    def keep(**configs: Any) -> Any:
-        clients.append(KafkaNetClient(**configs))
-        return clients[-1]
-
+    clients = _Clients()
     timeout_ms = int(timeout * 1000)
-    options = {"bootstrap_timeout_ms": timeout_ms, "request_timeout_ms": timeout_ms, "kafka_client": keep}
+    options = {"bootstrap_timeout_ms": timeout_ms, "request_timeout_ms": timeout_ms, "kafka_client": clients.keep}
     wanted = {settings.topic: {"num_partitions": partitions, "replication_factor": -1}}
     try:
         with (
@@ -128,8 +127,32 @@ def create_topic(settings: Settings, partitions: int, timeout: float = 10.0) -> 
     except _AlreadyThere:
         return False
     finally:
-        for client in clients:  # a constructor that fails leaves its IO thread behind
+        clients.close()
+
+
+class _Clients:
+    """Keeps the net clients below producers, which close neither after a failed constructor nor a failed flush."""
+
+    def __init__(self) -> None:
+        self._kept: list[Any] = []
+
+    def keep(self, **configs: Any) -> Any:
+        """Make a net client: the hook that kafka-python calls."""
+        self._kept.append(KafkaNetClient(**configs))
+        return self._kept[-1]
+
+    def close(self) -> None:
+        """Close them with their IO threads and sockets; once more does no harm."""
+        for client in self._kept:
             client.close()
+
+    @contextlib.contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
 
 class _AlreadyThere(Exception):

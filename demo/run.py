@@ -109,15 +109,17 @@ class _Run:
         """Start in order, and end in the opposite one when something is raised, which says why it ended."""
         self._check_port()
         with ExitStack() as ends:
-            if self._own_broker:
-                self._start_broker(ends)
-                self._start("feed", feed, ends)
-            self._start("web", web, ends)
-            ends.callback(self._let_go)
-            self._wait_until_ready()
-            say("run", f"Greenwave is at http://{self._authority()}/  (Ctrl-C ends it)")
-            while True:
-                self._look(None)
+            try:
+                if self._own_broker:
+                    self._start_broker(ends)
+                    self._start("feed", feed, ends)
+                self._start("web", web, ends)
+                self._wait_until_ready()
+                say("run", f"Greenwave is at http://{self._authority()}/  (Ctrl-C ends it)")
+                while True:
+                    self._look(None)
+            finally:
+                self._let_go()
 
     def _authority(self) -> str:
         return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"

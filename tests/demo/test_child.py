@@ -1,0 +1,120 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from demo.child import Child, ChildError
+from tests.demo.helpers import eventually, runs
+
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)",
+]
+PARENT = [
+    sys.executable,
+    "-c",
+    "import subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+    "print(child.pid, flush=True); time.sleep(60)",
+]
+STARTER = """
+import sys, time
+from demo.child import Child
+child = Child([sys.executable, "-c", "import time; time.sleep(60)"], grace_seconds=1)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"), [("raise SystemExit(7)", 7), ("pass", 0), ("import os; os.kill(os.getpid(), 9)", 137)]
+)
+def test_the_exit_status_of_the_command_is_that_of_the_child(ending, code):
+    with Child([sys.executable, "-c", ending]) as child:
+        assert child.wait(10) == code
+        assert child.poll() == code
+
+
+def test_output_and_errors_of_the_command_can_be_read():
+    with Child([sys.executable, "-c", "import sys; print('one', flush=True); print('two', file=sys.stderr)"]) as child:
+        assert child.output.read() == b"one\ntwo\n"
+
+
+def test_the_command_gets_its_environment_and_an_empty_input():
+    program = "import os, sys; print(os.environ['GREETING'], sys.stdin.read() == '')"
+    with Child([sys.executable, "-c", program], env={"GREETING": "hello"}) as child:
+        assert child.output.read() == b"hello True\n"
+
+
+def test_a_command_that_is_not_there_is_named_in_the_error():
+    with pytest.raises(ChildError, match=r"no-such-command can't be started: No such file or directory"):
+        Child(["no-such-command"])
+
+
+def test_letting_go_ends_the_command_by_sigterm():
+    child = Child(SLEEPER)
+    assert runs(child.pid)
+    assert child.stop() == 128 + signal.SIGTERM
+    assert not runs(child.pid)
+
+
+def test_a_command_that_takes_no_notice_is_killed_after_its_grace():
+    child = Child(STUBBORN, grace_seconds=0.2)
+    assert child.output.readline() == b"deaf\n"
+    begin = time.monotonic()
+    assert child.stop() == 128 + signal.SIGKILL
+    assert 0.15 < time.monotonic() - begin < 5
+
+
+def test_a_command_that_is_stopped_ends_without_waiting_for_the_grace():
+    child = Child(SLEEPER, grace_seconds=30)
+    os.kill(child.pid, signal.SIGSTOP)
+    begin = time.monotonic()
+    child.stop()
+    assert time.monotonic() - begin < 5
+
+
+def test_what_the_command_has_started_ends_with_it():
+    child = Child(PARENT)
+    grandchild = int(child.output.readline())
+    child.stop()
+    assert eventually(lambda: not runs(grandchild))
+
+
+def test_what_the_command_has_started_ends_even_when_the_command_crashes():
+    with Child(PARENT) as child:
+        grandchild = int(child.output.readline())
+        os.kill(child.pid, signal.SIGKILL)
+        assert eventually(lambda: not runs(grandchild))
+        assert child.wait(10) == 128 + signal.SIGKILL
+
+
+def test_kill_ends_it_at_once():
+    with Child(STUBBORN, grace_seconds=30) as child:
+        assert child.output.readline() == b"deaf\n"
+        child.kill()
+        assert child.wait(10) == 128 + signal.SIGKILL
+        child.kill()  # and once more does no harm
+
+
+def test_waiting_for_one_that_goes_on_ends_with_a_timeout_error():
+    with Child(SLEEPER) as child, pytest.raises(TimeoutError, match="still running"):
+        child.wait(0.05)
+
+
+def test_the_command_dies_when_its_starter_is_killed():
+    with subprocess.Popen([sys.executable, "-c", STARTER], stdout=subprocess.PIPE) as starter:
+        pid = int(starter.stdout.readline())
+        assert runs(pid)
+        starter.kill()
+        assert eventually(lambda: not runs(pid))
+
+
+def test_ctrl_c_in_the_terminal_is_for_the_starter_only():
+    with Child(SLEEPER) as child:
+        assert os.getsid(child.pid) != os.getsid(0)
+        assert os.getpgid(child.pid) == child.pid
