@@ -14,7 +14,7 @@ from consumer.backlog import start_offsets
 from consumer.errors import SettingsError, SourceError
 from consumer.security import security_protocol
 from consumer.settings import SECRETS, Settings, table
-from consumer.source import Expired, KafkaSource
+from consumer.source import Expired, KafkaSource, Source
 
 _CONNECT_SECONDS = 2.0
 _WORD_SECONDS = 3.5
@@ -33,14 +33,14 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings, open_source: Callable[[Settings], Source] = KafkaSource) -> Iterator[Finding]:
     """Yield the findings one by one, as they are made."""
     yield Finding(None, "settings", _settings(settings))
     reached = yield from _brokers(settings)
     if not reached:
         return
     try:
-        source = KafkaSource(settings)
+        source = open_source(settings)
     except (SettingsError, SourceError) as error:
         yield Finding(False, "settings", str(error), "correct it; README.md lists all settings")
         return
@@ -100,7 +100,7 @@ def _connect(broker: str) -> str:
     return ""
 
 
-def _conversation(source: KafkaSource, settings: Settings) -> Iterator[Finding]:
+def _conversation(source: Source, settings: Settings) -> Iterator[Finding]:
     if not _until(lambda: source.last_word() is not None, _WORD_SECONDS, source):
         said = f"takes connections, but gave no answer in the Kafka protocol for {_WORD_SECONDS:g} s"
         advice = (
@@ -119,7 +119,7 @@ def _conversation(source: KafkaSource, settings: Settings) -> Iterator[Finding]:
     yield from _topic(source, settings)
 
 
-def _until(true: Callable[[], bool], seconds: float, source: KafkaSource) -> bool:
+def _until(true: Callable[[], bool], seconds: float, source: Source) -> bool:
     deadline = time.monotonic() + seconds
     while not true():
         left = deadline - time.monotonic()
@@ -129,7 +129,7 @@ def _until(true: Callable[[], bool], seconds: float, source: KafkaSource) -> boo
     return True
 
 
-def _topic(source: KafkaSource, settings: Settings) -> Iterator[Finding]:
+def _topic(source: Source, settings: Settings) -> Iterator[Finding]:
     begins = [begin for begin, _ in source.bounds()]
     ends = _ends(source, begins)
     counts = [end - begin for begin, end in zip(begins, ends, strict=True)]
@@ -142,7 +142,7 @@ def _topic(source: KafkaSource, settings: Settings) -> Iterator[Finding]:
     yield _backlog(source, settings, list(zip(begins, ends, strict=True)))
 
 
-def _ends(source: KafkaSource, begins: list[int]) -> list[int]:
+def _ends(source: Source, begins: list[int]) -> list[int]:
     """Return the ends as a fetch tells them, since a lookup is not exact on every broker (Tansu counts batches)."""
     source.assign(begins)
     deadline = time.monotonic() + _READ_SECONDS
@@ -154,7 +154,7 @@ def _ends(source: KafkaSource, begins: list[int]) -> list[int]:
     raise SourceError(f"a fetch gave no answer in {_READ_SECONDS:g} s")
 
 
-def _age(source: KafkaSource, begins: list[int], ends: list[int]) -> Finding:
+def _age(source: Source, begins: list[int], ends: list[int]) -> Finding:
     """Say how old the newest record is by Kafka's time."""
     source.assign([max(begin, end - 1) for begin, end in zip(begins, ends, strict=True)])
     wanted = {index for index, (begin, end) in enumerate(zip(begins, ends, strict=True)) if end > begin}
@@ -171,14 +171,14 @@ def _age(source: KafkaSource, begins: list[int], ends: list[int]) -> Finding:
     return Finding(None, "last record", f"{_long(seconds)} ago", "if that is too long, look whether the producer runs")
 
 
-def _poll(source: KafkaSource) -> list[tuple[int, int]]:
+def _poll(source: Source) -> list[tuple[int, int]]:
     try:
         return [(record.partition, record.timestamp_ms) for record in source.poll(0.2)]
     except Expired:
         return []  # retention has moved on in between; the next step tells the truth again
 
 
-def _backlog(source: KafkaSource, settings: Settings, bounds: list[tuple[int, int]]) -> Finding:
+def _backlog(source: Source, settings: Settings, bounds: list[tuple[int, int]]) -> Finding:
     backlog = settings.backlog
     since = None
     if backlog.seconds is not None:

@@ -38,7 +38,7 @@ FEED = (sys.executable, "-m", "flask", "--app", "app", "synthetic-feed")
 ROOT = Path(__file__).resolve().parent.parent
 
 _READY_SECONDS = 60.0
-_REMIND_SECONDS = 5.0
+_REMIND_SECONDS = 3.0
 _LOOK_SECONDS = 0.1
 _GRACE_SECONDS = {"feed": 2.0, "web": 6.0}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -141,7 +141,10 @@ class _Run:
         threading.Thread(target=self._watch_broker, args=(broker,), daemon=True).start()
         kept = {name: value for name, value in self._environ.items() if not name.startswith(_NOT_FOR_OUR_BROKER)}
         self._environ = {**kept, "KAFKA_BROKERS": broker.address, "KAFKA_FETCH_MAX_WAIT_MS": "50"}
-        say("broker", f"answers at {broker.address}, topic {self._settings.topic}; its log is {broker.log}")
+        say(
+            "broker",
+            f"started, process {broker.pid}, answers at {broker.address}, topic {self._settings.topic}; its log is {broker.log}",
+        )
 
     def _watch_broker(self, broker: EmbeddedBroker) -> None:
         code = broker.wait()

@@ -1,0 +1,94 @@
+import json
+import time
+
+import pytest
+
+from consumer.memory import MemorySource, MemoryTopic
+from consumer.settings import Settings
+from demo.doctor import examine
+from tests.demo.helpers import silent_server
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def topic():
+    """Give a topic in memory with two partitions."""
+    return MemoryTopic(partitions=2)
+
+
+@pytest.fixture
+def address():
+    """Give an address that takes connections."""
+    with silent_server() as listening:
+        yield listening
+
+
+def findings(topic, address, **settings):
+    """Return what is found, by what was looked at."""
+    found = examine(Settings(kafka_brokers=address, **settings), lambda _settings: MemorySource(topic))
+    return {finding.what: finding for finding in found}
+
+
+def fill(topic, count, age_ms=0, partition=0):
+    for number in range(count):
+        value = json.dumps({"segment_id": "LA_001", "n": number}).encode()
+        topic.append(value, partition=partition, timestamp_ms=round(time.time() * 1000) - age_ms)
+
+
+def test_a_missing_topic_is_wrong_and_the_advice_is_how_to_create_it(topic, address):
+    topic.set(exists=False)
+    found = findings(topic, address)["topic traffic-predictions"]
+    assert found.ok is False
+    assert "not there" in found.said
+    assert "create-topic" in found.advice
+
+
+def test_offsets_begin_where_retention_left_them(topic, address):
+    fill(topic, 10)
+    fill(topic, 3, partition=1)
+    topic.set(begins=[4, 0])
+    found = findings(topic, address)
+    assert found["topic traffic-predictions"].said == "2 partitions, offsets 0: 4 to 10, 1: 0 to 3"
+    assert "the last 9 of 9 records" in found["backlog"].said
+
+
+def test_the_backlog_is_what_a_start_would_read(topic, address):
+    fill(topic, 50)
+    assert "the last 20 of 50 records" in findings(topic, address, kafka_backlog="20")["backlog"].said
+
+
+def test_records_that_are_older_than_the_backlog_reaches_are_remarked_upon(topic, address):
+    fill(topic, 5, age_ms=5 * HOUR_MS)
+    found = findings(topic, address, kafka_backlog="1000/1h")
+    assert found["last record"].ok is None
+    assert found["last record"].said == "5 hours ago"
+    assert "producer" in found["last record"].advice
+    assert found["backlog"].ok is None
+    assert "the last 0 of 5 records" in found["backlog"].said
+    assert "KAFKA_BACKLOG" in found["backlog"].advice
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "said"), [(0, "0 s ago"), (20 * 60_000, "20 minutes ago"), (72 * HOUR_MS, "3 days ago")]
+)
+def test_the_age_of_the_newest_record_of_all_partitions_is_told(topic, address, age_ms, said):
+    fill(topic, 1, age_ms=100 * HOUR_MS, partition=1)
+    fill(topic, 1, age_ms=age_ms)
+    assert findings(topic, address)["last record"].said == said
+
+
+def test_a_broker_that_is_lost_in_between_is_said_and_the_source_is_closed(topic, address):
+    class Losing(MemorySource):
+        def bounds(self):
+            topic.set(reachable=False)
+            return super().bounds()
+
+    found = list(examine(Settings(kafka_brokers=address), lambda _settings: Losing(topic)))
+    assert found[-1].ok is False
+    assert found[-1].what == "broker"
+    assert topic.closed == topic.opened == 1
+
+
+def test_settings_that_differ_from_the_defaults_are_shown(topic, address):
+    assert findings(topic, address, kafka_topic="mine")["settings"].said == f"KAFKA_BROKERS={address}, KAFKA_TOPIC=mine"

@@ -1,0 +1,155 @@
+import threading
+import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from consumer.normalise import Normaliser
+from consumer.record import Record
+from consumer.settings import Settings
+from demo.replay import Plan, Replay
+from demo.series import InputError
+from tests.demo.helpers import Collector
+from tests.demo.recordings import SENSORS, recording
+
+STEP = 900
+SLOTS = 86_400 // STEP
+START = datetime(2012, 3, 5, tzinfo=ZoneInfo("America/Los_Angeles"))
+
+
+def plan(**changes):
+    made = recording(days=3)
+    usual = {"horizons_minutes": (15, 30), "first": SLOTS, "end": SLOTS + 4, "speed": None}
+    return Plan(**{"recording": made, "start": START, "step_seconds": STEP, **usual, **changes})
+
+
+def replayed(chosen, settings=None):
+    collector = Collector()
+    replay = Replay(chosen, settings or Settings())
+    replay.run(collector, threading.Event())
+    return replay, collector
+
+
+def test_every_step_gives_one_message_per_sensor_and_horizon_keyed_by_the_sensor():
+    replay, collector = replayed(plan())
+    assert len(collector.sent) == replay.sent == 4 * len(SENSORS) * 2
+    first = collector.sent[: len(SENSORS) * 2]
+    assert [(key, value["horizon_minutes"]) for key, value, _ in first] == [
+        (sensor.sensor_id, minutes) for sensor in SENSORS for minutes in (15, 30)
+    ]
+    assert all(key == value["segment_id"] for key, value, _ in collector.sent)
+    assert collector.flushes == 4
+
+
+def test_a_message_says_exactly_what_was_measured_and_forecast():
+    chosen = plan()
+    _, collector = replayed(chosen)
+    _, value, kafka_time = collector.sent[1]
+    speed = value.pop("predicted_speed")
+    assert value == {
+        "segment_id": "700",
+        "road_name": "US-101 N",
+        "coordinates": {"latitude": 34.0, "longitude": -118.3},
+        "timestamp": 1_331_020_800_000,  # 2012-03-06 00:00 in Los Angeles
+        "current_speed": chosen.recording.columns[0][SLOTS],
+        "horizon_minutes": 30,
+        "target_time": "2012-03-06T08:30:00Z",
+        "prediction_time": "2012-03-06T08:00:00Z",
+        "model": "least-squares",
+        "source": "replay",
+    }
+    assert 0 < speed < 100
+    assert kafka_time is None
+
+
+def test_a_message_becomes_a_prediction_without_a_volume():
+    _, collector = replayed(plan())
+    record = Record(0, 0, -1, b"", msgspec.json.encode(collector.sent[1][1]))
+    ((_, prediction),), refusals, _ = Normaliser(Settings())(record)
+    assert refusals == []
+    assert prediction.current_volume is None
+    assert prediction.horizon_minutes == 30
+    assert prediction.target_time == "2012-03-06T08:30:00.000Z"
+    assert prediction.timestamp == 1_331_020_800_000
+
+
+def test_speeds_are_published_in_the_unit_of_the_settings():
+    _, mph = replayed(plan())
+    _, kmh = replayed(plan(), Settings(speed_unit="kmh"))
+    for name in ("current_speed", "predicted_speed"):
+        assert kmh.sent[0][1][name] == pytest.approx(1.609344 * mph.sent[0][1][name], abs=0.02)
+
+
+def test_the_scores_are_those_of_the_published_forecasts_beside_the_speed_now():
+    chosen = plan(first=2 * SLOTS, end=3 * SLOTS, horizons_minutes=(15,))
+    replay, collector = replayed(chosen)
+    off, still = [], []
+    for index, (key, value, _) in enumerate(collector.sent):
+        row = 2 * SLOTS + index // len(SENSORS) + 1
+        if row < chosen.recording.rows:
+            truth = chosen.recording.columns[int(key) - 700][row]
+            off.append(value["predicted_speed"] - truth)
+            still.append(value["current_speed"] - truth)
+    (score,) = replay.scores()
+    assert score.forecasts == len(off) == len(SENSORS) * (SLOTS - 1)
+    assert score.horizon_minutes == 15
+    assert score.rmse == pytest.approx((sum(e * e for e in off) / len(off)) ** 0.5, abs=0.01)
+    assert score.mae == pytest.approx(sum(map(abs, off)) / len(off), abs=0.01)
+    assert score.persistence_rmse == pytest.approx((sum(e * e for e in still) / len(still)) ** 0.5, abs=0.01)
+    assert score.persistence_mae == pytest.approx(sum(map(abs, still)) / len(still), abs=0.01)
+    assert score.rmse < score.persistence_rmse
+
+
+def test_a_forecast_without_a_day_to_learn_from_is_called_persistence():
+    replay, collector = replayed(plan(first=0, end=2, fit="before"))
+    assert {value["model"] for _, value, _ in collector.sent} == {"persistence"}
+    assert all(value["predicted_speed"] == value["current_speed"] for _, value, _ in collector.sent)
+    assert replay.unfitted_steps == 2
+
+
+def test_the_pace_is_that_of_the_recording_times_the_speed():
+    begin = time.monotonic()
+    replayed(plan(speed=STEP / 0.1))
+    assert 0.3 <= time.monotonic() - begin < 3
+
+
+def test_it_stops_between_two_steps_when_it_is_told_to():
+    collector, stop = Collector(), threading.Event()
+    replay = Replay(plan(speed=1.0), Settings())
+    replay.run(collector, stop, progress=lambda done, sent: stop.set())
+    assert replay.sent == len(SENSORS) * 2 == len(collector.sent)
+
+
+def test_progress_is_told_steps_and_messages():
+    told = []
+    Replay(plan(), Settings()).run(Collector(), threading.Event(), lambda done, sent: told.append((done, sent)))
+    assert told == [(1, 10), (2, 20), (3, 30), (4, 40)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"step_seconds": 7}, "--step 7: allowed: seconds that divide a day"),
+        ({"horizons_minutes": (20,)}, "--horizons 20: allowed: minutes that are whole steps of 900 s, below a day"),
+        ({"horizons_minutes": (0,)}, "--horizons 0: allowed"),
+        ({"horizons_minutes": (1440,)}, "--horizons 1440: allowed"),
+        (
+            {"first": 5, "end": 5},
+            "--from and --until leave no step; allowed: times within the recording, 2012-03-05T00:00 to",
+        ),
+        ({"first": -1}, "--from and --until leave no step"),
+        ({"end": 10_000}, "--from and --until leave no step"),
+    ],
+)
+def test_a_plan_that_does_not_fit_together_is_refused(changes, said):
+    with pytest.raises(InputError) as refused:
+        Replay(plan(**changes), Settings())
+    assert str(refused.value).startswith(said)
+
+
+def test_rows_keep_their_distance_over_a_change_of_the_clock():
+    chosen = plan(start=datetime(2012, 3, 11, tzinfo=ZoneInfo("America/Los_Angeles")))
+    assert f"{chosen.time_of(7):%H:%M}" == "01:45"
+    assert f"{chosen.time_of(8):%H:%M}" == "03:00"

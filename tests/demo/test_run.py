@@ -1,0 +1,207 @@
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from demo.broker import free_port
+from tests.demo.helpers import descendants, eventually, runs
+
+STANDIN = str(Path(__file__).with_name("standin.py"))
+FEED = [sys.executable, "-c", "import time; print('feeding', flush=True); time.sleep(600)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)",
+]
+
+
+class Running:
+    """`python -m demo.run` with commands that stand in for web and feed, in a process of its own."""
+
+    def __init__(self, web=None, feed=None, **environ):
+        web, feed = web or [sys.executable, STANDIN, "0"], feed or FEED
+        program = f"import sys, demo.run; sys.exit(demo.run.main(web={web!r}, feed={feed!r}))"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
+        self.port = free_port()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**kept, "PORT": str(self.port), "BIND": "127.0.0.1", **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.pid = self._process.pid
+        self.lines = []
+        self._reader = threading.Thread(target=lambda: self.lines.extend(self._process.stdout))
+        self._reader.start()
+
+    @property
+    def output(self):
+        return "".join(self.lines)
+
+    def wait_for(self, text):
+        """Wait until a text is in the output; fail early if it ended before."""
+        eventually(lambda: text in self.output or self._process.poll() is not None, 20)
+        eventually(lambda: text in self.output, 2)
+
+    def signal(self, number):
+        self._process.send_signal(number)
+
+    def end(self):
+        """Wait for the end and return the exit code."""
+        code = self._process.wait(15)
+        self._reader.join(10)
+        self._process.stdout.close()
+        return code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        self._process.kill()
+        self.end()
+
+
+def test_broker_feed_and_web_start_in_order_and_the_address_is_printed():
+    with Running() as run:
+        run.wait_for(f"run    | Greenwave is at http://127.0.0.1:{run.port}/")
+        order = [run.output.index(text) for text in ("broker | started", "feed   | started", "web    | started")]
+        assert order == sorted(order)
+        assert "web    | stand-in serves" in run.output
+        assert "feed   | feeding" in run.output
+
+
+def test_the_children_are_told_the_broker_the_port_and_a_short_fetch_wait():
+    with Running(KAFKA_SASL_USERNAME="left over", KAFKA_TOPIC="mine") as run:
+        run.wait_for("Greenwave is at")
+        with urllib.request.urlopen(f"http://127.0.0.1:{run.port}/", timeout=5) as answer:
+            environ = json.load(answer)["environ"]
+        assert environ["KAFKA_BROKERS"] == re.search(r"answers at (\S+),", run.output)[1]
+        assert environ["KAFKA_FETCH_MAX_WAIT_MS"] == "50"
+        assert environ["PORT"] == str(run.port)
+        assert environ["KAFKA_TOPIC"] == "mine"
+        assert "KAFKA_SASL_USERNAME" not in environ
+
+
+@pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP], [signal.SIGINT] * 2])
+def test_a_request_to_stop_ends_everything_with_exit_code_0_and_leaves_no_process(numbers):
+    with Running() as run:
+        run.wait_for("Greenwave is at")
+        processes = descendants(run.pid)
+        assert len(processes) == 6  # broker, feed and web, each with its launcher
+        for number in numbers:
+            run.signal(number)
+        assert run.end() == 0
+        assert eventually(lambda: not any(map(runs, processes)))
+        assert run.lines[-1] == "run    | ended\n"
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_child_that_is_slow_to_end():
+    with Running(feed=STUBBORN) as run:
+        run.wait_for("Greenwave is at")
+        run.wait_for("feed   | deaf")
+        run.signal(signal.SIGINT)
+        run.wait_for("ending")
+        begin = time.monotonic()
+        run.signal(signal.SIGINT)
+        assert run.end() == 0
+        assert time.monotonic() - begin < 1.5
+
+
+def test_nothing_outlives_a_run_that_is_killed():
+    with Running() as run:
+        run.wait_for("Greenwave is at")
+        processes = descendants(run.pid)
+        log = Path(re.search(r"its log is (\S+)", run.output)[1])
+        run.signal(signal.SIGKILL)
+        assert run.end() == -signal.SIGKILL
+        assert eventually(lambda: not any(map(runs, processes)))
+        log.unlink()
+
+
+@pytest.mark.parametrize("name", ["web", "feed", "broker"])
+def test_a_child_that_dies_ends_everything_with_a_message_and_another_exit_code(name):
+    with Running() as run:
+        run.wait_for("Greenwave is at")
+        processes = descendants(run.pid)
+        victim = int(re.search(rf"{name} +\| started, process (\d+)", run.output)[1])
+        os.kill(victim, signal.SIGKILL)
+        assert run.end() == 1
+        assert f"error: {'the broker' if name == 'broker' else name} ended unexpectedly, with status 137" in run.output
+        assert eventually(lambda: not any(map(runs, processes)))
+        if name == "broker":
+            log = re.search(r"broker \| its log is (\S+)", run.output)[1]
+            assert "broker |   listening on" in run.output
+            Path(log).unlink()
+
+
+def test_a_web_process_that_never_starts_is_reported_with_what_it_said():
+    with Running(web=[sys.executable, "-c", "raise SystemExit('can not serve')"]) as run:
+        assert run.end() == 1
+        assert "web    | can not serve" in run.output
+        assert "error: web ended unexpectedly, with status 1" in run.output
+
+
+def test_it_says_what_it_waits_for():
+    with Running(web=[sys.executable, STANDIN, "60"]) as run:
+        run.wait_for(f"waiting for http://127.0.0.1:{run.port}/readyz: not ready: warming up")
+        run.signal(signal.SIGINT)
+        assert run.end() == 0
+
+
+def test_a_port_in_use_is_said_and_nothing_is_started():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with Running(PORT=port) as run:
+            assert run.end() == 1
+    said = rf"can't listen on 127.0.0.1:{port}: Address .*in use; end what uses it, or choose another"
+    assert re.fullmatch(rf"run    \| error: {said}.*\n", run.output)
+
+
+def test_with_kafka_brokers_set_only_the_web_process_is_started():
+    with Running(KAFKA_BROKERS="kafka.example:9092") as run:
+        run.wait_for("Greenwave is at")
+        assert len(descendants(run.pid)) == 2
+        assert "broker" not in run.output
+        assert "feed" not in run.output
+        run.signal(signal.SIGINT)
+        assert run.end() == 0
+
+
+def test_a_wrong_setting_is_named_and_nothing_is_started():
+    with Running(KAFKA_BACKLOG="soon") as run:
+        assert run.end() == 1
+        assert run.output.startswith("run    | error: KAFKA_BACKLOG='soon' can't be used")
+
+
+def test_port_0_chooses_a_free_one():
+    with Running(PORT="0", KAFKA_BROKERS="kafka.example:9092") as run:
+        run.wait_for("Greenwave is at")
+        port = re.search(r"http://127\.0\.0\.1:(\d+)/", run.output)[1]
+        assert int(port) > 0
+        run.signal(signal.SIGINT)
+        assert run.end() == 0
+
+
+def test_it_ends_when_nobody_reads_its_output_any_more():
+    talk = [sys.executable, "-c", "import time\nwhile True: print('talk', flush=True); time.sleep(0.05)"]
+    program = f"import sys, demo.run; sys.exit(demo.run.main(web={talk!r}))"
+    environ = {**os.environ, "PORT": "0", "BIND": "127.0.0.1", "KAFKA_BROKERS": "kafka.example:9092"}
+    with subprocess.Popen([sys.executable, "-c", program], env=environ, stdout=subprocess.PIPE) as process:
+        while b"talk" not in process.stdout.readline():
+            pass
+        processes = descendants(process.pid)
+        process.stdout.close()
+        assert process.wait(15) == 0
+        assert eventually(lambda: not any(map(runs, processes)))

@@ -1,0 +1,99 @@
+import gzip
+
+import pytest
+
+from demo.series import InputError, Sensor, read
+from tests.demo.recordings import SENSORS, recording, write
+
+SENSORS_CSV = "sensor_id,latitude,longitude,freeway,direction\n1,34.1,-118.2,I5,N\n2,34.2,-118.3,I5,S\n"
+
+
+@pytest.mark.parametrize("name", ["speeds.csv", "speeds.csv.gz"])
+def test_a_recording_is_read_plain_or_gzipped(tmp_path, name):
+    made = recording(days=1)
+    assert read(*write(tmp_path, made, name)) == made
+
+
+def test_columns_of_sensors_may_stand_in_any_order_and_blank_lines_don_t_count(tmp_path):
+    (tmp_path / "speeds.csv").write_text("\ufeff2,1\n\n10,20\n11,21.5\n\n", encoding="utf-8")
+    (tmp_path / "sensors.csv").write_text(
+        "direction,freeway,note,sensor_id,longitude,latitude\nN,I5,x,1,-118,34\nS,I5,y,2,-118,34\n"
+    )
+    found = read(tmp_path / "speeds.csv", tmp_path / "sensors.csv")
+    assert found.sensors == [Sensor("2", 34, -118, "I5", "S"), Sensor("1", 34, -118, "I5", "N")]
+    assert found.columns == [[10, 11], [20, 21.5]]
+    assert found.rows == 2
+
+
+def test_a_sensor_knows_its_corridor():
+    assert SENSORS[0].corridor == "US101 N"
+
+
+@pytest.mark.parametrize(
+    ("speeds", "said"),
+    [
+        ("", "speeds.csv: it is empty; allowed: a CSV file with a header"),
+        ("1,2\n", "speeds.csv: there are no speeds in it; allowed: a header of sensor ids, then a row per step"),
+        ("1,3\n60,60\n", "speeds.csv, line 1: sensor '3' is not in {sensors}; allowed: its sensor_ids"),
+        ("1,1\n60,60\n", "speeds.csv, line 1: a sensor is named twice; allowed: each sensor once"),
+        ("1,2\n60,60\n60\n", "speeds.csv, line 3: 1 fields; allowed: 2, as in the header"),
+        ("1,2\n60,60,60\n", "speeds.csv, line 2: 3 fields; allowed: 2, as in the header"),
+        ("1,2\n60,fast\n", "speeds.csv, line 2: 'fast'; allowed: a number from 0 to 200"),
+        ("1,2\n60,60\n60,\n", "speeds.csv, line 3: ''; allowed: a number from 0 to 200"),
+        ("1,2\n60,nan\n", "speeds.csv, line 2: 'nan'; allowed: a number from 0 to 200"),
+        ("1,2\n60,inf\n", "speeds.csv, line 2: 'inf'; allowed: a number from 0 to 200"),
+        ("1,2\n-1,60\n", "speeds.csv, line 2: '-1'; allowed: a number from 0 to 200"),
+        ("1,2\n60,200.5\n", "speeds.csv, line 2: '200.5'; allowed: a number from 0 to 200"),
+    ],
+)
+def test_wrong_speeds_are_refused_with_file_line_and_what_is_allowed(tmp_path, speeds, said):
+    (tmp_path / "speeds.csv").write_text(speeds)
+    sensors = tmp_path / "sensors.csv"
+    sensors.write_text(SENSORS_CSV)
+    with pytest.raises(InputError) as refused:
+        read(tmp_path / "speeds.csv", sensors)
+    assert str(refused.value) == f"{tmp_path}/" + said.format(sensors=sensors)
+
+
+@pytest.mark.parametrize(
+    ("sensors", "said"),
+    [
+        ("", "it is empty; allowed: a CSV file with a header"),
+        ("sensor_id,latitude,longitude,freeway,direction\n", "there are no sensors in it"),
+        (
+            "sensor_id,latitude,freeway,direction\n",
+            "line 1: column longitude is missing; allowed: a header with sensor_id,",
+        ),
+        (SENSORS_CSV + "2,34,-118,I5,N\n", "line 4: sensor_id '2'; allowed: each id once, and not empty"),
+        (SENSORS_CSV + ",34,-118,I5,N\n", "line 4: sensor_id ''; allowed: each id once, and not empty"),
+        (SENSORS_CSV + "3,34,-118,I5\n", "line 4: 4 fields; allowed: 5, as in the header"),
+        (SENSORS_CSV + "3,north,-118,I5,N\n", "line 4: 'north'; allowed: a number from -90 to 90"),
+        (SENSORS_CSV + "3,34,-181,I5,N\n", "line 4: '-181'; allowed: a number from -180 to 180"),
+    ],
+)
+def test_wrong_sensors_are_refused_in_the_same_way(tmp_path, sensors, said):
+    (tmp_path / "speeds.csv").write_text("1,2\n60,60\n")
+    (tmp_path / "sensors.csv").write_text(sensors)
+    with pytest.raises(InputError) as refused:
+        read(tmp_path / "speeds.csv", tmp_path / "sensors.csv")
+    assert str(refused.value).startswith(str(tmp_path / "sensors.csv"))
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("missing.csv", None, "there is no such file"),
+        ("speeds.csv.gz", b"1,2\n60,60\n", "can't be read (Not a gzipped file"),
+        ("cut.csv.gz", gzip.compress(b"1,2\n60,60\n" * 1000)[:-20], "can't be read ("),
+        ("latin.csv", b"1,2\n60,\xe4\n", "can't be read ("),
+    ],
+)
+def test_a_file_that_can_t_be_read_is_refused(tmp_path, name, content, said):
+    (tmp_path / "sensors.csv").write_text(SENSORS_CSV)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        read(tmp_path / name, tmp_path / "sensors.csv")
+    assert str(refused.value).startswith(f"{tmp_path / name}: {said}")
+    assert "allowed: a CSV file, plain or gzip (.gz)" in str(refused.value)
