@@ -36,7 +36,7 @@ class Place(NamedTuple):
 class Publisher:
     """Publishes to the topic of the settings; use it as a context manager, from one thread.
 
-    Values are objects that become JSON. Nothing that it does takes longer than `timeout` seconds.
+    Values are objects that become JSON. A message that isn't acknowledged after `timeout` seconds is an error.
     """
 
     def __init__(self, settings: Settings, timeout: float = 10.0) -> None:
