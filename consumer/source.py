@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 
 from .errors import SourceError
 from .record import Record, Topic
@@ -90,8 +91,27 @@ def client_options(settings: Settings) -> dict[str, Any]:
     return {"bootstrap_servers": settings.brokers, "api_version": (2, 8), **security_options(settings)}
 
 
+class _ClosedOnFailure(KafkaNetSocket):  # type: ignore[misc]
+    """How the client connects, with the socket of a connection that failed closed at once.
+
+    kafka-python leaves it to the garbage collector, so that an outage would collect sockets. The client takes a class
+    of connections by the scheme of its `proxy_url`; this one goes through no proxy.
+    """
+
+    SCHEMES = ("direct",)
+
+    async def sock_connect(self, net: Any, sock: Any, sockaddr: Any, timeout_at: float | None = None) -> Any:
+        try:
+            return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
+        except BaseException:
+            sock.close()
+            raise
+
+
 class KafkaSource:
     """A Kafka topic, read by kafka-python."""
+
+    _client: Any
 
     def __init__(self, settings: Settings) -> None:
         self._name = settings.topic
@@ -99,8 +119,14 @@ class KafkaSource:
         self._word = threading.Event()
         self._held: list[Record] = []
         self._known_connections: dict[Any, Any] = {}
-        with _translated():
-            self._consumer = KafkaConsumer(**client_options(settings), **self._options(settings))
+        try:
+            with _translated():
+                self._consumer = KafkaConsumer(**client_options(settings), **self._options(settings))
+        except BaseException:
+            # A constructor that fails leaves its IO thread running.
+            if hasattr(self, "_client"):
+                self._client.close()
+            raise
         self._cluster = self._client.cluster
         self._cluster.add_listener(self._hear)
         self._cluster.set_topics([self._name])
@@ -123,6 +149,7 @@ class KafkaSource:
             "request_timeout_ms": CALL_TIMEOUT_MS,
             "reconnect_backoff_ms": 100,
             "reconnect_backoff_max_ms": 1_000,
+            "proxy_url": "direct://",
             "kafka_client": self._keep_client,
         }
 

@@ -1,6 +1,8 @@
 """Fixtures for all tests, the leak check among them: no test leaves a thread, a socket, a file or a process."""
 
+import contextlib
 import gc
+import logging
 import os
 import threading
 import time
@@ -12,6 +14,9 @@ SETTLE_SECONDS = 5.0
 """How long what is just ending may take; a test that leaks nothing waits for nothing."""
 
 pytest_plugins = ["pytester"]
+
+# As the product does. A captured record of the Kafka client would keep an error, its frames and their sockets alive.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 class Belongings:
@@ -70,3 +75,21 @@ def nothing_leaks(request):
             pytest.fail(f"the test left behind: {', '.join(leaked)}")
         gc.collect()
         time.sleep(0.02)
+
+
+def pytest_addoption(parser):
+    """Add the choice of the broker that integration tests run on."""
+    parser.addoption("--broker", choices=("embedded", "apache"), default="embedded", help="what to test on")
+
+
+@pytest.fixture(scope="session")
+def apache():
+    """Return Apache Kafka, started once; the run ends, and fails, when it can't be had."""
+    from tests.kafka.apache import KafkaUnavailable, choose
+
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(choose()())
+        except KafkaUnavailable as error:
+            pytest.exit(f"no Apache Kafka: {error}", returncode=1)
+        yield server

@@ -76,15 +76,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     # The end
 
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        """Begin to end. A signal handler must take no lock, so the accept loop does the rest."""
-        if self.alive:
-            self._cut_at = time.monotonic() + FAREWELL_SECONDS
-            self.method_queue.defer(close_all)
-        super().handle_exit(sig, frame)
-
     def handle_quit(self, sig: int, frame: Any) -> None:
-        """Take SIGINT and SIGQUIT for SIGTERM: Ctrl-C reaches master and workers alike, and may come twice."""
+        """Take SIGINT and SIGQUIT for SIGTERM: Ctrl-C reaches master and workers alike, and may come twice.
+
+        Like the stock handler for SIGTERM it takes no lock: the accept loop, which may hold one, does the rest.
+        """
         self.handle_exit(sig, frame)
 
     def run(self) -> None:
@@ -99,14 +95,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def murder_pending(self) -> None:
         """Close what has waited too long; the accept loop calls this at least once a second."""
         if not self.alive:
-            for conn in self.pending_conns:
-                conn.timeout = 0  # said nothing yet, and won't be heard
+            self._say_goodbye()
         super().murder_pending()
         now = time.monotonic()
         for sock in [sock for sock, until in self._lingering.items() if until <= now]:
             self._end(sock)
-        if self._cut_at is not None and self._cut_at <= now:
-            self._cut_at = None
+
+    def _say_goodbye(self) -> None:
+        """Tell the streams, once, and cut off those that have not left in time."""
+        for conn in self.pending_conns:
+            conn.timeout = 0  # said nothing yet, and won't be heard
+        now = time.monotonic()
+        if self._cut_at is None:
+            self._cut_at = now + FAREWELL_SECONDS
+            close_all()
+        elif self._cut_at <= now:
             abort_all()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:

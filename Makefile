@@ -1,0 +1,48 @@
+# Needs Python 3.11 or newer and make; everything else is fetched into .venv by the first target that wants it.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-kafka test-browser bench chaos lint format clean
+
+help: ## say what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
+
+run: $(READY) ## broker, synthetic feed and server on PORT (8000); with KAFKA_BROKERS set, the server alone
+	@exec $(BIN)/python -m demo.run
+
+test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
+	$(BIN)/python -m pytest --ignore tests/kafka --ignore tests/browser
+
+test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
+	$(BIN)/python -m pytest --broker=apache tests/kafka tests/integration
+
+test-browser: $(READY) ## the page in headless Chromium
+	$(BIN)/python -m pytest tests/browser
+
+bench: $(READY) ## measure, beside peers in the same run
+	$(BIN)/python -m bench
+
+lint: $(READY) ## format, lint, types, spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+format: $(READY) ## mend what a tool can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove the virtual environment and what tools left behind
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage test-results node_modules
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamp is newer than the requirements when they are installed.
+$(READY): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Greenwave needs Python 3.11 or newer; " + \
+		"this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@echo "Setting up .venv, once ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(READY)

@@ -1,0 +1,92 @@
+"""The product as it is served, by gunicorn on a real broker."""
+
+import http.client
+import json
+
+import pytest
+
+from tests.consumer.helpers import message
+from tests.web.test_worker import Server, read_until, rest_of, until
+
+
+def environ_of(settings):
+    return {
+        "KAFKA_BROKERS": settings.kafka_brokers,
+        "KAFKA_TOPIC": settings.kafka_topic,
+        "KAFKA_BACKLOG": "all",
+        "KAFKA_FETCH_MAX_WAIT_MS": "50",
+    }
+
+
+@pytest.fixture
+def serve(tmp_path, settings):
+    """Start the product itself."""
+    servers = []
+
+    def serve(*options, **environ):
+        server = Server(tmp_path / "log", *options, app="wsgi:app", **environ_of(settings), **environ)
+        servers.append(server)
+        return server.__enter__()
+
+    yield serve
+    for server in servers:
+        server.__exit__()
+
+
+def ready(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    finally:
+        connection.close()
+
+
+def test_each_worker_of_a_preloaded_app_sees_every_partition(serve, produce):
+    for partition in range(4):
+        produce(*[message(f"{partition}/{number}") for number in range(5)], partition=partition)
+    server = serve("--preload", "-w", "3")
+    until(lambda: len(server.workers()) == 3)
+    seen = {}
+
+    def three_workers_answered():
+        if not ready(server):
+            return False
+        metrics = server.get("/metrics").decode()
+        pid = metrics.split('pid="')[1].split('"')[0]
+        if "greenwave_ready 1.0" in metrics:
+            seen[pid] = metrics.split("\ngreenwave_segments ")[1].split("\n")[0]
+        return len(seen) == 3
+
+    until(three_workers_answered, seconds=30)
+    assert set(seen.values()) == {"20.0"}
+
+
+def test_a_message_reaches_polling_and_a_stream_and_a_second_stream_says_that_it_reuses_the_consumer(serve, produce):
+    server = serve()
+    until(lambda: ready(server), seconds=20)
+    streams = [server.open(), server.open()]
+    for stream in streams:
+        read_until(stream, b'"initial"')
+    produce(message("LA_001"))
+    for stream in streams:
+        assert b'"segment_id":"LA_001"' in read_until(stream, b'"type":"prediction"')
+        stream.close()
+    answer = json.loads(server.get("/api/predictions"))
+    assert [each["segment_id"] for each in answer["data"]["predictions"]] == ["LA_001"]
+    log = server.log.read_text()
+    assert log.count("connecting to") == 1
+    assert log.count("a stream joins the consumer that is there (2 streams)") == 1
+
+
+def test_a_worker_that_is_recycled_says_goodbye_to_its_streams_and_the_next_one_is_ready(serve, produce):
+    produce(message("A"))
+    server = serve("--max-requests", "40")
+    until(lambda: ready(server), seconds=20)
+    before = server.workers()
+    stream = server.open()
+    read_until(stream, b'"initial"')
+    until(lambda: server.get("/healthz") and server.workers() not in (before, []), seconds=20)
+    assert b'"type":"bye"' in rest_of(stream)
+    until(lambda: ready(server), seconds=20)
+    assert b'"A"' in server.get("/api/predictions")
