@@ -6,6 +6,7 @@ decides it by hand. If neither can be had the tests fail: they are never skipped
 """
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -14,12 +15,14 @@ import subprocess
 import tempfile
 import time
 import uuid
+import warnings
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 from kafka.admin import KafkaAdminClient, NewPartitions, NewTopic
 from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
 
 HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
@@ -97,7 +100,19 @@ class Admin:
     @contextlib.contextmanager
     def admin(self) -> Any:
         """Open an admin client for a moment."""
-        admin = KafkaAdminClient(bootstrap_servers=self.address, api_version=(2, 8), **self.admin_options)
+        clients: list[Any] = []
+
+        def keep(**configs: Any) -> Any:
+            clients.append(KafkaNetClient(**configs))
+            return clients[-1]
+
+        options = {"bootstrap_servers": self.address, "api_version": (2, 8), "request_timeout_ms": 10_000}
+        try:
+            admin = KafkaAdminClient(**options, kafka_client=keep, **self.admin_options)
+        except BaseException:
+            for client in clients:  # a constructor that fails leaves its IO thread and its sockets
+                client.close()
+            raise
         try:
             yield admin
         finally:
@@ -351,18 +366,17 @@ class DockerKafka(Admin):
 def docker_answers() -> bool:
     """Tell whether a Docker engine answers."""
     import docker
-    from docker.errors import DockerException
 
-    try:
-        client = docker.from_env(timeout=3)
-    except DockerException:
-        return False
-    try:
-        return bool(client.ping())
-    except (DockerException, OSError):
-        return False
-    finally:
-        client.close()
+    with warnings.catch_warnings():
+        # docker-py leaves the socket of a connection that failed to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            with contextlib.closing(docker.from_env(timeout=3)) as client:
+                return bool(client.ping())
+        except (docker.errors.DockerException, OSError):
+            return False
+        finally:
+            gc.collect()
 
 
 def choose(environ: Any = os.environ, docker_there: Any = docker_answers) -> type[ApacheKafka] | type[DockerKafka]:
