@@ -26,7 +26,7 @@ def take(request: pytest.FixtureRequest, tmp_path: Path) -> Take:
 
     def take_it(page: Page, name: str) -> None:
         path = folder / f"page-{name}.png"
-        page.screenshot(path=path)
+        path.write_bytes(page.screenshot())
         assert path.stat().st_size < MAX_BYTES
 
     return take_it

@@ -62,7 +62,7 @@ test("while polling the ladder is climbed again and again, less and less often, 
   for (let climb = 0; climb < 12; climb += 1) {
     const before = time.now;
     const tries = stream.opened.length;
-    while (stream.opened.length === tries) await time.advance(1_000);
+    while (stream.opened.length === tries && time.now - before < 100_000) await time.advance(1_000);
     waits.push((time.now - before) / 1000);
     stream.end("refused");
     polling.succeed();
@@ -155,6 +155,37 @@ test("a server that comes back is live again, and the outage is over", async () 
   assert.equal(phase(connection), "live");
   assert.equal(connection.state.lostAt, null);
   assert.equal(connection.state.attempt, 0);
+});
+
+test("waits are short again in the next outage", async () => {
+  const { time, stream, polling, connection } = ladder();
+  for (let attempt = 0; attempt < 4; attempt += 1) {
+    stream.end("unreachable");
+    polling.end("unreachable");
+    await time.advance(8_000);
+  }
+  stream.succeed();
+  stream.end("ended");
+  polling.end("unreachable");
+  assert.equal(connection.state.retryAt - time.now, 1_000);
+});
+
+test("after a good stream the ladder is climbed with short waits again", async () => {
+  const { time, stream, polling } = ladder();
+  for (let climb = 0; climb < 5; climb += 1) {
+    stream.end("refused");
+    polling.succeed();
+    await time.advance(32_000);
+  }
+  stream.succeed();
+  await time.advance(60_000);
+  stream.end("ended", 1_000);
+  await time.advance(1_000);
+  stream.end("refused");
+  polling.succeed();
+  const tries = stream.opened.length;
+  await time.advance(2_000);
+  assert.equal(stream.opened.length, tries + 1);
 });
 
 test("retryNow() tries from the top at once and leaves one transport open", () => {
