@@ -18,7 +18,8 @@ test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
 test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
 	$(BIN)/python -m pytest --broker=apache tests/kafka tests/integration
 
-test-browser: $(READY) ## the page in headless Chromium
+test-browser: $(READY) node_modules/.ready ## the page in headless Chromium, its modules in Node
+	npm test --silent
 	$(BIN)/python -m pytest tests/browser
 
 bench: $(READY) ## measure, beside peers in the same run
@@ -37,6 +38,10 @@ format: $(READY) ## mend what a tool can mend
 clean: ## remove the virtual environment and what tools left behind
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage test-results node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+node_modules/.ready: package.json package-lock.json
+	@npm ci --silent
+	@touch $@
 
 # The stamp is newer than the requirements when they are installed.
 $(READY): requirements.txt requirements-dev.txt
