@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import metr_la
+
 SETTLE_SECONDS = 5.0
 """How long what is just ending may take; a test that leaks nothing waits for nothing."""
 
@@ -75,6 +77,11 @@ def nothing_leaks(request):
             pytest.fail(f"the test left behind: {', '.join(leaked)}")
         gc.collect()
         time.sleep(0.02)
+
+
+def pytest_report_header():
+    """Say which tests have less to run on than they could."""
+    return metr_la.report()
 
 
 def pytest_addoption(parser):

@@ -11,6 +11,7 @@ from consumer.source import client_options
 from consumer.thread import Consumer
 from demo.broker import EmbeddedBroker
 from tests.kafka.apache import Admin
+from tests.web.test_worker import Server
 
 
 class Embedded(Admin):
@@ -69,3 +70,25 @@ def consume():
             return consumer
 
         yield consume
+
+
+@pytest.fixture
+def environ(settings):
+    """Return the settings as environment variables, for processes."""
+    return {
+        "KAFKA_BROKERS": settings.kafka_brokers,
+        "KAFKA_TOPIC": settings.kafka_topic,
+        "KAFKA_BACKLOG": "all",
+        "KAFKA_FETCH_MAX_WAIT_MS": "50",
+    }
+
+
+@pytest.fixture
+def serve(tmp_path, environ):
+    """Start the product itself, with options of gunicorn and environment variables."""
+    with contextlib.ExitStack() as stack:
+
+        def serve(*options, **more):
+            return stack.enter_context(Server(tmp_path / "log", *options, app="wsgi:app", **environ, **more))
+
+        yield serve

@@ -3,34 +3,8 @@
 import http.client
 import json
 
-import pytest
-
 from tests.consumer.helpers import message
-from tests.web.test_worker import Server, read_until, rest_of, until
-
-
-def environ_of(settings):
-    return {
-        "KAFKA_BROKERS": settings.kafka_brokers,
-        "KAFKA_TOPIC": settings.kafka_topic,
-        "KAFKA_BACKLOG": "all",
-        "KAFKA_FETCH_MAX_WAIT_MS": "50",
-    }
-
-
-@pytest.fixture
-def serve(tmp_path, settings):
-    """Start the product itself."""
-    servers = []
-
-    def serve(*options, **environ):
-        server = Server(tmp_path / "log", *options, app="wsgi:app", **environ_of(settings), **environ)
-        servers.append(server)
-        return server.__enter__()
-
-    yield serve
-    for server in servers:
-        server.__exit__()
+from tests.web.test_worker import read_until, rest_of, until
 
 
 def ready(server):
