@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -18,12 +19,12 @@ from tests.consumer.helpers import array, message
 
 def changes(subscription, count, timeout=20):
     """Read until so many changes have come."""
-    seen = []
-    for _ in range(1000):
-        seen.extend(event for event in subscription.next(timeout) if isinstance(event, Change))
-        if len(seen) >= count:
-            return seen
-    raise AssertionError(f"{len(seen)} of {count} changes came")
+    seen, deadline = [], time.monotonic() + timeout
+    while len(seen) < count:
+        left = deadline - time.monotonic()
+        assert left > 0, f"{len(seen)} of {count} changes came"
+        seen.extend(event for event in subscription.next(left) if isinstance(event, Change))
+    return seen
 
 
 def test_the_backlog_and_what_comes_after_reach_a_client(settings, produce, consume):
@@ -33,9 +34,9 @@ def test_the_backlog_and_what_comes_after_reach_a_client(settings, produce, cons
     assert len(consumer.feed.snapshot().predictions) == 100
     assert all(reading.offset == reading.high_watermark for reading in consumer.readings)
     subscription = consumer.feed.subscribe()
-    produce(message("new"))
     first = subscription.next(20)
     assert any(isinstance(event, Initial) for event in first)
+    produce(message("new"))
     assert changes(subscription, 1)[0].entry.segment_id == "new"
 
 
