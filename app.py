@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable
 
+import click
 from flask import Flask
 
 import consumer
-from consumer import Consumer, Settings, load
+from consumer import Consumer, Settings, SettingsError, load
 from demo import commands
 from web import errors, health, metrics, pages, polling, sse
 from web.services import EXTENSION, Services
@@ -18,7 +19,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     `get_consumer` returns the consumer to serve, without ever waiting; unless given, it is this process' own, which
     the first request starts. Raises SettingsError for settings that can't be used.
     """
-    chosen = settings or load(os.environ)
+    chosen = settings or _settings()
     app = Flask(__name__)
     app.config["GREENWAVE_SETTINGS"] = chosen
     start = get_consumer or (lambda: consumer.start(timeout=0, settings=chosen))
@@ -29,3 +30,13 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     pages.secure(app)
     commands.register(app)
     return app
+
+
+def _settings() -> Settings:
+    """Read the environment; on the command line a wrong setting is one line, not a traceback."""
+    try:
+        return load(os.environ)
+    except SettingsError as error:
+        if click.get_current_context(silent=True):
+            raise click.ClickException(str(error)) from error
+        raise
