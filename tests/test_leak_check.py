@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).with_name("conftest.py")
+PLUGIN = Path(__file__).with_name("leak_check.py")
 
 LEAKS = [
     (
@@ -19,7 +19,7 @@ LEAKS = [
 
 @pytest.mark.parametrize(("leak", "said"), LEAKS)
 def test_a_test_that_leaks_fails_and_says_what(pytester, leak, said):
-    text = CONFTEST.read_text(encoding="utf-8").replace("SETTLE_SECONDS = 5.0", "SETTLE_SECONDS = 0.1")
+    text = PLUGIN.read_text(encoding="utf-8").replace("SETTLE_SECONDS = 5.0", "SETTLE_SECONDS = 0.1")
     pytester.makeconftest(text)
     body = "\n".join(f"    {line}" for line in leak.splitlines())
     clean_up = "\n\ndef test_end():\n    import builtins\n    kept = builtins.__dict__.pop('kept', None)\n"
@@ -33,7 +33,7 @@ def test_a_test_that_leaks_fails_and_says_what(pytester, leak, said):
 
 
 def test_a_test_that_cleans_up_passes(pytester):
-    pytester.makeconftest(CONFTEST.read_text(encoding="utf-8"))
+    pytester.makeconftest(PLUGIN.read_text(encoding="utf-8"))
     pytester.makepyfile(
         "def test_clean(tmp_path):\n    with open(tmp_path / 'x', 'w') as file:\n        file.write('x')\n"
     )

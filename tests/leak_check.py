@@ -1,0 +1,70 @@
+"""The leak check: no test leaves a thread, a socket, a file or a process. A pytest plugin that needs nothing else."""
+
+import gc
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+SETTLE_SECONDS = 5.0
+"""How long what is just ending may take; a test that leaks nothing waits for nothing."""
+
+
+class Belongings:
+    """What this process holds: threads, descriptors of sockets, pipes and regular files, and children."""
+
+    def __init__(self):
+        self.threads = set(threading.enumerate())
+        self.descriptors = dict(_descriptors())
+        self.children = set(_children())
+
+    def leaked_since(self, before):
+        """Name what is here and was not before."""
+        threads = [f"thread {each.name}" for each in self.threads - before.threads if each.is_alive()]
+        files = [f"descriptor {what}" for fd, what in self.descriptors.items() if before.descriptors.get(fd) != what]
+        children = [f"child process {pid}" for pid in self.children - before.children]
+        return sorted(threads + files + children)
+
+
+def _descriptors():
+    folder = Path("/proc/self/fd")
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        try:
+            target = os.readlink(entry)
+        except OSError:
+            continue  # it was the one that lists the folder
+        # The test runner's own captures and the caches of libraries are no leak of a test.
+        if target.startswith(("socket:", "pipe:", "anon_inode:")) or (
+            target.startswith("/") and os.path.isfile(target)
+        ):
+            yield int(entry.name), target
+
+
+def _children():
+    me = str(os.getpid())
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended while we looked
+        if fields[1] == me and fields[0] != "Z":
+            yield int(stat.parent.name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(request):
+    """Fail a test that leaves something behind; fixtures of a wider scope are set up before and don't count."""
+    for name in request.fixturenames:
+        definitions = request.session._fixturemanager.getfixturedefs(name, request.node)
+        if definitions and definitions[-1].scope != "function":
+            request.getfixturevalue(name)
+    before = Belongings()
+    yield
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while leaked := Belongings().leaked_since(before):
+        if time.monotonic() > deadline:
+            pytest.fail(f"the test left behind: {', '.join(leaked)}")
+        gc.collect()
+        time.sleep(0.02)
