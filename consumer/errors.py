@@ -4,10 +4,15 @@
     ├── SettingsError    a setting has a value that can't be used; nothing was started
     ├── NotReady         start() reached its deadline; the thread goes on trying
     ├── BadCursor        a cursor that is damaged or was never one
+    ├── Unreplayable     what came after a cursor can't be replayed from Kafka
     └── SourceError      Kafka didn't do what it was asked; the thread tries again
 
 Errors of the Kafka client are translated in `consumer.source` and never leave it.
 """
+
+from typing import Literal
+
+ReplayReason = Literal["expired", "other_topic", "replay_limit", "replay_failed"]
 
 
 class GreenwaveError(Exception):
@@ -24,6 +29,15 @@ class NotReady(GreenwaveError):
 
 class BadCursor(GreenwaveError):
     """A cursor can't be read; the text says what is wrong with it."""
+
+
+class Unreplayable(GreenwaveError):
+    """What came after a cursor can't be replayed: `reason` as in consumer.events.Gap, `missed` records if known."""
+
+    def __init__(self, reason: ReplayReason, missed: int | None = None) -> None:
+        super().__init__(f"it can't be replayed: {reason}")
+        self.reason = reason
+        self.missed = missed
 
 
 class SourceError(GreenwaveError):

@@ -41,17 +41,51 @@ class Change(Struct, frozen=True):
         return self.entry.cursor if self.own_cursor is None else self.own_cursor
 
 
-class Gap(Struct, frozen=True):
-    """What lies between the client's cursor and now can't be told; an Initial follows.
+class Left(Struct, frozen=True):
+    """An entry by which its segment left a filtered view: of its horizon if the view has several, else altogether."""
 
-    Reasons: `bad_cursor` (damaged), `other_topic` (a cursor of another topic, or of one that was deleted since),
-    `topic_recreated` and `expired` (Kafka dropped records before they were read; both happened while the client was
-    here), `too_old` (no longer in memory), `too_slow` (the client fell off the buffer). `missed` counts records, None
-    when unknown.
+    entry: Entry
+    own_cursor: str | None
+    names_horizon: bool
+
+    @property
+    def cursor(self) -> str:
+        """The cursor to resume from after this."""
+        return self.entry.cursor if self.own_cursor is None else self.own_cursor
+
+    @property
+    def horizon_minutes(self) -> int | None:
+        """The horizon that left; None for all of them."""
+        return self.entry.horizon_minutes if self.names_horizon else None
+
+
+class Gap(Struct, frozen=True):
+    """What lies between the client's cursor and now can't be told; an Initial follows. `missed` counts records, None
+    when unknown. The reasons:
+
+    bad_cursor       the cursor is damaged
+    other_topic      it is of another topic, or of one that was deleted since
+    ahead            it is ahead of the topic's end: forged, or Kafka lost records after a failure of its own
+    topic_recreated  the topic was deleted and created anew while the client was here
+    expired          Kafka has dropped what came next (retention)
+    too_old          it is no longer in memory, and replays are off
+    replay_limit     more came since than REPLAY_RECORDS
+    replay_failed    Kafka didn't answer in time
+    too_slow         the client fell off the buffer
     """
 
-    reason: Literal["bad_cursor", "other_topic", "topic_recreated", "expired", "too_old", "too_slow"]
+    reason: Literal[
+        "bad_cursor",
+        "other_topic",
+        "ahead",
+        "topic_recreated",
+        "expired",
+        "too_old",
+        "replay_limit",
+        "replay_failed",
+        "too_slow",
+    ]
     missed: int | None
 
 
-Event = Initial | Change | Gap | Status
+Event = Initial | Change | Left | Gap | Status

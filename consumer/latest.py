@@ -6,25 +6,30 @@ partition, place) decides, so all processes agree whatever their interleaving. I
 """
 
 from collections import OrderedDict
-from collections.abc import Container, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
 from .prediction import Prediction
 
 MAX_HORIZONS = 24
 """Most horizons kept of one segment, so that no producer can make a segment grow without bound."""
 
-Horizons = Container[int | None] | None
-"""Which horizons are asked for; None is the one that each segment shows."""
+Horizons = frozenset[int | None] | Literal["all"] | None
+"""Which horizons are asked for, in minutes (None among them: not stated); None is the one that each segment shows."""
 
 _Order = tuple[int, str, int, int]
 
 
 class Verdict(NamedTuple):
-    """What became of a prediction: whether it came late, and whether its horizon is the one its segment shows."""
+    """What became of a prediction: whether it came late, and whether its horizon is the one its segment shows.
+
+    `was` is what the view held of its segment and horizon before, `was_shown` what it showed of the segment.
+    """
 
     late: bool
     shown: bool
+    was: Prediction | None
+    was_shown: Prediction | None
 
 
 class _Kept(NamedTuple):
@@ -59,11 +64,26 @@ class LatestView:
         order = (prediction.timestamp, prediction.prediction_time, partition, place)
         horizons = self._fresh(self._segments.get(prediction.segment_id, {}))
         kept = horizons.get(prediction.horizon_minutes)
+        was_shown = horizons[_preferred(horizons)].prediction if horizons else None
         late = (kept is not None and kept.order > order) or prediction.timestamp < self._oldest_ms
         if not late:
             self._keep(prediction, horizons, order)
         shown = not horizons or prediction.horizon_minutes == _preferred(horizons)
-        return Verdict(late, shown)
+        return Verdict(late, shown, kept.prediction if kept else None, was_shown)
+
+    def has_newer(self, prediction: Prediction, partition: int, place: int, any_horizon: bool) -> bool:
+        """Tell whether the view holds a newer one of the segment: of the same horizon, or the one that it shows."""
+        kinds = self._segments.get(prediction.segment_id)
+        if not kinds:
+            return False
+        kept = kinds[_preferred(kinds)] if any_horizon else kinds.get(prediction.horizon_minutes)
+        order = (prediction.timestamp, prediction.prediction_time, partition, place)
+        return kept is not None and kept.order > order
+
+    def shows(self, segment_id: str, horizon: int | None) -> bool:
+        """Tell whether a horizon is the one that a segment shows; True for a segment that isn't known."""
+        kinds = self._segments.get(segment_id)
+        return not kinds or _rank(horizon) <= _rank(_preferred(kinds))
 
     def remove(self, segment_id: str) -> bool:
         """Forget all horizons of a segment; tell whether it was known."""
@@ -107,6 +127,8 @@ def _chosen(kinds: dict[int | None, _Kept], horizons: Horizons) -> Iterator[_Kep
     if horizons is None:
         if kinds:
             yield kinds[_preferred(kinds)]
+    elif horizons == "all":
+        yield from kinds.values()
     else:
         yield from (kept for horizon, kept in kinds.items() if horizon in horizons)
 

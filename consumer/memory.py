@@ -63,8 +63,9 @@ class MemorySource:
     def __init__(self, topic: MemoryTopic, batch: int = 500) -> None:
         self._topic = topic
         self._batch = batch
-        self._offsets: list[int] = []
-        self._watermarks: list[int | None] = []
+        self._offsets: dict[int, int] = {}
+        self._watermarks: dict[int, int] = {}
+        self._paused: set[int] = set()
         self._heard: float | None = None
         topic.opened += 1
 
@@ -102,10 +103,15 @@ class MemorySource:
         self._require()
         return [next((r.offset for r in log if r.timestamp_ms >= time_ms), None) for log in self._topic.logs]
 
-    def assign(self, offsets: Sequence[int]) -> None:
+    def assign(self, offsets: Sequence[int | None]) -> None:
         """Read from there on."""
-        self._offsets = list(offsets)
-        self._watermarks = [None] * len(offsets)
+        self._offsets = {number: at for number, at in enumerate(offsets) if at is not None}
+        self._watermarks = {}
+        self._paused = set()
+
+    def pause(self, partition: int) -> None:
+        """Read no more of it."""
+        self._paused.add(partition)
 
     def poll(self, timeout: float) -> list[Record]:
         """Return what is new."""
@@ -116,12 +122,12 @@ class MemorySource:
                 return []
             self._refuse_expired()
             records = self._take()
-            self._watermarks = [len(log) for log in topic.logs[: len(self._offsets)]]
+            self._watermarks = {number: len(log) for number, log in enumerate(topic.logs) if number in self._offsets}
         return records
 
     def readings(self) -> list[Reading]:
         """Return where each partition is read."""
-        return [Reading(offset, mark) for offset, mark in zip(self._offsets, self._watermarks, strict=True)]
+        return [Reading(offset, self._watermarks.get(number)) for number, offset in self._offsets.items()]
 
     def close(self) -> None:
         """Count the close, so that tests can see that each source was closed."""
@@ -136,17 +142,22 @@ class MemorySource:
             raise SourceError("the topic in memory was made unreachable")
 
     def _behind(self) -> bool:
-        return any(offset < len(log) for offset, log in zip(self._offsets, self._topic.logs, strict=False))
+        return any(offset < len(self._topic.logs[number]) for number, offset in self._wanted())
+
+    def _wanted(self) -> list[tuple[int, int]]:
+        """Return the partitions that are read and still there, with their next offsets."""
+        there = len(self._topic.logs)
+        return [(number, at) for number, at in self._offsets.items() if number not in self._paused and number < there]
 
     def _refuse_expired(self) -> None:
         begins = self._topic.begins
-        expired = [p for p, offset in enumerate(self._offsets) if offset < begins[p]]
+        expired = [number for number, offset in self._wanted() if offset < begins[number]]
         if expired:
             raise Expired(expired)
 
     def _take(self) -> list[Record]:
         taken: list[Record] = []
-        for partition, offset in enumerate(self._offsets):
+        for partition, offset in self._wanted():
             part = self._topic.logs[partition][offset : offset + self._batch - len(taken)]
             self._offsets[partition] += len(part)
             taken.extend(part)

@@ -21,7 +21,8 @@ class Entry:
     """One delivered item: a prediction, or the removal of a segment (`prediction` is None).
 
     `before` is the entry's own place, `position` is where reading goes on after it. `shown` tells whether it
-    belongs to the view of one prediction per segment. `memo` is for whoever serves entries: bytes made once for all.
+    belongs to the view of one prediction per segment. `was` is what the view held of this segment and horizon before,
+    `was_shown` what it showed of the segment. `memo` is for whoever serves entries: bytes made once for all.
     """
 
     __dict__: dict[str, Any]
@@ -42,13 +43,24 @@ class Entry:
         self.segment_id = segment_id
         self.prediction = prediction
         self.shown = shown
+        self.was: Prediction | None = None
+        self.was_shown: Prediction | None = None
         self.size_bytes = ENTRY_BYTES + TEXT_FACTOR * size_bytes
         self.memo: Any = None
+
+    def with_prediction(self, prediction: Prediction) -> "Entry":
+        """Return a copy that holds another form of the prediction, for one client."""
+        return Entry(self.partition, self.before, self.position, self.segment_id, prediction, self.shown, 0)
 
     @cached_property
     def cursor(self) -> str:
         """The cursor after this entry, for a client that has read all this process has."""
         return self.position.encode()
+
+    @property
+    def late(self) -> bool:
+        """Whether it came late: it replaces nothing."""
+        return self.prediction is not None and self.prediction.late is True
 
     @property
     def horizon_minutes(self) -> int | None:
@@ -94,6 +106,12 @@ class Ring:
         """Return up to `limit` entries from a sequence number on; `sequence` must not be below `oldest`."""
         start = self._head + sequence - self.oldest
         return self._entries[start : start + limit]
+
+    def places_before(self, sequence: int) -> Places:
+        """Return places that this process had passed when it read an entry."""
+        if sequence <= self.oldest:
+            return tuple(self.whole_from)
+        return self._entries[self._head + sequence - 1 - self.oldest].position.places
 
     def covers(self, places: Places) -> bool:
         """Tell whether everything after `places` is in memory, or still to come."""

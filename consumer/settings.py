@@ -96,6 +96,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, _meta("s", "Latest view: a prediction this much older than the newest one is dropped", ge=60)
     ] = 86_400
     quarantine_entries: Annotated[int, _meta("messages", "Refused messages kept for a look", ge=1, le=10_000)] = 100
+    replay_records: Annotated[
+        int, _meta("records", "Most records replayed from Kafka for a client that was away; 0 for no replays", ge=0)
+    ] = 500_000
+    replay_seconds: Annotated[
+        float, _meta("s", "How long one reader for replays may take for its part", ge=1, le=120)
+    ] = 20
+    replay_readers: Annotated[int, _meta("readers", "Most readers for replays at once", ge=1, le=16)] = 2
     # serving
     port: Annotated[int, _meta("", "Port to listen on", ge=0, le=65_535)] = 8000
     bind: Annotated[str, _meta("address", "Address to listen on")] = "0.0.0.0"

@@ -71,14 +71,17 @@ class Source(Protocol):
     def offsets_at(self, time_ms: int) -> list[int | None]:
         """Return per partition the first offset of that time or later; None when there is none. Raises SourceError."""
 
-    def assign(self, offsets: Sequence[int]) -> None:
-        """Read all partitions from these offsets on; what was known of their high watermarks is forgotten."""
+    def assign(self, offsets: Sequence[int | None]) -> None:
+        """Read partitions from these offsets on (None: not at all); what was known of high watermarks is forgotten."""
+
+    def pause(self, partition: int) -> None:
+        """Read no more of a partition until the next assign()."""
 
     def poll(self, timeout: float) -> list[Record]:
         """Return the next records, waiting up to `timeout` seconds. Raises SourceError, or Expired."""
 
     def readings(self) -> list[Reading]:
-        """Return where each partition is read. Never waits."""
+        """Return where each assigned partition is read, in their order. Never waits."""
 
     def close(self) -> None:
         """Let go of everything."""
@@ -207,15 +210,20 @@ class KafkaSource:
         # A negative timestamp is how Tansu says that there is nothing so late.
         return [at.offset if at and at.timestamp >= 0 else None for at in map(found.get, partitions)]
 
-    def assign(self, offsets: Sequence[int]) -> None:
-        """Assign all partitions anew and seek."""
-        partitions = [TopicPartition(self._name, partition) for partition in range(len(offsets))]
+    def assign(self, offsets: Sequence[int | None]) -> None:
+        """Assign partitions anew and seek."""
+        starts = {TopicPartition(self._name, number): at for number, at in enumerate(offsets) if at is not None}
         self._held = []
         with _translated():
             self._consumer.unsubscribe()
-            self._consumer.assign(partitions)
-            for partition, offset in zip(partitions, offsets, strict=True):
+            self._consumer.assign(list(starts))
+            for partition, offset in starts.items():
                 self._consumer.seek(partition, offset)
+
+    def pause(self, partition: int) -> None:
+        """Fetch no more of a partition."""
+        with _translated():
+            self._consumer.pause(TopicPartition(self._name, partition))
 
     def poll(self, timeout: float) -> list[Record]:
         """Fetch; what came over a connection that is newer than the metadata waits until metadata has come.
@@ -245,10 +253,14 @@ class KafkaSource:
         return {node: connection for node, connection in connections if connection.connected}
 
     def readings(self) -> list[Reading]:
-        """Return next offset and high watermark of each partition."""
+        """Return next offset and high watermark of each partition; records that are held back were not read yet."""
+        held = {record.partition: record.offset for record in reversed(self._held)}
         partitions = sorted(self._consumer.assignment())
         return [
-            Reading(self._consumer.position(each, timeout_ms=0), self._consumer.highwater(each)) for each in partitions
+            Reading(
+                held.get(each.partition, self._consumer.position(each, timeout_ms=0)), self._consumer.highwater(each)
+            )
+            for each in partitions
         ]
 
     def close(self) -> None:

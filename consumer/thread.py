@@ -28,6 +28,7 @@ from .feed import Feed
 from .normalise import Normaliser, Refusal
 from .quarantine import Quarantine
 from .record import Record, Topic
+from .replay import Replays
 from .security import security_options
 from .settings import Settings
 from .source import Expired, KafkaSource, Reading, Source
@@ -60,7 +61,7 @@ class Consumer:
     ) -> None:
         security_options(settings)  # certificates that can't be read are wrong settings: they fail here, at once
         self.settings = settings
-        self.feed = Feed(settings)
+        self.feed = Feed(settings, Replays(settings, open_source))
         self.quarantine = Quarantine(settings.topic, settings.quarantine_entries)
         self.attempts = Attempts(settings.circuit_failures, settings.circuit_probe_seconds)
         self._open_source = open_source
@@ -92,7 +93,7 @@ class Consumer:
         self._watchdog.stop()
         if self._thread.is_alive():
             self._thread.join(timeout)
-        self.feed.wake()
+        self.feed.close()
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until the consumer is live.

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from consumer.events import Change, Event, Gap, Initial, Status
-from consumer.feed import Feed, Subscription
-from consumer.latest import Horizons
+from consumer.events import Change, Event, Gap, Initial, Left, Status
+from consumer.feed import Feed
+from consumer.filters import Filter
 from consumer.ring import Entry
+from consumer.subscription import Subscription
 
 from . import wire
 from .times import iso
@@ -39,14 +40,14 @@ class Conversation:
         feed: Feed,
         subscription: Subscription,
         views: Views,
-        horizons: Horizons,
+        wanted: Filter,
         heartbeat_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._feed = feed
         self._subscription = subscription
         self._views = views
-        self._horizons = horizons
+        self._wanted = wanted
         self._heartbeat_seconds = heartbeat_seconds
         self._clock = clock
         self._spoke = self._moved = self._summed = clock()
@@ -86,6 +87,9 @@ class Conversation:
         match event:
             case Change():
                 return Message(content(event.entry), event.cursor, event.entry if event.own_cursor is None else None)
+            case Left():
+                gone = wire.left(event.entry.segment_id, "no_longer_matches", event.horizon_minutes)
+                return Message(gone, event.cursor)
             case Initial():
                 return Message(wire.initial(event.predictions), event.cursor)
             case Gap():
@@ -103,7 +107,7 @@ class Conversation:
             yield from self._move()
 
     def _sums(self) -> Iterator[Message]:
-        stats = self._views.stats(self._feed, self._horizons)
+        stats = self._views.stats(self._feed, self._wanted)
         if stats != self._stats and self._cursor is not None:
             self._stats = stats
             yield Message(wire.stats(stats))

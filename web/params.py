@@ -1,29 +1,24 @@
 """Query parameters to values. What can't be used is a 400 that names the parameter and what is allowed."""
 
+import math
 import re
-from collections.abc import Container
-from typing import Any
+from datetime import UTC, datetime
 
 from flask import request
 from werkzeug.exceptions import BadRequest
 
+from consumer.filters import MAX_VALUES, Box, Filter
 from consumer.latest import Horizons
+from consumer.prediction import CATEGORIES
+
+FILTER = ("segment", "category", "bbox", "horizon", "road")
+"""The parameters that make a filter, on every transport."""
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 MAX_LIMIT = 1_000
 MAX_WAIT_SECONDS = 25.0
 MAX_HORIZON_MINUTES = 10_080
 MAX_HORIZONS = 24
-
-
-class AllHorizons(Container[Any]):
-    """Contains every horizon; there is one instance, ALL_HORIZONS, so that it can be a key."""
-
-    def __contains__(self, horizon: object) -> bool:
-        return True
-
-
-ALL_HORIZONS = AllHorizons()
 
 
 def only(*allowed: str) -> None:
@@ -64,17 +59,83 @@ def seconds(name: str, highest: float) -> float:
     return float(given)
 
 
-def horizons() -> Horizons:
-    """Return the horizons asked for: None without the parameter, "all", or a list in minutes ("none": not stated)."""
-    given = text("horizon")
+def wanted() -> Filter:
+    """Return the filter that the parameters make; what is given must all hold, of several values one."""
+    return Filter(
+        segments=_values("segment"),
+        categories=_categories(),
+        roads=_roads(),
+        box=_box(),
+        horizons=_horizons(),
+    )
+
+
+def since() -> int | None:
+    """Return `since` in epoch milliseconds; None when it is missing."""
+    return moment("since")
+
+
+def moment(name: str) -> int | None:
+    """Return a time, given as epoch milliseconds or ISO 8601, in epoch milliseconds; None when it is missing."""
+    given = text(name)
     if given is None:
         return None
-    if given == "all":
-        return ALL_HORIZONS
-    parts = given.split(",")
-    if len(parts) > MAX_HORIZONS:
-        raise BadRequest(f"horizon lists {len(parts)} values; allowed: at most {MAX_HORIZONS}")
-    return frozenset(map(_horizon, parts))
+    try:
+        if given.isascii() and given.isdigit() and len(given) <= 15:
+            return int(given)
+        # A plus sign that was not escaped arrives as a blank.
+        at = datetime.fromisoformat(given.replace(" ", "+") if "T" in given else given)
+        return math.floor(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000)
+    except (ValueError, OverflowError) as error:
+        allowed = "epoch milliseconds, or ISO 8601 such as 2026-11-23T08:00:00Z"
+        raise BadRequest(f"{name}={given[:40]!r} can't be used; allowed: {allowed}") from error
+
+
+def _values(name: str, most: int = MAX_VALUES) -> frozenset[str] | None:
+    """Return the values of a parameter that may be repeated, or be a comma list; None when it is missing or empty."""
+    values = [part.strip() for given in request.args.getlist(name) if given for part in given.split(",")]
+    if len(values) > most:
+        raise BadRequest(f"{name} lists {len(values)} values; allowed: at most {most}")
+    if not all(values):
+        raise BadRequest(f"{name} lists an empty value; allowed: values between commas, such as {name}=a,b")
+    return frozenset(values) or None
+
+
+def _categories() -> frozenset[str] | None:
+    values = _values("category")
+    unknown = sorted((values or frozenset()) - set(CATEGORIES))
+    if unknown:
+        raise BadRequest(f"category={unknown[0][:40]!r} can't be used; allowed: {', '.join(CATEGORIES)}")
+    return values
+
+
+def _roads() -> frozenset[str] | None:
+    values = _values("road")
+    return values and frozenset(value.casefold() for value in values)
+
+
+def _box() -> Box | None:
+    given = text("bbox")
+    if given is None:
+        return None
+    try:
+        box = Box(*map(float, given.split(",")))
+    except (TypeError, ValueError):
+        box = None
+    if box is None or not (max(map(abs, box[::2])) <= 180 and -90 <= box.south <= box.north <= 90):
+        allowed = "west,south,east,north in degrees, such as -118.6,33.7,-117.9,34.3"
+        raise BadRequest(f"bbox={given[:80]!r} can't be used; allowed: {allowed}")
+    return box
+
+
+def _horizons() -> Horizons:
+    """Return the horizons asked for: None without the parameter, "all", or a list in minutes ("none": not stated)."""
+    values = _values("horizon", MAX_HORIZONS)
+    if values is None:
+        return None
+    if values == {"all"}:
+        return "all"
+    return frozenset(map(_horizon, values))
 
 
 def _horizon(part: str) -> int | None:

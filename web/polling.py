@@ -6,9 +6,12 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import BadRequest, NotFound
 
 from consumer import BadCursor
-from consumer.events import Change, Gap, Initial
-from consumer.feed import Feed, Subscription, statistics
-from consumer.latest import Horizons
+from consumer.errors import Unreplayable
+from consumer.events import Change, Gap, Initial, Left
+from consumer.feed import Feed
+from consumer.filters import Filter
+from consumer.statistics import statistics
+from consumer.subscription import Subscription
 
 from . import params, wire
 from .services import services
@@ -21,16 +24,17 @@ MAX_SEGMENT_HISTORY = 1_000
 
 @blueprint.get("/api/predictions")
 def predictions() -> Response:
-    """Answer with the whole view, or with what came after a cursor."""
-    params.only("after", "horizon", "limit", "wait")
-    horizons = params.horizons()
+    """Answer with the view, or with what came after a cursor or since a time."""
+    params.only("after", "since", "limit", "wait", *params.FILTER)
+    wanted, since = params.wanted(), params.since()
     limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
     wait = params.seconds("wait", params.MAX_WAIT_SECONDS)
     after = params.text("after")
     feed = services().get_consumer().feed
-    if after is None:
-        return _whole(feed, horizons)
-    return _json(wire.success(_changes(feed, after, horizons, limit, wait)))
+    if after is None and since is None:
+        return _whole(feed, wanted)
+    subscription = _subscribe(feed, after, since, wanted)
+    return _json(wire.success(_changes(subscription, limit, wait)))
 
 
 @blueprint.get("/api/predictions/<segment_id>")
@@ -52,18 +56,27 @@ def segment(segment_id: str) -> Response:
     return _json(wire.success(data))
 
 
-def _whole(feed: Feed, horizons: Horizons) -> Response:
-    body = services().views.body(feed, horizons)
+def _whole(feed: Feed, wanted: Filter) -> Response:
+    body = services().views.body(feed, wanted)
     response = _json(body.content)
     response.set_etag(body.etag, weak=True)
     return response.make_conditional(request)  # type: ignore[return-value]
 
 
-def _changes(feed: Feed, after: str, horizons: Horizons, limit: int, wait: float) -> dict[str, Any]:
+def _subscribe(feed: Feed, after: str | None, since: int | None, wanted: Filter) -> Subscription:
+    """Return a subscription that doesn't begin with the view: a client that polls has it, and keeps its filter."""
     try:
-        subscription = feed.subscribe(after, horizons)
+        if after is not None:
+            return feed.subscribe(after, wanted, begin_with_view=False)
+        assert since is not None
+        return feed.subscribe_at(feed.position_at(since), wanted, begin_with_view=False)
     except BadCursor as error:
         raise BadRequest(f"after can't be used: {error}; leave it out to get the whole view") from error
+    except Unreplayable as error:
+        return feed.subscribe_with_gap(Gap(error.reason, error.missed), wanted)
+
+
+def _changes(subscription: Subscription, limit: int, wait: float) -> dict[str, Any]:
     # A long poll holds a thread; when none is to spare it answers at once, as a plain poll.
     claim = services().admission.claim("long_poll") if wait else None
     try:
@@ -77,12 +90,12 @@ def _collect(subscription: Subscription, limit: int, wait: float) -> dict[str, A
     """Take up to `limit` changes; a gap, which comes first if at all, brings the whole view instead."""
     closing = services().admission.closing
     deadline = Deadline(wait)
-    items: list[Change] = []
+    items: list[Change | Left] = []
     gap: Gap | None = None
     whole: Initial | None = None
     while whole is None and len(items) < limit:
         events = subscription.next(0 if items else deadline.left, limit - len(items))
-        items.extend(event for event in events if isinstance(event, Change))
+        items.extend(event for event in events if isinstance(event, Change | Left))
         gap = gap or next((event for event in events if isinstance(event, Gap)), None)
         whole = next((event for event in events if isinstance(event, Initial)), None)
         if not subscription.entries_behind and (items or deadline.passed or closing.is_set()):
@@ -90,9 +103,11 @@ def _collect(subscription: Subscription, limit: int, wait: float) -> dict[str, A
     return _answer(subscription, items, gap, whole)
 
 
-def _answer(subscription: Subscription, items: list[Change], gap: Gap | None, whole: Initial | None) -> dict[str, Any]:
+def _answer(
+    subscription: Subscription, items: list[Change | Left], gap: Gap | None, whole: Initial | None
+) -> dict[str, Any]:
     data: dict[str, Any] = {
-        "predictions": [each.entry.prediction for each in items if each.entry.prediction],
+        "predictions": [each.entry.prediction for each in items if not _leaves(each)],
         "left": _removals(items),
         "cursor": subscription.cursor,
         "more": subscription.entries_behind > 0,
@@ -104,14 +119,23 @@ def _answer(subscription: Subscription, items: list[Change], gap: Gap | None, wh
     return data
 
 
-def _removals(items: list[Change]) -> list[dict[str, Any]]:
-    """List the removals; `at` says how many predictions of this answer came before each."""
+def _leaves(item: Change | Left) -> bool:
+    return isinstance(item, Left) or item.entry.prediction is None
+
+
+def _removals(items: list[Change | Left]) -> list[dict[str, Any]]:
+    """List what left the view; `at` says how many predictions of this answer came before each."""
     removals: list[dict[str, Any]] = []
     for number, each in enumerate(items):
-        if each.entry.prediction is None:
-            at = number - len(removals)
+        if _leaves(each):
+            left = isinstance(each, Left)
             removals.append(
-                {"segment_id": each.entry.segment_id, "horizon_minutes": None, "reason": "removed", "at": at}
+                {
+                    "segment_id": each.entry.segment_id,
+                    "horizon_minutes": each.horizon_minutes if isinstance(each, Left) else None,
+                    "reason": "no_longer_matches" if left else "removed",
+                    "at": number - len(removals),
+                }
             )
     return removals
 

@@ -7,7 +7,7 @@ EventSource gives up for good after a 4xx or 5xx answer, so a full house is a 20
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flask import Blueprint, Response, request
 
@@ -34,9 +34,9 @@ BYE_RETRY_MS = (500, 5_000)
 @blueprint.get("/predictions/stream")
 @blueprint.get("/api/predictions/stream", endpoint="api_stream")
 def stream() -> Response:
-    """Stream the view and then every change; resume with Last-Event-ID or ?after=."""
-    params.only("after", "horizon", "lastEventId")
-    horizons = params.horizons()
+    """Stream the view and then every change; resume with Last-Event-ID or ?after=, or begin at ?since=."""
+    params.only("after", "since", "lastEventId", *params.FILTER)
+    wanted, since = params.wanted(), params.since()
     here = services()
     if request.method == "HEAD":
         return _response(iter(()))
@@ -48,9 +48,12 @@ def stream() -> Response:
     # An EventSource repeats its first URL at every reconnect, so the header says more than the parameter.
     after = request.headers.get("Last-Event-ID") or params.text("lastEventId") or params.text("after")
     log.info("a stream joins the consumer that is there (%d streams)", here.admission.counts().get("sse", 0))
-    subscription = feed.subscribe_anyway(after, horizons)
-    conversation = Conversation(feed, subscription, here.views, horizons, here.settings.heartbeat_seconds)
-    response = _response(_frames(conversation, here, client))
+
+    def begin() -> Conversation:
+        subscription = feed.subscribe_anyway(after, wanted, since)
+        return Conversation(feed, subscription, here.views, wanted, here.settings.heartbeat_seconds)
+
+    response = _response(_frames(begin, here, client))
     response.call_on_close(claim.release)
     return response
 
@@ -59,9 +62,10 @@ def _response(frames: Iterator[bytes]) -> Response:
     return Response(frames, mimetype="text/event-stream", headers=HEADERS)
 
 
-def _frames(conversation: Conversation, here: Services, client: ClientSocket) -> Iterator[bytes]:
+def _frames(begin: Callable[[], Conversation], here: Services, client: ClientSocket) -> Iterator[bytes]:
     yield wire.sse_padding() + wire.sse_retry(_draw(RETRY_MS)) + wire.sse_frame(_greeting(here))
     try:
+        conversation = begin()  # which may ask Kafka for the offsets of a time, so after the first bytes
         while not here.admission.closing.is_set():
             messages = conversation.next()
             if messages:

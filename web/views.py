@@ -1,20 +1,22 @@
 """Bodies and sums that are made once per change and shared by all who ask for them."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from consumer.feed import Feed, statistics
-from consumer.latest import Horizons
+from consumer.feed import Feed
+from consumer.filters import EVERYTHING, Filter
+from consumer.statistics import statistics
 
 from . import wire
 from .times import now_iso
 
 STATS_SECONDS = 2.0
 """How often the sums are made anew at most."""
-KEPT = 16
-"""Most views kept ready; horizons are the client's choice, so there must be a bound."""
+KEPT = 64
+"""Most views kept ready; filters are the clients' choice, so there must be a bound."""
 
 
 class Body(NamedTuple):
@@ -25,7 +27,7 @@ class Body(NamedTuple):
 
 
 class Views:
-    """The whole view as an answer, and its sums, by the horizons asked for."""
+    """The whole view as an answer, and its sums, by the filter asked for."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -34,30 +36,30 @@ class Views:
         self._bodies: dict[Any, tuple[tuple[int, int], Body]] = {}
         self._stats: dict[Any, tuple[tuple[int, float], dict[str, object]]] = {}
 
-    def body(self, feed: Feed, horizons: Horizons) -> Body:
+    def body(self, feed: Feed, wanted: Filter) -> Body:
         """Return the answer that holds the whole view."""
         with self._lock:
             state = (id(feed), feed.version)
-            kept = self._bodies.get(horizons)
+            kept = self._bodies.get(wanted)
             if kept is None or kept[0] != state:
-                kept = (state, _make_body(feed, horizons))
-                _keep(self._bodies, horizons, kept)
+                kept = (state, _make_body(feed, wanted))
+                _keep(self._bodies, wanted, kept)
             return kept[1]
 
-    def stats(self, feed: Feed, horizons: Horizons) -> dict[str, object]:
+    def stats(self, feed: Feed, wanted: Filter) -> dict[str, object]:
         """Return the sums over the view, at most STATS_SECONDS old."""
         with self._lock:
-            kept = self._stats.get(horizons)
+            kept = self._stats.get(wanted)
             now = self._clock()
             if kept is None or kept[0][0] != id(feed) or now - kept[0][1] >= STATS_SECONDS:
-                kept = ((id(feed), now), statistics(feed.snapshot(horizons).predictions))
-                _keep(self._stats, horizons, kept)
+                kept = ((id(feed), now), statistics(feed.snapshot(wanted).predictions))
+                _keep(self._stats, wanted, kept)
             return kept[1]
 
 
-def whole_view(feed: Feed, horizons: Horizons) -> dict[str, Any]:
+def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
     """Return predictions (by segment and horizon), sums, cursor and time of one moment."""
-    snapshot = feed.snapshot(horizons)
+    snapshot = feed.snapshot(wanted)
     ordered = sorted(snapshot.predictions, key=lambda each: (each.segment_id, each.horizon_minutes or -1))
     return {
         "predictions": ordered,
@@ -67,14 +69,16 @@ def whole_view(feed: Feed, horizons: Horizons) -> dict[str, Any]:
     }
 
 
-def _make_body(feed: Feed, horizons: Horizons) -> Body:
-    view = whole_view(feed, horizons)
-    kind = "" if horizons is None else f".{_label(horizons)}"
+def _make_body(feed: Feed, wanted: Filter) -> Body:
+    view = whole_view(feed, wanted)
+    kind = "" if wanted == EVERYTHING else f".{hashlib.sha256(repr(_sorted(wanted)).encode()).hexdigest()[:16]}"
     return Body(f"{view['cursor'] or 'empty'}{kind}", wire.success(view))
 
 
-def _label(horizons: Any) -> str:
-    return "all" if not isinstance(horizons, frozenset) else "-".join(sorted(map(str, horizons)))
+def _sorted(wanted: Filter) -> list[object]:
+    """Return what a filter asks for in one order, whichever process it is."""
+    values = (wanted.segments, wanted.categories, wanted.roads, wanted.box, wanted.horizons)
+    return [sorted(map(str, value)) if isinstance(value, frozenset) else value for value in values]
 
 
 def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from consumer.cursor import Position, decode, place
 from consumer.errors import BadCursor
 from consumer.events import Change, Gap, Initial, Status
-from consumer.feed import Feed, statistics
+from consumer.feed import Feed
+from consumer.filters import Filter
 from consumer.settings import Settings
+from consumer.statistics import statistics
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
-
-ALL = type("All", (), {"__contains__": lambda self, horizon: True})()
 
 
 def read(subscription, limit=500):
@@ -189,7 +189,11 @@ def test_a_late_prediction_is_delivered_as_late_and_replaces_nothing():
 def test_without_horizons_one_prediction_per_segment_is_given():
     feed = feed_of()
     values = [message(horizon_minutes=minutes, speed=minutes) for minutes in (15, 30, 60)]
-    plain, every, some = feed.subscribe(), feed.subscribe(horizons=ALL), feed.subscribe(horizons=frozenset({60}))
+    plain, every, some = (
+        feed.subscribe(),
+        feed.subscribe(wanted=Filter(horizons="all")),
+        feed.subscribe(wanted=Filter(horizons=frozenset({60}))),
+    )
     for each in (plain, every, some):
         read(each)
     publish(feed, *[record(0, number, value) for number, value in enumerate(values)])

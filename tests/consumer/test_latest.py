@@ -29,8 +29,8 @@ def a_view(segments=100, age=86_400):
 
 def test_the_newest_by_event_time_stays_whatever_comes_later():
     view = a_view()
-    assert view.apply(a_prediction(timestamp=2000, speed=20), 0, 1) == (False, True)
-    assert view.apply(a_prediction(timestamp=1000, speed=10), 1, 1) == (True, True)
+    assert view.apply(a_prediction(timestamp=2000, speed=20), 0, 1)[:2] == (False, True)
+    assert view.apply(a_prediction(timestamp=1000, speed=10), 1, 1)[:2] == (True, True)
     assert [each.predicted_speed for each in view.predictions()] == [20]
 
 

@@ -1,0 +1,116 @@
+"""Filters: which predictions a client asks for. Plain values that compare, so that clients of the same share work.
+
+A filtered view stays true: a prediction that doesn't match, but replaces one that did, makes its segment leave. What an
+entry means under a filter is its verdict, and depends on the entry and the filter alone; so it is found once for all
+clients of the filter, and again the same after a resume.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from msgspec import UNSET, Struct
+
+from .latest import Horizons
+from .prediction import Coordinates, Prediction
+from .ring import Entry
+
+MAX_VALUES = 200
+"""Most values of one kind in a filter."""
+
+Verdict = Literal[0, 1, 2]
+NOTHING: Verdict = 0
+MATCH: Verdict = 1
+LEFT: Verdict = 2
+
+
+class Box(NamedTuple):
+    """A part of the map in degrees (WGS 84), its edges included; `west` above `east` crosses the 180th meridian."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    def holds(self, place: Coordinates) -> bool:
+        """Tell whether a place is in it."""
+        if not self.south <= place.latitude <= self.north:
+            return False
+        if self.west <= self.east:
+            return self.west <= place.longitude <= self.east
+        return place.longitude >= self.west or place.longitude <= self.east
+
+
+class Filter(Struct, frozen=True):
+    """What a client asks for; None asks for all. What is given must all hold; of several values one.
+
+    `roads` are in lower case; a road matches its name and what begins with it and a blank: "i-405" the road "I-405 N
+    at Carson". `horizons` None asks for one prediction per segment, the one that it shows.
+    """
+
+    segments: frozenset[str] | None = None
+    categories: frozenset[str] | None = None
+    roads: frozenset[str] | None = None
+    box: Box | None = None
+    horizons: Horizons = None
+
+    def asks_for(self, prediction: Prediction) -> bool:
+        """Tell whether a prediction matches, whatever its horizon."""
+        return (
+            (self.segments is None or prediction.segment_id in self.segments)
+            and (self.categories is None or prediction.category in self.categories)
+            and (self.box is None or (prediction.coordinates is not UNSET and self.box.holds(prediction.coordinates)))
+            and (self.roads is None or self._is_on_a_road(prediction))
+        )
+
+    def judge(self, entry: Entry) -> Verdict:
+        """Return what an entry means to a client that has the view before it."""
+        if entry.prediction is None:
+            return LEFT if self.segments is None or entry.segment_id in self.segments else NOTHING
+        if not self._has_horizon(entry):
+            return NOTHING
+        if self.asks_for(entry.prediction):
+            return MATCH
+        return LEFT if self._may_leave(entry) and self._showed(self._before(entry)) else NOTHING
+
+    def judge_anew(self, entry: Entry, is_newest: bool) -> Verdict:
+        """Like judge(), for a client of whose view nothing is known; `is_newest`: the view holds nothing newer."""
+        if entry.prediction is None or not self._has_horizon(entry):
+            return self.judge(entry)
+        if self.asks_for(entry.prediction):
+            return MATCH
+        return LEFT if self._may_leave(entry) and is_newest else NOTHING
+
+    @property
+    def names_horizons(self) -> bool:
+        """Whether a segment may have several predictions in the view."""
+        return self.horizons is not None
+
+    def _has_horizon(self, entry: Entry) -> bool:
+        if self.horizons is None:
+            return entry.shown
+        return self.horizons == "all" or entry.horizon_minutes in self.horizons
+
+    def _may_leave(self, entry: Entry) -> bool:
+        return not entry.late and (self.segments is None or entry.segment_id in self.segments)
+
+    def _before(self, entry: Entry) -> Prediction | None:
+        return entry.was_shown if self.horizons is None else entry.was
+
+    def _showed(self, before: Prediction | None) -> bool:
+        """Tell whether a client may have the segment; what was before the oldest record read isn't known."""
+        return before is None or self.asks_for(before)
+
+    def _is_on_a_road(self, prediction: Prediction) -> bool:
+        if prediction.road_name is UNSET or self.roads is None:
+            return False
+        name = prediction.road_name.casefold()
+        return any(name == road or name.startswith(f"{road} ") for road in self.roads)
+
+
+EVERYTHING = Filter()
+"""One prediction per segment, of all segments."""
+
+
+def chosen(predictions: Sequence[Prediction], wanted: Filter) -> list[Prediction]:
+    """Return the predictions of a view that match."""
+    return [each for each in predictions if wanted.asks_for(each)]

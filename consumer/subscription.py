@@ -1,0 +1,321 @@
+"""One client's way through the feed: where it begins, what is new for it, and how it goes on after a cut.
+
+    cursor in the ring buffer ───────────────────────────────┐
+    older, but in Kafka ── bridge ───────────────────────────┼──> live
+    no cursor, or nothing that leads on ── (gap,) the view ──┘
+
+A slow client has a sequence number here and no queue: when it falls off the ring it is told so by one Gap and gets the
+whole view, so it always converges on the truth.
+
+Two processes interleave partitions differently. Until this one has passed the client's cursor in every partition (the
+*floor*), the client's position is the element-wise maximum of both, and what it had is left out. Under a filter
+nothing is told before this process has reached the cursor, since the view of one that lags would be a step back.
+"""
+
+import time
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from .bridge import Bridge
+from .cursor import Places, Position, furthest, reaches, records_between
+from .errors import Unreplayable
+from .events import Change, Event, Gap, Initial, Left, Status
+from .filters import EVERYTHING, LEFT, NOTHING, Filter, chosen
+from .ring import Entry
+
+if TYPE_CHECKING:
+    from .feed import Feed
+
+AHEAD_SECONDS = 10.0
+"""How long a cursor may be ahead of a live consumer, which reads all there is; a process that lags needs less."""
+CHUNK = 500
+"""Entries looked at in one go."""
+
+
+class Subscription:
+    """One client's way through the feed. It belongs to one thread at a time; it holds nothing that must be closed."""
+
+    def __init__(
+        self,
+        feed: "Feed",
+        after: Position | None,
+        wanted: Filter = EVERYTHING,
+        begin_with_view: bool = True,
+        first_gap: Gap | None = None,
+    ) -> None:
+        self._feed = feed
+        self._after = after
+        self._wanted = wanted
+        self._channel = None if wanted == EVERYTHING else feed.channel(wanted)
+        self._begin_with_view = begin_with_view
+        self._first_gap = first_gap
+        self._told: Status | None = None
+        self._incarnation: bytes | None = None
+        self._generation = 0
+        self._sequence = 0
+        self._floor: Places | None = None
+        self._places: Places = ()
+        self._bridge: Bridge | None = None
+        self._ahead_since: float | None = None
+        self._wakes = feed._wakes
+        self.entries_behind = 0
+
+    @property
+    def cursor(self) -> str | None:
+        """Everything up to here was given by next(); None until the consumer is positioned."""
+        if self._incarnation is None:
+            return self._after.encode() if self._after else None
+        return Position(self._incarnation, self._with_floor(self._places)).encode()
+
+    def next(self, timeout: float, limit: int = CHUNK) -> list[Event]:
+        """Return what is new, waiting up to `timeout` seconds for it; empty when there is nothing or on wake().
+
+        At most `limit` changes come at once; a Gap is always followed by an Initial. A replay from Kafka may take up
+        to twice REPLAY_SECONDS longer.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            if self._bridge is not None:
+                events, woken = self._cross(self._bridge, limit), False
+            else:
+                events, woken = self._wait_and_read(deadline, limit)
+            if events or woken or time.monotonic() >= deadline:
+                return events
+
+    # Under the feed's lock
+
+    def _has_news(self) -> bool:
+        """Tell whether a read would give something, or wake() was called."""
+        feed = self._feed
+        if feed._wakes != self._wakes or feed._status is not self._told:
+            return True
+        if feed._incarnation is None or self._must_wait():
+            return False
+        return feed._generation != self._generation or self._sequence != feed._ring.end or self._incarnation is None
+
+    def _must_wait(self) -> bool:
+        """Tell whether this process must first reach the cursor; notes since when it is ahead of a live consumer."""
+        feed, after = self._feed, self._after if self._incarnation is None else None
+        target = self._floor if after is None else after.places
+        if target is None or (after is not None and after.incarnation != feed._incarnation):
+            return False
+        if feed._status.state != "live" or reaches(tuple(feed._places), target):
+            self._ahead_since = None
+        elif self._ahead_since is None:
+            self._ahead_since = time.monotonic()
+        elif time.monotonic() - self._ahead_since >= AHEAD_SECONDS:
+            return False
+        return after is not None and self._channel is not None and not reaches(tuple(feed._places), target)
+
+    def _read(self, limit: int) -> tuple[list[Event], list[Entry], list[bool]]:
+        """Take from the feed, without any work per entry: events, entries, and of each whether it is the newest."""
+        feed = self._feed
+        events: list[Event] = []
+        if feed._status is not self._told:
+            self._told = feed._status
+            events.append(feed._status)
+        if feed._incarnation is None or self._must_wait():
+            return events, [], []
+        settled = self._settle()
+        feed._gaps.update(event.reason for event in settled if isinstance(event, Gap))
+        events.extend(settled)
+        if self._bridge is not None:
+            return events, [], []
+        entries = feed._ring.read(self._sequence, limit if self._channel is None else max(limit, CHUNK))
+        newest = self._on_the_floor(entries)
+        self._move(len(entries), entries[-1].position.places if entries else self._places)
+        return events, entries, newest
+
+    def _on_the_floor(self, entries: list[Entry]) -> list[bool]:
+        """Under a filter, tell of each entry read before this process had passed the cursor whether it is the newest.
+
+        What those mean can't be known from the entries alone: the client may have had a newer one elsewhere.
+        """
+        newest: list[bool] = []
+        if self._channel is None or self._floor is None:
+            return newest
+        before = self._feed._ring.places_before(self._sequence)
+        for entry in entries:
+            if reaches(before, self._floor):
+                break
+            newest.append(self._feed._is_newest(entry, not self._wanted.names_horizons))
+            before = entry.position.places
+        return newest
+
+    def _move(self, count: int, places: Places) -> None:
+        feed = self._feed
+        self._sequence += count
+        self.entries_behind = feed._ring.end - self._sequence
+        # Having read all, the client also moves past records that held nothing for anybody.
+        self._places = places if self.entries_behind else tuple(feed._places)
+
+    def _settle(self) -> list[Event]:
+        """Find the place in the ring to read from: after the cursor, or after a fresh snapshot."""
+        feed, ring = self._feed, self._feed._ring
+        if self._ahead_since is not None and time.monotonic() - self._ahead_since >= AHEAD_SECONDS:
+            return [Gap("ahead", None), self._start_over()]
+        if self._incarnation is None:
+            return self._settle_first()
+        if feed._generation != self._generation:
+            return [feed._break or Gap("topic_recreated", None), self._start_over()]
+        if self._sequence < ring.oldest:
+            missed = records_between(self._places, tuple(feed._places))
+            return [Gap("too_slow", missed), self._start_over()]
+        return []
+
+    def _settle_first(self) -> list[Event]:
+        feed, after = self._feed, self._after
+        if after is None:
+            first = [self._first_gap] if self._first_gap else []
+            return [*first, self._start_over()]
+        if after.incarnation != feed._incarnation:
+            return [Gap("other_topic", None), self._start_over()]
+        missed = records_between(after.places, tuple(feed._places))
+        if not feed._ring.covers(after.places):
+            if feed.replays is None or missed > feed.settings.replay_records:
+                return [Gap("replay_limit" if feed.replays else "too_old", missed), self._start_over()]
+            self._bridge = Bridge(feed, after, self._wanted)
+        view = [self._view(after)] if self._channel is not None and self._begin_with_view else []
+        self._incarnation, self._generation = after.incarnation, feed._generation
+        self._join(after.places)
+        return list(view)
+
+    def _join(self, places: Places) -> None:
+        """Go on from places that the ring covers."""
+        self._floor = self._places = places
+        self._sequence = self._feed._ring.locate(places)
+
+    def _start_over(self) -> Initial:
+        feed, position = self._feed, self._feed._position()
+        assert position is not None
+        self._incarnation, self._generation = position.incarnation, feed._generation
+        self._sequence = feed._ring.end
+        # The view replaces what the client had, so from here on it needs all that this process reads, even what it
+        # once had from a process that was ahead.
+        self._floor = self._bridge = self._ahead_since = None
+        self._places = position.places
+        return self._view(position)
+
+    def _view(self, position: Position) -> Initial:
+        predictions = self._feed._latest.predictions(self._wanted.horizons)
+        return Initial(predictions, position.encode())
+
+    # Without the lock
+
+    def _wait_and_read(self, deadline: float, limit: int) -> tuple[list[Event], bool]:
+        feed = self._feed
+        with feed._changed:
+            feed._changed.wait_for(self._has_news, max(0.0, self._patience(deadline) - time.monotonic()))
+            woken, self._wakes = feed._wakes != self._wakes, feed._wakes
+            first = self._sequence
+            events, entries, newest = self._read(limit)
+            first = self._sequence - len(entries) if entries else first
+        events = [self._narrowed(event) for event in events]
+        changes = self._changes(first, entries, newest, limit) if entries else []
+        return [*events, *changes], woken
+
+    def _cross(self, bridge: Bridge, limit: int) -> list[Event]:
+        """Take a step of the replay, and go on in the ring buffer as soon as it leads on."""
+        feed = self._feed
+        try:
+            events = bridge.step(tuple(feed._ring.whole_from), limit)
+        except Unreplayable as error:
+            return self._give_up(error)
+        with feed._changed:
+            self._places = bridge.places
+            if feed._incarnation != self._incarnation:
+                self._bridge = None  # another topic: the next read says so
+            elif feed._ring.covers(bridge.places):
+                self._bridge, self._generation = None, feed._generation
+                self._join(bridge.places)
+            self.entries_behind = max(1, feed._ring.end - self._sequence)
+        return events
+
+    def _give_up(self, error: Unreplayable) -> list[Event]:
+        feed = self._feed
+        with feed._changed:
+            missed = error.missed
+            if missed is None and error.reason != "other_topic":
+                missed = records_between(self._places, tuple(feed._places))
+            feed._gaps[error.reason] += 1
+            events: list[Event] = [Gap(error.reason, missed), self._start_over()]
+        return [self._narrowed(event) for event in events]
+
+    def _patience(self, deadline: float) -> float:
+        return deadline if self._ahead_since is None else min(deadline, self._ahead_since + AHEAD_SECONDS)
+
+    def _narrowed(self, event: Event) -> Event:
+        """Choose from a view what the filter asks for, which may take a while for a large one."""
+        if isinstance(event, Initial) and self._channel is not None:
+            return Initial(chosen(event.predictions, self._wanted), event.cursor)
+        return event
+
+    def _changes(self, first: int, entries: list[Entry], newest: list[bool], limit: int) -> list[Event]:
+        """Return what the entries mean to this client; what is over the limit is left for the next time."""
+        if self._channel is None:
+            events: list[Event] = [
+                self._change(entry) for entry in entries if not self._has(entry) and self._is_shown(entry)
+            ]
+        else:
+            events = self._judged(first, entries, newest, limit)
+        if self._floor is not None and reaches(self._places, self._floor):
+            self._floor = None
+        return events
+
+    def _judged(self, first: int, entries: list[Entry], newest: list[bool], limit: int) -> list[Event]:
+        verdicts = self._verdicts(first, entries, newest)
+        events: list[Event] = []
+        for number, verdict in enumerate(verdicts):
+            if verdict == NOTHING:
+                continue
+            if len(events) == limit:
+                self._step_back(first + number, entries[number - 1].position.places)
+                break
+            is_older = number < len(newest) and not newest[number]
+            events.append(self._told_as(verdict, entries[number], is_older))
+        return events
+
+    def _verdicts(self, first: int, entries: list[Entry], newest: list[bool]) -> bytes:
+        """Judge the entries: the first ones after a resume for this client, the others once for all of the filter."""
+        assert self._channel is not None
+        own = zip(entries, newest, strict=False)
+        judged = bytes(NOTHING if self._has(e) else self._wanted.judge_anew(e, is_newest) for e, is_newest in own)
+        return judged + self._channel.verdicts(first + len(judged), entries[len(judged) :])
+
+    def _step_back(self, sequence: int, places: Places) -> None:
+        self.entries_behind += self._sequence - sequence
+        self._sequence, self._places = sequence, places
+
+    def _told_as(self, verdict: int, entry: Entry, is_older: bool) -> Event:
+        if verdict == LEFT and entry.prediction is not None:
+            return Left(entry, self._own_cursor(entry), self._wanted.names_horizons)
+        change = self._change(entry)
+        if is_older and entry.prediction is not None and not entry.late:
+            # The client may have the newer one from another process.
+            late = structs.replace(entry.prediction, late=True)
+            return Change(entry.with_prediction(late), change.cursor)
+        return change
+
+    def _change(self, entry: Entry) -> Change:
+        return Change(entry, self._own_cursor(entry))
+
+    def _is_shown(self, entry: Entry) -> bool:
+        return entry.prediction is None or entry.shown
+
+    def _has(self, entry: Entry) -> bool:
+        """Tell whether the client had the entry before it resumed."""
+        floor = self._floor
+        return floor is not None and entry.partition < len(floor) and entry.before < floor[entry.partition]
+
+    def _own_cursor(self, entry: Entry) -> str | None:
+        """The client's own cursor after an entry; None once it has joined what all clients share."""
+        if self._floor is None:
+            return None
+        if reaches(entry.position.places, self._floor):
+            self._floor = None
+            return None
+        return Position(entry.position.incarnation, furthest(entry.position.places, self._floor)).encode()
+
+    def _with_floor(self, places: Places) -> Places:
+        return places if self._floor is None else furthest(places, self._floor)
