@@ -56,6 +56,17 @@ class Chunk(NamedTuple):
         )
 
 
+class _Patience(NamedTuple):
+    """How long a reader may go on: until a time, or until the process closes."""
+
+    deadline: float
+    closed: threading.Event
+
+    @property
+    def is_over(self) -> bool:
+        return self.closed.is_set() or time.monotonic() > self.deadline
+
+
 class Replays:
     """The replays of one process."""
 
@@ -92,8 +103,8 @@ class Replays:
 
     def position_at(self, time_ms: int) -> Position:
         """Return where the records of a time (epoch milliseconds) or later begin. Raises Unreplayable."""
-        with self._reader() as (source, deadline):
-            incarnation = _topic_of(source, deadline).incarnation
+        with self._reader() as (source, patience):
+            incarnation = _topic_of(source, patience).incarnation
             found, bounds = source.offsets_at(time_ms), source.bounds()
         pairs = zip(found, bounds, strict=True)
         return Position(incarnation, tuple(place(end if at is None else at) for at, (_, end) in pairs))
@@ -121,7 +132,7 @@ class Replays:
                 self._chunks.popitem(last=False)
 
     @contextmanager
-    def _reader(self) -> Iterator[tuple[Source, float]]:
+    def _reader(self) -> Iterator[tuple[Source, _Patience]]:
         """Open a source for as long as a replay may take; errors of Kafka's are translated."""
         seconds = self._settings.replay_seconds
         if self._closed.is_set() or not self._readers.acquire(timeout=seconds):
@@ -129,7 +140,7 @@ class Replays:
         try:
             source = self._open(self._settings)
             try:
-                yield source, time.monotonic() + seconds
+                yield source, _Patience(time.monotonic() + seconds, self._closed)
             finally:
                 source.close()
         except SourceError as error:
@@ -138,13 +149,13 @@ class Replays:
             self._readers.release()
 
     def _read(self, position: Position, until: Places) -> Chunk:
-        with self._reader() as (source, deadline):
-            if _topic_of(source, deadline).incarnation != position.incarnation:
+        with self._reader() as (source, patience):
+            if _topic_of(source, patience).incarnation != position.incarnation:
                 raise Unreplayable("other_topic")
             wanted = [at < end for at, end in zip(_padded(position.places, until), until, strict=True)]
             _require_kept(source, position, wanted)
-            reading = _Reading(source, position, until, wanted, self._closed)
-            items = [item for record in reading.records(deadline) for item in self._items(record)]
+            reading = _Reading(source, position, until, wanted)
+            items = [item for record in reading.records(patience) for item in self._items(record)]
             self.chunks_read += 1
             return Chunk(position.incarnation, position.places, reading.reached, items)
 
@@ -163,11 +174,8 @@ class Replays:
 class _Reading:
     """Reads from a position until each wanted partition is where it should be, or a chunk is full."""
 
-    def __init__(
-        self, source: Source, position: Position, until: Places, wanted: list[bool], closed: threading.Event
-    ) -> None:
+    def __init__(self, source: Source, position: Position, until: Places, wanted: list[bool]) -> None:
         self._source = source
-        self._closed = closed
         starts = _padded(position.places, until)
         self._until = [offset_of(each) + (index_of(each) > 0) for each in until]
         self._assigned = [partition for partition, is_wanted in enumerate(wanted) if is_wanted]
@@ -180,10 +188,10 @@ class _Reading:
         """Where reading goes on."""
         return tuple(self._places)
 
-    def records(self, deadline: float) -> Iterator[Record]:
+    def records(self, patience: _Patience) -> Iterator[Record]:
         count = size = 0
         while self._pending and count < CHUNK_RECORDS and size < CHUNK_BYTES:
-            if time.monotonic() > deadline or self._closed.is_set():
+            if patience.is_over:
                 if not count:
                     raise Unreplayable("replay_failed")
                 return
@@ -212,9 +220,9 @@ def _padded(places: Places, until: Places) -> list[int]:
     return [places[number] if number < len(places) else 0 for number in range(len(until))]
 
 
-def _topic_of(source: Source, deadline: float) -> Topic:
+def _topic_of(source: Source, patience: _Patience) -> Topic:
     while (topic := source.topic()) is None:
-        if time.monotonic() > deadline:
+        if patience.is_over:
             raise Unreplayable("replay_failed")
         source.wait_for_word(POLL_SECONDS)
     return topic

@@ -68,6 +68,11 @@ class Subscription:
             return self._after.encode() if self._after else None
         return Position(self._incarnation, self._with_floor(self._places)).encode()
 
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the next step is read from Kafka, which may take a while."""
+        return self._bridge is not None
+
     def next(self, timeout: float, limit: int = CHUNK) -> list[Event]:
         """Return what is new, waiting up to `timeout` seconds for it; empty when there is nothing or on wake().
 

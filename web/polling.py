@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.exceptions import BadRequest, NotFound, TooManyRequests
 
 from consumer import BadCursor
 from consumer.errors import Unreplayable
@@ -13,13 +13,17 @@ from consumer.filters import Filter
 from consumer.statistics import statistics
 from consumer.subscription import Subscription
 
-from . import params, wire
+from . import answers, params, wire
+from .admission import Admission, Claim
 from .services import services
 from .times import Deadline, now_iso
 
 blueprint = Blueprint("polling", __name__)
 
 MAX_SEGMENT_HISTORY = 1_000
+COLLECT_SECONDS = 5.0
+"""How long one answer may look for what matches, when there is much that doesn't; the next goes on at its cursor."""
+BUSY_SECONDS = 5
 
 
 @blueprint.get("/api/predictions")
@@ -33,8 +37,9 @@ def predictions() -> Response:
     feed = services().get_consumer().feed
     if after is None and since is None:
         return _whole(feed, wanted)
-    subscription = _subscribe(feed, after, since, wanted)
-    return _json(wire.success(_changes(subscription, limit, wait)))
+    with Place(services().admission) as place:
+        subscription = _subscribe(feed, after, since, wanted, place)
+        return answers.json(wire.success(_collect(subscription, limit, wait, place)))
 
 
 @blueprint.get("/api/predictions/<segment_id>")
@@ -53,21 +58,47 @@ def segment(segment_id: str) -> Response:
         "history_complete": len(kept) == len(history),
         "timestamp": now_iso(),
     }
-    return _json(wire.success(data))
+    return answers.json(wire.success(data))
 
 
 def _whole(feed: Feed, wanted: Filter) -> Response:
     body = services().views.body(feed, wanted)
-    response = _json(body.content)
+    response = answers.json(body.content, lambda: body.compressed)
     response.set_etag(body.etag, weak=True)
     return response.make_conditional(request)  # type: ignore[return-value]
 
 
-def _subscribe(feed: Feed, after: str | None, since: int | None, wanted: Filter) -> Subscription:
+class Place:
+    """A place in the thread budget, claimed when the request begins to wait for something."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._claim: Claim | None = None
+
+    def claim(self, transport: str) -> bool:
+        """Tell whether there is a place."""
+        self._claim = self._claim or self._admission.claim(transport)
+        return self._claim is not None
+
+    def require(self) -> None:
+        """Claim a place for a question to Kafka, or answer with 429."""
+        if not self.claim("replay"):
+            raise TooManyRequests("all places are taken; try again in some seconds", retry_after=BUSY_SECONDS)
+
+    def __enter__(self) -> "Place":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._claim is not None:
+            self._claim.release()
+
+
+def _subscribe(feed: Feed, after: str | None, since: int | None, wanted: Filter, place: Place) -> Subscription:
     """Return a subscription that doesn't begin with the view: a client that polls has it, and keeps its filter."""
     try:
         if after is not None:
             return feed.subscribe(after, wanted, begin_with_view=False)
+        place.require()
         assert since is not None
         return feed.subscribe_at(feed.position_at(since), wanted, begin_with_view=False)
     except BadCursor as error:
@@ -76,20 +107,13 @@ def _subscribe(feed: Feed, after: str | None, since: int | None, wanted: Filter)
         return feed.subscribe_with_gap(Gap(error.reason, error.missed), wanted)
 
 
-def _changes(subscription: Subscription, limit: int, wait: float) -> dict[str, Any]:
-    # A long poll holds a thread; when none is to spare it answers at once, as a plain poll.
-    claim = services().admission.claim("long_poll") if wait else None
-    try:
-        return _collect(subscription, limit, wait if claim else 0.0)
-    finally:
-        if claim is not None:
-            claim.release()
+def _collect(subscription: Subscription, limit: int, wait: float, place: Place) -> dict[str, Any]:
+    """Take up to `limit` changes; a gap, which comes first if at all, brings the whole view instead.
 
-
-def _collect(subscription: Subscription, limit: int, wait: float) -> dict[str, Any]:
-    """Take up to `limit` changes; a gap, which comes first if at all, brings the whole view instead."""
+    A long poll holds a thread; when none is to spare it answers at once, as a plain poll.
+    """
     closing = services().admission.closing
-    deadline = Deadline(wait)
+    deadline, enough = Deadline(wait if wait and place.claim("long_poll") else 0.0), Deadline(COLLECT_SECONDS)
     items: list[Change | Left] = []
     gap: Gap | None = None
     whole: Initial | None = None
@@ -98,8 +122,13 @@ def _collect(subscription: Subscription, limit: int, wait: float) -> dict[str, A
         items.extend(event for event in events if isinstance(event, Change | Left))
         gap = gap or next((event for event in events if isinstance(event, Gap)), None)
         whole = next((event for event in events if isinstance(event, Initial)), None)
-        if not subscription.entries_behind and (items or deadline.passed or closing.is_set()):
+        if subscription.entries_behind:
+            if enough.passed or closing.is_set():
+                break
+        elif items or deadline.passed or closing.is_set():
             break
+        if subscription.is_replaying:
+            place.require()
     return _answer(subscription, items, gap, whole)
 
 
@@ -138,7 +167,3 @@ def _removals(items: list[Change | Left]) -> list[dict[str, Any]]:
                 }
             )
     return removals
-
-
-def _json(content: bytes) -> Response:
-    return Response(content, mimetype="application/json", headers={"Cache-Control": "no-cache"})

@@ -4,13 +4,15 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 from consumer.feed import Feed
 from consumer.filters import EVERYTHING, Filter
 from consumer.statistics import statistics
 
 from . import wire
+from .answers import compress
 from .times import now_iso
 
 STATS_SECONDS = 2.0
@@ -19,11 +21,17 @@ KEPT = 64
 """Most views kept ready; filters are the clients' choice, so there must be a bound."""
 
 
-class Body(NamedTuple):
+class Body:
     """An encoded answer and its weak entity tag."""
 
-    etag: str
-    content: bytes
+    def __init__(self, etag: str, content: bytes) -> None:
+        self.etag = etag
+        self.content = content
+
+    @cached_property
+    def compressed(self) -> bytes:
+        """The same as gzip, made when the first client wants it."""
+        return compress(self.content)
 
 
 class Views:

@@ -1,0 +1,190 @@
+"""Filters: what matches, what leaves, and that clients of the same filter share the work."""
+
+import threading
+
+import pytest
+
+from consumer.channel import WINDOW, Channel
+from consumer.events import Change, Initial, Left
+from consumer.filters import EVERYTHING, Box, Filter
+from consumer.prediction import Coordinates
+from tests.consumer.helpers import array, feed_of, message, normalise, publish, record
+from tests.consumer.test_feed import read
+
+SEVERE = Filter(categories=frozenset({"severe_congestion"}))
+
+
+def prediction(**fields):
+    ((_, made),) = normalise(record(0, 0, message(**fields))).predictions
+    return made
+
+
+@pytest.mark.parametrize(
+    ("wanted", "matches"),
+    [
+        (EVERYTHING, True),
+        (Filter(segments=frozenset({"LA_001", "X"})), True),
+        (Filter(segments=frozenset({"X"})), False),
+        (Filter(categories=frozenset({"moderate_traffic"})), True),
+        (Filter(categories=frozenset({"free_flow"})), False),
+        (Filter(roads=frozenset({"i-405"})), True),
+        (Filter(roads=frozenset({"i-405 n"})), True),
+        (Filter(roads=frozenset({"i-40"})), False),
+        (Filter(roads=frozenset({"i-405 n at carson"})), True),
+        (Filter(box=Box(-119, 33, -118, 34)), True),
+        (Filter(box=Box(-118, 33, -117, 34)), False),
+        (Filter(segments=frozenset({"LA_001"}), categories=frozenset({"free_flow"})), False),
+    ],
+    ids=str,
+)
+def test_all_that_a_filter_names_must_hold_and_of_several_values_one(wanted, matches):
+    made = prediction(speed=50, road_name="I-405 N at Carson", coordinates={"latitude": 33.8, "longitude": -118.25})
+    assert wanted.asks_for(made) is matches
+
+
+@pytest.mark.parametrize(("longitude", "inside"), [(179.5, True), (-179.5, True), (0, False)])
+def test_a_box_may_cross_the_180th_meridian(longitude, inside):
+    assert Box(179, -10, -179, 10).holds(Coordinates(0, longitude)) is inside
+
+
+def test_a_prediction_without_a_place_or_a_road_matches_no_box_and_no_road():
+    assert not Filter(box=Box(-180, -90, 180, 90)).asks_for(prediction())
+    assert not Filter(roads=frozenset({"i-5"})).asks_for(prediction())
+
+
+def kinds(events):
+    names = {Change: "prediction", Left: "left", Initial: "initial"}
+    return [(names[type(each)], getattr(each, "entry", None) and each.entry.segment_id) for each in events]
+
+
+def test_a_segment_that_matches_no_longer_leaves_once():
+    feed = feed_of()
+    subscription = feed.subscribe(wanted=SEVERE)
+    read(subscription)
+    for offset, speed in enumerate((10, 12, 50, 55, 11)):
+        publish(feed, record(0, offset, message("A", timestamp=1_700_000_000_000 + offset, speed=speed)))
+    told = kinds(read(subscription))
+    assert told == [("prediction", "A"), ("prediction", "A"), ("left", "A"), ("prediction", "A")]
+
+
+def test_other_segments_than_the_ones_asked_for_never_leave():
+    feed = feed_of()
+    subscription = feed.subscribe(wanted=Filter(segments=frozenset({"A"})))
+    read(subscription)
+    publish(feed, record(0, 0, message("B")), record(0, 1, message("A")), record(0, 2, None, key=b"B"))
+    assert kinds(read(subscription)) == [("prediction", "A")]
+
+
+def test_what_comes_late_makes_nothing_leave():
+    feed = feed_of()
+    publish(feed, record(0, 0, message("A", timestamp=1_700_000_000_005, speed=10)))
+    subscription = feed.subscribe(wanted=SEVERE)
+    read(subscription)
+    publish(feed, record(0, 1, message("A", timestamp=1_700_000_000_001, speed=70)))
+    assert read(subscription) == []
+
+
+def test_with_several_horizons_one_of_them_leaves():
+    feed = feed_of()
+    subscription = feed.subscribe(wanted=Filter(categories=frozenset({"severe_congestion"}), horizons="all"))
+    read(subscription)
+    publish(
+        feed, record(0, 0, array(message("A", speed=10, horizon_minutes=5), message("A", speed=9, horizon_minutes=15)))
+    )
+    publish(feed, record(0, 1, message("A", timestamp=1_700_000_000_001, speed=70, horizon_minutes=15)))
+    assert [getattr(each, "horizon_minutes", None) for each in read(subscription)] == [None, None, 15]
+
+
+def test_a_tombstone_makes_its_segment_leave_every_filter_that_may_show_it():
+    feed = feed_of()
+    publish(feed, record(0, 0, message("A", speed=10)))
+    subscription = feed.subscribe(wanted=SEVERE)
+    read(subscription)
+    publish(feed, record(0, 1, None, key=b"A"))
+    (gone,) = read(subscription)
+    assert (gone.entry.segment_id, gone.entry.prediction) == ("A", None)
+
+
+def test_the_view_that_a_filtered_client_begins_with_holds_only_what_matches():
+    feed = feed_of()
+    publish(feed, record(0, 0, message("A", speed=10)), record(0, 1, message("B", speed=70)))
+    (view,) = read(feed.subscribe(wanted=SEVERE))
+    assert [each.segment_id for each in view.predictions] == ["A"]
+
+
+def test_the_cursor_moves_on_though_nothing_matches():
+    feed = feed_of()
+    subscription = feed.subscribe(wanted=SEVERE)
+    read(subscription)
+    before = subscription.cursor
+    publish(feed, *[record(0, offset, message(f"S{offset}", speed=70)) for offset in range(1200)])
+    read(subscription)
+    assert subscription.cursor != before
+    publish(feed, record(0, 1200, message("A", speed=10)))
+    assert kinds(read(feed.subscribe(subscription.cursor, SEVERE, begin_with_view=False)))[-1] == ("prediction", "A")
+
+
+def test_a_limit_leaves_the_rest_for_the_next_time():
+    feed = feed_of()
+    publish(feed, *[record(1, n, message(f"S{n}", timestamp=1_699_999_999_000, speed=70)) for n in range(31)])
+    subscription = feed.subscribe(wanted=SEVERE)
+    read(subscription)
+    publish(feed, *[record(0, n, message(f"S{n}", speed=10 if n % 3 == 0 else 70)) for n in range(31)])
+    told = []
+    for _ in range(5):
+        batch = [each for each in subscription.next(0, 2) if isinstance(each, Change)]
+        told.append([each.entry.segment_id for each in batch])
+    assert told == [["S0", "S3"], ["S6", "S9"], ["S12", "S15"], ["S18", "S21"], ["S24", "S27"]]
+
+
+def test_a_thousand_clients_of_twenty_filters_cost_one_evaluation_per_filter_and_prediction():
+    feed = feed_of()
+    filters = [Filter(segments=frozenset({f"S{number}"}), categories=None) for number in range(20)]
+    clients = [feed.subscribe(wanted=filters[number % 20]) for number in range(1000)]
+    for each in clients:
+        read(each)
+    publish(feed, *[record(0, offset, message(f"S{offset % 25}")) for offset in range(100)])
+    told = [len(read(each)) for each in clients]
+    assert sum(told) == 1000 * 4
+    assert [feed.channel(wanted).evaluations for wanted in filters] == [100] * 20
+
+
+def test_a_channel_lives_as_long_as_a_client_of_its_filter():
+    feed = feed_of()
+    client = feed.subscribe(wanted=SEVERE)
+    assert len(feed._channels) == 1
+    del client
+    assert len(feed._channels) == 0
+
+
+def test_clients_that_ask_at_once_find_the_verdicts_once():
+    feed = feed_of()
+    channel = Channel(SEVERE)
+    publish(feed, *[record(0, offset, message(f"S{offset}", speed=10)) for offset in range(300)])
+    entries = feed._ring.read(0, 300)
+    barrier, results = threading.Barrier(8), []
+
+    def ask():
+        barrier.wait()
+        results.append(channel.verdicts(0, entries))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert results == [b"\x01" * 300] * 8
+    assert channel.evaluations == 300
+
+
+def test_a_client_far_behind_finds_its_verdicts_for_itself():
+    feed = feed_of()
+    channel = Channel(SEVERE)
+    publish(feed, *[record(0, offset, message(f"S{offset}", speed=10)) for offset in range(WINDOW + 500)])
+    for start in range(0, WINDOW + 500, 500):
+        channel.verdicts(start, feed._ring.read(start, 500))
+    before = channel.evaluations
+    assert channel.verdicts(0, feed._ring.read(0, 100)) == b"\x01" * 100
+    assert channel.evaluations == before + 100
+    assert channel.verdicts(WINDOW, feed._ring.read(WINDOW, 100)) == b"\x01" * 100
+    assert channel.evaluations == before + 100
