@@ -156,6 +156,8 @@ class Replays:
             _require_kept(source, position, wanted)
             reading = _Reading(source, position, until, wanted)
             items = [item for record in reading.records(patience) for item in self._items(record)]
+            if _topic_of(source, patience).incarnation != position.incarnation:
+                raise Unreplayable("other_topic")  # what was read may be of either
             self.chunks_read += 1
             return Chunk(position.incarnation, position.places, reading.reached, items)
 

@@ -89,6 +89,11 @@ def error(message: str, detail: str, timestamp: str) -> bytes:
     return json_bytes({"type": "error", "message": message, "error": detail, "timestamp": timestamp})
 
 
+def end(more: bool) -> bytes:
+    """Return that a listing ends here, and whether there is more."""
+    return json_bytes({"type": "end", "more": more})
+
+
 def bye(reason: str) -> bytes:
     """Return the farewell before the server closes."""
     return json_bytes({"type": "bye", "reason": reason})
@@ -97,6 +102,11 @@ def bye(reason: str) -> bytes:
 def busy() -> bytes:
     """Return that all places for streams are taken; the server closes after this."""
     return b'{"type":"busy","message":"All places for streams are taken; try again, or poll /api/predictions"}'
+
+
+def with_cursor(message: bytes, cursor: str | None) -> bytes:
+    """Return a message with the cursor to resume from after it, for transports that have no place beside it."""
+    return message if cursor is None else b'%b,"cursor":"%b"}' % (message[:-1], cursor.encode("ascii"))
 
 
 def success(data: Any) -> bytes:
