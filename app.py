@@ -9,7 +9,7 @@ from flask import Flask
 import consumer
 from consumer import Consumer, Settings, SettingsError, load
 from demo import commands
-from web import errors, health, metrics, pages, polling, sse
+from web import errors, health, history, metrics, pages, polling, sse
 from web.services import EXTENSION, Services
 
 
@@ -24,7 +24,14 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     app.config["GREENWAVE_SETTINGS"] = chosen
     start = get_consumer or (lambda: consumer.start(timeout=0, settings=chosen))
     app.extensions[EXTENSION] = Services(chosen, start)
-    for blueprint in (pages.blueprint, polling.blueprint, sse.blueprint, health.blueprint, metrics.blueprint):
+    for blueprint in (
+        pages.blueprint,
+        polling.blueprint,
+        history.blueprint,
+        sse.blueprint,
+        health.blueprint,
+        metrics.blueprint,
+    ):
         app.register_blueprint(blueprint)
     errors.register(app)
     pages.secure(app)

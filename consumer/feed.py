@@ -118,6 +118,12 @@ class Feed:
         with self._changed:
             return self._position()
 
+    @property
+    def cursor(self) -> str | None:
+        """The cursor of now; None until the first partitions were positioned."""
+        position = self.position
+        return position.encode() if position else None
+
     def fill(self) -> Fill:
         """Tell how full the feed is."""
         with self._changed:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from .bridge import Bridge
-from .cursor import Places, Position, furthest, reaches, records_between
+from .cursor import Places, Position, decode, furthest, reaches, records_between
 from .errors import Unreplayable
 from .events import Change, Event, Gap, Initial, Left, Status
 from .filters import EVERYTHING, LEFT, NOTHING, Filter, chosen
@@ -67,6 +67,11 @@ class Subscription:
         if self._incarnation is None:
             return self._after.encode() if self._after else None
         return Position(self._incarnation, self._with_floor(self._places)).encode()
+
+    def has_reached(self, cursor: str) -> bool:
+        """Tell whether everything up to a cursor of this topic was given by next()."""
+        mine = self.cursor
+        return mine is not None and reaches(decode(mine).places, decode(cursor).places)
 
     @property
     def is_replaying(self) -> bool:
@@ -180,7 +185,7 @@ class Subscription:
         if not feed._ring.covers(after.places):
             if feed.replays is None or missed > feed.settings.replay_records:
                 return [Gap("replay_limit" if feed.replays else "too_old", missed), self._start_over()]
-            self._bridge = Bridge(feed, after, self._wanted)
+            self._bridge, self.entries_behind = Bridge(feed, after, self._wanted), max(1, missed)
         view = [self._view(after)] if self._channel is not None and self._begin_with_view else []
         self._incarnation, self._generation = after.incarnation, feed._generation
         self._join(after.places)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import BadRequest, NotFound, TooManyRequests
+from werkzeug.exceptions import BadRequest, NotFound
 
 from consumer import BadCursor
 from consumer.errors import Unreplayable
@@ -14,7 +14,7 @@ from consumer.statistics import statistics
 from consumer.subscription import Subscription
 
 from . import answers, params, wire
-from .admission import Admission, Claim
+from .place import Place
 from .services import services
 from .times import Deadline, now_iso
 
@@ -23,7 +23,6 @@ blueprint = Blueprint("polling", __name__)
 MAX_SEGMENT_HISTORY = 1_000
 COLLECT_SECONDS = 5.0
 """How long one answer may look for what matches, when there is much that doesn't; the next goes on at its cursor."""
-BUSY_SECONDS = 5
 
 
 @blueprint.get("/api/predictions")
@@ -66,31 +65,6 @@ def _whole(feed: Feed, wanted: Filter) -> Response:
     response = answers.json(body.content, lambda: body.compressed)
     response.set_etag(body.etag, weak=True)
     return response.make_conditional(request)  # type: ignore[return-value]
-
-
-class Place:
-    """A place in the thread budget, claimed when the request begins to wait for something."""
-
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
-        self._claim: Claim | None = None
-
-    def claim(self, transport: str) -> bool:
-        """Tell whether there is a place."""
-        self._claim = self._claim or self._admission.claim(transport)
-        return self._claim is not None
-
-    def require(self) -> None:
-        """Claim a place for a question to Kafka, or answer with 429."""
-        if not self.claim("replay"):
-            raise TooManyRequests("all places are taken; try again in some seconds", retry_after=BUSY_SECONDS)
-
-    def __enter__(self) -> "Place":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._claim is not None:
-            self._claim.release()
 
 
 def _subscribe(feed: Feed, after: str | None, since: int | None, wanted: Filter, place: Place) -> Subscription:

@@ -1,0 +1,228 @@
+"""Filters, times, history and compression over HTTP, with exact answers; bad values are told what is allowed."""
+
+import gzip
+import json
+
+import pytest
+
+from consumer.settings import Settings
+from tests.consumer.helpers import array, message
+from tests.web.test_polling import data
+from tests.web.test_sse import stream  # noqa: F401, a fixture
+
+TIME_MS = 1_700_000_000_000
+SEGMENTS = [
+    {"segment": "A", "speed": 10, "road_name": "I-5 N", "coordinates": {"latitude": 34.0, "longitude": -118.2}},
+    {"segment": "B", "speed": 35, "road_name": "I-5 S", "coordinates": {"latitude": 33.0, "longitude": -117.2}},
+    {"segment": "C", "speed": 70, "road_name": "US-101 N"},
+]
+
+
+@pytest.fixture
+def three(put):
+    put(array(*[message(**fields) for fields in SEGMENTS]))
+
+
+@pytest.mark.parametrize(
+    ("query", "segments"),
+    [
+        ("segment=A&segment=C", "AC"),
+        ("segment=A,C", "AC"),
+        ("category=severe_congestion,free_flow", "AC"),
+        ("bbox=-119,33.5,-118,34.5", "A"),
+        ("road=i-5", "AB"),
+        ("road=I-5%20N", "A"),
+        ("road=i-5&category=heavy_traffic", "B"),
+        ("horizon=none", "ABC"),
+        ("horizon=15", ""),
+        ("segment=", "ABC"),
+    ],
+)
+def test_a_filter_chooses_predictions_and_their_sums(client, three, query, segments):
+    answer = data(client.get(f"/api/predictions?{query}"))
+    assert "".join(each["segment_id"] for each in answer["predictions"]) == segments
+    assert answer["stats"]["total"] == len(segments)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("category=red", "category='red' can't be used; allowed: free_flow, moderate_traffic, heavy_traffic, severe"),
+        ("bbox=1,2,3", "bbox='1,2,3' can't be used; allowed: west,south,east,north in degrees"),
+        ("bbox=1,2,3,nan", "bbox='1,2,3,nan' can't be used"),
+        ("bbox=0,50,1,40", "bbox='0,50,1,40' can't be used"),
+        ("bbox=-200,0,1,40", "bbox='-200,0,1,40' can't be used"),
+        ("segment=" + ",".join(map(str, range(201))), "segment lists 201 values; allowed: at most 200"),
+        ("road=a,,b", "road lists an empty value"),
+        ("since=yesterday", "since='yesterday' can't be used; allowed: epoch milliseconds, or ISO 8601 such as"),
+        ("since=9999999999999999", "since='9999999999999999' can't be used"),
+    ],
+)
+@pytest.mark.parametrize("route", ["/api/predictions", "/predictions/stream", "/api/predictions/history"])
+def test_what_cannot_be_used_is_named_with_what_is_allowed(client, live, route, query, said):
+    answer = client.get(f"{route}?{query}")
+    assert answer.status_code == 400
+    assert answer.json["error"].startswith(said)
+
+
+def test_entity_tags_differ_by_filter(client, three):
+    tags = {client.get(f"/api/predictions{query}").headers["ETag"] for query in ("", "?segment=A", "?segment=B")}
+    assert len(tags) == 3
+
+
+def test_a_poll_tells_what_left(client, put, three):
+    cursor = data(client.get("/api/predictions?category=severe_congestion"))["cursor"]
+    put(message("A", timestamp=TIME_MS + 1, speed=70))
+    put(message("B", timestamp=TIME_MS + 1, speed=20))
+    answer = data(client.get(f"/api/predictions?category=severe_congestion&after={cursor}"))
+    assert [each["segment_id"] for each in answer["predictions"]] == ["B"]
+    gone = {"segment_id": "A", "horizon_minutes": None, "reason": "no_longer_matches", "at": 0}
+    assert answer["left"] == [gone]
+    assert "gap" not in answer
+
+
+def test_a_stream_under_a_filter_begins_with_its_view_and_tells_what_left(stream, put, three):  # noqa: F811
+    it = stream("?category=severe_congestion")
+    assert [each["segment_id"] for each in it.event("initial")[1]["predictions"]] == ["A"]
+    put(message("A", timestamp=TIME_MS + 1, speed=70))
+    cursor, gone = it.event("left")
+    assert gone == {"type": "left", "segment_id": "A", "horizon_minutes": None, "reason": "no_longer_matches"}
+    put(message("B", timestamp=TIME_MS + 1, speed=20))
+    resumed = stream("?category=severe_congestion", **{"Last-Event-ID": cursor})
+    assert [resumed.event()[1]["type"] for _ in range(4)] == ["connected", "status", "initial", "prediction"]
+
+
+def test_since_gives_what_came_from_a_time_on(client, topic, live, stream):  # noqa: F811
+    for number in range(5):
+        topic.append(message(f"S{number}"), partition=number % 2, timestamp_ms=TIME_MS + 1000 * number)
+    with live.feed._changed:
+        assert live.feed._changed.wait_for(lambda: live.feed._received == 5, 10)
+    answer = data(client.get(f"/api/predictions?since={TIME_MS + 2000}"))
+    assert sorted(each["segment_id"] for each in answer["predictions"]) == ["S2", "S3", "S4"]
+    it = stream("?since=2023-11-14T22:13:22Z")
+    assert sorted(it.event("prediction")[1]["data"]["segment_id"] for _ in range(3)) == ["S2", "S3", "S4"]
+
+
+def test_a_cursor_says_more_than_a_time(client, put, stream):  # noqa: F811
+    put(message("A"))
+    cursor = data(client.get("/api/predictions"))["cursor"]
+    put(message("B"))
+    answer = data(client.get(f"/api/predictions?after={cursor}&since=0"))
+    assert [each["segment_id"] for each in answer["predictions"]] == ["B"]
+
+
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100)])
+def test_a_poll_goes_beyond_memory_page_by_page(client, put, settings):
+    cursor = data(client.get("/api/predictions"))["cursor"]
+    for number in range(300):
+        put(message(f"S{number}"))
+    seen = []
+    while True:
+        answer = data(client.get(f"/api/predictions?after={cursor}&limit=70"))
+        assert "gap" not in answer
+        seen += [each["segment_id"] for each in answer["predictions"]]
+        cursor = answer["cursor"]
+        if not answer["more"]:
+            break
+    assert seen == [f"S{number}" for number in range(300)]
+
+
+def test_an_answer_is_compressed_where_the_client_takes_that(client, put):
+    put(array(*[message(f"S{number}") for number in range(100)]))
+    plain = client.get("/api/predictions")
+    packed = client.get("/api/predictions", headers={"Accept-Encoding": "gzip"})
+    refused = client.get("/api/predictions", headers={"Accept-Encoding": "gzip;q=0"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.headers["Vary"] == "Accept-Encoding"
+    assert gzip.decompress(packed.data) == plain.data == refused.data
+    assert len(packed.data) * 5 < len(plain.data)
+    assert packed.headers["ETag"] == plain.headers["ETag"]
+
+
+def test_a_body_is_made_and_compressed_once_per_change(client, put, monkeypatch):
+    made = []
+    monkeypatch.setattr("web.views.compress", lambda content: made.append(1) or gzip.compress(content))
+    put(array(*[message(f"S{number}") for number in range(100)]))
+    for _ in range(5):
+        client.get("/api/predictions", headers={"Accept-Encoding": "gzip"})
+    assert len(made) == 1
+
+
+# History
+
+
+def history(client, query=""):
+    return data(client.get(f"/api/predictions/history{query}"))
+
+
+def test_the_history_is_oldest_first_and_paged_by_cursor(client, put):
+    for number in range(25):
+        put(message("A", timestamp=TIME_MS + number))
+    seen, query = [], "?limit=10"
+    while True:
+        page = history(client, query)
+        seen.append([each["timestamp"] - TIME_MS for each in page["predictions"]])
+        if not page["more"]:
+            break
+        query = f"?limit=10&after={page['cursor']}"
+    assert [each for page in seen for each in page] == list(range(25))
+    assert [len(page) for page in seen] == [10, 10, 5]
+
+
+def test_the_history_of_a_time_and_a_segment_holds_nothing_else(client, topic, live):
+    for number in range(20):
+        value = message("AB"[number % 2], timestamp=TIME_MS + 1000 * number)
+        topic.append(value, timestamp_ms=TIME_MS + 1000 * number)
+    with live.feed._changed:
+        assert live.feed._changed.wait_for(lambda: live.feed._received == 20, 10)
+    page = history(client, f"?since={TIME_MS + 5000}&until={TIME_MS + 12_000}&segment=A")
+    assert [(each["timestamp"] - TIME_MS) // 1000 for each in page["predictions"]] == [6, 8, 10]
+
+
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100)])
+def test_the_history_goes_beyond_memory(client, put, settings):
+    for number in range(300):
+        put(message(f"S{number}", timestamp=TIME_MS))
+    assert len(history(client)["predictions"]) == 100, "what is in memory"
+    assert len(history(client, f"?since={TIME_MS}")["predictions"]) == 300
+    assert "gap" not in history(client, f"?since={TIME_MS}")
+
+
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, replay_seconds=1)])
+def test_when_kafka_is_away_the_history_is_that_of_memory_and_says_so(client, put, topic, settings):
+    for number in range(300):
+        put(message(f"S{number}", timestamp=TIME_MS))
+    topic.set(reachable=False)
+    page = history(client, "?since=0")
+    assert page["gap"] == {"reason": "replay_failed", "missed": None}
+    assert len(page["predictions"]) == 100
+
+
+def test_the_history_streams_as_lines_that_can_each_be_resumed_from(client, put):
+    for number in range(25):
+        put(message("A", timestamp=TIME_MS + number))
+    answer = client.get("/api/predictions/history", headers={"Accept": "application/x-ndjson"})
+    assert answer.mimetype == "application/x-ndjson"
+    lines = [json.loads(line) for line in answer.data.splitlines()]
+    assert [line["data"]["timestamp"] - TIME_MS for line in lines[:-1]] == list(range(25))
+    assert lines[-1] == {"type": "end", "more": False, "cursor": lines[-2]["cursor"]}
+    after = lines[9]["cursor"]
+    assert [each["timestamp"] - TIME_MS for each in history(client, f"?after={after}")["predictions"]] == list(
+        range(10, 25)
+    )
+
+
+def test_a_span_that_ends_before_it_begins_is_refused(client, live):
+    answer = client.get("/api/predictions/history?since=2000&until=1000")
+    assert answer.status_code == 400
+    assert answer.json["error"] == "since=2000 is not before until=1000; allowed: an earlier time"
+
+
+def test_a_full_house_is_told_when_to_come_back(client, app, live):
+    admission = app.extensions["greenwave"].admission
+    claims = [admission.claim("sse") for _ in range(admission.places)]
+    for route in ("/api/predictions/history", "/api/predictions?since=0"):
+        answer = client.get(route)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
+    for claim in claims:
+        claim.release()

@@ -1,0 +1,160 @@
+"""The history: what was predicted, oldest first, from memory and beyond it from Kafka within bounds.
+
+`since` and `until` are about the time of observation, which is what time travel is about. Where to begin in Kafka is
+looked up by the records' own time, MAX_FUTURE earlier, since a prediction may be stamped that much later than its
+record. The order is that of the log, so it is kept in each partition.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from flask import Blueprint, Response, request, stream_with_context
+from werkzeug.exceptions import BadRequest
+
+from consumer import BadCursor
+from consumer.errors import Unreplayable
+from consumer.events import Change, Event, Gap
+from consumer.feed import Feed
+from consumer.filters import Filter
+from consumer.settings import Settings
+from consumer.subscription import Subscription
+
+from . import answers, params, wire
+from .place import Place
+from .services import services
+from .times import Deadline, now_iso
+
+blueprint = Blueprint("history", __name__)
+
+NDJSON = "application/x-ndjson"
+PAGE_SECONDS = 5.0
+"""How long one page may look for what matches; its cursor leads on."""
+
+
+class Span(NamedTuple):
+    """Times of observation, `since` included, `until` not; None is without a limit. In epoch milliseconds."""
+
+    since: int | None
+    until: int | None
+
+    def holds(self, timestamp: int) -> bool:
+        """Tell whether a time is in it."""
+        return (self.since is None or timestamp >= self.since) and (self.until is None or timestamp < self.until)
+
+
+class Walk:
+    """A way through the history up to what is now its end."""
+
+    def __init__(self, subscription: Subscription | None, end: str | None, span: Span, gap: Gap | None) -> None:
+        self._subscription = subscription
+        self._end = end
+        self._span = span
+        self.gap = gap
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the next page begins."""
+        return self._subscription.cursor if self._subscription else None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the end was reached."""
+        return self._subscription is None or self._end is None or self._subscription.has_reached(self._end)
+
+    def next(self, limit: int) -> list[Change]:
+        """Return the next predictions of the span, at most `limit`, maybe none."""
+        if self._subscription is None:
+            return []
+        events = self._subscription.next(0, limit)
+        self._note_gap(events)
+        return [event for event in events if isinstance(event, Change) and self._is_wanted(event)]
+
+    def _note_gap(self, events: list[Event]) -> None:
+        """After a gap the view of now follows, which is no history: the walk is over, and says why."""
+        for event in events:
+            if isinstance(event, Gap):
+                self.gap, self._end = event, None
+
+    def _is_wanted(self, change: Change) -> bool:
+        prediction = change.entry.prediction
+        return prediction is not None and self._span.holds(prediction.timestamp)
+
+
+@blueprint.get("/api/predictions/history")
+def history() -> Response:
+    """Answer with a page of the history, or with all of it as NDJSON where the client accepts that."""
+    params.only("since", "until", "after", "limit", *params.FILTER)
+    wanted, span = params.wanted(), _span()
+    limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
+    after = params.text("after")
+    here = services()
+    place = Place(here.admission)
+    place.require()  # a page may be read from Kafka
+    try:
+        feed, settings = here.get_consumer().feed, here.settings
+        if request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON:
+            lines = stream_with_context(_lines(_walk(feed, after, span, wanted, settings)))
+            response = Response(lines, mimetype=NDJSON, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
+            response.call_on_close(place.release)
+            return response
+        page = _page(_walk(feed, after, span, wanted, settings), limit)
+    except BaseException:
+        place.release()
+        raise
+    place.release()
+    return answers.json(wire.success(page))
+
+
+def _span() -> Span:
+    span = Span(params.moment("since"), params.moment("until"))
+    if span.since is not None and span.until is not None and span.since >= span.until:
+        raise BadRequest(f"since={span.since} is not before until={span.until}; allowed: an earlier time")
+    return span
+
+
+def _walk(feed: Feed, after: str | None, span: Span, wanted: Filter, settings: Settings) -> Walk:
+    """Begin after a cursor, else at a time, else where memory begins; where Kafka can't be asked, there with a gap."""
+    end = feed.cursor
+    try:
+        if after is not None:
+            return Walk(feed.subscribe(after, wanted, begin_with_view=False), end, span, None)
+        if span.since is not None:
+            start = feed.position_at(max(0, span.since - settings.max_future * 1000))
+            return Walk(feed.subscribe_at(start, wanted, begin_with_view=False), end, span, None)
+    except BadCursor as error:
+        raise BadRequest(f"after can't be used: {error}; leave it out to begin anew") from error
+    except Unreplayable as error:
+        return _from_memory(feed, wanted, end, span, Gap(error.reason, error.missed))
+    return _from_memory(feed, wanted, end, span, None)
+
+
+def _from_memory(feed: Feed, wanted: Filter, end: str | None, span: Span, gap: Gap | None) -> Walk:
+    oldest = feed.oldest()
+    subscription = feed.subscribe_at(oldest, wanted, begin_with_view=False) if oldest else None
+    return Walk(subscription, end, span, gap)
+
+
+def _page(walk: Walk, limit: int) -> dict[str, Any]:
+    found: list[Change] = []
+    enough = Deadline(PAGE_SECONDS)
+    while len(found) < limit and not walk.is_over and not enough.passed:
+        found.extend(walk.next(limit - len(found)))
+    page: dict[str, Any] = {
+        "predictions": [each.entry.prediction for each in found],
+        "cursor": walk.cursor,
+        "more": not walk.is_over,
+        "timestamp": now_iso(),
+    }
+    return page if walk.gap is None else page | {"gap": {"reason": walk.gap.reason, "missed": walk.gap.missed}}
+
+
+def _lines(walk: Walk) -> Iterator[bytes]:
+    """Yield the messages that a stream would send, each with its cursor, and an end."""
+    closing = services().admission.closing
+    while not walk.is_over and not closing.is_set():
+        lines = [wire.with_cursor(wire.prediction(each.entry.prediction), each.cursor) for each in walk.next(500)]  # type: ignore[arg-type]
+        if lines:
+            yield b"\n".join(lines) + b"\n"
+    if walk.gap is not None:
+        yield wire.gap(walk.gap.reason, walk.gap.missed) + b"\n"
+    yield wire.with_cursor(wire.end(not walk.is_over), walk.cursor) + b"\n"
