@@ -7,14 +7,27 @@ doesn't read the farewell, is cut off by `abort()`.
 """
 
 import threading
+import time
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 RESERVE = 2
 """Threads that are kept free for requests that end by themselves."""
 
 _all: "weakref.WeakSet[Admission]" = weakref.WeakSet()
+
+
+class Client(NamedTuple):
+    """How a client does: `behind` counts entries not given yet, `blocked_seconds` is how long it has read nothing."""
+
+    transport: str
+    age_seconds: float
+    behind: int
+    sent_bytes: int
+    blocked_seconds: float
 
 
 class Claim:
@@ -24,6 +37,24 @@ class Claim:
         self._admission = admission
         self.transport = transport
         self.abort = abort
+        self.behind = 0
+        self._sent_bytes = 0
+        self._since = time.monotonic()
+        self._writing_since: float | None = None
+
+    @contextmanager
+    def writing(self, size_bytes: int) -> Iterator[None]:
+        """Note that so much is being written; a client that doesn't read holds this up."""
+        self._writing_since = time.monotonic()
+        yield
+        self._writing_since = None
+        self._sent_bytes += size_bytes
+
+    def client(self) -> Client:
+        """Tell how the client does."""
+        now, writing_since = time.monotonic(), self._writing_since
+        blocked = 0.0 if writing_since is None else now - writing_since
+        return Client(self.transport, now - self._since, self.behind, self._sent_bytes, blocked)
 
     def release(self) -> None:
         """Give the place back."""
@@ -39,7 +70,9 @@ class Claim:
 class Admission:
     """How many may hold a thread, and who does."""
 
-    def __init__(self, threads: int, reserve: int = RESERVE) -> None:
+    def __init__(self, threads: int, reserve: int = RESERVE, client_timeout: float = float("inf")) -> None:
+        self._client_timeout = client_timeout
+        self._stalled: Counter[str] = Counter()
         self.places = max(1, threads - reserve)
         self.closing = threading.Event()
         # Guards the claims and the callbacks; nothing is called while it is held.
@@ -65,6 +98,17 @@ class Admission:
         with self._lock:
             return dict(Counter(claim.transport for claim in self._claims))
 
+    def slowest(self, count: int) -> list[Client]:
+        """Return the clients that keep the process waiting longest, then those that are furthest behind."""
+        with self._lock:
+            clients = [claim.client() for claim in self._claims]
+        return sorted(clients, key=lambda client: (client.blocked_seconds, client.behind), reverse=True)[:count]
+
+    def stalled(self) -> dict[str, int]:
+        """Return how many clients were closed since they read nothing, by transport."""
+        with self._lock:
+            return dict(self._stalled)
+
     def on_close(self, callback: Callable[[], object]) -> None:
         """Call back when the process closes; at once if it does already."""
         with self._lock:
@@ -88,7 +132,11 @@ class Admission:
             cut()
 
     def _give_back(self, claim: Claim) -> None:
+        # The write was given up at the time-out, and the generator is closed while it still counts as writing.
+        is_stalled = claim.client().blocked_seconds >= self._client_timeout
         with self._lock:
+            if is_stalled and claim in self._claims:
+                self._stalled[claim.transport] += 1
             self._claims.discard(claim)
 
 

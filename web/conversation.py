@@ -64,6 +64,11 @@ class Conversation:
         return messages
 
     @property
+    def entries_behind(self) -> int:
+        """How many entries there are that the client was not given yet."""
+        return self._subscription.entries_behind
+
+    @property
     def is_quiet(self) -> bool:
         """Whether it is time for a heartbeat; asking for it counts as having sent one."""
         quiet = self._clock() - self._spoke >= self._heartbeat_seconds

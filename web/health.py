@@ -11,10 +11,14 @@ from flask import Blueprint, Response
 from consumer import Consumer
 
 from . import params, wire
+from .admission import Client
 from .services import services
 from .times import iso, now_iso
 
 blueprint = Blueprint("health", __name__)
+
+SLOWEST = 10
+"""Clients that are named."""
 
 
 @blueprint.get("/healthz")
@@ -89,8 +93,19 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         },
         "segments": fill.segments,
         "clients": admission.counts(),
+        "slowest_clients": [_client(each) for each in admission.slowest(SLOWEST)],
         "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
         "timestamp": now_iso(),
+    }
+
+
+def _client(client: Client) -> dict[str, Any]:
+    return {
+        "transport": client.transport,
+        "age_seconds": round(client.age_seconds, 1),
+        "behind": client.behind,
+        "sent_bytes": client.sent_bytes,
+        "blocked_seconds": round(client.blocked_seconds, 1),
     }
 
 

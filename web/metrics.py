@@ -131,6 +131,12 @@ def _clients(here: Services, consumer: Consumer) -> Iterator[Metric]:
     for transport, count in sorted(here.admission.counts().items()):
         clients.add_metric([transport], count)
     yield clients
+    stalled = CounterMetricFamily(
+        "greenwave_clients_stalled", "Clients that were closed since they read nothing", labels=["transport"]
+    )
+    for transport, count in sorted(here.admission.stalled().items()):
+        stalled.add_metric([transport], count)
+    yield stalled
     gaps = CounterMetricFamily("greenwave_gaps", "Gaps that clients were told of, by reason", labels=["reason"])
     for reason, count in sorted(consumer.feed.gaps().items()):
         gaps.add_metric([reason], count)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from flask import Blueprint, Response, request
 
 from . import params, wire
+from .admission import Claim
 from .client import ClientSocket
 from .conversation import Conversation, Message, memo_of
 from .services import Services, services
@@ -53,7 +54,7 @@ def stream() -> Response:
         subscription = feed.subscribe_anyway(after, wanted, since)
         return Conversation(feed, subscription, here.views, wanted, here.settings.heartbeat_seconds)
 
-    response = _response(_frames(begin, here, client))
+    response = _response(_written(_frames(begin, here, client, claim), claim))
     response.call_on_close(claim.release)
     return response
 
@@ -62,12 +63,20 @@ def _response(frames: Iterator[bytes]) -> Response:
     return Response(frames, mimetype="text/event-stream", headers=HEADERS)
 
 
-def _frames(begin: Callable[[], Conversation], here: Services, client: ClientSocket) -> Iterator[bytes]:
+def _written(frames: Iterator[bytes], claim: Claim) -> Iterator[bytes]:
+    """Pass frames on; the server writes each before it asks for the next."""
+    for frame in frames:
+        with claim.writing(len(frame)):
+            yield frame
+
+
+def _frames(begin: Callable[[], Conversation], here: Services, client: ClientSocket, claim: Claim) -> Iterator[bytes]:
     yield wire.sse_padding() + wire.sse_retry(_draw(RETRY_MS)) + wire.sse_frame(_greeting(here))
     try:
         conversation = begin()  # which may ask Kafka for the offsets of a time, so after the first bytes
         while not here.admission.closing.is_set():
             messages = conversation.next()
+            claim.behind = conversation.entries_behind
             if messages:
                 yield b"".join(map(_frame, messages))
             elif conversation.is_quiet:

@@ -73,3 +73,24 @@ def test_every_admission_of_the_process_is_closed(admission):
 
 def test_there_is_always_one_place():
     assert Admission(threads=1).claim("sse") is not None
+
+
+def test_the_slowest_clients_are_named_first(admission):
+    quick, behind, blocked = (admission.claim("sse") for _ in range(3))
+    behind.behind = 70
+    with quick.writing(100):
+        pass
+    write = blocked.writing(10)
+    write.__enter__()
+    first, second = admission.slowest(2)
+    assert (first.transport, first.blocked_seconds > 0, second.behind) == ("sse", True, 70)
+    assert [each.sent_bytes for each in admission.slowest(3)][2] == 100
+
+
+def test_a_client_that_is_closed_since_it_read_nothing_is_counted_once():
+    admission = Admission(threads=12, client_timeout=1e-9)
+    stalled, fine = admission.claim("sse"), admission.claim("sse")
+    stalled.writing(10).__enter__()
+    for each in (stalled, stalled, fine):
+        each.release()
+    assert admission.stalled() == {"sse": 1}

@@ -30,6 +30,15 @@ def test_health_tells_state_position_buffer_clients_and_quarantine(client, put):
     assert health["quarantine"] == {"total": 1, "by_reason": {"not_utf8": 1}}
 
 
+def test_health_names_the_clients_that_read_too_slowly(client, app, live):
+    with app.extensions["greenwave"].admission.claim("sse") as claim:
+        claim.behind = 7
+        with claim.writing(100):
+            pass
+        (named,) = client.get("/api/health").json["data"]["slowest_clients"]
+    assert named == {"transport": "sse", "age_seconds": 0.0, "behind": 7, "sent_bytes": 100, "blocked_seconds": 0.0}
+
+
 def test_quarantine_shows_what_was_refused_and_why(client, put):
     put(b"[1]")
     (shown,) = client.get("/api/quarantine").json["data"]["messages"]
