@@ -20,7 +20,8 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from .errors import BadCursor
 
@@ -68,7 +69,7 @@ def records_between(older: Places, newer: Places) -> int:
     return sum(max(0, offset_of(b) - offset_of(a)) for a, b in zip_longest(older, newer, fillvalue=0))
 
 
-class Position(NamedTuple):
+class Position(Struct, frozen=True, gc=False):
     """Where reading goes on: 8 bytes that name the topic's incarnation, and a place per partition."""
 
     incarnation: bytes

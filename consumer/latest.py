@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+
 from .prediction import Prediction
 
 MAX_HORIZONS = 24
@@ -32,7 +34,7 @@ class Verdict(NamedTuple):
     was_shown: Prediction | None
 
 
-class _Kept(NamedTuple):
+class _Kept(Struct, frozen=True, gc=False):
     order: _Order
     prediction: Prediction
 

@@ -11,14 +11,14 @@ CATEGORIES = ("free_flow", "moderate_traffic", "heavy_traffic", "severe_congesti
 KM_PER_MILE = 1.609344  # by definition: the international mile of 1959
 
 
-class Coordinates(Struct, frozen=True):
+class Coordinates(Struct, frozen=True, gc=False):
     """A place on the WGS 84 ellipsoid, in degrees."""
 
     latitude: float
     longitude: float
 
 
-class Prediction(Struct, frozen=True, kw_only=True):
+class Prediction(Struct, frozen=True, kw_only=True, gc=False):
     """One predicted speed for one segment; speeds are in SPEED_UNIT, `timestamp` in epoch milliseconds."""
 
     segment_id: str

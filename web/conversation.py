@@ -137,4 +137,4 @@ def memo_of(entry: Entry) -> dict[str, bytes]:
     """Return where bytes made from an entry are kept; two threads that make the same ones at once do no harm."""
     if entry.memo is None:
         entry.memo = {}
-    return entry.memo  # type: ignore[no-any-return]
+    return entry.memo

@@ -13,8 +13,10 @@ What the stock worker does, and what happens here instead:
 """
 
 import errno
+import gc
 import selectors
 import socket
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -35,6 +37,7 @@ FAREWELL_SECONDS = 1.0
 KEEPALIVE_END_SECONDS = 0.3
 """How long a worker that ends keeps idle connections, for a request that is on its way."""
 DRAIN_BYTES = 65_536
+SWITCH_SECONDS = 0.001
 
 
 class Socket(socket.socket):
@@ -85,6 +88,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until the end, then close what still lingers."""
+        # What is here now stays: full collections need not look at it again, and they stop everybody.
+        gc.collect()
+        gc.freeze()
+        # A thread with much to do, such as a replay, would hold each step of a live prediction up for 5 ms.
+        sys.setswitchinterval(SWITCH_SECONDS)
         try:
             super().run()
         finally:

@@ -1,5 +1,6 @@
 """The ring buffer: its bounds, what it says it covers, and where it finds a cursor."""
 
+import gc
 import json
 import tracemalloc
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from consumer.cursor import Position, place
 from consumer.normalise import Normaliser
 from consumer.record import Record
-from consumer.ring import ENTRY_BYTES, TEXT_FACTOR, Entry, Ring
+from consumer.ring import ENTRY_BYTES, TEXT_FACTOR, Entry, Ring, cost
 from consumer.settings import Settings
 from web.conversation import Message, content
 from web.sse import _frame
@@ -111,26 +112,35 @@ def test_thousands_of_entries_pass_through_a_small_ring():
     assert ring.read(ring.oldest, 100) == entries[-10:]
 
 
+def served(number, text_bytes=300):
+    """Return an entry as it is when clients have been given it."""
+    message = {"segment_id": f"LA_{number:04}", "timestamp": 1_700_000_000_000, "predicted_speed": 50.5}
+    message |= {"current_speed": 48.25, "road_name": "x" * 200, "ignored": "y" * (text_bytes - 350)}
+    value = json.dumps(message).encode()
+    prediction = Normaliser(Settings())(Record(0, number, -1, None, value)).predictions[0][1]
+    position = Position(TOPIC, tuple(place(number + partition) for partition in range(8)))
+    made = Entry(0, place(number), position, prediction.segment_id, prediction, True, len(value))
+    _frame(Message(content(made), made.cursor, made))
+    return made
+
+
 @pytest.mark.parametrize("text_bytes", [300, 3000])
 def test_the_size_it_counts_is_not_below_what_it_takes(text_bytes):
-    normalise = Normaliser(Settings())
-    message = {"segment_id": "LA_001", "timestamp": 1_700_000_000_000, "predicted_speed": 50.5, "current_speed": 48.25}
-    message["road_name"] = "x" * 200
-    message["ignored"] = "y" * (text_bytes - 350)
-
-    def entry(number):
-        value = json.dumps({**message, "segment_id": f"LA_{number:04}"}).encode()
-        prediction = normalise(Record(0, number, -1, None, value)).predictions[0][1]
-        position = Position(TOPIC, tuple(place(number + partition) for partition in range(8)))
-        made = Entry(0, place(number), position, prediction.segment_id, prediction, True, len(value))
-        _frame(Message(content(made), made.cursor, made))
-        return made
-
-    entry(0)
+    served(0, text_bytes)
     tracemalloc.start()
     try:
-        entries = [entry(number) for number in range(1000)]
+        entries = [served(number, text_bytes) for number in range(1000)]
         taken = tracemalloc.get_traced_memory()[0] / len(entries)
     finally:
         tracemalloc.stop()
-    assert taken <= entries[0].size_bytes
+    assert taken <= cost(entries[0])
+
+
+def test_the_garbage_collector_has_nothing_to_look_at_in_a_ring():
+    ring = Ring(10_000, 1 << 30)
+    gc.collect()
+    before = len(gc.get_objects())
+    for number in range(1_000):
+        ring.append(served(number))
+    gc.collect()
+    assert len(gc.get_objects()) - before < 100

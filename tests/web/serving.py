@@ -43,6 +43,7 @@ def slow() -> str:
 @app.get("/connections")
 def connections() -> dict[str, int]:
     """Tell what the worker counts."""
+    gc.unfreeze()  # the worker has put itself out of the collector's sight
     (worker,) = [each for each in gc.get_objects() if isinstance(each, Worker)]
     return {"connections": worker.nr_conns, "lingering": len(worker._lingering), **services().admission.counts()}
 
