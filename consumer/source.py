@@ -33,7 +33,11 @@ MAX_POLL_RECORDS = 500
 
 
 class Reading(NamedTuple):
-    """Where one partition is read: next offset, and the high watermark of its last fetch (None before the first)."""
+    """Where one partition is read: next offset, and the high watermark of its last fetch (None before the first).
+
+    With KAFKA_ISOLATION_LEVEL=read_committed the last stable offset stands for the high watermark: what lies between
+    them is given only when the transactions that are open have ended.
+    """
 
     offset: int
     high_watermark: int | None
@@ -127,6 +131,8 @@ class KafkaSource:
             if hasattr(self, "_client"):
                 self._client.close()
             raise
+        if settings.kafka_isolation_level == "read_committed":
+            _end_at_last_stable_offset(self._consumer._fetcher)
         self._cluster = self._client.cluster
         self._cluster.add_listener(self._hear)
         self._cluster.set_topics([self._name])
@@ -261,6 +267,23 @@ class KafkaSource:
         if topic is None:
             raise SourceError(f"topic {self._name} is not there")
         return [TopicPartition(self._name, partition) for partition in range(topic.partitions)]
+
+
+def _end_at_last_stable_offset(fetcher: Any) -> None:
+    """Let the last stable offset of each fetch stand for its high watermark.
+
+    The client keeps only the high watermark, which no position reaches while a transaction is open: the consumer would
+    never be known to have caught up.
+    """
+    parse = fetcher._parse_fetched_data
+
+    def parse_up_to_stable(fetch: Any) -> Any:
+        data = fetch.partition_data
+        if data.last_stable_offset >= 0:
+            data.high_watermark = min(data.high_watermark, data.last_stable_offset)
+        return parse(fetch)
+
+    fetcher._parse_fetched_data = parse_up_to_stable
 
 
 @contextlib.contextmanager
