@@ -19,10 +19,12 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.inet import KafkaNetSocket
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 from .errors import SourceError
 from .record import Record, Topic
-from .security import security_options
+from .security import CLOSED, AnswerBeforeEnd, explain, security_options
 from .settings import Settings
 
 METADATA_MAX_AGE_MS = 2_000
@@ -30,6 +32,8 @@ METADATA_MAX_AGE_MS = 2_000
 CALL_TIMEOUT_MS = 4_000
 """Bound of each call that asks the broker something."""
 MAX_POLL_RECORDS = 500
+MAX_FAILURES = 3
+"""Brokers whose failed connections are described at once."""
 
 
 class Reading(NamedTuple):
@@ -62,6 +66,9 @@ class Source(Protocol):
 
     def wait_for_word(self, timeout: float) -> bool:
         """Wait for the broker's next word, at most `timeout` seconds; tell whether it came."""
+
+    def trouble(self) -> str | None:
+        """Return why connections failed since the last word, in words; None when none did. Never waits."""
 
     def probe(self) -> None:
         """Ask the broker for metadata now. Never waits."""
@@ -104,6 +111,9 @@ class _ClosedOnFailure(KafkaNetSocket):  # type: ignore[misc]
 
     SCHEMES = ("direct",)
 
+    def socket(self, family: int = -1, sock_type: int = -1, proto: int = -1) -> AnswerBeforeEnd:
+        return AnswerBeforeEnd(family, sock_type, proto)
+
     async def sock_connect(self, net: Any, sock: Any, sockaddr: Any, timeout_at: float | None = None) -> Any:
         try:
             return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
@@ -112,10 +122,29 @@ class _ClosedOnFailure(KafkaNetSocket):  # type: ignore[misc]
             raise
 
 
+class _Manager(KafkaConnectionManager):  # type: ignore[misc]
+    """Keeps why connections to brokers ended, which the client itself only logs."""
+
+    def __init__(self, net: Any, **configs: Any) -> None:
+        super().__init__(net, **configs)
+        self.failures: dict[str, str] = {}
+
+    async def _connect(self, node: Any, conn: Any, **options: Any) -> None:
+        conn.close_future.add_errback(lambda error: self._keep(f"{node.host}:{node.port}", explain(error)))
+        await super()._connect(node, conn, **options)
+
+    def _keep(self, broker: str, why: str) -> None:
+        # The client loses an answer that comes together with the end of the connection, as a refused log-in does. So
+        # a bare end replaces nothing that tells more.
+        if why != CLOSED or broker not in self.failures:
+            self.failures[broker] = why
+
+
 class KafkaSource:
     """A Kafka topic, read by kafka-python."""
 
     _client: Any
+    _manager: _Manager
 
     def __init__(self, settings: Settings) -> None:
         self._name = settings.topic
@@ -160,11 +189,14 @@ class KafkaSource:
         }
 
     def _keep_client(self, **configs: Any) -> Any:
-        self._client = KafkaNetClient(**configs)
+        net = NetworkSelector(**configs)
+        self._manager = _Manager(net, **configs)
+        self._client = KafkaNetClient(net, self._manager, **configs)
         return self._client
 
     def _hear(self, _cluster: Any) -> None:
         self._known_connections = self._connections()
+        self._manager.failures.clear()
         self._heard = time.monotonic()
         self._word.set()
 
@@ -186,6 +218,11 @@ class KafkaSource:
         """Wait for the next metadata."""
         self._word.clear()
         return self._word.wait(timeout)
+
+    def trouble(self) -> str | None:
+        """Return why connections failed, by broker."""
+        failures = sorted(self._manager.failures.copy().items())[:MAX_FAILURES]
+        return "; ".join(f"{broker}: {why}" for broker, why in failures) or None
 
     def probe(self) -> None:
         """Ask for metadata."""
@@ -247,7 +284,7 @@ class KafkaSource:
         ]
 
     def _connections(self) -> dict[Any, Any]:
-        connections = list(self._client._manager._conns.items())
+        connections = list(self._manager._conns.items())
         return {node: connection for node, connection in connections if connection.connected}
 
     def readings(self) -> list[Reading]:

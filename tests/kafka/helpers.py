@@ -1,9 +1,10 @@
-"""What the tests on Apache Kafka share: a line to the broker that can be cut, and ways to read what a client is told."""
+"""What the tests on Apache Kafka share: a line to the broker that can be cut, ways to read what a client is told."""
 
 import errno
 import socket
 import time
 import uuid
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from consumer.cursor import offset_of
@@ -64,7 +65,7 @@ def segments(entries):
 class Line:
     """The line between one consumer and the brokers: a test cuts it, and mends it."""
 
-    _lines: dict[str, "Line"] = {}
+    _lines: ClassVar[dict[str, "Line"]] = {}
 
     def __init__(self):
         self.name = uuid.uuid4().hex
