@@ -163,6 +163,8 @@ class KafkaSource:
         if settings.kafka_isolation_level == "read_committed":
             _end_at_last_stable_offset(self._consumer._fetcher)
         self._cluster = self._client.cluster
+        # The client doesn't hand this option on to its metadata requests, whose default is to create what is missing.
+        self._cluster.config["allow_auto_create_topics"] = False
         self._cluster.add_listener(self._hear)
         self._cluster.set_topics([self._name])
         self._cluster.start_refresh_loop()
@@ -171,7 +173,6 @@ class KafkaSource:
         return {
             "group_id": None,
             "enable_auto_commit": False,
-            "allow_auto_create_topics": False,
             # A position that Kafka no longer has is an error to be told, not a silent jump.
             "auto_offset_reset": "none",
             "isolation_level": settings.kafka_isolation_level,
