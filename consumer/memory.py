@@ -85,6 +85,10 @@ class MemorySource:
         with self._topic.changed:
             return self._topic.changed.wait_for(lambda: self._topic.reachable and self._topic.exists, timeout)
 
+    def trouble(self) -> str | None:
+        """Say nothing: memory has no connections that fail."""
+        return None
+
     def probe(self) -> None:
         """Count the question."""
         self._topic.probes += 1

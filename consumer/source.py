@@ -19,10 +19,12 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.inet import KafkaNetSocket
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 from .errors import SourceError
 from .record import Record, Topic
-from .security import security_options
+from .security import CLOSED, AnswerBeforeEnd, explain, security_options
 from .settings import Settings
 
 METADATA_MAX_AGE_MS = 2_000
@@ -30,10 +32,16 @@ METADATA_MAX_AGE_MS = 2_000
 CALL_TIMEOUT_MS = 4_000
 """Bound of each call that asks the broker something."""
 MAX_POLL_RECORDS = 500
+MAX_FAILURES = 3
+"""Brokers whose failed connections are described at once."""
 
 
 class Reading(NamedTuple):
-    """Where one partition is read: next offset, and the high watermark of its last fetch (None before the first)."""
+    """Where one partition is read: next offset, and the high watermark of its last fetch (None before the first).
+
+    With KAFKA_ISOLATION_LEVEL=read_committed the last stable offset stands for the high watermark: what lies between
+    them is given only when the transactions that are open have ended.
+    """
 
     offset: int
     high_watermark: int | None
@@ -58,6 +66,9 @@ class Source(Protocol):
 
     def wait_for_word(self, timeout: float) -> bool:
         """Wait for the broker's next word, at most `timeout` seconds; tell whether it came."""
+
+    def trouble(self) -> str | None:
+        """Return why connections failed since the last word, in words; None when none did. Never waits."""
 
     def probe(self) -> None:
         """Ask the broker for metadata now. Never waits."""
@@ -103,6 +114,9 @@ class _ClosedOnFailure(KafkaNetSocket):  # type: ignore[misc]
 
     SCHEMES = ("direct",)
 
+    def socket(self, family: int = -1, sock_type: int = -1, proto: int = -1) -> AnswerBeforeEnd:
+        return AnswerBeforeEnd(family, sock_type, proto)
+
     async def sock_connect(self, net: Any, sock: Any, sockaddr: Any, timeout_at: float | None = None) -> Any:
         try:
             return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
@@ -111,10 +125,29 @@ class _ClosedOnFailure(KafkaNetSocket):  # type: ignore[misc]
             raise
 
 
+class _Manager(KafkaConnectionManager):  # type: ignore[misc]
+    """Keeps why connections to brokers ended, which the client itself only logs."""
+
+    def __init__(self, net: Any, **configs: Any) -> None:
+        super().__init__(net, **configs)
+        self.failures: dict[str, str] = {}
+
+    async def _connect(self, node: Any, conn: Any, **options: Any) -> None:
+        conn.close_future.add_errback(lambda error: self._keep(f"{node.host}:{node.port}", explain(error)))
+        await super()._connect(node, conn, **options)
+
+    def _keep(self, broker: str, why: str) -> None:
+        # The client loses an answer that comes together with the end of the connection, as a refused log-in does. So
+        # a bare end replaces nothing that tells more.
+        if why != CLOSED or broker not in self.failures:
+            self.failures[broker] = why
+
+
 class KafkaSource:
     """A Kafka topic, read by kafka-python."""
 
     _client: Any
+    _manager: _Manager
 
     def __init__(self, settings: Settings) -> None:
         self._name = settings.topic
@@ -130,7 +163,11 @@ class KafkaSource:
             if hasattr(self, "_client"):
                 self._client.close()
             raise
+        if settings.kafka_isolation_level == "read_committed":
+            _end_at_last_stable_offset(self._consumer._fetcher)
         self._cluster = self._client.cluster
+        # The client doesn't hand this option on to its metadata requests, whose default is to create what is missing.
+        self._cluster.config["allow_auto_create_topics"] = False
         self._cluster.add_listener(self._hear)
         self._cluster.set_topics([self._name])
         self._cluster.start_refresh_loop()
@@ -139,7 +176,6 @@ class KafkaSource:
         return {
             "group_id": None,
             "enable_auto_commit": False,
-            "allow_auto_create_topics": False,
             # A position that Kafka no longer has is an error to be told, not a silent jump.
             "auto_offset_reset": "none",
             "isolation_level": settings.kafka_isolation_level,
@@ -157,11 +193,14 @@ class KafkaSource:
         }
 
     def _keep_client(self, **configs: Any) -> Any:
-        self._client = KafkaNetClient(**configs)
+        net = NetworkSelector(**configs)
+        self._manager = _Manager(net, **configs)
+        self._client = KafkaNetClient(net, self._manager, **configs)
         return self._client
 
     def _hear(self, _cluster: Any) -> None:
         self._known_connections = self._connections()
+        self._manager.failures.clear()
         self._heard = time.monotonic()
         self._word.set()
 
@@ -183,6 +222,11 @@ class KafkaSource:
         """Wait for the next metadata."""
         self._word.clear()
         return self._word.wait(timeout)
+
+    def trouble(self) -> str | None:
+        """Return why connections failed, by broker."""
+        failures = sorted(self._manager.failures.copy().items())[:MAX_FAILURES]
+        return "; ".join(f"{broker}: {why}" for broker, why in failures) or None
 
     def probe(self) -> None:
         """Ask for metadata."""
@@ -249,7 +293,7 @@ class KafkaSource:
         ]
 
     def _connections(self) -> dict[Any, Any]:
-        connections = list(self._client._manager._conns.items())
+        connections = list(self._manager._conns.items())
         return {node: connection for node, connection in connections if connection.connected}
 
     def readings(self) -> list[Reading]:
@@ -273,6 +317,23 @@ class KafkaSource:
         if topic is None:
             raise SourceError(f"topic {self._name} is not there")
         return [TopicPartition(self._name, partition) for partition in range(topic.partitions)]
+
+
+def _end_at_last_stable_offset(fetcher: Any) -> None:
+    """Let the last stable offset of each fetch stand for its high watermark.
+
+    The client keeps only the high watermark, which no position reaches while a transaction is open: the consumer would
+    never be known to have caught up.
+    """
+    parse = fetcher._parse_fetched_data
+
+    def parse_up_to_stable(fetch: Any) -> Any:
+        data = fetch.partition_data
+        if data.last_stable_offset >= 0:
+            data.high_watermark = min(data.high_watermark, data.last_stable_offset)
+        return parse(fetch)
+
+    fetcher._parse_fetched_data = parse_up_to_stable
 
 
 @contextlib.contextmanager

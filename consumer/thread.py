@@ -172,7 +172,7 @@ class Consumer:
 
     def _run(self) -> None:
         try:
-            self._enter("starting", f"connecting to {', '.join(self.settings.brokers)}")
+            self._enter("starting", self._connecting())
             while not self._stopping.is_set():
                 self._run_once()
             self._enter("stopped", "stop() was called")
@@ -261,19 +261,26 @@ class Consumer:
         """Enter the state for a topic that can't be read just now, if it is news."""
         state: State = "starting" if self.feed.status.state == "starting" else "reconnecting"
         if self.attempts.breaker == "open":
-            state, reason = "circuit_open", self._circuit_reason()
-        elif self.attempts.retry_in is None:
-            reason = f"topic {self.settings.topic} does not exist; it is picked up when it is created"
-        elif source.last_word() is None:
-            return  # still connecting, as the state has said since the start
-        else:
-            reason = f"no word from the broker for {self.settings.kafka_silence_seconds:g} s"
+            state = "circuit_open"
+        reason = self._missing(source)
         if (state, reason) != (self.feed.status.state, self.feed.status.reason):
             self._enter(state, reason, self.attempts.retry_in)
 
-    def _circuit_reason(self) -> str:
-        failures, seconds = self.settings.circuit_failures, self.settings.circuit_probe_seconds
-        return f"no answer to {failures} attempts and more; probing at most every {seconds:g} s"
+    def _missing(self, source: Source) -> str:
+        if self.attempts.retry_in is None:
+            return f"topic {self.settings.topic} does not exist, or may not be seen; it is picked up when it is there"
+        return "; ".join(filter(None, [self._silence(source), source.trouble()]))
+
+    def _silence(self, source: Source) -> str:
+        if self.attempts.breaker == "open":
+            failures, seconds = self.settings.circuit_failures, self.settings.circuit_probe_seconds
+            return f"no answer to {failures} attempts and more; probing at most every {seconds:g} s"
+        if source.last_word() is None:
+            return self._connecting()
+        return f"no word from the broker for {self.settings.kafka_silence_seconds:g} s"
+
+    def _connecting(self) -> str:
+        return f"connecting to {', '.join(self.settings.brokers)}"
 
     def _position(self, source: Source, topic: Topic) -> None:
         """Assign all partitions: where the feed stands, else where the backlog begins."""

@@ -270,6 +270,9 @@ class ApacheKafka(Admin):
             "transaction.state.log.min.isr": "1",
             "transaction.state.log.num.partitions": "1",
             "group.initial.rebalance.delay.ms": "0",
+            # After a kill -9 the controller waits for the end of the dead node's session before it takes it back.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
             "num.network.threads": "2",
             "num.io.threads": "4",
             # Retention and compaction are tested, so they must not take their usual minutes.

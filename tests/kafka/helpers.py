@@ -1,0 +1,113 @@
+"""What the tests on Apache Kafka share: a line to the broker that can be cut, ways to read what a client is told."""
+
+import errno
+import socket
+import time
+import uuid
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from consumer.cursor import offset_of
+from consumer.events import Change
+from consumer.source import KafkaSource, _ClosedOnFailure
+
+
+def eventually(condition, seconds=20.0, every=0.05):
+    """Wait for a condition; return what it returned."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := condition():
+            return result
+        time.sleep(every)
+    raise AssertionError(f"the condition did not come true in {seconds:g} s")
+
+
+def fresh_name():
+    """Return the name of a topic that is not there."""
+    return f"topic-{uuid.uuid4().hex[:8]}"
+
+
+def until_state(consumer, *states, seconds=30):
+    """Wait until the consumer is in one of these states; return its status."""
+    status = consumer.feed.wait_for_status(lambda status: status.state in states, seconds)
+    assert status.state in states, f"{status.state}: {status.reason}"
+    return status
+
+
+def events_until(subscription, enough, seconds=30):
+    """Read a subscription until `enough`, of all its events so far, is true; return them."""
+    events, deadline = [], time.monotonic() + seconds
+    while not enough(events):
+        left = deadline - time.monotonic()
+        assert left > 0, f"{len(events)} events came, and that was not enough: {events[-3:]}"
+        events.extend(subscription.next(min(left, 1.0)))
+    return events
+
+
+def changes(events):
+    """Return the entries of all changes."""
+    return [event.entry for event in events if isinstance(event, Change)]
+
+
+def offsets(entries):
+    """Return the offsets of entries by partition, in the order in which they came."""
+    found = {}
+    for entry in entries:
+        found.setdefault(entry.partition, []).append(offset_of(entry.before))
+    return found
+
+
+def segments(entries):
+    """Return the segments of entries in the order in which they came."""
+    return [entry.segment_id for entry in entries]
+
+
+class Line:
+    """The line between one consumer and the brokers: a test cuts it, and mends it."""
+
+    _lines: ClassVar[dict[str, "Line"]] = {}
+
+    def __init__(self):
+        self.name = uuid.uuid4().hex
+        self.is_cut = False
+        self.sockets = []
+        self._lines[self.name] = self
+
+    def cut(self):
+        """End all connections, and let no new one come about."""
+        self.is_cut = True
+        for each in self.sockets:
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it was closed before
+        self.sockets.clear()
+
+    def mend(self):
+        """Let connections come about again."""
+        self.is_cut = False
+
+    def source(self, settings):
+        """Return a source whose connections take this line."""
+        line = self
+
+        class Source(KafkaSource):
+            def _options(self, settings):
+                return {**super()._options(settings), "proxy_url": f"cuttable://{line.name}"}
+
+        return Source(settings)
+
+
+class _Cuttable(_ClosedOnFailure):
+    """How a client connects over a Line; the Kafka client finds this class by the scheme."""
+
+    SCHEMES = ("cuttable",)
+
+    def __init__(self, proxy_url=None):
+        self._line = Line._lines[urlsplit(proxy_url).hostname]
+
+    def connect_ex(self, sock, sockaddr):
+        if self._line.is_cut:
+            return errno.ECONNREFUSED
+        self._line.sockets.append(sock)
+        return super().connect_ex(sock, sockaddr)

@@ -1,0 +1,267 @@
+"""What consumer/source.py leans on in the Kafka client, most of it hardly documented.
+
+A new version of the client that breaks one of these breaks the product, maybe silently.
+"""
+
+import contextlib
+import gc
+import os
+import time
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.net.compat import KafkaNetClient
+
+from consumer.source import KafkaSource, client_options
+from tests.consumer.helpers import message
+from tests.kafka.apache import ApacheKafka
+from tests.kafka.helpers import eventually, fresh_name
+
+NOWHERE = "127.0.0.1:1"
+METADATA_SECONDS = 0.3
+
+
+class Client:
+    """A consumer of the Kafka client with the options that the source gives it, and what it keeps beside it."""
+
+    def __init__(self, settings, **options):
+        source = KafkaSource.__new__(KafkaSource)
+        options = {
+            **client_options(settings),
+            **source._options(settings),
+            "metadata_max_age_ms": int(METADATA_SECONDS * 1000),
+            "kafka_client": self._keep,
+            **options,
+        }
+        self.consumer = KafkaConsumer(**options)
+        self.cluster = self.net.cluster
+        self.heard = []
+        self.cluster.add_listener(lambda _: self.heard.append(time.monotonic()))
+
+    def _keep(self, **configs):
+        self.net = KafkaNetClient(**configs)
+        return self.net
+
+    def watch(self, topic):
+        """Ask for the metadata of a topic, for ever."""
+        self.cluster.set_topics([topic])
+        self.cluster.start_refresh_loop()
+
+    def connected(self):
+        """Tell whether some connection is there, as the source does."""
+        return any(connection.connected for connection in list(self.net._manager._conns.values()))
+
+    def assign(self, topic, *offsets):
+        """Read partitions from these offsets on."""
+        partitions = [TopicPartition(topic, number) for number in range(len(offsets))]
+        self.consumer.assign(partitions)
+        for partition, offset in zip(partitions, offsets, strict=True):
+            self.consumer.seek(partition, offset)
+        return partitions
+
+    def read(self, count, seconds=20):
+        """Poll until so many records have come; return (partition, offset) of each."""
+        found, deadline = [], time.monotonic() + seconds
+        while len(found) < count:
+            assert time.monotonic() < deadline, f"{len(found)} of {count} records came"
+            for batch in self.consumer.poll(timeout_ms=200).values():
+                found.extend((each.partition, each.offset) for each in batch)
+        return found
+
+
+@pytest.fixture
+def client():
+    """Make clients; they are closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def client(settings, **options):
+            made = Client(settings, **options)
+            stack.callback(made.consumer.close, autocommit=False, timeout_ms=1_000)
+            return made
+
+        yield client
+
+
+@pytest.fixture
+def settings(apache, settings_for):
+    return settings_for(apache.create_topic())
+
+
+@pytest.fixture
+def filled(settings, publish):
+    """Return settings for a topic with ten records in each partition."""
+    for partition in range(4):
+        publish(settings, *[message(f"S{number}") for number in range(10)], partition=partition)
+    return settings
+
+
+def test_the_constructor_does_not_wait_for_a_broker_when_it_is_told_the_version(settings_for, client):
+    began = time.monotonic()
+    client(settings_for(fresh_name(), kafka_brokers=NOWHERE))
+    assert time.monotonic() - began < 2
+
+
+def test_a_poll_without_a_broker_gives_nothing_and_raises_nothing(settings_for, client):
+    one = client(settings_for(fresh_name(), kafka_brokers=NOWHERE))
+    one.assign("topic", 0)
+    assert one.consumer.poll(timeout_ms=300) == {}
+    assert not one.heard
+    assert not one.connected()
+
+
+def test_a_close_without_a_broker_is_prompt(settings_for):
+    one = Client(settings_for(fresh_name(), kafka_brokers=NOWHERE))
+    one.watch("topic")
+    began = time.monotonic()
+    one.consumer.close(autocommit=False, timeout_ms=1_000)
+    assert time.monotonic() - began < 3
+
+
+def test_the_listener_is_called_about_as_often_as_metadata_may_grow_old(settings, client):
+    one = client(settings)
+    one.watch(settings.topic)
+    eventually(lambda: len(one.heard) >= 8)
+    steps = sorted(later - earlier for earlier, later in zip(one.heard[2:], one.heard[3:], strict=False))
+    assert METADATA_SECONDS * 0.8 < steps[len(steps) // 2] < METADATA_SECONDS * 2
+
+
+def test_the_listener_falls_silent_when_the_line_is_cut_and_speaks_again_over_the_same_client(settings, client, line):
+    one = client(settings, proxy_url=f"cuttable://{line.name}")
+    one.watch(settings.topic)
+    eventually(lambda: one.heard and one.connected())
+    line.cut()
+    eventually(lambda: not one.connected(), 2)
+    said = len(one.heard)
+    assert one.consumer.poll(timeout_ms=1_000) == {}
+    assert len(one.heard) == said
+    line.mend()
+    eventually(lambda: len(one.heard) > said and one.connected(), 10)
+
+
+def test_a_request_for_metadata_is_answered_at_once(settings, client):
+    one = client(settings, metadata_max_age_ms=60_000)
+    one.watch(settings.topic)
+    eventually(lambda: one.cluster.partitions_for_topic(settings.topic) == {0, 1, 2, 3})
+    said = len(one.heard)
+    one.cluster.request_update()
+    eventually(lambda: len(one.heard) > said, 2)
+
+
+def test_the_id_of_a_topic_is_known_without_waiting_and_is_another_one_after_the_topic_was_recreated(
+    apache, settings, client
+):
+    one = client(settings)
+    assert one.cluster.topic_id(settings.topic) is None
+    one.watch(settings.topic)
+    first = eventually(lambda: one.cluster.topic_id(settings.topic))
+    assert len(first.bytes) == 16
+    apache.delete_topic(settings.topic)
+    eventually(lambda: one.cluster.partitions_for_topic(settings.topic) is None)
+    apache.create_topic(settings.topic)
+    eventually(lambda: one.cluster.partitions_for_topic(settings.topic))
+    assert one.cluster.topic_id(settings.topic) not in (None, first)
+
+
+def test_a_position_that_is_out_of_range_is_an_error_that_names_the_partition_while_others_go_on(filled, client):
+    one = client(filled)
+    partitions = one.assign(filled.topic, 0, 99, 0, 0)
+    errors, found, deadline = [], [], time.monotonic() + 20
+    while len(found) < 30 or not errors:
+        assert time.monotonic() < deadline
+        try:
+            found += one.read(1, 5)
+        except OffsetOutOfRangeError as error:
+            errors.append(error)
+    assert {partition for error in errors for partition in error.args[0]} == {partitions[1]}
+    assert sorted(found) == [(partition, offset) for partition in (0, 2, 3) for offset in range(10)]
+    one.consumer.seek(partitions[1], 5)
+    mended = []
+    while len(mended) < 5:  # an error of a fetch before the seek may come yet
+        with contextlib.suppress(OffsetOutOfRangeError):
+            mended += one.read(1, 5)
+    assert mended == [(1, offset) for offset in range(5, 10)]
+
+
+def test_a_larger_assignment_keeps_positions_and_a_new_partition_must_be_sought(filled, client):
+    one = client(filled)
+    one.watch(filled.topic)
+    (first,) = one.assign(filled.topic, 0)
+    assert one.read(10) == [(0, offset) for offset in range(10)]
+    one.consumer.assign([first, TopicPartition(filled.topic, 1)])
+    with pytest.raises(NoOffsetForPartitionError):
+        one.read(1, 5)
+    one.consumer.seek(TopicPartition(filled.topic, 1), 4)
+    assert one.consumer.position(first, timeout_ms=0) == 10
+    assert one.read(6) == [(1, offset) for offset in range(4, 10)]
+
+
+def test_the_high_watermark_is_unknown_after_an_assignment_and_known_after_a_fetch_without_records(settings, client):
+    one = client(settings)
+    for _ in range(2):
+        one.consumer.unsubscribe()
+        partitions = one.assign(settings.topic, 0, 0, 0, 0)
+        assert [one.consumer.highwater(each) for each in partitions] == [None] * 4
+        deadline = time.monotonic() + 10
+        while [one.consumer.highwater(each) for each in partitions] != [0] * 4:
+            assert time.monotonic() < deadline
+            assert one.consumer.poll(timeout_ms=100) == {}
+        assert [one.consumer.position(each, timeout_ms=0) for each in partitions] == [0] * 4
+
+
+def test_questions_without_an_answer_end_at_their_timeout(settings, client, line):
+    one = client(settings, proxy_url=f"cuttable://{line.name}")
+    one.watch(settings.topic)
+    eventually(one.connected)
+    line.cut()
+    partitions = [TopicPartition(settings.topic, 0)]
+    for ask in (one.consumer.beginning_offsets, one.consumer.end_offsets):
+        began = time.monotonic()
+        with pytest.raises(Exception, match=r"(?i)time"):
+            ask(partitions, timeout_ms=500)
+        assert time.monotonic() - began < 3
+
+
+def test_reading_without_a_group_joins_none_and_commits_nothing(apache, filled, consume):
+    def groups():
+        with apache.admin() as admin:
+            return admin.list_groups(), "__consumer_offsets" in admin.list_topics()
+
+    before = groups()
+    consumer = consume(filled)
+    consumer.wait_ready(10)
+    assert consumer.records == 40
+    assert groups() == before
+    consumer.stop()
+    assert groups() == before
+
+
+def test_sockets_of_connections_that_fail_are_closed_by_the_class_that_the_scheme_names(settings_for, client):
+    one = client(
+        settings_for(fresh_name(), kafka_brokers=NOWHERE), reconnect_backoff_ms=10, reconnect_backoff_max_ms=20
+    )
+    manager, attempts = one.net._manager, []
+    update_backoff = manager.update_backoff
+    manager.update_backoff = lambda node: attempts.append(node) or update_backoff(node)
+    gc.disable()
+    try:
+        one.watch("topic")
+        eventually(lambda: len(attempts) > 5)
+        before = len(os.listdir("/dev/fd"))
+        eventually(lambda: len(attempts) > 50)
+        assert len(os.listdir("/dev/fd")) <= before + 1, "one connection may be under way"
+    finally:
+        gc.enable()
+        del manager.update_backoff
+
+
+def test_no_topic_is_created_even_by_a_broker_that_creates_what_is_asked_for(settings_for, consume):
+    with ApacheKafka({"auto.create.topics.enable": "true"}) as broker:
+        settings = settings_for(fresh_name(), kafka_brokers=broker.address)
+        consumer = consume(settings)
+        consumer.feed.wait_for_status(lambda status: "does not exist" in status.reason, 15)
+        heard = consumer._source.last_word()
+        eventually(lambda: consumer._source.last_word() > heard)
+        with broker.admin() as admin:
+            assert settings.topic not in admin.list_topics()
+        consumer.stop()

@@ -1,0 +1,232 @@
+"""The ways into a secured Apache Kafka, what is said when one is closed, and that no secret is ever shown."""
+
+import gc
+import json
+import logging
+import os
+import ssl
+
+import pytest
+from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
+
+from app import create_app
+from consumer.errors import NotReady
+from consumer.security import explain, ssl_context
+from consumer.settings import Settings, load
+from tests.consumer.helpers import message
+from tests.kafka.helpers import eventually, until_state
+from tests.kafka.secured import LISTENERS, MECHANISMS, PASSWORD, USER, Certificates, secured_kafka
+
+WRONG = "wr0ng horse battery"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def secured(certificates):
+    with secured_kafka(certificates) as kafka:
+        yield kafka
+
+
+@pytest.fixture(scope="module")
+def topic(secured):
+    return secured.create_topic(partitions=1)
+
+
+@pytest.fixture
+def at(secured, certificates, topic):
+    """Make settings for a listener."""
+
+    def at(listener, **more):
+        return Settings(
+            **{
+                "kafka_brokers": f"127.0.0.1:{secured.ports[listener]}",
+                "kafka_topic": topic,
+                "kafka_backlog": "all",
+                "kafka_fetch_max_wait_ms": 50,
+                "kafka_security_protocol": LISTENERS.get(listener, "PLAINTEXT"),
+                "kafka_ssl_cafile": certificates.path("ca"),
+                **more,
+            }
+        )
+
+    return at
+
+
+def login(mechanism="PLAIN", user=USER, password=PASSWORD):
+    """Return the settings to log in with."""
+    return {"kafka_sasl_mechanism": mechanism, "kafka_sasl_username": user, "kafka_sasl_password": password}
+
+
+def certificate(certificates, name):
+    """Return the settings of a client certificate."""
+    return {"kafka_ssl_certfile": certificates.path(name), "kafka_ssl_keyfile": certificates.key(name)}
+
+
+def assert_it_reads(consumer, publish, settings):
+    """Let a record pass from a producer with the same settings to the feed."""
+    consumer.wait_ready(15)
+    name = f"segment-{consumer.settings.kafka_brokers}-{consumer.settings.kafka_sasl_mechanism}"
+    publish(settings, message(name))
+    eventually(lambda: name in {each.segment_id for each in consumer.feed.snapshot().predictions})
+
+
+def test_it_reads_over_tls(at, consume, publish):
+    settings = at("TLS")
+    assert_it_reads(consume(settings), publish, settings)
+
+
+def test_it_reads_over_tls_with_a_certificate_of_its_own(at, certificates, consume, publish):
+    settings = at("MUTUAL", **certificate(certificates, "client"))
+    assert_it_reads(consume(settings), publish, settings)
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("listener", ["LOGIN", "TLSLOGIN"])
+def test_it_reads_after_a_log_in(at, consume, publish, listener, mechanism):
+    settings = at(listener, **login(mechanism))
+    assert_it_reads(consume(settings), publish, settings)
+
+
+def heroku(secured, certificates, **more):
+    """Return the variables as Heroku sets them; its brokers' certificates don't carry their host names."""
+    return {
+        "KAFKA_URL": f"kafka+ssl://127.0.0.1:{secured.ports['STRANGER']}",
+        "KAFKA_TRUSTED_CERT": certificates.text(certificates.path("ca")),
+        "KAFKA_CLIENT_CERT": certificates.text(certificates.path("client")),
+        "KAFKA_CLIENT_CERT_KEY": certificates.text(certificates.key("client")),
+        "KAFKA_FETCH_MAX_WAIT_MS": "50",
+        **more,
+    }
+
+
+def test_it_reads_with_the_variables_that_heroku_sets(secured, certificates, consume, publish):
+    secured.create_topic("wharf-1234.traffic-predictions", partitions=1)
+    settings = load(heroku(secured, certificates, KAFKA_PREFIX="wharf-1234."))
+    assert settings.topic == "wharf-1234.traffic-predictions"
+    assert_it_reads(consume(settings), publish, settings)
+
+
+def test_certificates_as_text_leave_no_file_behind(secured, certificates, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert ssl_context(load(heroku(secured, certificates))).verify_mode == ssl.CERT_REQUIRED
+    assert list(tmp_path.iterdir()) == []
+
+
+CLOSED_WAYS = {
+    "a wrong password, PLAIN": ("LOGIN", login("PLAIN", password=WRONG), "it refused the log-in"),
+    "a wrong password, SHA-256": ("LOGIN", login("SCRAM-SHA-256", password=WRONG), "it refused the log-in"),
+    "a wrong password, SHA-512": ("LOGIN", login("SCRAM-SHA-512", password=WRONG), "it refused the log-in"),
+    "a wrong password over TLS": ("TLSLOGIN", login("SCRAM-SHA-512", password=WRONG), "it refused the log-in"),
+    "an unknown user": ("TLSLOGIN", login("SCRAM-SHA-256", user="nobody"), "it refused the log-in"),
+    "a CA that is not trusted": ("TLS", {"kafka_ssl_cafile": "other-ca"}, "its certificate is not trusted"),
+    "the system's CAs": ("TLS", {"kafka_ssl_cafile": ""}, "its certificate is not trusted"),
+    "another host name": ("STRANGER", {"client": "client"}, "its certificate is for another host name"),
+    "no client certificate": ("MUTUAL", {}, "it refused the client certificate"),
+    "a client certificate of another CA": ("MUTUAL", {"client": "other-client"}, "it refused the client certificate"),
+    "no TLS where it is wanted": ("TLS", {"kafka_security_protocol": "PLAINTEXT"}, "see KAFKA_SECURITY_PROTOCOL"),
+    "TLS where none is": ("PLAIN", {"kafka_security_protocol": "SSL"}, "see KAFKA_SECURITY_PROTOCOL"),
+    "no log-in where one is wanted": (
+        "LOGIN",
+        {"kafka_security_protocol": "PLAINTEXT"},
+        "see KAFKA_SECURITY_PROTOCOL",
+    ),
+    "a log-in where none is": (
+        "PLAIN",
+        {"kafka_security_protocol": "SASL_PLAINTEXT", **login()},
+        "see KAFKA_SECURITY_PROTOCOL",
+    ),
+    "a port where nothing listens": ("PLAIN", {"kafka_brokers": "127.0.0.1:1"}, "nothing listens there"),
+}
+
+
+@pytest.mark.parametrize(("listener", "more", "reason"), CLOSED_WAYS.values(), ids=CLOSED_WAYS)
+def test_a_way_that_is_closed_is_never_live_and_the_reason_says_why(
+    at, certificates, consume, listener, more, reason, caplog
+):
+    more = dict(more)
+    if name := more.pop("client", None):
+        more |= certificate(certificates, name)
+    if more.get("kafka_ssl_cafile") == "other-ca":
+        more["kafka_ssl_cafile"] = certificates.path("other-ca")
+    consumer = consume(at(listener, circuit_failures=2, **more))
+    status = consumer.feed.wait_for_status(lambda status: reason in status.reason, 15)
+    assert status.reason.startswith(f"connecting to {consumer.settings.kafka_brokers}; ")
+    status = until_state(consumer, "circuit_open")
+    assert reason in status.reason
+    assert not consumer.ready
+    with pytest.raises(NotReady) as raised:
+        consumer.wait_ready(0)
+    assert reason in str(raised.value)
+    told = [record for record in caplog.records if record.name == "greenwave.consumer"]
+    assert len(told) <= 4, "one line for each news, however many attempts are made"
+
+
+def test_a_user_who_is_let_in_later_is_live_without_a_restart(secured, at, consume):
+    consumer = consume(at("LOGIN", **login("SCRAM-SHA-256", user="late", password="a late password")))
+    consumer.feed.wait_for_status(lambda status: "it refused the log-in" in status.reason, 15)
+    with secured.admin() as admin:
+        mechanism = ScramMechanism.SCRAM_SHA_256
+        admin.alter_user_scram_credentials([UserScramCredentialUpsertion("late", mechanism, "a late password")])
+    consumer.wait_ready(20)
+
+
+def test_handshakes_that_fail_collect_no_sockets(at, certificates, consume):
+    consumer = consume(at("TLS", kafka_ssl_cafile=certificates.path("other-ca")))
+    gc.disable()
+    try:
+        consumer.feed.wait_for_status(lambda status: "not trusted" in status.reason, 15)
+        before = len(os.listdir("/dev/fd"))
+        eventually(lambda: consumer.attempts.report()["failed"] >= 3)
+        assert len(os.listdir("/dev/fd")) <= before + 1, "one handshake may be under way"
+    finally:
+        gc.enable()
+
+
+@pytest.fixture
+def everything_logged(caplog):
+    """Log all there is, the Kafka client's debugging included."""
+    client = logging.getLogger("kafka")
+    before = client.level
+    client.setLevel(logging.DEBUG)
+    with caplog.at_level(logging.DEBUG):
+        yield caplog
+    client.setLevel(before)
+    caplog.clear()  # a captured record keeps an error, its frames and their sockets
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("password", [PASSWORD, WRONG], ids=["right", "wrong"])
+def test_the_password_is_in_no_log_line_answer_or_error(at, consume, everything_logged, mechanism, password):
+    settings = at("LOGIN", **login(mechanism, password=password))
+    consumer = consume(settings)
+    consumer.feed.wait_for_status(lambda status: status.state == "live" or "refused" in status.reason, 15)
+    assert (consumer.feed.status.state == "live") == (password == PASSWORD)
+    client = create_app(settings, lambda: consumer).test_client()
+    shown = [everything_logged.text, repr(consumer), repr(consumer._source), consumer.feed.status.reason]
+    shown += [
+        client.get(path).text for path in ("/api/health", "/api/config", "/readyz", "/metrics", "/api/quarantine")
+    ]
+    assert "kafka" in everything_logged.text
+    assert not [each for each in shown if password in each]
+
+
+def test_a_private_key_is_in_no_log_line_answer_or_error(secured, certificates, consume, everything_logged):
+    environ = heroku(secured, certificates, KAFKA_TOPIC="missing")
+    key = environ["KAFKA_CLIENT_CERT_KEY"].splitlines()[1]
+    consumer = consume(load(environ))
+    consumer.feed.wait_for_status(lambda status: "does not exist" in status.reason, 15)
+    client = create_app(consumer.settings, lambda: consumer).test_client()
+    shown = [everything_logged.text, repr(consumer), consumer.feed.status.reason]
+    shown += [client.get(path).text for path in ("/api/health", "/api/config", "/readyz", "/metrics")]
+    assert not [each for each in shown if key in each]
+
+
+def test_a_reason_is_one_line_of_bounded_length():
+    told = explain(RuntimeError("a\nb" + "x" * 1000))
+    assert told.startswith("a\\nb")
+    assert len(told) <= 200
+    assert json.dumps(told).isascii()

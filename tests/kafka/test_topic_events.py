@@ -1,0 +1,299 @@
+"""What can happen to a topic while it is read: missing, more partitions, recreated, dropped records, compaction."""
+
+import json
+import threading
+import time
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from consumer.errors import NotReady
+from consumer.events import Gap, Initial
+from consumer.source import client_options
+from tests.consumer.helpers import message
+from tests.kafka.apache import choose
+from tests.kafka.helpers import changes, events_until, eventually, fresh_name, offsets, segments, until_state
+
+
+def gaps(events):
+    """Return the gaps and the views, in order."""
+    return [event for event in events if isinstance(event, Gap | Initial)]
+
+
+def names(view):
+    return {each.segment_id for each in view.predictions}
+
+
+def first_offsets(settings, partitions=4):
+    """Return the first offset of each partition that the broker still has."""
+    consumer = KafkaConsumer(**client_options(settings))
+    try:
+        found = consumer.beginning_offsets([TopicPartition(settings.topic, each) for each in range(partitions)])
+        return [found[TopicPartition(settings.topic, each)] for each in range(partitions)]
+    finally:
+        consumer.close()
+
+
+def recreate(apache, name, partitions=4):
+    """Put an empty topic of the same name in its place, as soon as the broker lets go of the old one."""
+    apache.delete_topic(name)
+
+    def create():
+        try:
+            return apache.create_topic(name, partitions)
+        except Exception as error:
+            if "TopicAlreadyExists" not in type(error).__name__:
+                raise
+            return None
+
+    eventually(create)
+
+
+def test_a_topic_that_is_missing_at_start_is_waited_for_and_picked_up_when_it_is_created(
+    apache, settings_for, consume, publish
+):
+    settings = settings_for(fresh_name())
+    consumer = consume(settings)
+    status = consumer.feed.wait_for_status(lambda status: "does not exist" in status.reason, 15)
+    assert (status.state, consumer.ready) == ("starting", False)
+    expected = f"topic {settings.topic} does not exist, or may not be seen; it is picked up when it is there"
+    assert status.reason == expected
+    with pytest.raises(NotReady, match=f"topic {settings.topic} does not exist"):
+        consumer.wait_ready(0)
+    with apache.admin() as admin:
+        assert settings.topic not in admin.list_topics(), "asking for a topic did not create it"
+    apache.create_topic(settings.topic)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    publish(settings, message("A"))
+    events_until(subscription, lambda events: "A" in told(events), 10)
+
+
+class Load:
+    """A producer on a thread of its own that publishes numbered predictions until it is told to stop."""
+
+    def __init__(self, producer, topic, per_second=500):
+        self._producer = producer
+        self._topic = topic
+        self._every = 10 / per_second
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load")
+        self._sent = []
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stopping.set()
+        self._thread.join(20)
+
+    def acknowledged(self):
+        """Return the offsets by partition that the broker has acknowledged, in order; the load must have ended."""
+        found = {}
+        for sent in self._sent:
+            done = sent.get(20)
+            found.setdefault(done.partition, []).append(done.offset)
+        return {partition: sorted(each) for partition, each in found.items()}
+
+    def _run(self):
+        number = 0
+        while not self._stopping.wait(self._every):
+            for _ in range(10):
+                self._sent.append(self._producer.send(self._topic, message(f"S{number % 500}", timestamp=number)))
+                number += 1
+
+
+def test_partitions_that_appear_under_load_are_read_from_their_beginning_and_nothing_is_lost_or_doubled(
+    apache, settings_for, consume, producer_for
+):
+    settings = settings_for(apache.create_topic(partitions=4), buffer_entries=100_000)
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    with Load(producer_for(settings, metadata_max_age_ms=300), settings.topic) as load:
+        events = events_until(subscription, lambda events: len(changes(events)) > 500)
+        apache.add_partitions(settings.topic, 8)
+        grown = time.monotonic()
+        events += events_until(subscription, lambda more: len(offsets(changes(more))) == 8)
+        assert time.monotonic() - grown < 30
+        assert until_state(consumer, "live", seconds=10)
+        events += events_until(subscription, lambda more: len(changes(more)) > 1000)
+    wanted = load.acknowledged()
+    total = sum(map(len, wanted.values()))
+    seen = len(changes(events))
+    events += events_until(subscription, lambda more: seen + len(changes(more)) >= total)
+    assert offsets(changes(events)) == wanted
+    assert {partition: each[0] for partition, each in wanted.items()} == dict.fromkeys(range(8), 0)
+    assert [type(event) for event in gaps(events)] == [Initial], "growing is no gap"
+
+
+def test_a_recreated_topic_is_read_from_its_beginning_and_clients_get_one_gap_and_a_fresh_view(
+    apache, settings_for, consume, publish
+):
+    settings = settings_for(apache.create_topic())
+    publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    old_cursor = subscription.cursor
+    for turn in range(3):
+        recreate(apache, settings.topic)
+        publish(settings, *[message(f"new-{turn}-{number}") for number in range(40)], partition=0)
+        events = events_until(subscription, lambda events, turn=turn: f"new-{turn}-39" in told(events))
+        expected = [f"new-{turn}-{number}" for number in range(40)]
+        assert [gap.reason for gap in gaps(events) if isinstance(gap, Gap)] == ["topic_recreated"]
+        assert sorted(told(events, after_gap=True)) == sorted(expected), "each once, from the first on"
+    assert names(consumer.feed.snapshot()) == set(expected), "nothing is left of the old topic"
+    resumed = consumer.feed.subscribe(old_cursor).next(5)
+    assert [type(event) for event in gaps(resumed)] == [Gap, Initial]
+    assert gaps(resumed)[0].reason == "other_topic"
+
+
+def told(events, after_gap=False):
+    """Return the segments that a client was told of, by a view or by a change; only what came after the gap."""
+    found = []
+    for event in events:
+        if after_gap and isinstance(event, Gap):
+            found = []
+        elif isinstance(event, Initial):
+            found += [each.segment_id for each in event.predictions]
+        else:
+            found += segments(changes([event]))
+    return found
+
+
+@pytest.mark.parametrize("count", [10, 60], ids=["shorter than the old one", "longer than the old one"])
+def test_a_topic_recreated_while_the_line_was_cut_is_read_from_its_beginning(
+    apache, settings_for, consume, publish, line, count
+):
+    settings = settings_for(apache.create_topic())
+    publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
+    consumer = consume(settings, line.source)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    line.cut()
+    recreate(apache, settings.topic)
+    publish(settings, *[message(f"new-{number}") for number in range(count)], partition=0)
+    line.mend()
+    assert_only_the_new_topic_is_told(subscription, count)
+    until_state(consumer, "live")
+
+
+def assert_only_the_new_topic_is_told(subscription, count):
+    """Read one gap and then each record of the new topic, once."""
+    events = events_until(subscription, lambda events: f"new-{count - 1}" in told(events))
+    assert [gap.reason for gap in gaps(events) if isinstance(gap, Gap)] == ["topic_recreated"]
+    assert sorted(told(events, after_gap=True)) == sorted(f"new-{number}" for number in range(count))
+
+
+def test_a_topic_recreated_after_the_broker_was_killed_is_read_from_its_beginning(settings_for, consume, publish, line):
+    with choose()() as broker:
+        settings = settings_for(broker.create_topic(), kafka_brokers=broker.address)
+        publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
+        consumer = consume(settings, line.source)
+        consumer.wait_ready(10)
+        subscription = consumer.feed.subscribe()
+        subscription.next(5)
+        line.cut()
+        broker.kill()
+        broker.start()
+        recreate(broker, settings.topic)
+        publish(settings, *[message(f"new-{number}") for number in range(60)], partition=0)
+        line.mend()
+        assert_only_the_new_topic_is_told(subscription, 60)
+        until_state(consumer, "live")
+        consumer.stop()
+
+
+def test_records_that_were_deleted_before_they_were_read_are_one_gap_with_their_number(
+    apache, settings_for, consume, publish, line
+):
+    settings = settings_for(apache.create_topic())
+    publish(settings, *[message(f"S{number}") for number in range(10)], partition=0)
+    consumer = consume(settings, line.source)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    line.cut()
+    for partition in (0, 1):
+        publish(settings, *[message(f"T{partition}{number}") for number in range(100)], partition=partition)
+    with apache.admin() as admin:
+        admin.delete_records({TopicPartition(settings.topic, 0): 60, TopicPartition(settings.topic, 1): 33})
+    line.mend()
+    events = events_until(subscription, lambda events: len(changes(events)) >= 117)
+    lost = [event for event in events if isinstance(event, Gap)]
+    assert {gap.reason for gap in lost} == {"expired"}
+    assert sum(gap.missed for gap in lost) == 50 + 33
+    read = offsets(changes(events))
+    assert (read[0], read[1]) == (list(range(60, 110)), list(range(33, 100)))
+    until_state(consumer, "live")
+
+
+def test_retention_that_overtakes_the_position_is_a_gap_with_the_exact_count(
+    apache, settings_for, consume, publish, line
+):
+    settings = settings_for(apache.create_topic(partitions=1))
+    consumer = consume(settings, line.source)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    line.cut()
+    publish(settings, *[message(f"S{number}") for number in range(70)])
+    apache.set_topic(settings.topic, **{"retention.ms": "1"})
+    eventually(lambda: first_offsets(settings, 1) == [70])
+    apache.set_topic(settings.topic, **{"retention.ms": "-1"})
+    publish(settings, *[message(f"T{number}") for number in range(5)])
+    line.mend()
+    events = events_until(subscription, lambda events: len(changes(events)) >= 5)
+    assert [event for event in events if isinstance(event, Gap)] == [Gap("expired", 70)]
+    assert segments(changes(events)) == [f"T{number}" for number in range(5)]
+    until_state(consumer, "live")
+
+
+def test_a_compacted_topic_is_read_over_its_holes_and_a_tombstone_removes_its_segment(
+    apache, settings_for, consume, publish
+):
+    compacted = {
+        "cleanup.policy": "compact",
+        "segment.ms": "100",
+        "min.cleanable.dirty.ratio": "0.01",
+        "delete.retention.ms": "600000",
+    }
+    settings = settings_for(apache.create_topic(partitions=1, **compacted))
+    for turn in range(20):
+        for name in ("A", "B", "C"):
+            publish(settings, message(name, timestamp=1_700_000_000_000 + turn), key=name.encode())
+    publish(settings, None, key=b"B")
+
+    def compaction():
+        """Append, so that a segment is rolled; tell what is left."""
+        publish(settings, message("Z"), key=b"Z")
+        return len(left := log(settings)) < 20 and left
+
+    left = eventually(compaction, 30, every=0.3)
+    assert [key for key, value in left if value is None] == [b"B"], "the tombstone is still in the log"
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    assert consumer.records < 61, "compaction had taken place before"
+    assert names(consumer.feed.snapshot()) == {"A", "C", "Z"}
+    assert consumer.quarantine.snapshot()["by_reason"].get("unknown_tombstone", 0) <= 1
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    publish(settings, None, key=b"A")
+    publish(settings, message("D"), key=b"D")
+    entries = changes(events_until(subscription, lambda events: "D" in segments(changes(events))))
+    assert [(entry.segment_id, entry.prediction is None) for entry in entries] == [("A", True), ("D", False)]
+    assert names(consumer.feed.snapshot()) == {"C", "D", "Z"}
+
+
+def log(settings):
+    """Return what is in the only partition of a topic, as (key, value)."""
+    consumer = KafkaConsumer(**client_options(settings), auto_offset_reset="earliest", consumer_timeout_ms=300)
+    try:
+        consumer.assign([TopicPartition(settings.topic, 0)])
+        return [(each.key, each.value and json.loads(each.value)) for each in consumer]
+    finally:
+        consumer.close()

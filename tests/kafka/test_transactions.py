@@ -1,0 +1,175 @@
+"""Transactions: which records are delivered by KAFKA_ISOLATION_LEVEL, and what an open one does to the state."""
+
+import random
+import uuid
+
+import pytest
+
+from consumer.events import Gap, Status
+from tests.consumer.helpers import message
+from tests.kafka.helpers import changes, events_until, eventually, offsets, segments
+
+
+class Transactions:
+    """A transactional producer for one topic."""
+
+    def __init__(self, producer, topic):
+        self.producer = producer
+        self._topic = topic
+        producer.init_transactions()
+
+    def begin(self, *names, partition=0):
+        """Begin a transaction with records that the broker has acknowledged; it stays open."""
+        self.producer.begin_transaction()
+        for sent in [self.producer.send(self._topic, message(name), partition=partition) for name in names]:
+            sent.get(20)
+
+    def commit(self, *names, partition=0):
+        """Publish names in one transaction that is committed."""
+        self.begin(*names, partition=partition)
+        self.producer.commit_transaction()
+
+    def abort(self, *names, partition=0):
+        """Publish names in one transaction that is aborted."""
+        self.begin(*names, partition=partition)
+        self.producer.abort_transaction()
+
+
+@pytest.fixture
+def transactions(producer_for):
+    """Make transactional producers."""
+
+    def transactions(settings):
+        return Transactions(producer_for(settings, transactional_id=uuid.uuid4().hex), settings.topic)
+
+    return transactions
+
+
+@pytest.fixture
+def committed(apache, settings_for):
+    """Return settings for a fresh topic, read by what is committed."""
+    return settings_for(apache.create_topic(), kafka_isolation_level="read_committed")
+
+
+def follow(consumer):
+    """Return a subscription that has had its first view."""
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    return subscription
+
+
+def seen_up_to(subscription, last):
+    """Read until a segment comes; return the names of all that came, and what else was told."""
+    events = events_until(subscription, lambda events: last in segments(changes(events)))
+    return segments(changes(events)), [event for event in events if isinstance(event, Gap | Status)]
+
+
+def test_aborted_records_are_never_delivered_when_only_committed_ones_count(committed, consume, transactions):
+    producer = transactions(committed)
+    producer.commit("A", "B")
+    producer.abort("C", "D")
+    producer.commit("E")
+    producer.abort("F")
+    consumer = consume(committed)
+    consumer.wait_ready(10)
+    assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"A", "B", "E"}
+    assert consumer.readings[0] == (10, 10), "the markers of four transactions lie in the log, too"
+    subscription = follow(consumer)
+    producer.abort("G")
+    producer.commit("H")
+    assert seen_up_to(subscription, "H") == (["H"], [])
+
+
+def test_all_records_are_delivered_when_uncommitted_ones_count(apache, settings_for, consume, transactions):
+    settings = settings_for(apache.create_topic())
+    producer = transactions(settings)
+    producer.commit("A")
+    producer.abort("B")
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    subscription = follow(consumer)
+    producer.begin("C")
+    assert seen_up_to(subscription, "C") == (["C"], [])
+    producer.producer.abort_transaction()
+    assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"A", "B", "C"}
+    eventually(lambda: consumer.readings[0] == (6, 6))
+    assert consumer.ready
+
+
+def test_a_partition_that_holds_nothing_but_aborted_records_is_read_to_its_end(committed, consume, transactions):
+    producer = transactions(committed)
+    for partition in range(4):
+        producer.abort("A", "B", "C", partition=partition)
+    consumer = consume(committed)
+    consumer.wait_ready(10)
+    assert consumer.readings == [(4, 4)] * 4
+    assert consumer.feed.snapshot().predictions == []
+
+
+def test_a_transaction_that_is_open_at_the_start_keeps_nobody_from_being_live(committed, consume, transactions):
+    producer = transactions(committed)
+    producer.commit("A")
+    producer.begin("B")
+    consumer = consume(committed)
+    consumer.wait_ready(10)
+    assert consumer.readings[0] == (2, 2), "there is no lag: more can't be read now"
+    subscription = follow(consumer)
+    producer.producer.commit_transaction()
+    assert seen_up_to(subscription, "B") == (["B"], [])
+
+
+def test_records_behind_an_open_transaction_come_in_order_when_it_ends_and_the_state_stays_live(
+    committed, consume, transactions, publish
+):
+    consumer = consume(committed)
+    consumer.wait_ready(10)
+    subscription = follow(consumer)
+    one, other = transactions(committed), transactions(committed)
+    one.begin("A")
+    publish(committed, message("plain"), partition=0)
+    other.commit("B")
+    publish(committed, message("elsewhere"), partition=1)
+    assert seen_up_to(subscription, "elsewhere") == (["elsewhere"], []), "other partitions go on"
+    assert consumer.ready
+    one.producer.abort_transaction()
+    assert seen_up_to(subscription, "B") == (["plain", "B"], [])
+    assert consumer.ready
+
+
+def test_the_lag_counts_what_was_committed_and_not_read(committed, consume, transactions):
+    producer = transactions(committed)
+    producer.commit("A")
+    consumer = consume(committed)
+    consumer.wait_ready(10)
+    producer.begin("B", "C")
+    assert consumer.readings[0] == (2, 2)
+    producer.producer.commit_transaction()
+    eventually(lambda: consumer.readings[0] == (5, 5))
+
+
+def test_of_many_mixed_transactions_each_committed_record_comes_once_and_in_order(
+    committed, consume, transactions, publish
+):
+    rng = random.Random(7)
+    producers = [transactions(committed) for _ in range(3)]
+    consumer = consume(committed)
+    consumer.wait_ready(10)
+    subscription = follow(consumer)
+    wanted = {}
+    for turn in range(150):
+        partition = rng.randrange(4)
+        names = [f"{turn}-{number}" for number in range(rng.randrange(1, 6))]
+        if rng.random() < 0.5:
+            rng.choice(producers).commit(*names, partition=partition)
+            wanted.setdefault(partition, []).extend(names)
+        else:
+            rng.choice(producers).abort(*names, partition=partition)
+    for partition in range(4):
+        publish(committed, message(f"end-{partition}"), partition=partition)
+        wanted.setdefault(partition, []).append(f"end-{partition}")
+    total = sum(map(len, wanted.values()))
+    entries = changes(events_until(subscription, lambda events: len(changes(events)) >= total))
+    came = {partition: [each.segment_id for each in entries if each.partition == partition] for partition in range(4)}
+    assert came == wanted
+    assert all(each == sorted(set(each)) for each in offsets(entries).values())
+    eventually(lambda: all(offset == end for offset, end in consumer.readings))
