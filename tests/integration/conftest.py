@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import threading
+import time
 
 import pytest
 from kafka import KafkaProducer
@@ -10,6 +12,7 @@ from consumer.settings import Settings
 from consumer.source import client_options
 from consumer.thread import Consumer
 from demo.broker import EmbeddedBroker
+from tests.consumer.helpers import message
 from tests.kafka.apache import Admin
 from tests.web.test_worker import Server
 
@@ -59,6 +62,28 @@ def produce(settings):
 
 
 @pytest.fixture
+def publish(settings):
+    """Publish numbered messages to all partitions, each named "partition/number"; return how many each got."""
+    with contextlib.closing(KafkaProducer(**client_options(settings), acks="all", linger_ms=2)) as producer:
+
+        def publish(count, rate=1_000):
+            counts, begin = [0] * 4, time.monotonic()
+            for number in range(count):
+                partition = number * 7 % 11 % 4
+                name = f"{partition}/{counts[partition]}"
+                producer.send(settings.topic, message(f"S{number % 50}", model=name), partition=partition)
+                counts[partition] += 1
+                if number % 50 == 49:
+                    producer.flush(20)
+                    # A pace, not a wait for anything: clients are cut and come back while messages arrive.
+                    threading.Event().wait(max(0.0, begin + number / rate - time.monotonic()))
+            producer.flush(20)
+            return counts
+
+        yield publish
+
+
+@pytest.fixture
 def consume():
     """Start consumers of real topics; they are stopped at the end."""
     with contextlib.ExitStack() as stack:
@@ -88,7 +113,7 @@ def serve(tmp_path, environ):
     """Start the product itself, with options of gunicorn and environment variables."""
     with contextlib.ExitStack() as stack:
 
-        def serve(*options, **more):
-            return stack.enter_context(Server(tmp_path / "log", *options, app="wsgi:app", **environ, **more))
+        def serve(*options, name="log", **more):
+            return stack.enter_context(Server(tmp_path / name, *options, app="wsgi:app", **environ, **more))
 
         yield serve

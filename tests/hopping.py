@@ -1,0 +1,157 @@
+"""Clients that hop between processes and transports with one cursor, and what they must have seen in the end.
+
+Raw sockets and regular expressions: what is tested is the server, and the clients must be cheap enough to be many.
+"""
+
+import base64
+import http.client
+import os
+import random
+import re
+import socket
+import struct
+import threading
+import time
+
+EVENT = re.compile(rb'id: (\S+)\ndata: \{"type":"prediction"[^\n]*"model":"(\d+)/(\d+)"')
+MESSAGE = re.compile(rb'"model":"(\d+)/(\d+)"')
+GAP = re.compile(rb'\{"type":"gap"[^\n]*\}|"gap":\{[^}]*\}')
+CURSOR = re.compile(rb'"cursor":"([A-Za-z0-9_-]+)"')
+
+
+class Lost(AssertionError):
+    """A client was told of a gap that had no reason."""
+
+
+class Client(threading.Thread):
+    """One client: it is cut `cuts` times, each time going on at a random process by a random transport."""
+
+    def __init__(self, ports, cursor, transports, cuts, seed):
+        super().__init__(name=f"client-{seed}")
+        self.ports = ports
+        self.cursor = cursor
+        self.transports = transports
+        self.cuts = cuts
+        self.random = random.Random(seed)
+        self.seen = []  # (partition, number) in the order they came
+        self.hops = 0
+        self.failure = None
+        self.end = None  # how many of each partition there are, once that is known
+
+    def run(self):
+        try:
+            while not self.is_done():
+                is_last = self.hops >= self.cuts
+                budget = None if is_last and self.end else self.random.randint(1, 400)
+                port, transport = self.random.choice(self.ports), self.random.choice(self.transports)
+                getattr(self, f"_{transport}")(port, budget)
+                self.hops += 1
+        except (OSError, AssertionError, http.client.HTTPException, ValueError) as error:
+            self.failure = error
+
+    def is_done(self):
+        return self.hops >= self.cuts and self.end is not None and len(self.seen) >= sum(self.end)
+
+    def _take(self, cursor, partition, number):
+        self.seen.append((int(partition), int(number)))
+        self.cursor = cursor.decode()
+
+    def _check(self, data):
+        if gap := GAP.search(data):
+            raise Lost(f"{gap[0].decode()} after {len(self.seen)} events")
+
+    def _poll(self, port, budget):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            limit = min(1000, budget or 1000)
+            connection.request("GET", f"/api/predictions?after={self.cursor}&limit={limit}&wait=1")
+            body = connection.getresponse().read()
+        finally:
+            connection.close()
+        self._check(body)
+        self.seen.extend((int(partition), int(number)) for partition, number in MESSAGE.findall(body))
+        self.cursor = CURSOR.search(body)[1].decode()
+
+    def _sse(self, port, budget):
+        request = (
+            f"GET /predictions/stream HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nLast-Event-ID: {self.cursor}\r\n"
+            "Connection: close\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", port), 60) as sock:
+            sock.sendall(request.encode())
+            self._read(sock, budget, self._sse_events, b"")
+
+    def _ws(self, port, budget):
+        key = base64.b64encode(os.urandom(16)).decode()
+        request = (
+            f"GET /predictions/ws?after={self.cursor} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", port), 60) as sock:
+            sock.sendall(request.encode())
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += self._receive(sock)
+            assert head.startswith(b"HTTP/1.1 101"), head
+            self._read(sock, budget, self._ws_events, head.partition(b"\r\n\r\n")[2])
+
+    def _read(self, sock, budget, events_of, pending):
+        """Read events until the budget is spent, which is a cut in the middle of whatever comes."""
+        count, quiet_since = 0, time.monotonic()
+        sock.settimeout(2)
+        while not self.is_done():
+            found, pending = events_of(pending)
+            for event in found:
+                self._take(*event)
+                count += 1
+                if budget is not None and count >= budget:
+                    return
+            if found:
+                quiet_since = time.monotonic()
+            elif budget is not None and time.monotonic() - quiet_since > 1.5:
+                return  # there is nothing new: go elsewhere
+            try:
+                pending += self._receive(sock)
+            except TimeoutError:
+                continue
+
+    @staticmethod
+    def _receive(sock):
+        data = sock.recv(262_144)
+        if not data:
+            raise OSError("the server closed the connection")
+        return data
+
+    def _sse_events(self, pending):
+        whole, separator, rest = pending.rpartition(b"\n\n")
+        if not separator:
+            return [], pending
+        # Chunk sizes stand on lines of their own between events, since each chunk is one or more whole events.
+        self._check(whole)
+        return EVENT.findall(whole), rest
+
+    def _ws_events(self, pending):
+        found, at = [], 0
+        while len(pending) - at >= 2:
+            length, head = pending[at + 1] & 0x7F, 2
+            if length >= 126:
+                size, kind = (2, ">H") if length == 126 else (8, ">Q")
+                if len(pending) - at < 2 + size:
+                    break
+                length, head = struct.unpack_from(kind, pending, at + 2)[0], 2 + size
+            if len(pending) - at < head + length:
+                break
+            payload, at = pending[at + head : at + head + length], at + head + length
+            self._check(payload)
+            if payload.startswith(b'{"type":"prediction"'):
+                found.append((CURSOR.search(payload)[1], *MESSAGE.search(payload).groups()))
+        return found, pending[at:]
+
+
+def verify(clients, counts):
+    """Check that each client saw each prediction exactly once, and each partition in its order."""
+    for client in clients:
+        assert client.failure is None, f"{client.name} after {client.hops} hops: {client.failure!r}"
+        for partition, count in enumerate(counts):
+            seen = [number for at, number in client.seen if at == partition]
+            assert seen == list(range(count)), f"{client.name}: {len(seen)} of {count} in partition {partition}"

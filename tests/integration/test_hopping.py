@@ -1,0 +1,40 @@
+"""Clients that hop between processes and transports: nothing lost, nothing twice, in order. A small form of the run
+that `python -m tests.chaos hop` makes."""
+
+import http.client
+import json
+
+import pytest
+
+from tests.hopping import Client, verify
+from tests.web.test_worker import until
+
+MESSAGES = 4_000
+CUTS = 8
+
+
+def ready(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("entries", ["50000", "1000"], ids=["from memory", "beyond memory"])
+def test_clients_that_hop_between_processes_and_transports_lose_nothing_and_see_nothing_twice(serve, publish, entries):
+    servers = [serve(name=name, BUFFER_ENTRIES=entries) for name in ("one", "two", "three")]
+    for server in servers:
+        until(lambda server=server: ready(server), seconds=20)
+    cursor = json.loads(servers[0].get("/api/predictions"))["data"]["cursor"]
+    ports = [server.port for server in servers]
+    clients = [Client(ports, cursor, ["sse", "poll"], CUTS, seed) for seed in range(12)]
+    for client in clients:
+        client.start()
+    counts = publish(MESSAGES)
+    for client in clients:
+        client.end = counts
+    for client in clients:
+        client.join(90)
+    verify(clients, counts)
