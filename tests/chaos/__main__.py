@@ -1,0 +1,52 @@
+"""`python -m tests.chaos [SCENARIO …] [--kills N] [--minutes N] [--results FOLDER]`: hurt the product, write a report.
+
+Results are JSON files in docs/chaos/, one per scenario; docs/chaos.md is made of all that are there.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from tests.kafka.apache import version
+
+from . import report, scenarios
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def main():
+    """Run scenarios and write the report."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("scenario", nargs="*", choices=[*scenarios.ALL, []], help="what to do; all, if none is named")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=60, help="how long the broker is stopped, or absent")
+    parser.add_argument("--minutes", type=float, default=30, help="how long the soak takes")
+    parser.add_argument("--clients", type=int, default=150, help="how many hop")
+    parser.add_argument("--cuts", type=int, default=200, help="how often each of them is cut")
+    parser.add_argument("--results", type=Path, default=DOCS)
+    options = parser.parse_args()
+    given = {
+        "kills": {"count": options.kills},
+        "pause": {"seconds": options.seconds},
+        "absent": {"seconds": options.seconds},
+        "hop": {"clients": options.clients, "cuts": options.cuts},
+        "soak": {"minutes": options.minutes},
+    }
+    folder = options.results / "chaos"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in options.scenario or scenarios.ALL:
+        print(f"{name} ...", flush=True)
+        begin = time.monotonic()
+        figures = scenarios.ALL[name](**given.get(name, {}))
+        took = round(time.monotonic() - begin, 1)
+        shown = {key: value for key, value in figures.items() if key != "samples"}
+        print(json.dumps(shown, indent=2), f"{took} s", flush=True)
+        result = {"kafka": version(), "python": sys.version.split()[0], "took_seconds": took, "figures": figures}
+        (folder / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    (options.results / "chaos.md").write_text(report.text(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Many streams read by one thread: what each was told, and when."""
+
+import json
+import re
+import selectors
+import socket
+import threading
+import time
+
+EVENT = re.compile(rb'"type":"prediction"[^\n]*"model":"(\d+)/(\d+)"')
+OTHER = re.compile(rb'data: (\{"type":"(?:gap|status|bye|busy|error)"[^\n]*)')
+
+
+class Stream:
+    """One open stream."""
+
+    def __init__(self, port, cursor=None):
+        self.sock = socket.create_connection(("127.0.0.1", port), 30)
+        resume = f"Last-Event-ID: {cursor}\r\n" if cursor else ""
+        self.sock.sendall(f"GET /predictions/stream HTTP/1.1\r\nHost: localhost\r\n{resume}\r\n".encode())
+        self.sock.setblocking(False)
+        self.seen = {}  # partition: the names that came, in order
+        self.told = []  # (time, message) of all that is no prediction
+        self.count = 0
+        self.ended = None
+        self.tail = b""
+        self._pending = b""
+
+    def feed(self, data, now):
+        """Take in bytes."""
+        self.tail = (self.tail + data)[-4096:]
+        whole, separator, self._pending = (self._pending + data).rpartition(b"\n\n")
+        if not separator:
+            return
+        for partition, number in EVENT.findall(whole):
+            self.seen.setdefault(int(partition), []).append(int(number))
+            self.count += 1
+        for message in OTHER.findall(whole):
+            self.told.append((now, json.loads(message)))
+
+    def of_type(self, kind):
+        """Return what was told of a type, with its time."""
+        return [(at, message) for at, message in self.told if message["type"] == kind]
+
+
+class Streams(threading.Thread):
+    """Reads all streams until it is closed."""
+
+    def __init__(self, port, count):
+        super().__init__(name="streams", daemon=True)
+        self.streams = [Stream(port) for _ in range(count)]
+        self._selector = selectors.DefaultSelector()
+        for stream in self.streams:
+            self._selector.register(stream.sock, selectors.EVENT_READ, stream)
+        self._closing = threading.Event()
+        self.start()
+
+    def run(self):
+        """Read."""
+        while not self._closing.is_set():
+            for key, _ in self._selector.select(0.1):
+                self._read(key.data)
+
+    def _read(self, stream):
+        now = time.monotonic()
+        try:
+            data = stream.sock.recv(262_144)
+        except OSError:
+            data = b""
+        if data:
+            stream.feed(data, now)
+        else:
+            stream.ended = now
+            self._selector.unregister(stream.sock)
+
+    def close(self):
+        """End all."""
+        self._closing.set()
+        self.join()
+        for stream in self.streams:
+            stream.sock.close()
+        self._selector.close()
