@@ -61,7 +61,7 @@ def producer_for():
     with contextlib.ExitStack() as stack:
 
         def producer_for(settings, **options):
-            producer = KafkaProducer(**client_options(settings), **OPTIONS, **options)
+            producer = KafkaProducer(**client_options(settings), **{**OPTIONS, **options})
             stack.callback(producer.close, timeout=5)
             return producer
 

@@ -1,0 +1,152 @@
+"""Poison of every kind among good messages: nothing good is lost, and it is counted, not shouted."""
+
+import json
+import logging
+import random
+import time
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from consumer.events import Gap, Status
+from consumer.normalise import REASONS, Normaliser
+from consumer.quarantine import LOG_EVERY_SECONDS
+from consumer.record import Record
+from tests.consumer.helpers import array, message
+from tests.consumer.shapes import SHAPES
+from tests.consumer.test_normalise import REFUSED, good
+from tests.kafka.helpers import changes, events_until, offsets, segments
+
+POISON = 100_000
+GOOD = 5_000
+PARTITIONS = 4
+FUZZED = 2_000
+
+
+def poison():
+    """Return (key, value, what is counted of it): one of each kind whose reason is known."""
+    known = [(reason, value) for reason, value in REFUSED if reason != "time_in_future"]
+    known.append(("time_in_future", good(timestamp="2199-12-31T23:59:59Z")))
+    kinds = [(None, encoded(value), Counter([reason])) for reason, value in known]
+    kinds += [(key, None, Counter(["unknown_tombstone"])) for key in (b"", b"\xff\xfe", b"nobody", b"x" * 300)]
+    items = [(reason, value) for reason, value in known if not isinstance(value, bytes)]
+    for at in range(0, len(items), 3):
+        some = items[at : at + 3]
+        kinds.append((None, array(*[encoded(value) for _, value in some]), Counter(reason for reason, _ in some)))
+    return kinds
+
+
+def fuzzed(rng, normalise, count):
+    """Return the same for messages that are good ones with bytes changed, cut or added, or any bytes at all.
+
+    What is counted of them is what the normaliser says, which has tests of its own; none of them is one of the good.
+    """
+    bases = [json.dumps(shape.value).encode() for shape in SHAPES]
+    found = []
+    while len(found) < count:
+        value = bytearray(rng.choice(bases)) if rng.random() < 0.8 else bytearray(rng.randbytes(rng.randrange(200)))
+        for _ in range(rng.randrange(1, 6)):
+            at = rng.randrange(len(value) + 1)
+            value[at : at + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
+        normalised = normalise(Record(0, 0, int(time.time() * 1000), None, bytes(value)))
+        if not normalised.predictions:
+            found.append((None, bytes(value), Counter(refusal.reason for refusal in normalised.refusals)))
+    return found
+
+
+def encoded(value):
+    return value if isinstance(value, bytes) else json.dumps(value).encode()
+
+
+def mixture(settings):
+    """Return the messages in their order as (partition, key, value, good segment or None), and what is counted."""
+    rng = random.Random(20261123)
+    kinds = poison() + fuzzed(rng, Normaliser(settings), FUZZED)
+    bad = [kinds[number % len(kinds)] for number in range(POISON)]
+    counted = sum((each for _, _, each in bad), Counter())
+    messages = [(rng.randrange(PARTITIONS), key, value, None) for key, value, _ in bad]
+    for number in range(GOOD):
+        name = f"good-{number}"
+        messages.append((rng.randrange(PARTITIONS), None, message(name), name))
+    rng.shuffle(messages)
+    return messages, counted
+
+
+@pytest.fixture
+def settings(apache, settings_for):
+    return settings_for(apache.create_topic(partitions=PARTITIONS), max_message_bytes=1024, quarantine_entries=50)
+
+
+def test_a_hundred_thousand_bad_messages_cost_no_good_one_and_no_flood_of_lines(
+    settings, consume, producer_for, caplog
+):
+    messages, counted = mixture(settings)
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    producer = producer_for(settings, linger_ms=20, batch_size=262_144)
+    began = time.monotonic()
+    with caplog.at_level(logging.INFO, "greenwave"):
+        sent = [producer.send(settings.topic, value, key=key, partition=at) for at, key, value, _ in messages]
+        end = producer.send(settings.topic, message("end"), partition=0)
+        producer.flush(60)
+        events = events_until(subscription, lambda events: read_all(consumer, end, sent), 60)
+        events += subscription.next(0, limit=10 * GOOD)
+    seconds = time.monotonic() - began
+
+    wanted = {at: [] for at in range(PARTITIONS)}
+    for (at, _, _, name), acknowledged in zip(messages, sent, strict=True):
+        if name:
+            wanted[at].append((acknowledged.get(1).offset, name))
+    entries = [entry for entry in changes(events) if entry.segment_id != "end"]
+    came = {at: [entry for entry in entries if entry.partition == at] for at in range(PARTITIONS)}
+    assert {at: segments(some) for at, some in came.items()} == {
+        at: [name for _, name in sorted(some)] for at, some in wanted.items()
+    }
+    assert offsets(entries) == {at: sorted(offset for offset, _ in some) for at, some in wanted.items()}
+
+    refused = consumer.quarantine.snapshot()
+    assert refused["by_reason"] == counted
+    assert set(counted) == set(REASONS), "there was one of every kind"
+    assert len(refused["messages"]) == settings.quarantine_entries
+
+    assert not [event for event in events if isinstance(event, Gap | Status)], "it was live all the time"
+    assert consumer.ready
+    assert not [record for record in caplog.records if record.name == "greenwave.consumer"]
+    assert len(caplog.records) <= len(REASONS) * (1 + seconds / LOG_EVERY_SECONDS)
+
+
+def read_all(consumer, end, sent):
+    """Tell whether the consumer has read all that was sent."""
+    return end.is_done and consumer.records == len(sent) + 1
+
+
+# The client refuses to send a message with neither; the normaliser's own tests have that one.
+KEYS_AND_VALUES = st.tuples(st.none() | st.binary(max_size=20), st.none() | st.binary(max_size=200)).filter(
+    lambda pair: pair != (None, None)
+)
+
+
+@pytest.fixture
+def reader(settings, consume):
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    return consumer
+
+
+@examples(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(KEYS_AND_VALUES, max_size=20))
+def test_good_messages_around_any_bytes_at_all_are_delivered(settings, reader, publish, records):
+    subscription = reader.feed.subscribe()
+    subscription.next(5)
+    publish(settings, message("before", timestamp=1), partition=0)
+    for key, value in records:
+        publish(settings, value, key=key, partition=0)
+    publish(settings, message("after", timestamp=1), partition=0)
+    events = events_until(subscription, lambda events: "after" in segments(changes(events)), 10)
+    assert segments(changes(events)) == ["before", "after"]
+    assert reader.ready
