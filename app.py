@@ -9,7 +9,7 @@ from flask import Flask
 import consumer
 from consumer import Consumer, Settings, SettingsError, load
 from demo import commands
-from web import errors, health, history, metrics, pages, polling, sse
+from web import errors, health, history, metrics, pages, polling, sse, websocket
 from web.services import EXTENSION, Services
 
 
@@ -33,6 +33,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
         metrics.blueprint,
     ):
         app.register_blueprint(blueprint)
+    websocket.register(app)
     errors.register(app)
     pages.secure(app)
     commands.register(app)

@@ -121,6 +121,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     client_timeout: Annotated[
         float, _meta("s", "A client that reads nothing for this long is closed", gt=0, le=600)
     ] = 30
+    allowed_origins: Annotated[
+        str, _meta("origins", "Other sites whose pages may open a WebSocket: a comma list, or *; our own always may")
+    ] = ""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _meta("", "Least severity that is logged")] = (
         "INFO"
     )
@@ -265,6 +268,13 @@ def _thresholds(settings: Settings) -> None:
         raise ValueError("the bounds don't fall")
 
 
+def _origins(settings: Settings) -> None:
+    for origin in filter(None, settings.allowed_origins.split(",")):
+        parts = urlsplit(origin.strip().rstrip("/"))
+        if origin.strip() != "*" and not (parts.scheme and parts.hostname and not parts.path):
+            raise ValueError(f"{origin.strip()!r} is not an origin")
+
+
 def _login(settings: Settings) -> None:
     if settings.kafka_security_protocol.startswith("SASL") and not settings.kafka_sasl_username:
         raise ValueError(f"KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol} needs a name to log in with")
@@ -281,6 +291,7 @@ _CHECKS = (
     ("kafka_backlog", lambda settings: settings.backlog, "10000/1h, 500, 0, all"),
     ("kafka_sasl_username", _login, "a name, with SASL_PLAINTEXT or SASL_SSL"),
     ("category_thresholds", _thresholds, "three falling speeds in mph, such as 60,45,30"),
+    ("allowed_origins", _origins, "a comma list such as https://maps.example.org,https://example.org:8443, or *"),
     (
         "producer_timezone",
         lambda settings: ZoneInfo(settings.producer_timezone),

@@ -93,6 +93,12 @@ class Subscription:
             if events or woken or time.monotonic() >= deadline:
                 return events
 
+    def wake(self) -> None:
+        """Let next() return at once, from any thread; what it would wait for next time, if nobody waits now."""
+        with self._feed._changed:
+            self._wakes = -1
+            self._feed._changed.notify_all()
+
     # Under the feed's lock
 
     def _has_news(self) -> bool:

@@ -63,6 +63,10 @@ class Conversation:
             self._spoke = self._clock()
         return messages
 
+    def wake(self) -> None:
+        """Let next() return at once, from any thread."""
+        self._subscription.wake()
+
     @property
     def entries_behind(self) -> int:
         """How many entries there are that the client was not given yet."""

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from flask import request
@@ -61,12 +62,17 @@ def seconds(name: str, highest: float) -> float:
 
 def wanted() -> Filter:
     """Return the filter that the parameters make; what is given must all hold, of several values one."""
+    return filter_of(lambda name: [part for given in request.args.getlist(name) if given for part in given.split(",")])
+
+
+def filter_of(values_of: Callable[[str], list[str]]) -> Filter:
+    """Return the filter made of the values of each name in FILTER; no values: anything goes. Raises BadRequest."""
     return Filter(
-        segments=_values("segment"),
-        categories=_categories(),
-        roads=_roads(),
-        box=_box(),
-        horizons=_horizons(),
+        segments=_values("segment", values_of),
+        categories=_categories(values_of),
+        roads=_roads(values_of),
+        box=_box(values_of),
+        horizons=_horizons(values_of),
     )
 
 
@@ -78,8 +84,11 @@ def since() -> int | None:
 def moment(name: str) -> int | None:
     """Return a time, given as epoch milliseconds or ISO 8601, in epoch milliseconds; None when it is missing."""
     given = text(name)
-    if given is None:
-        return None
+    return None if given is None else moment_of(name, given)
+
+
+def moment_of(name: str, given: str) -> int:
+    """Return a time in epoch milliseconds. Raises BadRequest, which calls it `name`."""
     try:
         if given.isascii() and given.isdigit() and len(given) <= 15:
             return int(given)
@@ -91,9 +100,9 @@ def moment(name: str) -> int | None:
         raise BadRequest(f"{name}={given[:40]!r} can't be used; allowed: {allowed}") from error
 
 
-def _values(name: str, most: int = MAX_VALUES) -> frozenset[str] | None:
-    """Return the values of a parameter that may be repeated, or be a comma list; None when it is missing or empty."""
-    values = [part.strip() for given in request.args.getlist(name) if given for part in given.split(",")]
+def _values(name: str, values_of: Callable[[str], list[str]], most: int = MAX_VALUES) -> frozenset[str] | None:
+    """Return the values of a name; None without any."""
+    values = [part.strip() for part in values_of(name)]
     if len(values) > most:
         raise BadRequest(f"{name} lists {len(values)} values; allowed: at most {most}")
     if not all(values):
@@ -101,36 +110,36 @@ def _values(name: str, most: int = MAX_VALUES) -> frozenset[str] | None:
     return frozenset(values) or None
 
 
-def _categories() -> frozenset[str] | None:
-    values = _values("category")
+def _categories(values_of: Callable[[str], list[str]]) -> frozenset[str] | None:
+    values = _values("category", values_of)
     unknown = sorted((values or frozenset()) - set(CATEGORIES))
     if unknown:
         raise BadRequest(f"category={unknown[0][:40]!r} can't be used; allowed: {', '.join(CATEGORIES)}")
     return values
 
 
-def _roads() -> frozenset[str] | None:
-    values = _values("road")
+def _roads(values_of: Callable[[str], list[str]]) -> frozenset[str] | None:
+    values = _values("road", values_of)
     return values and frozenset(value.casefold() for value in values)
 
 
-def _box() -> Box | None:
-    given = text("bbox")
-    if given is None:
+def _box(values_of: Callable[[str], list[str]]) -> Box | None:
+    edges = values_of("bbox")
+    if not edges:
         return None
     try:
-        box = Box(*map(float, given.split(",")))
+        box = Box(*map(float, edges))
     except (TypeError, ValueError):
         box = None
     if box is None or not (max(map(abs, box[::2])) <= 180 and -90 <= box.south <= box.north <= 90):
         allowed = "west,south,east,north in degrees, such as -118.6,33.7,-117.9,34.3"
-        raise BadRequest(f"bbox={given[:80]!r} can't be used; allowed: {allowed}")
+        raise BadRequest(f"bbox={','.join(edges)[:80]!r} can't be used; allowed: {allowed}")
     return box
 
 
-def _horizons() -> Horizons:
+def _horizons(values_of: Callable[[str], list[str]]) -> Horizons:
     """Return the horizons asked for: None without the parameter, "all", or a list in minutes ("none": not stated)."""
-    values = _values("horizon", MAX_HORIZONS)
+    values = _values("horizon", values_of, MAX_HORIZONS)
     if values is None:
         return None
     if values == {"all"}:

@@ -89,6 +89,11 @@ def error(message: str, detail: str, timestamp: str) -> bytes:
     return json_bytes({"type": "error", "message": message, "error": detail, "timestamp": timestamp})
 
 
+def subscribed(wanted: Mapping[str, Any]) -> bytes:
+    """Return that everything from here on is told under another filter, given as the client gave it."""
+    return json_bytes({"type": "subscribed", "filter": wanted})
+
+
 def end(more: bool) -> bytes:
     """Return that a listing ends here, and whether there is more."""
     return json_bytes({"type": "end", "more": more})

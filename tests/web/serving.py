@@ -1,6 +1,7 @@
 """The app as it is served, with a few more routes for the tests of the worker."""
 
 import gc
+import json
 import os
 import socket
 import threading
@@ -16,15 +17,16 @@ from web.services import services
 from web.worker import Worker
 
 settings = load(os.environ)
+topic = MemoryTopic()
 _consumers: list[Consumer] = []
 _lock = threading.Lock()
 
 
 def get_consumer() -> Consumer:
-    """Serve an empty topic in memory, so that no broker is needed."""
+    """Serve a topic in memory, so that no broker is needed."""
     with _lock:
         if not _consumers:
-            consumer = Consumer(settings, lambda _: MemorySource(MemoryTopic()))
+            consumer = Consumer(settings, lambda _: MemorySource(topic))
             consumer.start()
             _consumers.append(consumer)
         return _consumers[0]
@@ -63,6 +65,15 @@ def flood() -> Response:
     response = Response(chunks())
     response.call_on_close(claim.release)
     return response
+
+
+@app.get("/flood-the-topic")
+def flood_the_topic() -> str:
+    """Publish more than the buffers of a socket take."""
+    value = json.dumps({"segment_id": "x" * 200, "timestamp": 1, "predicted_speed": 1, "road_name": "y" * 200})
+    for _ in range(20_000):
+        topic.append(value.encode(), partition=0)
+    return "done"
 
 
 @app.get("/stuck")

@@ -1,0 +1,381 @@
+"""WebSockets, read with websocket-client: what is told, changing the filter, bad input, how a connection ends."""
+
+import contextlib
+import json
+import signal
+import socket
+import struct
+import threading
+
+import pytest
+import websocket
+from wsproto.frame_protocol import FrameProtocol
+
+from tests.consumer.helpers import array, message
+from tests.web.test_worker import Server, until
+from web.handshake import is_allowed
+from web.websocket import MAX_MESSAGE_BYTES, MAX_MESSAGES, frame
+
+KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": KEY,
+}
+
+
+class Connection:
+    """A client that collects what it is told."""
+
+    def __init__(self, url, **options):
+        self.socket = websocket.create_connection(url, timeout=10, **options)
+
+    def next(self, kind=None):
+        """Return the next message, or the next one of a type."""
+        while True:
+            message = json.loads(self.socket.recv())
+            if kind in (None, message["type"]):
+                return message
+
+    def send(self, **message):
+        self.socket.send(json.dumps(message))
+
+    def close(self):
+        self.socket.close()
+        self.socket.shutdown()  # also after the server has closed
+
+    def close_code(self):
+        """Read until the server closes; return its code and reason."""
+        while True:
+            opcode, data = self.socket.recv_data()
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                return struct.unpack("!H", data[:2])[0], data[2:].decode()
+
+
+@pytest.fixture
+def connect(server):
+    """Open WebSockets; they are closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(query="", **options):
+            connection = Connection(f"{server.replace('http', 'ws')}/predictions/ws{query}", **options)
+            stack.callback(connection.close)
+            return connection
+
+        yield connect
+
+
+def test_a_websocket_greets_tells_the_state_and_the_view_and_then_every_change(connect, put):
+    put(message("A"))
+    it = connect()
+    first = [it.next() for _ in range(3)]
+    assert [each["type"] for each in first] == ["connected", "status", "initial"]
+    assert first[0]["transport"] == "websocket"
+    assert [each["segment_id"] for each in first[2]["predictions"]] == ["A"]
+    put(message("B"))
+    change = it.next("prediction")
+    assert change["data"]["segment_id"] == "B"
+    assert change["cursor"] > ""
+
+
+def test_a_websocket_resumes_after_a_cursor_of_the_stream_and_the_other_way_round(connect, put, client):
+    put(message("A"))
+    cursor = connect().next("initial")["cursor"]
+    put(message("B"))
+    put(message("C"))
+    it = connect(f"?after={cursor}")
+    changes = [it.next("prediction") for _ in range(2)]
+    assert [each["data"]["segment_id"] for each in changes] == ["B", "C"]
+    after = client.get(f"/api/predictions?after={changes[0]['cursor']}").get_json()["data"]
+    assert [each["segment_id"] for each in after["predictions"]] == ["C"]
+    assert after["cursor"] == changes[1]["cursor"]
+
+
+def test_a_cursor_that_cannot_be_read_is_a_gap_and_the_view(connect, put):
+    put(message("A"))
+    it = connect("?after=nonsense")
+    gap, view = it.next("gap"), it.next()
+    assert (gap["reason"], gap["missed"]) == ("bad_cursor", None)
+    assert (view["type"], view["count"]) == ("initial", 1)
+
+
+def test_a_subscription_changes_the_filter_without_a_new_connection(connect, put):
+    put(array(message("A", speed=10), message("B", speed=70)))
+    it = connect("?segment=A")
+    assert [each["segment_id"] for each in it.next("initial")["predictions"]] == ["A"]
+    it.send(type="subscribe", filter={"segment": ["B"]})
+    assert it.next("subscribed") == {"type": "subscribed", "filter": {"segment": ["B"]}}
+    assert [each["segment_id"] for each in it.next("initial")["predictions"]] == ["B"]
+    put(array(message("A", timestamp=1_700_000_060_000), message("B", timestamp=1_700_000_060_000)))
+    assert it.next("prediction")["data"]["segment_id"] == "B"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "segments"),
+    [
+        ({}, "AB"),
+        ({"category": "severe_congestion,heavy_traffic"}, "A"),
+        ({"category": ["free_flow"]}, "B"),
+        ({"bbox": [-119, 33.5, -118, 34.5]}, "A"),
+        ({"bbox": "-119,33.5,-118,34.5"}, "A"),
+        ({"horizon": 15, "road": None}, ""),
+        ({"horizon": "all", "road": "i-5"}, "A"),
+        ({"segment": ""}, "AB"),
+    ],
+)
+def test_a_filter_is_written_in_json_as_in_a_url(connect, put, wanted, segments):
+    where = {"coordinates": {"latitude": 34.0, "longitude": -118.2}, "road_name": "I-5 N"}
+    put(array(message("A", speed=10, **where), message("B", speed=70)))
+    it = connect("?segment=nobody")
+    it.send(type="subscribe", filter=wanted)
+    it.next("subscribed")
+    assert "".join(each["segment_id"] for each in it.next("initial")["predictions"]) == segments
+
+
+def test_a_segment_with_a_comma_in_its_name_can_be_asked_for_in_a_list(connect, put):
+    put(message("I-5, exit 7"))
+    it = connect("?segment=nobody")
+    it.send(type="subscribe", filter={"segment": ["I-5, exit 7"]})
+    it.next("subscribed")
+    assert it.next("initial")["count"] == 1
+
+
+def test_a_subscription_may_go_on_after_a_cursor(connect, put):
+    put(message("A"))
+    it = connect()
+    cursor = it.next("initial")["cursor"]
+    put(message("B"))
+    it.next("prediction")
+    it.send(type="subscribe", after=cursor)
+    it.next("subscribed")
+    assert it.next("prediction")["data"]["segment_id"] == "B"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "Input data was truncated; allowed: {"),
+        ("nonsense", "JSON is malformed"),
+        ("[]", "Expected `object`, got `array`; allowed: {"),
+        ("{}", "Object missing required field `type`"),
+        ('{"type":"shout"}', "Invalid enum value 'shout' - at `$.type`"),
+        ('{"type":"subscribe","filters":{}}', "Object contains unknown field `filters`"),
+        ('{"type":"subscribe","after":7}', "Expected `str | null`, got `int` - at `$.after`"),
+        ('{"type":"subscribe","filter":{"colour":"red"}}', "unknown filter 'colour'; allowed: segment, category, bbox"),
+        ('{"type":"subscribe","filter":{"segment":{"a":1}}}', "Expected `int | float | str | array | null`"),
+        ('{"type":"subscribe","filter":{"category":["red"]}}', "category='red' can't be used; allowed: free_flow"),
+        ('{"type":"subscribe","filter":{"bbox":[1,2]}}', "bbox='1,2' can't be used; allowed: west,south,east,north"),
+        ('{"type":"subscribe","filter":{"segment":["a",""]}}', "segment lists an empty value"),
+        ('{"type":"subscribe","since":"yesterday"}', "since='yesterday' can't be used; allowed: epoch milliseconds"),
+    ],
+)
+def test_a_message_that_cannot_be_used_is_told_why_and_changes_nothing(connect, put, text, said):
+    it = connect("?segment=A")
+    it.next("initial")
+    it.socket.send(text)
+    error = it.next("error")
+    assert said in error["error"]
+    assert error["message"] == "The message was not understood"
+    put(message("A"))
+    assert it.next("prediction")["data"]["segment_id"] == "A"
+
+
+def test_a_binary_message_is_refused(connect):
+    it = connect()
+    it.socket.send_binary(b"\x00")
+    assert it.close_code() == (1003, "binary messages can't be used; allowed: text")
+
+
+def test_a_message_that_is_too_long_is_refused(connect):
+    it = connect()
+    it.socket.send(" " * (MAX_MESSAGE_BYTES + 1))
+    assert it.close_code() == (1009, "Message is too big")
+
+
+def test_text_that_is_not_utf_8_is_refused(connect):
+    it = connect()
+    it.socket.send(b"\xff\xfe", websocket.ABNF.OPCODE_TEXT)
+    assert it.close_code()[0] == 1007
+
+
+def test_too_many_messages_are_refused(connect):
+    it = connect()
+    it.next("initial")
+    for _ in range(MAX_MESSAGES + 1):
+        it.socket.send("nonsense")
+    assert it.close_code() == (1008, "too many messages; allowed: 20 in 10 s")
+
+
+def test_a_flood_of_messages_is_bounded_and_frees_its_place(connect, server, app):
+    it = connect()
+    admission = app.extensions["greenwave"].admission
+    with contextlib.suppress(OSError, websocket.WebSocketException):
+        for _ in range(100_000):
+            it.socket.send("{}")
+    until(lambda: not admission.counts())
+
+
+def test_a_client_that_leaves_gives_its_place_back(connect, app):
+    admission = app.extensions["greenwave"].admission
+    polite, rude = connect(), connect()
+    until(lambda: admission.counts() == {"websocket": 2})
+    polite.socket.close()
+    rude.socket.sock.close()
+    until(lambda: not admission.counts())
+
+
+def test_pings_go_out_in_the_silence(connect):
+    it = connect()
+    while True:
+        opcode, _ = it.socket.recv_data(control_frame=True)
+        if opcode == websocket.ABNF.OPCODE_PING:
+            break
+
+
+def test_a_client_that_does_not_answer_pings_is_closed(server, app):
+    host, port = server.removeprefix("http://").split(":")
+    lines = [f"{name}: {value}" for name, value in HANDSHAKE.items()]
+    with socket.create_connection((host, int(port)), 10) as dead:
+        dead.sendall("\r\n".join(["GET /predictions/ws HTTP/1.1", "Host: here", *lines, "", ""]).encode())
+        seen = b"".join(iter(lambda: dead.recv(65_536), b""))
+    assert b"Ping/Pong timeout" in seen
+    until(lambda: not app.extensions["greenwave"].admission.counts())
+
+
+def test_a_full_house_closes_with_1013(connect, settings):
+    for _ in range(settings.web_threads - 2):
+        connect().next()
+    code, reason = connect().close_code()
+    assert (code, reason) == (1013, "all places are taken; try again, or poll /api/predictions")
+
+
+def test_a_bug_is_told_logged_and_closes_with_1011(connect, app, consumer, caplog):
+    app.extensions["greenwave"].views = None
+    it = connect()
+    error = it.next("error")
+    assert (error["message"], error["error"]) == ("The connection failed; connect again to go on", "AttributeError")
+    assert it.close_code()[0] == 1011
+    assert "a WebSocket failed" in caplog.text
+
+
+def test_the_end_of_the_process_is_a_bye_and_1001(connect, app, consumer):
+    it = connect()
+    it.next("initial")
+    app.extensions["greenwave"].admission.close()
+    consumer.feed.wake()
+    assert it.next("bye")["reason"] == "the server is closing; connect again to go on"
+    assert it.close_code()[0] == 1001
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "said"),
+    [
+        ("/predictions/ws", {}, 426, "/predictions/ws is a WebSocket; connect with ws:// or wss://, or use"),
+        ("/predictions/stream", HANDSHAKE, 400, "/predictions/stream is no WebSocket; allowed: /predictions/ws"),
+        ("/predictions/ws", HANDSHAKE | {"Sec-WebSocket-Version": "8"}, 400, "Sec-WebSocket-Version='8' can't be used"),
+        ("/predictions/ws", HANDSHAKE | {"Sec-WebSocket-Key": "short"}, 400, "Sec-WebSocket-Key='short' can't be"),
+        ("/predictions/ws", HANDSHAKE | {"Origin": "https://evil.example"}, 403, "pages of 'https://evil.example' may"),
+        ("/predictions/ws", HANDSHAKE | {"Origin": "null"}, 403, "pages of 'null' may not connect"),
+        ("/predictions/ws?colour=red", HANDSHAKE, 400, "unknown parameter 'colour'; allowed here: after, since"),
+        ("/predictions/ws?category=red", HANDSHAKE, 400, "category='red' can't be used"),
+        ("/predictions/ws?since=never", HANDSHAKE, 400, "since='never' can't be used"),
+        ("/predictions/ws", HANDSHAKE, 400, "this server can't serve WebSockets; use /predictions/stream"),
+    ],
+)
+def test_a_handshake_that_cannot_be_used_is_told_why(client, path, headers, status, said):
+    answer = client.get(path, headers=headers)
+    assert answer.status_code == status
+    assert said in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "allowed", "verdict"),
+    [
+        ("http://here:8000", "here:8000", "", True),
+        ("http://HERE:8000", "here:8000", "", True),
+        ("http://here:8001", "here:8000", "", False),
+        ("https://here", "here", "", True),  # a proxy that ends TLS
+        ("http://here", "here:80", "", True),
+        ("http://here.evil", "here", "", False),
+        ("http://evil", "here", "", False),
+        ("http://evil:x", "here", "", False),
+        ("null", "here", "", False),
+        ("", "here", "", False),
+        ("https://maps.example", "here", "https://maps.example", True),
+        ("https://maps.example", "here", "https://a.example, https://maps.example/", True),
+        ("http://maps.example", "here", "https://maps.example", False),
+        ("https://any.example", "here", "*", True),
+        ("http://[::1]:8000", "[::1]:8000", "", True),
+    ],
+)
+def test_pages_of_this_host_and_of_those_named_may_connect(origin, host, allowed, verdict):
+    assert is_allowed(origin, host, "http", allowed) is verdict
+
+
+def test_a_frame_is_what_the_protocol_says():
+    assert frame(b"{}") == b"\x81\x02{}"
+    assert frame(b"x" * 126)[:4] == b"\x81\x7e\x00\x7e"
+    assert FrameProtocol(client=False, extensions=[]).send_data("é", fin=True) == frame("é".encode())
+
+
+# In gunicorn, with the worker as it is shipped
+
+
+@pytest.fixture
+def gunicorn(tmp_path):
+    with contextlib.ExitStack() as stack:
+        yield lambda **environ: stack.enter_context(Server(tmp_path / "log", **environ))
+
+
+def url(server):
+    return f"ws://127.0.0.1:{server.port}/predictions/ws"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_websockets_with_a_goodbye_and_the_process_promptly(gunicorn, number):
+    server = gunicorn()
+    clients = [Connection(url(server)) for _ in range(20)]
+    for client in clients:
+        client.next("initial")
+    ended = []
+    threads = [
+        threading.Thread(target=lambda client=client: ended.append(client.close_code()[0])) for client in clients
+    ]
+    for thread in threads:
+        thread.start()
+    server.process.send_signal(number)
+    server.process.wait(3)
+    for thread in threads:
+        thread.join(5)
+    for client in clients:
+        client.close()
+    assert ended == [1001] * 20
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_connections_are_counted_right_after_websockets_end_and_break(gunicorn):
+    server = gunicorn()
+    clients = [Connection(url(server)) for _ in range(10)]
+    for client in clients:
+        client.next("initial")
+    assert server.counts()["websocket"] == 10
+    for number, client in enumerate(clients):
+        client.socket.close() if number % 2 else client.socket.sock.close()
+    counts = until(lambda: (counts := server.counts())["connections"] == 1 and counts)
+    assert "websocket" not in counts
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_websocket_that_reads_nothing_loses_its_threads_quietly(gunicorn):
+    server = gunicorn(CLIENT_TIMEOUT="0.5", HEARTBEAT_SECONDS="50")
+    lines = [f"{name}: {value}" for name, value in HANDSHAKE.items()]
+    with socket.socket() as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.connect(("127.0.0.1", server.port))
+        stalled.sendall("\r\n".join(["GET /predictions/ws HTTP/1.1", "Host: here", *lines, "", ""]).encode())
+        until(lambda: server.counts().get("websocket"))
+        server.get("/flood-the-topic")
+        until(lambda: not server.counts().get("websocket"))
+    assert b'greenwave_clients_stalled_total{transport="websocket"} 1.0' in server.get("/metrics")
+    assert "Traceback" not in server.log.read_text()

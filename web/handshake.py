@@ -1,0 +1,75 @@
+"""What a WebSocket's opening request must be: an upgrade that can be answered, from a page that may ask.
+
+A page of any site can open a WebSocket to any host, with the visitor's cookies and from inside the visitor's network;
+no browser asks first, as it does for `fetch`. So the server looks at Origin itself (RFC 6455, section 10.2). Programs
+that are no browsers send none, and are let through.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import request
+from werkzeug.exceptions import BadRequest, Forbidden
+
+VERSION = "13"
+NEEDED = ("HTTP_HOST", "HTTP_UPGRADE", "HTTP_CONNECTION", "HTTP_SEC_WEBSOCKET_KEY", "HTTP_SEC_WEBSOCKET_VERSION")
+"""The headers that make a handshake. Without the one for extensions nothing is compressed: compressed frames belong to
+one connection, these are made once for all."""
+SOCKETS = ("werkzeug.socket", "gunicorn.socket")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def check(allowed_origins: str) -> None:
+    """Refuse what can't be answered with a WebSocket. Raises BadRequest, Forbidden."""
+    version, key = request.headers.get("Sec-WebSocket-Version", ""), request.headers.get("Sec-WebSocket-Key", "")
+    if version != VERSION:
+        raise BadRequest(f"Sec-WebSocket-Version={version[:40]!r} can't be used; allowed: {VERSION}")
+    if not _is_key(key):
+        raise BadRequest(f"Sec-WebSocket-Key={key[:40]!r} can't be used; allowed: 16 bytes in base64")
+    origin = request.headers.get("Origin")
+    if origin is not None and not is_allowed(origin, request.host, request.scheme, allowed_origins):
+        raise Forbidden(
+            f"pages of {origin[:200]!r} may not connect; allowed: this host's own pages"
+            + (f", and those of {allowed_origins}" if allowed_origins else "; others are named in ALLOWED_ORIGINS")
+        )
+    if not any(name in request.environ for name in SOCKETS):
+        raise BadRequest("this server can't serve WebSockets; use /predictions/stream, or serve with gunicorn")
+
+
+def is_allowed(origin: str, host: str, scheme: str, allowed_origins: str) -> bool:
+    """Tell whether a page of an origin may connect to a host ("name:port").
+
+    The scheme isn't compared: behind a proxy that ends TLS the page has https, and this server sees http.
+    """
+    allowed = [each.strip().rstrip("/").lower() for each in allowed_origins.split(",")]
+    if "*" in allowed or (origin and origin.lower() in allowed):
+        return True
+    try:
+        page = urlsplit(origin.lower())
+        here = urlsplit(f"{scheme}://{host.lower()}")
+        ports = {here.port or DEFAULT_PORTS.get(scheme)}
+        if here.port is None:
+            ports |= set(DEFAULT_PORTS.values())  # the proxy passes on a Host without its port
+        return bool(page.hostname) and page.hostname == here.hostname and _port(page.scheme, page.port) in ports
+    except ValueError:
+        return False
+
+
+def environ_for(environ: Mapping[str, Any], sockets: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an environ with nothing in it but what the handshake needs, and sockets put in the place of others."""
+    others = {name: value for name, value in environ.items() if not name.startswith("HTTP_") or name in NEEDED}
+    return {**others, **sockets}
+
+
+def _port(scheme: str, port: int | None) -> int | None:
+    return port or DEFAULT_PORTS.get(scheme)
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False
