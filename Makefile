@@ -18,9 +18,12 @@ test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
 test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
 	$(BIN)/python -m pytest --broker=apache tests/kafka tests/integration
 
-test-browser: $(READY) node_modules/.ready ## the page in headless Chromium, its modules in Node
+test-browser: $(READY) node_modules/.ready ## the page in headless Chromium, its modules in Node, clients of other people
 	npm test --silent
 	$(BIN)/python -m pytest tests/browser
+
+chaos: $(READY) ## kill, stop and hide the broker, hop, soak: an hour, with a report in docs/chaos.md
+	$(BIN)/python -m tests.chaos
 
 bench: $(READY) ## measure, beside peers in the same run
 	$(BIN)/python -m bench

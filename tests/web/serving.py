@@ -67,6 +67,22 @@ def flood() -> Response:
     return response
 
 
+@app.get("/publish")
+def publish() -> str:
+    """Publish predictions for the segments n<from> to n<to>, without the last."""
+    for number in range(int(request.args["from"]), int(request.args["to"])):
+        value = {"segment_id": f"n{number}", "timestamp": 1_700_000_000_000, "predicted_speed": 50}
+        topic.append(json.dumps(value).encode(), partition=number % 2)
+    return "done"
+
+
+@app.get("/cut")
+def cut() -> str:
+    """Cut off all who hold a place, as a bad network does."""
+    services().admission.abort()
+    return "done"
+
+
 @app.get("/flood-the-topic")
 def flood_the_topic() -> str:
     """Publish more than the buffers of a socket take."""

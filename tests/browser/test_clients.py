@@ -1,0 +1,100 @@
+"""Clients that nobody here wrote, with the programs that docs/clients.md gives: cut, and nothing lost or doubled."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.web.test_worker import Server, until
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+FENCE = re.compile(r"^## (?P<title>[^\n]+)\n[^#]*?```(?P<language>\w+)\n(?P<code>.*?)```", re.MULTILINE | re.DOTALL)
+PROGRAMS = {match["title"]: match["code"] for match in FENCE.finditer(PAGE)}
+SEEN = re.compile(r"""['"]segment_id['"]: ?['"]n(\d+)['"]""")
+IN_A_BROWSER = ("EventSource in a browser", "WebSocket in a browser")
+COMMANDS = {
+    "npm eventsource": ["node", "client.mjs"],
+    "curl": ["sh", "client.sh"],
+    "httpx": [sys.executable, "-u", "client.py"],
+    "sseclient-py": [sys.executable, "-u", "client.py"],
+    "websocket-client": [sys.executable, "-u", "client.py"],
+    "Long polling": [sys.executable, "-u", "client.py"],
+}
+
+
+@pytest.fixture
+def gunicorn(tmp_path: Path) -> Iterator[Server]:
+    """Return the server as it is shipped, over a topic in memory."""
+    with Server(tmp_path / "server.log") as server:
+        yield server
+
+
+def check_resume(server: Server, output: Callable[[], str]) -> None:
+    """Publish, cut the client off twice, publish meanwhile: what it printed is everything once, in its order."""
+    until(lambda: '"count":0' in output() or "'count': 0" in output() or output().startswith("[] None"))
+    for begin in (0, 20, 40):
+        server.get(f"/publish?from={begin}&to={begin + 10}")
+        until(lambda begin=begin: len(SEEN.findall(output())) >= begin + 10, seconds=20)
+        server.get("/cut")
+        server.get(f"/publish?from={begin + 10}&to={begin + 20}")
+    until(lambda: len(SEEN.findall(output())) >= 60, seconds=20)
+    numbers = [int(number) for number in SEEN.findall(output())]
+    for partition in (0, 1):
+        assert [number for number in numbers if number % 2 == partition] == list(range(partition, 60, 2))
+    assert '"gap"' not in output()
+
+
+@pytest.mark.parametrize("title", COMMANDS)
+def test_a_client_resumes_with_the_program_of_the_documentation(gunicorn: Server, tmp_path: Path, title: str) -> None:
+    command = COMMANDS[title]
+    code = PROGRAMS[title].replace("localhost:8000", f"127.0.0.1:{gunicorn.port}")
+    (tmp_path / command[-1]).write_text(code)
+    os.symlink(ROOT / "node_modules", tmp_path / "node_modules")
+    printed = tmp_path / "output"
+    with printed.open("wb") as output:
+        client = subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=output, start_new_session=True)
+    try:
+        check_resume(gunicorn, printed.read_text)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {printed.read_text()[-2000:]}") from error
+    finally:
+        os.killpg(client.pid, 15)
+        client.wait(10)
+
+
+@pytest.mark.parametrize("title", IN_A_BROWSER)
+def test_a_browser_resumes_with_the_program_of_the_documentation(
+    gunicorn: Server, browser: Browser, title: str
+) -> None:
+    page = browser.new_page()
+    lines: list[str] = []
+    page.on("console", lambda message: lines.append(message.text))
+    page.goto(f"http://127.0.0.1:{gunicorn.port}/healthz")
+    page.evaluate(f"() => {{ {PROGRAMS[title]} }}")
+
+    def output() -> str:
+        page.wait_for_timeout(20)  # lets the page's messages through
+        return "\n".join(lines)
+
+    try:
+        check_resume(gunicorn, output)
+    finally:
+        page.close()
+
+
+def test_every_program_of_the_documentation_is_run() -> None:
+    assert {*IN_A_BROWSER, *COMMANDS} == set(PROGRAMS) - {"Filters"}
+
+
+def test_the_documentation_names_the_reason_of_every_gap() -> None:
+    source = "\n".join(path.read_text() for folder in ("consumer", "web") for path in (ROOT / folder).glob("*.py"))
+    reasons = set(re.findall(r"""(?:Gap|Unreplayable)\(\s*"(\w+)\"""", source)) | {"too_old", "replay_limit"}
+    assert reasons == set(
+        re.findall(r"^\| `(\w+)` \| [^|]* \|$", PAGE.split("## When there is a gap")[1], re.MULTILINE)
+    )
