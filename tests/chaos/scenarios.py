@@ -266,9 +266,9 @@ class Returning(hopping.Client):
 
 def hop(clients=150, cuts=200, rate=1_000, seconds=20):
     """Let clients of all transports hop between three processes behind one cursor."""
-    with World() as world:
-        # All may land on one process, and a place is given back a moment after its client was cut.
-        servers = [world.serve(WEB_THREADS=str(2 * clients + 10)) for _ in range(3)]
+    # All may land on one process, and a place is given back a moment after its client was cut.
+    with World(WEB_THREADS=str(2 * clients + 10)) as world:
+        servers = [world.serve() for _ in range(3)]
         for server in servers:
             world.wait_live(server)
         cursor = json.loads(servers[0].get("/api/predictions"))["data"]["cursor"]
