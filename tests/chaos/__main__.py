@@ -16,6 +16,13 @@ from . import report, scenarios
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
+def check_health(figures):
+    """Assert the limits of health's answers, asked for every 100 ms."""
+    if figures is not None:
+        assert figures["p99_ms"] <= 100, figures
+        assert figures["max_ms"] <= 500, figures
+
+
 def main():
     """Run scenarios and write the report."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
@@ -40,6 +47,7 @@ def main():
         print(f"{name} ...", flush=True)
         begin = time.monotonic()
         figures = scenarios.ALL[name](**given.get(name, {}))
+        check_health(figures.get("health"))
         took = round(time.monotonic() - begin, 1)
         shown = {key: value for key, value in figures.items() if key != "samples"}
         print(json.dumps(shown, indent=2), f"{took} s", flush=True)

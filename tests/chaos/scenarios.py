@@ -55,6 +55,12 @@ def is_live(state, ready):
     return state == "live" and ready
 
 
+def check_no_false_alarm(health, begin, end):
+    """Assert that it was said to be live all the time between two times, in which it was."""
+    wrong = [(at - begin, state) for at, _, state, ready in health.answers if begin <= at < end and not ready]
+    assert not wrong, f"the broker was there, and it was said {wrong[:5]}"
+
+
 def told_in_streams(streams, after, states):
     """Return the longest time until a stream was told one of the states."""
     delays = []
@@ -83,15 +89,17 @@ def kills(count=20, rate=500, clients=50, seed=1):
         pause_for(5)
         before = belongings(pid)
         health = Health(server.port)
-        down, up = [], []
+        down, up, live_since = [], [], time.monotonic()
         for _ in range(count):
             died = time.monotonic()
+            check_no_false_alarm(health, live_since, died)
             world.kafka.kill()
             pause_for(chance.choice([0, 3, 11]))
             world.kafka.start()
             back = time.monotonic()
             until(lambda back=back: health.first(back, is_live) is not None, seconds=30)
             up.append(check_told(health.first(back, is_live), "the broker is back"))
+            live_since = back + up[-1]
             if back - died > TOLD_WITHIN_SECONDS:
                 down.append(check_told(health.first(died, is_away), "the broker is away"))
                 assert told_in_streams(streams.streams, died, {"reconnecting", "circuit_open"}) <= TOLD_WITHIN_SECONDS
@@ -114,7 +122,7 @@ def kills(count=20, rate=500, clients=50, seed=1):
             "doubled": 0,
             "seconds_until_away_is_said": spread(down),
             "seconds_until_live_again": spread(up),
-            "health": checked(health.figures()),
+            "health": health.figures(),
             "before": before,
             "after": after,
         }
@@ -126,13 +134,6 @@ def spread(values):
     if not ordered:
         return None
     return {"min": ordered[0], "median": ordered[len(ordered) // 2], "max": ordered[-1], "of": len(ordered)}
-
-
-def checked(figures):
-    """Assert the limits of health."""
-    assert figures["p99_ms"] <= 100, figures
-    assert figures["max_ms"] <= 500, figures
-    return figures
 
 
 def pause(seconds=60, rate=200, clients=20):
@@ -151,6 +152,7 @@ def pause(seconds=60, rate=200, clients=20):
         back = time.monotonic()
         until(lambda: health.first(back, is_live) is not None, seconds=30)
         pause_for(2)
+        check_no_false_alarm(health, back + health.first(back, is_live), time.monotonic())
         producer.close()
         log = world.log()
         wait_for_all(streams.streams, log)
@@ -167,7 +169,7 @@ def pause(seconds=60, rate=200, clients=20):
             ),
             "seconds_until_live_again": check_told(health.first(back, is_live), "the broker is back"),
             "messages": sum(map(len, log.values())),
-            "health": checked(health.figures()),
+            "health": health.figures(),
         }
 
 
@@ -192,7 +194,7 @@ def absent(seconds=60):
             "state_then": state,
             "said_without_the_topic": waiting["reason"],
             "seconds_from_topic_to_live": check_told(health.first(created, is_live), "the topic is there"),
-            "health": checked(health.figures()),
+            "health": health.figures(),
         }
 
 
@@ -336,7 +338,7 @@ def soak(minutes=30, rate=200, clients=40, seed=1):
             "rss_growth_mb_from_the_second_third_to_the_end": round(growth, 1),
             "threads": spread([each["threads"] for each in samples]),
             "descriptors": spread([each["descriptors"] for each in samples]),
-            "health": checked(health.figures()),
+            "health": health.figures(),
             "samples": samples,
         }
 
