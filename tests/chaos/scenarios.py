@@ -99,7 +99,9 @@ def kills(count=20, rate=500, clients=50, seed=1):
             back = time.monotonic()
             until(lambda back=back: health.first(back, is_live) is not None, seconds=30)
             up.append(check_told(health.first(back, is_live), "the broker is back"))
-            live_since = back + up[-1]
+            # Restarted so fast that it was not missed yet: it may still be, for as long as the promise allows.
+            was_missed = (health.first(died, is_away) or float("inf")) < back - died + up[-1]
+            live_since = back + (up[-1] if was_missed else TOLD_WITHIN_SECONDS)
             if back - died > TOLD_WITHIN_SECONDS:
                 down.append(check_told(health.first(died, is_away), "the broker is away"))
                 assert told_in_streams(streams.streams, died, {"reconnecting", "circuit_open"}) <= TOLD_WITHIN_SECONDS
