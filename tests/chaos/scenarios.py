@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import threading
 import time
 
@@ -73,7 +74,7 @@ def told_in_streams(streams, after, states):
 def open_streams(world, server, count):
     """Open streams and wait until each has been given its view."""
     streams = Streams(server.port, count)
-    until(lambda: all(b'"type":"initial"' in stream.tail for stream in streams.streams), seconds=30)
+    until(lambda: all(stream.has_view for stream in streams.streams), seconds=30)
     return streams
 
 
@@ -303,6 +304,106 @@ def hop(clients=150, cuts=200, rate=1_000, seconds=20):
         }
 
 
+def away(messages=100_000, rate=100, clients=10, seconds=15):
+    """Let a client be away while far more passes than memory holds, and see what its return costs the others."""
+    with World(BUFFER_ENTRIES="5000") as world, contextlib.ExitStack() as stack:
+        server = world.serve()
+        world.wait_live(server)
+        (pid,) = server.workers()
+        cursor = json.loads(server.get("/api/predictions"))["data"]["cursor"]
+        passing = Producer(world.kafka.address, world.topic, 20_000)
+        until(lambda: passing.sent >= messages, seconds=120)
+        passing.close()
+        counts = [len(numbers) for _, numbers in sorted(world.log().items())]
+        until(
+            lambda: all(
+                each["lag"] == 0 for each in json.loads(server.get("/api/health"))["data"]["consumer"]["partitions"]
+            ),
+            seconds=60,
+        )
+        streams = stack.enter_context(contextlib.closing(open_streams(world, server, clients)))
+        producer = Producer(world.kafka.address, world.topic, rate, counts)
+        pause_for(2)
+        begin = time.monotonic()
+        pause_for(seconds)
+        before, left = belongings(pid), time.monotonic()
+        returned = stack.enter_context(Returned(server.port, cursor, world.folder / "returned"))
+        peak = returned.until_it_has(messages, pid)
+        back = time.monotonic()
+        pause_for(1)
+        producer.close()
+        log = world.log()
+        returned.until_it_has(sum(map(len, log.values())), pid)
+        assert returned.seen() == {partition: numbers for partition, numbers in log.items() if numbers}
+        quiet, busy = latencies(streams, producer, begin, left), latencies(streams, producer, left, back)
+        return {
+            "messages_missed": messages,
+            "seconds_until_it_had_them": round(back - left, 1),
+            "lost": 0,
+            "doubled": 0,
+            "live_ms_before": quiet,
+            "live_ms_meanwhile": busy,
+            "live_p99_ratio": round(busy["p99"] / quiet["p99"], 2),
+            "rss_mb_before": before["rss_mb"],
+            "rss_mb_peak": peak,
+        }
+
+
+class Returned:
+    """A client that comes back, as a process of its own: what it reads must not slow what is measured here."""
+
+    def __init__(self, port, cursor, path):
+        self.path = path
+        url = f"http://127.0.0.1:{port}/predictions/stream"
+        with path.open("wb") as output:
+            self._curl = subprocess.Popen(["curl", "-sN", "-H", f"Last-Event-ID: {cursor}", url], stdout=output)
+        self._counted, self._offset = 0, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._curl.kill()
+        self._curl.wait()
+
+    def until_it_has(self, count, pid, seconds=120):
+        """Wait for so many events; return the most memory that a process held meanwhile, in MB."""
+        peak, deadline = 0, time.monotonic() + seconds
+        while self._count() < count:
+            assert time.monotonic() < deadline, f"{self._counted} of {count} events came in {seconds} s"
+            peak = max(peak, belongings(pid)["rss_mb"])
+            pause_for(0.2)
+        return peak
+
+    def _count(self):
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        self._counted += whole.count(b'"type":"prediction"')
+        return self._counted
+
+    def seen(self):
+        """Return the numbers of each partition in the order they came."""
+        seen = {}
+        for partition, number in re.findall(rb'"model":"(\d+)/(\d+)"', self.path.read_bytes()):
+            seen.setdefault(int(partition), []).append(int(number))
+        return seen
+
+
+def latencies(streams, producer, begin, end):
+    """Return how long messages sent between two times took from the producer to each stream, in milliseconds."""
+    found = sorted(
+        (at - sent) * 1000
+        for stream in streams.streams
+        for at, name in stream.arrived
+        if begin <= (sent := producer.sent_at.get(name, 0)) < end
+    )
+    at = {"p50": 0.5, "p99": 0.99}
+    return {name: round(found[int(len(found) * share)], 1) for name, share in at.items()} | {"of": len(found)}
+
+
 def soak(minutes=30, rate=200, clients=40, seed=1):
     """Let clients come and go for a long time; memory, threads and descriptors must stay flat."""
     chance = random.Random(seed)
@@ -352,4 +453,4 @@ def drain(stream):
             pass
 
 
-ALL = {scenario.__name__: scenario for scenario in (kills, pause, absent, shutdown, worker_killed, hop, soak)}
+ALL = {scenario.__name__: scenario for scenario in (kills, pause, absent, shutdown, worker_killed, hop, away, soak)}

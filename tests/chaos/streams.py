@@ -20,14 +20,17 @@ class Stream:
         self.sock.sendall(f"GET /predictions/stream HTTP/1.1\r\nHost: localhost\r\n{resume}\r\n".encode())
         self.sock.setblocking(False)
         self.seen = {}  # partition: the names that came, in order
+        self.arrived = []  # when, of each that came
         self.told = []  # (time, message) of all that is no prediction
         self.count = 0
         self.ended = None
+        self.has_view = False
         self.tail = b""
         self._pending = b""
 
     def feed(self, data, now):
         """Take in bytes."""
+        self.has_view = self.has_view or b'"type":"initial"' in self.tail + data
         self.tail = (self.tail + data)[-4096:]
         whole, separator, self._pending = (self._pending + data).rpartition(b"\n\n")
         if not separator:
@@ -35,6 +38,7 @@ class Stream:
         for partition, number in EVENT.findall(whole):
             self.seen.setdefault(int(partition), []).append(int(number))
             self.count += 1
+            self.arrived.append((now, (int(partition), int(number))))
         for message in OTHER.findall(whole):
             self.told.append((now, json.loads(message)))
 

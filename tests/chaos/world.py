@@ -26,10 +26,12 @@ TOLD_WITHIN_SECONDS = 10.0
 class Producer(threading.Thread):
     """Publishes numbered messages at a rate, through all outages; remembers which were acknowledged."""
 
-    def __init__(self, address, topic, rate):
+    def __init__(self, address, topic, rate, numbers=(0,) * PARTITIONS):
         super().__init__(name="producer", daemon=True)
         self.acknowledged = set()
         self.sent = 0
+        self.sent_at = {}
+        self._numbers = list(numbers)  # of the next message in each partition
         self._topic, self._rate = topic, rate
         self._closing = threading.Event()
         self._producer = KafkaProducer(
@@ -45,7 +47,7 @@ class Producer(threading.Thread):
 
     def run(self):
         """Publish."""
-        numbers, begin = [0] * PARTITIONS, time.monotonic()
+        numbers, begin = self._numbers, time.monotonic()
         while not self._closing.wait(0.02):
             while self.sent < (time.monotonic() - begin) * self._rate and not self._closing.is_set():
                 partition = self.sent * 7 % 11 % PARTITIONS
@@ -53,6 +55,7 @@ class Producer(threading.Thread):
                 numbers[partition] += 1
                 self.sent += 1
                 value = message(f"S{self.sent % 500}", int(time.time() * 1000), model=f"{name[0]}/{name[1]}")
+                self.sent_at[name] = time.monotonic()
                 with contextlib.suppress(KafkaError):
                     self._producer.send(self._topic, value, partition=partition).add_callback(self._note, name)
 
