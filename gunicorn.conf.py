@@ -25,6 +25,8 @@ graceful_timeout = 20
 timeout = 30
 # The control socket breaks read-only containers, and nothing here needs it.
 control_socket_disable = True
+# Proxies are in front of hosts, not of paths: a SCRIPT_NAME in a request of theirs is a client's, and would be a 500.
+forwarder_headers = ""
 accesslog = None
 access_log_format = '%(h)s "%(r)s" %(s)s %(B)s bytes %(L)s s "%(f)s" "%(a)s"'
 

@@ -26,5 +26,4 @@ def _http_error(error: HTTPException) -> Response:
 
 def _bug(error: Exception) -> Response:
     log.exception("a request failed: %s", type(error).__name__)
-    text = "the server failed to answer this request; the log says why"
-    return Response(wire.failure(text), status=500, mimetype="application/json")
+    return Response(wire.failure(wire.FAILED), status=500, mimetype="application/json")

@@ -119,6 +119,10 @@ def success(data: Any) -> bytes:
     return json_bytes({"success": True, "data": data})
 
 
+FAILED = "the server failed to answer this request; the log says why"
+"""What a client is told of an error of ours."""
+
+
 def failure(text: str) -> bytes:
     """Return the body of an answer that didn't: what was wrong, and what to do."""
     return json_bytes({"success": False, "error": text})

@@ -6,8 +6,10 @@ What the stock worker does, and what happens here instead:
   make it deaf. Here a closing socket is half-closed at once and put on the poller, until the client has closed or
   LINGER_SECONDS are over; nobody waits for it.
 - It gives a new connection a thread before anything was sent, and waits without limit for the rest of a request. Here
-  a connection waits on the poller for its first byte, and a read or write that makes no progress for READ_SECONDS (or
-  what a handler set on the socket) is a connection lost.
+  the poller gathers the head of a request, which must be whole in HEAD_SECONDS; only then it gets a thread. What makes
+  no progress for READ_SECONDS after that (or for what a handler set on the socket) is a connection lost.
+- It accepts nobody while it has `worker_connections`. Here idle ones make room.
+- It answers what is no HTTP with HTML, and some of it with a 5xx. Here these answers are JSON, and all are 4xx.
 - It waits for open streams until `graceful_timeout`, which is when a host kills. Here the streams are told and say
   goodbye; those whose client doesn't read are cut off FAREWELL_SECONDS later.
 """
@@ -18,55 +20,31 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from . import wire
 from .admission import abort_all, close_all
+from .refusals import OURS, TOO_LARGE, TOO_SLOW, refuse, status_of
+from .sockets import MAX_HEAD_BYTES, Socket
 
 LINGER_SECONDS = 2.0
 """How long a client may take to read the end of an answer and close (RFC 9112, section 9.6)."""
 MAX_LINGERING = 1_000
 """Most sockets that linger at once; the oldest one is closed for the next, so clients can't collect descriptors."""
-READ_SECONDS = 20.0
+HEAD_SECONDS = 20.0
+"""How long a client may take over the head of a request, from the connection or from its first byte on."""
+BODY_SECONDS = 0.1
+"""How long the rest of a body is waited for that nobody read; then the connection isn't used again."""
 FAREWELL_SECONDS = 1.0
 """How long streams have for their goodbye; they need milliseconds."""
 KEEPALIVE_END_SECONDS = 0.3
 """How long a worker that ends keeps idle connections, for a request that is on its way."""
 DRAIN_BYTES = 65_536
 SWITCH_SECONDS = 0.001
-
-
-class Socket(socket.socket):
-    """A client's socket whose time-outs count progress, and look like what they are: the client is gone."""
-
-    def setblocking(self, flag: bool) -> None:
-        """Block, but never for ever."""
-        self.settimeout(READ_SECONDS if flag else 0.0)
-
-    def recv(self, *args: Any) -> bytes:
-        """Receive."""
-        return bytes(self._in_time(super().recv, *args))
-
-    def send(self, *args: Any) -> int:
-        """Send what fits."""
-        return int(self._in_time(super().send, *args))
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send everything; the time-out counts from the last byte that went out, not from the first."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self.send(rest, flags) :]
-
-    def _in_time(self, call: Callable[..., Any], *args: Any) -> Any:
-        try:
-            return call(*args)
-        except TimeoutError as error:
-            # gunicorn ends the request quietly for this error, and with a traceback for a time-out.
-            raise BrokenPipeError(errno.EPIPE, f"no progress for {self.gettimeout()} s") from error
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -104,8 +82,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Close what has waited too long; the accept loop calls this at least once a second."""
         if not self.alive:
             self._say_goodbye()
-        super().murder_pending()
         now = time.monotonic()
+        while self.alive and self.pending_conns and self.pending_conns[0].timeout <= now:
+            self._give_up(self.pending_conns[0])
+        super().murder_pending()
         for sock in [sock for sock, until in self._lingering.items() if until <= now]:
             self._end(sock)
 
@@ -137,21 +117,95 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                 raise
             return
-        client = Socket(fileno=stock.detach())
         self.nr_conns += 1
-        conn = TConn(self.cfg, client, address, listener.getsockname())
-        conn.timeout = time.monotonic() + self.cfg.keepalive
+        if self.nr_conns >= self.worker_connections:
+            self._make_room()
+        self._await_head(TConn(self.cfg, Socket(fileno=stock.detach()), address, listener.getsockname()))
+
+    def on_client_socket_readable(self, conn: Any, client: Socket) -> None:
+        """Take the next request of a connection that was kept."""
+        if self.cfg.is_ssl:
+            super().on_client_socket_readable(conn, client)
+            return
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._await_head(conn)
+
+    def _await_head(self, conn: Any) -> None:
+        """Let the poller gather the head of a request; it may be here already."""
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + HEAD_SECONDS
         self.pending_conns.append(conn)
-        self.poller.register(client, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+        # With TLS only the thread that shakes hands can read.
+        when_readable = self.on_pending_socket_readable if self.cfg.is_ssl else self._gather_head
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(when_readable, conn))
+        if not self.cfg.is_ssl and conn.sock.has_head:
+            self.on_pending_socket_readable(conn, conn.sock)
+
+    def _gather_head(self, conn: Any, client: Socket) -> None:
+        try:
+            more = client.gather()
+        except OSError:
+            more = False
+        if client.has_head:
+            self.on_pending_socket_readable(conn, client)
+        elif not more:
+            self._forget(conn)
+        elif client.gathered_bytes > MAX_HEAD_BYTES:
+            text = f"the request's line and headers are too large; allowed: {MAX_HEAD_BYTES} bytes together"
+            refuse(client, TOO_LARGE, text)
+            self._forget(conn)
+
+    def _forget(self, conn: Any) -> None:
+        """Let a connection go that waits for the head of a request; the rest of what it sends is read away."""
+        self.pending_conns.remove(conn)
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        self._linger(conn.sock)
+
+    def _give_up(self, conn: Any) -> None:
+        """End a connection whose request didn't come in time; one that was begun is answered."""
+        if not self.cfg.is_ssl and conn.sock.gathered_bytes:
+            text = f"the request's line and headers did not come in time; allowed: {HEAD_SECONDS:g} s"
+            refuse(conn.sock, TOO_SLOW, text)
+        self._forget(conn)
+
+    def _make_room(self) -> None:
+        """End the connection that has waited longest for a request, before it was sent."""
+        if self.keepalived_conns:
+            self.keepalived_conns[0].timeout = 0
+            self.murder_keepalived()
+        elif self.pending_conns:
+            self._forget(self.pending_conns[0])
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
+        return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + BODY_SECONDS))
 
     def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
         """Finish a request without ever waiting for its client."""
-        if fs.cancelled() or fs.exception() is not None or fs.result() is not False:
+        if fs.cancelled() or fs.exception() is not None:
             super().finish_request(conn, fs)
-            return
-        self.nr_conns -= 1
-        if conn.sock.fileno() != -1:  # -1: handed over to somebody else, who closes it
-            self._linger(conn.sock)
+        elif fs.result() is not False:
+            early = b"" if self.cfg.is_ssl else conn.parser.unreader.take_buffered()
+            if early:  # the beginning of the next request, or all of it
+                conn.sock.put_back(early)
+                self._await_head(conn)
+            else:
+                super().finish_request(conn, fs)
+        else:
+            self.nr_conns -= 1
+            if conn.sock.fileno() != -1:  # -1: handed over to somebody else, who closes it
+                self._linger(conn.sock)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what is no HTTP request, or an error of ours."""
+        status = status_of(exc)
+        if status == OURS:
+            self.log.exception("a request failed: %s", getattr(req, "uri", "its address was not read"))
+            refuse(client, status, wire.FAILED)
+        else:
+            self.log.info("refused a request of %s: %s", (addr or ("a socket",))[0], exc)
+            refuse(client, status, f"the request can't be used: {exc}")
 
     def _linger(self, sock: Socket) -> None:
         try:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from flask import Response, request
 
+import web.worker
 from app import create_app
 from consumer.memory import MemorySource, MemoryTopic
 from consumer.settings import load
@@ -17,6 +18,7 @@ from web.services import services
 from web.worker import Worker
 
 settings = load(os.environ)
+web.worker.HEAD_SECONDS = float(os.environ.get("HEAD_SECONDS", web.worker.HEAD_SECONDS))
 topic = MemoryTopic()
 _consumers: list[Consumer] = []
 _lock = threading.Lock()

@@ -79,6 +79,12 @@ class Server:
         client.sendall("\r\n".join([*lines, "", ""]).encode())
         return client
 
+    def open_raw(self, data):
+        """Connect, send some bytes and return the socket."""
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        client.sendall(data)
+        return client
+
     def workers(self):
         found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
         return [int(pid) for pid in found.stdout.split()]
@@ -108,6 +114,15 @@ def read_until(client, wanted):
     while wanted not in seen:
         seen += client.recv(65_536) or pytest.fail(f"closed before {wanted!r} came: {seen!r}")
     return seen
+
+
+def assert_refused(client, status, words):
+    head, _, body = rest_of(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type: application/json" in head
+    answer = json.loads(body)
+    assert answer["success"] is False
+    assert words in answer["error"]
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGINT, signal.SIGINT]])
@@ -171,6 +186,77 @@ def test_clients_that_say_nothing_hold_no_thread(server):
     assert b"alive" in server.get("/healthz", timeout=2)
     for client in silent:
         client.close()
+
+
+def test_clients_that_send_a_request_byte_by_byte_hold_no_thread(server):
+    slow = [server.open_raw(b"GET /healthz HTTP/1.1\r\nX: ") for _ in range(100)]
+    until(lambda: server.counts()["connections"] > 100)
+    assert b"alive" in server.get("/healthz", timeout=2)
+    slow[0].sendall(b"y\r\n\r\n")
+    read_until(slow[0], b"alive")
+    for client in slow:
+        client.close()
+
+
+def test_a_request_that_takes_too_long_is_told_so(fresh):
+    server = fresh(HEAD_SECONDS="0.3")
+    silent = server.open_raw(b"")
+    assert_refused(server.open_raw(b"GET /healthz HT"), 408, "did not come in time")
+    assert rest_of(silent) == b"", "who said nothing is told nothing"
+    kept = server.open("/healthz")
+    read_until(kept, b"alive")
+    kept.sendall(b"GET /healthz HTTP/1.1\r\n")
+    assert_refused(kept, 408, "did not come in time")
+
+
+def test_idle_connections_make_room_for_new_ones(fresh):
+    server = fresh("--worker-connections", "10", WEB_THREADS="4")
+    begun = [server.open_raw(b"GET") for _ in range(30)]
+    idle = [server.open_raw(b"") for _ in range(30)]
+    assert b"alive" in server.get("/healthz", timeout=5)
+    assert rest_of(begun[0]) == b"", "the oldest had to go"
+    for client in begun + idle:
+        client.close()
+
+
+def test_requests_that_come_together_are_answered_one_after_the_other(server):
+    one = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
+    client = server.open_raw(b"\r\n" + one * 3 + one[:20])
+    seen = read_until(client, b"alive")
+    while seen.count(b"alive") < 3:
+        seen += read_until(client, b"alive")
+    client.sendall(one[20:])
+    read_until(client, b"alive")
+    client.close()
+
+
+def test_a_body_that_does_not_come_holds_no_thread(server):
+    head = b"POST /api/health HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n"
+    clients = [server.open_raw(head) for _ in range(100)]
+    assert all(rest_of(client).startswith(b"HTTP/1.1 405 ") for client in clients)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "words"),
+    [
+        (b"hello\r\n\r\n", 400, "Invalid HTTP request line"),
+        (b"G=T /healthz HTTP/1.1\r\n\r\n", 400, "Invalid HTTP method"),
+        (b"GET /healthz HTTP/9.9\r\n\r\n", 400, "Invalid HTTP Version"),
+        (b"GET /healthz HTTP/1.1\r\nno colon\r\n\r\n", 400, "Invalid HTTP Header"),
+        (b"GET /healthz HTTP/1.1\r\nTransfer-Encoding: foo\r\n\r\n", 400, "Unsupported transfer coding"),
+        (b"GET /healthz HTTP/1.1\r\nExpect: wonders\r\n\r\n", 417, "wonders"),
+        (b"GET /api/predictions?segment=" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", 414, "4094"),
+        (b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431, "limit"),
+        (b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 40_000, 431, "32768 bytes"),
+    ],
+)
+def test_what_is_no_request_is_refused_in_json_that_says_why(server, request_, status, words):
+    assert_refused(server.open_raw(request_), status, words)
+
+
+def test_a_client_can_not_set_what_only_a_proxy_may(server):
+    client = server.open("/healthz", SCRIPT_NAME="/foo", PATH_INFO="/bar", Connection="close")
+    assert rest_of(client).startswith(b"HTTP/1.1 200 ")
 
 
 def test_the_count_of_connections_comes_back_after_streams_end_and_break(server):

@@ -1,0 +1,78 @@
+"""The worker's sockets: time-outs that count progress, and the head of a request gathered without a thread."""
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any
+
+READ_SECONDS = 20.0
+MAX_HEAD_BYTES = 32_768
+"""Most bytes that a request's line and headers may have together; gunicorn's own limits are for each of them."""
+GATHER_BYTES = 16_384
+HEAD_END = b"\r\n\r\n"
+
+
+class Socket(socket.socket):
+    """A client's socket whose time-outs look like what they are: the client is gone.
+
+    `gather()` takes in what the client has sent so far, and `recv()` gives that first: a thread that is told of a
+    whole head finds it here and waits for nobody.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._gathered = bytearray()
+
+    def setblocking(self, flag: bool) -> None:
+        """Block, but never for ever."""
+        self.settimeout(READ_SECONDS if flag else 0.0)
+
+    def gather(self) -> bool:
+        """Take in what has come, without waiting; tell whether more may come. Raises OSError when it is gone."""
+        try:
+            data = super().recv(GATHER_BYTES)
+        except BlockingIOError:
+            return True
+        self.put_back(data)
+        return bool(data)
+
+    def put_back(self, data: bytes) -> None:
+        """Take in what was read already, behind what is here; empty lines before a request count for nothing."""
+        self._gathered += data
+        while self._gathered[:2] == b"\r\n":  # RFC 9112, section 2.2
+            del self._gathered[:2]
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the head of a request is here, whole."""
+        return HEAD_END in self._gathered
+
+    @property
+    def gathered_bytes(self) -> int:
+        """How many bytes are here, of a head or what follows it."""
+        return len(self._gathered)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Receive, what was gathered first."""
+        if self._gathered and not flags:
+            data = bytes(self._gathered[:size])
+            del self._gathered[:size]
+            return data
+        return bytes(self._in_time(super().recv, size, flags))
+
+    def send(self, *args: Any) -> int:
+        """Send what fits."""
+        return int(self._in_time(super().send, *args))
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send everything; the time-out counts from the last byte that went out, not from the first."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self.send(rest, flags) :]
+
+    def _in_time(self, call: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return call(*args)
+        except TimeoutError as error:
+            # gunicorn ends the request quietly for this error, and with a traceback for a time-out.
+            raise BrokenPipeError(errno.EPIPE, f"no progress for {self.gettimeout()} s") from error
