@@ -13,10 +13,11 @@ from weakref import WeakValueDictionary
 
 from msgspec import structs
 
+from .ahead import Ahead
 from .channel import Channel
-from .cursor import MAX_INDEX, Position, decode, place
+from .cursor import MAX_INDEX, Places, Position, decode, place, reaches
 from .errors import BadCursor, Unreplayable
-from .events import Gap, Status
+from .events import Gap, State, Status
 from .filters import EVERYTHING, Filter, chosen
 from .latest import LatestView
 from .normalise import Normalised
@@ -26,6 +27,8 @@ from .replay import Replays
 from .ring import Entry, Ring
 from .settings import Settings
 from .subscription import Subscription
+
+CUT_OFF: tuple[State, ...] = ("reconnecting", "circuit_open", "stopped")
 
 
 class Snapshot(NamedTuple):
@@ -48,7 +51,9 @@ class Fill(NamedTuple):
 class Feed:
     """Everything that this process has to serve."""
 
-    def __init__(self, settings: Settings, replays: Replays | None = None) -> None:
+    def __init__(
+        self, settings: Settings, replays: Replays | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.settings = settings
         self.replays = replays if settings.replay_records else None
         self._ring = Ring(settings.buffer_entries, settings.buffer_bytes)
@@ -64,6 +69,7 @@ class Feed:
         self._wakes = 0
         self._received = 0
         self._gaps: Counter[str] = Counter()
+        self._ahead = Ahead(clock)
         self._channels: WeakValueDictionary[Filter, Channel] = WeakValueDictionary()
 
     # What the consumer thread calls
@@ -188,9 +194,14 @@ class Feed:
         """Return a subscription that starts with a gap and the view."""
         return Subscription(self, None, wanted, first_gap=gap)
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether Kafka is known not to answer, so that nobody should ask it on behalf of a client."""
+        return self._status.state in CUT_OFF
+
     def position_at(self, time_ms: int) -> Position:
         """Return where what Kafka has of a time (epoch milliseconds) or later begins. Raises Unreplayable."""
-        if self.replays is None:
+        if self.replays is None or self.is_cut_off:
             raise Unreplayable("replay_failed")
         return self.replays.position_at(time_ms)
 
@@ -240,6 +251,16 @@ class Feed:
     def _touch(self) -> None:
         self._version += 1
         self._changed.notify_all()
+
+    def _may_be_ahead(self, places: Places) -> float | None:
+        """Return for how many seconds a cursor may still be ahead; None when it isn't, or when that can't be told."""
+        if self._status.state != "live":
+            self._ahead.clear()
+        elif not reaches(tuple(self._places), places):
+            return self._ahead.seconds_left(places)
+        else:
+            self._ahead.forget(places)
+        return None
 
     def _is_newest(self, entry: Entry, of_any_horizon: bool) -> bool:
         prediction = entry.prediction

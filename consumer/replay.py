@@ -27,6 +27,8 @@ CHUNK_RECORDS = 5_000
 CHUNK_BYTES = 4_194_304
 KEPT_CHUNKS = 8
 POLL_SECONDS = 0.5
+LOOKUP_SECONDS = 4.0
+"""How long to wait for the broker before the offsets of a time are asked for."""
 
 
 class Item(Struct, frozen=True, gc=False):
@@ -105,7 +107,7 @@ class Replays:
 
     def position_at(self, time_ms: int) -> Position:
         """Return where the records of a time (epoch milliseconds) or later begin. Raises Unreplayable."""
-        with self._reader() as (source, patience):
+        with self._reader(min(LOOKUP_SECONDS, self._settings.replay_seconds)) as (source, patience):
             incarnation = _topic_of(source, patience).incarnation
             found, bounds = source.offsets_at(time_ms), source.bounds()
         pairs = zip(found, bounds, strict=True)
@@ -134,9 +136,8 @@ class Replays:
                 self._chunks.popitem(last=False)
 
     @contextmanager
-    def _reader(self) -> Iterator[tuple[Source, _Patience]]:
-        """Open a source for as long as a replay may take; errors of Kafka's are translated."""
-        seconds = self._settings.replay_seconds
+    def _reader(self, seconds: float) -> Iterator[tuple[Source, _Patience]]:
+        """Open a source for so many seconds; errors of Kafka's are translated."""
         if self._closed.is_set() or not self._readers.acquire(timeout=seconds):
             raise Unreplayable("replay_failed")
         try:
@@ -151,7 +152,7 @@ class Replays:
             self._readers.release()
 
     def _read(self, position: Position, until: Places) -> Chunk:
-        with self._reader() as (source, patience):
+        with self._reader(self._settings.replay_seconds) as (source, patience):
             if _topic_of(source, patience).incarnation != position.incarnation:
                 raise Unreplayable("other_topic")
             wanted = [at < end for at, end in zip(_padded(position.places, until), until, strict=True)]

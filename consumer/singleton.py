@@ -31,7 +31,9 @@ def start(
     Raises NotReady at the deadline, while the thread goes on trying, and SettingsError for settings that can't be
     used, in which case nothing is started.
     """
-    consumer = current() or _start_once(settings or load(os.environ), open_source)
+    consumer = current()
+    if consumer is None or not consumer.alive:
+        consumer = _start_once(settings or load(os.environ), open_source)
     seconds = consumer.settings.start_timeout if timeout is None else timeout
     if seconds > 0:
         consumer.wait_ready(seconds)

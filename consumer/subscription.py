@@ -27,8 +27,6 @@ from .ring import Entry
 if TYPE_CHECKING:
     from .feed import Feed
 
-AHEAD_SECONDS = 10.0
-"""How long a cursor may be ahead of a live consumer, which reads all there is; a process that lags needs less."""
 CHUNK = 500
 """Entries looked at in one go."""
 
@@ -57,7 +55,7 @@ class Subscription:
         self._floor: Places | None = None
         self._places: Places = ()
         self._bridge: Bridge | None = None
-        self._ahead_since: float | None = None
+        self._ahead_seconds: float | None = None
         self._wakes = feed._wakes
         self.entries_behind = 0
 
@@ -111,16 +109,13 @@ class Subscription:
         return feed._generation != self._generation or self._sequence != feed._ring.end or self._incarnation is None
 
     def _must_wait(self) -> bool:
-        """Tell whether this process must first reach the cursor; notes since when it is ahead of a live consumer."""
+        """Tell whether this process must first reach the cursor; notes how long it may still be ahead."""
         feed, after = self._feed, self._after if self._incarnation is None else None
         target = self._floor if after is None else after.places
         if target is None or (after is not None and after.incarnation != feed._incarnation):
             return False
-        if feed._status.state != "live" or reaches(tuple(feed._places), target):
-            self._ahead_since = None
-        elif self._ahead_since is None:
-            self._ahead_since = time.monotonic()
-        elif time.monotonic() - self._ahead_since >= AHEAD_SECONDS:
+        self._ahead_seconds = feed._may_be_ahead(target)
+        if self._ahead_seconds == 0:
             return False
         return after is not None and self._channel is not None and not reaches(tuple(feed._places), target)
 
@@ -169,7 +164,7 @@ class Subscription:
     def _settle(self) -> list[Event]:
         """Find the place in the ring to read from: after the cursor, or after a fresh snapshot."""
         feed, ring = self._feed, self._feed._ring
-        if self._ahead_since is not None and time.monotonic() - self._ahead_since >= AHEAD_SECONDS:
+        if self._ahead_seconds == 0:
             return [Gap("ahead", None), self._start_over()]
         if self._incarnation is None:
             return self._settle_first()
@@ -209,7 +204,7 @@ class Subscription:
         self._sequence = feed._ring.end
         # The view replaces what the client had, so from here on it needs all that this process reads, even what it
         # once had from a process that was ahead.
-        self._floor = self._bridge = self._ahead_since = None
+        self._floor = self._bridge = self._ahead_seconds = None
         self._places = position.places
         return self._view(position)
 
@@ -259,7 +254,7 @@ class Subscription:
         return [self._narrowed(event) for event in events]
 
     def _patience(self, deadline: float) -> float:
-        return deadline if self._ahead_since is None else min(deadline, self._ahead_since + AHEAD_SECONDS)
+        return deadline if self._ahead_seconds is None else min(deadline, time.monotonic() + self._ahead_seconds)
 
     def _narrowed(self, event: Event) -> Event:
         """Choose from a view what the filter asks for, which may take a while for a large one."""

@@ -45,7 +45,10 @@ class Span(NamedTuple):
 class Walk:
     """A way through the history up to what is now its end."""
 
-    def __init__(self, subscription: Subscription | None, end: str | None, span: Span, gap: Gap | None) -> None:
+    def __init__(
+        self, feed: Feed, subscription: Subscription | None, end: str | None, span: Span, gap: Gap | None
+    ) -> None:
+        self._feed = feed
         self._subscription = subscription
         self._end = end
         self._span = span
@@ -64,6 +67,9 @@ class Walk:
     def next(self, limit: int) -> list[Change]:
         """Return the next predictions of the span, at most `limit`, maybe none."""
         if self._subscription is None:
+            return []
+        if self._subscription.is_replaying and self._feed.is_cut_off:
+            self.gap, self._end = Gap("replay_failed", None), None
             return []
         events = self._subscription.next(0, limit)
         self._note_gap(events)
@@ -93,7 +99,8 @@ def history() -> Response:
     try:
         feed, settings = here.get_consumer().feed, here.settings
         if request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON:
-            lines = stream_with_context(_lines(_walk(feed, after, span, wanted, settings)))
+            most = limit if "limit" in request.args else None
+            lines = stream_with_context(_lines(_walk(feed, after, span, wanted, settings), most))
             response = Response(lines, mimetype=NDJSON, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
             response.call_on_close(place.release)
             return response
@@ -117,10 +124,10 @@ def _walk(feed: Feed, after: str | None, span: Span, wanted: Filter, settings: S
     end = feed.cursor
     try:
         if after is not None:
-            return Walk(feed.subscribe(after, wanted, begin_with_view=False), end, span, None)
+            return Walk(feed, feed.subscribe(after, wanted, begin_with_view=False), end, span, None)
         if span.since is not None:
             start = feed.position_at(max(0, span.since - settings.max_future * 1000))
-            return Walk(feed.subscribe_at(start, wanted, begin_with_view=False), end, span, None)
+            return Walk(feed, feed.subscribe_at(start, wanted, begin_with_view=False), end, span, None)
     except BadCursor as error:
         raise BadRequest(f"after can't be used: {error}; leave it out to begin anew") from error
     except Unreplayable as error:
@@ -131,14 +138,16 @@ def _walk(feed: Feed, after: str | None, span: Span, wanted: Filter, settings: S
 def _from_memory(feed: Feed, wanted: Filter, end: str | None, span: Span, gap: Gap | None) -> Walk:
     oldest = feed.oldest()
     subscription = feed.subscribe_at(oldest, wanted, begin_with_view=False) if oldest else None
-    return Walk(subscription, end, span, gap)
+    return Walk(feed, subscription, end, span, gap)
 
 
 def _page(walk: Walk, limit: int) -> dict[str, Any]:
     found: list[Change] = []
     enough = Deadline(PAGE_SECONDS)
-    while len(found) < limit and not walk.is_over and not enough.passed:
+    while True:
         found.extend(walk.next(limit - len(found)))
+        if len(found) >= limit or walk.is_over or enough.passed:
+            break
     page: dict[str, Any] = {
         "predictions": [each.entry.prediction for each in found],
         "cursor": walk.cursor,
@@ -148,13 +157,16 @@ def _page(walk: Walk, limit: int) -> dict[str, Any]:
     return page if walk.gap is None else page | {"gap": {"reason": walk.gap.reason, "missed": walk.gap.missed}}
 
 
-def _lines(walk: Walk) -> Iterator[bytes]:
-    """Yield the messages that a stream would send, each with its cursor, and an end."""
-    closing = services().admission.closing
-    while not walk.is_over and not closing.is_set():
-        lines = [wire.with_cursor(wire.prediction(each.entry.prediction), each.cursor) for each in walk.next(500)]  # type: ignore[arg-type]
-        if lines:
-            yield b"\n".join(lines) + b"\n"
+def _lines(walk: Walk, most: int | None) -> Iterator[bytes]:
+    """Yield the messages that a stream would send, each with its cursor, and an end; at most so many, if any."""
+    closing, count = services().admission.closing, 0
+    while not closing.is_set():
+        found = walk.next(500 if most is None else min(500, most - count))
+        count += len(found)
+        if found:
+            yield b"".join(wire.with_cursor(wire.prediction(e.entry.prediction), e.cursor) + b"\n" for e in found)  # type: ignore[arg-type]
+        if walk.is_over or count == most:
+            break
     if walk.gap is not None:
         yield wire.gap(walk.gap.reason, walk.gap.missed) + b"\n"
     yield wire.with_cursor(wire.end(not walk.is_over), walk.cursor) + b"\n"

@@ -16,6 +16,10 @@ FILTER = ("segment", "category", "bbox", "horizon", "road")
 """The parameters that make a filter, on every transport."""
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+_COMPACT_DATE = re.compile(r"(20|21)[0-9]{6}", re.ASCII)
+EARLIEST_MS = 946_684_800_000
+LATEST_MS = 7_258_118_400_000
+"""2000 and 2200: numbers outside are seconds or something else, and would silently mean all or nothing."""
 MAX_LIMIT = 1_000
 MAX_WAIT_SECONDS = 25.0
 MAX_HORIZON_MINUTES = 10_080
@@ -90,14 +94,21 @@ def moment(name: str) -> int | None:
 def moment_of(name: str, given: str) -> int:
     """Return a time in epoch milliseconds. Raises BadRequest, which calls it `name`."""
     try:
-        if given.isascii() and given.isdigit() and len(given) <= 15:
-            return int(given)
-        # A plus sign that was not escaped arrives as a blank.
-        at = datetime.fromisoformat(given.replace(" ", "+") if "T" in given else given)
-        return math.floor(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000)
-    except (ValueError, OverflowError) as error:
-        allowed = "epoch milliseconds, or ISO 8601 such as 2026-11-23T08:00:00Z"
-        raise BadRequest(f"{name}={given[:40]!r} can't be used; allowed: {allowed}") from error
+        moment_ms = _moment_ms(given)
+    except (ValueError, OverflowError):
+        moment_ms = -1
+    if moment_ms != 0 and not EARLIEST_MS <= moment_ms < LATEST_MS:
+        allowed = "epoch milliseconds, or ISO 8601 such as 2026-11-23T08:00:00Z, from 2000 to 2200; or 0 for all"
+        raise BadRequest(f"{name}={given[:40]!r} can't be used; allowed: {allowed}")
+    return moment_ms
+
+
+def _moment_ms(given: str) -> int:
+    if given.isascii() and given.isdigit() and len(given) <= 15 and not _COMPACT_DATE.fullmatch(given):
+        return int(given)
+    # A plus sign that was not escaped arrives as a blank.
+    at = datetime.fromisoformat(given.replace(" ", "+") if "T" in given else given)
+    return math.floor(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000)
 
 
 def _values(name: str, values_of: Callable[[str], list[str]], most: int = MAX_VALUES) -> frozenset[str] | None:

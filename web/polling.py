@@ -38,10 +38,10 @@ def predictions() -> Response:
         return _whole(feed, wanted)
     with Place(services().admission) as place:
         subscription = _subscribe(feed, after, since, wanted, place)
-        return answers.json(wire.success(_collect(subscription, limit, wait, place)))
+        return answers.json(wire.success(_collect(feed, subscription, limit, wait, place)))
 
 
-@blueprint.get("/api/predictions/<segment_id>")
+@blueprint.get("/api/predictions/<path:segment_id>")
 def segment(segment_id: str) -> Response:
     """Answer with one segment: its newest prediction per horizon, and its history in the window, oldest first."""
     params.only()
@@ -81,7 +81,7 @@ def _subscribe(feed: Feed, after: str | None, since: int | None, wanted: Filter,
         return feed.subscribe_with_gap(Gap(error.reason, error.missed), wanted)
 
 
-def _collect(subscription: Subscription, limit: int, wait: float, place: Place) -> dict[str, Any]:
+def _collect(feed: Feed, subscription: Subscription, limit: int, wait: float, place: Place) -> dict[str, Any]:
     """Take up to `limit` changes; a gap, which comes first if at all, brings the whole view instead.
 
     A long poll holds a thread; when none is to spare it answers at once, as a plain poll.
@@ -102,18 +102,21 @@ def _collect(subscription: Subscription, limit: int, wait: float, place: Place) 
         elif items or deadline.passed or closing.is_set():
             break
         if subscription.is_replaying:
+            if feed.is_cut_off:
+                break  # nothing is lost: the next poll, with the same cursor, asks again
             place.require()
-    return _answer(subscription, items, gap, whole)
+    more = subscription.entries_behind > 0 and not (subscription.is_replaying and feed.is_cut_off)
+    return _answer(subscription, items, gap, whole, more)
 
 
 def _answer(
-    subscription: Subscription, items: list[Change | Left], gap: Gap | None, whole: Initial | None
+    subscription: Subscription, items: list[Change | Left], gap: Gap | None, whole: Initial | None, more: bool
 ) -> dict[str, Any]:
     data: dict[str, Any] = {
         "predictions": [each.entry.prediction for each in items if not _leaves(each)],
         "left": _removals(items),
         "cursor": subscription.cursor,
-        "more": subscription.entries_behind > 0,
+        "more": more,
         "timestamp": now_iso(),
     }
     if whole is not None:

@@ -38,16 +38,18 @@ def stream() -> Response:
     """Stream the view and then every change; resume with Last-Event-ID or ?after=, or begin at ?since=."""
     params.only("after", "since", "lastEventId", *params.FILTER)
     wanted, since = params.wanted(), params.since()
+    last_id, first = params.text("lastEventId"), params.text("after")
+    # An EventSource repeats its first URL at every reconnect, so the header says more than the parameters.
+    after = request.headers.get("Last-Event-ID") or last_id or first
     here = services()
+    feed = here.get_consumer().feed
     if request.method == "HEAD":
         return _response(iter(()))
     client = ClientSocket(request.environ, here.settings.client_timeout)
     claim = here.admission.claim("sse", client.cut)
     if claim is None:
         return _response(_busy())
-    feed = here.get_consumer().feed
-    # An EventSource repeats its first URL at every reconnect, so the header says more than the parameter.
-    after = request.headers.get("Last-Event-ID") or params.text("lastEventId") or params.text("after")
+    # From here on nothing may fail before the response has the claim, which would be lost.
     log.info("a stream joins the consumer that is there (%d streams)", here.admission.counts().get("sse", 0))
 
     def begin() -> Conversation:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumer.ahead import MAX_CURSORS
 from consumer.cursor import Position, decode, place
 from consumer.errors import BadCursor
 from consumer.events import Change, Gap, Initial, Status
@@ -96,6 +97,42 @@ def test_a_cursor_that_is_ahead_waits_until_this_process_has_passed_it():
     (change,) = read(subscription)
     assert change.entry.segment_id == "last"
     assert change.own_cursor is None, "it has joined what all clients share"
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_cursor_that_a_live_consumer_does_not_reach_in_time_is_ahead_of_the_topic_whoever_asks_when():
+    clock = Clock()
+    feed = Feed(SETTINGS, clock=clock)
+    feed.begin(Position(TOPIC, (place(0), place(0))))
+    forged = Position(TOPIC, (place(1_000), place(0))).encode()
+    assert read(feed.subscribe(forged)) == []
+    clock.now = 100
+    feed.announce(Status("live", 1.0, "read up"))
+    assert read(feed.subscribe(forged)) == [], "it counts from when all was read"
+    clock.now = 109
+    assert read(feed.subscribe(forged)) == []
+    clock.now = 110
+    gap, view = read(feed.subscribe(forged))
+    assert (gap, isinstance(view, Initial)) == (Gap("ahead", None), True)
+    assert read(feed.subscribe(view.cursor)) == []
+    (gap, view) = read(feed.subscribe(forged, Filter(segments=frozenset("A"))))
+    assert gap == Gap("ahead", None)
+
+
+def test_forged_cursors_are_remembered_within_bounds():
+    feed = feed_of()
+    feed.announce(Status("live", 1.0, "read up"))
+    for number in range(2_000):
+        read(feed.subscribe(Position(TOPIC, (place(number + 1), place(0))).encode()))
+    assert len(feed._ahead._since) == MAX_CURSORS
 
 
 def test_a_cursor_older_than_memory_is_one_gap_and_the_view():

@@ -81,6 +81,14 @@ def test_a_stop_leaves_nothing_and_a_later_start_works(topic):
     assert start(topic) is not first
 
 
+def test_a_consumer_whose_thread_has_ended_is_replaced(topic):
+    first = start(topic)
+    first.stop()
+    second = start(topic)
+    assert second is not first
+    assert second.ready
+
+
 def test_stopping_what_was_never_started_does_nothing():
     consumer.stop()
 

@@ -9,6 +9,7 @@ from consumer.settings import Settings
 from tests.consumer.helpers import array, message
 from tests.web.test_polling import data
 from tests.web.test_sse import stream  # noqa: F401, a fixture
+from web import params
 
 TIME_MS = 1_700_000_000_000
 SEGMENTS = [
@@ -56,6 +57,10 @@ def test_a_filter_chooses_predictions_and_their_sums(client, three, query, segme
         ("road=a,,b", "road lists an empty value"),
         ("since=yesterday", "since='yesterday' can't be used; allowed: epoch milliseconds, or ISO 8601 such as"),
         ("since=9999999999999999", "since='9999999999999999' can't be used"),
+        ("since=0001-01-01T00:00:00", "since='0001-01-01T00:00:00' can't be used; allowed: epoch milliseconds, or ISO"),
+        ("since=1969-12-31", "since='1969-12-31' can't be used"),
+        ("since=1795465615", "since='1795465615' can't be used; allowed: epoch milliseconds"),
+        ("since=2300-01-01", "since='2300-01-01' can't be used"),
     ],
 )
 @pytest.mark.parametrize("route", ["/api/predictions", "/predictions/stream", "/api/predictions/history"])
@@ -148,6 +153,30 @@ def test_a_body_is_made_and_compressed_once_per_change(client, put, monkeypatch)
     assert len(made) == 1
 
 
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, kafka_silence_seconds=0.5)])
+def test_while_kafka_is_away_a_poll_for_what_only_kafka_has_is_answered_at_once_and_loses_nothing(
+    client, put, topic, live, settings
+):
+    first = data(client.get("/api/predictions"))["cursor"]
+    for number in range(300):
+        put(message(f"S{number}", timestamp=TIME_MS))
+    topic.set(reachable=False)
+    assert live.feed.wait_for_status(lambda status: status.state == "reconnecting", 10).state == "reconnecting"
+    answer = data(client.get(f"/api/predictions?after={first}"))
+    assert (answer["predictions"], answer["cursor"], answer["more"]) == ([], first, False)
+    assert data(client.get("/api/predictions?since=0"))["gap"] == {"reason": "replay_failed", "missed": None}
+    page = history(client, f"?after={first}")
+    assert (page["predictions"], page["cursor"]) == ([], first)
+    assert page["gap"] == {"reason": "replay_failed", "missed": None}
+    topic.set(reachable=True)
+    live.wait_ready(10)
+    assert len(data(client.get(f"/api/predictions?after={first}"))["predictions"]) == 300
+
+
+def test_a_day_without_separators_is_a_day():
+    assert params.moment_of("since", "20231114") == params.moment_of("since", "2023-11-14") == 1_699_920_000_000
+
+
 # History
 
 
@@ -212,10 +241,19 @@ def test_the_history_streams_as_lines_that_can_each_be_resumed_from(client, put)
     )
 
 
+def test_the_history_as_lines_may_be_limited(client, put):
+    for number in range(25):
+        put(message("A", timestamp=TIME_MS + number))
+    answer = client.get("/api/predictions/history?limit=10", headers={"Accept": "application/x-ndjson"})
+    lines = [json.loads(line) for line in answer.data.splitlines()]
+    assert [line["data"]["timestamp"] - TIME_MS for line in lines[:-1]] == list(range(10))
+    assert lines[-1] == {"type": "end", "more": True, "cursor": lines[-2]["cursor"]}
+
+
 def test_a_span_that_ends_before_it_begins_is_refused(client, live):
-    answer = client.get("/api/predictions/history?since=2000&until=1000")
+    answer = client.get("/api/predictions/history?since=1700000002000&until=1700000001000")
     assert answer.status_code == 400
-    assert answer.json["error"] == "since=2000 is not before until=1000; allowed: an earlier time"
+    assert answer.json["error"] == "since=1700000002000 is not before until=1700000001000; allowed: an earlier time"
 
 
 def test_a_full_house_is_told_when_to_come_back(client, app, live):

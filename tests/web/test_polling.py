@@ -27,6 +27,11 @@ def data(response):
     return response.json["data"]
 
 
+def test_a_segment_whose_name_has_a_slash_can_be_asked_for(client, put):
+    put(message("I-405/N 12"))
+    assert client.get("/api/predictions/I-405%2FN%2012").json["data"]["segment_id"] == "I-405/N 12"
+
+
 def test_the_whole_view_is_exactly_this(client, put):
     put(message(current_speed=40.0, prediction_time=1_700_000_000_000))
     answer = data(client.get("/api/predictions"))

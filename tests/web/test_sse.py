@@ -51,6 +51,12 @@ def stream(client):
         each.close()
 
 
+@pytest.mark.parametrize("query", ["after=a&after=b", "lastEventId=a&lastEventId=b", "since=never", "x=y", "bbox=1"])
+def test_a_request_that_is_refused_takes_no_place(client, app, live, query):
+    assert client.get(f"/predictions/stream?{query}").status_code == 400
+    assert app.extensions["greenwave"].admission.counts() == {}
+
+
 def test_a_stream_greets_tells_the_state_and_the_view_and_then_every_change(stream, put):
     put(message("A"))
     it = stream()
