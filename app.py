@@ -21,6 +21,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     """
     chosen = settings or _settings()
     app = Flask(__name__)
+    app.url_map.strict_slashes = False  # /predictions/ is what people type
     app.config["GREENWAVE_SETTINGS"] = chosen
     start = get_consumer or (lambda: consumer.start(timeout=0, settings=chosen))
     app.extensions[EXTENSION] = Services(chosen, start)

@@ -2,8 +2,8 @@
 
 import logging
 
-from flask import Flask, Response
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, NotFound
 
 from . import wire
 
@@ -19,7 +19,10 @@ def register(app: Flask) -> None:
 def _http_error(error: HTTPException) -> Response:
     # The exception's own response keeps what belongs to the status, such as Allow for 405.
     response = error.get_response()
-    response.set_data(wire.failure(error.description or error.name))
+    text = error.description or error.name
+    if isinstance(error, NotFound) and text == NotFound.description:
+        text = f"there is nothing at {request.path[:200]}; the page is /predictions, the data /api/predictions"
+    response.set_data(wire.failure(text))
     response.content_type = "application/json"
     return response  # type: ignore[return-value]
 

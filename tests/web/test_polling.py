@@ -27,6 +27,18 @@ def data(response):
     return response.json["data"]
 
 
+def test_a_slash_too_many_does_no_harm(client):
+    assert {client.get(path).status_code for path in ("/predictions/", "/api/predictions/", "/healthz/")} == {200}
+
+
+def test_what_is_not_there_is_said_with_what_is(client):
+    answer = client.get("/api/nothing")
+    assert answer.status_code == 404
+    assert answer.json["error"] == (
+        "there is nothing at /api/nothing; the page is /predictions, the data /api/predictions"
+    )
+
+
 def test_a_segment_whose_name_has_a_slash_can_be_asked_for(client, put):
     put(message("I-405/N 12"))
     assert client.get("/api/predictions/I-405%2FN%2012").json["data"]["segment_id"] == "I-405/N 12"
@@ -197,7 +209,7 @@ def test_one_segment_shows_its_newest_by_horizon_and_its_history(client, put):
         ("get", "/api/predictions?colour=red", 400, "unknown parameter 'colour'; allowed here: after, since, limit"),
         ("get", "/api/predictions/stream?horizon=x", 400, "horizon='x' can't be used"),
         ("get", "/api/predictions/nowhere", 404, "segment 'nowhere' is not known; GET /api/predictions lists"),
-        ("get", "/nothing", 404, "not found"),
+        ("get", "/nothing", 404, "there is nothing at /nothing; the page is /predictions"),
         ("post", "/api/predictions", 405, "not allowed"),
         ("delete", "/predictions/stream", 405, "not allowed"),
         ("get", "/api/health?x=1", 400, "unknown parameter 'x'; allowed here: none"),
