@@ -10,28 +10,39 @@ from .events import Change, Event, Left
 from .filters import EVERYTHING, LEFT, NOTHING, Filter
 from .latest import LatestView
 from .prediction import Prediction
-from .replay import Chunk, Item
+from .replay import Chunk, Item, Replays
 from .ring import Entry
 
 if TYPE_CHECKING:
     from .feed import Feed
 
 
+STEP = 50
+"""Changes in one step; making bytes of them takes about a millisecond."""
+
+
 class Bridge:
     """One replay for one client; `places` is where the client is."""
 
-    def __init__(self, feed: "Feed", position: Position, wanted: Filter) -> None:
+    def __init__(self, feed: "Feed", replays: Replays, position: Position, wanted: Filter) -> None:
         self._feed = feed
+        self._replays = replays
         self._incarnation = position.incarnation
         self._start = self.places = position.places
         self._wanted = wanted
         # What is late, and which horizon a segment shows, as the client sees it.
         self._view = LatestView(feed.settings.max_segments, feed.settings.max_age)
+        self._pace = replays.pace()
         self._chunk: Chunk | None = None
         self._index = 0
 
     def step(self, until: Places, limit: int) -> list[Event]:
-        """Return the next changes, at most `limit`, on the way to `until`; maybe none. Raises Unreplayable."""
+        """Return the next changes, at most `limit`, on the way to `until`; maybe none. Raises Unreplayable.
+
+        It comes in small steps with a rest before each, which also counts what the caller has made of the last one.
+        """
+        self._pace.keep()
+        limit = min(limit, STEP)
         chunk = self._chunk or self._next_chunk(until)
         events: list[Event] = []
         while self._index < len(chunk.items) and len(events) < limit:
@@ -44,10 +55,9 @@ class Bridge:
         return events
 
     def _next_chunk(self, until: Places) -> Chunk:
-        replays = self._feed.replays
-        if replays is None or records_between(self._start, self.places) > self._feed.settings.replay_records:
+        if records_between(self._start, self.places) > self._feed.settings.replay_records:
             raise Unreplayable("replay_limit")
-        self._chunk, self._index = replays.chunk(Position(self._incarnation, self.places), until), 0
+        self._chunk, self._index = self._replays.chunk(Position(self._incarnation, self.places), until), 0
         return self._chunk
 
     def _place(self, partition: int) -> int:

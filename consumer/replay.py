@@ -18,6 +18,7 @@ from msgspec import Struct
 from .cursor import MAX_INDEX, Places, Position, index_of, offset_of, place, reaches, records_between
 from .errors import SourceError, Unreplayable
 from .normalise import Normaliser
+from .pace import Pace
 from .prediction import Prediction
 from .record import Record, Topic
 from .settings import Settings
@@ -113,6 +114,10 @@ class Replays:
         pairs = zip(found, bounds, strict=True)
         return Position(incarnation, tuple(place(end if at is None else at) for at, (_, end) in pairs))
 
+    def pace(self) -> Pace:
+        """Return what lets a thread that works on a replay rest in between."""
+        return Pace(self._closed)
+
     def close(self) -> None:
         """End what is being read, for instance at a shutdown; later replays fail at once."""
         self._closed.set()
@@ -157,7 +162,7 @@ class Replays:
                 raise Unreplayable("other_topic")
             wanted = [at < end for at, end in zip(_padded(position.places, until), until, strict=True)]
             _require_kept(source, position, wanted)
-            reading = _Reading(source, position, until, wanted)
+            reading = _Reading(source, position, until, wanted, self.pace())
             items = [item for record in reading.records(patience) for item in self._items(record)]
             if _topic_of(source, patience).incarnation != position.incarnation:
                 raise Unreplayable("other_topic")  # what was read may be of either
@@ -179,8 +184,9 @@ class Replays:
 class _Reading:
     """Reads from a position until each wanted partition is where it should be, or a chunk is full."""
 
-    def __init__(self, source: Source, position: Position, until: Places, wanted: list[bool]) -> None:
+    def __init__(self, source: Source, position: Position, until: Places, wanted: list[bool], pace: Pace) -> None:
         self._source = source
+        self._pace = pace
         starts = _padded(position.places, until)
         self._until = [offset_of(each) + (index_of(each) > 0) for each in until]
         self._assigned = [partition for partition, is_wanted in enumerate(wanted) if is_wanted]
@@ -200,14 +206,11 @@ class _Reading:
                 if not count:
                     raise Unreplayable("replay_failed")
                 return
-            records = self._poll()
-            began = time.monotonic()
-            for record in records:
+            for record in self._poll():
                 count, size = count + 1, size + len(record.value or b"")
                 yield record
+                self._pace.keep()
             self._look()
-            # Clients that are live go first: a replay works no more than half of the time.
-            patience.closed.wait(time.monotonic() - began)
 
     def _poll(self) -> list[Record]:
         try:

@@ -186,7 +186,7 @@ class Subscription:
         if not feed._ring.covers(after.places):
             if feed.replays is None or missed > feed.settings.replay_records:
                 return [Gap("replay_limit" if feed.replays else "too_old", missed), self._start_over()]
-            self._bridge, self.entries_behind = Bridge(feed, after, self._wanted), max(1, missed)
+            self._bridge, self.entries_behind = Bridge(feed, feed.replays, after, self._wanted), max(1, missed)
         view = [self._view(after)] if self._channel is not None and self._begin_with_view else []
         self._incarnation, self._generation = after.incarnation, feed._generation
         self._join(after.places)
