@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -81,13 +82,14 @@ def open_streams(world, server, count):
 def kills(count=20, rate=500, clients=50, seed=1):
     """Kill the broker with SIGKILL and start it again, again and again, under load."""
     chance = random.Random(seed)
-    with World() as world, contextlib.ExitStack() as stack:
+    # With a buffer that is full before the first kill: its growth would hide any other.
+    with World(BUFFER_ENTRIES="5000") as world, contextlib.ExitStack() as stack:
         server = world.serve()
         world.wait_live(server)
         (pid,) = server.workers()
         streams = stack.enter_context(contextlib.closing(open_streams(world, server, clients)))
         producer = Producer(world.kafka.address, world.topic, rate)
-        pause_for(5)
+        until(lambda: producer.sent > 6_000, seconds=60)
         before = belongings(pid)
         health = Health(server.port)
         down, up, live_since = [], [], time.monotonic()
@@ -349,6 +351,79 @@ def away(messages=100_000, rate=100, clients=10, seconds=15):
         }
 
 
+def stalled(each=15, rate=1_000, clients=10, seconds=10):
+    """Let clients ask on every transport and then read nothing, under load, and see what that costs the others."""
+    with World(BUFFER_ENTRIES="5000", CLIENT_TIMEOUT="5") as world, contextlib.ExitStack() as stack:
+        server = world.serve()
+        world.wait_live(server)
+        (pid,) = server.workers()
+        streams = stack.enter_context(contextlib.closing(open_streams(world, server, clients)))
+        producer = Producer(world.kafka.address, world.topic, rate)
+        until(lambda: producer.sent > 6_000, seconds=60)  # from here on the buffer is full
+        begin = time.monotonic()
+        pause_for(seconds)
+        before, left = belongings(pid), time.monotonic()
+        stuck = [stack.enter_context(stall(server.port, request)) for request in STALLED.values() for _ in range(each)]
+        peak = before["rss_mb"]
+
+        def all_are_gone():
+            nonlocal peak
+            peak = max(peak, belongings(pid)["rss_mb"])
+            held = json.loads(server.get("/api/health"))["data"]["clients"]
+            return time.monotonic() - left > seconds and held == {"sse": clients}
+
+        until(all_are_gone, seconds=90, every=0.2)
+        freed = time.monotonic()
+        pause_for(2)
+        producer.close()
+        log = world.log()
+        wait_for_all(streams.streams, log)
+        check_streams(streams.streams, log, producer.acknowledged)
+        after = belongings(pid)
+        assert peak - before["rss_mb"] < STALLED_MB, f"{before['rss_mb']} MB became {peak} MB"
+        assert after["descriptors"] <= before["descriptors"] + 2, (before, after)
+        quiet, busy = latencies(streams, producer, begin, left), latencies(streams, producer, left, freed)
+        return {
+            "stalled_of_each": list(STALLED),
+            "stalled": len(stuck),
+            "seconds_until_all_were_closed": round(freed - left, 1),
+            "closed_since_they_read_nothing": counted(server),
+            "live_ms_before": quiet,
+            "live_ms_meanwhile": busy,
+            "live_p99_ratio": round(busy["p99"] / quiet["p99"], 2),
+            "lost_by_others": 0,
+            "rss_mb_peak": peak,
+            "before": before,
+            "after": after,
+        }
+
+
+STALLED_MB = 40
+"""What clients that read nothing may cost together: what is on its way to each, and no more."""
+STALLED = {
+    "stream": b"GET /predictions/stream HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "websocket": b"GET /predictions/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    "history": b"GET /api/predictions/history HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n",
+    "poll": b"GET /api/predictions HTTP/1.1\r\nHost: localhost\r\n\r\n" * 40,
+}
+
+
+def stall(port, request):
+    """Ask, and return the socket with nothing read; little fits into it."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", port))
+    sock.sendall(request)
+    return sock
+
+
+def counted(server):
+    """Return how many clients were closed since they read nothing, by transport."""
+    found = re.findall(rb'greenwave_clients_stalled_total\{transport="(\w+)"\} (\d+)', server.get("/metrics"))
+    return {transport.decode(): int(count) for transport, count in found}
+
+
 class Returned:
     """A client that comes back, as a process of its own: what it reads must not slow what is measured here."""
 
@@ -453,4 +528,7 @@ def drain(stream):
             pass
 
 
-ALL = {scenario.__name__: scenario for scenario in (kills, pause, absent, shutdown, worker_killed, hop, away, soak)}
+ALL = {
+    scenario.__name__: scenario
+    for scenario in (kills, pause, absent, shutdown, worker_killed, hop, away, stalled, soak)
+}

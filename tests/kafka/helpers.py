@@ -27,6 +27,21 @@ def fresh_name():
     return f"topic-{uuid.uuid4().hex[:8]}"
 
 
+def recreate(apache, name, partitions=4):
+    """Put an empty topic of the same name in its place, as soon as the broker lets go of the old one."""
+    apache.delete_topic(name)
+
+    def create():
+        try:
+            return apache.create_topic(name, partitions)
+        except Exception as error:
+            if "TopicAlreadyExists" not in type(error).__name__:
+                raise
+            return None
+
+    eventually(create)
+
+
 def until_state(consumer, *states, seconds=30):
     """Wait until the consumer is in one of these states; return its status."""
     status = consumer.feed.wait_for_status(lambda status: status.state in states, seconds)

@@ -12,7 +12,7 @@ from consumer.events import Gap, Initial
 from consumer.source import client_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import choose
-from tests.kafka.helpers import changes, events_until, eventually, fresh_name, offsets, segments, until_state
+from tests.kafka.helpers import changes, events_until, eventually, fresh_name, offsets, recreate, segments, until_state
 
 
 def gaps(events):
@@ -32,21 +32,6 @@ def first_offsets(settings, partitions=4):
         return [found[TopicPartition(settings.topic, each)] for each in range(partitions)]
     finally:
         consumer.close()
-
-
-def recreate(apache, name, partitions=4):
-    """Put an empty topic of the same name in its place, as soon as the broker lets go of the old one."""
-    apache.delete_topic(name)
-
-    def create():
-        try:
-            return apache.create_topic(name, partitions)
-        except Exception as error:
-            if "TopicAlreadyExists" not in type(error).__name__:
-                raise
-            return None
-
-    eventually(create)
 
 
 def test_a_topic_that_is_missing_at_start_is_waited_for_and_picked_up_when_it_is_created(
