@@ -16,6 +16,7 @@ from consumer.errors import Unreplayable
 from consumer.events import Change, Event, Gap
 from consumer.feed import Feed
 from consumer.filters import Filter
+from consumer.pace import Pace
 from consumer.settings import Settings
 from consumer.subscription import Subscription
 
@@ -27,6 +28,8 @@ from .times import Deadline, now_iso
 blueprint = Blueprint("history", __name__)
 
 NDJSON = "application/x-ndjson"
+STEP = 50
+"""Lines that are made in one go; then others come first."""
 PAGE_SECONDS = 5.0
 """How long one page may look for what matches; its cursor leads on."""
 
@@ -160,8 +163,10 @@ def _page(walk: Walk, limit: int) -> dict[str, Any]:
 def _lines(walk: Walk, most: int | None) -> Iterator[bytes]:
     """Yield the messages that a stream would send, each with its cursor, and an end; at most so many, if any."""
     closing, count = services().admission.closing, 0
+    pace = Pace(closing)
     while not closing.is_set():
-        found = walk.next(500 if most is None else min(500, most - count))
+        pace.keep()
+        found = walk.next(STEP if most is None else min(STEP, most - count))
         count += len(found)
         if found:
             yield b"".join(wire.with_cursor(wire.prediction(e.entry.prediction), e.cursor) + b"\n" for e in found)  # type: ignore[arg-type]

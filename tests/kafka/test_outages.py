@@ -45,5 +45,11 @@ def test_streams_come_back_to_a_worker_that_was_killed_and_to_one_that_was_reloa
     assert hurt("worker_killed")["messages"] > 0
 
 
+def test_clients_that_read_nothing_are_closed_on_every_transport_and_cost_the_others_nothing(hurt):
+    figures = hurt("stalled")
+    assert figures["closed_since_they_read_nothing"] == {"sse": 15, "websocket": 15}
+    assert figures["lost_by_others"] == 0
+
+
 def test_a_hundred_streams_are_told_bye_and_the_process_is_gone_in_time(hurt):
     assert set(hurt("shutdown", "--streams=100")) == {"SIGTERM", "SIGINT"}
