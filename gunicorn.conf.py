@@ -27,6 +27,8 @@ timeout = 30
 control_socket_disable = True
 # Proxies are in front of hosts, not of paths: a SCRIPT_NAME in a request of theirs is a client's, and would be a 500.
 forwarder_headers = ""
+# It would go around what our sockets do for clients that read slowly.
+sendfile = False
 accesslog = None
 access_log_format = '%(h)s "%(r)s" %(s)s %(B)s bytes %(L)s s "%(f)s" "%(a)s"'
 

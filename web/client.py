@@ -8,6 +8,14 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
+from .sockets import Socket
+
+
+def wait_for(sock: Any) -> None:
+    """Let writes to a client's socket wait for it: what comes has no end, so nothing of it may be kept back."""
+    if isinstance(sock, Socket):
+        sock.defers = False
+
 
 class ClientSocket:
     """The socket behind a request, if the server shows it."""
@@ -15,6 +23,7 @@ class ClientSocket:
     def __init__(self, environ: Mapping[str, Any], timeout_seconds: float) -> None:
         self._socket: socket.socket | None = environ.get("gunicorn.socket")
         if self._socket is not None:
+            wait_for(self._socket)
             # A client that reads nothing would hold the thread for ever otherwise.
             self._socket.settimeout(timeout_seconds)
 

@@ -4,6 +4,8 @@ import socket
 import threading
 from collections.abc import Callable
 
+from .client import wait_for
+
 LINGER_SECONDS = 0.5
 """How long a client has, at the end, to take what was sent: closing earlier with data unread would throw it away."""
 LINGER_BYTES = 1_048_576
@@ -17,6 +19,7 @@ class Duplex:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        wait_for(sock)
         self._lock = threading.Lock()
         self.is_flooded: Callable[[], bool] = bool
 

@@ -21,6 +21,7 @@ from consumer.settings import Settings
 from consumer.subscription import Subscription
 
 from . import answers, params, wire
+from .client import ClientSocket
 from .place import Place
 from .services import services
 from .times import Deadline, now_iso
@@ -102,6 +103,7 @@ def history() -> Response:
     try:
         feed, settings = here.get_consumer().feed, here.settings
         if request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON:
+            ClientSocket(request.environ, settings.client_timeout)
             most = limit if "limit" in request.args else None
             lines = stream_with_context(_lines(_walk(feed, after, span, wanted, settings), most))
             response = Response(lines, mimetype=NDJSON, headers={"Cache-Control": "no-cache", "Vary": "Accept"})

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ READ_SECONDS = 20.0
 MAX_HEAD_BYTES = 32_768
 """Most bytes that a request's line and headers may have together; gunicorn's own limits are for each of them."""
 GATHER_BYTES = 16_384
+MAX_UNSENT_BYTES = 16_777_216
+"""Most that is kept back of one answer; then its thread waits for the client after all."""
 HEAD_END = b"\r\n\r\n"
 
 
@@ -16,12 +19,16 @@ class Socket(socket.socket):
     """A client's socket whose time-outs look like what they are: the client is gone.
 
     `gather()` takes in what the client has sent so far, and `recv()` gives that first: a thread that is told of a
-    whole head finds it here and waits for nobody.
+    whole head finds it here and waits for nobody. While `defers` is set, `sendall()` doesn't wait either: it keeps back
+    what doesn't fit, for `flush()`.
     """
+
+    defers = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._gathered = bytearray()
+        self._unsent: deque[memoryview] = deque()
 
     def setblocking(self, flag: bool) -> None:
         """Block, but never for ever."""
@@ -66,9 +73,38 @@ class Socket(socket.socket):
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send everything; the time-out counts from the last byte that went out, not from the first."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self.send(rest, flags) :]
+        self._unsent.append(memoryview(data))
+        if self.defers:
+            self.flush()
+            if self.unsent_bytes <= MAX_UNSENT_BYTES:
+                return
+        while self._unsent:
+            rest = self._unsent.popleft()
+            while rest:
+                rest = rest[self.send(rest, flags) :]
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes were kept back."""
+        return sum(map(len, self._unsent))
+
+    def flush(self) -> None:
+        """Send what was kept back, as far as it fits. Raises OSError when the client is gone."""
+        timeout = self.gettimeout()
+        self.settimeout(0)
+        try:
+            while self._unsent:
+                rest = self._unsent.popleft()
+                sent = 0
+                try:
+                    sent = super().send(rest)
+                finally:
+                    if sent < len(rest):
+                        self._unsent.appendleft(rest[sent:])
+        except BlockingIOError:
+            pass
+        finally:
+            self.settimeout(timeout)
 
     def _in_time(self, call: Callable[..., Any], *args: Any) -> Any:
         try:

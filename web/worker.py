@@ -8,6 +8,8 @@ What the stock worker does, and what happens here instead:
 - It gives a new connection a thread before anything was sent, and waits without limit for the rest of a request. Here
   the poller gathers the head of a request, which must be whole in HEAD_SECONDS; only then it gets a thread. What makes
   no progress for READ_SECONDS after that (or for what a handler set on the socket) is a connection lost.
+- It has a thread wait until the client has read all of its answer. Here the poller sends what doesn't fit at once;
+  only streams wait, since what they have to say has no end.
 - It accepts nobody while it has `worker_connections`. Here idle ones make room.
 - It answers what is no HTTP with HTML, and some of it with a 5xx. Here these answers are JSON, and all are 4xx.
 - It waits for open streams until `graceful_timeout`, which is when a host kills. Here the streams are told and say
@@ -28,6 +30,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from . import wire
 from .admission import abort_all, close_all
+from .outbox import Outbox
 from .refusals import OURS, TOO_LARGE, TOO_SLOW, refuse, status_of
 from .sockets import MAX_HEAD_BYTES, Socket
 
@@ -54,6 +57,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._lingering: dict[Socket, float] = {}  # until when, oldest first
         self._cut_at: float | None = None
+        self._outbox: Outbox
 
     # The end
 
@@ -66,6 +70,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until the end, then close what still lingers."""
+        self._outbox = Outbox(self.poller)
         # What is here now stays: full collections need not look at it again, and they stop everybody.
         gc.collect()
         gc.freeze()
@@ -86,6 +91,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         while self.alive and self.pending_conns and self.pending_conns[0].timeout <= now:
             self._give_up(self.pending_conns[0])
         super().murder_pending()
+        self._outbox.give_up()
         for sock in [sock for sock, until in self._lingering.items() if until <= now]:
             self._end(sock)
 
@@ -99,6 +105,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             close_all()
         elif self._cut_at <= now:
             abort_all()
+            self._outbox.give_up(all_of_them=True)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Look up often enough while ending."""
@@ -181,8 +188,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
         return keepalive and bool(conn.parser.finish_body(deadline=time.monotonic() + BODY_SECONDS))
 
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Handle a request; what its client doesn't read at once is sent by the accept loop."""
+        if not self.cfg.is_ssl:
+            conn.sock.defers = True
+        return super().handle_request(req, conn)
+
     def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
         """Finish a request without ever waiting for its client."""
+        if isinstance(conn.sock, Socket) and conn.sock.unsent_bytes and conn.sock.fileno() != -1:
+            self._outbox.send(conn.sock, lambda is_sent: self._sent(conn, fs, is_sent))
+            return
         if fs.cancelled() or fs.exception() is not None:
             super().finish_request(conn, fs)
         elif fs.result() is not False:
@@ -196,6 +212,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self.nr_conns -= 1
             if conn.sock.fileno() != -1:  # -1: handed over to somebody else, who closes it
                 self._linger(conn.sock)
+
+    def _sent(self, conn: Any, fs: "Future[Any]", is_sent: bool) -> None:
+        if is_sent:
+            self.finish_request(conn, fs)
+        else:
+            self.nr_conns -= 1
+            conn.sock.close()
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what is no HTTP request, or an error of ours."""

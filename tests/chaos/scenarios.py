@@ -14,6 +14,7 @@ import time
 from tests import hopping
 from tests.web.test_worker import until
 
+from . import proxy
 from .streams import Stream, Streams
 from .world import TOLD_WITHIN_SECONDS, Health, Producer, World, belongings
 
@@ -272,14 +273,16 @@ class Returning(hopping.Client):
 
 
 def hop(clients=150, cuts=200, rate=1_000, seconds=20):
-    """Let clients of all transports hop between three processes behind one cursor."""
+    """Let clients of all transports hop with one cursor between three processes, behind nginx if it is there."""
     # All may land on one process, and a place is given back a moment after its client was cut.
-    with World(WEB_THREADS=str(2 * clients + 10)) as world:
+    with World(WEB_THREADS=str(2 * clients + 10)) as world, contextlib.ExitStack() as stack:
         servers = [world.serve() for _ in range(3)]
         for server in servers:
             world.wait_live(server)
         cursor = json.loads(servers[0].get("/api/predictions"))["data"]["cursor"]
         ports = [server.port for server in servers]
+        if proxy.is_there():
+            ports = [stack.enter_context(proxy.Proxy(world.folder, ports)).port]
         transports = ["sse", "poll", "ws"]
         everyone = [hopping.Client(ports, cursor, transports, cuts, seed) for seed in range(clients)]
         begin = time.monotonic()
@@ -297,6 +300,7 @@ def hop(clients=150, cuts=200, rate=1_000, seconds=20):
         hopping.verify(everyone, counts)
         return {
             "clients": clients,
+            "chosen_by": "nginx, in turn" if proxy.is_there() else "the client, at random",
             "cuts": sum(client.hops for client in everyone),
             "messages": sum(counts),
             "events_delivered": sum(len(client.seen) for client in everyone),

@@ -20,6 +20,7 @@ from web.worker import Worker
 settings = load(os.environ)
 web.worker.HEAD_SECONDS = float(os.environ.get("HEAD_SECONDS", web.worker.HEAD_SECONDS))
 topic = MemoryTopic()
+LARGE = b"".join(b"%07d\n" % number for number in range(75_000))
 _consumers: list[Consumer] = []
 _lock = threading.Lock()
 
@@ -49,7 +50,14 @@ def connections() -> dict[str, int]:
     """Tell what the worker counts."""
     gc.unfreeze()  # the worker has put itself out of the collector's sight
     (worker,) = [each for each in gc.get_objects() if isinstance(each, Worker)]
-    return {"connections": worker.nr_conns, "lingering": len(worker._lingering), **services().admission.counts()}
+    waiting = {"lingering": len(worker._lingering), "unsent": len(worker._outbox)}
+    return {"connections": worker.nr_conns, **waiting, **services().admission.counts()}
+
+
+@app.get("/large")
+def large() -> bytes:
+    """Answer with more than the buffers of a socket take."""
+    return LARGE
 
 
 @app.get("/flood")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+LARGE = b"".join(b"%07d\n" % number for number in range(75_000))
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT_SECONDS = 3.0
 """What the design promises for the end; an upper bound, not a benchmark."""
@@ -79,9 +80,13 @@ class Server:
         client.sendall("\r\n".join([*lines, "", ""]).encode())
         return client
 
-    def open_raw(self, data):
-        """Connect, send some bytes and return the socket."""
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+    def open_raw(self, data, receive_bytes=None):
+        """Connect, send some bytes and return the socket, into which no more than so much fits."""
+        client = socket.socket()
+        client.settimeout(10)
+        if receive_bytes:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        client.connect(("127.0.0.1", self.port))
         client.sendall(data)
         return client
 
@@ -157,7 +162,7 @@ def test_a_request_that_is_still_running_may_finish(fresh):
 def test_idle_connections_and_stuck_streams_do_not_hold_the_end(fresh):
     server = fresh()
     kept = server.open("/healthz")
-    read_until(kept, b"alive")
+    read_until(kept, b'"alive"')
     stuck = server.open("/stuck")
     until(lambda: server.counts().get("sse") == 1)
     began = time.monotonic()
@@ -171,9 +176,9 @@ def test_idle_connections_and_stuck_streams_do_not_hold_the_end(fresh):
 def test_clients_that_linger_after_their_answer_do_not_make_it_deaf(server):
     lingering = [server.open("/healthz", Connection="close") for _ in range(50)]
     for client in lingering:
-        read_until(client, b"alive")
+        read_until(client, b'"alive"')
     began = time.monotonic()
-    assert b"alive" in server.get("/healthz")
+    assert b'"alive"' in server.get("/healthz")
     assert time.monotonic() - began < 1.0, "the stock worker takes 2 s a client here"
     until(lambda: server.counts()["lingering"] <= 1)
     for client in lingering:
@@ -183,7 +188,7 @@ def test_clients_that_linger_after_their_answer_do_not_make_it_deaf(server):
 
 def test_clients_that_say_nothing_hold_no_thread(server):
     silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
-    assert b"alive" in server.get("/healthz", timeout=2)
+    assert b'"alive"' in server.get("/healthz", timeout=2)
     for client in silent:
         client.close()
 
@@ -191,9 +196,9 @@ def test_clients_that_say_nothing_hold_no_thread(server):
 def test_clients_that_send_a_request_byte_by_byte_hold_no_thread(server):
     slow = [server.open_raw(b"GET /healthz HTTP/1.1\r\nX: ") for _ in range(100)]
     until(lambda: server.counts()["connections"] > 100)
-    assert b"alive" in server.get("/healthz", timeout=2)
+    assert b'"alive"' in server.get("/healthz", timeout=2)
     slow[0].sendall(b"y\r\n\r\n")
-    read_until(slow[0], b"alive")
+    read_until(slow[0], b'"alive"')
     for client in slow:
         client.close()
 
@@ -204,7 +209,7 @@ def test_a_request_that_takes_too_long_is_told_so(fresh):
     assert_refused(server.open_raw(b"GET /healthz HT"), 408, "did not come in time")
     assert rest_of(silent) == b"", "who said nothing is told nothing"
     kept = server.open("/healthz")
-    read_until(kept, b"alive")
+    read_until(kept, b'"alive"')
     kept.sendall(b"GET /healthz HTTP/1.1\r\n")
     assert_refused(kept, 408, "did not come in time")
 
@@ -213,7 +218,7 @@ def test_idle_connections_make_room_for_new_ones(fresh):
     server = fresh("--worker-connections", "10", WEB_THREADS="4")
     begun = [server.open_raw(b"GET") for _ in range(30)]
     idle = [server.open_raw(b"") for _ in range(30)]
-    assert b"alive" in server.get("/healthz", timeout=5)
+    assert b'"alive"' in server.get("/healthz", timeout=5)
     assert rest_of(begun[0]) == b"", "the oldest had to go"
     for client in begun + idle:
         client.close()
@@ -222,11 +227,43 @@ def test_idle_connections_make_room_for_new_ones(fresh):
 def test_requests_that_come_together_are_answered_one_after_the_other(server):
     one = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
     client = server.open_raw(b"\r\n" + one * 3 + one[:20])
-    seen = read_until(client, b"alive")
-    while seen.count(b"alive") < 3:
-        seen += read_until(client, b"alive")
+    seen = read_until(client, b'"alive"')
+    while seen.count(b'"alive"') < 3:
+        seen += read_until(client, b'"alive"')
     client.sendall(one[20:])
-    read_until(client, b"alive")
+    read_until(client, b'"alive"')
+    client.close()
+
+
+def test_clients_that_do_not_read_their_answers_hold_no_thread(server):
+    request = b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n"
+    clients = [server.open_raw(request * 20, receive_bytes=4096) for _ in range(80)]
+    until(lambda: server.counts()["unsent"] == 80)
+    assert b'"alive"' in server.get("/healthz", timeout=2)
+    assert server.counts()["connections"] > 80
+    for client in clients:
+        client.close()
+    until(lambda: server.counts()["connections"] <= 2)
+
+
+def test_a_client_that_reads_slowly_gets_all_of_its_answers(server):
+    request = b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n"
+    last = request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    client = server.open_raw(request * 19 + last, receive_bytes=4096)
+    until(lambda: server.counts()["unsent"] == 1)
+    answers = rest_of(client).split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert {answer.partition(b"\r\n\r\n")[2] for answer in answers} == {LARGE}
+    assert len(answers) == 20
+
+
+def test_an_answer_that_is_not_read_does_not_hold_the_end(fresh):
+    server = fresh()
+    client = server.open_raw(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n" * 20, receive_bytes=4096)
+    until(lambda: server.counts()["unsent"] == 1)
+    began = time.monotonic()
+    server.process.terminate()
+    assert server.process.wait(10) == 0
+    assert time.monotonic() - began < PROMPT_SECONDS
     client.close()
 
 
@@ -278,7 +315,7 @@ def test_a_full_house_answers_other_requests_and_tells_streams_that_it_is_busy(s
     for stream in streams:
         read_until(stream, b'"initial"')
     assert b'"busy"' in rest_of(server.open(Connection="close"))
-    assert b"alive" in server.get("/healthz")
+    assert b'"alive"' in server.get("/healthz")
     for stream in streams:
         stream.close()
     until(lambda: server.counts().get("sse", 0) == 0, seconds=20)
@@ -305,7 +342,7 @@ def test_a_worker_that_is_killed_is_replaced(fresh):
     (worker,) = server.workers()
     os.kill(worker, signal.SIGKILL)
     until(lambda: server.workers() not in ([], [worker]))
-    assert b"alive" in until(server._answers)
+    assert b'"alive"' in until(server._answers)
 
 
 def test_a_reload_says_goodbye_and_goes_on_with_a_new_worker(fresh):
@@ -316,7 +353,7 @@ def test_a_reload_says_goodbye_and_goes_on_with_a_new_worker(fresh):
     server.process.send_signal(signal.SIGHUP)
     assert b'"type":"bye"' in rest_of(stream)
     until(lambda: server.workers() and not set(server.workers()) & set(before))
-    assert b"alive" in until(server._answers)
+    assert b'"alive"' in until(server._answers)
 
 
 def test_wrong_settings_are_one_line_and_no_traceback(tmp_path):
