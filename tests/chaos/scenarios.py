@@ -93,7 +93,7 @@ def kills(count=20, rate=500, clients=50, seed=1):
         until(lambda: producer.sent > 6_000, seconds=60)
         before = belongings(pid)
         health = Health(server.port)
-        down, up, live_since = [], [], time.monotonic()
+        down, up, memory, live_since = [], [], [], time.monotonic()
         for _ in range(count):
             died = time.monotonic()
             check_no_false_alarm(health, live_since, died)
@@ -110,6 +110,7 @@ def kills(count=20, rate=500, clients=50, seed=1):
                 down.append(check_told(health.first(died, is_away), "the broker is away"))
                 assert told_in_streams(streams.streams, died, {"reconnecting", "circuit_open"}) <= TOLD_WITHIN_SECONDS
             pause_for(chance.uniform(1, 4))
+            memory.append(belongings(pid)["rss_mb"])
         producer.close()
         log = world.log()
         wait_for_all(streams.streams, log)
@@ -131,6 +132,7 @@ def kills(count=20, rate=500, clients=50, seed=1):
             "health": health.figures(),
             "before": before,
             "after": after,
+            "rss_mb_after_each_kill": ", ".join(map(str, memory)),
         }
 
 
