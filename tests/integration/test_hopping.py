@@ -1,25 +1,16 @@
 """Clients that hop between processes and transports: nothing lost, nothing twice, in order. A small form of the run
 that `python -m tests.chaos hop` makes."""
 
-import http.client
 import json
 
 import pytest
 
 from tests.hopping import Client, verify
+from tests.integration.test_serving import ready
 from tests.web.test_worker import until
 
 MESSAGES = 4_000
 CUTS = 8
-
-
-def ready(server):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    finally:
-        connection.close()
 
 
 @pytest.mark.parametrize("entries", ["50000", "1000"], ids=["from memory", "beyond memory"])
