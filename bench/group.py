@@ -1,0 +1,105 @@
+"""A server as a group of processes: started, asked what it takes, ended by its ids."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """Return a port of the loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], seconds: float, what: str, every: float = 0.05) -> Any:
+    """Wait until a condition is true and return what it returned. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(every)
+    raise TimeoutError(f"waited {seconds:g} s for {what}")
+
+
+def listens(port: int) -> bool:
+    """Tell whether somebody accepts connections at a port of the loopback."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1):
+            return True
+    except OSError:
+        return False
+
+
+class Group:
+    """The processes of one session (in the sense of setsid), measured together."""
+
+    def __init__(self, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None, cwd: Path = ROOT):
+        self.log = log
+        with open(log, "ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the first process is still there."""
+        return self._process.poll() is None
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that all members have taken, children that ended included."""
+        return sum(sum(map(int, fields[11:15])) for fields in map(_stat, self._members()) if fields) / TICKS
+
+    def memory_mb(self) -> float:
+        """Return the proportional set size of all members, so that shared pages count once."""
+        return sum(map(_pss_kb, self._members())) / 1024
+
+    def close(self) -> None:
+        """Ask it to end; after 5 s end it by force."""
+        if self.is_running:
+            self._process.terminate()
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                pass
+        for pid in self._members():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it was faster
+        self._process.wait()
+
+    def _members(self) -> list[int]:
+        pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+        return [pid for pid in pids if (fields := _stat(pid)) and int(fields[3]) == self.pid]
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat after the command's name: state is [0], session [3], times [11:15]."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _pss_kb(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))

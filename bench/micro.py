@@ -1,0 +1,114 @@
+"""Small parts by themselves, in this process: normalising, the ring buffer, the cursor, each beside the obvious way."""
+
+import base64
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from consumer import cursor
+from consumer.cursor import Position, place
+from consumer.normalise import Normaliser
+from consumer.record import Record
+from consumer.ring import Entry, Ring
+from consumer.settings import Settings
+
+from .figures import OURS, Figure
+from .messages import message
+
+COUNT = 20_000
+CLIENTS = 50
+
+TITLE = "Parts"
+ABOUT = f"""Operations per second of one thread. {COUNT:,} operations per round. *json + dicts* is `json.loads` and the
+same output fields picked by hand without checks, aliases, units or limits, so it does much less. *deque + a queue per
+client* appends to a `deque(maxlen=…)` and puts into {CLIENTS} queues, which is what it costs where each client has a
+queue of its own; with Greenwave clients only hold a number, so an append is the whole cost. *json + base64* writes the
+same four offsets without a checksum and without checks on reading."""
+
+
+def run(_world: Any) -> list[Figure]:
+    """Measure one round."""
+    figures = []
+    for case, alternatives in _cases().items():
+        for peer, work in alternatives.items():
+            figures.append(Figure("micro", case, peer, "operations/s", COUNT / _seconds(work)))
+    return figures
+
+
+def _cases() -> dict[str, dict[str, Callable[[], object]]]:
+    now_ms = int(time.time() * 1000)
+    records = [Record(0, number, now_ms, None, message(number, number)) for number in range(COUNT)]
+    normalise = Normaliser(Settings())
+    entries = _entries(records, normalise)
+    positions = [Position(b"topic-01", tuple(place(number + shift) for shift in range(4))) for number in range(COUNT)]
+    texts, offsets = [each.encode() for each in positions], [[n, n + 1, n + 2, n + 3] for n in range(COUNT)]
+    plain = [_plain_encode(each) for each in offsets]
+    return {
+        "normalise a message": {
+            OURS: lambda: [normalise(record) for record in records],
+            "json + dicts": lambda: [_plain_normalise(record.value) for record in records],
+        },
+        f"append, for {CLIENTS} clients": {
+            OURS: lambda: _fill_ring(entries),
+            "deque + a queue per client": lambda: _fill_queues(entries),
+        },
+        "write a cursor": {
+            OURS: lambda: [each.encode() for each in positions],
+            "json + base64": lambda: [_plain_encode(each) for each in offsets],
+        },
+        "read a cursor": {
+            OURS: lambda: [cursor.decode(each) for each in texts],
+            "json + base64": lambda: [json.loads(base64.urlsafe_b64decode(each)) for each in plain],
+        },
+    }
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def _entries(records: list[Record], normalise: Normaliser) -> list[Entry]:
+    found = []
+    for record in records:
+        after = Position(b"topic-01", (place(record.offset + 1),))
+        prediction = normalise(record).predictions[0][1]
+        found.append(Entry(0, place(record.offset), after, prediction.segment_id, prediction, True, 200))
+    return found
+
+
+def _fill_ring(entries: list[Entry]) -> None:
+    ring = Ring(10_000, 1 << 30)
+    ring.restart([0])
+    for entry in entries:
+        ring.append(entry)
+
+
+def _fill_queues(entries: list[Entry]) -> None:
+    window: deque[Entry] = deque(maxlen=10_000)
+    queues: list[SimpleQueue[Entry]] = [SimpleQueue() for _ in range(CLIENTS)]
+    for entry in entries:
+        window.append(entry)
+        for queue in queues:
+            queue.put(entry)
+
+
+def _plain_normalise(value: bytes | None) -> dict[str, Any]:
+    item = json.loads(value or b"{}")
+    return {
+        "segment_id": item["segment_id"],
+        "timestamp": item["timestamp"],
+        "current_speed": item["current_speed"],
+        "predicted_speed": item["predicted_speed"],
+        "speed_diff": item["predicted_speed"] - item["current_speed"],
+        "category": "free_flow" if item["predicted_speed"] >= 60 else "moderate_traffic",
+        "model": item["model"],
+    }
+
+
+def _plain_encode(offsets: list[int]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(offsets).encode()).decode()

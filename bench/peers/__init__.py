@@ -1,0 +1,38 @@
+"""The servers that are measured, each behind the same small interface (see `bench.peers.base`)."""
+
+from .base import Missing, Peer
+from .greenwave import Greenwave
+from .kafka_sse import KafkaSse
+from .nchan import Nchan
+from .predecessor import Predecessor
+
+KINDS: tuple[type[Peer], ...] = (Greenwave, Predecessor, KafkaSse, Nchan)
+
+NOT_MEASURED = {
+    "Centrifugo 6": "its Go modules could not be downloaded where this was made",
+    "Mercure": "the same; Nchan stands for a hub that a publisher feeds",
+}
+"""Peers that were wanted and could not be had when this was written; nothing here says how they would do."""
+
+
+_found: dict[str, str] = {}
+
+
+def versions() -> dict[str, str]:
+    """Return the version of each peer, or why it is missing; asked for once."""
+    for kind in KINDS:
+        if kind.name not in _found:
+            _found[kind.name] = _version(kind)
+    return dict(_found)
+
+
+def _version(kind: type[Peer]) -> str:
+    try:
+        return kind.fetch()
+    except Missing as why:
+        return f"missing: {why}"
+
+
+def fan_out_peers() -> list[type[Peer]]:
+    """Return those that can be had."""
+    return [kind for kind in KINDS if not versions()[kind.name].startswith("missing")]

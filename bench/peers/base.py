@@ -1,0 +1,89 @@
+"""What all servers have in common for those who measure them."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from bench.group import Group, free_port, listens, until
+from bench.world import World
+
+
+class Missing(Exception):
+    """A peer can't be had on this machine; the text says why, without naming the machine."""
+
+
+def cache() -> Path:
+    """Return the folder in which peers are kept between runs."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenwave" / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+class Peer:
+    """A server that reads a topic and serves it by SSE at `path`; a context manager.
+
+    `clients` is how many it must have room for.
+    """
+
+    name = ""
+    path = "/"
+    most_clients = 500
+    """How many it is asked to serve; fewer where more would only measure how it fails."""
+
+    def __init__(self, world: World, topic: str, clients: int) -> None:
+        self.world, self.topic, self.clients = world, topic, clients
+        self.port = free_port()
+        self._groups: list[Group] = []
+
+    @classmethod
+    def fetch(cls) -> str:
+        """Make sure that it is installed; return its version. Raises Missing."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start its processes."""
+        raise NotImplementedError
+
+    def is_ready(self) -> bool:
+        """Tell whether it serves what it has read."""
+        return listens(self.port)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+            until(self._ready_or_dead, 30, f"{self.name} to be ready")
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all of its processes."""
+        for group in reversed(self._groups):
+            group.close()
+        self._groups.clear()
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time taken so far, over all of its processes."""
+        return sum(group.cpu_seconds() for group in self._groups)
+
+    def memory_mb(self) -> float:
+        """Return the memory held (proportional set size), over all of its processes."""
+        return sum(group.memory_mb() for group in self._groups)
+
+    def run(self, *command: str, env: dict[str, str] | None = None, **options: Any) -> None:
+        """Start one process as a part of it."""
+        log = self.world.folder / f"{self.topic}-{len(self._groups)}.log"
+        self._groups.append(Group(command, log, env, **options))
+
+    def _ready_or_dead(self) -> bool:
+        for group in self._groups:
+            if not group.is_running:
+                raise RuntimeError(f"{self.name} ended:\n{group.log.read_text(errors='replace')[-2000:]}")
+        with contextlib.suppress(OSError, ValueError):
+            return self.is_ready()
+        return False

@@ -1,0 +1,49 @@
+"""Greenwave as it is shipped: gunicorn with its own configuration file, one process."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import ClassVar
+
+from bench.figures import OURS
+from bench.group import ROOT
+from bench.http import get_json
+
+from .base import Peer
+
+
+class Greenwave(Peer):
+    """The product; `settings` are environment variables beside the broker and the topic."""
+
+    name = OURS
+    path = "/predictions/stream"
+    settings: ClassVar[dict[str, str]] = {"KAFKA_BACKLOG": "all"}
+
+    @classmethod
+    def fetch(cls) -> str:
+        """Return the commit that is measured."""
+        command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        commit = done.stdout.strip() or "no git"
+        return f"{commit}, gunicorn {version('gunicorn')}, kafka-python {version('kafka-python')}"
+
+    def start(self) -> None:
+        """Start it."""
+        env = {
+            "BIND": "127.0.0.1",
+            "PORT": str(self.port),
+            "KAFKA_BROKERS": self.world.broker,
+            "KAFKA_TOPIC": self.topic,
+            "WEB_THREADS": str(self.clients + 16),
+            "LOG_LEVEL": "WARNING",
+            **self.settings,
+        }
+        self.run(sys.executable, "-m", "gunicorn", "wsgi:app", env=env)
+
+    def is_ready(self) -> bool:
+        """Tell whether it has read the topic to its end."""
+        return bool(get_json(self.port, "/readyz")["success"])
+
+    def received(self) -> int:
+        """Return how many predictions it has read."""
+        return int(get_json(self.port, "/api/health")["data"]["buffer"]["received"])

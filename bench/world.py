@@ -1,0 +1,48 @@
+"""What a run needs: Apache Kafka as a process, topics, a scratch folder, messages published at once."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+from kafka import KafkaProducer
+
+from tests.kafka.apache import ApacheKafka
+
+PARTITIONS = 4
+
+
+class World:
+    """A broker for the whole run; each server gets a topic of its own."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="greenwave-bench-")))
+        self.kafka = ApacheKafka()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self.kafka)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def broker(self) -> str:
+        """The broker's address, host:port."""
+        return self.kafka.address
+
+    def topic(self) -> str:
+        """Create a topic and return its name."""
+        return self.kafka.create_topic(None, PARTITIONS)
+
+    def publish(self, topic: str, values: Iterable[bytes]) -> None:
+        """Publish in turn to all partitions, and wait until all is acknowledged."""
+        producer = KafkaProducer(bootstrap_servers=self.broker, api_version=(2, 8), linger_ms=5, acks="all")
+        try:
+            sent = [producer.send(topic, value, partition=n % PARTITIONS) for n, value in enumerate(values)]
+            for each in sent:
+                each.get(30)
+        finally:
+            producer.close()
