@@ -20,7 +20,7 @@ def test_clients_that_hop_between_processes_and_transports_lose_nothing_and_see_
         until(lambda server=server: ready(server), seconds=20)
     cursor = json.loads(servers[0].get("/api/predictions"))["data"]["cursor"]
     ports = [server.port for server in servers]
-    clients = [Client(ports, cursor, ["sse", "poll"], CUTS, seed) for seed in range(12)]
+    clients = [Client(ports, cursor, ["sse", "ws", "poll"], CUTS, seed) for seed in range(12)]
     for client in clients:
         client.start()
     counts = publish(MESSAGES)
