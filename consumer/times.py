@@ -4,10 +4,13 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache, partial
 
-ALLOWED = "epoch seconds or milliseconds, or ISO 8601, from 1970 to 2200"
+ALLOWED = "epoch seconds or milliseconds, or ISO 8601, from 2000 to 2200"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+# Detectors have no earlier past. A date without dashes (202501211405) or a clock that was never set is one, if it is
+# taken for a time; it would be too old for every view, and vanish without a word.
+BEGIN_MS = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
 END_MS = (datetime(2201, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _SECONDS_BELOW = 1e11  # as seconds the year 5138, as milliseconds March 1973
 _MAX_CHARACTERS = 64
@@ -28,7 +31,7 @@ class Times:
         self._text = lru_cache(2048)(partial(_text_ms, zone))
 
     def read(self, value: object) -> int | None:
-        """Return a time in epoch milliseconds; None for what is none, or is not in 1970..2200."""
+        """Return a time in epoch milliseconds; None for what is none, or is not in 2000..2200."""
         if type(value) is str:
             return self._text(value) if len(value) <= _MAX_CHARACTERS else None
         if type(value) is int or type(value) is float:
@@ -48,7 +51,7 @@ def _epoch_ms(value: float) -> int | None:
     if not 0 <= value < END_MS:  # also NaN
         return None
     found = round(value * 1000) if value < _SECONDS_BELOW else int(value)
-    return found if found < END_MS else None
+    return found if BEGIN_MS <= found < END_MS else None
 
 
 def _text_ms(zone: tzinfo, text: str) -> int | None:
@@ -60,7 +63,7 @@ def _text_ms(zone: tzinfo, text: str) -> int | None:
         found = (moment - _EPOCH) // _MILLISECOND
     except ValueError:  # no time at all; the 31st of February; the year 0
         return None
-    return found if 0 <= found < END_MS else None
+    return found if BEGIN_MS <= found < END_MS else None
 
 
 def _moment(text: str, zone: tzinfo) -> datetime:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.times import END_MS, Times, iso
+from consumer.times import BEGIN_MS, END_MS, Times, iso
 
 UTC = Times(ZoneInfo("UTC"))
 LOS_ANGELES = Times(ZoneInfo("America/Los_Angeles"))
@@ -23,8 +23,13 @@ EVENT_MS = 1737468300000  # 2025-01-21T14:05:00Z
         (7_289_654_399, END_MS - 1000),
         (7_289_654_400, None),
         (99_999_999_999, None),
-        (100_000_000_000, 100_000_000_000),
-        (0, 0),
+        (100_000_000_000, None),
+        (BEGIN_MS, BEGIN_MS),
+        (BEGIN_MS - 1, None),
+        (BEGIN_MS // 1000, BEGIN_MS),
+        (BEGIN_MS / 1000 - 0.001, None),
+        (0, None),
+        (202501211405, None),
         (END_MS - 1, END_MS - 1),
         (END_MS, None),
         (-1, None),
@@ -39,7 +44,10 @@ EVENT_MS = 1737468300000  # 2025-01-21T14:05:00Z
         ("1737468300000", EVENT_MS),
         (" 1737468300.5 ", EVENT_MS + 500),
         ("20250121", None),
+        ("202501211405", None),
         ("20250121140500", None),
+        ("946684800", BEGIN_MS),
+        ("946684799999", None),
         ("2025-01-21T14:05:00Z", EVENT_MS),
         ("2025-01-21T14:05:00z", EVENT_MS),
         ("2025-01-21T14:05Z", EVENT_MS),
@@ -57,8 +65,9 @@ EVENT_MS = 1737468300000  # 2025-01-21T14:05:00Z
         ("2025-01-21 19:5:00 +05:00", EVENT_MS),
         ("2025-01-21 19:5:00 +05:60", None),
         ("2025-01-21 14:5:00 +24:00", None),
-        ("1970-01-01T00:00:00Z", 0),
-        ("1969-12-31T23:59:59Z", None),
+        ("2000-01-01T00:00:00Z", BEGIN_MS),
+        ("1999-12-31T23:59:59.999Z", None),
+        ("1970-01-01T00:00:00Z", None),
         ("2200-12-31T23:59:59.999Z", END_MS - 1),
         ("2201-01-01T00:00:00Z", None),
         ("0000-01-01T00:00:00Z", None),
@@ -116,7 +125,7 @@ def test_a_time_is_written_in_utc_with_milliseconds(epoch_ms: int, expected: str
 
 
 @settings(deadline=None, database=None)
-@given(st.integers(0, END_MS - 1))
+@given(st.integers(BEGIN_MS, END_MS - 1))
 def test_what_is_written_is_read_back(epoch_ms: int) -> None:
     assert UTC.read(iso(epoch_ms)) == epoch_ms
 
@@ -125,4 +134,4 @@ def test_what_is_written_is_read_back(epoch_ms: int) -> None:
 @given(st.text(max_size=80) | st.from_regex(r"\d{1,4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{1,2}:?.{0,20}"))
 def test_no_text_raises(text: str) -> None:
     found = LOS_ANGELES.read(text)
-    assert found is None or 0 <= found < END_MS
+    assert found is None or BEGIN_MS <= found < END_MS
