@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -15,6 +16,8 @@ from .publish import PublishError
 from .series import InputError
 
 TIME = click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
+DAY_SECONDS = 86_400
+MANY = click.IntRange(1, 1_000_000_000)
 
 
 def settings() -> Settings:
@@ -41,8 +44,24 @@ def explained() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds from `min` to 86,400, a day; not NaN, which every range of click lets through."""
+
+    name = "seconds"
+
+    def __init__(self, min: float) -> None:
+        super().__init__(min, DAY_SECONDS)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r}; allowed: a number from {self.min:g} to {self.max:g}", param, ctx)
+        return seconds
+
+
 class Factor(click.ParamType[float]):
-    """A number above 0, or "max", which is 0."""
+    """A number from 0.001 to 1,000,000, or "max", which is 0."""
 
     name = "factor"
 
@@ -52,8 +71,8 @@ class Factor(click.ParamType[float]):
             factor = 0.0 if value == "max" else float(value)
         except ValueError:
             factor = -1.0
-        if not (0 < factor < float("inf") or value == "max"):
-            self.fail(f"{value!r}; allowed: a number above 0, or max", param, ctx)
+        if not (0.001 <= factor <= 1e6 or value == "max"):  # below that no clock can wait for a step; also NaN
+            self.fail(f"{value!r}; allowed: a number from 0.001 to 1000000, or max", param, ctx)
         return factor
 
 

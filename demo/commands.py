@@ -27,8 +27,8 @@ def register(app: flask.Flask) -> None:
 
 
 @click.command("send-test-events")
-@click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="How many events.")
-@click.option("--delay", type=click.FloatRange(0), default=3.0, show_default=True, help="Seconds between two events.")
+@click.option("--count", type=cli.MANY, default=10, show_default=True, help="How many events.")
+@click.option("--delay", type=cli.Seconds(0), default=3.0, show_default=True, help="Seconds between two events.")
 @flask.cli.with_appcontext
 def send_test_events(count: int, delay: float) -> None:
     """Publish predictions for the five segments that everybody knows, and show where each one went."""
@@ -63,10 +63,10 @@ def landmark_event(landmark: Landmark, settings: Settings) -> dict[str, Any]:
 
 
 @click.command("synthetic-feed")
-@click.option("--interval", type=click.FloatRange(0.1), default=5.0, show_default=True, help="Seconds of one round.")
+@click.option("--interval", type=cli.Seconds(0.1), default=5.0, show_default=True, help="Seconds of one round.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Which traffic; the same seed gives the same.")
 @click.option("--past", type=click.IntRange(0, 60), default=10, show_default=True, help="Minutes to fill at the start.")
-@click.option("--steps", type=click.IntRange(1), help="End after so many rounds.")
+@click.option("--steps", type=cli.MANY, help="End after so many rounds.")
 @flask.cli.with_appcontext
 def synthetic_feed(interval: float, seed: int, past: int, steps: int | None) -> None:
     """Publish made-up traffic on the freeways of Los Angeles, as of now, until it is stopped."""

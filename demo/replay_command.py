@@ -21,13 +21,15 @@ from .stopping import stop_event
 @click.option("--sensors", required=True, type=click.Path(path_type=Path), help="CSV: where each sensor is.")
 @click.option("--start", required=True, type=cli.TIME, help="When the first row was measured.")
 @click.option("--zone", default="America/Los_Angeles", show_default=True, help="Time zone of all times given.")
-@click.option("--step", type=click.IntRange(1), default=300, show_default=True, help="Seconds from row to row.")
+@click.option(
+    "--step", type=click.IntRange(1, cli.DAY_SECONDS), default=300, show_default=True, help="Seconds from row to row."
+)
 @click.option(
     "--speed", type=cli.Factor(), default="60", show_default=True, help="Times as fast as real; max: no pause."
 )
 @click.option("--from", "begin", type=cli.TIME, help="Begin here rather than at --start.")
 @click.option("--until", type=cli.TIME, help="End before this time.")
-@click.option("--limit", type=click.IntRange(1), help="End after so many steps.")
+@click.option("--limit", type=cli.MANY, help="End after so many steps.")
 @click.option("--horizons", type=cli.Minutes(), default="5,10,15", show_default=True, help="Minutes to look ahead.")
 @click.option(
     "--fit",

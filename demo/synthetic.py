@@ -120,7 +120,7 @@ def _schedule(segments: Sequence[Segment], interval: float) -> Iterator[tuple[in
 
     Detectors report one by one: each segment has its own moment in the interval, and keeps it.
     """
-    ticks = max(1, round(interval / _TICK_SECONDS))
+    ticks = max(1, min(len(segments), round(interval / _TICK_SECONDS)))
     shuffled = random.Random(7).sample(segments, len(segments))
     parts = [shuffled[tick::ticks] for tick in range(ticks)]
     step = 0

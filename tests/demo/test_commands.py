@@ -117,8 +117,8 @@ def test_a_replay_says_when_there_was_nothing_to_learn_from(settings, tmp_path):
         ("--start 2012-03-05T00:00 --zone Mars/Base", "--zone Mars/Base: allowed: a name such as America/Los_Angeles"),
         ("--start 2012-03-05T00:00 --step 7", "--step 7: allowed"),
         ("--start 2012-03-05T00:00 --step 0", "--step"),
-        ("--start 2012-03-05T00:00 --speed 0", "'0'; allowed: a number above 0, or max"),
-        ("--start 2012-03-05T00:00 --speed quick", "'quick'; allowed: a number above 0, or max"),
+        ("--start 2012-03-05T00:00 --speed 0", "'0'; allowed: a number from 0.001 to 1000000, or max"),
+        ("--start 2012-03-05T00:00 --speed quick", "'quick'; allowed: a number from 0.001 to 1000000, or max"),
         ("--start 2012-03-05T00:00 --step 900 --horizons 15,x", "'15,x'; allowed: different whole numbers of minutes"),
         ("--start 2012-03-05T00:00 --step 900 --horizons 15,15", "'15,15'; allowed: different whole numbers"),
         ("--start 2012-03-05T00:00 --step 900 --horizons 20", "--horizons 20: allowed"),
@@ -134,6 +134,33 @@ def test_wrong_options_of_a_replay_end_with_exit_code_2_before_anything_is_publi
     result = invoke(nowhere, "replay", str(speeds), "--sensors", str(sensors), *options.split())
     assert result.exit_code == 2
     assert said in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "send-test-events --delay inf",
+        "send-test-events --delay nan",
+        "send-test-events --delay 1e12",
+        "send-test-events --delay -1",
+        "send-test-events --count 1000000000000",
+        "synthetic-feed --interval inf",
+        "synthetic-feed --interval nan",
+        "synthetic-feed --interval 1e12",
+        "synthetic-feed --steps 1000000000000",
+        "synthetic-feed --past 61",
+        "create-topic --partitions 1001",
+        "replay none.csv --sensors none.csv --start 2012-03-05 --speed nan",
+        "replay none.csv --sensors none.csv --start 2012-03-05 --speed inf",
+        "replay none.csv --sensors none.csv --start 2012-03-05 --speed 1e-300",
+        "replay none.csv --sensors none.csv --start 2012-03-05 --step 1000000000000",
+        "replay none.csv --sensors none.csv --start 2012-03-05 --limit 1000000000000",
+    ],
+)
+def test_a_number_that_no_clock_can_wait_for_is_refused_before_anything_is_done(arguments):
+    result = invoke(Settings(kafka_brokers="127.0.0.1:9"), *arguments.split())
+    assert result.exit_code == 2
+    assert f"Invalid value for '{arguments.split()[-2]}'" in result.output
 
 
 def test_a_wrong_file_ends_a_replay_with_one_line_and_exit_code_2(tmp_path):
