@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from consumer.settings import Settings
+from consumer.times import BEGIN_MS, END_MS
 
 from .forecast import Fit, Forecaster, days_of
 from .series import InputError, Recording, Sensor
@@ -73,11 +74,23 @@ def check(plan: Plan) -> None:
     for minutes in plan.horizons_minutes:
         if minutes < 1 or minutes * 60 % step or minutes * 60 >= 86_400:
             raise InputError(f"--horizons {minutes}: allowed: minutes that are whole steps of {step} s, below a day")
+    _check_times(plan)
     if not 0 <= plan.first < plan.end <= plan.recording.rows:
         last = plan.time_of(plan.recording.rows - 1)
         raise InputError(
             "--from and --until leave no step; allowed: times within the recording, "
             f"{plan.start:%Y-%m-%dT%H:%M} to {last:%Y-%m-%dT%H:%M} with --start and --step as they are"
+        )
+
+
+def _check_times(plan: Plan) -> None:
+    """Raise InputError when any time of the recording is one that the product refuses."""
+    begin, rows, step = plan.start.timestamp(), plan.recording.rows, plan.step_seconds
+    last = begin + (rows - 1) * step + max(plan.horizons_minutes) * 60
+    if begin * 1000 < BEGIN_MS or last * 1000 >= END_MS:
+        raise InputError(
+            f"--start {plan.start.date()}: allowed: a time that has the whole recording, {rows:,} steps of {step} s "
+            "and what is forecast, in 2000 to 2200; other times are refused"
         )
 
 

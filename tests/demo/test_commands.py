@@ -124,6 +124,8 @@ def test_a_replay_says_when_there_was_nothing_to_learn_from(settings, tmp_path):
         ("--start 2012-03-05T00:00 --step 900 --horizons 20", "--horizons 20: allowed"),
         ("--start 2012-03-05T00:00 --step 900 --horizons 15 --from 2013-01-01", "leave no step"),
         ("--start yesterday", "--start"),
+        ("--start 9999-12-31 --step 900 --horizons 15", "in 2000 to 2200; other times are refused"),
+        ("--start 0001-01-01 --step 900 --horizons 15", "in 2000 to 2200; other times are refused"),
         ("--step 900", "--start"),
     ],
 )

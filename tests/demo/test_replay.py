@@ -136,6 +136,13 @@ def test_progress_is_told_steps_and_messages():
         ({"horizons_minutes": (0,)}, "--horizons 0: allowed"),
         ({"horizons_minutes": (1440,)}, "--horizons 1440: allowed"),
         (
+            {"start": datetime.max.replace(tzinfo=START.tzinfo)},
+            "--start 9999-12-31: allowed: a time that has the whole",
+        ),
+        ({"start": datetime.min.replace(tzinfo=ZoneInfo("Asia/Tokyo"))}, "--start 0001-01-01: allowed"),
+        ({"start": datetime(2200, 12, 29, tzinfo=START.tzinfo)}, "--start 2200-12-29: allowed"),
+        ({"start": datetime(1999, 12, 31, tzinfo=START.tzinfo)}, "--start 1999-12-31: allowed"),
+        (
             {"first": 5, "end": 5},
             "--from and --until leave no step; allowed: times within the recording, 2012-03-05T00:00 to",
         ),
