@@ -33,8 +33,8 @@ class EmbeddedBroker:
 
     `with EmbeddedBroker(partitions=4) as broker:` starts it, waits until it speaks the Kafka protocol and creates the
     topic; then `broker.address` is its host:port, `broker.pid` its process, `broker.log` the file that its output goes
-    to (removed after a clean end). It ends with the block, and with this process, even when that is killed. Raises
-    BrokerError.
+    to. It ends with the block, and with this process, even when that is killed; the log goes with it, unless the broker
+    died by itself. Raises BrokerError.
     """
 
     def __init__(self, topic: str = "traffic-predictions", partitions: int = 4) -> None:
@@ -66,27 +66,25 @@ class EmbeddedBroker:
                 self._prepare()
                 return
             except BaseException as error:
-                self.stop(keep_log=True)
+                self.stop()
                 # Between the choice of a free port and its use another process may have taken it.
                 if attempt == _ATTEMPTS or not isinstance(error, BrokerError):
                     raise
 
-    def stop(self, *, keep_log: bool = False) -> None:
-        """End it and wait until it is gone; its log stays when it had failed."""
+    def stop(self) -> None:
+        """End it and wait until it is gone, with its log; the log of one that died by itself stays."""
         child, self._child = self._child, None
-        if child is None:
-            return
-        failed = child.poll() not in {None, 0}
-        child.stop()
-        if self.log and not (failed or keep_log):
-            self.log.unlink(missing_ok=True)
+        if child is not None:
+            child.stop()
 
     def last_words(self) -> str:
-        """Return where the log is and its last lines."""
+        """Return the last lines of its log, and where that is kept when it died by itself."""
         if self.log is None or not self.log.exists():
             return "it wrote no log"
         lines = self.log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
-        return f"its log is {self.log}" + "".join(f"\n  {line}" for line in lines)
+        died = self._child is None or self.poll() is not None
+        kept = f"is kept in {self.log}, and " if died else ""
+        return f"its log {kept}ends with:" + "".join(f"\n  {line}" for line in lines or ["(nothing)"])
 
     def __enter__(self) -> Self:
         self.start()
@@ -118,8 +116,9 @@ class EmbeddedBroker:
         self.log = Path(name)
         try:
             with open(descriptor, "wb") as log:
-                self._child = Child(command, log=log, grace_seconds=1.0)
+                self._child = Child(command, log=log, grace_seconds=1.0, scratch=self.log)
         except ChildError as error:
+            self.log.unlink()
             raise BrokerError(f"the embedded broker: {error}; set KAFKA_BROKERS to use another Kafka") from error
 
     def _prepare(self) -> None:

@@ -20,7 +20,8 @@ class Child:
     """A running command; `pid` is the command's own process id, `output` its standard output and error if asked for.
 
     It is started by `demo.launch`, which ends it when this process is gone. `grace_seconds` is how long it may take to
-    end when it is asked to. Raises ChildError when it can't be started.
+    end when it is asked to. `scratch` is a file that goes with it: it is removed, even when this process is killed,
+    unless the command ended by itself. Raises ChildError when it can't be started.
     """
 
     def __init__(
@@ -31,9 +32,11 @@ class Child:
         cwd: Path | None = None,
         log: IO[bytes] | None = None,
         grace_seconds: float = 5.0,
+        scratch: Path | None = None,
     ) -> None:
         reader, writer = os.pipe()
-        launch = [sys.executable, "-I", "-S", str(_LAUNCH), str(writer), str(grace_seconds), *command]
+        ours = [str(writer), str(grace_seconds), str(scratch or "")]
+        launch = [sys.executable, "-I", "-S", str(_LAUNCH), *ours, *command]
         try:
             self._launcher = subprocess.Popen(
                 launch,

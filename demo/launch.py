@@ -21,11 +21,12 @@ ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 def main(argv: list[str]) -> int:
-    """Run `argv[3:]`; `argv[1]` is the descriptor to tell its process id, `argv[2]` the grace in seconds.
+    """Run `argv[4:]`; `argv[1]` is the descriptor to tell its process id, `argv[2]` the grace in seconds.
 
+    `argv[3]` is a file to remove when the command ended because it was asked to, and not by itself; empty: none.
     Return the command's exit status, 128 + n when signal n ended it.
     """
-    status, grace_seconds, command = int(argv[1]), float(argv[2]), argv[3:]
+    status, grace_seconds, scratch, command = int(argv[1]), float(argv[2]), argv[3], argv[4:]
     os.set_inheritable(status, False)  # the starter reads until everybody has closed it
     wakeups = _catch_signals()
     try:
@@ -35,8 +36,10 @@ def main(argv: list[str]) -> int:
         return 127
     os.write(status, str(pid).encode())
     os.close(status)
-    code = _watch(pid, wakeups, grace_seconds)
+    code, asked = _watch(pid, wakeups, grace_seconds)
     _kill_group(pid)
+    if asked and scratch:
+        _remove(scratch)
     return code if code >= 0 else 128 - code
 
 
@@ -63,13 +66,13 @@ def _spawn(command: list[str]) -> int:
     )
 
 
-def _watch(pid: int, wakeups: int, grace_seconds: float) -> int:
-    """Wait until the command has ended, by itself or because it was told to; return its exit code."""
+def _watch(pid: int, wakeups: int, grace_seconds: float) -> tuple[int, bool]:
+    """Wait until the command has ended; return its exit code, and whether it had been asked to."""
     deadline: float | None = None
     while True:
         ended, state = os.waitpid(pid, os.WNOHANG)
         if ended:
-            return os.waitstatus_to_exitcode(state)
+            return os.waitstatus_to_exitcode(state), deadline is not None
         if deadline is None:
             ready, _, _ = select.select([wakeups, LIFELINE], [], [])
         else:
@@ -81,6 +84,13 @@ def _watch(pid: int, wakeups: int, grace_seconds: float) -> int:
             os.kill(pid, signal.SIGCONT)  # a stopped process would take no notice
         elif deadline is not None and time.monotonic() >= deadline:
             _kill_group(pid)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # somebody was faster
 
 
 def _kill_group(pid: int) -> None:

@@ -141,7 +141,7 @@ class _Run:
         threading.Thread(target=self._watch_broker, args=(broker,), daemon=True).start()
         kept = {name: value for name, value in self._environ.items() if not name.startswith(_NOT_FOR_OUR_BROKER)}
         self._environ = {**kept, "KAFKA_BROKERS": broker.address, "KAFKA_FETCH_MAX_WAIT_MS": "50"}
-        where = f"answers at {broker.address}, topic {self._settings.topic}; its log is {broker.log}"
+        where = f"answers at {broker.address}, topic {self._settings.topic}; its output goes to {broker.log}"
         say("broker", f"started, process {broker.pid}, {where}")
 
     def _watch_broker(self, broker: EmbeddedBroker) -> None:

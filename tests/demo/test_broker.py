@@ -1,8 +1,11 @@
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -53,14 +56,14 @@ def test_two_brokers_live_side_by_side(broker):
 
 def test_the_log_of_one_that_crashed_stays_and_can_be_quoted():
     with EmbeddedBroker() as broker:
+        assert broker.last_words().startswith("its log ends with:\n  ")
         os.kill(broker.pid, signal.SIGKILL)
         assert broker.wait() == 128 + signal.SIGKILL
-        log = broker.log
-    try:
-        assert str(log) in broker.last_words()
-        assert "listening on" in broker.last_words()
-    finally:
-        log.unlink()
+        said, log = broker.last_words(), broker.log
+    assert log.exists()
+    log.unlink()
+    assert said.startswith(f"its log is kept in {log}, and ends with:\n  ")
+    assert "listening on" in said
 
 
 def test_it_dies_with_a_process_that_is_killed():
@@ -68,7 +71,30 @@ def test_it_dies_with_a_process_that_is_killed():
         pid, _, log = starter.stdout.readline().split()
         starter.kill()
         assert eventually(lambda: not runs(int(pid)))
-    os.unlink(log)
+    assert eventually(lambda: not os.path.exists(log))
+
+
+def test_one_that_can_not_be_started_leaves_no_log(tmp_path, monkeypatch):
+    broken = tmp_path / "tansu"
+    broken.write_bytes(b"no program")
+    broken.chmod(0o755)
+    monkeypatch.setenv("TANSU_BIN", str(broken))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(BrokerError, match=r"can't be started: .*; set KAFKA_BROKERS"):
+        EmbeddedBroker().start()
+    assert os.listdir(tmp_path) == ["tansu"]
+
+
+def test_one_that_dies_as_it_starts_says_where_its_log_is_kept(tmp_path, monkeypatch):
+    dying = tmp_path / "tansu"
+    dying.write_text("#!/bin/sh\necho 'no room left'\nexit 3\n")
+    dying.chmod(0o755)
+    monkeypatch.setenv("TANSU_BIN", str(dying))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(BrokerError, match="ended with status 3") as raised:
+        EmbeddedBroker().start()
+    kept = re.search(r"its log is kept in (\S+), and ends with:\n  no room left$", str(raised.value))[1]
+    assert Path(kept).read_text() == "no room left\n"
 
 
 def test_a_missing_package_says_what_to_install_or_to_set():

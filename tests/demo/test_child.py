@@ -114,6 +114,17 @@ def test_the_command_dies_when_its_starter_is_killed():
         assert eventually(lambda: not runs(pid))
 
 
+@pytest.mark.parametrize(("asked", "stays"), [(True, False), (False, True)])
+def test_a_scratch_file_goes_with_a_command_that_is_asked_to_end_and_stays_with_one_that_dies(tmp_path, asked, stays):
+    scratch = tmp_path / "scratch"
+    scratch.write_text("what it wrote")
+    with Child(SLEEPER, scratch=scratch) as child:
+        if not asked:
+            os.kill(child.pid, signal.SIGKILL)
+            child.wait(10)
+    assert scratch.exists() is stays
+
+
 def test_ctrl_c_in_the_terminal_is_for_the_starter_only():
     with Child(SLEEPER) as child:
         assert os.getsid(child.pid) != os.getsid(0)

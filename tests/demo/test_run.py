@@ -121,11 +121,12 @@ def test_nothing_outlives_a_run_that_is_killed():
     with Running() as run:
         run.wait_for("Greenwave is at")
         processes = descendants(run.pid)
-        log = Path(re.search(r"its log is (\S+)", run.output)[1])
+        log = Path(re.search(r"its output goes to (\S+)", run.output)[1])
+        assert log.exists()
         run.signal(signal.SIGKILL)
         assert run.end() == -signal.SIGKILL
         assert eventually(lambda: not any(map(runs, processes)))
-        log.unlink()
+        assert eventually(lambda: not log.exists())
 
 
 @pytest.mark.parametrize("name", ["web", "feed", "broker"])
@@ -139,7 +140,7 @@ def test_a_child_that_dies_ends_everything_with_a_message_and_another_exit_code(
         assert f"error: {'the broker' if name == 'broker' else name} ended unexpectedly, with status 137" in run.output
         assert eventually(lambda: not any(map(runs, processes)))
         if name == "broker":
-            log = re.search(r"broker \| its log is (\S+)", run.output)[1]
+            log = re.search(r"broker \| its log is kept in (\S+), and ends with:", run.output)[1]
             assert "broker |   listening on" in run.output
             Path(log).unlink()
 
