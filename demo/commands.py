@@ -12,12 +12,16 @@ from consumer.settings import Settings
 
 from . import cli, synthetic
 from .doctor import Finding, examine
+from .enduring import Enduring
 from .network import LANDMARKS, Landmark, segments
 from .progress import Progress
 from .publish import Publisher, create_topic
 from .replay_command import replay
 from .stopping import stop_event
 from .traffic import Traffic
+
+_FEED_TIMEOUT_SECONDS = 5.0
+"""How long a message of a feed may wait for its acknowledgement; also the longest that Ctrl-C takes in an outage."""
 
 
 def register(app: flask.Flask) -> None:
@@ -69,25 +73,33 @@ def landmark_event(landmark: Landmark, settings: Settings) -> dict[str, Any]:
 @click.option("--steps", type=cli.MANY, help="End after so many rounds.")
 @flask.cli.with_appcontext
 def synthetic_feed(interval: float, seed: int, past: int, steps: int | None) -> None:
-    """Publish made-up traffic on the freeways of Los Angeles, as of now, until it is stopped."""
+    """Publish made-up traffic on the freeways of Los Angeles, as of now, until it is stopped.
+
+    While Kafka takes no messages it goes on trying, and says so.
+    """
     settings, network = cli.settings(), segments()
     forecaster = synthetic.Forecaster(Traffic(network, seed), settings)
-    with cli.explained(), Publisher(settings) as publisher, stop_event() as stop:
-        filled = synthetic.fill(publisher, forecaster, network, time.time(), past)
+    with cli.explained(), _enduring(settings) as sender, stop_event() as stop:
+        synthetic.fill(sender, forecaster, network, time.time(), past)
+        filled = sender.acknowledged
         click.echo(
             f"{len(network)} segments, one round every {interval:g} s; {filled:,} messages of the past", err=True
         )
         progress = Progress(steps, every_seconds=60)
         synthetic.run(
-            publisher,
+            sender,
             forecaster,
             network,
             stop,
             interval=interval,
             steps=steps,
-            progress=lambda done, sent: progress.show(f"round {done:,}", done, sent),
+            progress=lambda done, _: progress.show(f"round {done:,}", done, sender.acknowledged - filled),
         )
         progress.end()
+
+
+def _enduring(settings: Settings) -> Enduring:
+    return Enduring(lambda: Publisher(settings, timeout=_FEED_TIMEOUT_SECONDS), lambda text: click.echo(text, err=True))
 
 
 @click.command()

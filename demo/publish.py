@@ -20,6 +20,7 @@ from consumer.settings import Settings
 from consumer.source import client_options
 
 _MOST_UNACKNOWLEDGED = 2_000
+_CLOSE_SECONDS = 0.5
 
 
 class PublishError(Exception):
@@ -47,12 +48,12 @@ class Publisher:
         self.acknowledged = 0
         timeout_ms = int(timeout * 1000)
         with self._translated(), self._clients.closed_on_error():
-            self._producer = KafkaProducer(
+            self._producer = _Producer(
                 **client_options(settings),
                 kafka_client=self._clients.keep,
                 acks="all",
                 allow_auto_create_topics=False,
-                linger_ms=5,
+                linger_ms=0,  # so that flush() need not ask for haste; the client's takes its timeout for each batch
                 max_block_ms=timeout_ms,
                 request_timeout_ms=timeout_ms // 2,
                 delivery_timeout_ms=timeout_ms,
@@ -83,17 +84,14 @@ class Publisher:
         waiting, self._waiting = self._waiting, []
         deadline = time.monotonic() + self._timeout
         with self._translated():
-            self._producer.flush(self._timeout)
             for future in waiting:
                 future.get(timeout=max(0.0, deadline - time.monotonic()))
                 self.acknowledged += 1
 
     def close(self) -> None:
-        """Let go of the connection; what isn't acknowledged by now may be lost."""
-        with contextlib.suppress(KafkaError):
-            # What is still on its way is given up after the timeout at the latest; to close before that would leave
-            # the client's thread behind.
-            self._producer.close(timeout=self._timeout + 1)
+        """Let go of the connection at once; what isn't acknowledged by now may be lost."""
+        self._producer.close()
+        self._clients.close()
 
     def __enter__(self) -> Self:
         return self
@@ -128,6 +126,29 @@ def create_topic(settings: Settings, partitions: int, timeout: float = 10.0) -> 
         return False
     finally:
         clients.close()
+
+
+class _Producer(KafkaProducer):  # type: ignore[misc]  # the client has no types
+    """A producer that closes at once and gives up what is on its way.
+
+    The client's own close() waits for that first. When it doesn't arrive, it raises, leaves its thread behind, and does
+    so again, with a traceback, when the object is collected.
+    """
+
+    _closing = False
+    _sender: Any = None
+
+    def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
+        """Close it, in _CLOSE_SECONDS at most; once more does no harm."""
+        self._closing = True
+        super().close(timeout=min(_CLOSE_SECONDS, timeout or _CLOSE_SECONDS), null_logger=null_logger)
+        if self._sender is not None:
+            self._sender.join(_CLOSE_SECONDS)  # it ends by itself now, unless it looks up a name
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until all is acknowledged or given up; the client's close() asks for it too."""
+        if not self._closing:
+            super().flush(timeout)
 
 
 class _Clients:

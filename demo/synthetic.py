@@ -22,6 +22,7 @@ MODEL = "reversion-15"
 _KEPT_AFTER_HORIZON = 0.6
 """Share of a deviation from the usual that is still there after 15 minutes; 0.6 has the least error on this traffic."""
 _TICK_SECONDS = 0.05
+_FLUSH_SECONDS = 1.0
 
 
 class Sender(Protocol):
@@ -98,16 +99,22 @@ def run(
 ) -> None:
     """Publish every segment once per `interval` seconds, spread over it, until `stop` is set or all steps are done.
 
-    `progress` is told the steps that are done and the messages that are acknowledged.
+    `progress` is told the steps that are done and the messages that were handed over. Acknowledgements are waited for
+    once a second. After an interruption (an outage, a suspended machine) it goes on from there, and makes up for none.
     """
-    begin = time.monotonic()
+    begin = flushed = time.monotonic()
     sent = done = 0
     for step, due, some in _schedule(segments, interval):
-        if step > done:
+        if step > done or time.monotonic() - flushed >= _FLUSH_SECONDS:
             sender.flush()
+            flushed = time.monotonic()
+        if step > done:
             done = step
             progress(done, sent)
-        if done == steps or stop.wait(max(0.0, begin + due - time.monotonic())):
+        late = time.monotonic() - begin - due
+        if late > max(interval, _FLUSH_SECONDS):
+            begin, late = begin + late, 0.0
+        if done == steps or stop.wait(max(0.0, -late)):
             break
         for segment in some:
             sender.send(segment.segment_id, forecaster.message(segment, time.time()))

@@ -1,3 +1,4 @@
+import functools
 import os
 import signal
 import socket
@@ -9,10 +10,10 @@ import pytest
 
 from consumer.settings import Settings
 from consumer.source import KafkaSource
-from demo import commands
+from demo import commands, replay_command
 from demo.broker import EmbeddedBroker
 from demo.network import LANDMARKS, segments
-from demo.publish import create_topic
+from demo.publish import Publisher, create_topic
 from tests.demo.helpers import eventually, silent_server
 from tests.demo.recordings import SENSORS, recording, write
 
@@ -89,6 +90,35 @@ def test_the_synthetic_feed_fills_the_past_and_publishes_every_segment(settings)
     assert f"{len(segments())} segments" in result.output
     records = published(settings, 3 * len(segments()))
     assert {record.key.decode() for record in records} == {segment.segment_id for segment in segments()}
+
+
+def test_the_synthetic_feed_goes_on_trying_when_kafka_does_not_answer(monkeypatch):
+    monkeypatch.setattr(commands, "_FEED_TIMEOUT_SECONDS", 0.3)
+    with silent_server() as address:
+        options = ("--steps", "2", "--interval", "0.2", "--past", "1")
+        result = invoke(Settings(kafka_brokers=address), "synthetic-feed", *options)
+    assert result.exit_code == 0
+    first, second, *rest = result.output.splitlines()
+    assert first.startswith(f"warning: no answer for topic traffic-predictions at {address}: check that")
+    assert first.endswith("Still trying; what is due meanwhile is left out")
+    assert "0 messages of the past" in second
+    assert not [line for line in rest if "warning" in line]
+
+
+def test_commands_that_publish_once_end_with_one_line_and_exit_code_1_when_kafka_does_not_answer(tmp_path, monkeypatch):
+    impatient = functools.partial(Publisher, timeout=0.3)
+    monkeypatch.setattr(commands, "Publisher", impatient)
+    monkeypatch.setattr(replay_command, "Publisher", impatient)
+    speeds, sensors = write(tmp_path, recording(days=2))
+    with silent_server() as address:
+        silent = Settings(kafka_brokers=address)
+        for result in (
+            invoke(silent, "send-test-events", "--count", "1"),
+            replay(silent, speeds, sensors, "--horizons", "15", "--limit", "1"),
+        ):
+            assert result.exit_code == 1
+            assert result.output.splitlines()[-1].startswith("Error: no answer for topic traffic-predictions at")
+            assert "Traceback" not in result.output
 
 
 @pytest.mark.parametrize("name", ["speeds.csv", "speeds.csv.gz"])

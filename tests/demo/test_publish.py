@@ -1,5 +1,7 @@
+import gc
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -51,6 +53,23 @@ def test_a_broker_that_goes_silent_in_between_is_an_error_and_leaves_nothing():
             publisher.publish("LA_001", {})
         publisher.close()
         assert time.monotonic() - begin < 6
+
+
+def test_closing_gives_up_at_once_and_quietly_what_is_on_its_way():
+    with EmbeddedBroker() as broker:
+        publisher = Publisher(Settings(kafka_brokers=broker.address), timeout=1)
+        publisher.publish("LA_001", {})
+        os.kill(broker.pid, signal.SIGSTOP)
+        for number in range(500):
+            publisher.send(f"key-{number}", {})
+        with pytest.raises(PublishError, match="no answer"):
+            publisher.flush()
+        begin = time.monotonic()
+        publisher.close()
+        assert time.monotonic() - begin < 2
+    assert not [thread for thread in threading.enumerate() if "kafka" in thread.name]
+    del publisher
+    gc.collect()  # an error of the client's __del__ would end the test
 
 
 def test_creating_a_topic_at_a_broker_that_says_nothing_ends_at_its_deadline():

@@ -1,3 +1,4 @@
+import itertools
 import math
 import threading
 import time
@@ -115,3 +116,37 @@ def test_progress_is_told_what_is_acknowledged():
         progress=lambda done, sent: told.append((done, sent)),
     )
     assert told == [(1, len(NETWORK)), (2, 2 * len(NETWORK))]
+
+
+def test_rounds_that_an_interruption_cost_are_not_made_up_for():
+    collector, times = Collector(), []
+
+    def flush_through_an_outage():
+        collector.flushes += 1
+        if collector.flushes == 1:
+            threading.Event().wait(1.2)
+
+    collector.flush = flush_through_an_outage
+    run(
+        collector,
+        FORECASTER,
+        NETWORK,
+        threading.Event(),
+        interval=0.2,
+        steps=4,
+        progress=lambda _done, _sent: times.append(time.monotonic()),
+    )
+    assert [later - earlier > 0.15 for earlier, later in itertools.pairwise(times)] == [True] * 3
+
+
+def test_acknowledgements_are_waited_for_every_second_of_a_long_round():
+    collector, stop, flushed = Collector(), threading.Event(), []
+
+    def flush():
+        flushed.append(len(collector.sent))
+        if len(flushed) == 2:
+            stop.set()
+
+    collector.flush = flush
+    run(collector, FORECASTER, NETWORK, stop, interval=30)
+    assert 0 < flushed[0] < flushed[1] < len(NETWORK) / 4
