@@ -21,6 +21,7 @@ from consumer.source import client_options
 
 _MOST_UNACKNOWLEDGED = 2_000
 _CLOSE_SECONDS = 0.5
+_DIRECT = {"proxy_url": "direct://"}  # of consumer.source: no outage leaves sockets behind
 
 
 class PublishError(Exception):
@@ -50,6 +51,7 @@ class Publisher:
         with self._translated(), self._clients.closed_on_error():
             self._producer = _Producer(
                 **client_options(settings),
+                **_DIRECT,
                 kafka_client=self._clients.keep,
                 acks="all",
                 allow_auto_create_topics=False,
@@ -113,7 +115,12 @@ def create_topic(settings: Settings, partitions: int, timeout: float = 10.0) -> 
     """Create the topic of the settings; return False when it was there already. Raises PublishError."""
     clients = _Clients()
     timeout_ms = int(timeout * 1000)
-    options = {"bootstrap_timeout_ms": timeout_ms, "request_timeout_ms": timeout_ms, "kafka_client": clients.keep}
+    options = {
+        **_DIRECT,
+        "bootstrap_timeout_ms": timeout_ms,
+        "request_timeout_ms": timeout_ms,
+        "kafka_client": clients.keep,
+    }
     wanted = {settings.topic: {"num_partitions": partitions, "replication_factor": -1}}
     try:
         with (

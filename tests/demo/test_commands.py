@@ -1,3 +1,4 @@
+import contextlib
 import functools
 import os
 import signal
@@ -92,9 +93,16 @@ def test_the_synthetic_feed_fills_the_past_and_publishes_every_segment(settings)
     assert {record.key.decode() for record in records} == {segment.segment_id for segment in segments()}
 
 
-def test_the_synthetic_feed_goes_on_trying_when_kafka_does_not_answer(monkeypatch):
+@contextlib.contextmanager
+def nobody():
+    """Give an address that refuses connections."""
+    yield "127.0.0.1:9"
+
+
+@pytest.mark.parametrize("kafka", [silent_server, nobody])
+def test_the_synthetic_feed_goes_on_trying_when_kafka_does_not_answer(monkeypatch, kafka):
     monkeypatch.setattr(commands, "_FEED_TIMEOUT_SECONDS", 0.3)
-    with silent_server() as address:
+    with kafka() as address:
         options = ("--steps", "2", "--interval", "0.2", "--past", "1")
         result = invoke(Settings(kafka_brokers=address), "synthetic-feed", *options)
     assert result.exit_code == 0
