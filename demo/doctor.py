@@ -4,24 +4,26 @@ It asks step by step and stops where nothing further can be known. Each step has
 ten seconds, whatever the broker does. Nothing secret is in what it says.
 """
 
-import socket
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 from consumer.backlog import start_offsets
 from consumer.errors import SettingsError, SourceError
-from consumer.security import security_protocol
+from consumer.security import security_options, security_protocol
 from consumer.settings import SECRETS, Settings, table
 from consumer.source import Expired, KafkaSource, Source
 
-_CONNECT_SECONDS = 2.0
+from .reach import reach
+
 _WORD_SECONDS = 3.5
 _TOPIC_SECONDS = 1.5
 _READ_SECONDS = 2.0
 
-_KAFKA = ("kafka_brokers", "kafka_url", "kafka_topic", "kafka_prefix", "kafka_backlog", "kafka_security_protocol")
+_MOST_SHOWN = 200
+_CERTIFICATES = frozenset({"kafka_trusted_cert", "kafka_client_cert"})  # public, but a page long
+
+_DEFAULTS = Settings()
 
 
 class Finding(NamedTuple):
@@ -36,13 +38,14 @@ class Finding(NamedTuple):
 def examine(settings: Settings, open_source: Callable[[Settings], Source] = KafkaSource) -> Iterator[Finding]:
     """Yield the findings one by one, as they are made."""
     yield Finding(None, "settings", _settings(settings))
+    usable = yield from _security(settings)
     reached = yield from _brokers(settings)
-    if not reached:
+    if not (usable and reached):
         return
     try:
         source = open_source(settings)
-    except (SettingsError, SourceError) as error:
-        yield Finding(False, "settings", str(error), "correct it; README.md lists all settings")
+    except SourceError as error:
+        yield Finding(False, "Kafka", str(error))
         return
     try:
         yield from _conversation(source, settings)
@@ -53,12 +56,15 @@ def examine(settings: Settings, open_source: Callable[[Settings], Source] = Kafk
 
 
 def _settings(settings: Settings) -> str:
-    defaults = {name.lower(): default for name, default, _, _ in table()}
-    changed = [name for name in _KAFKA if str(getattr(settings, name)) != defaults[name]]
-    hidden = [name for name in sorted(SECRETS) if getattr(settings, name)]
-    shown = [f"{name.upper()}={_without_password(str(getattr(settings, name)))}" for name in changed]
-    shown += [f"{name.upper()}=(set, not shown)" for name in hidden]
-    return ", ".join(shown) or "all defaults"
+    names = [name.lower() for name, *_ in table()]
+    changed = [name for name in names if getattr(settings, name) != getattr(_DEFAULTS, name)]
+    return ", ".join(f"{name.upper()}={_shown(name, settings)}" for name in changed) or "all defaults"
+
+
+def _shown(name: str, settings: Settings) -> str:
+    if name in SECRETS | _CERTIFICATES:
+        return "(set, not shown)"
+    return _without_password(str(getattr(settings, name)))[:_MOST_SHOWN]
 
 
 def _without_password(text: str) -> str:
@@ -69,40 +75,28 @@ def _without_password(text: str) -> str:
     )
 
 
+def _security(settings: Settings) -> Generator[Finding, None, bool]:
+    """Yield a finding when certificates or keys can't be used; return whether they can."""
+    try:
+        security_options(settings)
+    except SettingsError as error:
+        yield Finding(False, "settings", str(error), "correct it; README.md lists all settings")
+        return False
+    return True
+
+
 def _brokers(settings: Settings) -> Generator[Finding, None, bool]:
     """Yield a finding per broker; return whether any took a connection."""
-    results: dict[str, str] = {}
-    threads = [
-        threading.Thread(target=lambda name=name: results.update({name: _connect(name)}), daemon=True)
-        for name in settings.brokers
-    ]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + _CONNECT_SECONDS + 0.5
-    for name, thread in zip(settings.brokers, threads, strict=True):
-        # Looking up a name has no timeout of its own.
-        thread.join(max(0.0, deadline - time.monotonic()))
-        why = results.get(name, f"its name is not known after {_CONNECT_SECONDS:g} s")
-        advice = "start the broker, or correct KAFKA_BROKERS; a firewall or VPN may be in between" if why else ""
-        yield Finding(not why, f"broker {name}", why or "takes connections", advice)
-    return any(results.get(name) == "" for name in settings.brokers)
-
-
-def _connect(broker: str) -> str:
-    """Return why no connection can be made; nothing if one can."""
-    host, _, port = broker.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
-    except TimeoutError:
-        return f"no answer in {_CONNECT_SECONDS:g} s"
-    except OSError as error:
-        return f"no connection: {error.strerror or error}"
-    return ""
+    found = reach(settings)
+    for broker, reached in found:
+        yield Finding(reached.ok, f"broker {broker}", reached.said, reached.advice)
+    return any(reached.ok for _, reached in found)
 
 
 def _conversation(source: Source, settings: Settings) -> Iterator[Finding]:
     if not _until(lambda: source.last_word() is not None, _WORD_SECONDS, source):
-        said = f"takes connections, but gave no answer in the Kafka protocol for {_WORD_SECONDS:g} s"
+        trouble = source.trouble()
+        said = f"no answer in the Kafka protocol in {_WORD_SECONDS:g} s" + (f"; {trouble}" if trouble else "")
         advice = (
             f"check that it is a Kafka broker that isn't stuck, and KAFKA_SECURITY_PROTOCOL "
             f"(now {security_protocol(settings)}) with the KAFKA_SASL_* or KAFKA_SSL_* settings"

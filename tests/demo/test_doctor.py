@@ -92,3 +92,28 @@ def test_a_broker_that_is_lost_in_between_is_said_and_the_source_is_closed(topic
 
 def test_settings_that_differ_from_the_defaults_are_shown(topic, address):
     assert findings(topic, address, kafka_topic="mine")["settings"].said == f"KAFKA_BROKERS={address}, KAFKA_TOPIC=mine"
+
+
+def test_every_setting_that_was_changed_is_shown_and_texts_of_certificates_are_not(topic, address):
+    changed = {
+        "kafka_ssl_check_hostname": False,
+        "web_threads": 8,
+        "kafka_trusted_cert": "-----BEGIN",
+        "max_age": 86_400,
+    }
+    said = findings(topic, address, **changed)["settings"].said
+    shown = "KAFKA_SSL_CHECK_HOSTNAME=False, KAFKA_TRUSTED_CERT=(set, not shown), WEB_THREADS=8"
+    assert said == f"KAFKA_BROKERS={address}, {shown}"
+
+
+def test_a_broker_that_gives_no_answer_is_said_with_what_became_of_the_connections(topic, address):
+    class Refused(MemorySource):
+        def last_word(self):
+            return None
+
+        def trouble(self):
+            return f"{address}: it refused the log-in"
+
+    found = list(examine(Settings(kafka_brokers=address), lambda _settings: Refused(topic)))
+    assert found[-1].said == f"no answer in the Kafka protocol in 3.5 s; {address}: it refused the log-in"
+    assert topic.closed == topic.opened == 1
