@@ -12,6 +12,7 @@ feed needs a broker that answers; it runs each command through a shell; its exit
 children, in sessions of their own, live on when it is killed. Hence the code below.
 """
 
+import errno
 import http.client
 import json
 import os
@@ -27,6 +28,7 @@ from pathlib import Path
 from types import FrameType
 
 from consumer.errors import SettingsError
+from consumer.security import security_options
 from consumer.settings import Settings, load
 
 from .broker import BrokerError, EmbeddedBroker, free_port
@@ -39,9 +41,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 _READY_SECONDS = 60.0
 _REMIND_SECONDS = 3.0
+_REMIND_AT_MOST_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 _GRACE_SECONDS = {"feed": 2.0, "web": 6.0}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ADVICE = {
+    errno.EADDRINUSE: "end what uses it, or choose another, for example PORT=8001",
+    errno.EACCES: "ports below 1024 need rights; choose another, for example PORT=8000",
+}
 _NOT_FOR_OUR_BROKER = ("KAFKA_SECURITY_", "KAFKA_SASL_", "KAFKA_SSL_")
 
 
@@ -108,6 +115,8 @@ class _Run:
     def run(self, web: Sequence[str], feed: Sequence[str]) -> None:
         """Start in order, and end in the opposite one when something is raised, which says why it ended."""
         self._check_port()
+        if not self._own_broker:
+            security_options(self._settings)  # certificates that can't be read are said in one line, here
         with ExitStack() as ends:
             try:
                 if self._own_broker:
@@ -131,8 +140,8 @@ class _Run:
             try:
                 probe.bind((bind, self._port))
             except OSError as error:
-                advice = "end what uses it, or choose another, for example PORT=8001"
-                raise RunError(f"can't listen on {bind}:{self._port}: {error.strerror or error}; {advice}") from error
+                why = f"{error.strerror or error}; {_ADVICE.get(error.errno or 0, 'correct BIND')}"
+                raise RunError(f"can't listen on {bind}:{self._port}: {why}") from error
 
     def _start_broker(self, ends: ExitStack) -> None:
         say("run", "KAFKA_BROKERS is not set: starting the embedded broker")
@@ -170,7 +179,8 @@ class _Run:
     def _let_go(self) -> None:
         """Ask all at once; they are waited for one after the other."""
         self._ending = True
-        say("run", "ending; Ctrl-C again ends at once")
+        if self._children:
+            say("run", "ending; Ctrl-C again ends at once")
         for child in self._children:
             child.let_go()
 
@@ -183,15 +193,16 @@ class _Run:
 
     def _wait_until_ready(self) -> None:
         begin = said = time.monotonic()
+        pause = _REMIND_SECONDS
         while why := self._not_ready():
             self._look(_LOOK_SECONDS)
             now = time.monotonic()
             if now - begin > _READY_SECONDS and self._own_broker:
                 raise RunError(f"not ready after {_READY_SECONDS:g} s: {why}")
-            if now - said > _REMIND_SECONDS:
+            if now - said > pause:
                 advice = "" if self._own_broker else "; `flask --app app doctor` looks for the reason"
                 say("run", f"waiting for http://{self._authority()}/readyz: {why}{advice}")
-                said = now
+                said, pause = now, min(2 * pause, _REMIND_AT_MOST_SECONDS)
 
     def _not_ready(self) -> str:
         """Return what is missing; nothing when /readyz answers 200."""

@@ -27,9 +27,9 @@ STUBBORN = [
 class Running:
     """`python -m demo.run` with commands that stand in for web and feed, in a process of its own."""
 
-    def __init__(self, web=None, feed=None, **environ):
+    def __init__(self, web=None, feed=None, program=None, **environ):
         web, feed = web or [sys.executable, STANDIN, "0"], feed or FEED
-        program = f"import sys, demo.run; sys.exit(demo.run.main(web={web!r}, feed={feed!r}))"
+        program = program or f"import sys, demo.run; sys.exit(demo.run.main(web={web!r}, feed={feed!r}))"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
         self.port = free_port()
         self._process = subprocess.Popen(
@@ -159,6 +159,18 @@ def test_it_says_what_it_waits_for():
         assert run.end() == 0
 
 
+def test_it_says_what_it_waits_for_ever_less_often():
+    program = "import demo.run; demo.run._REMIND_SECONDS = 0.2; demo.run.main(web={web!r})"
+    web = [sys.executable, STANDIN, "60"]
+    with Running(program=program.format(web=web), KAFKA_BROKERS="kafka.example:9092") as run:
+        run.wait_for("web    | started")
+        begin = time.monotonic()
+        eventually(lambda: run.output.count("waiting for") == 4)
+        assert time.monotonic() - begin > 0.2 + 0.4 + 0.8 + 1.6 - 0.3
+        run.signal(signal.SIGINT)
+        run.end()
+
+
 def test_a_port_in_use_is_said_and_nothing_is_started():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -168,6 +180,28 @@ def test_a_port_in_use_is_said_and_nothing_is_started():
             assert run.end() == 1
     said = rf"can't listen on 127.0.0.1:{port}: Address .*in use; end what uses it, or choose another"
     assert re.fullmatch(rf"run    \| error: {said}.*\n", run.output)
+
+
+def test_an_address_that_this_machine_does_not_have_is_said_with_the_setting_to_correct():
+    with Running(BIND="192.0.2.1") as run:
+        assert run.end() == 1
+    assert re.fullmatch(r"run    \| error: can't listen on 192\.0\.2\.1:\d+: .*; correct BIND\n", run.output)
+
+
+def test_certificates_that_can_not_be_read_are_said_in_one_line_and_nothing_is_started():
+    wrong = {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SSL_CAFILE": "/there/is/none.pem"}
+    with Running(KAFKA_BROKERS="kafka.example:9092", **wrong) as run:
+        assert run.end() == 1
+    assert re.fullmatch(r"run    \| error: the TLS settings can't be used \(KAFKA_SSL_CAFILE, .*\n", run.output)
+
+
+def test_a_broker_that_can_not_be_started_is_said_and_there_is_nothing_to_end():
+    with Running(TANSU_BIN="/there/is/none") as run:
+        assert run.end() == 1
+    assert [line.rstrip() for line in run.lines] == [
+        "run    | KAFKA_BROKERS is not set: starting the embedded broker",
+        "run    | error: TANSU_BIN=/there/is/none is not a program; name one, or unset it",
+    ]
 
 
 def test_with_kafka_brokers_set_only_the_web_process_is_started():
