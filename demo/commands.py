@@ -30,12 +30,15 @@ def register(app: flask.Flask) -> None:
         app.cli.add_command(command)
 
 
-@click.command("send-test-events")
+@click.command("send-test-events", short_help="Publish test predictions for five segments.")
 @click.option("--count", type=cli.MANY, default=10, show_default=True, help="How many events.")
 @click.option("--delay", type=cli.Seconds(0), default=3.0, show_default=True, help="Seconds between two events.")
 @flask.cli.with_appcontext
 def send_test_events(count: int, delay: float) -> None:
-    """Publish predictions for the five segments that everybody knows, and show where each one went."""
+    """Publish random predictions for the five segments that everybody knows, and show where each one went.
+
+    Each is acknowledged by Kafka; exit code 1 when one is not in time.
+    """
     settings = cli.settings()
     with cli.explained(), Publisher(settings) as publisher, stop_event() as stop:
         for number in range(count):
@@ -66,7 +69,7 @@ def landmark_event(landmark: Landmark, settings: Settings) -> dict[str, Any]:
     }
 
 
-@click.command("synthetic-feed")
+@click.command("synthetic-feed", short_help="Publish made-up traffic until it is stopped.")
 @click.option("--interval", type=cli.Seconds(0.1), default=5.0, show_default=True, help="Seconds of one round.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Which traffic; the same seed gives the same.")
 @click.option("--past", type=click.IntRange(0, 60), default=10, show_default=True, help="Minutes to fill at the start.")
@@ -102,10 +105,13 @@ def _enduring(settings: Settings) -> Enduring:
     return Enduring(lambda: Publisher(settings, timeout=_FEED_TIMEOUT_SECONDS), lambda text: click.echo(text, err=True))
 
 
-@click.command()
+@click.command(short_help="Say what is wrong with settings, broker or topic.")
 @flask.cli.with_appcontext
 def doctor() -> None:
-    """Look at settings, broker, topic and backlog; say what is wrong and what to do. Exit code 0 when all is well."""
+    """Look at settings, broker, topic and backlog; say what is wrong and what to do.
+
+    It takes ten seconds at most. Exit code 0 when nothing is wrong, else 1.
+    """
     findings = []
     for finding in examine(cli.settings()):
         findings.append(finding)
@@ -122,8 +128,8 @@ def _line(finding: Finding) -> str:
     return f"{mark}  {finding.what}: {finding.said}{advice}"
 
 
-@click.command("create-topic")
-@click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True)
+@click.command("create-topic", short_help="Create the topic of the settings.")
+@click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True, help="How many.")
 @flask.cli.with_appcontext
 def create_topic_command(partitions: int) -> None:
     """Create the topic of the settings, if it is not there yet."""

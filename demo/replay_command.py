@@ -16,21 +16,35 @@ from .series import InputError, read
 from .stopping import stop_event
 
 
-@click.command()
+@click.command(short_help="Publish recorded speeds with a forecast of each.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--sensors", required=True, type=click.Path(path_type=Path), help="CSV: where each sensor is.")
-@click.option("--start", required=True, type=cli.TIME, help="When the first row was measured.")
+@click.option("--start", required=True, type=cli.TIME, metavar="TIME", help="When the first row was measured.")
 @click.option("--zone", default="America/Los_Angeles", show_default=True, help="Time zone of all times given.")
 @click.option(
-    "--step", type=click.IntRange(1, cli.DAY_SECONDS), default=300, show_default=True, help="Seconds from row to row."
+    "--step",
+    type=click.IntRange(1, cli.DAY_SECONDS),
+    default=300,
+    show_default=True,
+    help="Seconds from row to row; a day is a whole number of steps.",
 )
 @click.option(
-    "--speed", type=cli.Factor(), default="60", show_default=True, help="Times as fast as real; max: no pause."
+    "--speed",
+    type=cli.Factor(),
+    default="60",
+    show_default=True,
+    help="Times as fast as real, from 0.001 to 1000000; max: no pause.",
 )
-@click.option("--from", "begin", type=cli.TIME, help="Begin here rather than at --start.")
-@click.option("--until", type=cli.TIME, help="End before this time.")
+@click.option("--from", "begin", type=cli.TIME, metavar="TIME", help="Begin here rather than at --start.")
+@click.option("--until", type=cli.TIME, metavar="TIME", help="End before this time.")
 @click.option("--limit", type=cli.MANY, help="End after so many steps.")
-@click.option("--horizons", type=cli.Minutes(), default="5,10,15", show_default=True, help="Minutes to look ahead.")
+@click.option(
+    "--horizons",
+    type=cli.Minutes(),
+    default="5,10,15",
+    show_default=True,
+    help="Minutes to look ahead, in whole steps.",
+)
 @click.option(
     "--fit",
     type=click.Choice(["others", "before"]),
@@ -40,7 +54,11 @@ from .stopping import stop_event
 )
 @flask.cli.with_appcontext
 def replay(**options: Any) -> None:
-    """Publish recorded speeds (FILE: CSV, a row per step, a column per sensor) with a forecast of each."""
+    """Publish recorded speeds (FILE: CSV, a row per step, a column per sensor) with a forecast of each.
+
+    Speeds are in mph. A TIME is 2012-03-01, 2012-03-01T06:30 or 2012-03-01T06:30:00, in the zone of --zone. At the end
+    it shows how far the forecasts were off.
+    """
     settings = cli.settings()
     with cli.explained():
         plan = _plan(options)

@@ -12,6 +12,7 @@ feed needs a broker that answers; it runs each command through a shell; its exit
 children, in sessions of their own, live on when it is killed. Hence the code below.
 """
 
+import argparse
 import errno
 import http.client
 import json
@@ -50,6 +51,11 @@ _ADVICE = {
     errno.EACCES: "ports below 1024 need rights; choose another, for example PORT=8000",
 }
 _NOT_FOR_OUR_BROKER = ("KAFKA_SECURITY_", "KAFKA_SASL_", "KAFKA_SSL_")
+_USAGE = argparse.ArgumentParser(
+    prog="python -m demo.run",
+    description="Run an embedded broker, a synthetic feed and the server, until Ctrl-C; with KAFKA_BROKERS or "
+    "KAFKA_URL set, the server alone, on that Kafka. It takes environment variables (see README.md), no arguments.",
+)
 
 
 class RunError(Exception):
@@ -225,4 +231,5 @@ def _reason(answer: http.client.HTTPResponse) -> str:
 
 
 if __name__ == "__main__":
+    _USAGE.parse_args()
     sys.exit(main())

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+import click
 import flask
 import pytest
 
@@ -308,3 +309,14 @@ def test_the_doctor_says_what_is_wrong_with_a_certificate(tmp_path, broker):
     assert result.exit_code == 1
     assert "WRONG  settings: " in result.output
     assert "KAFKA_SSL_CAFILE" in result.output
+
+
+@pytest.mark.parametrize("name", ["send-test-events", "synthetic-feed", "replay", "doctor", "create-topic"])
+def test_help_explains_a_command_in_one_whole_line_and_each_of_its_options(name):
+    app = flask.Flask("test")
+    commands.register(app)
+    command = app.cli.commands[name]
+    assert not command.get_short_help_str(limit=60).endswith("...")
+    for option in command.params:
+        assert isinstance(option, click.Argument) or option.help, option.name
+    assert "%Y" not in invoke(Settings(), name, "--help").output

@@ -240,3 +240,12 @@ def test_it_ends_when_nobody_reads_its_output_any_more():
         process.stdout.close()
         assert process.wait(15) == 0
         assert eventually(lambda: not any(map(runs, processes)))
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("8000", 2)])
+def test_arguments_start_nothing_and_are_told_that_there_are_none(argument, code):
+    command = [sys.executable, "-m", "demo.run", argument]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=15, check=False)
+    assert done.returncode == code
+    assert "usage: python -m demo.run" in done.stdout + done.stderr
+    assert "started" not in done.stdout
