@@ -107,8 +107,15 @@ class Publisher:
         finally:
             self.close()
 
-    def _translated(self) -> contextlib.AbstractContextManager[None]:
-        return _translated(self._settings)
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            with _translated(self._settings):
+                yield
+        except PublishError as error:
+            if isinstance(error.__cause__, KafkaTimeoutError) and self._clients.miss(self._settings.topic):
+                raise PublishError(_missing(self._settings)) from error
+            raise
 
 
 def create_topic(settings: Settings, partitions: int, timeout: float = 10.0) -> bool:
@@ -169,6 +176,11 @@ class _Clients:
         self._kept.append(KafkaNetClient(**configs))
         return self._kept[-1]
 
+    def miss(self, topic: str) -> bool:
+        """Tell whether brokers have answered, and know no such topic. A memory read."""
+        clusters = [client.cluster for client in self._kept]
+        return any(cluster.brokers() and cluster.partitions_for_topic(topic) is None for cluster in clusters)
+
     def close(self) -> None:
         """Close them with their IO threads and sockets; once more does no harm."""
         for client in self._kept:
@@ -197,12 +209,19 @@ def _translated(settings: Settings) -> Iterator[None]:
         raise PublishError(_what_to_do(settings, error)) from error
 
 
+def _missing(settings: Settings) -> str:
+    return (
+        f"topic {settings.topic} is not there at {', '.join(settings.brokers)}, or may not be used: create it "
+        "(`flask --app app create-topic`), correct KAFKA_TOPIC and KAFKA_PREFIX, or give the right to write"
+    )
+
+
 def _what_to_do(settings: Settings, error: KafkaError) -> str:
     where = f"topic {settings.topic} at {', '.join(settings.brokers)}"
     if isinstance(error, KafkaTimeoutError):
         return (
-            f"no answer for {where}: check that the broker runs and that the topic exists "
-            "(`flask --app app doctor` tells which), and KAFKA_BROKERS"
+            f"no answer for {where}: check that the broker runs, and KAFKA_BROKERS; "
+            "`flask --app app doctor` looks for the reason"
         )
     if isinstance(error, AuthorizationError):
         return f"not allowed to publish to {where}: give the user the right to write, or use another (KAFKA_SASL_*)"

@@ -43,6 +43,31 @@ def test_a_broker_that_says_nothing_is_an_error_that_says_what_to_do():
         publisher.close()
 
 
+class Answering:
+    """A client whose brokers have answered, and know no topic."""
+
+    def __init__(self):
+        self.cluster = self
+
+    def brokers(self):
+        return ["the only one"]
+
+    def partitions_for_topic(self, topic):
+        return None
+
+    def close(self):
+        """Do nothing."""
+
+
+def test_a_topic_that_the_brokers_do_not_know_is_told_from_a_broker_that_says_nothing():
+    with silent_server() as address:
+        publisher = Publisher(Settings(kafka_brokers=address), timeout=0.5)
+        publisher._clients._kept.append(Answering())
+        with pytest.raises(PublishError, match=rf"topic traffic-predictions is not there at {address}.*create-topic"):
+            publisher.publish("LA_001", {})
+        publisher.close()
+
+
 def test_a_broker_that_goes_silent_in_between_is_an_error_and_leaves_nothing():
     with EmbeddedBroker() as broker:
         publisher = Publisher(Settings(kafka_brokers=broker.address), timeout=1)
