@@ -4,11 +4,13 @@ Heroku gives certificates as PEM text, and its brokers' certificates don't carry
 connection there is the CA certificate of its own.
 """
 
+import contextlib
 import logging
 import os
 import socket
 import ssl
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from .errors import SettingsError
@@ -90,34 +92,44 @@ class _ClosedOnFailure(AnswerBeforeEnd, ssl.SSLSocket):
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext:
-    """Build the TLS context from files, or from PEM text."""
-    try:
-        context = ssl.create_default_context(
-            cafile=settings.kafka_ssl_cafile or None, cadata=settings.kafka_trusted_cert or None
-        )
-        context.check_hostname = settings.kafka_ssl_check_hostname and not settings.kafka_trusted_cert
-        context.sslsocket_class = _ClosedOnFailure
-        _load_client_certificate(context, settings)
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise SettingsError(
-            "the TLS settings can't be used (KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE, "
-            f"KAFKA_TRUSTED_CERT, KAFKA_CLIENT_CERT, KAFKA_CLIENT_CERT_KEY): {error}"
-        ) from error
+    """Build the TLS context from files, or from PEM text. Raises SettingsError, which names the setting."""
+    file, text = settings.kafka_ssl_cafile, settings.kafka_trusted_cert
+    with _naming("KAFKA_SSL_CAFILE" if file else "KAFKA_TRUSTED_CERT", file):
+        context = ssl.create_default_context(cafile=file or None, cadata=text or None)
+    context.check_hostname = settings.kafka_ssl_check_hostname and not settings.kafka_trusted_cert
+    context.sslsocket_class = _ClosedOnFailure
+    _load_client_certificate(context, settings)
     return context
+
+
+@contextlib.contextmanager
+def _naming(names: str, path: str = "") -> Iterator[None]:
+    """Turn what goes wrong into an error that names the settings, and the file, but never shows a key."""
+    try:
+        yield
+    except (ssl.SSLError, OSError, ValueError) as error:
+        given = f"={path!r}" if path else ""
+        raise SettingsError(f"{names}{given} can't be used: {error}; allowed: certificates in PEM") from error
 
 
 def _load_client_certificate(context: ssl.SSLContext, settings: Settings) -> None:
     if settings.kafka_client_cert:
-        # The ssl module takes a client certificate from a file only: one that nobody else may read, for a moment.
-        descriptor, path = tempfile.mkstemp(suffix=".pem")
-        try:
-            with open(descriptor, "w", encoding="ascii") as file:
-                file.write(f"{settings.kafka_client_cert_key}\n{settings.kafka_client_cert}\n")
-            context.load_cert_chain(path)
-        finally:
-            os.unlink(path)
+        with _naming("KAFKA_CLIENT_CERT, KAFKA_CLIENT_CERT_KEY"):
+            _load_as_file(context, f"{settings.kafka_client_cert_key}\n{settings.kafka_client_cert}\n")
     elif settings.kafka_ssl_certfile:
-        context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile or None)
+        with _naming("KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE", settings.kafka_ssl_certfile):
+            context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile or None)
+
+
+def _load_as_file(context: ssl.SSLContext, pem: str) -> None:
+    """Load what the ssl module takes from a file only, from one that nobody else may read, for a moment."""
+    descriptor, path = tempfile.mkstemp(suffix=".pem")
+    try:
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(pem)
+        context.load_cert_chain(path)
+    finally:
+        os.unlink(path)
 
 
 CLOSED = "it closed the connection; see KAFKA_SECURITY_PROTOCOL, and with SASL the KAFKA_SASL_ settings"

@@ -253,6 +253,11 @@ def _check(settings: Settings) -> None:
             raise _wrong(name, value, f"{allowed} ({error})") from error
 
 
+def _url(settings: Settings) -> None:
+    if not settings.kafka_brokers:
+        _brokers(settings)
+
+
 def _brokers(settings: Settings) -> None:
     if not settings.brokers:
         raise ValueError("it names no broker")
@@ -286,6 +291,7 @@ def _topic(settings: Settings) -> None:
 
 
 _CHECKS = (
+    ("kafka_url", _url, "a comma list such as kafka+ssl://host:9096"),
     ("kafka_brokers", _brokers, "a comma list of host:port"),
     ("kafka_prefix", _topic, "what leaves a topic name that Kafka takes"),
     ("kafka_backlog", lambda settings: settings.backlog, "10000/1h, 500, 0, all"),

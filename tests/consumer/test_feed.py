@@ -216,7 +216,11 @@ def test_a_late_prediction_is_delivered_as_late_and_replaces_nothing():
     feed = feed_of()
     subscription = feed.subscribe()
     read(subscription)
-    publish(feed, record(0, 0, message(timestamp=2000, speed=2)), record(1, 0, message(timestamp=1000, speed=1)))
+    publish(
+        feed,
+        record(0, 0, message(timestamp=1_700_000_002_000, speed=2)),
+        record(1, 0, message(timestamp=1_700_000_001_000, speed=1)),
+    )
     first, second = read(subscription)
     assert first.entry.prediction.late != True  # noqa: E712  UNSET is not False
     assert second.entry.prediction.late is True

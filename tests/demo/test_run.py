@@ -192,7 +192,7 @@ def test_certificates_that_can_not_be_read_are_said_in_one_line_and_nothing_is_s
     wrong = {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SSL_CAFILE": "/there/is/none.pem"}
     with Running(KAFKA_BROKERS="kafka.example:9092", **wrong) as run:
         assert run.end() == 1
-    assert re.fullmatch(r"run    \| error: the TLS settings can't be used \(KAFKA_SSL_CAFILE, .*\n", run.output)
+    assert re.fullmatch(r"run    \| error: KAFKA_SSL_CAFILE='/there/is/none.pem' can't be used: .*\n", run.output)
 
 
 def test_a_broker_that_can_not_be_started_is_said_and_there_is_nothing_to_end():

@@ -143,10 +143,10 @@ def reader(settings, consume):
 def test_good_messages_around_any_bytes_at_all_are_delivered(settings, reader, publish, records):
     subscription = reader.feed.subscribe()
     subscription.next(5)
-    publish(settings, message("before", timestamp=1), partition=0)
+    publish(settings, message("before", timestamp=1_700_000_000_000), partition=0)
     for key, value in records:
         publish(settings, value, key=key, partition=0)
-    publish(settings, message("after", timestamp=1), partition=0)
+    publish(settings, message("after", timestamp=1_700_000_000_000), partition=0)
     events = events_until(subscription, lambda events: "after" in segments(changes(events)), 10)
     assert segments(changes(events)) == ["before", "after"]
     assert reader.ready

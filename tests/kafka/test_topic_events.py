@@ -85,7 +85,9 @@ class Load:
         number = 0
         while not self._stopping.wait(self._every):
             for _ in range(10):
-                self._sent.append(self._producer.send(self._topic, message(f"S{number % 500}", timestamp=number)))
+                self._sent.append(
+                    self._producer.send(self._topic, message(f"S{number % 500}", timestamp=1_700_000_000_000 + number))
+                )
                 number += 1
 
 

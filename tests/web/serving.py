@@ -96,7 +96,9 @@ def cut() -> str:
 @app.get("/flood-the-topic")
 def flood_the_topic() -> str:
     """Publish more than the buffers of a socket take."""
-    value = json.dumps({"segment_id": "x" * 200, "timestamp": 1, "predicted_speed": 1, "road_name": "y" * 200})
+    value = json.dumps(
+        {"segment_id": "x" * 200, "timestamp": 1_700_000_000_000, "predicted_speed": 1, "road_name": "y" * 200}
+    )
     for _ in range(20_000):
         topic.append(value.encode(), partition=0)
     return "done"

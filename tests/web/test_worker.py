@@ -356,6 +356,14 @@ def test_a_reload_says_goodbye_and_goes_on_with_a_new_worker(fresh):
     assert b'"alive"' in until(server._answers)
 
 
+def test_a_certificate_that_is_not_there_is_one_line_that_names_it_and_no_traceback(tmp_path):
+    server = Server(tmp_path / "log", KAFKA_SECURITY_PROTOCOL="SSL", KAFKA_SSL_CAFILE="nowhere.pem")
+    assert server.process.wait(20) != 0
+    text = server.log.read_text()
+    assert "KAFKA_SSL_CAFILE='nowhere.pem' can't be used: " in text
+    assert "Traceback" not in text
+
+
 def test_wrong_settings_are_one_line_and_no_traceback(tmp_path):
     server = Server(tmp_path / "log", SPEED_UNIT="knots")
     assert server.process.wait(20) != 0
