@@ -40,12 +40,17 @@ class Socket(socket.socket):
             data = super().recv(GATHER_BYTES)
         except BlockingIOError:
             return True
-        self.put_back(data)
+        self._gathered += data
+        self._skip_empty_lines()
         return bool(data)
 
     def put_back(self, data: bytes) -> None:
-        """Take in what was read already, behind what is here; empty lines before a request count for nothing."""
-        self._gathered += data
+        """Take back what was read too much, before what is here."""
+        self._gathered[:0] = data
+        self._skip_empty_lines()
+
+    def _skip_empty_lines(self) -> None:
+        """Empty lines before a request count for nothing."""
         while self._gathered[:2] == b"\r\n":  # RFC 9112, section 2.2
             del self._gathered[:2]
 

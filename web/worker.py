@@ -202,9 +202,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if fs.cancelled() or fs.exception() is not None:
             super().finish_request(conn, fs)
         elif fs.result() is not False:
-            early = b"" if self.cfg.is_ssl else conn.parser.unreader.take_buffered()
-            if early:  # the beginning of the next request, or all of it
-                conn.sock.put_back(early)
+            if not self.cfg.is_ssl:
+                conn.sock.put_back(conn.parser.unreader.take_buffered())
+            if not self.cfg.is_ssl and conn.sock.gathered_bytes:  # the beginning of the next request, or all of it
                 self._await_head(conn)
             else:
                 super().finish_request(conn, fs)

@@ -267,6 +267,15 @@ def test_an_answer_that_is_not_read_does_not_hold_the_end(fresh):
     client.close()
 
 
+def test_many_requests_at_once_are_answered_in_their_order(server):
+    paths = ["/healthz" if number % 3 else "/nothing" for number in range(60)]
+    lines = [f"GET {path} HTTP/1.1\r\nHost: test\r\nX: {'y' * 400}\r\n\r\n" for path in paths]
+    lines[-1] = lines[-1].replace("Host", "Connection: close\r\nHost")
+    seen = rest_of(server.open_raw("".join(lines).encode()))
+    statuses = [int(answer[:3]) for answer in seen.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [200 if path == "/healthz" else 404 for path in paths]
+
+
 def test_a_body_that_does_not_come_holds_no_thread(server):
     head = b"POST /api/health HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n"
     clients = [server.open_raw(head) for _ in range(100)]
