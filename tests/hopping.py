@@ -73,8 +73,9 @@ class Client(threading.Thread):
         self.cursor = CURSOR.search(body)[1].decode()
 
     def _sse(self, port, budget):
+        # HTTP/1.0 has no chunks, which a proxy cuts wherever it likes.
         request = (
-            f"GET /predictions/stream HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nLast-Event-ID: {self.cursor}\r\n"
+            f"GET /predictions/stream HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nLast-Event-ID: {self.cursor}\r\n"
             "Connection: close\r\n\r\n"
         )
         with socket.create_connection(("127.0.0.1", port), 60) as sock:
@@ -126,7 +127,6 @@ class Client(threading.Thread):
         whole, separator, rest = pending.rpartition(b"\n\n")
         if not separator:
             return [], pending
-        # Chunk sizes stand on lines of their own between events, since each chunk is one or more whole events.
         self._check(whole)
         return EVENT.findall(whole), rest
 
