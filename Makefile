@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kafka test-browser bench chaos lint format clean
+.PHONY: help run test test-kafka test-browser bench chaos vendor lint format clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ chaos: $(READY) ## kill, stop and hide the broker, hop, soak: an hour, with a re
 
 bench: $(READY) ## measure, beside peers in the same run
 	$(BIN)/python -m bench
+
+vendor: $(READY) ## fetch the page's libraries from npm anew, as static/vendor/vendor.json names them
+	$(BIN)/python static/vendor/refresh.py
 
 lint: $(READY) ## format, lint, types, spelling
 	$(BIN)/ruff format --check .

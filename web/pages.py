@@ -1,6 +1,6 @@
 """The page, and the headers that keep what came from Kafka from ever being more than text."""
 
-from flask import Blueprint, Flask, Response, redirect, render_template
+from flask import Blueprint, Flask, Response, redirect, render_template, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from .services import services
@@ -42,6 +42,10 @@ def page() -> str:
         "topic": settings.topic,
         "poll_seconds": POLL_SECONDS,
         "heartbeat_seconds": settings.heartbeat_seconds,
+        "charts": {
+            "script": url_for("static", filename="vendor/uplot/uPlot.iife.min.js"),
+            "style": url_for("static", filename="vendor/uplot/uPlot.min.css"),
+        },
     }
     return render_template("predictions.html", config=config)
 

@@ -13,6 +13,7 @@ export function readQuery(search) {
   const sort = given.get("sort") ?? "";
   const column = sort.replace(/^-/, "");
   return {
+    segment: given.get("segment") || null,
     words: (given.get("q") ?? "").slice(0, 200),
     groups: (given.get("category") ?? "").split(",").filter((group) => GROUPS.includes(group)),
     ...(COLUMNS.includes(column) ? { column, descending: sort.startsWith("-") } : pick(DEFAULT)),
@@ -20,8 +21,9 @@ export function readQuery(search) {
 }
 
 /** Write a query as a URL's search part; empty when everything is as it comes. */
-export function writeQuery({ words, groups, column, descending }, search = "") {
+export function writeQuery({ segment = null, words, groups, column, descending }, search = "") {
   const given = new URLSearchParams(search);
+  set(given, "segment", segment);
   set(given, "q", words);
   set(given, "category", groups.join(","));
   const isDefault = column === DEFAULT.column && !descending;

@@ -31,6 +31,7 @@ export class Store {
     this.connection = null;
     this.consumer = null;
     this.notice = null;
+    this.stats = null;
     this.received = 0;
     this.unreadable = 0;
     this.newsAt = null;
@@ -159,6 +160,9 @@ const HANDLERS = new Map(
     connected: (store, { timestamp }) => store.setServerTime(timestamp),
     initial: (store, { predictions }) => store.replaceAll(predictions),
     prediction: (store, { data }) => store.arrive(data),
+    stats: (store, { data }) => {
+      store.stats = data;
+    },
     left: (store, { segment_id }) => store.remove(segment_id),
     status: (store, { state, since, reason }) => {
       store.consumer = { state, since: Date.parse(since), reason };

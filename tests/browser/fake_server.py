@@ -26,6 +26,9 @@ CONFIG = {
     "topic": "traffic-predictions",
     "poll_seconds": 5,
     "heartbeat_seconds": 15,
+    "map_tiles": "",
+    "map_attribution": "",
+    "charts": {"script": "/static/vendor/uplot/uPlot.iife.min.js", "style": "/static/vendor/uplot/uPlot.min.css"},
 }
 HEARTBEAT_SECONDS = 0.2
 
@@ -139,6 +142,8 @@ class FakeServer:
         app.add_url_rule("/predictions", view_func=self._page, endpoint="page")
         app.add_url_rule("/predictions/stream", view_func=self._stream, endpoint="stream")
         app.add_url_rule("/api/predictions", view_func=self._poll, endpoint="poll")
+        app.add_url_rule("/api/predictions/history", view_func=self._history, endpoint="history")
+        app.add_url_rule("/api/predictions/<path:segment_id>", view_func=self._segment, endpoint="segment")
         app.add_url_rule("/api/health", view_func=self._health, endpoint="health")
         return app
 
@@ -166,6 +171,22 @@ class FakeServer:
                 for index, message in enumerate(news, int(after)):
                     self._collect(data, index, message)
         return jsonify(success=True, data=data)
+
+    def _predictions(self) -> list[Message]:
+        with self._changed:
+            return [each["data"] for each in self.log if each["type"] == "prediction"]
+
+    def _segment(self, segment_id: str) -> Response | tuple[Response, int]:
+        found = [each for each in self._predictions() if each["segment_id"] == segment_id]
+        if not found:
+            return jsonify(success=False, error="not known"), 404
+        return jsonify(success=True, data={"segment_id": segment_id, "latest": found[-1:], "history": found})
+
+    def _history(self) -> Response:
+        begin, limit = int(request.args.get("after") or 0), int(request.args.get("limit") or 1000)
+        found = self._predictions()
+        page, end = found[begin : begin + limit], begin + limit
+        return jsonify(success=True, data={"predictions": page, "cursor": str(end), "more": end < len(found)})
 
     def _collect(self, data: Message, index: int, message: Message) -> None:
         if message["type"] == "prediction":

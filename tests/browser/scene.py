@@ -30,6 +30,7 @@ def _prediction(number: int, segment: Segment, traffic: Traffic, now: float) -> 
         round(later.speed, 1),
         current_speed=current,
         road_name=segment.name,
+        coordinates={"latitude": segment.middle[0], "longitude": segment.middle[1]},
         timestamp=int((now - age) * 1000),
         horizon_minutes=15,
     )

@@ -14,7 +14,7 @@ from tests.browser.scene import publish_scene, scene
 from tests.browser.watched import PHONE, Watched
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-MAX_BYTES = 200_000
+MAX_BYTES = 350_000
 
 Take = Callable[[Page, str], None]
 

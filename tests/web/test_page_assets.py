@@ -1,5 +1,6 @@
 """The page's files as files: what they may hold and what they may not, without a browser."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -64,6 +65,9 @@ def test_every_import_is_a_file_of_the_page(module: Path) -> None:
         ("store.js", r"document|window|fetch|setTimeout|localStorage"),
         ("rows.js", r"document|window|fetch|setTimeout"),
         ("query.js", r"document|window|fetch|location|history"),
+        ("network.js", r"document|window|fetch|Date|setTimeout"),
+        ("series.js", r"document|window|fetch|Date|setTimeout"),
+        ("api.js", r"document|window|setTimeout|EventSource"),
         ("freshness.js", r"document|window|Date"),
         ("connection.js", r"document|window|fetch|\.type\b"),
         ("transports", r"document|window\.(?!fetch)"),
@@ -94,6 +98,14 @@ def test_every_file_that_the_page_names_is_served(client) -> None:
     named_files = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page))
     assert len(named_files) > 15
     assert sum(size_of(client, name) for name in named_files) + len(page) < FIRST_LOAD_BYTES
+
+
+def test_the_vendored_libraries_are_what_was_fetched_and_say_their_licence() -> None:
+    for name, library in json.loads((STATIC / "vendor" / "vendor.json").read_text()).items():
+        folder = STATIC / "vendor" / name
+        found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+        assert found == library["sha256"]
+        assert "LICENSE" in found
 
 
 def test_the_settings_reach_the_page_as_data(client, settings) -> None:

@@ -47,6 +47,7 @@ export class Row {
 
   #renderValues(prediction) {
     const { segment_id: id, road_name: road, current_speed: now, predicted_speed: predicted } = prediction;
+    this.element.segment = id;
     setAttribute(this.element, "data-segment", label(id));
     this.#name(this.parts.segment, label(id));
     this.#name(this.parts.road, road === undefined ? "–" : label(road));

@@ -18,8 +18,9 @@ export class TableView {
   #orderedAt = -Infinity;
   #query = null;
   #rowHeight = 0;
+  #revealed = null;
 
-  constructor(root, { rows, config, onSort, onNeed }) {
+  constructor(root, { rows, config, onSort, onSelect, onNeed }) {
     this.parts = parts(root);
     this.rows = rows;
     this.unit = config.speed_unit;
@@ -28,6 +29,10 @@ export class TableView {
       header.querySelector("button").addEventListener("click", () => onSort(header.dataset.column));
     }
     for (const unit of root.querySelectorAll("[data-unit]")) setText(unit, UNIT_LABELS[this.unit]);
+    this.parts.body.addEventListener("click", ({ target }) => {
+      const row = target.closest("tr");
+      if (row?.segment !== undefined) onSelect(row.segment);
+    });
     this.parts.scroller.addEventListener("scroll", onNeed, { passive: true });
     new ResizeObserver(() => {
       this.#rowHeight = 0;
@@ -35,26 +40,41 @@ export class TableView {
     }).observe(this.parts.scroller);
   }
 
-  /** Show what `query` asks for; returns how many rows match. */
+  /** Show what `query` asks for; returns the segments that match, in its order. */
   render(store, query, replaced) {
     this.#reorder(query, replaced);
     this.#renderHeaders(query);
     const { first, last } = this.#window();
     const wanted = this.#list.slice(first, last).map(({ segment_id }) => segment_id);
     this.#release(new Set(wanted));
-    this.#place(store, wanted, first);
+    this.#place(store, wanted, first, query.segment);
     this.#pad(first, this.#list.length - last);
     setAttribute(this.parts.table, "aria-rowcount", String(this.#list.length + 1));
-    return this.#list.length;
+    if (query.segment !== this.#revealed) this.#reveal(query.segment);
+    return this.#list.map(({ segment_id }) => segment_id);
   }
 
   #reorder(query, replaced) {
     const now = performance.now();
     if (!replaced && query === this.#query && now - this.#orderedAt < ORDER_MS) return;
-    if (query !== this.#query && this.#query !== null) this.parts.scroller.scrollTop = 0;
+    const before = this.#query;
     this.#list = this.rows.list(query);
     this.#query = query;
+    if (before !== null && !sameList(before, query)) this.parts.scroller.scrollTop = 0;
     this.#orderedAt = now;
+  }
+
+  /** Scroll as far as it takes to see a segment's row. */
+  #reveal(id) {
+    const place = this.#list.findIndex(({ segment_id }) => segment_id === id);
+    const { scroller, head, table } = this.parts;
+    if (id !== null && (place < 0 || table.hidden)) return; // it may come yet
+    this.#revealed = id;
+    if (id === null) return;
+    const top = place * this.#measure();
+    const room = scroller.clientHeight - head.offsetHeight - this.#measure();
+    if (top < scroller.scrollTop) scroller.scrollTop = top;
+    else if (top > scroller.scrollTop + room) scroller.scrollTop = top - room;
   }
 
   #renderHeaders({ column, descending }) {
@@ -90,12 +110,13 @@ export class TableView {
     }
   }
 
-  #place(store, wanted, first) {
+  #place(store, wanted, first, selected) {
     const { body } = this.parts;
     wanted.forEach((id, index) => {
       const row = this.#row(id);
       const prediction = store.segments.get(id);
       if (prediction) row.render(prediction, first + index + 2, store.ageSeconds(prediction), store.freshness(prediction));
+      setAttribute(row.element, "aria-current", id === selected ? "true" : null);
       const there = body.children[index];
       if (there !== row.element) body.insertBefore(row.element, there ?? null);
     });
@@ -115,4 +136,8 @@ export class TableView {
     this.parts.before.style.height = `${before * this.#rowHeight}px`;
     this.parts.after.style.height = `${after * this.#rowHeight}px`;
   }
+}
+
+function sameList(one, other) {
+  return ["words", "groups", "column", "descending"].every((name) => one[name] === other[name]);
 }

@@ -3,7 +3,8 @@
 const KEY = "greenwave.theme";
 
 export class ThemeView {
-  constructor(button) {
+  constructor(button, onChange = () => {}) {
+    this.onChange = onChange;
     this.button = button;
     this.system = matchMedia("(prefers-color-scheme: dark)");
     this.system.addEventListener("change", () => this.render());
@@ -17,6 +18,7 @@ export class ThemeView {
 
   render() {
     this.button.setAttribute("aria-pressed", String(this.theme === "dark"));
+    this.onChange();
   }
 
   #choose(theme) {

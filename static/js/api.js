@@ -1,0 +1,36 @@
+/** What is asked of the server now and then, beside the one connection that tells what is new. It knows no DOM. */
+
+const MOST_PAGES = 100;
+
+export class Api {
+  constructor({ root, fetch = globalThis.fetch }) {
+    Object.assign(this, { root, fetch });
+  }
+
+  /** Return one segment: `{ latest, history, … }`; null when the server doesn't know it. */
+  async segment(id, signal) {
+    const answer = await this.#get(`/api/predictions/${encodeURIComponent(id)}`, signal);
+    return answer.status === 404 ? null : this.#data(answer);
+  }
+
+  /** Yield pages of the window's predictions, in the order of the log. */
+  async *history(signal) {
+    let query = "?limit=1000";
+    for (let page = 0; page < MOST_PAGES; page += 1) {
+      const data = await this.#data(await this.#get(`/api/predictions/history${query}`, signal));
+      yield data.predictions;
+      if (!data.more) return;
+      query = `?limit=1000&after=${encodeURIComponent(data.cursor)}`;
+    }
+  }
+
+  #get(path, signal) {
+    const { fetch } = this; // a bare call: window.fetch refuses to be a method of something else
+    return fetch(this.root + path, { headers: { Accept: "application/json" }, signal });
+  }
+
+  async #data(answer) {
+    if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+    return (await answer.json()).data;
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * The drawer: one segment with its facts and a chart. It is written in place, so that it survives every update.
+ *
+ * uPlot (static/vendor) is loaded when the first drawer opens: who only watches the map needs no charts.
+ */
+import { horizonOf, seriesOf } from "../series.js";
+import { change, label, plural, speed, UNIT_LABELS } from "./format.js";
+import { parts, setAttribute, setText } from "./elements.js";
+import { PopupContent } from "./popup.js";
+
+const CHART_HEIGHT = 200;
+const MOST_HISTORY = 2_000;
+
+export class DrawerView {
+  #id = null;
+  #history = [];
+  #chart = null;
+  #isDirty = false;
+  #newest = null;
+
+  constructor(root, { config, onClose }) {
+    this.parts = parts(root);
+    this.config = config;
+    this.unit = UNIT_LABELS[config.speed_unit];
+    this.facts = new PopupContent({ unit: config.speed_unit, onDetails: () => {} });
+    this.facts.parts.popupDetails.hidden = true;
+    this.parts.drawerFacts.replaceChildren(this.facts.element);
+    this.parts.drawerClose.addEventListener("click", onClose);
+    this.parts.drawer.addEventListener("keydown", (event) => event.key === "Escape" && onClose());
+    new ResizeObserver(() => this.#resize()).observe(this.parts.chart);
+  }
+
+  get isOpen() {
+    return !this.parts.drawer.hidden;
+  }
+
+  /** Open for a segment; its history comes later, by `tell`. */
+  open(id) {
+    this.#id = id;
+    this.#history = [];
+    this.#newest = null;
+    this.#isDirty = true;
+    this.parts.drawer.hidden = false;
+    this.parts.panel.hidden = true;
+    setText(this.parts.chartNote, "Reading the history …");
+    setAttribute(this.parts.drawer, "aria-label", `Segment ${label(id)}`);
+    this.parts.drawerClose.focus();
+    loadCharts(this.config.charts);
+  }
+
+  close() {
+    this.#id = null;
+    this.parts.drawer.hidden = true;
+    this.parts.panel.hidden = false;
+  }
+
+  /** Take in a segment's history, oldest first; null when it could not be had. */
+  tell(id, history) {
+    if (id !== this.#id) return;
+    this.#isDirty = true;
+    if (history === null) setText(this.parts.chartNote, "The history could not be read; new values appear here.");
+    else this.#history = [...history, ...this.#history];
+  }
+
+  render(store) {
+    if (!this.isOpen) return;
+    const prediction = store.segments.get(this.#id);
+    if (prediction) this.facts.render(store, prediction);
+    if (prediction && prediction !== this.#newest) this.#append(prediction);
+    if (this.#isDirty && globalThis.uPlot) this.#draw();
+  }
+
+  /** Take up the colours of another theme. */
+  recolour() {
+    this.#chart?.destroy();
+    this.#chart = null;
+    this.#isDirty = true;
+  }
+
+  #append(prediction) {
+    this.#newest = prediction;
+    this.#history.push(prediction);
+    if (this.#history.length > MOST_HISTORY) this.#history.shift();
+    this.#isDirty = true;
+  }
+
+  #draw() {
+    this.#isDirty = false;
+    const { x, actual, predicted, error } = seriesOf(this.#history, horizonOf(this.#history));
+    this.#chart ??= this.#makeChart();
+    this.#chart.setData([x, actual, predicted, error]);
+    const errors = error.filter((each) => each !== null);
+    const mean = errors.reduce((sum, each) => sum + Math.abs(each), 0) / errors.length;
+    const judged = errors.length
+      ? `${plural(errors.length, "prediction", "predictions")} scored, mean error ${speed(mean)} ${this.unit}`
+      : "not yet scored: the speeds that were predicted have not been measured yet";
+    setText(this.parts.chartNote, judged);
+    setAttribute(this.parts.chart, "data-points", String(x.length));
+    setAttribute(this.parts.chart, "aria-label", this.#inWords(actual, predicted, judged));
+  }
+
+  #inWords(actual, predicted, judged) {
+    const last = (values) => speed(values.findLast((each) => each !== null));
+    return `Chart: measured ${last(actual)}, predicted ${last(predicted)} ${this.unit}; ${judged}`;
+  }
+
+  #makeChart() {
+    const { uPlot } = globalThis;
+    const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    const axis = { stroke: colour("ink-soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") } };
+    const joined = { spanGaps: true, points: { size: 5 }, value: (_, value) => speed(value) };
+    const options = {
+      ...this.#size(),
+      series: [
+        { value: "{HH}:{mm}" },
+        { label: "Measured", stroke: colour("ink"), width: 2, ...joined },
+        { label: "Predicted", stroke: colour("accent"), width: 2, dash: [6, 4], ...joined },
+        { label: "Error", stroke: colour("bad"), width: 1, scale: "error", ...joined, value: (_, value) => change(value) },
+      ],
+      axes: [
+        { ...axis, values: [[60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] },
+        { ...axis, size: 42, label: this.unit, labelSize: 18 },
+        { ...axis, scale: "error", side: 1, size: 42, grid: { show: false }, values: (_, ticks) => ticks.map(change) },
+      ],
+      legend: { live: true },
+    };
+    return new uPlot(options, [[], [], [], []], this.parts.chart);
+  }
+
+  #size() {
+    return { width: Math.max(200, this.parts.chart.clientWidth), height: CHART_HEIGHT };
+  }
+
+  #resize() {
+    if (this.#chart && this.parts.chart.clientWidth) this.#chart.setSize(this.#size());
+  }
+}
+
+function loadCharts({ script, style }) {
+  if (document.querySelector("[data-charts]")) return;
+  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: style });
+  const code = Object.assign(document.createElement("script"), { src: script });
+  code.dataset.charts = "";
+  document.head.append(link, code);
+}

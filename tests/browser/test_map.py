@@ -1,0 +1,127 @@
+"""The map, its popup and the drawer: linked with the table both ways, and untouched by updates."""
+
+import time
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.fake_server import FakeServer, prediction
+from tests.browser.look import part, row
+from tests.browser.scene import publish_scene
+
+HERE = {"latitude": 34.05, "longitude": -118.25}
+THERE = {"latitude": 34.15, "longitude": -118.05}
+
+
+def expect_markers(page: Page, count: int) -> None:
+    """Wait until the map has so many markers."""
+    expect(part(page, "map")).to_have_attribute("data-markers", str(count))
+
+
+def click_marker(page: Page) -> None:
+    """Click on the only marker: the map was fitted around it."""
+    box = part(page, "map").bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def test_each_segment_with_a_place_has_a_marker_and_the_others_are_counted(
+    server: FakeServer, open_page: OpenPage
+) -> None:
+    publish_scene(server)
+    server.publish_all([prediction("nowhere"), prediction("odd", coordinates={"latitude": "34", "longitude": None})])
+    page = open_page()
+    expect_markers(page, len(server.latest) - 2)
+    expect(part(page, "onMap")).to_have_text(f"{len(server.latest) - 2} segments")
+    expect(part(page, "offMap")).to_have_text("2 not on the map")
+
+
+def test_a_marker_comes_and_goes_with_its_segment(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish("A", coordinates=HERE)
+    page = open_page()
+    expect_markers(page, 1)
+    server.publish("B", coordinates=THERE)
+    expect_markers(page, 2)
+    server.remove("A")
+    expect_markers(page, 1)
+
+
+def test_a_click_on_a_marker_opens_a_popup_that_twenty_updates_do_not_close(
+    server: FakeServer, open_page: OpenPage
+) -> None:
+    server.publish("A", 50.0, coordinates=HERE, road_name="I-10 W Downtown", model="xgb-3", confidence=0.87)
+    page = open_page()
+    expect_markers(page, 1)
+    click_marker(page)
+    popup = page.locator(".leaflet-popup")
+    expect(popup).to_contain_text("I-10 W Downtown")
+    expect(popup).to_contain_text("87 %")
+    popup.evaluate("popup => (popup.marked = true)")
+    for number in range(20):
+        server.publish("A", 20.0 + number, coordinates=HERE, road_name="I-10 W Downtown")
+    expect(popup.locator("[data-part=popupPredicted]")).to_have_text("39.0 mph")
+    assert popup.evaluate("popup => popup.marked") is True
+    expect(row(page, "A")).to_have_attribute("aria-current", "true")
+    assert "segment=A" in page.url
+
+
+def test_a_row_opens_the_drawer_whose_chart_survives_twenty_updates(server: FakeServer, open_page: OpenPage) -> None:
+    now = int(time.time() * 1000)
+    for number in range(30):
+        at = now - (30 - number) * 60_000
+        server.publish("A", 40.0 + number, current_speed=39.0 + number, timestamp=at, coordinates=HERE)
+    page = open_page()
+    row(page, "A").click()
+    chart = part(page, "chart")
+    expect(chart.locator("canvas")).to_be_visible()
+    expect(chart).to_have_attribute("data-points", "30")
+    expect(part(page, "panel")).to_be_hidden()
+    chart.locator("canvas").evaluate("canvas => (canvas.marked = true)")
+    for number in range(20):
+        server.publish("A", 70.0 - number, coordinates=HERE)
+    expect(part(page, "drawer").locator("[data-part=popupPredicted]")).to_have_text("51.0 mph")
+    assert chart.locator("canvas").evaluate("canvas => canvas.marked") is True
+    page.keyboard.press("Escape")
+    expect(part(page, "drawer")).to_be_hidden()
+    expect(part(page, "panel")).to_be_visible()
+
+
+def test_a_link_to_a_segment_opens_it_marked(server: FakeServer, open_page: OpenPage) -> None:
+    publish_scene(server)
+    name = sorted(server.latest)[300]
+    page = open_page(f"?segment={name}")
+    expect(row(page, name)).to_have_attribute("aria-current", "true")
+    expect(row(page, name)).to_be_in_viewport()
+    expect(page.locator(".leaflet-popup")).to_contain_text(name)
+
+
+def test_search_and_chips_narrow_rows_and_map_alike_and_a_reload_keeps_them(
+    server: FakeServer, open_page: OpenPage
+) -> None:
+    publish_scene(server)
+    page = open_page()
+    page.keyboard.press("/")
+    page.keyboard.type("i-405")
+    page.locator("button.chip[data-group=severe_congestion]").click()
+    matching = sum(
+        "i-405" in f"{each['segment_id']} {each['road_name']}".lower() and each["category"] == "severe_congestion"
+        for each in server.latest.values()
+    )
+    for _ in range(2):
+        shown = int(part(page, "table").get_attribute("aria-rowcount") or 0) - 1
+        assert 0 < shown <= matching
+        expect(part(page, "map")).to_have_attribute("data-matching", str(shown))
+        page.reload()
+        expect(part(page, "matches")).to_contain_text("segments match")
+
+
+def test_the_switch_hides_the_predictions_and_leaves_the_roads(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish("A", coordinates=HERE)
+    page = open_page()
+    expect_markers(page, 1)
+    page.get_by_label("Predictions").uncheck()
+    click_marker(page)
+    expect(page.locator(".leaflet-popup")).to_have_count(0)
+    page.get_by_label("Predictions").check()
+    click_marker(page)
+    expect(page.locator(".leaflet-popup")).to_have_count(1)
