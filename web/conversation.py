@@ -80,6 +80,10 @@ class Conversation:
             self._spoke = self._clock()
         return quiet
 
+    def sign_of_life(self) -> Message:
+        """Return a message that says nothing new, at the client's cursor."""
+        return Message(wire.position(), self._cursor)
+
     def _patience(self) -> float:
         """Return how long to wait for events until something else is due."""
         now = self._clock()

@@ -186,7 +186,11 @@ class Client:
         conversation = self._begin(feed, params.text("after"), params.wanted(), params.since())
         while not self._here.admission.closing.is_set():
             conversation = self._listen(feed) or conversation
-            self._send(conversation.next())
+            messages = conversation.next()
+            if not messages and conversation.is_quiet:
+                # A page's script sees no pings: this is how it tells a quiet topic from a dead connection.
+                messages = [conversation.sign_of_life()]
+            self._send(messages)
             self._claim.behind = conversation.entries_behind
         reason = "the server is closing; connect again to go on"
         self._send([Message(wire.bye(reason))])

@@ -79,7 +79,7 @@ export class Connection {
 
   #message(message, cursor) {
     if (cursor !== null) this.cursor = cursor;
-    this.onMessage(message);
+    this.onMessage(message, cursor);
   }
 
   #opened(rung) {

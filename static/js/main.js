@@ -1,19 +1,26 @@
 /** Joins store, connection and views. Whatever happens between two frames is shown by one rendering. */
+import { Alerts } from "./alerts.js";
 import { Api } from "./api.js";
 import { Connection } from "./connection.js";
 import { Store } from "./store.js";
 import { Rows } from "./rows.js";
 import { narrows, readQuery, sortBy, toggleGroup, writeQuery } from "./query.js";
+import { Tabs } from "./tabs.js";
+import { TimeTravel } from "./time-travel.js";
 import { pollingTransport } from "./transports/polling.js";
 import { sseTransport } from "./transports/sse.js";
+import { webSocketTransport } from "./transports/websocket.js";
+import { AlertsView } from "./view/alerts.js";
 import { BannerView } from "./view/banner.js";
 import { DrawerView } from "./view/drawer.js";
 import { FinderView } from "./view/finder.js";
 import { kafkaIsAway } from "./view/format.js";
 import { MapView } from "./view/map.js";
+import { KeysView } from "./view/keys.js";
 import { PillView } from "./view/pill.js";
 import { SummaryView } from "./view/summary.js";
 import { TableView } from "./view/table.js";
+import { TimelineView } from "./view/timeline.js";
 import { ThemeView } from "./view/theme.js";
 
 const TICK_MS = 200;
@@ -22,18 +29,41 @@ const config = JSON.parse(document.getElementById("config").textContent);
 const base = document.body.dataset.root;
 
 const store = new Store({ intervalSeconds: config.expected_interval_seconds });
-const connection = new Connection({
-  transports: [
-    sseTransport({ url: `${base}/predictions/stream`, heartbeatSeconds: config.heartbeat_seconds }),
-    pollingTransport({
-      url: `${base}/api/predictions`,
-      healthUrl: `${base}/api/health`,
-      everySeconds: config.poll_seconds,
-    }),
-  ],
-  onMessage: (message) => store.apply(message),
+const alerts = new Alerts({ unit: config.speed_unit });
+const transports = [
+  sseTransport({ url: `${base}/predictions/stream`, heartbeatSeconds: config.heartbeat_seconds }),
+  webSocketTransport({
+    url: `${location.origin}${base}/predictions/ws`,
+    heartbeatSeconds: config.heartbeat_seconds,
+  }),
+  pollingTransport({
+    url: `${base}/api/predictions`,
+    healthUrl: `${base}/api/health`,
+    everySeconds: config.poll_seconds,
+  }),
+];
+
+function connect({ cursor, ...listeners }) {
+  const made = new Connection({ transports, ...listeners });
+  made.cursor = cursor;
+  return made;
+}
+
+const listeners = {
+  onMessage: (message) => {
+    alerts.apply(message);
+    store.apply(message);
+  },
   onState: (state) => store.connect(state),
-});
+};
+const connection = globalThis.BroadcastChannel
+  ? new Tabs({
+      channel: new BroadcastChannel(`greenwave ${base}`),
+      connect,
+      snapshot: () => store.messages(),
+      ...listeners,
+    })
+  : connect({ cursor: null, ...listeners });
 store.connect(connection.state);
 
 let query = readQuery(location.search);
@@ -64,8 +94,34 @@ async function openDrawer(id) {
   renderSoon();
 }
 
+function togglePause() {
+  if (past.state === "there") return;
+  if (store.paused) store.goOn();
+  else store.pause();
+}
+
+function backToNow() {
+  past.end();
+  if (store.paused) store.goOn();
+}
+
 const api = new Api({ root: base });
 let asked = null;
+const past = new TimeTravel({ api, intervalSeconds: config.expected_interval_seconds, onChange: renderSoon });
+const timelineView = new TimelineView(document, {
+  onPause: togglePause,
+  onTravel: () => past.begin(store),
+  onSeek: (time) => past.seek(time),
+  onPlay: () => past.play(() => timelineView.speed),
+  onLive: backToNow,
+});
+const alertsView = new AlertsView(document, {
+  config,
+  onSelect: (id) => select(id, true),
+  onAcknowledge: (id) => alerts.acknowledge(id) ?? renderSoon(),
+  onAcknowledgeAll: () => alerts.acknowledgeAll() ?? renderSoon(),
+});
+new KeysView(document, { onPause: togglePause, onLive: backToNow });
 const drawerView = new DrawerView(document, { config, onClose: () => select(null) });
 const mapView = new MapView(document, { config, onSelect: select });
 const pillView = new PillView(document, { onRetry: () => connection.retryNow() });
@@ -88,19 +144,29 @@ new ThemeView(document.getElementById("theme"), () => {
   renderSoon();
 });
 
+let before = store;
+
 function render() {
   frame = 0;
   const now = Date.now();
-  const changes = store.takeChanges();
-  pillView.render(store, now);
+  const isPast = past.state === "there";
+  const shown = isPast ? past.store : store;
+  const changes = shown.takeChanges();
+  if (shown !== before) changes.replaced = true;
+  before = shown;
+  pillView.render(store, now, isPast ? { time: past.time } : { paused: store.paused, waiting: store.waiting });
+  timelineView.render({ paused: store.paused, past });
   bannerView.render(store, now);
-  summaryView.render(store, query);
-  const listed = tableView.render(store, query, changes.replaced);
-  finderView.render(store, query, listed.length);
-  mapView.render(store, query, changes, narrows(query) ? new Set(listed) : null, now);
+  alertsView.render(alerts.list());
+  summaryView.render(shown, query);
+  const listed = tableView.render(shown, query, changes.replaced);
+  finderView.render(shown, query, listed.length);
+  mapView.render(shown, query, changes, narrows(query) ? new Set(listed) : null, now);
   mapView.select(query.segment, drawerView.isOpen);
-  drawerView.render(store);
-  document.body.toggleAttribute("data-held", store.connection.lostAt !== null || kafkaIsAway(store.consumer));
+  drawerView.render(shown);
+  const isHeld = store.connection.lostAt !== null || kafkaIsAway(store.consumer);
+  document.body.toggleAttribute("data-held", isHeld && !isPast);
+  document.body.toggleAttribute("data-past", isPast);
 }
 
 function renderSoon() {
@@ -111,8 +177,9 @@ store.subscribe(renderSoon);
 setInterval(renderSoon, TICK_MS);
 window.addEventListener("online", () => connection.retryNow());
 window.addEventListener("offline", renderSoon);
-// Back from the browser's cache of pages, where the connection was cut without a word.
-window.addEventListener("pageshow", ({ persisted }) => persisted && connection.retryNow());
+window.addEventListener("pagehide", () => connection.stop());
+// Back from the browser's cache of pages.
+window.addEventListener("pageshow", ({ persisted }) => persisted && connection.start());
 window.addEventListener("popstate", () => {
   query = readQuery(location.search);
   renderSoon();

@@ -42,8 +42,9 @@ export class Rows {
     this.store = store;
   }
 
-  /** Return the predictions that match a query, in its order. */
-  list(query) {
+  /** Return the predictions of a store that match a query, in its order. */
+  list(query, store = this.store) {
+    this.store = store;
     this.#learn();
     const found = [];
     const words = query.words.trim().toLowerCase().split(/\s+/).filter(Boolean);

@@ -14,6 +14,7 @@ export const REPLAY = "replay";
 
 const MAX_SEGMENTS = 20_000;
 const RATE_SECONDS = 60;
+const TRAIL = 24;
 
 export class Store {
   #changed = new Set();
@@ -23,6 +24,8 @@ export class Store {
   #clockAheadMs = 0;
   #newestReplayMs = -Infinity;
   #replayHeardAt = 0;
+  #held = new Map();
+  #trails = new Map();
 
   constructor({ intervalSeconds, clock = Date.now }) {
     this.intervalSeconds = intervalSeconds;
@@ -32,6 +35,8 @@ export class Store {
     this.consumer = null;
     this.notice = null;
     this.stats = null;
+    this.paused = false;
+    this.waiting = 0;
     this.received = 0;
     this.unreadable = 0;
     this.newsAt = null;
@@ -45,8 +50,33 @@ export class Store {
 
   /** Take in one message; what it doesn't know is let pass, for servers newer than the page. */
   apply(message) {
-    HANDLERS.get(message?.type)?.(this, message);
+    if (this.paused && HELD.has(message?.type)) this.#hold(message);
+    else HANDLERS.get(message?.type)?.(this, message);
     this.#tell();
+  }
+
+  /** Keep what is shown as it is; what comes meanwhile waits. */
+  pause() {
+    this.paused = true;
+    this.#tell();
+  }
+
+  /** Show what came meanwhile, and all that comes. */
+  goOn() {
+    const held = this.#held;
+    this.paused = false;
+    this.waiting = 0;
+    this.#held = new Map();
+    for (const message of held.values()) HANDLERS.get(message.type)(this, message);
+    this.#tell();
+  }
+
+  /** Return messages that tell somebody else all that is known, what waits in a pause included. */
+  messages() {
+    const told = [{ type: "connected", timestamp: iso(this.clock() + this.#clockAheadMs) }];
+    if (this.consumer) told.push({ type: "status", ...this.consumer, since: iso(this.consumer.since) });
+    if (this.stats) told.push({ type: "stats", data: this.stats });
+    return [...told, { type: "initial", predictions: [...this.segments.values()] }, ...this.#held.values()];
   }
 
   /** Take in the connection's state, as connection.js gives it. */
@@ -99,6 +129,11 @@ export class Store {
     return { total, reporting, counts, meanPredicted: predicted.value, meanChange: change.value };
   }
 
+  /** Return a segment's last predicted speeds, oldest first. */
+  trail(id) {
+    return this.#trails.get(id) ?? [];
+  }
+
   /** Predictions that arrived during the last minute. */
   get perMinute() {
     const oldest = Math.floor(this.clock() / 1000) - RATE_SECONDS;
@@ -119,9 +154,9 @@ export class Store {
     if (predictions.length) this.newsAt = this.clock();
   }
 
-  arrive(prediction) {
+  arrive(prediction, isHeld = false) {
     if (typeof prediction?.segment_id !== "string") return void (this.unreadable += 1);
-    this.received += 1;
+    if (!isHeld) this.received += 1;
     this.newsAt = this.clock();
     const second = Math.floor(this.newsAt / 1000);
     this.#arrivals.set(second, (this.#arrivals.get(second) ?? 0) + 1);
@@ -130,6 +165,7 @@ export class Store {
   }
 
   remove(segmentId) {
+    this.#trails.delete(segmentId);
     if (this.segments.delete(segmentId)) this.#changed.add(segmentId);
   }
 
@@ -138,10 +174,24 @@ export class Store {
     if (!Number.isNaN(time)) this.#clockAheadMs = time - this.clock();
   }
 
+  /** Of a segment only the last message must wait, so that a pause of hours costs no more than the view. */
+  #hold(message) {
+    const { type, data, segment_id: id } = message;
+    if (type === "prediction") {
+      this.waiting += 1;
+      this.received += 1;
+    }
+    if (type === "initial") this.#held.clear();
+    const key = type === "initial" ? "" : `${data?.segment_id ?? id}`;
+    this.#held.delete(key);
+    this.#held.set(key, type === "prediction" ? { ...message, isHeld: true } : message);
+  }
+
   #put(prediction) {
     const { segment_id: id } = prediction;
     this.segments.delete(id); // so that the Map's order is the order of renewal
     this.segments.set(id, prediction);
+    this.#extend(id, prediction.predicted_speed);
     this.#changed.add(id);
     if (prediction.source === REPLAY) {
       this.#newestReplayMs = Math.max(this.#newestReplayMs, prediction.timestamp);
@@ -150,16 +200,30 @@ export class Store {
     if (this.segments.size > MAX_SEGMENTS) this.remove(this.segments.keys().next().value);
   }
 
+  #extend(id, speed) {
+    const trail = this.#trails.get(id) ?? [];
+    trail.push(speed);
+    if (trail.length > TRAIL) trail.shift();
+    this.#trails.set(id, trail);
+  }
+
   #tell() {
     for (const listener of this.#listeners) listener();
   }
 }
 
+function iso(epochMs) {
+  return Number.isNaN(epochMs) ? "" : new Date(epochMs).toISOString();
+}
+
+/** What changes the values that are shown; the rest is told even in a pause. */
+const HELD = new Set(["initial", "prediction", "left"]);
+
 const HANDLERS = new Map(
   Object.entries({
     connected: (store, { timestamp }) => store.setServerTime(timestamp),
     initial: (store, { predictions }) => store.replaceAll(predictions),
-    prediction: (store, { data }) => store.arrive(data),
+    prediction: (store, { data, isHeld }) => store.arrive(data, isHeld),
     stats: (store, { data }) => {
       store.stats = data;
     },

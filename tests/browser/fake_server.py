@@ -4,15 +4,19 @@ It serves the real template and static files. Its log is one list of messages; a
 real server is tested with the page too (test_real_server.py); this one can do what is hard to provoke there.
 """
 
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import SHUT_RDWR
 from typing import Any
 
 from flask import Flask, Response, jsonify, render_template, request
+from flask_sock import Sock
+from simple_websocket import ConnectionClosed, Server
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from web.pages import CONTENT_SECURITY_POLICY
@@ -43,7 +47,7 @@ class Quiet(WSGIRequestHandler):
 
 
 class FakeServer:
-    """Start with start(); `mode` is what a stream does: ok, refused, hanging, silent or busy."""
+    """Start with start(); `mode` is what a stream does: ok, refused, hanging, silent, busy or no_sse (WebSocket)."""
 
     def __init__(self, **config: Any) -> None:
         self.config = CONFIG | config
@@ -55,6 +59,7 @@ class FakeServer:
         self.open_streams = 0
         self.most_streams = 0
         self.streams_asked = 0
+        self.sockets_asked = 0
         self.polls = 0
         self._changed = threading.Condition()
         self._alive = 0
@@ -141,6 +146,8 @@ class FakeServer:
         app = Flask("fake", root_path=str(ROOT))
         app.add_url_rule("/predictions", view_func=self._page, endpoint="page")
         app.add_url_rule("/predictions/stream", view_func=self._stream, endpoint="stream")
+        app.before_request(self._refuse_sockets)
+        Sock(app).route("/predictions/ws")(self._websocket)
         app.add_url_rule("/api/predictions", view_func=self._poll, endpoint="poll")
         app.add_url_rule("/api/predictions/history", view_func=self._history, endpoint="history")
         app.add_url_rule("/api/predictions/<path:segment_id>", view_func=self._segment, endpoint="segment")
@@ -197,11 +204,32 @@ class FakeServer:
 
     def _stream(self) -> Response | tuple[str, int]:
         self.streams_asked += 1
-        if self.mode == "refused":
+        if self.mode in ("refused", "no_sse"):
             return "blocked", 403
         after = request.args.get("after")
         frames = self._busy() if self.mode == "busy" else self._frames(int(after) if after else None, self._alive)
         return Response(frames, mimetype="text/event-stream", headers={"Cache-Control": "no-cache, no-transform"})
+
+    def _refuse_sockets(self) -> tuple[str, int] | None:
+        is_socket = request.path == "/predictions/ws"
+        self.sockets_asked += is_socket
+        return ("blocked", 403) if is_socket and self.mode == "refused" else None
+
+    def _websocket(self, socket: Server) -> None:
+        """Send what the stream would: its frames, taken apart."""
+        if self.mode == "busy":
+            socket.close(1013, "full")
+            socket.thread.join()  # until the client has answered
+            request.environ["werkzeug.socket"].shutdown(SHUT_RDWR)  # Werkzeug's own response must not follow
+            return
+        after = request.args.get("after")
+        frames = self._frames(int(after) if after else None, self._alive)
+        with contextlib.closing(frames), contextlib.suppress(ConnectionClosed):  # type: ignore[type-var]
+            for each in frames:
+                if not socket.connected:
+                    return
+                for text in ['{"type":"position"}'] if b"heartbeat" in each else as_messages(each):
+                    socket.send(text)
 
     def _busy(self) -> Iterator[bytes]:
         yield b"retry: 3000\n\n" + frame({"type": "busy", "message": "full"})
@@ -261,6 +289,15 @@ def frame(message: Message, cursor: int | None = None) -> bytes:
     """Return one SSE event."""
     prefix = f"id: {cursor}\n" if cursor is not None else ""
     return f"{prefix}data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
+
+
+def as_messages(frames: bytes) -> Iterator[str]:
+    """Take SSE events apart into the messages of a WebSocket."""
+    for each in frames.decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in each.split("\n") if ": " in line)
+        if "data" in fields:
+            cursor = {"cursor": fields["id"]} if "id" in fields else {}
+            yield json.dumps(json.loads(fields["data"]) | cursor)
 
 
 def now_iso() -> str:

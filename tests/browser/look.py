@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 
 LIVE = re.compile(r"^Live · SSE · ")
+BY_SOCKET = re.compile(r"^Live · WebSocket · ")
 POLLING = re.compile(r"^Polling every 5 s$")
 RECONNECTING = re.compile(r"^Reconnecting in \d+ s \(try \d+\)$")
 

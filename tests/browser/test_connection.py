@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.fake_server import FakeServer, prediction
-from tests.browser.look import LIVE, POLLING, RECONNECTING, expect_pill, expect_value, part, received, row
+from tests.browser.look import BY_SOCKET, LIVE, POLLING, RECONNECTING, expect_pill, expect_value, part, received, row
 from tests.browser.watched import Watched
 
 
@@ -38,7 +38,46 @@ def test_with_the_stream_blocked_data_keeps_coming_by_polling(
     expect_value(page, "A", "40.0")
     server.publish("A", 41.0)
     expect_value(page, "A", "41.0", seconds=11)
-    assert server.most_streams <= 1
+    # The server notices a moment later that a hanging stream was given up for a WebSocket.
+    assert server.most_streams <= (1 if mode == "refused" else 2)
+
+
+def test_with_the_stream_blocked_a_websocket_carries_everything_on_the_same_cursor(
+    server: FakeServer, open_page: OpenPage, watched: Watched
+) -> None:
+    watched.network_errors_expected = True
+    server.mode = "no_sse"
+    page = open_page()
+    expect_pill(page, BY_SOCKET, seconds=10)
+    server.publish_all([prediction(f"S{number}", 20.0 + number) for number in range(5)])
+    expect_value(page, "S4", "24.0")
+    assert (server.open_streams, server.polls) == (1, 0)
+    server.mode = "ok"
+    expect_pill(page, LIVE, seconds=15)
+    server.publish("S0", 11.0)
+    expect_value(page, "S0", "11.0")
+    expect(part(page, "perMinute")).to_have_attribute("data-received", "6")
+    server.wait_for_streams(1)
+
+
+def test_three_tabs_share_one_stream_and_the_next_one_takes_it_over(server: FakeServer, open_page: OpenPage) -> None:
+    first = open_page()
+    expect_pill(first, LIVE)
+    server.publish("A", 31.0)
+    others = [first.context.new_page() for _ in range(2)]
+    for page in others:
+        page.goto(first.url)
+        expect_value(page, "A", "31.0")
+        expect_pill(page, LIVE)
+    server.publish("A", 32.0)
+    for page in (first, *others):
+        expect_value(page, "A", "32.0")
+    assert (server.open_streams, server.streams_asked) == (1, 1)
+    first.close()
+    server.publish("A", 33.0)
+    for page in others:
+        expect_value(page, "A", "33.0", seconds=5)
+    server.wait_for_streams(1)
 
 
 def test_the_page_climbs_back_to_the_stream_and_nothing_is_lost_or_doubled(
@@ -108,8 +147,8 @@ def test_a_stream_without_heartbeats_is_given_up(server: FakeServer, open_page: 
     expect_pill(page, LIVE)
     server.mode = "silent"
     server.publish("A", 31.0)
-    # The wire says nothing for two heartbeats, so the data comes by polling.
-    expect_value(page, "A", "31.0", seconds=6)
+    # The wire says nothing for two heartbeats, nor does the WebSocket's, so the data comes by polling.
+    expect_value(page, "A", "31.0", seconds=10)
     assert received(page) == 1
 
 

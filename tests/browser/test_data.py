@@ -28,7 +28,20 @@ def test_a_message_is_in_its_row_within_two_seconds(server: FakeServer, open_pag
     server.publish("LA_001", 61.23, current_speed=55.0, road_name="I-10 W Downtown")
     expect_value(page, "LA_001", "61.2", seconds=2)
     cells = row(page, "LA_001").locator("th, td").all_inner_texts()
-    assert [each.strip() for each in cells[:6]] == ["LA_001", "I-10 W Downtown", "55.0", "61.2", "+6.2", "Free flow"]
+    shown = [each.strip() for each in cells]
+    assert shown[:4] == ["LA_001", "I-10 W Downtown", "55.0", "61.2"]
+    assert shown[5:7] == ["+6.2", "Free flow"]
+
+
+def test_a_row_draws_its_last_predictions_as_a_line(server: FakeServer, open_page: OpenPage) -> None:
+    page = open_page()
+    for speed in (10.0, 20.0, 30.0):
+        server.publish("A", speed)
+        expect_value(page, "A", f"{speed:.1f}")
+    points = row(page, "A").locator("[data-part=spark]").get_attribute("points") or ""
+    heights = [float(point.split(",")[1]) for point in points.split()]
+    assert len(heights) == 3
+    assert heights == sorted(heights, reverse=True), "faster is higher"
 
 
 def test_zero_is_a_speed_and_what_was_not_measured_is_a_dash(server: FakeServer, open_page: OpenPage) -> None:

@@ -1,5 +1,6 @@
 """The map, its popup and the drawer: linked with the table both ways, and untouched by updates."""
 
+import re
 import time
 
 from playwright.sync_api import Page, expect
@@ -108,11 +109,13 @@ def test_search_and_chips_narrow_rows_and_map_alike_and_a_reload_keeps_them(
         for each in server.latest.values()
     )
     for _ in range(2):
+        expect(part(page, "map")).not_to_have_attribute("data-matching", "0")
+        expect(part(page, "matches")).to_have_text(re.compile("segments match"))
+        expect(page.locator("button.chip[data-group=severe_congestion]")).to_have_attribute("aria-pressed", "true")
         shown = int(part(page, "table").get_attribute("aria-rowcount") or 0) - 1
         assert 0 < shown <= matching
         expect(part(page, "map")).to_have_attribute("data-matching", str(shown))
         page.reload()
-        expect(part(page, "matches")).to_contain_text("segments match")
 
 
 def test_the_switch_hides_the_predictions_and_leaves_the_roads(server: FakeServer, open_page: OpenPage) -> None:

@@ -15,7 +15,7 @@ from consumer.settings import Settings
 from demo.broker import EmbeddedBroker, free_port
 from demo.child import Child
 from demo.publish import Publisher
-from tests.browser.look import LIVE, POLLING, RECONNECTING, expect_pill, expect_value, part, row
+from tests.browser.look import BY_SOCKET, LIVE, POLLING, RECONNECTING, expect_pill, expect_value, part, row
 from tests.browser.watched import Watched
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,6 +142,7 @@ def test_polling_brings_the_same_when_streams_do_not_get_through(
     page = watched.open(real_server.url)
     expect_pill(page, LIVE, seconds=10)
     page.route("**/predictions/stream*", lambda route: route.abort())
+    page.route_web_socket("**/predictions/ws*", lambda socket: socket.close())
     page.reload()
     expect_pill(page, POLLING, seconds=10)
     expect_value(page, "P", "40.0")
@@ -151,6 +152,26 @@ def test_polling_brings_the_same_when_streams_do_not_get_through(
     expect_pill(page, LIVE, seconds=20)
     publisher.publish("P", message("P", 42.0))
     expect_value(page, "P", "42.0")
+    expect(part(page, "perMinute")).to_have_attribute("data-received", "2")
+
+
+def test_a_websocket_brings_the_same_when_streams_do_not_get_through(
+    real_server: RealServer, publisher: Publisher, watched: Watched
+) -> None:
+    watched.network_errors_expected = True
+    publisher.publish("W", message("W", 40.0))
+    page = watched.open(real_server.url)
+    expect_pill(page, LIVE, seconds=10)
+    page.route("**/predictions/stream*", lambda route: route.abort())
+    page.reload()
+    expect_pill(page, BY_SOCKET, seconds=10)
+    expect_value(page, "W", "40.0")
+    publisher.publish("W", message("W", 41.0))
+    expect_value(page, "W", "41.0")
+    page.unroute("**/predictions/stream*")
+    expect_pill(page, LIVE, seconds=20)
+    publisher.publish("W", message("W", 42.0))
+    expect_value(page, "W", "42.0")
     expect(part(page, "perMinute")).to_have_attribute("data-received", "2")
 
 

@@ -75,6 +75,7 @@ def test_headers_sort_both_ways_and_say_so(server: FakeServer, open_page: OpenPa
     publish(server)
     page = open_page()
     header = page.locator("th[data-column=predicted]")
+    expect(header).to_be_visible()
     header.locator("button").focus()
     page.keyboard.press("Enter")
     expect(header).to_have_attribute("aria-sort", "ascending")

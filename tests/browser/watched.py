@@ -40,10 +40,10 @@ class Watched:
         """Close all pages and say what was wrong with them."""
         for context in self._contexts:
             context.close()
-        assert self.faults == []
+        assert not self.faults, "; ".join(self.faults)
 
     def _console(self, message: ConsoleMessage) -> None:
-        is_network = message.text.startswith("Failed to load resource")
+        is_network = message.text.startswith(("Failed to load resource", "WebSocket connection to"))
         if message.type in {"error", "warning"} and not (is_network and self.network_errors_expected):
             self.faults.append(f"console: {message.text}")
 

@@ -100,3 +100,8 @@ test("a gap in words", () => {
   assert.match(format.gap({ reason: "too_slow", missed: 1 }), /^1 prediction was missed/);
   assert.match(format.gap({ reason: "bad_cursor", missed: null }), /^Some may have been missed/);
 });
+
+test("a sparkline goes from left to right over the full scale", () => {
+  assert.equal(format.sparkline([0, 75, 37.5], "mph"), "0.0,15.0 30.0,1.0 60.0,8.0");
+  assert.equal(format.sparkline([50], "mph"), "");
+});

@@ -184,3 +184,40 @@ test("listeners hear of changes until they leave", () => {
   arrive(store, "A");
   assert.equal(heard, 1);
 });
+
+test("in a pause what is shown stays, what comes waits, and is all there afterwards", () => {
+  const store = new Store({ intervalSeconds: 300 });
+  store.apply({ type: "initial", predictions: [prediction("A", { predicted_speed: 1 }), prediction("B")] });
+  store.pause();
+  for (const speed of [2, 3]) store.apply({ type: "prediction", data: prediction("A", { predicted_speed: speed }) });
+  store.apply({ type: "left", segment_id: "B" });
+  store.apply({ type: "status", state: "reconnecting", since: "", reason: "" });
+  assert.deepEqual([store.segments.get("A").predicted_speed, store.segments.size, store.waiting], [1, 2, 2]);
+  assert.equal(store.consumer.state, "reconnecting", "what isn't a value is told at once");
+  store.goOn();
+  assert.deepEqual([store.segments.get("A").predicted_speed, store.segments.size, store.waiting], [3, 1, 0]);
+  assert.equal(store.received, 2);
+});
+
+test("what is known can be told to somebody else, in a pause as well", () => {
+  const store = new Store({ intervalSeconds: 300 });
+  store.apply({ type: "status", state: "live", since: "2026-01-01T00:00:00Z", reason: "read" });
+  store.apply({ type: "initial", predictions: [prediction("A"), prediction("B")] });
+  store.pause();
+  store.apply({ type: "prediction", data: prediction("A", { predicted_speed: 7 }) });
+  store.apply({ type: "left", segment_id: "B" });
+  const other = new Store({ intervalSeconds: 300 });
+  for (const message of store.messages()) other.apply(message);
+  assert.deepEqual([...other.segments.values()].map(({ predicted_speed }) => predicted_speed), [7]);
+  assert.deepEqual(other.consumer, store.consumer);
+});
+
+test("a view that comes in a pause replaces what waited before it", () => {
+  const store = new Store({ intervalSeconds: 300 });
+  store.pause();
+  store.apply({ type: "prediction", data: prediction("A") });
+  store.apply({ type: "initial", predictions: [prediction("B")] });
+  store.apply({ type: "prediction", data: prediction("C") });
+  store.goOn();
+  assert.deepEqual([...store.segments.keys()], ["B", "C"]);
+});

@@ -78,13 +78,23 @@ export function share(value, unit) {
   return typeof value === "number" ? Math.min(1, Math.max(0, value / fullScale)) : 0;
 }
 
+/** The points of a sparkline in a box of 60 by 16, the full scale from bottom to top; empty for fewer than two. */
+export function sparkline(values, unit) {
+  if (values.length < 2) return "";
+  const step = 60 / (values.length - 1);
+  return values.map((value, index) => `${(index * step).toFixed(1)},${(15 - 14 * share(value, unit)).toFixed(1)}`).join(" ");
+}
+
 /** Whether the server has lost Kafka; what is shown then is kept, not current. */
 export function kafkaIsAway(consumer) {
   return ["reconnecting", "circuit_open", "stopped"].includes(consumer?.state);
 }
 
 /** The pill: `{ tone, text, spoken }`. Tones: ok, busy, warn, bad. What is spoken doesn't change with every second. */
-export function pill({ connection, consumer, newsAt, now, browserOnline = true }) {
+export function pill({ connection, consumer, newsAt, now, browserOnline = true, shown = {} }) {
+  const { time = null, paused = false, waiting = 0 } = shown;
+  if (time !== null) return { tone: "busy", text: `Replay ${clock(time)}`, spoken: "Showing the past" };
+  if (paused) return { tone: "busy", text: `Paused (${waiting.toLocaleString("en")} waiting)`, spoken: "Paused" };
   const { phase, attempt, retryAt, lostAt } = connection;
   if (phase === "live" || phase === "polling") return connected(connection, consumer, newsAt, now);
   if (lostAt === null) return { tone: "busy", text: "Connecting", spoken: "Connecting" };

@@ -13,9 +13,11 @@ export class PillView {
     this.parts.retry.addEventListener("click", onRetry);
   }
 
-  render(store, now) {
+  /** `shown` says what is shown instead of now: `{ time }` of the past, or `{ paused, waiting }`. */
+  render(store, now, shown) {
     const { connection, consumer, newsAt } = store;
-    const { tone, text, spoken } = pill({ connection, consumer, newsAt, now, browserOnline: navigator.onLine });
+    const state = { connection, consumer, newsAt, now, browserOnline: navigator.onLine, shown };
+    const { tone, text, spoken } = pill(state);
     setAttribute(this.parts.pill, "data-tone", tone);
     setText(this.parts.pillText, text);
     this.parts.retry.hidden = connection.phase === "live" || (connection.phase === "connecting" && !connection.lostAt);

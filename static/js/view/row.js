@@ -1,6 +1,6 @@
 /** One row of the table. It is made once and restyled; only what differs is written. */
 import { CATEGORIES } from "../store.js";
-import { LABELS, age, change, label, share, speed } from "./format.js";
+import { LABELS, age, change, label, share, sparkline, speed } from "./format.js";
 import { fromTemplate, parts, setAttribute, setText } from "./elements.js";
 import { SILENT } from "../freshness.js";
 
@@ -23,7 +23,7 @@ export class Row {
   }
 
   /** Show a prediction at a place (from 1, the header's row included) with its age in seconds. */
-  render(prediction, place, ageSeconds, freshness) {
+  render(prediction, place, ageSeconds, freshness, trail) {
     setAttribute(this.element, "aria-rowindex", String(place));
     setAttribute(this.element, "data-freshness", freshness);
     const shownAge = freshness === SILENT ? `no data, ${age(ageSeconds)}` : age(ageSeconds);
@@ -32,6 +32,7 @@ export class Row {
     this.#renderCategory(prediction, freshness);
     if (prediction === this.#prediction) return;
     this.#renderValues(prediction);
+    setAttribute(this.parts.spark, "points", sparkline(trail, this.unit));
     this.#blink(prediction);
     this.#prediction = prediction;
   }

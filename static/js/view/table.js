@@ -42,7 +42,7 @@ export class TableView {
 
   /** Show what `query` asks for; returns the segments that match, in its order. */
   render(store, query, replaced) {
-    this.#reorder(query, replaced);
+    this.#reorder(store, query, replaced);
     this.#renderHeaders(query);
     const { first, last } = this.#window();
     const wanted = this.#list.slice(first, last).map(({ segment_id }) => segment_id);
@@ -54,11 +54,11 @@ export class TableView {
     return this.#list.map(({ segment_id }) => segment_id);
   }
 
-  #reorder(query, replaced) {
+  #reorder(store, query, replaced) {
     const now = performance.now();
     if (!replaced && query === this.#query && now - this.#orderedAt < ORDER_MS) return;
     const before = this.#query;
-    this.#list = this.rows.list(query);
+    this.#list = this.rows.list(query, store);
     this.#query = query;
     if (before !== null && !sameList(before, query)) this.parts.scroller.scrollTop = 0;
     this.#orderedAt = now;
@@ -115,7 +115,10 @@ export class TableView {
     wanted.forEach((id, index) => {
       const row = this.#row(id);
       const prediction = store.segments.get(id);
-      if (prediction) row.render(prediction, first + index + 2, store.ageSeconds(prediction), store.freshness(prediction));
+      if (prediction) {
+        const [ageSeconds, freshness] = [store.ageSeconds(prediction), store.freshness(prediction)];
+        row.render(prediction, first + index + 2, ageSeconds, freshness, store.trail(id));
+      }
       setAttribute(row.element, "aria-current", id === selected ? "true" : null);
       const there = body.children[index];
       if (there !== row.element) body.insertBefore(row.element, there ?? null);

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Recording } from "../../static/js/recording.js";
+import { TimeTravel } from "../../static/js/time-travel.js";
+import { FakeTime, prediction } from "./fakes.js";
+
+const at = (id, timestamp, fields = {}) => prediction(id, { timestamp, ...fields });
+
+test("a view of the past has the newest of each segment up to then, in whatever order they came", () => {
+  const recording = new Recording();
+  recording.add([at("A", 30), at("B", 20), at("A", 10)]);
+  recording.add([at("B", 40)]);
+  assert.deepEqual(recording.range, [10, 40]);
+  const names = (time) => recording.viewAt(time).map(({ segment_id, timestamp }) => `${segment_id}${timestamp}`).sort();
+  assert.deepEqual(names(9), []);
+  assert.deepEqual(names(10), ["A10"]);
+  assert.deepEqual(names(35), ["A30", "B20"]);
+  assert.deepEqual(names(99), ["A30", "B40"]);
+});
+
+test("of several horizons the smallest is shown, as in a view of now", () => {
+  const recording = new Recording();
+  recording.add([15, 30, 60].map((horizon_minutes, index) => at("A", 10 + index, { horizon_minutes })));
+  assert.equal(recording.viewAt(99)[0].horizon_minutes, 15);
+});
+
+test("nothing recorded has no range", () => {
+  assert.equal(new Recording().range, null);
+});
+
+function travelling(pages, fail = false) {
+  const time = new FakeTime();
+  const intervals = [];
+  const timers = { setInterval: (action) => intervals.push(action), clearInterval: () => intervals.splice(0) };
+  const api = {
+    async *history() {
+      for (const page of pages) yield page;
+      if (fail) throw new Error("cut");
+    },
+  };
+  const states = [];
+  const travel = new TimeTravel({ api, intervalSeconds: 300, onChange: () => states.push(travel.state), timers });
+  return { travel, states, time, tick: () => intervals.forEach((action) => action()) };
+}
+
+test("going back reads the window and shows its end; the slider shows other times; live ends it", async () => {
+  const { travel, states } = travelling([[at("A", 1_000, { predicted_speed: 10 })], [at("A", 61_000, { predicted_speed: 20 })]]);
+  await travel.begin({ connection: null });
+  assert.deepEqual([states[0], travel.state], ["reading", "there"]);
+  const speed = () => travel.store.segments.get("A")?.predicted_speed;
+  assert.deepEqual([travel.time, speed()], [61_000, 20]);
+  travel.seek(30_000);
+  assert.deepEqual([travel.time, speed()], [30_000, 10]);
+  travel.seek(-5);
+  assert.equal(travel.time, 1_000);
+  travel.end();
+  assert.equal(travel.state, "live");
+});
+
+test("playing goes on at its speed and stops at the end", async () => {
+  const { travel, tick } = travelling([[at("A", 0), at("A", 10_000)]]);
+  await travel.begin({ connection: null });
+  travel.play(() => 30);
+  assert.deepEqual([travel.playing, travel.time], [true, 0]);
+  tick();
+  assert.equal(travel.time, 6_000);
+  tick();
+  assert.deepEqual([travel.playing, travel.time], [false, 10_000]);
+});
+
+test("a history that can't be read, or is empty, is said", async () => {
+  const failed = travelling([[at("A", 1)]], true);
+  await failed.travel.begin({ connection: null });
+  assert.equal(failed.travel.state, "failed");
+  const empty = travelling([[]]);
+  await empty.travel.begin({ connection: null });
+  assert.equal(empty.travel.state, "empty");
+});

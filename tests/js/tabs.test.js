@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Tabs } from "../../static/js/tabs.js";
+import { FakeTime } from "./fakes.js";
+
+/** A browser: tabs that hear each other, a clock, and who is connected. */
+class Browser {
+  channels = [];
+  time = new FakeTime();
+  intervals = new Map();
+
+  tab() {
+    const channel = { postMessage: (data) => this.#post(channel, data), onmessage: null, isClosed: false };
+    this.channels.push(channel);
+    const tab = { seen: [], states: [], connections: [], channel };
+    const timers = {
+      setTimeout: this.time.setTimeout,
+      clearTimeout: (id) => (this.time.clearTimeout(id), this.intervals.delete(id)),
+      setInterval: (action, every) => this.#every(action, every),
+    };
+    tab.tabs = new Tabs({
+      channel,
+      connect: (options) => this.#connection(tab, options),
+      snapshot: () => [{ type: "initial", predictions: [...tab.seen] }],
+      onMessage: (message) => tab.seen.push(message),
+      onState: (state) => tab.states.push(state.phase),
+      timers,
+      clock: this.time.clock,
+      random: () => this.channels.length / 10,
+    });
+    tab.tabs.start();
+    return tab;
+  }
+
+  /** Let a tab die without a word. */
+  kill(tab) {
+    tab.channel.isClosed = true;
+    tab.tabs.stop();
+  }
+
+  #connection(tab, options) {
+    const connection = { ...options, open: false, retries: 0, start: () => (connection.open = true), stop: () => (connection.open = false), retryNow: () => (connection.retries += 1) };
+    tab.connections.push(connection);
+    return connection;
+  }
+
+  #post(from, data) {
+    for (const channel of this.channels) {
+      if (channel !== from && !channel.isClosed && !from.isClosed) channel.onmessage?.({ data: structuredClone(data) });
+    }
+  }
+
+  #every(action, every) {
+    const again = () => {
+      action();
+      return this.time.setTimeout(again, every);
+    };
+    return this.time.setTimeout(again, every);
+  }
+}
+
+const connected = (...tabs) => tabs.map(({ connections }) => connections.filter(({ open }) => open).length);
+
+test("of three tabs one is connected, and all see everything once", async () => {
+  const browser = new Browser();
+  const tabs = [browser.tab()];
+  await browser.time.advance(1_000);
+  tabs.push(browser.tab(), browser.tab());
+  await browser.time.advance(5_000);
+  assert.deepEqual(connected(...tabs), [1, 0, 0]);
+  tabs[0].connections[0].onState({ phase: "live" });
+  tabs[0].connections[0].onMessage({ type: "prediction", n: 1 }, "c1");
+  for (const { seen, states } of tabs) {
+    assert.deepEqual(seen.filter(({ type }) => type === "prediction"), [{ type: "prediction", n: 1 }]);
+    assert.equal(states.at(-1), "live");
+  }
+});
+
+test("a tab that comes later begins with the view and the state of the one that leads", async () => {
+  const browser = new Browser();
+  const first = browser.tab();
+  await browser.time.advance(1_000);
+  first.connections[0].onState({ phase: "live" });
+  first.connections[0].onMessage({ type: "prediction", n: 1 }, "c1");
+  const second = browser.tab();
+  assert.deepEqual(second.seen, [{ type: "initial", predictions: [{ type: "prediction", n: 1 }] }]);
+  assert.deepEqual(second.states, ["live"]);
+  assert.equal(second.tabs.cursor, "c1");
+});
+
+test("when the leading tab dies without a word, another goes on from its cursor within 12 s", async () => {
+  const browser = new Browser();
+  const first = browser.tab();
+  await browser.time.advance(1_000);
+  const second = browser.tab();
+  first.connections[0].onMessage({ type: "prediction", n: 1 }, "c1");
+  await browser.time.advance(30_000);
+  assert.deepEqual(connected(second), [0], "it hears that the first is there");
+  browser.kill(first);
+  await browser.time.advance(12_500);
+  assert.deepEqual(connected(second), [1]);
+  assert.equal(second.connections[0].cursor, "c1");
+});
+
+test("when the leading tab says goodbye, another goes on at once", async () => {
+  const browser = new Browser();
+  const first = browser.tab();
+  await browser.time.advance(1_000);
+  const second = browser.tab();
+  first.tabs.stop();
+  await browser.time.advance(400);
+  assert.deepEqual(connected(first, second), [0, 1]);
+});
+
+test("two that lead at once become one", async () => {
+  const browser = new Browser();
+  const first = browser.tab();
+  await browser.time.advance(1_000);
+  first.channel.isClosed = true; // asleep: it neither hears nor speaks
+  const second = browser.tab();
+  await browser.time.advance(5_000);
+  assert.deepEqual(connected(first, second), [1, 1]);
+  first.channel.isClosed = false;
+  await browser.time.advance(5_000);
+  assert.deepEqual(connected(first, second), [0, 1], "the one that began later goes on");
+});
+
+test("any tab may ask to try again now", async () => {
+  const browser = new Browser();
+  const first = browser.tab();
+  await browser.time.advance(1_000);
+  browser.tab().tabs.retryNow();
+  first.tabs.retryNow();
+  assert.equal(first.connections[0].retries, 2);
+});

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { webSocketTransport } from "../../static/js/transports/websocket.js";
+import { FakeTime } from "./fakes.js";
+
+function open({ cursor = null } = {}) {
+  const time = new FakeTime();
+  const seen = { messages: [], states: [], sockets: [] };
+  class WebSocket {
+    constructor(address) {
+      Object.assign(this, { address, closed: false });
+      seen.sockets.push(this);
+    }
+
+    say(message) {
+      this.onmessage({ data: typeof message === "string" ? message : JSON.stringify(message) });
+    }
+
+    close() {
+      this.closed = true;
+    }
+  }
+  const transport = webSocketTransport({ url: "http://host/ws", heartbeatSeconds: 15, WebSocket, timers: time });
+  const close = transport.open({
+    cursor,
+    onMessage: (message, at) => seen.messages.push([message, at]),
+    onState: (state) => seen.states.push(state),
+  });
+  return { time, seen, close, socket: seen.sockets[0] };
+}
+
+const GREETING = { type: "connected", heartbeat_seconds: 10 };
+
+test("it is open at its first message, and hands on each with its cursor beside it", () => {
+  const { socket, seen } = open({ cursor: "c/0" });
+  assert.equal(socket.address, "ws://host/ws?after=c%2F0");
+  assert.deepEqual(seen.states, []);
+  socket.say(GREETING);
+  socket.say({ type: "prediction", data: 1, cursor: "c1" });
+  assert.deepEqual(seen.states, [{ state: "open" }]);
+  assert.deepEqual(seen.messages, [[GREETING, null], [{ type: "prediction", data: 1 }, "c1"]]);
+});
+
+test("signs of life keep it open, and two missing ones end it", async () => {
+  const { time, socket, seen } = open();
+  socket.say(GREETING);
+  for (let beat = 0; beat < 5; beat += 1) {
+    await time.advance(15_000);
+    socket.say({ type: "position" });
+  }
+  assert.equal(seen.states.length, 1);
+  await time.advance(20_000);
+  assert.deepEqual(seen.states.at(-1), { state: "closed", reason: "silent", retryMs: null });
+  assert.ok(socket.closed);
+});
+
+for (const [name, act, reason] of [
+  ["a handshake that fails is unreachable", (socket) => socket.onclose({ code: 1006 }), "unreachable"],
+  ["a full house is said", (socket) => socket.onclose({ code: 1013 }), "busy"],
+  ["a cut ends it", (socket) => (socket.say(GREETING), socket.onclose({ code: 1006 })), "ended"],
+  ["a goodbye ends it", (socket) => (socket.say(GREETING), socket.say({ type: "bye" })), "bye"],
+]) {
+  test(name, () => {
+    const { socket, seen } = open();
+    act(socket);
+    assert.deepEqual(seen.states.at(-1), { state: "closed", reason, retryMs: null });
+  });
+}
+
+test("no word in time is late", async () => {
+  const { time, seen } = open();
+  await time.advance(3_000);
+  assert.deepEqual(seen.states, [{ state: "closed", reason: "late", retryMs: null }]);
+});
+
+test("a message that can't be read is left out, and closing from outside tells nothing", () => {
+  const { socket, seen, close } = open();
+  socket.say("{");
+  socket.say(GREETING);
+  close();
+  socket.say({ type: "prediction" });
+  socket.onclose({ code: 1000 });
+  assert.deepEqual(seen.states, [{ state: "open" }]);
+  assert.equal(seen.messages.length, 1);
+});
