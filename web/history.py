@@ -68,6 +68,11 @@ class Walk:
         """Whether the end was reached."""
         return self._subscription is None or self._end is None or self._subscription.has_reached(self._end)
 
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the next step is read from Kafka, which may take a while."""
+        return self._subscription is not None and self._subscription.is_replaying
+
     def next(self, limit: int) -> list[Change]:
         """Return the next predictions of the span, at most `limit`, maybe none."""
         if self._subscription is None:
@@ -99,17 +104,19 @@ def history() -> Response:
     after = params.text("after")
     here = services()
     place = Place(here.admission)
-    place.require()  # a page may be read from Kafka
     try:
         feed, settings = here.get_consumer().feed, here.settings
-        if request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON:
+        is_stream = request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON
+        if is_stream or (after is None and span.since is not None):
+            place.require()  # for as long as it takes the client, or Kafka
+        if is_stream:
             ClientSocket(request.environ, settings.client_timeout)
             most = limit if "limit" in request.args else None
             lines = stream_with_context(_lines(_walk(feed, after, span, wanted, settings), most))
             response = Response(lines, mimetype=NDJSON, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
             response.call_on_close(place.release)
             return response
-        page = _page(_walk(feed, after, span, wanted, settings), limit)
+        page = _page(_walk(feed, after, span, wanted, settings), limit, place)
     except BaseException:
         place.release()
         raise
@@ -146,10 +153,12 @@ def _from_memory(feed: Feed, wanted: Filter, end: str | None, span: Span, gap: G
     return Walk(feed, subscription, end, span, gap)
 
 
-def _page(walk: Walk, limit: int) -> dict[str, Any]:
+def _page(walk: Walk, limit: int, place: Place) -> dict[str, Any]:
     found: list[Change] = []
     enough = Deadline(PAGE_SECONDS)
     while True:
+        if walk.is_replaying:
+            place.require()
         found.extend(walk.next(limit - len(found)))
         if len(found) >= limit or walk.is_over or enough.passed:
             break

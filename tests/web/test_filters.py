@@ -259,7 +259,8 @@ def test_a_span_that_ends_before_it_begins_is_refused(client, live):
 def test_a_full_house_is_told_when_to_come_back(client, app, live):
     admission = app.extensions["greenwave"].admission
     claims = [admission.claim("sse") for _ in range(admission.places)]
-    for route in ("/api/predictions/history", "/api/predictions?since=0"):
+    assert client.get("/api/predictions/history").status_code == 200, "what is in memory needs no place"
+    for route in ("/api/predictions/history?since=0", "/api/predictions?since=0"):
         answer = client.get(route)
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
     for claim in claims:
