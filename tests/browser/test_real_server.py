@@ -159,19 +159,19 @@ def test_a_websocket_brings_the_same_when_streams_do_not_get_through(
     real_server: RealServer, publisher: Publisher, watched: Watched
 ) -> None:
     watched.network_errors_expected = True
-    publisher.publish("W", message("W", 40.0))
+    publisher.publish("0-W", message("0-W", 40.0))
     page = watched.open(real_server.url)
     expect_pill(page, LIVE, seconds=10)
     page.route("**/predictions/stream*", lambda route: route.abort())
     page.reload()
     expect_pill(page, BY_SOCKET, seconds=10)
-    expect_value(page, "W", "40.0")
-    publisher.publish("W", message("W", 41.0))
-    expect_value(page, "W", "41.0")
+    expect_value(page, "0-W", "40.0")
+    publisher.publish("0-W", message("0-W", 41.0))
+    expect_value(page, "0-W", "41.0")
     page.unroute("**/predictions/stream*")
     expect_pill(page, LIVE, seconds=20)
-    publisher.publish("W", message("W", 42.0))
-    expect_value(page, "W", "42.0")
+    publisher.publish("0-W", message("0-W", 42.0))
+    expect_value(page, "0-W", "42.0")
     expect(part(page, "perMinute")).to_have_attribute("data-received", "2")
 
 
