@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Figures, OpenPage
-from tests.browser.fake_server import FakeServer
-from tests.browser.look import LIVE, RECONNECTING, expect_pill, part, violations
+from tests.browser.fake_server import FakeServer, prediction
+from tests.browser.look import LIVE, RECONNECTING, expect_pill, expect_value, part, row, violations
 from tests.browser.scene import publish_scene
 from tests.browser.watched import PHONE, Watched
 
@@ -97,6 +97,20 @@ def test_the_keyboard_reaches_everything_and_focus_is_seen(server: FakeServer, o
         "Age",
     ):
         assert wanted in names
+
+
+def test_a_row_keeps_its_focus_while_the_order_changes(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish_all([prediction(f"S{number}", 20.0 + number) for number in range(8)])
+    page = open_page("?sort=predicted")
+    button = row(page, "S3").locator("button")
+    button.focus()
+    for speed in (70.0, 10.0, 50.0):
+        server.publish("S3", speed)
+        expect_value(page, "S3", f"{speed:.1f}")
+        expect(page.locator("tbody tr[data-segment]").nth(7 if speed > 30 else 0)).to_have_attribute(
+            "data-segment", "S3"
+        )
+        expect(button).to_be_focused()
 
 
 DESCRIBE_FOCUS = """() => {

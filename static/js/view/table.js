@@ -106,12 +106,14 @@ export class TableView {
     for (const [id, row] of this.#shown) {
       if (wanted.has(id)) continue;
       this.#shown.delete(id);
+      row.element.remove(); // first, so that the rows that stay need not be moved, which would take their focus
       this.#spare.push(row);
     }
   }
 
   #place(store, wanted, first, selected) {
     const { body } = this.parts;
+    const focused = body.contains(document.activeElement) ? document.activeElement : null;
     wanted.forEach((id, index) => {
       const row = this.#row(id);
       const prediction = store.segments.get(id);
@@ -123,7 +125,7 @@ export class TableView {
       const there = body.children[index];
       if (there !== row.element) body.insertBefore(row.element, there ?? null);
     });
-    while (body.children.length > wanted.length) body.lastElementChild.remove();
+    if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
   }
 
   #row(id) {
