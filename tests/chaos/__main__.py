@@ -56,6 +56,8 @@ def main():
         shown = {key: value for key, value in figures.items() if key != "samples"}
         print(json.dumps(shown, indent=2), f"{took} s", flush=True)
         result = {"kafka": version(), "python": sys.version.split()[0], "took_seconds": took, "figures": figures}
+        if options.untimed:
+            result["untimed"] = True
         (folder / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     (options.results / "chaos.md").write_text(report.text(folder))
 

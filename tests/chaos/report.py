@@ -28,6 +28,8 @@ def _section(folder, name, scenario, result):
     lines = [f"## {name}\n", f"{scenario.__doc__.strip()}\n", "| figure | value |", "|---|---|"]
     lines += [f"| {key} | {_shown(value)} |" for key, value in _flat(figures)]
     lines.append(f"\nApache Kafka {result['kafka']}, Python {result['python']}, {result['took_seconds']} s.\n")
+    if result.get("untimed"):
+        lines.append("Run beside other work on the same machine: the limits of health's answers were not asserted.\n")
     if samples:
         for field, unit in (("rss_mb", "MB resident"), ("threads", "threads"), ("descriptors", "descriptors")):
             (folder / f"{name}-{field}.svg").write_text(plot(samples, field, unit))
