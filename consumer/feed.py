@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from msgspec import structs
@@ -25,6 +25,7 @@ from .prediction import Prediction
 from .record import Record
 from .replay import Replays
 from .ring import Entry, Ring
+from .scores import Scores, Truth
 from .settings import Settings
 from .subscription import Subscription
 
@@ -58,6 +59,8 @@ class Feed:
         self.replays = replays if settings.replay_records else None
         self._ring = Ring(settings.buffer_entries, settings.buffer_bytes)
         self._latest = LatestView(settings.max_segments, settings.max_age)
+        self._scores = Scores(settings)
+        self._unscored: list[Prediction] = []
         # Guards all fields of this object. Whoever holds it does no IO and calls nothing that waits.
         self._changed = threading.Condition()
         self._incarnation: bytes | None = None
@@ -83,6 +86,7 @@ class Feed:
         with self._changed:
             if position.incarnation != self._incarnation:
                 self._latest.clear()
+                self._scores.clear()
             self._incarnation = position.incarnation
             self._places = list(position.places)
             self._ring.restart(position.places)
@@ -102,6 +106,7 @@ class Feed:
         """Take in records in the order they were read; return the tombstones that named no known segment."""
         with self._changed:
             unknown = [record for record, normalised in batch if not self._take(record, normalised)]
+            self._score()
             self._touch()
         return unknown
 
@@ -158,6 +163,16 @@ class Feed:
             entries = self._ring.read(self._ring.oldest, len(self._ring))
             latest = self._latest.segment(segment_id)
         return latest, [entry.prediction for entry in entries if entry.prediction and entry.segment_id == segment_id]
+
+    def scores(self) -> dict[str, Any] | None:
+        """Return how good the predictions in the window were; None until the actual speed of one is known."""
+        with self._changed:
+            return self._scores.summary()
+
+    def truth(self, segment_id: str) -> Truth:
+        """Return what the predictions of a segment came to."""
+        with self._changed:
+            return self._scores.truth(segment_id)
 
     def subscribe(
         self, after: str | None = None, wanted: Filter = EVERYTHING, begin_with_view: bool = True
@@ -274,39 +289,46 @@ class Feed:
     def _take(self, record: Record, normalised: Normalised) -> bool:
         """Take in one record; False for a tombstone that names no known segment."""
         known = True
+        after = place(record.offset + 1)
         if normalised.removal is not None:
-            known = self._latest.remove(normalised.removal)
-            if known:
-                after = place(record.offset + 1)
-                position = self._at(record, after)
-                self._append(Entry(record.partition, place(record.offset), position, normalised.removal, None, True, 0))
+            known = self._remove(record, normalised.removal, after)
         else:
-            self._take_predictions(record, normalised.predictions)
+            self._take_predictions(record, normalised.predictions, after)
         # Also past what was refused, and past a record without anything in it.
-        self._places[record.partition] = place(record.offset + 1)
+        self._places[record.partition] = after
         return known
 
-    def _take_predictions(self, record: Record, predictions: list[tuple[int, Prediction]]) -> None:
-        share = len(record.value or b"") // max(1, len(predictions))
-        for number, (index, prediction) in enumerate(predictions, 1):
-            own = place(record.offset, index)
-            if own < self._places[record.partition]:
-                continue  # read once more after the thread was restarted in the middle of a record
-            verdict = self._latest.apply(prediction, record.partition, own)
-            delivered = structs.replace(prediction, late=True) if verdict.late else prediction
-            is_last = number == len(predictions) or index == MAX_INDEX
-            position = self._at(record, place(record.offset + 1) if is_last else own + 1)
-            entry = Entry(record.partition, own, position, prediction.segment_id, delivered, verdict.shown, share)
-            entry.was, entry.was_shown = verdict.was, verdict.was_shown
-            self._append(entry)
-
-    def _at(self, record: Record, after: int) -> Position:
-        """Move forward, and return where reading goes on."""
+    def _remove(self, record: Record, segment_id: str, after: int) -> bool:
+        if not self._latest.remove(segment_id):
+            return False
+        self._score()
+        self._scores.remove(segment_id)
+        assert self._incarnation is not None, "publish() comes after begin()"
         self._places[record.partition] = after
-        position = self._position()
-        assert position is not None, "publish() comes after begin()"
-        return position
-
-    def _append(self, entry: Entry) -> None:
-        self._ring.append(entry)
+        position = Position(self._incarnation, tuple(self._places))
+        self._ring.append(Entry(record.partition, place(record.offset), position, segment_id, None, True, 0))
         self._received += 1
+        return True
+
+    def _take_predictions(self, record: Record, predictions: list[tuple[int, Prediction]], after: int) -> None:
+        partition, offset, _, _, value = record
+        incarnation, begin, count = self._incarnation, place(offset), len(predictions)
+        assert incarnation is not None, "publish() comes after begin()"
+        share = len(value or b"") // (count or 1)
+        for number, (index, prediction) in enumerate(predictions, 1):
+            own = begin | index
+            if own < self._places[partition]:
+                continue  # read once more after the thread was restarted in the middle of a record
+            late, shown, was, was_shown = self._latest.apply(prediction, partition, own)
+            self._unscored.append(prediction)
+            delivered = structs.replace(prediction, late=True) if late else prediction
+            is_last = number == count or index == MAX_INDEX
+            self._places[partition] = after if is_last else own + 1
+            position, segment_id = Position(incarnation, tuple(self._places)), prediction.segment_id
+            self._ring.append(Entry(partition, own, position, segment_id, delivered, shown, share, was, was_shown))
+            self._received += 1
+
+    def _score(self) -> None:
+        """Score what was taken in since; all of a batch at once costs less."""
+        self._scores.take(self._unscored)
+        self._unscored.clear()

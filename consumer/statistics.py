@@ -1,12 +1,16 @@
 """Sums over a view."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from .prediction import CATEGORIES, Prediction
 
 
-def statistics(predictions: Sequence[Prediction]) -> dict[str, object]:
-    """Sum up a view: counts by category and mean speeds in SPEED_UNIT, rounded to 2 decimals; null where unknown."""
+def statistics(predictions: Sequence[Prediction], scores: Mapping[str, Any] | None = None) -> dict[str, object]:
+    """Sum up a view: counts by category and mean speeds in SPEED_UNIT, rounded to 2 decimals; null where unknown.
+
+    `scores` are of all predictions that were judged, whatever the view holds; None before the first.
+    """
     categories = dict.fromkeys(CATEGORIES, 0)
     for prediction in predictions:
         categories[prediction.category] += 1
@@ -20,6 +24,7 @@ def statistics(predictions: Sequence[Prediction]) -> dict[str, object]:
         "moderate_congestion_count": categories["heavy_traffic"],
         "segments": len({prediction.segment_id for prediction in predictions}),
         "newest_timestamp": max((prediction.timestamp for prediction in predictions), default=None),
+        "scores": scores,
     }
 
 

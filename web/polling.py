@@ -43,18 +43,22 @@ def predictions() -> Response:
 
 @blueprint.get("/api/predictions/<path:segment_id>")
 def segment(segment_id: str) -> Response:
-    """Answer with one segment: its newest prediction per horizon, and its history in the window, oldest first."""
+    """Answer with one segment: its newest prediction per horizon, its history in the window, oldest first, its scores.
+
+    Each prediction of the history has the actual speed of its target time and its error, null while unknown.
+    """
     params.only()
     feed = services().get_consumer().feed
     latest, history = feed.segment(segment_id)
     if not latest and not history:
         raise NotFound(f"segment {segment_id[:80]!r} is not known; GET /api/predictions lists those that are")
-    kept = history[-MAX_SEGMENT_HISTORY:]
+    kept, truth = history[-MAX_SEGMENT_HISTORY:], feed.truth(segment_id)
     data = {
         "segment_id": segment_id,
         "latest": latest,
-        "history": kept,
+        "history": [truth.judge(each) for each in kept],
         "history_complete": len(kept) == len(history),
+        "scores": truth.scores(),
         "timestamp": now_iso(),
     }
     return answers.json(wire.success(data))
@@ -106,23 +110,28 @@ def _collect(feed: Feed, subscription: Subscription, limit: int, wait: float, pl
                 break  # nothing is lost: the next poll, with the same cursor, asks again
             place.require()
     more = subscription.entries_behind > 0 and not (subscription.is_replaying and feed.is_cut_off)
-    return _answer(subscription, items, gap, whole, more)
+    data = _answer(subscription, items, more)
+    return data if whole is None else data | _instead(feed, gap, whole)
 
 
-def _answer(
-    subscription: Subscription, items: list[Change | Left], gap: Gap | None, whole: Initial | None, more: bool
-) -> dict[str, Any]:
-    data: dict[str, Any] = {
+def _answer(subscription: Subscription, items: list[Change | Left], more: bool) -> dict[str, Any]:
+    return {
         "predictions": [each.entry.prediction for each in items if not _leaves(each)],
         "left": _removals(items),
         "cursor": subscription.cursor,
         "more": more,
         "timestamp": now_iso(),
     }
-    if whole is not None:
-        missing = gap and {"reason": gap.reason, "missed": gap.missed}
-        data |= {"predictions": whole.predictions, "left": [], "gap": missing, "stats": statistics(whole.predictions)}
-    return data
+
+
+def _instead(feed: Feed, gap: Gap | None, whole: Initial) -> dict[str, Any]:
+    """Return what stands in an answer when the whole view is given instead of changes."""
+    return {
+        "predictions": whole.predictions,
+        "left": [],
+        "gap": gap and {"reason": gap.reason, "missed": gap.missed},
+        "stats": statistics(whole.predictions, feed.scores()),
+    }
 
 
 def _leaves(item: Change | Left) -> bool:

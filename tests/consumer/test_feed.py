@@ -315,6 +315,7 @@ def test_statistics_count_categories_and_leave_out_what_was_not_measured():
         "moderate_congestion_count": 1,
         "segments": 3,
         "newest_timestamp": 1_700_000_000_000,
+        "scores": None,
     }
 
 

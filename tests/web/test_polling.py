@@ -62,6 +62,7 @@ def test_the_whole_view_is_exactly_this(client, put):
             "moderate_congestion_count": 0,
             "segments": 1,
             "newest_timestamp": 1_700_000_000_000,
+            "scores": None,
         },
     }
 
@@ -188,6 +189,35 @@ def test_one_segment_shows_its_newest_by_horizon_and_its_history(client, put):
     assert [each["horizon_minutes"] for each in answer["latest"]] == [15, 30]
     assert [each["timestamp"] for each in answer["history"]] == [1_700_000_000_000] + [1_700_000_300_000] * 2
     assert answer["history_complete"] is True
+
+
+def test_one_segment_shows_what_came_true_and_its_own_scores(client, put):
+    made = 1_700_000_000_000
+    put(message("A", timestamp=made, speed=50, current_speed=60, horizon_minutes=5))
+    answer = data(client.get("/api/predictions/A"))
+    assert [(each["actual"], each["error"]) for each in answer["history"]] == [(None, None)]
+    assert answer["scores"] is None
+    put(message("A", timestamp=made + 300_000, speed=50, current_speed=47.5, horizon_minutes=5))
+    put(message("B", timestamp=made, speed=50, current_speed=60, horizon_minutes=5))
+    put(message("B", timestamp=made + 300_000, speed=50, current_speed=50))
+    answer = data(client.get("/api/predictions/A"))
+    assert [(each["actual"], each["error"]) for each in answer["history"]] == [(47.5, 2.5), (None, None)]
+    assert "actual" not in answer["latest"][0]
+    persistence = {"count": 1, "rmse": 12.5, "mae": 12.5, "bias": 12.5}
+    score = {"count": 1, "rmse": 2.5, "mae": 2.5, "bias": 2.5, "persistence": persistence}
+    assert answer["scores"] == {**score, "by_horizon": [{"horizon_minutes": 5, **score}]}
+
+
+@pytest.mark.parametrize("query", ["", "?segment=A", "?horizon=15"])
+def test_the_stats_of_every_view_say_how_good_all_predictions_were(client, put, query):
+    made = 1_700_000_000_000
+    put(message("B", timestamp=made, speed=50, current_speed=60, horizon_minutes=5))
+    assert data(client.get(f"/api/predictions{query}"))["stats"]["scores"] is None
+    put(message("B", timestamp=made + 300_000, speed=50, current_speed=48))
+    scores = data(client.get(f"/api/predictions{query}"))["stats"]["scores"]
+    assert (scores["count"], scores["bias"], scores["persistence"]["bias"]) == (1, 2.0, 12.0)
+    foreign = Position(b"another1", (place(3),)).encode()
+    assert data(client.get(f"/api/predictions?after={foreign}"))["stats"]["scores"] == scores
 
 
 @pytest.mark.parametrize(

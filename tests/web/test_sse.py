@@ -139,6 +139,15 @@ def test_stats_follow_a_change(stream, put):
     assert it.event("stats")[1]["data"]["categories"]["severe_congestion"] == 1
 
 
+def test_stats_say_how_good_the_predictions_were_once_that_is_known(stream, put):
+    it = stream()
+    it.event("initial")
+    put(message("A", speed=50, current_speed=60, horizon_minutes=5))
+    assert it.event("stats")[1]["data"]["scores"] is None
+    put(message("A", timestamp=1_700_000_300_000, speed=50, current_speed=48))
+    assert it.event("stats")[1]["data"]["scores"]["rmse"] == 2.0
+
+
 def test_a_status_event_tells_that_the_broker_is_gone_and_back(stream, live, topic):
     it = stream()
     assert it.event("status")[1]["state"] == "live"

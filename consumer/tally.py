@@ -1,0 +1,174 @@
+"""Sums of errors: of predictions and, beside them, of persistence; over all, or over a window that moves on.
+
+Reading costs the same however much was counted. Errors are predicted minus actual, in SPEED_UNIT.
+"""
+
+from collections.abc import Mapping
+from math import sqrt
+from operator import mul
+from typing import Any
+
+STEPS = 48
+"""The window moves on by this part of its length: whole steps are let go, so no single prediction is remembered."""
+
+_FRESH = 1_000
+
+_NAMES = ("rmse", "mae", "bias")
+
+
+class Errors:
+    """Sums of errors; those in `fresh` are not in them yet, since many at once cost less than each by itself."""
+
+    __slots__ = ("absolute", "count", "fresh", "square", "total")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = self.absolute = self.square = 0.0
+        self.fresh: list[float] = []
+
+    def fold(self) -> None:
+        """Sum up what is fresh."""
+        self.count += len(self.fresh)
+        self.total += sum(self.fresh)
+        self.absolute += sum(map(abs, self.fresh))
+        self.square += sum(map(mul, self.fresh, self.fresh))
+        self.fresh.clear()
+
+    def take_back(self, error: float) -> None:
+        """Undo that an error was counted."""
+        self.count -= 1
+        self.total -= error
+        self.absolute -= abs(error)
+        self.square -= error * error
+
+    def merge(self, other: "Errors") -> None:
+        """Add the sums of another."""
+        other.fold()
+        self.count += other.count
+        self.total += other.total
+        self.absolute += other.absolute
+        self.square += other.square
+
+    def means(self) -> dict[str, float] | None:
+        """Return RMSE, MAE and bias, rounded to 2 decimals; None of nothing."""
+        self.fold()
+        if not self.count:
+            return None
+        # What was taken back may leave a trace below zero, far behind the decimals that are shown.
+        square, absolute = max(0.0, self.square), max(0.0, self.absolute)
+        means = (sqrt(square / self.count), absolute / self.count, self.total / self.count)
+        return {name: round(mean, 2) for name, mean in zip(_NAMES, means, strict=True)}
+
+
+class Tally:
+    """The errors of predictions, and those of persistence for the ones whose speed was measured when made."""
+
+    __slots__ = ("own", "still")
+
+    def __init__(self) -> None:
+        self.own = Errors()
+        self.still = Errors()
+
+    def add(self, predicted: float, now: float, actual: float) -> None:
+        """Count a prediction; `now` is below 0 when no speed was measured."""
+        self.own.fresh.append(predicted - actual)
+        if now >= 0:
+            self.still.fresh.append(now - actual)
+        if len(self.own.fresh) >= _FRESH:
+            self.fold()
+
+    def take_back(self, predicted: float, now: float, actual: float) -> None:
+        """Undo an add()."""
+        self.own.take_back(predicted - actual)
+        if now >= 0:
+            self.still.take_back(now - actual)
+
+    def fold(self) -> None:
+        """Sum up what is fresh."""
+        self.own.fold()
+        self.still.fold()
+
+    def merge(self, other: "Tally") -> None:
+        """Add the sums of another."""
+        self.own.merge(other.own)
+        self.still.merge(other.still)
+
+    def score(self) -> dict[str, Any] | None:
+        """Return the score with that of persistence beside it; None of nothing."""
+        means, still = self.own.means(), self.still.means()
+        if means is None:
+            return None
+        return {"count": self.own.count, **means, "persistence": still and {"count": self.still.count, **still}}
+
+
+class WindowTally:
+    """The errors of one horizon by steps of the window, each prediction in the step of its target time."""
+
+    def __init__(self, step_ms: int, step: int) -> None:
+        self._step_ms = step_ms
+        self._steps: dict[int, Tally] = {}
+        self.turn(step)
+
+    def turn(self, step: int) -> None:
+        """Begin a step and let go of those that the window has left."""
+        self._oldest = step - STEPS + 1
+        self._steps = {at: tally for at, tally in self._steps.items() if at >= self._oldest}
+        for tally in self._steps.values():
+            tally.fold()
+        self._now = self._steps.setdefault(step, Tally())
+        self._own, self._still = self._now.own.fresh, self._now.still.fresh
+        self._now_ms = step * self._step_ms
+        self._past: Tally | None = None
+
+    def add(self, target_ms: int, predicted: float, now: float, actual: float) -> None:
+        """Count a prediction, unless the window has left it."""
+        if target_ms < self._now_ms:
+            if (tally := self._before(target_ms)) is not None:
+                tally.add(predicted, now, actual)
+            return
+        # What Tally.add() does, without two calls: this runs for every prediction.
+        self._own.append(predicted - actual)
+        if now >= 0:
+            self._still.append(now - actual)
+        if len(self._own) >= _FRESH:
+            self._now.fold()
+
+    def take_back(self, target_ms: int, predicted: float, now: float, actual: float) -> None:
+        """Undo an add()."""
+        tally = self._now if target_ms >= self._now_ms else self._before(target_ms)
+        if tally is not None:
+            tally.take_back(predicted, now, actual)
+
+    def total(self) -> Tally:
+        """Return the sums over the window."""
+        if self._past is None:
+            self._past = _merged(*(tally for tally in self._steps.values() if tally is not self._now))
+        return _merged(self._past, self._now)
+
+    def _before(self, target_ms: int) -> Tally | None:
+        """Return the tally of an earlier step, to be changed; None when the window has left it."""
+        step = target_ms // self._step_ms
+        if step < self._oldest:
+            return None
+        self._past = None
+        return self._steps.setdefault(step, Tally())
+
+
+def _merged(*tallies: Tally) -> Tally:
+    merged = Tally()
+    for tally in tallies:
+        merged.merge(tally)
+    return merged
+
+
+def summary(tallies: Mapping[int, Tally]) -> dict[str, Any] | None:
+    """Return the score over all and by horizon (in minutes); None before the first prediction was judged."""
+    score = _merged(*tallies.values()).score()
+    if score is None:
+        return None
+    by_horizon = [
+        {"horizon_minutes": horizon, **each}
+        for horizon in sorted(tallies)
+        if (each := tallies[horizon].score()) is not None
+    ]
+    return {**score, "by_horizon": by_horizon}

@@ -1,0 +1,439 @@
+"""Scores: what a prediction is judged by, that order and repetition don't matter, and what is bounded.
+
+Speeds are whole quarters, so sums are exact and scores can be compared for equality.
+"""
+
+from collections import defaultdict
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from consumer.cursor import Position, place
+from consumer.events import Gap
+from consumer.feed import Feed
+from consumer.latest import MAX_HORIZONS
+from consumer.scores import KEPT_PER_ENTRY
+from consumer.settings import Settings
+from consumer.statistics import statistics
+from consumer.tally import STEPS
+from consumer.times import iso
+from consumer.track import Lane, Track, reach_ms
+from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
+
+START = 1_700_000_000_000
+MINUTE = 60_000
+
+
+def said(minute, predicted=50.0, current=None, horizon=None, segment="A", **fields):
+    """Return a message about a time in minutes after START; without a horizon it is no more than a measurement."""
+    if current is not None:
+        fields["current_speed"] = current
+    if horizon is not None:
+        fields["horizon_minutes"] = horizon
+    return message(segment, timestamp=START + round(minute * MINUTE), speed=predicted, **fields)
+
+
+def told(*messages, settings=SETTINGS):
+    """Return a feed that was given messages, each in a batch of its own."""
+    feed = feed_of(settings=settings)
+    tell(feed, *messages)
+    return feed
+
+
+def tell(feed, *messages):
+    for each in messages:
+        publish(feed, record(0, feed.position.places[0] >> 24, each))
+
+
+def errors(feed):
+    """Return (horizon, count, bias) of what was scored."""
+    scores = feed.scores()
+    return [(each["horizon_minutes"], each["count"], each["bias"]) for each in scores["by_horizon"]] if scores else []
+
+
+# What is judged, and by what
+
+
+def test_nothing_is_scored_before_the_actual_speed_of_a_target_time_is_known():
+    feed = told(said(0, 50, 60, 15), said(5, 50, 55, 15), said(14, 50, 52, 15))
+    assert feed.scores() is None
+    assert statistics([], feed.scores())["scores"] is None
+    assert feed.truth("A").scores() is None
+
+
+def test_a_score_is_exactly_this():
+    # For minute 15, 40 was said, then 42 to 44 beside it; 60 and 48 were measured when it was said; 45 came true.
+    feed = told(said(0, 40, 60, 15), said(5, 42, 48, 10), said(5, 44, 48, 10), said(15, 50, 45))
+    persistence_15 = {"count": 1, "rmse": 15.0, "mae": 15.0, "bias": 15.0}
+    persistence_10 = {"count": 2, "rmse": 3.0, "mae": 3.0, "bias": 3.0}
+    assert feed.scores() == {
+        "count": 3,
+        "rmse": 3.42,  # the root of (25 + 9 + 1) / 3
+        "mae": 3.0,
+        "bias": -3.0,
+        "persistence": {"count": 3, "rmse": 9.0, "mae": 7.0, "bias": 7.0},
+        "by_horizon": [
+            {"horizon_minutes": 10, "count": 2, "rmse": 2.24, "mae": 2.0, "bias": -2.0, "persistence": persistence_10},
+            {"horizon_minutes": 15, "count": 1, "rmse": 5.0, "mae": 5.0, "bias": -5.0, "persistence": persistence_15},
+        ],
+    }
+    assert statistics([], feed.scores())["scores"] == feed.truth("A").scores() == feed.scores()
+
+
+def test_a_speed_of_zero_is_an_actual_speed():
+    assert errors(told(said(0, 10, 20, 5), said(5, 50, 0))) == [(5, 1, 10.0)]
+
+
+def test_a_prediction_without_a_horizon_is_never_scored():
+    assert errors(told(said(0, 50, 60), said(0, 50, 60, 0), said(5, 50, 60), said(60, 50, 60))) == []
+
+
+def test_persistence_is_over_the_predictions_whose_speed_was_measured_when_they_were_made():
+    feed = told(said(0, 50, 60, 15), said(1, 50, None, 15), said(15, 50, 40), said(16, 50, 40))
+    assert feed.scores()["count"] == 2
+    assert feed.scores()["persistence"]["count"] == 1
+    alone = told(said(1, 50, None, 15), said(16, 50, 40))
+    assert (alone.scores()["bias"], alone.scores()["persistence"]) == (10.0, None)
+
+
+def test_the_target_time_that_is_stated_counts_before_the_one_that_the_horizon_gives():
+    told_at_twenty = told(said(0, 50, 60, 15, target_time=iso(START + 20 * MINUTE)), said(15, 50, 45))
+    assert errors(told_at_twenty) == []
+    tell(told_at_twenty, said(20, 50, 48))
+    assert errors(told_at_twenty) == [(15, 1, 2.0)]
+
+
+@pytest.mark.parametrize("minute", [-10, 0, 2.5, 24 * 60 + 1])
+def test_a_target_that_is_no_future_of_the_prediction_or_beyond_the_window_is_never_scored(minute):
+    feed = told(said(0, 50, 60, 5, target_time=iso(START + round(minute * MINUTE))))
+    tell(feed, *[said(at, 50, 45) for at in (1, 5, 6, 24 * 60, 24 * 60 + 1)])
+    assert errors(feed) == []
+
+
+@pytest.mark.parametrize(
+    ("horizon", "measured", "actual"),
+    [
+        (15, [15], 0),
+        (15, [14, 16], 0),  # equally near: the earlier
+        (15, [14, 15.5], 1),
+        (15, [13, 14, 16, 15.25], 3),  # the nearest, though it came last
+        (15, [12.5, 18], 0),
+        (15, [17.5], 0),
+        (15, [12.4, 17.6], None),  # further than 150 s
+        (15, [14], None),  # may still be measured
+        (15, [], None),
+        (4, [2, 7], 0),
+        (4, [1.9, 7], None),  # no nearer to the target than to the time when it was said
+        (1, [0.4, 1.6], None),
+        (1, [0.5, 1.6], 0),
+    ],
+)
+def test_the_actual_speed_is_the_nearest_that_is_near_enough(horizon, measured, actual):
+    feed = told(said(0, 50, 60, horizon), *[said(at, 50, 40 - number) for number, at in enumerate(measured)])
+    assert errors(feed) == ([] if actual is None else [(horizon, 1, 10.0 + actual)])
+
+
+def test_segments_are_judged_by_their_own_speeds():
+    feed = told(said(0, 50, 60, 5, "A"), said(0, 50, 60, 5, "B"), said(5, 50, 40, segment="A"))
+    assert errors(feed) == [(5, 1, 10.0)]
+    tell(feed, said(5, 50, 60, segment="B"))
+    assert errors(feed) == [(5, 2, 0.0)]
+    assert (feed.truth("A").scores()["bias"], feed.truth("B").scores()["bias"]) == (10.0, -10.0)
+    assert feed.truth("C").scores() is None
+
+
+# Repetition, delay, correction, removal
+
+
+def test_a_prediction_that_comes_twice_counts_once_waiting_or_judged():
+    feed = told(said(0, 50, 60, 5), said(0, 50, 60, 5), said(5, 50, 40), said(0, 50, 60, 5), said(5, 50, 40))
+    assert errors(feed) == [(5, 1, 10.0)]
+
+
+def test_two_different_predictions_for_one_time_both_count():
+    assert errors(told(said(0, 50, 60, 5), said(0, 42, 60, 5), said(5, 50, 40))) == [(5, 2, 6.0)]
+
+
+def test_a_prediction_that_comes_after_its_actual_speed_is_judged_at_once():
+    feed = told(said(5, 50, 40), said(10, 50, 45), said(0, 50, 60, 5))
+    assert errors(feed) == [(5, 1, 10.0)]
+
+
+def test_a_nearer_measurement_that_comes_late_judges_anew():
+    feed = told(said(0, 50, 60, 5), said(6, 50, 40))
+    assert errors(feed) == [(5, 1, 10.0)]
+    tell(feed, said(5, 50, 44))
+    assert errors(feed) == [(5, 1, 6.0)]
+    assert feed.scores()["persistence"] == {"count": 1, "rmse": 16.0, "mae": 16.0, "bias": 16.0}
+
+
+def test_a_corrected_measurement_judges_anew_on_both_sides_of_it():
+    feed = told(said(0, 50, 60, 5), said(1, 50, 60, 5), said(5.5, 50, 40), said(9, 50, 20))
+    assert errors(feed) == [(5, 2, 10.0)]
+    tell(feed, said(5.5, 50, 46))
+    assert errors(feed) == [(5, 2, 4.0)]
+    tell(feed, said(9, 50, 30), said(4, 50, 45, 5), said(9, 50, 40))
+    assert errors(feed) == [(5, 3, 6.0)]
+
+
+class CountingBook:
+    """Counts how often something is judged."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def add(self, target_ms, predicted, now, actual):
+        self.calls += 1
+
+    take_back = add
+
+
+def test_a_measurement_that_comes_late_judges_no_more_than_it_is_near_enough_to():
+    book, track = CountingBook(), Track(0)
+    lane = track.lanes[5] = Lane(reach_ms(5), book)
+    for second in range(36_000):
+        lane.append(START + second * 1_000, 50.0, 40.0)
+    track.measure(START, 40.0)
+    track.measure(START + 36_000_000, 40.0)
+    before = book.calls
+    for minute in range(10, 20):
+        track.measure(START + minute * MINUTE, 45.0)
+    assert 0 < book.calls - before <= 10 * 2 * 301
+
+
+def test_a_removed_segment_keeps_its_scores_and_loses_what_waits():
+    feed = told(said(0, 50, 60, 5), said(5, 50, 40, 5))
+    publish(feed, record(0, 2, None, key=b"A"))
+    tell(feed, said(10, 50, 40))
+    assert errors(feed) == [(5, 1, 10.0)]
+    assert feed.truth("A").scores() is None
+
+
+def test_a_removal_counts_where_it_stands_in_a_batch():
+    feed = feed_of()
+    publish(
+        feed,
+        record(0, 0, said(0, 50, 60, 5)),
+        record(0, 1, None, key=b"A"),
+        record(0, 2, array(said(5, 50, 40, 5), said(10, 50, 40))),
+    )
+    assert errors(feed) == [(5, 1, 10.0)]
+
+
+def test_a_recreated_topic_begins_without_scores_and_a_cut_in_the_same_one_keeps_them():
+    feed = told(said(0, 50, 60, 5), said(5, 50, 40, 5))
+    feed.begin(Position(TOPIC, (place(9), place(0))), Gap("expired", 7))
+    assert errors(feed) == [(5, 1, 10.0)]
+    feed.begin(Position(b"topic-02", (place(0), place(0))), Gap("topic_recreated", None))
+    assert feed.scores() is None
+    tell(feed, said(10, 50, 40))
+    assert feed.scores() is None
+
+
+def test_a_prediction_of_the_history_says_its_actual_speed_and_error_once_they_are_known():
+    feed = told(said(0, 50.1, 60, 5), said(5, 50, 40.3, 5), said(5, 50, 40.3))
+    truth = feed.truth("A")
+    judged = [truth.judge(each) for each in feed.segment("A")[1]]
+    assert [(each.timestamp, each.actual, each.error) for each in judged] == [
+        (START, 40.3, 9.8),
+        (START + 5 * MINUTE, None, None),
+        (START + 5 * MINUTE, None, None),
+    ]
+    assert judged[0].predicted_speed == 50.1
+
+
+# The same from all messages at once: what the running sums must come to
+
+
+def expected(messages, window_ms=SETTINGS.max_age * 1000):
+    """Judge all (segment, time, current, predicted, horizon) by the rules as they are written down."""
+    measured, forecasts = defaultdict(dict), set()
+    for segment, at, current, predicted, horizon in messages:
+        if current is not None:
+            measured[segment][at] = current
+        if horizon:
+            forecasts.add((segment, at + horizon * MINUTE, horizon, predicted, current))
+    step = window_ms // STEPS
+    since = (max(at for _, at, *_ in messages) // step - STEPS + 1) * step
+    found = defaultdict(list)
+    for segment, target, horizon, predicted, current in forecasts:
+        actual = nearest(measured[segment], target, min(150_000, horizon * MINUTE / 2))
+        if actual is not None and target >= since and horizon * MINUTE <= window_ms:
+            found[horizon].append((predicted - actual, None if current is None else current - actual))
+    return {horizon: (means(own), means(still)) for horizon, pairs in found.items() for own, still in [columns(pairs)]}
+
+
+def nearest(measured, target, reach):
+    if not any(at >= target for at in measured):
+        return None
+    at = min(measured, key=lambda at: (abs(at - target), at))
+    return measured[at] if abs(at - target) <= reach else None
+
+
+def columns(pairs):
+    return [own for own, _ in pairs], [still for _, still in pairs if still is not None]
+
+
+def means(found):
+    if not found:
+        return None
+    square = sum(each * each for each in found) / len(found)
+    values = (square**0.5, sum(map(abs, found)) / len(found), sum(found) / len(found))
+    return len(found), *(round(each, 2) for each in values)
+
+
+def shown(feed):
+    """Return the scores of a feed in the same form."""
+
+    def values(score):
+        return score and (score["count"], score["rmse"], score["mae"], score["bias"])
+
+    scores = feed.scores()
+    by_horizon = scores["by_horizon"] if scores else []
+    return {each["horizon_minutes"]: (values(each), values(each["persistence"])) for each in by_horizon}
+
+
+quarters = st.integers(0, 280).map(lambda quarter: quarter / 4)
+
+
+@st.composite
+def topics(draw, minutes=60, in_order=False):
+    """Draw messages; a segment has one speed at a time."""
+    speeds = {}
+
+    def one(segment, half_minutes, is_measured, speed, predicted, horizon):
+        at = START + half_minutes * MINUTE // 2
+        speed = speeds.setdefault((segment, at), speed)
+        return segment, at, speed if is_measured else None, predicted, horizon
+
+    each = st.builds(
+        one,
+        st.sampled_from("AB"),
+        st.integers(0, minutes * 2),
+        st.booleans(),
+        quarters,
+        quarters,
+        st.sampled_from([None, 1, 2, 5, 10, 15]),
+    )
+    messages = draw(st.lists(each, min_size=1, max_size=80))
+    if in_order:
+        messages.sort(key=lambda message: message[1])
+    repeated = draw(st.lists(st.sampled_from(messages), max_size=5))
+    return messages if in_order else messages + repeated
+
+
+def run(messages, sizes, settings):
+    """Publish messages over two partitions in batches of the sizes given."""
+    feed, offsets, rest = feed_of(settings=settings), [0, 0], list(messages)
+    for size in (*sizes, len(rest)):
+        batch, rest = rest[:size], rest[size:]
+        records = []
+        for number, (segment, at, current, predicted, horizon) in enumerate(batch):
+            partition = number % 2
+            value = said((at - START) / MINUTE, predicted, current, horizon, segment)
+            records.append(record(partition, offsets[partition], value))
+            offsets[partition] += 1
+        publish(feed, *records)
+    return feed
+
+
+@given(st.data())
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_running_sums_are_what_all_messages_come_to_in_whatever_order_they_are_read(data):
+    messages = data.draw(topics())
+    wanted = expected(messages)
+    for order in (messages, data.draw(st.permutations(messages))):
+        feed = run(order, data.draw(st.lists(st.integers(1, 9), max_size=5)), SETTINGS)
+        assert shown(feed) == wanted
+
+
+@given(topics(minutes=180, in_order=True), st.lists(st.integers(1, 9), max_size=5))
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_what_the_window_has_left_is_in_no_sum(messages, sizes):
+    settings = Settings(kafka_backlog="all", max_age=3600)
+    assert shown(run(messages, sizes, settings)) == expected(messages, window_ms=3_600_000)
+
+
+@given(topics(minutes=180))
+@hypothesis_settings(max_examples=100, deadline=None)
+def test_the_count_of_what_is_kept_is_the_count_of_what_is_there(messages):
+    scores = run(messages, (), Settings(kafka_backlog="all", max_age=3600, max_segments=1))._scores
+    assert scores.size == sum(map(len, scores._tracks.values()))
+
+
+@given(topics())
+@hypothesis_settings(max_examples=100, deadline=None)
+def test_the_scores_of_all_segments_come_to_those_of_the_whole(messages):
+    feed = run(messages, (), SETTINGS)
+    counts = [(feed.truth(segment).scores() or {"count": 0})["count"] for segment in "AB"]
+    assert sum(counts) == (feed.scores() or {"count": 0})["count"]
+
+
+# What is bounded
+
+
+def test_what_is_kept_is_bounded_and_scoring_goes_on():
+    settings = Settings(kafka_backlog="all", buffer_entries=100)
+    feed, counts = feed_of(settings=settings), []
+    for step in range(60):
+        at = step / 2
+        tell(feed, array(*[said(at, 50, 45, 10, f"S{number}") for number in range(100)]))
+        assert feed._scores.size <= KEPT_PER_ENTRY * 100 + 100, "at most a measurement per segment more"
+        counts.append(feed.scores()["count"] if feed.scores() else 0)
+    assert counts[19] == 0
+    assert counts[20] > 0, "the first to come are those that wait"
+    assert counts[-1] > counts[30]
+    assert feed.scores()["bias"] == 5.0
+
+
+def test_measurements_alone_are_bounded_too():
+    feed = feed_of(settings=Settings(kafka_backlog="all", buffer_entries=100))
+    tell(feed, *[said(number / 10, 50, number % 60) for number in range(3_000)])
+    assert feed._scores.size <= KEPT_PER_ENTRY * 100 + 1
+
+
+def test_what_was_forgotten_for_room_is_judged_no_more_and_still_counts():
+    feed = told(said(0, 50, 40, 5), settings=Settings(kafka_backlog="all", buffer_entries=100))
+    first = feed.segment("A")[1][0]
+    tell(feed, *[said(number / 10, 50, 40, 5) for number in range(1, 3_000)])
+    before = feed.scores()
+    assert before["count"] == 2_950
+    tell(feed, said(0.05, 50, 40, 5), said(0.05, 50, 60), said(7.05, 50, 60))
+    assert feed.scores() == before
+    assert feed.truth("A").scores()["count"] < KEPT_PER_ENTRY * 100
+    assert feed.truth("A").judge(feed.segment("A")[1][0]).actual == 40
+    assert feed.truth("A").judge(first).actual is None
+
+
+def test_segments_are_followed_up_to_max_segments_the_last_ones_heard_of():
+    feed = feed_of(settings=Settings(kafka_backlog="all", max_segments=10, max_age=3600))
+    tell(feed, *[said(0, 50, 40, 10, f"S{number}") for number in range(10)])
+    tell(feed, *[said(5, 50, 40, None, f"S{number}") for number in range(1, 10)], said(5, 50, 40, None, "new"))
+    tell(feed, *[said(10, 50, 40, None, f"S{number}") for number in range(1, 10)])
+    assert feed.scores()["count"] == 9
+    tell(feed, said(10, 50, 40, None, "S0"))
+    assert feed.scores()["count"] == 9
+
+
+def test_horizons_are_bounded():
+    horizons = range(1, MAX_HORIZONS + 11)
+    feed = told(*[said(0, 50, 40, horizon) for horizon in horizons], *[said(each, 50, 45) for each in horizons])
+    assert [each[0] for each in errors(feed)] == list(horizons)[:MAX_HORIZONS]
+
+
+def test_a_segment_that_is_silent_for_a_window_is_forgotten():
+    feed = told(said(0, 50, 40, 60, "A"), said(0, 50, 40, 60, "B"), settings=Settings(max_age=3600))
+    tell(feed, *[said(minute, 50, 40, None, "B") for minute in range(1, 200)])
+    assert list(feed._scores._tracks) == ["B"]
+    assert feed._scores.size < 80, "measurements of the window, and of the eighth behind it that was not swept yet"
+
+
+def test_many_errors_are_summed_up_like_few():
+    feed = Feed(SETTINGS)
+    feed.begin(Position(TOPIC, (place(0),)))
+    tell(feed, *[array(*[said(minute, 50, 45 - minute % 2, 1, f"S{n}") for n in range(700)]) for minute in range(4)])
+    assert errors(feed) == [(1, 2100, 5.67)]
+    assert all(before <= after for before, after in pairwise([5.0, feed.scores()["mae"], 6.0]))
