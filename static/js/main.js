@@ -18,6 +18,7 @@ import { kafkaIsAway } from "./view/format.js";
 import { MapView } from "./view/map.js";
 import { KeysView } from "./view/keys.js";
 import { PillView } from "./view/pill.js";
+import { ScoresView } from "./view/scores.js";
 import { SummaryView } from "./view/summary.js";
 import { TableView } from "./view/table.js";
 import { TimelineView } from "./view/timeline.js";
@@ -127,6 +128,7 @@ const mapView = new MapView(document, { config, onSelect: select });
 const pillView = new PillView(document, { onRetry: () => connection.retryNow() });
 const bannerView = new BannerView(document);
 const summaryView = new SummaryView(document, { config, onToggle: (group) => ask(toggleGroup(query, group)) });
+const scoresView = new ScoresView(document, { config });
 const finderView = new FinderView(document, {
   onWords: (words) => ask({ ...query, words }),
   onClear: () => ask({ ...query, words: "", groups: [] }),
@@ -159,6 +161,7 @@ function render() {
   bannerView.render(store, now);
   alertsView.render(alerts.list());
   summaryView.render(shown, query);
+  scoresView.render(store);
   const listed = tableView.render(shown, query, changes.replaced);
   finderView.render(shown, query, listed.length);
   mapView.render(shown, query, changes, narrows(query) ? new Set(listed) : null, now);

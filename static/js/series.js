@@ -1,45 +1,77 @@
 /** A segment's history as lines over time: what was measured, what was predicted for then, and the error. Pure. */
 
 const MINUTE_MS = 60_000;
-const SLACK_MS = 150_000;
+const MATCH_MS = 150_000;
 
 /** Return the horizon that a history is about: the one not stated, else the smallest. */
 export function horizonOf(history) {
   const horizons = history.map(({ horizon_minutes: horizon }) => horizon);
   if (horizons.length === 0 || horizons.includes(null)) return null;
-  return Math.min(...horizons);
+  return horizons.reduce((least, each) => Math.min(least, each));
 }
 
 /**
  * Return `{ x, actual, predicted, error }`, x in epoch seconds and rising, null where there is nothing.
  *
- * A prediction stands at its target time. Its error is known when a speed was measured there, or at most 150 s away.
+ * A prediction stands at its target time. Its error is predicted minus measured, by the server's rule: the measured
+ * speed nearest to the target, at most 150 s and half of the horizon away, once one came at the target or later. What
+ * states no horizon has no error: the speed of now is not what it foretold.
  */
 export function seriesOf(history, horizon) {
-  const actual = new Map();
-  const predicted = new Map();
-  for (const each of history) {
-    if (typeof each.current_speed === "number") actual.set(each.timestamp, each.current_speed);
-    if (each.horizon_minutes === horizon) predicted.set(targetOf(each), each.predicted_speed);
-  }
-  const times = [...new Set([...actual.keys(), ...predicted.keys()])].sort((one, other) => one - other);
-  const measured = [...actual.keys()].sort((one, other) => one - other);
+  const { actual, predicted } = pointsOf(history, horizon);
+  const measured = [...actual.keys()].sort(byTime);
+  const times = [...new Set([...measured, ...predicted.keys()])].sort(byTime);
+  const actualFor = actualSpeeds(actual, measured, horizon);
   return {
     x: times.map((time) => time / 1000),
     actual: times.map((time) => actual.get(time) ?? null),
-    predicted: times.map((time) => predicted.get(time) ?? null),
-    error: times.map((time) => errorAt(time, predicted.get(time), actual, measured)),
+    predicted: times.map((time) => predicted.get(time)?.speed ?? null),
+    error: times.map((time) => difference(predicted.get(time)?.speed, actualFor(time))),
+    /** The error of persistence: the speed measured when the prediction was made, as the forecast. */
+    still: times.map((time) => difference(predicted.get(time)?.now, actualFor(time))),
   };
 }
 
-function targetOf({ timestamp, horizon_minutes: horizon }) {
-  return timestamp + (horizon ?? 0) * MINUTE_MS;
+/** Return `{ count, rmse, mae }` of errors, of which null are not known yet; null for none at all. */
+export function scoreOf(errors) {
+  const known = errors.filter((each) => each !== null);
+  if (known.length === 0) return null;
+  const mean = (of) => known.reduce((sum, each) => sum + of(each), 0) / known.length;
+  return { count: known.length, rmse: Math.sqrt(mean((each) => each * each)), mae: mean(Math.abs) };
 }
 
-function errorAt(time, value, actual, measured) {
-  if (value === undefined) return null;
-  const at = nearest(measured, time);
-  return at === null || Math.abs(at - time) > SLACK_MS ? null : value - actual.get(at);
+function pointsOf(history, horizon) {
+  const actual = new Map();
+  const predicted = new Map();
+  for (const each of history) {
+    const { current_speed: now, predicted_speed: speed } = each;
+    if (typeof now === "number") actual.set(each.timestamp, now);
+    if (each.horizon_minutes === horizon) predicted.set(targetOf(each), { speed, now });
+  }
+  return { actual, predicted };
+}
+
+function targetOf({ timestamp, horizon_minutes: horizon, target_time: stated }) {
+  const target = Date.parse(stated);
+  return Number.isNaN(target) ? timestamp + (horizon ?? 0) * MINUTE_MS : target;
+}
+
+/** Return the function that gives the actual speed of a target time; undefined while there is none. */
+function actualSpeeds(actual, measured, horizon) {
+  const reach = Math.min(MATCH_MS, ((horizon ?? 0) * MINUTE_MS) / 2);
+  const newest = measured.at(-1) ?? -Infinity;
+  return (time) => {
+    const at = reach && time <= newest ? nearest(measured, time) : null;
+    return at !== null && Math.abs(at - time) <= reach ? actual.get(at) : undefined;
+  };
+}
+
+function difference(speed, actual) {
+  return typeof speed === "number" && actual !== undefined ? speed - actual : null;
+}
+
+function byTime(one, other) {
+  return one - other;
 }
 
 /** Return the number nearest to another in a rising list; null for an empty one. */

@@ -55,6 +55,7 @@ class FakeServer:
         self.status: Message = {"state": "live", "since": now_iso(), "reason": "", "retry_in": None}
         self.log: list[Message] = []
         self.latest: dict[str, Message] = {}
+        self.stats: Message = {}
         self.delivered: list[tuple[str, int]] = []
         self.open_streams = 0
         self.most_streams = 0
@@ -130,6 +131,11 @@ class FakeServer:
         self.status = {"state": state, "since": now_iso(), "reason": reason, "retry_in": retry_in}
         self._append({"type": "status", **self.status})
 
+    def sum_up(self, **stats: Any) -> None:
+        """Tell the sums."""
+        self.stats = stats
+        self._append({"type": "stats", "data": stats})
+
     def wait_for_streams(self, count: int, seconds: float = 10) -> None:
         """Wait until exactly so many streams are open."""
         with self._changed:
@@ -171,7 +177,7 @@ class FakeServer:
             news = self.log[int(after) :] if after else []
             gap = next((each for each in news if each["type"] == "gap"), None)
             if after is None or gap:
-                data |= {"predictions": list(self.latest.values()), "stats": {}}
+                data |= {"predictions": list(self.latest.values()), "stats": self.stats}
                 data |= {"gap": {"reason": gap["reason"], "missed": gap["missed"]}} if gap else {}
             else:
                 data |= {"predictions": [], "left": [], "more": False}
@@ -246,6 +252,8 @@ class FakeServer:
                 return
             yield b": padding\n\nretry: 1000\n\n" + frame(self._greeting())
             yield frame({"type": "status", **self.status})
+            if self.stats:
+                yield frame({"type": "stats", "data": self.stats})
             yield from self._follow(place, alive, mode)
         finally:
             with self._changed:

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { horizonOf, nearest, seriesOf } from "../../static/js/series.js";
+import { horizonOf, nearest, scoreOf, seriesOf } from "../../static/js/series.js";
 
 const MINUTE = 60_000;
 const at = (minute, current, predicted, horizon = 15) => ({
@@ -18,6 +18,32 @@ test("a prediction stands where it is for, and its error is known when that was 
   assert.deepEqual(error, [null, 2, null]);
 });
 
+test("beside the error stands that of the speed that was measured when the prediction was made", () => {
+  const { error, still } = seriesOf([at(0, 50, 42), at(15, 40, 38), at(30, 41, 30)], 15);
+  assert.deepEqual(error, [null, 2, -3, null]);
+  assert.deepEqual(still, [null, 10, -1, null]);
+  assert.deepEqual(scoreOf(error), { count: 2, rmse: Math.sqrt(6.5), mae: 2.5 });
+  assert.equal(scoreOf([null]), null);
+});
+
+test("what states no horizon is not scored by the speed of now", () => {
+  assert.deepEqual(seriesOf([at(0, 50, 42, null), at(15, 40, 38, null)], null).error, [null, null]);
+});
+
+test("nothing is scored before the target time was reached, however near the last measurement is", () => {
+  assert.equal(seriesOf([at(0, 50, 42), at(14, 40, 38)], 15).error[2], null);
+});
+
+test("a short horizon is not judged by what was known when it was said", () => {
+  const history = [at(0, 50, 42, 1), { ...at(2, 40, 38, 1), timestamp: MINUTE + 30_001 }];
+  assert.equal(seriesOf(history, 1).error[1], null);
+});
+
+test("a stated target time counts, not the horizon after the prediction", () => {
+  const stated = { ...at(0, 50, 42), target_time: new Date(20 * MINUTE).toISOString() };
+  assert.deepEqual(seriesOf([stated], 15).x, [0, 1200]);
+});
+
 test("a measurement up to 150 s away counts, one further away doesn't", () => {
   const near = [at(0, 50, 42), { ...at(15, 40, 38), timestamp: 15 * MINUTE + 150_000 }];
   assert.equal(seriesOf(near, 15).error[1], 2);
@@ -32,7 +58,7 @@ test("the horizon shown is the one not stated, else the smallest", () => {
 });
 
 test("nothing measured and nothing predicted are no points", () => {
-  assert.deepEqual(seriesOf([], null), { x: [], actual: [], predicted: [], error: [] });
+  assert.deepEqual(seriesOf([], null), { x: [], actual: [], predicted: [], error: [], still: [] });
   assert.deepEqual(seriesOf([at(0, null, 30)], 15).actual, [null]);
   assert.equal(nearest([], 5), null);
   assert.equal(nearest([1, 4, 9], 6), 4);

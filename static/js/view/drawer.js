@@ -3,8 +3,8 @@
  *
  * uPlot (static/vendor) is loaded when the first drawer opens: who only watches the map needs no charts.
  */
-import { horizonOf, seriesOf } from "../series.js";
-import { change, label, plural, speed, UNIT_LABELS } from "./format.js";
+import { horizonOf, scoreOf, seriesOf } from "../series.js";
+import { change, judged, label, speed, UNIT_LABELS } from "./format.js";
 import { parts, setAttribute, setText } from "./elements.js";
 import { PopupContent } from "./popup.js";
 
@@ -86,22 +86,19 @@ export class DrawerView {
 
   #draw() {
     this.#isDirty = false;
-    const { x, actual, predicted, error } = seriesOf(this.#history, horizonOf(this.#history));
+    const horizon = horizonOf(this.#history);
+    const { x, actual, predicted, error, still } = seriesOf(this.#history, horizon);
     this.#chart ??= this.#makeChart();
     this.#chart.setData([x, actual, predicted, error]);
-    const errors = error.filter((each) => each !== null);
-    const mean = errors.reduce((sum, each) => sum + Math.abs(each), 0) / errors.length;
-    const judged = errors.length
-      ? `${plural(errors.length, "prediction", "predictions")} scored, mean error ${speed(mean)} ${this.unit}`
-      : "not yet scored: the speeds that were predicted have not been measured yet";
-    setText(this.parts.chartNote, judged);
+    const verdict = judged({ horizon, score: scoreOf(error), persistence: scoreOf(still), unit: this.unit });
+    setText(this.parts.chartNote, verdict);
     setAttribute(this.parts.chart, "data-points", String(x.length));
-    setAttribute(this.parts.chart, "aria-label", this.#inWords(actual, predicted, judged));
+    setAttribute(this.parts.chart, "aria-label", this.#inWords(actual, predicted, verdict));
   }
 
-  #inWords(actual, predicted, judged) {
+  #inWords(actual, predicted, verdict) {
     const last = (values) => speed(values.findLast((each) => each !== null));
-    return `Chart: measured ${last(actual)}, predicted ${last(predicted)} ${this.unit}; ${judged}`;
+    return `Chart: measured ${last(actual)}, predicted ${last(predicted)} ${this.unit}; ${verdict}`;
   }
 
   #makeChart() {

@@ -139,6 +139,15 @@ export function plural(count, one, many) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
 
+/** How good one segment's predictions were, in words. */
+export function judged({ horizon, score, persistence, unit }) {
+  if (horizon === null) return "Not scored: its messages don't say how far ahead they look.";
+  if (score === null) return "Not yet scored: the speeds that were predicted have not been measured yet.";
+  const still = persistence ? `; if nothing changed: ${speed(persistence.rmse)}` : "";
+  const what = `${plural(score.count, "prediction", "predictions")} of ${horizon} min scored`;
+  return `${what}: RMSE ${speed(score.rmse)}, MAE ${speed(score.mae)} ${unit}${still}.`;
+}
+
 /** The banner: `{ kind, title, text }` for what an operator must know, or null. Kinds: bad, warn, info. */
 export function banner({ connection, consumer, now, hasData }) {
   if (connection.lostAt !== null) return serverAway(connection, now, hasData);

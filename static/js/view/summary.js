@@ -22,16 +22,7 @@ export class SummaryView {
     setText(this.parts.meanChange, meanChange === null ? "–" : `${change(meanChange)} ${this.unit}`);
     setText(this.parts.perMinute, `${store.perMinute.toLocaleString("en")} / min`);
     setAttribute(this.parts.perMinute, "data-received", String(store.received));
-    this.#renderScores(store.stats?.scores ?? null);
     for (const group of GROUPS) this.#renderGroup(group, counts[group], total, query.groups.includes(group));
-  }
-
-  /** How good the predictions were that could be judged, beside the forecast that nothing changes. */
-  #renderScores(scores) {
-    const { rmse, persistence, scored } = this.parts;
-    setText(rmse, scores ? `${speed(scores.rmse)} ${this.unit}` : "not yet scored");
-    setText(persistence, scores ? `${speed(scores.persistence.rmse)} ${this.unit}` : "–");
-    setText(scored, scores ? scores.count.toLocaleString("en") : "–");
   }
 
   #makeChip(group, range, onToggle) {
