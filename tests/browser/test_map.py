@@ -14,6 +14,12 @@ HERE = {"latitude": 34.05, "longitude": -118.25}
 THERE = {"latitude": 34.15, "longitude": -118.05}
 
 
+IS_INSIDE = """selector => {
+  const [box, frame] = [selector, "[data-part=map]"].map(each => document.querySelector(each).getBoundingClientRect());
+  return box.top >= frame.top && box.left >= frame.left && box.right <= frame.right && box.bottom <= frame.bottom;
+}"""
+
+
 def expect_markers(page: Page, count: int) -> None:
     """Wait until the map has so many markers."""
     expect(part(page, "map")).to_have_attribute("data-markers", str(count))
@@ -93,7 +99,9 @@ def test_a_link_to_a_segment_opens_it_marked(server: FakeServer, open_page: Open
     page = open_page(f"?segment={name}")
     expect(row(page, name)).to_have_attribute("aria-current", "true")
     expect(row(page, name)).to_be_in_viewport()
-    expect(page.locator(".leaflet-popup")).to_contain_text(name)
+    popup = page.locator(".leaflet-popup")
+    expect(popup).to_contain_text(name)
+    page.wait_for_function(IS_INSIDE, arg=".leaflet-popup")
 
 
 def test_search_and_chips_narrow_rows_and_map_alike_and_a_reload_keeps_them(

@@ -91,6 +91,7 @@ export class MapView {
   }
 
   #isMoving = false;
+  #isOpening = false;
 
   /** Show what the store holds; `changed` are the segments that are new since the last time. */
   render(store, query, { replaced, segments: changed }, matching, now) {
@@ -114,7 +115,8 @@ export class MapView {
     before?.setRadius(this.#radius());
     marker?.setRadius(SELECTED * this.#radius()).bringToFront();
     this.#quietly(() => {
-      if (marker && !isShownElsewhere) this.balloon.setLatLng(marker.getLatLng()).openOn(this.map);
+      this.#isOpening = Boolean(marker) && !isShownElsewhere;
+      if (this.#isOpening) this.balloon.setLatLng(marker.getLatLng()).openOn(this.map);
       else this.balloon.close();
       if (marker && !this.map.getBounds().contains(marker.getLatLng())) this.map.panTo(marker.getLatLng());
     });
@@ -225,7 +227,10 @@ export class MapView {
 
   #follow(store, now) {
     const prediction = store.segments.get(this.#selected);
-    if (prediction) this.popup.render(store, prediction, now);
+    if (!prediction) return;
+    this.popup.render(store, prediction, now);
+    if (this.#isOpening) this.balloon.update(); // now that it has its size: the map moves so that all of it is seen
+    this.#isOpening = false;
   }
 
   #readColours() {
