@@ -25,6 +25,7 @@ import { TimelineView } from "./view/timeline.js";
 import { ThemeView } from "./view/theme.js";
 
 const TICK_MS = 200;
+const KEEP_TIME_MS = 500;
 
 const config = JSON.parse(document.getElementById("config").textContent);
 const base = document.body.dataset.root;
@@ -101,6 +102,11 @@ function togglePause() {
   else store.pause();
 }
 
+async function travelTo(time) {
+  await past.begin(store);
+  past.seek(time);
+}
+
 function backToNow() {
   past.end();
   if (store.paused) store.goOn();
@@ -124,17 +130,25 @@ const alertsView = new AlertsView(document, {
 });
 new KeysView(document, { onPause: togglePause, onLive: backToNow });
 const drawerView = new DrawerView(document, { config, onClose: () => select(null) });
-const mapView = new MapView(document, { config, onSelect: select });
+const mapView = new MapView(document, {
+  config,
+  view: query.view,
+  onSelect: select,
+  onView: (view) => ask({ ...query, view }),
+});
 const pillView = new PillView(document, { onRetry: () => connection.retryNow() });
 const bannerView = new BannerView(document);
 const summaryView = new SummaryView(document, { config, onToggle: (group) => ask(toggleGroup(query, group)) });
 const scoresView = new ScoresView(document, { config });
+const rows = new Rows(store);
 const finderView = new FinderView(document, {
+  rows,
   onWords: (words) => ask({ ...query, words }),
-  onClear: () => ask({ ...query, words: "", groups: [] }),
+  onRoad: (road) => ask({ ...query, road }),
+  onClear: () => ask({ ...query, words: "", road: null, groups: [] }),
 });
 const tableView = new TableView(document, {
-  rows: new Rows(store),
+  rows,
   config,
   onSort: (column) => ask(sortBy(query, column)),
   onSelect: (id) => select(id, true),
@@ -147,6 +161,15 @@ new ThemeView(document.getElementById("theme"), () => {
 });
 
 let before = store;
+let keptAt = 0;
+
+/** Keep the moment of the past in the URL, though not at every step: browsers refuse to change it so often. */
+function keepTime(now) {
+  const at = past.state === "there" ? past.time : null;
+  if (past.state === "reading" || past.playing || at === query.at || now - keptAt < KEEP_TIME_MS) return;
+  keptAt = now;
+  ask({ ...query, at });
+}
 
 function render() {
   frame = 0;
@@ -170,6 +193,7 @@ function render() {
   const isHeld = store.connection.lostAt !== null || kafkaIsAway(store.consumer);
   document.body.toggleAttribute("data-held", isHeld && !isPast);
   document.body.toggleAttribute("data-past", isPast);
+  keepTime(now);
 }
 
 function renderSoon() {
@@ -183,6 +207,7 @@ window.addEventListener("offline", renderSoon);
 window.addEventListener("pagehide", () => connection.stop());
 // Back from the browser's cache of pages.
 window.addEventListener("pageshow", ({ persisted }) => persisted && connection.start());
+if (query.at !== null) travelTo(query.at);
 window.addEventListener("popstate", () => {
   query = readQuery(location.search);
   renderSoon();

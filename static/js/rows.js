@@ -5,6 +5,7 @@
  * until a name comes that wasn't there.
  */
 import { CATEGORIES } from "./store.js";
+import { corridorOf } from "./network.js";
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
@@ -37,6 +38,7 @@ export class Ranks {
 export class Rows {
   #names = new Ranks();
   #roads = new Ranks();
+  #corridors = new Map();
 
   constructor(store) {
     this.store = store;
@@ -49,9 +51,22 @@ export class Rows {
     const found = [];
     const words = query.words.trim().toLowerCase().split(/\s+/).filter(Boolean);
     for (const prediction of this.store.segments.values()) {
-      if (this.#matches(prediction, words, query.groups)) found.push(prediction);
+      if (this.#matches(prediction, words, query)) found.push(prediction);
     }
     return found.sort(this.#order(query));
+  }
+
+  /** Return the corridors of the roads that there are, in the order of people. */
+  corridors() {
+    const found = new Set();
+    for (const { road_name: road } of this.store.segments.values()) found.add(this.#corridor(road));
+    found.delete(null);
+    return [...found].sort(collator.compare);
+  }
+
+  #corridor(road) {
+    if (!this.#corridors.has(road)) this.#corridors.set(road, corridorOf(road));
+    return this.#corridors.get(road);
   }
 
   #learn() {
@@ -59,13 +74,15 @@ export class Rows {
     // Names that have left are forgotten when they are many, so that the ranks stay bounded.
     if (this.#names.size > 2 * segments.size + 100) this.#names.clear();
     if (this.#roads.size > 2 * segments.size + 100) this.#roads.clear();
+    if (this.#corridors.size > 2 * segments.size + 100) this.#corridors.clear();
     for (const prediction of segments.values()) {
       this.#names.add(prediction.segment_id);
       this.#roads.add(prediction.road_name ?? "");
     }
   }
 
-  #matches(prediction, words, groups) {
+  #matches(prediction, words, { groups, road }) {
+    if (road !== null && this.#corridor(prediction.road_name) !== road) return false;
     if (groups.length && !groups.includes(this.store.group(prediction))) return false;
     if (!words.length) return true;
     const text = `${prediction.segment_id} ${prediction.road_name ?? ""}`.toLowerCase();

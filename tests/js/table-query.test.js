@@ -30,6 +30,8 @@ for (const [name, search, expected] of [
   ["all words must be there", "?q=i-10+s10", ["S10"]],
   ["one category", "?category=free_flow", ["S10"]],
   ["two categories", "?category=free_flow,heavy_traffic", ["S1", "S10"]],
+  ["one road, whatever its places are called", "?road=I-5+North", ["S2"]],
+  ["a road that there is not", "?road=I-5", []],
   ["nothing matches", "?q=zzz", []],
   ["what isn't known is ignored", "?category=nonsense&sort=nonsense", ["S1", "S2", "S10"]],
 ]) {
@@ -76,3 +78,19 @@ test("2,000 rows are listed in well under a frame's time each half second", () =
   for (let round = 0; round < 10; round += 1) rows.list(readQuery("?sort=-predicted"));
   assert.ok((performance.now() - begin) / 10 < 50);
 });
+
+test("a link keeps the road, the part of the map and the moment of the past", () => {
+  const search = "?road=I-405+N&map=34.0500,-118.2500,11&at=2026-03-04T17:05:00Z";
+  const query = readQuery(search);
+  assert.equal(query.road, "I-405 N");
+  assert.deepEqual(query.view, { centre: [34.05, -118.25], zoom: 11 });
+  assert.equal(query.at, Date.UTC(2026, 2, 4, 17, 5));
+  assert.equal(writeQuery(query), search);
+});
+
+for (const search of ["?map=", "?map=1,2", "?map=,,", "?map=91,0,3", "?map=0,181,3", "?map=0,0,99", "?map=1,2,3,4", "?at=soon"]) {
+  test(`what can't be used in a link is left out: ${search}`, () => {
+    const { view, at } = readQuery(search);
+    assert.deepEqual([view, at], [null, null]);
+  });
+}

@@ -1,12 +1,20 @@
-/** Search, "Clear filters", and what stands in the table's place when there is nothing to list. */
-import { kafkaIsAway, plural } from "./format.js";
+/** Search, road, "Clear filters", and what stands in the table's place when there is nothing to list. */
+import { kafkaIsAway, label, plural } from "./format.js";
 import { narrows } from "../query.js";
 import { parts, setText } from "./elements.js";
 
+const MOST_ROADS = 1_000;
+const ROADS_EVERY_MS = 2_000;
+
 export class FinderView {
-  constructor(root, { onWords, onClear }) {
+  #roads = "";
+  #roadsAt = -Infinity;
+
+  constructor(root, { rows, onWords, onRoad, onClear }) {
+    this.rows = rows;
     this.parts = parts(root);
-    const { search, clear, clearEmpty } = this.parts;
+    const { search, road, clear, clearEmpty } = this.parts;
+    road.addEventListener("change", () => onRoad(road.value || null));
     search.addEventListener("input", () => onWords(search.value));
     for (const button of [clear, clearEmpty]) {
       button.addEventListener("click", () => {
@@ -22,7 +30,24 @@ export class FinderView {
     if (search.value !== query.words) search.value = query.words;
     clear.hidden = !narrows(query);
     setText(matches, narrows(query) ? `${plural(matching, "segment matches", "segments match")}` : "");
+    this.#renderRoads(query.road);
     this.#renderEmpty(store, matching);
+  }
+
+  /** The roads there are, and the one asked for even if there is none of it; made anew only when they are others. */
+  #renderRoads(wanted) {
+    const now = performance.now();
+    const { road } = this.parts;
+    if (now - this.#roadsAt >= ROADS_EVERY_MS || road.value !== (wanted ?? "")) {
+      this.#roadsAt = now;
+      const roads = this.rows.corridors().slice(0, MOST_ROADS);
+      if (wanted !== null && !roads.includes(wanted)) roads.push(wanted);
+      const key = JSON.stringify(roads);
+      if (key !== this.#roads) road.replaceChildren(road.options[0], ...roads.map((each) => new Option(label(each), each)));
+      this.#roads = key;
+      road.value = wanted ?? "";
+    }
+    road.hidden = road.options.length < 2;
   }
 
   #renderEmpty(store, matching) {

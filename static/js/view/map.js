@@ -65,9 +65,10 @@ export class MapView {
   #selected = null;
   #query = null;
 
-  constructor(root, { config, onSelect }) {
+  /** `view` is where to look, { centre, zoom }, or null for all that there is; `onView` hears where the user looks. */
+  constructor(root, { config, view, onSelect, onView }) {
     this.parts = parts(root);
-    this.onSelect = onSelect;
+    Object.assign(this, { onSelect, onView });
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.map = L.map(this.parts.map, {
       renderer: L.canvas({ padding: 0.3, tolerance: 4 }),
@@ -76,7 +77,9 @@ export class MapView {
       zoomAnimation: !still,
       inertia: !still,
       fadeAnimation: false,
-    }).fitBounds(LOS_ANGELES);
+    }).fitBounds(LOS_ANGELES, { animate: false });
+    this.#isFitted = view !== null;
+    if (view) this.map.setView(view.centre, view.zoom, { animate: false });
     this.map.createPane("roads").style.zIndex = "350";
     this.roadRenderer = L.canvas({ padding: 0.3, pane: "roads" });
     if (config.map_tiles) L.tileLayer(config.map_tiles, { attribution: config.map_attribution }).addTo(this.map);
@@ -85,8 +88,10 @@ export class MapView {
     this.balloon.setContent(this.popup.element);
     this.balloon.on("remove", () => this.#selected !== null && !this.#isMoving && onSelect(null));
     this.map.on("zoomend", () => this.#resize());
+    this.map.on("moveend", () => this.#isMoving || this.#tellView());
     this.parts.showPredictions.addEventListener("change", () => this.#showMarkers());
-    new ResizeObserver(() => this.map.invalidateSize({ pan: false })).observe(this.parts.map);
+    const fill = () => this.#quietly(() => this.map.invalidateSize({ pan: false }));
+    new ResizeObserver(fill).observe(this.parts.map);
     this.#readColours();
   }
 
@@ -122,7 +127,12 @@ export class MapView {
     });
   }
 
-  /** Do something to the popup that isn't the user closing it. */
+  #tellView() {
+    const { lat, lng } = this.map.getCenter();
+    this.onView({ centre: [lat, lng], zoom: this.map.getZoom() });
+  }
+
+  /** Do something to map or popup that isn't the user's doing. */
   #quietly(work) {
     this.#isMoving = true;
     work();
@@ -213,7 +223,8 @@ export class MapView {
     if (this.#isFitted || this.#markers.size === 0) return;
     this.#isFitted = true;
     const places = [...this.#markers.values()].map((marker) => marker.getLatLng());
-    this.map.fitBounds(L.latLngBounds(places), { padding: [24, 24], maxZoom: 14, animate: false });
+    const bounds = L.latLngBounds(places);
+    this.#quietly(() => this.map.fitBounds(bounds, { padding: [24, 24], maxZoom: 14, animate: false }));
   }
 
   #count(store) {

@@ -144,5 +144,5 @@ export class TableView {
 }
 
 function sameList(one, other) {
-  return ["words", "groups", "column", "descending"].every((name) => one[name] === other[name]);
+  return ["words", "road", "groups", "column", "descending"].every((name) => one[name] === other[name]);
 }

@@ -1,0 +1,91 @@
+"""A link shows the same to everybody: road, part of the map, moment of the past."""
+
+import re
+import time
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.fake_server import FakeServer, prediction
+from tests.browser.look import LIVE, expect_pill, expect_value, part, row, rows
+from tests.browser.scene import publish_scene
+from tests.browser.test_time import REPLAY, past, travel_to
+
+
+def given(page: Page) -> dict[str, str]:
+    """Return the parameters in the page's address."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def test_a_road_narrows_rows_and_map_and_a_reload_keeps_it(server: FakeServer, open_page: OpenPage) -> None:
+    publish_scene(server)
+    page = open_page()
+    expect_pill(page, LIVE)
+    page.get_by_label("Road", exact=True).select_option("I-405 N")
+    wanted = sum(each["road_name"].startswith("I-405 N ") for each in server.latest.values())
+    for _ in range(2):
+        expect(part(page, "matches")).to_have_text(f"{wanted} segments match")
+        expect(part(page, "map")).to_have_attribute("data-matching", str(wanted))
+        assert all(name.startswith("I405_N") for name in rows(page))
+        assert given(page) == {"road": "I-405 N"}
+        page.reload()
+    part(page, "clear").click()
+    expect(part(page, "map")).to_have_attribute("data-matching", str(len(server.latest)))
+    assert given(page) == {}
+
+
+def test_a_road_that_is_not_there_now_is_kept_and_comes_back(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish("A", road_name="I-5 N at Burbank")
+    page = open_page("?road=SR-2+E")
+    expect(part(page, "nothingMatches")).to_be_visible()
+    expect(part(page, "road")).to_have_value("SR-2 E")
+    server.publish("B", road_name="SR-2 E at Glendale")
+    expect(row(page, "B")).to_be_visible()
+    expect(row(page, "A")).to_have_count(0)
+
+
+def test_the_part_of_the_map_is_in_the_address_once_it_was_moved(server: FakeServer, open_page: OpenPage) -> None:
+    publish_scene(server)
+    page = open_page()
+    expect_pill(page, LIVE)
+    expect(part(page, "map")).not_to_have_attribute("data-markers", "0")
+    assert "map" not in given(page)
+    page.get_by_role("button", name="Zoom in").click()
+    page.wait_for_url(re.compile("map="))
+    seen = given(page)["map"]
+    page.reload()
+    expect_pill(page, LIVE)
+    page.get_by_role("button", name="Zoom in").click()
+    page.wait_for_url(lambda url: "map=" in url and seen not in url.replace("%2C", ","))
+    north, east, zoom = map(float, given(page)["map"].split(","))
+    before = [float(each) for each in seen.split(",")]
+    assert (round(north, 2), round(east, 2)) == (round(before[0], 2), round(before[1], 2))
+    assert zoom == before[2] + 1
+
+
+def test_a_moment_of_the_past_is_in_the_address_and_a_link_leads_to_it(server: FakeServer, open_page: OpenPage) -> None:
+    begin = past(server)
+    page = open_page()
+    part(page, "travel").click()
+    expect_pill(page, REPLAY)
+    moment = begin + 5 * 60_000 + 30_000
+    travel_to(page, moment)
+    expect_value(page, "A", "15.0")
+    shown = datetime.fromtimestamp(moment // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    page.wait_for_url(lambda url: f"at={shown}" in url)
+    page.reload()
+    expect_pill(page, REPLAY)
+    expect_value(page, "A", "15.0")
+    page.keyboard.press("l")
+    expect_pill(page, LIVE)
+    page.wait_for_url(lambda url: "at=" not in url)
+
+
+def test_a_link_to_a_moment_without_a_history_shows_what_is_live(server: FakeServer, open_page: OpenPage) -> None:
+    page = open_page("?at=2026-03-04T17:05:00Z")
+    expect(part(page, "travelNote")).to_have_text("There is no history yet")
+    server.publish_all([prediction("A", 41.0, timestamp=int(time.time() * 1000))])
+    expect_value(page, "A", "41.0")
+    expect_pill(page, LIVE)
