@@ -5,12 +5,12 @@ import sys
 
 import consumer
 from consumer import SettingsError, load
-from consumer.security import security_options
+from consumer.files import check_files
 from web.logs import FORMAT
 
 try:
     _settings = load(os.environ)
-    security_options(_settings)  # certificates that can't be read are wrong settings, too
+    check_files(_settings)  # certificates that can't be read are wrong settings, too
 except SettingsError as error:
     sys.exit(f"greenwave: {error}")
 

@@ -1,4 +1,5 @@
-"""A record's bytes to predictions, a removal and refusals: a pure function of the record and the settings.
+"""A record's bytes to predictions, a removal and refusals: a pure function of the record, the settings
+and the network.
 
 What producers may send, and what becomes of it, is docs/messages.md. Nothing that a record holds raises.
 """
@@ -20,6 +21,7 @@ from .fields import (
     text,
     volume,
 )
+from .network import Network
 from .prediction import Prediction
 from .record import Record
 from .refusal import REASONS, Refusal, Refused, shown
@@ -60,7 +62,8 @@ class Normalised(NamedTuple):
 class Normaliser:
     """Turns records into what they hold; may be called from any thread."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, network: Network | None = None) -> None:
+        self._network = network or Network()
         self._max_bytes = settings.max_message_bytes
         self._speeds = Speeds(settings)
         self._timing = Timing(Times(ZoneInfo(settings.producer_timezone)), settings.max_future * 1000)
@@ -103,6 +106,7 @@ class Normaliser:
             raise Refused("not_an_object", f"the value is {shown(item)}; allowed: an object or an array of objects")
         refuse_raw_event(item)
         segment = segment_id(item)
+        known = self._network.get(segment)
         field, predicted = self._speeds.predicted(item)
         event_ms = self._timing.event_ms(item, kafka_ms)
         horizon = horizon_minutes(item)
@@ -121,8 +125,8 @@ class Normaliser:
             speed_diff=None if current is None else round(predicted - current, 2),
             current_volume=volume(item),
             category=self._speeds.category(predicted),
-            coordinates=coordinates(item),
-            road_name=_text(item, "road_name"),
+            coordinates=known.coordinates if (place := coordinates(item)) is UNSET else place,
+            road_name=known.road_name if (road := _text(item, "road_name")) is UNSET else road,
             confidence=UNSET if confidence is None else confidence,
             model=first_label(item, _MODEL),
             target_time=UNSET if target_ms is None else iso(target_ms),

@@ -75,10 +75,12 @@ class _Patience(NamedTuple):
 class Replays:
     """The replays of one process."""
 
-    def __init__(self, settings: Settings, open_source: Callable[[Settings], Source]) -> None:
+    def __init__(
+        self, settings: Settings, open_source: Callable[[Settings], Source], normalise: Normaliser | None = None
+    ) -> None:
         self._settings = settings
         self._open = open_source
-        self._normalise = Normaliser(settings)
+        self._normalise = normalise or Normaliser(settings)
         self._readers = threading.BoundedSemaphore(settings.replay_readers)
         # Guards the chunks and who reads which; nothing is read while it is held.
         self._lock = threading.Lock()

@@ -124,6 +124,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     allowed_origins: Annotated[
         str, _meta("origins", "Other sites whose pages may open a WebSocket: a comma list, or *; our own always may")
     ] = ""
+    embed_origins: Annotated[
+        str,
+        _meta("origins", "Other sites that may show /predictions/embed in a frame: a comma list, or *; our own may"),
+    ] = ""
+    network_file: Annotated[
+        str, _meta("path", "GeoJSON of the segments: places, roads and lines, for messages that don't give them")
+    ] = ""
+    map_tiles: Annotated[
+        str, _meta("URL", "Tiles under the roads, such as https://tile.example.org/{z}/{x}/{y}.png. Empty: none")
+    ] = ""
+    map_attribution: Annotated[str, _meta("text", "Whom to thank for the tiles; shown on the map")] = ""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _meta("", "Least severity that is logged")] = (
         "INFO"
     )
@@ -273,11 +284,26 @@ def _thresholds(settings: Settings) -> None:
         raise ValueError("the bounds don't fall")
 
 
-def _origins(settings: Settings) -> None:
-    for origin in filter(None, settings.allowed_origins.split(",")):
-        parts = urlsplit(origin.strip().rstrip("/"))
-        if origin.strip() != "*" and not (parts.scheme and parts.hostname and not parts.path):
-            raise ValueError(f"{origin.strip()!r} is not an origin")
+def origins(given: str) -> list[str]:
+    """Return a comma list of origins, or "*" for all; ValueError for what is none (RFC 6454)."""
+    found = [part.strip().rstrip("/").lower() for part in given.split(",") if part.strip()]
+    for origin in found:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is not an origin")
+    return found
+
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+_TILES = re.compile(r"(https?://[A-Za-z0-9{}.:-]+)?/[^\s;,'\"]*")
+
+
+def _tiles(settings: Settings) -> None:
+    if settings.map_tiles:
+        if not _TILES.fullmatch(settings.map_tiles):
+            raise ValueError("it is no http URL")
+        missing = [part for part in ("{z}", "{x}", "{y}") if part not in settings.map_tiles]
+        if missing:
+            raise ValueError(f"it lacks {missing[0]}")
 
 
 def _login(settings: Settings) -> None:
@@ -297,7 +323,17 @@ _CHECKS = (
     ("kafka_backlog", lambda settings: settings.backlog, "10000/1h, 500, 0, all"),
     ("kafka_sasl_username", _login, "a name, with SASL_PLAINTEXT or SASL_SSL"),
     ("category_thresholds", _thresholds, "three falling speeds in mph, such as 60,45,30"),
-    ("allowed_origins", _origins, "a comma list such as https://maps.example.org,https://example.org:8443, or *"),
+    ("map_tiles", _tiles, "a URL with {z}, {x} and {y}, such as https://tile.example.org/{z}/{x}/{y}.png"),
+    (
+        "embed_origins",
+        lambda settings: origins(settings.embed_origins),
+        "a comma list such as https://example.org, or *",
+    ),
+    (
+        "allowed_origins",
+        lambda settings: origins(settings.allowed_origins),
+        "a comma list such as https://maps.example.org,https://example.org:8443, or *",
+    ),
     (
         "producer_timezone",
         lambda settings: ZoneInfo(settings.producer_timezone),

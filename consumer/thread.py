@@ -25,6 +25,7 @@ from .cursor import Position, offset_of, place
 from .errors import NotReady, SourceError
 from .events import Gap, State, Status
 from .feed import Feed
+from .network import load_network
 from .normalise import Normaliser, Refusal
 from .quarantine import Quarantine
 from .record import Record, Topic
@@ -50,7 +51,7 @@ class _Abandoned(Exception):
 class Consumer:
     """The thread, its feed and its quarantine. Constructing it starts nothing.
 
-    Raises SettingsError for certificates that can't be read.
+    Raises SettingsError for a certificate or a network that can't be read.
     """
 
     def __init__(
@@ -61,12 +62,13 @@ class Consumer:
     ) -> None:
         security_options(settings)  # certificates that can't be read are wrong settings: they fail here, at once
         self.settings = settings
-        self.feed = Feed(settings, Replays(settings, open_source))
+        self.network = load_network(settings.network_file)
+        self._normalise = Normaliser(settings, self.network)
+        self.feed = Feed(settings, Replays(settings, open_source, self._normalise))
         self.quarantine = Quarantine(settings.topic, settings.quarantine_entries)
         self.attempts = Attempts(settings.circuit_failures, settings.circuit_probe_seconds)
         self._open_source = open_source
         self._poll_seconds = poll_seconds
-        self._normalise = Normaliser(settings)
         self._stopping = threading.Event()
         # Guards which thread may write to the feed: one that hung must not, should it ever wake.
         self._fence = threading.Lock()

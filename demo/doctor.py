@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from consumer.backlog import start_offsets
 from consumer.errors import SettingsError, SourceError
-from consumer.security import security_options, security_protocol
+from consumer.files import check_files
+from consumer.security import security_protocol
 from consumer.settings import SECRETS, Settings, table
 from consumer.source import Expired, KafkaSource, Source
 
@@ -38,7 +39,7 @@ class Finding(NamedTuple):
 def examine(settings: Settings, open_source: Callable[[Settings], Source] = KafkaSource) -> Iterator[Finding]:
     """Yield the findings one by one, as they are made."""
     yield Finding(None, "settings", _settings(settings))
-    usable = yield from _security(settings)
+    usable = yield from _files(settings)
     reached = yield from _brokers(settings)
     if not (usable and reached):
         return
@@ -75,10 +76,10 @@ def _without_password(text: str) -> str:
     )
 
 
-def _security(settings: Settings) -> Generator[Finding, None, bool]:
-    """Yield a finding when certificates or keys can't be used; return whether they can."""
+def _files(settings: Settings) -> Generator[Finding, None, bool]:
+    """Yield a finding when a certificate, key or network can't be used; return whether they can."""
     try:
-        security_options(settings)
+        check_files(settings)
     except SettingsError as error:
         yield Finding(False, "settings", str(error), "correct it; README.md lists all settings")
         return False

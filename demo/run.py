@@ -29,7 +29,7 @@ from pathlib import Path
 from types import FrameType
 
 from consumer.errors import SettingsError
-from consumer.security import security_options
+from consumer.files import check_files
 from consumer.settings import Settings, load
 
 from .broker import BrokerError, EmbeddedBroker, free_port
@@ -122,7 +122,7 @@ class _Run:
         """Start in order, and end in the opposite one when something is raised, which says why it ended."""
         self._check_port()
         if not self._own_broker:
-            security_options(self._settings)  # certificates that can't be read are said in one line, here
+            check_files(self._settings)  # what can't be read is said in one line, here
         with ExitStack() as ends:
             try:
                 if self._own_broker:

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from flask import request
 from werkzeug.exceptions import BadRequest, Forbidden
 
+from consumer.settings import origins
+
 VERSION = "13"
 NEEDED = ("HTTP_HOST", "HTTP_UPGRADE", "HTTP_CONNECTION", "HTTP_SEC_WEBSOCKET_KEY", "HTTP_SEC_WEBSOCKET_VERSION")
 """The headers that make a handshake. Without the one for extensions nothing is compressed: compressed frames belong to
@@ -44,7 +46,7 @@ def is_allowed(origin: str, host: str, scheme: str, allowed_origins: str) -> boo
 
     The scheme isn't compared: behind a proxy that ends TLS the page has https, and this server sees http.
     """
-    allowed = [each.strip().rstrip("/").lower() for each in allowed_origins.split(",")]
+    allowed = origins(allowed_origins)
     if "*" in allowed or (origin and origin.lower() in allowed):
         return True
     try:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from flask import request
@@ -62,6 +62,14 @@ def seconds(name: str, highest: float) -> float:
     if not _DECIMAL.fullmatch(given) or not float(given) <= highest:
         raise BadRequest(f"{name}={given[:40]!r} can't be used; allowed: seconds from 0 to {highest:g}")
     return float(given)
+
+
+def one_of(name: str, allowed: Sequence[str]) -> str | None:
+    """Return a parameter that is one of some words; None when it is missing."""
+    given = text(name)
+    if given is not None and given not in allowed:
+        raise BadRequest(f"{name}={given[:40]!r} can't be used; allowed: {', '.join(allowed)}")
+    return given
 
 
 def wanted() -> Filter:

@@ -13,6 +13,11 @@ export class Api {
     return answer.status === 404 ? null : this.#data(answer);
   }
 
+  /** Return the network of the segments, as GeoJSON. */
+  async network() {
+    return this.#succeeded(await this.#get("/api/network")).json();
+  }
+
   /** Yield pages of the window's predictions, in the order of the log. */
   async *history(signal) {
     let query = "?limit=1000";
@@ -29,8 +34,12 @@ export class Api {
     return fetch(this.root + path, { headers: { Accept: "application/json" }, signal });
   }
 
-  async #data(answer) {
+  #succeeded(answer) {
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-    return (await answer.json()).data;
+    return answer;
+  }
+
+  async #data(answer) {
+    return (await this.#succeeded(answer).json()).data;
   }
 }

@@ -4,6 +4,7 @@ import { Api } from "./api.js";
 import { Connection } from "./connection.js";
 import { Store } from "./store.js";
 import { Rows } from "./rows.js";
+import { drawn } from "./network.js";
 import { narrows, readQuery, sortBy, toggleGroup, writeQuery } from "./query.js";
 import { Tabs } from "./tabs.js";
 import { TimeTravel } from "./time-travel.js";
@@ -26,6 +27,7 @@ import { ThemeView } from "./view/theme.js";
 
 const TICK_MS = 200;
 const KEEP_TIME_MS = 500;
+const RETRY_MS = 10_000;
 
 const config = JSON.parse(document.getElementById("config").textContent);
 const base = document.body.dataset.root;
@@ -79,7 +81,7 @@ function ask(next) {
 
 /** Select a segment on map and table, null for none; `inFull` opens the drawer. */
 function select(id, inFull = drawerView.isOpen) {
-  if (id !== null && inFull) openDrawer(id);
+  if (id !== null && inFull && !embedded) openDrawer(id);
   else if (id === null) drawerView.close();
   ask({ ...query, segment: id });
 }
@@ -102,6 +104,15 @@ function togglePause() {
   else store.pause();
 }
 
+/** A network that can't be had leaves the roads that the segments make. */
+async function drawNetwork() {
+  try {
+    mapView.setNetwork(drawn(await api.network()));
+  } catch {
+    setTimeout(drawNetwork, RETRY_MS);
+  }
+}
+
 async function travelTo(time) {
   await past.begin(store);
   past.seek(time);
@@ -113,6 +124,7 @@ function backToNow() {
 }
 
 const api = new Api({ root: base });
+const embedded = "embed" in document.body.dataset;
 let asked = null;
 const past = new TimeTravel({ api, intervalSeconds: config.expected_interval_seconds, onChange: renderSoon });
 const timelineView = new TimelineView(document, {
@@ -128,7 +140,7 @@ const alertsView = new AlertsView(document, {
   onAcknowledge: (id) => alerts.acknowledge(id) ?? renderSoon(),
   onAcknowledgeAll: () => alerts.acknowledgeAll() ?? renderSoon(),
 });
-new KeysView(document, { onPause: togglePause, onLive: backToNow });
+if (!embedded) new KeysView(document, { onPause: togglePause, onLive: backToNow });
 const drawerView = new DrawerView(document, { config, onClose: () => select(null) });
 const mapView = new MapView(document, {
   config,
@@ -202,11 +214,16 @@ function renderSoon() {
 
 store.subscribe(renderSoon);
 setInterval(renderSoon, TICK_MS);
+matchMedia("print").addEventListener("change", ({ matches }) => {
+  tableView.print(matches);
+  render();
+});
 window.addEventListener("online", () => connection.retryNow());
 window.addEventListener("offline", renderSoon);
 window.addEventListener("pagehide", () => connection.stop());
 // Back from the browser's cache of pages.
 window.addEventListener("pageshow", ({ persisted }) => persisted && connection.start());
+if (config.has_network) drawNetwork();
 if (query.at !== null) travelTo(query.at);
 window.addEventListener("popstate", () => {
   query = readQuery(location.search);

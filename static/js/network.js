@@ -46,6 +46,26 @@ export function headings(found) {
   return result;
 }
 
+/**
+ * Return what is drawn of a GeoJSON network: `lines` of [latitude, longitude], and the direction of travel half-way
+ * along each segment's longest line, as [east, north] of length 1, by segment.
+ */
+export function drawn({ features }) {
+  const found = { lines: [], headings: new Map() };
+  for (const { id, geometry } of features) {
+    const own = LINES[geometry?.type]?.(geometry.coordinates).map((line) => line.map(([east, north]) => [north, east]));
+    if (!own) continue;
+    found.lines.push(...own);
+    const longest = own.reduce((best, line) => (line.length > best.length ? line : best));
+    const middle = Math.floor((longest.length - 1) / 2);
+    const heading = towards(longest[middle], longest[middle + 1]);
+    if (heading) found.headings.set(String(id), heading);
+  }
+  return found;
+}
+
+const LINES = { LineString: (line) => [line], MultiLineString: (lines) => lines };
+
 function named(corridor) {
   return (chain) => ({ corridor, places: chain.map(({ place }) => place), ids: chain.map(({ id }) => id) });
 }

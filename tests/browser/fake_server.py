@@ -32,6 +32,7 @@ CONFIG = {
     "heartbeat_seconds": 15,
     "map_tiles": "",
     "map_attribution": "",
+    "has_network": False,
     "charts": {"script": "/static/vendor/uplot/uPlot.iife.min.js", "style": "/static/vendor/uplot/uPlot.min.css"},
 }
 HEARTBEAT_SECONDS = 0.2
@@ -56,6 +57,7 @@ class FakeServer:
         self.log: list[Message] = []
         self.latest: dict[str, Message] = {}
         self.stats: Message = {}
+        self.network: Message = {"type": "FeatureCollection", "features": []}
         self.delivered: list[tuple[str, int]] = []
         self.open_streams = 0
         self.most_streams = 0
@@ -151,6 +153,8 @@ class FakeServer:
     def _app(self) -> Flask:
         app = Flask("fake", root_path=str(ROOT))
         app.add_url_rule("/predictions", view_func=self._page, endpoint="page")
+        app.add_url_rule("/predictions/embed", view_func=self._embed, endpoint="embed")
+        app.add_url_rule("/api/network", view_func=lambda: self.network, endpoint="network")
         app.add_url_rule("/predictions/stream", view_func=self._stream, endpoint="stream")
         app.before_request(self._refuse_sockets)
         Sock(app).route("/predictions/ws")(self._websocket)
@@ -162,6 +166,11 @@ class FakeServer:
 
     def _page(self) -> Response:
         page = render_template("predictions.html", config=self.config)
+        return Response(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}, mimetype="text/html")
+
+    def _embed(self) -> Response:
+        shown, config = request.args.get("show", "both"), self.config | {"whole": "/predictions?road=I-5+N"}
+        page = render_template("predictions.html", config=config, embedded=shown, theme=request.args.get("theme"))
         return Response(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}, mimetype="text/html")
 
     def _health(self) -> Response:

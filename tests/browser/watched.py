@@ -1,7 +1,7 @@
 """Pages that are watched: no uncaught error, no console error, no dialog, no request to another host."""
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect
 
@@ -23,17 +23,28 @@ class Watched:
 
     def open(self, url: str, **options: Any) -> Page:
         """Open an address in a browser context of its own and wait until the page has drawn something."""
+        page = self._new_page(url, options)
+        page.goto(url, wait_until="domcontentloaded")
+        expect(page.locator("[data-part=chips] button")).to_have_count(5)
+        return page
+
+    def open_frame(self, url: str, **options: Any) -> Page:
+        """Open another page of the same host that shows an address in a frame."""
+        page = self._new_page(url, options)
+        around = f'<iframe width="600" height="400" src="{url}"></iframe>'
+        page.route("**/around", lambda route: route.fulfill(content_type="text/html", body=around))
+        page.goto(urljoin(url, "/around"), wait_until="domcontentloaded")
+        return page
+
+    def _new_page(self, url: str, options: dict[str, Any]) -> Page:
         self._host = urlsplit(url).netloc
-        options.setdefault("viewport", DESKTOP)
-        context = self._browser.new_context(**options)
+        context = self._browser.new_context(**{"viewport": DESKTOP} | options)
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.faults.append(f"uncaught: {error}"))
         page.on("dialog", self._dialog)
         page.on("request", self._request)
-        page.goto(url, wait_until="domcontentloaded")
-        expect(page.locator("[data-part=chips] button")).to_have_count(5)
         return page
 
     def close(self) -> None:

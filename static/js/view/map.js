@@ -58,6 +58,7 @@ const Marker = L.CircleMarker.extend({
 export class MapView {
   #markers = new Map();
   #roads = [];
+  #network = null;
   #roadNames = 0;
   #roadsAt = -Infinity;
   #restyledAt = -Infinity;
@@ -80,9 +81,10 @@ export class MapView {
     }).fitBounds(LOS_ANGELES, { animate: false });
     this.#isFitted = view !== null;
     if (view) this.map.setView(view.centre, view.zoom, { animate: false });
+    this.map.attributionControl?.setPrefix(false);
     this.map.createPane("roads").style.zIndex = "350";
     this.roadRenderer = L.canvas({ padding: 0.3, pane: "roads" });
-    if (config.map_tiles) L.tileLayer(config.map_tiles, { attribution: config.map_attribution }).addTo(this.map);
+    if (config.map_tiles) L.tileLayer(config.map_tiles, { attribution: asText(config.map_attribution) }).addTo(this.map);
     this.popup = new PopupContent({ unit: config.speed_unit, onDetails: (id) => onSelect(id, true) });
     this.balloon = L.popup({ autoPanPadding: [10, 10], minWidth: 220, maxWidth: 280 });
     this.balloon.setContent(this.popup.element);
@@ -199,19 +201,32 @@ export class MapView {
     }
   }
 
+  /** Draw the roads of a network (`drawn` of network.js) in the place of those found among the segments. */
+  setNetwork({ lines: places, headings: known }) {
+    this.#network = known;
+    this.#showRoads([places], known);
+    this.#fit();
+  }
+
   /** The lines are found anew when there are other segments than before, though not over and over. */
   #drawRoads(store, now) {
     if (this.#markers.size === this.#roadNames || now - this.#roadsAt < ROADS_EVERY_MS) return;
     [this.#roadNames, this.#roadsAt] = [this.#markers.size, now];
-    const found = lines(store.segments.values());
-    this.headings = headings(found);
+    if (!this.#network) {
+      const found = lines(store.segments.values());
+      this.#showRoads(found.map(({ places }) => places), headings(found));
+    }
+    this.#fit();
+  }
+
+  #showRoads(all, known) {
+    this.headings = known;
     for (const road of this.#roads) road.remove();
-    this.#roads = found.map(({ places }) => this.#road(places));
+    this.#roads = all.map((places) => this.#road(places));
     for (const [id, marker] of this.#markers) {
       marker.options.heading = this.headings.get(id) ?? null;
       marker.redraw();
     }
-    this.#fit();
   }
 
   #road(places) {
@@ -257,6 +272,11 @@ export class MapView {
       road: of("road"),
     };
   }
+}
+
+/** Leaflet takes an attribution for markup. */
+function asText(text) {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
 
 function hatch(ground, line) {

@@ -10,6 +10,7 @@ import { parts, setAttribute, setText } from "./elements.js";
 
 const ORDER_MS = 500;
 const ROWS_BEYOND = 6;
+const MOST_PRINTED = 5_000;
 
 export class TableView {
   #shown = new Map();
@@ -19,6 +20,7 @@ export class TableView {
   #query = null;
   #rowHeight = 0;
   #revealed = null;
+  #onPaper = false;
 
   constructor(root, { rows, config, onSort, onSelect, onNeed }) {
     this.parts = parts(root);
@@ -38,6 +40,11 @@ export class TableView {
       this.#rowHeight = 0;
       onNeed();
     }).observe(this.parts.scroller);
+  }
+
+  /** On paper nothing scrolls: all rows are there. */
+  print(onPaper) {
+    this.#onPaper = onPaper;
   }
 
   /** Show what `query` asks for; returns the segments that match, in its order. */
@@ -86,6 +93,7 @@ export class TableView {
 
   /** Which places of the list are on the screen, and a few beyond. */
   #window() {
+    if (this.#onPaper) return { first: 0, last: Math.min(this.#list.length, MOST_PRINTED) };
     const { scroller, head } = this.parts;
     const height = this.#measure();
     const top = Math.max(0, scroller.scrollTop - head.offsetHeight);

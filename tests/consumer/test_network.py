@@ -1,0 +1,130 @@
+"""Where segments are, from GeoJSON: what is taken from it, and what can't be."""
+
+import json
+
+import pytest
+from msgspec import UNSET
+
+from consumer.errors import SettingsError
+from consumer.network import NOT_KNOWN, load_network, read_network
+from consumer.normalise import Normaliser
+from consumer.prediction import Coordinates
+from consumer.settings import Settings
+from tests.consumer.helpers import message, record
+
+HERE = [-118.25, 34.05]
+
+
+def collection(*features):
+    return json.dumps({"type": "FeatureCollection", "features": features}).encode()
+
+
+def feature(geometry, **properties):
+    return {"type": "Feature", "geometry": geometry, "properties": {"segment_id": "A"} | properties}
+
+
+def point(*position):
+    return {"type": "Point", "coordinates": list(position)}
+
+
+def line(*positions):
+    return {"type": "LineString", "coordinates": [list(each) for each in positions]}
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (feature(None), "A"),
+        (feature(None, segment_id=717447), "717447"),
+        (feature(None, segment_id=None, sensor_id="S 1"), "S 1"),
+        (feature(None, segment_id=" ") | {"id": 5}, "5"),
+        ({"type": "Feature", "geometry": None, "properties": None, "id": "B"}, "B"),
+    ],
+)
+def test_a_segment_is_named_by_its_properties_or_its_id(given, name):
+    assert list(read_network(collection(given)).segments) == [name]
+
+
+@pytest.mark.parametrize(
+    ("geometry", "place"),
+    [
+        (None, UNSET),
+        (point(*HERE), Coordinates(34.05, -118.25)),
+        (point(*HERE, 90.5), Coordinates(34.05, -118.25)),
+        (line([0, 0], [0, 2]), Coordinates(1.0, 0.0)),
+        (line([0, 0], [0, 1], [0, 4]), Coordinates(2.0, 0.0)),
+        (line([5, 5], [5, 5]), Coordinates(5, 5)),
+        (
+            {"type": "MultiLineString", "coordinates": [[[9, 9], [9, 9.5]], [[0, 0], [0, 2]]]},
+            Coordinates(1.0, 0.0),
+        ),
+    ],
+)
+def test_a_segment_is_at_its_point_or_half_way_along_its_longest_line(geometry, place):
+    assert read_network(collection(feature(geometry))).get("A").coordinates == place
+
+
+def test_the_middle_is_measured_in_kilometres_and_not_in_degrees():
+    # At 60 degrees north a degree of longitude is half as long as one of latitude.
+    found = read_network(collection(feature(line([0, 60], [2, 60], [2, 61])))).get("A").coordinates
+    assert (found.latitude, found.longitude) == pytest.approx((60, 2))
+
+
+@pytest.mark.parametrize("name", ["road_name", "road", "name"])
+def test_a_road_has_one_of_three_names(name):
+    assert read_network(collection(feature(None, **{name: "I-405 N"}))).get("A").road_name == "I-405 N"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "truncated"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b'{"type": "Topology", "features": []}', "Invalid enum value 'Topology'"),
+        (b'{"type": "FeatureCollection"}', "missing required field `features`"),
+        (
+            collection(feature({"type": "Polygon", "coordinates": []})),
+            r"Invalid value 'Polygon' - at `\$.features\[0\].geometry.type",
+        ),
+        (collection(feature(point(1))), "length >= 2"),
+        (collection(feature(line([1, 2]))), "length >= 2"),
+        (collection(feature(point("a", 1))), "Expected `float`, got `str`"),
+        (
+            collection(feature(point(34.05, -118.25))),
+            r"features\[0\]: \[34.05, -118.25\] is no place.*longitude, latitude",
+        ),
+        (collection(feature(None, segment_id=None)), r"features\[0\]: no segment is named"),
+        (collection(feature(None, segment_id="x" * 257)), "1 to 256 characters"),
+        (collection(feature(None), feature(None)), r"features\[1\]: the segment 'A' was there before"),
+    ],
+)
+def test_what_is_wrong_with_a_network_is_said_and_where(content, said, tmp_path):
+    with pytest.raises(ValueError, match=said):
+        read_network(content)
+    file = tmp_path / "network.geojson"
+    file.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"NETWORK_FILE=.*GeoJSON"):
+        load_network(str(file))
+
+
+def test_a_network_that_is_not_there_is_a_wrong_setting(tmp_path):
+    with pytest.raises(SettingsError, match="No such file"):
+        load_network(str(tmp_path / "network.geojson"))
+    assert load_network("").segments == {}
+
+
+def test_a_network_goes_out_as_it_came_in():
+    network = read_network(collection(feature(line([0, 0], [0, 2]), name="I-5 N"), feature(None, segment_id="B")))
+    assert read_network(network.geojson()).segments == network.segments
+
+
+def test_a_message_gets_the_place_and_the_road_that_it_does_not_give_itself():
+    network = read_network(collection(feature(point(*HERE), name="I-405 N at Carson")))
+    normalise = Normaliser(Settings(), network)
+    (_, found) = normalise(record(0, 0, message("A"))).predictions[0]
+    assert (found.coordinates, found.road_name) == (Coordinates(34.05, -118.25), "I-405 N at Carson")
+    (_, other) = normalise(record(0, 1, message("B"))).predictions[0]
+    assert (other.coordinates, other.road_name) == NOT_KNOWN[:2]
+    own = message("A", coordinates={"latitude": 1, "longitude": 2}, road_name="own")
+    (_, kept) = normalise(record(0, 2, own)).predictions[0]
+    assert (kept.coordinates, kept.road_name) == (Coordinates(1, 2), "own")

@@ -1,0 +1,148 @@
+"""The pages' headers, the page for frames, and the network that settings name."""
+
+import json
+import re
+
+import pytest
+from msgspec import structs
+
+from app import create_app
+from consumer.errors import SettingsError
+from consumer.files import check_files
+from consumer.memory import MemorySource, MemoryTopic
+from consumer.settings import Settings, load
+from consumer.thread import Consumer
+from web.pages import content_security_policy
+
+
+def client_with(consumer, **settings):
+    app = create_app(structs.replace(consumer.settings, **settings), lambda: consumer)
+    return app.test_client()
+
+
+def policy(response):
+    return dict(part.split(" ", 1) for part in response.headers["Content-Security-Policy"].split("; "))
+
+
+def config(response):
+    return json.loads(re.search(r'id="config">(.*?)</script>', response.text).group(1))
+
+
+@pytest.mark.parametrize(
+    ("tiles", "images"),
+    [
+        ("", "'self' data:"),
+        ("/tiles/{z}/{x}/{y}.png", "'self' data:"),
+        ("https://tile.example.org/{z}/{x}/{y}.png", "'self' data: https://tile.example.org"),
+        ("https://{s}.tile.example.org:8443/{z}/{x}/{y}", "'self' data: https://*.tile.example.org:8443"),
+    ],
+)
+def test_pictures_may_come_from_the_host_of_the_tiles_and_no_other(consumer, tiles, images):
+    client = client_with(consumer, map_tiles=tiles)
+    for path in ("/predictions", "/predictions/embed"):
+        assert policy(client.get(path))["img-src"] == images
+    assert policy(client.get("/api/config"))["img-src"] == "'self' data:"
+
+
+@pytest.mark.parametrize(
+    ("origins", "ancestors"),
+    [
+        ("", "'self'"),
+        ("https://a.example.org, http://b.example:8080/", "'self' https://a.example.org http://b.example:8080"),
+        ("*", "'self' *"),
+    ],
+)
+def test_only_the_page_for_frames_may_be_framed_by_the_sites_that_settings_name(consumer, origins, ancestors):
+    client = client_with(consumer, embed_origins=origins)
+    assert policy(client.get("/predictions/embed"))["frame-ancestors"] == ancestors
+    for path in ("/predictions", "/api/predictions", "/nothing"):
+        assert policy(client.get(path))["frame-ancestors"] == "'self'"
+
+
+def test_no_policy_allows_anything_inline():
+    everything = content_security_policy("https://tile.example.org/{z}/{x}/{y}", ["*"])
+    assert "unsafe" not in everything
+    assert everything.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+
+
+def test_the_page_for_frames_says_what_it_shows_and_leads_to_the_whole_page(client):
+    response = client.get("/predictions/embed?show=map&theme=dark&road=I-405+N&category=heavy_traffic")
+    assert 'data-embed="map"' in response.text
+    assert '<html lang="en" data-theme="dark">' in response.text
+    assert config(response)["whole"] == "/predictions?road=I-405+N&category=heavy_traffic"
+    assert 'data-embed="both"' in client.get("/predictions/embed").text
+    assert "data-embed" not in client.get("/predictions").text
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("show=chart", "show='chart' can't be used; allowed: map, table, both"),
+        ("theme=<b>", "theme='<b>' can't be used; allowed: light, dark"),
+        ("theme=dark&theme=light", "theme was given 2 times; allowed: once"),
+        ("tiles=x", "unknown parameter 'tiles'; allowed here: show, theme, q, road, category, segment, sort, map, at"),
+    ],
+)
+def test_what_the_page_for_frames_can_not_use_is_a_400_that_says_so(client, query, said):
+    response = client.get(f"/predictions/embed?{query}")
+    assert (response.status_code, response.json["error"]) == (400, said)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("MAP_TILES", "ftp://x/{z}/{x}/{y}", "no http URL"),
+        ("MAP_TILES", "https://x/{z}/{x}.png", "lacks {y}"),
+        ("MAP_TILES", "https://x/{z}/{x}/{y};script-src *", "no http URL"),
+        ("EMBED_ORIGINS", "example.org", "is not an origin"),
+        ("EMBED_ORIGINS", "https://example.org; script-src *", "is not an origin"),
+        ("EMBED_ORIGINS", "https://example.org/path", "is not an origin"),
+    ],
+)
+def test_a_setting_that_would_break_the_policy_is_refused(name, value, said):
+    with pytest.raises(SettingsError, match=f"{name}=.*{re.escape(said)}"):
+        load({name: value})
+
+
+NETWORK = {
+    "type": "FeatureCollection",
+    "features": [
+        {
+            "type": "Feature",
+            "id": "A",
+            "properties": {"road_name": "I-5 N"},
+            "geometry": {"type": "LineString", "coordinates": [[-118.3, 34.0], [-118.2, 34.0]]},
+        }
+    ],
+}
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    file = tmp_path / "network.geojson"
+    file.write_text(json.dumps(NETWORK))
+    settings = Settings(network_file=str(file))
+    consumer = Consumer(settings, lambda _: MemorySource(MemoryTopic()), poll_seconds=0.02)
+    return create_app(settings, lambda: consumer).test_client()
+
+
+def test_the_network_is_served_as_geojson_with_a_validator(mapped):
+    response = mapped.get("/api/network")
+    assert (response.status_code, response.mimetype) == (200, "application/geo+json")
+    assert json.loads(response.data) == NETWORK
+    again = mapped.get("/api/network", headers={"If-None-Match": response.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert config(mapped.get("/predictions"))["has_network"] is True
+
+
+def test_without_a_network_there_are_no_features(client):
+    assert json.loads(client.get("/api/network").data) == {"type": "FeatureCollection", "features": []}
+    assert config(client.get("/predictions"))["has_network"] is False
+    assert client.get("/api/network?x=1").status_code == 400
+
+
+def test_a_network_that_can_not_be_read_is_found_before_anything_starts(tmp_path):
+    settings = Settings(network_file=str(tmp_path / "none.geojson"))
+    for start in (check_files, Consumer):
+        with pytest.raises(SettingsError, match="NETWORK_FILE"):
+            start(settings)
