@@ -70,7 +70,7 @@ class Feed:
         self._status = Status("starting", time.time(), "not started")
         self._version = 0
         self._wakes = 0
-        self._received = 0
+        self._received = self._quarantined = 0
         self._gaps: Counter[str] = Counter()
         self._ahead = Ahead(clock)
         self._channels: WeakValueDictionary[Filter, Channel] = WeakValueDictionary()
@@ -106,6 +106,7 @@ class Feed:
         """Take in records in the order they were read; return the tombstones that named no known segment."""
         with self._changed:
             unknown = [record for record, normalised in batch if not self._take(record, normalised)]
+            self._quarantined += len(unknown)
             self._score()
             self._touch()
         return unknown
@@ -164,10 +165,14 @@ class Feed:
             latest = self._latest.segment(segment_id)
         return latest, [entry.prediction for entry in entries if entry.prediction and entry.segment_id == segment_id]
 
-    def scores(self) -> dict[str, Any] | None:
-        """Return how good the predictions in the window were; None until the actual speed of one is known."""
+    def account(self) -> dict[str, Any]:
+        """Return what holds for all that was read, whatever a view holds.
+
+        `scores`: how good the predictions in the window were, None until the actual speed of one is known;
+        `quarantined`: how many messages, and parts of one, were refused since the start.
+        """
         with self._changed:
-            return self._scores.summary()
+            return {"scores": self._scores.summary(), "quarantined": self._quarantined}
 
     def truth(self, segment_id: str) -> Truth:
         """Return what the predictions of a segment came to."""
@@ -294,6 +299,7 @@ class Feed:
             known = self._remove(record, normalised.removal, after)
         else:
             self._take_predictions(record, normalised.predictions, after)
+        self._quarantined += len(normalised.refusals)
         # Also past what was refused, and past a record without anything in it.
         self._places[record.partition] = after
         return known

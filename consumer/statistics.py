@@ -6,10 +6,10 @@ from typing import Any
 from .prediction import CATEGORIES, Prediction
 
 
-def statistics(predictions: Sequence[Prediction], scores: Mapping[str, Any] | None = None) -> dict[str, object]:
+def statistics(predictions: Sequence[Prediction], account: Mapping[str, Any] | None = None) -> dict[str, object]:
     """Sum up a view: counts by category and mean speeds in SPEED_UNIT, rounded to 2 decimals; null where unknown.
 
-    `scores` are of all predictions that were judged, whatever the view holds; None before the first.
+    `account` is Feed.account(): of all that was read, whatever the view holds.
     """
     categories = dict.fromkeys(CATEGORIES, 0)
     for prediction in predictions:
@@ -24,7 +24,7 @@ def statistics(predictions: Sequence[Prediction], scores: Mapping[str, Any] | No
         "moderate_congestion_count": categories["heavy_traffic"],
         "segments": len({prediction.segment_id for prediction in predictions}),
         "newest_timestamp": max((prediction.timestamp for prediction in predictions), default=None),
-        "scores": scores,
+        **(account or {}),
     }
 
 

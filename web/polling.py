@@ -130,7 +130,7 @@ def _instead(feed: Feed, gap: Gap | None, whole: Initial) -> dict[str, Any]:
         "predictions": whole.predictions,
         "left": [],
         "gap": gap and {"reason": gap.reason, "missed": gap.missed},
-        "stats": statistics(whole.predictions, feed.scores()),
+        "stats": statistics(whole.predictions, feed.account()),
     }
 
 

@@ -60,7 +60,7 @@ class Views:
             kept = self._stats.get(wanted)
             now = self._clock()
             if kept is None or kept[0][0] != id(feed) or now - kept[0][1] >= STATS_SECONDS:
-                kept = ((id(feed), now), statistics(feed.snapshot(wanted).predictions, feed.scores()))
+                kept = ((id(feed), now), statistics(feed.snapshot(wanted).predictions, feed.account()))
                 _keep(self._stats, wanted, kept)
             return kept[1]
 
@@ -71,7 +71,7 @@ def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
     ordered = sorted(snapshot.predictions, key=lambda each: (each.segment_id, each.horizon_minutes or -1))
     return {
         "predictions": ordered,
-        "stats": statistics(ordered, feed.scores()),
+        "stats": statistics(ordered, feed.account()),
         "cursor": snapshot.cursor,
         "timestamp": now_iso(),
     }

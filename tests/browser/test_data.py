@@ -110,6 +110,16 @@ def test_replayed_data_says_so_and_is_as_old_as_its_newest_event(server: FakeSer
     expect(row(page, "old")).to_have_attribute("data-freshness", "stale")
 
 
+def test_what_could_not_be_read_is_counted_and_can_be_looked_at(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish("A")
+    page = open_page()
+    expect_value(page, "A", "50.0")
+    expect(part(page, "quarantined")).to_be_hidden()
+    server.sum_up(total=1, scores=None, quarantined=1234)
+    link = page.get_by_role("link", name="1,234 messages could not be read")
+    expect(link).to_have_attribute("href", "/api/quarantine")
+
+
 def test_a_wrong_clock_of_the_browser_makes_nothing_stale(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("A")
     page = open_page()

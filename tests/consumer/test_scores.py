@@ -50,7 +50,7 @@ def tell(feed, *messages):
 
 def errors(feed):
     """Return (horizon, count, bias) of what was scored."""
-    scores = feed.scores()
+    scores = feed.account()["scores"]
     return [(each["horizon_minutes"], each["count"], each["bias"]) for each in scores["by_horizon"]] if scores else []
 
 
@@ -59,8 +59,8 @@ def errors(feed):
 
 def test_nothing_is_scored_before_the_actual_speed_of_a_target_time_is_known():
     feed = told(said(0, 50, 60, 15), said(5, 50, 55, 15), said(14, 50, 52, 15))
-    assert feed.scores() is None
-    assert statistics([], feed.scores())["scores"] is None
+    assert feed.account()["scores"] is None
+    assert statistics([], feed.account())["scores"] is None
     assert feed.truth("A").scores() is None
 
 
@@ -69,7 +69,7 @@ def test_a_score_is_exactly_this():
     feed = told(said(0, 40, 60, 15), said(5, 42, 48, 10), said(5, 44, 48, 10), said(15, 50, 45))
     persistence_15 = {"count": 1, "rmse": 15.0, "mae": 15.0, "bias": 15.0}
     persistence_10 = {"count": 2, "rmse": 3.0, "mae": 3.0, "bias": 3.0}
-    assert feed.scores() == {
+    assert feed.account()["scores"] == {
         "count": 3,
         "rmse": 3.42,  # the root of (25 + 9 + 1) / 3
         "mae": 3.0,
@@ -80,7 +80,7 @@ def test_a_score_is_exactly_this():
             {"horizon_minutes": 15, "count": 1, "rmse": 5.0, "mae": 5.0, "bias": -5.0, "persistence": persistence_15},
         ],
     }
-    assert statistics([], feed.scores())["scores"] == feed.truth("A").scores() == feed.scores()
+    assert statistics([], feed.account())["scores"] == feed.truth("A").scores() == feed.account()["scores"]
 
 
 def test_a_speed_of_zero_is_an_actual_speed():
@@ -93,10 +93,10 @@ def test_a_prediction_without_a_horizon_is_never_scored():
 
 def test_persistence_is_over_the_predictions_whose_speed_was_measured_when_they_were_made():
     feed = told(said(0, 50, 60, 15), said(1, 50, None, 15), said(15, 50, 40), said(16, 50, 40))
-    assert feed.scores()["count"] == 2
-    assert feed.scores()["persistence"]["count"] == 1
+    assert feed.account()["scores"]["count"] == 2
+    assert feed.account()["scores"]["persistence"]["count"] == 1
     alone = told(said(1, 50, None, 15), said(16, 50, 40))
-    assert (alone.scores()["bias"], alone.scores()["persistence"]) == (10.0, None)
+    assert (alone.account()["scores"]["bias"], alone.account()["scores"]["persistence"]) == (10.0, None)
 
 
 def test_the_target_time_that_is_stated_counts_before_the_one_that_the_horizon_gives():
@@ -167,7 +167,7 @@ def test_a_nearer_measurement_that_comes_late_judges_anew():
     assert errors(feed) == [(5, 1, 10.0)]
     tell(feed, said(5, 50, 44))
     assert errors(feed) == [(5, 1, 6.0)]
-    assert feed.scores()["persistence"] == {"count": 1, "rmse": 16.0, "mae": 16.0, "bias": 16.0}
+    assert feed.account()["scores"]["persistence"] == {"count": 1, "rmse": 16.0, "mae": 16.0, "bias": 16.0}
 
 
 def test_a_corrected_measurement_judges_anew_on_both_sides_of_it():
@@ -228,9 +228,9 @@ def test_a_recreated_topic_begins_without_scores_and_a_cut_in_the_same_one_keeps
     feed.begin(Position(TOPIC, (place(9), place(0))), Gap("expired", 7))
     assert errors(feed) == [(5, 1, 10.0)]
     feed.begin(Position(b"topic-02", (place(0), place(0))), Gap("topic_recreated", None))
-    assert feed.scores() is None
+    assert feed.account()["scores"] is None
     tell(feed, said(10, 50, 40))
-    assert feed.scores() is None
+    assert feed.account()["scores"] is None
 
 
 def test_a_prediction_of_the_history_says_its_actual_speed_and_error_once_they_are_known():
@@ -291,7 +291,7 @@ def shown(feed):
     def values(score):
         return score and (score["count"], score["rmse"], score["mae"], score["bias"])
 
-    scores = feed.scores()
+    scores = feed.account()["scores"]
     by_horizon = scores["by_horizon"] if scores else []
     return {each["horizon_minutes"]: (values(each), values(each["persistence"])) for each in by_horizon}
 
@@ -369,7 +369,7 @@ def test_the_count_of_what_is_kept_is_the_count_of_what_is_there(messages):
 def test_the_scores_of_all_segments_come_to_those_of_the_whole(messages):
     feed = run(messages, (), SETTINGS)
     counts = [(feed.truth(segment).scores() or {"count": 0})["count"] for segment in "AB"]
-    assert sum(counts) == (feed.scores() or {"count": 0})["count"]
+    assert sum(counts) == (feed.account()["scores"] or {"count": 0})["count"]
 
 
 # What is bounded
@@ -382,11 +382,11 @@ def test_what_is_kept_is_bounded_and_scoring_goes_on():
         at = step / 2
         tell(feed, array(*[said(at, 50, 45, 10, f"S{number}") for number in range(100)]))
         assert feed._scores.size <= KEPT_PER_ENTRY * 100 + 100, "at most a measurement per segment more"
-        counts.append(feed.scores()["count"] if feed.scores() else 0)
+        counts.append(feed.account()["scores"]["count"] if feed.account()["scores"] else 0)
     assert counts[19] == 0
     assert counts[20] > 0, "the first to come are those that wait"
     assert counts[-1] > counts[30]
-    assert feed.scores()["bias"] == 5.0
+    assert feed.account()["scores"]["bias"] == 5.0
 
 
 def test_measurements_alone_are_bounded_too():
@@ -399,10 +399,10 @@ def test_what_was_forgotten_for_room_is_judged_no_more_and_still_counts():
     feed = told(said(0, 50, 40, 5), settings=Settings(kafka_backlog="all", buffer_entries=100))
     first = feed.segment("A")[1][0]
     tell(feed, *[said(number / 10, 50, 40, 5) for number in range(1, 3_000)])
-    before = feed.scores()
+    before = feed.account()["scores"]
     assert before["count"] == 2_950
     tell(feed, said(0.05, 50, 40, 5), said(0.05, 50, 60), said(7.05, 50, 60))
-    assert feed.scores() == before
+    assert feed.account()["scores"] == before
     assert feed.truth("A").scores()["count"] < KEPT_PER_ENTRY * 100
     assert feed.truth("A").judge(feed.segment("A")[1][0]).actual == 40
     assert feed.truth("A").judge(first).actual is None
@@ -413,9 +413,9 @@ def test_segments_are_followed_up_to_max_segments_the_last_ones_heard_of():
     tell(feed, *[said(0, 50, 40, 10, f"S{number}") for number in range(10)])
     tell(feed, *[said(5, 50, 40, None, f"S{number}") for number in range(1, 10)], said(5, 50, 40, None, "new"))
     tell(feed, *[said(10, 50, 40, None, f"S{number}") for number in range(1, 10)])
-    assert feed.scores()["count"] == 9
+    assert feed.account()["scores"]["count"] == 9
     tell(feed, said(10, 50, 40, None, "S0"))
-    assert feed.scores()["count"] == 9
+    assert feed.account()["scores"]["count"] == 9
 
 
 def test_horizons_are_bounded():
@@ -436,4 +436,4 @@ def test_many_errors_are_summed_up_like_few():
     feed.begin(Position(TOPIC, (place(0),)))
     tell(feed, *[array(*[said(minute, 50, 45 - minute % 2, 1, f"S{n}") for n in range(700)]) for minute in range(4)])
     assert errors(feed) == [(1, 2100, 5.67)]
-    assert all(before <= after for before, after in pairwise([5.0, feed.scores()["mae"], 6.0]))
+    assert all(before <= after for before, after in pairwise([5.0, feed.account()["scores"]["mae"], 6.0]))

@@ -63,6 +63,7 @@ def test_the_whole_view_is_exactly_this(client, put):
             "segments": 1,
             "newest_timestamp": 1_700_000_000_000,
             "scores": None,
+            "quarantined": 0,
         },
     }
 

@@ -139,6 +139,13 @@ def test_stats_follow_a_change(stream, put):
     assert it.event("stats")[1]["data"]["categories"]["severe_congestion"] == 1
 
 
+def test_stats_count_what_was_refused(stream, put):
+    it = stream()
+    it.event("initial")
+    put(b"{")
+    assert it.event("stats")[1]["data"]["quarantined"] == 1
+
+
 def test_stats_say_how_good_the_predictions_were_once_that_is_known(stream, put):
     it = stream()
     it.event("initial")

@@ -1,6 +1,6 @@
 /** The line of figures, and the chips: legend, counts and filter in one. */
 import { GROUPS } from "../store.js";
-import { LABELS, UNIT_LABELS, change, ranges, speed } from "./format.js";
+import { LABELS, UNIT_LABELS, change, plural, ranges, speed } from "./format.js";
 import { fromTemplate, parts, setAttribute, setText, shape } from "./elements.js";
 
 export class SummaryView {
@@ -22,7 +22,13 @@ export class SummaryView {
     setText(this.parts.meanChange, meanChange === null ? "–" : `${change(meanChange)} ${this.unit}`);
     setText(this.parts.perMinute, `${store.perMinute.toLocaleString("en")} / min`);
     setAttribute(this.parts.perMinute, "data-received", String(store.received));
+    this.#renderQuarantined(store.stats?.quarantined ?? 0);
     for (const group of GROUPS) this.#renderGroup(group, counts[group], total, query.groups.includes(group));
+  }
+
+  #renderQuarantined(count) {
+    this.parts.quarantined.hidden = count === 0;
+    setText(this.parts.quarantinedText, `${plural(count, "message", "messages")} could not be read`);
   }
 
   #makeChip(group, range, onToggle) {
