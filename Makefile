@@ -13,7 +13,7 @@ run: $(READY) ## broker, synthetic feed and server on PORT (8000); with KAFKA_BR
 	@exec $(BIN)/python -m demo.run
 
 test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
-	$(BIN)/python -m pytest --ignore tests/kafka --ignore tests/browser
+	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/kafka --ignore tests/browser
 
 test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
 	$(BIN)/python -m pytest --broker=apache tests/kafka tests/integration
