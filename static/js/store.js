@@ -26,6 +26,7 @@ export class Store {
   #replayHeardAt = 0;
   #held = new Map();
   #trails = new Map();
+  #arrivedAt = new WeakMap();
 
   constructor({ intervalSeconds, clock = Date.now }) {
     this.intervalSeconds = intervalSeconds;
@@ -134,6 +135,11 @@ export class Store {
     return this.#trails.get(id) ?? [];
   }
 
+  /** Return when a prediction came (epoch milliseconds); null for one that was there before, in a view. */
+  arrivedAt(prediction) {
+    return this.#arrivedAt.get(prediction) ?? null;
+  }
+
   /** Predictions that arrived during the last minute. */
   get perMinute() {
     const oldest = Math.floor(this.clock() / 1000) - RATE_SECONDS;
@@ -156,7 +162,10 @@ export class Store {
 
   arrive(prediction, isHeld = false) {
     if (typeof prediction?.segment_id !== "string") return void (this.unreadable += 1);
-    if (!isHeld) this.received += 1;
+    if (!isHeld) {
+      this.received += 1;
+      this.#arrivedAt.set(prediction, this.clock());
+    }
     this.newsAt = this.clock();
     const second = Math.floor(this.newsAt / 1000);
     this.#arrivals.set(second, (this.#arrivals.get(second) ?? 0) + 1);
@@ -177,7 +186,8 @@ export class Store {
   /** Of a segment only the last message must wait, so that a pause of hours costs no more than the view. */
   #hold(message) {
     const { type, data, segment_id: id } = message;
-    if (type === "prediction") {
+    if (type === "prediction" && data !== null && typeof data === "object") {
+      this.#arrivedAt.set(data, this.clock());
       this.waiting += 1;
       this.received += 1;
     }

@@ -63,10 +63,12 @@ def test_a_click_on_a_marker_opens_a_popup_that_twenty_updates_do_not_close(
     popup = page.locator(".leaflet-popup")
     expect(popup).to_contain_text("I-10 W Downtown")
     expect(popup).to_contain_text("87 %")
+    expect(popup.locator("[data-part=popupArrived]")).to_have_text("before this page was opened")
     popup.evaluate("popup => (popup.marked = true)")
     for number in range(20):
         server.publish("A", 20.0 + number, coordinates=HERE, road_name="I-10 W Downtown")
     expect(popup.locator("[data-part=popupPredicted]")).to_have_text("39.0 mph")
+    expect(popup.locator("[data-part=popupArrived]")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
     assert popup.evaluate("popup => popup.marked") is True
     expect(row(page, "A")).to_have_attribute("aria-current", "true")
     assert "segment=A" in page.url

@@ -221,3 +221,18 @@ test("a view that comes in a pause replaces what waited before it", () => {
   store.goOn();
   assert.deepEqual([...store.segments.keys()], ["B", "C"]);
 });
+
+test("a prediction's arrival is known unless it came in a view, and is when it came, not when a pause ended", () => {
+  let now = 1_000;
+  const store = new Store({ intervalSeconds: 300, clock: () => now });
+  store.apply({ type: "initial", predictions: [prediction("A")] });
+  assert.equal(store.arrivedAt(store.segments.get("A")), null);
+  store.apply({ type: "prediction", data: prediction("A") });
+  assert.equal(store.arrivedAt(store.segments.get("A")), 1_000);
+  store.pause();
+  now = 2_000;
+  store.apply({ type: "prediction", data: prediction("A") });
+  now = 3_000;
+  store.goOn();
+  assert.equal(store.arrivedAt(store.segments.get("A")), 2_000);
+});

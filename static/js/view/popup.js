@@ -1,6 +1,6 @@
 /** What a segment's popup says; made once, and written anew in place, so that it survives every update. */
 import { CATEGORIES } from "../store.js";
-import { LABELS, UNIT_LABELS, age, change, label, moment, speed } from "./format.js";
+import { LABELS, UNIT_LABELS, age, change, clock, label, moment, speed } from "./format.js";
 import { fromTemplate, parts, setAttribute, setText } from "./elements.js";
 
 export class PopupContent {
@@ -25,6 +25,7 @@ export class PopupContent {
 function facts(store, prediction, unit) {
   const { confidence, model, current_volume: volume, horizon_minutes: horizon } = prediction;
   const known = CATEGORIES.includes(prediction.category);
+  const arrived = store.arrivedAt(prediction);
   return {
     popupName: label(prediction.segment_id),
     popupRoad: prediction.road_name === undefined ? "" : label(prediction.road_name),
@@ -36,6 +37,7 @@ function facts(store, prediction, unit) {
     popupModel: model === undefined ? "–" : label(model),
     popupConfidence: typeof confidence === "number" ? `${Math.round(100 * confidence)} %` : "–",
     popupTime: `${moment(prediction.timestamp)}${typeof horizon === "number" ? `, ${horizon} min ahead` : ""}`,
+    popupArrived: arrived === null ? "before this page was opened" : clock(arrived, true),
     popupAge: `${age(store.ageSeconds(prediction))} old`,
   };
 }
