@@ -5,14 +5,16 @@
     ├── NotReady         start() reached its deadline; the thread goes on trying
     ├── BadCursor        a cursor that is damaged or was never one
     ├── Unreplayable     what came after a cursor can't be replayed from Kafka
+    ├── Closing          the process ends before it could answer; another one can
     └── SourceError      Kafka didn't do what it was asked; the thread tries again
+        └── SourceLost   the client will never do it; the thread tries again with another one
 
 Errors of the Kafka client are translated in `consumer.source` and never leave it.
 """
 
 from typing import Literal
 
-ReplayReason = Literal["expired", "other_topic", "replay_limit", "replay_failed"]
+ReplayReason = Literal["expired", "other_topic", "too_old", "replay_limit", "replay_failed"]
 
 
 class GreenwaveError(Exception):
@@ -40,5 +42,13 @@ class Unreplayable(GreenwaveError):
         self.missed = missed
 
 
+class Closing(GreenwaveError):
+    """The process ends before Kafka has answered; that says nothing about what was asked for."""
+
+
 class SourceError(GreenwaveError):
     """Kafka didn't do what it was asked; the text is the client's own."""
+
+
+class SourceLost(SourceError):
+    """The Kafka client is broken for good; the text says how it was noticed. Another source may do."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from .errors import SourceError
-from .record import Record, Topic
+from .record import Record, Topic, Unreadable
 from .source import Expired, Reading
 
 
@@ -19,23 +19,30 @@ class MemoryTopic:
         self.begins = [0] * partitions
         self.reachable = True
         self.exists = True
+        self.leaderless: set[int] = set()
         self.opened = 0
         self.probes = 0
         self.closed = 0
 
     def append(
-        self, value: bytes | None, *, key: bytes | None = None, partition: int = 0, timestamp_ms: int | None = None
+        self,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        partition: int = 0,
+        timestamp_ms: int | None = None,
+        unreadable: Unreadable | None = None,
     ) -> Record:
-        """Add a message; its time is now unless given."""
+        """Add a message, or what stands for a batch that can't be unpacked; its time is now unless given."""
         with self.changed:
             now_ms = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
-            record = Record(partition, len(self.logs[partition]), now_ms, key, value)
+            record = Record(partition, len(self.logs[partition]), now_ms, key, value, unreadable)
             self.logs[partition].append(record)
             self.changed.notify_all()
         return record
 
     def set(self, **changes: object) -> None:
-        """Change `reachable`, `exists`, `incarnation` or `begins` under the lock."""
+        """Change `reachable`, `exists`, `leaderless`, `incarnation` or `begins` under the lock."""
         with self.changed:
             for name, value in changes.items():
                 setattr(self, name, value)
@@ -67,6 +74,7 @@ class MemorySource:
         self._watermarks: dict[int, int] = {}
         self._paused: set[int] = set()
         self._heard: float | None = None
+        self._answered: dict[int, float] = {}
         topic.opened += 1
 
     def topic(self) -> Topic | None:
@@ -79,6 +87,14 @@ class MemorySource:
         """Return now while the topic is reachable, else when it last was."""
         self._listen()
         return self._heard
+
+    def silent_seconds(self) -> list[float]:
+        """Return 0 for each assigned partition that can be read, else since when it can't."""
+        now, answered = time.monotonic(), self._answered
+        for number in answered:
+            if self._topic.reachable and number not in self._topic.leaderless:
+                answered[number] = now
+        return [now - answered[number] for number in sorted(answered)]
 
     def wait_for_word(self, timeout: float) -> bool:
         """Wait until the topic is reachable and exists."""
@@ -112,6 +128,7 @@ class MemorySource:
         self._offsets = {number: at for number, at in enumerate(offsets) if at is not None}
         self._watermarks = {}
         self._paused = set()
+        self._answered = dict.fromkeys(self._offsets, time.monotonic())
 
     def pause(self, partition: int) -> None:
         """Read no more of it."""
@@ -126,7 +143,7 @@ class MemorySource:
                 return []
             self._refuse_expired()
             records = self._take()
-            self._watermarks = {number: len(log) for number, log in enumerate(topic.logs) if number in self._offsets}
+            self._watermarks |= {number: len(topic.logs[number]) for number, _ in self._wanted()}
         return records
 
     def readings(self) -> list[Reading]:
@@ -149,9 +166,9 @@ class MemorySource:
         return any(offset < len(self._topic.logs[number]) for number, offset in self._wanted())
 
     def _wanted(self) -> list[tuple[int, int]]:
-        """Return the partitions that are read and still there, with their next offsets."""
-        there = len(self._topic.logs)
-        return [(number, at) for number, at in self._offsets.items() if number not in self._paused and number < there]
+        """Return the partitions that are read, are still there and have a leader, with their next offsets."""
+        left_out, there = self._paused | self._topic.leaderless, len(self._topic.logs)
+        return [(number, at) for number, at in self._offsets.items() if number not in left_out and number < there]
 
     def _refuse_expired(self) -> None:
         begins = self._topic.begins

@@ -96,7 +96,7 @@ def ssl_context(settings: Settings) -> ssl.SSLContext:
     file, text = settings.kafka_ssl_cafile, settings.kafka_trusted_cert
     with _naming("KAFKA_SSL_CAFILE" if file else "KAFKA_TRUSTED_CERT", file):
         context = ssl.create_default_context(cafile=file or None, cadata=text or None)
-    context.check_hostname = settings.kafka_ssl_check_hostname and not settings.kafka_trusted_cert
+    context.check_hostname = settings.kafka_ssl_check_hostname
     context.sslsocket_class = _ClosedOnFailure
     _load_client_certificate(context, settings)
     return context

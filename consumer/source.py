@@ -1,11 +1,12 @@
-"""Kafka as a source of records: the only module of this package that knows the Kafka client.
+"""Kafka as a source of records: with `consumer.fetching` all that this package knows of the Kafka client.
 
 `Source` is the contract; `KafkaSource` keeps it with kafka-python 3, `consumer.memory.MemorySource` in memory. A source
-belongs to one thread, `last_word` and `topic` apart: those are memory reads that anybody may make.
+belongs to one thread, `last_word`, `silent_seconds` and `topic` apart: those are memory reads that anybody may make.
 
 There is no consumer group: the consumer assigns itself all partitions, commits nothing and creates no topic. One
 consumer object lives through all outages, since the client reconnects by itself. That `poll()` gives nothing says
-nothing about the broker: what counts is when the last answer to a metadata request came (`last_word`).
+nothing about the broker: what counts is when a broker last answered, a question for metadata or a fetch (`last_word`),
+and when the leader of each partition last answered a fetch (`silent_seconds`).
 """
 
 import contextlib
@@ -22,19 +23,24 @@ from kafka.net.inet import KafkaNetSocket
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
-from .errors import SourceError
-from .record import Record, Topic
+from .errors import SourceError, SourceLost
+from .fetching import Answers, end_at_last_stable_offset, in_words, read_around_damage
+from .record import Record, Topic, Unreadable
 from .security import CLOSED, AnswerBeforeEnd, explain, security_options
 from .settings import Settings
 
 METADATA_MAX_AGE_MS = 2_000
 """How often the broker is asked for metadata, which is its sign of life."""
+METADATA_LIMIT_SECONDS = 30.0
+"""A client that has heard no metadata for this long, while fetches are answered, has stopped to ask for it."""
 CALL_TIMEOUT_MS = 4_000
 """Bound of each call that asks the broker something."""
 MAX_POLL_RECORDS = 500
 MAX_PARTITION_FETCH_BYTES = 131_072
 """A larger answer holds up those that come behind it, on the way and in the client: with the default of 1 MiB a replay
 made what was live up to 30 ms later."""
+FAILED_SECONDS = 30.0
+"""How long a broker whose connection failed is asked for metadata only when there is no other."""
 MAX_FAILURES = 3
 """Brokers whose failed connections are described at once."""
 
@@ -67,8 +73,14 @@ class Source(Protocol):
     def last_word(self) -> float | None:
         """Return when the broker was last heard, in time.monotonic() seconds; None if never. Never waits."""
 
+    def silent_seconds(self) -> list[float]:
+        """Return for how long the leader of each assigned partition has answered no fetch, in their order.
+
+        It counts from assign() on; time in which nobody polls doesn't count. Never waits.
+        """
+
     def wait_for_word(self, timeout: float) -> bool:
-        """Wait for the broker's next word, at most `timeout` seconds; tell whether it came."""
+        """Wait for the broker's next metadata, at most `timeout` seconds; tell whether it came. Raises SourceLost."""
 
     def trouble(self) -> str | None:
         """Return why connections failed since the last word, in words; None when none did. Never waits."""
@@ -92,7 +104,10 @@ class Source(Protocol):
         """Read no more of a partition until the next assign()."""
 
     def poll(self, timeout: float) -> list[Record]:
-        """Return the next records, waiting up to `timeout` seconds. Raises SourceError, or Expired."""
+        """Return the next records, waiting up to `timeout` seconds. Raises SourceError, SourceLost, or Expired.
+
+        A batch that can't be unpacked is one record that says so, between its neighbours.
+        """
 
     def readings(self) -> list[Reading]:
         """Return where each assigned partition is read, in their order. Never waits."""
@@ -129,21 +144,40 @@ class _ClosedOnFailure(KafkaNetSocket):  # type: ignore[misc]
 
 
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]
-    """Keeps why connections to brokers ended, which the client itself only logs."""
+    """Keeps why connections to brokers ended, which the client itself only logs, and asks others meanwhile."""
 
     def __init__(self, net: Any, **configs: Any) -> None:
         super().__init__(net, **configs)
         self.failures: dict[str, str] = {}
+        self._failed_at: dict[Any, float] = {}
 
     async def _connect(self, node: Any, conn: Any, **options: Any) -> None:
-        conn.close_future.add_errback(lambda error: self._keep(f"{node.host}:{node.port}", explain(error)))
+        conn.close_future.add_errback(lambda error: self._keep(node, explain(error)))
         await super()._connect(node, conn, **options)
 
-    def _keep(self, broker: str, why: str) -> None:
+    def _keep(self, node: Any, why: str) -> None:
+        self._failed_at[node.node_id] = time.monotonic()
+        broker = f"{node.host}:{node.port}"
         # The client loses an answer that comes together with the end of the connection, as a refused log-in does. So
         # a bare end replaces nothing that tells more.
         if why != CLOSED or broker not in self.failures:
             self.failures[broker] = why
+
+    def least_loaded_node(self) -> Any:
+        """Choose whom to ask for metadata; a broker whose connection has just failed only when no other is connected.
+
+        One that hangs takes connections and answers nothing. With nothing in flight it would be asked again and again,
+        since those that answer always have a fetch in flight.
+        """
+        chosen = super().least_loaded_node()
+        if not self._has_just_failed(chosen):
+            return chosen
+        connected = [node for node, connection in list(self._conns.items()) if connection.connected]
+        others = [node for node in connected if not self._has_just_failed(node)]
+        return min(others, key=lambda node: len(self._conns[node].in_flight_requests), default=chosen)
+
+    def _has_just_failed(self, node: Any) -> bool:
+        return time.monotonic() - self._failed_at.get(node, float("-inf")) < FAILED_SECONDS
 
 
 class KafkaSource:
@@ -157,7 +191,7 @@ class KafkaSource:
         self._heard: float | None = None
         self._word = threading.Event()
         self._held: list[Record] = []
-        self._known_connections: dict[Any, Any] = {}
+        self._known_connections: list[Any] = []
         try:
             with _translated():
                 self._consumer = KafkaConsumer(**client_options(settings), **self._options(settings))
@@ -166,8 +200,10 @@ class KafkaSource:
             if hasattr(self, "_client"):
                 self._client.close()
             raise
+        read_around_damage(self._consumer._fetcher)
         if settings.kafka_isolation_level == "read_committed":
-            _end_at_last_stable_offset(self._consumer._fetcher)
+            end_at_last_stable_offset(self._consumer._fetcher)
+        self._answers = Answers(self._consumer._fetcher, self._manager)
         self._cluster = self._client.cluster
         # The client doesn't hand this option on to its metadata requests, whose default is to create what is missing.
         self._cluster.config["allow_auto_create_topics"] = False
@@ -219,11 +255,16 @@ class KafkaSource:
         return Topic(named[:8], len(partitions))
 
     def last_word(self) -> float | None:
-        """Return the time of the last metadata."""
-        return self._heard
+        """Return the time of the last metadata, or of the last answer to a fetch."""
+        return max(filter(None, [self._heard, self._answers.last]), default=None)
+
+    def silent_seconds(self) -> list[float]:
+        """Return for how long each leader answered no fetch."""
+        return self._answers.silent_seconds()
 
     def wait_for_word(self, timeout: float) -> bool:
         """Wait for the next metadata."""
+        self._require_questions()
         self._word.clear()
         return self._word.wait(timeout)
 
@@ -263,10 +304,13 @@ class KafkaSource:
         starts = {TopicPartition(self._name, number): at for number, at in enumerate(offsets) if at is not None}
         self._held = []
         with _translated():
+            # What the fetcher has kept is of the old positions, and after an error it may be stuck in it.
+            self._consumer._fetcher.close()
             self._consumer.unsubscribe()
             self._consumer.assign(list(starts))
             for partition, offset in starts.items():
                 self._consumer.seek(partition, offset)
+        self._answers.expect(partition.partition for partition in starts)
 
     def pause(self, partition: int) -> None:
         """Fetch no more of a partition."""
@@ -278,27 +322,31 @@ class KafkaSource:
 
         Behind a new connection there may be another topic of the same name.
         """
+        self._require_questions()
         records = self._held + self._fetch(0 if self._held else timeout)
         self._held = []
-        if records and self._connections() != self._known_connections and not self.refresh(CALL_TIMEOUT_MS / 1000):
+        carriers = {self._answers.carriers.get(partition) for partition in {record.partition for record in records}}
+        if not carriers.issubset(self._known_connections) and not self.refresh(CALL_TIMEOUT_MS / 1000):
             self._held, records = records, []
         return records
 
+    def _require_questions(self) -> None:
+        """Raise SourceLost when the client asks for no metadata any more: any error but Kafka's ends that."""
+        asking, heard, answered = self._cluster._refresh_loop_future, self._heard, self._answers.last
+        is_stuck = heard is not None and answered is not None and answered - heard > METADATA_LIMIT_SECONDS
+        if asking.is_done or is_stuck:
+            raise SourceLost("the Kafka client asks for no metadata any more") from asking.exception
+
     def _fetch(self, timeout: float) -> list[Record]:
         try:
-            with _translated():
+            with _translated(), self._answers.fetching():
                 batches = self._consumer.poll(timeout_ms=int(timeout * 1000))
         except OffsetOutOfRangeError as error:
             raise Expired(sorted(partition.partition for partition in error.args[0])) from error
-        return [
-            Record(message.partition, message.offset, message.timestamp, message.key, message.value)
-            for batch in batches.values()
-            for message in batch
-        ]
+        return [_record(message) for batch in batches.values() for message in batch]
 
-    def _connections(self) -> dict[Any, Any]:
-        connections = list(self._manager._conns.items())
-        return {node: connection for node, connection in connections if connection.connected}
+    def _connections(self) -> list[Any]:
+        return [connection for connection in list(self._manager._conns.values()) if connection.connected]
 
     def readings(self) -> list[Reading]:
         """Return next offset and high watermark of each partition; records that are held back were not read yet."""
@@ -323,21 +371,10 @@ class KafkaSource:
         return [TopicPartition(self._name, partition) for partition in range(topic.partitions)]
 
 
-def _end_at_last_stable_offset(fetcher: Any) -> None:
-    """Let the last stable offset of each fetch stand for its high watermark.
-
-    The client keeps only the high watermark, which no position reaches while a transaction is open: the consumer would
-    never be known to have caught up.
-    """
-    parse = fetcher._parse_fetched_data
-
-    def parse_up_to_stable(fetch: Any) -> Any:
-        data = fetch.partition_data
-        if data.last_stable_offset >= 0:
-            data.high_watermark = min(data.high_watermark, data.last_stable_offset)
-        return parse(fetch)
-
-    fetcher._parse_fetched_data = parse_up_to_stable
+def _record(message: Any) -> Record:
+    if isinstance(message.value, Unreadable):
+        return Record(message.partition, message.offset, -1, None, None, message.value)
+    return Record(message.partition, message.offset, message.timestamp, message.key, message.value)
 
 
 @contextlib.contextmanager
@@ -347,4 +384,4 @@ def _translated() -> Iterator[None]:
     except OffsetOutOfRangeError:
         raise
     except KafkaError as error:
-        raise SourceError(f"{type(error).__name__}: {error}") from error
+        raise SourceError(in_words(error)) from error

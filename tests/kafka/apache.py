@@ -132,16 +132,23 @@ class ApacheKafka(Admin):
     """A node as a process of ours; it can be killed, stopped, and started again with its data.
 
     `extra` are lines for server.properties, `listeners` maps a listener's name to its security protocol, beside the
-    plain one; `ports` tells where each listens.
+    plain one; `ports` tells where each listens. With `first` it is the second node of that one's cluster, and only a
+    broker.
     """
 
-    def __init__(self, extra: dict[str, str] | None = None, listeners: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        extra: dict[str, str] | None = None,
+        listeners: dict[str, str] | None = None,
+        first: "ApacheKafka | None" = None,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="greenwave-kafka-"))
         self.admin_options = {}
         self.ports = {name: free_port() for name in ("PLAIN", "CONTROLLER", *(listeners or {}))}
         self.address = f"127.0.0.1:{self.ports['PLAIN']}"
         self._protocols = {"PLAIN": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **(listeners or {})}
-        self._extra = extra or {}
+        self._extra = {**(first.invitation() if first else {}), **(extra or {})}
+        self.cluster: str = first.cluster if first else uuid.uuid4().hex[:22]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "ApacheKafka":
@@ -166,15 +173,22 @@ class ApacheKafka(Admin):
         """Write the configuration and format the storage."""
         properties = self.folder / "server.properties"
         properties.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
-        cluster = uuid.uuid4().hex[:22]
         done = subprocess.run(
-            [*self._java("kafka.tools.StorageTool"), "format", "-t", cluster, "-c", str(properties), *options],
+            [*self._java("kafka.tools.StorageTool"), "format", "-t", self.cluster, "-c", str(properties), *options],
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
             raise KafkaUnavailable(f"the storage could not be formatted:\n{done.stdout}\n{done.stderr}")
+
+    def invitation(self) -> dict[str, str]:
+        """Return the properties of another node that joins this one."""
+        return {
+            "node.id": "2",
+            "process.roles": "broker",
+            "controller.quorum.voters": self._properties()["controller.quorum.voters"],
+        }
 
     def start(self, wait: bool = True) -> None:
         """Start the node, and wait until it answers."""
@@ -252,14 +266,16 @@ class ApacheKafka(Admin):
 
     def _properties(self) -> dict[str, str]:
         listeners = [f"{name}://127.0.0.1:{port}" for name, port in self.ports.items()]
+        public = ",".join(each for each in listeners if not each.startswith("CONTROLLER"))
+        is_controller = "process.roles" not in self._extra
         protocols = [f"{name}:{protocol}" for name, protocol in self._protocols.items()]
         return {
             "node.id": "1",
             "process.roles": "broker,controller",
             "controller.quorum.voters": f"1@127.0.0.1:{self.ports['CONTROLLER']}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": ",".join(listeners),
-            "advertised.listeners": ",".join(each for each in listeners if not each.startswith("CONTROLLER")),
+            "listeners": ",".join(listeners) if is_controller else public,
+            "advertised.listeners": public,
             "listener.security.protocol.map": ",".join(protocols),
             "inter.broker.listener.name": "PLAIN",
             "log.dirs": str(self.folder / "data"),

@@ -30,6 +30,11 @@ def fresh_name():
 def recreate(apache, name, partitions=4):
     """Put an empty topic of the same name in its place, as soon as the broker lets go of the old one."""
     apache.delete_topic(name)
+    create_again(apache, name, partitions)
+
+
+def create_again(apache, name, partitions=4):
+    """Create a topic whose name was another one's, as soon as the broker has let go of that."""
 
     def create():
         try:

@@ -13,6 +13,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.net.compat import KafkaNetClient
 
+from consumer.fetching import Answers
 from consumer.source import KafkaSource, client_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
@@ -207,6 +208,28 @@ def test_the_high_watermark_is_unknown_after_an_assignment_and_known_after_a_fet
             assert time.monotonic() < deadline
             assert one.consumer.poll(timeout_ms=100) == {}
         assert [one.consumer.position(each, timeout_ms=0) for each in partitions] == [0] * 4
+
+
+def test_each_partition_is_answered_again_and_again_whether_or_not_it_has_news(settings, client, publish):
+    one = client(settings)
+    answers = Answers(one.consumer._fetcher, one.net._manager)
+    one.watch(settings.topic)
+    one.assign(settings.topic, 0, 0, 0, 0)
+    answers.expect(range(4))
+
+    def heard():
+        with answers.fetching():
+            one.consumer.poll(timeout_ms=100)
+        return [time.monotonic() - seconds for seconds in answers.silent_seconds()]
+
+    for number in range(5):
+        publish(settings, message(f"S{number}"), partition=0)
+        before = heard()
+        eventually(lambda before=before: all(map(lambda now, then: now > then + 0.02, heard(), before)), 5)
+    connections = list(one.net._manager._conns.values())
+    assert {partition: carrier in connections for partition, carrier in answers.carriers.items()} == dict.fromkeys(
+        range(4), True
+    )
 
 
 def test_questions_without_an_answer_end_at_their_timeout(settings, client, line):

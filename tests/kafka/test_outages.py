@@ -1,8 +1,8 @@
-"""The broker is killed, stopped and missing while clients are there: what `make chaos` does for an hour, in a minute.
+"""The broker is killed, stopped and missing while clients are there: what `make chaos` does for an hour, in minutes.
 
 The scenarios assert what must hold: each stream has the topic's log exactly once and in order, each acknowledged
-message is in the log, and the state, /readyz and the streams say in time what was done. They run as a process of
-their own, since the producer that they use drops sockets when its broker dies.
+message is in the log, the state, /readyz and the streams say in time what was done, and health answers all the while
+and is true. They run as a process of their own, since the producer that they use drops sockets when its broker dies.
 """
 
 import json
@@ -20,7 +20,7 @@ def hurt(tmp_path):
     """Run a scenario and return its figures."""
 
     def hurt(scenario, *options):
-        command = [sys.executable, "-m", "tests.chaos", scenario, *options, "--untimed", "--results", tmp_path]
+        command = [sys.executable, "-m", "tests.chaos", scenario, *options, "--loose", "--results", tmp_path]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=170)
         assert done.returncode == 0, done.stderr
         return json.loads((tmp_path / "chaos" / f"{scenario}.json").read_text())["figures"]
@@ -34,11 +34,11 @@ def test_streams_have_the_log_exactly_once_after_the_broker_was_killed_and_kille
 
 
 def test_a_broker_that_is_stopped_is_told_and_nothing_is_lost_when_it_goes_on(hurt):
-    assert hurt("pause", "--seconds=15")["seconds_until_the_last_stream_was_told"] <= 10
+    assert hurt("pause", "--seconds=22")["seconds_until_the_last_stream_was_told"] <= 10
 
 
 def test_a_broker_and_a_topic_that_are_missing_at_start_are_waited_for(hurt):
-    assert "does not exist" in hurt("absent", "--seconds=8")["said_without_the_topic"]
+    assert "does not exist" in hurt("absent", "--seconds=15")["said_without_the_topic"]
 
 
 def test_streams_come_back_to_a_worker_that_was_killed_and_to_one_that_was_reloaded_and_lose_nothing(hurt):
@@ -53,3 +53,13 @@ def test_clients_that_read_nothing_are_closed_on_every_transport_and_cost_the_ot
 
 def test_a_hundred_streams_are_told_bye_and_the_process_is_gone_in_time(hurt):
     assert set(hurt("shutdown", "--streams=100")) == {"SIGTERM", "SIGINT"}
+
+
+def test_a_topic_may_grow_be_poisoned_lose_records_and_be_recreated_and_streams_are_told_what_became_of_it(hurt):
+    figures = hurt("topic_events", "--bad=5000")
+    assert figures["refused"] > figures["bad_messages"] == 5000
+    assert figures["records_dropped_unread"] > 0
+
+
+def test_streams_that_come_and_go_get_each_message_once_and_leave_nothing_behind(hurt):
+    assert hurt("soak", "--minutes=0.5")["events_delivered"] > 0

@@ -110,6 +110,11 @@ def test_it_reads_with_the_variables_that_heroku_sets(secured, certificates, con
     assert_it_reads(consume(settings), publish, settings)
 
 
+def test_host_names_are_not_checked_with_the_variables_that_heroku_sets_unless_it_is_asked_for(secured, certificates):
+    assert not ssl_context(load(heroku(secured, certificates))).check_hostname
+    assert ssl_context(load(heroku(secured, certificates, KAFKA_SSL_CHECK_HOSTNAME="true"))).check_hostname
+
+
 def test_certificates_as_text_leave_no_file_behind(secured, certificates, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert ssl_context(load(heroku(secured, certificates))).verify_mode == ssl.CERT_REQUIRED

@@ -1,0 +1,45 @@
+"""A Kafka client that is broken for good, while the broker is well: another one takes its place."""
+
+import pytest
+from kafka.future import Future
+
+from tests.consumer.helpers import message
+from tests.kafka.helpers import changes, events_until, eventually, segments
+
+
+def end(cluster):
+    """End the loop that asks for metadata, as a bug in what listens to it would."""
+    once = [1]
+
+    def fail(_):
+        if once:
+            once.pop()
+            raise RuntimeError("a bug")
+
+    cluster.add_listener(fail)
+
+
+def hang(cluster):
+    """Let the loop that asks for metadata wait for ever."""
+
+    async def never(_node=None):
+        await Future()
+
+    cluster.refresh_metadata = never
+
+
+@pytest.mark.parametrize("damage", [end, hang])
+def test_a_client_that_asks_for_no_metadata_any_more_is_replaced(
+    apache, settings_for, consume, publish, damage, monkeypatch
+):
+    monkeypatch.setattr("consumer.source.METADATA_LIMIT_SECONDS", 4.0)
+    settings = settings_for(apache.create_topic())
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    damage(consumer._source._cluster)
+    eventually(lambda: consumer.restarts == 1)
+    consumer.wait_ready(10)
+    publish(settings, message("A"))
+    events_until(subscription, lambda events: segments(changes(events)) == ["A"], 10)

@@ -1,0 +1,116 @@
+"""Two brokers, each the only one that has its partitions: one of them is hurt."""
+
+import contextlib
+import time
+
+import pytest
+
+from consumer.events import Status
+from tests.consumer.helpers import message
+from tests.kafka.apache import ApacheKafka
+from tests.kafka.helpers import changes, events_until, eventually, segments, until_state
+
+PROMISED_SECONDS = 10
+"""So soon the state says that partitions are not read, and that they are again."""
+
+
+@pytest.fixture
+def nodes():
+    """Start two nodes of one cluster."""
+    with contextlib.ExitStack() as stack:
+        first = ApacheKafka()
+        nodes = first, ApacheKafka(first=first)
+        for node in nodes:
+            stack.callback(node.close)
+            node.format()
+            node.start(wait=False)
+        for node in nodes:
+            node.wait()
+        yield nodes
+
+
+def leaders(consumer):
+    """Return the node that leads each partition, as the consumer has heard."""
+    partitions = consumer._source._cluster._partitions.get(consumer.settings.topic, {})
+    return {number: partition.leader_id for number, partition in sorted(partitions.items())}
+
+
+@pytest.fixture
+def consumer_of(nodes, settings_for, consume):
+    """Start live consumers: of a topic with partitions on both nodes, or with all of it on the first."""
+
+    def consumer_of(partitions, on):
+        for _ in range(20):
+            topic = nodes[0].create_topic(partitions=partitions)
+            settings = settings_for(topic, kafka_brokers=",".join(node.address for node in nodes))
+            consumer = consume(settings)
+            consumer.wait_ready(20)
+            if set(leaders(consumer).values()) == on:
+                return consumer
+            consumer.stop()
+        raise AssertionError(f"no topic came to be on {on}")
+
+    return consumer_of
+
+
+@contextlib.contextmanager
+def killed(node):
+    """Kill a node with -9; it comes back."""
+    node.kill()
+    yield
+    node.start()
+
+
+@contextlib.contextmanager
+def stopped(node):
+    """Stop a node without ending it; it goes on."""
+    node.pause()
+    try:
+        yield
+    finally:
+        node.resume()
+
+
+@pytest.mark.parametrize("hurt", [killed, stopped])
+def test_partitions_of_a_node_that_is_gone_are_named_in_time_while_the_others_are_read(
+    nodes, consumer_of, publish, hurt
+):
+    both, first_only = consumer_of(4, {1, 2}), consumer_of(1, {1})
+    lost, kept = ([number for number, node in leaders(both).items() if node == each] for each in (2, 1))
+    subscription, other = both.feed.subscribe(), first_only.feed.subscribe()
+    subscription.next(5), other.next(5)
+    began = time.monotonic()
+    with hurt(nodes[1]):
+        status = until_state(both, "reconnecting", seconds=PROMISED_SECONDS)
+        assert time.monotonic() - began < PROMISED_SECONDS
+        assert status.reason == f"no word from the leader of partitions {', '.join(map(str, lost))}"
+        assert not both.ready
+        limit = both.settings.kafka_silence_seconds
+        assert [partition for partition, each in enumerate(both.leader_silent_seconds) if each > limit] == lost
+        for partition in kept:
+            publish(both.settings, message(f"kept {partition}"), partition=partition)
+        names = [f"kept {partition}" for partition in kept]
+        events = events_until(subscription, lambda events: len(changes(events)) == len(names), 10)
+        assert segments(changes(events)) == names
+        assert both.feed.status == status, "the partitions that are read don't make it live"
+        assert first_only.ready
+    back = time.monotonic()
+    until_state(both, "live", seconds=PROMISED_SECONDS)
+    assert time.monotonic() - back < PROMISED_SECONDS
+    assert both.ready
+    publish(both.settings, message("back"), partition=lost[0])
+    events_until(subscription, lambda events: "back" in segments(changes(events)), 10)
+    publish(first_only.settings, message("done"), partition=0)
+    events = events_until(other, lambda events: "done" in segments(changes(events)), 10)
+    assert not [event for event in events if isinstance(event, Status)], "it was live all the time"
+    assert (both.restarts, first_only.restarts) == (0, 0)
+    eventually(lambda: max(both.leader_silent_seconds) < 2)
+
+
+def test_metadata_is_asked_of_another_node_while_one_is_stopped(nodes, consumer_of):
+    consumer = consumer_of(1, {1})
+    source, began = consumer._source, time.monotonic()
+    with stopped(nodes[1]):
+        # Within the time after which the first question to the node that is stopped was given up, and some more.
+        eventually(lambda: source._heard > began + 10, seconds=25)
+        assert consumer.ready

@@ -1,0 +1,86 @@
+"""Batches that are compressed, and batches that can't be unpacked: what surrounds them is delivered."""
+
+import pytest
+
+from consumer.cursor import Position, place
+from consumer.events import Gap, Status
+from tests.consumer.helpers import message
+from tests.kafka.apache import ApacheKafka
+from tests.kafka.helpers import changes, events_until, eventually, segments
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+def test_each_compression_that_kafka_knows_is_read(apache, settings_for, consume, publish, codec):
+    settings = settings_for(apache.create_topic(**{"compression.type": codec}))
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    long = message("long", note="x" * 500_000)
+    publish(settings, message("A"), long, *[message(f"B{number}") for number in range(50)], partition=0)
+    names = segments(changes(events_until(subscription, lambda events: "B49" in segments(changes(events)), 10)))
+    assert names == ["A", "long", *[f"B{number}" for number in range(50)]]
+    assert consumer.ready
+
+
+@pytest.fixture
+def without_lz4(monkeypatch):
+    """Let the Kafka client find no lz4."""
+    monkeypatch.setattr("kafka.codec.lz4", None)
+
+
+def names_up_to(subscription, last):
+    """Read until a segment comes; return the names of all that came, and what else was told."""
+    events = events_until(subscription, lambda events: last in segments(changes(events)), 10)
+    return segments(changes(events)), [event for event in events if isinstance(event, Gap | Status)]
+
+
+def test_a_batch_that_cannot_be_unpacked_goes_to_quarantine_and_all_around_it_is_delivered_while_live(
+    apache, settings_for, consume, publish, without_lz4
+):
+    settings = settings_for(apache.create_topic(partitions=2))
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    publish(settings, message("A"), partition=0)
+    apache.set_topic(settings.topic, **{"compression.type": "lz4"})
+    publish(settings, *[message(f"lost {number}") for number in range(7)], partition=0)
+    apache.set_topic(settings.topic, **{"compression.type": "producer"})
+    publish(settings, message("elsewhere"), partition=1)
+    publish(settings, message("B"), partition=0)
+    assert names_up_to(subscription, "B") == (["A", "elsewhere", "B"], [])
+    refused = consumer.quarantine.snapshot()
+    assert refused["by_reason"] == {"unreadable_batch": 7}
+    assert "lz4" in refused["messages"][0]["detail"]
+    eventually(lambda: consumer.readings == [(9, 9), (1, 1)])
+    assert (consumer.ready, consumer.restarts) == (True, 0)
+    start = Position(consumer.feed.position.incarnation, (place(0),) * 2)
+    late = consumer.feed.replays.chunk(start, (place(9), 0), seconds=10)
+    assert ([item.segment_id for item in late.items], late.end) == (["A", "B"], (place(9), 0))
+
+
+@pytest.fixture
+def damaged(settings_for, producer_for):
+    """Return settings for a topic of a broker of its own whose second batch is damaged on its disk."""
+    with ApacheKafka() as broker:
+        settings = settings_for(broker.create_topic(partitions=1), kafka_brokers=broker.address)
+        producer = producer_for(settings, linger_ms=200)
+        for batch in (["A"], ["lost 1", "lost 2", "lost 3"], ["B"]):
+            for sent in [producer.send(settings.topic, message(name), partition=0) for name in batch]:
+                sent.get(10)
+        (log,) = broker.folder.glob(f"data/{settings.topic}-0/*.log")
+        with open(log, "r+b") as file:
+            at = log.read_bytes().index(b"lost 2")
+            file.seek(at)
+            file.write(b"LOST 2")
+        yield settings
+
+
+def test_a_batch_that_is_damaged_on_the_brokers_disk_costs_its_own_messages_and_no_others(damaged, consume):
+    consumer = consume(damaged)
+    consumer.wait_ready(10)
+    assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"A", "B"}
+    assert consumer.quarantine.snapshot()["by_reason"] == {"unreadable_batch": 3}
+    assert consumer.readings == [(5, 5)]
+    consumer.stop()
