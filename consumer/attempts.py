@@ -38,7 +38,7 @@ class Attempts:
         self._jitter = jitter
         self.breaker: Breaker = "closed"
         self.consecutive_failures = 0
-        self._since: float | None = None
+        self._began: float | None = None
         self._next: float | None = None
         self._succeeded = self._failed = 0
         self._last_seconds: float | None = None
@@ -46,9 +46,9 @@ class Attempts:
 
     def begin(self) -> None:
         """The broker is wanted and not heard: the first attempt starts now, unless one is under way."""
-        if self._since is None:
-            self._since = self._clock()
-            self._next = self._since + self._delay()
+        if self._began is None:
+            self._began = self._clock()
+            self._next = self._began + self._delay()
             if self.breaker == "half_open":
                 self.breaker = "open"
 
@@ -60,17 +60,22 @@ class Attempts:
         self.consecutive_failures += 1
         if self.consecutive_failures >= self._limit:
             self.breaker = "open"
-        self._next = self._clock() + self._delay()
+        self._began = self._clock()
+        self._next = self._began + self._delay()
         return True
 
     def succeed(self) -> None:
-        """The broker was heard; without an attempt under way this is no news."""
-        if self._since is None:
+        """The broker was heard; without an attempt under way this is no news.
+
+        The answer counts as that of the last attempt, so its duration is how long connecting took and not how long the
+        broker was away.
+        """
+        if self._began is None:
             return
-        self._last_seconds = self._clock() - self._since
+        self._last_seconds = self._clock() - self._began
         self._sum_seconds += self._last_seconds
         self._succeeded += 1
-        self._since = self._next = None
+        self._began = self._next = None
         self.consecutive_failures = 0
         if self.breaker == "open":
             self.breaker = "half_open"

@@ -1,5 +1,8 @@
 """Once per process: the one module with mutable global state, behind three verbs.
 
+Whether a consumer is this process' one is decided by stop(), not by whether its thread is alive at this instant: a
+thread that is lost is replaced by the consumer itself, and streams stay with its feed.
+
 The lock guards which consumer this process has, and is never held while anybody waits or does IO. A forked child has no
 thread of its parent's, and may find the lock held by one: it gets a new lock and no consumer, and starts its own.
 """
@@ -32,7 +35,7 @@ def start(
     used, in which case nothing is started.
     """
     consumer = current()
-    if consumer is None or not consumer.alive:
+    if consumer is None or consumer.stopped:
         consumer = _start_once(settings or load(os.environ), open_source)
     seconds = consumer.settings.start_timeout if timeout is None else timeout
     if seconds > 0:
@@ -57,7 +60,7 @@ def current() -> Consumer | None:
 def _start_once(settings: Settings, open_source: OpenSource) -> Consumer:
     global _consumer
     with _lock:
-        if _consumer is None or not _consumer.alive:
+        if _consumer is None or _consumer.stopped:
             consumer = Consumer(settings, open_source)
             consumer.start()
             _consumer = consumer

@@ -5,11 +5,13 @@
                      └──── an answer ──────────┴────────────────┘
 
 *Live* is proven: every partition was positioned and read up to the high watermark of its first fetch, and the broker
-was heard within the limit. A quiet topic is live; a dead broker is not.
+was heard within the limit, and so was the leader of each partition. A quiet topic is live; a dead broker is not. While
+the leaders of some partitions are silent, the others are read and delivered.
 
 How it ends: `stop()` sets an event that every wait looks at, the thread closes its source and is joined. Kafka's errors
 are waited out with the same source, which reconnects by itself. An unexpected error is logged with its traceback, and a
-new source goes on from the feed's position. A call that hangs is left behind with its thread; a new thread goes on.
+new source goes on from the feed's position. A call that hangs is left behind with its thread; a new thread goes on. So
+it does when the thread ended, whatever it died of: only `stop()` ends a consumer.
 """
 
 import contextlib
@@ -22,13 +24,14 @@ from collections.abc import Callable, Iterator, Sequence
 from .attempts import Attempts
 from .backlog import start_offsets
 from .cursor import Position, offset_of, place
-from .errors import NotReady, SourceError
-from .events import Gap, State, Status
+from .errors import NotReady, SourceError, SourceLost
+from .events import WITHOUT_KAFKA, Gap, State, Status
 from .feed import Feed
 from .network import load_network
-from .normalise import Normaliser, Refusal
+from .normalise import Normalised, Normaliser, Refusal
 from .quarantine import Quarantine
 from .record import Record, Topic
+from .refusal import by_reason
 from .replay import Replays
 from .security import security_options
 from .settings import Settings
@@ -39,9 +42,19 @@ log = logging.getLogger("greenwave.consumer")
 
 POLL_SECONDS = 0.2
 """How long the thread may not look at its stop event: the Kafka client has no wake-up."""
-BACKOFF_SECONDS = (0.5, 30.0)
-"""First and longest delay after an error."""
+BACKOFF_SECONDS = 0.5
+"""First delay after an error; it doubles up to CIRCUIT_PROBE_SECONDS."""
 REFRESH_SECONDS = 2.0
+SLICE_ITEMS = 1_000
+"""So many predictions and refusals are taken in at once: under one lock, in some 15 ms, so that nobody who asks the
+feed meanwhile waits much longer; and before the thread says again that it is well."""
+STALLED = "the consumer thread is stalled"
+HANG_BACKOFF_SECONDS = 600.0
+"""Longest wait before a thread that hung is replaced: while others still hang, each of them doubles the wait."""
+MAX_LEFT_BEHIND = 16
+"""Threads that may hang beside the one at work; with so many the next is not replaced, but waited for."""
+READERS_SECONDS = 1.0
+"""How long readers for replays have to end; one that Kafka keeps longer ends by itself."""
 
 
 class _Abandoned(Exception):
@@ -72,30 +85,36 @@ class Consumer:
         self._stopping = threading.Event()
         # Guards which thread may write to the feed: one that hung must not, should it ever wake.
         self._fence = threading.Lock()
-        self._watchdog = Watchdog(settings.watchdog_seconds, self._replace_thread)
+        self._watchdog = Watchdog(
+            settings.watchdog_seconds, self._replace_thread, settings.kafka_silence_seconds, self._say_stalled
+        )
         self._thread = self._new_thread()
         self._source: Source | None = None
         self._topic: Topic | None = None
         self._readings: list[Reading] = []
+        self._silent: list[int] = []
         self._records = 0
-        self._last_records: dict[int, float] = {}
+        self._last_ms: dict[int, int] = {}
         self._started = time.time()
-        self._failures = self._restarts = 0
+        self._failures = self._restarts = self._replaced = 0
+        self._left_behind: list[threading.Thread] = []
 
     # For everybody
 
     def start(self) -> None:
         """Start the thread, once."""
         self._thread.start()
+        self._watchdog.watch(self._thread)
         self._watchdog.start()
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End the thread and wait for it; subscriptions wake up."""
+        """End the thread and the readers for replays, and wait for them; subscriptions wake up."""
+        self._watchdog.stop()  # first, so that nobody takes the end of the thread for a loss
         self._stopping.set()
-        self._watchdog.stop()
         if self._thread.is_alive():
             self._thread.join(timeout)
         self.feed.close()
+        self.feed.wait_for_readers(READERS_SECONDS)
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until the consumer is live.
@@ -108,17 +127,35 @@ class Consumer:
             raise NotReady(f"not ready after {timeout:g} s: {status.state} for {seconds:.1f} s, {status.reason}")
 
     @property
+    def stopped(self) -> bool:
+        """Whether stop() was called; until then a thread that is lost is replaced."""
+        return self._stopping.is_set()
+
+    @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """Whether the thread runs at this moment."""
         return self._thread.is_alive()
 
     @property
     def ready(self) -> bool:
         """Whether what is served is known to be current: live, with the broker's word and the thread's beat recent."""
-        limit = self.settings.kafka_silence_seconds
-        heard = self.broker_silent_seconds
-        fresh = heard is not None and heard <= limit + 2 * self._poll_seconds and self._watchdog.silent_seconds <= limit
-        return self.alive and fresh and self.feed.status.state == "live"
+        return self.not_ready is None
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why what is served is not known to be current; None when it is."""
+        status, limit = self.feed.status, self.settings.kafka_silence_seconds
+        silent, stalled = self.broker_silent_seconds, self.stalled_seconds
+        missing = []
+        if not self.alive:
+            missing.append("the consumer thread has ended")
+        elif stalled > limit:
+            missing.append(f"{STALLED} for {stalled:.0f} s")
+        if status.state != "live" and not (missing and status.reason == STALLED):
+            missing.append(f"{status.state}, {status.reason}")
+        elif silent is None or silent > limit + 2 * self._poll_seconds:
+            missing.append("no word from the broker" + ("" if silent is None else f" for {silent:.0f} s"))
+        return "; ".join(missing) or None
 
     @property
     def broker_silent_seconds(self) -> float | None:
@@ -126,6 +163,12 @@ class Consumer:
         source = self._source
         heard = source.last_word() if source else None
         return None if heard is None else max(0.0, time.monotonic() - heard)
+
+    @property
+    def leader_silent_seconds(self) -> list[float]:
+        """Seconds for which the leader of each partition has answered no fetch."""
+        source = self._source
+        return source.silent_seconds() if source else []
 
     @property
     def readings(self) -> list[Reading]:
@@ -138,9 +181,13 @@ class Consumer:
         return time.time() - self._started
 
     def record_ages(self) -> dict[int, float]:
-        """Return the seconds since the last record was read, by partition; a partition without one is not in it."""
-        now = time.monotonic()
-        return {partition: now - when for partition, when in self._last_records.copy().items()}
+        """Return the age of the last record read, by partition: seconds since the time that Kafka has of it.
+
+        That is the producer's clock unless the topic has the broker's (LogAppendTime): a time to come counts as now. A
+        partition of which no record was read, or none with a time, is left out.
+        """
+        now = time.time()
+        return {partition: max(0.0, now - ms / 1000) for partition, ms in self._last_ms.copy().items() if ms >= 0}
 
     @property
     def records(self) -> int:
@@ -149,8 +196,8 @@ class Consumer:
 
     @property
     def restarts(self) -> int:
-        """How often the thread began anew after an unexpected error or a hang."""
-        return self._restarts + self._watchdog.hangs
+        """How often the thread began anew after an unexpected error, a hang or its end."""
+        return self._restarts + self._replaced
 
     @property
     def stalled_seconds(self) -> float:
@@ -159,72 +206,120 @@ class Consumer:
 
     # The thread
 
-    def _new_thread(self) -> threading.Thread:
-        return threading.Thread(target=self._run, name="greenwave-consumer", daemon=True)
+    def _new_thread(self, delay: float | None = None) -> threading.Thread:
+        return threading.Thread(target=self._run, args=(delay,), name="greenwave-consumer", daemon=True)
 
     def _replace_thread(self) -> None:
-        """Leave a thread that hangs behind, and go on with another one and a source of its own."""
+        """Go on with another thread and a source of its own; one that hangs is left behind, and its source closed."""
         with self._fence:
-            if self._stopping.is_set():
+            stuck = [thread for thread in (*self._left_behind, self._thread) if thread.is_alive()]
+            if len(stuck) > MAX_LEFT_BEHIND:
+                log.error(
+                    "%d threads hang; this one is waited for. A restart of the process would end them", len(stuck)
+                )
                 return
-            self._thread = self._new_thread()
-            self._topic = None
-            self._enter("reconnecting", "a call of the Kafka client hangs; started anew")
+            self._left_behind = stuck
+            self._replaced += 1
+            source, self._source, self._topic = self._source, None, None
+            others = len(stuck) - 1
+            delay = min(HANG_BACKOFF_SECONDS, self.settings.watchdog_seconds * 2 ** (others - 1)) if others > 0 else 0.0
+            self._thread = self._new_thread(delay)
+            self._watchdog.watch(self._thread)
             self._thread.start()
+        if source is not None:
+            # It may hang, too. Where it doesn't, it ends the call that hangs.
+            threading.Thread(target=_close, args=(source,), name="greenwave-closer", daemon=True).start()
 
-    def _run(self) -> None:
+    def _say_stalled(self) -> None:
+        """Say for a thread that hangs, or is very slow, that what is served may be old; its next step takes it back."""
+        if self.feed.status.state not in WITHOUT_KAFKA:
+            log.warning("reconnecting: %s", STALLED)
+            with self._fence:
+                self.feed.announce(Status("reconnecting", time.time(), STALLED))
+
+    def _run(self, delay: float | None) -> None:
+        """Serve until stop(); `delay` is that of a thread that takes another one's place."""
         try:
-            self._enter("starting", self._connecting())
+            if delay is None:
+                self._enter("starting", self._connecting())
+            else:
+                self._enter("reconnecting", "the consumer thread was lost, see the log; started anew", delay or None)
+                self._wait(delay)
             while not self._stopping.is_set():
                 self._run_once()
             self._enter("stopped", "stop() was called")
         except _Abandoned:
             log.warning("a thread that hung came back; another one has taken its place, so it ends")
+        except BaseException:
+            log.exception("the consumer thread ends; another one takes its place")
 
     def _run_once(self) -> None:
         """Open a source and serve it until stop() is called or something unexpected happens."""
         source: Source | None = None
         try:
             self.attempts.begin()
-            source = self._source = self._open_source(self.settings)
+            source = self._open()
             while not self._stopping.is_set():
                 self._guarded_step(source)
         except _Abandoned:
             raise
+        except SourceLost as error:
+            self._beat()
+            log.exception("the Kafka client is lost; another one goes on from its position")
+            self._restarts += 1
+            self._back_off(f"Kafka: {error}")
         except SourceError as error:
             self._back_off(f"Kafka: {error}")
         except Exception as error:
+            self._beat()
             log.exception("the consumer thread failed; it starts again from its position")
             self._restarts += 1
             self._back_off(f"unexpected {type(error).__name__}, see the log")
         finally:
-            self._close(source)
+            self._let_go(source)
 
-    def _close(self, source: Source | None) -> None:
-        self._topic = None
-        if source is None:
-            return
-        if self._source is source:
-            self._source = None
+    def _open(self) -> Source:
+        source = self._open_source(self.settings)
         try:
-            source.close()
-        except SourceError as error:
-            log.warning("the source did not close cleanly: %s", error)
+            with self._own_fence():
+                self._source = source
+        except _Abandoned:
+            _close(source)
+            raise
+        return source
+
+    def _let_go(self, source: Source | None) -> None:
+        """Close a source, unless another thread has taken this one's place and closes it."""
+        with self._fence:
+            if source is None or self._source is not source:
+                return
+            self._source = self._topic = None
+        _close(source)
 
     def _guarded_step(self, source: Source) -> None:
         """Take one step; an error of Kafka's is waited out with the same source."""
-        self._watchdog.beat()
+        self._beat()
+        self.feed.tidy()
         try:
             self._step(source)
             self._failures = 0
+        except SourceLost:
+            raise
         except SourceError as error:
+            self._beat()
             self._topic = None
             self._back_off(f"Kafka: {error}")
 
+    def _beat(self) -> None:
+        """Tell the watchdog that all is well, unless another thread has taken this one's place."""
+        if threading.current_thread() is not self._thread:
+            raise _Abandoned
+        self._watchdog.beat()
+
     def _back_off(self, reason: str) -> None:
         """Wait before the next try: exponential, with jitter, so that processes don't come back in step."""
-        first, longest = BACKOFF_SECONDS
-        delay = random.uniform(first / 2, min(longest, first * 2 ** min(self._failures, 10)))
+        longest = min(self.settings.circuit_probe_seconds, BACKOFF_SECONDS * 2 ** min(self._failures, 10))
+        delay = random.uniform(min(BACKOFF_SECONDS, longest) / 2, longest)
         self._failures += 1
         self._enter("reconnecting", reason, retry_in=round(delay, 1))
         self._wait(delay)
@@ -232,8 +327,8 @@ class Consumer:
     def _wait(self, seconds: float) -> None:
         """Wait, and beat meanwhile: a back-off is no hang."""
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and not self._stopping.wait(min(left, 1.0)):
-            self._watchdog.beat()
+        while (left := end - time.monotonic()) > 0 and not self._stopping.wait(min(left, self._poll_seconds)):
+            self._beat()
 
     def _step(self, source: Source) -> None:
         """Look at what metadata says (silence, a return, another topic, more partitions), then read."""
@@ -242,7 +337,7 @@ class Consumer:
             self._say_what_is_missing(source)
             source.wait_for_word(self._poll_seconds)
             return
-        if topic != self._topic or self.feed.status.state not in ("catching_up", "live"):
+        if topic != self._topic or not (self._silent or self.feed.status.state in ("catching_up", "live")):
             # Back after a silence, too: an assignment made anew forgets the old high watermarks, so that `live`
             # is proven by fetches made since.
             self._position(source, topic)
@@ -265,8 +360,11 @@ class Consumer:
         if self.attempts.breaker == "open":
             state = "circuit_open"
         reason = self._missing(source)
-        if (state, reason) != (self.feed.status.state, self.feed.status.reason):
+        status = self.feed.status
+        if (state, reason) != (status.state, status.reason):
             self._enter(state, reason, self.attempts.retry_in)
+        else:
+            status.retry_at = _from_now(self.attempts.retry_in)
 
     def _missing(self, source: Source) -> str:
         if self.attempts.retry_in is None:
@@ -296,8 +394,10 @@ class Consumer:
             self._begin(topic, offsets, None)
         else:
             offsets = [0] * topic.partitions
+            self._last_ms = {}
             self._begin(topic, offsets, Gap("topic_recreated", None))
         self._topic = topic
+        self._silent = []
         self._assign(source, offsets)
 
     def _backlog(self, source: Source) -> list[int]:
@@ -323,6 +423,7 @@ class Consumer:
         except Expired as expired:
             self._skip(source, expired)
             return
+        self._beat()
         if source.topic() != self._topic:
             # Another topic, or none, since the step began: what was fetched is not delivered, and the next step
             # positions anew at what was.
@@ -331,21 +432,53 @@ class Consumer:
         if records:
             self._deliver(records)
         self._readings = source.readings()
+        self.feed.note_ends(number for number, reading in enumerate(self._readings) if _is_at_end(reading))
+        self._look_at_leaders()
         if self.feed.status.state == "catching_up" and _caught_up(self._readings):
             self.attempts.proven()
             self._enter("live", "read up to the high watermark of every partition")
 
+    def _look_at_leaders(self) -> None:
+        """Say of which partitions the leader is silent; when all are heard again, the next step positions anew."""
+        leaderless = self._leaderless()
+        if self._silent and not leaderless:
+            self._topic = None
+        self._silent = leaderless
+        status, reason = self.feed.status, _no_word_of(leaderless)
+        if leaderless and (status.state, status.reason) != ("reconnecting", reason):
+            self._enter("reconnecting", reason)
+
+    def _leaderless(self) -> list[int]:
+        """Return the partitions whose leader is silent for longer than a fetch that has nothing to give may take."""
+        limit = self.settings.kafka_silence_seconds + self.settings.kafka_fetch_max_wait_ms / 1000
+        return [partition for partition, seconds in enumerate(self.leader_silent_seconds) if seconds > limit]
+
     def _deliver(self, records: Sequence[Record]) -> None:
-        batch = [(record, self._normalise(record)) for record in records]
-        with self._own_fence():
-            unknown = self.feed.publish(batch)
-        self._records += len(records)
-        self._last_records |= dict.fromkeys({record.partition for record in records}, time.monotonic())
-        for record, normalised in batch:
-            if normalised.refusals:
-                self.quarantine.add(record, normalised.refusals)
-        for record in unknown:
-            self.quarantine.add(record, [Refusal(None, "unknown_tombstone", "its key is no segment that is known")])
+        for batch in self._slices(records):
+            self._beat()
+            with self._own_fence():
+                unknown = self.feed.publish(batch)
+            self._records += len(batch)
+            self._last_ms |= {record.partition: record.timestamp_ms for record, _ in batch}
+            for record, normalised in batch:
+                if normalised.refusals:
+                    self.quarantine.add(record, normalised.refusals)
+            for record in unknown:
+                self.quarantine.add(record, [Refusal(None, "unknown_tombstone", "its key is no segment that is known")])
+
+    def _slices(self, records: Sequence[Record]) -> Iterator[list[tuple[Record, Normalised]]]:
+        """Normalise records and yield them in slices; while one is normalised, others get at the feed."""
+        batch: list[tuple[Record, Normalised]] = []
+        items = 0
+        for record in records:
+            normalised = self._normalise(record)
+            batch.append((record, normalised))
+            items += len(normalised.predictions) + by_reason(normalised.refusals).total()
+            if items >= SLICE_ITEMS:
+                yield batch
+                batch, items = [], 0
+        if batch:
+            yield batch
 
     def _skip(self, source: Source, expired: Expired) -> None:
         """Go on at the beginning of what is left when Kafka dropped records before they were read."""
@@ -373,12 +506,33 @@ class Consumer:
             yield
 
     def _enter(self, state: State, reason: str, retry_in: float | None = None) -> None:
-        if threading.current_thread() is not self._thread and self._thread.is_alive():
-            raise _Abandoned
+        self._beat()
         severity = logging.WARNING if state in ("reconnecting", "circuit_open") else logging.INFO
         log.log(severity, "%s: %s", state, reason)
-        self.feed.announce(Status(state, time.time(), reason, retry_in))
+        with self._own_fence():
+            self.feed.announce(Status(state, self.feed.status.since_of(state), reason, _from_now(retry_in)))
+
+
+def _from_now(seconds: float | None) -> float | None:
+    return None if seconds is None else time.monotonic() + seconds
+
+
+def _close(source: Source) -> None:
+    try:
+        source.close()
+    except SourceError as error:
+        log.warning("the source did not close cleanly: %s", error)
+    except Exception:
+        log.exception("the source did not close cleanly")
+
+
+def _no_word_of(partitions: Sequence[int]) -> str:
+    return f"no word from the leader of partition{'s' * (len(partitions) > 1)} {', '.join(map(str, partitions))}"
 
 
 def _caught_up(readings: Sequence[Reading]) -> bool:
-    return all(mark is not None and offset >= mark for offset, mark in readings)
+    return all(map(_is_at_end, readings))
+
+
+def _is_at_end(reading: Reading) -> bool:
+    return reading.high_watermark is not None and reading.offset >= reading.high_watermark

@@ -67,13 +67,13 @@ def test_silence_while_half_open_opens_it_at_once(attempts, clock):
     assert attempts.breaker == "open"
 
 
-def test_a_success_ends_the_attempt_and_counts_its_duration(attempts, clock):
+def test_a_success_ends_the_attempt_and_counts_its_duration_without_those_that_failed_before(attempts, clock):
     attempts.begin()
     clock.now += 0.25
     attempts.succeed()
     attempts.begin()
     fail(attempts, clock)
-    clock.now += 0.25
+    clock.now += 0.75
     attempts.succeed()
     assert attempts.report() == {
         "total": 3,

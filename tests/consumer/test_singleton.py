@@ -89,6 +89,21 @@ def test_a_consumer_whose_thread_has_ended_is_replaced(topic):
     assert second.ready
 
 
+def test_requests_make_no_other_consumer_while_a_thread_is_lost_and_replaced(topic):
+    class Dying(MemorySource):
+        def poll(self, timeout):
+            raise SystemExit("the thread ends")
+
+    settings = Settings(kafka_backlog="all", watchdog_seconds=2)
+    sources = [Dying, Dying, MemorySource]
+    started = singleton.start(0, settings, lambda _: sources.pop(0)(topic))
+    returned = set()
+    while not started.ready:
+        returned.add(singleton.start(0, settings, lambda _: MemorySource(topic)))
+    assert returned == {started}
+    assert (started.restarts, topic.opened) == (2, 3)
+
+
 def test_stopping_what_was_never_started_does_nothing():
     consumer.stop()
 

@@ -1,19 +1,23 @@
 """The consumer thread over a topic in memory: its states, its log, its ends."""
 
+import itertools
 import logging
 import threading
+import time
 
 import pytest
 
 from consumer.cursor import Position, decode, place
-from consumer.errors import NotReady, SettingsError, SourceError
+from consumer.errors import NotReady, SettingsError, SourceError, SourceLost
 from consumer.events import Change, Gap, Initial, Status
 from consumer.memory import MemorySource, MemoryTopic
+from consumer.record import Unreadable
 from consumer.settings import Settings
 from consumer.thread import Consumer
-from tests.consumer.helpers import message
+from tests.consumer.helpers import array, eventually, message
 
 SETTINGS = Settings(kafka_backlog="all", kafka_silence_seconds=0.5)
+SOON_AGAIN = Settings(kafka_backlog="all", kafka_silence_seconds=0.5, circuit_probe_seconds=0.02)
 
 
 @pytest.fixture
@@ -118,6 +122,42 @@ def test_a_broker_that_falls_silent_is_noticed_and_its_return_too(topic, consume
     assert topic.opened == 1, "one source lives through the outage"
 
 
+def test_a_leader_that_falls_silent_is_named_while_the_other_partitions_are_delivered(topic, consume):
+    consumer = consume(Settings(kafka_backlog="all", kafka_silence_seconds=0.3, kafka_fetch_max_wait_ms=100))
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    take(subscription, Initial)
+    topic.set(leaderless={0, 2})
+    topic.append(message("later"), partition=0)
+    status = take(subscription, Status)
+    assert (status.state, status.reason) == ("reconnecting", "no word from the leader of partitions 0, 2")
+    assert not consumer.ready
+    assert [seconds > 0.3 for seconds in consumer.leader_silent_seconds] == [True, False, True, False]
+    topic.append(message("meanwhile"), partition=1)
+    assert take(subscription, Change).entry.segment_id == "meanwhile"
+    topic.set(leaderless={2})
+    consumer.feed.wait_for_status(lambda status: status.reason == "no word from the leader of partition 2", 10)
+    assert take(subscription, Change).entry.segment_id == "later"
+    topic.set(leaderless=set())
+    until(consumer, "live")
+    assert consumer.ready
+    assert topic.opened == 1
+
+
+def test_a_silent_leader_is_not_taken_for_a_silent_broker_nor_hides_one(topic, consume):
+    consumer = consume()
+    consumer.wait_ready(10)
+    topic.set(leaderless={1})
+    status = until(consumer, "reconnecting")
+    assert "leader" in status.reason
+    topic.set(reachable=False)
+    consumer.feed.wait_for_status(lambda status: status.reason == "no word from the broker for 0.5 s", 10)
+    topic.set(reachable=True, leaderless=set())
+    topic.append(message("meanwhile"), partition=1)
+    until(consumer, "live")
+    assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"meanwhile"}
+
+
 def test_more_partitions_are_picked_up_from_their_beginning(topic, consume):
     consumer = consume()
     consumer.wait_ready(10)
@@ -169,6 +209,20 @@ def test_refused_messages_go_to_quarantine_and_their_neighbours_through(topic, c
     assert consumer.quarantine.snapshot()["by_reason"] == {"not_utf8": 1, "unknown_tombstone": 1}
 
 
+def test_a_batch_that_cannot_be_unpacked_is_counted_by_its_messages_and_its_neighbours_are_delivered(topic, consume):
+    topic.append(message("A"))
+    topic.append(None, unreadable=Unreadable(5, "damaged"))
+    topic.append(message("B"))
+    consumer = consume()
+    consumer.wait_ready(10)
+    assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"A", "B"}
+    assert consumer.feed.position.places[0] == place(3)
+    refused = consumer.quarantine.snapshot()
+    assert refused["by_reason"] == {"unreadable_batch": 5}
+    assert refused["messages"][0]["detail"] == "the batch can't be unpacked (damaged); messages in it: 5"
+    assert consumer.feed.account()["quarantined"] == 5
+
+
 class Failing(MemorySource):
     """A source whose poll raises what it is told to, once."""
 
@@ -183,11 +237,10 @@ class Failing(MemorySource):
         return records
 
 
-@pytest.mark.parametrize("error", [SourceError("told to"), RuntimeError("a bug")])
-def test_after_an_error_nothing_is_lost_and_only_a_bug_costs_the_source(topic, consume, error, caplog, monkeypatch):
-    monkeypatch.setattr("consumer.thread.BACKOFF_SECONDS", (0.01, 0.02))
+@pytest.mark.parametrize("error", [SourceError("told to"), SourceLost("for good"), RuntimeError("a bug")])
+def test_after_an_error_nothing_is_lost_and_only_what_stays_broken_costs_the_source(topic, consume, error, caplog):
     errors = []
-    consumer = consume(open_source=lambda _: Failing(topic, errors))
+    consumer = consume(SOON_AGAIN, open_source=lambda _: Failing(topic, errors))
     consumer.wait_ready(10)
     errors.append(error)
     topic.append(message("A"))
@@ -196,14 +249,14 @@ def test_after_an_error_nothing_is_lost_and_only_a_bug_costs_the_source(topic, c
     names = [each.segment_id for each in first.predictions] or [take(subscription, Change).entry.segment_id]
     assert names == ["A"]
     until(consumer, "live")
-    is_bug = isinstance(error, RuntimeError)
+    is_bug = isinstance(error, RuntimeError | SourceLost)
     assert (topic.opened, topic.closed) == ((2, 1) if is_bug else (1, 0))
+    assert consumer.restarts == is_bug
     bugs = [record for record in caplog.records if record.exc_info]
     assert bool(bugs) == is_bug, "a bug is logged with its traceback"
 
 
-def test_a_source_that_cannot_be_opened_is_tried_again(topic, consume, monkeypatch):
-    monkeypatch.setattr("consumer.thread.BACKOFF_SECONDS", (0.01, 0.02))
+def test_a_source_that_cannot_be_opened_is_tried_again(topic, consume):
     failures = [SourceError("one"), SourceError("two")]
 
     def open_source(_):
@@ -211,7 +264,19 @@ def test_a_source_that_cannot_be_opened_is_tried_again(topic, consume, monkeypat
             raise failures.pop()
         return MemorySource(topic)
 
-    consume(open_source=open_source).wait_ready(10)
+    consume(SOON_AGAIN, open_source=open_source).wait_ready(10)
+
+
+def test_between_two_tries_after_errors_lies_no_more_than_between_two_probes(topic, consume):
+    tries = []
+
+    def open_source(_):
+        tries.append(time.monotonic())
+        raise SourceError("never")
+
+    consume(Settings(circuit_probe_seconds=0.6), open_source=open_source)
+    eventually(lambda: len(tries) > 8, 20)
+    assert max(later - earlier for earlier, later in itertools.pairwise(tries)) < 1.2
 
 
 def test_stop_ends_the_thread_at_once_and_says_so(topic, consume):
@@ -226,12 +291,12 @@ def test_stop_ends_the_thread_at_once_and_says_so(topic, consume):
 
 
 def test_stop_ends_a_back_off(consume, monkeypatch):
-    monkeypatch.setattr("consumer.thread.BACKOFF_SECONDS", (60, 60))
+    monkeypatch.setattr("consumer.thread.BACKOFF_SECONDS", 60)
 
     def open_source(_):
         raise SourceError("never")
 
-    consumer = consume(open_source=open_source)
+    consumer = consume(Settings(circuit_probe_seconds=60), open_source=open_source)
     until(consumer, "reconnecting")
     consumer.stop(5)
     assert not consumer.alive
@@ -260,6 +325,71 @@ def test_the_readings_tell_position_and_high_watermark_of_each_partition(topic, 
     assert consumer.broker_silent_seconds < 5
 
 
+def test_the_feed_is_told_what_is_read_to_its_end_so_that_a_cursor_beyond_it_is_ahead(topic, consume, monkeypatch):
+    monkeypatch.setattr("consumer.ahead.AHEAD_SECONDS", 0.2)
+    consumer = consume()
+    consumer.wait_ready(10)
+    beyond = Position(topic.incarnation, (place(9), place(0), place(0), place(0))).encode()
+    assert take(consumer.feed.subscribe(beyond), Gap) == Gap("ahead", None)
+
+
+def test_the_age_of_the_last_record_is_by_its_own_time_and_never_negative(topic, consume):
+    now_ms = int(time.time() * 1000)
+    topic.append(message("A"), partition=0, timestamp_ms=now_ms - 3_600_000)
+    topic.append(message("B"), partition=1, timestamp_ms=now_ms + 60_000)
+    topic.append(message("C"), partition=2, timestamp_ms=-1)
+    consumer = consume()
+    consumer.wait_ready(10)
+    assert consumer.record_ages() == {0: pytest.approx(3600, abs=30), 1: 0.0}
+
+
+def test_a_recreated_topic_inherits_no_ages(topic, consume):
+    topic.append(message("old"), partition=3)
+    consumer = consume()
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    topic.recreate(2, b"memory-2")
+    take(subscription, Gap)
+    topic.append(message("new"), partition=1)
+    eventually(lambda: list(consumer.record_ages()) == [1])
+
+
+def test_an_array_of_bad_items_is_dealt_with_before_the_next_record_is_looked_at(topic, consume):
+    consumer = consume()
+    consumer.wait_ready(10)
+    normalise = consumer._normalise
+
+    def patient(record):
+        if record.offset == 1:
+            eventually(lambda: consumer.quarantine.snapshot()["total"] == 2_000)
+        return normalise(record)
+
+    consumer._normalise = patient
+    with topic.changed:
+        topic.append(array(*[b"1"] * 2_000))
+        topic.append(message("A"))
+    eventually(lambda: [each.segment_id for each in consumer.feed.snapshot().predictions] == ["A"])
+    assert consumer.restarts == 0
+
+
+def test_a_large_batch_is_taken_in_in_slices_so_that_others_get_at_the_feed(topic, consume):
+    consumer = consume()
+    consumer.wait_ready(10)
+    publish, slices = consumer.feed.publish, []
+
+    def count(batch):
+        slices.append(sum(len(normalised.predictions) for _, normalised in batch))
+        return publish(batch)
+
+    consumer.feed.publish = count
+    with topic.changed:
+        for number in range(20):
+            topic.append(array(*(message(f"S{number}-{each}") for each in range(210))))
+    eventually(lambda: consumer.records == 20)
+    assert slices == [1050, 1050, 1050, 1050]
+    assert len(consumer.feed.snapshot().predictions) == 20 * 210
+
+
 def test_the_circuit_breaker_opens_while_nothing_answers_and_closes_when_all_was_read(topic, consume):
     settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, circuit_failures=2, circuit_probe_seconds=0.1)
     consumer = consume(settings)
@@ -273,6 +403,51 @@ def test_the_circuit_breaker_opens_while_nothing_answers_and_closes_when_all_was
     report = consumer.attempts.report()
     assert (report["breaker"], report["consecutive_failures"], topic.opened) == ("closed", 0, 1)
     assert topic.probes >= 2
+
+
+def test_an_outage_has_one_since_whatever_is_said_of_it_meanwhile(topic, consume):
+    trouble = ["refused"]
+
+    class Troubled(MemorySource):
+        def trouble(self):
+            return trouble[0]
+
+    settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, circuit_failures=2, circuit_probe_seconds=0.3)
+    consumer = consume(settings, lambda _: Troubled(topic))
+    consumer.wait_ready(10)
+    live_since = consumer.feed.status.since
+    topic.set(reachable=False)
+    lost = until(consumer, "reconnecting")
+    assert lost.since > live_since
+    trouble[0] = "timed out"
+    again = consumer.feed.wait_for_status(lambda status: "timed out" in status.reason, 10)
+    opened = until(consumer, "circuit_open")
+    assert lost.since == again.since == opened.since
+    topic.set(reachable=True)
+    assert until(consumer, "live").since > opened.since
+
+
+def test_the_time_to_the_next_try_is_that_of_now_and_no_news(topic, consume):
+    settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, circuit_failures=2, circuit_probe_seconds=0.3)
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    topic.set(reachable=False)
+    status = until(consumer, "circuit_open")
+    due, probes = status.retry_at, topic.probes
+    eventually(lambda: topic.probes >= probes + 2)
+    eventually(lambda: status.retry_at > due + 0.1)
+    assert 0 <= status.retry_in <= 0.3
+    assert consumer.feed.status is status, "nobody is told anew"
+
+
+def test_what_was_read_for_a_replay_is_let_go_also_when_the_topic_is_quiet(topic, consume, monkeypatch):
+    monkeypatch.setattr("consumer.replay.KEPT_SECONDS", 0.0)
+    record = topic.append(message("A"))
+    consumer = consume()
+    consumer.wait_ready(10)
+    replays, begin = consumer.feed.replays, Position(topic.incarnation, (place(0),) * 4)
+    assert replays.chunk(begin, (place(record.offset + 1), *begin.places[1:]), 10)
+    eventually(lambda: not replays._chunks)
 
 
 class Hanging(MemorySource):
@@ -304,6 +479,123 @@ def test_a_call_that_hangs_is_left_behind_and_another_thread_goes_on(topic, cons
     subscription = consumer.feed.subscribe(Position(b"memory-1", (place(0),) * 4).encode())
     names = [take(subscription, Change).entry.segment_id for _ in range(2)]
     assert names == ["A", "B"], "the thread that came back wrote nothing"
+
+
+def hang_once(topic, let_go):
+    """Return an open_source whose first source hangs."""
+    sources = [lambda: Hanging(topic, let_go)]
+    return lambda _: sources.pop()() if sources else MemorySource(topic)
+
+
+HASTY = Settings(kafka_backlog="all", watchdog_seconds=0.5)
+
+
+def test_a_thread_that_comes_back_to_a_quiet_topic_ends_and_disturbs_nobody(topic, consume):
+    let_go = threading.Event()
+    consumer = consume(HASTY, hang_once(topic, let_go))
+    stuck = consumer._thread
+    consumer.wait_ready(10)
+    before = consumer.feed.status
+    let_go.set()
+    stuck.join(10)
+    assert not stuck.is_alive()
+    assert consumer.feed.status is before, "no client is told anything"
+    topic.append(message("A"))
+    assert take(consumer.feed.subscribe(Position(b"memory-1", (place(0),) * 4).encode()), Change)
+    consumer.stop()
+    assert topic.opened == topic.closed == 2
+
+
+def test_the_source_of_a_call_that_hangs_is_closed_by_somebody_else(topic, consume):
+    let_go = threading.Event()
+
+    class EndedByClose(Hanging):
+        def close(self):
+            super().close()
+            let_go.set()
+
+    sources = [lambda: EndedByClose(topic, let_go)]
+    consumer = consume(HASTY, lambda _: sources.pop()() if sources else MemorySource(topic))
+    stuck = consumer._thread
+    stuck.join(10)
+    assert not stuck.is_alive()
+    consumer.wait_ready(10)
+    assert (topic.opened, topic.closed, consumer.restarts) == (2, 1, 1)
+
+
+def test_a_source_that_was_opened_too_late_is_closed_again(topic, consume):
+    let_go = threading.Event()
+    late = [True]
+
+    def open_source(_):
+        if late and late.pop():
+            let_go.wait(30)
+        return MemorySource(topic)
+
+    consumer = consume(HASTY, open_source)
+    stuck = consumer._thread
+    consumer.wait_ready(10)
+    let_go.set()
+    stuck.join(10)
+    assert (topic.opened, topic.closed) == (2, 1)
+    assert consumer.ready
+
+
+def test_hangs_that_go_on_are_waited_for_ever_longer_and_leave_a_bounded_number_of_threads(
+    topic, consume, monkeypatch, caplog
+):
+    monkeypatch.setattr("consumer.thread.MAX_LEFT_BEHIND", 3)
+    let_go = threading.Event()
+    delays = []
+    consumer = consume(Settings(watchdog_seconds=0.4), lambda _: Hanging(topic, let_go))
+    announce = consumer.feed.announce
+    monkeypatch.setattr(
+        consumer.feed,
+        "announce",
+        lambda status: (delays.append(status.retry_in) if "lost" in status.reason else None, announce(status)),
+    )
+    eventually(lambda: "this one is waited for" in caplog.text)
+    assert delays == [None, 0.4, 0.8]
+    assert topic.opened == 4
+    let_go.set()
+    consumer.wait_ready(10)
+    assert topic.opened == 4, "the one that was waited for goes on"
+
+
+def test_a_source_that_does_not_close_ends_no_thread(topic, consume, caplog):
+    class Unclosing(Failing):
+        def close(self):
+            super().close()
+            raise RuntimeError("it does not close")
+
+    errors = [RuntimeError("a bug")]
+    topic.append(message("A"))
+    consumer = consume(SOON_AGAIN, open_source=lambda _: Unclosing(topic, errors))
+    thread = consumer._thread
+    consumer.wait_ready(10)
+    assert consumer._thread is thread
+    assert consumer.restarts == 1
+    assert "the source did not close cleanly" in caplog.text
+
+
+def test_a_thread_that_ends_of_whatever_is_replaced_and_counted(topic, consume, caplog):
+    errors = [SystemExit("not even an Exception")]
+    topic.append(message("A"))
+    consumer = consume(open_source=lambda _: Failing(topic, errors))
+    consumer.wait_ready(10)
+    assert consumer.restarts == 1
+    assert "not even an Exception" in caplog.text
+    assert topic.closed == 1
+
+
+def test_clients_are_told_of_a_thread_that_stalls_long_before_it_is_replaced(topic, consume):
+    consumer = consume()
+    consumer.wait_ready(10)
+    with topic.changed:  # which the thread waits for
+        status = until(consumer, "reconnecting")
+        assert status.reason == "the consumer thread is stalled"
+    until(consumer, "live")
+    assert (consumer.restarts, topic.opened) == (0, 1)
 
 
 def test_a_status_event_tells_a_subscription_that_the_broker_is_gone(topic, consume):

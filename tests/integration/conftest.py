@@ -9,7 +9,7 @@ import pytest
 from kafka import KafkaProducer
 
 from consumer.settings import Settings
-from consumer.source import client_options
+from consumer.source import KafkaSource, client_options
 from consumer.thread import Consumer
 from demo.broker import EmbeddedBroker
 from tests.consumer.helpers import message
@@ -88,8 +88,8 @@ def consume():
     """Start consumers of real topics; they are stopped at the end."""
     with contextlib.ExitStack() as stack:
 
-        def consume(settings):
-            consumer = Consumer(settings)
+        def consume(settings, open_source=KafkaSource):
+            consumer = Consumer(settings, open_source)
             consumer.start()
             stack.callback(consumer.stop)
             return consumer

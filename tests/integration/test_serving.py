@@ -28,8 +28,8 @@ def test_each_worker_of_a_preloaded_app_sees_every_partition(serve, produce):
             return False
         metrics = server.get("/metrics").decode()
         pid = metrics.split('pid="')[1].split('"')[0]
-        if "greenwave_ready 1.0" in metrics:
-            seen[pid] = metrics.split("\ngreenwave_segments ")[1].split("\n")[0]
+        if f'greenwave_ready{{pid="{pid}"}} 1.0' in metrics:
+            seen[pid] = metrics.split("\ngreenwave_segments{")[1].split("\n")[0].split()[-1]
         return len(seen) == 3
 
     until(three_workers_answered, seconds=30)
@@ -50,7 +50,7 @@ def test_a_message_reaches_polling_and_a_stream_and_a_second_stream_says_that_it
     assert [each["segment_id"] for each in answer["data"]["predictions"]] == ["LA_001"]
     log = server.log.read_text()
     assert log.count("connecting to") == 1
-    assert log.count("a stream joins the consumer that is there (2 streams)") == 1
+    assert log.count("a stream joins the consumer that is there and live (2 streams)") == 1
 
 
 def test_a_worker_that_is_recycled_says_goodbye_to_its_streams_and_the_next_one_is_ready(serve, produce):
