@@ -4,6 +4,7 @@ and the network.
 What producers may send, and what becomes of it, is docs/messages.md. Nothing that a record holds raises.
 """
 
+from collections import Counter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -23,7 +24,7 @@ from .fields import (
 )
 from .network import Network
 from .prediction import Prediction
-from .record import Record
+from .record import Record, Unreadable
 from .refusal import REASONS, Refusal, Refused, shown
 from .settings import Settings
 from .speeds import Speeds, refuse_raw_event
@@ -33,9 +34,10 @@ from .timing import Timing
 __all__ = ["REASONS", "Normalised", "Normaliser", "Refusal"]
 
 MAX_DESCRIBED = 100
-"""Refused items of one array that are described; a megabyte of "[1,1,1,…" would cost a hundred of sentences."""
+"""Refused items of one array that are described; of the others one refusal per reason tells how many they are. A
+megabyte of "[1,1,1,…" would be a hundred of them."""
 
-_NOT_DESCRIBED = f"not described: more than {MAX_DESCRIBED} items of one array were refused"
+_NOT_DESCRIBED = f"not described, nor others of its array: more than {MAX_DESCRIBED} of its items were refused"
 
 _MODEL = ("model", "model_name", "model_type", "model_used", "model_version")
 _CATEGORY = (
@@ -70,6 +72,8 @@ class Normaliser:
 
     def __call__(self, record: Record) -> Normalised:
         """Return the predictions, refusals and removal of one record; never raises, whatever the bytes are."""
+        if record.unreadable is not None:
+            return Normalised([], [_refusal_of(record.unreadable)], None)
         try:
             if record.value is None:
                 return Normalised([], [], _removed(record.key))
@@ -92,13 +96,19 @@ class Normaliser:
             raise Refused("not_an_object", "the array is empty; it must hold predictions")
         predictions: list[tuple[int, Prediction]] = []
         refusals: list[Refusal] = []
+        firsts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for index, item in enumerate(items):
             try:
                 predictions.append((index, self._prediction(item, kafka_ms)))
             except Refused as why:
-                detail = why.detail if len(refusals) < MAX_DESCRIBED else _NOT_DESCRIBED
-                refusals.append(Refusal(index, why.reason, detail))
-        return Normalised(predictions, refusals, None)
+                if len(refusals) < MAX_DESCRIBED:
+                    refusals.append(why.at(index))
+                else:
+                    firsts.setdefault(why.reason, index)
+                    counts[why.reason] += 1
+        rest = [Refusal(first, reason, _NOT_DESCRIBED, counts[reason]) for reason, first in firsts.items()]
+        return Normalised(predictions, refusals + rest, None)
 
     def _prediction(self, item: object, kafka_ms: int) -> Prediction:
         """Read one object. Raises Refused."""
@@ -138,6 +148,11 @@ class Normaliser:
 def _text(item: Item, name: str) -> str | UnsetType:
     found = text(item.get(name))
     return UNSET if found is None else found
+
+
+def _refusal_of(unreadable: Unreadable) -> Refusal:
+    detail = f"the batch can't be unpacked ({unreadable.why}); messages in it: {unreadable.messages}"
+    return Refusal(None, "unreadable_batch", detail, unreadable.messages)
 
 
 def _removed(key: bytes | None) -> str:

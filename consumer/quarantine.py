@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from .record import Record
-from .refusal import Refusal
+from .refusal import Refusal, by_reason
 from .times import iso
 
 KEPT_VALUE_BYTES = 512
@@ -62,15 +62,16 @@ class Quarantine:
         """Count, keep and log what was refused of a record; called by one thread."""
         kept = self._kept(record, refusals)
         with self._lock:
-            self._counts.update(refusal.reason for refusal in refusals)
+            self._counts.update(by_reason(refusals))
             self._entries.extend(kept)
         self._report(record, refusals)
 
     def snapshot(self) -> dict[str, Any]:
         """Return {total, by_reason: {reason: n}, messages: [newest first]}.
 
-        A message is {topic, partition, offset, index, reason, detail, time (ISO 8601), key (text or null), value (its
-        first 512 bytes as text, undecodable bytes escaped; null of a tombstone), size_bytes (of the whole value)}.
+        A message is {topic, partition, offset, index, reason, detail, items (of its array that it stands for), time
+        (ISO 8601), key (text or null), value (its first 512 bytes as text, undecodable bytes escaped; null of a
+        tombstone), size_bytes (of the whole value)}.
         """
         with self._lock:
             counts, entries = dict(self._counts), list(self._entries)
@@ -96,6 +97,7 @@ class Quarantine:
             "index": entry.refusal.index,
             "reason": entry.refusal.reason,
             "detail": _one_line(entry.refusal.detail),
+            "items": entry.refusal.items,
             "time": iso(entry.refused_ms),
             "key": _text(entry.key),
             "value": _text(entry.value),
@@ -105,8 +107,7 @@ class Quarantine:
     def _report(self, record: Record, refusals: Sequence[Refusal]) -> None:
         """Log the first refusal of each reason, unless a line of that reason was logged a moment ago."""
         now = self._clock()
-        counts = Counter(refusal.reason for refusal in refusals)
-        for reason, count in counts.items():
+        for reason, count in by_reason(refusals).items():
             if now - self._logged_at.get(reason, float("-inf")) < LOG_EVERY_SECONDS:
                 self._unlogged[reason] += count
                 continue

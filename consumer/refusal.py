@@ -1,8 +1,11 @@
 """Why a message, or one item of it, was refused: the reasons and how they are put into words."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 REASONS = (
+    "unreadable_batch",
     "too_large",
     "not_utf8",
     "not_json",
@@ -25,12 +28,22 @@ class Refusal(NamedTuple):
     """Why something was refused.
 
     `index` is the item within an array (None: the whole record), `reason` one of REASONS, `detail` one sentence for
-    a person: what was wrong, the value (shortened and escaped) and what is allowed.
+    a person: what was wrong, the value (shortened and escaped) and what is allowed. `items` is for how many items of
+    the array it stands, `index` being the first of them, or for how many messages of a batch that can't be unpacked.
     """
 
     index: int | None  # type: ignore[assignment]  # it hides tuple.index, which nobody asks a refusal for
     reason: str
     detail: str
+    items: int = 1
+
+
+def by_reason(refusals: Iterable[Refusal]) -> Counter[str]:
+    """Count what was refused, by reason."""
+    counts: Counter[str] = Counter()
+    for refusal in refusals:
+        counts[refusal.reason] += refusal.items
+    return counts
 
 
 class Refused(Exception):

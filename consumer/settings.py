@@ -67,7 +67,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_ssl_cafile: Annotated[str, _meta("path", "CA certificates to trust. Empty: the system's")] = ""
     kafka_ssl_certfile: Annotated[str, _meta("path", "Client certificate")] = ""
     kafka_ssl_keyfile: Annotated[str, _meta("path", "Key of the client certificate")] = ""
-    kafka_ssl_check_hostname: Annotated[bool, _meta("", "Whether a broker's certificate must match its name")] = True
+    kafka_ssl_check_hostname: Annotated[
+        bool,
+        _meta("", "Whether a broker's certificate must match its name; with KAFKA_TRUSTED_CERT false unless set"),
+    ] = True
     kafka_url: Annotated[str, _meta("kafka+ssl://…", "Heroku: brokers as URLs; used when KAFKA_BROKERS is empty")] = ""
     kafka_trusted_cert: Annotated[str, _meta("PEM", "Heroku: CA certificate as text")] = ""
     kafka_client_cert: Annotated[str, _meta("PEM", "Heroku: client certificate as text")] = ""
@@ -83,9 +86,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_future: Annotated[
         int, _meta("s", "A prediction stamped this much later than its record's Kafka time is refused", ge=0)
     ] = 600
-    max_message_bytes: Annotated[int, _meta("bytes", "A larger message is refused", ge=1024, le=100_000_000)] = (
-        1_048_576
-    )
+    # At two bytes an item, no larger array has places for all its items (cursor.MAX_INDEX).
+    max_message_bytes: Annotated[int, _meta("bytes", "A larger message is refused", ge=1024, le=33_554_432)] = 1_048_576
     # memory
     buffer_entries: Annotated[int, _meta("predictions", "Ring buffer: most entries kept", ge=100, le=10_000_000)] = (
         50_000
@@ -199,6 +201,9 @@ def load(environ: Mapping[str, str]) -> Settings:
     is allowed.
     """
     given = {name: environ[name.upper()] for name in Settings.__struct_fields__ if environ.get(name.upper())}
+    if "kafka_trusted_cert" in given:
+        # Heroku's certificates don't carry the names of their brokers. Who asks for the check gets it nevertheless.
+        given.setdefault("kafka_ssl_check_hostname", "false")
     values = {name: _convert(name, text) for name, text in given.items()}
     settings = Settings(**values)
     _check(settings)
@@ -246,8 +251,13 @@ _BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "pat
 
 
 def _wrong(name: str, value: object, allowed: str) -> SettingsError:
-    shown = "(not shown)" if name in SECRETS else repr(value)
+    shown = "(not shown)" if name in SECRETS else repr(_without_login(value))
     return SettingsError(f"{name.upper()}={shown} can't be used; allowed: {allowed}")
+
+
+def _without_login(value: object) -> object:
+    """Leave out what may be a name and a password in a URL: all before the last @."""
+    return f"***@{value.rpartition('@')[2]}" if isinstance(value, str) and "@" in value else value
 
 
 def _with_port(broker: str) -> str:
@@ -272,10 +282,18 @@ def _url(settings: Settings) -> None:
 def _brokers(settings: Settings) -> None:
     if not settings.brokers:
         raise ValueError("it names no broker")
-    for broker in settings.brokers:
+    for number, broker in enumerate(settings.brokers, 1):
+        if not _is_host_and_port(broker):
+            # Not shown by itself: with a comma in it, a password looks like another broker.
+            raise ValueError(f"number {number} of them is not host:port")
+
+
+def _is_host_and_port(broker: str) -> bool:
+    try:
         parts = urlsplit(f"//{broker}")
-        if not parts.hostname or not parts.port:
-            raise ValueError(f"{broker!r} is not host:port")
+        return bool(parts.hostname and parts.port)
+    except ValueError:
+        return False
 
 
 def _thresholds(settings: Settings) -> None:

@@ -43,6 +43,18 @@ def record(offset: int = 7, value: bytes | None = b"{}", key: bytes | None = Non
     return Record(2, offset, 0, key, value)
 
 
+def test_a_refusal_that_stands_for_many_items_counts_as_many(
+    quarantine: Quarantine, caplog: pytest.LogCaptureFixture, clock: Clock
+) -> None:
+    quarantine.add(record(), [Refusal(0, "not_an_object", "a number"), Refusal(1, "not_an_object", "more", 41)])
+    snapshot = quarantine.snapshot()
+    assert (snapshot["total"], snapshot["by_reason"]) == (42, {"not_an_object": 42})
+    assert [each["items"] for each in snapshot["messages"]] == [41, 1]
+    clock.now += 60
+    quarantine.add(record(8), [Refusal(None, "not_an_object", "a number")])
+    assert caplog.messages[-1].endswith("(41 more of this reason since the last line)")
+
+
 def test_nothing_refused_is_an_empty_snapshot(quarantine: Quarantine) -> None:
     assert quarantine.snapshot() == {"total": 0, "by_reason": {}, "messages": []}
 
@@ -63,6 +75,7 @@ def test_a_refused_message_is_kept_with_its_place_reason_and_content(quarantine:
                 "time": "2025-01-21T14:05:02.500Z",
                 "key": "LA_001",
                 "value": '{"süd": 1}',
+                "items": 1,
                 "size_bytes": 11,
             }
         ],

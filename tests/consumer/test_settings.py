@@ -1,6 +1,7 @@
 """Settings: the README's table is the code's; what can't be used is refused by name, value and what is allowed."""
 
 import re
+import traceback
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,35 @@ def test_a_prefix_that_makes_the_topic_too_long_is_refused():
 )
 def test_brokers_come_from_kafka_brokers_else_from_herokus_url(environ, brokers):
     assert load(environ).brokers == brokers
+
+
+@pytest.mark.parametrize(
+    ("environ", "checked"),
+    [
+        ({}, True),
+        ({"KAFKA_TRUSTED_CERT": "x"}, False),
+        ({"KAFKA_TRUSTED_CERT": "x", "KAFKA_SSL_CHECK_HOSTNAME": "true"}, True),
+        ({"KAFKA_SSL_CHECK_HOSTNAME": "false"}, False),
+    ],
+)
+def test_host_names_are_checked_unless_the_certificates_are_herokus_or_told_otherwise(environ, checked):
+    assert load(environ).kafka_ssl_check_hostname is checked
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "kafka+ssl://name:hush@host",
+        "name:hush@host:9096",
+        "kafka+ssl://a:1,kafka+ssl://name:hu/hush@:9096",
+        "kafka+ssl://name:hush,hush@host:9096",
+        "kafka+ssl://name:hush@[host:9096",
+    ],
+)
+def test_a_password_in_a_url_is_not_told(value):
+    with pytest.raises(SettingsError, match=r"KAFKA_URL='\*\*\*@") as refused:
+        load({"KAFKA_URL": value})
+    assert "hush" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_herokus_prefix_is_put_before_the_topic():
