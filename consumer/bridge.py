@@ -6,11 +6,13 @@ from msgspec import structs
 
 from .cursor import Places, Position, furthest, records_between
 from .errors import Unreplayable
-from .events import Change, Event, Left
-from .filters import EVERYTHING, LEFT, NOTHING, Filter
+from .events import Change, Event
+from .filters import EVERYTHING, NOTHING, Filter
 from .latest import LatestView
+from .leaving import Leaving, told
 from .prediction import Prediction
-from .replay import Chunk, Item, Replays
+from .reading import Chunk, Item
+from .replay import Replays
 from .ring import Entry
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 STEP = 50
 """Changes in one step; making bytes of them takes about a millisecond."""
+STEP_ITEMS = 200
+"""Items looked at in one step, of which a filter may leave none; judging them takes about a millisecond."""
 
 
 class Bridge:
@@ -30,22 +34,41 @@ class Bridge:
         self._incarnation = position.incarnation
         self._start = self.places = position.places
         self._wanted = wanted
+        self._leaving = Leaving(wanted)
         # What is late, and which horizon a segment shows, as the client sees it.
         self._view = LatestView(feed.settings.max_segments, feed.settings.max_age)
         self._pace = replays.pace()
         self._chunk: Chunk | None = None
         self._index = 0
 
-    def step(self, until: Places, limit: int) -> list[Event]:
-        """Return the next changes, at most `limit`, on the way to `until`; maybe none. Raises Unreplayable.
+    @property
+    def is_open(self) -> bool:
+        """Whether Kafka can be asked; else the client waits where it is: there, or in another process, it goes on."""
+        return not (self._feed.is_cut_off or self._replays.is_closed)
+
+    def go_back_to(self, places: Places) -> None:
+        """Go on from places that the client has reached since; what may be read in all stays bounded."""
+        self.places, self._chunk = places, None
+
+    @property
+    def is_between_chunks(self) -> bool:
+        """Whether the client has all that was read for it so far."""
+        return self._chunk is None
+
+    def step(self, limit: int, seconds: float) -> list[Event]:
+        """Return the next changes, at most `limit`, on the way to the ring buffer; maybe none. Raises Unreplayable.
 
         It comes in small steps with a rest before each, which also counts what the caller has made of the last one.
+        What must be read from Kafka first is waited for so many seconds; the next step goes on with that.
         """
         self._pace.keep()
         limit = min(limit, STEP)
-        chunk = self._chunk or self._next_chunk(until)
+        chunk = self._chunk or self._next_chunk(seconds)
         events: list[Event] = []
-        while self._index < len(chunk.items) and len(events) < limit:
+        if chunk is None:
+            return events
+        last = min(len(chunk.items), self._index + STEP_ITEMS)
+        while self._index < last and len(events) < limit:
             item = chunk.items[self._index]
             self._index += 1
             if item.before >= self._place(item.partition):
@@ -54,11 +77,17 @@ class Bridge:
             self.places, self._chunk = furthest(self.places, chunk.end), None
         return events
 
-    def _next_chunk(self, until: Places) -> Chunk:
+    def _next_chunk(self, seconds: float) -> Chunk | None:
         if records_between(self._start, self.places) > self._feed.settings.replay_records:
             raise Unreplayable("replay_limit")
-        self._chunk, self._index = self._replays.chunk(Position(self._incarnation, self.places), until), 0
+        position = Position(self._incarnation, self.places)
+        self._chunk, self._index = self._replays.chunk(position, self._until(), seconds), 0
         return self._chunk
+
+    def _until(self) -> Places:
+        """Where to read to: well into memory, whose tail moves on meanwhile, but only what it doesn't cover yet."""
+        tail, inside = self._feed.landing()
+        return tuple(inside[number] if self._place(number) < begin else begin for number, begin in enumerate(tail))
 
     def _place(self, partition: int) -> int:
         return self.places[partition] if partition < len(self.places) else 0
@@ -74,19 +103,17 @@ class Bridge:
 
     def _judged(self, entry: Entry) -> list[Event]:
         """Judge an entry of the past by the view of now, which is what the client was given first."""
-        is_newest = self._feed.is_newest(entry, not self._wanted.names_horizons)
-        verdict = self._wanted.judge_anew(entry, is_newest)
+        newer = self._feed.instead_of(entry, self._wanted)
+        verdict = self._leaving.judge(entry, newer)
         if verdict == NOTHING:
             return []
-        if verdict == LEFT and entry.prediction is not None:
-            return [Left(entry, None, self._wanted.names_horizons)]
-        if entry.prediction is not None and not is_newest:
-            entry = entry.with_prediction(structs.replace(entry.prediction, late=True))
-        return [Change(entry, None)]
+        self._leaving.note(entry, verdict, newer)
+        return list(told(entry, verdict, newer is not None, None, self._wanted))
 
     def _entry(self, item: Item, prediction: Prediction | None) -> Entry:
         position = Position(self._incarnation, self.places)
         if prediction is None:
+            self._view.remove(item.segment_id)
             return Entry(item.partition, item.before, position, item.segment_id, None, True, 0)
         verdict = self._view.apply(prediction, item.partition, item.before)
         shown = verdict.shown and self._feed.shows(item.segment_id, prediction.horizon_minutes)

@@ -1,5 +1,6 @@
 """What a subscription gives its client, and what the consumer says of itself. Plain values: no bytes, no HTTP."""
 
+import time
 from typing import Literal, get_args
 
 from msgspec import Struct
@@ -13,13 +14,31 @@ State = Literal["starting", "catching_up", "live", "reconnecting", "circuit_open
 STATES: tuple[State, ...] = get_args(State)
 
 
-class Status(Struct, frozen=True):
-    """The consumer's state, in `since` (epoch seconds), the reason for it, and seconds to the next try if it waits."""
+WITHOUT_KAFKA: tuple[State, ...] = ("starting", "reconnecting", "circuit_open")
+"""States of one outage, whose `since` is that of the first."""
+
+
+class Status(Struct):
+    """The consumer's state, since when (epoch seconds), the reason for it, and when the next try is due if it waits.
+
+    `since` stays while only the reason changes, and through an outage: it tells since when Kafka is missed. `retry_at`
+    (in time.monotonic() seconds) is moved from try to try without being told anew; nothing else changes.
+    """
 
     state: State
     since: float
     reason: str
-    retry_in: float | None = None
+    retry_at: float | None = None
+
+    @property
+    def retry_in(self) -> float | None:
+        """Seconds from now to the next try, to a tenth."""
+        return None if self.retry_at is None else round(max(0.0, self.retry_at - time.monotonic()), 1)
+
+    def since_of(self, next_state: State) -> float:
+        """Return the `since` of a state that follows this one now."""
+        is_same = next_state == self.state or {next_state, self.state} <= set(WITHOUT_KAFKA)
+        return self.since if is_same else time.time()
 
 
 class Initial(Struct, frozen=True):
@@ -42,15 +61,21 @@ class Change(Struct, frozen=True):
 
 
 class Left(Struct, frozen=True):
-    """An entry by which its segment left a filtered view: of its horizon if the view has several, else altogether."""
+    """An entry by which its segment left a filtered view: of its horizon if the view has several, else altogether.
+
+    `moves` is False where a Change of the same entry follows: a client that is cut between the two must get it.
+    """
 
     entry: Entry
     own_cursor: str | None
     names_horizon: bool
+    moves: bool = True
 
     @property
-    def cursor(self) -> str:
-        """The cursor to resume from after this."""
+    def cursor(self) -> str | None:
+        """The cursor to resume from after this; None: the one before still holds."""
+        if not self.moves:
+            return None
         return self.entry.cursor if self.own_cursor is None else self.own_cursor
 
     @property
@@ -59,32 +84,36 @@ class Left(Struct, frozen=True):
         return self.entry.horizon_minutes if self.names_horizon else None
 
 
+GapReason = Literal[
+    "bad_cursor",
+    "other_topic",
+    "ahead",
+    "topic_recreated",
+    "expired",
+    "too_old",
+    "replay_limit",
+    "replay_failed",
+    "too_slow",
+]
+GAP_REASONS: tuple[GapReason, ...] = get_args(GapReason)
+
+
 class Gap(Struct, frozen=True):
     """What lies between the client's cursor and now can't be told; an Initial follows. `missed` counts records, None
     when unknown. The reasons:
 
-    bad_cursor       the cursor is damaged
+    bad_cursor       the cursor is damaged, or has far more partitions than the topic
     other_topic      it is of another topic, or of one that was deleted since
     ahead            it is ahead of the topic's end: forged, or Kafka lost records after a failure of its own
     topic_recreated  the topic was deleted and created anew while the client was here
     expired          Kafka has dropped what came next (retention)
-    too_old          it is no longer in memory, and replays are off
+    too_old          it is no longer in memory, or only Kafka can find its time, and replays are off
     replay_limit     more came since than REPLAY_RECORDS
     replay_failed    Kafka didn't answer in time
     too_slow         the client fell off the buffer
     """
 
-    reason: Literal[
-        "bad_cursor",
-        "other_topic",
-        "ahead",
-        "topic_recreated",
-        "expired",
-        "too_old",
-        "replay_limit",
-        "replay_failed",
-        "too_slow",
-    ]
+    reason: GapReason
     missed: int | None
 
 

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from .ahead import Ahead
 from .channel import Channel
-from .cursor import MAX_INDEX, Places, Position, decode, place, reaches
+from .cursor import MAX_INDEX, Places, Position, decode, furthest, place, records_between
 from .errors import BadCursor, Unreplayable
 from .events import Gap, State, Status
 from .filters import EVERYTHING, Filter, chosen
@@ -23,6 +23,7 @@ from .latest import LatestView
 from .normalise import Normalised
 from .prediction import Prediction
 from .record import Record
+from .refusal import by_reason
 from .replay import Replays
 from .ring import Entry, Ring
 from .scores import Scores, Truth
@@ -111,11 +112,25 @@ class Feed:
             self._touch()
         return unknown
 
+    def tidy(self) -> None:
+        """Let go of what nobody has needed for a while; it costs nothing when there is nothing."""
+        if self.replays is not None:
+            self.replays.tidy()
+
     def announce(self, status: Status) -> None:
         """Say what the consumer's state is."""
         with self._changed:
+            if status.state != "live":
+                self._ahead.clear()
             self._status = status
             self._touch()
+        if self.replays is not None:
+            self.replays.forgive()
+
+    def note_ends(self, partitions: Iterable[int]) -> None:
+        """Say which partitions are read to their high watermark just now."""
+        with self._changed:
+            self._ahead.note_ends(partitions)
 
     # What everybody may call
 
@@ -200,7 +215,7 @@ class Feed:
     ) -> Subscription:
         """Like subscribe(), for transports that can't refuse: what can't be served becomes a Gap.
 
-        `since_ms` (epoch milliseconds) counts when there is no cursor.
+        `since_ms` (epoch milliseconds) counts when there is no cursor. Raises Closing.
         """
         try:
             position = self.position_at(since_ms) if since_ms is not None and not after else None
@@ -220,20 +235,37 @@ class Feed:
         return self._status.state in CUT_OFF
 
     def position_at(self, time_ms: int) -> Position:
-        """Return where what Kafka has of a time (epoch milliseconds) or later begins. Raises Unreplayable."""
-        if self.replays is None or self.is_cut_off:
+        """Return where what Kafka has of a time (epoch milliseconds) or later begins.
+
+        Raises Unreplayable, also when more than REPLAY_RECORDS came since then that aren't in memory; Closing.
+        """
+        if self.replays is None:
+            raise Unreplayable("too_old")
+        if self.is_cut_off:
             raise Unreplayable("replay_failed")
-        return self.replays.position_at(time_ms)
+        found = self.replays.position_at(time_ms)
+        with self._changed:
+            missed = records_between(found.places, tuple(self._places))
+            if missed > self.settings.replay_records and not self._ring.covers(found.places):
+                raise Unreplayable("replay_limit", missed)
+        return found
 
     def oldest(self) -> Position | None:
         """Return the position from which on everything is in memory; None until the topic is known."""
         with self._changed:
             return Position(self._incarnation, tuple(self._ring.whole_from)) if self._incarnation else None
 
-    def is_newest(self, entry: Entry, of_any_horizon: bool) -> bool:
-        """Tell whether the view holds nothing newer: of the same horizon, or of the one that the segment shows."""
+    def landing(self) -> tuple[Places, Places]:
+        """Return from which places on everything is in memory, and places a quarter of the way on from there."""
         with self._changed:
-            return self._is_newest(entry, of_any_horizon)
+            ring = self._ring
+            tail = tuple(ring.whole_from)
+            return tail, furthest(tail, ring.places_before(ring.oldest + len(ring) // 4))
+
+    def instead_of(self, entry: Entry, wanted: Filter) -> Prediction | None:
+        """Return what a view has that is newer than an entry: of its horizon, or if none are named of what is shown."""
+        with self._changed:
+            return self._instead_of(entry, wanted)
 
     def shows(self, segment_id: str, horizon: int | None) -> bool:
         """Tell whether a horizon is the one that a segment shows; True for a segment that isn't known."""
@@ -260,6 +292,16 @@ class Feed:
             self.replays.close()
         self.wake()
 
+    @property
+    def hangs(self) -> int:
+        """How many readers for replays were left behind in a call that hangs."""
+        return self.replays.hangs if self.replays is not None else 0
+
+    def wait_for_readers(self, timeout: float) -> None:
+        """Wait until the readers for replays have ended, after close()."""
+        if self.replays is not None:
+            self.replays.join(timeout)
+
     def wake(self) -> None:
         """Let everybody who waits look up, for instance at a shutdown."""
         with self._changed:
@@ -274,50 +316,43 @@ class Feed:
 
     def _may_be_ahead(self, places: Places) -> float | None:
         """Return for how many seconds a cursor may still be ahead; None when it isn't, or when that can't be told."""
-        if self._status.state != "live":
-            self._ahead.clear()
-        elif not reaches(tuple(self._places), places):
-            return self._ahead.seconds_left(places)
-        else:
-            self._ahead.forget(places)
-        return None
+        return self._ahead.seconds_left(tuple(self._places), places) if self._status.state == "live" else None
 
-    def _is_newest(self, entry: Entry, of_any_horizon: bool) -> bool:
-        prediction = entry.prediction
-        if prediction is None:
-            return True
-        return not self._latest.has_newer(prediction, entry.partition, entry.before, of_any_horizon)
+    def _instead_of(self, entry: Entry, wanted: Filter) -> Prediction | None:
+        if entry.prediction is None:
+            return None
+        return self._latest.instead_of(entry.prediction, entry.partition, entry.before, not wanted.names_horizons)
 
     def _position(self) -> Position | None:
         return None if self._incarnation is None else Position(self._incarnation, tuple(self._places))
 
     def _take(self, record: Record, normalised: Normalised) -> bool:
-        """Take in one record; False for a tombstone that names no known segment."""
+        """Take in one record; False for a tombstone that names no known segment. It is told all the same."""
         known = True
         after = place(record.offset + 1)
         if normalised.removal is not None:
             known = self._remove(record, normalised.removal, after)
         else:
             self._take_predictions(record, normalised.predictions, after)
-        self._quarantined += len(normalised.refusals)
+        self._quarantined += by_reason(normalised.refusals).total()
         # Also past what was refused, and past a record without anything in it.
         self._places[record.partition] = after
         return known
 
     def _remove(self, record: Record, segment_id: str, after: int) -> bool:
-        if not self._latest.remove(segment_id):
-            return False
+        known = self._latest.remove(segment_id)
         self._score()
         self._scores.remove(segment_id)
         assert self._incarnation is not None, "publish() comes after begin()"
         self._places[record.partition] = after
         position = Position(self._incarnation, tuple(self._places))
+        # Also of a segment that isn't known: a client may have it from before what this process has read.
         self._ring.append(Entry(record.partition, place(record.offset), position, segment_id, None, True, 0))
         self._received += 1
-        return True
+        return known
 
     def _take_predictions(self, record: Record, predictions: list[tuple[int, Prediction]], after: int) -> None:
-        partition, offset, _, _, value = record
+        partition, offset, _, _, value, _ = record
         incarnation, begin, count = self._incarnation, place(offset), len(predictions)
         assert incarnation is not None, "publish() comes after begin()"
         share = len(value or b"") // (count or 1)
@@ -336,5 +371,5 @@ class Feed:
 
     def _score(self) -> None:
         """Score what was taken in since; all of a batch at once costs less."""
-        self._scores.take(self._unscored)
-        self._unscored.clear()
+        unscored, self._unscored = self._unscored, []  # also when it fails, or each later batch would fail on it again
+        self._scores.take(unscored)

@@ -1,8 +1,9 @@
 """Filters: which predictions a client asks for. Plain values that compare, so that clients of the same share work.
 
-A filtered view stays true: a prediction that doesn't match, but replaces one that did, makes its segment leave. What an
-entry means under a filter is its verdict, and depends on the entry and the filter alone; so it is found once for all
-clients of the filter, and again the same after a resume.
+A filtered view stays true: a prediction that doesn't match, but replaces one that did, makes its segment leave. So does
+one that matches but comes late, when the newer one doesn't: a client may show it, from a process that read it first.
+What an entry means under a filter is its verdict, and depends on the entry and the filter alone; so it is found once
+for all clients of the filter, and again the same after a resume.
 """
 
 from collections.abc import Sequence
@@ -17,10 +18,12 @@ from .ring import Entry
 MAX_VALUES = 200
 """Most values of one kind in a filter."""
 
-Verdict = Literal[0, 1, 2]
+Verdict = Literal[0, 1, 2, 3]
 NOTHING: Verdict = 0
 MATCH: Verdict = 1
 LEFT: Verdict = 2
+OUTDATED: Verdict = 3
+"""It matches, but what is newer doesn't: its segment leaves, too."""
 
 
 class Box(NamedTuple):
@@ -64,41 +67,54 @@ class Filter(Struct, frozen=True):
 
     def judge(self, entry: Entry) -> Verdict:
         """Return what an entry means to a client that has the view before it."""
-        if entry.prediction is None:
-            return LEFT if self.segments is None or entry.segment_id in self.segments else NOTHING
-        if not self._has_horizon(entry):
-            return NOTHING
-        if self.asks_for(entry.prediction):
+        prediction = entry.prediction
+        if prediction is None or not self._has_horizon(prediction):
+            return self._judge_removal(entry)
+        before = entry.was_shown if self.horizons is None else entry.was
+        if self._is_superseded(entry):
+            return self._judge_superseded(entry, prediction, before)
+        if self.asks_for(prediction):
             return MATCH
-        return LEFT if self._may_leave(entry) and self._showed(self._before(entry)) else NOTHING
+        # What was before the oldest record read isn't known: a client may have the segment.
+        return LEFT if self._has_segment(entry) and (before is None or self.asks_for(before)) else NOTHING
 
-    def judge_anew(self, entry: Entry, is_newest: bool) -> Verdict:
-        """Like judge(), for a client of whose view nothing is known; `is_newest`: the view holds nothing newer."""
-        if entry.prediction is None or not self._has_horizon(entry):
-            return self.judge(entry)
-        if self.asks_for(entry.prediction):
+    def judge_anew(self, entry: Entry, instead: Prediction | None) -> Verdict:
+        """Like judge(), for a client of whose view nothing is known; `instead` is what the view has that is newer."""
+        prediction = entry.prediction
+        if prediction is None or not self._has_horizon(prediction):
+            return self._judge_removal(entry)
+        matches = self.asks_for(prediction)
+        if self._is_superseded(entry) or (matches and instead is not None):
+            return self._judge_superseded(entry, prediction, instead)
+        if matches:
             return MATCH
-        return LEFT if self._may_leave(entry) and is_newest else NOTHING
+        return LEFT if self._has_segment(entry) and (instead is None or not self.asks_for(instead)) else NOTHING
 
     @property
     def names_horizons(self) -> bool:
         """Whether a segment may have several predictions in the view."""
         return self.horizons is not None
 
-    def _has_horizon(self, entry: Entry) -> bool:
-        if self.horizons is None:
-            return entry.shown
-        return self.horizons == "all" or entry.horizon_minutes in self.horizons
+    def _judge_removal(self, entry: Entry) -> Verdict:
+        return LEFT if entry.prediction is None and self._has_segment(entry) else NOTHING
 
-    def _may_leave(self, entry: Entry) -> bool:
-        return not entry.late and (self.segments is None or entry.segment_id in self.segments)
+    def _judge_superseded(self, entry: Entry, prediction: Prediction, newer: Prediction | None) -> Verdict:
+        """Return what one means that is late, or not of the horizon that its segment shows."""
+        if not self.asks_for(prediction):
+            return NOTHING
+        is_told = self.names_horizons or entry.shown
+        if newer is None or self.asks_for(newer):
+            return MATCH if is_told else NOTHING
+        return OUTDATED if is_told else LEFT
 
-    def _before(self, entry: Entry) -> Prediction | None:
-        return entry.was_shown if self.horizons is None else entry.was
+    def _has_horizon(self, prediction: Prediction) -> bool:
+        return self.horizons is None or self.horizons == "all" or prediction.horizon_minutes in self.horizons
 
-    def _showed(self, before: Prediction | None) -> bool:
-        """Tell whether a client may have the segment; what was before the oldest record read isn't known."""
-        return before is None or self.asks_for(before)
+    def _has_segment(self, entry: Entry) -> bool:
+        return self.segments is None or entry.segment_id in self.segments
+
+    def _is_superseded(self, entry: Entry) -> bool:
+        return entry.late or not (self.names_horizons or entry.shown)
 
     def _is_on_a_road(self, prediction: Prediction) -> bool:
         if prediction.road_name is UNSET or self.roads is None:

@@ -73,14 +73,22 @@ class LatestView:
         shown = not horizons or prediction.horizon_minutes == _preferred(horizons)
         return Verdict(late, shown, kept.prediction if kept else None, was_shown)
 
-    def has_newer(self, prediction: Prediction, partition: int, place: int, any_horizon: bool) -> bool:
-        """Tell whether the view holds a newer one of the segment: of the same horizon, or the one that it shows."""
+    def instead_of(self, prediction: Prediction, partition: int, place: int, of_any_horizon: bool) -> Prediction | None:
+        """Return what the view holds that is newer than a prediction; None if nothing is.
+
+        It is of the same horizon or, of any, what the segment shows, if that is of a smaller horizon or newer.
+        """
         kinds = self._segments.get(prediction.segment_id)
         if not kinds:
-            return False
-        kept = kinds[_preferred(kinds)] if any_horizon else kinds.get(prediction.horizon_minutes)
+            return None
+        horizon = prediction.horizon_minutes
+        kept = kinds.get(horizon)
+        if of_any_horizon:
+            shown = _preferred(self._fresh(kinds) or kinds)
+            kept = kinds[shown] if _rank(shown) < _rank(horizon) or prediction.timestamp < self._oldest_ms else kept
         order = (prediction.timestamp, prediction.prediction_time, partition, place)
-        return kept is not None and kept.order > order
+        is_other = kept is not None and kept.prediction.horizon_minutes != horizon
+        return kept.prediction if kept is not None and (is_other or kept.order > order) else None
 
     def shows(self, segment_id: str, horizon: int | None) -> bool:
         """Tell whether a horizon is the one that a segment shows; True for a segment that isn't known."""

@@ -1,252 +1,269 @@
 """Replays from Kafka, for clients whose cursor is older than the ring buffer: short-lived readers, all of it bounded.
 
-A replay goes chunk by chunk, at the pace of the client that asked for it. A chunk is read by a source of its own, in
-the thread of whoever asks first, while others who ask for the same wait for it; the last chunks are kept for those who
-come a little later, as clients do after a restart. At most REPLAY_READERS read at once.
+A replay goes chunk by chunk, at the pace of the client that asked for it. Who asks waits as long as it likes, and asks
+again; those who ask for the same share one reader, and the last chunks are kept for those who come a little later, as
+clients do after a restart. At most REPLAY_READERS read at once, for those who asked first.
+
+A reader that fails is tried again: Kafka may just have gone, which the consumer will soon know. What nobody could be
+given for twice REPLAY_SECONDS has failed for good, not counting outages.
+
+Each reader has a thread of its own, since calls of the Kafka client can hang and nobody can end them. One that hangs is
+left behind, and its place goes to another one.
 """
 
+import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
 
-from msgspec import Struct
-
-from .cursor import MAX_INDEX, Places, Position, index_of, offset_of, place, reaches, records_between
-from .errors import SourceError, Unreplayable
+from .cursor import Places, Position
+from .errors import Closing, SourceError, Unreplayable
 from .normalise import Normaliser
 from .pace import Pace
-from .prediction import Prediction
-from .record import Record, Topic
+from .reading import Chunk, Patience, find_time, read_chunk
 from .settings import Settings
-from .source import Expired, Source
+from .source import Source
+from .watchdog import stack_of
 
-CHUNK_RECORDS = 5_000
-CHUNK_BYTES = 4_194_304
+log = logging.getLogger("greenwave.consumer")
+
 KEPT_CHUNKS = 8
-POLL_SECONDS = 0.5
-LOOKUP_SECONDS = 4.0
-"""How long to wait for the broker before the offsets of a time are asked for."""
+KEPT_SECONDS = 60.0
+"""How long a chunk is kept that nobody asks for."""
+LOOKUP_SECONDS = 8.0
+"""How long the offsets of a time may take altogether: a stream is silent meanwhile."""
+LOOK_UP_SECONDS = 0.25
+"""How long nobody looks whether a reader may be tried again, or hangs."""
+RETRY_SECONDS = 1.0
+HANG_SECONDS = 20.0
+"""How much longer than REPLAY_SECONDS a reader may take: its last calls, each with a bound of its own."""
+MAX_HANGING = 4
+"""Readers that are left behind at once; beyond them places are lost, which is better than threads without a bound."""
+
+Work = Callable[[Source, Patience], Any]
 
 
-class Item(Struct, frozen=True, gc=False):
-    """A prediction, or the removal of a segment, of one record: its own place, and where reading goes on after it."""
+class _Wish:
+    """What one or several clients asked for, until it is there or can't be had; a reader is at work on it, or not."""
 
-    partition: int
-    before: int
-    after: int
-    segment_id: str
-    prediction: Prediction | None
-    size_bytes: int
-
-
-class Chunk(NamedTuple):
-    """What was read from `start` to `end`, in the order in which it was read."""
-
-    incarnation: bytes
-    start: Places
-    end: Places
-    items: list[Item]
-
-    def serves(self, position: Position) -> bool:
-        """Tell whether it leads somebody further who stands at a position."""
-        return (
-            self.incarnation == position.incarnation
-            and reaches(position.places, self.start)
-            and reaches(self.end, position.places)
-            and self.end != position.places
-        )
-
-
-class _Patience(NamedTuple):
-    """How long a reader may go on: until a time, or until the process closes."""
-
-    deadline: float
-    closed: threading.Event
+    def __init__(self, work: Work, since: float) -> None:
+        self.work = work
+        self.since = self.retry_at = self.awaited_until = since
+        self.reader: _Reader | None = None
+        self.found: Any = None
+        self.error: Exception | None = None
 
     @property
-    def is_over(self) -> bool:
-        return self.closed.is_set() or time.monotonic() > self.deadline
+    def is_settled(self) -> bool:
+        return self.found is not None or self.error is not None
+
+
+class _Reader:
+    """A thread at work, since when."""
+
+    def __init__(self, run: "Callable[[_Reader], None]", since: float) -> None:
+        self.since = since
+        self.thread = threading.Thread(target=run, args=(self,), name="greenwave-replay", daemon=True)
+
+
+class _Kept:
+    """A chunk, and when it was last asked for."""
+
+    def __init__(self, chunk: Chunk, asked: float) -> None:
+        self.chunk = chunk
+        self.asked = asked
 
 
 class Replays:
     """The replays of one process."""
 
     def __init__(
-        self, settings: Settings, open_source: Callable[[Settings], Source], normalise: Normaliser | None = None
+        self,
+        settings: Settings,
+        open_source: Callable[[Settings], Source],
+        normalise: Normaliser | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._open = open_source
         self._normalise = normalise or Normaliser(settings)
-        self._readers = threading.BoundedSemaphore(settings.replay_readers)
-        # Guards the chunks and who reads which; nothing is read while it is held.
-        self._lock = threading.Lock()
-        self._reading: dict[Position, Future[Chunk]] = {}
-        self._chunks: OrderedDict[Position, Chunk] = OrderedDict()
+        self._clock = clock
+        # Guards all fields of this object; nothing is read while it is held.
+        self._changed = threading.Condition()
+        self._wishes: dict[Hashable, _Wish] = {}
+        self._at_work: set[_Reader] = set()
+        self._hanging: set[_Reader] = set()
+        self._chunks: OrderedDict[Position, _Kept] = OrderedDict()
         self._closed = threading.Event()
         self.chunks_read = 0
+        self.hangs = 0
 
-    def chunk(self, position: Position, until: Places) -> Chunk:
+    def chunk(self, position: Position, until: Places, seconds: float) -> Chunk | None:
         """Return the records from a position on, up to `until` in each partition or as many as a chunk holds.
 
-        Raises Unreplayable, which says why not: `expired` (no longer in Kafka), `other_topic`, `replay_failed` (Kafka
-        doesn't answer in time, or all readers are taken).
+        None when they aren't there after so many seconds, or the process closes: ask again. Raises Unreplayable, which
+        says why they will never be: `expired` (no longer in Kafka), `other_topic`, `replay_failed` (nobody could be
+        given them in time).
         """
-        with self._lock:
+        with self._changed:
             for kept in self._chunks.values():
-                if kept.serves(position):
-                    return kept
-            mine = position not in self._reading
-            future = self._reading.setdefault(position, Future())
-        if mine:
-            self._fulfil(future, position, until)
-        try:
-            return future.result(2 * self._settings.replay_seconds)
-        except TimeoutError as error:
-            raise Unreplayable("replay_failed") from error
+                if kept.chunk.serves(position):
+                    kept.asked = self._clock()
+                    return kept.chunk
+        work = partial(read_chunk, position=position, until=until, normalise=self._normalise)
+        chunk: Chunk | None = self._ask(position, work, seconds)
+        return chunk
 
     def position_at(self, time_ms: int) -> Position:
-        """Return where the records of a time (epoch milliseconds) or later begin. Raises Unreplayable."""
-        with self._reader(min(LOOKUP_SECONDS, self._settings.replay_seconds)) as (source, patience):
-            incarnation = _topic_of(source, patience).incarnation
-            found, bounds = source.offsets_at(time_ms), source.bounds()
-        pairs = zip(found, bounds, strict=True)
-        return Position(incarnation, tuple(place(end if at is None else at) for at, (_, end) in pairs))
+        """Return where the records of a time (epoch milliseconds) or later begin. Raises Unreplayable, Closing."""
+        seconds = min(LOOKUP_SECONDS, self._settings.replay_seconds)
+        position: Position | None = self._ask(time_ms, partial(find_time, time_ms=time_ms), seconds)
+        if position is not None:
+            return position
+        if self.is_closed:
+            raise Closing("the process ends; ask another one")
+        raise Unreplayable("replay_failed")
 
     def pace(self) -> Pace:
         """Return what lets a thread that works on a replay rest in between."""
         return Pace(self._closed)
 
+    def tidy(self) -> None:
+        """Let go of chunks that nobody has asked for in a while."""
+        if self._chunks:
+            with self._changed:
+                old = self._clock() - KEPT_SECONDS
+                for position in [each for each, kept in self._chunks.items() if kept.asked < old]:
+                    del self._chunks[position]
+
+    def forgive(self) -> None:
+        """Give those who wait all their time anew, for instance after an outage."""
+        with self._changed:
+            now = self._clock()
+            for wish in self._wishes.values():
+                wish.since = now
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing will be read any more."""
+        return self._closed.is_set()
+
     def close(self) -> None:
-        """End what is being read, for instance at a shutdown; later replays fail at once."""
+        """End what is being read, and the waiting for it: the process ends."""
         self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
 
-    def _fulfil(self, future: "Future[Chunk]", position: Position, until: Places) -> None:
+    def join(self, timeout: float) -> None:
+        """Wait for the readers to end, after close(); one that hangs is left."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            threads = [reader.thread for reader in self._at_work]
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _ask(self, key: Hashable, work: Work, seconds: float) -> Any:
+        """Return what a reader finds; None when it has found nothing yet."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            now = self._clock()
+            wish = self._wishes.setdefault(key, _Wish(work, now))
+            wish.awaited_until = max(wish.awaited_until, now + seconds + LOOK_UP_SECONDS)
+            while not wish.is_settled and not self.is_closed:
+                self._begin_readers()
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(min(left, LOOK_UP_SECONDS))
+            return self._result(key, wish)
+
+    def _work(self, key: Hashable, wish: _Wish, reader: _Reader) -> None:
+        """What a reader's thread does."""
+        found = error = None
         try:
-            chunk = self._read(position, until)
-        except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result(chunk)
-            self._keep(position, chunk)
-        finally:
-            with self._lock:
-                del self._reading[position]
+            found = self._read(wish.work)
+        except Exception as raised:
+            error = raised
+        with self._changed:
+            self._at_work.discard(reader)
+            self._hanging.discard(reader)
+            if wish.reader is reader:
+                wish.reader = None
+                self._settle(key, wish, found, error)
+            self._begin_readers()
+            self._changed.notify_all()
 
-    def _keep(self, position: Position, chunk: Chunk) -> None:
-        with self._lock:
-            self._chunks[position] = chunk
+    def _read(self, work: Work) -> Any:
+        source = self._open(self._settings)
+        try:
+            return work(source, Patience(self._settings.replay_seconds, self._closed))
+        finally:
+            source.close()
+
+    # Under the lock
+
+    def _settle(self, key: Hashable, wish: _Wish, found: Any, error: Exception | None) -> None:
+        if isinstance(error, SourceError):
+            if not self.is_closed:
+                log.warning("a reader for replays failed, and is tried again: %s", error)
+            wish.retry_at = self._clock() + RETRY_SECONDS
+            return
+        wish.found, wish.error = found, error
+        self._forget(key, wish)
+        if isinstance(found, Chunk):
+            assert isinstance(key, Position)
+            self.chunks_read += 1
+            self._chunks[key] = _Kept(found, self._clock())
             if len(self._chunks) > KEPT_CHUNKS:
                 self._chunks.popitem(last=False)
 
-    @contextmanager
-    def _reader(self, seconds: float) -> Iterator[tuple[Source, _Patience]]:
-        """Open a source for so many seconds; errors of Kafka's are translated."""
-        if self._closed.is_set() or not self._readers.acquire(timeout=seconds):
+    def _result(self, key: Hashable, wish: _Wish) -> Any:
+        if wish.error is not None:
+            raise wish.error
+        if wish.found is None and not self.is_closed and self._clock() - wish.since > self._patience:
+            self._forget(key, wish)
             raise Unreplayable("replay_failed")
-        try:
-            source = self._open(self._settings)
-            try:
-                yield source, _Patience(time.monotonic() + seconds, self._closed)
-            finally:
-                source.close()
-        except SourceError as error:
-            raise Unreplayable("replay_failed") from error
-        finally:
-            self._readers.release()
+        return wish.found
 
-    def _read(self, position: Position, until: Places) -> Chunk:
-        with self._reader(self._settings.replay_seconds) as (source, patience):
-            if _topic_of(source, patience).incarnation != position.incarnation:
-                raise Unreplayable("other_topic")
-            wanted = [at < end for at, end in zip(_padded(position.places, until), until, strict=True)]
-            _require_kept(source, position, wanted)
-            reading = _Reading(source, position, until, wanted, self.pace())
-            items = [item for record in reading.records(patience) for item in self._items(record)]
-            if _topic_of(source, patience).incarnation != position.incarnation:
-                raise Unreplayable("other_topic")  # what was read may be of either
-            self.chunks_read += 1
-            return Chunk(position.incarnation, position.places, reading.reached, items)
+    def _forget(self, key: Hashable, wish: _Wish) -> None:
+        if self._wishes.get(key) is wish:
+            del self._wishes[key]
 
-    def _items(self, record: Record) -> Iterator[Item]:
-        normalised = self._normalise(record)
-        after, size = place(record.offset + 1), len(record.value or b"")
-        if normalised.removal is not None:
-            yield Item(record.partition, place(record.offset), after, normalised.removal, None, size)
-        last = len(normalised.predictions)
-        for number, (index, prediction) in enumerate(normalised.predictions, 1):
-            own = place(record.offset, index)
-            go_on = after if number == last or index == MAX_INDEX else own + 1
-            yield Item(record.partition, own, go_on, prediction.segment_id, prediction, size // last)
+    def _begin_readers(self) -> None:
+        """Give free places to those who asked first and still wait."""
+        now = self._clock()
+        self._leave_hanging(now)
+        for key, wish in list(self._wishes.items()):
+            if wish.reader is not None:
+                continue
+            if wish.awaited_until + self._patience < now:
+                self._forget(key, wish)  # and it has all its time should anybody ask again
+            elif wish.retry_at <= now <= wish.awaited_until and self._has_place():
+                wish.reader = reader = _Reader(partial(self._work, key, wish), now)
+                self._at_work.add(reader)
+                reader.thread.start()
 
+    def _has_place(self) -> bool:
+        return len(self._at_work) < self._settings.replay_readers and not self.is_closed
 
-class _Reading:
-    """Reads from a position until each wanted partition is where it should be, or a chunk is full."""
-
-    def __init__(self, source: Source, position: Position, until: Places, wanted: list[bool], pace: Pace) -> None:
-        self._source = source
-        self._pace = pace
-        starts = _padded(position.places, until)
-        self._until = [offset_of(each) + (index_of(each) > 0) for each in until]
-        self._assigned = [partition for partition, is_wanted in enumerate(wanted) if is_wanted]
-        self._pending = set(self._assigned)
-        self._places = list(starts)
-        source.assign([offset_of(at) if is_wanted else None for at, is_wanted in zip(starts, wanted, strict=True)])
+    def _leave_hanging(self, now: float) -> None:
+        """Take the place of a reader that hangs from it; what it was to find is read anew."""
+        limit = self._settings.replay_seconds + HANG_SECONDS
+        for reader in [each for each in self._at_work if now - each.since > limit]:
+            if len(self._hanging) == MAX_HANGING:
+                return
+            seconds = now - reader.since
+            log.error("a reader for replays hangs for %.1f s in:\n%s", seconds, stack_of(reader.thread))
+            self.hangs += 1
+            self._at_work.remove(reader)
+            self._hanging.add(reader)
+            for wish in self._wishes.values():
+                if wish.reader is reader:
+                    wish.reader = None
 
     @property
-    def reached(self) -> Places:
-        """Where reading goes on."""
-        return tuple(self._places)
-
-    def records(self, patience: _Patience) -> Iterator[Record]:
-        count = size = 0
-        while self._pending and count < CHUNK_RECORDS and size < CHUNK_BYTES:
-            if patience.is_over:
-                if not count:
-                    raise Unreplayable("replay_failed")
-                return
-            for record in self._poll():
-                count, size = count + 1, size + len(record.value or b"")
-                yield record
-                self._pace.keep()
-            self._look()
-
-    def _poll(self) -> list[Record]:
-        try:
-            return [each for each in self._source.poll(POLL_SECONDS) if each.partition in self._pending]
-        except Expired as expired:
-            raise Unreplayable("expired") from expired
-
-    def _look(self) -> None:
-        """Note how far each partition is; what is done needs no more fetches."""
-        for partition, reading in zip(self._assigned, self._source.readings(), strict=True):
-            if partition in self._pending:
-                self._places[partition] = max(self._places[partition], place(reading.offset))
-                if reading.offset >= self._until[partition]:
-                    self._pending.remove(partition)
-                    self._source.pause(partition)
-
-
-def _padded(places: Places, until: Places) -> list[int]:
-    return [places[number] if number < len(places) else 0 for number in range(len(until))]
-
-
-def _topic_of(source: Source, patience: _Patience) -> Topic:
-    while (topic := source.topic()) is None:
-        if patience.is_over:
-            raise Unreplayable("replay_failed")
-        source.wait_for_word(POLL_SECONDS)
-    return topic
-
-
-def _require_kept(source: Source, position: Position, wanted: list[bool]) -> None:
-    """Raise Unreplayable when Kafka has dropped what comes next, with the number of records that are gone."""
-    begins = tuple(
-        place(begin) if is_wanted else 0 for (begin, _), is_wanted in zip(source.bounds(), wanted, strict=False)
-    )
-    missed = records_between(position.places, begins)
-    if missed:
-        raise Unreplayable("expired", missed)
+    def _patience(self) -> float:
+        return 2 * self._settings.replay_seconds

@@ -8,20 +8,21 @@ A slow client has a sequence number here and no queue: when it falls off the rin
 whole view, so it always converges on the truth.
 
 Two processes interleave partitions differently. Until this one has passed the client's cursor in every partition (the
-*floor*), the client's position is the element-wise maximum of both, and what it had is left out. Under a filter
-nothing is told before this process has reached the cursor, since the view of one that lags would be a step back.
+*floor*), the client's position is the element-wise maximum of both, and what it had is left out. Under a filter, and
+before a view, nothing is told until this process has reached the cursor: what one that lags shows would be a step back.
 """
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
-
-from msgspec import structs
 
 from .bridge import Bridge
 from .cursor import Places, Position, decode, furthest, reaches, records_between
 from .errors import Unreplayable
-from .events import Change, Event, Gap, Initial, Left, Status
-from .filters import EVERYTHING, LEFT, NOTHING, Filter, chosen
+from .events import Change, Event, Gap, Initial, Status
+from .filters import EVERYTHING, NOTHING, Filter, Verdict, chosen
+from .leaving import Leaving, told
+from .prediction import Prediction
 from .ring import Entry
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 CHUNK = 500
 """Entries looked at in one go."""
+UNSEEN_PARTITIONS = 100
+"""How many partitions more than this process knows a cursor may have: a topic can get any number at once, and another
+process may hear of them some seconds earlier. Each costs every event of its client a character and a microsecond."""
+LOOK_UP_SECONDS = 0.25
+"""How long a client that waits for a replay doesn't look whether it was woken, or Kafka has gone."""
 
 
 class Subscription:
@@ -45,8 +51,9 @@ class Subscription:
         self._feed = feed
         self._after = after
         self._wanted = wanted
+        self._leaving = Leaving(wanted)
         self._channel = None if wanted == EVERYTHING else feed.channel(wanted)
-        self._begin_with_view = begin_with_view
+        self._begin_with_view = begin_with_view and self._channel is not None
         self._first_gap = first_gap
         self._told: Status | None = None
         self._incarnation: bytes | None = None
@@ -55,9 +62,14 @@ class Subscription:
         self._floor: Places | None = None
         self._places: Places = ()
         self._bridge: Bridge | None = None
+        self._crossed: Bridge | None = None
         self._ahead_seconds: float | None = None
         self._wakes = feed._wakes
         self.entries_behind = 0
+
+    def begin_with_view(self) -> None:
+        """Begin with the view whatever comes then, for a client that had another filter; before the first next()."""
+        self._begin_with_view = True
 
     @property
     def cursor(self) -> str | None:
@@ -76,16 +88,22 @@ class Subscription:
         """Whether the next step is read from Kafka, which may take a while."""
         return self._bridge is not None
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether the next step must be read from Kafka, which is known not to answer."""
+        return self._bridge is not None and self._feed.is_cut_off
+
     def next(self, timeout: float, limit: int = CHUNK) -> list[Event]:
         """Return what is new, waiting up to `timeout` seconds for it; empty when there is nothing or on wake().
 
-        At most `limit` changes come at once; a Gap is always followed by an Initial. A replay from Kafka may take up
-        to twice REPLAY_SECONDS longer.
+        At most `limit` changes come at once; a Gap is always followed by an Initial. What must be replayed from Kafka
+        is waited for like news, and when it is crossed, that is said at once, maybe with nothing; in an outage, and
+        when the process ends, the client stays where it is.
         """
         deadline = time.monotonic() + timeout
         while True:
-            if self._bridge is not None:
-                events, woken = self._cross(self._bridge, limit), False
+            if self._bridge is not None and self._bridge.is_open and self._told is self._feed._status:
+                events, woken = self._cross(self._bridge, deadline, limit)
             else:
                 events, woken = self._wait_and_read(deadline, limit)
             if events or woken or time.monotonic() >= deadline:
@@ -104,7 +122,7 @@ class Subscription:
         feed = self._feed
         if feed._wakes != self._wakes or feed._status is not self._told:
             return True
-        if feed._incarnation is None or self._must_wait():
+        if feed._incarnation is None or self.is_replaying or self._must_wait():
             return False
         return feed._generation != self._generation or self._sequence != feed._ring.end or self._incarnation is None
 
@@ -112,21 +130,22 @@ class Subscription:
         """Tell whether this process must first reach the cursor; notes how long it may still be ahead."""
         feed, after = self._feed, self._after if self._incarnation is None else None
         target = self._floor if after is None else after.places
-        if target is None or (after is not None and after.incarnation != feed._incarnation):
+        if target is None or (after is not None and self._refuse(after)):
             return False
         self._ahead_seconds = feed._may_be_ahead(target)
         if self._ahead_seconds == 0:
             return False
-        return after is not None and self._channel is not None and not reaches(tuple(feed._places), target)
+        begins_with_now = self._channel is not None or self._begin_with_view
+        return after is not None and begins_with_now and not reaches(tuple(feed._places), target)
 
-    def _read(self, limit: int) -> tuple[list[Event], list[Entry], list[bool]]:
-        """Take from the feed, without any work per entry: events, entries, and of each whether it is the newest."""
+    def _read(self, limit: int) -> tuple[list[Event], list[Entry], list[Prediction | None]]:
+        """Take from the feed, without any work per entry: events, entries, and what there is instead of the first."""
         feed = self._feed
         events: list[Event] = []
         if feed._status is not self._told:
             self._told = feed._status
             events.append(feed._status)
-        if feed._incarnation is None or self._must_wait():
+        if feed._incarnation is None or self.is_replaying or self._must_wait():
             return events, [], []
         settled = self._settle()
         feed._gaps.update(event.reason for event in settled if isinstance(event, Gap))
@@ -134,25 +153,25 @@ class Subscription:
         if self._bridge is not None:
             return events, [], []
         entries = feed._ring.read(self._sequence, limit if self._channel is None else max(limit, CHUNK))
-        newest = self._on_the_floor(entries)
+        instead = self._on_the_floor(entries)
         self._move(len(entries), entries[-1].position.places if entries else self._places)
-        return events, entries, newest
+        return events, entries, instead
 
-    def _on_the_floor(self, entries: list[Entry]) -> list[bool]:
-        """Under a filter, tell of each entry read before this process had passed the cursor whether it is the newest.
+    def _on_the_floor(self, entries: list[Entry]) -> list[Prediction | None]:
+        """Under a filter, tell of each entry read before this process had passed the cursor what is newer, if anything.
 
         What those mean can't be known from the entries alone: the client may have had a newer one elsewhere.
         """
-        newest: list[bool] = []
+        instead: list[Prediction | None] = []
         if self._channel is None or self._floor is None:
-            return newest
+            return instead
         before = self._feed._ring.places_before(self._sequence)
         for entry in entries:
             if reaches(before, self._floor):
                 break
-            newest.append(self._feed._is_newest(entry, not self._wanted.names_horizons))
+            instead.append(self._feed._instead_of(entry, self._wanted))
             before = entry.position.places
-        return newest
+        return instead
 
     def _move(self, count: int, places: Places) -> None:
         feed = self._feed
@@ -160,6 +179,8 @@ class Subscription:
         self.entries_behind = feed._ring.end - self._sequence
         # Having read all, the client also moves past records that held nothing for anybody.
         self._places = places if self.entries_behind else tuple(feed._places)
+        if not self.entries_behind:
+            self._crossed = None
 
     def _settle(self) -> list[Event]:
         """Find the place in the ring to read from: after the cursor, or after a fresh snapshot."""
@@ -172,7 +193,11 @@ class Subscription:
             return [feed._break or Gap("topic_recreated", None), self._start_over()]
         if self._sequence < ring.oldest:
             missed = records_between(self._places, tuple(feed._places))
-            return [Gap("too_slow", missed), self._start_over()]
+            if self._crossed is None:
+                return [Gap("too_slow", missed), self._start_over()]
+            # It came from the bridge to the tail of the ring buffer, and has not caught up yet.
+            self._bridge, self.entries_behind = self._crossed, max(1, missed)
+            self._bridge.go_back_to(self._with_floor(self._places))
         return []
 
     def _settle_first(self) -> list[Event]:
@@ -180,17 +205,24 @@ class Subscription:
         if after is None:
             first = [self._first_gap] if self._first_gap else []
             return [*first, self._start_over()]
-        if after.incarnation != feed._incarnation:
-            return [Gap("other_topic", None), self._start_over()]
+        if refused := self._refuse(after):
+            return [refused, self._start_over()]
         missed = records_between(after.places, tuple(feed._places))
         if not feed._ring.covers(after.places):
             if feed.replays is None or missed > feed.settings.replay_records:
                 return [Gap("replay_limit" if feed.replays else "too_old", missed), self._start_over()]
             self._bridge, self.entries_behind = Bridge(feed, feed.replays, after, self._wanted), max(1, missed)
-        view = [self._view(after)] if self._channel is not None and self._begin_with_view else []
+        view = [self._view(after)] if self._begin_with_view else []
         self._incarnation, self._generation = after.incarnation, feed._generation
         self._join(after.places)
         return list(view)
+
+    def _refuse(self, after: Position) -> Gap | None:
+        """Return why a cursor can't be of this topic, if so."""
+        if after.incarnation != self._feed._incarnation:
+            return Gap("other_topic", None)
+        is_too_wide = len(after.places) > len(self._feed._places) + UNSEEN_PARTITIONS
+        return Gap("bad_cursor", None) if is_too_wide else None
 
     def _join(self, places: Places) -> None:
         """Go on from places that the ring covers."""
@@ -204,7 +236,7 @@ class Subscription:
         self._sequence = feed._ring.end
         # The view replaces what the client had, so from here on it needs all that this process reads, even what it
         # once had from a process that was ahead.
-        self._floor = self._bridge = self._ahead_seconds = None
+        self._floor = self._bridge = self._crossed = self._ahead_seconds = None
         self._places = position.places
         return self._view(position)
 
@@ -220,28 +252,30 @@ class Subscription:
             feed._changed.wait_for(self._has_news, max(0.0, self._patience(deadline) - time.monotonic()))
             woken, self._wakes = feed._wakes != self._wakes, feed._wakes
             first = self._sequence
-            events, entries, newest = self._read(limit)
+            events, entries, instead = self._read(limit)
             first = self._sequence - len(entries) if entries else first
         events = [self._narrowed(event) for event in events]
-        changes = self._changes(first, entries, newest, limit) if entries else []
+        changes = self._changes(first, entries, instead, limit) if entries else []
         return [*events, *changes], woken
 
-    def _cross(self, bridge: Bridge, limit: int) -> list[Event]:
-        """Take a step of the replay, and go on in the ring buffer as soon as it leads on."""
-        feed = self._feed
+    def _cross(self, bridge: Bridge, deadline: float, limit: int) -> tuple[list[Event], bool]:
+        """Take a step of the replay, and go on in the ring buffer once it leads on from all that was read."""
+        feed, seconds = self._feed, min(LOOK_UP_SECONDS, deadline - time.monotonic())
         try:
-            events = bridge.step(tuple(feed._ring.whole_from), limit)
+            events = bridge.step(limit, seconds)
         except Unreplayable as error:
-            return self._give_up(error)
+            return self._give_up(error), False
         with feed._changed:
+            woken, self._wakes = feed._wakes != self._wakes, feed._wakes
             self._places = bridge.places
             if feed._incarnation != self._incarnation:
                 self._bridge = None  # another topic: the next read says so
-            elif feed._ring.covers(bridge.places):
-                self._bridge, self._generation = None, feed._generation
+            elif bridge.is_between_chunks and feed._ring.covers(bridge.places):
+                self._bridge, self._crossed, self._generation = None, bridge, feed._generation
                 self._join(bridge.places)
             self.entries_behind = max(1, feed._ring.end - self._sequence)
-        return events
+        # Who has waited for the replay need not wait for news.
+        return events, woken or self._bridge is None
 
     def _give_up(self, error: Unreplayable) -> list[Event]:
         feed = self._feed
@@ -262,51 +296,46 @@ class Subscription:
             return Initial(chosen(event.predictions, self._wanted), event.cursor)
         return event
 
-    def _changes(self, first: int, entries: list[Entry], newest: list[bool], limit: int) -> list[Event]:
+    def _changes(self, first: int, entries: list[Entry], instead: list[Prediction | None], limit: int) -> list[Event]:
         """Return what the entries mean to this client; what is over the limit is left for the next time."""
         if self._channel is None:
             events: list[Event] = [
                 self._change(entry) for entry in entries if not self._has(entry) and self._is_shown(entry)
             ]
         else:
-            events = self._judged(first, entries, newest, limit)
+            events = self._judged(first, entries, instead, limit)
         if self._floor is not None and reaches(self._places, self._floor):
             self._floor = None
         return events
 
-    def _judged(self, first: int, entries: list[Entry], newest: list[bool], limit: int) -> list[Event]:
-        verdicts = self._verdicts(first, entries, newest)
+    def _judged(self, first: int, entries: list[Entry], instead: list[Prediction | None], limit: int) -> list[Event]:
         events: list[Event] = []
-        for number, verdict in enumerate(verdicts):
+        for number, verdict in enumerate(self._verdicts(first, entries, instead)):
             if verdict == NOTHING:
                 continue
-            if len(events) == limit:
+            if len(events) >= limit:
                 self._step_back(first + number, entries[number - 1].position.places)
                 break
-            is_older = number < len(newest) and not newest[number]
-            events.append(self._told_as(verdict, entries[number], is_older))
+            entry = entries[number]
+            newer = instead[number] if number < len(instead) else None
+            events.extend(told(entry, verdict, newer is not None, self._own_cursor(entry), self._wanted))
         return events
 
-    def _verdicts(self, first: int, entries: list[Entry], newest: list[bool]) -> bytes:
-        """Judge the entries: the first ones after a resume for this client, the others once for all of the filter."""
+    def _verdicts(self, first: int, entries: list[Entry], instead: list[Prediction | None]) -> Iterator[Verdict]:
+        """Judge the entries: the first ones after a resume for this client, the others once for all of the filter.
+
+        One after the other: who stops at one, to take it up the next time, hasn't told it.
+        """
         assert self._channel is not None
-        own = zip(entries, newest, strict=False)
-        judged = bytes(NOTHING if self._has(e) else self._wanted.judge_anew(e, is_newest) for e, is_newest in own)
-        return judged + self._channel.verdicts(first + len(judged), entries[len(judged) :])
+        for entry, newer in zip(entries, instead, strict=False):
+            verdict = NOTHING if self._has(entry) else self._leaving.judge(entry, newer)
+            yield verdict
+            self._leaving.note(entry, verdict, newer)
+        yield from self._channel.verdicts(first + len(instead), entries[len(instead) :])  # type: ignore[misc]
 
     def _step_back(self, sequence: int, places: Places) -> None:
         self.entries_behind += self._sequence - sequence
         self._sequence, self._places = sequence, places
-
-    def _told_as(self, verdict: int, entry: Entry, is_older: bool) -> Event:
-        if verdict == LEFT and entry.prediction is not None:
-            return Left(entry, self._own_cursor(entry), self._wanted.names_horizons)
-        change = self._change(entry)
-        if is_older and entry.prediction is not None and not entry.late:
-            # The client may have the newer one from another process.
-            late = structs.replace(entry.prediction, late=True)
-            return Change(entry.with_prediction(late), change.cursor)
-        return change
 
     def _change(self, entry: Entry) -> Change:
         return Change(entry, self._own_cursor(entry))

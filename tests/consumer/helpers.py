@@ -1,6 +1,7 @@
 """What several tests of the consumer need: small messages, and a feed filled from them."""
 
 import json
+import time
 
 from consumer.cursor import Position, place
 from consumer.feed import Feed
@@ -39,3 +40,11 @@ def feed_of(partitions=2, settings=SETTINGS, topic=TOPIC, start=0):
 def publish(feed, *records):
     """Normalise records and publish them as one batch."""
     return feed.publish([(each, normalise(each)) for each in records])
+
+
+def eventually(condition, timeout=10):
+    """Wait until a condition is true."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)

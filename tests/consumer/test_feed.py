@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.ahead import MAX_CURSORS
+from consumer.ahead import MAX_PLACES
 from consumer.cursor import Position, decode, place
 from consumer.errors import BadCursor
 from consumer.events import Change, Gap, Initial, Status
 from consumer.feed import Feed
-from consumer.filters import Filter
+from consumer.filters import EVERYTHING, Filter
 from consumer.settings import Settings
 from consumer.statistics import statistics
+from consumer.subscription import UNSEEN_PARTITIONS
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
 
 
@@ -99,6 +100,18 @@ def test_a_cursor_that_is_ahead_waits_until_this_process_has_passed_it():
     assert change.own_cursor is None, "it has joined what all clients share"
 
 
+def test_a_client_that_begins_with_the_view_at_a_cursor_waits_until_this_process_has_reached_it():
+    feed = feed_of()
+    publish(feed, record(0, 0, message("A")))
+    subscription = feed.subscribe(Position(TOPIC, (place(1), place(1))).encode())
+    subscription.begin_with_view()
+    assert read(subscription) == [], "the client may have what it would lose by this view"
+    publish(feed, record(1, 0, message("B")), record(1, 1, message("C")))
+    view, change = read(subscription)
+    assert {each.segment_id for each in view.predictions} == {"A", "B", "C"}
+    assert change.entry.segment_id == "C"
+
+
 class Clock:
     """A clock that is moved by hand."""
 
@@ -108,18 +121,28 @@ class Clock:
         return self.now
 
 
-def test_a_cursor_that_a_live_consumer_does_not_reach_in_time_is_ahead_of_the_topic_whoever_asks_when():
+def live_feed(places=(0, 0)):
+    """Return a feed that reads all there is from there on, and the clock that it goes by."""
     clock = Clock()
     feed = Feed(SETTINGS, clock=clock)
-    feed.begin(Position(TOPIC, (place(0), place(0))))
+    feed.begin(Position(TOPIC, tuple(map(place, places))))
+    feed.announce(Status("live", 1.0, "read up"))
+    return feed, clock
+
+
+def test_a_cursor_that_a_live_consumer_does_not_reach_in_time_is_ahead_of_the_topic_whoever_asks_when():
+    feed, clock = live_feed()
+    feed.announce(Status("catching_up", 1.0, "positioned"))
     forged = Position(TOPIC, (place(1_000), place(0))).encode()
     assert read(feed.subscribe(forged)) == []
     clock.now = 100
     feed.announce(Status("live", 1.0, "read up"))
     assert read(feed.subscribe(forged)) == [], "it counts from when all was read"
     clock.now = 109
+    feed.note_ends([0, 1])
     assert read(feed.subscribe(forged)) == []
     clock.now = 110
+    feed.note_ends([0, 1])
     gap, view = read(feed.subscribe(forged))
     assert (gap, isinstance(view, Initial)) == (Gap("ahead", None), True)
     assert read(feed.subscribe(view.cursor)) == []
@@ -127,12 +150,47 @@ def test_a_cursor_that_a_live_consumer_does_not_reach_in_time_is_ahead_of_the_to
     assert gap == Gap("ahead", None)
 
 
+def test_a_poll_that_is_ahead_in_one_partition_is_told_though_others_move_its_cursor_on():
+    feed, clock = live_feed()
+    cursor = Position(TOPIC, (place(100), place(0))).encode()
+    told = []
+    for second in range(12):
+        clock.now = float(second)
+        publish(feed, record(0, second, message("lost")), record(1, second, message("moves on")))
+        feed.note_ends([0, 1])
+        subscription = feed.subscribe(cursor, begin_with_view=False)
+        told.append([each for each in read(subscription) if isinstance(each, Gap)])
+        cursor = subscription.cursor
+    assert told == [[]] * 10 + [[Gap("ahead", None)], []]
+
+
+def test_a_process_that_lags_under_its_load_is_not_taken_for_the_end_of_the_topic():
+    feed, clock = live_feed()
+    cursor = Position(TOPIC, (place(2), place(0))).encode()
+    subscription = feed.subscribe(cursor)
+    feed.note_ends([0, 1])
+    assert read(subscription) == []
+    clock.now = 100
+    feed.note_ends([1])
+    assert read(subscription) == []
+    publish(feed, *[record(0, offset, message(f"S{offset}")) for offset in range(3)])
+    feed.note_ends([0, 1])
+    assert segments(read(subscription)) == ["S2"]
+
+
+def test_a_partition_that_the_topic_does_not_have_is_ahead_of_it():
+    feed, clock = live_feed()
+    forged = Position(TOPIC, (place(0), place(0), place(1))).encode()
+    assert read(feed.subscribe(forged)) == []
+    clock.now = 10
+    assert read(feed.subscribe(forged))[0] == Gap("ahead", None)
+
+
 def test_forged_cursors_are_remembered_within_bounds():
-    feed = feed_of()
-    feed.announce(Status("live", 1.0, "read up"))
-    for number in range(2_000):
-        read(feed.subscribe(Position(TOPIC, (place(number + 1), place(0))).encode()))
-    assert len(feed._ahead._since) == MAX_CURSORS
+    feed, _ = live_feed()
+    for number in range(MAX_PLACES + 100):
+        feed._may_be_ahead((place(number + 1), place(0)))
+    assert len(feed._ahead._since) == MAX_PLACES
 
 
 def test_a_cursor_older_than_memory_is_one_gap_and_the_view():
@@ -148,6 +206,19 @@ def test_a_cursor_of_another_topic_is_a_gap():
     gap, initial = read(feed.subscribe(Position(b"another1", (place(0), place(0))).encode()))
     assert gap == Gap("other_topic", None)
     assert decode(initial.cursor).incarnation == TOPIC
+
+
+def test_a_cursor_of_far_more_partitions_than_the_topic_has_is_a_gap_and_of_a_few_more_waits_for_them():
+    feed = feed_of()
+    publish(feed, record(0, 0, message("A")))
+    wide = Position(TOPIC, (place(0),) * (2 + UNSEEN_PARTITIONS) + (place(1),)).encode()
+    for wanted in (EVERYTHING, Filter(segments=frozenset("A"))):
+        gap, view = read(feed.subscribe(wide, wanted))
+        assert (gap, len(decode(view.cursor).places)) == (Gap("bad_cursor", None), 2)
+    before_growth = feed.subscribe(Position(TOPIC, (place(1), place(0), place(1))).encode())
+    feed.grow(3)
+    publish(feed, record(2, 0, message("had")), record(2, 1, message("B")))
+    assert segments(read(before_growth)) == ["B"]
 
 
 def test_a_damaged_cursor_is_refused_or_a_gap_as_the_transport_likes():
@@ -200,16 +271,26 @@ def test_before_the_first_position_a_client_waits_and_keeps_its_cursor():
     assert segments(read(subscription)) == ["A"]
 
 
-def test_a_tombstone_of_a_known_segment_reaches_clients_and_another_one_is_returned():
+def test_a_tombstone_reaches_clients_and_is_returned_if_its_segment_is_not_known():
     feed = feed_of()
     publish(feed, record(0, 0, message("A")))
     subscription = feed.subscribe()
     read(subscription)
     known, unknown = record(0, 1, None, b"A"), record(0, 2, None, b"A")
     assert publish(feed, known, unknown) == [unknown]
-    (change,) = read(subscription)
-    assert (change.entry.segment_id, change.entry.prediction) == ("A", None)
+    assert [(each.entry.segment_id, each.entry.prediction) for each in read(subscription)] == [("A", None)] * 2
     assert feed.snapshot().predictions == []
+
+
+def test_a_process_that_began_after_a_segment_tells_of_its_removal_to_those_who_have_it():
+    before, restarted = feed_of(), feed_of(start=1)
+    publish(before, record(0, 0, message("A")))
+    client = before.subscribe()
+    read(client)
+    publish(restarted, record(0, 1, None, b"A"))
+    for wanted in (EVERYTHING, Filter(categories=frozenset({"moderate_traffic"}))):
+        (gone,) = read(restarted.subscribe(Position(TOPIC, (place(1), place(1))).encode(), wanted, False))
+        assert (gone.entry.segment_id, gone.entry.prediction) == ("A", None)
 
 
 def test_a_late_prediction_is_delivered_as_late_and_replaces_nothing():
@@ -414,3 +495,19 @@ def test_after_a_resume_a_cursor_is_the_maximum_of_the_clients_and_the_processs_
     (change,) = read(subscription)
     assert decode(change.cursor).places == (place(2), place(1))
     assert change.entry.position.places == (place(2), place(0))
+
+
+def test_a_prediction_that_can_not_be_scored_fails_once_and_not_with_each_later_batch(monkeypatch):
+    feed = feed_of()
+
+    def fail(_):
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(feed._scores, "take", fail)
+        with pytest.raises(RuntimeError):
+            publish(feed, record(0, 0, message("A")))
+    taken = []
+    monkeypatch.setattr(feed._scores, "take", taken.extend)
+    publish(feed, record(0, 1, message("B")))
+    assert [each.segment_id for each in taken] == ["B"]

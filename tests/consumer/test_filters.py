@@ -5,10 +5,11 @@ import threading
 import pytest
 
 from consumer.channel import WINDOW, Channel
-from consumer.events import Change, Initial, Left
+from consumer.cursor import Position, place
+from consumer.events import Change, Initial, Left, Status
 from consumer.filters import EVERYTHING, Box, Filter
 from consumer.prediction import Coordinates
-from tests.consumer.helpers import array, feed_of, message, normalise, publish, record
+from tests.consumer.helpers import TOPIC, array, feed_of, message, normalise, publish, record
 from tests.consumer.test_feed import read
 
 SEVERE = Filter(categories=frozenset({"severe_congestion"}))
@@ -93,6 +94,87 @@ def test_with_several_horizons_one_of_them_leaves():
     )
     publish(feed, record(0, 1, message("A", timestamp=1_700_000_000_001, speed=70, horizon_minutes=15)))
     assert [getattr(each, "horizon_minutes", None) for each in read(subscription)] == [None, None, 15]
+
+
+def at(second, speed, segment="S", **fields):
+    """Return a message of a time."""
+    return message(segment, timestamp=1_700_000_000_000 + second * 1000, speed=speed, **fields)
+
+
+def poll(feed, cursor, limit=500):
+    """Return what one poll tells: kinds of events, each with whether it came late, and the cursor of the answer."""
+    subscription = feed.subscribe(cursor, SEVERE, begin_with_view=False)
+    events = [each for each in subscription.next(0, limit) if isinstance(each, Change | Left)]
+    told = ["left" if isinstance(e, Left) else "late" if e.entry.late else "prediction" for e in events]
+    return [(kind, each.entry.segment_id) for kind, each in zip(told, events, strict=True)], subscription.cursor
+
+
+def test_a_left_that_waited_for_a_later_match_comes_with_that_match_where_something_newer_was_read():
+    first, doubt = record(0, 0, at(1, 10)), record(0, 1, at(2, 70))
+    other, match = record(0, 2, at(2, 10, "X")), record(0, 3, at(3, 10))
+    noise, newest = record(1, 0, at(1, 70, "Q")), record(1, 1, at(4, 70))
+    here, there, elsewhere = feed_of(), feed_of(), feed_of()
+    publish(here, first, noise)
+    publish(there, first, doubt, other, match, noise)
+    publish(elsewhere, first, noise, doubt, other, newest, match)
+    client = here.subscribe(wanted=SEVERE)
+    (view,) = read(client)
+    assert [each.segment_id for each in view.predictions] == ["S"]
+    told, cursor = poll(there, client.cursor, limit=1)
+    assert told == [("prediction", "X")]
+    assert poll(elsewhere, cursor)[0] == [("left", "S"), ("late", "S")]
+
+
+def test_what_a_view_showed_before_its_time_leaves_when_it_comes_where_something_newer_was_read():
+    first, doubt, match = record(0, 0, at(1, 10)), record(0, 1, at(2, 70)), record(0, 2, at(3, 10))
+    noise, newest = record(1, 0, at(1, 70, "Q")), record(1, 1, at(4, 70))
+    here, elsewhere = feed_of(), feed_of()
+    publish(here, first, noise, doubt, match)
+    publish(elsewhere, first, noise, doubt, newest, match)
+    (view,) = here.subscribe(Position(TOPIC, (place(2), place(1))).encode(), SEVERE).next(0)[1:2]
+    assert [each.predicted_speed for each in view.predictions] == [10]
+    assert poll(elsewhere, view.cursor)[0] == [("left", "S"), ("late", "S")]
+
+
+def test_a_left_before_a_late_match_leaves_the_cursor_where_it_was():
+    """A client that is cut between the two gets both again, and so loses neither."""
+    feed = feed_of()
+    client = feed.subscribe(wanted=SEVERE)
+    read(client)
+    publish(feed, record(0, 0, at(2, 70)), record(1, 0, at(1, 10)))
+    _, gone, late = read(client)
+    assert (gone.cursor, late.cursor) == (None, feed.cursor)
+
+
+def test_one_of_a_larger_horizon_makes_its_segment_leave_if_what_is_shown_does_not_match():
+    near, far = record(0, 0, at(1, 70, horizon_minutes=5)), record(1, 0, at(1, 10, horizon_minutes=15))
+    here, elsewhere = feed_of(), feed_of()
+    publish(here, far)
+    publish(elsewhere, near, far)
+    ahead = here.subscribe(Position(TOPIC, (place(0), place(0))).encode(), SEVERE)
+    (view,) = [each for each in ahead.next(0) if isinstance(each, Initial)]
+    assert [each.horizon_minutes for each in view.predictions] == [15]
+    _, cursor = poll(elsewhere, view.cursor, limit=1)
+    assert poll(elsewhere, cursor)[0] == [("left", "S")]
+
+
+def test_a_newer_one_of_a_larger_horizon_makes_nothing_leave():
+    here, elsewhere = feed_of(), feed_of()
+    near, far = record(0, 0, at(1, 10, horizon_minutes=5)), record(1, 0, at(2, 70, horizon_minutes=15))
+    publish(here, near)
+    publish(elsewhere, far, near)
+    assert poll(elsewhere, here.cursor)[0] == []
+
+
+def test_a_left_over_the_limit_is_told_the_next_time():
+    feed = feed_of()
+    publish(feed, record(0, 0, at(1, 10)), record(0, 1, at(1, 10, "M")), record(0, 2, at(2, 70)))
+    publish(feed, record(1, 0, at(1, 70, "Q")), record(0, 3, at(3, 70)))
+    client = feed.subscribe(Position(TOPIC, (place(1), place(1))).encode(), SEVERE, begin_with_view=False)
+    assert kinds(each for _ in range(3) for each in client.next(0, 1) if not isinstance(each, Status)) == [
+        ("prediction", "M"),
+        ("left", "S"),
+    ]
 
 
 def test_a_tombstone_makes_its_segment_leave_every_filter_that_may_show_it():

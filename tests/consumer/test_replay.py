@@ -1,15 +1,17 @@
 """Replays from the topic: bounds, sharing, and what is said when it can't be done."""
 
 import threading
+import time
 
 import pytest
 from msgspec import structs
 
-from consumer import replay
-from consumer.cursor import Position, place
-from consumer.errors import SourceError, Unreplayable
-from consumer.events import Change, Gap, Initial
+from consumer import bridge, reading, replay
+from consumer.cursor import Position, decode, place, records_between
+from consumer.errors import Closing, SourceError
+from consumer.events import Change, Gap, Initial, Status
 from consumer.feed import Feed
+from consumer.filters import Filter
 from consumer.memory import MemorySource, MemoryTopic
 from consumer.replay import Replays
 from consumer.settings import Settings
@@ -17,7 +19,7 @@ from tests.consumer.helpers import message, publish
 from tests.consumer.test_resume import INCARNATION, read
 
 TIME_MS = 1_700_000_000_000
-SMALL = Settings(kafka_backlog="all", buffer_entries=100, replay_seconds=1)
+SMALL = Settings(kafka_backlog="all", buffer_entries=100)
 
 
 def topic_of(records, partitions=2):
@@ -36,6 +38,13 @@ def feed_over(topic, settings=SMALL, **replays):
     return feed
 
 
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
 BEGIN = Position(INCARNATION, (place(0), place(0)))
 
 
@@ -52,6 +61,95 @@ def test_what_is_older_than_memory_is_replayed_and_joined_without_a_seam():
     assert subscription.cursor == feed.snapshot().cursor
 
 
+def test_what_comes_after_a_removal_is_not_late_in_a_replay_either():
+    topic = MemoryTopic(1, INCARNATION)
+    topic.append(message("A", timestamp=TIME_MS + 2), timestamp_ms=TIME_MS)
+    topic.append(None, key=b"A", timestamp_ms=TIME_MS)
+    topic.append(message("A", timestamp=TIME_MS + 1), timestamp_ms=TIME_MS)
+    for number in range(100):
+        topic.append(message(f"S{number}"), timestamp_ms=TIME_MS)
+    told = [each.entry for each in read(feed_over(topic).subscribe_at(Position(INCARNATION, (place(0),))))]
+    assert [(each.prediction is None, each.late) for each in told if each.segment_id == "A"] == [
+        (False, False),
+        (True, False),
+        (False, False),
+    ]
+
+
+def after_a_replay(feed, number):
+    """Return a subscription that has just come to the ring buffer, and how many changes it was given."""
+    subscription = feed.subscribe_at(BEGIN)
+    subscription.next(0)
+    count = 0
+    while subscription.is_replaying:
+        count += len(subscription.next(5, number))
+    return subscription, count
+
+
+def test_who_falls_off_the_ring_buffer_right_after_a_replay_is_replayed_what_came_since():
+    topic = topic_of(1_000)
+    feed = feed_over(topic)
+    subscription, count = after_a_replay(feed, 50)
+    for number in range(3):
+        publish(feed, *[topic.append(message(f"live {number}"), timestamp_ms=TIME_MS) for _ in range(120)])
+    told = read(subscription)
+    assert count + len(told) == 1_360
+    assert [each.entry.segment_id for each in told[-360:]] == ["live 0"] * 120 + ["live 1"] * 120 + ["live 2"] * 120
+    publish(feed, *[topic.append(message("live"), timestamp_ms=TIME_MS) for _ in range(120)])
+    assert read(subscription)[0] == Gap("too_slow", 120), "it had caught up: from here on it is slow"
+
+
+def test_who_never_catches_up_after_a_replay_is_given_the_view_in_the_end():
+    topic = topic_of(1_000)
+    feed = feed_over(topic, structs.replace(SMALL, replay_records=1_200))
+    subscription, _ = after_a_replay(feed, 50)
+    events = []
+    while not events or isinstance(events[0], Change):
+        publish(feed, *[topic.append(message("live"), timestamp_ms=TIME_MS) for _ in range(120)])
+        events = subscription.next(5, 50)
+    assert events[0].reason == "replay_limit"
+    assert isinstance(events[1], Initial)
+
+
+def test_a_replay_leads_so_far_into_the_ring_buffer_that_its_tail_may_move_on():
+    topic = topic_of(1_000)
+    feed = feed_over(topic, open_source=lambda _: MemorySource(topic, batch=25))
+    subscription, _ = after_a_replay(feed, 10)
+    publish(feed, *[topic.append(message("live"), partition=n % 2, timestamp_ms=TIME_MS) for n in range(20)])
+    changes = subscription.next(0)
+    assert [each.entry.segment_id for each in changes[-20:]] == ["live"] * 20
+    assert not subscription.is_replaying
+
+
+def test_what_memory_covers_is_not_asked_of_kafka_which_may_have_dropped_it():
+    topic = topic_of(0)
+    feed = feed_over(topic)
+
+    def put(count, partition):
+        publish(feed, *[topic.append(message("S"), partition=partition, timestamp_ms=TIME_MS) for _ in range(count)])
+
+    put(5, partition=1)
+    early = feed.snapshot().cursor
+    put(10, partition=0)
+    put(5, partition=1)
+    put(92, partition=0)
+    topic.set(begins=[0, 8])
+    assert len(read(feed.subscribe(early))) == 107
+
+
+def test_a_filter_that_finds_nothing_does_not_make_a_step_long():
+    topic = topic_of(3_000)
+    feed = feed_over(topic)
+    subscription = feed.subscribe_at(BEGIN, Filter(segments=frozenset({"nobody"})), begin_with_view=False)
+    subscription.next(0)
+    before, longest = BEGIN.places, 0
+    while subscription.is_replaying:
+        subscription.next(0)
+        places = decode(subscription.cursor).places
+        longest, before = max(longest, records_between(before, places)), places
+    assert 0 < longest <= bridge.STEP_ITEMS
+
+
 def test_every_cursor_of_a_replay_resumes_exactly_after_it():
     feed = feed_over(topic_of(300))
     changes = read(feed.subscribe_at(BEGIN))
@@ -61,12 +159,12 @@ def test_every_cursor_of_a_replay_resumes_exactly_after_it():
 
 
 def test_memory_is_bounded_by_chunks_whatever_the_length(monkeypatch):
-    monkeypatch.setattr(replay, "CHUNK_RECORDS", 50)
+    monkeypatch.setattr(reading, "CHUNK_RECORDS", 50)
     topic = topic_of(2_000)
     feed = feed_over(topic, open_source=lambda _: MemorySource(topic, batch=25))
     assert len(read(feed.subscribe_at(BEGIN))) == 2_000
     assert feed.replays.chunks_read >= 30
-    assert all(len(chunk.items) <= 75 for chunk in feed.replays._chunks.values())
+    assert all(len(kept.chunk.items) <= 75 for kept in feed.replays._chunks.values())
     assert len(feed.replays._chunks) <= replay.KEPT_CHUNKS
 
 
@@ -93,6 +191,12 @@ def gap_of(feed, position=BEGIN):
     gap, view = read(feed.subscribe_at(position))
     assert isinstance(view, Initial)
     return gap
+
+
+def test_a_chunk_serves_who_stands_before_its_end_however_many_partitions_are_known_by_then():
+    chunk = reading.Chunk(INCARNATION, (place(0), place(0)), (place(5), place(3)), [])
+    assert chunk.serves(Position(INCARNATION, (place(5), place(2), place(0))))
+    assert not chunk.serves(Position(INCARNATION, (place(5), place(3), place(0)))), "it would lead nowhere for ever"
 
 
 def test_records_that_kafka_has_dropped_are_an_expired_gap_with_their_number():
@@ -132,7 +236,7 @@ def test_an_error_of_kafkas_is_a_gap_and_closes_the_reader():
         def poll(self, timeout):
             raise SourceError("broken")
 
-    feed = feed_over(topic, open_source=lambda _: Failing(topic))
+    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=0.2), open_source=lambda _: Failing(topic))
     assert gap_of(feed).reason == "replay_failed"
     assert topic.closed == topic.opened
 
@@ -158,16 +262,221 @@ def test_no_more_readers_than_allowed_work_at_once():
     first.join(10)
 
 
-def test_closing_ends_a_replay_that_waits_for_kafka():
+def started(target):
+    """Return a thread that runs, and a list that it puts the result into."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(target()))
+    thread.start()
+    return thread, results
+
+
+class Watched(MemorySource):
+    """A source that says when somebody reads from it, and gives nothing before it may."""
+
+    def __init__(self, topic, batch=500):
+        super().__init__(topic, batch)
+        self.polled, self.released = threading.Event(), threading.Event()
+
+    def poll(self, timeout):
+        self.polled.set()
+        return super().poll(timeout) if self.released.wait(timeout) else []
+
+
+def test_closing_ends_the_wait_for_a_replay_without_a_gap_and_leaves_the_cursor_as_it_was():
     topic = topic_of(1_000)
-    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=60))
-    topic.set(reachable=False)
-    gaps = []
-    reader = threading.Thread(target=lambda: gaps.append(gap_of(feed)))
-    reader.start()
+    source = Watched(topic)
+    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: source)
+    subscription = feed.subscribe_at(BEGIN)
+    subscription.next(0)
+    thread, results = started(lambda: subscription.next(60))
+    assert source.polled.wait(10)
     feed.close()
-    reader.join(10)
-    assert gaps == [Gap("replay_failed", 1_000)]
+    thread.join(10)
+    assert results == [[]]
+    assert subscription.cursor == BEGIN.encode()
+    assert feed.gaps() == {}
+    feed.wait_for_readers(10)
+
+
+def test_closing_ends_the_wait_for_a_place_among_the_readers():
+    topic = topic_of(1_000)
+    source = Watched(topic)
+    feed = feed_over(topic, structs.replace(SMALL, replay_readers=1, replay_seconds=60), open_source=lambda _: source)
+    first, second = feed.subscribe_at(BEGIN), feed.subscribe_at(Position(INCARNATION, (place(1), place(0))))
+    first.next(0), second.next(0)
+    first.next(0)
+    assert source.polled.wait(10)
+    thread, results = started(lambda: second.next(60))
+    feed.close()
+    thread.join(10)
+    assert results == [[]]
+    feed.wait_for_readers(10)
+
+
+def test_closing_ends_the_search_for_a_time_and_says_nothing_of_a_gap():
+    topic = topic_of(1_000)
+    topic.set(reachable=False)
+    feed = Feed(SMALL, Replays(structs.replace(SMALL, replay_seconds=60), lambda _: MemorySource(topic)))
+
+    def search():
+        with pytest.raises(Closing):
+            feed.subscribe_anyway(since_ms=5)
+
+    thread, _ = started(search)
+    feed.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    feed.wait_for_readers(10)
+
+
+def test_the_next_word_is_not_awaited_longer_than_asked_while_a_replay_waits_for_kafka():
+    topic = topic_of(1_000)
+    source = Watched(topic)
+    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: source)
+    subscription = feed.subscribe_at(BEGIN)
+    subscription.next(0)
+    begun = time.monotonic()
+    assert subscription.next(0.3) == []
+    assert time.monotonic() - begun < 5
+    source.released.set()
+    assert len(read(subscription)) == 1_000, "what was being read is not lost"
+
+
+def test_a_client_is_woken_while_its_replay_waits_for_kafka():
+    topic = topic_of(1_000)
+    source = Watched(topic)
+    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: source)
+    subscription = feed.subscribe_at(BEGIN)
+    subscription.next(0)
+    thread, results = started(lambda: subscription.next(60))
+    assert source.polled.wait(10)
+    subscription.wake()
+    thread.join(10)
+    assert results == [[]]
+    feed.close()
+    feed.wait_for_readers(10)
+
+
+def test_during_an_outage_a_replay_waits_is_told_the_states_and_goes_on_without_a_gap():
+    topic = topic_of(1_000)
+    feed = feed_over(topic)
+    live, away = Status("live", 1.0, "x"), Status("reconnecting", 2.0, "x")
+    feed.announce(live)
+    subscription = feed.subscribe_at(BEGIN)
+    assert subscription.next(0) == [live]
+    topic.set(reachable=False)
+    feed.announce(away)
+    opened = topic.opened
+    assert subscription.next(5) == [away]
+    thread, results = started(lambda: subscription.next(60))
+    back = Status("catching_up", 3.0, "x")
+    feed.announce(back)
+    thread.join(10)
+    assert results == [[back]]
+    assert topic.opened == opened, "nobody asked a Kafka that is known to be away"
+    topic.set(reachable=True)
+    assert len(read(subscription)) == 1_000
+    assert feed.gaps() == {}
+
+
+def test_a_reader_that_fails_is_tried_again_since_the_consumer_may_not_know_of_an_outage_yet():
+    topic, gone, failed = topic_of(1_000), threading.Event(), threading.Event()
+
+    class Failing(MemorySource):
+        def bounds(self):
+            if gone.is_set():
+                failed.set()
+                raise SourceError("gone")
+            return super().bounds()
+
+    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: Failing(topic))
+    subscription = feed.subscribe_at(BEGIN)
+    subscription.next(0)
+    gone.set()
+    while not failed.is_set():
+        assert subscription.next(0.05) == []
+    away, back = Status("reconnecting", 2.0, "x"), Status("catching_up", 3.0, "x")
+    feed.announce(away)
+    assert subscription.next(60) == [away]
+    gone.clear()
+    feed.announce(back)
+    assert subscription.next(60) == [back]
+    assert len(read(subscription)) == 1_000
+    assert feed.gaps() == {}
+
+
+def test_a_chunk_that_comes_slowly_is_handed_over_before_it_is_full(monkeypatch):
+    monkeypatch.setattr(reading, "HAND_OVER_SECONDS", 0.2)
+    topic = topic_of(1_000)
+
+    class Slow(MemorySource):
+        def poll(self, timeout):
+            return super().poll(timeout) if not self._watermarks else []
+
+    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: Slow(topic, batch=100))
+    subscription = feed.subscribe_at(BEGIN)
+    subscription.next(0)
+    assert len(subscription.next(30)) == 50
+    read(subscription)
+    assert feed.replays.chunks_read >= 9
+
+
+class Hanging(MemorySource):
+    """A source whose call hangs."""
+
+    def __init__(self, topic, release):
+        super().__init__(topic)
+        self.release = release
+
+    def bounds(self):
+        self.release.wait(60)
+        return super().bounds()
+
+
+def test_a_reader_that_hangs_is_left_behind_counted_and_its_place_given_to_another(caplog):
+    topic, clock, release = topic_of(1_000), Clock(), threading.Event()
+
+    sources = [Hanging(topic, release), MemorySource(topic)]
+    replays = Replays(structs.replace(SMALL, replay_readers=1), lambda _: sources.pop(0), clock=clock)
+    until = (place(500), place(500))
+    assert replays.chunk(BEGIN, until, 0) is None
+    hanging = next(iter(replays._at_work)).thread
+    clock.now += SMALL.replay_seconds + replay.HANG_SECONDS + 1
+    replays.forgive()
+    assert len(replays.chunk(BEGIN, until, 30).items) == 1_000
+    assert replays.hangs == 1
+    assert "a reader for replays hangs" in caplog.text
+    assert "self.release.wait" in caplog.text, "where it hangs"
+    release.set()
+    hanging.join(10)
+    assert (replays._at_work, replays._hanging) == (set(), set())
+
+
+def test_readers_that_hang_are_bounded():
+    topic, clock, release = topic_of(1_000), Clock(), threading.Event()
+
+    replays = Replays(structs.replace(SMALL, replay_readers=1), lambda _: Hanging(topic, release), clock=clock)
+    for number in range(replay.MAX_HANGING + 3):
+        replays.chunk(Position(INCARNATION, (place(number), place(0))), (place(500), place(500)), 0)
+        clock.now += SMALL.replay_seconds + replay.HANG_SECONDS + 1
+    assert replays.hangs == len(replays._hanging) == replay.MAX_HANGING
+    assert topic.opened == replay.MAX_HANGING + 1
+    release.set()
+    replays.close()
+    replays.join(10)
+
+
+def test_places_go_to_those_who_asked_first():
+    topic = topic_of(1_000)
+    source = Watched(topic)
+    sources = [source, *(MemorySource(topic) for _ in range(3))]
+    replays = Replays(structs.replace(SMALL, replay_readers=1), lambda _: sources.pop(0), clock=Clock())
+    until = (place(500), place(500))
+    positions = [Position(INCARNATION, (place(0), place(number))) for number in (400, 300, 200, 100)]
+    assert [replays.chunk(each, until, 0) for each in positions] == [None] * 4
+    source.released.set()
+    assert len(replays.chunk(positions[3], until, 30).items) == 900
+    assert list(replays._chunks) == positions
 
 
 def test_a_time_is_exact_in_each_partition():
@@ -178,6 +487,26 @@ def test_a_time_is_exact_in_each_partition():
     assert feed.position_at(TIME_MS + 9_000).places == (place(500), place(500)), "later than all: what comes next"
     told = [each for each in read(feed.subscribe_anyway(since_ms=TIME_MS + 501)) if isinstance(each, Change)]
     assert len(told) == 499
+
+
+def test_a_time_is_found_in_a_topic_that_grows_meanwhile():
+    topic = topic_of(10)
+
+    class Growing(MemorySource):
+        def bounds(self):
+            bounds = super().bounds()
+            topic.grow(4)
+            topic.append(message("new"), partition=2, timestamp_ms=TIME_MS)
+            return bounds
+
+    feed = feed_over(topic, open_source=lambda _: Growing(topic))
+    assert feed.position_at(TIME_MS + 9_000).places == (place(5), place(5), place(0), place(0))
+
+
+def test_without_replays_a_time_is_a_gap_that_says_so():
+    gap, view = read(feed_over(topic_of(200), structs.replace(SMALL, replay_records=0)).subscribe_anyway(since_ms=5))
+    assert gap == Gap("too_old", None)
+    assert len(view.predictions) == 200
 
 
 def test_a_time_that_kafka_cannot_be_asked_for_is_a_gap_and_the_view():
@@ -198,8 +527,27 @@ def test_gaps_of_replays_are_counted(reason):
     assert feed.gaps() == {reason: 1}
 
 
-def test_a_reader_that_may_not_begin_says_why():
-    replays = Replays(SMALL, lambda _: MemorySource(topic_of(1)))
+def test_a_chunk_is_kept_for_a_minute_after_somebody_asked_for_it():
+    topic, clock = topic_of(1_000), Clock()
+    replays = Replays(SMALL, lambda _: MemorySource(topic), clock=clock)
+
+    def ask():
+        return replays.chunk(BEGIN, (place(500), place(500)), 30)
+
+    chunk = ask()
+    for _ in range(3):
+        clock.now += replay.KEPT_SECONDS
+        replays.tidy()
+        assert ask() is chunk
+    clock.now += replay.KEPT_SECONDS + 1
+    replays.tidy()
+    assert not replays._chunks
+    replays.join(10)
+
+
+def test_after_the_close_nothing_is_read():
+    topic = topic_of(1)
+    replays = Replays(SMALL, lambda _: MemorySource(topic))
     replays.close()
-    with pytest.raises(Unreplayable, match="replay_failed"):
-        replays.chunk(BEGIN, (place(1), place(1)))
+    assert replays.chunk(BEGIN, (place(1), place(1)), 60) is None
+    assert topic.opened == 0

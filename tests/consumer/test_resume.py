@@ -1,17 +1,19 @@
 """Random topics, filters, buffers, cuts and processes: what a client saw is exactly the topic after its first cursor.
 
 Each process reads the topic in an order of its own and keeps a few entries; what is older is replayed from the topic. A
-client hops between the processes with its cursor. Of every prediction that its filter asks for it gets one event, in
-order per partition; and once everybody has read everything, what it shows is the view of its filter.
+client hops between the processes with its cursor, from one transport to another, and may change its filter. Of every
+prediction that its filter asks for it gets one event, in order per partition; what it misses lies under a gap. Once
+everybody has read everything, what it shows by the rules of docs/clients.md is the view of its filter.
 """
 
 import json
+from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from consumer.cursor import Position, place
+from consumer.cursor import Position, decode, furthest, offset_of, place
 from consumer.events import Change, Gap, Initial, Left, Status
 from consumer.feed import Feed
 from consumer.filters import EVERYTHING, Filter
@@ -21,6 +23,7 @@ from consumer.settings import Settings
 from tests.consumer.helpers import array, normalise, publish
 
 INCARNATION = b"memory-1"
+SEGMENTS = [f"S{number}" for number in range(6)]
 SPEEDS = (10, 35, 50, 70)
 FILTERS = [
     EVERYTHING,
@@ -30,102 +33,234 @@ FILTERS = [
     Filter(horizons="all", categories=frozenset({"moderate_traffic"})),
     Filter(horizons=frozenset({15})),
 ]
+REMOVAL = "removal"
 
 items = st.fixed_dictionaries(
     {
-        "segment_id": st.sampled_from(["S0", "S1", "S2", "S3"]),
+        "segment_id": st.sampled_from(SEGMENTS),
         "predicted_speed": st.sampled_from(SPEEDS),
         "timestamp": st.integers(0, 8).map(lambda number: 1_700_000_000_000 + number * 1000),
         "road_name": st.sampled_from(["I-5 N", "I-50 N", "US-101"]),
-    },
-    optional={"horizon_minutes": st.sampled_from([5, 15])},
+    }
 )
-topics = st.lists(st.lists(st.lists(items, min_size=1, max_size=3), max_size=10), min_size=1, max_size=3)
+horizons = st.sampled_from([{}, {"horizon_minutes": 5}, {"horizon_minutes": 15}])
+
+
+class Kind(NamedTuple):
+    """What a topic is like. A removal is of what came before it in its own partition, so it needs keys."""
+
+    is_keyed: bool
+    has_horizons: bool
+    has_restarts: bool
+
+
+KINDS = [
+    Kind(is_keyed=False, has_horizons=True, has_restarts=False),
+    Kind(is_keyed=False, has_horizons=False, has_restarts=False),
+    Kind(is_keyed=True, has_horizons=True, has_restarts=False),
+    # A process that doesn't know the newest prediction takes an older one for it, so their times rise here; and what a
+    # segment shows of several horizons is another matter for one that knows some of them.
+    Kind(is_keyed=True, has_horizons=False, has_restarts=True),
+]
+
+
+@st.composite
+def topics(draw, kind):
+    """Draw logs: of each partition, lists of the items that a record holds, and names of segments that are removed."""
+    partitions = draw(st.integers(1, 3))
+    logs = [[] for _ in range(partitions)]
+    for number in range(draw(st.integers(0, 18))):
+        group = [dict(each) for each in draw(st.lists(items, min_size=1, max_size=3))]
+        if kind.is_keyed:
+            segment = group[0]["segment_id"]
+            log = logs[SEGMENTS.index(segment) % partitions]
+            if draw(st.integers(0, 2)) == 0:
+                log.append((REMOVAL, segment))
+                continue
+            for each in group:
+                each["segment_id"] = segment
+        else:
+            log = logs[draw(st.integers(0, partitions - 1))]
+        for each in group:
+            # No two are of the same time: which one stays then depends on partition and offset, which no client sees.
+            each["timestamp"] += 10 * number
+            if kind.has_restarts:
+                each["timestamp"] = 1_700_000_000_000 + 10 * number
+            if kind.has_horizons:
+                each.update(draw(horizons))
+        for index, each in enumerate(group):
+            each["timestamp"] += index
+        log.append(("items", group))
+    return logs
 
 
 class World:
     """A topic, and processes that read it."""
 
-    def __init__(self, logs, capacity):
+    def __init__(self, kind, logs, capacity, data):
         self.topic = MemoryTopic(len(logs), INCARNATION)
         number = 0
         for partition, log in enumerate(logs):
-            for group in log:
-                named = []
-                for item in group:
-                    # The model tells every prediction from all others. No two are of the same time: which one stays
-                    # then depends on partition and offset, which a client doesn't see.
-                    named.append({**item, "model": f"{number:06}", "timestamp": item["timestamp"] + number})
-                    number += 1
-                self.topic.append(
-                    array(*[json.dumps(each).encode() for each in named]), partition=partition, timestamp_ms=-1
-                )
-        self.processes = [Process(self.topic, capacity) for _ in range(3)]
+            for what, content in log:
+                if what == REMOVAL:
+                    self.topic.append(None, key=content.encode(), partition=partition, timestamp_ms=-1)
+                    continue
+                # The model tells every prediction from all others.
+                named = [{**item, "model": f"{number + index:06}"} for index, item in enumerate(content)]
+                number += len(named)
+                value = array(*[json.dumps(each).encode() for each in named])
+                self.topic.append(value, partition=partition, timestamp_ms=-1)
+        self.kind, self.capacity = kind, capacity
+        # Partitions that one doesn't know yet are found at their beginning.
+        known = [data.draw(st.integers(1, len(logs))) for _ in range(3)]
+        self.processes = [Process(self.topic, capacity, [0] * number) for number in known]
+        self.truth = Process(self.topic, capacity, [0] * len(logs))
+        self.truth.finish()
 
-    def expected(self, partition, wanted):
-        """Name what a filter asks for of a partition, in log order; the horizon that is shown is another matter."""
-        for each in self.topic.logs[partition]:
-            for _, prediction in normalise(each).predictions:
-                horizon_fits = wanted.horizons in (None, "all") or prediction.horizon_minutes in wanted.horizons
-                if horizon_fits and wanted.asks_for(prediction):
+    def restart(self, number, client, data):
+        """Put a process in the place of another, whose backlog begins a little before a client's cursor."""
+        backlog = data.draw(st.integers(0, 2))
+        starts = [
+            max(0, offset_of(at(client.places, partition)) - backlog) for partition in range(len(self.topic.logs))
+        ]
+        self.processes[number] = Process(self.topic, self.capacity, starts)
+
+    def drop_old(self, data):
+        """Let retention take records that every process has read."""
+        for partition in range(len(self.topic.logs)):
+            begin = self.topic.begins[partition]
+            read = min(each.next[partition] if partition < len(each.next) else 0 for each in self.processes)
+            self.topic.begins[partition] = data.draw(st.integers(begin, max(begin, read)))
+
+    def expected(self, partition, run):
+        """Name what a filter asks for of a partition in a run, in log order, whatever horizon is shown."""
+        wanted, begin, end = run
+        for record in self.topic.logs[partition]:
+            for index, prediction in normalise(record).predictions:
+                is_in_it = at(begin, partition) <= place(record.offset, index) < at(end, partition)
+                fits = wanted.horizons in (None, "all") or prediction.horizon_minutes in wanted.horizons
+                if is_in_it and fits and wanted.asks_for(prediction):
                     yield prediction.model
 
 
 class Process:
     """Reads a topic in an order of its own, a few records at a time."""
 
-    def __init__(self, topic, capacity):
+    def __init__(self, topic, capacity, starts):
         self.topic = topic
         config = structs.replace(Settings(kafka_backlog="all"), buffer_entries=capacity)
         self.feed = Feed(config, Replays(config, lambda _: MemorySource(topic, batch=3)))
-        self.feed.begin(Position(INCARNATION, (place(0),) * len(topic.logs)))
-        self.next = [0] * len(topic.logs)
+        self.feed.begin(Position(INCARNATION, tuple(map(place, starts))))
+        self.next = list(starts)
+        self.has_backlog = any(starts)
 
     def open_partitions(self):
-        return [number for number, log in enumerate(self.topic.logs) if self.next[number] < len(log)]
+        return [number for number, at in enumerate(self.next) if at < len(self.topic.logs[number])]
 
     def step(self, partition):
         publish(self.feed, self.topic.logs[partition][self.next[partition]])
         self.next[partition] += 1
 
+    def grow(self):
+        self.feed.grow(len(self.topic.logs))
+        self.next.extend([0] * (len(self.topic.logs) - len(self.next)))
+
     def advance(self, data):
         for _ in range(data.draw(st.integers(0, 6))):
             if there := self.open_partitions():
                 self.step(data.draw(st.sampled_from(there)))
+        if len(self.next) < len(self.topic.logs) and data.draw(st.booleans()):
+            self.grow()
 
     def finish(self):
+        self.grow()
         while there := self.open_partitions():
             self.step(there[0])
 
+    def unread(self):
+        """Return the segments that may have come before its backlog alone."""
+        known = {each.segment_id for each in self.feed.snapshot(Filter(horizons="all")).predictions}
+        return set(SEGMENTS) - known if self.has_backlog else set()
+
 
 class Client:
-    """Keeps what it was told, as a client does: of a segment the smallest horizon, of that the newest by time."""
+    """Keeps what it was told, as docs/clients.md says: of a segment the smallest horizon, of that the newest."""
 
-    def __init__(self, wanted):
+    def __init__(self, wanted, cursor):
         self.wanted = wanted
-        self.cursor = None
+        self.cursor = cursor
         self.events = []
         self.view = {}
+        self.runs = []
+        """What it must have been told, but for the last: (filter, first places, places after the last)."""
+        self.begin = decode(cursor).places if cursor else None
+        self.gap = None
+        self.needs_view = False
+        self.unheard = set()
+        """Segments that its last view can't have had, since they came before the backlog of its process."""
+
+    @property
+    def places(self):
+        return decode(self.cursor).places if self.cursor else ()
+
+    def wants(self, wanted):
+        self.end_run()
+        self.wanted, self.needs_view = wanted, True
+
+    def end_run(self):
+        if self.begin is not None:
+            self.runs.append((self.wanted, self.begin, self.places))
+        self.begin = self.places if self.cursor else None
 
     def key(self, segment, horizon):
         return (segment, horizon if self.wanted.names_horizons else None)
 
-    def take(self, event):
+    def take(self, event, process):
         match event:
+            case Gap():
+                self.gap = event
+                return
             case Initial():
-                self.view = {self.key(each.segment_id, each.horizon_minutes): each for each in event.predictions}
+                self.replace(event, process)
             case Change() if event.entry.prediction is not None:
-                prediction = event.entry.prediction
-                self.events.append((event.entry.partition, prediction.model))
-                key = self.key(prediction.segment_id, prediction.horizon_minutes)
-                had = self.view.get(key)
-                if prediction.late is not True and (had is None or rank(had) <= rank(prediction)):
-                    self.view[key] = prediction
+                self.events.append((event.entry.partition, event.entry.prediction.model))
+                self.replace_one(event.entry.prediction)
+            case Change():
+                for key in [key for key in self.view if key[0] == event.entry.segment_id]:
+                    del self.view[key]
             case Left():
                 self.view.pop(self.key(event.entry.segment_id, event.horizon_minutes), None)
-            case Gap():
-                raise AssertionError(f"there was no reason for {event}")
-        self.cursor = event.cursor
+        self.cursor = event.cursor or self.cursor
+
+    def replace(self, event, process):
+        places = decode(event.cursor).places
+        if self.gap is not None:
+            self.check(self.gap, places)
+            self.end_run()
+            self.begin = places
+        elif self.begin is None:
+            self.begin = places
+        else:
+            assert places == self.places, "a view without a gap moves nobody"
+        self.gap, self.needs_view = None, False
+        self.unheard = process.unread()
+        self.view = {self.key(each.segment_id, each.horizon_minutes): each for each in event.predictions}
+
+    def check(self, gap, places):
+        assert gap.reason in ("too_slow", "expired")
+        assert gap.missed >= 1
+        assert furthest(self.places, places) != furthest(self.places, ()), "something was missed"
+
+    def replace_one(self, prediction):
+        key = self.key(prediction.segment_id, prediction.horizon_minutes)
+        had = self.view.get(key)
+        if prediction.late is not True and (had is None or rank(had) <= rank(prediction)):
+            self.view[key] = prediction
+            self.unheard.discard(prediction.segment_id)
+
+
+def at(places, partition):
+    return places[partition] if partition < len(places) else 0
 
 
 def rank(prediction):
@@ -133,51 +268,113 @@ def rank(prediction):
     return 1 if horizon is None else -horizon, prediction.timestamp
 
 
+def batch(subscription, limit):
+    patience = 5 if subscription.is_replaying else 0
+    return [each for each in subscription.next(patience, limit) if not isinstance(each, Status)]
+
+
 def read(subscription, limit=500):
     """Return all events that are there, the status apart."""
     events = []
     while True:
-        batch = subscription.next(0, limit)
-        events.extend(each for each in batch if not isinstance(each, Status))
-        if not batch and not subscription.entries_behind:
+        some = batch(subscription, limit)
+        events.extend(some)
+        if not some and not subscription.entries_behind:
             return events
 
 
-def hop(world, client, data):
-    """Read from a process for a while, and be cut at any event."""
-    process = data.draw(st.sampled_from(world.processes))
+def stream(process, client):
     subscription = process.feed.subscribe(client.cursor, client.wanted)
+    if client.needs_view:
+        subscription.begin_with_view()
+    return subscription
+
+
+def follow(process, client, data):
+    """Read a stream for a while, and be cut at any event."""
+    subscription = stream(process, client)
     for _ in range(data.draw(st.integers(1, 4))):
         process.advance(data)
         events = read(subscription, limit=data.draw(st.integers(1, 5)))
         cut = data.draw(st.integers(0, len(events)))
         for event in events[:cut]:
-            if event == Gap("too_slow", getattr(event, "missed", None)):
-                return  # it would be told the view; a cut just before leads through the topic instead
-            client.take(event)
+            client.take(event, process)
         if cut < len(events):
             return
+    if not client.needs_view:
+        client.cursor = subscription.cursor
+
+
+def poll(process, client, data):
+    """Poll some times; an answer comes as a whole, or not at all."""
+    for _ in range(data.draw(st.integers(1, 3))):
+        process.advance(data)
+        subscription = process.feed.subscribe(client.cursor, client.wanted, begin_with_view=False)
+        limit = data.draw(st.integers(1, 5))
+        events = batch(subscription, limit) or batch(subscription, limit)
+        if data.draw(st.integers(0, 3)):
+            for event in events:
+                client.take(event, process)
+            client.cursor = subscription.cursor
+
+
+def hop(world, client, data):
+    """Go on at a process by a transport."""
+    client.gap = None
+    if world.kind.has_restarts and data.draw(st.booleans()):
+        world.restart(data.draw(st.integers(0, 2)), client, data)
+    if data.draw(st.integers(0, 5)) == 0:
+        world.drop_old(data)
+    if data.draw(st.integers(0, 4)) == 0:
+        client.wants(data.draw(st.sampled_from([EVERYTHING, *FILTERS])))
+    way = follow if client.needs_view or client.cursor is None else data.draw(st.sampled_from([follow, poll]))
+    way(data.draw(st.sampled_from(world.processes)), client, data)
+
+
+def read_to_the_end(world, client, data):
+    process = data.draw(st.sampled_from(world.processes))
+    process.finish()
+    client.gap = None
+    if client.needs_view or client.cursor is None or data.draw(st.booleans()):
+        subscription = stream(process, client)
+    else:
+        subscription = process.feed.subscribe(client.cursor, client.wanted, begin_with_view=False)
+    for event in read(subscription, limit=data.draw(st.integers(1, 5))):
+        client.take(event, process)
     client.cursor = subscription.cursor
+    client.end_run()
 
 
 @settings(max_examples=400, deadline=None)
-@given(topics, st.sampled_from(FILTERS), st.integers(1, 30), st.data())
-def test_under_any_filter_a_client_gets_each_prediction_once_and_ends_with_the_view(logs, wanted, capacity, data):
-    world, client = World(logs, capacity), Client(wanted)
-    client.cursor = Position(INCARNATION, (place(0),) * len(logs)).encode()
+@given(st.sampled_from(KINDS), st.sampled_from(FILTERS), st.integers(1, 30), st.data())
+def test_a_client_gets_each_prediction_once_or_a_gap_and_ends_with_the_view_of_its_filter(kind, wanted, capacity, data):
+    logs = data.draw(topics(kind))
+    world = World(kind, logs, capacity, data)
+    first = Position(INCARNATION, (place(0),) * data.draw(st.integers(1, len(logs)))).encode()
+    client = Client(wanted, data.draw(st.sampled_from([first, None])))
     for _ in range(data.draw(st.integers(1, 8))):
         hop(world, client, data)
-    last = data.draw(st.sampled_from(world.processes))
-    last.finish()
-    for event in read(last.feed.subscribe(client.cursor, wanted)):
-        client.take(event)
+    read_to_the_end(world, client, data)
+
     for partition in range(len(logs)):
-        told = [model for at, model in client.events if at == partition]
-        expected = list(world.expected(partition, wanted))
-        if wanted.horizons is None:
-            assert [model for model in expected if model in told] == told, "in order, each once"
+        told = [model for where, model in client.events if where == partition]
+        expected = [model for run in client.runs for model in world.expected(partition, run)]
+        if kind.has_horizons and any(run[0].horizons is None for run in client.runs):
+            assert is_subsequence(told, expected), "in order, each once; which horizon is shown depends on the process"
         else:
             assert told == expected
-    if any(logs):
-        view = {each.model for each in last.feed.snapshot(wanted).predictions}
-        assert {each.model for each in client.view.values()} == view
+    truth = {
+        client.key(each.segment_id, each.horizon_minutes): each.model
+        for each in world.truth.feed.snapshot(client.wanted).predictions
+    }
+    shown = {key: each.model for key, each in client.view.items()}
+    assert shown == {key: model for key, model in truth.items() if key in shown or key[0] not in client.unheard}
+
+
+def names(client, predictions):
+    return {client.key(each.segment_id, each.horizon_minutes): each.model for each in predictions}
+
+
+def is_subsequence(told, expected):
+    rest = iter(expected)
+    return all(model in rest for model in told)
