@@ -9,7 +9,7 @@ from flask import Flask
 import consumer
 from consumer import Consumer, Settings, SettingsError, load
 from demo import commands
-from web import errors, health, history, metrics, pages, polling, sse, websocket
+from web import assets, errors, health, history, metrics, pages, polling, sse, websocket
 from web.services import EXTENSION, Services
 
 
@@ -37,6 +37,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     websocket.register(app)
     errors.register(app)
     pages.secure(app)
+    assets.compress(app)
     commands.register(app)
     return app
 

@@ -6,7 +6,10 @@ import sys
 import consumer
 from consumer import SettingsError, load
 from consumer.files import check_files
+from web.arenas import limit_arenas
 from web.logs import FORMAT
+
+limit_arenas()
 
 try:
     _settings = load(os.environ)
@@ -57,5 +60,5 @@ def post_worker_init(worker):  # type: ignore[no-untyped-def]
 
 
 def worker_exit(server, worker):  # type: ignore[no-untyped-def]
-    """End the consumer with its worker."""
-    consumer.stop()
+    """End the consumer with its worker; a call to Kafka that takes longer ends with the process."""
+    consumer.stop(timeout=1)

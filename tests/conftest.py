@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import signal
 
 import pytest
 
@@ -11,6 +12,10 @@ pytest_plugins = ["pytester", "tests.leak_check"]
 
 # As the product does. A captured record of the Kafka client would keep an error, its frames and their sockets alive.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+# A shell starts what runs in its background with SIGINT ignored, and children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header():

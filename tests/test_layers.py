@@ -46,7 +46,7 @@ RULES = [
     ("wsgi.py", ("kafka", "flask", "web.sse", "web.polling", "threading"), ()),
     ("gunicorn.conf.py", ("kafka", "flask"), ()),
     ("consumer", (*FLASK, "web", "demo", "app", "wsgi"), ()),
-    ("consumer", ("kafka",), ("consumer/source.py",)),
+    ("consumer", ("kafka",), ("consumer/source.py", "consumer/fetching.py")),
     ("web", ("kafka", "demo", "app", "wsgi", "consumer.source", "consumer.cursor", "consumer.record"), ()),
     ("web", ("gunicorn",), ("web/worker.py", "web/refusals.py")),
     ("web/wire.py", (*FLASK, "threading", "time", "consumer.feed", "consumer.thread"), ()),

@@ -12,10 +12,14 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 RESERVE = 2
 """Threads that are kept free for requests that end by themselves."""
+
+Transport = Literal["sse", "websocket", "long_poll", "history", "replay"]
+"""What may hold a place: `replay` is any other request while it asks Kafka."""
+TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
 
 _all: "weakref.WeakSet[Admission]" = weakref.WeakSet()
 
@@ -33,7 +37,7 @@ class Client(NamedTuple):
 class Claim:
     """One place; giving it back twice does no harm."""
 
-    def __init__(self, admission: "Admission", transport: str, abort: Callable[[], object] | None) -> None:
+    def __init__(self, admission: "Admission", transport: Transport, abort: Callable[[], object] | None) -> None:
         self._admission = admission
         self.transport = transport
         self.abort = abort
@@ -81,7 +85,7 @@ class Admission:
         self._callbacks: list[Callable[[], object]] = []
         _all.add(self)
 
-    def claim(self, transport: str, abort: Callable[[], object] | None = None) -> Claim | None:
+    def claim(self, transport: Transport, abort: Callable[[], object] | None = None) -> Claim | None:
         """Take a place; None when all are taken, or the process is closing.
 
         `abort` ends the connection from outside, when its thread is stuck with a client that doesn't read.

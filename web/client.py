@@ -17,15 +17,11 @@ def wait_for(sock: Any) -> None:
         sock.defers = False
 
 
-class ClientSocket:
-    """The socket behind a request, if the server shows it."""
+class Client:
+    """Who is behind a request, if the server shows its socket."""
 
-    def __init__(self, environ: Mapping[str, Any], timeout_seconds: float) -> None:
+    def __init__(self, environ: Mapping[str, Any]) -> None:
         self._socket: socket.socket | None = environ.get("gunicorn.socket")
-        if self._socket is not None:
-            wait_for(self._socket)
-            # A client that reads nothing would hold the thread for ever otherwise.
-            self._socket.settimeout(timeout_seconds)
 
     def has_left(self) -> bool:
         """Tell whether the client has closed; what it may have sent stays to be read."""
@@ -46,3 +42,14 @@ class ClientSocket:
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # it was faster
+
+
+class ClientSocket(Client):
+    """The client of a stream: each write waits for it, up to `timeout_seconds`."""
+
+    def __init__(self, environ: Mapping[str, Any], timeout_seconds: float) -> None:
+        super().__init__(environ)
+        if self._socket is not None:
+            wait_for(self._socket)
+            # A client that reads nothing would hold the thread for ever otherwise.
+            self._socket.settimeout(timeout_seconds)

@@ -108,7 +108,7 @@ class Conversation:
             case Gap():
                 return Message(wire.gap(event.reason, event.missed))
             case Status():
-                return Message(wire.status(event, iso(event.since)))
+                return Message(wire.status(event, iso(event.since), event.retry_in))
 
     def _due(self) -> Iterator[Message]:
         now = self._clock()

@@ -3,16 +3,22 @@
 import logging
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
+
+from consumer.errors import Closing
 
 from . import wire
 
 log = logging.getLogger("greenwave.web")
 
+CLOSING_SECONDS = 1
+"""When to come back to a process that ends: by then another one is met."""
+
 
 def register(app: Flask) -> None:
     """Make every error of the app a JSON answer."""
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Closing, _closing)
     app.register_error_handler(Exception, _bug)
 
 
@@ -25,6 +31,10 @@ def _http_error(error: HTTPException) -> Response:
     response.set_data(wire.failure(text))
     response.content_type = "application/json"
     return response  # type: ignore[return-value]
+
+
+def _closing(_: Closing) -> Response:
+    return _http_error(ServiceUnavailable("the server is closing; ask again", retry_after=CLOSING_SECONDS))
 
 
 def _bug(error: Exception) -> Response:

@@ -33,10 +33,10 @@ def readyz() -> Response:
     consumer = services().get_consumer()
     status = consumer.feed.status
     answer = {"state": status.state, "since": iso(status.since), "reason": status.reason}
-    if consumer.ready:
+    missing = consumer.not_ready
+    if missing is None:
         return _json(200, {"success": True, "status": "ready", **answer})
-    error = f"not ready: {status.state}, {status.reason}"
-    return _json(503, {"success": False, "status": "not ready", "error": error, **answer})
+    return _json(503, {"success": False, "status": "not ready", "error": f"not ready: {missing}", **answer})
 
 
 @blueprint.get("/api/health")
@@ -74,6 +74,7 @@ def config() -> Response:
 
 def _health(consumer: Consumer) -> dict[str, Any]:
     status, fill, admission = consumer.feed.status, consumer.feed.fill(), services().admission
+    missing = consumer.not_ready
     refused = consumer.quarantine.snapshot()
     return {
         "state": status.state,
@@ -81,7 +82,8 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         "seconds_in_state": round(time.time() - status.since, 1),
         "reason": status.reason,
         "retry_in": status.retry_in,
-        "ready": consumer.ready,
+        "ready": missing is None,
+        "not_ready": missing,
         "topic": consumer.settings.topic,
         "consumer": _consumer(consumer),
         "buffer": {
@@ -118,20 +120,21 @@ def _consumer(consumer: Consumer) -> dict[str, Any]:
         "broker_silent_seconds": _rounded(consumer.broker_silent_seconds),
         "attempts": consumer.attempts.report(),
         "records": consumer.records,
-        "last_record_seconds": _rounded(min(consumer.record_ages().values(), default=None)),
+        "last_record_age_seconds": _rounded(min(consumer.record_ages().values(), default=None)),
         "partitions": _partitions(consumer),
     }
 
 
 def _partitions(consumer: Consumer) -> list[dict[str, Any]]:
-    ages = consumer.record_ages()
+    ages, silences = consumer.record_ages(), dict(enumerate(consumer.leader_silent_seconds))
     return [
         {
             "partition": number,
             "position": at,
             "end": mark,
             "lag": None if mark is None else max(0, mark - at),
-            "last_record_seconds": _rounded(ages.get(number)),
+            "last_record_age_seconds": _rounded(ages.get(number)),
+            "leader_silent_seconds": _rounded(silences.get(number)),
         }
         for number, (at, mark) in enumerate(consumer.readings)
     ]

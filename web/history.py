@@ -29,6 +29,7 @@ from .times import Deadline, now_iso
 blueprint = Blueprint("history", __name__)
 
 NDJSON = "application/x-ndjson"
+STUCK_SECONDS = 0.25
 STEP = 50
 """Lines that are made in one go; then others come first."""
 PAGE_SECONDS = 5.0
@@ -57,6 +58,8 @@ class Walk:
         self._end = end
         self._span = span
         self.gap = gap
+        self.is_stuck = False
+        """Whether the last step led nowhere: this process lags behind the cursor."""
 
     @property
     def cursor(self) -> str | None:
@@ -77,10 +80,15 @@ class Walk:
         """Return the next predictions of the span, at most `limit`, maybe none."""
         if self._subscription is None:
             return []
-        if self._subscription.is_replaying and self._feed.is_cut_off:
+        if self._subscription.is_held_up:
             self.gap, self._end = Gap("replay_failed", None), None
             return []
+        before = self.cursor
         events = self._subscription.next(0, limit)
+        if not events and self.cursor == before and not self.is_over:
+            # This process has yet to reach the cursor.
+            events = self._subscription.next(STUCK_SECONDS, limit)
+        self.is_stuck = self.cursor == before
         self._note_gap(events)
         return [event for event in events if isinstance(event, Change) and self._is_wanted(event)]
 
@@ -107,15 +115,17 @@ def history() -> Response:
     try:
         feed, settings = here.get_consumer().feed, here.settings
         is_stream = request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON
-        if is_stream or (after is None and span.since is not None):
-            place.require()  # for as long as it takes the client, or Kafka
         if is_stream:
-            ClientSocket(request.environ, settings.client_timeout)
+            client = ClientSocket(request.environ, settings.client_timeout)
+            place.require("history", client.cut)  # for as long as it takes the client
             most = limit if "limit" in request.args else None
-            lines = stream_with_context(_lines(_walk(feed, after, span, wanted, settings), most))
+            walk = _walk(feed, after, span, wanted, settings)
+            lines = stream_with_context(place.written(_lines(walk, most, client)))
             response = Response(lines, mimetype=NDJSON, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
             response.call_on_close(place.release)
             return response
+        if after is None and span.since is not None:
+            place.require()  # for as long as it takes Kafka
         page = _page(_walk(feed, after, span, wanted, settings), limit, place)
     except BaseException:
         place.release()
@@ -160,7 +170,7 @@ def _page(walk: Walk, limit: int, place: Place) -> dict[str, Any]:
         if walk.is_replaying:
             place.require()
         found.extend(walk.next(limit - len(found)))
-        if len(found) >= limit or walk.is_over or enough.passed:
+        if len(found) >= limit or walk.is_over or enough.passed or services().admission.closing.is_set():
             break
     page: dict[str, Any] = {
         "predictions": [each.entry.prediction for each in found],
@@ -171,14 +181,18 @@ def _page(walk: Walk, limit: int, place: Place) -> dict[str, Any]:
     return page if walk.gap is None else page | {"gap": {"reason": walk.gap.reason, "missed": walk.gap.missed}}
 
 
-def _lines(walk: Walk, most: int | None) -> Iterator[bytes]:
+def _lines(walk: Walk, most: int | None, client: ClientSocket) -> Iterator[bytes]:
     """Yield the messages that a stream would send, each with its cursor, and an end; at most so many, if any."""
     closing, count = services().admission.closing, 0
-    pace = Pace(closing)
-    while not closing.is_set():
+    pace, stuck = Pace(closing), Deadline(PAGE_SECONDS)
+    while not closing.is_set() and not client.has_left():
         pace.keep()
         found = walk.next(STEP if most is None else min(STEP, most - count))
         count += len(found)
+        if not walk.is_stuck:
+            stuck = Deadline(PAGE_SECONDS)
+        elif stuck.passed:
+            break
         if found:
             yield b"".join(wire.with_cursor(wire.prediction(e.entry.prediction), e.cursor) + b"\n" for e in found)  # type: ignore[arg-type]
         if walk.is_over or count == most:

@@ -1,13 +1,14 @@
 """Prometheus metrics: the facts of /api/health with names and units by the Prometheus conventions.
 
 They are read from memory when somebody asks, so nothing is counted twice and a scrape never waits for Kafka. Each
-worker process answers for itself; with several behind one port, a scrape shows the one that it met, named in
-`greenwave_info`.
+worker process answers for itself: with several behind one port, a scrape shows the one that it met. Every series
+carries its `pid`, or the counters of several processes would be one that jumps. A series is there from the start, with
+0, since neither rate() nor an alert sees the first step of one that begins with it.
 """
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -15,9 +16,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from consumer import Consumer
-from consumer.events import STATES
+from consumer.events import GAP_REASONS, STATES
+from consumer.refusal import REASONS
 
 from . import params
+from .admission import TRANSPORTS
 from .services import Services, services
 
 blueprint = Blueprint("metrics", __name__)
@@ -40,7 +43,13 @@ class _Facts(Collector):
         self._consumer = here.get_consumer()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every family."""
+        """Yield every family, its series labelled with the process."""
+        pid = str(os.getpid())
+        for family in self._families():
+            family.samples = [sample._replace(labels={**sample.labels, "pid": pid}) for sample in family.samples]
+            yield family
+
+    def _families(self) -> Iterator[Metric]:
         yield from _state(self._consumer)
         yield from _attempts(self._consumer)
         yield from _partitions(self._consumer)
@@ -51,19 +60,18 @@ class _Facts(Collector):
 
 def _state(consumer: Consumer) -> Iterator[Metric]:
     status = consumer.feed.status
-    yield InfoMetricFamily(
-        "greenwave", "The process that answered", value={"pid": str(os.getpid()), "topic": consumer.settings.topic}
-    )
+    yield InfoMetricFamily("greenwave", "The process that answered", value={"topic": consumer.settings.topic})
     state = GaugeMetricFamily("greenwave_consumer_state", "1 for the state that the consumer is in", labels=["state"])
     for each in STATES:
         state.add_metric([each], float(each == status.state))
     yield state
     yield _gauge("greenwave_ready", "Whether what is served is known to be current", float(consumer.ready))
-    yield _gauge("greenwave_consumer_state_seconds", "Time in the present state", time.time() - status.since)
+    yield _gauge("greenwave_consumer_state_seconds", "Time in this state, or outage", time.time() - status.since)
     yield _gauge("greenwave_consumer_thread_alive", "Whether the consumer thread runs", float(consumer.alive))
     yield _gauge("greenwave_consumer_stalled_seconds", "Time since the thread went round", consumer.stalled_seconds)
     yield _gauge("greenwave_uptime_seconds", "Time since the consumer was made", consumer.uptime_seconds)
     yield _counter("greenwave_consumer_restarts", "Times the thread began anew", consumer.restarts)
+    yield _counter("greenwave_replay_hangs", "Readers for replays left behind in a hanging call", consumer.feed.hangs)
     silent = consumer.broker_silent_seconds
     if silent is not None:
         yield _gauge("greenwave_broker_silent_seconds", "Time since the broker's last word", silent)
@@ -79,7 +87,7 @@ def _attempts(consumer: Consumer) -> Iterator[Metric]:
     yield attempts
     yield SummaryMetricFamily(
         "greenwave_connection_duration_seconds",
-        "How long it took to hear the broker",
+        "How long it took to connect: from the attempt that was answered to the answer",
         count_value=report["succeeded"],
         sum_value=consumer.attempts.connect_seconds,
     )
@@ -94,7 +102,12 @@ def _partitions(consumer: Consumer) -> Iterator[Metric]:
     position = GaugeMetricFamily("greenwave_partition_position_offset", "Next offset to read", labels=["partition"])
     end = GaugeMetricFamily("greenwave_partition_end_offset", "High watermark", labels=["partition"])
     age = GaugeMetricFamily(
-        "greenwave_partition_last_record_age_seconds", "Time since the last record was read", labels=["partition"]
+        "greenwave_partition_last_record_age_seconds",
+        "Age of the last record read, by its Kafka timestamp; 0 when that is to come",
+        labels=["partition"],
+    )
+    silence = GaugeMetricFamily(
+        "greenwave_partition_leader_silent_seconds", "Time since its leader answered a fetch", labels=["partition"]
     )
     for number, reading in enumerate(consumer.readings):
         position.add_metric([str(number)], reading.offset)
@@ -103,7 +116,9 @@ def _partitions(consumer: Consumer) -> Iterator[Metric]:
             lag.add_metric([str(number)], max(0, reading.high_watermark - reading.offset))
     for number, seconds in consumer.record_ages().items():
         age.add_metric([str(number)], seconds)
-    yield from (lag, position, end, age)
+    for number, seconds in enumerate(consumer.leader_silent_seconds):
+        silence.add_metric([str(number)], seconds)
+    yield from (lag, position, end, age, silence)
 
 
 def _intake(consumer: Consumer) -> Iterator[Metric]:
@@ -112,7 +127,7 @@ def _intake(consumer: Consumer) -> Iterator[Metric]:
         "greenwave_predictions_received", "Predictions and removals delivered", consumer.feed.fill().received
     )
     refused = CounterMetricFamily("greenwave_messages_quarantined", "Messages refused, by reason", labels=["reason"])
-    for reason, count in sorted(consumer.quarantine.snapshot()["by_reason"].items()):
+    for reason, count in _all(REASONS, consumer.quarantine.snapshot()["by_reason"]):
         refused.add_metric([reason], count)
     yield refused
 
@@ -128,19 +143,23 @@ def _buffer(consumer: Consumer) -> Iterator[Metric]:
 
 def _clients(here: Services, consumer: Consumer) -> Iterator[Metric]:
     clients = GaugeMetricFamily("greenwave_clients", "Connected clients, by transport", labels=["transport"])
-    for transport, count in sorted(here.admission.counts().items()):
+    for transport, count in _all(TRANSPORTS, here.admission.counts()):
         clients.add_metric([transport], count)
     yield clients
     stalled = CounterMetricFamily(
         "greenwave_clients_stalled", "Clients that were closed since they read nothing", labels=["transport"]
     )
-    for transport, count in sorted(here.admission.stalled().items()):
+    for transport, count in _all(TRANSPORTS, here.admission.stalled()):
         stalled.add_metric([transport], count)
     yield stalled
     gaps = CounterMetricFamily("greenwave_gaps", "Gaps that clients were told of, by reason", labels=["reason"])
-    for reason, count in sorted(consumer.feed.gaps().items()):
+    for reason, count in _all(GAP_REASONS, consumer.feed.gaps()):
         gaps.add_metric([reason], count)
     yield gaps
+
+
+def _all(known: Iterable[str], counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted({**dict.fromkeys(known, 0), **counts}.items())
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -23,7 +23,7 @@ POLL_SECONDS = 5
 
 EMBEDDED = ("map", "table", "both")
 THEMES = ("light", "dark")
-PAGE_PARAMETERS = ("q", "road", "category", "segment", "sort", "map", "at")
+PAGE_PARAMETERS = ("q", "road", "category", "segment", "details", "sort", "map", "predictions", "at")
 """Read by the page itself, in static/js/query.js."""
 
 
@@ -108,6 +108,8 @@ def _config(settings: Settings) -> dict[str, Any]:
         "map_tiles": settings.map_tiles,
         "map_attribution": settings.map_attribution,
         "has_network": bool(settings.network_file),
+        # Tiles have borders of their own.
+        "outlines": "" if settings.map_tiles else url_for("static", filename="vendor/us-atlas/counties-10m.json"),
         "charts": {
             "script": url_for("static", filename="vendor/uplot/uPlot.iife.min.js"),
             "style": url_for("static", filename="vendor/uplot/uPlot.min.css"),

@@ -150,7 +150,7 @@ def _box(values_of: Callable[[str], list[str]]) -> Box | None:
         box = Box(*map(float, edges))
     except (TypeError, ValueError):
         box = None
-    if box is None or not (max(map(abs, box[::2])) <= 180 and -90 <= box.south <= box.north <= 90):
+    if box is None or not (all(abs(edge) <= 180 for edge in box[::2]) and -90 <= box.south <= box.north <= 90):
         allowed = "west,south,east,north in degrees, such as -118.6,33.7,-117.9,34.3"
         raise BadRequest(f"bbox={','.join(edges)[:80]!r} can't be used; allowed: {allowed}")
     return box

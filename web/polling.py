@@ -3,7 +3,9 @@
 from typing import Any
 
 from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.routing import BaseConverter
 
 from consumer import BadCursor
 from consumer.errors import Unreplayable
@@ -14,6 +16,7 @@ from consumer.statistics import statistics
 from consumer.subscription import Subscription
 
 from . import answers, params, wire
+from .client import Client
 from .place import Place
 from .services import services
 from .times import Deadline, now_iso
@@ -21,8 +24,22 @@ from .times import Deadline, now_iso
 blueprint = Blueprint("polling", __name__)
 
 MAX_SEGMENT_HISTORY = 1_000
+LOOK_UP_SECONDS = 0.5
+"""How long a long poll waits without a look whether its client has left, or the process ends."""
 COLLECT_SECONDS = 5.0
 """How long one answer may look for what matches, when there is much that doesn't; the next goes on at its cursor."""
+
+
+class SegmentName(BaseConverter):
+    """Any name that a producer may give, slashes and line feeds included: Werkzeug's own `path` has none of these."""
+
+    regex = r"(?s:.+)"
+    part_isolating = False
+
+
+@blueprint.record_once
+def _learn_names(state: BlueprintSetupState) -> None:
+    state.app.url_map.converters["segment"] = SegmentName
 
 
 @blueprint.get("/api/predictions")
@@ -41,7 +58,7 @@ def predictions() -> Response:
         return answers.json(wire.success(_collect(feed, subscription, limit, wait, place)))
 
 
-@blueprint.get("/api/predictions/<path:segment_id>")
+@blueprint.get("/api/predictions/<segment:segment_id>", merge_slashes=False)
 def segment(segment_id: str) -> Response:
     """Answer with one segment: its newest prediction per horizon, its history in the window, oldest first, its scores.
 
@@ -90,36 +107,39 @@ def _collect(feed: Feed, subscription: Subscription, limit: int, wait: float, pl
 
     A long poll holds a thread; when none is to spare it answers at once, as a plain poll.
     """
-    closing = services().admission.closing
+    closing, client = services().admission.closing, Client(request.environ)
     deadline, enough = Deadline(wait if wait and place.claim("long_poll") else 0.0), Deadline(COLLECT_SECONDS)
     items: list[Change | Left] = []
     gap: Gap | None = None
     whole: Initial | None = None
     while whole is None and len(items) < limit:
-        events = subscription.next(0 if items else deadline.left, limit - len(items))
+        is_read = subscription.is_replaying and not subscription.is_held_up
+        patience = enough.left if is_read else 0 if items else deadline.left
+        events = subscription.next(min(patience, LOOK_UP_SECONDS), limit - len(items))
         items.extend(event for event in events if isinstance(event, Change | Left))
         gap = gap or next((event for event in events if isinstance(event, Gap)), None)
         whole = next((event for event in events if isinstance(event, Initial)), None)
-        if subscription.entries_behind:
-            if enough.passed or closing.is_set():
-                break
-        elif items or deadline.passed or closing.is_set():
+        if closing.is_set() or client.has_left():
+            break
+        if enough.passed if _comes_soon(subscription) else (items or deadline.passed):
             break
         if subscription.is_replaying:
-            if feed.is_cut_off:
-                break  # nothing is lost: the next poll, with the same cursor, asks again
             place.require()
-    more = subscription.entries_behind > 0 and not (subscription.is_replaying and feed.is_cut_off)
-    data = _answer(subscription, items, more)
+    data = _answer(subscription, items)
     return data if whole is None else data | _instead(feed, gap, whole)
 
 
-def _answer(subscription: Subscription, items: list[Change | Left], more: bool) -> dict[str, Any]:
+def _comes_soon(subscription: Subscription) -> bool:
+    """Tell whether there is more, to be had without waiting for news or for Kafka to return."""
+    return subscription.entries_behind > 0 and not subscription.is_held_up
+
+
+def _answer(subscription: Subscription, items: list[Change | Left]) -> dict[str, Any]:
     return {
         "predictions": [each.entry.prediction for each in items if not _leaves(each)],
         "left": _removals(items),
         "cursor": subscription.cursor,
-        "more": more,
+        "more": _comes_soon(subscription),
         "timestamp": now_iso(),
     }
 

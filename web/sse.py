@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 
 from flask import Blueprint, Response, request
 
+from consumer.errors import Closing
+
 from . import params, wire
 from .admission import Claim
 from .client import ClientSocket
@@ -48,9 +50,11 @@ def stream() -> Response:
     client = ClientSocket(request.environ, here.settings.client_timeout)
     claim = here.admission.claim("sse", client.cut)
     if claim is None:
+        log.info("a stream finds all %d places taken", here.admission.places)
         return _response(_busy())
     # From here on nothing may fail before the response has the claim, which would be lost.
-    log.info("a stream joins the consumer that is there (%d streams)", here.admission.counts().get("sse", 0))
+    streams = here.admission.counts().get("sse", 0)
+    log.info("a stream joins the consumer that is there and %s (%d streams)", feed.status.state, streams)
 
     def begin() -> Conversation:
         subscription = feed.subscribe_anyway(after, wanted, since)
@@ -85,6 +89,8 @@ def _frames(begin: Callable[[], Conversation], here: Services, client: ClientSoc
                 yield wire.HEARTBEAT
             if client.has_left():
                 return
+    except Closing:
+        pass  # before it was known where to begin: the client asks again elsewhere
     except Exception as error:
         log.exception("a stream failed")
         yield wire.sse_frame(wire.error("The stream failed; reconnect to go on", type(error).__name__, now_iso()))

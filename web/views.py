@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from consumer.feed import Feed
-from consumer.filters import EVERYTHING, Filter
+from consumer.filters import Filter
 from consumer.statistics import statistics
 
 from . import wire
@@ -79,14 +79,9 @@ def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
 
 def _make_body(feed: Feed, wanted: Filter) -> Body:
     view = whole_view(feed, wanted)
-    kind = "" if wanted == EVERYTHING else f".{hashlib.sha256(repr(_sorted(wanted)).encode()).hexdigest()[:16]}"
-    return Body(f"{view['cursor'] or 'empty'}{kind}", wire.success(view))
-
-
-def _sorted(wanted: Filter) -> list[object]:
-    """Return what a filter asks for in one order, whichever process it is."""
-    values = (wanted.segments, wanted.categories, wanted.roads, wanted.box, wanted.horizons)
-    return [sorted(map(str, value)) if isinstance(value, frozenset) else value for value in values]
+    # Of what is in it and not of the cursor alone: other settings make another view of the same topic.
+    content = wire.success({**view, "timestamp": None})
+    return Body(hashlib.sha256(content).hexdigest()[:24], wire.success(view))
 
 
 def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:

@@ -30,6 +30,7 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from wsproto.frame_protocol import FrameProtocol
 from wsproto.utilities import RemoteProtocolError
 
+from consumer.errors import Closing
 from consumer.feed import Feed
 from consumer.filters import Filter
 
@@ -130,6 +131,7 @@ def websocket(server: Server) -> None:
     claim = here.admission.claim("websocket", duplex.cut)
     try:
         if claim is None:
+            log.info("a WebSocket finds all %d places taken", here.admission.places)
             _close(server, TRY_LATER, "all places are taken; try again, or poll /api/predictions")
         else:
             _serve(server, here, claim)
@@ -181,9 +183,18 @@ class Client:
         settings = self._here.settings
         self._server.sock.settimeout(settings.client_timeout)
         details = {"topic": settings.topic, "heartbeat_seconds": settings.heartbeat_seconds}
-        log.info("a WebSocket joins the consumer that is there")
+        sockets = self._here.admission.counts().get("websocket", 0)
+        log.info("a WebSocket joins the consumer that is there and %s (%d of them)", feed.status.state, sockets)
         self._send([Message(wire.connected("websocket", now_iso(), details))])
-        conversation = self._begin(feed, params.text("after"), params.wanted(), params.since())
+        with contextlib.suppress(Closing):  # before it was known where to begin: the client asks again elsewhere
+            self._tell(feed)
+        reason = "the server is closing; connect again to go on"
+        self._send([Message(wire.bye(reason))])
+        _close(self._server, GOING_AWAY, reason)
+
+    def _tell(self, feed: Feed) -> None:
+        self._wanted = params.wanted()
+        conversation = self._begin(feed, params.text("after"), self._wanted, params.since())
         while not self._here.admission.closing.is_set():
             conversation = self._listen(feed) or conversation
             messages = conversation.next()
@@ -192,12 +203,12 @@ class Client:
                 messages = [conversation.sign_of_life()]
             self._send(messages)
             self._claim.behind = conversation.entries_behind
-        reason = "the server is closing; connect again to go on"
-        self._send([Message(wire.bye(reason))])
-        _close(self._server, GOING_AWAY, reason)
 
     def _begin(self, feed: Feed, after: str | None, wanted: Filter, since: int | None) -> Conversation:
         subscription = feed.subscribe_anyway(after, wanted, since)
+        if wanted != self._wanted:
+            subscription.begin_with_view()  # what the client shows is of the filter before
+        self._wanted = wanted
         here = self._here
         conversation = Conversation(feed, subscription, here.views, wanted, here.settings.heartbeat_seconds)
         self._server.event.conversation = conversation

@@ -67,10 +67,10 @@ def stats(numbers: Mapping[str, Any]) -> bytes:
     return json_bytes({"type": "stats", "data": numbers})
 
 
-def status(now: Status, since: str) -> bytes:
-    """Return the consumer's state; `since` is ISO 8601, `retry_in` in seconds."""
+def status(now: Status, since: str, retry_in: float | None) -> bytes:
+    """Return the consumer's state; `since` is ISO 8601, `retry_in` in seconds from now."""
     return json_bytes(
-        {"type": "status", "state": now.state, "since": since, "reason": now.reason, "retry_in": now.retry_in}
+        {"type": "status", "state": now.state, "since": since, "reason": now.reason, "retry_in": retry_in}
     )
 
 

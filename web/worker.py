@@ -13,11 +13,12 @@ What the stock worker does, and what happens here instead:
 - It accepts nobody while it has `worker_connections`. Here idle ones make room.
 - It answers what is no HTTP with HTML, and some of it with a 5xx. Here these answers are JSON, and all are 4xx.
 - It waits for open streams until `graceful_timeout`, which is when a host kills. Here the streams are told and say
-  goodbye; those whose client doesn't read are cut off FAREWELL_SECONDS later.
+  goodbye; those whose client doesn't read are cut off FAREWELL_SECONDS later. Also when the master was killed.
 """
 
 import errno
 import gc
+import math
 import selectors
 import socket
 import sys
@@ -67,6 +68,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         Like the stock handler for SIGTERM it takes no lock: the accept loop, which may hold one, does the rest.
         """
         self.handle_exit(sig, frame)
+
+    def is_parent_alive(self) -> bool:
+        """Take the master's death for SIGTERM: the stock worker would wait for its streams, and hold the port."""
+        is_alive = bool(super().is_parent_alive())
+        if not is_alive:
+            self.alive = False
+        return is_alive
 
     def run(self) -> None:
         """Serve until the end, then close what still lingers."""
@@ -208,6 +216,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 self._await_head(conn)
             else:
                 super().finish_request(conn, fs)
+                if not self.alive:  # a stream that has said goodbye, and would be kept for 2 s
+                    self._cap_keepalive(math.inf)
         else:
             self.nr_conns -= 1
             if conn.sock.fileno() != -1:  # -1: handed over to somebody else, who closes it

@@ -14,10 +14,12 @@ from app import create_app
 from consumer.memory import MemorySource, MemoryTopic
 from consumer.settings import load
 from consumer.thread import Consumer
+from web.logs import configure
 from web.services import services
 from web.worker import Worker
 
 settings = load(os.environ)
+configure(settings.log_level)
 web.worker.HEAD_SECONDS = float(os.environ.get("HEAD_SECONDS", web.worker.HEAD_SECONDS))
 topic = MemoryTopic()
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))

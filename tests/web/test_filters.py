@@ -2,13 +2,16 @@
 
 import gzip
 import json
+import threading
 
 import pytest
 
+from consumer.feed import CUT_OFF
 from consumer.settings import Settings
 from tests.consumer.helpers import array, message
 from tests.web.test_polling import data
 from tests.web.test_sse import stream  # noqa: F401, a fixture
+from tests.web.test_worker import until
 from web import params
 
 TIME_MS = 1_700_000_000_000
@@ -51,6 +54,7 @@ def test_a_filter_chooses_predictions_and_their_sums(client, three, query, segme
         ("category=red", "category='red' can't be used; allowed: free_flow, moderate_traffic, heavy_traffic, severe"),
         ("bbox=1,2,3", "bbox='1,2,3' can't be used; allowed: west,south,east,north in degrees"),
         ("bbox=1,2,3,nan", "bbox='1,2,3,nan' can't be used"),
+        ("bbox=5,10,nan,80", "bbox='5,10,nan,80' can't be used"),
         ("bbox=0,50,1,40", "bbox='0,50,1,40' can't be used"),
         ("bbox=-200,0,1,40", "bbox='-200,0,1,40' can't be used"),
         ("segment=" + ",".join(map(str, range(201))), "segment lists 201 values; allowed: at most 200"),
@@ -217,6 +221,15 @@ def test_the_history_goes_beyond_memory(client, put, settings):
     assert "gap" not in history(client, f"?since={TIME_MS}")
 
 
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, replay_records=200)])
+def test_a_history_that_is_too_long_is_that_of_memory_and_says_so(client, put):
+    for number in range(300):
+        put(message(f"S{number}", timestamp=TIME_MS))
+    page = history(client, f"?since={TIME_MS}")
+    assert page["gap"] == {"reason": "replay_limit", "missed": 300}
+    assert len(page["predictions"]) == 100
+
+
 @pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, replay_seconds=1)])
 def test_when_kafka_is_away_the_history_is_that_of_memory_and_says_so(client, put, topic, settings):
     for number in range(300):
@@ -225,6 +238,24 @@ def test_when_kafka_is_away_the_history_is_that_of_memory_and_says_so(client, pu
     page = history(client, "?since=0")
     assert page["gap"] == {"reason": "replay_failed", "missed": None}
     assert len(page["predictions"]) == 100
+
+
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, kafka_silence_seconds=0.5)])
+def test_a_long_poll_beyond_memory_waits_until_kafka_is_back(client, app, put, topic, live):
+    cursor = data(client.get("/api/predictions"))["cursor"]
+    for number in range(300):
+        put(message(f"S{number}", timestamp=TIME_MS))
+    topic.set(reachable=False)
+    live.feed.wait_for_status(lambda status: status.state in CUT_OFF, 10)
+    answers = []
+    thread = threading.Thread(
+        target=lambda: answers.append(app.test_client().get(f"/api/predictions?after={cursor}&wait=25"))
+    )
+    thread.start()
+    until(lambda: app.extensions["greenwave"].admission.counts().get("long_poll") == 1)
+    topic.set(reachable=True)
+    thread.join(25)
+    assert len(data(answers[0])["predictions"]) > 0
 
 
 def test_the_history_streams_as_lines_that_can_each_be_resumed_from(client, put):

@@ -1,9 +1,17 @@
 """Health, readiness, quarantine and configuration: simple and true."""
 
+import logging
+import re
 import threading
+import time
+from datetime import datetime
 
+import pytest
+
+from consumer.memory import MemorySource
 from consumer.settings import Settings
-from tests.consumer.helpers import message
+from consumer.source import Reading
+from tests.consumer.helpers import eventually, message
 
 
 def test_alive_is_not_ready(client, topic):
@@ -19,15 +27,109 @@ def test_readiness_follows_the_consumer(client, live, topic):
     assert response.json["error"] == "not ready: reconnecting, no word from the broker for 0.5 s"
 
 
-def test_health_tells_state_position_buffer_clients_and_quarantine(client, put):
-    put(message("A"))
+def test_readiness_names_what_is_stale(client, live, topic):
+    with topic.changed:  # which the consumer thread waits for
+        topic.reachable = False
+        eventually(lambda: live.stalled_seconds > 0.6 and live.broker_silent_seconds > 0.6)
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        stale = r"the consumer thread is stalled for \d+ s; no word from the broker for \d+ s"
+        assert re.fullmatch(f"not ready: {stale}", answer.json["error"])
+        health = client.get("/api/health").json["data"]
+        assert not health["ready"]
+        assert re.fullmatch(stale, health["not_ready"])
+        topic.reachable = True
+    eventually(lambda: live.ready)
+    assert client.get("/readyz").status_code == 200
+    assert client.get("/api/health").json["data"]["not_ready"] is None
+
+
+def read_up_to(partition, offset, age):
+    """Return what health says of a partition that was read to its end."""
+    recent = pytest.approx(0, abs=5)
+    known = {"partition": partition, "position": offset, "end": offset, "lag": 0}
+    return known | {"last_record_age_seconds": age, "leader_silent_seconds": recent}
+
+
+def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, topic, settings, live, put):
+    now_ms = int(time.time() * 1000)
+    topic.append(message("A"), partition=2, timestamp_ms=now_ms - 60_000)
     put(b"\xff")
+    put(message("B"), partition=2)
+    eventually(lambda: live.readings[2] == (2, 2))
+    with app.extensions["greenwave"].admission.claim("sse"), app.extensions["greenwave"].admission.claim("long_poll"):
+        health = client.get("/api/health").json["data"]
+    since = datetime.fromisoformat(health.pop("since")).timestamp()
+    assert since == pytest.approx(live.feed.status.since, abs=0.001)
+    assert health.pop("seconds_in_state") == pytest.approx(time.time() - since, abs=5)
+    assert datetime.fromisoformat(health.pop("timestamp")).timestamp() == pytest.approx(time.time(), abs=5)
+    assert len(health.pop("slowest_clients")) == 2
+    now = pytest.approx(0, abs=5)
+    assert health.pop("consumer") == {
+        "thread_alive": True,
+        "stalled_seconds": now,
+        "uptime_seconds": now,
+        "restarts": 0,
+        "broker_silent_seconds": now,
+        "attempts": {
+            "total": 1,
+            "succeeded": 1,
+            "failed": 0,
+            "consecutive_failures": 0,
+            "success_rate": 1.0,
+            "last_connect_seconds": now,
+            "mean_connect_seconds": now,
+            "breaker": "closed",
+        },
+        "records": 3,
+        "last_record_age_seconds": now,
+        "partitions": [read_up_to(0, 1, now), read_up_to(1, 0, None), read_up_to(2, 2, now), read_up_to(3, 0, None)],
+    }
+    assert health.pop("buffer") == {
+        "entries": 2,
+        "max_entries": settings.buffer_entries,
+        "bytes": live.feed.fill().size_bytes,
+        "max_bytes": settings.buffer_bytes,
+        "received": 2,
+    }
+    assert health == {
+        "state": "live",
+        "reason": "read up to the high watermark of every partition",
+        "retry_in": None,
+        "ready": True,
+        "not_ready": None,
+        "topic": "traffic-predictions",
+        "segments": 2,
+        "clients": {"sse": 1, "long_poll": 1},
+        "quarantine": {"total": 1, "by_reason": {"not_utf8": 1}},
+    }
+
+
+def test_health_tells_how_far_behind_it_is_and_how_old_what_it_read_was(client, topic, live, monkeypatch):
+    behind = [Reading(3, 5), Reading(1, None)]
+    monkeypatch.setattr(MemorySource, "readings", lambda _: behind)
+    topic.append(message("A"), partition=1, timestamp_ms=int(time.time() * 1000) - 60_000)
+    eventually(lambda: live.records == 1 and live.readings == behind)
+    partitions = client.get("/api/health").json["data"]["consumer"]["partitions"]
+    old = pytest.approx(60, abs=5)
+    assert partitions == [
+        read_up_to(0, 3, None) | {"end": 5, "lag": 2},
+        read_up_to(1, 1, old) | {"end": None, "lag": None},
+    ]
+
+
+def test_health_tells_how_an_outage_goes(client, topic, live):
+    topic.set(reachable=False)
+    lost = live.feed.wait_for_status(lambda status: status.state == "reconnecting", 10)
+    eventually(lambda: live.attempts.consecutive_failures >= 1)
     health = client.get("/api/health").json["data"]
-    assert (health["state"], health["ready"], health["topic"]) == ("live", True, "traffic-predictions")
-    assert [each["partition"] for each in health["consumer"]["partitions"]] == [0, 1, 2, 3]
-    assert (health["consumer"]["records"], health["consumer"]["attempts"]["breaker"]) == (2, "closed")
-    assert (health["buffer"]["entries"], health["segments"]) == (1, 1)
-    assert health["quarantine"] == {"total": 1, "by_reason": {"not_utf8": 1}}
+    assert (health["state"], health["ready"]) == ("reconnecting", False)
+    assert datetime.fromisoformat(health["since"]).timestamp() == pytest.approx(lost.since, abs=0.001)
+    assert 0 <= health["retry_in"] <= 5
+    attempts = health["consumer"]["attempts"]
+    assert attempts["consecutive_failures"] == attempts["failed"] == attempts["total"] - 1
+    assert attempts["success_rate"] == pytest.approx(1 / attempts["total"], abs=0.001)
+    assert health["consumer"]["broker_silent_seconds"] >= 0.5
 
 
 def test_health_names_the_clients_that_read_too_slowly(client, app, live):
@@ -82,6 +184,32 @@ def test_fifty_first_requests_while_the_broker_is_away_are_answered_at_once_by_o
     consumer.stop()
     assert codes == [200] * 50
     assert len(opened) == 1
+
+
+def test_the_first_stream_starts_the_consumer_and_the_second_finds_it_live(caplog):
+    import consumer
+    from app import create_app
+    from consumer.memory import MemorySource, MemoryTopic
+
+    caplog.set_level(logging.INFO)
+    settings, topic = Settings(), MemoryTopic()
+    app = create_app(settings, lambda: consumer.start(0, settings, lambda _: MemorySource(topic)))
+    client = app.test_client()
+    with client.get("/predictions/stream"):
+        consumer.start(10)
+        with client.get("/predictions/stream"):
+            pass
+    consumer.stop()
+    steps = [
+        "starting: connecting to",
+        "connected; topic",
+        "partitions assigned: 0",
+        "catching_up: positioned at offsets",
+        "live: ",
+        "a stream joins the consumer that is there and live (2 streams)",
+    ]
+    found = [step for text in caplog.messages for step in steps if text.startswith(step)]
+    assert found == steps
 
 
 def test_the_page_has_headers_that_keep_data_from_being_more_than_text(client):

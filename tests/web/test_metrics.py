@@ -1,9 +1,14 @@
 """Metrics: the facts of health, in the format that Prometheus reads."""
 
+import os
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from consumer.events import GAP_REASONS
+from consumer.refusal import REASONS
 from tests.consumer.helpers import message
+from web.admission import TRANSPORTS
 
 
 @pytest.fixture
@@ -13,7 +18,9 @@ def scrape(client):
         assert response.status_code == 200
         families = text_string_to_metric_families(response.text)
         return {
-            (sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples
+            (sample.name, *(value for name, value in sample.labels.items() if name != "pid")): sample.value
+            for family in families
+            for sample in family.samples
         }
 
     return scrape
@@ -32,9 +39,11 @@ def test_metrics_tell_what_health_tells(scrape, put, client, live):
     assert metrics["greenwave_records_consumed_total",] == 2
     assert metrics["greenwave_messages_quarantined_total", "not_utf8"] == 1
     assert metrics["greenwave_buffer_entries",] == 1
+    assert metrics["greenwave_replay_hangs_total",] == 0
     assert metrics["greenwave_partition_end_offset", "3"] == 0
     assert ("greenwave_partition_last_record_age_seconds", "0") in metrics
     assert ("greenwave_partition_last_record_age_seconds", "1") not in metrics
+    assert metrics["greenwave_partition_leader_silent_seconds", "1"] < 5
 
 
 def test_gaps_and_clients_are_counted(scrape, client, live):
@@ -45,4 +54,18 @@ def test_gaps_and_clients_are_counted(scrape, client, live):
         seen += next(frames)
     assert scrape()["greenwave_clients", "sse"] == 1
     response.close()
-    assert scrape().get(("greenwave_clients", "sse"), 0) == 0
+    metrics = scrape()
+    assert (metrics["greenwave_clients", "sse"], metrics["greenwave_gaps_total", "bad_cursor"]) == (0, 1)
+
+
+def test_every_series_is_there_from_the_start_so_that_its_first_step_is_seen(scrape, live):
+    metrics = scrape()
+    for transport in TRANSPORTS:
+        assert metrics["greenwave_clients", transport] == metrics["greenwave_clients_stalled_total", transport] == 0
+    assert [metrics["greenwave_messages_quarantined_total", reason] for reason in REASONS] == [0] * len(REASONS)
+    assert [metrics["greenwave_gaps_total", reason] for reason in GAP_REASONS] == [0] * len(GAP_REASONS)
+
+
+def test_every_series_names_its_process_or_those_of_several_workers_would_be_one(client, live):
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    assert {sample.labels.get("pid") for family in families for sample in family.samples} == {str(os.getpid())}

@@ -1,5 +1,6 @@
 """The page's files as files: what they may hold and what they may not, without a browser."""
 
+import gzip
 import hashlib
 import json
 import re
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "static"
@@ -68,7 +70,8 @@ def test_every_import_is_a_file_of_the_page(module: Path) -> None:
         ("network.js", r"document|window|fetch|Date|setTimeout"),
         ("series.js", r"document|window|fetch|Date(?!\.parse)|setTimeout"),
         ("api.js", r"document|window|setTimeout|EventSource"),
-        ("alerts.js", r"document|window|fetch|setTimeout"),
+        ("alerts.js", r"document|window|fetch|setTimeout|Date"),
+        ("acknowledged.js", r"document|window|fetch|setTimeout|Date"),
         ("recording.js", r"document|window|fetch|setTimeout|Date"),
         ("time-travel.js", r"document|window|fetch\b|Date"),
         ("tabs.js", r"document|window|fetch|BroadcastChannel"),
@@ -102,6 +105,25 @@ def test_every_file_that_the_page_names_is_served(client) -> None:
     named_files = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page))
     assert len(named_files) > 15
     assert sum(size_of(client, name) for name in named_files) + len(page) < FIRST_LOAD_BYTES
+
+
+def test_files_are_compressed_where_the_client_takes_that_and_pictures_never(client) -> None:
+    def get(method: str = "GET", **headers: str) -> TestResponse:
+        with client.open("/static/vendor/leaflet/leaflet.js", method=method, headers=headers) as answer:
+            answer.get_data()
+            return answer
+
+    gzipped = {"Accept-Encoding": "gzip"}
+    plain, small = get(), get(**gzipped)
+    assert gzip.decompress(small.data) == plain.data
+    assert len(small.data) < 0.4 * len(plain.data)
+    assert {answer.headers["Vary"] for answer in (plain, small)} == {"Accept-Encoding"}
+    assert int(small.headers["Content-Length"]) == len(small.data)
+    assert small.headers["ETag"] == f"W/{plain.headers['ETag']}"
+    assert get(**gzipped, **{"If-None-Match": small.headers["ETag"]}).status_code == 304
+    part = get(**gzipped, Range="bytes=0-9")
+    assert (part.status_code, part.data) == (206, plain.data[:10])
+    assert get("HEAD", **gzipped).headers["Content-Encoding"] == "gzip"
 
 
 def test_the_vendored_libraries_are_what_was_fetched_and_say_their_licence() -> None:

@@ -80,7 +80,11 @@ def test_the_page_for_frames_says_what_it_shows_and_leads_to_the_whole_page(clie
         ("show=chart", "show='chart' can't be used; allowed: map, table, both"),
         ("theme=<b>", "theme='<b>' can't be used; allowed: light, dark"),
         ("theme=dark&theme=light", "theme was given 2 times; allowed: once"),
-        ("tiles=x", "unknown parameter 'tiles'; allowed here: show, theme, q, road, category, segment, sort, map, at"),
+        (
+            "tiles=x",
+            "unknown parameter 'tiles'; allowed here: show, theme, q, road, category, segment, details, sort, map, "
+            "predictions, at",
+        ),
     ],
 )
 def test_what_the_page_for_frames_can_not_use_is_a_400_that_says_so(client, query, said):

@@ -1,12 +1,18 @@
 """JSON polling: exact answers, changes since a cursor, and what bad input is told."""
 
+import json
 import threading
+from urllib.parse import quote
 
 import pytest
 
 from consumer.cursor import Position, place
+from consumer.filters import EVERYTHING
 from consumer.settings import Settings
-from tests.consumer.helpers import array, message
+from tests.consumer.helpers import array, feed_of, message, publish, record
+from web.views import _make_body
+
+T = 1_700_000_000_000
 
 AN_ANSWER = {
     "segment_id": "LA_001",
@@ -39,9 +45,10 @@ def test_what_is_not_there_is_said_with_what_is(client):
     )
 
 
-def test_a_segment_whose_name_has_a_slash_can_be_asked_for(client, put):
-    put(message("I-405/N 12"))
-    assert client.get("/api/predictions/I-405%2FN%2012").json["data"]["segment_id"] == "I-405/N 12"
+@pytest.mark.parametrize("name", ["I-405/N 12", "/x", "x/", "//", "a\r\nb", "a\x00b", "?&#%", "history2", "ü💥"])
+def test_a_segment_of_any_name_can_be_asked_for(client, put, name):
+    put(message(name))
+    assert client.get(f"/api/predictions/{quote(name, safe='')}").json["data"]["segment_id"] == name
 
 
 def test_the_whole_view_is_exactly_this(client, put):
@@ -129,12 +136,33 @@ def test_an_unchanged_view_is_not_sent_again(client, put):
     assert client.get("/api/predictions", headers={"If-None-Match": etag}).status_code == 200
 
 
-def test_a_view_of_other_horizons_has_another_entity_tag(client, put):
-    put(message("A", horizon_minutes=15))
-    tags = {
-        client.get(f"/api/predictions{query}").headers["ETag"] for query in ("", "?horizon=all", "?horizon=15,none")
-    }
-    assert len(tags) == 3
+def test_a_view_of_other_content_has_another_entity_tag_though_its_cursor_is_the_same():
+    def tag(*records):
+        feed = feed_of()
+        publish(feed, *records)
+        body = _make_body(feed, EVERYTHING)
+        return body.etag, json.loads(body.content)["data"]["cursor"]
+
+    backlog, last = record(0, 0, message("A")), record(0, 1, message("B"))
+    tags, cursors = zip(tag(backlog, last), tag(last), tag(backlog, last), strict=True)
+    assert len(set(cursors)) == 1
+    assert tags[0] == tags[2] != tags[1]
+
+
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100)])
+def test_a_poll_far_behind_is_told_of_a_segment_that_left_and_then_changed_again(client, put):
+    put(message("X", timestamp=T, speed=10.0))
+    cursor = data(client.get("/api/predictions?category=severe_congestion"))["cursor"]
+    put(message("X", timestamp=T + 1, speed=70.0))
+    put(array(*[message(f"S{number}", timestamp=T + 2, speed=70.0) for number in range(150)]))
+    put(message("X", timestamp=T + 500, speed=71.0))
+    left, more = [], True
+    while more:
+        answer = data(client.get(f"/api/predictions?category=severe_congestion&after={cursor}"))
+        assert "gap" not in answer
+        left += [each["segment_id"] for each in answer["left"]]
+        cursor, more = answer["cursor"], answer["more"]
+    assert left.count("X") == 1
 
 
 def test_horizons_are_chosen_by_the_client(client, put):

@@ -63,7 +63,7 @@ EXACT = [
     (wire.left("A", "filter", 15), b'{"type":"left","segment_id":"A","horizon_minutes":15,"reason":"filter"}'),
     (wire.stats({"total": 0}), b'{"type":"stats","data":{"total":0}}'),
     (
-        wire.status(Status("live", 0.0, "read"), "1970-01-01T00:00:00.000Z"),
+        wire.status(Status("live", 0.0, "read"), "1970-01-01T00:00:00.000Z", None),
         b'{"type":"status","state":"live","since":"1970-01-01T00:00:00.000Z","reason":"read","retry_in":null}',
     ),
     (wire.gap("too_old", 7), b'{"type":"gap","reason":"too_old","missed":7}'),

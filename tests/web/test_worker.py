@@ -1,6 +1,7 @@
 """The worker as it is shipped, in a real gunicorn: open streams, lingering and stalled clients, and its end."""
 
 import contextlib
+import errno
 import http.client
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))
@@ -62,6 +64,11 @@ class Server:
         with contextlib.suppress(OSError):
             return self.get("/healthz")
 
+    def is_gone(self):
+        """Tell whether nobody listens."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == errno.ECONNREFUSED
+
     def get(self, path, timeout=10):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
@@ -91,8 +98,7 @@ class Server:
         return client
 
     def workers(self):
-        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
-        return [int(pid) for pid in found.stdout.split()]
+        return [each.pid for each in psutil.Process(self.process.pid).children()]
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +156,23 @@ def test_a_signal_ends_open_streams_with_a_goodbye_and_the_process_promptly(fres
     idle.close()
 
 
+def test_forked_workers_tell_their_streams_and_keep_no_connection_that_has_said_goodbye(fresh):
+    server = fresh("--preload", "--workers", "2")
+    streams = [server.open() for _ in range(20)]
+    for stream in streams:
+        read_until(stream, b'"initial"')
+    began = time.monotonic()
+    server.process.terminate()
+    for stream in streams:
+        read_until(stream, b'"type":"bye"')
+    told = time.monotonic()
+    for stream in streams:
+        rest_of(stream)
+    assert time.monotonic() - told < 1.5, "the stock worker keeps each for 2 s, for a request that might come"
+    assert server.process.wait(10) == 0
+    assert time.monotonic() - began < PROMPT_SECONDS
+
+
 def test_a_request_that_is_still_running_may_finish(fresh):
     server = fresh()
     slow = server.open("/slow?seconds=4")
@@ -157,6 +180,29 @@ def test_a_request_that_is_still_running_may_finish(fresh):
     server.process.terminate()
     assert rest_of(slow).endswith(b"done")
     assert server.process.wait(10) == 0
+
+
+def test_a_history_that_is_not_read_is_named_and_does_not_hold_the_end(fresh):
+    server = fresh()
+    server.get("/flood-the-topic", timeout=60)
+    until(lambda: json.loads(server.get("/api/health"))["data"]["buffer"]["entries"] >= 10_000)
+    request = b"GET /api/predictions/history HTTP/1.1\r\nHost: test\r\nAccept: application/x-ndjson\r\n\r\n"
+    unread = server.open_raw(request, receive_bytes=4096)
+    until(lambda: server.counts().get("history") == 1)
+    began = time.monotonic()
+    server.process.terminate()
+    assert server.process.wait(30) == 0
+    assert time.monotonic() - began < PROMPT_SECONDS
+    unread.close()
+
+
+def test_a_long_poll_gives_its_place_back_when_its_client_has_left(fresh):
+    server = fresh()
+    cursor = until(lambda: json.loads(server.get("/api/predictions"))["data"]["cursor"])  # none before Kafka is ready
+    client = server.open(f"/api/predictions?after={cursor}&wait=25")
+    until(lambda: server.counts().get("long_poll") == 1)
+    client.close()
+    until(lambda: "long_poll" not in server.counts())
 
 
 def test_idle_connections_and_stuck_streams_do_not_hold_the_end(fresh):
@@ -352,6 +398,21 @@ def test_a_worker_that_is_killed_is_replaced(fresh):
     os.kill(worker, signal.SIGKILL)
     until(lambda: server.workers() not in ([], [worker]))
     assert b'"alive"' in until(server._answers)
+
+
+def test_a_worker_whose_master_was_killed_says_goodbye_and_gives_the_port_back(fresh):
+    server = fresh()
+    stream = server.open()
+    read_until(stream, b'"initial"')
+    try:
+        began = time.monotonic()
+        server.process.kill()
+        assert b'"type":"bye"' in rest_of(stream)
+        until(server.is_gone)
+        assert time.monotonic() - began < PROMPT_SECONDS
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.process.pid, signal.SIGKILL)
 
 
 def test_a_reload_says_goodbye_and_goes_on_with_a_new_worker(fresh):

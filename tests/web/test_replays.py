@@ -1,0 +1,178 @@
+"""What clients of each transport see while a replay waits for Kafka, and when the process ends meanwhile."""
+
+import threading
+
+import pytest
+
+from consumer.feed import CUT_OFF
+from consumer.memory import MemorySource
+from consumer.settings import Settings
+from consumer.thread import Consumer
+from tests.consumer.helpers import message
+from tests.web.conftest import events_of
+from tests.web.test_polling import data
+from tests.web.test_sse import stream  # noqa: F401, a fixture
+from tests.web.test_websocket import connect  # noqa: F401, a fixture
+from tests.web.test_worker import until
+
+RECORDS = 300
+
+
+@pytest.fixture
+def settings():
+    return Settings(
+        kafka_backlog="all", kafka_silence_seconds=0.5, heartbeat_seconds=0.2, buffer_entries=100, web_threads=8
+    )
+
+
+@pytest.fixture
+def gate():
+    """Tell whether Kafka answers readers for replays."""
+    gate = threading.Event()
+    gate.set()
+    return gate
+
+
+@pytest.fixture
+def consumer(topic, settings, gate):
+    class Gated(MemorySource):
+        def topic(self):
+            return super().topic() if gate.is_set() else None
+
+        def wait_for_word(self, timeout):
+            return gate.wait(timeout)
+
+    def open_source(_):
+        return Gated(topic) if topic.opened else MemorySource(topic)
+
+    consumer = Consumer(settings, open_source, poll_seconds=0.02)
+    consumer.start()
+    yield consumer
+    consumer.stop()
+
+
+@pytest.fixture
+def cursor(client, put):
+    """A cursor that is older than memory."""
+    cursor = data(client.get("/api/predictions"))["cursor"]
+    for number in range(RECORDS):
+        put(message(f"S{number}"))
+    return cursor
+
+
+@pytest.fixture
+def close(app):
+    return app.extensions["greenwave"].admission.close
+
+
+def segments(it):
+    return [it.event("prediction")[1]["data"]["segment_id"] for _ in range(RECORDS)]
+
+
+def rest(it):
+    """Return the types of the messages up to the end of a stream."""
+    return [message["type"] for _, message in events_of(list(it.frames))]
+
+
+def test_a_stream_has_heartbeats_while_its_replay_waits_and_then_all_of_it(stream, cursor, gate):  # noqa: F811
+    gate.clear()
+    it = stream(f"?after={cursor}")
+    it.event("status")
+    seen = b""
+    while seen.count(b": heartbeat") < 2:
+        seen += next(it.frames)
+    gate.set()
+    assert segments(it) == [f"S{number}" for number in range(RECORDS)]
+    assert b'"gap"' not in it.raw
+
+
+def test_a_stream_that_resumes_beyond_memory_in_an_outage_is_told_of_it_and_loses_nothing(
+    stream,  # noqa: F811
+    cursor,
+    topic,
+    live,
+):
+    topic.set(reachable=False)
+    live.feed.wait_for_status(lambda status: status.state in CUT_OFF, 10)
+    it = stream(f"?after={cursor}")
+    assert it.event("status")[1]["state"] in CUT_OFF
+    assert b": heartbeat" in next(it.frames)
+    topic.set(reachable=True)
+    assert segments(it) == [f"S{number}" for number in range(RECORDS)]
+    assert b'"gap"' not in it.raw
+
+
+def test_a_websocket_has_signs_of_life_while_its_replay_waits(connect, cursor, gate):  # noqa: F811
+    gate.clear()
+    it = connect(f"?after={cursor}")
+    assert it.next("position")["cursor"] == cursor
+    gate.set()
+    assert it.next("prediction")["data"]["segment_id"] == "S0"
+
+
+def test_a_stream_in_a_replay_ends_with_a_goodbye_and_without_a_gap(stream, cursor, gate, close):  # noqa: F811
+    gate.clear()
+    it = stream(f"?after={cursor}")
+    it.event("status")
+    close()
+    assert rest(it) == ["bye"]
+
+
+def test_a_stream_that_looks_for_a_time_ends_with_a_goodbye_and_without_a_gap(
+    stream,  # noqa: F811
+    live,
+    gate,
+    close,
+):
+    gate.clear()
+    it = stream("?since=0")
+    it.event("connected")
+    closing = threading.Thread(target=lambda: (until(lambda: live.feed.replays._wishes), close()))
+    closing.start()
+    assert rest(it) == ["bye"]
+    closing.join()
+
+
+def test_a_websocket_that_looks_for_a_time_ends_with_a_goodbye_and_without_a_gap(
+    connect,  # noqa: F811
+    cursor,
+    gate,
+    close,
+):
+    gate.clear()
+    it = connect("?since=0")
+    it.next("connected")
+    close()
+    assert it.next()["type"] == "bye"
+
+
+def test_a_poll_in_a_replay_goes_on_elsewhere_when_the_process_ends(client, cursor, gate, close):
+    gate.clear()
+    close()
+    answer = data(client.get(f"/api/predictions?after={cursor}&wait=20"))
+    assert (answer["predictions"], answer["cursor"], answer["more"]) == ([], cursor, True)
+    assert "gap" not in answer
+    page = data(client.get(f"/api/predictions/history?after={cursor}"))
+    assert (page["predictions"], page["cursor"], page["more"]) == ([], cursor, True)
+    assert "gap" not in page
+
+
+@pytest.mark.parametrize("route", ["/api/predictions", "/api/predictions/history"])
+def test_who_asks_for_a_time_when_the_process_ends_is_told_to_ask_again(app, consumer, live, route):
+    consumer.feed.close()
+    answer = app.test_client().get(f"{route}?since=0")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.json == {"success": False, "error": "the server is closing; ask again"}
+
+
+def test_a_poll_waits_for_a_slow_replay_and_then_leaves_it_to_the_next_one(client, cursor, gate, monkeypatch):
+    monkeypatch.setattr("web.polling.COLLECT_SECONDS", 0.3)
+    gate.clear()
+    answer = data(client.get(f"/api/predictions?after={cursor}"))
+    assert (answer["predictions"], answer["cursor"], answer["more"]) == ([], cursor, True)
+    gate.set()
+    seen = []
+    while answer["more"]:
+        answer = data(client.get(f"/api/predictions?after={answer['cursor']}"))
+        seen += [each["segment_id"] for each in answer["predictions"]]
+    assert seen == [f"S{number}" for number in range(RECORDS)]
