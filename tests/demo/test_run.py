@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import urllib.request
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -22,18 +23,23 @@ STUBBORN = [
     "-c",
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)",
 ]
+TICKING = [sys.executable, "-c", "import time\nwhile True: print('tick', flush=True); time.sleep(0.05)"]
+
+HEARING = "import signal as s; s.signal(s.SIGHUP, s.SIG_DFL); s.signal(s.SIGINT, s.default_int_handler)\n"
+DEAF = "import signal as s; s.signal(s.SIGHUP, s.SIG_IGN)\n"
+"""What children of a shell, and of nohup, begin with; the tests themselves may be run by either."""
 
 
 class Running:
     """`python -m demo.run` with commands that stand in for web and feed, in a process of its own."""
 
-    def __init__(self, web=None, feed=None, program=None, **environ):
+    def __init__(self, web=None, feed=None, program=None, before=HEARING, **environ):
         web, feed = web or [sys.executable, STANDIN, "0"], feed or FEED
         program = program or f"import sys, demo.run; sys.exit(demo.run.main(web={web!r}, feed={feed!r}))"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
         self.port = free_port()
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program],
+            [sys.executable, "-c", before + program],
             env={**kept, "PORT": str(self.port), "BIND": "127.0.0.1", **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -71,6 +77,32 @@ class Running:
         self.end()
 
 
+def synthetic_predictions(lines):
+    """Yield what a stream says of single predictions of the synthetic feed."""
+    for line in lines:
+        if line.startswith(b'data: {"type":"prediction"'):
+            data = json.loads(line[6:])["data"]
+            assert data["source"] == "synthetic"
+            yield data
+
+
+def test_make_run_as_it_is_shows_live_predictions_of_the_whole_network_and_leaves_nothing():
+    with Running(program="import sys, demo.run; sys.exit(demo.run.main())") as run:
+        run.wait_for(f"Greenwave is at http://127.0.0.1:{run.port}/")
+        url = f"http://127.0.0.1:{run.port}"
+        with urllib.request.urlopen(f"{url}/predictions") as page:
+            assert b"<title>Greenwave" in page.read()
+        with urllib.request.urlopen(f"{url}/api/predictions") as answer:
+            assert len(json.load(answer)["data"]["predictions"]) >= 200
+        with urllib.request.urlopen(f"{url}/predictions/stream") as stream:
+            assert len({each["segment_id"] for each in islice(synthetic_predictions(stream), 50)}) > 1
+        processes = descendants(run.pid)
+        assert len(processes) >= 4  # broker, feed, gunicorn and its worker
+        run.signal(signal.SIGINT)
+        assert run.end() == 0
+        assert not any(map(runs, processes))
+
+
 def test_broker_feed_and_web_start_in_order_and_the_address_is_printed():
     with Running() as run:
         run.wait_for(f"run    | Greenwave is at http://127.0.0.1:{run.port}/")
@@ -103,6 +135,16 @@ def test_a_request_to_stop_ends_everything_with_exit_code_0_and_leaves_no_proces
         assert run.end() == 0
         assert eventually(lambda: not any(map(runs, processes)))
         assert run.lines[-1] == "run    | ended\n"
+
+
+def test_a_run_under_nohup_outlives_its_terminal():
+    with Running(before=DEAF, feed=TICKING) as run:
+        run.wait_for("Greenwave is at")
+        run.signal(signal.SIGHUP)
+        heard = run.output.count("tick")
+        eventually(lambda: run.output.count("tick") > heard + 20)
+        run.signal(signal.SIGTERM)
+        assert run.end() == 0
 
 
 def test_a_second_ctrl_c_does_not_wait_for_a_child_that_is_slow_to_end():
