@@ -1,7 +1,5 @@
 /** What is asked of the server now and then, beside the one connection that tells what is new. It knows no DOM. */
 
-const MOST_PAGES = 100;
-
 export class Api {
   constructor({ root, fetch = globalThis.fetch }) {
     Object.assign(this, { root, fetch });
@@ -18,14 +16,23 @@ export class Api {
     return this.#succeeded(await this.#get("/api/network")).json();
   }
 
-  /** Yield pages of the window's predictions, in the order of the log. */
-  async *history(signal) {
-    let query = "?limit=1000";
-    for (let page = 0; page < MOST_PAGES; page += 1) {
+  /** Return what borders on what, as one GeoJSON geometry of lines; `url` is a file of the server. */
+  async outlines(url) {
+    const { fetch } = this;
+    return this.#succeeded(await fetch(url)).json();
+  }
+
+  /**
+   * Yield pages of the window's predictions, in the order of the log, so that the newest come last: whoever stops before
+   * has a window that ends before now. `filter` is more of the query, "&segment=A".
+   */
+  async *history(signal, filter = "", mostPages = Infinity) {
+    let query = `?limit=1000${filter}`;
+    for (let page = 0; page < mostPages; page += 1) {
       const data = await this.#data(await this.#get(`/api/predictions/history${query}`, signal));
       yield data.predictions;
       if (!data.more) return;
-      query = `?limit=1000&after=${encodeURIComponent(data.cursor)}`;
+      query = `?limit=1000${filter}&after=${encodeURIComponent(data.cursor)}`;
     }
   }
 

@@ -14,6 +14,8 @@ const MAX_WAIT_MS = 8_000;
 const FIRST_CLIMB_MS = 2_000;
 const MAX_CLIMB_MS = 60_000;
 const SETTLED_MS = 10_000;
+/** A cut that is mended sooner isn't worth a word. */
+const UNSAID_MS = 1_000;
 
 /** Return the wait before try number `attempt` (from 0): doubled each time, the upper half of it left to chance. */
 export function backoff(attempt, firstMs, maxMs, random = Math.random) {
@@ -27,6 +29,7 @@ export class Connection {
   #failures = 0;
   #climbs = 0;
   #notBefore = 0;
+  #cutAt = null;
 
   /** `transports` from best to last resort; `onState` gets a new state object at each change. */
   constructor({ transports, onMessage, onState, timers = globalThis, clock = Date.now, random = Math.random }) {
@@ -65,6 +68,7 @@ export class Connection {
   #descend(rung) {
     const transport = this.transports[rung];
     let openedAt = null;
+    if (this.#cutAt !== null) this.#sayCut();
     this.#close = transport.open({
       cursor: this.cursor,
       onMessage: (message, cursor) => this.#message(message, cursor),
@@ -84,11 +88,19 @@ export class Connection {
 
   #opened(rung) {
     const transport = this.transports[rung];
+    this.timers.clearTimeout(this.#timer);
     this.#failures = 0;
+    this.#cutAt = null;
     const phase = transport.pushes ? "live" : "polling";
     const { name, everySeconds = null } = transport;
     this.#change({ phase, transport: name, everySeconds, attempt: 0, retryAt: null, lostAt: null, reason: null });
     if (rung > 0) this.#climbLater();
+  }
+
+  /** What was open and broke is not live any more while the other transports are tried, which may take long. */
+  #sayCut() {
+    const say = () => this.#change({ phase: "connecting", attempt: 1, lostAt: this.#cutAt });
+    this.#timer = this.timers.setTimeout(say, Math.max(0, this.#cutAt + UNSAID_MS - this.clock()));
   }
 
   #climbLater() {
@@ -107,6 +119,7 @@ export class Connection {
     if (retryMs && reason === "busy") this.#notBefore = now + retryMs;
     const settled = openedAt !== null && now - openedAt >= SETTLED_MS;
     if (settled && this.transports[rung].pushes) this.#climbs = 0;
+    if (openedAt !== null) this.#cutAt ??= now;
     if (settled || reason === "bye") return this.#wait(reason, retryMs);
     // A transport that opens and breaks at once is no better than one that doesn't open: go one down.
     if (rung + 1 < this.transports.length) return this.#descend(rung + 1);
@@ -117,7 +130,8 @@ export class Connection {
     const now = this.clock();
     const delay = retryMs ?? backoff(this.#failures, FIRST_WAIT_MS, MAX_WAIT_MS, this.random);
     this.#failures += 1;
-    const lostAt = this.state.lostAt ?? now;
+    const lostAt = this.state.lostAt ?? this.#cutAt ?? now;
+    this.#cutAt = null; // it is said
     this.#change({ phase: "waiting", attempt: this.#failures, retryAt: now + delay, lostAt, reason });
     this.#timer = this.timers.setTimeout(() => this.#fromTheTop(), delay);
   }

@@ -5,7 +5,7 @@ export const STALE = "stale";
 export const SILENT = "silent";
 
 const FRESH_INTERVALS = 2;
-const STALE_INTERVALS = 5;
+export const STALE_INTERVALS = 5;
 
 /** Name the freshness at an age: fresh below 2 expected intervals, stale below 5, then silent ("no data"). */
 export function freshness(ageSeconds, intervalSeconds) {

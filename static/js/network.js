@@ -53,8 +53,8 @@ export function headings(found) {
 export function drawn({ features }) {
   const found = { lines: [], headings: new Map() };
   for (const { id, geometry } of features) {
-    const own = LINES[geometry?.type]?.(geometry.coordinates).map((line) => line.map(([east, north]) => [north, east]));
-    if (!own) continue;
+    const own = linesOf(geometry);
+    if (own.length === 0) continue;
     found.lines.push(...own);
     const longest = own.reduce((best, line) => (line.length > best.length ? line : best));
     const middle = Math.floor((longest.length - 1) / 2);
@@ -62,6 +62,12 @@ export function drawn({ features }) {
     if (heading) found.headings.set(String(id), heading);
   }
   return found;
+}
+
+/** Return the lines of a GeoJSON geometry, each of [latitude, longitude]; none of one that has none. */
+export function linesOf(geometry) {
+  const lines = LINES[geometry?.type]?.(geometry.coordinates) ?? [];
+  return lines.map((line) => line.map(([east, north]) => [north, east]));
 }
 
 const LINES = { LineString: (line) => [line], MultiLineString: (lines) => lines };

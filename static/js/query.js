@@ -7,10 +7,13 @@ import { GROUPS } from "./store.js";
 export const COLUMNS = ["segment", "road", "now", "predicted", "change", "category", "age"];
 const DEFAULT = { words: "", groups: [], column: "segment", descending: false };
 const LONGEST = 200;
+/** Servers refuse request lines of more than 4,094 bytes, and a cursor comes on top. */
+const LONGEST_FILTER = 3_000;
 
 /**
  * Read a query such as "?q=i-405&road=I-405+N&category=heavy_traffic&sort=-predicted&map=34.05,-118.25,11" or
- * "?at=2026-03-04T17:05:00Z"; what isn't known is left out. `view` is { centre, zoom }, `at` epoch milliseconds.
+ * "?at=2026-03-04T17:05:00Z"; what isn't known is left out. `view` is { centre, zoom }, `at` epoch milliseconds;
+ * `details` tells whether the segment is shown in full, `predictions` whether the map shows them.
  */
 export function readQuery(search) {
   const given = new URLSearchParams(search);
@@ -18,6 +21,8 @@ export function readQuery(search) {
   const column = sort.replace(/^-/, "");
   return {
     segment: given.get("segment") || null,
+    details: given.get("details") === "1",
+    predictions: given.get("predictions") !== "0",
     words: (given.get("q") ?? "").slice(0, LONGEST),
     road: (given.get("road") ?? "").slice(0, LONGEST) || null,
     view: readView(given.get("map") ?? ""),
@@ -28,9 +33,12 @@ export function readQuery(search) {
 }
 
 /** Write a query as a URL's search part; empty when everything is as it comes. */
-export function writeQuery({ segment = null, words, road, groups, column, descending, view, at }, search = "") {
+export function writeQuery(query, search = "") {
+  const { segment = null, details, predictions = true, words, road, groups, column, descending, view, at } = query;
   const given = new URLSearchParams(search);
   set(given, "segment", segment);
+  set(given, "details", details && segment !== null ? "1" : "");
+  set(given, "predictions", predictions ? "" : "0");
   set(given, "q", words);
   set(given, "road", road);
   set(given, "category", groups.join(","));
@@ -58,6 +66,18 @@ export function toggleGroup(query, group) {
 /** Sort by a column; the same column again turns the order round. */
 export function sortBy(query, column) {
   return { ...query, column, descending: query.column === column && !query.descending };
+}
+
+/** Write a filter by segments, "&segment=A&segment=B", as many as a request can name. */
+export function writeSegments(ids) {
+  let filter = "";
+  for (const id of ids) {
+    if (id.includes(",")) continue; // a comma would make two names of it
+    const longer = `${filter}&segment=${encodeURIComponent(id)}`;
+    if (longer.length > LONGEST_FILTER) break;
+    filter = longer;
+  }
+  return filter;
 }
 
 function readView(text) {

@@ -4,12 +4,14 @@ const MOST = 200_000;
 
 export class Recording {
   #predictions = [];
+  #bySegment = new Map();
   #isSorted = true;
 
   /** Take in predictions in any order; beyond 200,000 the oldest go. */
   add(predictions) {
     this.#predictions.push(...predictions);
     this.#isSorted = false;
+    if (this.#predictions.length > 2 * MOST) this.#sort();
   }
 
   get size() {
@@ -36,10 +38,28 @@ export class Recording {
     return [...view.values()];
   }
 
+  /** Return the last `count` speeds that were predicted for a segment up to a time, oldest first, of one horizon. */
+  trailAt(id, timeMs, horizon, count) {
+    this.#sort();
+    const found = [];
+    const all = this.#bySegment.get(id) ?? [];
+    for (let at = all.length - 1; at >= 0 && found.length < count; at -= 1) {
+      const { timestamp, horizon_minutes: other, predicted_speed: speed } = all[at];
+      if (timestamp <= timeMs && other === horizon) found.push(speed);
+    }
+    return found.reverse();
+  }
+
   #sort() {
     if (this.#isSorted) return;
     this.#predictions.sort((one, other) => one.timestamp - other.timestamp);
     if (this.#predictions.length > MOST) this.#predictions.splice(0, this.#predictions.length - MOST);
+    this.#bySegment.clear();
+    for (const prediction of this.#predictions) {
+      const known = this.#bySegment.get(prediction.segment_id);
+      if (known) known.push(prediction);
+      else this.#bySegment.set(prediction.segment_id, [prediction]);
+    }
     this.#isSorted = true;
   }
 }

@@ -1,5 +1,7 @@
 /** A segment's history as lines over time: what was measured, what was predicted for then, and the error. Pure. */
 
+import { targetOf } from "./prediction.js";
+
 const MINUTE_MS = 60_000;
 const MATCH_MS = 150_000;
 
@@ -46,14 +48,9 @@ function pointsOf(history, horizon) {
   for (const each of history) {
     const { current_speed: now, predicted_speed: speed } = each;
     if (typeof now === "number") actual.set(each.timestamp, now);
-    if (each.horizon_minutes === horizon) predicted.set(targetOf(each), { speed, now });
+    if (each.horizon_minutes === horizon) predicted.set(targetOf(each) ?? each.timestamp, { speed, now });
   }
   return { actual, predicted };
-}
-
-function targetOf({ timestamp, horizon_minutes: horizon, target_time: stated }) {
-  const target = Date.parse(stated);
-  return Number.isNaN(target) ? timestamp + (horizon ?? 0) * MINUTE_MS : target;
 }
 
 /** Return the function that gives the actual speed of a target time; undefined while there is none. */

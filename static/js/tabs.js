@@ -3,16 +3,19 @@
  * passes on what comes; the others listen. It works on plain http, where browsers offer no locks.
  *
  *   start      "hello"; who leads answers with its view. No answer: lead
- *   leading    every message and state is passed on, and "here" every 2 s
+ *   leading    what comes at once is passed on at once, while somebody follows; "here" every 2 s, answered by "there"
  *   following  nothing heard for 10 s, or "bye" heard: lead, from the cursor of the last message
  *   two lead   the one that began later goes on; the other asks for its view and follows
+ *   a hole     what is passed on is numbered; who missed a number (it slept, and nobody else followed) says "hello"
  *
+ * Passing on costs more than all else that a page does with a message, and most pages are alone: hence "there".
  * It has a connection's interface. It knows no DOM; `channel` is a BroadcastChannel.
  */
 const ANSWER_MS = 80;
 const TAKEOVER_MS = 400;
 const HERE_MS = 2_000;
 const SILENCE_MS = 10_000;
+const FOLLOWED_MS = 10_000;
 const UNHEARD = -Infinity;
 
 export class Tabs {
@@ -21,6 +24,11 @@ export class Tabs {
   #epoch = 0;
   #heardAt = 0;
   #timers = [];
+  #leader = null;
+  #number = 0;
+  #followedAt = UNHEARD;
+  #saidAt = UNHEARD;
+  #batch = [];
 
   /** `connect({ cursor, onMessage, onState })` makes a connection; `snapshot()` returns messages that tell the view. */
   constructor({ channel, connect, snapshot, onMessage, onState, timers = globalThis, clock = Date.now, random = Math.random }) {
@@ -57,28 +65,49 @@ export class Tabs {
 
   hello({ from }) {
     if (!this.leads) return;
-    this.#say({ type: "welcome", to: from, epoch: this.#epoch, cursor: this.cursor, state: this.state, view: this.snapshot() });
+    this.#followedAt = this.clock();
+    this.#flush();
+    const { cursor, state } = this;
+    this.#say({ type: "welcome", to: from, cursor, state, number: this.#number, view: this.snapshot() });
   }
 
-  welcome({ to, cursor, state, view }) {
+  welcome({ to, from, cursor, state, number, view }) {
     if (to !== this.#id || this.leads) return;
     this.#hear(cursor);
+    [this.#leader, this.#number] = [from, number];
     this.#take(state);
     for (const message of view) this.onMessage(message);
   }
 
-  here({ epoch, from }) {
-    if (this.leads && (epoch > this.#epoch || (epoch === this.#epoch && from > this.#id))) {
+  here({ epoch, from, number, after }) {
+    if (this.leads) {
+      const isLater = epoch > this.#epoch || (epoch === this.#epoch && from > this.#id);
+      if (!isLater) return;
       this.#follow();
-      this.#say({ type: "hello" });
     }
-    if (!this.leads) this.#hear(null);
+    this.#hear(null);
+    // One that went on where this tab stands, too, has nothing to tell but what comes.
+    if (after !== null && after.leader === this.#leader && after.number === this.#number) {
+      [this.#leader, this.#number] = [from, number];
+    }
+    const isWhole = from === this.#leader && number === this.#number;
+    this.#say({ type: isWhole ? "there" : "hello" });
   }
 
-  told({ message, cursor }) {
-    if (this.leads) return;
+  there() {
+    if (this.leads) this.#followedAt = this.clock();
+  }
+
+  told({ from, messages, cursor, number }) {
+    if (this.leads || from !== this.#leader) return;
+    if (number !== this.#number + 1) {
+      this.#leader = null; // until its view has come
+      this.#say({ type: "hello" });
+      return;
+    }
     this.#hear(cursor);
-    this.onMessage(message);
+    this.#number = number;
+    for (const message of messages) this.onMessage(message);
   }
 
   changed({ state }) {
@@ -98,7 +127,7 @@ export class Tabs {
   }
 
   #beat() {
-    if (this.leads) this.#say({ type: "here", epoch: this.#epoch });
+    if (this.leads) this.#here(null);
     else if (this.clock() - this.#heardAt > SILENCE_MS) this.#lead();
   }
 
@@ -110,19 +139,29 @@ export class Tabs {
   #lead() {
     if (this.leads) return;
     this.#epoch = this.clock();
+    const after = { leader: this.#leader, number: this.#number };
+    [this.#leader, this.#number] = [null, 0];
     this.#connection = this.connect({
       cursor: this.cursor,
       onMessage: (message, cursor) => this.#pass(message, cursor),
       onState: (state) => {
+        this.#flush();
         this.#say({ type: "changed", state });
         this.#take(state);
       },
     });
-    this.#say({ type: "here", epoch: this.#epoch });
+    this.#here(after.leader && after);
     this.#connection.start();
   }
 
+  #here(after) {
+    this.#flush();
+    this.#saidAt = this.clock();
+    this.#say({ type: "here", epoch: this.#epoch, number: this.#number, after });
+  }
+
   #follow() {
+    this.#flush();
     this.#connection.stop();
     this.#connection = null;
     this.#heardAt = this.clock();
@@ -130,8 +169,22 @@ export class Tabs {
 
   #pass(message, cursor) {
     if (cursor !== null) this.cursor = cursor;
-    this.#say({ type: "told", message, cursor });
+    this.#queue(message);
     this.onMessage(message);
+  }
+
+  /** A piece of a stream holds hundreds of messages, and is read without a pause: they go out together after it. */
+  #queue(message) {
+    const now = this.clock();
+    if (now - this.#saidAt >= HERE_MS) this.#here(null); // timers of a hidden tab are slow, and what comes is not
+    if (now - this.#followedAt > FOLLOWED_MS) this.#number += 1;
+    else if (this.#batch.push(message) === 1) queueMicrotask(() => this.#flush());
+  }
+
+  #flush() {
+    if (this.#batch.length === 0) return;
+    this.#number += 1;
+    this.#say({ type: "told", messages: this.#batch.splice(0), cursor: this.cursor, number: this.#number });
   }
 
   #hear(cursor) {
@@ -150,5 +203,5 @@ export class Tabs {
 }
 
 const ANSWERS = Object.fromEntries(
-  ["hello", "welcome", "here", "told", "changed", "bye", "retry"].map((type) => [type, (tabs, data) => tabs[type](data)]),
+  ["hello", "welcome", "here", "there", "told", "changed", "bye", "retry"].map((type) => [type, (tabs, data) => tabs[type](data)]),
 );

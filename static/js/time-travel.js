@@ -4,9 +4,11 @@
  * States: "live"; "reading" the server's window; "failed" or "empty"; "there". It knows no DOM; timers are handed in.
  */
 import { Recording } from "./recording.js";
-import { Store } from "./store.js";
+import { Store, TRAIL } from "./store.js";
 
 const FRAME_MS = 200;
+/** Links are to whole seconds. */
+const LINK_MS = 1_000;
 
 export class TimeTravel {
   #recording = null;
@@ -18,8 +20,9 @@ export class TimeTravel {
     this.state = "live";
     this.time = 0;
     this.range = null;
+    this.missed = null;
     this.playing = false;
-    this.store = new Store({ intervalSeconds, clock: () => this.time });
+    this.store = new Store({ intervalSeconds, clock: () => this.time, trailOf: (prediction) => this.#trailOf(prediction) });
   }
 
   /** Read the window and go to its end; `live` is the store of now, whose connection is shown on. */
@@ -41,9 +44,19 @@ export class TimeTravel {
     else this.#arrive(recording.range);
   }
 
+  /** Show the view of a time that a link asks for; `missed` says so when the window doesn't reach it. */
+  goTo(timeMs) {
+    if (this.state !== "there") return;
+    const [first, last] = this.range;
+    this.seek(timeMs);
+    const isBeyond = timeMs < first - LINK_MS || timeMs > last + LINK_MS;
+    this.missed = isBeyond ? timeMs : null;
+  }
+
   /** Show the view of a time. */
   seek(timeMs) {
     if (this.state !== "there") return;
+    this.missed = null;
     const [first, last] = this.range;
     this.time = Math.min(last, Math.max(first, timeMs));
     this.store.replaceAll(this.#recording.viewAt(this.time));
@@ -67,7 +80,11 @@ export class TimeTravel {
     this.timers.clearInterval(this.#timer);
     this.#recording = null;
     this.playing = false;
-    this.#change({ state: "live", range: null });
+    this.#change({ state: "live", range: null, missed: null });
+  }
+
+  #trailOf({ segment_id: id, horizon_minutes: horizon }) {
+    return this.#recording?.trailAt(id, this.time, horizon, TRAIL) ?? [];
   }
 
   #arrive(range) {

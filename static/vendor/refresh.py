@@ -1,7 +1,8 @@
 """Fetches the page's libraries from npm and writes down what was fetched: `make vendor`.
 
 vendor.json names versions and files. A version that is changed there is fetched by the next run, which writes the
-checksums; a test holds the files to them.
+checksums; a test holds the files to them. Of a file with a `region` (west, south, east, north in degrees) only the
+lines within it are kept, as GeoJSON.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from itertools import accumulate, groupby
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -24,18 +26,39 @@ def main() -> None:
             package = f"{name}@{library['version']}"
             subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, stdout=subprocess.DEVNULL)
             (archive,) = Path(folder).glob("*.tgz")
-            library["sha256"] = dict(_copied(archive, HERE / name, library["files"]))
+            library["sha256"] = dict(_copied(archive, HERE / name, library["files"], library.get("region")))
         sys.stdout.write(f"{package} ({library['licence']}): {', '.join(library['files'])}\n")
     MANIFEST.write_text(json.dumps(libraries, indent=2) + "\n")
 
 
-def _copied(archive, folder, files):  # type: ignore[no-untyped-def]
+def _copied(archive, folder, files, region):  # type: ignore[no-untyped-def]
     folder.mkdir(exist_ok=True)
     with tarfile.open(archive) as package:
         for path in files:
             content = package.extractfile(f"package/{path}").read()
+            if region and path.endswith(".json"):
+                content = _clipped(json.loads(content), region)
             (folder / Path(path).name).write_bytes(content)
             yield Path(path).name, hashlib.sha256(content).hexdigest()
+
+
+def _clipped(topology, region):  # type: ignore[no-untyped-def]
+    """Return the arcs of a quantised TopoJSON topology within a region: each border once, however many share it."""
+    (scale_x, scale_y), (west_most, south_most) = topology["transform"].values()
+    west, south, east, north = region
+    lines = []
+    for arc in topology["arcs"]:
+        # Each position is a difference to the one before.
+        places = [(x * scale_x + west_most, y * scale_y + south_most) for x, y in accumulate(arc, _added)]
+        for is_inside, run in groupby(places, lambda at: west <= at[0] <= east and south <= at[1] <= north):
+            line = [[round(x, 4), round(y, 4)] for x, y in run] if is_inside else []
+            if len(line) > 1:
+                lines.append(line)
+    return json.dumps({"type": "MultiLineString", "coordinates": lines}, separators=(",", ":")).encode()
+
+
+def _added(one, other):  # type: ignore[no-untyped-def]
+    return one[0] + other[0], one[1] + other[1]
 
 
 if __name__ == "__main__":

@@ -44,8 +44,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that lets the tests write into docs/."""
+    """Add the options that let the tests write into docs/, and take their time."""
     parser.addoption("--update-screenshots", action="store_true", help="write docs/page-*.png anew")
+    parser.addoption(
+        "--full-length", action="store_true", help="replay a whole day at 300x, and run at speed for 5 min"
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -69,6 +72,15 @@ def browser() -> Iterator[Browser]:
 def server() -> Iterator[FakeServer]:
     """Return a fake server that runs."""
     server = FakeServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def patient_server() -> Iterator[FakeServer]:
+    """Return a server whose stream may be silent for an hour, so that a clock that jumps cuts nothing."""
+    server = FakeServer(heartbeat_seconds=3600)
     server.start()
     yield server
     server.stop()

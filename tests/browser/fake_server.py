@@ -19,7 +19,9 @@ from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from web import assets
 from web.pages import CONTENT_SECURITY_POLICY
+from web.polling import SegmentName
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {
@@ -33,6 +35,7 @@ CONFIG = {
     "map_tiles": "",
     "map_attribution": "",
     "has_network": False,
+    "outlines": "/static/vendor/us-atlas/counties-10m.json",
     "charts": {"script": "/static/vendor/uplot/uPlot.iife.min.js", "style": "/static/vendor/uplot/uPlot.min.css"},
 }
 HEARTBEAT_SECONDS = 0.2
@@ -152,6 +155,8 @@ class FakeServer:
 
     def _app(self) -> Flask:
         app = Flask("fake", root_path=str(ROOT))
+        app.url_map.converters["segment"] = SegmentName
+        assets.compress(app)
         app.add_url_rule("/predictions", view_func=self._page, endpoint="page")
         app.add_url_rule("/predictions/embed", view_func=self._embed, endpoint="embed")
         app.add_url_rule("/api/network", view_func=lambda: self.network, endpoint="network")
@@ -160,7 +165,8 @@ class FakeServer:
         Sock(app).route("/predictions/ws")(self._websocket)
         app.add_url_rule("/api/predictions", view_func=self._poll, endpoint="poll")
         app.add_url_rule("/api/predictions/history", view_func=self._history, endpoint="history")
-        app.add_url_rule("/api/predictions/<path:segment_id>", view_func=self._segment, endpoint="segment")
+        one = "/api/predictions/<segment:segment_id>"
+        app.add_url_rule(one, view_func=self._segment, endpoint="segment", merge_slashes=False)
         app.add_url_rule("/api/health", view_func=self._health, endpoint="health")
         return app
 
@@ -206,7 +212,8 @@ class FakeServer:
 
     def _history(self) -> Response:
         begin, limit = int(request.args.get("after") or 0), int(request.args.get("limit") or 1000)
-        found = self._predictions()
+        wanted = request.args.getlist("segment")
+        found = [each for each in self._predictions() if not wanted or each["segment_id"] in wanted]
         page, end = found[begin : begin + limit], begin + limit
         return jsonify(success=True, data={"predictions": page, "cursor": str(end), "more": end < len(found)})
 

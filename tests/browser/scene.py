@@ -1,41 +1,70 @@
-"""A picture that looks like an evening: every segment of the demo's network at 17:05 on a Wednesday."""
+"""A picture that looks like a Wednesday evening: the demo's network, traffic and forecast."""
 
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from demo.network import Segment, segments
+from consumer.settings import Settings
+from consumer.tally import Tally, summary
+from demo.network import segments
+from demo.synthetic import HORIZON_MINUTES, Forecaster
 from demo.traffic import Traffic
-from tests.browser.fake_server import FakeServer, Message, prediction
+from tests.browser.fake_server import FakeServer, Message, now_iso
 
-EVENING = datetime(2026, 3, 4, 17, 5, tzinfo=ZoneInfo("America/Los_Angeles")).timestamp()
-HORIZON_SECONDS = 900
-
-
-def scene(now: float | None = None) -> list[Message]:
-    """Return a prediction per segment: what is observed at 17:05, and what will be at 17:20."""
-    now = time.time() if now is None else now
-    traffic = Traffic(segments())
-    return [_prediction(number, each, traffic, now) for number, each in enumerate(segments())]
+ZONE = ZoneInfo("America/Los_Angeles")
+EVENING = datetime(2026, 3, 4, 17, 5, tzinfo=ZONE)
+AFTERNOON = EVENING.replace(hour=15, minute=30)
+STEP = timedelta(minutes=5)
+HORIZON = timedelta(minutes=HORIZON_MINUTES)
+UNKNOWN = {"current_speed": None, "speed_diff": None}
 
 
-def _prediction(number: int, segment: Segment, traffic: Traffic, now: float) -> Message:
-    seen = traffic.observe(segment, EVENING)
-    later = traffic.observe(segment, EVENING + HORIZON_SECONDS)
-    # Every 23rd has been silent for a while, every 40th wasn't measured.
-    age = 900 + 40 * number if number % 23 == 11 else number * 7 % 240
-    current = None if number % 40 == 5 else round(seen.speed, 1)
-    return prediction(
-        segment.segment_id,
-        round(later.speed, 1),
-        current_speed=current,
-        road_name=segment.name,
-        coordinates={"latitude": segment.middle[0], "longitude": segment.middle[1]},
-        timestamp=int((now - age) * 1000),
-        horizon_minutes=15,
-    )
+def scene(at: datetime = EVENING) -> list[Message]:
+    """Return a prediction per segment of some time, stamped as if that were now.
+
+    Some have been silent for a while, some weren't measured.
+    """
+    now = time.time()
+    stamps = {"prediction_time": now_iso(), "target_time": None}
+    ages = [900 + 40 * number if number % 23 == 11 else number * 7 % 240 for number in range(len(segments()))]
+    return [
+        each | stamps | {"timestamp": int((now - ages[number]) * 1000)} | (UNKNOWN if number % 40 == 5 else {})
+        for number, each in enumerate(predictions(at))
+    ]
+
+
+def replayed(at: datetime) -> list[Message]:
+    """Return a prediction per segment as a replay brings them: stamped with the time of then."""
+    return [each | {"source": "replay"} for each in predictions(at)]
 
 
 def publish_scene(server: FakeServer) -> None:
     """Publish the scene."""
     server.publish_all(scene())
+
+
+def times(begin: datetime, end: datetime) -> list[datetime]:
+    """Return the steps from one time to another, both included."""
+    return [begin + number * STEP for number in range((end - begin) // STEP + 1)]
+
+
+def scores(begin: datetime, end: datetime) -> dict[str, Any] | None:
+    """Return what a server says of the predictions from one time to another."""
+    tally = Tally()
+    for at in times(begin, end - HORIZON):
+        for then, later in zip(predictions(at), predictions(at + HORIZON), strict=True):
+            tally.add(then["predicted_speed"], then["current_speed"], later["current_speed"])
+    return summary({HORIZON_MINUTES: tally})
+
+
+@cache
+def predictions(at: datetime) -> list[Message]:
+    """Return what the demo's feed says of each segment at a time."""
+    return [_forecaster().message(each, at.timestamp()) for each in segments()]
+
+
+@cache
+def _forecaster() -> Forecaster:
+    return Forecaster(Traffic(segments()), Settings())

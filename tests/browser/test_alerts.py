@@ -1,12 +1,18 @@
 """Alerts: each appears once, is announced, and stays acknowledged."""
 
 import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.fake_server import FakeServer
+from tests.browser.fake_server import FakeServer, prediction
 from tests.browser.look import expect_value, part
+from tests.browser.watched import PHONE, Watched
+
+MINUTE_MS = 60_000
 
 
 def steps(server: FakeServer, page: Page, *speeds: float, segment: str = "A") -> None:
@@ -53,6 +59,48 @@ def test_alerts_go_on_in_a_pause(server: FakeServer, open_page: OpenPage) -> Non
     expect(part(page, "alerts").locator("li")).to_have_count(1)
 
 
+def test_many_alerts_leave_the_accuracy_above_them_and_the_table_within_reach(
+    server: FakeServer, open_page: OpenPage
+) -> None:
+    server.publish_all([prediction(f"S{number}", 40.0 - number / 2, current_speed=60.0) for number in range(50)])
+    page = open_page(viewport=PHONE)
+    alerts = part(page, "alerts")
+    expect(alerts.locator("li")).to_have_count(50)
+    server.sum_up(scores={"count": 3, "rmse": 2.5, "mae": 2.0, "bias": -0.5, "persistence": {"rmse": 3.0}})
+    expect(part(page, "scores")).to_be_visible()
+    expect(alerts.locator("li").first).to_contain_text("now 15.5 mph")
+    tops = [box["y"] for each in (part(page, "scores"), alerts, part(page, "scroller")) if (box := each.bounding_box())]
+    assert tops == sorted(tops)
+    assert tops[2] - tops[1] < 500
+
+
+def test_alerts_do_not_change_places_under_the_pointer(server: FakeServer, open_page: OpenPage) -> None:
+    page = open_page()
+    alerts = part(page, "alerts").locator("li")
+    server.publish("A", 40.0, current_speed=60.0)
+    alerts.first.hover()
+    server.publish("B", 10.0, current_speed=60.0)
+    expect(alerts).to_have_count(2)
+    expect(alerts.first).to_contain_text("A")
+    page.mouse.move(0, 0)
+    expect(alerts.first).to_contain_text("B")
+
+
+def test_the_focus_goes_on_to_the_next_alert_that_is_new(server: FakeServer, open_page: OpenPage) -> None:
+    page = open_page()
+    server.publish_all([prediction(f"S{number}", 20.0 + number, current_speed=60.0) for number in range(4)])
+    expect(part(page, "alerts").locator("li")).to_have_count(4)
+    focused = "document.activeElement.closest('li')?.querySelector('[data-part=alertName]').textContent"
+    part(page, "alerts").get_by_role("button", name="Acknowledge").first.focus()
+    for name in ("S1", "S2"):
+        page.keyboard.press("Enter")
+        expect(part(page, "alertCount")).to_contain_text(f"{4 - int(name[1])} new")
+        assert page.evaluate(focused) == name
+    part(page, "acknowledgeAll").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.dataset.part") == "alertsTitle"
+
+
 def test_all_are_acknowledged_at_once(server: FakeServer, open_page: OpenPage) -> None:
     page = open_page()
     for number in range(60):
@@ -61,3 +109,69 @@ def test_all_are_acknowledged_at_once(server: FakeServer, open_page: OpenPage) -
     expect(part(page, "alertsMore")).to_have_text("and 10 more")
     page.get_by_role("button", name="Acknowledge all").click()
     expect(part(page, "alertCount")).to_have_text("0 new, 60 in all")
+
+
+def severe(server: FakeServer, *minutes_ago: int, **fields: Any) -> None:
+    """Publish severe steps of a segment, made so many minutes ago."""
+    now = int(time.time() * 1000)
+    for minutes in minutes_ago:
+        server.publish("A", 20.0, current_speed=22.0, timestamp=now - minutes * MINUTE_MS, **fields)
+
+
+def test_an_alert_that_lasts_is_there_on_load_with_the_time_it_began(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish("A", 50.0, timestamp=int(time.time() * 1000) - 9 * MINUTE_MS)
+    severe(server, 8, 6, 4)
+    page = open_page(timezone_id="America/Los_Angeles", locale="en-GB")
+    expect(part(page, "alerts").locator("li")).to_have_count(1)
+    began = datetime.fromtimestamp(time.time() - 8 * 60, ZoneInfo("America/Los_Angeles"))
+    expect(part(page, "alerts")).to_contain_text(f"severe since {began:%H:%M}, now 20.0 mph predicted")
+
+
+def test_an_acknowledgement_outlasts_a_reload_and_holds_in_other_tabs(server: FakeServer, open_page: OpenPage) -> None:
+    severe(server, 8, 6, 4)
+    page = open_page()
+    other = page.context.new_page()
+    other.goto(page.url)
+    for each in (page, other):
+        expect(part(each, "alertCount")).to_have_text("1 new")
+    part(page, "alerts").get_by_role("button", name="Acknowledge").click()
+    for each in (page, other):
+        expect(part(each, "alertCount")).to_have_text("0 new, 1 in all")
+    page.reload()
+    expect(part(page, "alertCount")).to_have_text("0 new, 1 in all")
+    severe(server, 0)
+    expect(part(page, "alertCount")).to_have_text("0 new, 1 in all")
+
+
+def test_a_drop_that_becomes_severe_is_raised_again(server: FakeServer, open_page: OpenPage) -> None:
+    page = open_page()
+    server.publish("A", 44.0, current_speed=60.0)
+    part(page, "alerts").get_by_role("button", name="Acknowledge").click()
+    steps(server, page, 20.0, 21.0)
+    expect(part(page, "alertCount")).to_have_text("1 new")
+    expect(part(page, "alerts").locator("li")).to_contain_text("severe since")
+
+
+def test_an_alert_of_a_silent_segment_says_so(patient_server: FakeServer, watched: Watched) -> None:
+    severe(patient_server, 2, 1)
+    page = watched.open(f"{patient_server.url}/predictions")
+    page.clock.install()
+    page.reload()
+    alert = part(page, "alerts").locator("li")
+    expect(alert).to_contain_text("now 20.0 mph predicted")
+    page.clock.fast_forward(12 * MINUTE_MS)
+    expect(alert).to_contain_text("last 20.0 mph predicted; stale, no news for 13 min")
+    expect(alert).to_have_attribute("data-freshness", "stale")
+    page.clock.fast_forward(15 * MINUTE_MS)
+    expect(alert).to_contain_text("no data for 28 min")
+
+
+def test_in_a_replay_an_alert_tells_the_day_it_is_about(server: FakeServer, open_page: OpenPage) -> None:
+    began = datetime(2012, 3, 7, 17, 5, tzinfo=UTC)
+    for minutes in range(0, 15, 5):
+        at = round((began + timedelta(minutes=minutes)).timestamp() * 1000)
+        server.publish("A", 20.0, current_speed=22.0, timestamp=at, source="replay")
+    page = open_page(timezone_id="UTC")
+    expect(part(page, "alerts")).to_contain_text("severe since 7 Mar 2012, 17:05, now 20.0 mph predicted")
+    text = page.locator("[data-part=alertText]").first
+    expect(text).to_have_attribute("title", "since 7 Mar 2012, 17:05:00 UTC")

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^## (?P<title>[^\n]+)\n[^#]*?```(?P<language>\w+)\n(?P<code>.*?)```", re.MULTILINE | re.DOTALL)
 PROGRAMS = {match["title"]: match["code"] for match in FENCE.finditer(PAGE)}
 SEEN = re.compile(r"""['"]segment_id['"]: ?['"]n(\d+)['"]""")
+ASKED = re.compile(r"finds all 2 places taken|GET /api/predictions\S* HTTP")
 IN_A_BROWSER = ("EventSource in a browser", "WebSocket in a browser")
 COMMANDS = {
     "npm eventsource": ["node", "client.mjs"],
@@ -66,6 +68,21 @@ def test_a_client_resumes_with_the_program_of_the_documentation(gunicorn: Server
     finally:
         os.killpg(client.pid, 15)
         client.wait(10)
+
+
+@pytest.mark.parametrize("title", [title for title in COMMANDS if COMMANDS[title][0] == sys.executable])
+def test_a_client_that_finds_all_places_taken_does_not_come_back_at_once(tmp_path: Path, title: str) -> None:
+    log = tmp_path / "server.log"
+    with Server(log, WEB_THREADS="4", LOG_LEVEL="DEBUG") as server, server.open() as first, server.open() as second:
+        first.recv(1), second.recv(1)
+        code = PROGRAMS[title].replace("localhost:8000", f"127.0.0.1:{server.port}")
+        begin = time.monotonic()
+        with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.DEVNULL) as client:
+            try:
+                until(lambda: len(ASKED.findall(log.read_text())) >= 4, seconds=30)
+            finally:
+                client.terminate()
+    assert time.monotonic() - begin >= 3  # at least three pauses of a second or more
 
 
 @pytest.mark.parametrize("title", IN_A_BROWSER)

@@ -1,6 +1,7 @@
 """How the page stays connected."""
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -105,8 +106,10 @@ def test_a_server_that_dies_is_waited_for_and_nothing_is_lost_or_doubled(
     watched.network_errors_expected = True
     page = open_page()
     expect_pill(page, LIVE)
-    server.publish_all([prediction(f"S{number}", 50.0 + number) for number in range(5)])
+    server.publish_all([prediction(f"S{number}", 50.0 + number, current_speed=70.0) for number in range(5)])
     expect_value(page, "S4", "54.0")
+    expect(part(page, "alerts")).to_contain_text("now 50.0 mph predicted")
+    expect(part(page, "spoken")).to_have_text("Live")
     server.stop()
     expect_pill(page, RECONNECTING, seconds=5)
     expect(part(page, "banner")).to_contain_text("No connection to the server")
@@ -114,6 +117,7 @@ def test_a_server_that_dies_is_waited_for_and_nothing_is_lost_or_doubled(
     assert "Live" not in page.locator("body").inner_text()
     assert page.locator("body").get_attribute("data-held") is not None
     expect_value(page, "S4", "54.0")
+    assert_looks_kept(page)
     server.publish_all([prediction(f"S{number}", 20.0 + number) for number in range(5)])
     server.start()
     expect_pill(page, LIVE, seconds=10)
@@ -123,6 +127,19 @@ def test_a_server_that_dies_is_waited_for_and_nothing_is_lost_or_doubled(
     assert_each_came_once(server, page)
     expect(part(page, "banner")).to_be_hidden()
     assert page.locator("body").get_attribute("data-held") is None
+
+
+def assert_looks_kept(page: Page) -> None:
+    """See that rows, chips and map show no colour that means anything, and the sum says of when it is."""
+    expect(part(page, "total")).to_have_text(re.compile(r"^of 5 reporting at \d\d:\d\d$"))
+    expect(part(page, "reporting")).to_have_text("5")
+    expect(row(page, "S4").locator(".category .shape")).to_have_css("fill", re.compile("hatch"))
+    assert "(kept)" in row(page, "S4").locator("[data-part=category]").evaluate(
+        "element => getComputedStyle(element, '::after').content"
+    )
+    expect(part(page, "alerts")).to_contain_text("last 50.0 mph predicted")
+    expect(page.locator("button.chip .shape").first).to_have_css("fill", re.compile("hatch"))
+    expect(part(page, "map").locator("canvas").last).to_have_css("filter", "grayscale(1) contrast(0.4)")
 
 
 def test_the_countdown_counts_and_retry_now_does_not_wait_for_it(
@@ -229,4 +246,31 @@ def test_only_changes_of_the_connection_are_read_out(server: FakeServer, open_pa
     expect_pill(page, re.compile(r"\(try 3\)"), seconds=10)
     server.start()
     expect(spoken).to_have_text("Live", timeout=12_000)
-    assert page.evaluate("window.said") == ["Connection lost, reconnecting", "Live"]
+    # That a text is taken away is not read out.
+    assert [said for said in page.evaluate("window.said") if said] == ["Connection lost, reconnecting", "Live"]
+
+
+def test_a_topic_that_is_not_there_is_said_and_looks_nothing_like_health(
+    server: FakeServer, open_page: OpenPage
+) -> None:
+    reason = "topic traffic-predictions does not exist, or may not be seen"
+    server.status = {"state": "starting", "since": "2026-01-01T00:00:00Z", "reason": reason, "retry_in": None}
+    page = open_page()
+    expect(part(page, "banner")).to_contain_text(f"Reason: {reason}.")
+    expect(part(page, "banner")).to_have_attribute("data-kind", "warn")
+    expect_pill(page, re.compile("^Kafka not read yet"))
+    expect(part(page, "pill")).to_have_attribute("data-tone", "warn")
+    expect(part(page, "noData")).to_be_hidden()
+    expect(part(page, "loading")).to_contain_text("Connected, but Kafka isn't read yet")
+    server.announce("live")
+    expect_pill(page, LIVE)
+    expect(part(page, "noData")).to_be_visible()
+    expect(part(page, "banner")).to_be_hidden()
+
+
+def test_old_data_is_not_passed_off_as_news(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish("A", timestamp=int(time.time() * 1000) - 4 * 3_600_000)
+    page = open_page()
+    expect_pill(page, re.compile("^Live · SSE · newest data 4 h old$"))
+    server.publish("A")
+    expect_pill(page, re.compile(r"^Live · SSE · \d\.\d s ago$"))

@@ -87,12 +87,12 @@ def test_chips_count_207_segments_by_category(server: FakeServer, open_page: Ope
 
 def test_silent_segments_grow_stale_and_then_have_no_data(server: FakeServer, open_page: OpenPage) -> None:
     now = int(time.time() * 1000)
-    ages = {"fresh": 0, "soon stale": 597_000, "soon silent": 1_497_000}
+    ages = {"fresh": 0, "soon stale": 590_000, "soon silent": 1_490_000}
     server.publish_all([prediction(name, timestamp=now - age) for name, age in ages.items()])
     page = open_page()
     expect(part(page, "reporting")).to_have_text("2")
-    expect(row(page, "soon stale")).to_have_attribute("data-freshness", "stale", timeout=8_000)
-    expect(row(page, "soon silent")).to_have_attribute("data-freshness", "silent", timeout=8_000)
+    expect(row(page, "soon stale")).to_have_attribute("data-freshness", "stale", timeout=15_000)
+    expect(row(page, "soon silent")).to_have_attribute("data-freshness", "silent", timeout=15_000)
     expect(part(page, "reporting")).to_have_text("1")
     expect(part(page, "total")).to_have_text("of 3 reporting")
     expect(row(page, "soon silent").locator("[data-part=age]")).to_have_text("no data, 25 min")
@@ -115,6 +115,8 @@ def test_what_could_not_be_read_is_counted_and_can_be_looked_at(server: FakeServ
     page = open_page()
     expect_value(page, "A", "50.0")
     expect(part(page, "quarantined")).to_be_hidden()
+    server.publish_all([{"segment_id": 7}, prediction("A")])
+    expect(part(page, "unreadable")).to_have_text("1 prediction could not be read by this page")
     server.sum_up(total=1, scores=None, quarantined=1234)
     link = page.get_by_role("link", name="1,234 messages could not be read")
     expect(link).to_have_attribute("href", "/api/quarantine")

@@ -17,6 +17,29 @@ COUNT_INK = """() => {
   const { data } = roads.getContext("2d").getImageData(0, 0, roads.width, roads.height);
   return data.filter((value, index) => index % 4 === 3 && value > 0).length;
 }"""
+OUTLINE = """() => {
+  const canvas = [...document.querySelectorAll(".leaflet-overlay-pane canvas")].at(-1);
+  const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+  const ctx = copy.getContext("2d", { willReadFrequently: true });
+  ctx.drawImage(canvas, 0, 0);
+  const { data } = ctx.getImageData(0, 0, copy.width, copy.height);
+  const counts = new Map();
+  for (let at = 0; at < data.length; at += 4) {
+    if (data[at + 3] !== 255) continue;
+    const colour = [...data.slice(at, at + 3)].join();
+    if (Math.max(...data.slice(at, at + 3)) < 70) counts.set(colour, (counts.get(colour) ?? 0) + 1);
+  }
+  return [...counts].sort(([, one], [, other]) => other - one)[0]?.[0];
+}"""
+IS_OUTLINED = f"""wanted => {{
+  const found = ({OUTLINE})()?.split(",") ?? [];
+  return found.length === 3 && found.every((each, at) => Math.abs(each - wanted[at]) <= 2);
+}}"""
+DARK, LIGHT = (11, 16, 22), (36, 48, 60)
+KEPT = """key => {
+  const event = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
+  return document.body.dispatchEvent(event);
+}"""
 
 
 @pytest.fixture
@@ -50,6 +73,7 @@ def test_nothing_can_be_changed_in_an_embedded_page(server: FakeServer, open_emb
     assert all(name.startswith("I405_N") for name in rows(page))
     page.keyboard.press("Space")
     page.keyboard.press("?")
+    assert page.evaluate(KEPT, "/"), "the browser's own search is left alone"
     expect(part(page, "pause")).to_be_hidden()
     expect_pill(page, LIVE)
     expect(page.get_by_role("dialog")).to_be_hidden()
@@ -93,13 +117,34 @@ def test_on_paper_there_are_all_rows_and_no_buttons(server: FakeServer, open_pag
     expect(page.locator("tbody tr[data-segment]")).not_to_have_count(120)
 
 
+def test_on_paper_a_dark_page_is_light_and_says_when_and_what_it_is(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish_all(
+        [prediction(f"S{number}", 20.0, road_name="I-5 N at X", coordinates=HERE) for number in range(3)]
+    )
+    page = open_page("?q=s&road=I-5+N&category=severe_congestion", color_scheme="dark", timezone_id="UTC")
+    expect(part(page, "map")).to_have_attribute("data-markers", "3")
+    page.wait_for_function(IS_OUTLINED, arg=DARK)
+    page.emulate_media(media="print")
+    expect(part(page, "printed")).to_have_text(
+        re.compile(r"^Printed \d+ \w+ \d{4}, [\d:]{8} UTC · search: s · road: I-5 N · only Severe · 3 segments$")
+    )
+    expect(part(page, "pill")).to_be_hidden()
+    expect(part(page, "map")).to_have_css("background-color", "rgb(233, 237, 240)")
+    page.wait_for_function(IS_OUTLINED, arg=LIGHT)
+    page.emulate_media(media="screen")
+    expect(part(page, "printed")).to_be_hidden()
+    page.wait_for_function(IS_OUTLINED, arg=DARK)
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(IS_OUTLINED, LIGHT), "printing waits for no frame"
+
+
 def test_a_network_is_the_base_map_before_there_is_any_data(server: FakeServer, open_page: OpenPage) -> None:
     coordinates = [[-118.3, 34.05], [-118.25, 34.06], [-118.2, 34.05]]
     geometry = {"type": "LineString", "coordinates": coordinates}
     server.network["features"] = [{"type": "Feature", "id": "A", "properties": {}, "geometry": geometry}]
     server.config = server.config | {"has_network": True}
     page = open_page("?map=34.05,-118.25,11")
-    page.wait_for_function(f"({COUNT_INK})() > 100")
+    page.wait_for_function(f"() => ({COUNT_INK})() > 100")
     server.publish("A", coordinates=HERE)
     expect(part(page, "map")).to_have_attribute("data-markers", "1")
 

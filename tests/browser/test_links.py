@@ -65,6 +65,24 @@ def test_the_part_of_the_map_is_in_the_address_once_it_was_moved(server: FakeSer
     assert zoom == before[2] + 1
 
 
+def test_the_open_drawer_and_hidden_predictions_are_in_the_address(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish("A", 50.0, coordinates={"latitude": 34.05, "longitude": -118.25})
+    page = open_page()
+    row(page, "A").get_by_role("button").click()
+    part(page, "showPredictions").uncheck()
+    assert given(page) == {"segment": "A", "details": "1", "predictions": "0"}
+    page.reload()
+    expect(part(page, "drawer").locator("[data-part=popupPredicted]")).to_have_text("50.0 mph")
+    expect(part(page, "chart")).to_have_attribute("data-points", "1")
+    expect(part(page, "showPredictions")).not_to_be_checked()
+    part(page, "drawerClose").click()
+    part(page, "showPredictions").check()
+    assert given(page) == {}
+    page.goto(page.url + "?segment=A")
+    expect(page.locator(".leaflet-popup")).to_be_visible()
+    expect(part(page, "drawer")).to_be_hidden()
+
+
 def test_a_moment_of_the_past_is_in_the_address_and_a_link_leads_to_it(server: FakeServer, open_page: OpenPage) -> None:
     begin = past(server)
     page = open_page()
@@ -81,6 +99,23 @@ def test_a_moment_of_the_past_is_in_the_address_and_a_link_leads_to_it(server: F
     page.keyboard.press("l")
     expect_pill(page, LIVE)
     page.wait_for_url(lambda url: "at=" not in url)
+
+
+def test_a_link_to_a_moment_before_the_history_says_so_and_stays_as_it_is(
+    server: FakeServer, open_page: OpenPage
+) -> None:
+    past(server)
+    page = open_page("?at=2020-01-01T00:00:00Z", timezone_id="UTC")
+    note = "There is no history of 1 Jan 2020, 00:00; this is the oldest moment there is"
+    expect(part(page, "travelNote")).to_have_text(note)
+    expect_value(page, "A", "10.0")
+    part(page, "search").fill("A")
+    page.wait_for_url(lambda url: "q=A" in url)
+    assert given(page)["at"] == "2020-01-01T00:00:00Z"
+    part(page, "time").focus()
+    page.keyboard.press("ArrowRight")
+    expect(part(page, "travelNote")).to_have_text("")
+    page.wait_for_url(lambda url: "at=2020" not in url)
 
 
 def test_a_link_to_a_moment_without_a_history_shows_what_is_live(server: FakeServer, open_page: OpenPage) -> None:

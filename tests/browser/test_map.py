@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import UTC, datetime
 
 from playwright.sync_api import Page, expect
 
@@ -9,6 +10,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.fake_server import FakeServer, prediction
 from tests.browser.look import part, row
 from tests.browser.scene import publish_scene
+from tests.browser.watched import Watched
 
 HERE = {"latitude": 34.05, "longitude": -118.25}
 THERE = {"latitude": 34.15, "longitude": -118.05}
@@ -18,6 +20,10 @@ IS_INSIDE = """selector => {
   const [box, frame] = [selector, "[data-part=map]"].map(each => document.querySelector(each).getBoundingClientRect());
   return box.top >= frame.top && box.left >= frame.left && box.right <= frame.right && box.bottom <= frame.bottom;
 }"""
+
+WATCH_FOR_POPUP = """() => new MutationObserver(() => {
+  window.nameAtFirst ??= document.querySelector(".leaflet-popup [data-part=popupName]")?.textContent;
+}).observe(document.body, { subtree: true, childList: true })"""
 
 
 def expect_markers(page: Page, count: int) -> None:
@@ -72,6 +78,111 @@ def test_a_click_on_a_marker_opens_a_popup_that_twenty_updates_do_not_close(
     assert popup.evaluate("popup => popup.marked") is True
     expect(row(page, "A")).to_have_attribute("aria-current", "true")
     assert "segment=A" in page.url
+
+
+def test_escape_closes_the_drawer_from_anywhere_and_gives_the_focus_back(
+    server: FakeServer, open_page: OpenPage
+) -> None:
+    server.publish_all([prediction(name, 50.0) for name in ("A", "B", "C")])
+    page = open_page()
+    button = row(page, "B").get_by_role("button")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(part(page, "drawerClose")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(part(page, "drawer")).to_be_hidden()
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    part(page, "pause").focus()
+    page.keyboard.press("Escape")
+    expect(part(page, "drawer")).to_be_hidden()
+    expect(part(page, "pause")).to_be_focused()
+    button.press("Enter")
+    page.keyboard.press("/")
+    page.keyboard.type("b")
+    page.keyboard.press("Escape")
+    expect(part(page, "search")).to_have_value("")
+    expect(part(page, "drawer")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(part(page, "drawer")).to_be_hidden()
+
+
+def test_a_popup_tells_when_it_was_predicted_and_for_when(server: FakeServer, open_page: OpenPage) -> None:
+    observed = datetime(2026, 3, 4, 17, 5, tzinfo=UTC)
+    server.publish(
+        "A",
+        31.0,
+        current_speed=40.0,
+        coordinates=HERE,
+        timestamp=round(observed.timestamp() * 1000),
+        prediction_time="2026-03-04T17:05:07Z",
+        horizon_minutes=15,
+        source="replay",
+        model=["no text"],
+        road_name=7,
+    )
+    page = open_page("?segment=A", timezone_id="UTC")
+    popup = page.locator(".leaflet-popup")
+    for name, text in {
+        "popupTime": "4 Mar 2026, 17:05",
+        "popupMade": "17:05:07",
+        "popupTarget": "for 17:20 (+15 min)",
+        "popupChange": "\N{MINUS SIGN}9.0 mph",
+        "popupVolume": "not measured",
+        "popupModel": "\N{EN DASH}",
+        "popupRoad": "",
+    }.items():
+        expect(popup.locator(f"[data-part={name}]")).to_have_text(text)
+    expect(popup.locator("[data-part=popupChange]")).to_have_attribute("data-direction", "slower")
+    expect(popup.locator("[data-part=popupTarget]")).to_have_attribute("title", "4 Mar 2026, 17:20:00 UTC")
+    expect(row(page, "A").locator("[data-part=road]")).to_have_text("\N{EN DASH}")
+
+
+def test_a_dead_segment_loses_its_colour_in_popup_and_drawer_too(patient_server: FakeServer, watched: Watched) -> None:
+    patient_server.publish("A", 20.0, coordinates=HERE)
+    page = watched.open(f"{patient_server.url}/predictions?segment=A")
+    page.clock.install()
+    page.reload()
+    popup = page.locator(".leaflet-popup .facts")
+    expect(popup.locator("[data-part=popupCategory]")).to_have_text("Severe")
+    page.clock.fast_forward(11 * 60_000)
+    expect(popup.locator("[data-part=popupCategory]")).to_have_text("Severe (stale)")
+    expect(popup.locator(".shape")).to_have_css("fill", re.compile("hatch"))
+    page.clock.fast_forward(15 * 60_000)
+    expect(popup.locator("[data-part=popupCategory]")).to_have_text("Severe (no data)")
+    row(page, "A").get_by_role("button").click()
+    facts = part(page, "drawer").locator(".facts")
+    expect(facts).to_have_attribute("data-freshness", "silent")
+    expect(facts.locator("[data-part=popupMark]")).to_have_attribute("href", "#shape-not_current")
+
+
+def test_a_segment_that_left_is_no_longer_reported_where_it_is_still_shown(
+    server: FakeServer, open_page: OpenPage
+) -> None:
+    server.publish_all([prediction(name, 20.0, coordinates=HERE) for name in ("A", "B")])
+    page = open_page("?segment=A")
+    popup = page.locator(".leaflet-popup .facts")
+    expect(popup.locator("[data-part=popupCategory]")).to_have_text("Severe")
+    server.remove("A")
+    for name in ("popupCategory", "popupAge"):
+        expect(popup.locator(f"[data-part={name}]")).to_have_text("no longer reported")
+    expect(popup.locator("[data-part=popupPredicted]")).to_have_text("20.0 mph")
+    server.publish("A", 61.0, coordinates=HERE)
+    expect(popup.locator("[data-part=popupCategory]")).to_have_text("Free flow")
+    row(page, "A").get_by_role("button").click()
+    expect(part(page, "drawer").locator("[data-part=popupPredicted]")).to_have_text("61.0 mph")
+    server.remove("A")
+    expect(part(page, "drawer").locator("[data-part=popupAge]")).to_have_text("no longer reported")
+
+
+def test_a_popup_is_never_seen_empty(server: FakeServer, open_page: OpenPage) -> None:
+    server.publish("A", 50.0, coordinates=HERE)
+    page = open_page()
+    expect_markers(page, 1)
+    page.evaluate(WATCH_FOR_POPUP)
+    click_marker(page)
+    expect(page.locator(".leaflet-popup")).to_be_visible()
+    assert page.evaluate("window.nameAtFirst") == "A"
 
 
 def test_a_row_opens_the_drawer_whose_chart_survives_twenty_updates(server: FakeServer, open_page: OpenPage) -> None:
@@ -138,3 +249,12 @@ def test_the_switch_hides_the_predictions_and_leaves_the_roads(server: FakeServe
     page.get_by_label("Predictions").check()
     click_marker(page)
     expect(page.locator(".leaflet-popup")).to_have_count(1)
+
+
+def test_borders_and_coasts_are_drawn_unless_they_can_not_be_had(server: FakeServer, open_page: OpenPage) -> None:
+    publish_scene(server)
+    expect(part(open_page(), "map")).to_have_attribute("data-outlines", re.compile("[1-9]"))
+    server.config["outlines"] = ""
+    page = open_page()
+    expect_markers(page, len(server.latest))
+    expect(part(page, "map")).not_to_have_attribute("data-outlines", re.compile(".*"))

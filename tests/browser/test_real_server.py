@@ -16,6 +16,7 @@ from demo.broker import EmbeddedBroker, free_port
 from demo.child import Child
 from demo.publish import Publisher
 from tests.browser.look import BY_SOCKET, LIVE, POLLING, RECONNECTING, expect_pill, expect_value, part, row
+from tests.browser.test_marks import expect_colour
 from tests.browser.watched import Watched
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,16 +96,19 @@ def message(segment_id: str, predicted_speed: float, **fields: Any) -> dict[str,
     return {"segment_id": segment_id, "timestamp": now, "predicted_speed": predicted_speed, **fields}
 
 
-def test_a_message_to_kafka_is_in_its_row_within_two_seconds(
+def test_a_message_to_kafka_is_in_its_row_and_on_the_map_within_two_seconds(
     real_server: RealServer, publisher: Publisher, watched: Watched
 ) -> None:
     page = watched.open(real_server.url)
     expect_pill(page, LIVE, seconds=10)
-    publisher.publish("LA_001", message("LA_001", 61.5, current_speed=55, road_name="I-10 Downtown"))
+    place = {"latitude": 34.05, "longitude": -118.25}
+    publisher.publish("LA_001", message("LA_001", 61.5, current_speed=55, road_name="I-10 Downtown", coordinates=place))
     expect_value(page, "LA_001", "61.5", seconds=2)
+    expect_colour(page, 0, "free_flow", seconds=2)
     expect(row(page, "LA_001").locator("[data-part=category]")).to_have_text("Free flow")
-    publisher.publish("LA_001", message("LA_001", 0, current_speed=0))
+    publisher.publish("LA_001", message("LA_001", 0, current_speed=0, coordinates=place))
     expect_value(page, "LA_001", "0.0", seconds=2)
+    expect_colour(page, 0, "severe_congestion", seconds=2)
 
 
 def test_a_crash_of_the_server_loses_and_doubles_nothing(

@@ -4,8 +4,16 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.fake_server import FakeServer, prediction
-from tests.browser.look import part, row, rows
+from tests.browser.look import expect_value, part, row, rows
 
+COUNT_LIGHTS = """() => {
+  const { animate } = Element.prototype;
+  window.lights = 0;
+  Element.prototype.animate = function (...given) {
+    window.lights += 1;
+    return animate.apply(this, given);
+  };
+}"""
 SPEEDS = {"S1": 62.0, "S2": 50.0, "S3": 35.0, "S10": 12.0}
 
 
@@ -23,6 +31,12 @@ def test_a_search_narrows_the_rows_and_a_reload_keeps_it(server: FakeServer, ope
     page.keyboard.type("405")
     expect(row(page, "S1")).to_have_count(0)
     assert rows(page) == ["S2", "S3"]
+    expect(part(page, "matches")).to_have_text("2 segments match")
+    expect(part(page, "matchesSpoken")).to_have_text("2 segments match")
+    server.publish("another 405")
+    expect(part(page, "matches")).to_have_text("3 segments match")
+    expect(part(page, "matchesSpoken")).to_have_text("2 segments match")
+    server.remove("another 405")
     expect(part(page, "matches")).to_have_text("2 segments match")
     page.reload()
     expect(row(page, "S2")).to_be_visible()
@@ -107,3 +121,21 @@ def test_two_thousand_rows_cost_what_is_on_the_screen(server: FakeServer, open_p
     assert len(rows(page)) < 60
     page.keyboard.press("Home")
     expect(row(page, "S0000")).to_be_in_viewport()
+
+
+def test_a_new_value_lights_up_unless_they_come_so_fast_that_it_would_always_be_lit(
+    server: FakeServer, open_page: OpenPage
+) -> None:
+    server.publish("S1", 50.0)
+    page = open_page("?sort=predicted")
+    expect(row(page, "S1")).to_be_visible()
+    page.clock.install()
+    page.reload()
+    expect(row(page, "S1")).to_be_visible()
+    page.evaluate(COUNT_LIGHTS)
+    page.clock.fast_forward(3_000)
+    for speed in range(51, 61):
+        server.publish("S1", speed)
+        expect_value(page, "S1", f"{speed}.0")
+        page.clock.fast_forward(700)
+    assert page.evaluate("window.lights") == 1

@@ -2,13 +2,17 @@
 
 import re
 import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.fake_server import FakeServer, prediction
-from tests.browser.look import LIVE, expect_pill, expect_value, part, row
+from tests.browser.look import LIVE, counts, expect_pill, expect_value, part, row
+from tests.browser.watched import Watched
 
+SCORES = {"count": 3, "rmse": 2.5, "mae": 2.0, "bias": -0.5, "persistence": {"rmse": 3.0}}
 PAUSED = re.compile(r"^Paused \(3 waiting\)$")
 REPLAY = re.compile(r"^Replay \d\d:\d\d$")
 
@@ -29,6 +33,32 @@ def test_a_pause_by_space_freezes_the_numbers_and_counts_what_waits(server: Fake
     expect_pill(page, LIVE)
     expect_value(page, "A", "30.0")
     expect_value(page, "B", "20.0")
+
+
+def test_a_long_pause_lets_nothing_grow_old(patient_server: FakeServer, watched: Watched) -> None:
+    server = patient_server
+    server.publish_all([prediction(name, 65.0) for name in ("A", "B")])
+    page = watched.open(f"{server.url}/predictions")
+    page.clock.install()
+    page.reload()
+    expect_value(page, "A", "65.0")
+    server.sum_up(scores=SCORES)
+    expect(part(page, "error")).to_have_text("2.5 mph")
+    page.keyboard.press("Space")
+    expect_pill(page, re.compile("^Paused"))
+    page.clock.fast_forward(1_600_000)
+    server.sum_up(scores=SCORES | {"rmse": 9.9})
+    server.publish("A", 10.0, timestamp=int(time.time() * 1000) + 1_600_000)
+    expect_pill(page, re.compile(r"^Paused \(1 waiting\)$"))
+    expect(row(page, "B")).to_have_attribute("data-freshness", "fresh")
+    expect(part(page, "reporting")).to_have_text("2")
+    expect(part(page, "error")).to_have_text("2.5 mph")
+    assert counts(page)["free_flow"] == 2
+    page.keyboard.press("Space")
+    expect_value(page, "A", "10.0")
+    expect(row(page, "B")).to_have_attribute("data-freshness", "silent")
+    expect(part(page, "reporting")).to_have_text("1")
+    expect(part(page, "error")).to_have_text("9.9 mph")
 
 
 def past(server: FakeServer) -> int:
@@ -63,6 +93,32 @@ def test_time_travel_shows_what_the_history_says_and_live_comes_back(server: Fak
     page.keyboard.press("l")
     expect_pill(page, LIVE)
     expect_value(page, "A", "1.0")
+
+
+def test_what_is_not_of_the_past_says_so(server: FakeServer, open_page: OpenPage) -> None:
+    begin = past(server)
+    page = open_page("?segment=A", timezone_id="America/Los_Angeles")
+    expect_value(page, "A", "69.0", seconds=5)
+    server.sum_up(scores=SCORES, quarantined=3)
+    server.publish("A", 20.0, current_speed=60.0)
+    expect(part(page, "quarantined")).to_be_visible()
+    expect(part(page, "perMinute")).to_have_text("1 / min")
+    expect(page.get_by_role("heading", name="Alerts now")).to_have_count(0)
+    page.locator("[data-part=segment]").first.click()
+    part(page, "travel").click()
+    expect_pill(page, REPLAY)
+    travel_to(page, begin + 60_000)
+    expect(part(page, "drawer").locator("[data-part=popupArrived]")).to_have_text("\N{EN DASH}")
+    part(page, "drawerClose").click()
+    expect(part(page, "perMinute")).to_have_text("\N{EN DASH}")
+    expect(part(page, "quarantined")).to_be_visible()
+    expect(page.get_by_role("heading", name="Alerts now")).to_be_visible()
+    expect(page.get_by_role("heading", name="Accuracy now")).to_be_visible()
+    shown = datetime.fromtimestamp(begin / 1000 + 60, ZoneInfo("America/Los_Angeles"))
+    expect(part(page, "timeText")).to_have_text(f"{shown.day} {shown:%b, %H:%M:%S}")
+    expect(part(page, "timeText")).to_have_attribute(
+        "title", re.compile(rf"{shown:%Y}, {shown:%H:%M:%S} (GMT-\d|P[SD]T)$")
+    )
 
 
 def test_the_slider_goes_by_arrow_keys_and_plays(server: FakeServer, open_page: OpenPage) -> None:

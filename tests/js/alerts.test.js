@@ -1,16 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Acknowledged } from "../../static/js/acknowledged.js";
 import { Alerts } from "../../static/js/alerts.js";
 import { prediction } from "./fakes.js";
 
 const SEVERE = "severe_congestion";
+const MINUTE = 60_000;
 
 function alertsOf(unit = "mph") {
-  const alerts = new Alerts({ unit, clock: () => 5 });
+  const alerts = new Alerts({ unit, intervalSeconds: 300 });
   let minute = 0;
   const say = (category, change = 0, id = "A") => {
     minute += 1;
-    alerts.apply({ type: "prediction", data: prediction(id, { category, speed_diff: change, timestamp: minute * 60_000, predicted_speed: minute }) });
+    alerts.apply({ type: "prediction", data: prediction(id, { category, speed_diff: change, timestamp: minute * MINUTE, predicted_speed: minute }) });
   };
   return { alerts, say };
 }
@@ -89,4 +91,144 @@ test("what left or isn't in a new view has no alert, and late or odd messages co
   alerts.apply({ type: "prediction", data: prediction("D", { speed_diff: -30, late: true }) });
   alerts.apply({ type: "prediction", data: { segment_id: 7 } });
   assert.deepEqual(kinds(alerts), ["C drop"]);
+});
+
+/** Return steps of a segment, a minute apart: S is severe, d a drop of 16, . neither. */
+function steps(id, text, firstMinute = 1) {
+  return [...text].map((each, index) =>
+    prediction(id, {
+      category: each === "S" ? SEVERE : "free_flow",
+      speed_diff: each === "d" ? -16 : 0,
+      timestamp: (firstMinute + index) * MINUTE,
+      predicted_speed: 20,
+    }),
+  );
+}
+
+function opened(predictions, acknowledgements = []) {
+  const { alerts } = alertsOf();
+  alerts.recall(acknowledgements);
+  alerts.apply({ type: "initial", predictions });
+  return alerts;
+}
+
+const told = (alerts) => alerts.list().map(({ id, kind, since, acknowledged }) => [id, kind, since / MINUTE, acknowledged]);
+const arrive = (alerts, predictions) => {
+  for (const data of predictions) alerts.apply({ type: "prediction", data });
+};
+
+test("an alert began when its segment did, not when it was noticed", () => {
+  const alerts = opened(steps("A", "."));
+  arrive(alerts, steps("A", ".SSS", 1));
+  arrive(alerts, steps("B", "..dd", 1));
+  assert.deepEqual(told(alerts), [["A", "severe", 2, false], ["B", "drop", 3, false]]);
+});
+
+test("a view tells one step; earlier ones tell which alerts last, and since when", () => {
+  const now = [...steps("A", "S", 9), ...steps("B", "S", 9), ...steps("C", ".", 9), ...steps("D", "d", 9)];
+  const alerts = opened(now);
+  assert.deepEqual(told(alerts), [["D", "drop", 9, false]]);
+  const [drop] = alerts.list();
+  assert.deepEqual(alerts.unsure().sort(), ["A", "B", "D"], "a calm one needs no past");
+  alerts.learn([...steps("A", ".SSSSSSS", 1), ...steps("B", "SS..", 5), ...steps("D", "..dd", 5)].reverse());
+  assert.deepEqual(told(alerts), [["A", "severe", 2, false], ["D", "drop", 7, false]]);
+  assert.equal(alerts.list()[1], drop, "the same one");
+  assert.deepEqual(alerts.unsure(), [], "all is known now");
+});
+
+test("a drop that becomes severe is another alert, acknowledged or not", () => {
+  const alerts = opened(steps("A", "d"));
+  const [drop] = alerts.list();
+  alerts.acknowledge("A");
+  arrive(alerts, steps("A", "SS", 2));
+  assert.deepEqual(told(alerts), [["A", "severe", 2, false]]);
+  assert.notEqual(alerts.list()[0], drop);
+});
+
+test("after a silence of five intervals what was before it says nothing", () => {
+  const alerts = opened(steps("A", "S"));
+  arrive(alerts, steps("A", "S", 26));
+  assert.deepEqual(told(alerts), []);
+  arrive(alerts, steps("A", "S", 27));
+  assert.deepEqual(told(alerts), [["A", "severe", 26, false]]);
+});
+
+test("the worst comes first: what is current, new, severe, slow", () => {
+  const { alerts } = alertsOf();
+  const begin = (id, change, speed) => {
+    for (const timestamp of [1, 2]) {
+      const category = change ? "free_flow" : SEVERE;
+      alerts.apply({ type: "prediction", data: prediction(id, { timestamp, category, speed_diff: change, predicted_speed: speed }) });
+    }
+  };
+  for (const [id, change, speed] of [["drop", -20, 5], ["known", 0, 1], ["slow", 0, 10], ["slowest", 0, 9], ["silent", 0, 0]]) {
+    begin(id, change, speed);
+  }
+  alerts.acknowledge("known");
+  const listed = alerts.list(({ id }) => id !== "silent").map(({ id }) => id);
+  assert.deepEqual(listed, ["slowest", "slow", "drop", "known", "silent"]);
+});
+
+test("an acknowledgement outlasts a reload, as long as its alert", () => {
+  const first = opened(steps("A", "S", 1));
+  arrive(first, steps("A", "SSSSSSSSS", 2));
+  first.acknowledge("A");
+  arrive(first, steps("A", "SS", 11));
+  const kept = first.acknowledgements();
+  assert.deepEqual(kept, [["A", "severe", MINUTE, 12 * MINUTE]]);
+
+  const soon = opened(steps("A", "S", 14), kept);
+  soon.learn(steps("A", "SSS", 11));
+  assert.deepEqual(told(soon), [["A", "severe", 1, true]], "with the time it really began");
+  const over = opened(steps("A", "S", 17), kept);
+  over.learn(steps("A", "S..S", 13));
+  assert.deepEqual(told(over), [["A", "severe", 16, false]], "it ended and another one began");
+  const calm = opened(steps("A", ".", 14), kept);
+  arrive(calm, steps("A", ".SS", 15));
+  assert.deepEqual(told(calm), [["A", "severe", 16, false]]);
+  const late = opened(steps("A", "S", 60), kept);
+  arrive(late, steps("A", "S", 61));
+  assert.deepEqual(told(late), [["A", "severe", 60, false]], "nobody knows what was between");
+  const other = opened(steps("A", "d", 13), kept);
+  assert.deepEqual(told(other), [["A", "drop", 13, false]]);
+});
+
+test("what one tab acknowledges the others know, and an end is forgotten by itself", () => {
+  const [one, other] = [opened(steps("A", "d")), opened(steps("A", "d"))];
+  one.acknowledge("A");
+  other.recall(one.acknowledgements());
+  assert.deepEqual(told(other), [["A", "drop", 1, true]]);
+  arrive(other, steps("A", "...", 2));
+  assert.deepEqual(other.acknowledgements(), []);
+});
+
+test("segments and acknowledgements are bounded", () => {
+  const { alerts } = alertsOf();
+  for (let number = 0; number < 20_001; number += 1) arrive(alerts, steps(`S${number}`, "d"));
+  assert.equal(alerts.list().length, 20_000);
+  alerts.acknowledgeAll();
+  assert.equal(alerts.acknowledgements().length, 1_000);
+});
+
+test("acknowledgements are kept in a storage that may be forbidden, or hold anything", () => {
+  const kept = new Map();
+  const storage = () => ({ getItem: (key) => kept.get(key) ?? null, setItem: (key, text) => kept.set(key, text) });
+  const keep = (alerts, given = storage) => new Acknowledged({ alerts, key: "k", storage: given });
+  const alerts = opened(steps("A", "d"));
+  alerts.acknowledge("A");
+  keep(alerts).write();
+  const other = opened(steps("A", "d"));
+  keep(other).read();
+  assert.deepEqual(told(other), [["A", "drop", 1, true]]);
+  const odd = opened(steps("A", "d"));
+  for (const text of ["", "null", "{}", "[null, 5, [], [1, 2, 3, 4]]", '[["A", "drop", "1", null]]', "nonsense"]) {
+    kept.set("k", text);
+    keep(odd).read();
+  }
+  const forbidden = () => {
+    throw new Error("SecurityError");
+  };
+  keep(odd, forbidden).read();
+  keep(alerts, forbidden).write();
+  assert.deepEqual(told(odd), [["A", "drop", 1, false]]);
 });

@@ -41,6 +41,30 @@ for (const reason of ["refused", "unreachable", "late", "busy"]) {
   });
 }
 
+test("while others are tried for one that opened and broke, the connection is said to be lost after a second", async () => {
+  const { time, stream, polling, connection } = ladder();
+  stream.succeed();
+  const cutAt = time.now;
+  stream.end("ended");
+  await time.advance(900);
+  assert.equal(phase(connection), "live");
+  await time.advance(200);
+  assert.equal(phase(connection), "connecting");
+  assert.equal(connection.state.lostAt, cutAt);
+  polling.succeed();
+  assert.equal(phase(connection), "polling");
+  assert.equal(connection.state.lostAt, null);
+});
+
+test("a cut that is mended within a second is not seen", async () => {
+  const { time, stream, polling, connection } = ladder();
+  stream.succeed();
+  stream.end("ended");
+  polling.succeed();
+  await time.advance(1_500);
+  assert.equal(phase(connection), "polling");
+});
+
 test("all transports go on from one cursor", async () => {
   const { time, stream, polling } = ladder();
   stream.succeed();

@@ -36,13 +36,22 @@ const NOW = new Date(2026, 2, 7, 17, 31, 40).getTime();
 const LOST = NOW - 20_000;
 
 function pill(connection, rest = {}) {
-  const given = { connection: { ...CONNECTION, ...connection }, consumer: null, newsAt: NOW - 1_200, now: NOW, ...rest };
+  const news = { at: NOW - 1_200, staleSeconds: null, any: true, ...rest.news };
+  const given = { connection: { ...CONNECTION, ...connection }, consumer: null, now: NOW, ...rest, news };
   return format.pill(given);
 }
 
 for (const [name, shown, text, tone] of [
   ["live", pill({}), "Live · SSE · 1.2 s ago", "ok"],
-  ["live without data", pill({}, { newsAt: null }), "Live · SSE · no data yet", "ok"],
+  ["live without data", pill({}, { news: { at: null, any: false } }), "Live · SSE · no data yet", "ok"],
+  ["live, with what was there before", pill({}, { news: { at: null } }), "Live · SSE · no news yet", "ok"],
+  ["live with old data", pill({}, { news: { staleSeconds: 14_500 } }), "Live · SSE · newest data 4 h old", "warn"],
+  [
+    "Kafka not there yet",
+    pill({}, { consumer: { state: "starting" }, news: { at: null, any: false } }),
+    "Kafka not read yet · no data yet",
+    "warn",
+  ],
   ["polling", pill({ phase: "polling", everySeconds: 5 }), "Polling every 5 s", "busy"],
   ["the first try", pill({ phase: "connecting", attempt: 1 }), "Connecting", "busy"],
   [
@@ -95,6 +104,14 @@ test("the banner of a lost Kafka gives the reason as text", () => {
   assert.equal(text, "Reason: no word\ufffd for 6 s. The values below are kept; they are not live.");
 });
 
+test("a start that lasts has a banner with its reason, one that goes well has none", () => {
+  const consumer = { state: "starting", since: LOST, reason: "topic t does not exist" };
+  assert.equal(banner({}, { consumer, consumerSeconds: 4 }), null);
+  const { kind, title, text } = banner({}, { consumer, consumerSeconds: 20 });
+  assert.deepEqual([kind, title], ["warn", "The server doesn't read Kafka yet, since 17:31:20"]);
+  assert.equal(text, "Reason: topic t does not exist.");
+});
+
 test("a gap in words", () => {
   assert.match(format.gap({ reason: "too_old", missed: 84 }), /^84 predictions were missed: they are no longer/);
   assert.match(format.gap({ reason: "too_slow", missed: 1 }), /^1 prediction was missed/);
@@ -104,4 +121,23 @@ test("a gap in words", () => {
 test("a sparkline goes from left to right over the full scale", () => {
   assert.equal(format.sparkline([0, 75, 37.5], "mph"), "0.0,15.0 30.0,1.0 60.0,8.0");
   assert.equal(format.sparkline([50], "mph"), "");
+});
+
+for (const [given, expected] of [
+  [["severe_congestion", "fresh"], "Severe"],
+  [["severe_congestion", "stale"], "Severe (stale)"],
+  [["free_flow", "silent"], "Free flow (no data)"],
+  [["constructor", "fresh"], "Unknown"],
+  [[null, "stale"], "Unknown (stale)"],
+]) {
+  test(`a category in words: ${expected}`, () => assert.equal(format.category(...given), expected));
+}
+
+test("a difference goes one way, the other, or neither; one that isn't known goes nowhere", () => {
+  assert.deepEqual([-3, 3, 0.04, null, undefined].map(format.direction), ["slower", "faster", "same", null, null]);
+});
+
+test("a time that isn't of today is told with its day", () => {
+  assert.equal(format.since(NOW - 600_000, NOW), "17:21");
+  assert.equal(format.since(NOW - 86_400_000, NOW), "6 Mar 2026, 17:31");
 });

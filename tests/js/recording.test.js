@@ -24,6 +24,25 @@ test("of several horizons the smallest is shown, as in a view of now", () => {
   assert.equal(recording.viewAt(99)[0].horizon_minutes, 15);
 });
 
+test("of more than it holds the newest are kept, and the rest doesn't wait to be dropped", () => {
+  const recording = new Recording();
+  for (let page = 0; page < 6; page += 1) {
+    recording.add(Array.from({ length: 100_000 }, (_, index) => at("A", 100_000 * page + index)));
+  }
+  assert.ok(recording.size <= 400_000);
+  assert.deepEqual(recording.range, [400_000, 599_999]);
+});
+
+test("the trail of a moment is what was predicted before it, whatever was looked at before", async () => {
+  const steps = [10, 20, 30].map((speed, index) => at("A", 1_000 * (index + 1), { predicted_speed: speed }));
+  const others = [5, 15].map((horizon_minutes) => at("A", 2_500, { predicted_speed: 99, horizon_minutes }));
+  const { travel } = travelling([[...steps, ...others, at("B", 4_000)]]);
+  await travel.begin({ connection: null });
+  assert.deepEqual(travel.store.trail("A"), [10, 20, 30]);
+  travel.seek(2_000);
+  assert.deepEqual(travel.store.trail("A"), [10, 20]);
+});
+
 test("nothing recorded has no range", () => {
   assert.equal(new Recording().range, null);
 });

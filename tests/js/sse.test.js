@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { sseTransport } from "../../static/js/transports/sse.js";
 import { FakeTime, settle, streamingResponse } from "./fakes.js";
 
-function open({ answer, cursor = null } = {}) {
+function open({ answer, cursor = null, pause = async () => {} } = {}) {
   const time = new FakeTime();
   const seen = { messages: [], states: [], asked: [] };
   const fetch = async (address, { signal }) => {
@@ -11,7 +11,7 @@ function open({ answer, cursor = null } = {}) {
     seen.signal = signal;
     return typeof answer === "function" ? answer() : answer.response;
   };
-  const transport = sseTransport({ url: "/stream", heartbeatSeconds: 15, fetch, timers: time });
+  const transport = sseTransport({ url: "/stream", heartbeatSeconds: 15, fetch, timers: time, pause });
   const close = transport.open({
     cursor,
     onMessage: (message, at) => seen.messages.push([message.type, at]),
@@ -31,6 +31,18 @@ test("a stream is open at its first message, and hands on each with its cursor",
   assert.deepEqual(seen.states, [{ state: "open" }]);
   assert.deepEqual(seen.messages, [["connected", null], ["prediction", "c1"]]);
   assert.deepEqual(seen.asked, ["/stream?after=c%2F0"]);
+});
+
+test("others have a turn after each piece, so that pieces which waited hold up no frame together", async () => {
+  const answer = streamingResponse();
+  let goOn;
+  const { seen } = open({ answer, pause: () => new Promise((resolve) => (goOn = resolve)) });
+  await answer.write(GREETING);
+  await answer.write('data: {"type":"stats"}\n\n');
+  assert.deepEqual(seen.messages.map(([type]) => type), ["connected"]);
+  goOn();
+  await settle();
+  assert.deepEqual(seen.messages.map(([type]) => type), ["connected", "stats"]);
 });
 
 test("heartbeats keep a quiet stream open, and two missing ones end it", async () => {

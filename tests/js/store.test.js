@@ -30,6 +30,19 @@ test("a late prediction replaces nothing, though it counts as received", () => {
   assert.equal(store.received, 3);
 });
 
+test("what is shown is replaced by nothing older of its horizon, whatever the server knows", () => {
+  const { store } = makeStore();
+  const made = (second) => `2026-11-25T10:00:0${second}.000Z`;
+  arrive(store, "A", { timestamp: 2000, prediction_time: made(2), predicted_speed: 40 });
+  arrive(store, "A", { timestamp: 1000, prediction_time: made(3), predicted_speed: 10 });
+  arrive(store, "A", { timestamp: 2000, prediction_time: made(1), predicted_speed: 11 });
+  assert.deepEqual(speeds(store), { A: 40 });
+  arrive(store, "A", { timestamp: 2000, prediction_time: made(2), predicted_speed: 41 });
+  assert.deepEqual(speeds(store), { A: 41 });
+  arrive(store, "A", { timestamp: 1000, prediction_time: made(1), horizon_minutes: 5, predicted_speed: 50 });
+  assert.deepEqual(speeds(store), { A: 50 });
+});
+
 test("initial replaces everything", () => {
   const { store } = makeStore();
   arrive(store, "A");
@@ -53,6 +66,22 @@ test("names that mean something to JavaScript are names like others", () => {
   assert.equal(store.segments.size, 3);
   assert.equal(store.summary().counts.not_current, 3);
   assert.equal({}.segment_id, undefined);
+});
+
+test("a field of another type than promised is unknown, and what lacks a name, a time or a speed is no prediction", () => {
+  const { store } = makeStore();
+  arrive(store, "A", { road_name: { toString: "x" }, coordinates: [1], model: "m", horizon_minutes: 15 });
+  for (const fields of [{ segment_id: 7 }, { timestamp: "now" }, { predicted_speed: null }]) arrive(store, "B", fields);
+  const { road_name, coordinates, model, horizon_minutes } = store.segments.get("A");
+  assert.deepEqual({ road_name, coordinates, model, horizon_minutes }, {
+    road_name: null,
+    coordinates: null,
+    model: "m",
+    horizon_minutes: 15,
+  });
+  assert.equal(store.unreadable, 3);
+  store.apply({ type: "initial", predictions: [null, prediction("C")] });
+  assert.deepEqual([...store.segments.keys()], ["C"]);
 });
 
 test("messages that it doesn't know, or that aren't any, are let pass", () => {
@@ -127,6 +156,33 @@ test("a replay that has ended grows old by the wall clock", () => {
   assert.equal(store.freshness(store.segments.get("A")), "stale");
 });
 
+test("a fast replay that has ended grows old faster, though never stale before 20 s by the wall clock", () => {
+  const after = (speed, seconds) => {
+    const { store, time } = makeStore();
+    for (let step = 0; step < 10; step += 1) {
+      arrive(store, "A", { source: "replay", timestamp: 500_000 + step * 300_000 });
+      time.now += step < 9 ? 300_000 / speed : seconds * 1000;
+    }
+    return store.freshness(store.segments.get("A"));
+  };
+  assert.deepEqual([after(10, 59), after(10, 61), after(10, 151)], ["fresh", "stale", "silent"]);
+  assert.deepEqual([after(300, 19), after(300, 21), after(300, 51)], ["fresh", "stale", "silent"]);
+  assert.equal(after(0.5, 599), "fresh");
+});
+
+test("the speed of a replay is learned anew when it changes", () => {
+  const { store, time } = makeStore();
+  let event = 500_000;
+  const step = (milliseconds) => {
+    arrive(store, "A", { source: "replay", timestamp: (event += 300_000) });
+    time.now += milliseconds;
+  };
+  for (let count = 0; count < 10; count += 1) step(10_000); // 30 times
+  for (let count = 0; count < 3; count += 1) step(300_000); // as fast as it was
+  time.now += 100_000;
+  assert.equal(store.freshness(store.segments.get("A")), "fresh");
+});
+
 test("replayed data is forgotten as such when a new view holds none", () => {
   const { store } = makeStore();
   arrive(store, "A", { source: "replay" });
@@ -199,6 +255,22 @@ test("in a pause what is shown stays, what comes waits, and is all there afterwa
   assert.equal(store.received, 2);
 });
 
+test("a pause keeps the newest of what came meanwhile, and that a segment left before it", () => {
+  const { store } = makeStore();
+  for (const id of ["A", "B", "C"]) arrive(store, id, { timestamp: 5000, predicted_speed: 30 });
+  store.pause();
+  arrive(store, "A", { timestamp: 7000, predicted_speed: 40 });
+  arrive(store, "A", { timestamp: 6000, predicted_speed: 10 });
+  arrive(store, "A", { timestamp: 6500, predicted_speed: 11, late: true });
+  store.apply({ type: "left", segment_id: "B" });
+  arrive(store, "B", { timestamp: 6500, predicted_speed: 12, late: true });
+  store.apply({ type: "left", segment_id: "C" });
+  arrive(store, "C", { timestamp: 1000, predicted_speed: 50 });
+  store.goOn();
+  assert.deepEqual(speeds(store), { A: 40, C: 50 });
+  assert.equal(store.received, 8);
+});
+
 test("what is known can be told to somebody else, in a pause as well", () => {
   const store = new Store({ intervalSeconds: 300 });
   store.apply({ type: "status", state: "live", since: "2026-01-01T00:00:00Z", reason: "read" });
@@ -235,4 +307,90 @@ test("a prediction's arrival is known unless it came in a view, and is when it c
   now = 3_000;
   store.goOn();
   assert.equal(store.arrivedAt(store.segments.get("A")), 2_000);
+});
+
+test("in a pause no age, rate or sum moves on, in a replay as little as live", () => {
+  const { store, time } = makeStore();
+  for (let step = 0; step < 10; step += 1) {
+    arrive(store, "replayed", { source: "replay", timestamp: 500_000 + step * 300_000 });
+    arrive(store, "live", { timestamp: time.now });
+    time.now += 1_000;
+  }
+  store.apply({ type: "stats", data: { total: 1 } });
+  const seen = () => [
+    ...[...store.segments.values()].map((each) => [store.ageSeconds(each), store.freshness(each)]),
+    store.summary(),
+    store.perMinute,
+    store.stats,
+  ];
+  const before = structuredClone(seen());
+  store.pause();
+  time.now += 26_000;
+  arrive(store, "live", { timestamp: time.now });
+  store.apply({ type: "stats", data: { total: 2 } });
+  store.apply({ type: "initial", predictions: [prediction("live", { timestamp: time.now })] });
+  store.apply({ type: "connected", timestamp: new Date(time.now + 7_200_000).toISOString() });
+  time.now += 600_000;
+  assert.deepEqual(seen(), before);
+  store.goOn();
+  assert.deepEqual([store.stats, store.perMinute], [{ total: 2 }, 0], "what came is counted when it came");
+  assert.notDeepEqual(store.summary(), before[2]);
+});
+
+test("news are as old as the last arrival, and before one, as the newest observation of the view", () => {
+  const { store, time } = makeStore();
+  assert.equal(store.newsAt, null);
+  store.apply({ type: "connected", timestamp: new Date(time.now + 5_000).toISOString() });
+  const view = [prediction("A", { timestamp: 600_000 }), prediction("B", { timestamp: 990_000 })];
+  store.apply({ type: "initial", predictions: view });
+  assert.equal(store.newsAt, 985_000, "by this clock");
+  time.now += 3_000;
+  arrive(store, "A", { timestamp: 999_000 });
+  assert.equal(store.newsAt, time.now);
+  store.apply({ type: "initial", predictions: view });
+  assert.equal(store.newsAt, time.now);
+});
+
+test("when all of it is old, it is said how old; a replay has no such age", () => {
+  const { store, time } = makeStore();
+  assert.equal(store.staleSeconds, null);
+  arrive(store, "A", { timestamp: time.now - 300_000 });
+  arrive(store, "B", { timestamp: time.now - 900_000 });
+  assert.equal(store.staleSeconds, null);
+  time.now += 300_000;
+  assert.equal(store.staleSeconds, 600);
+  store.apply({ type: "initial", predictions: [prediction("A", { source: "replay", timestamp: 5 })] });
+  assert.deepEqual([store.staleSeconds], [null]);
+});
+
+test("how long the consumer has been in its state is told by the server's clock", () => {
+  const { store, time } = makeStore();
+  store.apply({ type: "connected", timestamp: new Date(time.now + 60_000).toISOString() });
+  store.apply({ type: "status", state: "starting", since: new Date(time.now + 50_000).toISOString(), reason: "" });
+  time.now += 1_000;
+  assert.equal(store.consumerSeconds, 11);
+});
+
+test("what is kept while the server or Kafka is away was reporting when that began", () => {
+  const { store, time } = makeStore();
+  arrive(store, "A", { timestamp: time.now - 700_000 });
+  arrive(store, "B", { timestamp: time.now });
+  store.connect({ lostAt: null });
+  assert.deepEqual([store.heldAt, store.summary().reporting], [null, 1]);
+  store.connect({ lostAt: time.now });
+  time.now += 3_600_000;
+  const { reporting, heldAt, counts } = store.summary();
+  assert.deepEqual([reporting, heldAt, counts.not_current], [1, 1_000_000, 2]);
+  store.connect({ lostAt: null });
+  store.apply({ type: "status", state: "circuit_open", since: new Date(time.now - 3_600_000).toISOString(), reason: "" });
+  assert.deepEqual([store.summary().reporting, store.heldAt], [1, 1_000_000]);
+});
+
+test("the trail of what a new view doesn't hold is forgotten", () => {
+  const { store } = makeStore();
+  arrive(store, "A", { predicted_speed: 1 });
+  arrive(store, "B", { predicted_speed: 2 });
+  store.apply({ type: "initial", predictions: [prediction("A", { predicted_speed: 3 })] });
+  arrive(store, "B", { predicted_speed: 4 });
+  assert.deepEqual([store.trail("A"), store.trail("B")], [[1, 3], [4]]);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { narrows, readQuery, sortBy, toggleGroup, writeQuery } from "../../static/js/query.js";
+import { narrows, readQuery, sortBy, toggleGroup, writeQuery, writeSegments } from "../../static/js/query.js";
 import { Rows } from "../../static/js/rows.js";
 import { Store } from "../../static/js/store.js";
 import { prediction } from "./fakes.js";
@@ -45,7 +45,7 @@ test("what is too old is found under its own group and no other", () => {
 });
 
 test("a query survives its way through a URL", () => {
-  for (const search of ["", "?q=i-405+north", "?category=free_flow,not_current", "?q=a&category=free_flow&sort=-age"]) {
+  for (const search of ["", "?segment=A&details=1&predictions=0", "?q=i-405+north", "?category=free_flow,not_current", "?q=a&category=free_flow&sort=-age"]) {
     assert.equal(writeQuery(readQuery(search)), search);
   }
 });
@@ -94,3 +94,10 @@ for (const search of ["?map=", "?map=1,2", "?map=,,", "?map=91,0,3", "?map=0,181
     assert.deepEqual([view, at], [null, null]);
   });
 }
+
+test("a filter by segments names as many as a request can", () => {
+  assert.equal(writeSegments(["A B", "a,b", "C&D"]), "&segment=A%20B&segment=C%26D");
+  assert.equal(writeSegments([]), "");
+  const many = writeSegments(Array.from({ length: 1_000 }, (_, number) => `S${number}`));
+  assert.ok(many.length > 2_900 && many.length <= 3_000);
+});

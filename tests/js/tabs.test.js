@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Tabs } from "../../static/js/tabs.js";
-import { FakeTime } from "./fakes.js";
+import { FakeTime, settle } from "./fakes.js";
 
 /** A browser: tabs that hear each other, a clock, and who is connected. */
 class Browser {
@@ -10,7 +10,7 @@ class Browser {
   intervals = new Map();
 
   tab() {
-    const channel = { postMessage: (data) => this.#post(channel, data), onmessage: null, isClosed: false };
+    const channel = { postMessage: (data) => this.#post(channel, data), onmessage: null, isClosed: false, said: [] };
     this.channels.push(channel);
     const tab = { seen: [], states: [], connections: [], channel };
     const timers = {
@@ -45,6 +45,7 @@ class Browser {
   }
 
   #post(from, data) {
+    from.said.push(data.type);
     for (const channel of this.channels) {
       if (channel !== from && !channel.isClosed && !from.isClosed) channel.onmessage?.({ data: structuredClone(data) });
     }
@@ -70,6 +71,7 @@ test("of three tabs one is connected, and all see everything once", async () => 
   assert.deepEqual(connected(...tabs), [1, 0, 0]);
   tabs[0].connections[0].onState({ phase: "live" });
   tabs[0].connections[0].onMessage({ type: "prediction", n: 1 }, "c1");
+  await settle();
   for (const { seen, states } of tabs) {
     assert.deepEqual(seen.filter(({ type }) => type === "prediction"), [{ type: "prediction", n: 1 }]);
     assert.equal(states.at(-1), "live");
@@ -110,6 +112,63 @@ test("when the leading tab says goodbye, another goes on at once", async () => {
   first.tabs.stop();
   await browser.time.advance(400);
   assert.deepEqual(connected(first, second), [0, 1]);
+});
+
+test("what comes at once is passed on at once, and nothing to nobody", async () => {
+  const browser = new Browser();
+  const first = browser.tab();
+  await browser.time.advance(60_000);
+  const give = async (...numbers) => {
+    for (const n of numbers) first.connections[0].onMessage({ type: "prediction", n }, `c${n}`);
+    await settle();
+    return first.channel.said.filter((type) => type === "told").length;
+  };
+  assert.equal(await give(1, 2), 0, "it is alone");
+  const second = browser.tab();
+  assert.equal(await give(3, 4, 5), 1);
+  await browser.time.advance(60_000);
+  assert.equal(await give(6, 7), 2, "the other is still there");
+  assert.deepEqual(second.seen.flatMap(({ n, predictions }) => n ?? predictions.map((each) => each.n)), [1, 2, 3, 4, 5, 6, 7]);
+  assert.equal(second.tabs.cursor, "c7");
+  browser.kill(second);
+  await browser.time.advance(15_000);
+  assert.equal(await give(8, 9), 2, "it is alone again");
+});
+
+for (const [how, goOn] of [
+  ["the next message", (leader) => leader.connections[0].onMessage({ type: "prediction", n: 2 }, "c2")],
+  ["the next sign of who leads", (_, browser) => browser.time.advance(2_000)],
+]) {
+  test(`a tab that missed something notices it by ${how}, and begins anew with the view`, async () => {
+    const browser = new Browser();
+    const [first, second] = [browser.tab(), browser.tab()];
+    await browser.time.advance(1_000);
+    second.channel.isClosed = true;
+    first.connections[0].onMessage({ type: "prediction", n: 1 }, "c1");
+    await settle();
+    second.channel.isClosed = false;
+    await goOn(first, browser);
+    await settle();
+    assert.deepEqual(second.seen.at(-1), { type: "initial", predictions: first.seen });
+    assert.equal(second.tabs.cursor, first.tabs.cursor);
+  });
+}
+
+test("when another tab goes on, those that stand where it stood go on with it", async () => {
+  const browser = new Browser();
+  const first = browser.tab();
+  await browser.time.advance(1_000);
+  const others = [browser.tab(), browser.tab()];
+  first.connections[0].onMessage({ type: "prediction", n: 1 }, "c1");
+  await settle();
+  first.tabs.stop();
+  await browser.time.advance(400);
+  const leader = others.find(({ tabs }) => tabs.leads);
+  leader.connections[0].onMessage({ type: "prediction", n: 2 }, "c2");
+  await settle();
+  for (const { seen } of others) {
+    assert.deepEqual(seen, [{ type: "initial", predictions: [] }, { type: "prediction", n: 1 }, { type: "prediction", n: 2 }]);
+  }
 });
 
 test("two that lead at once become one", async () => {

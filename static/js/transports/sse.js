@@ -14,12 +14,12 @@ const OPEN_SECONDS = 5;
 const HEARTBEATS_MISSED = 2;
 
 /** Return the transport for the stream at `url`; `timers` and `fetch` are those of the window unless given. */
-export function sseTransport({ url, heartbeatSeconds = 15, fetch = globalThis.fetch, timers = globalThis }) {
+export function sseTransport({ url, heartbeatSeconds = 15, fetch = globalThis.fetch, timers = globalThis, pause = nextTask }) {
   return {
     name: "SSE",
     pushes: true,
     open: (options) => {
-      const stream = new Stream({ ...options, url, heartbeatSeconds, fetch, timers });
+      const stream = new Stream({ ...options, url, heartbeatSeconds, fetch, timers, pause });
       stream.run();
       return () => stream.close();
     },
@@ -32,8 +32,8 @@ class Stream {
   #opened = false;
   #watch = null;
 
-  constructor({ url, cursor, heartbeatSeconds, fetch, timers, onMessage, onState }) {
-    Object.assign(this, { url, cursor, heartbeatSeconds, fetch, timers, onMessage, onState });
+  constructor({ url, cursor, heartbeatSeconds, fetch, timers, pause, onMessage, onState }) {
+    Object.assign(this, { url, cursor, heartbeatSeconds, fetch, timers, pause, onMessage, onState });
     this.reader = new EventStreamReader((data) => this.#data(data));
   }
 
@@ -72,6 +72,8 @@ class Stream {
       if (done || this.#closed) return;
       this.#heard();
       this.reader.push(decoder.decode(value, { stream: true }));
+      // What waited while the page was busy would be read in one go, and hold up frames for as long as all of it takes.
+      await this.pause();
     }
   }
 
@@ -106,6 +108,18 @@ class Stream {
     this.close();
     this.onState({ state: "closed", reason, retryMs: this.reader.retryMs });
   }
+}
+
+/** Let others have a turn; a timer would do, but a hidden tab's are a second late. */
+function nextTask() {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
 }
 
 function isEventStream(response) {

@@ -1,5 +1,5 @@
 /** What an operator must know: the connection, Kafka, what was missed, replayed data. */
-import { banner, gap, label, moment } from "./format.js";
+import { banner, exactly, gap, label, moment } from "./format.js";
 import { parts, setAttribute, setText } from "./elements.js";
 
 const NOTICE_MS = 20_000;
@@ -13,9 +13,9 @@ export class BannerView {
 
   render(store, now) {
     const { connection, consumer } = store;
-    this.#renderBanner(banner({ connection, consumer, now, hasData: store.segments.size > 0 }));
+    const consumerSeconds = consumer ? store.consumerSeconds : 0;
+    this.#renderBanner(banner({ connection, consumer, consumerSeconds, now, hasData: store.segments.size > 0 }));
     this.#renderNotice(store.notice, now);
-    this.#renderReplay(store.replayTime);
   }
 
   #renderBanner(content) {
@@ -33,8 +33,11 @@ export class BannerView {
     if (shown) setText(this.parts.noticeText, notice.kind === "gap" ? gap(notice) : label(notice.message));
   }
 
-  #renderReplay(time) {
+  /** Tell the time of replayed data, null for none: that of the sums beside which it is shown. */
+  renderReplay(time) {
     this.parts.replay.hidden = time === null;
-    if (time !== null) setText(this.parts.replayText, `Replayed data: it is ${moment(time)} in what you see`);
+    if (time === null) return;
+    setText(this.parts.replayText, `Replayed data: it is ${moment(time)} in what you see`);
+    setAttribute(this.parts.replayText, "title", exactly(time));
   }
 }

@@ -17,6 +17,7 @@ export class DrawerView {
   #chart = null;
   #isDirty = false;
   #newest = null;
+  #opener = null;
 
   constructor(root, { config, onClose }) {
     this.parts = parts(root);
@@ -26,7 +27,6 @@ export class DrawerView {
     this.facts.parts.popupDetails.hidden = true;
     this.parts.drawerFacts.replaceChildren(this.facts.element);
     this.parts.drawerClose.addEventListener("click", onClose);
-    this.parts.drawer.addEventListener("keydown", (event) => event.key === "Escape" && onClose());
     new ResizeObserver(() => this.#resize()).observe(this.parts.chart);
   }
 
@@ -35,23 +35,36 @@ export class DrawerView {
   }
 
   /** Open for a segment; its history comes later, by `tell`. */
-  open(id) {
+  open(id, takesFocus) {
     this.#id = id;
     this.#history = [];
     this.#newest = null;
     this.#isDirty = true;
+    if (!this.parts.drawer.contains(document.activeElement)) this.#opener = document.activeElement;
     this.parts.drawer.hidden = false;
     this.parts.panel.hidden = true;
     setText(this.parts.chartNote, "Reading the history …");
     setAttribute(this.parts.drawer, "aria-label", `Segment ${label(id)}`);
-    this.parts.drawerClose.focus();
+    if (takesFocus) this.parts.drawerClose.focus();
     loadCharts(this.config.charts);
   }
 
   close() {
+    if (!this.isOpen) return;
+    const hadFocus = this.parts.drawer.contains(document.activeElement);
+    const id = this.#id;
     this.#id = null;
     this.parts.drawer.hidden = true;
     this.parts.panel.hidden = false;
+    if (hadFocus) this.#giveFocusBack(id);
+  }
+
+  /** To what opened it; a row may have become another segment's since, and a popup be gone: then to the table. */
+  #giveFocusBack(id) {
+    const opener = this.#opener;
+    const row = opener?.closest("tr");
+    const isThere = opener?.getClientRects().length > 0 && opener !== document.body && (!row || row.segment === id);
+    (isThere ? opener : this.parts.scroller).focus();
   }
 
   /** Take in a segment's history, oldest first; null when it could not be had. */
@@ -65,7 +78,7 @@ export class DrawerView {
   render(store) {
     if (!this.isOpen) return;
     const prediction = store.segments.get(this.#id);
-    if (prediction) this.facts.render(store, prediction);
+    this.facts.render(store, this.#id);
     if (prediction && prediction !== this.#newest) this.#append(prediction);
     if (this.#isDirty && globalThis.uPlot) this.#draw();
   }

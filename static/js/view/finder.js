@@ -1,12 +1,17 @@
 /** Search, road, "Clear filters", and what stands in the table's place when there is nothing to list. */
-import { kafkaIsAway, label, plural } from "./format.js";
+import { label, plural } from "./format.js";
+import { kafkaIsAway } from "../store.js";
 import { narrows } from "../query.js";
 import { parts, setText } from "./elements.js";
 
 const MOST_ROADS = 1_000;
+const SPEAK_AFTER_MS = 500;
 const ROADS_EVERY_MS = 2_000;
+const FIRST_ROADS_EVERY_MS = 200;
 
 export class FinderView {
+  #asked = "";
+  #timer = null;
   #roads = "";
   #roadsAt = -Infinity;
 
@@ -22,7 +27,12 @@ export class FinderView {
         search.focus();
       });
     }
-    document.addEventListener("keydown", (event) => this.#key(event, onWords));
+    search.addEventListener("keydown", ({ key }) => key === "Escape" && onWords(""));
+  }
+
+  focus() {
+    this.parts.search.focus();
+    this.parts.search.select();
   }
 
   render(store, query, matching) {
@@ -30,15 +40,26 @@ export class FinderView {
     if (search.value !== query.words) search.value = query.words;
     clear.hidden = !narrows(query);
     setText(matches, narrows(query) ? `${plural(matching, "segment matches", "segments match")}` : "");
+    if (store.segments.size > 0) this.#speak(query);
     this.#renderRoads(query.road);
     this.#renderEmpty(store, matching);
+  }
+
+  /** The number is read out when something else was asked for, not whenever what is live changes it. */
+  #speak({ words, road, groups }) {
+    const asked = JSON.stringify([words, road, groups]);
+    if (asked === this.#asked) return;
+    this.#asked = asked;
+    clearTimeout(this.#timer);
+    const { matches, matchesSpoken } = this.parts;
+    this.#timer = setTimeout(() => setText(matchesSpoken, matches.textContent), SPEAK_AFTER_MS);
   }
 
   /** The roads there are, and the one asked for even if there is none of it; made anew only when they are others. */
   #renderRoads(wanted) {
     const now = performance.now();
     const { road } = this.parts;
-    if (now - this.#roadsAt >= ROADS_EVERY_MS || road.value !== (wanted ?? "")) {
+    if (now - this.#roadsAt >= (road.hidden ? FIRST_ROADS_EVERY_MS : ROADS_EVERY_MS) || road.value !== (wanted ?? "")) {
       this.#roadsAt = now;
       const roads = this.rows.corridors().slice(0, MOST_ROADS);
       if (wanted !== null && !roads.includes(wanted)) roads.push(wanted);
@@ -53,20 +74,12 @@ export class FinderView {
   #renderEmpty(store, matching) {
     const { size } = store.segments;
     const { phase } = store.connection;
-    const connected = phase === "live" || phase === "polling";
+    const isStarting = store.consumer?.state === "starting";
+    const connected = (phase === "live" || phase === "polling") && !isStarting;
     this.parts.nothingMatches.hidden = size === 0 || matching > 0;
     this.parts.noData.hidden = size > 0 || !connected || kafkaIsAway(store.consumer);
+    setText(this.parts.loadingTitle, isStarting ? "Connected, but Kafka isn't read yet" : "Connecting");
     this.parts.loading.hidden = size > 0 || connected || store.connection.lostAt !== null;
     this.parts.table.hidden = matching === 0;
-  }
-
-  #key(event, onWords) {
-    const { search } = this.parts;
-    const typing = event.target.matches("input, textarea, select, [contenteditable]");
-    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      event.preventDefault();
-      search.focus();
-      search.select();
-    } else if (event.key === "Escape" && event.target === search) onWords("");
   }
 }

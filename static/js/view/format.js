@@ -1,10 +1,12 @@
 /** Values as texts. Pure: no DOM, and the time is handed in. */
+import { kafkaIsAway } from "../store.js";
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const LONGEST_LABEL = 200;
 const OFFLINE_AFTER_MS = 60_000;
+const STARTED_SECONDS = 5;
 
 export const LABELS = {
   free_flow: "Free flow",
@@ -13,6 +15,20 @@ export const LABELS = {
   severe_congestion: "Severe",
   not_current: "Stale",
 };
+
+const FRESHNESS_LABELS = { stale: "stale", silent: "no data" };
+
+/** A category in words, with what its age makes of it: "Severe", "Severe (stale)", "Unknown (no data)". */
+export function category(name, freshness) {
+  const known = Object.hasOwn(LABELS, name ?? "") ? LABELS[name] : "Unknown";
+  return freshness in FRESHNESS_LABELS ? `${known} (${FRESHNESS_LABELS[freshness]})` : known;
+}
+
+/** Which way a difference goes, for its arrow and its colour: "faster", "slower" or "same"; null when it isn't known. */
+export function direction(difference) {
+  if (typeof difference !== "number") return null;
+  return difference > 0.05 ? "faster" : difference < -0.05 ? "slower" : "same";
+}
 
 export const UNIT_LABELS = { mph: "mph", kmh: "km/h" };
 const UNITS_PER_MPH = { mph: 1, kmh: 1.609344 };
@@ -43,16 +59,39 @@ export function ago(milliseconds) {
   return seconds < 10 ? `${seconds.toFixed(1)} s ago` : `${age(seconds)} ago`;
 }
 
+// Made once: each one that is made takes longer than a hundred times that are written with it.
+const TO_MINUTES = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const TO_SECONDS = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", hourCycle: "h23" });
+const WITH_DAY = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+
 /** A time of day, "17:31" or "17:31:05". */
 export function clock(epochMs, withSeconds = false) {
-  const parts = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-  if (withSeconds) parts.second = "2-digit";
-  return new Intl.DateTimeFormat("en-GB", parts).format(epochMs);
+  return (withSeconds ? TO_SECONDS : TO_MINUTES).format(epochMs);
 }
 
 /** A time with its day, "7 Mar 2012, 17:05". */
 export function moment(epochMs) {
-  return new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" }).format(epochMs);
+  return WITH_DAY.format(epochMs);
+}
+
+const SHORT = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+const WITH_ZONE = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
+
+/** A time with its day, its seconds and its zone, for where there is room: "7 Mar 2012, 17:05:31 GMT-8". */
+export function exactly(epochMs) {
+  return WITH_ZONE.format(epochMs);
+}
+
+const WITH_SHORT_DAY = new Intl.DateTimeFormat("en-GB", SHORT);
+
+/** A time with its day and seconds, short: "7 Mar, 17:05:31". */
+export function shortly(epochMs) {
+  return WITH_SHORT_DAY.format(epochMs);
+}
+
+/** A time of day, with its day when that isn't today. */
+export function since(epochMs, now) {
+  return new Date(epochMs).toDateString() === new Date(now).toDateString() ? clock(epochMs) : moment(epochMs);
 }
 
 /** Text from outside as a label: control and direction characters shown as what they are, length bounded. */
@@ -85,18 +124,21 @@ export function sparkline(values, unit) {
   return values.map((value, index) => `${(index * step).toFixed(1)},${(15 - 14 * share(value, unit)).toFixed(1)}`).join(" ");
 }
 
-/** Whether the server has lost Kafka; what is shown then is kept, not current. */
-export function kafkaIsAway(consumer) {
-  return ["reconnecting", "circuit_open", "stopped"].includes(consumer?.state);
+/** Whether the server has not reached its topic in all this time; a start that goes well takes less. */
+function isStuck(consumer, seconds) {
+  return consumer?.state === "starting" && seconds >= STARTED_SECONDS;
 }
 
-/** The pill: `{ tone, text, spoken }`. Tones: ok, busy, warn, bad. What is spoken doesn't change with every second. */
-export function pill({ connection, consumer, newsAt, now, browserOnline = true, shown = {} }) {
+/**
+ * The pill: `{ tone, text, spoken }`. Tones: ok, busy, warn, bad. What is spoken doesn't change with every second.
+ * `news` is `{ at, staleSeconds, any }`: when the last came, how old all is if it is old, whether there is anything.
+ */
+export function pill({ connection, consumer, news, now, browserOnline = true, shown = {} }) {
   const { time = null, paused = false, waiting = 0 } = shown;
   if (time !== null) return { tone: "busy", text: `Replay ${clock(time)}`, spoken: "Showing the past" };
   if (paused) return { tone: "busy", text: `Paused (${waiting.toLocaleString("en")} waiting)`, spoken: "Paused" };
   const { phase, attempt, retryAt, lostAt } = connection;
-  if (phase === "live" || phase === "polling") return connected(connection, consumer, newsAt, now);
+  if (phase === "live" || phase === "polling") return connected(connection, consumer, news, now);
   if (lostAt === null) return { tone: "busy", text: "Connecting", spoken: "Connecting" };
   if (!browserOnline || now - lostAt >= OFFLINE_AFTER_MS) {
     return { tone: "bad", text: `Offline since ${clock(lostAt)}`, spoken: "Offline" };
@@ -106,13 +148,23 @@ export function pill({ connection, consumer, newsAt, now, browserOnline = true, 
   return { tone: "warn", text: `Reconnecting in ${secondsTo(retryAt, now)} s (try ${attempt})`, spoken };
 }
 
-function connected({ phase, transport, everySeconds }, consumer, newsAt, now) {
-  const news = newsAt === null ? "no data yet" : ago(now - newsAt);
-  if (kafkaIsAway(consumer)) return { tone: "warn", text: `Kafka away · ${news}`, spoken: "The server has lost Kafka" };
+function connected({ phase, transport, everySeconds }, consumer, news, now) {
+  const last = newsInWords(news, now);
+  if (kafkaIsAway(consumer)) return { tone: "warn", text: `Kafka away · ${last}`, spoken: "The server has lost Kafka" };
+  if (consumer?.state === "starting") {
+    return { tone: "warn", text: `Kafka not read yet · ${last}`, spoken: "The server doesn't read Kafka yet" };
+  }
   if (phase === "polling") {
     return { tone: "busy", text: `Polling every ${everySeconds} s`, spoken: `Polling every ${everySeconds} seconds` };
   }
-  return { tone: "ok", text: `Live · ${transport} · ${news}`, spoken: "Live" };
+  if (news.staleSeconds !== null) return { tone: "warn", text: `Live · ${transport} · ${last}`, spoken: "Live, but the data is old" };
+  return { tone: "ok", text: `Live · ${transport} · ${last}`, spoken: "Live" };
+}
+
+function newsInWords({ at, staleSeconds, any }, now) {
+  if (staleSeconds !== null) return `newest data ${age(staleSeconds)} old`;
+  if (at !== null) return ago(now - at);
+  return any ? "no news yet" : "no data yet";
 }
 
 /** Whole seconds until a moment, at least 0. */
@@ -149,9 +201,13 @@ export function judged({ horizon, score, persistence, unit }) {
 }
 
 /** The banner: `{ kind, title, text }` for what an operator must know, or null. Kinds: bad, warn, info. */
-export function banner({ connection, consumer, now, hasData }) {
+export function banner({ connection, consumer, consumerSeconds = 0, now, hasData }) {
   if (connection.lostAt !== null) return serverAway(connection, now, hasData);
   if (kafkaIsAway(consumer)) return kafkaAway(consumer, hasData);
+  if (isStuck(consumer, consumerSeconds)) {
+    const cause = consumer.reason ? `Reason: ${label(consumer.reason)}.` : "";
+    return { kind: "warn", title: `The server doesn't read Kafka yet, since ${clock(consumer.since, true)}`, text: cause };
+  }
   if (consumer?.state === "catching_up") {
     return { kind: "info", title: "Catching up", text: "The server is reading what the topic holds already." };
   }

@@ -8,52 +8,22 @@ import { CATEGORIES } from "../store.js";
 import { FRESH } from "../freshness.js";
 import { headings, lines, placeOf } from "../network.js";
 import { parts, setAttribute, setText } from "./elements.js";
-import { plural } from "./format.js";
+import { label, plural } from "./format.js";
+import { Mark, MarksCanvas, Road } from "./marks.js";
 import { PopupContent } from "./popup.js";
 
 const { L } = globalThis;
 const SMALLEST_RADIUS = 4;
 const LARGEST_RADIUS = 8;
 const SELECTED = 1.7;
-const OFFSET_PX = 3;
+const FAINT = 0.12;
 const ROADS_EVERY_MS = 2_000;
 const RESTYLE_MS = 1_000;
+// The canvas is drawn anew for one marker that changed as for all: ten times a second is as live as an eye can use, and
+// thousands of markers take longer than a frame.
+const DRAW_MS = 100;
+const DRAW_MS_PER_MARKER = 0.125;
 const LOS_ANGELES = [[33.7, -118.7], [34.35, -117.7]];
-const SHAPES = {
-  free_flow: (ctx, x, y, r) => ctx.arc(x, y, r, 0, 2 * Math.PI),
-  moderate_traffic: (ctx, x, y, r) => ctx.rect(x - 0.88 * r, y - 0.88 * r, 1.76 * r, 1.76 * r),
-  heavy_traffic: (ctx, x, y, r) => polygon(ctx, [[x, y - 1.15 * r], [x + 1.1 * r, y + 0.85 * r], [x - 1.1 * r, y + 0.85 * r]]),
-  severe_congestion: (ctx, x, y, r) => polygon(ctx, [[x, y - 1.25 * r], [x + 1.25 * r, y], [x, y + 1.25 * r], [x - 1.25 * r, y]]),
-  not_current: (ctx, x, y, r) => ctx.arc(x, y, 0.85 * r, 0, 2 * Math.PI),
-};
-
-function polygon(ctx, points) {
-  points.forEach(([x, y], index) => (index ? ctx.lineTo(x, y) : ctx.moveTo(x, y)));
-  ctx.closePath();
-}
-
-/** A marker of a category's shape, a little to the right of the way the traffic goes. */
-const Marker = L.CircleMarker.extend({
-  options: { weight: 1.2, opacity: 1, fillOpacity: 1, shape: "free_flow", heading: null },
-
-  _updatePath() {
-    const renderer = this._renderer;
-    if (!renderer._drawing || this._empty()) return;
-    const { x, y } = this._drawnAt();
-    renderer._ctx.beginPath();
-    SHAPES[this.options.shape](renderer._ctx, x, y, this._radius);
-    renderer._fillStroke(renderer._ctx, this);
-  },
-
-  _drawnAt() {
-    const [east, north] = this.options.heading ?? [0, 0];
-    return this._point.add(L.point(north * OFFSET_PX, east * OFFSET_PX));
-  },
-
-  _containsPoint(point) {
-    return point.distanceTo(this._drawnAt()) <= this._radius + this._clickTolerance();
-  },
-});
 
 export class MapView {
   #markers = new Map();
@@ -62,6 +32,9 @@ export class MapView {
   #roadNames = 0;
   #roadsAt = -Infinity;
   #restyledAt = -Infinity;
+  #drawnAt = -Infinity;
+  #waiting = new Set();
+  #outlines = null;
   #isFitted = false;
   #selected = null;
   #query = null;
@@ -71,8 +44,9 @@ export class MapView {
     this.parts = parts(root);
     Object.assign(this, { onSelect, onView });
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.canvas = new MarksCanvas({ padding: 0.3, tolerance: 4 });
     this.map = L.map(this.parts.map, {
-      renderer: L.canvas({ padding: 0.3, tolerance: 4 }),
+      trackResize: false, // see below
       attributionControl: Boolean(config.map_attribution),
       zoomSnap: 0.25,
       zoomAnimation: !still,
@@ -82,48 +56,73 @@ export class MapView {
     this.#isFitted = view !== null;
     if (view) this.map.setView(view.centre, view.zoom, { animate: false });
     this.map.attributionControl?.setPrefix(false);
+    this.map.createPane("outlines").style.zIndex = "340";
     this.map.createPane("roads").style.zIndex = "350";
+    this.outlineRenderer = L.canvas({ padding: 0.3, pane: "outlines" });
     this.roadRenderer = L.canvas({ padding: 0.3, pane: "roads" });
     if (config.map_tiles) L.tileLayer(config.map_tiles, { attribution: asText(config.map_attribution) }).addTo(this.map);
+    this.marks = L.featureGroup();
+    this.marks.on("click", ({ layer }) => onSelect(layer.id));
+    this.marks.on("mouseover", ({ layer }) => this.#hint(layer));
+    this.marks.on("mouseout", () => this.hint.remove());
+    this.hint = L.tooltip({ direction: "top", offset: [0, -6] });
+    this.hint.setContent(document.createElement("span"));
     this.popup = new PopupContent({ unit: config.speed_unit, onDetails: (id) => onSelect(id, true) });
-    this.balloon = L.popup({ autoPanPadding: [10, 10], minWidth: 220, maxWidth: 280 });
+    this.balloon = L.popup({ autoPanPadding: [10, 10], minWidth: 220, maxWidth: 310 });
     this.balloon.setContent(this.popup.element);
     this.balloon.on("remove", () => this.#selected !== null && !this.#isMoving && onSelect(null));
-    this.map.on("zoomend", () => this.#resize());
-    this.map.on("moveend", () => this.#isMoving || this.#tellView());
+    this.map.on("zoomend", () => this.#resizeAll());
+    // An own move that is animated ends later than it was begun.
+    this.map.on("movestart", () => (this.#isOwnMove = this.#isMoving));
+    this.map.on("moveend", () => this.#isMoving || this.#isOwnMove || this.#tellView());
     this.parts.showPredictions.addEventListener("change", () => this.#showMarkers());
+    this.#showMarkers();
     const fill = () => this.#quietly(() => this.map.invalidateSize({ pan: false }));
     new ResizeObserver(fill).observe(this.parts.map);
     this.#readColours();
   }
 
   #isMoving = false;
-  #isOpening = false;
+  #isOwnMove = false;
 
-  /** Show what the store holds; `changed` are the segments that are new since the last time. */
-  render(store, query, { replaced, segments: changed }, matching, now) {
+  /**
+   * Show what the store holds, and mark the segment that is asked for.
+   *
+   * `changed` are the segments that are new since the last time; `isShownElsewhere` tells whether the marked one is
+   * shown in full, so that it needs no popup.
+   */
+  render(store, query, { replaced, segments: changed }, { matching, isShownElsewhere, now }) {
     const all = replaced || query !== this.#query || now - this.#restyledAt >= RESTYLE_MS;
-    if (replaced) this.#forgetGone(store);
-    for (const id of all ? store.segments.keys() : changed) this.#restyle(store, id, matching);
-    if (all) this.#restyledAt = now;
+    for (const id of changed) this.#waiting.add(id);
+    const pause = Math.max(DRAW_MS, DRAW_MS_PER_MARKER * this.#markers.size);
+    if (all || now - this.#drawnAt >= pause) this.#draw(store, { all, replaced }, matching, now);
     this.#query = query;
+    // Filled before it is opened: an empty popup has no heading, and no size by which the map could move.
+    if (query.segment !== null) this.popup.render(store, query.segment);
+    this.#select(query.segment, isShownElsewhere);
+  }
+
+  #draw(store, { all, replaced }, matching, now) {
+    if (replaced) this.#forgetGone(store);
+    for (const id of this.#waiting) this.#restyle(store, id, matching);
+    if (all) for (const id of store.segments.keys()) this.#restyle(store, id, matching);
+    this.#waiting.clear();
+    this.#drawnAt = now;
+    if (all) this.#restyledAt = now;
     this.#drawRoads(store, now);
     this.#count(store);
-    this.#follow(store, now);
   }
 
   /** Mark a segment, with its popup unless it is shown in full elsewhere; null for none. */
-  select(id, isShownElsewhere) {
+  #select(id, isShownElsewhere) {
     if (isShownElsewhere && this.balloon.isOpen()) this.#quietly(() => this.balloon.close());
-    const marker = this.#markers.get(id);
-    if (id === this.#selected || (id !== null && !marker)) return; // a marker may come yet
+    const marker = this.#markers.get(id); // none yet, or no more: then none is marked
+    if ((marker?.id ?? null) === this.#selected) return;
     const before = this.#markers.get(this.#selected);
-    this.#selected = id;
-    before?.setRadius(this.#radius());
-    marker?.setRadius(SELECTED * this.#radius()).bringToFront();
+    this.#selected = marker?.id ?? null;
+    for (const each of [before, marker]) if (each) this.#resize(each);
     this.#quietly(() => {
-      this.#isOpening = Boolean(marker) && !isShownElsewhere;
-      if (this.#isOpening) this.balloon.setLatLng(marker.getLatLng()).openOn(this.map);
+      if (marker && !isShownElsewhere) this.balloon.setLatLng(marker.getLatLng()).openOn(this.map);
       else this.balloon.close();
       if (marker && !this.map.getBounds().contains(marker.getLatLng())) this.map.panTo(marker.getLatLng());
     });
@@ -146,9 +145,19 @@ export class MapView {
     return Math.min(LARGEST_RADIUS, Math.max(SMALLEST_RADIUS, 1.4 * (this.map.getZoom() - 6.5)));
   }
 
-  #resize() {
-    const radius = this.#radius();
-    for (const [id, marker] of this.#markers) marker.setRadius(id === this.#selected ? SELECTED * radius : radius);
+  #resize(marker) {
+    const isSelected = marker.id === this.#selected;
+    marker.options.isSelected = isSelected;
+    marker.setRadius(isSelected ? SELECTED * this.#radius() : this.#radius());
+  }
+
+  #resizeAll() {
+    for (const marker of this.#markers.values()) this.#resize(marker);
+  }
+
+  #hint(marker) {
+    setText(this.hint.getContent(), label(marker.id));
+    this.hint.setLatLng(marker.getLatLng()).addTo(this.map);
   }
 
   /** Take up the colours of another theme. */
@@ -156,7 +165,15 @@ export class MapView {
     this.#readColours();
     for (const marker of this.#markers.values()) marker.look = null;
     for (const road of this.#roads) road.setStyle({ color: this.colours.road });
+    this.#outlines?.setStyle({ color: this.colours.county });
     this.#restyledAt = -Infinity;
+  }
+
+  /** Draw at once what else waits for a frame: printing takes none. */
+  drawNow() {
+    for (const each of [this.outlineRenderer, this.roadRenderer, this.canvas]) {
+      if (this.map.hasLayer(each)) each._redraw();
+    }
   }
 
   #restyle(store, id, matching) {
@@ -172,22 +189,23 @@ export class MapView {
     const look = `${shape}${isFaint}`;
     if (marker.look === look) return undefined;
     marker.look = look;
-    marker.options.shape = shape;
-    const opacity = isFaint ? 0.12 : 1;
-    return marker.setStyle({ color: this.colours.outline, fillColor: this.colours[shape], opacity, fillOpacity: opacity });
+    return marker.setStyle({ shape, opacity: isFaint ? FAINT : 1 });
   }
 
   #add(id, place) {
-    const marker = new Marker(place, { radius: this.#radius(), heading: this.headings?.get(id) ?? null });
-    marker.on("click", () => this.onSelect(id));
+    const options = { radius: this.#radius(), heading: this.headings?.get(id) ?? null, renderer: this.canvas };
+    const marker = Object.assign(new Mark(place, options), { id });
     this.#markers.set(id, marker);
-    if (this.parts.showPredictions.checked) marker.addTo(this.map);
+    this.marks.addLayer(marker);
     return marker;
   }
 
   #remove(id) {
-    this.#markers.get(id)?.remove();
+    const marker = this.#markers.get(id);
+    if (!marker) return;
+    this.marks.removeLayer(marker);
     this.#markers.delete(id);
+    this.hint.remove();
   }
 
   #forgetGone(store) {
@@ -195,10 +213,15 @@ export class MapView {
   }
 
   #showMarkers() {
-    for (const marker of this.#markers.values()) {
-      if (this.parts.showPredictions.checked) marker.addTo(this.map);
-      else marker.remove();
-    }
+    if (this.parts.showPredictions.checked) this.marks.addTo(this.map);
+    else this.marks.remove();
+  }
+
+  /** Draw borders and coasts under everything; `lines` are of [latitude, longitude]. */
+  setOutlines(lines) {
+    const style = { color: this.colours.county, weight: 1.2, interactive: false, renderer: this.outlineRenderer };
+    this.#outlines = L.polyline(lines, style).addTo(this.map);
+    setAttribute(this.parts.map, "data-outlines", String(lines.length));
   }
 
   /** Draw the roads of a network (`drawn` of network.js) in the place of those found among the segments. */
@@ -230,8 +253,7 @@ export class MapView {
   }
 
   #road(places) {
-    const style = { color: this.colours.road, weight: 3, opacity: 0.9, interactive: false, renderer: this.roadRenderer };
-    return L.polyline(places, style).addTo(this.map);
+    return new Road(places, { color: this.colours.road, renderer: this.roadRenderer }).addTo(this.map);
   }
 
   #fit() {
@@ -251,14 +273,6 @@ export class MapView {
     setAttribute(this.parts.map, "data-matching", String(this.#markers.size - faint));
   }
 
-  #follow(store, now) {
-    const prediction = store.segments.get(this.#selected);
-    if (!prediction) return;
-    this.popup.render(store, prediction, now);
-    if (this.#isOpening) this.balloon.update(); // now that it has its size: the map moves so that all of it is seen
-    this.#isOpening = false;
-  }
-
   #readColours() {
     const style = getComputedStyle(document.documentElement);
     const of = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -267,29 +281,17 @@ export class MapView {
       moderate_traffic: of("moderate"),
       heavy_traffic: of("heavy"),
       severe_congestion: of("severe"),
-      not_current: hatch(of("hatch-ground"), of("hatch-line")),
+      ground: of("hatch-ground"),
+      line: of("hatch-line"),
       outline: of("outline"),
       road: of("road"),
+      county: of("county"),
     };
+    this.canvas.setColours(this.colours);
   }
 }
 
 /** Leaflet takes an attribution for markup. */
 function asText(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-}
-
-function hatch(ground, line) {
-  const tile = document.createElement("canvas");
-  tile.width = tile.height = 4;
-  const ctx = tile.getContext("2d");
-  ctx.fillStyle = ground;
-  ctx.fillRect(0, 0, 4, 4);
-  ctx.strokeStyle = line;
-  ctx.lineWidth = 1.3;
-  ctx.beginPath();
-  ctx.moveTo(0, 4);
-  ctx.lineTo(4, 0);
-  ctx.stroke();
-  return ctx.createPattern(tile, "repeat");
 }

@@ -15,8 +15,9 @@ export class PillView {
 
   /** `shown` says what is shown instead of now: `{ time }` of the past, or `{ paused, waiting }`. */
   render(store, now, shown) {
-    const { connection, consumer, newsAt } = store;
-    const state = { connection, consumer, newsAt, now, browserOnline: navigator.onLine, shown };
+    const { connection, consumer } = store;
+    const news = { at: store.newsAt, staleSeconds: store.staleSeconds, any: store.segments.size > 0 };
+    const state = { connection, consumer, news, now, browserOnline: navigator.onLine, shown };
     const { tone, text, spoken } = pill(state);
     setAttribute(this.parts.pill, "data-tone", tone);
     setText(this.parts.pillText, text);
@@ -24,11 +25,12 @@ export class PillView {
     this.#speak(spoken);
   }
 
-  /** A state that lasts less than a second isn't worth an interruption. */
+  /** A state that lasts less than a second isn't worth an interruption; what isn't true any more is gone at once. */
   #speak(text) {
     if (text === this.#spoken) return;
     this.#spoken = text;
     clearTimeout(this.#waiting);
+    setText(this.parts.spoken, "");
     this.#waiting = setTimeout(() => setText(this.parts.spoken, text), SPEAK_AFTER_MS);
   }
 }

@@ -1,15 +1,16 @@
 /** One row of the table. It is made once and restyled; only what differs is written. */
 import { CATEGORIES } from "../store.js";
-import { LABELS, age, change, label, share, sparkline, speed } from "./format.js";
+import { age, category as named, change, direction, label, share, sparkline, speed } from "./format.js";
 import { fromTemplate, parts, setAttribute, setText } from "./elements.js";
 import { SILENT } from "../freshness.js";
 
-const FRESHNESS_TEXTS = { stale: "stale", silent: "no data" };
 const QUIET_MS = 2_000;
+const LIT_MS = 900;
+const still = globalThis.matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Row {
   #prediction = null;
-  #blinkedAt = 0;
+  #changedAt = 0;
 
   constructor(unit) {
     this.element = fromTemplate("row-template");
@@ -20,6 +21,7 @@ export class Row {
   /** Take the row for another segment: what it showed before isn't a change worth a blink. */
   reset() {
     this.#prediction = null;
+    this.#changedAt = performance.now();
   }
 
   /** Show a prediction at a place (from 1, the header's row included) with its age in seconds. */
@@ -42,8 +44,7 @@ export class Row {
     const mark = freshness === SILENT ? "not_current" : known;
     setAttribute(this.element, "data-category", known);
     setAttribute(this.parts.mark, "href", `#shape-${mark}`);
-    const name = known === category ? LABELS[known] : "Unknown";
-    setText(this.parts.category, freshness in FRESHNESS_TEXTS ? `${name} (${FRESHNESS_TEXTS[freshness]})` : name);
+    setText(this.parts.category, named(category, freshness));
   }
 
   #renderValues(prediction) {
@@ -51,8 +52,8 @@ export class Row {
     this.element.segment = id;
     setAttribute(this.element, "data-segment", label(id));
     this.#name(this.parts.segment, label(id));
-    this.#name(this.parts.road, road === undefined ? "–" : label(road));
-    setText(this.parts.roadBelow, road === undefined ? "" : label(road));
+    this.#name(this.parts.road, typeof road === "string" ? label(road) : "–");
+    setText(this.parts.roadBelow, label(road ?? ""));
     this.#measured(this.parts.now, speed(now), now);
     setText(this.parts.predicted, speed(predicted));
     this.#renderChange(prediction.speed_diff);
@@ -64,9 +65,9 @@ export class Row {
   #renderChange(difference) {
     this.#measured(this.parts.change, change(difference), difference);
     setAttribute(this.element, "data-change", typeof difference === "number" ? "known" : "unknown");
-    const direction = difference > 0.05 ? "faster" : difference < -0.05 ? "slower" : "same";
-    setAttribute(this.parts.arrow, "href", `#arrow-${direction}`);
-    setAttribute(this.parts.arrow, "data-direction", direction);
+    const way = direction(difference) ?? "same";
+    setAttribute(this.parts.arrow, "href", `#arrow-${way}`);
+    setAttribute(this.parts.arrow, "data-direction", way);
   }
 
   #name(element, text) {
@@ -79,14 +80,14 @@ export class Row {
     setAttribute(element, "title", typeof value === "number" ? null : "not measured");
   }
 
-  /** A new value lights up its cell for a moment, though not over and over on a busy segment. */
+  /** A new value lights up its cell for a moment, unless it comes so soon after another that it would always be lit. */
   #blink(prediction) {
     const before = this.#prediction;
-    const now = performance.now();
     if (before === null || before.predicted_speed === prediction.predicted_speed) return;
-    if (now - this.#blinkedAt < QUIET_MS || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-    this.#blinkedAt = now;
-    const colour = getComputedStyle(this.element).getPropertyValue("--blink");
-    this.parts.predictedCell.animate([{ backgroundColor: colour }, { backgroundColor: "transparent" }], 900);
+    const now = performance.now();
+    const isQuiet = now - this.#changedAt >= QUIET_MS;
+    this.#changedAt = now;
+    if (!isQuiet || still.matches) return;
+    this.parts.predictedCell.animate([{ backgroundColor: "var(--blink)" }, { backgroundColor: "transparent" }], LIT_MS);
   }
 }

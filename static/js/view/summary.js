@@ -1,6 +1,6 @@
 /** The line of figures, and the chips: legend, counts and filter in one. */
 import { GROUPS } from "../store.js";
-import { LABELS, UNIT_LABELS, change, plural, ranges, speed } from "./format.js";
+import { LABELS, UNIT_LABELS, change, clock, ranges, speed } from "./format.js";
 import { fromTemplate, parts, setAttribute, setText, shape } from "./elements.js";
 
 export class SummaryView {
@@ -15,20 +15,16 @@ export class SummaryView {
   }
 
   render(store, query) {
-    const { total, reporting, counts, meanPredicted, meanChange } = store.summary();
+    const { total, reporting, heldAt, counts, meanPredicted, meanChange } = store.summary();
     setText(this.parts.reporting, total ? reporting.toLocaleString("en") : "–");
-    setText(this.parts.total, total ? `of ${total.toLocaleString("en")} reporting` : "no segments yet");
+    const at = heldAt === null ? "" : ` at ${clock(heldAt)}`;
+    setText(this.parts.total, total ? `of ${total.toLocaleString("en")} reporting${at}` : "no segments yet");
     setText(this.parts.meanPredicted, meanPredicted === null ? "–" : `${speed(meanPredicted)} ${this.unit}`);
     setText(this.parts.meanChange, meanChange === null ? "–" : `${change(meanChange)} ${this.unit}`);
-    setText(this.parts.perMinute, `${store.perMinute.toLocaleString("en")} / min`);
+    const { perMinute } = store;
+    setText(this.parts.perMinute, perMinute === null ? "–" : `${perMinute.toLocaleString("en")} / min`);
     setAttribute(this.parts.perMinute, "data-received", String(store.received));
-    this.#renderQuarantined(store.stats?.quarantined ?? 0);
     for (const group of GROUPS) this.#renderGroup(group, counts[group], total, query.groups.includes(group));
-  }
-
-  #renderQuarantined(count) {
-    this.parts.quarantined.hidden = count === 0;
-    setText(this.parts.quarantinedText, `${plural(count, "message", "messages")} could not be read`);
   }
 
   #makeChip(group, range, onToggle) {

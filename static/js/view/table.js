@@ -9,16 +9,17 @@ import { UNIT_LABELS } from "./format.js";
 import { parts, setAttribute, setText } from "./elements.js";
 
 const ORDER_MS = 500;
-const ROWS_BEYOND = 6;
+const ROWS_BEYOND = 4;
 const MOST_PRINTED = 5_000;
 
 export class TableView {
   #shown = new Map();
   #spare = [];
-  #list = [];
+  #ids = [];
   #orderedAt = -Infinity;
   #query = null;
   #rowHeight = 0;
+  #room = { height: 0, head: 0, top: 0 };
   #revealed = null;
   #onPaper = false;
 
@@ -35,11 +36,19 @@ export class TableView {
       const row = target.closest("tr");
       if (row?.segment !== undefined) onSelect(row.segment);
     });
-    this.parts.scroller.addEventListener("scroll", onNeed, { passive: true });
-    new ResizeObserver(() => {
-      this.#rowHeight = 0;
+    // Sizes are asked for when the browser has just found them: in a rendering it would have to find them anew.
+    const { scroller, head } = this.parts;
+    const scrolled = () => {
+      this.#room.top = scroller.scrollTop;
       onNeed();
-    }).observe(this.parts.scroller);
+    };
+    scroller.addEventListener("scroll", scrolled, { passive: true });
+    const observer = new ResizeObserver(() => {
+      this.#rowHeight = 0;
+      this.#room = { height: scroller.clientHeight, head: head.offsetHeight, top: scroller.scrollTop };
+      onNeed();
+    });
+    for (const each of [scroller, head]) observer.observe(each);
   }
 
   /** On paper nothing scrolls: all rows are there. */
@@ -52,36 +61,41 @@ export class TableView {
     this.#reorder(store, query, replaced);
     this.#renderHeaders(query);
     const { first, last } = this.#window();
-    const wanted = this.#list.slice(first, last).map(({ segment_id }) => segment_id);
+    const wanted = this.#ids.slice(first, last);
     this.#release(new Set(wanted));
     this.#place(store, wanted, first, query.segment);
-    this.#pad(first, this.#list.length - last);
-    setAttribute(this.parts.table, "aria-rowcount", String(this.#list.length + 1));
+    this.#pad(first, this.#ids.length - last);
+    setAttribute(this.parts.table, "aria-rowcount", String(this.#ids.length + 1));
     if (query.segment !== this.#revealed) this.#reveal(query.segment);
-    return this.#list.map(({ segment_id }) => segment_id);
+    return this.#ids;
   }
 
   #reorder(store, query, replaced) {
     const now = performance.now();
     if (!replaced && query === this.#query && now - this.#orderedAt < ORDER_MS) return;
     const before = this.#query;
-    this.#list = this.rows.list(query, store);
+    this.#ids = this.rows.list(query, store).map(({ segment_id }) => segment_id);
     this.#query = query;
-    if (before !== null && !sameList(before, query)) this.parts.scroller.scrollTop = 0;
+    if (before !== null && !sameList(before, query)) this.#scrollTo(0);
     this.#orderedAt = now;
   }
 
   /** Scroll as far as it takes to see a segment's row. */
   #reveal(id) {
-    const place = this.#list.findIndex(({ segment_id }) => segment_id === id);
-    const { scroller, head, table } = this.parts;
-    if (id !== null && (place < 0 || table.hidden)) return; // it may come yet
+    const place = this.#ids.indexOf(id);
+    const { height, head, top } = this.#room;
+    if (id !== null && (place < 0 || head === 0)) return; // it may come yet
     this.#revealed = id;
     if (id === null) return;
-    const top = place * this.#measure();
-    const room = scroller.clientHeight - head.offsetHeight - this.#measure();
-    if (top < scroller.scrollTop) scroller.scrollTop = top;
-    else if (top > scroller.scrollTop + room) scroller.scrollTop = top - room;
+    const wanted = place * this.#measure();
+    const room = height - head - this.#measure();
+    if (wanted < top) this.#scrollTo(wanted);
+    else if (wanted > top + room) this.#scrollTo(wanted - room);
+  }
+
+  #scrollTo(top) {
+    this.parts.scroller.scrollTop = top;
+    this.#room.top = top;
   }
 
   #renderHeaders({ column, descending }) {
@@ -93,13 +107,13 @@ export class TableView {
 
   /** Which places of the list are on the screen, and a few beyond. */
   #window() {
-    if (this.#onPaper) return { first: 0, last: Math.min(this.#list.length, MOST_PRINTED) };
-    const { scroller, head } = this.parts;
-    const height = this.#measure();
-    const top = Math.max(0, scroller.scrollTop - head.offsetHeight);
-    const first = Math.max(0, Math.floor(top / height) - ROWS_BEYOND);
-    const count = Math.ceil(scroller.clientHeight / height) + 2 * ROWS_BEYOND;
-    return { first: Math.min(first, this.#list.length), last: Math.min(this.#list.length, first + count) };
+    const { length } = this.#ids;
+    if (this.#onPaper) return { first: 0, last: Math.min(length, MOST_PRINTED) };
+    const row = this.#measure();
+    const { height, head, top } = this.#room;
+    const first = Math.max(0, Math.floor(Math.max(0, top - head) / row) - ROWS_BEYOND);
+    const count = Math.ceil(height / row) + 2 * ROWS_BEYOND;
+    return { first: Math.min(first, length), last: Math.min(length, first + count) };
   }
 
   #measure() {

@@ -3,6 +3,8 @@
 const KEY = "greenwave.theme";
 
 export class ThemeView {
+  #before = null;
+
   constructor(button, onChange = () => {}) {
     this.onChange = onChange;
     this.button = button;
@@ -19,6 +21,21 @@ export class ThemeView {
   render() {
     this.button.setAttribute("aria-pressed", String(this.theme === "dark"));
     this.onChange();
+  }
+
+  /** Paper is white, so what is printed is in the light theme; afterwards the one of before is back. */
+  print(onPaper) {
+    const { dataset } = document.documentElement;
+    if (onPaper === (this.#before !== null)) return;
+    if (onPaper) {
+      this.#before = { theme: dataset.theme };
+      dataset.theme = "light";
+    } else {
+      if (this.#before.theme) dataset.theme = this.#before.theme;
+      else delete dataset.theme;
+      this.#before = null;
+    }
+    this.render();
   }
 
   #choose(theme) {

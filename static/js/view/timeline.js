@@ -1,5 +1,5 @@
 /** Pause, and the way through the past: a slider over what the server's window holds, played at several speeds. */
-import { clock, moment } from "./format.js";
+import { exactly, moment, shortly } from "./format.js";
 import { parts, setAttribute, setText } from "./elements.js";
 
 export class TimelineView {
@@ -33,7 +33,7 @@ export class TimelineView {
     this.parts.travel.hidden = isThere;
     this.parts.pause.hidden = isThere;
     this.parts.live.hidden = !isThere && !paused;
-    setText(this.parts.travelNote, NOTES[past.state] ?? "");
+    setText(this.parts.travelNote, past.missed === null ? (NOTES[past.state] ?? "") : missing(past));
     if (isThere) this.#renderSlider(past);
   }
 
@@ -44,9 +44,14 @@ export class TimelineView {
     const value = String(Math.round(time));
     if (slider.value !== value) slider.value = value;
     setAttribute(slider, "aria-valuetext", moment(time));
-    setText(this.parts.timeText, clock(time, true));
+    setText(this.parts.timeText, shortly(time));
+    setAttribute(this.parts.timeText, "title", exactly(time));
     setText(this.parts.playText, playing ? "Stop" : "Play");
   }
+}
+
+function missing({ missed, range: [first] }) {
+  return `There is no history of ${moment(missed)}; this is the ${missed < first ? "oldest" : "newest"} moment there is`;
 }
 
 const NOTES = { reading: "Reading the history …", failed: "The history could not be read", empty: "There is no history yet" };
