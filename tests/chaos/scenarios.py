@@ -8,76 +8,34 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 from tests import hopping
 from tests.web.test_worker import until
 
-from . import proxy
-from .streams import Stream, Streams
-from .world import TOLD_WITHIN_SECONDS, Health, Producer, World, belongings
-
-
-def pause_for(seconds):
-    """Let time pass; what happens meanwhile is the scenario."""
-    threading.Event().wait(seconds)
-
-
-def wait_for_all(streams, log, seconds=120):
-    """Wait until every stream has as many events as the log."""
-    total = sum(map(len, log.values()))
-    until(lambda: all(stream.count >= total for stream in streams), seconds=seconds, every=0.2)
-
-
-def check_streams(streams, log, acknowledged):
-    """Each stream has exactly the log, in order per partition; what was acknowledged is in it."""
-    for stream in streams:
-        assert not stream.of_type("gap"), stream.of_type("gap")
-        for partition, numbers in log.items():
-            assert stream.seen.get(partition, []) == numbers, f"a stream differs from the log in partition {partition}"
-    written = {(partition, number) for partition, numbers in log.items() for number in numbers}
-    lost = acknowledged - written
-    assert not lost, f"{len(lost)} acknowledged messages are not in the log"
-
-
-def check_told(delay, what):
-    """Assert that something was said in time."""
-    assert delay is not None, f"it was never said that {what}"
-    assert delay <= TOLD_WITHIN_SECONDS, f"it took {delay:.1f} s to say that {what}"
-    return round(delay, 2)
-
-
-def is_away(state, ready):
-    """Tell whether an answer says that the broker is away."""
-    return state != "live" and not ready
-
-
-def is_live(state, ready):
-    """Tell whether an answer says that all is well."""
-    return state == "live" and ready
-
-
-def check_no_false_alarm(health, begin, end):
-    """Assert that it was said to be live all the time between two times, in which it was."""
-    wrong = [(at - begin, state) for at, _, state, ready in health.answers if begin <= at < end and not ready]
-    assert not wrong, f"the broker was there, and it was said {wrong[:5]}"
-
-
-def told_in_streams(streams, after, states):
-    """Return the longest time until a stream was told one of the states."""
-    delays = []
-    for stream in streams:
-        times = [at - after for at, message in stream.of_type("status") if at > after and message["state"] in states]
-        delays.append(min(times, default=float("inf")))
-    return max(delays)
-
-
-def open_streams(world, server, count):
-    """Open streams and wait until each has been given its view."""
-    streams = Streams(server.port, count)
-    until(lambda: all(stream.has_view for stream in streams.streams), seconds=30)
-    return streams
+from .checks import (
+    check_breaker,
+    check_growth,
+    check_no_false_alarm,
+    check_no_more,
+    check_read,
+    check_stays_away,
+    check_streams,
+    check_told,
+    is_away,
+    is_live,
+    open_streams,
+    pause_for,
+    settled,
+    spread,
+    told_in_streams,
+    wait_for_all,
+)
+from .health import Health, figures
+from .hops import Hopping, OfOneRoad
+from .soak import soak
+from .topic_events import topic_events
+from .world import ROADS, TOLD_WITHIN_SECONDS, Producer, World, belongings
 
 
 def kills(count=20, rate=500, clients=50, seed=1):
@@ -88,19 +46,23 @@ def kills(count=20, rate=500, clients=50, seed=1):
         server = world.serve()
         world.wait_live(server)
         (pid,) = server.workers()
-        streams = stack.enter_context(contextlib.closing(open_streams(world, server, clients)))
+        streams = stack.enter_context(contextlib.closing(open_streams(server, clients)))
         producer = Producer(world.kafka.address, world.topic, rate)
         until(lambda: producer.sent > 6_000, seconds=60)
-        before = belongings(pid)
-        health = Health(server.port)
+        before = settled(pid)
+        health = stack.enter_context(contextlib.closing(Health(server.port)))
         down, up, memory, live_since = [], [], [], time.monotonic()
         for _ in range(count):
             died = time.monotonic()
-            check_no_false_alarm(health, live_since, died)
             world.kafka.kill()
             pause_for(chance.choice([0, 3, 11]))
+            revived = time.monotonic()
             world.kafka.start()
             back = time.monotonic()
+            check_no_false_alarm(health, live_since, died)
+            check_breaker(health, died, back)
+            if (said := health.first(died, is_away)) is not None:
+                check_stays_away(health, died + said, revived)
             until(lambda back=back: health.first(back, is_live) is not None, seconds=30)
             up.append(check_told(health.first(back, is_live), "the broker is back"))
             # Restarted so fast that it was not missed yet: it may still be, for as long as the promise allows.
@@ -114,34 +76,27 @@ def kills(count=20, rate=500, clients=50, seed=1):
         producer.close()
         log = world.log()
         wait_for_all(streams.streams, log)
-        health.close()
         check_streams(streams.streams, log, producer.acknowledged)
+        messages = sum(map(len, log.values()))
+        check_read(health, world.ends(), records=messages)
         after = belongings(pid)
-        assert after["threads"] <= before["threads"] + 2, (before, after)
-        assert after["descriptors"] <= before["descriptors"] + 2, (before, after)
+        check_no_more(before, after)
         return {
             "kills": count,
             "streams": clients,
-            "messages": sum(map(len, log.values())),
+            "messages": messages,
             "acknowledged": len(producer.acknowledged),
             "events_delivered": sum(stream.count for stream in streams.streams),
             "lost": 0,
             "doubled": 0,
             "seconds_until_away_is_said": spread(down),
             "seconds_until_live_again": spread(up),
-            "health": health.figures(),
+            "health": figures(health),
             "before": before,
             "after": after,
+            "rss_growth_mb_from_the_first_third_of_kills_to_the_last": check_growth(memory),
             "rss_mb_after_each_kill": ", ".join(map(str, memory)),
         }
-
-
-def spread(values):
-    """Return minimum, median and maximum."""
-    ordered = sorted(values)
-    if not ordered:
-        return None
-    return {"min": ordered[0], "median": ordered[len(ordered) // 2], "max": ordered[-1], "of": len(ordered)}
 
 
 def pause(seconds=60, rate=200, clients=20):
@@ -149,9 +104,9 @@ def pause(seconds=60, rate=200, clients=20):
     with World() as world, contextlib.ExitStack() as stack:
         server = world.serve()
         world.wait_live(server)
-        streams = stack.enter_context(contextlib.closing(open_streams(world, server, clients)))
+        streams = stack.enter_context(contextlib.closing(open_streams(server, clients)))
         producer = Producer(world.kafka.address, world.topic, rate)
-        health = Health(server.port)
+        health = stack.enter_context(contextlib.closing(Health(server.port)))
         pause_for(3)
         stopped = time.monotonic()
         world.kafka.pause()
@@ -164,45 +119,51 @@ def pause(seconds=60, rate=200, clients=20):
         producer.close()
         log = world.log()
         wait_for_all(streams.streams, log)
-        health.close()
         check_streams(streams.streams, log, producer.acknowledged)
-        away = [(at, state, ready) for at, _, state, ready in health.answers]
-        wrong = [at - stopped for at, state, ready in away if stopped + TOLD_WITHIN_SECONDS < at < back and ready]
-        assert not wrong, f"ready was said {len(wrong)} times while the broker was stopped"
+        messages = sum(map(len, log.values()))
+        check_read(health, world.ends(), records=messages)
+        said = health.first(stopped, is_away)
+        told = told_in_streams(streams.streams, stopped, {"reconnecting", "circuit_open"})
+        away = check_told(said, "the broker is away")
+        check_stays_away(health, stopped + said, back)
+        check_breaker(health, stopped, back)
         return {
             "seconds_stopped": seconds,
-            "seconds_until_away_is_said": check_told(health.first(stopped, is_away), "the broker is away"),
-            "seconds_until_the_last_stream_was_told": round(
-                told_in_streams(streams.streams, stopped, {"reconnecting", "circuit_open"}), 2
-            ),
+            "seconds_until_away_is_said": away,
+            "seconds_until_the_last_stream_was_told": check_told(told, "the broker is away, in each stream"),
             "seconds_until_live_again": check_told(health.first(back, is_live), "the broker is back"),
-            "messages": sum(map(len, log.values())),
-            "health": health.figures(),
+            "messages": messages,
+            "health": figures(health),
         }
 
 
-def absent(seconds=60):
+def absent(seconds=60, messages=500):
     """Start the server first, the broker later, and the topic later still."""
-    with World(start_broker=False) as world:
+    with World(start_broker=False) as world, contextlib.ExitStack() as stack:
+        begin = time.monotonic()
         server = world.serve()
-        health = Health(server.port)
+        health = stack.enter_context(contextlib.closing(Health(server.port)))
         pause_for(seconds)
-        assert not any(ready for *_, ready in health.answers)
-        state = health.answers[-1][2]
+        check_breaker(health, begin, time.monotonic())
+        state = health.answers[-1].state
         world.kafka.start()
         pause_for(3)
         waiting = json.loads(server.get("/readyz"))
         assert "does not exist" in waiting["reason"], waiting
+        check_stays_away(health, begin, time.monotonic())
         world.create_topic()
         created = time.monotonic()
         until(lambda: health.first(created, is_live) is not None, seconds=30)
-        health.close()
+        with contextlib.closing(Producer(world.kafka.address, world.topic, messages, most=messages)) as producer:
+            until(producer.is_done, seconds=30)
+        check_read(health, world.ends(), records=messages)
         return {
             "seconds_without_a_broker": seconds,
             "state_then": state,
             "said_without_the_topic": waiting["reason"],
             "seconds_from_topic_to_live": check_told(health.first(created, is_live), "the topic is there"),
-            "health": health.figures(),
+            "messages": messages,
+            "health": figures(health),
         }
 
 
@@ -213,7 +174,7 @@ def shutdown(streams=500, signals=("SIGTERM", "SIGINT")):
         with World(WEB_THREADS=str(streams + 20)) as world:
             server = world.serve()
             world.wait_live(server)
-            everyone = open_streams(world, server, streams)
+            everyone = open_streams(server, streams)
             begin = time.monotonic()
             os.kill(server.process.pid, getattr(signal, name))
             server.process.wait(30)
@@ -275,41 +236,28 @@ class Returning(hopping.Client):
 
 
 def hop(clients=150, cuts=200, rate=1_000, seconds=20):
-    """Let clients of all transports hop with one cursor between three processes, behind nginx if it is there."""
-    # All may land on one process, and a place is given back a moment after its client was cut.
-    with World(WEB_THREADS=str(2 * clients + 10)) as world, contextlib.ExitStack() as stack:
-        servers = [world.serve() for _ in range(3)]
-        for server in servers:
-            world.wait_live(server)
-        cursor = json.loads(servers[0].get("/api/predictions"))["data"]["cursor"]
-        ports = [server.port for server in servers]
-        if proxy.is_there():
-            ports = [stack.enter_context(proxy.Proxy(world.folder, ports)).port]
-        transports = ["sse", "poll", "ws"]
-        everyone = [hopping.Client(ports, cursor, transports, cuts, seed) for seed in range(clients)]
-        begin = time.monotonic()
-        producer = Producer(world.kafka.address, world.topic, rate)
-        for client in everyone:
-            client.start()
+    """Let clients of all transports hop with one cursor between three processes, behind nginx if it is there.
+
+    Each of them gets everything, so the messages come for `seconds` alone: no more can be read here by so many.
+    """
+    with Hopping(clients) as run:
+        run.start(cuts, rate)
         pause_for(seconds)
-        producer.close()
-        log = world.log()
-        counts = [len(log[number]) for number in range(len(log))]
-        for client in everyone:
-            client.end = counts
-        for client in everyone:
-            client.join(1200)
-        hopping.verify(everyone, counts)
-        return {
-            "clients": clients,
-            "chosen_by": "nginx, in turn" if proxy.is_there() else "the client, at random",
-            "cuts": sum(client.hops for client in everyone),
-            "messages": sum(counts),
-            "events_delivered": sum(len(client.seen) for client in everyone),
-            "lost": 0,
-            "doubled": 0,
-            "seconds": round(time.monotonic() - begin, 1),
-        }
+        return run.finish()
+
+
+def hop_filtered(clients=150, cuts=200, rate=1_000):
+    """Let them hop for as long as it takes under the whole load, each with one of twenty filters."""
+    with Hopping(clients) as run:
+        run.start(cuts, rate, OfOneRoad, ROADS)
+        polls = [run.enter_context(contextlib.closing(Health(server.port))) for server in run.servers]
+        begin = time.monotonic()
+        until(run.all_are_cut, seconds=1200)
+        done = run.finish()
+        for health in polls:
+            check_no_false_alarm(health, begin, time.monotonic())
+            check_read(health, run.world.ends(), records=done["messages"])
+        return {"filters": ROADS, **done, "health": figures(*polls)}
 
 
 def away(messages=100_000, rate=100, clients=10, seconds=15):
@@ -329,7 +277,8 @@ def away(messages=100_000, rate=100, clients=10, seconds=15):
             ),
             seconds=60,
         )
-        streams = stack.enter_context(contextlib.closing(open_streams(world, server, clients)))
+        streams = stack.enter_context(contextlib.closing(open_streams(server, clients)))
+        health = stack.enter_context(contextlib.closing(Health(server.port)))
         producer = Producer(world.kafka.address, world.topic, rate, counts)
         pause_for(2)
         begin = time.monotonic()
@@ -343,6 +292,8 @@ def away(messages=100_000, rate=100, clients=10, seconds=15):
         log = world.log()
         returned.until_it_has(sum(map(len, log.values())), pid)
         assert returned.seen() == {partition: numbers for partition, numbers in log.items() if numbers}
+        check_no_false_alarm(health, begin, time.monotonic())
+        check_read(health, world.ends(), records=sum(map(len, log.values())))
         quiet, busy = latencies(streams, producer, begin, left), latencies(streams, producer, left, back)
         return {
             "messages_missed": messages,
@@ -354,6 +305,7 @@ def away(messages=100_000, rate=100, clients=10, seconds=15):
             "live_p99_ratio": round(busy["p99"] / quiet["p99"], 2),
             "rss_mb_before": before["rss_mb"],
             "rss_mb_peak": peak,
+            "health": figures(health),
         }
 
 
@@ -363,9 +315,10 @@ def stalled(each=15, rate=1_000, clients=10, seconds=10):
         server = world.serve()
         world.wait_live(server)
         (pid,) = server.workers()
-        streams = stack.enter_context(contextlib.closing(open_streams(world, server, clients)))
+        streams = stack.enter_context(contextlib.closing(open_streams(server, clients)))
         producer = Producer(world.kafka.address, world.topic, rate)
         until(lambda: producer.sent > 6_000, seconds=60)  # from here on the buffer is full
+        health = stack.enter_context(contextlib.closing(Health(server.port)))
         begin = time.monotonic()
         pause_for(seconds)
         before, left = belongings(pid), time.monotonic()
@@ -387,6 +340,8 @@ def stalled(each=15, rate=1_000, clients=10, seconds=10):
         log = world.log()
         wait_for_all(streams.streams, log)
         check_streams(streams.streams, log, producer.acknowledged)
+        check_no_false_alarm(health, begin, time.monotonic())
+        check_read(health, world.ends(), records=sum(map(len, log.values())))
         after = belongings(pid)
         assert peak - before["rss_mb"] < STALLED_MB, f"{before['rss_mb']} MB became {peak} MB"
         asked = left + ASKED_SECONDS
@@ -402,6 +357,7 @@ def stalled(each=15, rate=1_000, clients=10, seconds=10):
             "live_p99_ratio": round(busy["p99"] / quiet["p99"], 2),
             "lost_by_others": 0,
             "rss_mb_peak": peak,
+            "health": figures(health),
             "before": before,
             "after": after,
         }
@@ -431,8 +387,8 @@ def stall(port, request):
 
 def counted(server):
     """Return how many clients were closed since they read nothing, by transport."""
-    found = re.findall(rb'greenwave_clients_stalled_total\{transport="(\w+)"\} (\d+)', server.get("/metrics"))
-    return {transport.decode(): int(count) for transport, count in found}
+    found = re.findall(rb'greenwave_clients_stalled_total\{.*transport="(\w+)"\} (\d+)', server.get("/metrics"))
+    return {transport.decode(): int(count) for transport, count in found if int(count)}
 
 
 class Returned:
@@ -490,56 +446,19 @@ def latencies(streams, producer, begin, end):
     return {name: round(found[int(len(found) * share)], 1) for name, share in at.items()} | {"of": len(found)}
 
 
-def soak(minutes=30, rate=200, clients=40, seed=1):
-    """Let clients come and go for a long time; memory, threads and descriptors must stay flat."""
-    chance = random.Random(seed)
-    with World() as world:
-        server = world.serve(BUFFER_ENTRIES="20000")
-        world.wait_live(server)
-        (pid,) = server.workers()
-        producer = Producer(world.kafka.address, world.topic, rate)
-        health = Health(server.port)
-        begin, samples, there, opened = time.monotonic(), [], [], 0
-        while (now := time.monotonic() - begin) < minutes * 60:
-            while len(there) < clients:
-                there.append(Stream(server.port))
-                opened += 1
-            for stream in there:
-                drain(stream)
-            for stream in chance.sample(there, k=min(len(there), chance.randint(0, 4))):
-                stream.sock.close()
-                there.remove(stream)
-            if not samples or now - samples[-1]["seconds"] >= 5:
-                samples.append({"seconds": round(now, 1), **belongings(pid)})
-            pause_for(0.25)
-        for stream in there:
-            stream.sock.close()
-        producer.close()
-        health.close()
-        settled = [each["rss_mb"] for each in samples if each["seconds"] > minutes * 60 / 3]
-        third = max(1, len(settled) // 3)
-        growth = sum(settled[-third:]) / third - sum(settled[:third]) / third
-        return {
-            "minutes": minutes,
-            "clients_opened": opened,
-            "messages": producer.sent,
-            "rss_mb": spread(settled),
-            "rss_growth_mb_from_the_second_third_to_the_end": round(growth, 1),
-            "threads": spread([each["threads"] for each in samples]),
-            "descriptors": spread([each["descriptors"] for each in samples]),
-            "health": health.figures(),
-            "samples": samples,
-        }
-
-
-def drain(stream):
-    """Read what is there."""
-    with contextlib.suppress(BlockingIOError):
-        while stream.sock.recv(262_144):
-            pass
-
-
 ALL = {
     scenario.__name__: scenario
-    for scenario in (kills, pause, absent, shutdown, worker_killed, hop, away, stalled, soak)
+    for scenario in (
+        kills,
+        pause,
+        absent,
+        topic_events,
+        shutdown,
+        worker_killed,
+        hop,
+        hop_filtered,
+        away,
+        stalled,
+        soak,
+    )
 }

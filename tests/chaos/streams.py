@@ -6,9 +6,20 @@ import selectors
 import socket
 import threading
 import time
+from typing import NamedTuple
 
 EVENT = re.compile(rb'"type":"prediction"[^\n]*"model":"(\d+)/(\d+)"')
+VIEW = re.compile(rb'(id: \S+\ndata: \{"type":"initial"[^\n]*)')
+NAME = re.compile(rb'"model":"(\d+)/(\d+)"')
 OTHER = re.compile(rb'data: (\{"type":"(?:gap|status|bye|busy|error)"[^\n]*)')
+
+
+class View(NamedTuple):
+    """A view that a stream was given."""
+
+    cursor: str
+    names: list  # (partition, number) of each prediction in it
+    before: dict  # partition: how many events had come
 
 
 class Stream:
@@ -24,23 +35,40 @@ class Stream:
         self.told = []  # (time, message) of all that is no prediction
         self.count = 0
         self.ended = None
-        self.has_view = False
+        self.views = []
         self.tail = b""
         self._pending = b""
 
     def feed(self, data, now):
         """Take in bytes."""
-        self.has_view = self.has_view or b'"type":"initial"' in self.tail + data
         self.tail = (self.tail + data)[-4096:]
         whole, separator, self._pending = (self._pending + data).rpartition(b"\n\n")
         if not separator:
             return
-        for partition, number in EVENT.findall(whole):
+        for number, part in enumerate(VIEW.split(whole)):
+            if number % 2:
+                self._begin(part)
+            else:
+                self._take(EVENT.findall(part), now)
+        for message in OTHER.findall(whole):
+            self.told.append((now, json.loads(message)))
+
+    def _begin(self, view):
+        names = [(int(partition), int(number)) for partition, number in NAME.findall(view)]
+        before = {partition: len(numbers) for partition, numbers in self.seen.items()}
+        self.views.append(View(view[4 : view.index(b"\n")].decode(), names, before))
+
+    def _take(self, events, now):
+        for partition, number in events:
             self.seen.setdefault(int(partition), []).append(int(number))
             self.count += 1
             self.arrived.append((now, (int(partition), int(number))))
-        for message in OTHER.findall(whole):
-            self.told.append((now, json.loads(message)))
+
+    def told_since_view(self, partition, first=0):
+        """Return the numbers from `first` on that the last view and what came after it told of a partition."""
+        view = self.views[-1]
+        shown = sorted(number for at, number in view.names if at == partition and number >= first)
+        return shown + self.seen.get(partition, [])[view.before.get(partition, 0) :]
 
     def of_type(self, kind):
         """Return what was told of a type, with its time."""

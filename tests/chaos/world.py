@@ -1,9 +1,10 @@
-"""What a run needs: Apache Kafka, the product as it is shipped, a producer that never gives up, a look at health."""
+"""What a run needs: Apache Kafka, the product as it is shipped, a producer that never gives up."""
 
 import contextlib
-import http.client
 import json
+import math
 import os
+import re
 import tempfile
 import threading
 import time
@@ -19,20 +20,26 @@ from tests.kafka.apache import ApacheKafka
 from tests.web.test_worker import Server, until
 
 PARTITIONS = 4
+ROADS = 20
+NUMBERED = re.compile(rb'"model": "\d+/(\d+)"')
 TOLD_WITHIN_SECONDS = 10.0
 """How long health may take to say what happened."""
 
 
 class Producer(threading.Thread):
-    """Publishes numbered messages at a rate, through all outages; remembers which were acknowledged."""
+    """Publishes numbered messages at a rate, through all outages; remembers which were acknowledged.
 
-    def __init__(self, address, topic, rate, numbers=(0,) * PARTITIONS):
+    Of each partition every ROADS-th message is of the same road, R0 to R19, and a hundred in a row are of as many
+    segments. It publishes `most` messages and no more.
+    """
+
+    def __init__(self, address, topic, rate, numbers=(0,) * PARTITIONS, most=math.inf):
         super().__init__(name="producer", daemon=True)
         self.acknowledged = set()
         self.sent = 0
         self.sent_at = {}
         self._numbers = list(numbers)  # of the next message in each partition
-        self._topic, self._rate = topic, rate
+        self._topic, self._rate, self._most = topic, rate, most
         self._closing = threading.Event()
         self._producer = KafkaProducer(
             **client_options(Settings(kafka_brokers=address)),
@@ -41,6 +48,7 @@ class Producer(threading.Thread):
             delivery_timeout_ms=600_000,
             request_timeout_ms=5_000,
             reconnect_backoff_max_ms=500,
+            metadata_max_age_ms=1_000,
             max_block_ms=600_000,
         )
         self.start()
@@ -49,18 +57,32 @@ class Producer(threading.Thread):
         """Publish."""
         numbers, begin = self._numbers, time.monotonic()
         while not self._closing.wait(0.02):
-            while self.sent < (time.monotonic() - begin) * self._rate and not self._closing.is_set():
-                partition = self.sent * 7 % 11 % PARTITIONS
+            due = min((time.monotonic() - begin) * self._rate, self._most)
+            while self.sent < due and not self._closing.is_set():
+                partition = self.sent * 7 % 11 % len(numbers)
                 name = (partition, numbers[partition])
                 numbers[partition] += 1
                 self.sent += 1
-                value = message(f"S{self.sent % 500}", int(time.time() * 1000), model=f"{name[0]}/{name[1]}")
+                value = self._value(*name)
                 self.sent_at[name] = time.monotonic()
                 with contextlib.suppress(KafkaError):
                     self._producer.send(self._topic, value, partition=partition).add_callback(self._note, name)
 
+    def _value(self, partition, number):
+        segment, road = f"S{partition}-{number % 100}", f"R{number % ROADS}"
+        return message(segment, int(time.time() * 1000), model=f"{partition}/{number}", road_name=road)
+
     def _note(self, name, _metadata):
         self.acknowledged.add(name)
+
+    def grow(self, partitions):
+        """Publish to so many partitions from now on, once they are known."""
+        until(lambda: len(self._producer.partitions_for(self._topic)) == partitions, seconds=30)
+        self._numbers += [0] * (partitions - len(self._numbers))
+
+    def is_done(self):
+        """Tell whether all that it may send is acknowledged."""
+        return len(self.acknowledged) == self._most
 
     def close(self):
         """Wait for what is on its way, and end."""
@@ -68,53 +90,6 @@ class Producer(threading.Thread):
         self.join()
         self._producer.flush(60)
         self._producer.close()
-
-
-class Health(threading.Thread):
-    """Asks /api/health and /readyz every 100 ms, and keeps what was said, when, and how long it took."""
-
-    def __init__(self, port):
-        super().__init__(name="health", daemon=True)
-        self.answers = []  # (time, seconds, state, ready)
-        self._port = port
-        self._closing = threading.Event()
-        self.start()
-
-    def run(self):
-        """Ask."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        while not self._closing.wait(0.1):
-            begin = time.monotonic()
-            health = self._ask(connection, "/api/health")["data"]
-            middle = time.monotonic()
-            ready = self._ask(connection, "/readyz")["success"]
-            end = time.monotonic()
-            self.answers.append((end, max(middle - begin, end - middle), health["state"], ready))
-        connection.close()
-
-    @staticmethod
-    def _ask(connection, path):
-        connection.request("GET", path)
-        return json.loads(connection.getresponse().read())
-
-    def close(self):
-        """End."""
-        self._closing.set()
-        self.join()
-
-    def first(self, after, wanted):
-        """Return how many seconds after a moment the first answer came that is wanted; None if none did."""
-        return next((at - after for at, _, state, ready in self.answers if at > after and wanted(state, ready)), None)
-
-    def figures(self):
-        """Return how long the answers took, in milliseconds."""
-        times = sorted(seconds * 1000 for _, seconds, _, _ in self.answers)
-        return {
-            "answers": len(times),
-            "p50_ms": round(times[len(times) // 2], 1),
-            "p99_ms": round(times[int(len(times) * 0.99)], 1),
-            "max_ms": round(times[-1], 1),
-        }
 
 
 def belongings(pid):
@@ -172,19 +147,32 @@ class World:
         until(lambda: json.loads(server.get("/readyz"))["success"], seconds=seconds, every=0.05)
         return time.monotonic() - begin
 
+    def ends(self):
+        """Return the end offset of each partition."""
+        with self._reader() as (consumer, partitions):
+            ends = consumer.end_offsets(partitions)
+            return [ends[each] for each in partitions]
+
     def log(self):
-        """Read the whole topic back: per partition the numbers in its order."""
-        found = {partition: [] for partition in range(PARTITIONS)}
-        consumer = KafkaConsumer(**client_options(Settings(kafka_brokers=self.kafka.address)), group_id=None)
-        try:
-            partitions = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
-            consumer.assign(partitions)
+        """Read the whole topic back: per partition the numbers in its order; what has no number is left out."""
+        with self._reader() as (consumer, partitions):
+            found = {each.partition: [] for each in partitions}
             ends = consumer.end_offsets(partitions)
             consumer.seek_to_beginning()
             while any(consumer.position(each) < ends[each] for each in partitions):
                 for partition, records in consumer.poll(timeout_ms=500).items():
-                    names = (json.loads(record.value)["model"] for record in records)
-                    found[partition.partition].extend(int(name.partition("/")[2]) for name in names)
+                    names = (NUMBERED.search(record.value or b"") for record in records)
+                    found[partition.partition].extend(int(name[1]) for name in names if name)
+        return found
+
+    @contextlib.contextmanager
+    def _reader(self):
+        """Open a consumer of all partitions for a moment."""
+        consumer = KafkaConsumer(**client_options(Settings(kafka_brokers=self.kafka.address)), group_id=None)
+        try:
+            numbers = sorted(consumer.partitions_for_topic(self.topic))
+            partitions = [TopicPartition(self.topic, number) for number in numbers]
+            consumer.assign(partitions)
+            yield consumer, partitions
         finally:
             consumer.close(autocommit=False)
-        return found

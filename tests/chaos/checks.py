@@ -1,0 +1,166 @@
+"""What must hold whatever was done: of what streams were given, and of what health said meanwhile."""
+
+import threading
+
+from consumer.attempts import FIRST_SECONDS
+from consumer.settings import Settings
+from tests.web.test_worker import until
+
+from .streams import Streams
+from .world import TOLD_WITHIN_SECONDS, belongings
+
+SETTLED_MB = 0.5
+GROWTH_MB = 10
+"""How much more memory may be held after a long time of the same."""
+STEP_SECONDS = 0.3
+"""How late an attempt may be, since the thread looks for it once per poll."""
+
+
+def opens_within_seconds():
+    """Return how long a broker can be away at most before the circuit breaker opens (attempts.py has the delays)."""
+    settings = Settings()
+    full = [FIRST_SECONDS * 2**failures for failures in range(settings.circuit_failures)]
+    delays = [min(settings.circuit_probe_seconds, each) + STEP_SECONDS for each in full]
+    return settings.kafka_silence_seconds + sum(delays)
+
+
+def pause_for(seconds):
+    """Let time pass; what happens meanwhile is the scenario."""
+    threading.Event().wait(seconds)
+
+
+def open_streams(server, count):
+    """Open streams and wait until each has been given its view."""
+    streams = Streams(server.port, count)
+    until(lambda: all(stream.views for stream in streams.streams), seconds=30)
+    return streams
+
+
+def wait_for_all(streams, log, seconds=120):
+    """Wait until every stream has as many events as the log, or was told of a gap: then it never will."""
+    total = sum(map(len, log.values()))
+    until(lambda: all(stream.count >= total or stream.of_type("gap") for stream in streams), seconds=seconds, every=0.2)
+
+
+def check_streams(streams, log, acknowledged):
+    """Each stream has exactly the log, in order per partition; what was acknowledged is in it."""
+    for stream in streams:
+        assert not stream.of_type("gap"), stream.of_type("gap")
+        for partition, numbers in log.items():
+            assert stream.seen.get(partition, []) == numbers, f"a stream differs from the log in partition {partition}"
+    check_acknowledged(log, acknowledged)
+
+
+def check_acknowledged(log, acknowledged):
+    """Assert that the log has what was acknowledged: a broker that loses messages would hide ours."""
+    written = {(partition, number) for partition, numbers in log.items() for number in numbers}
+    lost = acknowledged - written
+    assert not lost, f"{len(lost)} acknowledged messages are not in the log"
+
+
+def check_told(delay, what):
+    """Assert that something was said in time."""
+    assert delay is not None, f"it was never said that {what}"
+    assert delay <= TOLD_WITHIN_SECONDS, f"it took {delay:.1f} s to say that {what}"
+    return round(delay, 2)
+
+
+def told_in_streams(streams, after, states):
+    """Return the longest time until a stream was told one of the states."""
+    delays = []
+    for stream in streams:
+        times = [at - after for at, message in stream.of_type("status") if at > after and message["state"] in states]
+        delays.append(min(times, default=float("inf")))
+    return max(delays)
+
+
+def is_away(answer):
+    """Tell whether an answer says that the broker is away."""
+    return answer.state != "live" and not answer.ready
+
+
+def is_live(answer):
+    """Tell whether an answer says that all is well."""
+    return answer.state == "live" and answer.ready
+
+
+def check_no_false_alarm(health, begin, end):
+    """Assert that it was said to be live all the time between two times, in which it was."""
+    wrong = [(each.at - begin, each.state) for each in health.between(begin, end) if not is_live(each)]
+    assert not wrong, f"the broker was there, and it was said {wrong[:5]}"
+
+
+def check_stays_away(health, begin, end):
+    """Assert that nothing was said to be ready between two times, in which the broker was known to be away."""
+    wrong = [each.at - begin for each in health.between(begin, end) if not is_away(each)]
+    assert not wrong, f"the broker was away, and ready was said after {wrong[:5]} s"
+
+
+def check_breaker(health, begin, end):
+    """Assert that the circuit breaker was open at some moment of an outage that was long enough for it."""
+    if end - begin > opens_within_seconds():
+        breakers = {each.breaker for each in health.between(begin, end)}
+        assert "open" in breakers, f"the broker was away for {end - begin:.0f} s, and the breaker was {breakers}"
+
+
+def check_read(health, ends, records, quarantined=0):
+    """Wait until health says that all partitions were read to these ends; assert that nothing else is wrong."""
+    wanted = {
+        "state": "live",
+        "ready": True,
+        "breaker": "closed",
+        "records": records,
+        "quarantined": quarantined,
+        "positions": ends,
+        "ends": ends,
+        "lags": [0] * len(ends),
+    }
+
+    def differing():
+        last = health.answers[-1]._asdict()
+        return {name: last[name] for name, value in wanted.items() if last[name] != value}
+
+    try:
+        until(lambda: not differing(), seconds=TOLD_WITHIN_SECONDS)
+    except AssertionError as error:
+        raise AssertionError(f"health says {differing()}, and what is true is {wanted}") from error
+    assert all(each.alive and each.restarts == 0 for each in health.answers), "the consumer thread began anew"
+
+
+def settled(pid, seconds=60):
+    """Wait until a process holds no more memory than some seconds ago; return what it has."""
+    seen = [belongings(pid)["rss_mb"]]
+
+    def is_flat():
+        pause_for(1)
+        seen.append(belongings(pid)["rss_mb"])
+        return len(seen) > 5 and seen[-1] - seen[-6] < SETTLED_MB
+
+    until(is_flat, seconds=seconds)
+    return belongings(pid)
+
+
+def check_growth(rss_mb, parts=3):
+    """Assert that memory at the end is what it was at the beginning, by the medians of the parts; return the growth."""
+    size = max(1, len(rss_mb) // parts)
+    growth = median(rss_mb[-size:]) - median(rss_mb[:size])
+    assert growth <= GROWTH_MB, f"memory grew by {growth:.1f} MB: {rss_mb}"
+    return round(growth, 1)
+
+
+def check_no_more(before, after):
+    """Assert that a process has the threads and descriptors that it had."""
+    assert after["threads"] <= before["threads"] + 2, (before, after)
+    assert after["descriptors"] <= before["descriptors"] + 2, (before, after)
+
+
+def median(values):
+    """Return the (upper) median."""
+    return sorted(values)[len(values) // 2]
+
+
+def spread(values):
+    """Return minimum, median and maximum."""
+    if not values:
+        return None
+    return {"min": min(values), "median": median(values), "max": max(values), "of": len(values)}

@@ -1,0 +1,72 @@
+"""Clients that hop between three processes, and what they must have seen in the end."""
+
+import contextlib
+import json
+import time
+
+from tests import hopping
+
+from . import proxy
+from .world import Producer, World
+
+
+class OfOneRoad(hopping.Client):
+    """A client that is cut after a second or so of what it asks for."""
+
+    longest = 100
+
+
+class Hopping(contextlib.ExitStack):
+    """Three processes, behind nginx if it is there, a producer, and clients that hop between them."""
+
+    def __init__(self, clients):
+        super().__init__()
+        self._count = clients
+        # All may land on one process, and a place is given back a moment after its client was cut.
+        self.world = self.enter_context(World(WEB_THREADS=str(2 * clients + 10)))
+
+    def start(self, cuts, rate, client=hopping.Client, roads=None):
+        """Begin."""
+        self.servers = [self.world.serve() for _ in range(3)]
+        for server in self.servers:
+            self.world.wait_live(server)
+        cursor = json.loads(self.servers[0].get("/api/predictions"))["data"]["cursor"]
+        ports = [server.port for server in self.servers]
+        if proxy.is_there():
+            ports = [self.enter_context(proxy.Proxy(self.world.folder, ports)).port]
+        self._everyone = [
+            client(ports, cursor, ["sse", "poll", "ws"], cuts, seed, roads and (seed % roads, roads))
+            for seed in range(self._count)
+        ]
+        self._begin = time.monotonic()
+        self._producer = Producer(self.world.kafka.address, self.world.topic, rate)
+        for each in self._everyone:
+            each.start()
+
+    def all_are_cut(self):
+        """Return whether all were cut often enough, or failed."""
+        return all(each.hops >= each.cuts or each.failure for each in self._everyone)
+
+    def finish(self):
+        """Publish no more, wait until all have all, and return the figures."""
+        self._producer.close()
+        published = time.monotonic() - self._begin
+        log = self.world.log()
+        counts = [len(log[number]) for number in range(len(log))]
+        for each in self._everyone:
+            each.end = counts
+        for each in self._everyone:
+            each.join(1200)
+        hopping.verify(self._everyone, counts)
+        return {
+            "clients": len(self._everyone),
+            "chosen_by": "nginx, in turn" if proxy.is_there() else "the client, at random",
+            "cuts": sum(each.hops for each in self._everyone),
+            "messages": sum(counts),
+            "messages_per_second": round(sum(counts) / published),
+            "seconds_of_messages": round(published, 1),
+            "events_delivered": sum(len(each.seen) for each in self._everyone),
+            "lost": 0,
+            "doubled": 0,
+            "seconds": round(time.monotonic() - self._begin, 1),
+        }
