@@ -31,7 +31,7 @@ MEGABYTE = 1e6
 LONGEST_TASK = 100
 # Of the frames that are wanted: the figures say how many there were, and a busy minute of the machine takes some.
 FRAMES_SHARE = 0.8
-MOST_BUSY = 0.5
+MOST_BUSY = 0.65
 MOST_GROWTH = 10
 
 WATCH_FRAMES = """() => {
