@@ -69,6 +69,8 @@ class Feed:
         self._generation = 0
         self._break: Gap | None = None
         self._status = Status("starting", time.time(), "not started")
+        # Renewed whole, and read without the lock: in a burst all streams stand in line for that.
+        self._fill = Fill(0, 0, 0, 0)
         self._version = 0
         self._wakes = 0
         self._received = self._quarantined = 0
@@ -152,9 +154,8 @@ class Feed:
         return position.encode() if position else None
 
     def fill(self) -> Fill:
-        """Tell how full the feed is."""
-        with self._changed:
-            return Fill(len(self._ring), self._ring.size_bytes, len(self._latest), self._received)
+        """Tell how full the feed is; it waits for nobody."""
+        return self._fill
 
     def gaps(self) -> dict[str, int]:
         """Return how many gaps clients were told of, by reason."""
@@ -312,6 +313,7 @@ class Feed:
 
     def _touch(self) -> None:
         self._version += 1
+        self._fill = Fill(len(self._ring), self._ring.size_bytes, len(self._latest), self._received)
         self._changed.notify_all()
 
     def _may_be_ahead(self, places: Places) -> float | None:

@@ -298,12 +298,14 @@ class Subscription:
 
     def _changes(self, first: int, entries: list[Entry], instead: list[Prediction | None], limit: int) -> list[Event]:
         """Return what the entries mean to this client; what is over the limit is left for the next time."""
-        if self._channel is None:
-            events: list[Event] = [
-                self._change(entry) for entry in entries if not self._has(entry) and self._is_shown(entry)
-            ]
-        else:
+        events: list[Event]
+        if self._channel is not None:
             events = self._judged(first, entries, instead, limit)
+        elif self._floor is None:
+            # As below, for all who have joined: the time of a process goes into this.
+            events = [Change(entry, None) for entry in entries if entry.shown or entry.prediction is None]
+        else:
+            events = [self._change(entry) for entry in entries if not self._has(entry) and self._is_shown(entry)]
         if self._floor is not None and reaches(self._places, self._floor):
             self._floor = None
         return events

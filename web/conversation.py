@@ -25,11 +25,10 @@ POSITION_SECONDS = 5.0
 
 
 class Message(NamedTuple):
-    """JSON, with the cursor that a client may resume from after it; `entry` when all clients share the message."""
+    """JSON for one client, with the cursor that it may resume from after it."""
 
     content: bytes
     cursor: str | None = None
-    entry: Entry | None = None
 
 
 class Conversation:
@@ -54,10 +53,13 @@ class Conversation:
         self._cursor = subscription.cursor
         self._stats: dict[str, object] | None = None
 
-    def next(self) -> list[Message]:
-        """Wait for the next messages and return them; an empty list is a heartbeat, or somebody called feed.wake()."""
-        events = self._subscription.next(self._patience())
-        messages = [self._message(event) for event in events]
+    def next(self) -> list[Message | Entry]:
+        """Wait for the next messages and return them; an empty list is a heartbeat, or somebody called feed.wake().
+
+        An entry stands for the message of it that all clients share.
+        """
+        messages = [self._message(event) for event in self._subscription.next(self._patience())]
+        self._note(messages)
         messages.extend(self._due())
         if messages:
             self._spoke = self._clock()
@@ -90,16 +92,16 @@ class Conversation:
         due = min(self._spoke + self._heartbeat_seconds, self._summed + STATS_SECONDS)
         return max(0.01, due - now)
 
-    def _message(self, event: Event) -> Message:
-        message = self._encode(event)
-        if message.cursor is not None:
-            self._cursor, self._moved = message.cursor, self._clock()
-        return message
+    def _note(self, messages: list[Message | Entry]) -> None:
+        moved_to = next((cursor for each in reversed(messages) if (cursor := each.cursor) is not None), None)
+        if moved_to is not None:
+            self._cursor, self._moved = moved_to, self._clock()
 
-    def _encode(self, event: Event) -> Message:
+    def _message(self, event: Event) -> Message | Entry:
         match event:
-            case Change():
-                return Message(content(event.entry), event.cursor, event.entry if event.own_cursor is None else None)
+            case Change():  # first, since there are as many of these as predictions times clients
+                own = event.own_cursor
+                return event.entry if own is None else Message(content(event.entry), own)
             case Left():
                 gone = wire.left(event.entry.segment_id, "no_longer_matches", event.horizon_minutes)
                 return Message(gone, event.cursor)

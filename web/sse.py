@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from flask import Blueprint, Response, request
 
 from consumer.errors import Closing
+from consumer.ring import Entry
 
 from . import params, wire
 from .admission import Claim
 from .client import ClientSocket
-from .conversation import Conversation, Message, memo_of
+from .conversation import Conversation, Message, content, memo_of
 from .services import Services, services
 from .times import now_iso
 
@@ -98,13 +99,12 @@ def _frames(begin: Callable[[], Conversation], here: Services, client: ClientSoc
     yield wire.sse_retry(_draw(BYE_RETRY_MS)) + wire.sse_frame(wire.bye("the server is closing; reconnect to go on"))
 
 
-def _frame(message: Message) -> bytes:
-    if message.entry is None:
+def _frame(message: Message | Entry) -> bytes:
+    """Return a message as a frame; those that all clients share are made once."""
+    if isinstance(message, Message):
         return wire.sse_frame(message.content, message.cursor)
-    memo = memo_of(message.entry)
-    if "sse" not in memo:
-        memo["sse"] = wire.sse_frame(message.content, message.cursor)
-    return memo["sse"]
+    memo = memo_of(message)
+    return memo.get("sse") or memo.setdefault("sse", wire.sse_frame(content(message), message.cursor))
 
 
 def _busy() -> Iterator[bytes]:

@@ -18,6 +18,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -33,10 +34,11 @@ from wsproto.utilities import RemoteProtocolError
 from consumer.errors import Closing
 from consumer.feed import Feed
 from consumer.filters import Filter
+from consumer.ring import Entry
 
 from . import handshake, params, wire
 from .admission import Claim
-from .conversation import Conversation, Message, memo_of
+from .conversation import Conversation, Message, content, memo_of
 from .duplex import Duplex
 from .services import Services, services
 from .times import now_iso
@@ -243,7 +245,7 @@ class Client:
         self._send([Message(wire.subscribed(asked.filter))])
         return self._begin(feed, asked.after, wanted, since)
 
-    def _send(self, messages: list[Message]) -> None:
+    def _send(self, messages: Sequence[Message | Entry]) -> None:
         if messages:
             frames = b"".join(map(_frame, messages))
             with self._claim.writing(len(frames)):
@@ -271,14 +273,13 @@ def _explained(error: msgspec.DecodeError) -> str:
     return f'{error}; allowed: {{"type": "subscribe", "filter": {{…}}, "after": CURSOR, "since": TIME}}'
 
 
-def _frame(message: Message) -> bytes:
+def _frame(message: Message | Entry) -> bytes:
     """Return a message as a frame; those that all clients share are made once."""
-    if message.entry is None:
+    if isinstance(message, Message):
         return frame(wire.with_cursor(message.content, message.cursor))
-    memo = memo_of(message.entry)
-    if "websocket" not in memo:
-        memo["websocket"] = frame(wire.with_cursor(message.content, message.cursor))
-    return memo["websocket"]
+    memo = memo_of(message)
+    made = memo.get("websocket")
+    return made or memo.setdefault("websocket", frame(wire.with_cursor(content(message), message.cursor)))
 
 
 def frame(text: bytes) -> bytes:

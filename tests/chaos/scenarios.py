@@ -61,7 +61,8 @@ def kills(count=20, rate=500, clients=50, seed=1):
             back = time.monotonic()
             check_no_false_alarm(health, live_since, died)
             check_breaker(health, died, back)
-            if (said := health.first(died, is_away)) is not None:
+            was_live = all(map(is_live, health.between(0, died)[-1:]))
+            if was_live and (said := health.first(died, is_away)) is not None:
                 check_stays_away(health, died + said, revived)
             until(lambda back=back: health.first(back, is_live) is not None, seconds=30)
             up.append(check_told(health.first(back, is_live), "the broker is back"))

@@ -13,7 +13,6 @@ from consumer.normalise import Normaliser
 from consumer.record import Record
 from consumer.ring import ENTRY_BYTES, TEXT_FACTOR, Entry, Ring, cost
 from consumer.settings import Settings
-from web.conversation import Message, content
 from web.sse import _frame
 
 TOPIC = b"12345678"
@@ -120,7 +119,7 @@ def served(number, text_bytes=300):
     prediction = Normaliser(Settings())(Record(0, number, -1, None, value)).predictions[0][1]
     position = Position(TOPIC, tuple(place(number + partition) for partition in range(8)))
     made = Entry(0, place(number), position, prediction.segment_id, prediction, True, len(value))
-    _frame(Message(content(made), made.cursor, made))
+    _frame(made)
     return made
 
 

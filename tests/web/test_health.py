@@ -4,6 +4,7 @@ import logging
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
@@ -42,6 +43,12 @@ def test_readiness_names_what_is_stale(client, live, topic):
     eventually(lambda: live.ready)
     assert client.get("/readyz").status_code == 200
     assert client.get("/api/health").json["data"]["not_ready"] is None
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/health"])
+def test_health_does_not_stand_in_line_with_the_streams(client, live, path):
+    with ThreadPoolExecutor(1) as pool, live.feed._changed:
+        assert pool.submit(client.get, path).result(5).json
 
 
 def read_up_to(partition, offset, age):
