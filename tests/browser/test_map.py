@@ -164,6 +164,7 @@ def test_a_segment_that_left_is_no_longer_reported_where_it_is_still_shown(
     popup = page.locator(".leaflet-popup .facts")
     expect(popup.locator("[data-part=popupCategory]")).to_have_text("Severe")
     server.remove("A")
+    expect(part(page, "map")).to_have_attribute("data-markers", "1")
     for name in ("popupCategory", "popupAge"):
         expect(popup.locator(f"[data-part={name}]")).to_have_text("no longer reported")
     expect(popup.locator("[data-part=popupPredicted]")).to_have_text("20.0 mph")

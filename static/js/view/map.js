@@ -116,8 +116,9 @@ export class MapView {
   /** Mark a segment, with its popup unless it is shown in full elsewhere; null for none. */
   #select(id, isShownElsewhere) {
     if (isShownElsewhere && this.balloon.isOpen()) this.#quietly(() => this.balloon.close());
-    const marker = this.#markers.get(id); // none yet, or no more: then none is marked
-    if ((marker?.id ?? null) === this.#selected) return;
+    const marker = this.#markers.get(id); // none yet: then none is marked
+    const isGone = !marker && id !== null && id === this.#selected; // the popup stays where it was, and says so
+    if (isGone || (marker?.id ?? null) === this.#selected) return;
     const before = this.#markers.get(this.#selected);
     this.#selected = marker?.id ?? null;
     for (const each of [before, marker]) if (each) this.#resize(each);
@@ -197,6 +198,7 @@ export class MapView {
     const marker = Object.assign(new Mark(place, options), { id });
     this.#markers.set(id, marker);
     this.marks.addLayer(marker);
+    if (id === this.#selected) this.#resize(marker); // it is back
     return marker;
   }
 
