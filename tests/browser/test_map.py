@@ -4,6 +4,7 @@ import re
 import time
 from datetime import UTC, datetime
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
@@ -174,6 +175,21 @@ def test_a_segment_that_left_is_no_longer_reported_where_it_is_still_shown(
     expect(part(page, "drawer").locator("[data-part=popupPredicted]")).to_have_text("61.0 mph")
     server.remove("A")
     expect(part(page, "drawer").locator("[data-part=popupAge]")).to_have_text("no longer reported")
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["moves", "comes back elsewhere"])
+def test_a_popup_is_where_its_segment_is(server: FakeServer, open_page: OpenPage, leaves: bool) -> None:
+    server.publish_all([prediction(name, 20.0, coordinates=HERE) for name in ("A", "B")])
+    page = open_page("?segment=A")
+    popup = page.locator(".leaflet-popup")
+    expect(popup.locator("[data-part=popupCategory]")).to_have_text("Severe")
+    before = popup.evaluate("popup => popup.style.transform")
+    if leaves:
+        server.remove("A")
+        expect_markers(page, 1)
+    server.publish("A", 20.0, coordinates=THERE)
+    expect_markers(page, 2)
+    page.wait_for_function("before => document.querySelector('.leaflet-popup').style.transform !== before", arg=before)
 
 
 def test_a_popup_is_never_seen_empty(server: FakeServer, open_page: OpenPage) -> None:

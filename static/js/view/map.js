@@ -182,8 +182,8 @@ export class MapView {
     const place = prediction && placeOf(prediction);
     if (!place) return this.#remove(id);
     const marker = this.#markers.get(id) ?? this.#add(id, place);
-    const there = marker.getLatLng();
-    if (there.lat !== place[0] || there.lng !== place[1]) marker.setLatLng(place);
+    if (!isAt(marker, place)) marker.setLatLng(place);
+    if (id === this.#selected && !isAt(this.balloon, place)) this.#quietly(() => this.balloon.setLatLng(place));
     const isFresh = store.freshness(prediction) === FRESH && CATEGORIES.includes(prediction.category);
     const shape = isFresh ? prediction.category : "not_current";
     const isFaint = matching !== null && !matching.has(id);
@@ -294,6 +294,11 @@ export class MapView {
 }
 
 /** Leaflet takes an attribution for markup. */
+function isAt(layer, [latitude, longitude]) {
+  const there = layer.getLatLng();
+  return there?.lat === latitude && there?.lng === longitude;
+}
+
 function asText(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
