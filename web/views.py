@@ -1,11 +1,12 @@
 """Bodies and sums that are made once per change and shared by all who ask for them."""
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from consumer.feed import Feed
 from consumer.filters import Filter
@@ -17,8 +18,12 @@ from .times import now_iso
 
 STATS_SECONDS = 2.0
 """How often the sums are made anew at most."""
+STALE_SECONDS = 10.0
+"""How old sums may be that are given while newer ones are made; who would get older ones waits."""
 KEPT = 64
 """Most views kept ready; filters are the clients' choice, so there must be a bound."""
+
+Made = TypeVar("Made")
 
 
 class Body:
@@ -39,30 +44,56 @@ class Views:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # Guards the two dicts; it is held while a body is made, so that one of many who ask makes it.
+        # Guards the two dicts, for a look-up: clients of one filter wait for each other only, or not at all.
         self._lock = threading.Lock()
-        self._bodies: dict[Any, tuple[tuple[int, int], Body]] = {}
-        self._stats: dict[Any, tuple[tuple[int, float], dict[str, object]]] = {}
+        self._bodies: dict[Filter, _Shared[Body]] = {}
+        self._stats: dict[Filter, _Shared[dict[str, object]]] = {}
 
     def body(self, feed: Feed, wanted: Filter) -> Body:
         """Return the answer that holds the whole view."""
-        with self._lock:
+        shared = self._shared(self._bodies, wanted)
+        with shared.lock:
             state = (id(feed), feed.version)
-            kept = self._bodies.get(wanted)
-            if kept is None or kept[0] != state:
-                kept = (state, _make_body(feed, wanted))
-                _keep(self._bodies, wanted, kept)
-            return kept[1]
+            if shared.state != state:
+                shared.state, shared.value = state, _make_body(feed, wanted)
+            return shared.value
 
     def stats(self, feed: Feed, wanted: Filter) -> dict[str, object]:
-        """Return the sums over the view, at most STATS_SECONDS old."""
+        """Return the sums over the view, STATS_SECONDS old at most; STALE_SECONDS while another client makes them."""
+        shared = self._shared(self._stats, wanted)
+        age = self._age(shared, feed)
+        # Nobody waits who can be told something: with hundreds in line, none would notice that its client has left.
+        if age >= STATS_SECONDS and shared.lock.acquire(blocking=age >= STALE_SECONDS):
+            try:
+                if self._age(shared, feed) >= STATS_SECONDS:
+                    now = self._clock()
+                    shared.value = statistics(feed.snapshot(wanted).predictions, feed.account())
+                    shared.state = (id(feed), now)
+            finally:
+                shared.lock.release()
+        assert shared.value is not None
+        return shared.value
+
+    def _age(self, shared: "_Shared[Any]", feed: Feed) -> float:
+        feed_then, made_at = shared.state or (None, 0.0)
+        return self._clock() - made_at if feed_then == id(feed) else math.inf
+
+    def _shared(self, kept: "dict[Filter, _Shared[Made]]", wanted: Filter) -> "_Shared[Made]":
         with self._lock:
-            kept = self._stats.get(wanted)
-            now = self._clock()
-            if kept is None or kept[0][0] != id(feed) or now - kept[0][1] >= STATS_SECONDS:
-                kept = ((id(feed), now), statistics(feed.snapshot(wanted).predictions, feed.account()))
-                _keep(self._stats, wanted, kept)
-            return kept[1]
+            shared = kept.pop(wanted) if wanted in kept else _Shared()
+            kept[wanted] = shared
+            if len(kept) > KEPT:
+                del kept[next(iter(kept))]
+        return shared
+
+
+class _Shared(Generic[Made]):
+    """What all who ask for one filter share; one of them makes it, under its lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.state: tuple[int, float] | None = None  # what it was made of
+        self.value: Made | None = None
 
 
 def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
@@ -82,10 +113,3 @@ def _make_body(feed: Feed, wanted: Filter) -> Body:
     # Of what is in it and not of the cursor alone: other settings make another view of the same topic.
     content = wire.success({**view, "timestamp": None})
     return Body(hashlib.sha256(content).hexdigest()[:24], wire.success(view))
-
-
-def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
-    kept.pop(key, None)
-    kept[key] = value
-    if len(kept) > KEPT:
-        del kept[next(iter(kept))]

@@ -1,0 +1,121 @@
+"""Bodies and sums are made once for all who ask, and who can be told something waits for nobody."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from consumer.feed import Snapshot
+from consumer.filters import EVERYTHING, Filter
+from web.views import STALE_SECONDS, STATS_SECONDS, Views
+
+OTHER = Filter(segments=frozenset({"S"}))
+
+
+class Clock:
+    """A clock that says when it was looked at, and by how many threads so far."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.threads = set()
+
+    def __call__(self):
+        self.threads.add(threading.get_ident())
+        return self.now
+
+
+class SlowFeed:
+    """A feed whose views of everything take until the gate is open."""
+
+    version = 1
+
+    def __init__(self):
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.made = 0
+
+    def snapshot(self, wanted):
+        if wanted == EVERYTHING:
+            self.entered.set()
+            assert self.gate.wait(10)
+        self.made += 1
+        return Snapshot([], None, self.version)
+
+    def account(self):
+        return {"made": self.made}
+
+
+@pytest.fixture
+def feed():
+    return SlowFeed()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def views(clock):
+    return Views(clock)
+
+
+@pytest.fixture
+def others(feed):
+    """Threads of other clients."""
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+        feed.gate.set()
+
+
+def begin(others, feed, call, *args):
+    """Let another client make something, which takes until the gate is open."""
+    feed.gate.clear()
+    feed.entered.clear()
+    making = others.submit(call, feed, *args)
+    assert feed.entered.wait(10)
+    return making
+
+
+def test_sums_are_made_at_most_every_two_seconds(views, feed, clock):
+    assert [views.stats(feed, EVERYTHING)["made"] for _ in range(3)] == [1, 1, 1]
+    clock.now = STATS_SECONDS
+    assert [views.stats(feed, EVERYTHING)["made"] for _ in range(3)] == [2, 2, 2]
+
+
+def test_who_asks_for_sums_while_another_makes_them_gets_those_before(views, feed, clock, others):
+    views.stats(feed, EVERYTHING)
+    clock.now = STATS_SECONDS
+    making = begin(others, feed, views.stats, EVERYTHING)
+    assert views.stats(feed, EVERYTHING)["made"] == 1
+    feed.gate.set()
+    assert making.result(10)["made"] == 2
+
+
+def test_who_would_get_sums_of_long_ago_waits_for_those_of_now(views, feed, clock, others):
+    views.stats(feed, EVERYTHING)
+    clock.now = STALE_SECONDS
+    clock.threads.clear()
+    making = begin(others, feed, views.stats, EVERYTHING)
+    waiting = others.submit(views.stats, feed, EVERYTHING)
+    while len(clock.threads) < 2:  # it has asked how old they are
+        pass
+    feed.gate.set()
+    assert [each.result(10)["made"] for each in (making, waiting)] == [2, 2]
+
+
+@pytest.mark.parametrize("what", ["stats", "body"])
+def test_clients_of_one_filter_do_not_wait_for_those_of_another(views, feed, others, what):
+    making = begin(others, feed, getattr(views, what), EVERYTHING)
+    getattr(views, what)(feed, OTHER)
+    assert not making.done()
+
+
+def test_a_body_is_made_once_for_all_who_wait_for_it(views, feed, others):
+    making = begin(others, feed, views.body, EVERYTHING)
+    waiting = [others.submit(views.body, feed, EVERYTHING) for _ in range(2)]
+    feed.gate.set()
+    assert {id(each.result(10)) for each in [making, *waiting]} == {id(making.result())}
+    feed.version = 2
+    assert views.body(feed, EVERYTHING) is not making.result()
