@@ -28,13 +28,13 @@ STEP_ITEMS = 200
 class Bridge:
     """One replay for one client; `places` is where the client is."""
 
-    def __init__(self, feed: "Feed", replays: Replays, position: Position, wanted: Filter) -> None:
+    def __init__(self, feed: "Feed", replays: Replays, position: Position, wanted: Filter, viewed: Places = ()) -> None:
         self._feed = feed
         self._replays = replays
         self._incarnation = position.incarnation
         self._start = self.places = position.places
         self._wanted = wanted
-        self._leaving = Leaving(wanted)
+        self._leaving = Leaving(wanted, feed.instead_of, viewed)
         # What is late, and which horizon a segment shows, as the client sees it.
         self._view = LatestView(feed.settings.max_segments, feed.settings.max_age)
         self._pace = replays.pace()
@@ -103,8 +103,7 @@ class Bridge:
 
     def _judged(self, entry: Entry) -> list[Event]:
         """Judge an entry of the past by the view of now, which is what the client was given first."""
-        newer = self._feed.instead_of(entry, self._wanted)
-        verdict = self._leaving.judge(entry, newer)
+        verdict, newer = self._leaving.judge(entry)
         if verdict == NOTHING:
             return []
         self._leaving.note(entry, verdict, newer)

@@ -19,6 +19,7 @@ import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import zip_longest
 
 from msgspec import Struct
@@ -118,6 +119,7 @@ def _places(octets: Iterator[int]) -> Iterable[int]:
         yield place(offset, index)
 
 
+@lru_cache(maxsize=4_096)  # from one cursor to the next, one place of many is another
 def _encode_place(a_place: int) -> bytes:
     index = index_of(a_place)
     doubled = offset_of(a_place) << 1

@@ -7,6 +7,7 @@ for all clients of the filter, and again the same after a resume.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from msgspec import UNSET, Struct
@@ -120,7 +121,12 @@ class Filter(Struct, frozen=True):
         if prediction.road_name is UNSET or self.roads is None:
             return False
         name = prediction.road_name.casefold()
-        return any(name == road or name.startswith(f"{road} ") for road in self.roads)
+        return name in self.roads or name.startswith(_beginnings(self.roads))
+
+
+@lru_cache(maxsize=1_000)
+def _beginnings(roads: frozenset[str]) -> tuple[str, ...]:
+    return tuple(f"{road} " for road in roads)
 
 
 EVERYTHING = Filter()

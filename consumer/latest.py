@@ -84,7 +84,7 @@ class LatestView:
         horizon = prediction.horizon_minutes
         kept = kinds.get(horizon)
         if of_any_horizon:
-            shown = _preferred(self._fresh(kinds) or kinds)
+            shown = _preferred(kinds if len(kinds) == 1 else self._fresh(kinds) or kinds)
             kept = kinds[shown] if _rank(shown) < _rank(horizon) or prediction.timestamp < self._oldest_ms else kept
         order = (prediction.timestamp, prediction.prediction_time, partition, place)
         is_other = kept is not None and kept.prediction.horizon_minutes != horizon
@@ -101,6 +101,9 @@ class LatestView:
 
     def predictions(self, horizons: Horizons = None) -> list[Prediction]:
         """Return what is kept, one per segment or those of the horizons asked for, least recently renewed first."""
+        if horizons is None:
+            shown = map(self._shown, self._segments.values())
+            return [prediction for prediction in shown if prediction is not None]
         return [kept.prediction for kinds in self._segments.values() for kept in _chosen(self._fresh(kinds), horizons)]
 
     def segment(self, segment_id: str) -> list[Prediction]:
@@ -113,8 +116,15 @@ class LatestView:
         return self.newest_ms - self.max_age_ms
 
     def _fresh(self, kinds: dict[int | None, _Kept]) -> dict[int | None, _Kept]:
-        oldest_ms = self._oldest_ms
+        oldest_ms = self.newest_ms - self.max_age_ms
         return {horizon: kept for horizon, kept in kinds.items() if kept.prediction.timestamp >= oldest_ms}
+
+    def _shown(self, kinds: dict[int | None, _Kept]) -> Prediction | None:
+        if len(kinds) == 1:  # the usual case, made fast: a view is made while everybody waits
+            (kept,) = kinds.values()
+            return kept.prediction if kept.prediction.timestamp >= self._oldest_ms else None
+        fresh = self._fresh(kinds)
+        return fresh[_preferred(fresh)].prediction if fresh else None
 
     def _keep(self, prediction: Prediction, horizons: dict[int | None, _Kept], order: _Order) -> None:
         horizons[prediction.horizon_minutes] = _Kept(order, prediction)
@@ -133,11 +143,8 @@ class LatestView:
         return all(kept.prediction.timestamp < self._oldest_ms for kept in front.values())
 
 
-def _chosen(kinds: dict[int | None, _Kept], horizons: Horizons) -> Iterator[_Kept]:
-    if horizons is None:
-        if kinds:
-            yield kinds[_preferred(kinds)]
-    elif horizons == "all":
+def _chosen(kinds: dict[int | None, _Kept], horizons: frozenset[int | None] | Literal["all"]) -> Iterator[_Kept]:
+    if horizons == "all":
         yield from kinds.values()
     else:
         yield from (kept for horizon, kept in kinds.items() if horizon in horizons)
@@ -145,7 +152,7 @@ def _chosen(kinds: dict[int | None, _Kept], horizons: Horizons) -> Iterator[_Kep
 
 def _preferred(kinds: dict[int | None, _Kept]) -> int | None:
     """Of no stated horizon, else of the smallest."""
-    return min(kinds, key=_rank)
+    return next(iter(kinds)) if len(kinds) == 1 else min(kinds, key=_rank)
 
 
 def _rank(horizon: int | None) -> int:

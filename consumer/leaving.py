@@ -2,30 +2,45 @@
 
 The client's view is whatever it was told elsewhere, so an entry is judged beside what the view of now has instead of
 it. Where that matches, a `left` can wait: the client has it, or gets it later, and if something newer is read by then
-that doesn't match, it comes with a `left` of its own.
+that doesn't match, it comes with a `left` of its own. A client that was given a view first shows nothing that doesn't
+match, so what lies before that view can only be news.
 """
+
+from collections.abc import Callable
 
 from msgspec import structs
 
+from .cursor import Places
 from .events import Change, Left
 from .filters import LEFT, MATCH, NOTHING, OUTDATED, Filter, Verdict
 from .prediction import Prediction
 from .ring import Entry
 
+InsteadOf = Callable[[Entry, Filter], Prediction | None]
+"""Asks the view for what it has that is newer than an entry, as Feed.instead_of() does."""
+
 
 class Leaving:
-    """Judges entries for a client of whose view nothing is known, and remembers what it was told."""
+    """Judges entries for a client of whose view nothing else is known, and remembers what it was told.
 
-    def __init__(self, wanted: Filter) -> None:
+    `viewed`: the places of a view that the client was given first, if it was.
+    """
+
+    def __init__(self, wanted: Filter, instead_of: InsteadOf, viewed: Places = ()) -> None:
         self._wanted = wanted
+        self._instead_of = instead_of
+        self._viewed = viewed
         self._told: set[tuple[str, int | None]] = set()
 
-    def judge(self, entry: Entry, instead: Prediction | None) -> Verdict:
-        """Return what an entry means to the client; `instead` is what the view has that is newer. Once is enough."""
+    def judge(self, entry: Entry) -> tuple[Verdict, Prediction | None]:
+        """Return what an entry means to the client, and what the view has that is newer; `left` is said once."""
+        if self._can_only_leave(entry) and (self._is_viewed(entry) or self._key(entry) in self._told):
+            return NOTHING, None
+        instead = self._instead_of(entry, self._wanted)
         verdict = self._wanted.judge_anew(entry, instead)
         if entry.prediction is None or self._key(entry) not in self._told:
-            return verdict
-        return {LEFT: NOTHING, OUTDATED: MATCH}.get(verdict, verdict)
+            return verdict, instead
+        return {LEFT: NOTHING, OUTDATED: MATCH}.get(verdict, verdict), instead
 
     def note(self, entry: Entry, verdict: Verdict, instead: Prediction | None) -> None:
         """Remember a verdict that the client was told of."""
@@ -33,6 +48,13 @@ class Leaving:
             self._told.add(self._key(entry))
         elif verdict == MATCH and instead is None and not entry.late:
             self._told.discard(self._key(entry))
+
+    def _can_only_leave(self, entry: Entry) -> bool:
+        """Tell whether it is no removal, and doesn't match: asking the view costs most, and most entries are such."""
+        return entry.prediction is not None and not self._wanted.asks_for(entry.prediction)
+
+    def _is_viewed(self, entry: Entry) -> bool:
+        return entry.partition < len(self._viewed) and entry.before < self._viewed[entry.partition]
 
     def _key(self, entry: Entry) -> tuple[str, int | None]:
         return entry.segment_id, entry.horizon_minutes if self._wanted.names_horizons else None

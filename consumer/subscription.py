@@ -13,6 +13,7 @@ before a view, nothing is told until this process has reached the cursor: what o
 """
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from .errors import Unreplayable
 from .events import Change, Event, Gap, Initial, Status
 from .filters import EVERYTHING, NOTHING, Filter, Verdict, chosen
 from .leaving import Leaving, told
+from .pace import Rest
 from .prediction import Prediction
 from .ring import Entry
 
@@ -37,6 +39,9 @@ LOOK_UP_SECONDS = 0.25
 """How long a client that waits for a replay doesn't look whether it was woken, or Kafka has gone."""
 
 
+_Judgement = tuple[Verdict, Prediction | None]
+
+
 class Subscription:
     """One client's way through the feed. It belongs to one thread at a time; it holds nothing that must be closed."""
 
@@ -47,11 +52,12 @@ class Subscription:
         wanted: Filter = EVERYTHING,
         begin_with_view: bool = True,
         first_gap: Gap | None = None,
+        rest: Rest | None = None,
     ) -> None:
         self._feed = feed
         self._after = after
         self._wanted = wanted
-        self._leaving = Leaving(wanted)
+        self._leaving = Leaving(wanted, feed.instead_of)
         self._channel = None if wanted == EVERYTHING else feed.channel(wanted)
         self._begin_with_view = begin_with_view and self._channel is not None
         self._first_gap = first_gap
@@ -65,6 +71,7 @@ class Subscription:
         self._crossed: Bridge | None = None
         self._ahead_seconds: float | None = None
         self._wakes = feed._wakes
+        self._rest = rest or Rest()
         self.entries_behind = 0
 
     def begin_with_view(self) -> None:
@@ -101,12 +108,15 @@ class Subscription:
         when the process ends, the client stays where it is.
         """
         deadline = time.monotonic() + timeout
+        if not self.entries_behind:
+            self._rest.take(timeout)
         while True:
             if self._bridge is not None and self._bridge.is_open and self._told is self._feed._status:
                 events, woken = self._cross(self._bridge, deadline, limit)
             else:
                 events, woken = self._wait_and_read(deadline, limit)
             if events or woken or time.monotonic() >= deadline:
+                self._rest.gave(bool(events))
                 return events
 
     def wake(self) -> None:
@@ -138,40 +148,38 @@ class Subscription:
         begins_with_now = self._channel is not None or self._begin_with_view
         return after is not None and begins_with_now and not reaches(tuple(feed._places), target)
 
-    def _read(self, limit: int) -> tuple[list[Event], list[Entry], list[Prediction | None]]:
-        """Take from the feed, without any work per entry: events, entries, and what there is instead of the first."""
+    def _read(self, limit: int) -> tuple[list[Event], list[Entry], int]:
+        """Take from the feed, without any work per entry: events, entries, and how many of those are on the floor."""
         feed = self._feed
         events: list[Event] = []
         if feed._status is not self._told:
             self._told = feed._status
             events.append(feed._status)
         if feed._incarnation is None or self.is_replaying or self._must_wait():
-            return events, [], []
+            return events, [], 0
         settled = self._settle()
         feed._gaps.update(event.reason for event in settled if isinstance(event, Gap))
         events.extend(settled)
         if self._bridge is not None:
-            return events, [], []
+            return events, [], 0
         entries = feed._ring.read(self._sequence, limit if self._channel is None else max(limit, CHUNK))
-        instead = self._on_the_floor(entries)
+        on_the_floor = self._on_the_floor(entries)
         self._move(len(entries), entries[-1].position.places if entries else self._places)
-        return events, entries, instead
+        return events, entries, on_the_floor
 
-    def _on_the_floor(self, entries: list[Entry]) -> list[Prediction | None]:
-        """Under a filter, tell of each entry read before this process had passed the cursor what is newer, if anything.
+    def _on_the_floor(self, entries: list[Entry]) -> int:
+        """Under a filter, tell how many of the entries were read before this process had passed the cursor.
 
         What those mean can't be known from the entries alone: the client may have had a newer one elsewhere.
         """
-        instead: list[Prediction | None] = []
         if self._channel is None or self._floor is None:
-            return instead
-        before = self._feed._ring.places_before(self._sequence)
-        for entry in entries:
-            if reaches(before, self._floor):
-                break
-            instead.append(self._feed._instead_of(entry, self._wanted))
-            before = entry.position.places
-        return instead
+            return 0
+        floor = self._floor
+        if reaches(self._feed._ring.places_before(self._sequence), floor):
+            return 0
+        # Positions only grow along the ring; the entry with which this process passes the cursor is the last one.
+        passing = bisect_left(entries, True, key=lambda entry: reaches(entry.position.places, floor))
+        return min(passing + 1, len(entries))
 
     def _move(self, count: int, places: Places) -> None:
         feed = self._feed
@@ -211,11 +219,16 @@ class Subscription:
         if not feed._ring.covers(after.places):
             if feed.replays is None or missed > feed.settings.replay_records:
                 return [Gap("replay_limit" if feed.replays else "too_old", missed), self._start_over()]
-            self._bridge, self.entries_behind = Bridge(feed, feed.replays, after, self._wanted), max(1, missed)
+            self._bridge = Bridge(feed, feed.replays, after, self._wanted, self._viewed())
+            self.entries_behind = max(1, missed)
         view = [self._view(after)] if self._begin_with_view else []
+        self._leaving = Leaving(self._wanted, feed.instead_of, self._viewed())
         self._incarnation, self._generation = after.incarnation, feed._generation
         self._join(after.places)
         return list(view)
+
+    def _viewed(self) -> Places:
+        return tuple(self._feed._places) if self._begin_with_view else ()
 
     def _refuse(self, after: Position) -> Gap | None:
         """Return why a cursor can't be of this topic, if so."""
@@ -252,10 +265,10 @@ class Subscription:
             feed._changed.wait_for(self._has_news, max(0.0, self._patience(deadline) - time.monotonic()))
             woken, self._wakes = feed._wakes != self._wakes, feed._wakes
             first = self._sequence
-            events, entries, instead = self._read(limit)
+            events, entries, on_the_floor = self._read(limit)
             first = self._sequence - len(entries) if entries else first
         events = [self._narrowed(event) for event in events]
-        changes = self._changes(first, entries, instead, limit) if entries else []
+        changes = self._changes(first, entries, on_the_floor, limit) if entries else []
         return [*events, *changes], woken
 
     def _cross(self, bridge: Bridge, deadline: float, limit: int) -> tuple[list[Event], bool]:
@@ -296,11 +309,11 @@ class Subscription:
             return Initial(chosen(event.predictions, self._wanted), event.cursor)
         return event
 
-    def _changes(self, first: int, entries: list[Entry], instead: list[Prediction | None], limit: int) -> list[Event]:
+    def _changes(self, first: int, entries: list[Entry], on_the_floor: int, limit: int) -> list[Event]:
         """Return what the entries mean to this client; what is over the limit is left for the next time."""
         events: list[Event]
         if self._channel is not None:
-            events = self._judged(first, entries, instead, limit)
+            events = self._judged(first, entries, on_the_floor, limit)
         elif self._floor is None:
             # As below, for all who have joined: the time of a process goes into this.
             events = [Change(entry, None) for entry in entries if entry.shown or entry.prediction is None]
@@ -310,30 +323,30 @@ class Subscription:
             self._floor = None
         return events
 
-    def _judged(self, first: int, entries: list[Entry], instead: list[Prediction | None], limit: int) -> list[Event]:
+    def _judged(self, first: int, entries: list[Entry], on_the_floor: int, limit: int) -> list[Event]:
         events: list[Event] = []
-        for number, verdict in enumerate(self._verdicts(first, entries, instead)):
+        for number, (verdict, newer) in enumerate(self._verdicts(first, entries, on_the_floor)):
             if verdict == NOTHING:
                 continue
             if len(events) >= limit:
                 self._step_back(first + number, entries[number - 1].position.places)
                 break
             entry = entries[number]
-            newer = instead[number] if number < len(instead) else None
             events.extend(told(entry, verdict, newer is not None, self._own_cursor(entry), self._wanted))
         return events
 
-    def _verdicts(self, first: int, entries: list[Entry], instead: list[Prediction | None]) -> Iterator[Verdict]:
+    def _verdicts(self, first: int, entries: list[Entry], on_the_floor: int) -> Iterator[_Judgement]:
         """Judge the entries: the first ones after a resume for this client, the others once for all of the filter.
 
         One after the other: who stops at one, to take it up the next time, hasn't told it.
         """
         assert self._channel is not None
-        for entry, newer in zip(entries, instead, strict=False):
-            verdict = NOTHING if self._has(entry) else self._leaving.judge(entry, newer)
-            yield verdict
+        for entry in entries[:on_the_floor]:
+            verdict, newer = (NOTHING, None) if self._has(entry) else self._leaving.judge(entry)
+            yield verdict, newer
             self._leaving.note(entry, verdict, newer)
-        yield from self._channel.verdicts(first + len(instead), entries[len(instead) :])  # type: ignore[misc]
+        for each in self._channel.verdicts(first + on_the_floor, entries[on_the_floor:]):
+            yield each, None  # type: ignore[misc]
 
     def _step_back(self, sequence: int, places: Places) -> None:
         self.entries_behind += self._sequence - sequence

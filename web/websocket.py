@@ -28,7 +28,6 @@ from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 from werkzeug.exceptions import BadRequest
 from werkzeug.routing.exceptions import WebsocketMismatch
-from wsproto.frame_protocol import FrameProtocol
 from wsproto.utilities import RemoteProtocolError
 
 from consumer.errors import Closing
@@ -283,5 +282,8 @@ def _frame(message: Message | Entry) -> bytes:
 
 
 def frame(text: bytes) -> bytes:
-    """Return one text frame. A server's frames are unmasked, so all clients may share it (RFC 6455, section 5.1)."""
-    return bytes(FrameProtocol(client=False, extensions=[]).send_data(text.decode(), fin=True))
+    """Return one text frame, final and unmasked, as all clients may share it (RFC 6455, sections 5.1 and 5.2)."""
+    size = len(text)
+    if size < 126:
+        return b"\x81%c%b" % (size, text)
+    return b"\x81~%b%b" % (size.to_bytes(2), text) if size < 65_536 else b"\x81\x7f%b%b" % (size.to_bytes(8), text)

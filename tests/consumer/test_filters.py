@@ -146,6 +146,21 @@ def test_a_left_before_a_late_match_leaves_the_cursor_where_it_was():
     assert (gone.cursor, late.cursor) == (None, feed.cursor)
 
 
+def test_who_is_given_a_view_first_is_told_of_no_segment_that_it_cannot_show():
+    """A process that has read other partitions first can't know what the client has; its view says it."""
+    shown, noise = [record(0, 0, at(1, 10)), record(0, 1, at(1, 10, "M"))], [record(1, 0, at(1, 70, "Q"))]
+    feed = feed_of()
+    publish(feed, shown[0], *noise, shown[1], record(0, 2, at(2, 10)), record(1, 1, at(2, 70, "M")))
+    cursor = Position(TOPIC, (place(2), place(0))).encode()
+    assert poll(feed, cursor)[0] == [("left", "Q"), ("prediction", "S"), ("left", "M")]
+    client = feed.subscribe(cursor, SEVERE)
+    assert kinds(each for each in client.next(0) if not isinstance(each, Status)) == [
+        ("initial", None),
+        ("prediction", "S"),
+        ("left", "M"),
+    ]
+
+
 def test_one_of_a_larger_horizon_makes_its_segment_leave_if_what_is_shown_does_not_match():
     near, far = record(0, 0, at(1, 70, horizon_minutes=5)), record(1, 0, at(1, 10, horizon_minutes=15))
     here, elsewhere = feed_of(), feed_of()

@@ -1,9 +1,9 @@
-"""Whoever has much to do rests as long as it has worked."""
+"""Whoever has much to do rests as long as it has worked, and a client as long as its events were on their way."""
 
 import threading
 import time
 
-from consumer.pace import WORK_SECONDS, Pace
+from consumer.pace import REST_SECONDS, WORK_SECONDS, Pace, Rest
 
 
 class Rests(threading.Event):
@@ -41,3 +41,26 @@ def test_short_work_needs_no_rest():
     work(WORK_SECONDS)
     pace.keep()
     assert len(rests.seconds) == 1
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_client_rests_as_long_as_its_last_events_took_but_no_longer_than_it_may():
+    clock, rests = Clock(), []
+    rest = Rest(clock, rests.append)
+    rest.take(5)
+    assert rests == [], "nothing was given yet"
+    for took, most_seconds in ((0.02, 5), (7, 5), (0.05, 0.01), (0.05, 0)):
+        rest.gave(True)
+        clock.now += took
+        rest.take(most_seconds)
+    assert [round(seconds, 6) for seconds in rests] == [0.02, REST_SECONDS, 0.01, 0]
+    rest.gave(False)
+    clock.now += 1
+    rest.take(5)
+    assert len(rests) == 4, "who waited in vain has kept nobody waiting"

@@ -9,7 +9,7 @@ from msgspec import structs
 from consumer import bridge, reading, replay
 from consumer.cursor import Position, decode, place, records_between
 from consumer.errors import Closing, SourceError
-from consumer.events import Change, Gap, Initial, Status
+from consumer.events import Change, Gap, Initial, Left, Status
 from consumer.feed import Feed
 from consumer.filters import Filter
 from consumer.memory import MemorySource, MemoryTopic
@@ -150,6 +150,14 @@ def test_a_filter_that_finds_nothing_does_not_make_a_step_long():
     assert 0 < longest <= bridge.STEP_ITEMS
 
 
+def test_who_is_given_a_view_first_is_told_in_a_replay_of_no_segment_that_it_cannot_show():
+    feed = feed_over(topic_of(1_000))
+    wanted = Filter(segments=frozenset({"S7"}), categories=frozenset({"severe_congestion"}))
+    polled, streamed = (read(feed.subscribe_at(BEGIN, wanted, begin_with_view=each)) for each in (False, True))
+    assert [(type(each), each.entry.segment_id) for each in polled] == [(Left, "S7")]
+    assert [type(each) for each in streamed] == [Initial]
+
+
 def test_every_cursor_of_a_replay_resumes_exactly_after_it():
     feed = feed_over(topic_of(300))
     changes = read(feed.subscribe_at(BEGIN))
@@ -282,12 +290,17 @@ class Watched(MemorySource):
         return super().poll(timeout) if self.released.wait(timeout) else []
 
 
-def test_closing_ends_the_wait_for_a_replay_without_a_gap_and_leaves_the_cursor_as_it_was():
-    topic = topic_of(1_000)
-    source = Watched(topic)
+def held_replay():
+    """Return the source of a reader that is held up, its feed, and the subscription that will wait for it."""
+    source = Watched(topic := topic_of(1_000))
     feed = feed_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: source)
     subscription = feed.subscribe_at(BEGIN)
     subscription.next(0)
+    return source, feed, subscription
+
+
+def test_closing_ends_the_wait_for_a_replay_without_a_gap_and_leaves_the_cursor_as_it_was():
+    source, feed, subscription = held_replay()
     thread, results = started(lambda: subscription.next(60))
     assert source.polled.wait(10)
     feed.close()
@@ -330,11 +343,7 @@ def test_closing_ends_the_search_for_a_time_and_says_nothing_of_a_gap():
 
 
 def test_the_next_word_is_not_awaited_longer_than_asked_while_a_replay_waits_for_kafka():
-    topic = topic_of(1_000)
-    source = Watched(topic)
-    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: source)
-    subscription = feed.subscribe_at(BEGIN)
-    subscription.next(0)
+    source, _, subscription = held_replay()
     begun = time.monotonic()
     assert subscription.next(0.3) == []
     assert time.monotonic() - begun < 5
@@ -343,11 +352,7 @@ def test_the_next_word_is_not_awaited_longer_than_asked_while_a_replay_waits_for
 
 
 def test_a_client_is_woken_while_its_replay_waits_for_kafka():
-    topic = topic_of(1_000)
-    source = Watched(topic)
-    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: source)
-    subscription = feed.subscribe_at(BEGIN)
-    subscription.next(0)
+    source, feed, subscription = held_replay()
     thread, results = started(lambda: subscription.next(60))
     assert source.polled.wait(10)
     subscription.wake()

@@ -326,8 +326,8 @@ def test_pages_of_this_host_and_of_those_named_may_connect(origin, host, allowed
 
 def test_a_frame_is_what_the_protocol_says():
     assert frame(b"{}") == b"\x81\x02{}"
-    assert frame(b"x" * 126)[:4] == b"\x81\x7e\x00\x7e"
-    assert FrameProtocol(client=False, extensions=[]).send_data("é", fin=True) == frame("é".encode())
+    for text in ("é", *("x" * size for size in (0, 125, 126, 65_535, 65_536))):
+        assert FrameProtocol(client=False, extensions=[]).send_data(text, fin=True) == frame(text.encode())
 
 
 # In gunicorn, with the worker as it is shipped
