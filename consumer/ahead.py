@@ -8,7 +8,7 @@ place, for all who ask.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 from .cursor import Places
 
@@ -32,9 +32,9 @@ class Ahead:
         self._since.clear()
         self._ended.clear()
 
-    def note_ends(self, partitions: Iterable[int]) -> None:
-        """These partitions are read to their end just now."""
-        self._ended |= dict.fromkeys(partitions, self._clock())
+    def note_ends(self, ends: Mapping[int, float]) -> None:
+        """These partitions are read to what was their end at a time."""
+        self._ended |= ends
 
     def seconds_left(self, ours: Places, theirs: Places) -> float | None:
         """Return for how long a cursor may still be ahead, 0 when that is over; None when it isn't ahead."""

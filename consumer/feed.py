@@ -7,7 +7,7 @@ IO, encoding or a client's pace. It knows no bytes, no HTTP and no Kafka client.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -129,10 +129,10 @@ class Feed:
         if self.replays is not None:
             self.replays.forgive()
 
-    def note_ends(self, partitions: Iterable[int]) -> None:
-        """Say which partitions are read to their high watermark just now."""
+    def note_ends(self, ends: Mapping[int, float]) -> None:
+        """Say which partitions are read to their high watermark, and as of when by this feed's clock."""
         with self._changed:
-            self._ahead.note_ends(partitions)
+            self._ahead.note_ends(ends)
 
     # What everybody may call
 

@@ -57,15 +57,22 @@ def in_words(error: Exception) -> str:
 class Answers:
     """When the leader of each partition last answered a fetch without an error, and over which connection.
 
-    The client's IO thread writes; any thread may read. Time in which nobody fetches doesn't count as silence.
+    The client's IO thread writes; any thread may read. Time in which nobody fetches doesn't count as silence, nor does
+    what a partition is not asked since an answer of it still waits to be read.
     """
 
     def __init__(self, fetcher: Any, manager: Any) -> None:
         self._connections = manager._conns
-        self._handle = fetcher._handle_fetch_response
-        fetcher._handle_fetch_response = self._hear
+        self._fetcher = fetcher
+        self._handle, self._parse = fetcher._handle_fetch_response, fetcher._parse_fetched_data
+        fetcher._handle_fetch_response, fetcher._parse_fetched_data = self._hear, self._note_question
         self._heard: dict[int, float] = {}
         self._fetched = time.monotonic()
+        # By partition, of the answer that waits to be read: there is one at most, since meanwhile it isn't asked.
+        self._unread: dict[int, float] = {}
+        self.asked: dict[int, float] = {}
+        """By partition, when the question of the answer read last was sent, in time.monotonic() seconds: its high
+        watermark is at least as new."""
         self.carriers: dict[int, Any] = {}
         """By partition, the connection that its last answer came over."""
         self.last: float | None = None
@@ -74,6 +81,7 @@ class Answers:
     def expect(self, partitions: Iterable[int]) -> None:
         """Wait for answers of these partitions from now on."""
         self._heard = dict.fromkeys(partitions, time.monotonic())
+        self.asked = {}
 
     @contextlib.contextmanager
     def fetching(self) -> Iterator[None]:
@@ -86,17 +94,31 @@ class Answers:
             yield
         finally:
             self._fetched = time.monotonic()
+            for partition in self._waiting() & heard.keys():
+                heard[partition] = self._fetched
 
     def silent_seconds(self) -> list[float]:
         """Return for how long no answer came, of each partition that is expected, in their order."""
         heard, now = self._heard.copy(), time.monotonic()
         return [max(0.0, now - heard[partition]) for partition in sorted(heard)]
 
+    def _waiting(self) -> set[int]:
+        """Return the partitions of which an answer waits to be read, or is being read."""
+        answers, current = self._fetcher._completed_fetches.copy(), self._fetcher._next_partition_records
+        return {each.topic_partition.partition for each in [*answers, *([current] if current else [])]}
+
+    def _note_question(self, fetch: Any) -> Any:
+        partition = fetch.topic_partition.partition
+        if partition in self._unread:
+            self.asked[partition] = self._unread[partition]
+        return self._parse(fetch)
+
     def _hear(self, node: Any, fetch_offsets: Any, sent: float, response: Any) -> None:
         heard, self.last = self._heard, time.monotonic()
         connection = self._connections.get(node)
         for answer in [each for topic in response.responses for each in topic.partitions]:
             self.carriers[answer.partition_index] = connection
+            self._unread[answer.partition_index] = sent
             if answer.error_code == 0 and answer.partition_index in heard:
                 heard[answer.partition_index] = self.last
         self._handle(node, fetch_offsets, sent, response)

@@ -150,6 +150,10 @@ class MemorySource:
         """Return where each partition is read."""
         return [Reading(offset, self._watermarks.get(number)) for number, offset in self._offsets.items()]
 
+    def asked(self) -> list[float | None]:
+        """Return now: what is in memory is read as it is."""
+        return [time.monotonic()] * len(self._offsets)
+
     def close(self) -> None:
         """Count the close, so that tests can see that each source was closed."""
         self._topic.closed += 1

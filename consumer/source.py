@@ -55,6 +55,11 @@ class Reading(NamedTuple):
     offset: int
     high_watermark: int | None
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether all is read that was there at the last fetch."""
+        return self.high_watermark is not None and self.offset >= self.high_watermark
+
 
 class Expired(Exception):
     """The next offset of some partitions is no longer, or not yet, in Kafka; `partitions` names them."""
@@ -111,6 +116,13 @@ class Source(Protocol):
 
     def readings(self) -> list[Reading]:
         """Return where each assigned partition is read, in their order. Never waits."""
+
+    def asked(self) -> list[float | None]:
+        """Return when what was last read of each assigned partition was asked for, in their order.
+
+        In time.monotonic() seconds; None before the first fetch. An answer may wait for a busy reader, and its high
+        watermark is as old as the question. Never waits.
+        """
 
     def close(self) -> None:
         """Let go of everything."""
@@ -358,6 +370,10 @@ class KafkaSource:
             )
             for each in partitions
         ]
+
+    def asked(self) -> list[float | None]:
+        """Return when the question of the answer last read of each partition was sent."""
+        return [self._answers.asked.get(each.partition) for each in sorted(self._consumer.assignment())]
 
     def close(self) -> None:
         """Close the consumer and its IO thread."""

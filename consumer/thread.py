@@ -432,7 +432,7 @@ class Consumer:
         if records:
             self._deliver(records)
         self._readings = source.readings()
-        self.feed.note_ends(number for number, reading in enumerate(self._readings) if _is_at_end(reading))
+        self.feed.note_ends(_ends(self._readings, source.asked()))
         self._look_at_leaders()
         if self.feed.status.state == "catching_up" and _caught_up(self._readings):
             self.attempts.proven()
@@ -530,9 +530,14 @@ def _no_word_of(partitions: Sequence[int]) -> str:
     return f"no word from the leader of partition{'s' * (len(partitions) > 1)} {', '.join(map(str, partitions))}"
 
 
+def _ends(readings: Sequence[Reading], asked: Sequence[float | None]) -> dict[int, float]:
+    """Return the partitions that are read to their end, and as of when."""
+    return {
+        partition: at
+        for partition, (reading, at) in enumerate(zip(readings, asked, strict=True))
+        if reading.is_at_end and at is not None
+    }
+
+
 def _caught_up(readings: Sequence[Reading]) -> bool:
-    return all(map(_is_at_end, readings))
-
-
-def _is_at_end(reading: Reading) -> bool:
-    return reading.high_watermark is not None and reading.offset >= reading.high_watermark
+    return all(reading.is_at_end for reading in readings)

@@ -12,9 +12,10 @@ from consumer.errors import BadCursor
 from consumer.events import Change, Gap, Initial, Status
 from consumer.feed import Feed
 from consumer.filters import EVERYTHING, Filter
+from consumer.pace import Rest
 from consumer.settings import Settings
 from consumer.statistics import statistics
-from consumer.subscription import UNSEEN_PARTITIONS
+from consumer.subscription import UNSEEN_PARTITIONS, Subscription
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
 
 
@@ -139,10 +140,10 @@ def test_a_cursor_that_a_live_consumer_does_not_reach_in_time_is_ahead_of_the_to
     feed.announce(Status("live", 1.0, "read up"))
     assert read(feed.subscribe(forged)) == [], "it counts from when all was read"
     clock.now = 109
-    feed.note_ends([0, 1])
+    feed.note_ends(dict.fromkeys([0, 1], clock.now))
     assert read(feed.subscribe(forged)) == []
     clock.now = 110
-    feed.note_ends([0, 1])
+    feed.note_ends(dict.fromkeys([0, 1], clock.now))
     gap, view = read(feed.subscribe(forged))
     assert (gap, isinstance(view, Initial)) == (Gap("ahead", None), True)
     assert read(feed.subscribe(view.cursor)) == []
@@ -157,7 +158,7 @@ def test_a_poll_that_is_ahead_in_one_partition_is_told_though_others_move_its_cu
     for second in range(12):
         clock.now = float(second)
         publish(feed, record(0, second, message("lost")), record(1, second, message("moves on")))
-        feed.note_ends([0, 1])
+        feed.note_ends(dict.fromkeys([0, 1], clock.now))
         subscription = feed.subscribe(cursor, begin_with_view=False)
         told.append([each for each in read(subscription) if isinstance(each, Gap)])
         cursor = subscription.cursor
@@ -168,13 +169,13 @@ def test_a_process_that_lags_under_its_load_is_not_taken_for_the_end_of_the_topi
     feed, clock = live_feed()
     cursor = Position(TOPIC, (place(2), place(0))).encode()
     subscription = feed.subscribe(cursor)
-    feed.note_ends([0, 1])
+    feed.note_ends(dict.fromkeys([0, 1], clock.now))
     assert read(subscription) == []
     clock.now = 100
-    feed.note_ends([1])
+    feed.note_ends({1: clock.now})
     assert read(subscription) == []
     publish(feed, *[record(0, offset, message(f"S{offset}")) for offset in range(3)])
-    feed.note_ends([0, 1])
+    feed.note_ends(dict.fromkeys([0, 1], clock.now))
     assert segments(read(subscription)) == ["S2"]
 
 
@@ -511,3 +512,36 @@ def test_a_prediction_that_can_not_be_scored_fails_once_and_not_with_each_later_
     monkeypatch.setattr(feed._scores, "take", taken.extend)
     publish(feed, record(0, 1, message("B")))
     assert [each.segment_id for each in taken] == ["B"]
+
+
+def test_what_comes_while_a_client_rests_is_given_all_at_once():
+    feed = feed_of()
+    a, b = record(0, 0, message("A")), record(1, 0, message("B"))
+    subscription = Subscription(feed, None, rest=Rest(sleep=lambda _: [publish(feed, a), publish(feed, b)]))
+    subscription.next(0)
+    assert segments(subscription.next(0)) == ["A", "B"]
+
+
+def test_a_client_that_is_behind_does_not_rest():
+    feed = feed_of()
+    rests = []
+    subscription = Subscription(feed, None, rest=Rest(sleep=rests.append))
+    subscription.next(0)
+    publish(feed, *[record(0, offset, message(f"S{offset}")) for offset in range(3)])
+    for _ in range(3):
+        subscription.next(0, limit=1)
+    assert len(rests) == 1, "after the view, with which it had caught up"
+    subscription.next(0)
+    assert len(rests) == 2
+
+
+def test_an_end_that_was_asked_for_too_early_is_no_end():
+    """What a busy process has read to the end of may have been fetched long ago."""
+    feed, clock = live_feed()
+    cursor = Position(TOPIC, (place(2), place(0))).encode()
+    assert read(feed.subscribe(cursor)) == []
+    clock.now = 100
+    feed.note_ends({0: 9.9, 1: 9.9})
+    assert read(feed.subscribe(cursor)) == []
+    feed.note_ends({0: 10.0})
+    assert read(feed.subscribe(cursor))[0] == Gap("ahead", None)

@@ -1,6 +1,9 @@
-"""Batches that can't be unpacked: fetched once more, then one record each, and what surrounds them is read."""
+"""Batches that can't be unpacked: fetched once more, then one record each, and what surrounds them is read. And what is
+known of answers that wait to be read."""
 
 import itertools
+from collections import deque
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -10,8 +13,9 @@ from kafka.record import MemoryRecords
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.record.util import calc_crc32c
 
-from consumer.fetching import _PartitionRecords
+from consumer.fetching import Answers, _PartitionRecords
 from consumer.record import Unreadable
+from tests.consumer.helpers import eventually
 
 PARTITION = TopicPartition("topic", 0)
 SIZES = (2, 3, 1, 4)
@@ -150,3 +154,52 @@ def test_whatever_byte_is_wrong_reading_goes_on_and_the_batches_before_it_are_wh
     found = Reader(served(made)).read()
     assert [each for each in good(found) if each < OFFSETS[number][0]] == flat(OFFSETS[:number])
     assert set(flat(OFFSETS[number + 1 :])) <= set(good(found))
+
+
+class Fetcher:
+    """What Answers needs of the client's fetcher: answers that came and wait, and the one that is being read."""
+
+    def __init__(self):
+        self._completed_fetches = deque()
+        self._next_partition_records = None
+
+    def _handle_fetch_response(self, node, fetch_offsets, sent, response):
+        self._completed_fetches.append(SimpleNamespace(topic_partition=PARTITION))
+
+    def _parse_fetched_data(self, fetch):
+        return fetch
+
+
+def answer_comes(fetcher, sent):
+    partition = SimpleNamespace(partition_index=PARTITION.partition, error_code=0)
+    response = SimpleNamespace(responses=[SimpleNamespace(partitions=[partition])])
+    fetcher._handle_fetch_response(1, {}, sent, response)
+
+
+def test_a_high_watermark_is_as_old_as_the_question_for_it_however_late_it_is_read():
+    fetcher = Fetcher()
+    answers = Answers(fetcher, SimpleNamespace(_conns={}))
+    answers.expect([0])
+    answer_comes(fetcher, sent=12.5)
+    assert answers.asked == {}, "it was not read yet"
+    fetcher._parse_fetched_data(fetcher._completed_fetches.popleft())
+    assert answers.asked == {0: 12.5}
+    answer_comes(fetcher, sent=20.0)
+    assert answers.asked == {0: 12.5}
+    answers.expect([0])
+    assert answers.asked == {}, "the partition was assigned anew"
+
+
+@pytest.mark.parametrize("is_being_read", [False, True], ids=["waits to be read", "is being read"])
+def test_a_partition_is_not_silent_that_is_not_asked_since_an_answer_of_it(is_being_read):
+    fetcher = Fetcher()
+    answers = Answers(fetcher, SimpleNamespace(_conns={}))
+    answers.expect([0, 1])
+    answer_comes(fetcher, sent=12.5)
+    if is_being_read:
+        fetcher._next_partition_records = fetcher._completed_fetches.popleft()
+    eventually(lambda: min(answers.silent_seconds()) > 0.02)
+    with answers.fetching():
+        pass
+    busy, silent = answers.silent_seconds()
+    assert busy < 0.02 < silent

@@ -390,6 +390,17 @@ def test_a_large_batch_is_taken_in_in_slices_so_that_others_get_at_the_feed(topi
     assert len(consumer.feed.snapshot().predictions) == 20 * 210
 
 
+def test_what_was_read_to_its_end_is_known_as_of_when_that_was_asked_for(topic, consume):
+    class Busy(MemorySource):
+        def asked(self):
+            return [12.5, None, 13.5, 14.5]
+
+    consumer = consume(SETTINGS, lambda _: Busy(topic))
+    told = []
+    consumer.feed.note_ends = told.append
+    eventually(lambda: told and told[-1] == {0: 12.5, 2: 13.5, 3: 14.5})
+
+
 def test_the_circuit_breaker_opens_while_nothing_answers_and_closes_when_all_was_read(topic, consume):
     settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, circuit_failures=2, circuit_probe_seconds=0.1)
     consumer = consume(settings)
