@@ -16,11 +16,17 @@ import time
 EVENT = re.compile(rb'id: (\S+)\ndata: \{"type":"prediction"[^\n]*"model":"(\d+)/(\d+)"')
 MESSAGE = re.compile(rb'"model":"(\d+)/(\d+)"')
 GAP = re.compile(rb'\{"type":"gap"[^\n]*\}|"gap":\{[^}]*\}')
+CLOSE = 8
+TRY_LATER = (1013).to_bytes(2)
 CURSOR = re.compile(rb'"cursor":"([A-Za-z0-9_-]+)"')
 
 
 class Lost(AssertionError):
     """A client was told of a gap that had no reason."""
+
+
+class Busy(Exception):
+    """All places of a process are taken; that is said, and another one may have some."""
 
 
 class Client(threading.Thread):
@@ -42,6 +48,7 @@ class Client(threading.Thread):
         self.random = random.Random(seed)
         self.seen = []  # (partition, number) in the order they came
         self.hops = 0
+        self.refused = 0
         self.failure = None
         self.end = None  # how many of each partition there are, once that is known
 
@@ -51,8 +58,12 @@ class Client(threading.Thread):
                 is_last = self.hops >= self.cuts
                 budget = None if is_last and self.end else self.random.randint(1, self.longest)
                 port, transport = self.random.choice(self.ports), self.random.choice(self.transports)
-                getattr(self, f"_{transport}")(port, budget)
-                self.hops += 1
+                try:
+                    getattr(self, f"_{transport}")(port, budget)
+                    self.hops += 1
+                except Busy:
+                    self.refused += 1
+                    time.sleep(self.random.uniform(0.5, 1.5))
         except (OSError, AssertionError, http.client.HTTPException, ValueError) as error:
             self.failure = error
 
@@ -79,9 +90,12 @@ class Client(threading.Thread):
         try:
             limit = min(1000, budget or 1000)
             connection.request("GET", f"/api/predictions?after={self.cursor}&limit={limit}&wait=1{self.filter}")
-            body = connection.getresponse().read()
+            answer = connection.getresponse()
+            body = answer.read()
         finally:
             connection.close()
+        if answer.status == 429:
+            raise Busy
         self._check(body)
         self.seen.extend((int(partition), int(number)) for partition, number in MESSAGE.findall(body))
         self.cursor = CURSOR.search(body)[1].decode()
@@ -143,6 +157,8 @@ class Client(threading.Thread):
         if not separator:
             return [], pending
         self._check(whole)
+        if b'{"type":"busy"' in whole:
+            raise Busy
         return EVENT.findall(whole), rest
 
     def _ws_events(self, pending):
@@ -156,7 +172,9 @@ class Client(threading.Thread):
                 length, head = struct.unpack_from(kind, pending, at + 2)[0], 2 + size
             if len(pending) - at < head + length:
                 break
-            payload, at = pending[at + head : at + head + length], at + head + length
+            payload, opcode, at = pending[at + head : at + head + length], pending[at] & 0x0F, at + head + length
+            if opcode == CLOSE and payload[:2] == TRY_LATER:
+                raise Busy
             self._check(payload)
             if payload.startswith(b'{"type":"prediction"'):
                 found.append((CURSOR.search(payload)[1], *MESSAGE.search(payload).groups()))

@@ -10,12 +10,6 @@ from . import proxy
 from .world import Producer, World
 
 
-class OfOneRoad(hopping.Client):
-    """A client that is cut after a second or so of what it asks for."""
-
-    longest = 100
-
-
 class Hopping(contextlib.ExitStack):
     """Three processes, behind nginx if it is there, a producer, and clients that hop between them."""
 
@@ -25,7 +19,7 @@ class Hopping(contextlib.ExitStack):
         # All may land on one process, and a place is given back a moment after its client was cut.
         self.world = self.enter_context(World(WEB_THREADS=str(2 * clients + 10)))
 
-    def start(self, cuts, rate, client=hopping.Client, roads=None):
+    def start(self, cuts, rate, roads=None):
         """Begin."""
         self.servers = [self.world.serve() for _ in range(3)]
         for server in self.servers:
@@ -35,7 +29,7 @@ class Hopping(contextlib.ExitStack):
         if proxy.is_there():
             ports = [self.enter_context(proxy.Proxy(self.world.folder, ports)).port]
         self._everyone = [
-            client(ports, cursor, ["sse", "poll", "ws"], cuts, seed, roads and (seed % roads, roads))
+            hopping.Client(ports, cursor, ["sse", "poll", "ws"], cuts, seed, roads and (seed % roads, roads))
             for seed in range(self._count)
         ]
         self._begin = time.monotonic()
@@ -62,6 +56,7 @@ class Hopping(contextlib.ExitStack):
             "clients": len(self._everyone),
             "chosen_by": "nginx, in turn" if proxy.is_there() else "the client, at random",
             "cuts": sum(each.hops for each in self._everyone),
+            "told_that_a_process_is_busy": sum(each.refused for each in self._everyone),
             "messages": sum(counts),
             "messages_per_second": round(sum(counts) / published),
             "seconds_of_messages": round(published, 1),

@@ -32,7 +32,7 @@ from .checks import (
     wait_for_all,
 )
 from .health import Health, figures
-from .hops import Hopping, OfOneRoad
+from .hops import Hopping
 from .soak import soak
 from .topic_events import topic_events
 from .world import ROADS, TOLD_WITHIN_SECONDS, Producer, World, belongings
@@ -219,20 +219,20 @@ def worker_killed(clients=20):
         for client in everyone:
             client.join(60)
         hopping.verify(everyone, counts)
-        refused = sum(client.refused for client in everyone)
-        return {"clients": clients, "messages": sum(counts), "connections_refused_meanwhile": refused, "lost": 0}
+        broken = sum(client.broken for client in everyone)
+        return {"clients": clients, "messages": sum(counts), "connections_refused_meanwhile": broken, "lost": 0}
 
 
 class Returning(hopping.Client):
     """A client that comes back after its connection broke, as a browser does."""
 
-    refused = 0
+    broken = 0
 
     def _sse(self, port, budget):
         try:
             super()._sse(port, budget)
         except OSError:
-            self.refused += 1
+            self.broken += 1
             pause_for(0.2)
 
 
@@ -250,7 +250,7 @@ def hop(clients=150, cuts=200, rate=1_000, seconds=20):
 def hop_filtered(clients=150, cuts=200, rate=1_000):
     """Let them hop for as long as it takes under the whole load, each with one of twenty filters."""
     with Hopping(clients) as run:
-        run.start(cuts, rate, OfOneRoad, ROADS)
+        run.start(cuts, rate, ROADS)
         polls = [run.enter_context(contextlib.closing(Health(server.port))) for server in run.servers]
         begin = time.monotonic()
         until(run.all_are_cut, seconds=1200)
