@@ -37,7 +37,7 @@ class Bridge:
         self._leaving = Leaving(wanted, feed.instead_of, viewed)
         # What is late, and which horizon a segment shows, as the client sees it.
         self._view = LatestView(feed.settings.max_segments, feed.settings.max_age)
-        self._pace = replays.pace()
+        self._pace = replays.pace(feed.share)
         self._chunk: Chunk | None = None
         self._index = 0
 

@@ -21,6 +21,7 @@ from .events import Gap, State, Status
 from .filters import EVERYTHING, Filter, chosen
 from .latest import LatestView
 from .normalise import Normalised
+from .pace import Share
 from .prediction import Prediction
 from .record import Record
 from .refusal import by_reason
@@ -58,6 +59,8 @@ class Feed:
     ) -> None:
         self.settings = settings
         self.replays = replays if settings.replay_records else None
+        self.share = Share()
+        """For clients' threads that work on what is past."""
         self._ring = Ring(settings.buffer_entries, settings.buffer_bytes)
         self._latest = LatestView(settings.max_segments, settings.max_age)
         self._scores = Scores(settings)
@@ -263,15 +266,18 @@ class Feed:
             tail = tuple(ring.whole_from)
             return tail, furthest(tail, ring.places_before(ring.oldest + len(ring) // 4))
 
+    # Clients that come back ask these for each entry, so they wait for nobody: what the view keeps of a segment is
+    # never changed, only replaced.
+
     def instead_of(self, entry: Entry, wanted: Filter) -> Prediction | None:
         """Return what a view has that is newer than an entry: of its horizon, or if none are named of what is shown."""
-        with self._changed:
-            return self._instead_of(entry, wanted)
+        if entry.prediction is None:
+            return None
+        return self._latest.instead_of(entry.prediction, entry.partition, entry.before, not wanted.names_horizons)
 
     def shows(self, segment_id: str, horizon: int | None) -> bool:
         """Tell whether a horizon is the one that a segment shows; True for a segment that isn't known."""
-        with self._changed:
-            return self._latest.shows(segment_id, horizon)
+        return self._latest.shows(segment_id, horizon)
 
     def channel(self, wanted: Filter) -> Channel:
         """Return the channel that all clients of a filter share."""
@@ -319,11 +325,6 @@ class Feed:
     def _may_be_ahead(self, places: Places) -> float | None:
         """Return for how many seconds a cursor may still be ahead; None when it isn't, or when that can't be told."""
         return self._ahead.seconds_left(tuple(self._places), places) if self._status.state == "live" else None
-
-    def _instead_of(self, entry: Entry, wanted: Filter) -> Prediction | None:
-        if entry.prediction is None:
-            return None
-        return self._latest.instead_of(entry.prediction, entry.partition, entry.before, not wanted.names_horizons)
 
     def _position(self) -> Position | None:
         return None if self._incarnation is None else Position(self._incarnation, tuple(self._places))

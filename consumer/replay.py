@@ -22,7 +22,7 @@ from typing import Any
 from .cursor import Places, Position
 from .errors import Closing, SourceError, Unreplayable
 from .normalise import Normaliser
-from .pace import Pace
+from .pace import Pace, Share
 from .reading import Chunk, Patience, find_time, read_chunk
 from .settings import Settings
 from .source import Source
@@ -127,9 +127,9 @@ class Replays:
             raise Closing("the process ends; ask another one")
         raise Unreplayable("replay_failed")
 
-    def pace(self) -> Pace:
-        """Return what lets a thread that works on a replay rest in between."""
-        return Pace(self._closed)
+    def pace(self, share: Share) -> Pace:
+        """Return what lets a client's thread that works on a replay rest in between."""
+        return Pace(self._closed, share)
 
     def tidy(self) -> None:
         """Let go of chunks that nobody has asked for in a while."""

@@ -5,6 +5,7 @@ looked up by the records' own time, MAX_FUTURE earlier, since a prediction may b
 record. The order is that of the log, so it is kept in each partition.
 """
 
+import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -75,6 +76,10 @@ class Walk:
     def is_replaying(self) -> bool:
         """Whether the next step is read from Kafka, which may take a while."""
         return self._subscription is not None and self._subscription.is_replaying
+
+    def pace(self, closed: threading.Event) -> Pace:
+        """Return what lets a thread that does all of it rest in between."""
+        return Pace(closed, self._feed.share)
 
     def next(self, limit: int) -> list[Change]:
         """Return the next predictions of the span, at most `limit`, maybe none."""
@@ -184,9 +189,9 @@ def _page(walk: Walk, limit: int, place: Place) -> dict[str, Any]:
 def _lines(walk: Walk, most: int | None, client: ClientSocket) -> Iterator[bytes]:
     """Yield the messages that a stream would send, each with its cursor, and an end; at most so many, if any."""
     closing, count = services().admission.closing, 0
-    pace, stuck = Pace(closing), Deadline(PAGE_SECONDS)
+    pace, stuck = walk.pace(closing), Deadline(PAGE_SECONDS)
     while not closing.is_set() and not client.has_left():
-        pace.keep()
+        pace.leave() if walk.is_replaying else pace.keep()  # a replay rests for itself
         found = walk.next(STEP if most is None else min(STEP, most - count))
         count += len(found)
         if not walk.is_stuck:

@@ -3,7 +3,9 @@
 import threading
 import time
 
-from consumer.pace import REST_SECONDS, WORK_SECONDS, Pace, Rest
+import pytest
+
+from consumer.pace import MOST_WAITING, REST_SECONDS, WORK_SECONDS, Pace, Rest, Share
 
 
 class Rests(threading.Event):
@@ -16,6 +18,13 @@ class Rests(threading.Event):
     def wait(self, timeout=None):
         self.seconds.append(timeout)
         return False
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
 
 
 def work(seconds):
@@ -33,6 +42,18 @@ def test_a_thread_rests_as_long_as_it_has_worked():
     assert len(rests.seconds) == 1
 
 
+@pytest.mark.parametrize(("took", "times"), [(0.03, None), (60, MOST_WAITING)], ids=["others", "a client"])
+def test_a_thread_that_had_to_wait_for_its_turn_rests_longer_but_not_for_what_it_waited_for_otherwise(took, times):
+    clock, rests = Clock(), Rests()
+    began = time.thread_time()
+    pace = Pace(rests, clock=clock)
+    work(0.02)
+    clock.now = took
+    pace.keep()
+    worked = time.thread_time() - began
+    assert rests.seconds[0] == pytest.approx(times * worked if times else took, rel=0.1)
+
+
 def test_short_work_needs_no_rest():
     rests = Rests()
     pace = Pace(rests)
@@ -41,13 +62,6 @@ def test_short_work_needs_no_rest():
     work(WORK_SECONDS)
     pace.keep()
     assert len(rests.seconds) == 1
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 def test_a_client_rests_as_long_as_its_last_events_took_but_no_longer_than_it_may():
@@ -64,3 +78,33 @@ def test_a_client_rests_as_long_as_its_last_events_took_but_no_longer_than_it_ma
     clock.now += 1
     rest.take(5)
     assert len(rests) == 4, "who waited in vain has kept nobody waiting"
+
+
+def test_whoever_has_a_share_alone_rests_as_long_as_it_has_worked():
+    clock = Clock()
+    share = Share(clock)
+    for now in (0.0, 0.02, 5.0):
+        clock.now = now
+        assert share.book(0.01) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 10])
+def test_however_many_have_a_share_they_work_half_of_the_time(threads):
+    clock = Clock()
+    share = Share(clock)
+    due, worked = [0.0] * threads, 0.0
+    while clock.now < 10:
+        first = due.index(min(due))
+        clock.now = max(clock.now, due[first]) + 0.001  # one works at a time
+        worked += 0.001
+        due[first] = clock.now + share.book(0.001)
+    assert worked / clock.now == pytest.approx(0.5, rel=0.01)
+
+
+def test_a_thread_that_others_let_rest_begins_to_count_anew():
+    rests = Rests()
+    pace = Pace(rests)
+    work(0.02)
+    pace.leave()
+    pace.keep()
+    assert rests.seconds == []
