@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+import msgspec
+
 from consumer.feed import Feed
 from consumer.filters import Filter
 from consumer.statistics import statistics
@@ -110,6 +112,7 @@ def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
 
 def _make_body(feed: Feed, wanted: Filter) -> Body:
     view = whole_view(feed, wanted)
+    view["predictions"] = msgspec.Raw(wire.json_bytes(view["predictions"]))  # once, for the tag and for the body
     # Of what is in it and not of the cursor alone: other settings make another view of the same topic.
     content = wire.success({**view, "timestamp": None})
     return Body(hashlib.sha256(content).hexdigest()[:24], wire.success(view))
