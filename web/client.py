@@ -3,6 +3,7 @@
 That takes a server that shows its socket, as gunicorn does; elsewhere a stream ends at the first write that fails.
 """
 
+import contextlib
 import select
 import socket
 from collections.abc import Mapping
@@ -10,11 +11,17 @@ from typing import Any
 
 from .sockets import Socket
 
+UNSENT_BYTES = 131_072
+"""Most that the kernel keeps of a stream for a client that takes nothing (TCP_NOTSENT_LOWAT, tcp(7)). Its own bound is
+megabytes: a client that stalls would be noticed late, and be given what is old by then."""
+
 
 def wait_for(sock: Any) -> None:
-    """Let writes to a client's socket wait for it: what comes has no end, so nothing of it may be kept back."""
+    """Let writes to a client's socket wait for it: what comes has no end, so little of it may be kept back."""
     if isinstance(sock, Socket):
         sock.defers = False
+    with contextlib.suppress(OSError, AttributeError):  # not TCP, or not on this system
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 class Client:

@@ -1,10 +1,11 @@
 """The client's socket as a stream knows it."""
 
+import contextlib
 import socket
 
 import pytest
 
-from web.client import ClientSocket
+from web.client import UNSENT_BYTES, ClientSocket
 
 
 @pytest.fixture
@@ -42,6 +43,22 @@ def test_cutting_ends_the_connection(pair):
     ours, theirs = pair
     ClientSocket({"gunicorn.socket": ours}, 5).cut()
     assert theirs.recv(1) == b""
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="the system has no such bound")
+def test_little_is_kept_for_a_client_that_reads_nothing():
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        theirs.connect(listener.getsockname())
+        ours, _ = listener.accept()
+        with ours:
+            ClientSocket({"gunicorn.socket": ours}, 5)
+            ours.setblocking(False)
+            kept = 0
+            with contextlib.suppress(BlockingIOError):
+                while kept < 10 * UNSENT_BYTES:
+                    kept += ours.send(b"x" * 10_000)
+    assert kept < 2 * UNSENT_BYTES
 
 
 def test_a_server_that_shows_no_socket_leaves_it_to_the_write():
