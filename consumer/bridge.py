@@ -28,13 +28,13 @@ STEP_ITEMS = 200
 class Bridge:
     """One replay for one client; `places` is where the client is."""
 
-    def __init__(self, feed: "Feed", replays: Replays, position: Position, wanted: Filter, viewed: Places = ()) -> None:
+    def __init__(self, feed: "Feed", replays: Replays, position: Position, wanted: Filter, leaving: Leaving) -> None:
         self._feed = feed
         self._replays = replays
         self._incarnation = position.incarnation
         self._start = self.places = position.places
         self._wanted = wanted
-        self._leaving = Leaving(wanted, feed.instead_of, viewed)
+        self._leaving = leaving
         # What is late, and which horizon a segment shows, as the client sees it.
         self._view = LatestView(feed.settings.max_segments, feed.settings.max_age)
         self._pace = replays.pace(feed.share)
@@ -46,9 +46,9 @@ class Bridge:
         """Whether Kafka can be asked; else the client waits where it is: there, or in another process, it goes on."""
         return not (self._feed.is_cut_off or self._replays.is_closed)
 
-    def go_back_to(self, places: Places) -> None:
+    def go_back_to(self, places: Places, leaving: Leaving) -> None:
         """Go on from places that the client has reached since; what may be read in all stays bounded."""
-        self.places, self._chunk = places, None
+        self.places, self._leaving, self._chunk = places, leaving, None
 
     @property
     def is_between_chunks(self) -> bool:

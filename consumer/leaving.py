@@ -2,8 +2,9 @@
 
 The client's view is whatever it was told elsewhere, so an entry is judged beside what the view of now has instead of
 it. Where that matches, a `left` can wait: the client has it, or gets it later, and if something newer is read by then
-that doesn't match, it comes with a `left` of its own. A client that was given a view first shows nothing that doesn't
-match, so what lies before that view can only be news.
+that doesn't match, it comes with a `left` of its own. A client that was given a view first shows what that has, and
+what it was told as news since, which a view may not know: of a segment before the process' backlog, or one that had to
+make room. So of what lies before that view, what doesn't match means something only after such news.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,8 @@ InsteadOf = Callable[[Entry, Filter], Prediction | None]
 class Leaving:
     """Judges entries for a client of whose view nothing else is known, and remembers what it was told.
 
-    `viewed`: the places of a view that the client was given first, if it was.
+    `viewed`: the places of a view that the client was given first, if it was. All that the client is told until then
+    must be noted here.
     """
 
     def __init__(self, wanted: Filter, instead_of: InsteadOf, viewed: Places = ()) -> None:
@@ -31,6 +33,7 @@ class Leaving:
         self._instead_of = instead_of
         self._viewed = viewed
         self._told: set[tuple[str, int | None]] = set()
+        self._news: set[tuple[str, int | None]] = set()
 
     def judge(self, entry: Entry) -> tuple[Verdict, Prediction | None]:
         """Return what an entry means to the client, and what the view has that is newer; `left` is said once."""
@@ -44,17 +47,22 @@ class Leaving:
 
     def note(self, entry: Entry, verdict: Verdict, instead: Prediction | None) -> None:
         """Remember a verdict that the client was told of."""
+        key = self._key(entry)
         if verdict in (LEFT, OUTDATED):
-            self._told.add(self._key(entry))
+            self._told.add(key)
+            self._news.discard(key)
         elif verdict == MATCH and instead is None and not entry.late:
-            self._told.discard(self._key(entry))
+            self._told.discard(key)
+            self._news.add(key)
 
     def _can_only_leave(self, entry: Entry) -> bool:
         """Tell whether it is no removal, and doesn't match: asking the view costs most, and most entries are such."""
         return entry.prediction is not None and not self._wanted.asks_for(entry.prediction)
 
     def _is_viewed(self, entry: Entry) -> bool:
-        return entry.partition < len(self._viewed) and entry.before < self._viewed[entry.partition]
+        """Tell whether the client's view was made after it, and nothing was told since that a view may not know."""
+        is_before = entry.partition < len(self._viewed) and entry.before < self._viewed[entry.partition]
+        return is_before and self._key(entry) not in self._news
 
     def _key(self, entry: Entry) -> tuple[str, int | None]:
         return entry.segment_id, entry.horizon_minutes if self._wanted.names_horizons else None

@@ -120,7 +120,7 @@ class Subscription:
                 return events
 
     def wake(self) -> None:
-        """Let next() return at once, from any thread; what it would wait for next time, if nobody waits now."""
+        """Let next() return at once, or after its rest, from any thread; the next one, if nobody waits now."""
         with self._feed._changed:
             self._wakes = -1
             self._feed._changed.notify_all()
@@ -187,8 +187,6 @@ class Subscription:
         self.entries_behind = feed._ring.end - self._sequence
         # Having read all, the client also moves past records that held nothing for anybody.
         self._places = places if self.entries_behind else tuple(feed._places)
-        if not self.entries_behind:
-            self._crossed = None
 
     def _settle(self) -> list[Event]:
         """Find the place in the ring to read from: after the cursor, or after a fresh snapshot."""
@@ -205,7 +203,9 @@ class Subscription:
                 return [Gap("too_slow", missed), self._start_over()]
             # It came from the bridge to the tail of the ring buffer, and has not caught up yet.
             self._bridge, self.entries_behind = self._crossed, max(1, missed)
-            self._bridge.go_back_to(self._with_floor(self._places))
+            # What the channel has told meanwhile was noted nowhere, so nothing is known of the client's view any more.
+            self._leaving = Leaving(self._wanted, feed.instead_of)
+            self._bridge.go_back_to(self._with_floor(self._places), self._leaving)
         return []
 
     def _settle_first(self) -> list[Event]:
@@ -216,19 +216,17 @@ class Subscription:
         if refused := self._refuse(after):
             return [refused, self._start_over()]
         missed = records_between(after.places, tuple(feed._places))
+        viewed = tuple(feed._places) if self._begin_with_view else ()
+        self._leaving = Leaving(self._wanted, feed.instead_of, viewed)
         if not feed._ring.covers(after.places):
             if feed.replays is None or missed > feed.settings.replay_records:
                 return [Gap("replay_limit" if feed.replays else "too_old", missed), self._start_over()]
-            self._bridge = Bridge(feed, feed.replays, after, self._wanted, self._viewed())
+            self._bridge = Bridge(feed, feed.replays, after, self._wanted, self._leaving)
             self.entries_behind = max(1, missed)
         view = [self._view(after)] if self._begin_with_view else []
-        self._leaving = Leaving(self._wanted, feed.instead_of, self._viewed())
         self._incarnation, self._generation = after.incarnation, feed._generation
         self._join(after.places)
         return list(view)
-
-    def _viewed(self) -> Places:
-        return tuple(self._feed._places) if self._begin_with_view else ()
 
     def _refuse(self, after: Position) -> Gap | None:
         """Return why a cursor can't be of this topic, if so."""
@@ -269,6 +267,8 @@ class Subscription:
             first = self._sequence - len(entries) if entries else first
         events = [self._narrowed(event) for event in events]
         changes = self._changes(first, entries, on_the_floor, limit) if entries else []
+        if not self.entries_behind:
+            self._crossed = None  # it has caught up
         return [*events, *changes], woken
 
     def _cross(self, bridge: Bridge, deadline: float, limit: int) -> tuple[list[Event], bool]:

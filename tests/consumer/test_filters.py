@@ -3,13 +3,14 @@
 import threading
 
 import pytest
+from msgspec import structs
 
 from consumer.channel import WINDOW, Channel
 from consumer.cursor import Position, place
 from consumer.events import Change, Initial, Left, Status
 from consumer.filters import EVERYTHING, Box, Filter
 from consumer.prediction import Coordinates
-from tests.consumer.helpers import TOPIC, array, feed_of, message, normalise, publish, record
+from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, normalise, publish, record
 from tests.consumer.test_feed import read
 
 SEVERE = Filter(categories=frozenset({"severe_congestion"}))
@@ -159,6 +160,16 @@ def test_who_is_given_a_view_first_is_told_of_no_segment_that_it_cannot_show():
         ("prediction", "S"),
         ("left", "M"),
     ]
+
+
+def test_what_a_view_had_no_room_for_leaves_after_it_was_told():
+    settings = structs.replace(SETTINGS, max_segments=2)
+    feed = feed_of(settings=settings)
+    publish(feed, *[record(0, offset, each) for offset, each in enumerate([at(1, 10), at(2, 70), at(3, 70, "X")])])
+    publish(feed, record(0, 3, at(4, 70, "Y")), record(1, 0, at(5, 70, "Y")))
+    client = feed.subscribe(Position(TOPIC, (place(0), place(1))).encode(), SEVERE)
+    told = [("initial", None), ("prediction", "S"), ("left", "S")]
+    assert kinds(each for each in client.next(0) if not isinstance(each, Status)) == told
 
 
 def test_one_of_a_larger_horizon_makes_its_segment_leave_if_what_is_shown_does_not_match():

@@ -13,6 +13,7 @@ from consumer.events import Change, Gap, Initial, Left, Status
 from consumer.feed import Feed
 from consumer.filters import Filter
 from consumer.memory import MemorySource, MemoryTopic
+from consumer.pace import Share
 from consumer.replay import Replays
 from consumer.settings import Settings
 from tests.consumer.helpers import message, publish
@@ -156,6 +157,120 @@ def test_who_is_given_a_view_first_is_told_in_a_replay_of_no_segment_that_it_can
     polled, streamed = (read(feed.subscribe_at(BEGIN, wanted, begin_with_view=each)) for each in (False, True))
     assert [(type(each), each.entry.segment_id) for each in polled] == [(Left, "S7")]
     assert [type(each) for each in streamed] == [Initial]
+
+
+SEVERE = Filter(segments=frozenset({"S"}), categories=frozenset({"severe_congestion"}))
+
+
+class Growing:
+    """A topic of one partition, and a feed that keeps its last 1,000 entries."""
+
+    def __init__(self):
+        self.topic = MemoryTopic(1, INCARNATION)
+        settings = structs.replace(SMALL, buffer_entries=1_000)
+        self.feed = feed_over(self.topic, settings, open_source=lambda _: MemorySource(self.topic, batch=20))
+        self.now = TIME_MS
+
+    def add(self, speed, segment="S"):
+        self.now += 1
+        publish(self.feed, self.topic.append(message(segment, self.now, speed), timestamp_ms=self.now))
+
+    def add_others(self, count):
+        for number in range(count):
+            self.add(70, f"N{number}")
+
+    def subscribe(self, offset):
+        return self.feed.subscribe_at(Position(INCARNATION, (place(offset),)), SEVERE)
+
+
+def cross(subscription):
+    """Return what a replay tells, without what there is in the ring buffer after it."""
+    events = subscription.next(0)
+    while subscription.is_replaying:
+        events += subscription.next(5)
+    return told(events)
+
+
+def first_told(subscription, limit=500):
+    """Take one step after the other until one tells something."""
+    while not (found := told(subscription.next(5, limit))):
+        pass
+    return found
+
+
+def told(events):
+    return [(type(each), each.entry.segment_id) for each in events if isinstance(each, Change | Left)]
+
+
+def test_what_a_process_never_saw_of_a_segment_leaves_in_a_replay_after_it_was_told():
+    """Its backlog begins after the client's cursor, so its view knows nothing of what the replay tells."""
+    world = Growing()
+    for speed, segment in [(10, "S"), (70, "S"), (70, "X"), (70, "Y")]:
+        world.add(speed, segment)
+    feed = Feed(SMALL, Replays(SMALL, lambda _: MemorySource(world.topic)))
+    feed.begin(Position(INCARNATION, (place(3),)))
+    publish(feed, *world.topic.logs[0][3:])
+    assert told(read(feed.subscribe_at(Position(INCARNATION, (place(0),)), SEVERE))) == [(Change, "S"), (Left, "S")]
+
+
+def test_what_was_told_between_two_crossings_leaves_in_the_second_one_though_it_is_older_than_the_view():
+    world = Growing()
+    world.add_others(1_300)
+    world.add(10)
+    world.add_others(600)
+    world.add(70)
+    world.add_others(20)
+    subscription = world.subscribe(offset=700)
+    assert [*cross(subscription), *told(subscription.next(0))] == [(Change, "S")]
+    assert subscription.entries_behind
+    world.add_others(1_000)
+    assert told(read(subscription)) == [(Left, "S")]
+
+
+def test_what_left_in_one_crossing_leaves_in_the_second_one_too():
+    world = Growing()
+    world.add_others(1_005)
+    subscription = world.subscribe(offset=0)
+    subscription.next(0)
+    world.add(70)
+    world.add_others(1_005)
+    assert first_told(subscription) == [(Left, "S")]
+    world.add_others(260)
+    world.add(10)
+    world.add_others(600)
+    assert [*cross(subscription), *told(subscription.next(0))] == [(Change, "S")]
+    assert subscription.entries_behind
+    world.add(70)
+    world.add_others(1_100)
+    assert told(read(subscription)) == [(Left, "S")]
+
+
+def test_who_has_not_taken_all_that_was_read_after_a_replay_is_replayed_what_it_misses():
+    world = Growing()
+    world.add_others(2_000)
+    for _ in range(10):
+        world.add(10)
+    subscription = world.subscribe(offset=500)
+    cross(subscription)
+    assert first_told(subscription, limit=1) == [(Change, "S")]
+    world.add_others(1_100)
+    events = read(subscription)
+    assert [each for each in events if isinstance(each, Gap)] == []
+    assert told(events)[:9] == [(Change, "S")] * 9
+
+
+def test_clients_in_a_replay_share_half_of_the_process():
+    class Recorded(Share):
+        booked = 0
+
+        def book(self, took_seconds):
+            self.booked += 1
+            return 0
+
+    feed = feed_over(topic_of(5_000))
+    feed.share = Recorded()
+    read(feed.subscribe_at(BEGIN))
+    assert feed.share.booked > 0
 
 
 def test_every_cursor_of_a_replay_resumes_exactly_after_it():
