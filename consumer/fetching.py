@@ -103,13 +103,14 @@ class Answers:
         return [max(0.0, now - heard[partition]) for partition in sorted(heard)]
 
     def _waiting(self) -> set[int]:
-        """Return the partitions of which an answer waits to be read, or is being read."""
-        answers, current = self._fetcher._completed_fetches.copy(), self._fetcher._next_partition_records
+        """Return the partitions of which an answer waits to be read that is no error, or is being read."""
+        answers = [each for each in self._fetcher._completed_fetches.copy() if each.partition_data.error_code == 0]
+        current = self._fetcher._next_partition_records
         return {each.topic_partition.partition for each in [*answers, *([current] if current else [])]}
 
     def _note_question(self, fetch: Any) -> Any:
         partition = fetch.topic_partition.partition
-        if partition in self._unread:
+        if partition in self._unread and fetch.partition_data.error_code == 0:  # an error says nothing of the end
             self.asked[partition] = self._unread[partition]
         return self._parse(fetch)
 

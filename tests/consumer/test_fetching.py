@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import TopicPartition
+from kafka.errors import NotLeaderForPartitionError
 from kafka.record import MemoryRecords
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.record.util import calc_crc32c
@@ -164,14 +165,15 @@ class Fetcher:
         self._next_partition_records = None
 
     def _handle_fetch_response(self, node, fetch_offsets, sent, response):
-        self._completed_fetches.append(SimpleNamespace(topic_partition=PARTITION))
+        (partition,) = response.responses[0].partitions
+        self._completed_fetches.append(SimpleNamespace(topic_partition=PARTITION, partition_data=partition))
 
     def _parse_fetched_data(self, fetch):
         return fetch
 
 
-def answer_comes(fetcher, sent):
-    partition = SimpleNamespace(partition_index=PARTITION.partition, error_code=0)
+def answer_comes(fetcher, sent, error=0):
+    partition = SimpleNamespace(partition_index=PARTITION.partition, error_code=error)
     response = SimpleNamespace(responses=[SimpleNamespace(partitions=[partition])])
     fetcher._handle_fetch_response(1, {}, sent, response)
 
@@ -188,6 +190,19 @@ def test_a_high_watermark_is_as_old_as_the_question_for_it_however_late_it_is_re
     assert answers.asked == {0: 12.5}
     answers.expect([0])
     assert answers.asked == {}, "the partition was assigned anew"
+
+
+def test_an_error_says_neither_where_a_partition_ends_nor_that_its_leader_is_there():
+    fetcher = Fetcher()
+    answers = Answers(fetcher, SimpleNamespace(_conns={}))
+    answers.expect([0])
+    answer_comes(fetcher, sent=12.5, error=NotLeaderForPartitionError.errno)
+    eventually(lambda: min(answers.silent_seconds()) > 0.02)
+    with answers.fetching():
+        pass
+    assert min(answers.silent_seconds()) > 0.02
+    fetcher._parse_fetched_data(fetcher._completed_fetches.popleft())
+    assert answers.asked == {}
 
 
 @pytest.mark.parametrize("is_being_read", [False, True], ids=["waits to be read", "is being read"])
