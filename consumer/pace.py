@@ -9,6 +9,8 @@ WORK_SECONDS = 0.001
 """How long it works in one go: what is live waits that long at most."""
 MOST_WAITING = 4
 """A thread that had to wait for its turn rests longer, up to so many times its work."""
+LONGEST_REST_SECONDS = 0.25
+"""A thread that rests sees nothing else. Beyond some dozens that have much to do, they take more than their half."""
 
 REST_SECONDS = 0.1
 """How long a client rests at most between two looks at what is new."""
@@ -27,7 +29,8 @@ class Share:
         """Note that work of a thread took so long; return for how many seconds it rests: alone, as long as that."""
         with self._lock:
             now = self._clock()
-            self._free_at = max(self._free_at, now - took_seconds) + 2 * took_seconds
+            free_at = max(self._free_at, now - took_seconds) + 2 * took_seconds
+            self._free_at = min(free_at, now + LONGEST_REST_SECONDS)
             return self._free_at - now
 
 
@@ -44,7 +47,7 @@ class Pace:
         self._closed = closed
         self._share = share
         self._clock = clock
-        self.leave()
+        self._begin()
 
     def keep(self) -> None:
         """Rest if it is time to; the end of the process ends the rest."""
@@ -53,10 +56,9 @@ class Pace:
             # A client that doesn't read, or Kafka, may have been waited for as well: that is no work.
             took = min(max(worked, self._clock() - self._began), MOST_WAITING * worked)
             self._closed.wait(took if self._share is None else self._share.book(took))
-            self.leave()
+            self._begin()
 
-    def leave(self) -> None:
-        """Begin to count anew: somebody else sees to it that this thread rests."""
+    def _begin(self) -> None:
         self._worked, self._began = time.thread_time(), self._clock()
 
 

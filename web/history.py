@@ -191,7 +191,8 @@ def _lines(walk: Walk, most: int | None, client: ClientSocket) -> Iterator[bytes
     closing, count = services().admission.closing, 0
     pace, stuck = walk.pace(closing), Deadline(PAGE_SECONDS)
     while not closing.is_set() and not client.has_left():
-        pace.leave() if walk.is_replaying else pace.keep()  # a replay rests for itself
+        if not walk.is_replaying:  # a replay rests for itself
+            pace.keep()
         found = walk.next(STEP if most is None else min(STEP, most - count))
         count += len(found)
         if not walk.is_stuck:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from consumer.pace import MOST_WAITING, REST_SECONDS, WORK_SECONDS, Pace, Rest, Share
+from consumer.pace import LONGEST_REST_SECONDS, MOST_WAITING, REST_SECONDS, WORK_SECONDS, Pace, Rest, Share
 
 
 class Rests(threading.Event):
@@ -101,10 +101,6 @@ def test_however_many_have_a_share_they_work_half_of_the_time(threads):
     assert worked / clock.now == pytest.approx(0.5, rel=0.01)
 
 
-def test_a_thread_that_others_let_rest_begins_to_count_anew():
-    rests = Rests()
-    pace = Pace(rests)
-    work(0.02)
-    pace.leave()
-    pace.keep()
-    assert rests.seconds == []
+def test_nobody_rests_so_long_that_it_would_be_missed():
+    share = Share(Clock())
+    assert max(share.book(0.008) for _ in range(500)) == pytest.approx(LONGEST_REST_SECONDS)
