@@ -2,8 +2,8 @@
 
 Without keys, a segment's predictions arrive out of order across partitions. The order (timestamp, prediction_time,
 partition, place) decides, so all processes agree whatever their interleaving. It has no lock of its own:
-`consumer.feed` guards it, but for `instead_of()` and `shows()`: the horizons of a segment are never changed, only
-replaced by others, so one look-up is all that these need to be of one moment.
+`consumer.feed` guards it, but for `instead_of()` and `shows()`: what is kept of a segment is never changed, only
+replaced, so what they look up is of one moment.
 """
 
 from collections import OrderedDict

@@ -293,12 +293,12 @@ export class MapView {
   }
 }
 
-/** Leaflet takes an attribution for markup. */
 function isAt(layer, [latitude, longitude]) {
   const there = layer.getLatLng();
   return there?.lat === latitude && there?.lng === longitude;
 }
 
+/** Leaflet takes an attribution for markup. */
 function asText(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
