@@ -198,14 +198,19 @@ class Subscription:
         if feed._generation != self._generation:
             return [feed._break or Gap("topic_recreated", None), self._start_over()]
         if self._sequence < ring.oldest:
-            missed = records_between(self._places, tuple(feed._places))
+            reached = self._with_floor(self._places)
+            if ring.covers(reached):
+                # What was dropped it had before it came here, to a process that lagged.
+                self._sequence, self._places = ring.oldest, tuple(ring.whole_from)
+                return []
+            missed = records_between(reached, tuple(feed._places))
             if self._crossed is None:
                 return [Gap("too_slow", missed), self._start_over()]
             # It came from the bridge to the tail of the ring buffer, and has not caught up yet.
             self._bridge, self.entries_behind = self._crossed, max(1, missed)
             # What the channel has told meanwhile was noted nowhere, so nothing is known of the client's view any more.
             self._leaving = Leaving(self._wanted, feed.instead_of)
-            self._bridge.go_back_to(self._with_floor(self._places), self._leaving)
+            self._bridge.go_back_to(reached, self._leaving)
         return []
 
     def _settle_first(self) -> list[Event]:

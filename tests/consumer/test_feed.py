@@ -179,6 +179,14 @@ def test_a_process_that_lags_under_its_load_is_not_taken_for_the_end_of_the_topi
     assert segments(read(subscription)) == ["S2"]
 
 
+def test_what_a_process_that_lags_has_dropped_is_no_gap_for_a_client_that_had_it():
+    feed = feed_of(1, Settings(kafka_backlog="all", buffer_entries=100))
+    subscription = feed.subscribe(Position(TOPIC, (place(150),)).encode())
+    assert read(subscription) == []
+    publish(feed, *[record(0, offset, message(f"S{offset}")) for offset in range(151)])
+    assert segments(read(subscription)) == ["S150"]
+
+
 def test_a_partition_that_the_topic_does_not_have_is_ahead_of_it():
     feed, clock = live_feed()
     forged = Position(TOPIC, (place(0), place(0), place(1))).encode()
