@@ -117,7 +117,7 @@ class LatestView:
         return self.newest_ms - self.max_age_ms
 
     def _fresh(self, kinds: dict[int | None, _Kept]) -> dict[int | None, _Kept]:
-        oldest_ms = self.newest_ms - self.max_age_ms
+        oldest_ms = self._oldest_ms
         return {horizon: kept for horizon, kept in kinds.items() if kept.prediction.timestamp >= oldest_ms}
 
     def _shown(self, kinds: dict[int | None, _Kept]) -> Prediction | None:

@@ -7,6 +7,7 @@ import pytest
 
 from consumer.feed import Snapshot
 from consumer.filters import EVERYTHING, Filter
+from tests.consumer.helpers import eventually
 from web.views import STALE_SECONDS, STATS_SECONDS, Views
 
 OTHER = Filter(segments=frozenset({"S"}))
@@ -99,8 +100,7 @@ def test_who_would_get_sums_of_long_ago_waits_for_those_of_now(views, feed, cloc
     clock.threads.clear()
     making = begin(others, feed, views.stats, EVERYTHING)
     waiting = others.submit(views.stats, feed, EVERYTHING)
-    while len(clock.threads) < 2:  # it has asked how old they are
-        pass
+    eventually(lambda: len(clock.threads) == 2)  # it has asked how old they are
     feed.gate.set()
     assert [each.result(10)["made"] for each in (making, waiting)] == [2, 2]
 
