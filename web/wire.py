@@ -1,8 +1,8 @@
 """The wire format: messages as JSON, and SSE frames around them. Pure functions; no server, no feed, no clock.
 
 An SSE event is `id:` (where it moves the client forward), one `data:` line of JSON with a `type`, and an empty line.
-JSON never holds a raw line feed, so one `data:` line is always enough; events have no name, so that a plain
-`EventSource.onmessage` gets them all.
+JSON text never holds a line end, of those that Python's `str.splitlines()` knows none at all, so one `data:` line is
+always enough. Events have no name, so that a plain `EventSource.onmessage` gets them all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,18 @@ PADDING_BYTES = 2048
 HEARTBEAT = b": heartbeat " + b"." * 256 + b"\n\n"
 """A comment, which clients ignore; padded so that proxies with small buffers pass it on."""
 
-json_bytes = _encoder.encode
+LINE_ENDS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
+"""Line ends that JSON allows in text, as UTF-8 and escaped. Many clients split streams there, httpx among them."""
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return a value as JSON in UTF-8, without line ends inside."""
+    made = _encoder.encode(value)
+    # Most text is ASCII. Outside of strings JSON has no other characters, so what is replaced is text.
+    if b"\xe2\x80" in made or b"\xc2\x85" in made:
+        for line_end, escaped in LINE_ENDS:
+            made = made.replace(line_end, escaped)
+    return made
 
 
 def sse_frame(message: bytes, cursor: str | None = None) -> bytes:

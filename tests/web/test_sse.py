@@ -1,8 +1,10 @@
 """Server-Sent Events: what a stream says, how it resumes, how it ends."""
 
+import json
 import threading
 import urllib.request
 
+import httpx
 import pytest
 import sseclient
 
@@ -73,6 +75,26 @@ def test_the_first_bytes_come_at_once_with_padding_and_a_retry_hint(stream, topi
     it = stream()
     assert it.event()[1]["type"] == "connected"
     assert it.raw.startswith(b":" + b" " * 2048 + b"\n\nretry: ")
+
+
+NASTY = "I-5\v\f\x1c\x1d\x1e\x85\u2028\u2029\r\nend"
+
+
+def test_line_ends_in_text_do_not_cut_an_event_for_httpx(server, put):
+    put(message(NASTY))
+    with httpx.stream("GET", f"{server}/predictions/stream", timeout=10) as answer:
+        lines = (line[6:] for line in answer.iter_lines() if line.startswith("data: "))
+        view = next(each for each in map(json.loads, lines) if each["type"] == "initial")
+    assert [each["segment_id"] for each in view["predictions"]] == [NASTY]
+
+
+def test_line_ends_in_text_do_not_cut_a_line_of_the_history(server, put):
+    put(message(NASTY))
+    headers = {"Accept": "application/x-ndjson"}
+    with httpx.stream("GET", f"{server}/api/predictions/history", headers=headers, timeout=10) as answer:
+        told = [json.loads(line) for line in answer.iter_lines()]
+    assert [each["type"] for each in told] == ["prediction", "end"]
+    assert told[0]["data"]["segment_id"] == NASTY
 
 
 def test_the_headers_keep_proxies_from_buffering(stream):

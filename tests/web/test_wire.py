@@ -1,5 +1,7 @@
 """The wire format: exact bytes."""
 
+import json
+
 import pytest
 
 from consumer.events import Status
@@ -42,12 +44,12 @@ LONG = Prediction(
     late=True,
 )
 LONG_JSON = (
-    '{"segment_id":"I-5 \u2028 <b>\\n\\"x\\"","timestamp":1,"prediction_time":"1970-01-01T00:00:00.001Z",'
-    '"horizon_minutes":15,"current_speed":0.0,"predicted_speed":12.0,"speed_diff":12.0,"current_volume":0.0,'
-    '"category":"severe_congestion","coordinates":{"latitude":34.05,"longitude":-118.24},"road_name":"I-5",'
-    '"confidence":0.9,"model":"m","target_time":"1970-01-01T00:15:00.001Z","producer_category":"jam",'
-    '"source":"replay","late":true}'
-).encode()
+    b'{"segment_id":"I-5 \\u2028 <b>\\n\\"x\\"","timestamp":1,"prediction_time":"1970-01-01T00:00:00.001Z",'
+    b'"horizon_minutes":15,"current_speed":0.0,"predicted_speed":12.0,"speed_diff":12.0,"current_volume":0.0,'
+    b'"category":"severe_congestion","coordinates":{"latitude":34.05,"longitude":-118.24},"road_name":"I-5",'
+    b'"confidence":0.9,"model":"m","target_time":"1970-01-01T00:15:00.001Z","producer_category":"jam",'
+    b'"source":"replay","late":true}'
+)
 
 EXACT = [
     (wire.prediction(SHORT), b'{"type":"prediction","data":' + SHORT_JSON + b"}"),
@@ -95,3 +97,19 @@ def test_a_message_is_exactly_these_bytes(made, expected):
 
 def test_no_message_holds_a_line_feed_inside_its_data():
     assert all(made.count(b"\n") == 0 for made, _ in EXACT if made.startswith(b"{"))
+
+
+LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+
+
+def test_json_holds_no_line_end_that_python_splits_at():
+    assert len(("a" + "a".join(LINE_ENDS) + "a").splitlines()) == len(LINE_ENDS) + 1
+    text = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x11000)]))
+    made = wire.json_bytes({text: text})
+    assert made.decode().splitlines() == [made.decode()]
+    assert json.loads(made) == {text: text}
+
+
+def test_text_like_an_escaped_line_end_stays_as_it_is():
+    texts = ["\\u2028", "\\\u2028", "\u2019\u2013\u2027\u202a", "\x84\x86Å"]
+    assert json.loads(wire.json_bytes(texts)) == texts
