@@ -1,8 +1,8 @@
 """WebSocket: the same messages as on the SSE stream, each with its `cursor`; the client may change its filter.
 
-A client sends one kind of message, `{"type": "subscribe", "filter": {…}, "after": CURSOR}`; it is answered by
-`subscribed`, and everything from there on is told under the new filter, beginning with the view. What can't be used is
-answered by an `error` that names it, and changes nothing.
+A client sends one kind of message, `{"type": "subscribe", "filter": {…}, "after": CURSOR}`. Each is answered by
+`subscribed`, then by the view under its filter, then by what came after its cursor, also when it equals the one before.
+What can't be used is answered by an `error` that names it, and changes nothing.
 
 Two threads serve a client: this one, from the thread budget, writes; one of the library's reads. The library writes
 too (pongs, pings, the close), so both go through a Duplex. A ping goes out every HEARTBEAT_SECONDS; a client that has
@@ -34,6 +34,7 @@ from consumer.errors import Closing
 from consumer.feed import Feed
 from consumer.filters import Filter
 from consumer.ring import Entry
+from consumer.subscription import Subscription
 
 from . import handshake, params, wire
 from .admission import Claim
@@ -194,10 +195,13 @@ class Client:
         _close(self._server, GOING_AWAY, reason)
 
     def _tell(self, feed: Feed) -> None:
-        self._wanted = params.wanted()
-        conversation = self._begin(feed, params.text("after"), self._wanted, params.since())
+        wanted = params.wanted()
+        subscription = feed.subscribe_anyway(params.text("after"), wanted, params.since())
+        conversation = self._begin(feed, subscription, wanted)
         while not self._here.admission.closing.is_set():
             conversation = self._listen(feed) or conversation
+            if self._server.input_buffer:
+                conversation.wake()  # the next message has come: give what there is, and read it
             messages = conversation.next()
             if not messages and conversation.is_quiet:
                 # A page's script sees no pings: this is how it tells a quiet topic from a dead connection.
@@ -205,28 +209,24 @@ class Client:
             self._send(messages)
             self._claim.behind = conversation.entries_behind
 
-    def _begin(self, feed: Feed, after: str | None, wanted: Filter, since: int | None) -> Conversation:
-        subscription = feed.subscribe_anyway(after, wanted, since)
-        if wanted != self._wanted:
-            subscription.begin_with_view()  # what the client shows is of the filter before
-        self._wanted = wanted
+    def _begin(self, feed: Feed, subscription: Subscription, wanted: Filter) -> Conversation:
         here = self._here
         conversation = Conversation(feed, subscription, here.views, wanted, here.settings.heartbeat_seconds)
         self._server.event.conversation = conversation
         return conversation
 
     def _listen(self, feed: Feed) -> Conversation | None:
-        """Do what the client asks for; return what goes on from there. Raises ConnectionClosed when it has left."""
-        begun = None
-        while (text := self._server.receive(timeout=0)) is not None:
-            if isinstance(text, bytes):
-                self._refuse(UNSUPPORTED, "binary messages can't be used; allowed: text")
-            now = time.monotonic()
-            if len(self._heard) == MAX_MESSAGES and now - self._heard[0] < MESSAGES_SECONDS:
-                self._refuse(POLICY, f"too many messages; allowed: {MAX_MESSAGES} in {MESSAGES_SECONDS:g} s")
-            self._heard.append(now)
-            begun = self._answer(feed, text) or begun
-        return begun
+        """Answer one message, if there is one; return what follows it. Raises ConnectionClosed when the client left."""
+        text = self._server.receive(timeout=0)
+        if text is None:
+            return None
+        if isinstance(text, bytes):
+            self._refuse(UNSUPPORTED, "binary messages can't be used; allowed: text")
+        now = time.monotonic()
+        if len(self._heard) == MAX_MESSAGES and now - self._heard[0] < MESSAGES_SECONDS:
+            self._refuse(POLICY, f"too many messages; allowed: {MAX_MESSAGES} in {MESSAGES_SECONDS:g} s")
+        self._heard.append(now)
+        return self._answer(feed, text)
 
     def _refuse(self, code: int, reason: str) -> None:
         _close(self._server, code, reason)
@@ -242,7 +242,9 @@ class Client:
             self._send([Message(wire.error("The message was not understood", str(reason), now_iso()))])
             return None
         self._send([Message(wire.subscribed(asked.filter))])
-        return self._begin(feed, asked.after, wanted, since)
+        subscription = feed.subscribe_anyway(asked.after, wanted, since)
+        subscription.begin_with_view()  # whatever the client shows, of this filter or of another one
+        return self._begin(feed, subscription, wanted)
 
     def _send(self, messages: Sequence[Message | Entry]) -> None:
         if messages:

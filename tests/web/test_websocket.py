@@ -163,6 +163,53 @@ def test_a_subscription_may_go_on_after_a_cursor(connect, put):
     assert it.next("prediction")["data"]["segment_id"] == "B"
 
 
+def subscription(**fields):
+    return json.dumps({"type": "subscribe", **fields})
+
+
+def masked(*texts):
+    """Return texts as a client's frames, all of one TCP segment."""
+    return b"".join(websocket.ABNF.create_frame(text, websocket.ABNF.OPCODE_TEXT).format() for text in texts)
+
+
+@pytest.mark.parametrize("gives_cursor", [False, True])
+@pytest.mark.parametrize("wanted", [{}, {"segment": ["A", "B"]}])
+def test_equal_subscriptions_in_one_segment_each_bring_the_view(connect, put, wanted, gives_cursor):
+    put(array(message("A"), message("B")))
+    it = connect("?segment=A")
+    cursor = it.next("initial")["cursor"]
+    asked = subscription(filter=wanted, after=cursor) if gives_cursor else subscription(filter=wanted)
+    it.socket.sock.sendall(masked(asked, asked))
+    for _ in range(2):
+        assert it.next("subscribed")["filter"] == wanted
+        kinds = [it.next() for _ in range(2)]
+        assert [each["type"] for each in kinds] == ["status", "initial"]
+        assert kinds[1]["count"] == 2
+    put(message("B", timestamp=1_700_000_060_000))
+    assert it.next("prediction")["data"]["segment_id"] == "B"
+
+
+def test_different_subscriptions_in_one_segment_are_answered_in_turn(connect, put):
+    put(array(message("A"), message("B")))
+    it = connect()
+    it.next("initial")
+    it.socket.sock.sendall(masked(*(subscription(filter={"segment": name}) for name in "AB")))
+    for name in "AB":
+        assert it.next("subscribed")["filter"] == {"segment": name}
+        assert [each["segment_id"] for each in it.next("initial")["predictions"]] == [name]
+
+
+def test_a_subscription_that_changes_nothing_brings_the_view(connect, put):
+    put(message("A"))
+    it = connect()
+    cursor = it.next("initial")["cursor"]
+    put(message("B"))
+    it.next("prediction")
+    it.send(type="subscribe", after=cursor)
+    it.next("subscribed")
+    assert [it.next()["type"] for _ in range(3)] == ["status", "initial", "prediction"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
