@@ -79,8 +79,8 @@ class Normaliser:
                 return Normalised([], [], _removed(record.key))
             document = self._document(record.value)
             if type(document) is list:
-                return self._array(document, record.timestamp_ms)
-            return Normalised([(0, self._prediction(document, record.timestamp_ms))], [], None)
+                return self._array(document, record.time_ms)
+            return Normalised([(0, self._prediction(document, record.time_ms))], [], None)
         except Refused as why:
             return Normalised([], [why.at(None)], None)
 

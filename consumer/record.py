@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from .times import usable_ms
+
 
 class Unreadable(NamedTuple):
     """Messages that came as one batch and can't be unpacked: how many, and why."""
@@ -11,7 +13,7 @@ class Unreadable(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A message: `timestamp_ms` is the time that Kafka gave it (epoch milliseconds, -1 if it gave none).
+    """A message: `timestamp_ms` is Kafka's timestamp as it is (-1 for none); use `time_ms`, which is checked.
 
     With `unreadable` it stands for a batch that can't be unpacked, at the offset of the last message.
     """
@@ -22,6 +24,11 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     unreadable: Unreadable | None = None
+
+    @property
+    def time_ms(self) -> int:
+        """The time that Kafka has of it, in epoch milliseconds; UNKNOWN_MS for none, or one that can't be right."""
+        return usable_ms(self.timestamp_ms)
 
 
 class Topic(NamedTuple):

@@ -1,10 +1,14 @@
 """Times as producers write them, to epoch milliseconds, and back to one form of text."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache, partial
 
-ALLOWED = "epoch seconds or milliseconds, or ISO 8601, from 2000 to 2200"
+ALLOWED = "epoch seconds, milliseconds, microseconds or nanoseconds, or ISO 8601, from 2000 to 2200"
+
+UNKNOWN_MS = -1
+"""Stands for a time that isn't known, as Kafka has it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -12,13 +16,21 @@ _MILLISECOND = timedelta(milliseconds=1)
 # taken for a time; it would be too old for every view, and vanish without a word.
 BEGIN_MS = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
 END_MS = (datetime(2201, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
-_SECONDS_BELOW = 1e11  # as seconds the year 5138, as milliseconds March 1973
-_MAX_CHARACTERS = 64
+# 2000 to 2200 is another range of numbers in each unit, and no two of them overlap: its size tells a number's unit.
+# A double holds today's nanoseconds to 256 ns at best: one microsecond less than a whole millisecond counts as whole.
+_UNITS: tuple[tuple[int, Callable[[float], int]], ...] = (
+    (END_MS // 1000, lambda seconds: round(seconds * 1000)),
+    (END_MS, int),
+    (END_MS * 1000, lambda micros: int(micros // 1000)),
+    (END_MS * 1_000_000, lambda nanos: int((nanos + 1000) // 1_000_000)),
+)
+_MAX_CHARACTERS = 100
 
 _DIGITS = re.compile(r"\d{9,}(?:\.\d*)?", re.ASCII)  # fewer may be a date without dashes
 _ISO = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)[T ]+(\d\d?):(\d\d?)(?::(\d\d?)(?:[.,](\d+))?)?"
-    r"\s*(Z|UTC|GMT|[-+]\d\d(?::?\d\d)?)?",
+    r"\s*(?:(Z|UTC|GMT|[-+]\d\d(?::?\d\d)?)"
+    r"(?:\[[^\[\]\s]+\])*)?",  # RFC 9557: 2025-01-21T15:05:00+01:00[Europe/Berlin]; the offset says it all
     re.ASCII | re.IGNORECASE,
 )
 
@@ -27,16 +39,31 @@ class Times:
     """Reads times; one that names no zone is in `zone`."""
 
     def __init__(self, zone: tzinfo) -> None:
-        # Messages of one step share their times. Bounded: 2,048 texts of at most 64 characters.
-        self._text = lru_cache(2048)(partial(_text_ms, zone))
+        # Messages of one step share their times. Bounded: 2,048 texts of at most 100 characters.
+        self._text = lru_cache(2048)(partial(_readings, zone))
 
-    def read(self, value: object) -> int | None:
-        """Return a time in epoch milliseconds; None for what is none, or is not in 2000..2200."""
+    def read(self, value: object, near_ms: int = UNKNOWN_MS) -> int | None:
+        """Return a time in epoch milliseconds; None for what is none, or is not in 2000..2200.
+
+        Without a zone, a time of the hour that is repeated in autumn can be read in two ways: the reading nearer to
+        `near_ms` is returned, or the first if that is UNKNOWN_MS.
+        """
         if type(value) is str:
-            return self._text(value) if len(value) <= _MAX_CHARACTERS else None
+            readings = self._text(value) if len(value) <= _MAX_CHARACTERS else ()
+            if len(readings) > 1 and near_ms != UNKNOWN_MS:
+                return min(readings, key=lambda reading: abs(reading - near_ms))
+            return readings[0] if readings else None
         if type(value) is int or type(value) is float:
             return _epoch_ms(value)
         return None
+
+
+def usable_ms(kafka_ms: int) -> int:
+    """Return the time that Kafka has of a record if it can be one (2000..2200), else UNKNOWN_MS.
+
+    A producer may set any number: 0, seconds, or nothing at all, for which Kafka has -1.
+    """
+    return kafka_ms if BEGIN_MS <= kafka_ms < END_MS else UNKNOWN_MS
 
 
 @lru_cache(2048)
@@ -47,23 +74,38 @@ def iso(epoch_ms: int) -> str:
 
 
 def _epoch_ms(value: float) -> int | None:
-    """Read a number as seconds or milliseconds, by its size."""
-    if not 0 <= value < END_MS:  # also NaN
+    """Read a number as seconds, milliseconds, microseconds or nanoseconds since 1970, by its size."""
+    if not value > 0:  # also NaN
         return None
-    found = round(value * 1000) if value < _SECONDS_BELOW else int(value)
-    return found if BEGIN_MS <= found < END_MS else None
+    for end, to_ms in _UNITS:
+        if value < end:
+            return _within(to_ms(value))
+    return None
 
 
-def _text_ms(zone: tzinfo, text: str) -> int | None:
+def _within(found_ms: int) -> int | None:
+    return found_ms if BEGIN_MS <= found_ms < END_MS else None
+
+
+def _readings(zone: tzinfo, text: str) -> tuple[int, ...]:
+    """Return what a text may mean: nothing, one time, or both times of the hour that a zone repeats in autumn."""
     text = text.strip()
-    if _DIGITS.fullmatch(text):
-        return _epoch_ms(float(text))
+    found = [_epoch_ms(float(text))] if _DIGITS.fullmatch(text) else _iso_ms(text, zone)
+    return tuple(reading for reading in found if reading is not None)
+
+
+def _iso_ms(text: str, zone: tzinfo) -> list[int | None]:
     try:
         moment = _moment(text, zone)
-        found = (moment - _EPOCH) // _MILLISECOND
     except ValueError:  # no time at all; the 31st of February; the year 0
-        return None
-    return found if BEGIN_MS <= found < END_MS else None
+        return []
+    first, second = _ms(moment.replace(fold=0)), _ms(moment.replace(fold=1))
+    # In the hour that is left out in spring the second would be the earlier one.
+    return [_within(first), _within(second)] if second > first else [_within(first)]
+
+
+def _ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def _moment(text: str, zone: tzinfo) -> datetime:

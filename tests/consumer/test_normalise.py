@@ -143,7 +143,7 @@ REFUSED = [
     ("bad_time", good(timestamp=-1)),
     ("bad_time", good(timestamp="2025-02-29T00:00:00Z")),
     ("bad_time", good(timestamp="2025-01-21")),
-    ("bad_time", good(timestamp=1737468300000000)),
+    ("bad_time", good(timestamp=17374683000000)),
     ("bad_time", good(timestamp="2201-01-01T00:00:00Z")),
     ("bad_time", good(timestamp=None, event_timestamp={})),
     ("bad_time", good(timestamp=None, base_data={"timestamp": "soon"})),
@@ -429,6 +429,34 @@ def test_the_event_time_is_the_first_that_is_stated_else_kafkas(fields: dict[str
 
 def test_without_any_time_a_message_is_refused() -> None:
     assert reason({"segment_id": "LA_001", "predicted_speed": 50}, kafka_ms=-1) == "bad_time"
+
+
+@pytest.mark.parametrize("kafka_ms", [0, KAFKA_MS // 1000, KAFKA_MS * 1000])
+def test_a_kafka_time_that_cannot_be_right_is_not_used(kafka_ms: int) -> None:
+    assert one(GOOD, kafka_ms=kafka_ms) == one(GOOD, kafka_ms=-1)
+    _, (refusal,), _ = read({"segment_id": "LA_001", "predicted_speed": 50}, kafka_ms=kafka_ms)
+    assert (refusal.reason, refusal.detail.partition(":")[0]) == ("bad_time", "no time is known")
+
+
+def test_a_repeated_hour_is_read_by_kafkas_time() -> None:
+    kafka_ms = 1762075808000  # 2025-11-02T09:30:08Z
+    value = good(
+        timestamp="2025-11-02 01:30:00",
+        prediction_time="2025-11-02 01:30:05",
+        target_timestamp="2025-11-02 01:45:00",
+        horizon_minutes=15,
+    )
+    found = one(value, kafka_ms=kafka_ms, producer_timezone="America/Los_Angeles")
+    assert found.timestamp == 1762075800000  # 09:30Z, the second of the two
+    assert (found.prediction_time, found.target_time) == ("2025-11-02T09:30:05.000Z", "2025-11-02T09:45:00.000Z")
+
+
+@pytest.mark.parametrize(("horizon", "target"), [(30, "09:15"), (None, "09:15"), (90, "10:15")])
+def test_a_target_in_a_repeated_hour_lies_after_the_event(horizon: int | None, target: str) -> None:
+    local = "01:15" if target == "09:15" else "02:15"
+    value = good(timestamp="2025-11-02T08:45:00Z", target_timestamp=f"2025-11-02 {local}:00", horizon_minutes=horizon)
+    found = one(value, kafka_ms=-1, producer_timezone="America/Los_Angeles")
+    assert found.target_time == f"2025-11-02T{target}:00.000Z"
 
 
 def test_a_time_is_in_the_future_by_the_clock_of_kafka_only() -> None:
