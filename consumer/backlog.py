@@ -1,6 +1,8 @@
 """Where a start begins to read: a little in the past, so that a restarted process shows a full picture at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from .times import BEGIN_MS
 
 Bounds = Sequence[tuple[int, int]]
 """Per partition, the first offset and the one after the last."""
@@ -20,6 +22,21 @@ def start_offsets(bounds: Bounds, since: Sequence[int | None] | None, records: i
     return [
         max(start, end if young is None else min(young, end))
         for start, end, young in zip(starts, ends, since, strict=True)
+    ]
+
+
+def offsets_since(since_ms: int, bounds: Bounds, offsets_at: Callable[[int], Sequence[int | None]]) -> list[int | None]:
+    """Return per partition the first offset of a time or later, None where there is none.
+
+    It is the first offset of all where Kafka's times of the records can't be used (0, in seconds): they set no limit.
+    """
+    found = offsets_at(since_ms)
+    if all(at is not None or begin == end for at, (begin, end) in zip(found, bounds, strict=True)):
+        return list(found)
+    timed = offsets_at(BEGIN_MS)
+    return [
+        begin if at is None and any_time is None else at
+        for at, any_time, (begin, _) in zip(found, timed, bounds, strict=True)
     ]
 
 

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from .attempts import Attempts
-from .backlog import start_offsets
+from .backlog import offsets_since, start_offsets
 from .cursor import Position, offset_of, place
 from .errors import NotReady, SourceError, SourceLost
 from .events import WITHOUT_KAFKA, Gap, State, Status
@@ -36,6 +36,7 @@ from .replay import Replays
 from .security import security_options
 from .settings import Settings
 from .source import Expired, KafkaSource, Reading, Source
+from .times import UNKNOWN_MS
 from .watchdog import Watchdog
 
 log = logging.getLogger("greenwave.consumer")
@@ -184,10 +185,11 @@ class Consumer:
         """Return the age of the last record read, by partition: seconds since the time that Kafka has of it.
 
         That is the producer's clock unless the topic has the broker's (LogAppendTime): a time to come counts as now. A
-        partition of which no record was read, or none with a time, is left out.
+        partition of which no record was read, or whose last one has no time that can be used, is left out.
         """
         now = time.time()
-        return {partition: max(0.0, now - ms / 1000) for partition, ms in self._last_ms.copy().items() if ms >= 0}
+        last = self._last_ms.copy()
+        return {partition: max(0.0, now - ms / 1000) for partition, ms in last.items() if ms != UNKNOWN_MS}
 
     @property
     def records(self) -> int:
@@ -403,8 +405,10 @@ class Consumer:
     def _backlog(self, source: Source) -> list[int]:
         backlog = self.settings.backlog
         bounds = source.bounds()
-        since = source.offsets_at(int((time.time() - backlog.seconds) * 1000)) if backlog.seconds is not None else None
-        return start_offsets(bounds, since, backlog.records)
+        if backlog.seconds is None:
+            return start_offsets(bounds, None, backlog.records)
+        since_ms = int((time.time() - backlog.seconds) * 1000)
+        return start_offsets(bounds, offsets_since(since_ms, bounds, source.offsets_at), backlog.records)
 
     def _begin(self, topic: Topic, offsets: Sequence[int], break_: Gap | None) -> None:
         if break_ is not None:
@@ -459,7 +463,7 @@ class Consumer:
             with self._own_fence():
                 unknown = self.feed.publish(batch)
             self._records += len(batch)
-            self._last_ms |= {record.partition: record.timestamp_ms for record, _ in batch}
+            self._last_ms |= {record.partition: record.time_ms for record, _ in batch}
             for record, normalised in batch:
                 if normalised.refusals:
                     self.quarantine.add(record, normalised.refusals)

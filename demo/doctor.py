@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
-from consumer.backlog import start_offsets
+from consumer.backlog import offsets_since, start_offsets
 from consumer.errors import SettingsError, SourceError
 from consumer.files import check_files
+from consumer.record import Record
 from consumer.security import security_protocol
 from consumer.settings import SECRETS, Settings, table
 from consumer.source import Expired, KafkaSource, Source
+from consumer.times import UNKNOWN_MS
 
 from .reach import reach
 
@@ -153,22 +155,36 @@ def _age(source: Source, begins: list[int], ends: list[int]) -> Finding:
     """Say how old the newest record is by Kafka's time."""
     source.assign([max(begin, end - 1) for begin, end in zip(begins, ends, strict=True)])
     wanted = {index for index, (begin, end) in enumerate(zip(begins, ends, strict=True)) if end > begin}
-    newest, deadline = -1, time.monotonic() + _READ_SECONDS
+    last: list[Record] = []
+    deadline = time.monotonic() + _READ_SECONDS
     while wanted and time.monotonic() < deadline:
-        for partition, timestamp_ms in _poll(source):
-            wanted.discard(partition)
-            newest = max(newest, timestamp_ms)
-    if newest < 0:
+        last += _poll(source)
+        wanted -= {record.partition for record in last}
+    newest = max((record.time_ms for record in last), default=UNKNOWN_MS)
+    if not last:
         return Finding(None, "last record", "its time is not known: the end of the log holds no record")
+    if newest == UNKNOWN_MS:
+        return _no_kafka_time(last[-1])
     seconds = max(0.0, time.time() - newest / 1000)
     if seconds < 600:
         return Finding(True, "last record", f"{seconds:.0f} s ago")
     return Finding(None, "last record", f"{_long(seconds)} ago", "if that is too long, look whether the producer runs")
 
 
-def _poll(source: Source) -> list[tuple[int, int]]:
+def _no_kafka_time(record: Record) -> Finding:
+    return Finding(
+        False,
+        "Kafka time",
+        f"can't be used: the timestamp of the last record is {record.timestamp_ms}; "
+        "it should be epoch milliseconds from 2000 to 2200",
+        "correct the producer, or set message.timestamp.type=LogAppendTime for the topic; until then since= finds "
+        "nothing, KAFKA_BACKLOG can't look at times, and messages that state no time are refused",
+    )
+
+
+def _poll(source: Source) -> list[Record]:
     try:
-        return [(record.partition, record.timestamp_ms) for record in source.poll(0.2)]
+        return source.poll(0.2)
     except Expired:
         return []  # retention has moved on in between; the next step tells the truth again
 
@@ -177,7 +193,7 @@ def _backlog(source: Source, settings: Settings, bounds: list[tuple[int, int]]) 
     backlog = settings.backlog
     since = None
     if backlog.seconds is not None:
-        since = source.offsets_at(round((time.time() - backlog.seconds) * 1000))
+        since = offsets_since(round((time.time() - backlog.seconds) * 1000), bounds, source.offsets_at)
     starts = start_offsets(bounds, since, backlog.records)
     count = sum(end - start for start, (_, end) in zip(starts, bounds, strict=True))
     total = sum(end - begin for begin, end in bounds)

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.backlog import last_records, start_offsets
+from consumer.backlog import last_records, offsets_since, start_offsets
 from consumer.settings import Backlog, parse_backlog
+from consumer.times import BEGIN_MS
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,16 @@ from consumer.settings import Backlog, parse_backlog
 )
 def test_a_start_begins_at_the_last_records_that_are_young_enough(bounds, since, records, starts):
     assert start_offsets(bounds, since, records) == starts
+
+
+def test_partitions_without_usable_kafka_times_are_read_from_their_beginning():
+    answers = {100: [None, 7, None, None], BEGIN_MS: [None, 3, 4, None]}
+    bounds = [(2, 9), (3, 9), (4, 9), (5, 5)]
+    assert offsets_since(100, bounds, answers.__getitem__) == [2, 7, None, 5]
+
+
+def test_one_lookup_is_enough_where_each_partition_has_young_records():
+    assert offsets_since(100, [(0, 9), (5, 5)], {100: [4, None]}.__getitem__) == [4, None]
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=12), st.integers(0, 5000))

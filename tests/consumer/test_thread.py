@@ -316,6 +316,16 @@ def test_a_backlog_starts_at_the_last_records_of_all_partitions(topic, consume):
     assert names == {f"S{number}" for number in range(30, 40)}
 
 
+@pytest.mark.parametrize("kafka_ms", [0, 1_737_468_302])
+def test_a_backlog_of_a_time_is_read_where_kafkas_times_are_unusable(topic, consume, kafka_ms):
+    topic.append(message("old"), partition=0, timestamp_ms=1_700_000_000_000)
+    topic.append(message("untimed"), partition=1, timestamp_ms=kafka_ms)
+    consumer = consume(Settings(kafka_backlog="10/1h"))
+    consumer.wait_ready(10)
+    assert [each.segment_id for each in consumer.feed.snapshot().predictions] == ["untimed"]
+    assert consumer.record_ages() == {}
+
+
 def test_the_readings_tell_position_and_high_watermark_of_each_partition(topic, consume):
     topic.append(message("A"), partition=3)
     consumer = consume()
@@ -338,6 +348,7 @@ def test_the_age_of_the_last_record_is_by_its_own_time_and_never_negative(topic,
     topic.append(message("A"), partition=0, timestamp_ms=now_ms - 3_600_000)
     topic.append(message("B"), partition=1, timestamp_ms=now_ms + 60_000)
     topic.append(message("C"), partition=2, timestamp_ms=-1)
+    topic.append(message("D"), partition=3, timestamp_ms=now_ms // 1000)
     consumer = consume()
     consumer.wait_ready(10)
     assert consumer.record_ages() == {0: pytest.approx(3600, abs=30), 1: 0.0}

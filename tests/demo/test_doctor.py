@@ -78,6 +78,16 @@ def test_the_age_of_the_newest_record_of_all_partitions_is_told(topic, address, 
     assert findings(topic, address)["last record"].said == said
 
 
+@pytest.mark.parametrize("kafka_ms", [0, 1_737_468_302, -1])
+def test_kafka_times_that_cannot_be_used_are_reported(topic, address, kafka_ms):
+    topic.append(b"{}", partition=0, timestamp_ms=kafka_ms)
+    found = findings(topic, address, kafka_backlog="1000/1h")
+    assert found["Kafka time"].ok is False
+    assert str(kafka_ms) in found["Kafka time"].said
+    assert "LogAppendTime" in found["Kafka time"].advice
+    assert "the last 1 of 1 records" in found["backlog"].said
+
+
 def test_a_broker_that_is_lost_in_between_is_said_and_the_source_is_closed(topic, address):
     class Losing(MemorySource):
         def bounds(self):
