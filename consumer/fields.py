@@ -5,6 +5,7 @@ One rule holds for every optional field: a value that can't be used counts as no
 
 import re
 from collections.abc import Mapping
+from math import isnan
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -17,6 +18,10 @@ Item = Mapping[str, Any]
 MAX_TEXT = 256
 """Longest segment id, and what is kept of any other text, in characters."""
 
+ALLOWED_IDS = f"text of 1 to {MAX_TEXT} characters or a whole number"
+
+_NO_IDS = frozenset({"null", "none", "nan", "undefined", "n/a", "<na>"})
+_LONGEST_NO_ID = 16  # with blanks around it
 _MAX_VOLUME = 1e9
 _MAX_HORIZON_MINUTES = 10_080  # a week
 _NUMBER = re.compile(
@@ -33,22 +38,40 @@ def base_data(item: Item) -> Item:
 
 def segment_id(item: Item) -> str:
     """Return the identity: segment_id, else sensor_id, as text. Raises Refused (no_segment)."""
+    missing = "neither segment_id nor sensor_id is given"
     for name in ("segment_id", "sensor_id"):
         value = item.get(name)
-        if value is not None and not _blank(value):
+        if value is None:
+            continue
+        if not is_no_id(value):
             return _identity(name, value)
-    raise Refused("no_segment", "neither segment_id nor sensor_id is given; one of them is needed")
+        missing = f"{name} is {shown(value)}, which stands for no id"
+    raise Refused("no_segment", f"{missing}; one of segment_id and sensor_id is needed")
 
 
 def _identity(name: str, value: object) -> str:
-    if isinstance(value, str) and len(value) <= MAX_TEXT and encodable(value):
-        return value
+    found = as_id(value)
+    if found is None:
+        raise Refused("no_segment", f"{name} is {shown(value)}; allowed: {ALLOWED_IDS}")
+    return found
+
+
+def is_no_id(value: object) -> bool:
+    """Tell whether a value is how a missing id is written: blank text, NaN, or the text of null in some language."""
+    if type(value) is str:
+        return _blank(value) or (len(value) <= _LONGEST_NO_ID and value.strip().lower() in _NO_IDS)
+    return type(value) is float and isnan(value)
+
+
+def as_id(value: object) -> str | None:
+    """Return a value as the id of a segment; None for one that can't be."""
+    if type(value) is str:
+        return value if len(value) <= MAX_TEXT and encodable(value) and not is_no_id(value) else None
     if type(value) is int and abs(value) < 1 << 64:
         return str(value)
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:  # 717447.0, as data frames write it
+    if type(value) is float and value.is_integer() and abs(value) < 1 << 53:  # 717447.0, as data frames write it
         return str(int(value))
-    allowed = f"text of 1 to {MAX_TEXT} characters or a whole number"
-    raise Refused("no_segment", f"{name} is {shown(value)}; allowed: {allowed}")
+    return None
 
 
 def encodable(text: str) -> bool:

@@ -18,6 +18,7 @@ from .fields import (
     first_label,
     first_within,
     horizon_minutes,
+    is_no_id,
     segment_id,
     text,
     volume,
@@ -125,6 +126,7 @@ class Normaliser:
         current = self._speeds.current(item)
         target_ms = self._timing.target_ms(item, event_ms, horizon)
         confidence = first_within(item, ("confidence", "confidence_score"), 0, 1)
+        lower, upper = self._speeds.bounds(item, field, predicted)
         return Prediction(
             segment_id=segment,
             timestamp=event_ms,
@@ -138,6 +140,8 @@ class Normaliser:
             coordinates=known.coordinates if (place := coordinates(item)) is UNSET else place,
             road_name=known.road_name if (road := _text(item, "road_name")) is UNSET else road,
             confidence=UNSET if confidence is None else confidence,
+            lower=lower,
+            upper=upper,
             model=first_label(item, _MODEL),
             target_time=UNSET if target_ms is None else iso(target_ms),
             producer_category=first_label(item, _CATEGORY),
@@ -165,4 +169,6 @@ def _removed(key: bytes | None) -> str:
         raise Refused("unknown_tombstone", f"the key {key[:MAX_TEXT]!r} of a null value is not UTF-8") from None
     if len(segment) > MAX_TEXT:
         raise Refused("unknown_tombstone", f"the key {shown(segment)} of a null value is longer than a segment id")
+    if is_no_id(segment):
+        raise Refused("unknown_tombstone", f"the key {shown(segment)} of a null value stands for no id")
     return segment

@@ -33,6 +33,9 @@ class Prediction(Struct, frozen=True, kw_only=True, gc=False):
     coordinates: Coordinates | UnsetType = UNSET
     road_name: str | UnsetType = UNSET
     confidence: float | UnsetType = UNSET
+    lower: float | UnsetType = UNSET
+    """With `upper` the prediction interval of the predicted speed: both are given, or neither."""
+    upper: float | UnsetType = UNSET
     model: str | UnsetType = UNSET
     target_time: str | UnsetType = UNSET
     producer_category: str | UnsetType = UNSET

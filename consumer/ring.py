@@ -11,7 +11,7 @@ from msgspec import Struct
 from .cursor import Places, Position
 from .prediction import Prediction
 
-ENTRY_BYTES = 2_000
+ENTRY_BYTES = 2_100
 """What an entry takes beside its text: objects, position, list slots. tests/consumer/test_ring.py measures it."""
 TEXT_FACTOR = 3
 """Bytes held per byte of the message: as a prediction, and encoded once more for those who serve it."""

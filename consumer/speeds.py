@@ -4,7 +4,10 @@ A field that names its unit is converted; a bare number is taken to be in SPEED_
 rounded to two decimals after that, and every bound is rounded with them: 60 mph is 96.56 km/h, and still free flow.
 """
 
-from math import isfinite
+from collections.abc import Iterator
+from math import inf, isfinite
+
+from msgspec import UNSET, UnsetType
 
 from .fields import Item, base_data, number
 from .prediction import KM_PER_MILE, categorise
@@ -14,7 +17,30 @@ from .settings import Settings
 MAX_MPH = 200.0
 
 PREDICTED = ("predicted_speed", "predicted_speed_mph", "predicted_speed_kmh", "predicted_speed_5min")
-_CURRENT = ("actual_speed", "current_speed", "current_speed_mph", "current_speed_kmh")
+_CURRENT = (
+    "actual_speed",
+    "current_speed",
+    "current_speed_mph",
+    "current_speed_kmh",
+    "speed",
+    "speed_mph",
+    "speed_kmh",
+)
+_BOUNDS = (
+    ("lower", "upper"),
+    ("prediction_lower_bound", "prediction_upper_bound"),
+    ("predicted_speed_lower", "predicted_speed_upper"),
+    ("confidence_interval_lower", "confidence_interval_upper"),
+    ("lower_bound", "upper_bound"),
+)
+_INTERVALS = (
+    ("confidence_interval", "lower", "upper"),
+    ("prediction_interval", "lower", "upper"),
+    ("uncertainty_bounds", "speed_lower", "speed_upper"),
+)
+_WITH_BOUNDS = {low + unit for low, _ in _BOUNDS for unit in ("", "_mph", "_kmh")} | {name for name, *_ in _INTERVALS}
+
+Bounds = tuple[float, float] | tuple[UnsetType, UnsetType]
 
 
 class Speeds:
@@ -22,7 +48,7 @@ class Speeds:
 
     def __init__(self, settings: Settings) -> None:
         per_mph = 1 / settings.mph_per_unit
-        scales = {"_mph": per_mph, "_kmh": per_mph / KM_PER_MILE}
+        self._scales = scales = {"_mph": per_mph, "_kmh": per_mph / KM_PER_MILE}
         self._predicted = tuple((name, scales.get(name[-4:], 1.0)) for name in PREDICTED)
         self._current = tuple((name, scales.get(name[-4:], 1.0)) for name in _CURRENT)
         self._per_mph = per_mph
@@ -49,6 +75,29 @@ class Speeds:
                 return speed
         return self._usable(base_data(item).get("current_speed_mph"), self._per_mph)
 
+    def bounds(self, item: Item, name: str, predicted: float) -> Bounds:
+        """Return the prediction interval (lower, upper) of the speed in a field; UNSET for both without one.
+
+        A bound that doesn't name its unit is in that of the field. The first pair that holds the speed counts.
+        """
+        if not _WITH_BOUNDS.isdisjoint(item):
+            scale = self._scales.get(name[-4:], 1.0)
+            for low, high, factor in self._stated_bounds(item, scale):
+                lower, upper = self._usable(_floored(low), factor), self._usable(high, factor)
+                if lower is not None and upper is not None and lower <= predicted <= upper:
+                    return lower, upper
+        return UNSET, UNSET
+
+    def _stated_bounds(self, item: Item, scale: float) -> Iterator[tuple[object, object, float]]:
+        units = {"": scale, **self._scales}
+        for low, high in _BOUNDS:
+            for unit, factor in units.items():
+                yield item.get(low + unit), item.get(high + unit), factor
+        for name, low, high in _INTERVALS:
+            if type(interval := item.get(name)) is dict:
+                for unit, factor in units.items():
+                    yield interval.get(low + unit), interval.get(high + unit), factor
+
     def category(self, speed: float) -> str:
         """Name the traffic at a speed in the served unit."""
         return categorise(speed, self._thresholds)
@@ -70,6 +119,12 @@ class Speeds:
             return None
         speed = round(read * scale, 2) + 0.0  # +0.0 turns -0.0 into 0.0
         return speed if speed <= self._most else None
+
+
+def _floored(bound: object) -> object:
+    """Return 0 for a bound below it: a model's interval may reach below what a speed can be."""
+    read = number(bound)
+    return 0 if read is not None and -inf < read < 0 else bound
 
 
 def refuse_raw_event(item: Item) -> None:

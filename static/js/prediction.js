@@ -11,6 +11,8 @@ const MAY_BE_UNKNOWN = Object.entries({
   speed_diff: Number.isFinite,
   current_volume: Number.isFinite,
   confidence: Number.isFinite,
+  lower: Number.isFinite,
+  upper: Number.isFinite,
   category: isText,
   producer_category: isText,
   road_name: isText,

@@ -227,6 +227,8 @@ SHAPES = [
                 "coordinates": PASADENA,
                 "road_name": "I-210",
                 "confidence": 0.77,
+                "lower": 51.0,
+                "upper": 62.5,
                 "model": "ensemble",
                 "target_time": "2025-01-21T14:20:00.000Z",
                 "producer_category": "2",
@@ -572,6 +574,8 @@ SHAPES = [
                 "category": "moderate_traffic",
                 "coordinates": LAX,
                 "confidence": 0.81,
+                "lower": 50.1,
+                "upper": 61.0,
                 "model": "v5",
                 "producer_category": "light_traffic",
             }
@@ -603,6 +607,8 @@ SHAPES = [
                 "current_volume": None,
                 "category": "heavy_traffic",
                 "confidence": 0.7,
+                "lower": 37.5,
+                "upper": 48.5,
                 "model": "3",
             }
         ],

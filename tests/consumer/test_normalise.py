@@ -108,6 +108,9 @@ REFUSED = [
     ("no_segment", good(segment_id=None)),
     ("no_segment", good(segment_id="")),
     ("no_segment", good(segment_id=" \t")),
+    ("no_segment", good(segment_id="null")),
+    ("no_segment", good(segment_id=" None ", sensor_id="NaN")),
+    ("no_segment", good(segment_id=math.nan)),
     ("no_segment", good(segment_id=True)),
     ("no_segment", good(segment_id=["LA_001"])),
     ("no_segment", good(segment_id=1.5)),
@@ -208,7 +211,7 @@ def test_a_tombstone_names_the_segment_of_its_key() -> None:
     assert read(None, key="LA_001 · süd".encode()) == Normalised([], [], "LA_001 · süd")
 
 
-@pytest.mark.parametrize("key", [None, b"", b"\xff\xfe", b"x" * 257])
+@pytest.mark.parametrize("key", [None, b"", b" ", b"null", b"NaN", b"\xff\xfe", b"x" * 257])
 def test_a_tombstone_without_a_usable_key_is_refused(key: bytes | None) -> None:
     assert reason(None, key=key) == "unknown_tombstone"
 
@@ -251,6 +254,9 @@ def test_half_a_surrogate_pair_in_optional_text_is_replaced() -> None:
         ({"segment_id": "LA_002", "sensor_id": "717447"}, "LA_002"),
         ({"segment_id": "", "sensor_id": "717447"}, "717447"),
         ({"segment_id": None, "sensor_id": 717447}, "717447"),
+        ({"segment_id": "undefined", "sensor_id": 717447}, "717447"),
+        ({"segment_id": math.nan, "sensor_id": "717447"}, "717447"),
+        ({"segment_id": "Nancy"}, "Nancy"),
         ({"segment_id": 717447.0}, "717447"),
         ({"segment_id": 0}, "0"),
         ({"segment_id": " LA_001"}, " LA_001"),
@@ -320,6 +326,10 @@ def test_the_thresholds_are_those_of_the_settings() -> None:
         ({"actual_speed": None, "current_speed": 50}, 50.0),
         ({"current_speed": "50.5"}, 50.5),
         ({"current_speed_kmh": 80.4672}, 50.0),
+        ({"speed": 50}, 50.0),
+        ({"speed_kmh": 80.4672}, 50.0),
+        ({"speed": 40, "current_speed": 50}, 50.0),
+        ({"speed": None}, None),
         ({"base_data": {"current_speed_mph": 50}}, 50.0),
         ({"current_speed": 40, "base_data": {"current_speed_mph": 50}}, 40.0),
         ({"base_data": [50]}, None),
@@ -334,6 +344,71 @@ def test_a_current_speed_that_is_no_speed_is_unknown(fields: dict[str, object], 
     prediction = one(good(**fields))
     assert prediction.current_speed == expected
     assert prediction.speed_diff == (None if expected is None else 61.5 - expected)
+
+
+def test_a_refused_id_is_named() -> None:
+    _, (refusal,), _ = read(good(segment_id="NaN"))
+    assert refusal.detail == "segment_id is 'NaN', which stands for no id; one of segment_id and sensor_id is needed"
+
+
+# intervals
+
+PAIRS = [
+    ("lower", "upper"),
+    ("prediction_lower_bound", "prediction_upper_bound"),
+    ("predicted_speed_lower", "predicted_speed_upper"),
+    ("confidence_interval_lower", "confidence_interval_upper"),
+    ("lower_bound", "upper_bound"),
+]
+INTERVALS = [
+    *({low: 57, high: 66.5} for low, high in PAIRS),
+    {"confidence_interval": {"lower": 57, "upper": 66.5}},
+    {"prediction_interval": {"lower": 57, "upper": 66.5}},
+    {"uncertainty_bounds": {"speed_lower": "57", "speed_upper": "66.5", "volume_lower": 9}},
+    {"lower_mph": 57, "upper_mph": 66.5},
+    {"confidence_interval": {"lower_kmh": 91.7326, "upper_kmh": 107.0214}},
+    {"lower": 62, "upper": 66.5, "lower_bound": 57, "upper_bound": 66.5},
+]
+
+
+def interval(fields: object, **options: Any) -> object:
+    prediction = one(fields, **options)
+    return None if prediction.lower is prediction.upper is msgspec.UNSET else (prediction.lower, prediction.upper)
+
+
+@pytest.mark.parametrize("fields", INTERVALS, ids=str)
+def test_an_interval_has_many_names(fields: dict[str, object]) -> None:
+    assert interval(good(**fields)) == (57.0, 66.5)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "expected"),
+    [
+        (61.5, 61.5, (61.5, 61.5)),
+        (-3, 70, (0.0, 70.0)),
+        (61.496, 61.504, (61.5, 61.5)),
+        (61.51, 70, None),
+        (50, 61.49, None),
+        (70, 50, None),
+        (50, None, None),
+        (None, 70, None),
+        (50, 201, None),
+        (-math.inf, 70, None),
+        (50, math.nan, None),
+        (True, 70, None),
+    ],
+)
+def test_an_interval_holds_the_predicted_speed_or_is_dropped(
+    lower: object, upper: object, expected: tuple[float, float] | None
+) -> None:
+    assert interval(good(lower=lower, upper=upper)) == expected
+
+
+def test_a_bound_is_in_the_unit_of_its_own_name_else_of_the_speed() -> None:
+    bare = {"segment_id": "LA_001", "predicted_speed_mph": 50, "lower_bound": 40, "upper_bound": 60}
+    assert interval(bare, speed_unit="kmh") == (64.37, 96.56)
+    named = {"segment_id": "LA_001", "predicted_speed": 80, "lower_mph": 40, "upper_kmh": 90, "upper_mph": 60}
+    assert interval(named, speed_unit="kmh") == (64.37, 96.56)
 
 
 # optional fields
@@ -509,7 +584,10 @@ def test_without_kafkas_time_the_prediction_was_made_at_the_event() -> None:
 # anything at all
 
 NORMALISERS = [Normaliser(Settings(speed_unit="mph")), Normaliser(Settings(speed_unit="kmh"))]
-FIELDS = sorted({name for shape in SHAPES for item in [shape.value] if isinstance(item, dict) for name in item})
+FIELDS = sorted(
+    {name for each in INTERVALS for name in each}
+    | {name for shape in SHAPES for item in [shape.value] if isinstance(item, dict) for name in item}
+)
 SCALARS = (
     st.none()
     | st.booleans()
@@ -567,6 +645,10 @@ def check(prediction: Prediction, mph_per_unit: float) -> None:
     # Half a hundredth, since speeds are rounded after the conversion.
     near = {categorise(mph + slack, (60.0, 45.0, 30.0)) for slack in (-0.005, 0.005)}
     assert prediction.category in near
+    if prediction.lower is msgspec.UNSET:
+        assert prediction.upper is msgspec.UNSET
+    else:
+        assert 0 <= prediction.lower <= prediction.predicted_speed <= prediction.upper  # type: ignore[operator]
     if prediction.current_speed is None:
         assert prediction.speed_diff is None
     else:
