@@ -13,13 +13,6 @@ ROOT = Path(__file__).resolve().parents[1]
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def free_port() -> int:
-    """Return a port of the loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def until(condition: Callable[[], Any], seconds: float, what: str, every: float = 0.05) -> Any:
     """Wait until a condition is true and return what it returned. Raises TimeoutError."""
     deadline = time.monotonic() + seconds

@@ -5,6 +5,7 @@ broker: nothing survives a restart.
 """
 
 import os
+import random
 import socket
 import tempfile
 import time
@@ -22,6 +23,10 @@ from .publish import PublishError, create_topic
 _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 20.0
 _LAST_LINES = 15
+FIXED_PORTS = range(10_000, 32_000)
+"""Below the ranges that systems give to outgoing connections: Linux from 32768, others from 49152 (RFC 6335)."""
+
+_random = random.SystemRandom()  # a test that seeds `random` would make processes choose the same ports
 
 
 class BrokerError(Exception):
@@ -169,8 +174,16 @@ def _executable(path: Path, otherwise: str) -> str:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nothing listens on, outside the range that outgoing connections take theirs from.
+
+    A server that ends and starts again on such a port finds it free; in that range any connection may have taken it.
+    Raises BrokerError when none of many is free.
+    """
+    for port in _random.sample(FIXED_PORTS, 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise BrokerError(f"no free port from {FIXED_PORTS.start} to {FIXED_PORTS.stop - 1} on 127.0.0.1")

@@ -5,8 +5,9 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-from bench.group import Group, free_port, listens, until
+from bench.group import Group, listens, until
 from bench.world import World
+from demo.broker import free_port
 
 
 class Missing(Exception):

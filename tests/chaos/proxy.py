@@ -5,6 +5,8 @@ import socket
 import subprocess
 import time
 
+from demo.broker import free_port
+
 CONFIGURATION = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr warn; worker_rlimit_nofile 8192;
 events {{ worker_connections 4096; }}
@@ -35,9 +37,7 @@ class Proxy:
     """nginx on a free port; ends with its context."""
 
     def __init__(self, folder, ports):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in ports)
         path = folder / "nginx.conf"
         path.write_text(CONFIGURATION.format(folder=folder, servers=servers, port=self.port))

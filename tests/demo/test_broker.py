@@ -1,3 +1,4 @@
+import contextlib
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from consumer.settings import Settings
-from demo.broker import BrokerError, EmbeddedBroker, find_tansu, free_port
+from demo.broker import FIXED_PORTS, BrokerError, EmbeddedBroker, find_tansu, free_port
 from demo.publish import Publisher, create_topic
 from tests.demo.helpers import eventually, runs
 
@@ -116,3 +117,13 @@ def test_asking_for_the_process_of_one_that_does_not_run_is_an_error():
 def test_a_free_port_can_be_listened_on():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", free_port()))
+
+
+def test_a_free_port_is_never_one_that_outgoing_connections_take():
+    with contextlib.ExitStack() as stack:
+        for _ in range(50):
+            server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            client = stack.enter_context(socket.create_connection(server.getsockname()))
+            stack.enter_context(server.accept()[0])
+            assert client.getsockname()[1] not in FIXED_PORTS
+    assert free_port() in FIXED_PORTS

@@ -24,6 +24,8 @@ from kafka.admin import KafkaAdminClient, NewPartitions, NewTopic
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
+from demo.broker import free_port
+
 HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
 START_SECONDS = 60.0
@@ -37,13 +39,6 @@ def version() -> str:
     """Return the version of Apache Kafka that pom.xml names."""
     namespace = {"m": "http://maven.apache.org/POM/4.0.0"}
     return ET.parse(POM).getroot().findtext("m:properties/m:kafka.version", namespaces=namespace) or ""
-
-
-def free_port() -> int:
-    """Return a port of the loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def jars() -> Path:

@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from demo.broker import free_port
+
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT_SECONDS = 3.0
@@ -35,9 +37,7 @@ class Server:
     """gunicorn with the shipped configuration, on a free port of the loopback."""
 
     def __init__(self, log, *options, app="tests.web.serving:app", **environ):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.log = log
         environ = {"BIND": "127.0.0.1", "PORT": str(self.port), "KAFKA_BROKERS": "127.0.0.1:1", **environ}
         with open(log, "wb") as output:
