@@ -5,7 +5,7 @@ RUNNABLE := .venv/.runnable
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kafka test-browser bench chaos vendor lint format clean
+.PHONY: help run test test-kafka test-browser test-long bench chaos vendor lint format clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -17,11 +17,14 @@ test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
 	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/kafka --ignore tests/browser
 
 test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
-	$(BIN)/python -m pytest --broker=apache tests/kafka tests/integration
+	$(BIN)/python -m pytest -n 2 --dist loadfile --broker=apache tests/kafka tests/integration
 
-test-browser: $(READY) node_modules/.ready ## page in Chromium, its modules in Node, other people's clients; LENGTH=--full-length
+test-browser: $(READY) node_modules/.ready ## page in Chromium, its modules in Node, other people's clients
 	npm test --silent
-	$(BIN)/python -m pytest $(LENGTH) tests/browser
+	$(BIN)/python -m pytest tests/browser
+
+test-long: $(READY) node_modules/.ready ## full-length browser runs, about 15 minutes: a day at 300x, 5 minutes at speed
+	$(BIN)/python -m pytest --full-length tests/browser/test_day.py tests/browser/test_speed.py
 
 chaos: $(READY) ## kill, stop and hide the broker, hop, soak: an hour, with a report in docs/chaos.md
 	$(BIN)/python -m tests.chaos
