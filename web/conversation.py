@@ -1,6 +1,6 @@
 """What a stream says, whatever carries it: the messages of one subscription in order, with heartbeats in the silences.
 
-    connected, status, initial (or gap, initial; or the changes since the cursor),
+    connected, status, initial with the rest of the view (or gap and those; or the changes since the cursor),
     then each change as it comes, `stats` every 2 s when they changed, `position` at most every 5 s when the client
     moved forward though nothing matched, and a heartbeat when nothing else was said for HEARTBEAT_SECONDS
 
@@ -8,7 +8,8 @@ It ends with `bye` when the process closes. It knows no SSE and no WebSocket syn
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from consumer.events import Change, Event, Gap, Initial, Left, Status
@@ -22,6 +23,8 @@ from .times import iso
 from .views import STATS_SECONDS, Views
 
 POSITION_SECONDS = 5.0
+STEP = 1_000
+"""Most messages given at once, so that a large view is made and sent in steps; more than a subscription gives."""
 
 
 class Message(NamedTuple):
@@ -52,15 +55,20 @@ class Conversation:
         self._spoke = self._moved = self._summed = clock()
         self._cursor = subscription.cursor
         self._stats: dict[str, object] | None = None
+        self._begun: Iterator[Message | Entry] | None = None  # messages of which more may follow
 
     def next(self) -> list[Message | Entry]:
         """Wait for the next messages and return them; an empty list is a heartbeat, or somebody called feed.wake().
 
         An entry stands for the message of it that all clients share.
         """
-        messages = [self._message(event) for event in self._subscription.next(self._patience())]
+        if self._begun is None:
+            self._begun = self._messages(self._subscription.next(self._patience()))
+        messages = list(islice(self._begun, STEP))
         self._note(messages)
-        messages.extend(self._due())
+        if len(messages) < STEP:
+            self._begun = None
+            messages.extend(self._due())  # nothing comes between the parts of a view
         if messages:
             self._spoke = self._clock()
         return messages
@@ -97,20 +105,21 @@ class Conversation:
         if moved_to is not None:
             self._cursor, self._moved = moved_to, self._clock()
 
-    def _message(self, event: Event) -> Message | Entry:
-        match event:
-            case Change():  # first, since there are as many of these as predictions times clients
-                own = event.own_cursor
-                return event.entry if own is None else Message(content(event.entry), own)
-            case Left():
-                gone = wire.left(event.entry.segment_id, "no_longer_matches", event.horizon_minutes)
-                return Message(gone, event.cursor)
-            case Initial():
-                return Message(wire.initial(event.predictions), event.cursor)
-            case Gap():
-                return Message(wire.gap(event.reason, event.missed))
-            case Status():
-                return Message(wire.status(event, iso(event.since), event.retry_in))
+    def _messages(self, events: Iterable[Event]) -> Iterator[Message | Entry]:
+        for event in events:
+            match event:
+                case Change():  # first, since there are as many of these as predictions times clients
+                    own = event.own_cursor
+                    yield event.entry if own is None else Message(content(event.entry), own)
+                case Left():
+                    gone = wire.left(event.entry.segment_id, "no_longer_matches", event.horizon_minutes)
+                    yield Message(gone, event.cursor)
+                case Initial():
+                    yield from _view(event)
+                case Gap():
+                    yield Message(wire.gap(event.reason, event.missed))
+                case Status():
+                    yield Message(wire.status(event, iso(event.since), event.retry_in))
 
     def _due(self) -> Iterator[Message]:
         now = self._clock()
@@ -132,6 +141,15 @@ class Conversation:
         if cursor is not None and self._cursor is not None and cursor != self._cursor:
             self._cursor = cursor
             yield Message(wire.position(), cursor)
+
+
+def _view(view: Initial) -> Iterator[Message]:
+    """Yield a view in parts. Only the last has the cursor: a client that is cut before it doesn't have the view."""
+    message, count = wire.initial(view.predictions, view.cursor)
+    rest = view.predictions[count:]
+    yield Message(message, None if rest else view.cursor)
+    for number, each in enumerate(rest, 1):
+        yield Message(wire.prediction(each), view.cursor if number == len(rest) else None)
 
 
 def content(entry: Entry) -> bytes:

@@ -21,6 +21,11 @@ PADDING_BYTES = 2048
 HEARTBEAT = b": heartbeat " + b"." * 256 + b"\n\n"
 """A comment, which clients ignore; padded so that proxies with small buffers pass it on."""
 
+INITIAL_BYTES = 60_000
+"""Most bytes of an `initial` with all around it. By default many clients take no larger event or message than 64 KB."""
+ENVELOPE_BYTES = 100
+"""What an `initial` takes without predictions and cursor, at most."""
+
 LINE_ENDS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 """Line ends that JSON allows in text, as UTF-8 and escaped. Many clients split streams there, httpx among them."""
 
@@ -58,9 +63,21 @@ def connected(transport: str, timestamp: str, details: Mapping[str, Any]) -> byt
     return json_bytes({**greeting, "transport": transport, **details})
 
 
-def initial(predictions: Sequence[Prediction]) -> bytes:
-    """Return the whole view, which replaces what the client has."""
-    return json_bytes({"type": "initial", "predictions": predictions, "count": len(predictions)})
+def initial(predictions: Sequence[Prediction], cursor: str) -> tuple[bytes, int]:
+    """Return the message that replaces what the client has, and how many predictions of the view it holds.
+
+    It gives the count of all and, in INITIAL_BYTES, the first of them; the others follow as messages of their own. The
+    cursor takes room beside it when all fit.
+    """
+    parts: list[bytes] = []
+    room = INITIAL_BYTES - ENVELOPE_BYTES - len(cursor)
+    for part in map(json_bytes, predictions):
+        room -= len(part) + 1
+        if room < 0:
+            break
+        parts.append(part)
+    message = b'{"type":"initial","predictions":[%b],"count":%d}' % (b",".join(parts), len(predictions))
+    return message, len(parts)
 
 
 def prediction(item: Prediction) -> bytes:

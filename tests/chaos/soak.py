@@ -34,8 +34,8 @@ class Follower(Stream):
         self.next = None
         self.delivered = 0
 
-    def _begin(self, view):
-        super()._begin(view)
+    def _begin(self, cursor, names):
+        super()._begin(cursor, names)
         assert len(self.views) == 1, f"a stream began anew: {self.told[-3:]}"
         self.next = [offset_of(place) for place in decode(self.views[0].cursor).places]
         self.views[0].names.clear()

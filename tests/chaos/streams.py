@@ -9,7 +9,9 @@ import time
 from typing import NamedTuple
 
 EVENT = re.compile(rb'"type":"prediction"[^\n]*"model":"(\d+)/(\d+)"')
-VIEW = re.compile(rb'(id: \S+\ndata: \{"type":"initial"[^\n]*)')
+VIEW = re.compile(rb'((?:id: \S+\n)?data: \{"type":"initial"[^\n]*)')
+COUNT = re.compile(rb'"count":(\d+)\}')
+ID = re.compile(rb"^id: (\S+)$", re.MULTILINE)
 NAME = re.compile(rb'"model":"(\d+)/(\d+)"')
 OTHER = re.compile(rb'data: (\{"type":"(?:gap|status|bye|busy|error)"[^\n]*)')
 
@@ -38,6 +40,8 @@ class Stream:
         self.views = []
         self.tail = b""
         self._pending = b""
+        self._view = []
+        self._missing = None  # how many predictions of a view are still to come
 
     def feed(self, data, now):
         """Take in bytes."""
@@ -46,17 +50,28 @@ class Stream:
         if not separator:
             return
         for number, part in enumerate(VIEW.split(whole)):
-            if number % 2:
-                self._begin(part)
-            else:
-                self._take(EVENT.findall(part), now)
+            self._take(self._after_view(part, number % 2 == 1), now)
         for message in OTHER.findall(whole):
             self.told.append((now, json.loads(message)))
 
-    def _begin(self, view):
-        names = [(int(partition), int(number)) for partition, number in NAME.findall(view)]
+    def _after_view(self, part, is_initial):
+        """Put a view together, which may come in parts; return the events after it."""
+        events = (NAME if is_initial else EVENT).findall(part)
+        if is_initial:
+            self._view, self._missing = [], int(COUNT.search(part)[1])
+        if self._missing is None:
+            return events
+        self._view += events[: self._missing]
+        events, self._missing = events[self._missing :], self._missing - len(events[: self._missing])
+        if not self._missing:
+            self._missing = None
+            # Of the parts of a view the last one alone has an id.
+            self._begin(ID.search(part)[1].decode(), [(int(at), int(name)) for at, name in self._view])
+        return events
+
+    def _begin(self, cursor, names):
         before = {partition: len(numbers) for partition, numbers in self.seen.items()}
-        self.views.append(View(view[4 : view.index(b"\n")].decode(), names, before))
+        self.views.append(View(cursor, names, before))
 
     def _take(self, events, now):
         for partition, number in events:

@@ -33,6 +33,16 @@ test("a stream is open at its first message, and hands on each with its cursor",
   assert.deepEqual(seen.asked, ["/stream?after=c%2F0"]);
 });
 
+test("a view in parts is handed on whole, with the cursor of its last part", async () => {
+  const answer = streamingResponse();
+  const { seen } = open({ answer });
+  await answer.write(`${GREETING}data: {"type":"initial","predictions":[1],"count":3}\n\n`);
+  await answer.write('data: {"type":"prediction","data":2}\n\n');
+  assert.deepEqual(seen.messages.slice(1), []);
+  await answer.write('id: c1\ndata: {"type":"prediction","data":3}\n\n');
+  assert.deepEqual(seen.messages.slice(1), [["initial", "c1"]]);
+});
+
 test("others have a turn after each piece, so that pieces which waited hold up no frame together", async () => {
   const answer = streamingResponse();
   let goOn;

@@ -41,6 +41,15 @@ test("it is open at its first message, and hands on each with its cursor beside 
   assert.deepEqual(seen.messages, [[GREETING, null], [{ type: "prediction", data: 1 }, "c1"]]);
 });
 
+test("a view in parts is handed on whole, with the cursor of its last part", () => {
+  const { socket, seen } = open();
+  socket.say(GREETING);
+  socket.say({ type: "initial", predictions: [1], count: 3 });
+  socket.say({ type: "prediction", data: 2 });
+  socket.say({ type: "prediction", data: 3, cursor: "c1" });
+  assert.deepEqual(seen.messages.slice(1), [[{ type: "initial", predictions: [1, 2, 3], count: 3 }, "c1"]]);
+});
+
 test("signs of life keep it open, and two missing ones end it", async () => {
   const { time, socket, seen } = open();
   socket.say(GREETING);

@@ -10,8 +10,10 @@ import sseclient
 
 from consumer.cursor import Position, place
 from consumer.settings import Settings
-from tests.consumer.helpers import message
+from tests.consumer.helpers import array, message
 from tests.web.conftest import events_of
+from web.conversation import STEP
+from web.wire import INITIAL_BYTES
 
 
 class Stream:
@@ -75,6 +77,72 @@ def test_the_first_bytes_come_at_once_with_padding_and_a_retry_hint(stream, topi
     it = stream()
     assert it.event()[1]["type"] == "connected"
     assert it.raw.startswith(b":" + b" " * 2048 + b"\n\nretry: ")
+
+
+def view_of(stream):
+    """Read a view as clients do that know nothing of its parts: keep what `initial` has and what comes after it."""
+    cursor, first = stream.event("initial")
+    told = [(cursor, each) for each in first["predictions"]]
+    while len(told) < first["count"]:
+        cursor, message = stream.event()
+        assert message["type"] == "prediction"
+        told.append((cursor, message["data"]))
+    return first, {each["segment_id"]: each for _, each in told}, [cursor for cursor, _ in told]
+
+
+@pytest.fixture
+def large(put):
+    """Publish a view that takes several steps, and some hundred kilobytes; return its size."""
+    put(array(*(message(f"S{number}", road_name="x" * 100) for number in range(2 * STEP + 1))))
+    return 2 * STEP + 1
+
+
+def test_a_large_view_comes_in_parts_and_only_the_last_has_the_cursor(stream, large, put, client, monkeypatch):
+    monkeypatch.setattr("web.conversation.STATS_SECONDS", 0.0)  # they would come between, if anything did
+    it = stream()
+    it.event("status")
+    it.event("initial")
+    assert len(it.raw.rpartition(b"\n\ndata: ")[2]) <= INITIAL_BYTES
+    it.close()
+    it = stream()
+    first, view, cursors = view_of(it)
+    assert 0 < len(first["predictions"]) < first["count"] == large
+    polled = client.get("/api/predictions").json["data"]
+    assert view == {each["segment_id"]: each for each in polled["predictions"]}
+    assert (set(cursors[:-1]), cursors[-1]) == ({None}, polled["cursor"])
+    put(message("A"))
+    assert it.event("prediction")[1]["data"]["segment_id"] == "A"
+
+
+def test_what_comes_during_a_large_view_is_told_after_it(stream, large, put):
+    it = stream()
+    it.event("status")  # and the first step of the view with it
+    put(message("S7", timestamp=1_700_000_120_000, speed=8))
+    _, view, cursors = view_of(it)
+    assert view["S7"]["predicted_speed"] == 50
+    cursor, change = it.event("prediction")
+    assert (change["data"]["segment_id"], change["data"]["predicted_speed"]) == ("S7", 8)
+    assert cursor > cursors[-1]
+
+
+def test_a_client_cut_in_a_large_view_is_given_all_of_it_again(stream, large):
+    old = Position(b"another1", (place(0),)).encode()
+    it = stream(**{"Last-Event-ID": old})
+    assert it.event("gap")[1]["reason"] == "other_topic"
+    cursors = [it.event()[0] for _ in range(STEP)]
+    assert set(cursors) == {None}  # so the client comes back with what it had
+    it.close()
+    assert len(view_of(stream(**{"Last-Event-ID": old}))[1]) == large
+
+
+def test_a_resume_under_a_filter_has_the_cursor_only_after_the_view(stream, large, put):
+    cursor = view_of(stream())[2][-1]
+    put(message("S7", timestamp=1_700_000_060_000, speed=7))
+    it = stream("?category=moderate_traffic,severe_congestion", **{"Last-Event-ID": cursor})
+    first, view, cursors = view_of(it)
+    assert (first["count"], len(view)) == (large, large)
+    assert (set(cursors[:-1]), cursors[-1]) == ({None}, cursor)
+    assert it.event("prediction")[1]["data"]["segment_id"] == "S7"
 
 
 NASTY = "I-5\v\f\x1c\x1d\x1e\x85\u2028\u2029\r\nend"

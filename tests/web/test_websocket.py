@@ -163,6 +163,20 @@ def test_a_subscription_may_go_on_after_a_cursor(connect, put):
     assert it.next("prediction")["data"]["segment_id"] == "B"
 
 
+def test_a_large_view_comes_in_parts_and_only_the_last_has_the_cursor(connect, put, client):
+    put(array(*(message(f"S{number}", road_name="x" * 100) for number in range(500))))
+    it = connect()
+    first = it.next("initial")
+    assert 0 < len(first["predictions"]) < first["count"] == 500
+    rest = [it.next() for _ in range(500 - len(first["predictions"]))]
+    assert {each["type"] for each in rest} == {"prediction"}
+    assert {each.get("cursor") for each in [first, *rest[:-1]]} == {None}
+    polled = client.get("/api/predictions").json["data"]
+    assert rest[-1]["cursor"] == polled["cursor"]
+    told = {each["segment_id"]: each for each in [*first["predictions"], *(each["data"] for each in rest)]}
+    assert told == {each["segment_id"]: each for each in polled["predictions"]}
+
+
 def subscription(**fields):
     return json.dumps({"type": "subscribe", **fields})
 

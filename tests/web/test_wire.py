@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from msgspec import structs
 
 from consumer.events import Status
+from consumer.fields import MAX_TEXT
 from consumer.prediction import Coordinates, Prediction
 from web import wire
 
@@ -54,8 +56,12 @@ LONG_JSON = (
 EXACT = [
     (wire.prediction(SHORT), b'{"type":"prediction","data":' + SHORT_JSON + b"}"),
     (wire.prediction(LONG), b'{"type":"prediction","data":' + LONG_JSON + b"}"),
-    (wire.initial([]), b'{"type":"initial","predictions":[],"count":0}'),
-    (wire.initial([SHORT]), b'{"type":"initial","predictions":[' + SHORT_JSON + b'],"count":1}'),
+    (wire.initial([], "AQ"), (b'{"type":"initial","predictions":[],"count":0}', 0)),
+    (wire.initial([SHORT], "AQ"), (b'{"type":"initial","predictions":[' + SHORT_JSON + b'],"count":1}', 1)),
+    (
+        wire.initial([SHORT, LONG], "AQ"),
+        (b'{"type":"initial","predictions":[' + SHORT_JSON + b"," + LONG_JSON + b'],"count":2}', 2),
+    ),
     (
         wire.connected("sse", "2025-01-01T00:00:00.000Z", {"topic": "t"}),
         b'{"type":"connected","message":"Connected to the prediction stream","timestamp":"2025-01-01T00:00:00.000Z",'
@@ -96,7 +102,25 @@ def test_a_message_is_exactly_these_bytes(made, expected):
 
 
 def test_no_message_holds_a_line_feed_inside_its_data():
-    assert all(made.count(b"\n") == 0 for made, _ in EXACT if made.startswith(b"{"))
+    assert all(made.count(b"\n") == 0 for made, _ in EXACT if made[:1] == b"{")
+
+
+@pytest.mark.parametrize("cursor", ["A", "A" * 16_384])
+def test_an_initial_holds_whole_predictions_within_its_bound(cursor):
+    message, held = wire.initial([LONG] * 20_000, cursor)
+    view = json.loads(message)
+    assert view["count"] == 20_000
+    assert view["predictions"] == [json.loads(LONG_JSON)] * held
+    framed = len(wire.sse_frame(message, cursor))
+    assert wire.INITIAL_BYTES - len(LONG_JSON) - wire.ENVELOPE_BYTES <= framed <= wire.INITIAL_BYTES
+    assert len(wire.with_cursor(message, cursor)) <= wire.INITIAL_BYTES
+
+
+def test_the_largest_prediction_fits_into_an_initial():
+    widest = "\x00" * MAX_TEXT  # six bytes each in JSON
+    texts = ("segment_id", "road_name", "model", "producer_category", "source")
+    fields = {name: widest for name in texts if name in Prediction.__struct_fields__}
+    assert len(wire.json_bytes(structs.replace(LONG, **fields))) < wire.INITIAL_BYTES - 16_384
 
 
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"

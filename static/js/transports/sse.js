@@ -9,6 +9,7 @@
  * time), `silent` (no heartbeat in time), `busy`, `bye`, `ended` (cut).
  */
 import { EventStreamReader } from "./event-stream.js";
+import { WholeView } from "./whole-view.js";
 
 const OPEN_SECONDS = 5;
 const HEARTBEATS_MISSED = 2;
@@ -33,8 +34,9 @@ class Stream {
   #watch = null;
 
   constructor({ url, cursor, heartbeatSeconds, fetch, timers, pause, onMessage, onState }) {
-    Object.assign(this, { url, cursor, heartbeatSeconds, fetch, timers, pause, onMessage, onState });
+    Object.assign(this, { url, cursor, heartbeatSeconds, fetch, timers, pause, onState });
     this.reader = new EventStreamReader((data) => this.#data(data));
+    this.view = new WholeView(onMessage);
   }
 
   async run() {
@@ -92,7 +94,7 @@ class Stream {
     if (message === null || this.#closed) return;
     if (message.type === "busy") return void this.#end("busy");
     if (!this.#opened) this.#open(message);
-    this.onMessage(message, this.reader.lastId);
+    this.view.push(message, this.reader.lastId);
     if (message.type === "bye") this.#end("bye");
   }
 

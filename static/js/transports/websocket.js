@@ -2,6 +2,8 @@
  * The WebSocket transport, for networks whose proxies hold streams back. Same interface and reasons as
  * transports/sse.js; each message brings its cursor along.
  */
+import { WholeView } from "./whole-view.js";
+
 const OPEN_SECONDS = 3;
 const HEARTBEATS_MISSED = 2;
 const TRY_LATER = 1013;
@@ -26,7 +28,8 @@ class Socket {
   #watch = null;
 
   constructor({ url, cursor, heartbeatSeconds, WebSocket, timers, onMessage, onState }) {
-    Object.assign(this, { url, cursor, heartbeatSeconds, WebSocket, timers, onMessage, onState });
+    Object.assign(this, { url, cursor, heartbeatSeconds, WebSocket, timers, onState });
+    this.view = new WholeView(onMessage);
   }
 
   run() {
@@ -60,7 +63,7 @@ class Socket {
     if (!this.#opened) this.#open(message);
     this.#expect(HEARTBEATS_MISSED * this.heartbeatSeconds, "silent");
     const { cursor = null, ...rest } = message;
-    this.onMessage(rest, cursor);
+    this.view.push(rest, cursor);
     if (message.type === "bye") this.#end("bye");
   }
 

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Store } from "../../static/js/store.js";
+import { WholeView } from "../../static/js/transports/whole-view.js";
+
+const at = (name, speed = 50) => ({ segment_id: name, timestamp: 1, predicted_speed: speed, category: "moderate_traffic" });
+const initial = (count, ...names) => ({ type: "initial", predictions: names.map((name) => at(name)), count });
+const prediction = (name, speed) => ({ type: "prediction", data: at(name, speed) });
+const status = { type: "status", state: "live" };
+
+function told(...messages) {
+  const seen = [];
+  const view = new WholeView((message, cursor) => seen.push([message, cursor]));
+  for (const [message, cursor = null] of messages) view.push(message, cursor);
+  return seen;
+}
+
+test("a view in parts is one view, with the cursor of its last part", () => {
+  const seen = told([initial(3, "A")], [prediction("B")], [prediction("C"), "c1"], [prediction("A", 7), "c2"]);
+  assert.deepEqual(seen, [[initial(3, "A", "B", "C"), "c1"], [prediction("A", 7), "c2"]]);
+});
+
+test("a view that comes whole is passed on as it is, as is one without a count", () => {
+  const bare = { type: "initial", predictions: [at("A")] };
+  const messages = [[initial(0), "c0"], [initial(1, "A"), "c1"], [bare, "c2"], [prediction("B"), "c3"]];
+  assert.deepEqual(told(...messages), messages);
+});
+
+test("what is no prediction passes a view in parts", () => {
+  const seen = told([initial(2, "A")], [status], [prediction("B"), "c1"]);
+  assert.deepEqual(seen, [[status, null], [initial(2, "A", "B"), "c1"]]);
+});
+
+test("another view takes the place of one that wasn't completed", () => {
+  const seen = told([initial(3, "A")], [prediction("B")], [initial(2, "X")], [prediction("Y"), "c1"]);
+  assert.deepEqual(seen, [[initial(2, "X", "Y"), "c1"]]);
+});
+
+test("the rest of a view is no news to the page", () => {
+  const store = new Store({ intervalSeconds: 300, clock: () => 1_000 });
+  const view = new WholeView((message) => store.apply(message));
+  for (const message of [initial(2, "A"), prediction("B")]) view.push(message, null);
+  assert.deepEqual([...store.segments.keys()], ["A", "B"]);
+  assert.equal(store.received, 0);
+  view.push(prediction("B", 7), null);
+  assert.equal(store.received, 1);
+});
