@@ -6,7 +6,9 @@ import sys
 import consumer
 from consumer import SettingsError, load
 from consumer.files import check_files
+from consumer.replay import MAX_HANGING
 from web.arenas import limit_arenas
+from web.descriptors import Descriptors
 from web.logs import FORMAT
 
 limit_arenas()
@@ -21,8 +23,9 @@ bind = f"{_settings.bind}:{_settings.port}"
 workers = _settings.web_concurrency
 worker_class = "web.worker.Worker"
 threads = _settings.web_threads
-# Beyond the threads there must be room for connections that are idle or were told that the house is full.
-worker_connections = 1000 + _settings.web_threads
+# The consumer has one Kafka client, each replay another one.
+_descriptors = Descriptors(_settings.web_threads, kafka_clients=1 + _settings.replay_readers + MAX_HANGING)
+worker_connections = _descriptors.connections
 keepalive = 20
 # Streams leave within a second; this is for requests that are still running. Hosts kill after 30 s.
 graceful_timeout = 20
@@ -52,6 +55,12 @@ logconfig_dict = {
         },
     },
 }
+
+
+def on_starting(server):  # type: ignore[no-untyped-def]
+    """Warn before the first worker starts when connections are few."""
+    if _descriptors.warning:
+        server.log.warning(_descriptors.warning)
 
 
 def post_worker_init(worker):  # type: ignore[no-untyped-def]

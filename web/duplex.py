@@ -1,5 +1,6 @@
 """A socket that two threads write to: what the WebSocket library reads on, and answers pings on, and we send on."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -36,6 +37,13 @@ class Duplex:
         with self._lock:
             self._socket.sendall(data)
         return len(data)
+
+    def send_last(self, data: bytes) -> None:
+        """Send a few bytes without waiting, and close for writing; the server, which has the socket, closes it."""
+        with contextlib.suppress(OSError):  # the client is gone, or has not read what it was sent before
+            self._socket.settimeout(0)
+            self._socket.send(data)
+            self._socket.shutdown(socket.SHUT_WR)
 
     def recv(self, size: int) -> bytes:
         """Receive at most `size` bytes. Raises OSError when the client is gone, or sends more than is read."""

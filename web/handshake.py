@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from flask import request
 from werkzeug.exceptions import BadRequest, Forbidden
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, CloseConnection
 
 from consumer.settings import origins
 
@@ -64,6 +66,18 @@ def environ_for(environ: Mapping[str, Any], sockets: Mapping[str, Any]) -> dict[
     """Return an environ with nothing in it but what the handshake needs, and sockets put in the place of others."""
     others = {name: value for name, value in environ.items() if not name.startswith("HTTP_") or name in NEEDED}
     return {**others, **sockets}
+
+
+def closed_at_once(environ: Mapping[str, Any], code: int, reason: str) -> bytes:
+    """Return an answer that accepts a handshake and closes the WebSocket (RFC 6455, section 5.5.1).
+
+    A browser tells its page nothing of a handshake that is refused; of a close it tells code and reason. Raises
+    RemoteProtocolError for a handshake that can't be read.
+    """
+    connection = WSConnection(ConnectionType.SERVER)
+    lines = [f"{name[5:].replace('_', '-')}: {environ[name]}\r\n" for name in NEEDED if name in environ]
+    connection.receive_data(f"GET / HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1"))
+    return connection.send(AcceptConnection()) + connection.send(CloseConnection(code, reason))
 
 
 def _port(scheme: str, port: int | None) -> int | None:

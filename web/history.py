@@ -89,11 +89,9 @@ class Walk:
             self.gap, self._end = Gap("replay_failed", None), None
             return []
         before = self.cursor
-        events = self._subscription.next(0, limit)
-        if not events and self.cursor == before and not self.is_over:
-            # This process has yet to reach the cursor.
-            events = self._subscription.next(STUCK_SECONDS, limit)
-        self.is_stuck = self.cursor == before
+        # After a step that led nowhere, this process has yet to reach the cursor.
+        events = self._subscription.next(STUCK_SECONDS if self.is_stuck else 0, limit)
+        self.is_stuck = self.cursor == before and not events
         self._note_gap(events)
         return [event for event in events if isinstance(event, Change) and self._is_wanted(event)]
 
@@ -172,7 +170,7 @@ def _page(walk: Walk, limit: int, place: Place) -> dict[str, Any]:
     found: list[Change] = []
     enough = Deadline(PAGE_SECONDS)
     while True:
-        if walk.is_replaying:
+        if walk.is_replaying or walk.is_stuck:
             place.require()
         found.extend(walk.next(limit - len(found)))
         if len(found) >= limit or walk.is_over or enough.passed or services().admission.closing.is_set():

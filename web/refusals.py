@@ -29,5 +29,6 @@ def refuse(client: Any, status: str, text: str) -> None:
     """Send an answer that fits into any socket's buffer; the connection ends after it."""
     body = wire.failure(text)
     head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    with contextlib.suppress(OSError):  # the client was faster
+    with contextlib.suppress(OSError):  # the client was faster, or has not read what it was sent before
+        client.settimeout(0)
         client.send(f"{head}\r\n\r\n".encode("latin-1") + body)

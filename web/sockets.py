@@ -1,6 +1,7 @@
 """The worker's sockets: time-outs that count progress, and the head of a request gathered without a thread."""
 
 import errno
+import re
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -10,9 +11,8 @@ READ_SECONDS = 20.0
 MAX_HEAD_BYTES = 32_768
 """Most bytes that a request's line and headers may have together; gunicorn's own limits are for each of them."""
 GATHER_BYTES = 16_384
-MAX_UNSENT_BYTES = 16_777_216
-"""Most that is kept back of one answer; then its thread waits for the client after all."""
 HEAD_END = b"\r\n\r\n"
+EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 
 
 class Socket(socket.socket):
@@ -20,10 +20,11 @@ class Socket(socket.socket):
 
     `gather()` takes in what the client has sent so far, and `recv()` gives that first: a thread that is told of a
     whole head finds it here and waits for nobody. While `defers` is set, `sendall()` doesn't wait either: it keeps back
-    what doesn't fit, for `flush()`.
+    what doesn't fit, for `flush()`. While `never_waits` is set, a call that would block raises BlockingIOError.
     """
 
     defers = False
+    never_waits = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -32,7 +33,7 @@ class Socket(socket.socket):
 
     def setblocking(self, flag: bool) -> None:
         """Block, but never for ever."""
-        self.settimeout(READ_SECONDS if flag else 0.0)
+        self.settimeout(READ_SECONDS if flag and not self.never_waits else 0.0)
 
     def gather(self) -> bool:
         """Take in what has come, without waiting; tell whether more may come. Raises OSError when it is gone."""
@@ -51,13 +52,17 @@ class Socket(socket.socket):
 
     def _skip_empty_lines(self) -> None:
         """Empty lines before a request count for nothing."""
-        while self._gathered[:2] == b"\r\n":  # RFC 9112, section 2.2
-            del self._gathered[:2]
+        if empty := EMPTY_LINES.match(self._gathered):  # RFC 9112, section 2.2
+            del self._gathered[: empty.end()]
 
     @property
     def has_head(self) -> bool:
         """Whether the head of a request is here, whole."""
         return HEAD_END in self._gathered
+
+    def begins_with(self, pattern: re.Pattern[bytes]) -> bool:
+        """Tell whether what is here begins with a pattern."""
+        return pattern.match(self._gathered) is not None
 
     @property
     def gathered_bytes(self) -> int:
@@ -81,8 +86,7 @@ class Socket(socket.socket):
         self._unsent.append(memoryview(data))
         if self.defers:
             self.flush()
-            if self.unsent_bytes <= MAX_UNSENT_BYTES:
-                return
+            return
         while self._unsent:
             rest = self._unsent.popleft()
             while rest:

@@ -23,7 +23,7 @@ from functools import partial
 from typing import Any, Literal
 
 import msgspec
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, g, request
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 from werkzeug.exceptions import BadRequest
@@ -108,13 +108,30 @@ def _mismatch(_: WebsocketMismatch) -> Response:
 
 
 @blueprint.before_request
-def check() -> None:
-    """Refuse, before the handshake, what can be refused in plain HTTP."""
+def check() -> Response | None:
+    """Refuse what can be refused before a thread is needed: in plain HTTP, or by a close when all places are taken."""
     params.only("after", "since", *params.FILTER)
     params.wanted(), params.since(), params.text("after")
     handshake.check(services().settings.allowed_origins)
     sockets = {name: Duplex(request.environ[name]) for name in handshake.SOCKETS if name in request.environ}
     request.environ = handshake.environ_for(request.environ, sockets)
+    here = services()
+    duplex = next(iter(sockets.values()))
+    g.claim = here.admission.claim("websocket", duplex.cut)
+    if g.claim is None:
+        log.info("a WebSocket finds all %d places taken", here.admission.places)
+        text = "all places are taken; try again, or poll /api/predictions"
+        duplex.send_last(handshake.closed_at_once(request.environ, TRY_LATER, text))
+        return Response()  # which can't be sent any more
+    return None
+
+
+@blueprint.teardown_request
+def release(_: BaseException | None) -> None:
+    """Give the place back, when the thread has nothing more to do."""
+    claim: Claim | None = g.pop("claim", None)
+    if claim is not None:
+        claim.release()
 
 
 @blueprint.errorhandler(RemoteProtocolError)
@@ -130,16 +147,9 @@ def websocket(server: Server) -> None:
     here = services()
     duplex: Duplex = server.sock
     duplex.is_flooded = lambda: len(server.input_buffer) > MAX_UNREAD
-    claim = here.admission.claim("websocket", duplex.cut)
     try:
-        if claim is None:
-            log.info("a WebSocket finds all %d places taken", here.admission.places)
-            _close(server, TRY_LATER, "all places are taken; try again, or poll /api/predictions")
-        else:
-            _serve(server, here, claim)
+        _serve(server, here, g.claim)
     finally:
-        if claim is not None:
-            claim.release()
         _finish(server, duplex)
 
 

@@ -1,5 +1,6 @@
 """The app as it is served, with a few more routes for the tests of the worker."""
 
+import contextlib
 import gc
 import json
 import os
@@ -14,6 +15,7 @@ from app import create_app
 from consumer.memory import MemorySource, MemoryTopic
 from consumer.settings import load
 from consumer.thread import Consumer
+from web.client import Client, wait_for
 from web.logs import configure
 from web.services import services
 from web.worker import Worker
@@ -47,12 +49,46 @@ def slow() -> str:
     return "done"
 
 
+@app.get("/hold")
+def hold() -> Response:
+    """Hold a thread for longer than any test, after a first word."""
+
+    def words() -> Iterator[bytes]:
+        yield b"held"
+        threading.Event().wait(60)
+
+    return Response(words())
+
+
+@app.get("/descriptors")
+def descriptors() -> Response:
+    """Open all the files that may be open, until the client leaves."""
+    client = Client(request.environ)
+
+    def words() -> Iterator[bytes]:
+        taken = []
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.dup(0))
+            yield b"taken"
+            while not client.has_left():
+                threading.Event().wait(0.01)
+        finally:
+            for each in taken:
+                os.close(each)
+
+    return Response(words())
+
+
 @app.get("/connections")
 def connections() -> dict[str, int]:
     """Tell what the worker counts."""
     gc.unfreeze()  # the worker has put itself out of the collector's sight
     (worker,) = [each for each in gc.get_objects() if isinstance(each, Worker)]
     waiting = {"lingering": len(worker._lingering), "unsent": len(worker._outbox)}
+    readers = sum(each.name == "greenwave-websocket" for each in threading.enumerate())
+    waiting["websocket_threads"] = readers
     return {"connections": worker.nr_conns, **waiting, **services().admission.counts()}
 
 
@@ -66,6 +102,7 @@ def large() -> bytes:
 def flood() -> Response:
     """Write for ever, as a stream does, with a client time-out of half a second."""
     client: socket.socket = request.environ["gunicorn.socket"]
+    wait_for(client)
     client.settimeout(0.5)
     claim = services().admission.claim("sse", lambda: client.shutdown(socket.SHUT_RDWR))
     assert claim is not None

@@ -36,13 +36,13 @@ def until(condition, seconds=10.0, every=0.02):
 class Server:
     """gunicorn with the shipped configuration, on a free port of the loopback."""
 
-    def __init__(self, log, *options, app="tests.web.serving:app", **environ):
+    def __init__(self, log, *options, app="tests.web.serving:app", ulimit="true", **environ):
         self.port = free_port()
         self.log = log
         environ = {"BIND": "127.0.0.1", "PORT": str(self.port), "KAFKA_BROKERS": "127.0.0.1:1", **environ}
         with open(log, "wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", *options, app],
+                ["sh", "-c", f'{ulimit}; exec "$0" "$@"', sys.executable, "-m", "gunicorn", *options, app],
                 cwd=ROOT,
                 env={**os.environ, **environ},
                 stdout=output,

@@ -1,0 +1,238 @@
+"""What one hostile address can do to the worker: health checks are answered, and no exception ends the worker."""
+
+import contextlib
+import json
+import resource
+import socket
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from gunicorn.config import Config
+from gunicorn.http import get_parser
+
+from consumer.cursor import Position, decode
+from tests.web.test_websocket import HANDSHAKE
+from tests.web.test_worker import Server, assert_refused, read_until, rest_of, until
+from web.sockets import Socket
+from web.worker import Worker
+
+LARGE_REQUEST = b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n"
+BUSY = b"all places are taken; try again, or poll /api/predictions"
+
+
+class Attacked(Server):
+    """A server with few threads that closes its clients at the end; none of them has ended its workers."""
+
+    def __init__(self, log, *options, **environ):
+        self._clients = []
+        super().__init__(log, *options, **{"WEB_THREADS": "4", **environ})
+
+    def __enter__(self):
+        super().__enter__()
+        self._first_workers = self.workers()
+        return self
+
+    def __exit__(self, *_):
+        workers = self.workers()
+        self.close_clients()
+        super().__exit__()
+        assert workers == self._first_workers, "a worker ended"
+
+    def open(self, *args, **headers):
+        self._clients.append(super().open(*args, **headers))
+        return self._clients[-1]
+
+    def open_raw(self, *args, **options):
+        self._clients.append(super().open_raw(*args, **options))
+        return self._clients[-1]
+
+    def close_clients(self):
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """Start servers of one's own."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *options, **environ: stack.enter_context(Attacked(tmp_path / "log", *options, **environ))
+
+
+def hold_all_threads(server):
+    for client in [server.open("/hold") for _ in range(4)]:
+        read_until(client, b"held")
+
+
+def hold_all_places(server):
+    for stream in [server.open() for _ in range(2)]:
+        read_until(stream, b'"connected"')
+
+
+def test_health_is_answered_while_all_threads_are_held(fresh):
+    server = fresh()
+    until(lambda: b'"ready"' in server.get("/readyz"))
+    hold_all_threads(server)
+    assert b'"alive"' in server.get("/healthz")
+    assert b'"ready"' in server.get("/readyz?probe=1")
+    kept = server.open_raw(b"HEAD /healthz HTTP/1.1\r\nHost: test\r\n\r\n" * 300)
+    last = b"GET /readyz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+    kept.sendall(last)
+    assert rest_of(kept).count(b"HTTP/1.1 200 OK") == 301
+
+
+def test_health_has_the_same_bytes_from_the_accept_loop_and_from_a_thread(fresh):
+    server = fresh()
+
+    def answer(target):
+        lines = rest_of(server.open(target, Connection="close")).split(b"\r\n")
+        return [line for line in lines if not line.startswith(b"Date:")]
+
+    assert answer("/healthz") == answer("http://test/healthz")
+
+
+def test_a_health_check_with_a_body_is_answered_and_its_connection_closed(fresh):
+    server = fresh()
+    hold_all_threads(server)
+    head = b"GET /healthz HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n"
+    clients = [server.open_raw(head + b"x" * 100) for _ in range(20)]
+    assert all(b'"alive"' in rest_of(client) for client in clients)
+
+
+def test_more_connections_than_open_files_allowed(fresh):
+    server = fresh(ulimit="ulimit -n 256")
+    assert "the limit of 256 open files is low" in server.log.read_text()
+    idle = [server.open_raw(b"") for _ in range(200)]
+    assert b'"alive"' in server.get("/healthz")
+    idle += [server.open_raw(b"GET /") for _ in range(200)]
+    assert b'"alive"' in server.get("/healthz")
+    assert rest_of(idle[0]) == b"", "it made room"
+    assert "can't be accepted" not in server.log.read_text()
+
+
+def test_the_soft_limit_of_open_files_is_raised(fresh):
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    server = fresh(ulimit="ulimit -S -n 128")
+    (worker,) = server.workers()
+    soft, still_hard = psutil.Process(worker).rlimit(psutil.RLIMIT_NOFILE)
+    assert soft == min(hard, 1_184), "1,000 connections, 4 threads and a reserve"
+    assert still_hard == hard
+
+
+def test_accepting_pauses_while_no_file_can_be_opened(fresh):
+    server = fresh(ulimit="ulimit -n 256")
+    taking = server.open("/descriptors")
+    read_until(taking, b"taken")
+    waiting = server.open("/healthz")
+    until(lambda: "connections can't be accepted: [Errno 24]" in server.log.read_text())
+    taking.close()
+    read_until(waiting, b'"alive"')
+    waiting.close()
+    assert "Traceback" not in server.log.read_text(), server.log.read_text()[-6000:]
+
+
+def test_an_idle_connection_is_closed_for_one_that_lacks_a_descriptor(fresh):
+    server = fresh(ulimit="ulimit -n 256")
+    idle = server.open_raw(b"")
+    until(lambda: server.counts()["connections"] == 2)
+    taking = server.open("/descriptors")
+    read_until(taking, b"taken")
+    assert b'"alive"' in server.get("/healthz")
+    assert rest_of(idle) == b""
+    taking.close()
+
+
+def test_slow_readers_make_room_when_there_is_none(fresh):
+    server = fresh("--worker-connections", "24")
+    for _ in range(40):
+        server.open_raw(LARGE_REQUEST * 20, receive_bytes=4096)
+    assert b'"alive"' in server.get("/healthz")
+
+
+def test_requests_that_wait_for_a_thread_make_room(fresh):
+    server = fresh("--worker-connections", "24")
+    hold_all_threads(server)
+    waiting = [server.open("/api/health") for _ in range(40)]
+    assert b'"alive"' in server.get("/healthz")
+    assert rest_of(waiting[0]) == b"", "it had waited longest"
+
+
+def test_a_refused_websocket_holds_no_thread(fresh):
+    server = fresh()
+    hold_all_places(server)
+    refused = [server.open("/predictions/ws", **HANDSHAKE) for _ in range(20)]
+    for client in refused:
+        answer = read_until(client, BUSY)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert b"\x88\x3b\x03\xf5" + BUSY in answer, "a close frame with 1013"
+    assert server.counts()["websocket_threads"] == 0
+
+
+def test_a_history_ahead_of_this_process_is_refused_without_a_place(fresh):
+    server = fresh()
+    cursor = until(lambda: json.loads(server.get("/api/predictions"))["data"]["cursor"])
+    ahead = Position(decode(cursor).incarnation, (1_000 << 24, 0)).encode()
+    server.get("/publish?from=0&to=50")
+    until(lambda: json.loads(server.get("/api/health"))["data"]["buffer"]["entries"] == 50)
+    hold_all_places(server)
+    assert_refused(server.open(f"/api/predictions/history?after={ahead}&segment=n1", Connection="close"), 429, "places")
+
+
+class NeverWaited(Socket):
+    """A socket that may not be waited for."""
+
+    def recv(self, size, flags=0):
+        assert self.gettimeout() == 0
+        return super().recv(size, flags)
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_kept"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: test\r\n\r\n", True),
+        (b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nabc", True),
+        (b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000000\r\n\r\nabc", False),
+        (b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", False),
+    ],
+)
+def test_no_thread_waits_for_a_body_that_was_not_read(sent, is_kept):
+    here, there = socket.socketpair()
+    with there, NeverWaited(fileno=here.detach()) as client:
+        there.sendall(sent)
+        assert client.gather()
+        parser = get_parser(Config(), client, None)
+        client.settimeout(0)
+        next(parser)
+        client.settimeout(20)
+        conn = SimpleNamespace(sock=client, parser=parser)
+        assert Worker._keepalive_after(None, conn, True) is is_kept
+
+
+ATTACKS = {
+    "idle connections": b"",
+    "half a head": b"GET /api/predictions HTTP/1.1\r\n",
+    "a body that never comes": b"POST /api/health HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000000\r\n\r\n",
+    "a slow chunked body": b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
+    "an expectation": b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+    "large answers that are not read": LARGE_REQUEST * 20,
+    "many requests at once": b"GET /api/health HTTP/1.1\r\nHost: test\r\n\r\n" * 300,
+    "streams": b"GET /predictions/stream HTTP/1.1\r\nHost: test\r\n\r\n",
+    "WebSockets": (
+        "GET /predictions/ws HTTP/1.1\r\nHost: test\r\n"
+        + "".join(f"{name}: {value}\r\n" for name, value in HANDSHAKE.items())
+        + "\r\n"
+    ).encode(),
+    "empty lines": b"\r\n" * 8_000,
+}
+
+
+def test_health_is_answered_under_each_attack(fresh):
+    server = fresh("--worker-connections", "64")
+    for sent in ATTACKS.values():
+        for _ in range(100):
+            server.open_raw(sent, receive_bytes=4096)
+        for _ in range(5):
+            assert b'"alive"' in server.get("/healthz")
+        server.close_clients()
+    assert "Traceback" not in server.log.read_text(), server.log.read_text()[-6000:]
