@@ -1,4 +1,4 @@
-"""Single fields of a message: identity, numbers, text, place and horizon; pure, and no field knows another.
+"""Single fields of a message: identity, numbers, text and place; pure, and no field knows another.
 
 One rule holds for every optional field: a value that can't be used counts as not given, so the next name is tried.
 """
@@ -23,7 +23,6 @@ ALLOWED_IDS = f"text of 1 to {MAX_TEXT} characters or a whole number"
 _NO_IDS = frozenset({"null", "none", "nan", "undefined", "n/a", "<na>"})
 _LONGEST_NO_ID = 16  # with blanks around it
 _MAX_VOLUME = 1e9
-_MAX_HORIZON_MINUTES = 10_080  # a week
 _NUMBER = re.compile(
     r"\s*[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)\s*", re.ASCII | re.IGNORECASE
 )
@@ -149,15 +148,6 @@ def volume(item: Item) -> float | None:
     """Return the measured volume, in vehicles."""
     found = first_within(item, ("actual_volume", "current_volume"), 0, _MAX_VOLUME)
     return within(base_data(item).get("volume"), 0, _MAX_VOLUME) if found is None else found
-
-
-def horizon_minutes(item: Item) -> int | None:
-    """Return how far ahead the prediction looks, in whole minutes."""
-    for name in ("horizon_minutes", "prediction_horizon_minutes"):
-        found = within(item.get(name), 0, _MAX_HORIZON_MINUTES)
-        if found is not None and found.is_integer():
-            return int(found)
-    return None
 
 
 def coordinates(item: Item) -> Coordinates | UnsetType:

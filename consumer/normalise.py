@@ -4,7 +4,6 @@ and the network.
 What producers may send, and what becomes of it, is docs/messages.md. Nothing that a record holds raises.
 """
 
-from collections import Counter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -17,7 +16,6 @@ from .fields import (
     coordinates,
     first_label,
     first_within,
-    horizon_minutes,
     is_no_id,
     segment_id,
     text,
@@ -28,9 +26,9 @@ from .prediction import Prediction
 from .record import Record, Unreadable
 from .refusal import REASONS, Refusal, Refused, shown
 from .settings import Settings
-from .speeds import Speeds, refuse_raw_event
+from .speeds import NO_BOUNDS, Bounds, Said, Speeds, predicted_speeds, require
 from .times import Times, iso
-from .timing import Timing
+from .timing import Ahead, Timing
 
 __all__ = ["REASONS", "Normalised", "Normaliser", "Refusal"]
 
@@ -53,13 +51,41 @@ _CATEGORY = (
 class Normalised(NamedTuple):
     """What a record holds.
 
-    `predictions` are pairs (index within the record, prediction) with rising index, 0 for a single object;
-    `removal` is the segment that a tombstone names.
+    `predictions` are pairs (index within the record, prediction) with rising index from 0: each prediction, and each
+    refusal, takes up one. `removal` is the segment that a tombstone names. `unclear_horizons` is how many predictions
+    state a horizon or a target that is no whole number of minutes ahead, or that can't be used.
     """
 
     predictions: list[tuple[int, Prediction]]
     refusals: list[Refusal]
     removal: str | None
+    unclear_horizons: int = 0
+
+
+class _Found:
+    """What a record holds, collected one by one."""
+
+    def __init__(self) -> None:
+        self.unclear_horizons = 0
+        self._index = 0
+        self._predictions: list[tuple[int, Prediction]] = []
+        self._refusals: list[Refusal] = []
+        self._rest: dict[str, Refusal] = {}
+
+    def add(self, prediction: Prediction) -> None:
+        self._predictions.append((self._index, prediction))
+        self._index += 1
+
+    def refuse(self, why: Refused, index: int | None) -> None:
+        self._index += 1
+        if len(self._refusals) < MAX_DESCRIBED:
+            self._refusals.append(why.at(index))
+            return
+        first = self._rest.get(why.reason, Refusal(index, why.reason, _NOT_DESCRIBED, 0))
+        self._rest[why.reason] = first._replace(items=first.items + 1)
+
+    def normalised(self) -> Normalised:
+        return Normalised(self._predictions, [*self._refusals, *self._rest.values()], None, self.unclear_horizons)
 
 
 class Normaliser:
@@ -79,9 +105,15 @@ class Normaliser:
             if record.value is None:
                 return Normalised([], [], _removed(record.key))
             document = self._document(record.value)
-            if type(document) is list:
-                return self._array(document, record.time_ms)
-            return Normalised([(0, self._prediction(document, record.time_ms))], [], None)
+            found = _Found()
+            if type(document) is not list:
+                self._read(document, None, record.time_ms, found)
+                return found.normalised()
+            if not document:
+                raise Refused("not_an_object", "the array is empty; it must hold predictions")
+            for index, item in enumerate(document):
+                self._read(item, index, record.time_ms, found)
+            return found.normalised()
         except Refused as why:
             return Normalised([], [why.at(None)], None)
 
@@ -91,47 +123,71 @@ class Normaliser:
             raise Refused("too_large", f"the message has {len(value)} bytes; {limit}")
         return decode(value)
 
-    def _array(self, items: list[object], kafka_ms: int) -> Normalised:
-        """Read each item by itself: a refused one doesn't touch its neighbours."""
-        if not items:
-            raise Refused("not_an_object", "the array is empty; it must hold predictions")
-        predictions: list[tuple[int, Prediction]] = []
-        refusals: list[Refusal] = []
-        firsts: dict[str, int] = {}
-        counts: Counter[str] = Counter()
-        for index, item in enumerate(items):
-            try:
-                predictions.append((index, self._prediction(item, kafka_ms)))
-            except Refused as why:
-                if len(refusals) < MAX_DESCRIBED:
-                    refusals.append(why.at(index))
-                else:
-                    firsts.setdefault(why.reason, index)
-                    counts[why.reason] += 1
-        rest = [Refusal(first, reason, _NOT_DESCRIBED, counts[reason]) for reason, first in firsts.items()]
-        return Normalised(predictions, refusals + rest, None)
+    def _read(self, item: object, index: int | None, kafka_ms: int, found: "_Found") -> None:
+        """Add what one object predicts, item `index` of an array: a refused one doesn't touch its neighbours."""
+        try:
+            if type(item) is not dict:
+                raise Refused("not_an_object", f"the value is {shown(item)}; allowed: an object or an array of objects")
+            speeds = predicted_speeds(item)
+            segment = segment_id(item)
+            require(speeds)
+            if len(speeds) > 1:
+                self._read_several(item, index, kafka_ms, segment, speeds, found)
+                return
+            (said,) = speeds
+            predicted = self._speeds.predicted(said)
+            event_ms = self._timing.event_ms(item, kafka_ms)
+            ahead = self._timing.ahead(item, event_ms, said.minutes)
+            bounds = self._speeds.bounds(item, said.name, predicted)
+            found.unclear_horizons += not ahead.is_clear
+            found.add(self._prediction(item, segment, event_ms, kafka_ms, ahead, predicted, bounds))
+        except Refused as why:
+            found.refuse(why, index)
 
-    def _prediction(self, item: object, kafka_ms: int) -> Prediction:
-        """Read one object. Raises Refused."""
-        if type(item) is not dict:
-            raise Refused("not_an_object", f"the value is {shown(item)}; allowed: an object or an array of objects")
-        refuse_raw_event(item)
-        segment = segment_id(item)
-        known = self._network.get(segment)
-        field, predicted = self._speeds.predicted(item)
+    def _read_several(
+        self, item: Item, index: int | None, kafka_ms: int, segment: str, speeds: list[Said], found: "_Found"
+    ) -> None:
+        """Add a prediction for each speed of one object: one of any horizon, and those whose names state theirs.
+
+        An interval belongs to the former. Raises Refused for what is wrong with all of them.
+        """
         event_ms = self._timing.event_ms(item, kafka_ms)
-        horizon = horizon_minutes(item)
-        if horizon is None and field == "predicted_speed_5min":
-            horizon = 5
+        general: int | None = None
+        for said in speeds:
+            if said.minutes is not None and said.minutes == general:
+                continue
+            try:
+                predicted, bounds = self._speeds.predicted(said), NO_BOUNDS
+            except Refused as why:
+                found.refuse(why, index)
+                continue
+            if said.minutes is None:
+                ahead = self._timing.ahead(item, event_ms)
+                bounds = self._speeds.bounds(item, said.name, predicted)
+                general = ahead.minutes
+                found.unclear_horizons += not ahead.is_clear
+            else:
+                ahead = self._timing.ahead_as_named(item, event_ms, said.minutes)
+            found.add(self._prediction(item, segment, event_ms, kafka_ms, ahead, predicted, bounds))
+
+    def _prediction(
+        self,
+        item: Item,
+        segment: str,
+        event_ms: int,
+        kafka_ms: int,
+        ahead: Ahead,
+        predicted: float,
+        bounds: Bounds,
+    ) -> Prediction:
+        known = self._network.get(segment)
         current = self._speeds.current(item)
-        target_ms = self._timing.target_ms(item, event_ms, horizon)
         confidence = first_within(item, ("confidence", "confidence_score"), 0, 1)
-        lower, upper = self._speeds.bounds(item, field, predicted)
         return Prediction(
             segment_id=segment,
             timestamp=event_ms,
-            prediction_time=iso(self._timing.made_ms(item, event_ms, horizon, kafka_ms)),
-            horizon_minutes=horizon,
+            prediction_time=iso(self._timing.made_ms(item, event_ms, ahead, kafka_ms)),
+            horizon_minutes=ahead.minutes,
             current_speed=current,
             predicted_speed=predicted,
             speed_diff=None if current is None else round(predicted - current, 2),
@@ -140,10 +196,10 @@ class Normaliser:
             coordinates=known.coordinates if (place := coordinates(item)) is UNSET else place,
             road_name=known.road_name if (road := _text(item, "road_name")) is UNSET else road,
             confidence=UNSET if confidence is None else confidence,
-            lower=lower,
-            upper=upper,
+            lower=bounds[0],
+            upper=bounds[1],
             model=first_label(item, _MODEL),
-            target_time=UNSET if target_ms is None else iso(target_ms),
+            target_time=UNSET if ahead.target_ms is None else iso(ahead.target_ms),
             producer_category=first_label(item, _CATEGORY),
             source=_text(item, "source"),
         )

@@ -4,19 +4,26 @@ A field that names its unit is converted; a bare number is taken to be in SPEED_
 rounded to two decimals after that, and every bound is rounded with them: 60 mph is 96.56 km/h, and still free flow.
 """
 
+import re
 from collections.abc import Iterator
+from functools import lru_cache
 from math import inf, isfinite
+from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
 
 from .fields import Item, base_data, number
+from .horizon import MAX_MINUTES
 from .prediction import KM_PER_MILE, categorise
 from .refusal import Refused, shown
 from .settings import Settings
 
 MAX_MPH = 200.0
 
-PREDICTED = ("predicted_speed", "predicted_speed_mph", "predicted_speed_kmh", "predicted_speed_5min")
+_PREDICTED = ("predicted_speed", "predicted_speed_mph", "predicted_speed_kmh")
+_AHEAD_PREFIX = "predicted_speed_"
+_AHEAD = re.compile(r"predicted_speed_(\d{1,5})(min|m|h)(?:_mph|_kmh)?", re.ASCII)
+_ALLOWED = ", ".join((*_PREDICTED, "predicted_speed_15min or of another number of minutes"))
 _CURRENT = (
     "actual_speed",
     "current_speed",
@@ -41,6 +48,15 @@ _INTERVALS = (
 _WITH_BOUNDS = {low + unit for low, _ in _BOUNDS for unit in ("", "_mph", "_kmh")} | {name for name, *_ in _INTERVALS}
 
 Bounds = tuple[float, float] | tuple[UnsetType, UnsetType]
+NO_BOUNDS: Bounds = (UNSET, UNSET)
+
+
+class Said(NamedTuple):
+    """A predicted speed as a message states it; `minutes` is the horizon that the name of the field states, if any."""
+
+    name: str
+    value: object
+    minutes: int | None
 
 
 class Speeds:
@@ -49,23 +65,19 @@ class Speeds:
     def __init__(self, settings: Settings) -> None:
         per_mph = 1 / settings.mph_per_unit
         self._scales = scales = {"_mph": per_mph, "_kmh": per_mph / KM_PER_MILE}
-        self._predicted = tuple((name, scales.get(name[-4:], 1.0)) for name in PREDICTED)
         self._current = tuple((name, scales.get(name[-4:], 1.0)) for name in _CURRENT)
         self._per_mph = per_mph
         self._most = round(MAX_MPH * per_mph, 2)
         free, moderate, heavy = (round(bound * per_mph, 2) for bound in settings.thresholds_mph)
         self._thresholds = free, moderate, heavy
 
-    def predicted(self, item: Item) -> tuple[str, float]:
-        """Return the predicted speed and the name of its field.
+    def predicted(self, said: Said) -> float:
+        """Return a predicted speed in the served unit.
 
         Raises Refused (no_predicted_speed, not_finite, absurd_speed).
         """
-        for name, scale in self._predicted:
-            value = item.get(name)
-            if value is not None:
-                return name, self._checked(name, value, scale)
-        raise Refused("no_predicted_speed", f"no predicted speed is given; one is needed, as {' or '.join(PREDICTED)}")
+        name, value, _ = said
+        return self._checked(name, value, self._scales.get(name[-4:], 1.0))
 
     def current(self, item: Item) -> float | None:
         """Return the measured speed; None if there is none, or none that can be used. 0 is a speed."""
@@ -86,7 +98,7 @@ class Speeds:
                 lower, upper = self._usable(_floored(low), factor), self._usable(high, factor)
                 if lower is not None and upper is not None and lower <= predicted <= upper:
                     return lower, upper
-        return UNSET, UNSET
+        return NO_BOUNDS
 
     def _stated_bounds(self, item: Item, scale: float) -> Iterator[tuple[object, object, float]]:
         units = {"": scale, **self._scales}
@@ -127,7 +139,41 @@ def _floored(bound: object) -> object:
     return 0 if read is not None and -inf < read < 0 else bound
 
 
-def refuse_raw_event(item: Item) -> None:
-    """Raise Refused (not_a_prediction) for a measurement: a speed, and no predicted one."""
-    if "speed" in item and all(item.get(name) is None for name in PREDICTED):
+def predicted_speeds(item: Item) -> list[Said]:
+    """Return the predicted speeds that a message states, by rising horizon; at most one without, and it is the first.
+
+    Raises Refused (not_a_prediction) for a measurement: a speed, and no predicted one.
+    """
+    name = next((name for name in _PREDICTED if item.get(name) is not None), None)
+    found = [] if name is None else [Said(name, item[name], None)]
+    ahead = [name for name in item if name.startswith(_AHEAD_PREFIX)]
+    if ahead and ahead != [name]:
+        found += _by_horizon(item, ahead)
+    if not found and "speed" in item:
         raise Refused("not_a_prediction", "a measured speed without a predicted one: a raw event, not a prediction")
+    return found
+
+
+def require(said: list[Said]) -> None:
+    """Raise Refused (no_predicted_speed) for a message that states none."""
+    if not said:
+        raise Refused("no_predicted_speed", f"no predicted speed is given; one is needed, as {_ALLOWED}")
+
+
+def _by_horizon(item: Item, names: list[str]) -> list[Said]:
+    """Return the speeds whose names say how far ahead they are predicted, one of each horizon."""
+    found: dict[int, Said] = {}
+    for name in sorted(names, key=len):  # of one horizon, a name without unit comes before one with
+        minutes = _minutes_of(name)
+        if minutes is not None and item[name] is not None:
+            found.setdefault(minutes, Said(name, item[name], minutes))
+    return [found[minutes] for minutes in sorted(found)]
+
+
+@lru_cache(1024)
+def _minutes_of(name: str) -> int | None:
+    match = _AHEAD.fullmatch(name) if len(name) <= 32 else None
+    if match is None:
+        return None
+    minutes = int(match[1]) * (60 if match[2] == "h" else 1)
+    return minutes if minutes <= MAX_MINUTES else None

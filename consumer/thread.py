@@ -94,7 +94,7 @@ class Consumer:
         self._topic: Topic | None = None
         self._readings: list[Reading] = []
         self._silent: list[int] = []
-        self._records = 0
+        self._records = self._unclear_horizons = 0
         self._last_ms: dict[int, int] = {}
         self._started = time.time()
         self._failures = self._restarts = self._replaced = 0
@@ -195,6 +195,11 @@ class Consumer:
     def records(self) -> int:
         """Records read, refused ones included."""
         return self._records
+
+    @property
+    def unclear_horizons(self) -> int:
+        """Predictions whose horizon had to be rounded to a whole minute, or can't be told from what they state."""
+        return self._unclear_horizons
 
     @property
     def restarts(self) -> int:
@@ -467,8 +472,21 @@ class Consumer:
             for record, normalised in batch:
                 if normalised.refusals:
                     self.quarantine.add(record, normalised.refusals)
+                if normalised.unclear_horizons:
+                    self._count_unclear(record, normalised.unclear_horizons)
             for record in unknown:
                 self.quarantine.add(record, [Refusal(None, "unknown_tombstone", "its key is no segment that is known")])
+
+    def _count_unclear(self, record: Record, predictions: int) -> None:
+        """Count predictions without a clear horizon, and log the first of them."""
+        if not self._unclear_horizons:
+            log.warning(
+                "a prediction has no clear horizon: partition %d, offset %d; health counts them as unclear_horizons, "
+                "docs/messages.md says what is read",
+                record.partition,
+                record.offset,
+            )
+        self._unclear_horizons += predictions
 
     def _slices(self, records: Sequence[Record]) -> Iterator[list[tuple[Record, Normalised]]]:
         """Normalise records and yield them in slices; while one is normalised, others get at the feed."""

@@ -1,10 +1,26 @@
 """Which of a message's times is which: of the event, of the target, and of the prediction."""
 
+from typing import NamedTuple
+
 from .fields import Item, base_data
+from .horizon import MAX_MINUTES, stated_horizon
 from .refusal import Refused, shown
 from .times import ALLOWED, UNKNOWN_MS, Times
 
+MINUTE_MS = 60_000
 _TARGET_WITHIN_MS = 60_000
+_WHOLE_WITHIN_MINUTES = 0.25
+
+
+class Ahead(NamedTuple):
+    """How far ahead of its event a prediction looks, in whole minutes, and to which time (None: not known).
+
+    It is not clear when the minutes had to be rounded, or can't be told from what the message states.
+    """
+
+    minutes: int | None
+    target_ms: int | None
+    is_clear: bool
 
 
 class Timing:
@@ -33,27 +49,52 @@ class Timing:
         limit = f"allowed: {self._max_future_ms // 1000} s (MAX_FUTURE)"
         return f"{what}, which is {ahead_ms // 1000} s after the time that Kafka gave the record; {limit}"
 
-    def target_ms(self, item: Item, event_ms: int, horizon_minutes: int | None) -> int | None:
+    def ahead(self, item: Item, event_ms: int, named: int | None = None) -> Ahead:
+        """Tell how far ahead of the event a prediction looks: as stated, else as `named`, else up to its target time.
+
+        Without a unit, what is stated is in minutes, unless the target time says otherwise.
+        """
+        stated, has_unit, is_given = stated_horizon(item)
+        if stated is None and named is not None:
+            stated, has_unit = named, True
+        target_ms = self._target_ms(item, event_ms, stated)
+        if target_ms is not None and not has_unit and not _is_target(target_ms, event_ms, stated):
+            between = (target_ms - event_ms) / MINUTE_MS
+            stated = between if 0 <= between <= MAX_MINUTES else stated
+        if stated is None:
+            return Ahead(None, target_ms, not is_given and target_ms is None)
+        minutes = int(stated + 0.5)
+        if target_ms is None and minutes != stated:
+            target_ms = event_ms + round(stated * MINUTE_MS)
+        return Ahead(minutes, target_ms, abs(minutes - stated) <= _WHOLE_WITHIN_MINUTES)
+
+    def ahead_as_named(self, item: Item, event_ms: int, named: int) -> Ahead:
+        """Tell how far ahead one of several predictions of a message looks, each of which names its horizon."""
+        target_ms = self._target_ms(item, event_ms, named)
+        is_its_own = target_ms is not None and _is_target(target_ms, event_ms, named)
+        return Ahead(named, target_ms if is_its_own else None, True)
+
+    def _target_ms(self, item: Item, event_ms: int, minutes: float | None) -> int | None:
         """Return the time that is predicted for, where the message names it."""
         # Of an hour that is repeated the reading is right that lies ahead of the event, by less than an hour at most.
-        near_ms = event_ms + (30 if horizon_minutes is None else horizon_minutes) * 60_000
+        near_ms = event_ms + round((30 if minutes is None else minutes) * MINUTE_MS)
         for name in ("target_timestamp", "target_time"):
             if (found := self._times.read(item.get(name), near_ms)) is not None:
                 return found
         for name in ("prediction_timestamp", "valid_until"):
             found = self._times.read(item.get(name), near_ms)
-            if found is not None and _is_target(found, event_ms, horizon_minutes):
+            if found is not None and _is_target(found, event_ms, minutes):
                 return found
         return None
 
-    def made_ms(self, item: Item, event_ms: int, horizon_minutes: int | None, kafka_ms: int) -> int:
+    def made_ms(self, item: Item, event_ms: int, ahead: Ahead, kafka_ms: int) -> int:
         """Return the time at which the prediction was made: as stated, else the record's own, else of the event."""
         own_ms = event_ms if kafka_ms == UNKNOWN_MS else kafka_ms
         for name in ("prediction_time", "prediction_timestamp", "processed_at"):
             found = self._times.read(item.get(name), own_ms)
-            if found is None or (name == "prediction_timestamp" and _is_target(found, event_ms, horizon_minutes)):
-                continue
-            return found
+            is_target = found == ahead.target_ms or (found is not None and _is_target(found, event_ms, ahead.minutes))
+            if found is not None and not (name == "prediction_timestamp" and is_target):
+                return found
         return own_ms
 
 
@@ -74,7 +115,5 @@ def _own(kafka_ms: int) -> int:
     return kafka_ms
 
 
-def _is_target(stated_ms: int, event_ms: int, horizon_minutes: int | None) -> bool:
-    if horizon_minutes is None:
-        return False
-    return abs(stated_ms - event_ms - horizon_minutes * 60_000) <= _TARGET_WITHIN_MS
+def _is_target(found_ms: int, event_ms: int, minutes: float | None) -> bool:
+    return minutes is not None and abs(found_ms - event_ms - minutes * MINUTE_MS) <= _TARGET_WITHIN_MS

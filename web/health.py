@@ -120,6 +120,7 @@ def _consumer(consumer: Consumer) -> dict[str, Any]:
         "broker_silent_seconds": _rounded(consumer.broker_silent_seconds),
         "attempts": consumer.attempts.report(),
         "records": consumer.records,
+        "unclear_horizons": consumer.unclear_horizons,
         "last_record_age_seconds": _rounded(min(consumer.record_ages().values(), default=None)),
         "partitions": _partitions(consumer),
     }

@@ -126,6 +126,11 @@ def _intake(consumer: Consumer) -> Iterator[Metric]:
     yield _counter(
         "greenwave_predictions_received", "Predictions and removals delivered", consumer.feed.fill().received
     )
+    yield _counter(
+        "greenwave_predictions_unclear_horizon",
+        "Predictions whose horizon was rounded to a whole minute, or could not be told",
+        consumer.unclear_horizons,
+    )
     refused = CounterMetricFamily("greenwave_messages_quarantined", "Messages refused, by reason", labels=["reason"])
     for reason, count in _all(REASONS, consumer.quarantine.snapshot()["by_reason"]):
         refused.add_metric([reason], count)

@@ -31,7 +31,7 @@ def section(shape: Shape) -> str:
     key = "no key" if shape.key is None else f"key `{shape.key}`"
     parts = [f"### {shape.number}. {shape.title}", f"Message, {key}:", _block(shape.value)]
     if shape.predictions:
-        whole = shape.predictions if isinstance(shape.value, list) else shape.predictions[0]
+        whole = shape.predictions if len(shape.predictions) > 1 else shape.predictions[0]
         parts += ["Result:", _block(whole)]
     for index, reason in shape.refusals:
         parts.append(f"Refused: `{reason}`" + ("." if index is None else f" (item {index})."))
@@ -611,6 +611,82 @@ SHAPES = [
                 "upper": 48.5,
                 "model": "3",
             }
+        ],
+    ),
+    Shape(
+        "15",
+        "The pipeline's own schema: a horizon without a unit, bounds in an object",
+        "4b227777",
+        {
+            "prediction_id": "4b227777",
+            "segment_id": "LA_003",
+            "prediction_timestamp": 1737468301500,
+            "prediction_horizon": 15,
+            "target_timestamp": 1737469201500,
+            "predicted_speed": 47.5,
+            "predicted_volume": 2950.0,
+            "predicted_congestion_level": "LIGHT_CONGESTION",
+            "confidence_score": 0.86,
+            "uncertainty_bounds": {
+                "speed_lower": 41.2,
+                "speed_upper": 53.8,
+                "volume_lower": 2600,
+                "volume_upper": 3300,
+            },
+            "model_version": "2.3.1",
+        },
+        [
+            {
+                "segment_id": "LA_003",
+                "timestamp": 1737468302000,
+                "prediction_time": "2025-01-21T14:05:01.500Z",
+                "horizon_minutes": 15,
+                "current_speed": None,
+                "predicted_speed": 47.5,
+                "speed_diff": None,
+                "current_volume": None,
+                "category": "moderate_traffic",
+                "confidence": 0.86,
+                "lower": 41.2,
+                "upper": 53.8,
+                "model": "2.3.1",
+                "target_time": "2025-01-21T14:20:01.500Z",
+                "producer_category": "LIGHT_CONGESTION",
+            }
+        ],
+    ),
+    Shape(
+        "16",
+        "Several horizons in one object: a prediction of each, with a place of its own",
+        None,
+        {
+            "segment_id": "LA_005",
+            "timestamp": "2025-01-21T14:05:00Z",
+            "speed": 61.0,
+            "predicted_speed_5min": 60.5,
+            "predicted_speed_15min": 52.0,
+            "predicted_speed_30min": None,
+            "predicted_speed_60min": 39.5,
+            "model": "seq2seq",
+        },
+        [
+            {
+                "segment_id": "LA_005",
+                "timestamp": 1737468300000,
+                "prediction_time": "2025-01-21T14:05:02.000Z",
+                "horizon_minutes": minutes,
+                "current_speed": 61.0,
+                "predicted_speed": speed,
+                "speed_diff": difference,
+                "current_volume": None,
+                "category": category,
+                "model": "seq2seq",
+            }
+            for minutes, speed, difference, category in (
+                (5, 60.5, -0.5, "free_flow"),
+                (15, 52.0, -9.0, "moderate_traffic"),
+                (60, 39.5, -21.5, "heavy_traffic"),
+            )
         ],
     ),
 ]

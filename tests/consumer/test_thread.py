@@ -354,6 +354,16 @@ def test_the_age_of_the_last_record_is_by_its_own_time_and_never_negative(topic,
     assert consumer.record_ages() == {0: pytest.approx(3600, abs=30), 1: 0.0}
 
 
+def test_predictions_without_a_clear_horizon_are_counted_and_the_first_is_logged(topic, consume, caplog):
+    consumer = consume()
+    consumer.wait_ready(10)
+    for horizon in (15, 7.5, "soon"):
+        topic.append(message("A", horizon=horizon), partition=1)
+    eventually(lambda: consumer.records == 3 and consumer.unclear_horizons == 2)
+    (said,) = [each.getMessage() for each in caplog.records if "horizon" in each.getMessage()]
+    assert "partition 1, offset 1" in said
+
+
 def test_a_recreated_topic_inherits_no_ages(topic, consume):
     topic.append(message("old"), partition=3)
     consumer = consume()

@@ -89,6 +89,7 @@ def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, 
             "breaker": "closed",
         },
         "records": 3,
+        "unclear_horizons": 0,
         "last_record_age_seconds": now,
         "partitions": [read_up_to(0, 1, now), read_up_to(1, 0, None), read_up_to(2, 2, now), read_up_to(3, 0, None)],
     }

@@ -37,6 +37,7 @@ def test_metrics_tell_what_health_tells(scrape, put, client, live):
     assert metrics["greenwave_connection_duration_seconds_count",] == 1
     assert metrics["greenwave_circuit_breaker_state", "closed"] == 1
     assert metrics["greenwave_records_consumed_total",] == 2
+    assert metrics["greenwave_predictions_unclear_horizon_total",] == 0
     assert metrics["greenwave_messages_quarantined_total", "not_utf8"] == 1
     assert metrics["greenwave_buffer_entries",] == 1
     assert metrics["greenwave_replay_hangs_total",] == 0

@@ -1,0 +1,74 @@
+"""How far ahead a message says that it predicts: the names, units and forms that producers use; pure."""
+
+import re
+from typing import NamedTuple
+
+from .fields import Item, number
+
+MAX_MINUTES = 10_080
+"""Farthest horizon: a week."""
+
+_MINUTES_PER = {
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 1.0),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1 / 60),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 60.0),
+    "ms": 1 / 60_000,
+}
+_BASES = ("horizon", "prediction_horizon", "forecast_horizon")
+_ENDINGS = {"_minutes": 1.0, "_mins": 1.0, "_min": 1.0, "_seconds": 1 / 60, "_sec": 1 / 60, "_s": 1 / 60}
+_ENDINGS |= {"_ms": 1 / 60_000, "_hours": 60.0, "_h": 60.0}
+_NAMES: dict[str, float | None] = {base + ending: per for ending, per in _ENDINGS.items() for base in _BASES}
+_NAMES |= dict.fromkeys(reversed(_BASES))  # names without a unit come last, the longest first
+_MAX_CHARACTERS = 32
+
+_TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.ASCII | re.IGNORECASE)
+_ISO_8601 = re.compile(
+    r"P(?=\d|T\d)(?:(\d+)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.ASCII
+)
+
+
+class Stated(NamedTuple):
+    """What a message says of its horizon.
+
+    `minutes` is None if it says nothing, or nothing that can be used; `is_given` tells the two apart. `has_unit` tells
+    whether a unit was named: without one, minutes are meant.
+    """
+
+    minutes: float | None
+    has_unit: bool
+    is_given: bool
+
+
+_NOTHING = Stated(None, False, False)
+
+
+def stated_horizon(item: Item) -> Stated:
+    """Return how far ahead a message says that it predicts, in minutes (0 to MAX_MINUTES), maybe with a fraction."""
+    if _NAMES.keys().isdisjoint(item):
+        return _NOTHING
+    is_given = False
+    for name, per_unit in _NAMES.items():
+        value = item.get(name)
+        if value is None or value == "":
+            continue
+        is_given = True
+        minutes, has_unit = _minutes(value, per_unit)
+        if minutes is not None and 0 <= minutes <= MAX_MINUTES:
+            return Stated(minutes, has_unit, True)
+    return Stated(None, False, is_given)
+
+
+def _minutes(value: object, per_unit: float | None) -> tuple[float | None, bool]:
+    """Return a horizon in minutes, and whether its name or its text names a unit; the unit in a text counts first."""
+    read = number(value)
+    if read is not None:
+        return read * (1.0 if per_unit is None else per_unit), per_unit is not None
+    if type(value) is not str or len(value) > _MAX_CHARACTERS:
+        return None, False
+    text = value.strip()
+    if match := _ISO_8601.fullmatch(text):
+        days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        return days * 1440 + hours * 60 + minutes + seconds / 60, True
+    if (match := _TEXT.fullmatch(text)) and (per := _MINUTES_PER.get(match[2].lower())):
+        return float(match[1]) * per, True
+    return None, False

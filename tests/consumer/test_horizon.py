@@ -1,0 +1,278 @@
+"""How far ahead messages say that they predict, and what becomes of it."""
+
+import json
+
+import msgspec
+import pytest
+from msgspec import UNSET, structs
+
+from consumer.cursor import MAX_INDEX, Position, index_of, place
+from consumer.feed import Feed
+from consumer.filters import Filter
+from consumer.horizon import Stated, stated_horizon
+from consumer.memory import MemorySource, MemoryTopic
+from consumer.normalise import Normaliser
+from consumer.replay import Replays
+from consumer.settings import Settings
+from consumer.times import iso
+from tests.consumer.helpers import array, feed_of, message, publish, record
+from tests.consumer.test_resume import INCARNATION, read
+
+EVENT_MS = 1_700_000_000_000
+MINUTE_MS = 60_000
+
+normalise = Normaliser(Settings())
+
+
+def predictions(value):
+    """Return the indexed predictions of a message that has nothing refused."""
+    found = normalise(record(0, 0, value))
+    assert found.refusals == []
+    return found.predictions
+
+
+def one(**fields):
+    """Return the only prediction of a message."""
+    ((index, prediction),) = predictions(message("A", EVENT_MS, 50.0, **fields))
+    assert index == 0
+    return prediction
+
+
+def unclear(**fields):
+    return normalise(record(0, 0, message("A", EVENT_MS, 50.0, **fields))).unclear_horizons
+
+
+def after(minutes):
+    return EVENT_MS + round(minutes * MINUTE_MS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "minutes"),
+    [
+        ("horizon_minutes", 15, 15),
+        ("horizon_minutes", 15.0, 15),
+        ("horizon_minutes", "15", 15),
+        ("horizon_minutes", 0, 0),
+        ("horizon_minutes", 10_080, 10_080),
+        ("prediction_horizon_minutes", 30, 30),
+        ("forecast_horizon_minutes", 30, 30),
+        ("prediction_horizon", 15, 15),
+        ("forecast_horizon", "45", 45),
+        ("horizon", 15, 15),
+        ("horizon_min", 15, 15),
+        ("horizon_seconds", 900, 15),
+        ("prediction_horizon_s", "900", 15),
+        ("horizon_ms", 900_000, 15),
+        ("forecast_horizon_hours", 1.5, 90),
+        ("horizon_minutes", "15 min", 15),
+        ("horizon_minutes", " 15 Minutes ", 15),
+        ("horizon", "15m", 15),
+        ("horizon", "1 hour", 60),
+        ("horizon", "2 hours", 120),
+        ("horizon", "900s", 15),
+        ("horizon", "900000 ms", 15),
+        ("horizon", "PT15M", 15),
+        ("horizon", "PT1H", 60),
+        ("horizon", "PT1H30M", 90),
+        ("horizon", "PT900S", 15),
+        ("horizon", "P1DT1H", 1500),
+        ("horizon_seconds", "15 min", 15),
+        ("horizon_minutes", "PT1H", 60),
+    ],
+)
+def test_a_horizon_is_read_under_many_names_and_in_many_forms(name, value, minutes):
+    prediction = one(**{name: value})
+    assert (prediction.horizon_minutes, prediction.target_time) == (minutes, UNSET)
+    assert unclear(**{name: value}) == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [-5, 10_081, True, "soon", "15 months", "P15M", "P", "PT", "PT15", "15 min ago", "1:15", float("nan"), [15], {}],
+)
+def test_a_horizon_that_cannot_be_used_is_counted(value):
+    assert one(horizon=value).horizon_minutes is None
+    assert unclear(horizon=value) == 1
+
+
+def test_the_next_name_is_tried_after_one_that_cannot_be_used():
+    assert one(horizon_minutes="soon", horizon=15).horizon_minutes == 15
+    assert one(horizon_minutes=None, prediction_horizon_minutes=30, horizon=15).horizon_minutes == 30
+    assert stated_horizon({"horizon": "", "horizon_minutes": None}) == Stated(None, False, False)
+
+
+def test_a_horizon_that_is_no_whole_minute_is_rounded_and_its_target_is_exact():
+    found = [one(horizon_minutes=minutes) for minutes in (7.5, 15, 22.5)]
+    assert [each.horizon_minutes for each in found] == [8, 15, 23]
+    assert [each.target_time for each in found] == [iso(after(7.5)), UNSET, iso(after(22.5))]
+    assert [unclear(horizon_minutes=minutes) for minutes in (7.5, 15, 22.5)] == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "horizon", "is_unclear"),
+    [
+        (15, 15, 0),
+        (0, 0, 0),
+        (14.9, 15, 0),
+        (15.2, 15, 0),
+        (14.6, 15, 1),
+        (15.5, 16, 1),
+        (10_081, None, 1),
+        (-1, None, 1),
+    ],
+)
+@pytest.mark.parametrize("name", ["target_timestamp", "target_time"])
+def test_a_horizon_that_is_not_stated_follows_from_the_target(name, minutes, horizon, is_unclear):
+    prediction = one(**{name: after(minutes)})
+    assert (prediction.horizon_minutes, prediction.target_time) == (horizon, iso(after(minutes)))
+    assert unclear(**{name: after(minutes)}) == is_unclear
+
+
+def test_the_target_tells_the_unit_of_a_bare_number_and_no_other():
+    assert one(horizon=3, target_time=after(15)).horizon_minutes == 15
+    assert one(prediction_horizon=900, target_time=after(15)).horizon_minutes == 15
+    assert one(horizon=15, target_time=after(15.9)).horizon_minutes == 15
+    assert one(horizon_minutes=30, target_time=after(15)).horizon_minutes == 30
+    assert one(horizon="30 min", target_time=after(15)).horizon_minutes == 30
+    assert one(horizon=15, target_time=after(-15)).horizon_minutes == 15
+
+
+def test_predictions_of_several_targets_do_not_overwrite_each_other():
+    feed = feed_of()
+    values = [
+        message("A", EVENT_MS, speed, target_timestamp=after(minutes)) for minutes, speed in ((60, 1), (15, 2), (30, 3))
+    ]
+    publish(feed, *(record(0, offset, value) for offset, value in enumerate(values)))
+    assert [(each.horizon_minutes, each.predicted_speed) for each in feed.segment("A")[0]] == [
+        (15, 2),
+        (30, 3),
+        (60, 1),
+    ]
+    assert [each.horizon_minutes for each in feed.snapshot().predictions] == [15]
+
+
+# several predictions in one object
+
+
+def several(**fields):
+    return json.dumps({"segment_id": "A", "timestamp": EVENT_MS} | fields).encode()
+
+
+def brief(value):
+    return [(index, each.horizon_minutes, each.predicted_speed) for index, each in predictions(value)]
+
+
+def test_speeds_whose_names_state_a_horizon_are_predictions_of_their_own():
+    value = several(
+        predicted_speed_30min=40, predicted_speed_5min=50, predicted_speed_15min="45", predicted_speed_1h=35
+    )
+    assert brief(value) == [(0, 5, 50.0), (1, 15, 45.0), (2, 30, 40.0), (3, 60, 35.0)]
+
+
+def test_a_speed_of_no_horizon_comes_before_those_that_name_one():
+    assert brief(several(predicted_speed_15min=45, predicted_speed=50)) == [(0, None, 50.0), (1, 15, 45.0)]
+    assert brief(several(predicted_speed_15min=45, predicted_speed=50, horizon_minutes=5)) == [
+        (0, 5, 50.0),
+        (1, 15, 45.0),
+    ]
+
+
+def test_one_horizon_of_an_object_is_one_prediction():
+    assert brief(several(predicted_speed=50, horizon_minutes=15, predicted_speed_15min=45)) == [(0, 15, 50.0)]
+    assert brief(several(predicted_speed_60min=50, predicted_speed_1h=51)) == [(0, 60, 51.0)]
+    assert brief(several(predicted_speed_15min_kmh=80.4672, predicted_speed_15min=45)) == [(0, 15, 45.0)]
+    assert brief(several(predicted_speed_15min_kmh=80.4672, predicted_speed_30min_mph=45)) == [
+        (0, 15, 50.0),
+        (1, 30, 45.0),
+    ]
+
+
+def test_a_horizon_in_a_name_counts_when_the_other_speed_is_refused():
+    found = normalise(record(0, 0, several(predicted_speed=-1, horizon_minutes=15, predicted_speed_15min=45)))
+    assert [(index, each.horizon_minutes) for index, each in found.predictions] == [(1, 15)]
+    assert [refusal.reason for refusal in found.refusals] == ["absurd_speed"]
+
+
+def test_a_bad_speed_of_an_object_leaves_its_neighbours():
+    found = normalise(
+        record(0, 0, several(predicted_speed_5min=50, predicted_speed_15min=500, predicted_speed_30min=40))
+    )
+    assert [(index, each.horizon_minutes) for index, each in found.predictions] == [(0, 5), (2, 30)]
+    ((index, reason, detail, _),) = found.refusals
+    assert (index, reason, detail.partition(" is ")[0]) == (None, "absurd_speed", "predicted_speed_15min")
+
+
+def test_a_null_speed_is_none_of_several():
+    assert brief(several(predicted_speed_5min=None, predicted_speed_15min=45, predicted_speed_30min=40)) == [
+        (0, 15, 45.0),
+        (1, 30, 40.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["predicted_speed_10081min", "predicted_speed_min", "predicted_speed_15", "predicted_speed_15mi"]
+)
+def test_other_names_are_no_horizons(name):
+    assert [refusal.reason for refusal in normalise(record(0, 0, several(**{name: 50}))).refusals] == [
+        "no_predicted_speed"
+    ]
+
+
+def test_a_target_and_an_interval_belong_to_one_of_several():
+    value = several(
+        predicted_speed=50,
+        predicted_speed_15min=45,
+        predicted_speed_30min=50,
+        target_time=after(15),
+        lower=44,
+        upper=57,
+    )
+    first, second = (each for _, each in predictions(value))
+    assert (first.horizon_minutes, first.target_time, first.lower, first.upper) == (15, iso(after(15)), 44.0, 57.0)
+    assert (second.horizon_minutes, second.target_time, second.lower, second.upper) == (30, UNSET, UNSET, UNSET)
+
+
+def test_items_of_an_array_may_hold_several_predictions_each():
+    value = array(
+        several(predicted_speed_5min=50, predicted_speed_15min=45),
+        b"1",
+        message("B", EVENT_MS),
+        several(predicted_speed_5min=1, predicted_speed_15min=500),
+    )
+    found = normalise(record(0, 0, value))
+    assert [(index, each.segment_id) for index, each in found.predictions] == [(0, "A"), (1, "A"), (3, "B"), (4, "A")]
+    assert [(refusal.index, refusal.reason) for refusal in found.refusals] == [
+        (1, "not_an_object"),
+        (3, "absurd_speed"),
+    ]
+
+
+def test_the_largest_message_holds_no_more_predictions_than_there_are_indexes():
+    largest = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]["max_message_bytes"]["maximum"]
+    assert largest // len("1,") <= MAX_INDEX + 1
+    assert len('"predicted_speed_1m":1,') > len("1,"), "what adds a prediction is longer than what adds an item"
+
+
+def test_several_predictions_of_a_record_are_the_same_from_memory_and_from_a_replay():
+    topic = MemoryTopic(1, INCARNATION)
+    for number in range(60):
+        item = several(predicted_speed_30min=40, predicted_speed_5min=number, predicted_speed_15min=45)
+        topic.append(array(item, message(f"S{number}", EVENT_MS), item), timestamp_ms=EVENT_MS)
+    roomy = Settings(kafka_backlog="all")
+    small = structs.replace(roomy, buffer_entries=100)
+    start = Position(INCARNATION, (place(0),))
+    everything = Filter(horizons="all")
+
+    def given(settings, position):
+        feed = Feed(settings, Replays(settings, lambda _: MemorySource(topic)))
+        feed.begin(start)
+        publish(feed, *topic.logs[0])
+        told = [each.entry for each in read(feed.subscribe_at(position, everything, False))]
+        return [(each.before, structs.replace(each.prediction, late=UNSET)) for each in told]
+
+    from_memory = given(roomy, start)
+    assert [index_of(before) for before, _ in from_memory[:7]] == list(range(7))
+    assert len(from_memory) == 60 * 7
+    assert given(small, start) == from_memory
+    for index in (1, 3, 4, 6):
+        assert given(small, Position(INCARNATION, (place(5, index),))) == from_memory[5 * 7 + index :]
