@@ -48,6 +48,22 @@ def end_at_last_stable_offset(fetcher: Any) -> None:
     fetcher._parse_fetched_data = parse_up_to_stable
 
 
+def ask_for_all_at_once(fetcher: Any) -> None:
+    """Send no fetch while records of the last one are left to read.
+
+    The client asks a node again for the partitions that have nothing left to read, while those of another partition
+    are still being read. Where those have no news, the broker holds that fetch for `fetch_max_wait_ms`, and the
+    partition with the backlog waits as long for its next one.
+    """
+    take = fetcher.fetched_records
+
+    def take_some(*args: Any, **options: Any) -> tuple[Any, bool]:
+        records, is_partial = take(*args, **options)
+        return records, is_partial or bool(fetcher._next_partition_records)
+
+    fetcher.fetched_records = take_some
+
+
 def in_words(error: Exception) -> str:
     """Return an error with its name, which most of the client's own have in their text."""
     name, text = type(error).__name__, str(error)

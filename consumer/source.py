@@ -24,7 +24,7 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
 from .errors import SourceError, SourceLost
-from .fetching import Answers, end_at_last_stable_offset, in_words, read_around_damage
+from .fetching import Answers, ask_for_all_at_once, end_at_last_stable_offset, in_words, read_around_damage
 from .record import Record, Topic, Unreadable
 from .security import CLOSED, AnswerBeforeEnd, explain, security_options
 from .settings import Settings
@@ -213,6 +213,7 @@ class KafkaSource:
                 self._client.close()
             raise
         read_around_damage(self._consumer._fetcher)
+        ask_for_all_at_once(self._consumer._fetcher)
         if settings.kafka_isolation_level == "read_committed":
             end_at_last_stable_offset(self._consumer._fetcher)
         self._answers = Answers(self._consumer._fetcher, self._manager)

@@ -14,7 +14,7 @@ from kafka.record import MemoryRecords
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.record.util import calc_crc32c
 
-from consumer.fetching import Answers, _PartitionRecords
+from consumer.fetching import Answers, _PartitionRecords, ask_for_all_at_once
 from consumer.record import Unreadable
 from tests.consumer.helpers import eventually
 
@@ -218,3 +218,11 @@ def test_a_partition_is_not_silent_that_is_not_asked_since_an_answer_of_it(is_be
         pass
     busy, silent = answers.silent_seconds()
     assert busy < 0.02 < silent
+
+
+def test_no_fetch_is_sent_while_records_are_left_to_read():
+    fetcher = SimpleNamespace(fetched_records=lambda **_: ({}, False), _next_partition_records=None)
+    ask_for_all_at_once(fetcher)
+    assert fetcher.fetched_records(max_records=1) == ({}, False)
+    fetcher._next_partition_records = ["left"]
+    assert fetcher.fetched_records(max_records=1) == ({}, True)
