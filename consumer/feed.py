@@ -266,18 +266,14 @@ class Feed:
             tail = tuple(ring.whole_from)
             return tail, furthest(tail, ring.places_before(ring.oldest + len(ring) // 4))
 
-    # Clients that come back ask these for each entry, so they wait for nobody: what the view keeps of a segment is
-    # never changed, only replaced.
+    # Clients that come back ask this for each entry, so it takes no lock: what the view keeps of a segment is never
+    # changed, only replaced.
 
     def instead_of(self, entry: Entry, wanted: Filter) -> Prediction | None:
         """Return what a view has that is newer than an entry: of its horizon, or if none are named of what is shown."""
         if entry.prediction is None:
             return None
         return self._latest.instead_of(entry.prediction, entry.partition, entry.before, not wanted.names_horizons)
-
-    def shows(self, segment_id: str, horizon: int | None) -> bool:
-        """Tell whether a horizon is the one that a segment shows; True for a segment that isn't known."""
-        return self._latest.shows(segment_id, horizon)
 
     def channel(self, wanted: Filter) -> Channel:
         """Return the channel that all clients of a filter share."""

@@ -2,8 +2,8 @@
 
 Without keys, a segment's predictions arrive out of order across partitions. The order (timestamp, prediction_time,
 partition, place) decides, so all processes agree whatever their interleaving. It has no lock of its own:
-`consumer.feed` guards it, but for `instead_of()` and `shows()`: what is kept of a segment is never changed, only
-replaced, so what they look up is of one moment.
+`consumer.feed` guards it, but for `instead_of()`: what is kept of a segment is never changed, only replaced, so what it
+looks up is of one moment.
 """
 
 from collections import OrderedDict
@@ -86,15 +86,10 @@ class LatestView:
         kept = kinds.get(horizon)
         if of_any_horizon:
             shown = _preferred(kinds if len(kinds) == 1 else self._fresh(kinds) or kinds)
-            kept = kinds[shown] if _rank(shown) < _rank(horizon) or prediction.timestamp < self._oldest_ms else kept
+            kept = kinds[shown] if rank(shown) < rank(horizon) or prediction.timestamp < self._oldest_ms else kept
         order = (prediction.timestamp, prediction.prediction_time, partition, place)
         is_other = kept is not None and kept.prediction.horizon_minutes != horizon
         return kept.prediction if kept is not None and (is_other or kept.order > order) else None
-
-    def shows(self, segment_id: str, horizon: int | None) -> bool:
-        """Tell whether a horizon is the one that a segment shows; True for a segment that isn't known."""
-        kinds = self._segments.get(segment_id)
-        return not kinds or _rank(horizon) <= _rank(_preferred(kinds))
 
     def remove(self, segment_id: str) -> bool:
         """Forget all horizons of a segment; tell whether it was known."""
@@ -110,7 +105,7 @@ class LatestView:
     def segment(self, segment_id: str) -> list[Prediction]:
         """Return the newest predictions of one segment, a prediction per horizon, shortest first."""
         kinds = self._fresh(self._segments.get(segment_id, {}))
-        return [kinds[horizon].prediction for horizon in sorted(kinds, key=_rank)]
+        return [kinds[horizon].prediction for horizon in sorted(kinds, key=rank)]
 
     @property
     def _oldest_ms(self) -> int:
@@ -153,8 +148,9 @@ def _chosen(kinds: dict[int | None, _Kept], horizons: frozenset[int | None] | Li
 
 def _preferred(kinds: dict[int | None, _Kept]) -> int | None:
     """Of no stated horizon, else of the smallest."""
-    return next(iter(kinds)) if len(kinds) == 1 else min(kinds, key=_rank)
+    return next(iter(kinds)) if len(kinds) == 1 else min(kinds, key=rank)
 
 
-def _rank(horizon: int | None) -> int:
+def rank(horizon: int | None) -> int:
+    """Return what orders horizons: one that is not stated comes first, then the smallest."""
     return -1 if horizon is None else horizon

@@ -68,6 +68,7 @@ def config() -> Response:
         "max_wait_seconds": params.MAX_WAIT_SECONDS,
         "buffer_entries": settings.buffer_entries,
         "max_segments": settings.max_segments,
+        "max_age_seconds": settings.max_age,
     }
     return _json(200, {"success": True, "data": shown})
 
