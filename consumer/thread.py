@@ -50,6 +50,10 @@ SLICE_ITEMS = 1_000
 """So many predictions and refusals are taken in at once: under one lock, in some 15 ms, so that nobody who asks the
 feed meanwhile waits much longer; and before the thread says again that it is well."""
 STALLED = "the consumer thread is stalled"
+CONNECTING = "connecting to Kafka"
+SEE_LOG = "the server's log says what is wrong"
+"""Clients see neither addresses of brokers nor errors of the Kafka client."""
+FAILED = f"a request to Kafka failed; {SEE_LOG}"
 HANG_BACKOFF_SECONDS = 600.0
 """Longest wait before a thread that hung is replaced: while others still hang, each of them doubles the wait."""
 MAX_LEFT_BEHIND = 16
@@ -125,7 +129,7 @@ class Consumer:
         status = self.feed.wait_for_status(lambda status: status.state in ("live", "stopped"), timeout)
         if status.state != "live":
             seconds = time.time() - status.since
-            raise NotReady(f"not ready after {timeout:g} s: {status.state} for {seconds:.1f} s, {status.reason}")
+            raise NotReady(f"not ready after {timeout:g} s: {status.state} for {seconds:.1f} s, {status.in_full}")
 
     @property
     def stopped(self) -> bool:
@@ -248,7 +252,7 @@ class Consumer:
         """Serve until stop(); `delay` is that of a thread that takes another one's place."""
         try:
             if delay is None:
-                self._enter("starting", self._connecting())
+                self._enter("starting", CONNECTING, detail=self._brokers)
             else:
                 self._enter("reconnecting", "the consumer thread was lost, see the log; started anew", delay or None)
                 self._wait(delay)
@@ -274,9 +278,9 @@ class Consumer:
             self._beat()
             log.exception("the Kafka client is lost; another one goes on from its position")
             self._restarts += 1
-            self._back_off(f"Kafka: {error}")
+            self._back_off(FAILED, str(error))
         except SourceError as error:
-            self._back_off(f"Kafka: {error}")
+            self._back_off(FAILED, str(error))
         except Exception as error:
             self._beat()
             log.exception("the consumer thread failed; it starts again from its position")
@@ -315,7 +319,7 @@ class Consumer:
         except SourceError as error:
             self._beat()
             self._topic = None
-            self._back_off(f"Kafka: {error}")
+            self._back_off(FAILED, str(error))
 
     def _beat(self) -> None:
         """Tell the watchdog that all is well, unless another thread has taken this one's place."""
@@ -323,12 +327,12 @@ class Consumer:
             raise _Abandoned
         self._watchdog.beat()
 
-    def _back_off(self, reason: str) -> None:
+    def _back_off(self, reason: str, detail: str = "") -> None:
         """Wait before the next try: exponential, with jitter, so that processes don't come back in step."""
         longest = min(self.settings.circuit_probe_seconds, BACKOFF_SECONDS * 2 ** min(self._failures, 10))
         delay = random.uniform(min(BACKOFF_SECONDS, longest) / 2, longest)
         self._failures += 1
-        self._enter("reconnecting", reason, retry_in=round(delay, 1))
+        self._enter("reconnecting", reason, round(delay, 1), detail)
         self._wait(delay)
 
     def _wait(self, seconds: float) -> None:
@@ -366,28 +370,34 @@ class Consumer:
         state: State = "starting" if self.feed.status.state == "starting" else "reconnecting"
         if self.attempts.breaker == "open":
             state = "circuit_open"
-        reason = self._missing(source)
+        reason, detail = self._missing(source)
         status = self.feed.status
-        if (state, reason) != (status.state, status.reason):
-            self._enter(state, reason, self.attempts.retry_in)
+        if (state, reason, detail) != (status.state, status.reason, status.detail):
+            self._enter(state, reason, self.attempts.retry_in, detail)
         else:
             status.retry_at = _from_now(self.attempts.retry_in)
 
-    def _missing(self, source: Source) -> str:
+    def _missing(self, source: Source) -> tuple[str, str]:
+        """Return what is missing, and the detail for the operator."""
         if self.attempts.retry_in is None:
-            return f"topic {self.settings.topic} does not exist, or may not be seen; it is picked up when it is there"
-        return "; ".join(filter(None, [self._silence(source), source.trouble()]))
+            topic = self.settings.topic
+            return f"topic {topic} does not exist, or may not be seen; it is picked up when it is there", ""
+        trouble = source.trouble()
+        reason = self._silence(source) + (f"; {SEE_LOG}" if trouble else "")
+        is_connecting = source.last_word() is None and self.attempts.breaker != "open"
+        return reason, "; ".join(filter(None, [self._brokers if is_connecting else None, trouble]))
 
     def _silence(self, source: Source) -> str:
         if self.attempts.breaker == "open":
             failures, seconds = self.settings.circuit_failures, self.settings.circuit_probe_seconds
             return f"no answer to {failures} attempts and more; probing at most every {seconds:g} s"
         if source.last_word() is None:
-            return self._connecting()
+            return CONNECTING
         return f"no word from the broker for {self.settings.kafka_silence_seconds:g} s"
 
-    def _connecting(self) -> str:
-        return f"connecting to {', '.join(self.settings.brokers)}"
+    @property
+    def _brokers(self) -> str:
+        return ", ".join(self.settings.brokers)
 
     def _position(self, source: Source, topic: Topic) -> None:
         """Assign all partitions: where the feed stands, else where the backlog begins."""
@@ -527,12 +537,14 @@ class Consumer:
                 raise _Abandoned
             yield
 
-    def _enter(self, state: State, reason: str, retry_in: float | None = None) -> None:
+    def _enter(self, state: State, reason: str, retry_in: float | None = None, detail: str = "") -> None:
         self._beat()
-        severity = logging.WARNING if state in ("reconnecting", "circuit_open") else logging.INFO
-        log.log(severity, "%s: %s", state, reason)
+        is_trouble = state in ("reconnecting", "circuit_open") or SEE_LOG in reason
+        severity = logging.WARNING if is_trouble else logging.INFO
+        status = Status(state, self.feed.status.since_of(state), reason, _from_now(retry_in), detail)
+        log.log(severity, "%s: %s", state, status.in_full)
         with self._own_fence():
-            self.feed.announce(Status(state, self.feed.status.since_of(state), reason, _from_now(retry_in)))
+            self.feed.announce(status)
 
 
 def _from_now(seconds: float | None) -> float | None:

@@ -104,6 +104,11 @@ def test_settings_that_differ_from_the_defaults_are_shown(topic, address):
     assert findings(topic, address, kafka_topic="mine")["settings"].said == f"KAFKA_BROKERS={address}, KAFKA_TOPIC=mine"
 
 
+def test_a_login_in_a_url_is_not_shown(topic, address):
+    url = "kafka+ssl://name:hush,hush@a:1,kafka+ssl://name:hush@b:2"
+    assert findings(topic, address, kafka_url=url)["settings"].said == f"KAFKA_BROKERS={address}, KAFKA_URL=***@b:2"
+
+
 def test_every_setting_that_was_changed_is_shown_and_texts_of_certificates_are_not(topic, address):
     changed = {
         "kafka_ssl_check_hostname": False,

@@ -9,9 +9,12 @@ from datetime import datetime
 
 import pytest
 
+from app import create_app
+from consumer.errors import SourceError
 from consumer.memory import MemorySource
 from consumer.settings import Settings
 from consumer.source import Reading
+from consumer.thread import Consumer
 from tests.consumer.helpers import eventually, message
 
 
@@ -229,3 +232,43 @@ def test_the_page_has_headers_that_keep_data_from_being_more_than_text(client):
 
 def test_the_root_leads_to_the_page(client):
     assert client.get("/").headers["Location"] == "/predictions"
+
+
+class Refused(MemorySource):
+    """A source whose brokers refuse the log-in."""
+
+    def trouble(self):
+        return "broker-7.internal:9092: it refused the log-in"
+
+
+class Failing(MemorySource):
+    """A source whose requests fail."""
+
+    def topic(self):
+        raise SourceError("broker-7.internal:9092 refused the log-in of service-account")
+
+
+@pytest.mark.parametrize("source", [Refused, Failing])
+def test_clients_see_neither_broker_addresses_nor_login_errors(source, topic, caplog):
+    settings = Settings(kafka_brokers="broker-7.internal:9092", kafka_silence_seconds=0.2, heartbeat_seconds=0.1)
+    topic.set(reachable=source is Failing)
+    consumer = Consumer(settings, lambda _: source(topic), poll_seconds=0.02)
+    app = create_app(settings, lambda: consumer)
+    consumer.start()
+    try:
+        consumer.feed.wait_for_status(lambda status: "log-in" in status.detail, 10)
+        client = app.test_client()
+        paths = ["/api/health", "/readyz", "/healthz", "/api/config", "/metrics", "/api/predictions", "/api/quarantine"]
+        shown = [client.get(path).text for path in paths]
+        with client.get("/predictions/stream") as stream:
+            shown += [next(stream.response).decode() for _ in range(2)]
+        assert '"type":"status"' in shown[-1]
+        for text in shown:
+            assert "internal" not in text
+            assert "service-account" not in text
+            assert "log-in" not in text
+        assert "the server's log says what is wrong" in shown[0]
+        assert "broker-7.internal:9092" in caplog.text
+    finally:
+        app.extensions["greenwave"].admission.close()
+        consumer.stop()
