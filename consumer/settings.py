@@ -132,6 +132,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     network_file: Annotated[
         str, _meta("path", "GeoJSON of the segments: places, roads and lines, for messages that don't give them")
     ] = ""
+    network_id_property: Annotated[
+        str,
+        _meta("name", "Property of NETWORK_FILE that is the segment's id, such as osmid or a.b. Empty: segment_id, …"),
+    ] = ""
     map_tiles: Annotated[
         str, _meta("URL", "Tiles under the roads, such as https://tile.example.org/{z}/{x}/{y}.png. Empty: none")
     ] = ""

@@ -80,7 +80,9 @@ class Consumer:
     ) -> None:
         security_options(settings)  # certificates that can't be read are wrong settings: they fail here, at once
         self.settings = settings
-        self.network = load_network(settings.network_file)
+        self.network = load_network(settings.network_file, settings.network_id_property)
+        if self.network.skipped is not None:
+            log.warning("NETWORK_FILE: %s", self.network.skipped)
         self._normalise = Normaliser(settings, self.network)
         self.feed = Feed(settings, Replays(settings, open_source, self._normalise))
         self.quarantine = Quarantine(settings.topic, settings.quarantine_entries)

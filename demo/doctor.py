@@ -73,10 +73,13 @@ def _shown(name: str, settings: Settings) -> str:
 def _files(settings: Settings) -> Generator[Finding, None, bool]:
     """Yield a finding when a certificate, key or network can't be used; return whether they can."""
     try:
-        check_files(settings)
+        network = check_files(settings)
     except SettingsError as error:
         yield Finding(False, "settings", str(error), "correct it; README.md lists all settings")
         return False
+    if settings.network_file:
+        skipped = f"; {network.skipped}" if network.skipped else ""
+        yield Finding(not skipped, "network", f"{len(network.segments)} segments{skipped}")
     return True
 
 

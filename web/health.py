@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from consumer import Consumer
+from consumer.network import Network
 
 from . import params, wire
 from .admission import Client
@@ -95,6 +96,7 @@ def _health(consumer: Consumer) -> dict[str, Any]:
             "received": fill.received,
         },
         "segments": fill.segments,
+        "network": _network(consumer.network),
         "clients": admission.counts(),
         "slowest_clients": [_client(each) for each in admission.slowest(SLOWEST)],
         "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
@@ -124,6 +126,14 @@ def _consumer(consumer: Consumer) -> dict[str, Any]:
         "unclear_horizons": consumer.unclear_horizons,
         "last_record_age_seconds": _rounded(min(consumer.record_ages().values(), default=None)),
         "partitions": _partitions(consumer),
+    }
+
+
+def _network(network: Network) -> dict[str, int]:
+    """Tell how many segments NETWORK_FILE has, and how many of its features can't be used."""
+    return {
+        "segments": len(network.segments),
+        "skipped_features": network.skipped.features if network.skipped is not None else 0,
     }
 
 

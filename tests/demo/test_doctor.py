@@ -78,6 +78,17 @@ def test_the_age_of_the_newest_record_of_all_partitions_is_told(topic, address, 
     assert findings(topic, address)["last record"].said == said
 
 
+def test_features_of_a_network_that_cannot_be_used_are_reported(topic, address, tmp_path):
+    features = [{"type": "Feature", "geometry": None, "properties": {"fid": fid}} for fid in (1, 2, None)]
+    file = tmp_path / "network.geojson"
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    found = findings(topic, address, network_file=str(file), network_id_property="fid")["network"]
+    assert found.ok is False
+    assert found.said.startswith("2 segments; features skipped, since they can't be used: 1; the first is $.features[2]")
+    found = findings(topic, address, network_file=str(file))["settings"]
+    assert "NETWORK_ID_PROPERTY can name another property" in found.said
+
+
 @pytest.mark.parametrize("kafka_ms", [0, 1_737_468_302, -1])
 def test_kafka_times_that_cannot_be_used_are_reported(topic, address, kafka_ms):
     topic.append(b"{}", partition=0, timestamp_ms=kafka_ms)

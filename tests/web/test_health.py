@@ -111,6 +111,7 @@ def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, 
         "not_ready": None,
         "topic": "traffic-predictions",
         "segments": 2,
+        "network": {"segments": 0, "skipped_features": 0},
         "clients": {"sse": 1, "long_poll": 1},
         "quarantine": {"total": 1, "by_reason": {"not_utf8": 1}},
     }
