@@ -46,7 +46,7 @@ class Bridge:
         self._leaving = leaving
         self.catch_up = catch_up
         # What is late after the cursor.
-        self._view = LatestView(feed.settings.max_segments, feed.settings.max_age)
+        self._view = LatestView(feed.settings.max_segments, feed.settings.max_age, feed.settings.replay_bytes // 8)
         self._pace = replays.pace(feed.share)
         self._chunk: Chunk | None = None
         self._index = 0
@@ -124,7 +124,7 @@ class Bridge:
         shown = self.catch_up.gives(item.partition, item.segment_id, prediction)
         if prediction is None:
             self._view.remove(item.segment_id)
-            return Entry(item.partition, item.before, position, item.segment_id, None, True, 0)
+            return Entry(item.partition, item.before, position, item.segment_id, None, True)
         verdict = self._view.apply(prediction, item.partition, item.before)
         delivered = structs.replace(prediction, late=True) if verdict.late else prediction
-        return Entry(item.partition, item.before, position, item.segment_id, delivered, shown, item.size_bytes)
+        return Entry(item.partition, item.before, position, item.segment_id, delivered, shown)

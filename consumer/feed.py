@@ -62,7 +62,7 @@ class Feed:
         self.share = Share()
         """For clients' threads that work on what is past."""
         self._ring = Ring(settings.buffer_entries, settings.buffer_bytes)
-        self._latest = LatestView(settings.max_segments, settings.max_age)
+        self._latest = LatestView(settings.max_segments, settings.max_age, settings.view_bytes)
         self._scores = Scores(settings)
         self._unscored: list[Prediction] = []
         # Guards all fields of this object. Whoever holds it does no IO and calls nothing that waits.
@@ -346,15 +346,14 @@ class Feed:
         self._places[record.partition] = after
         position = Position(self._incarnation, tuple(self._places))
         # Also of a segment that isn't known: a client may have it from before what this process has read.
-        self._ring.append(Entry(record.partition, place(record.offset), position, segment_id, None, True, 0))
+        self._ring.append(Entry(record.partition, place(record.offset), position, segment_id, None, True))
         self._received += 1
         return known
 
     def _take_predictions(self, record: Record, predictions: list[tuple[int, Prediction]], after: int) -> None:
-        partition, offset, _, _, value, _ = record
+        partition, offset = record.partition, record.offset
         incarnation, begin, count = self._incarnation, place(offset), len(predictions)
         assert incarnation is not None, "publish() comes after begin()"
-        share = len(value or b"") // (count or 1)
         for number, (index, prediction) in enumerate(predictions, 1):
             own = begin | index
             if own < self._places[partition]:
@@ -365,7 +364,7 @@ class Feed:
             is_last = number == count or index == MAX_INDEX
             self._places[partition] = after if is_last else own + 1
             position, segment_id = Position(incarnation, tuple(self._places)), prediction.segment_id
-            self._ring.append(Entry(partition, own, position, segment_id, delivered, shown, share, was, was_shown))
+            self._ring.append(Entry(partition, own, position, segment_id, delivered, shown, was, was_shown))
             self._received += 1
 
     def _score(self) -> None:

@@ -91,7 +91,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     buffer_entries: Annotated[int, _meta("predictions", "Ring buffer: most entries kept", ge=100, le=10_000_000)] = (
         50_000
     )
-    buffer_bytes: Annotated[int, _meta("bytes", "Ring buffer: most memory used", ge=1_048_576)] = 134_217_728
+    buffer_bytes: Annotated[
+        int,
+        _meta("bytes", "Ring buffer: most memory used; the latest view and all else take as much again", ge=1_048_576),
+    ] = 134_217_728
     max_segments: Annotated[int, _meta("segments", "Latest view: most segments kept", ge=1, le=1_000_000)] = 20_000
     max_age: Annotated[
         int, _meta("s", "Latest view: a prediction this much older than the newest one is dropped", ge=60)
@@ -168,6 +171,28 @@ class Settings(Struct, frozen=True, kw_only=True):
     def mph_per_unit(self) -> float:
         """What one unit of a served speed is in mph."""
         return 1.0 if self.speed_unit == "mph" else 1 / KM_PER_MILE
+
+    # All memory that grows with what is read and asked for: twice BUFFER_BYTES. docs/memory.md has the formula.
+
+    @property
+    def view_bytes(self) -> int:
+        """Most memory that the latest view takes."""
+        return self.buffer_bytes // 2
+
+    @property
+    def scores_bytes(self) -> int:
+        """Most memory that the scores take."""
+        return self.buffer_bytes // 4
+
+    @property
+    def replay_bytes(self) -> int:
+        """Most memory that chunks of replays take."""
+        return self.buffer_bytes // 8
+
+    @property
+    def answer_bytes(self) -> int:
+        """Most memory that whole views take that are kept as answers."""
+        return self.buffer_bytes // 8
 
     @property
     def backlog(self) -> "Backlog":
