@@ -84,7 +84,9 @@ def test_features_of_a_network_that_cannot_be_used_are_reported(topic, address, 
     file.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     found = findings(topic, address, network_file=str(file), network_id_property="fid")["network"]
     assert found.ok is False
-    assert found.said.startswith("2 segments; features skipped, since they can't be used: 1; the first is $.features[2]")
+    assert found.said.startswith(
+        "2 segments; features skipped, since they can't be used: 1; the first is $.features[2]"
+    )
     found = findings(topic, address, network_file=str(file))["settings"]
     assert "NETWORK_ID_PROPERTY can name another property" in found.said
 
