@@ -7,15 +7,15 @@ IO, encoding or a client's pace. It knows no bytes, no HTTP and no Kafka client.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from msgspec import structs
 
-from .ahead import Ahead
 from .channel import Channel
 from .cursor import MAX_INDEX, Places, Position, decode, furthest, place, records_between
+from .ends import Ends
 from .errors import BadCursor, Unreplayable
 from .events import Gap, State, Status
 from .filters import EVERYTHING, Filter, chosen
@@ -31,6 +31,7 @@ from .scores import Scores, Truth
 from .settings import Settings
 from .subscription import Subscription
 
+READING: tuple[State, ...] = ("catching_up", "live")
 CUT_OFF: tuple[State, ...] = ("reconnecting", "circuit_open", "stopped")
 
 
@@ -78,7 +79,9 @@ class Feed:
         self._wakes = 0
         self._received = self._quarantined = 0
         self._gaps: Counter[str] = Counter()
-        self._ahead = Ahead(clock)
+        self._ends = Ends(clock)
+        self._clock = clock
+        self._is_awaited = False
         self._channels: WeakValueDictionary[Filter, Channel] = WeakValueDictionary()
 
     # What the consumer thread calls
@@ -98,6 +101,7 @@ class Feed:
             self._ring.restart(position.places)
             self._generation += 1
             self._break = break_
+            self._ends.clear()
             self._touch()
 
     def grow(self, partitions: int) -> None:
@@ -125,17 +129,32 @@ class Feed:
     def announce(self, status: Status) -> None:
         """Say what the consumer's state is."""
         with self._changed:
-            if status.state != "live":
-                self._ahead.clear()
             self._status = status
             self._touch()
         if self.replays is not None:
             self.replays.forgive()
 
-    def note_ends(self, ends: Mapping[int, float]) -> None:
-        """Say which partitions are read to their high watermark, and as of when by this feed's clock."""
+    def advance(self, offsets: Sequence[int]) -> None:
+        """Move on to the next offset of each partition, past what holds no records: commit markers, compacted tails."""
+        if all(place(at) <= ours for at, ours in zip(offsets, self._places, strict=False)):
+            return  # only this thread moves the places
         with self._changed:
-            self._ahead.note_ends(ends)
+            self._places = list(furthest(tuple(self._places), tuple(map(place, offsets))))
+            if self._is_awaited:  # nobody else has news of that
+                self._is_awaited = False
+                self._changed.notify_all()
+
+    @property
+    def ends_wanted_since(self) -> float | None:
+        """From when on the end offsets are to be asked for, by this feed's clock; None while they aren't needed."""
+        wanted = self._ends.wanted_since
+        return wanted if wanted is not None and wanted <= self._clock() else None
+
+    def note_ends(self, ends: Sequence[int], asked: float) -> None:
+        """Take the end offset of each partition, and when they were asked for by this feed's clock."""
+        with self._changed:
+            self._ends.note(ends, asked)
+            self._changed.notify_all()
 
     # What everybody may call
 
@@ -318,9 +337,9 @@ class Feed:
         self._fill = Fill(len(self._ring), self._ring.size_bytes, len(self._latest), self._received)
         self._changed.notify_all()
 
-    def _may_be_ahead(self, places: Places) -> float | None:
-        """Return for how many seconds a cursor may still be ahead; None when it isn't, or when that can't be told."""
-        return self._ahead.seconds_left(tuple(self._places), places) if self._status.state == "live" else None
+    def _is_ahead(self, places: Places) -> bool:
+        """Tell whether a cursor is ahead of the topic by Kafka's end offsets; in an outage nothing can be told."""
+        return self._status.state in READING and self._ends.is_ahead(tuple(self._places), places)
 
     def _position(self) -> Position | None:
         return None if self._incarnation is None else Position(self._incarnation, tuple(self._places))

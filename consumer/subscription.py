@@ -73,7 +73,7 @@ class Subscription:
         # Which horizons it is given of the entries before a sequence number: those that were there when it came.
         self._catch_up: CatchUp | None = None
         self._caught_up_at = 0
-        self._ahead_seconds: float | None = None
+        self._is_ahead = False
         self._wakes = feed._wakes
         self._rest = rest or Rest()
         self.entries_behind = 0
@@ -138,19 +138,21 @@ class Subscription:
             return True
         if feed._incarnation is None or self.is_replaying or self._must_wait():
             return False
-        return feed._generation != self._generation or self._sequence != feed._ring.end or self._incarnation is None
+        has_moved = feed._generation != self._generation or self._sequence != feed._ring.end
+        return has_moved or self._incarnation is None or self._is_ahead
 
     def _must_wait(self) -> bool:
-        """Tell whether this process must first reach the cursor; notes how long it may still be ahead."""
+        """Tell whether this process must first reach the cursor; notes whether that is ahead of the topic."""
         feed, after = self._feed, self._after if self._incarnation is None else None
         target = self._floor if after is None else after.places
         if target is None or (after is not None and self._refuse(after)):
             return False
-        self._ahead_seconds = feed._may_be_ahead(target)
-        if self._ahead_seconds == 0:
-            return False
+        self._is_ahead = feed._is_ahead(target)
         begins_with_now = self._channel is not None or self._begin_with_view
-        return after is not None and begins_with_now and not reaches(tuple(feed._places), target)
+        if self._is_ahead or after is None or not begins_with_now or reaches(tuple(feed._places), target):
+            return False
+        feed._is_awaited = True
+        return True
 
     def _read(self, limit: int) -> tuple[list[Event], list[Entry], int]:
         """Take from the feed, without any work per entry: events, entries, and how many of those are on the floor."""
@@ -195,7 +197,7 @@ class Subscription:
     def _settle(self) -> list[Event]:
         """Find the place in the ring to read from: after the cursor, or after a fresh snapshot."""
         feed, ring = self._feed, self._feed._ring
-        if self._ahead_seconds == 0:
+        if self._is_ahead:
             return [Gap("ahead", None), self._start_over()]
         if self._incarnation is None:
             return self._settle_first()
@@ -259,7 +261,8 @@ class Subscription:
         self._sequence = feed._ring.end
         # The view replaces what the client had, so from here on it needs all that this process reads, even what it
         # once had from a process that was ahead.
-        self._floor = self._bridge = self._crossed = self._catch_up = self._ahead_seconds = None
+        self._floor = self._bridge = self._crossed = self._catch_up = None
+        self._is_ahead = False
         self._places = position.places
         return self._view(position)
 
@@ -272,7 +275,7 @@ class Subscription:
     def _wait_and_read(self, deadline: float, limit: int) -> tuple[list[Event], bool]:
         feed = self._feed
         with feed._changed:
-            feed._changed.wait_for(self._has_news, max(0.0, self._patience(deadline) - time.monotonic()))
+            feed._changed.wait_for(self._has_news, max(0.0, deadline - time.monotonic()))
             woken, self._wakes = feed._wakes != self._wakes, feed._wakes
             first = self._sequence
             events, entries, on_the_floor = self._read(limit)
@@ -311,9 +314,6 @@ class Subscription:
             feed._gaps[error.reason] += 1
             events: list[Event] = [Gap(error.reason, missed), self._start_over()]
         return [self._narrowed(event) for event in events]
-
-    def _patience(self, deadline: float) -> float:
-        return deadline if self._ahead_seconds is None else min(deadline, time.monotonic() + self._ahead_seconds)
 
     def _narrowed(self, event: Event) -> Event:
         """Choose from a view what the filter asks for, which may take a while for a large one."""

@@ -453,11 +453,19 @@ class Consumer:
         if records:
             self._deliver(records)
         self._readings = source.readings()
-        self.feed.note_ends(_ends(self._readings, source.asked()))
+        self.feed.advance([reading.offset for reading in self._readings])
+        self._look_at_ends(source)
         self._look_at_leaders()
         if self.feed.status.state == "catching_up" and _caught_up(self._readings):
             self.attempts.proven()
             self._enter("live", "read up to the high watermark of every partition")
+
+    def _look_at_ends(self, source: Source) -> None:
+        """Ask where the topic ends when a client may be ahead of it: one question at a time, whatever the clients."""
+        wanted = self.feed.ends_wanted_since
+        answer = source.ends_since(wanted) if wanted is not None else None
+        if answer is not None:
+            self.feed.note_ends(*answer)
 
     def _look_at_leaders(self) -> None:
         """Say of which partitions the leader is silent; when all are heard again, the next step positions anew."""
@@ -564,15 +572,6 @@ def _close(source: Source) -> None:
 
 def _no_word_of(partitions: Sequence[int]) -> str:
     return f"no word from the leader of partition{'s' * (len(partitions) > 1)} {', '.join(map(str, partitions))}"
-
-
-def _ends(readings: Sequence[Reading], asked: Sequence[float | None]) -> dict[int, float]:
-    """Return the partitions that are read to their end, and as of when."""
-    return {
-        partition: at
-        for partition, (reading, at) in enumerate(zip(readings, asked, strict=True))
-        if reading.is_at_end and at is not None
-    }
 
 
 def _caught_up(readings: Sequence[Reading]) -> bool:

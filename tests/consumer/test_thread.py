@@ -337,12 +337,20 @@ def test_the_readings_tell_position_and_high_watermark_of_each_partition(topic, 
     assert consumer.broker_silent_seconds < 5
 
 
-def test_the_feed_is_told_what_is_read_to_its_end_so_that_a_cursor_beyond_it_is_ahead(topic, consume, monkeypatch):
-    monkeypatch.setattr("consumer.ahead.AHEAD_SECONDS", 0.2)
+def test_a_cursor_beyond_the_end_of_the_topic_is_a_gap(topic, consume):
     consumer = consume()
     consumer.wait_ready(10)
     beyond = Position(topic.incarnation, (place(9), place(0), place(0), place(0))).encode()
     assert take(consumer.feed.subscribe(beyond), Gap) == Gap("ahead", None)
+
+
+def test_a_partition_that_ends_with_a_commit_marker_is_read_to_its_end(topic, consume):
+    consumer = consume()
+    consumer.wait_ready(10)
+    topic.append(message("A"))
+    topic.append_marker()
+    end = Position(topic.incarnation, (place(2), place(0), place(0), place(0)))
+    eventually(lambda: consumer.feed.position == end)
 
 
 def test_the_age_of_the_last_record_is_by_its_own_time_and_never_negative(topic, consume):
@@ -411,17 +419,6 @@ def test_a_large_batch_is_taken_in_in_slices_so_that_others_get_at_the_feed(topi
     eventually(lambda: consumer.records == 20)
     assert slices == [1050, 1050, 1050, 1050]
     assert len(consumer.feed.snapshot().predictions) == 20 * 210
-
-
-def test_what_was_read_to_its_end_is_known_as_of_when_that_was_asked_for(topic, consume):
-    class Busy(MemorySource):
-        def asked(self):
-            return [12.5, None, 13.5, 14.5]
-
-    consumer = consume(SETTINGS, lambda _: Busy(topic))
-    told = []
-    consumer.feed.note_ends = told.append
-    eventually(lambda: told and told[-1] == {0: 12.5, 2: 13.5, 3: 14.5})
 
 
 def test_the_circuit_breaker_opens_while_nothing_answers_and_closes_when_all_was_read(topic, consume):
