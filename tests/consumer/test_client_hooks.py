@@ -413,7 +413,7 @@ def private_names(module):
     used = {each.attr for each in nodes if isinstance(each, ast.Attribute) and each.attr.startswith("_")}
     stored = {each.attr for each in nodes if isinstance(each, ast.Attribute) and is_stored_in_self(each)}
     return {each for each in used if not each.startswith("__")}, stored | {
-        each.name for each in nodes if isinstance(each, ast.FunctionDef)
+        each.name for each in nodes if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
     }
 
 
