@@ -13,6 +13,7 @@ from consumer.events import Change, Gap, Initial, Status
 from consumer.memory import MemorySource, MemoryTopic
 from consumer.record import Unreadable
 from consumer.settings import Settings
+from consumer.source import Expired
 from consumer.thread import Consumer
 from tests.consumer.helpers import array, eventually, message
 
@@ -183,6 +184,43 @@ def test_a_recreated_topic_is_read_from_its_beginning_and_told(topic, consume):
     topic.append(message("new"))
     assert take(subscription, Change).entry.segment_id == "new"
     assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"new"}
+
+
+def test_records_fetched_while_the_topic_was_replaced_are_not_delivered(topic, consume):
+    class Replaced(MemorySource):
+        def poll(self, timeout):
+            records = super().poll(timeout)
+            if records:
+                topic.recreate(2, b"memory-2")
+            return records
+
+    consumer = consume(open_source=lambda _: Replaced(topic))
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    take(subscription, Initial)
+    topic.append(message("old"))
+    assert take(subscription, Gap) == Gap("topic_recreated", None)
+    assert consumer.feed.fill().received == 0
+
+
+def test_reading_goes_on_at_the_end_of_a_log_that_became_shorter(topic, consume):
+    class Truncated(MemorySource):
+        def poll(self, timeout):
+            if self.readings() and self.readings()[1].offset > len(topic.logs[1]):
+                raise Expired([1])
+            return super().poll(timeout)
+
+    for _ in range(5):
+        topic.append(message("before"), partition=1)
+    consumer = consume(open_source=lambda _: Truncated(topic))
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    take(subscription, Initial)
+    with topic.changed:
+        del topic.logs[1][3:]
+    assert take(subscription, Gap) == Gap("expired", 0)
+    topic.append(message("after"), partition=1)
+    assert take(subscription, Change).entry.segment_id == "after"
 
 
 def test_records_that_kafka_dropped_before_they_were_read_are_a_gap(topic, consume):
