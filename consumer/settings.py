@@ -51,6 +51,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     watchdog_seconds: Annotated[
         float, _meta("s", "A call of the Kafka client that takes this long counts as hanging", ge=10, le=600)
     ] = 30
+    max_lag: Annotated[
+        float, _meta("s", "A process that is further behind the end of the topic is not ready", ge=1, le=3600)
+    ] = 30
     kafka_isolation_level: Annotated[
         Literal["read_uncommitted", "read_committed"],
         _meta("", "Whether records of open and aborted transactions count"),

@@ -56,11 +56,6 @@ class Reading(NamedTuple):
     offset: int
     high_watermark: int | None
 
-    @property
-    def is_at_end(self) -> bool:
-        """Whether all is read that was there at the last fetch."""
-        return self.high_watermark is not None and self.offset >= self.high_watermark
-
 
 class Expired(Exception):
     """The next offset of some partitions is no longer, or not yet, in Kafka; `partitions` names them."""

@@ -6,7 +6,8 @@
 
 *Live* is proven: every partition was positioned and read up to the high watermark of its first fetch, and the broker
 was heard within the limit, and so was the leader of each partition. A quiet topic is live; a dead broker is not. While
-the leaders of some partitions are silent, the others are read and delivered.
+the leaders of some partitions are silent, the others are read and delivered. A process that falls more than MAX_LAG
+behind the end of the topic is catching up again.
 
 How it ends: `stop()` sets an event that every wait looks at, the thread closes its source and is joined. Kafka's errors
 are waited out with the same source, which reconnects by itself. An unexpected error is logged with its traceback, and a
@@ -27,6 +28,7 @@ from .cursor import Position, offset_of, place
 from .errors import NotReady, SourceError, SourceLost
 from .events import WITHOUT_KAFKA, Gap, State, Status
 from .feed import Feed
+from .lag import Lag
 from .network import load_network
 from .normalise import Normalised, Normaliser, Refusal
 from .quarantine import Quarantine
@@ -99,6 +101,7 @@ class Consumer:
         self._source: Source | None = None
         self._topic: Topic | None = None
         self._readings: list[Reading] = []
+        self._lag = Lag(settings.max_lag)
         self._silent: list[int] = []
         self._records = self._unclear_horizons = 0
         self._last_ms: dict[int, int] = {}
@@ -181,6 +184,11 @@ class Consumer:
     def readings(self) -> list[Reading]:
         """Where each partition is read."""
         return self._readings
+
+    @property
+    def lag_seconds(self) -> list[float]:
+        """Seconds that each partition is read behind its end."""
+        return self._lag.seconds()
 
     @property
     def uptime_seconds(self) -> float:
@@ -435,6 +443,7 @@ class Consumer:
 
     def _assign(self, source: Source, offsets: Sequence[int]) -> None:
         source.assign(offsets)
+        self._lag.clear()
         log.info("partitions assigned: %s", ", ".join(map(str, range(len(offsets)))))
         self._enter("catching_up", f"positioned at offsets {', '.join(map(str, offsets))}")
 
@@ -456,9 +465,18 @@ class Consumer:
         self.feed.advance([reading.offset for reading in self._readings])
         self._look_at_ends(source)
         self._look_at_leaders()
-        if self.feed.status.state == "catching_up" and _caught_up(self._readings):
+        self._lag.note(self._readings)
+        self._look_at_lag()
+
+    def _look_at_lag(self) -> None:
+        """Enter `live` when all is read that was there at first, and leave it when too much is unread for too long."""
+        state = self.feed.status.state
+        if state == "catching_up" and self._lag.has_caught_up:
             self.attempts.proven()
             self._enter("live", "read up to the high watermark of every partition")
+        elif state == "live" and self._lag.is_behind:
+            log.warning("the consumer is %.0f s behind the end of the topic", self._lag.max_seconds)
+            self._enter("catching_up", f"more than {self.settings.max_lag:g} s behind the end of the topic (MAX_LAG)")
 
     def _look_at_ends(self, source: Source) -> None:
         """Ask where the topic ends when a client may be ahead of it: one question at a time, whatever the clients."""
@@ -572,7 +590,3 @@ def _close(source: Source) -> None:
 
 def _no_word_of(partitions: Sequence[int]) -> str:
     return f"no word from the leader of partition{'s' * (len(partitions) > 1)} {', '.join(map(str, partitions))}"
-
-
-def _caught_up(readings: Sequence[Reading]) -> bool:
-    return all(reading.is_at_end for reading in readings)

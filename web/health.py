@@ -125,6 +125,7 @@ def _consumer(consumer: Consumer) -> dict[str, Any]:
         "records": consumer.records,
         "unclear_horizons": consumer.unclear_horizons,
         "last_record_age_seconds": _rounded(min(consumer.record_ages().values(), default=None)),
+        "lag_seconds": _rounded(max(consumer.lag_seconds, default=None)),
         "partitions": _partitions(consumer),
     }
 
@@ -139,12 +140,14 @@ def _network(network: Network) -> dict[str, int]:
 
 def _partitions(consumer: Consumer) -> list[dict[str, Any]]:
     ages, silences = consumer.record_ages(), dict(enumerate(consumer.leader_silent_seconds))
+    lags = dict(enumerate(consumer.lag_seconds))
     return [
         {
             "partition": number,
             "position": at,
             "end": mark,
             "lag": None if mark is None else max(0, mark - at),
+            "lag_seconds": _rounded(lags.get(number)),
             "last_record_age_seconds": _rounded(ages.get(number)),
             "leader_silent_seconds": _rounded(silences.get(number)),
         }

@@ -681,3 +681,49 @@ def test_a_place_is_where_the_next_record_is_read(topic, consume):
     consumer = consume()
     consumer.wait_ready(10)
     assert consumer.feed.position.places == (place(1), place(0), place(0), place(0))
+
+
+class SteadySource(MemorySource):
+    """Reads a topic that has got a new record in each partition by the time that an answer comes."""
+
+    def poll(self, timeout):
+        records = super().poll(0)
+        for partition in self._offsets:
+            self._topic.append(message("news"), partition=partition)
+            self._watermarks[partition] = len(self._topic.logs[partition])
+        return records
+
+
+def test_it_is_live_under_a_feed_that_never_rests(topic, consume):
+    consume(open_source=lambda _: SteadySource(topic)).wait_ready(10)
+
+
+class HeldSource(MemorySource):
+    """Hears of new ends, and is given no records while it is held."""
+
+    held = False
+
+    def poll(self, timeout):
+        records = super().poll(timeout)
+        if self.held:
+            self._watermarks = {partition: len(self._topic.logs[partition]) for partition in self._offsets}
+        return records
+
+    def _wanted(self):
+        return [] if self.held else super()._wanted()
+
+
+def test_a_process_that_falls_behind_is_not_ready_until_it_has_caught_up(topic, consume):
+    source = HeldSource(topic)
+    consumer = consume(Settings(kafka_backlog="all", max_lag=0.05), lambda _: source)
+    consumer.wait_ready(10)
+    source.held = True
+    topic.append(message("late"), partition=1)
+    status = until(consumer, "catching_up")
+    assert status.reason == "more than 0.05 s behind the end of the topic (MAX_LAG)"
+    assert consumer.not_ready == f"catching_up, {status.reason}"
+    assert consumer.lag_seconds[1] > 0.05
+    source.held = False
+    until(consumer, "live")
+    assert consumer.ready
+    assert consumer.lag_seconds == [0, 0, 0, 0]

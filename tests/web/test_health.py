@@ -57,7 +57,7 @@ def test_health_does_not_stand_in_line_with_the_streams(client, live, path):
 def read_up_to(partition, offset, age):
     """Return what health says of a partition that was read to its end."""
     recent = pytest.approx(0, abs=5)
-    known = {"partition": partition, "position": offset, "end": offset, "lag": 0}
+    known = {"partition": partition, "position": offset, "end": offset, "lag": 0, "lag_seconds": 0}
     return known | {"last_record_age_seconds": age, "leader_silent_seconds": recent}
 
 
@@ -94,6 +94,7 @@ def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, 
         "records": 3,
         "unclear_horizons": 0,
         "last_record_age_seconds": now,
+        "lag_seconds": 0,
         "partitions": [read_up_to(0, 1, now), read_up_to(1, 0, None), read_up_to(2, 2, now), read_up_to(3, 0, None)],
     }
     assert health.pop("buffer") == {
@@ -123,9 +124,9 @@ def test_health_tells_how_far_behind_it_is_and_how_old_what_it_read_was(client, 
     topic.append(message("A"), partition=1, timestamp_ms=int(time.time() * 1000) - 60_000)
     eventually(lambda: live.records == 1 and live.readings == behind)
     partitions = client.get("/api/health").json["data"]["consumer"]["partitions"]
-    old = pytest.approx(60, abs=5)
+    old, recent = pytest.approx(60, abs=5), pytest.approx(0, abs=5)
     assert partitions == [
-        read_up_to(0, 3, None) | {"end": 5, "lag": 2},
+        read_up_to(0, 3, None) | {"end": 5, "lag": 2, "lag_seconds": recent},
         read_up_to(1, 1, old) | {"end": None, "lag": None},
     ]
 
