@@ -9,7 +9,7 @@ from flask import Flask
 import consumer
 from consumer import Consumer, Settings, SettingsError, load
 from demo import commands
-from web import assets, errors, health, history, metrics, pages, polling, sse, websocket
+from web import assets, errors, health, history, metrics, pages, paths, polling, sse, websocket
 from web.services import EXTENSION, Services
 
 
@@ -21,7 +21,6 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     """
     chosen = settings or _settings()
     app = Flask(__name__)
-    app.url_map.strict_slashes = False  # /predictions/ is what people type
     app.config["GREENWAVE_SETTINGS"] = chosen
     start = get_consumer or (lambda: consumer.start(timeout=0, settings=chosen))
     app.extensions[EXTENSION] = Services(chosen, start)
@@ -35,6 +34,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     ):
         app.register_blueprint(blueprint)
     websocket.register(app)
+    paths.register(app)
     errors.register(app)
     pages.secure(app)
     assets.compress(app)

@@ -48,10 +48,13 @@ def content_security_policy(tiles: str = "", frames: Sequence[str] = ()) -> str:
 CONTENT_SECURITY_POLICY = content_security_policy()
 
 
-@blueprint.get("/")
+@blueprint.get("/", strict_slashes=False)  # else Werkzeug redirects to it, on the host that the client names
+@blueprint.get("/predictions/", endpoint="page_with_slash")
 def home() -> BaseResponse:
-    """Lead to the page."""
-    return redirect("/predictions")
+    """Redirect to the page."""
+    # A relative reference: the host that a client names is not to be trusted.
+    query = urlencode(list(request.args.items(multi=True)))
+    return redirect(url_for(".page") + (f"?{query}" if query else ""))
 
 
 @blueprint.get("/predictions")
@@ -102,7 +105,6 @@ def _config(settings: Settings) -> dict[str, Any]:
         "speed_unit": settings.speed_unit,
         "thresholds_mph": settings.thresholds_mph,
         "expected_interval_seconds": settings.expected_interval,
-        "max_age_seconds": settings.max_age,
         "topic": settings.topic,
         "poll_seconds": POLL_SECONDS,
         "heartbeat_seconds": settings.heartbeat_seconds,

@@ -58,7 +58,7 @@ def predictions() -> Response:
         return answers.json(wire.success(_collect(feed, subscription, limit, wait, place)))
 
 
-@blueprint.get("/api/predictions/<segment:segment_id>", merge_slashes=False)
+@blueprint.get("/api/predictions/<segment:segment_id>")
 def segment(segment_id: str) -> Response:
     """Answer with one segment: its newest prediction per horizon, its history in the window, oldest first, its scores.
 

@@ -33,10 +33,6 @@ def data(response):
     return response.json["data"]
 
 
-def test_a_slash_too_many_does_no_harm(client):
-    assert {client.get(path).status_code for path in ("/predictions/", "/api/predictions/", "/healthz/")} == {200}
-
-
 def test_what_is_not_there_is_said_with_what_is(client):
     answer = client.get("/api/nothing")
     assert answer.status_code == 404
