@@ -33,14 +33,24 @@ def only(*allowed: str) -> None:
     """
     unknown = sorted(set(request.args) - set(allowed) - {"_"})
     if unknown:
-        raise BadRequest(f"unknown parameter {unknown[0]!r}; allowed here: {', '.join(allowed) or 'none'}")
+        named = ", ".join(dict.fromkeys(allowed)) or "none"
+        raise BadRequest(f"unknown parameter {unknown[0]!r}; allowed here: {named}")
 
 
-def text(name: str) -> str | None:
-    """Return a parameter as it is; None when it is missing or empty."""
-    values = request.args.getlist(name)
+def spellings_of(name: str) -> list[str]:
+    """Return the parameters that have a name but for its case, hyphens and underscores."""
+    return [given for given in request.args if _folded(given) == _folded(name)]
+
+
+def _folded(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()
+
+
+def text(*names: str) -> str | None:
+    """Return a parameter, which may have several names, as it is; None when it is missing or empty."""
+    values = [value for name in names for value in request.args.getlist(name)]
     if len(values) > 1:
-        raise BadRequest(f"{name} was given {len(values)} times; allowed: once")
+        raise BadRequest(f"{names[0]} was given {len(values)} times; allowed: once")
     return values[0] if values and values[0] else None
 
 

@@ -39,9 +39,11 @@ BYE_RETRY_MS = (500, 5_000)
 @blueprint.get("/api/predictions/stream", endpoint="api_stream")
 def stream() -> Response:
     """Stream the view and then every change; resume with Last-Event-ID or ?after=, or begin at ?since=."""
-    params.only("after", "since", "lastEventId", *params.FILTER)
+    # Libraries that can't set the header put it into the query, in spellings of their own; a 400 would end them.
+    spellings = params.spellings_of("lastEventId")
+    params.only("after", "since", "lastEventId", *params.FILTER, *spellings)
     wanted, since = params.wanted(), params.since()
-    last_id, first = params.text("lastEventId"), params.text("after")
+    last_id, first = params.text(*spellings), params.text("after")
     # An EventSource repeats its first URL at every reconnect, so the header says more than the parameters.
     after = request.headers.get("Last-Event-ID") or last_id or first
     here = services()
@@ -78,7 +80,7 @@ def _written(frames: Iterator[bytes], claim: Claim) -> Iterator[bytes]:
 
 
 def _frames(begin: Callable[[], Conversation], here: Services, client: ClientSocket, claim: Claim) -> Iterator[bytes]:
-    yield wire.sse_padding() + wire.sse_retry(_draw(RETRY_MS)) + wire.sse_frame(_greeting(here))
+    yield wire.sse_padding() + _with_retry(RETRY_MS, _greeting(here))
     try:
         conversation = begin()  # which may ask Kafka for the offsets of a time, so after the first bytes
         while not here.admission.closing.is_set():
@@ -96,7 +98,7 @@ def _frames(begin: Callable[[], Conversation], here: Services, client: ClientSoc
         log.exception("a stream failed")
         yield wire.sse_frame(wire.error("The stream failed; reconnect to go on", type(error).__name__, now_iso()))
         return
-    yield wire.sse_retry(_draw(BYE_RETRY_MS)) + wire.sse_frame(wire.bye("the server is closing; reconnect to go on"))
+    yield _with_retry(BYE_RETRY_MS, wire.bye("the server is closing; reconnect to go on"))
 
 
 def _frame(message: Message | Entry) -> bytes:
@@ -108,7 +110,7 @@ def _frame(message: Message | Entry) -> bytes:
 
 
 def _busy() -> Iterator[bytes]:
-    yield wire.sse_retry(_draw(BUSY_RETRY_MS)) + wire.sse_frame(wire.busy())
+    yield _with_retry(BUSY_RETRY_MS, wire.busy())
 
 
 def _greeting(here: Services) -> bytes:
@@ -116,5 +118,5 @@ def _greeting(here: Services) -> bytes:
     return wire.connected("sse", now_iso(), {"topic": settings.topic, "heartbeat_seconds": settings.heartbeat_seconds})
 
 
-def _draw(bounds: tuple[int, int]) -> int:
-    return random.randint(*bounds)
+def _with_retry(bounds_ms: tuple[int, int], message: bytes) -> bytes:
+    return wire.sse_retry(random.randint(*bounds_ms), wire.sse_frame(message))

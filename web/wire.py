@@ -47,9 +47,12 @@ def sse_frame(message: bytes, cursor: str | None = None) -> bytes:
     return b"id: %b\ndata: %b\n\n" % (cursor.encode("ascii"), message)
 
 
-def sse_retry(milliseconds: int) -> bytes:
-    """Return the hint how long a client should wait before it connects again."""
-    return b"retry: %d\n\n" % milliseconds
+def sse_retry(milliseconds: int, frame: bytes) -> bytes:
+    """Return an SSE event with the hint how long a client should wait before it connects again.
+
+    A block of its own would be an event without data, which some clients hand on.
+    """
+    return b"retry: %d\n%b" % (milliseconds, frame)
 
 
 def sse_padding() -> bytes:

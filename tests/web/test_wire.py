@@ -88,7 +88,7 @@ EXACT = [
     ),
     (wire.sse_frame(b"{}"), b"data: {}\n\n"),
     (wire.sse_frame(b"{}", "AQ"), b"id: AQ\ndata: {}\n\n"),
-    (wire.sse_retry(1500), b"retry: 1500\n\n"),
+    (wire.sse_retry(1500, wire.sse_frame(b"{}")), b"retry: 1500\ndata: {}\n\n"),
     (wire.sse_padding(), b":" + b" " * 2048 + b"\n\n"),
     (wire.HEARTBEAT, b": heartbeat " + b"." * 256 + b"\n\n"),
     (wire.success({"a": 1}), b'{"success":true,"data":{"a":1}}'),
