@@ -7,9 +7,13 @@ import consumer
 from consumer import SettingsError, load
 from consumer.files import check_files
 from consumer.replay import MAX_HANGING
+from web import forwarded
 from web.arenas import limit_arenas
 from web.descriptors import Descriptors
 from web.logs import FORMAT
+from web.sockets import MAX_HEAD_BYTES
+
+MAX_LINE_BYTES = 8_190
 
 limit_arenas()
 
@@ -19,7 +23,8 @@ try:
 except SettingsError as error:
     sys.exit(f"greenwave: {error}")
 
-bind = f"{_settings.bind}:{_settings.port}"
+_host = _settings.bind.strip("[]")
+bind = f"[{_host}]:{_settings.port}" if ":" in _host else f"{_host}:{_settings.port}"
 workers = _settings.web_concurrency
 worker_class = "web.worker.Worker"
 threads = _settings.web_threads
@@ -33,8 +38,13 @@ graceful_timeout = 20
 timeout = 30
 # The control socket breaks read-only containers, and nothing here needs it.
 control_socket_disable = True
-# Proxies are in front of hosts, not of paths: a SCRIPT_NAME in a request of theirs is a client's, and would be a 500.
+# A proxy that doesn't set a SCRIPT_NAME header passes on a client's. Those who need it name it on the command line.
 forwarder_headers = ""
+# gunicorn answers 400 when several of these headers disagree; forwarded.apply() reads the one that all proxies send.
+secure_scheme_headers = {}
+# A cursor of 1,000 partitions and a filter of 200 segments fit. Without TLS our sockets bound the whole head.
+limit_request_line = 0
+limit_request_field_size = MAX_HEAD_BYTES
 # It would go around what our sockets do for clients that read slowly.
 sendfile = False
 accesslog = None
@@ -63,8 +73,18 @@ def on_starting(server):  # type: ignore[no-untyped-def]
         server.log.warning(_descriptors.warning)
 
 
+def pre_request(worker, req):  # type: ignore[no-untyped-def]
+    """Take what a proxy says of the client's request."""
+    forwarded.apply(req, worker.cfg)
+
+
 def post_worker_init(worker):  # type: ignore[no-untyped-def]
     """Start the consumer in each worker: threads don't survive the fork of --preload."""
+    if worker.cfg.is_ssl:
+        # With TLS nothing else bounds the line of a request.
+        worker.cfg.set("limit_request_line", MAX_LINE_BYTES)
+        worker.cfg.set("limit_request_field_size", MAX_LINE_BYTES)
+    worker.set_prefix(_settings.script_name)
     consumer.start(timeout=0, settings=_settings)
 
 

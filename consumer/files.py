@@ -1,14 +1,11 @@
 """The files that settings name, looked at before anything starts."""
 
-from .network import Network, load_network
+from .network import load_network
 from .security import security_options
 from .settings import Settings
 
 
-def check_files(settings: Settings) -> Network:
-    """Read what the settings name; return the network.
-
-    Raises SettingsError for a certificate, key or network that can't be used.
-    """
+def check_files(settings: Settings) -> None:
+    """Read what the settings name. Raises SettingsError for a certificate, key or network that can't be used."""
     security_options(settings)
-    return load_network(settings.network_file, settings.network_id_property)
+    load_network(settings.network_file)

@@ -12,6 +12,7 @@ TOO_LARGE = "431 Request Header Fields Too Large"
 OURS = "500 Internal Server Error"
 STATUS = {
     errors.ForbiddenProxyRequest: "403 Forbidden",
+    errors.ConfigurationProblem: "404 Not Found",  # outside of SCRIPT_NAME
     errors.LimitRequestLine: "414 URI Too Long",
     errors.ExpectationFailed: "417 Expectation Failed",
     errors.LimitRequestHeaders: TOO_LARGE,

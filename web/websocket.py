@@ -9,7 +9,7 @@ too (pongs, pings, the close), so both go through a Duplex. A ping goes out ever
 not answered it by the next one is closed.
 
 Close codes (RFC 6455, section 7.4.1): 1001 the server ends (after `bye`), 1003 a binary message, 1007 text that isn't
-UTF-8, 1008 too many messages, or no answer to a ping, 1009 a message over 16 KiB, 1011 a bug here (after `error`),
+UTF-8, 1008 too many messages, or no answer to a ping, 1009 a message over 32 KiB, 1011 a bug here (after `error`),
 1013 all places are taken.
 """
 
@@ -48,11 +48,12 @@ log = logging.getLogger("greenwave.web.websocket")
 blueprint = Blueprint("websocket", __name__)
 _sock = Sock()
 
-MAX_MESSAGE_BYTES = 16_384
+MAX_MESSAGE_BYTES = 32_768
+"""As for the head of a request: a cursor of 1,000 partitions and a filter of 200 segments fit."""
 MAX_MESSAGES = 20
 MESSAGES_SECONDS = 10.0
 """A client may send MAX_MESSAGES within this time: choosing filters by hand takes less."""
-MAX_UNREAD = 50
+MAX_UNREAD = 25
 """Messages of a client that wait to be looked at; beyond them it is cut off."""
 CLOSING_SECONDS = 1.0
 """How long a client has to answer a close."""

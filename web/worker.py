@@ -51,8 +51,8 @@ FAREWELL_SECONDS = 1.0
 """How long streams have for their goodbye; they need milliseconds."""
 KEEPALIVE_END_SECONDS = 0.3
 """How long a worker that ends keeps idle connections, for a request that is on its way."""
-PROMPT = re.compile(rb"(GET|HEAD) /(healthz|readyz)(\?[^ ]*)? HTTP/1\.[01]\r\n")
-"""Requests that are answered on the accept loop: their handlers read memory and never wait."""
+PROMPT = rb"(GET|HEAD) %b/(healthz|readyz)(\?[^ ]*)? HTTP/1\.[01]\r\n"
+"""Requests below a prefix that are answered on the accept loop: their handlers read memory and never wait."""
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 NO_CONNECTION = {
     *(errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR, errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENOPROTOOPT),
@@ -70,8 +70,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._queued: dict[TConn, Future[Any]] = {}  # what waits for a thread or has one, oldest first
         self._paused_until = self._warned_at = -math.inf
         self._cut_at: float | None = None
+        self.set_prefix("")
         self._outbox: Outbox
         self._lingering: Lingering
+
+    def set_prefix(self, prefix: str) -> None:
+        """Expect all paths below a prefix, that of SCRIPT_NAME."""
+        self._prompt = re.compile(PROMPT % re.escape(prefix).encode())
 
     # The end
 
@@ -266,7 +271,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Any) -> None:
         """Have a thread handle a request, unless it is one that must not wait for a thread."""
-        if not self.cfg.is_ssl and conn.sock.begins_with(PROMPT):
+        if not self.cfg.is_ssl and conn.sock.begins_with(self._prompt):
             self._handle_here(conn)
             return
         future = self.tpool.submit(self.handle, conn)

@@ -15,16 +15,19 @@ http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
-  upstream processes {{ {servers} }}
+  upstream greenwave {{ {servers} }}
   server {{
     listen 127.0.0.1:{port} backlog=1024;
-    location / {{
-      proxy_pass http://processes; proxy_http_version 1.1; proxy_set_header Host $http_host;
-      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
-      proxy_read_timeout 60s;
-    }}
+    {locations}
   }}
 }}
+"""
+LOCATIONS = """
+    location / {
+      proxy_pass http://greenwave; proxy_http_version 1.1; proxy_set_header Host $http_host;
+      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
+      proxy_read_timeout 60s;
+    }
 """
 
 
@@ -36,11 +39,11 @@ def is_there():
 class Proxy:
     """nginx on a free port; ends with its context."""
 
-    def __init__(self, folder, ports):
+    def __init__(self, folder, ports, locations=LOCATIONS):
         self.port = free_port()
         servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in ports)
         path = folder / "nginx.conf"
-        path.write_text(CONFIGURATION.format(folder=folder, servers=servers, port=self.port))
+        path.write_text(CONFIGURATION.format(folder=folder, servers=servers, port=self.port, locations=locations))
         self._log = (folder / "nginx.log").open("wb")
         self._process = subprocess.Popen(["nginx", "-c", path, "-e", "stderr"], stderr=self._log)
 

@@ -82,6 +82,14 @@ def test_health_is_answered_while_all_threads_are_held(fresh):
     assert rest_of(kept).count(b"HTTP/1.1 200 OK") == 301
 
 
+def test_health_under_a_prefix_is_answered_while_all_threads_are_held(fresh):
+    server = fresh(WEB_THREADS="4", SCRIPT_NAME="/traffic", probe="/traffic/healthz")
+    held = [server.open("/traffic/slow?seconds=60") for _ in range(8)]
+    assert b'"alive"' in server.get("/traffic/healthz")
+    for client in held:
+        client.close()
+
+
 def test_health_has_the_same_bytes_from_the_accept_loop_and_from_a_thread(fresh):
     server = fresh()
 

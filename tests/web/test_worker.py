@@ -14,7 +14,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+import websocket
 
+from consumer.cursor import Position, place
 from demo.broker import free_port
 
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))
@@ -36,9 +38,13 @@ def until(condition, seconds=10.0, every=0.02):
 class Server:
     """gunicorn with the shipped configuration, on a free port of the loopback."""
 
-    def __init__(self, log, *options, app="tests.web.serving:app", ulimit="true", **environ):
+    def __init__(
+        self, log, *options, app="tests.web.serving:app", ulimit="true", probe="/healthz", host="127.0.0.1", **environ
+    ):
         self.port = free_port()
         self.log = log
+        self.probe = probe
+        self.host = host
         environ = {"BIND": "127.0.0.1", "PORT": str(self.port), "KAFKA_BROKERS": "127.0.0.1:1", **environ}
         with open(log, "wb") as output:
             self.process = subprocess.Popen(
@@ -62,7 +68,7 @@ class Server:
     def _answers(self):
         assert self.process.poll() is None, self.log.read_text()
         with contextlib.suppress(OSError):
-            return self.get("/healthz")
+            return self.get(self.probe)
 
     def is_gone(self):
         """Tell whether nobody listens."""
@@ -70,7 +76,7 @@ class Server:
             return probe.connect_ex(("127.0.0.1", self.port)) == errno.ECONNREFUSED
 
     def get(self, path, timeout=10):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
         try:
             connection.request("GET", path)
             return connection.getresponse().read()
@@ -82,7 +88,7 @@ class Server:
 
     def open(self, path="/predictions/stream", **headers):
         """Send a request and return the socket, with nothing read."""
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        client = socket.create_connection((self.host, self.port), timeout=10)
         lines = [f"GET {path} HTTP/1.1", "Host: test", *[f"{name}: {value}" for name, value in headers.items()]]
         client.sendall("\r\n".join([*lines, "", ""]).encode())
         return client
@@ -337,13 +343,61 @@ def test_a_body_that_does_not_come_holds_no_thread(server):
         (b"GET /healthz HTTP/1.1\r\nno colon\r\n\r\n", 400, "Invalid HTTP Header"),
         (b"GET /healthz HTTP/1.1\r\nTransfer-Encoding: foo\r\n\r\n", 400, "Unsupported transfer coding"),
         (b"GET /healthz HTTP/1.1\r\nExpect: wonders\r\n\r\n", 417, "wonders"),
-        (b"GET /api/predictions?segment=" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", 414, "4094"),
+        (b"GET /api/predictions?segment=" + b"a" * 60_000 + b" HTTP/1.1\r\n\r\n", 431, "32768 bytes"),
+        (b"GET /healthz HTTP/1.1\r\nLast-Event-ID: " + b"a" * 60_000 + b"\r\n\r\n", 431, "32768 bytes"),
+        (b"GET /healthz HTTP/1.1\r\nX-Forwarded-Prefix: //evil.example\r\n\r\n", 400, "X-FORWARDED-PREFIX"),
         (b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431, "limit"),
         (b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 40_000, 431, "32768 bytes"),
     ],
 )
 def test_what_is_no_request_is_refused_in_json_that_says_why(server, request_, status, words):
     assert_refused(server.open_raw(request_), status, words)
+
+
+NAMES = "%2C".join(f"8b1f9c1e-53d2-4c0a-9d0e-{number:012}" for number in range(200))
+CURSOR = Position(b"memory-1", (place(2**62),) * 1_000).encode()
+
+
+@pytest.mark.parametrize("path", ["/predictions/stream", "/api/predictions"])
+def test_a_filter_of_200_segments_and_a_cursor_of_1000_partitions_fit(server, path):
+    with server.open(f"{path}?segment={NAMES}&after={CURSOR}") as client:
+        assert read_until(client, b'"reason":"bad_cursor"').startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_cursor_of_1000_partitions_fits_into_a_header(server):
+    with server.open("/predictions/stream", **{"Last-Event-ID": CURSOR}) as client:
+        read_until(client, b'"type":"gap","reason":"bad_cursor"')
+
+
+def test_a_cursor_and_a_filter_of_that_size_fit_into_a_subscription(server):
+    socket = websocket.create_connection(f"ws://127.0.0.1:{server.port}/predictions/ws", timeout=10)
+    try:
+        wanted = {"segment": NAMES.replace("%2C", ",")}
+        socket.send(json.dumps({"type": "subscribe", "filter": wanted, "after": CURSOR}))
+        while json.loads(socket.recv())["type"] != "gap":
+            pass
+    finally:
+        socket.close()
+
+
+@pytest.mark.parametrize("ssl", ["on", "off"])
+@pytest.mark.parametrize("protocol", ["https", "http", "https, http"])
+def test_schemes_that_disagree_are_no_error(server, ssl, protocol):
+    headers = {"X-Forwarded-Ssl": ssl, "X-Forwarded-Protocol": "ssl", "X-Forwarded-Proto": protocol}
+    assert rest_of(server.open("/healthz", Connection="close", **headers)).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_prefix_is_believed_of_a_proxy_alone(server, fresh):
+    headers = {"X-Forwarded-Prefix": "/evil, /traffic/", "Connection": "close"}
+    assert b"\r\nLocation: /traffic/predictions\r\n" in rest_of(server.open("/", **headers))
+    assert b"\r\nLocation: /predictions\r\n" in rest_of(fresh(FORWARDED_ALLOW_IPS="10.0.0.1").open("/", **headers))
+
+
+@pytest.mark.parametrize("bind", ["::", "[::]", "::1"])
+def test_it_listens_on_an_ipv6_address(fresh, bind):
+    server = fresh(BIND=bind, host="::1")
+    headers = {"X-Forwarded-Prefix": "/traffic", "Connection": "close"}
+    assert b"\r\nLocation: /traffic/predictions\r\n" in rest_of(server.open("/", **headers))
 
 
 def test_a_client_can_not_set_what_only_a_proxy_may(server):
