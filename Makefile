@@ -21,7 +21,7 @@ test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it 
 
 test-browser: $(READY) node_modules/.ready ## page in Chromium, its modules in Node, other people's clients
 	npm test --silent
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
 
 test-long: $(READY) node_modules/.ready ## full-length browser runs, about 15 minutes: a day at 300x, 5 minutes at speed
 	$(BIN)/python -m pytest --full-length tests/browser/test_day.py tests/browser/test_speed.py

@@ -77,7 +77,7 @@ def _entries(records: list[Record], normalise: Normaliser) -> list[Entry]:
     for record in records:
         after = Position(b"topic-01", (place(record.offset + 1),))
         prediction = normalise(record).predictions[0][1]
-        found.append(Entry(0, place(record.offset), after, prediction.segment_id, prediction, True, 200))
+        found.append(Entry(0, place(record.offset), after, prediction.segment_id, prediction, True))
     return found
 
 

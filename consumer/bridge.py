@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from .catching_up import CatchUp
 from .cursor import Places, Position, furthest, records_between
 from .errors import Unreplayable
 from .events import Change, Event
@@ -28,15 +29,24 @@ STEP_ITEMS = 200
 class Bridge:
     """One replay for one client; `places` is where the client is."""
 
-    def __init__(self, feed: "Feed", replays: Replays, position: Position, wanted: Filter, leaving: Leaving) -> None:
+    def __init__(
+        self,
+        feed: "Feed",
+        replays: Replays,
+        position: Position,
+        wanted: Filter,
+        leaving: Leaving,
+        catch_up: CatchUp,
+    ) -> None:
         self._feed = feed
         self._replays = replays
         self._incarnation = position.incarnation
         self._start = self.places = position.places
         self._wanted = wanted
         self._leaving = leaving
-        # What is late, and which horizon a segment shows, as the client sees it.
-        self._view = LatestView(feed.settings.max_segments, feed.settings.max_age)
+        self.catch_up = catch_up
+        # What is late after the cursor.
+        self._view = LatestView(feed.settings.max_segments, feed.settings.max_age, feed.settings.replay_bytes // 8)
         self._pace = replays.pace(feed.share)
         self._chunk: Chunk | None = None
         self._index = 0
@@ -111,10 +121,10 @@ class Bridge:
 
     def _entry(self, item: Item, prediction: Prediction | None) -> Entry:
         position = Position(self._incarnation, self.places)
+        shown = self.catch_up.gives(item.partition, item.segment_id, prediction)
         if prediction is None:
             self._view.remove(item.segment_id)
-            return Entry(item.partition, item.before, position, item.segment_id, None, True, 0)
+            return Entry(item.partition, item.before, position, item.segment_id, None, True)
         verdict = self._view.apply(prediction, item.partition, item.before)
-        shown = verdict.shown and self._feed.shows(item.segment_id, prediction.horizon_minutes)
         delivered = structs.replace(prediction, late=True) if verdict.late else prediction
-        return Entry(item.partition, item.before, position, item.segment_id, delivered, shown, item.size_bytes)
+        return Entry(item.partition, item.before, position, item.segment_id, delivered, shown)

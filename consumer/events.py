@@ -21,6 +21,9 @@ WITHOUT_KAFKA: tuple[State, ...] = ("starting", "reconnecting", "circuit_open")
 class Status(Struct):
     """The consumer's state, since when (epoch seconds), the reason for it, and when the next try is due if it waits.
 
+    The reason is for everybody. `detail` is for the operator (addresses of brokers, errors of the Kafka client): it is
+    logged and never served.
+
     `since` stays while only the reason changes, and through an outage: it tells since when Kafka is missed. `retry_at`
     (in time.monotonic() seconds) is moved from try to try without being told anew; nothing else changes.
     """
@@ -29,6 +32,12 @@ class Status(Struct):
     since: float
     reason: str
     retry_at: float | None = None
+    detail: str = ""
+
+    @property
+    def in_full(self) -> str:
+        """The reason with the operator's detail."""
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason
 
     @property
     def retry_in(self) -> float | None:

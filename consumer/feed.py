@@ -7,15 +7,15 @@ IO, encoding or a client's pace. It knows no bytes, no HTTP and no Kafka client.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from msgspec import structs
 
-from .ahead import Ahead
 from .channel import Channel
 from .cursor import MAX_INDEX, Places, Position, decode, furthest, place, records_between
+from .ends import Ends
 from .errors import BadCursor, Unreplayable
 from .events import Gap, State, Status
 from .filters import EVERYTHING, Filter, chosen
@@ -31,6 +31,7 @@ from .scores import Scores, Truth
 from .settings import Settings
 from .subscription import Subscription
 
+READING: tuple[State, ...] = ("catching_up", "live")
 CUT_OFF: tuple[State, ...] = ("reconnecting", "circuit_open", "stopped")
 
 
@@ -62,7 +63,7 @@ class Feed:
         self.share = Share()
         """For clients' threads that work on what is past."""
         self._ring = Ring(settings.buffer_entries, settings.buffer_bytes)
-        self._latest = LatestView(settings.max_segments, settings.max_age)
+        self._latest = LatestView(settings.max_segments, settings.max_age, settings.view_bytes)
         self._scores = Scores(settings)
         self._unscored: list[Prediction] = []
         # Guards all fields of this object. Whoever holds it does no IO and calls nothing that waits.
@@ -78,7 +79,9 @@ class Feed:
         self._wakes = 0
         self._received = self._quarantined = 0
         self._gaps: Counter[str] = Counter()
-        self._ahead = Ahead(clock)
+        self._ends = Ends(clock)
+        self._clock = clock
+        self._is_awaited = False
         self._channels: WeakValueDictionary[Filter, Channel] = WeakValueDictionary()
 
     # What the consumer thread calls
@@ -98,6 +101,7 @@ class Feed:
             self._ring.restart(position.places)
             self._generation += 1
             self._break = break_
+            self._ends.clear()
             self._touch()
 
     def grow(self, partitions: int) -> None:
@@ -125,17 +129,32 @@ class Feed:
     def announce(self, status: Status) -> None:
         """Say what the consumer's state is."""
         with self._changed:
-            if status.state != "live":
-                self._ahead.clear()
             self._status = status
             self._touch()
         if self.replays is not None:
             self.replays.forgive()
 
-    def note_ends(self, ends: Mapping[int, float]) -> None:
-        """Say which partitions are read to their high watermark, and as of when by this feed's clock."""
+    def advance(self, offsets: Sequence[int]) -> None:
+        """Move on to the next offset of each partition, past what holds no records: commit markers, compacted tails."""
+        if all(place(at) <= ours for at, ours in zip(offsets, self._places, strict=False)):
+            return  # only this thread moves the places
         with self._changed:
-            self._ahead.note_ends(ends)
+            self._places = list(furthest(tuple(self._places), tuple(map(place, offsets))))
+            if self._is_awaited:  # nobody else has news of that
+                self._is_awaited = False
+                self._changed.notify_all()
+
+    @property
+    def ends_wanted_since(self) -> float | None:
+        """From when on the end offsets are to be asked for, by this feed's clock; None while they aren't needed."""
+        wanted = self._ends.wanted_since
+        return wanted if wanted is not None and wanted <= self._clock() else None
+
+    def note_ends(self, ends: Sequence[int], asked: float) -> None:
+        """Take the end offset of each partition, and when they were asked for by this feed's clock."""
+        with self._changed:
+            self._ends.note(ends, asked)
+            self._changed.notify_all()
 
     # What everybody may call
 
@@ -266,18 +285,14 @@ class Feed:
             tail = tuple(ring.whole_from)
             return tail, furthest(tail, ring.places_before(ring.oldest + len(ring) // 4))
 
-    # Clients that come back ask these for each entry, so they wait for nobody: what the view keeps of a segment is
-    # never changed, only replaced.
+    # Clients that come back ask this for each entry, so it takes no lock: what the view keeps of a segment is never
+    # changed, only replaced.
 
     def instead_of(self, entry: Entry, wanted: Filter) -> Prediction | None:
         """Return what a view has that is newer than an entry: of its horizon, or if none are named of what is shown."""
         if entry.prediction is None:
             return None
         return self._latest.instead_of(entry.prediction, entry.partition, entry.before, not wanted.names_horizons)
-
-    def shows(self, segment_id: str, horizon: int | None) -> bool:
-        """Tell whether a horizon is the one that a segment shows; True for a segment that isn't known."""
-        return self._latest.shows(segment_id, horizon)
 
     def channel(self, wanted: Filter) -> Channel:
         """Return the channel that all clients of a filter share."""
@@ -322,9 +337,9 @@ class Feed:
         self._fill = Fill(len(self._ring), self._ring.size_bytes, len(self._latest), self._received)
         self._changed.notify_all()
 
-    def _may_be_ahead(self, places: Places) -> float | None:
-        """Return for how many seconds a cursor may still be ahead; None when it isn't, or when that can't be told."""
-        return self._ahead.seconds_left(tuple(self._places), places) if self._status.state == "live" else None
+    def _is_ahead(self, places: Places) -> bool:
+        """Tell whether a cursor is ahead of the topic by Kafka's end offsets; in an outage nothing can be told."""
+        return self._status.state in READING and self._ends.is_ahead(tuple(self._places), places)
 
     def _position(self) -> Position | None:
         return None if self._incarnation is None else Position(self._incarnation, tuple(self._places))
@@ -350,15 +365,14 @@ class Feed:
         self._places[record.partition] = after
         position = Position(self._incarnation, tuple(self._places))
         # Also of a segment that isn't known: a client may have it from before what this process has read.
-        self._ring.append(Entry(record.partition, place(record.offset), position, segment_id, None, True, 0))
+        self._ring.append(Entry(record.partition, place(record.offset), position, segment_id, None, True))
         self._received += 1
         return known
 
     def _take_predictions(self, record: Record, predictions: list[tuple[int, Prediction]], after: int) -> None:
-        partition, offset, _, _, value, _ = record
+        partition, offset = record.partition, record.offset
         incarnation, begin, count = self._incarnation, place(offset), len(predictions)
         assert incarnation is not None, "publish() comes after begin()"
-        share = len(value or b"") // (count or 1)
         for number, (index, prediction) in enumerate(predictions, 1):
             own = begin | index
             if own < self._places[partition]:
@@ -369,7 +383,7 @@ class Feed:
             is_last = number == count or index == MAX_INDEX
             self._places[partition] = after if is_last else own + 1
             position, segment_id = Position(incarnation, tuple(self._places)), prediction.segment_id
-            self._ring.append(Entry(partition, own, position, segment_id, delivered, shown, share, was, was_shown))
+            self._ring.append(Entry(partition, own, position, segment_id, delivered, shown, was, was_shown))
             self._received += 1
 
     def _score(self) -> None:

@@ -66,27 +66,30 @@ class Filter(Struct, frozen=True):
             and (self.roads is None or self._is_on_a_road(prediction))
         )
 
-    def judge(self, entry: Entry) -> Verdict:
-        """Return what an entry means to a client that has the view before it."""
+    def judge(self, entry: Entry, is_given: bool | None = None) -> Verdict:
+        """Return what an entry means to a client that has the view before it.
+
+        `is_given`: whether the client is given its horizon; None: if its segment showed it when it was read.
+        """
         prediction = entry.prediction
         if prediction is None or not self._has_horizon(prediction):
             return self._judge_removal(entry)
         before = entry.was_shown if self.horizons is None else entry.was
         if self._is_superseded(entry):
-            return self._judge_superseded(entry, prediction, before)
+            return self._judge_superseded(entry, prediction, before, is_given)
         if self.asks_for(prediction):
             return MATCH
         # What was before the oldest record read isn't known: a client may have the segment.
         return LEFT if self._has_segment(entry) and (before is None or self.asks_for(before)) else NOTHING
 
-    def judge_anew(self, entry: Entry, instead: Prediction | None) -> Verdict:
+    def judge_anew(self, entry: Entry, instead: Prediction | None, is_given: bool | None = None) -> Verdict:
         """Like judge(), for a client of whose view nothing is known; `instead` is what the view has that is newer."""
         prediction = entry.prediction
         if prediction is None or not self._has_horizon(prediction):
             return self._judge_removal(entry)
         matches = self.asks_for(prediction)
         if self._is_superseded(entry) or (matches and instead is not None):
-            return self._judge_superseded(entry, prediction, instead)
+            return self._judge_superseded(entry, prediction, instead, is_given)
         if matches:
             return MATCH
         return LEFT if self._has_segment(entry) and (instead is None or not self.asks_for(instead)) else NOTHING
@@ -99,11 +102,13 @@ class Filter(Struct, frozen=True):
     def _judge_removal(self, entry: Entry) -> Verdict:
         return LEFT if entry.prediction is None and self._has_segment(entry) else NOTHING
 
-    def _judge_superseded(self, entry: Entry, prediction: Prediction, newer: Prediction | None) -> Verdict:
+    def _judge_superseded(
+        self, entry: Entry, prediction: Prediction, newer: Prediction | None, is_given: bool | None
+    ) -> Verdict:
         """Return what one means that is late, or not of the horizon that its segment shows."""
         if not self.asks_for(prediction):
             return NOTHING
-        is_told = self.names_horizons or entry.shown
+        is_told = self.names_horizons or (entry.shown if is_given is None else is_given)
         if newer is None or self.asks_for(newer):
             return MATCH if is_told else NOTHING
         return OUTDATED if is_told else LEFT

@@ -2,8 +2,8 @@
 
 Without keys, a segment's predictions arrive out of order across partitions. The order (timestamp, prediction_time,
 partition, place) decides, so all processes agree whatever their interleaving. It has no lock of its own:
-`consumer.feed` guards it, but for `instead_of()` and `shows()`: what is kept of a segment is never changed, only
-replaced, so what they look up is of one moment.
+`consumer.feed` guards it, but for `instead_of()`: what is kept of a segment is never changed, only replaced, so what it
+looks up is of one moment.
 """
 
 from collections import OrderedDict
@@ -12,8 +12,13 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from .footprint import footprint
 from .prediction import Prediction
 
+SEGMENT_BYTES = 300
+"""A segment without its predictions: two dictionaries' share of it, and its id as a key."""
+KEPT_BYTES = 200
+"""What keeping a prediction takes beside the prediction: its order, and slots."""
 MAX_HORIZONS = 24
 """Most horizons kept of one segment, so that no producer can make a segment grow without bound."""
 
@@ -38,13 +43,16 @@ class Verdict(NamedTuple):
 class _Kept(Struct, frozen=True, gc=False):
     order: _Order
     prediction: Prediction
+    size_bytes: int
 
 
 class LatestView:
-    """The newest prediction per (segment, horizon), bounded by segments and by age behind the newest event."""
+    """The newest prediction per (segment, horizon), bounded by segments, bytes and age behind the newest event."""
 
-    def __init__(self, max_segments: int, max_age_seconds: int) -> None:
+    def __init__(self, max_segments: int, max_age_seconds: int, max_bytes: int) -> None:
         self.max_segments = max_segments
+        self.max_bytes = max_bytes
+        self.size_bytes = 0
         self.max_age_ms = max_age_seconds * 1000
         self.newest_ms = 0
         # Least recently renewed first, so the bounds take from the front.
@@ -59,7 +67,7 @@ class LatestView:
     def clear(self) -> None:
         """Forget everything."""
         self._segments.clear()
-        self.newest_ms = 0
+        self.newest_ms = self.size_bytes = 0
 
     def apply(self, prediction: Prediction, partition: int, place: int) -> Verdict:
         """Take in a prediction read at a place of a partition, unless a newer one of its kind is there."""
@@ -86,19 +94,16 @@ class LatestView:
         kept = kinds.get(horizon)
         if of_any_horizon:
             shown = _preferred(kinds if len(kinds) == 1 else self._fresh(kinds) or kinds)
-            kept = kinds[shown] if _rank(shown) < _rank(horizon) or prediction.timestamp < self._oldest_ms else kept
+            kept = kinds[shown] if rank(shown) < rank(horizon) or prediction.timestamp < self._oldest_ms else kept
         order = (prediction.timestamp, prediction.prediction_time, partition, place)
         is_other = kept is not None and kept.prediction.horizon_minutes != horizon
         return kept.prediction if kept is not None and (is_other or kept.order > order) else None
 
-    def shows(self, segment_id: str, horizon: int | None) -> bool:
-        """Tell whether a horizon is the one that a segment shows; True for a segment that isn't known."""
-        kinds = self._segments.get(segment_id)
-        return not kinds or _rank(horizon) <= _rank(_preferred(kinds))
-
     def remove(self, segment_id: str) -> bool:
         """Forget all horizons of a segment; tell whether it was known."""
-        return self._segments.pop(segment_id, None) is not None
+        kinds = self._segments.pop(segment_id, None)
+        self.size_bytes -= _size(kinds)
+        return kinds is not None
 
     def predictions(self, horizons: Horizons = None) -> list[Prediction]:
         """Return what is kept, one per segment or those of the horizons asked for, least recently renewed first."""
@@ -110,7 +115,7 @@ class LatestView:
     def segment(self, segment_id: str) -> list[Prediction]:
         """Return the newest predictions of one segment, a prediction per horizon, shortest first."""
         kinds = self._fresh(self._segments.get(segment_id, {}))
-        return [kinds[horizon].prediction for horizon in sorted(kinds, key=_rank)]
+        return [kinds[horizon].prediction for horizon in sorted(kinds, key=rank)]
 
     @property
     def _oldest_ms(self) -> int:
@@ -128,20 +133,37 @@ class LatestView:
         return fresh[_preferred(fresh)].prediction if fresh else None
 
     def _keep(self, prediction: Prediction, horizons: dict[int | None, _Kept], order: _Order) -> None:
-        horizons[prediction.horizon_minutes] = _Kept(order, prediction)
+        horizons[prediction.horizon_minutes] = _Kept(order, prediction, KEPT_BYTES + footprint(prediction)[0])
         if len(horizons) > MAX_HORIZONS:
             del horizons[min(horizons, key=lambda horizon: horizons[horizon].order)]
+        self.size_bytes += _size(horizons) - _size(self._segments.get(prediction.segment_id))
         self._segments[prediction.segment_id] = horizons
         self._segments.move_to_end(prediction.segment_id)
         self._prune()
 
     def _prune(self) -> None:
-        while len(self._segments) > self.max_segments or self._front_is_old():
-            self._segments.popitem(last=False)
+        while self._is_too_large() or self._front_is_old():
+            _, kinds = self._segments.popitem(last=False)
+            self.size_bytes -= _size(kinds)
+
+    def _is_too_large(self) -> bool:
+        """Tell whether something must be evicted; the segment that was renewed last always stays."""
+        count = len(self._segments)
+        return count > self.max_segments or (self.size_bytes > self.max_bytes and count > 1)
 
     def _front_is_old(self) -> bool:
         front = next(iter(self._segments.values()))
         return all(kept.prediction.timestamp < self._oldest_ms for kept in front.values())
+
+
+def _size(kinds: dict[int | None, _Kept] | None) -> int:
+    """Return the bytes that a segment takes."""
+    if kinds is None:
+        return 0
+    size = SEGMENT_BYTES
+    for kept in kinds.values():
+        size += kept.size_bytes
+    return size
 
 
 def _chosen(kinds: dict[int | None, _Kept], horizons: frozenset[int | None] | Literal["all"]) -> Iterator[_Kept]:
@@ -153,8 +175,9 @@ def _chosen(kinds: dict[int | None, _Kept], horizons: frozenset[int | None] | Li
 
 def _preferred(kinds: dict[int | None, _Kept]) -> int | None:
     """Of no stated horizon, else of the smallest."""
-    return next(iter(kinds)) if len(kinds) == 1 else min(kinds, key=_rank)
+    return next(iter(kinds)) if len(kinds) == 1 else min(kinds, key=rank)
 
 
-def _rank(horizon: int | None) -> int:
+def rank(horizon: int | None) -> int:
+    """Return what orders horizons: one that is not stated comes first, then the smallest."""
     return -1 if horizon is None else horizon

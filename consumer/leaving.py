@@ -35,12 +35,12 @@ class Leaving:
         self._told: set[tuple[str, int | None]] = set()
         self._news: set[tuple[str, int | None]] = set()
 
-    def judge(self, entry: Entry) -> tuple[Verdict, Prediction | None]:
+    def judge(self, entry: Entry, is_given: bool | None = None) -> tuple[Verdict, Prediction | None]:
         """Return what an entry means to the client, and what the view has that is newer; `left` is said once."""
         if self._can_only_leave(entry) and (self._is_viewed(entry) or self._key(entry) in self._told):
             return NOTHING, None
         instead = self._instead_of(entry, self._wanted)
-        verdict = self._wanted.judge_anew(entry, instead)
+        verdict = self._wanted.judge_anew(entry, instead, is_given)
         if entry.prediction is None or self._key(entry) not in self._told:
             return verdict, instead
         return {LEFT: NOTHING, OUTDATED: MATCH}.get(verdict, verdict), instead

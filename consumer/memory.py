@@ -15,11 +15,12 @@ class MemoryTopic:
     def __init__(self, partitions: int = 4, incarnation: bytes = b"memory-1") -> None:
         self.changed = threading.Condition()
         self.incarnation = incarnation
-        self.logs: list[list[Record]] = [[] for _ in range(partitions)]
+        self.logs: list[list[Record | None]] = [[] for _ in range(partitions)]
         self.begins = [0] * partitions
         self.reachable = True
         self.exists = True
         self.leaderless: set[int] = set()
+        self.throttled = False
         self.opened = 0
         self.probes = 0
         self.closed = 0
@@ -41,8 +42,14 @@ class MemoryTopic:
             self.changed.notify_all()
         return record
 
+    def append_marker(self, partition: int = 0) -> None:
+        """Add what takes an offset and is given to no reader, as the end of a transaction does."""
+        with self.changed:
+            self.logs[partition].append(None)
+            self.changed.notify_all()
+
     def set(self, **changes: object) -> None:
-        """Change `reachable`, `exists`, `leaderless`, `incarnation` or `begins` under the lock."""
+        """Change `reachable`, `exists`, `throttled`, `leaderless`, `incarnation` or `begins` under the lock."""
         with self.changed:
             for name, value in changes.items():
                 setattr(self, name, value)
@@ -96,6 +103,10 @@ class MemorySource:
                 answered[number] = now
         return [now - answered[number] for number in sorted(answered)]
 
+    def is_throttled(self) -> bool:
+        """Tell what a test has set."""
+        return self._topic.throttled
+
     def wait_for_word(self, timeout: float) -> bool:
         """Wait until the topic is reachable and exists."""
         with self._topic.changed:
@@ -121,7 +132,7 @@ class MemorySource:
     def offsets_at(self, time_ms: int) -> list[int | None]:
         """Look the time up."""
         self._require()
-        return [next((r.offset for r in log if r.timestamp_ms >= time_ms), None) for log in self._topic.logs]
+        return [next((r.offset for r in log if r and r.timestamp_ms >= time_ms), None) for log in self._topic.logs]
 
     def assign(self, offsets: Sequence[int | None]) -> None:
         """Read from there on."""
@@ -150,9 +161,10 @@ class MemorySource:
         """Return where each partition is read."""
         return [Reading(offset, self._watermarks.get(number)) for number, offset in self._offsets.items()]
 
-    def asked(self) -> list[float | None]:
-        """Return now: what is in memory is read as it is."""
-        return [time.monotonic()] * len(self._offsets)
+    def ends_since(self, when: float) -> tuple[list[int], float] | None:
+        """Return the ends as of now while the topic is reachable."""
+        now = time.monotonic()
+        return ([len(log) for log in self._topic.logs], now) if self._topic.reachable and when <= now else None
 
     def close(self) -> None:
         """Count the close, so that tests can see that each source was closed."""
@@ -185,5 +197,5 @@ class MemorySource:
         for partition, offset in self._wanted():
             part = self._topic.logs[partition][offset : offset + self._batch - len(taken)]
             self._offsets[partition] += len(part)
-            taken.extend(part)
+            taken.extend(record for record in part if record is not None)
         return taken

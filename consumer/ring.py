@@ -9,12 +9,17 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from .cursor import Places, Position
+from .footprint import footprint
 from .prediction import Prediction
 
-ENTRY_BYTES = 2_100
-"""What an entry takes beside its text: objects, position, list slots. tests/consumer/test_ring.py measures it."""
-TEXT_FACTOR = 3
-"""Bytes held per byte of the message: as a prediction, and encoded once more for those who serve it."""
+ENTRY_BYTES = 680
+"""An entry without its prediction, texts, places and cursor: objects, frames without content, list slots."""
+PLACE_BYTES = 8
+"""A place in the position of an entry; the integers themselves are shared with the entries beside it."""
+FRAMES = 2
+"""Frames made of an entry: SSE and WebSocket. Each holds the message as JSON, and the cursor."""
+CURSOR_EVERY = 1_024
+"""After so many entries the length of a cursor is measured again: it grows with the offsets."""
 
 
 class Entry(Struct, gc=False):
@@ -22,8 +27,8 @@ class Entry(Struct, gc=False):
 
     `before` is the entry's own place, `position` is where reading goes on after it. `shown` tells whether it
     belongs to the view of one prediction per segment. `was` is what the view held of this segment and horizon before,
-    `was_shown` what it showed of the segment. `text_bytes` is
-    its share of the message, `memo` for whoever serves entries: bytes made once for all.
+    `was_shown` what it showed of the segment. `memo` holds the frames made of it, once for all clients. `size_bytes` is
+    what all of it takes, frames included whether or not they were made yet; the ring buffer sets it.
 
     None of what the ring holds is tracked by the garbage collector (there are no cycles in it): its full collections
     would stop the process for a second with a ring of 50,000.
@@ -35,15 +40,15 @@ class Entry(Struct, gc=False):
     segment_id: str
     prediction: Prediction | None
     shown: bool
-    text_bytes: int
     was: Prediction | None = None
     was_shown: Prediction | None = None
     memo: dict[str, bytes] | None = None
     encoded: str | None = None
+    size_bytes: int = 0
 
     def with_prediction(self, prediction: Prediction) -> "Entry":
         """Return a copy that holds another form of the prediction, for one client."""
-        return Entry(self.partition, self.before, self.position, self.segment_id, prediction, self.shown, 0)
+        return Entry(self.partition, self.before, self.position, self.segment_id, prediction, self.shown)
 
     @property
     def cursor(self) -> str:
@@ -63,9 +68,18 @@ class Entry(Struct, gc=False):
         return self.prediction.horizon_minutes if self.prediction else None
 
 
-def cost(entry: Entry) -> int:
-    """Return the bytes that an entry takes."""
-    return ENTRY_BYTES + TEXT_FACTOR * entry.text_bytes
+_GONE = Entry(0, 0, Position(b"", ()), "", None, False)
+"""Stands where an entry was dropped, so that its memory is free before the list is cut."""
+
+
+def cost(entry: Entry, cursor_bytes: int) -> int:
+    """Return the bytes that an entry takes with the frames made of it; its cursor has so many characters.
+
+    What `was` and `was_shown` point to isn't counted: it is the prediction of another entry, or was a part of the view.
+    """
+    held, encoded = (0, len(entry.segment_id)) if entry.prediction is None else footprint(entry.prediction)
+    positions = PLACE_BYTES * len(entry.position.places) + (1 + FRAMES) * cursor_bytes
+    return ENTRY_BYTES + held + FRAMES * encoded + positions
 
 
 class Ring:
@@ -80,6 +94,8 @@ class Ring:
         self._entries: list[Entry] = []
         self._head = 0
         self.oldest = 0
+        self._cursor_bytes = 0
+        self._cursor_is_of = (0, 0)  # how many partitions, and from which sequence number on it is measured again
 
     def __len__(self) -> int:
         return len(self._entries) - self._head
@@ -97,8 +113,10 @@ class Ring:
 
     def append(self, entry: Entry) -> None:
         """Add an entry and drop the oldest ones until the bounds hold; the newest always stays."""
+        self._measure_cursor(entry.position)
+        entry.size_bytes = cost(entry, self._cursor_bytes)
         self._entries.append(entry)
-        self.size_bytes += cost(entry)
+        self.size_bytes += entry.size_bytes
         while len(self) > self.max_entries or (self.size_bytes > self.max_bytes and len(self) > 1):
             self._drop_oldest()
 
@@ -136,10 +154,17 @@ class Ring:
                 low = middle + 1
         return self.oldest + low - self._head
 
+    def _measure_cursor(self, position: Position) -> None:
+        partitions, until = self._cursor_is_of
+        if partitions != len(position.places) or self.end >= until:
+            self._cursor_bytes = len(position.encode())
+            self._cursor_is_of = len(position.places), self.end + CURSOR_EVERY
+
     def _drop_oldest(self) -> None:
         entry = self._entries[self._head]
-        self.size_bytes -= cost(entry)
+        self.size_bytes -= entry.size_bytes
         self.whole_from[entry.partition] = max(self.whole_from[entry.partition], entry.position.places[entry.partition])
+        self._entries[self._head] = _GONE
         self._head += 1
         self.oldest += 1
         if self._head > 1024 and self._head * 2 > len(self._entries):

@@ -18,13 +18,13 @@ from .prediction import Prediction
 from .settings import Settings
 from .tally import STEPS, Tally, WindowTally, summary
 from .times import Times
-from .track import NEVER, NOT_MEASURED, Lane, Track, reach_ms
+from .track import LANE_SIZE, NEVER, NOT_MEASURED, TRACK_SIZE, Lane, Track, reach_ms
 
 SWEEP_STEPS = STEPS // 8
 """How often what the window has left is looked for in a segment: each time costs as much as ten predictions."""
 
-KEPT_PER_ENTRY = 10
-"""Forecasts and measurements kept for each of BUFFER_ENTRIES, at some 30 bytes each."""
+KEPT_BYTES = 28
+"""What a forecast takes, the reserve of its arrays included; a measurement takes two thirds of it."""
 
 _times = Times(UTC)
 
@@ -76,14 +76,15 @@ class Truth:
 class Scores:
     """The scores of all predictions whose target times are in the window: MAX_AGE before the newest event.
 
-    Sums are of the whole window. What they are made from is kept while there is room (KEPT_PER_ENTRY), for the
-    MAX_SEGMENTS segments heard of last: when it is full, a segment makes room for its own news by forgetting its
-    older half, which then is judged for good; one that has nothing to forget gets no new prediction judged.
+    Sums are of the whole window. What they are made from is kept while there is room, for the segments heard of last:
+    MAX_SEGMENTS of them, or as many as take half of the room. When it is full, a segment makes room for its own news
+    by forgetting its older half, which then is judged for good; one that has nothing to forget gets no new prediction
+    judged.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._max_size = KEPT_PER_ENTRY * settings.buffer_entries
-        self._max_tracks = settings.max_segments
+        self._max_size = settings.scores_bytes // KEPT_BYTES
+        self._max_tracks = min(settings.max_segments, self._max_size // (2 * TRACK_SIZE))
         self._window_ms = settings.max_age * 1000
         self._step_ms = self._window_ms // STEPS
         self.clear()
@@ -91,7 +92,7 @@ class Scores:
     def clear(self) -> None:
         """Forget everything."""
         self.size = 0
-        """Forecasts and measurements that are kept."""
+        """Forecasts and measurements that are kept; tracks and lanes count as several."""
         # The step of the window that the newest event is in, and where that step ends.
         self._step = NEVER
         self._until_ms = 0
@@ -170,6 +171,7 @@ class Scores:
             if len(self._tracks) >= self._max_tracks:
                 self.remove(next(iter(self._tracks)))
             track = self._tracks[segment_id] = Track(self._step)
+            self.size += len(track)
         self._tracks.move_to_end(segment_id)
         track.step = self._step
         if self._step - track.swept_step >= SWEEP_STEPS:
@@ -184,11 +186,14 @@ class Scores:
         return freed
 
     def _open_lane(self, track: Track, horizon: int) -> Lane | None:
-        """Return a lane for a horizon; None when there are too many horizons."""
+        """Return a lane for a horizon; None when there are too many horizons, or there is no room."""
+        if self.size + LANE_SIZE > self._max_size:
+            return None
         tally = self._tallies.get(horizon)
         if tally is None:
             if len(self._tallies) >= MAX_HORIZONS:
                 return None
             tally = self._tallies[horizon] = WindowTally(self._step_ms, self._step)
         lane = track.lanes[horizon] = Lane(reach_ms(horizon), tally)
+        self.size += LANE_SIZE
         return lane

@@ -7,7 +7,6 @@ reads the environment. README.md shows the same table, and a test holds the two 
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -52,6 +51,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     watchdog_seconds: Annotated[
         float, _meta("s", "A call of the Kafka client that takes this long counts as hanging", ge=10, le=600)
     ] = 30
+    max_lag: Annotated[
+        float, _meta("s", "A process that is further behind the end of the topic is not ready", ge=1, le=3600)
+    ] = 30
     kafka_isolation_level: Annotated[
         Literal["read_uncommitted", "read_committed"],
         _meta("", "Whether records of open and aborted transactions count"),
@@ -92,7 +94,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     buffer_entries: Annotated[int, _meta("predictions", "Ring buffer: most entries kept", ge=100, le=10_000_000)] = (
         50_000
     )
-    buffer_bytes: Annotated[int, _meta("bytes", "Ring buffer: most memory used", ge=1_048_576)] = 134_217_728
+    buffer_bytes: Annotated[
+        int,
+        _meta("bytes", "Ring buffer: most memory used; the latest view and all else take as much again", ge=1_048_576),
+    ] = 134_217_728
     max_segments: Annotated[int, _meta("segments", "Latest view: most segments kept", ge=1, le=1_000_000)] = 20_000
     max_age: Annotated[
         int, _meta("s", "Latest view: a prediction this much older than the newest one is dropped", ge=60)
@@ -141,6 +146,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     network_file: Annotated[
         str, _meta("path", "GeoJSON of the segments: places, roads and lines, for messages that don't give them")
     ] = ""
+    network_id_property: Annotated[
+        str,
+        _meta("name", "Property of NETWORK_FILE that is the segment's id, such as osmid or a.b. Empty: segment_id, …"),
+    ] = ""
     map_tiles: Annotated[
         str, _meta("URL", "Tiles under the roads, such as https://tile.example.org/{z}/{x}/{y}.png. Empty: none")
     ] = ""
@@ -160,7 +169,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         if self.kafka_brokers:
             return [_with_port(part.strip()) for part in self.kafka_brokers.split(",") if part.strip()]
         if self.kafka_url:
-            return [urlsplit(part.strip()).netloc.rpartition("@")[2] for part in self.kafka_url.split(",")]
+            return [_host_of(part.strip()) for part in self.kafka_url.split(",")]
         return ["localhost:9092"]
 
     @property
@@ -173,6 +182,28 @@ class Settings(Struct, frozen=True, kw_only=True):
     def mph_per_unit(self) -> float:
         """What one unit of a served speed is in mph."""
         return 1.0 if self.speed_unit == "mph" else 1 / KM_PER_MILE
+
+    # All memory that grows with what is read and asked for: twice BUFFER_BYTES. docs/memory.md has the formula.
+
+    @property
+    def view_bytes(self) -> int:
+        """Most memory that the latest view takes."""
+        return self.buffer_bytes // 2
+
+    @property
+    def scores_bytes(self) -> int:
+        """Most memory that the scores take."""
+        return self.buffer_bytes // 4
+
+    @property
+    def replay_bytes(self) -> int:
+        """Most memory that chunks of replays take."""
+        return self.buffer_bytes // 8
+
+    @property
+    def answer_bytes(self) -> int:
+        """Most memory that whole views take that are kept as answers."""
+        return self.buffer_bytes // 8
 
     @property
     def backlog(self) -> "Backlog":
@@ -259,13 +290,18 @@ _BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "pat
 
 
 def _wrong(name: str, value: object, allowed: str) -> SettingsError:
-    shown = "(not shown)" if name in SECRETS else repr(_without_login(value))
+    shown = "(not shown)" if name in SECRETS else repr(without_login(value) if isinstance(value, str) else value)
     return SettingsError(f"{name.upper()}={shown} can't be used; allowed: {allowed}")
 
 
-def _without_login(value: object) -> object:
-    """Leave out what may be a name and a password in a URL: all before the last @."""
-    return f"***@{value.rpartition('@')[2]}" if isinstance(value, str) and "@" in value else value
+def without_login(text: str) -> str:
+    """Mask what may be a name and a password in a URL, or in a list of them: all before the last @."""
+    return f"***@{text.rpartition('@')[2]}" if "@" in text else text
+
+
+def _host_of(url: str) -> str:
+    # By hand: an error of urlsplit() may quote the password.
+    return url.partition("://")[2].partition("/")[0].rpartition("@")[2]
 
 
 def _with_port(broker: str) -> str:
@@ -297,11 +333,12 @@ def _brokers(settings: Settings) -> None:
 
 
 def _is_host_and_port(broker: str) -> bool:
-    try:
-        parts = urlsplit(f"//{broker}")
-        return bool(parts.hostname and parts.port)
-    except ValueError:
-        return False
+    """Tell whether it is that and nothing else; a name and a password before it would be shown wherever it is."""
+    match = _HOST_AND_PORT.fullmatch(broker)
+    return match is not None and 0 < int(match["port"]) < 65_536
+
+
+_HOST_AND_PORT = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]):(?P<port>[0-9]{1,5})")
 
 
 def _thresholds(settings: Settings) -> None:
@@ -313,9 +350,9 @@ def _thresholds(settings: Settings) -> None:
 def origins(given: str) -> list[str]:
     """Return a comma list of origins, or "*" for all; ValueError for what is none (RFC 6454)."""
     found = [part.strip().rstrip("/").lower() for part in given.split(",") if part.strip()]
-    for origin in found:
+    for number, origin in enumerate(found, 1):
         if origin != "*" and not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin!r} is not an origin")
+            raise ValueError(f"number {number} of them is not an origin")
     return found
 
 
@@ -344,7 +381,7 @@ def _topic(settings: Settings) -> None:
 
 _CHECKS = (
     ("kafka_url", _url, "a comma list such as kafka+ssl://host:9096"),
-    ("kafka_brokers", _brokers, "a comma list of host:port"),
+    ("kafka_brokers", _brokers, "a comma list of host:port; a log-in belongs in KAFKA_SASL_USERNAME and _PASSWORD"),
     ("kafka_prefix", _topic, "what leaves a topic name that Kafka takes"),
     ("kafka_backlog", lambda settings: settings.backlog, "10000/1h, 500, 0, all"),
     ("kafka_sasl_username", _login, "a name, with SASL_PLAINTEXT or SASL_SSL"),

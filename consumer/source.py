@@ -1,4 +1,4 @@
-"""Kafka as a source of records: with `consumer.fetching` all that this package knows of the Kafka client.
+"""Kafka as a source of records: with `consumer.client_hooks` all that this package knows of the Kafka client.
 
 `Source` is the contract; `KafkaSource` keeps it with kafka-python 3, `consumer.memory.MemorySource` in memory. A source
 belongs to one thread, `last_word`, `silent_seconds` and `topic` apart: those are memory reads that anybody may make.
@@ -6,7 +6,8 @@ belongs to one thread, `last_word`, `silent_seconds` and `topic` apart: those ar
 There is no consumer group: the consumer assigns itself all partitions, commits nothing and creates no topic. One
 consumer object lives through all outages, since the client reconnects by itself. That `poll()` gives nothing says
 nothing about the broker: what counts is when a broker last answered, a question for metadata or a fetch (`last_word`),
-and when the leader of each partition last answered a fetch (`silent_seconds`).
+and when the leader of each partition last answered a fetch (`silent_seconds`). A part of an answer is a sign of life,
+and a broker that throttles this client is not expected to answer.
 """
 
 import contextlib
@@ -17,16 +18,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, OffsetOutOfRangeError
-from kafka.net.compat import KafkaNetClient
-from kafka.net.inet import KafkaNetSocket
-from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
+from kafka.errors import KafkaError, OffsetOutOfRangeError, for_code
+from kafka.protocol.consumer import IsolationLevel, ListOffsetsRequest, OffsetSpec
+from kafka.structs import OffsetAndMetadata
 
+from . import client_hooks as hooks
 from .errors import SourceError, SourceLost
-from .fetching import Answers, end_at_last_stable_offset, in_words, read_around_damage
 from .record import Record, Topic, Unreadable
-from .security import CLOSED, AnswerBeforeEnd, explain, security_options
+from .security import security_options
 from .settings import Settings
 
 METADATA_MAX_AGE_MS = 2_000
@@ -39,8 +38,10 @@ MAX_POLL_RECORDS = 500
 MAX_PARTITION_FETCH_BYTES = 131_072
 """A larger answer holds up those that come behind it, on the way and in the client: with the default of 1 MiB a replay
 made what was live up to 30 ms later."""
-FAILED_SECONDS = 30.0
-"""How long a broker whose connection failed is asked for metadata only when there is no other."""
+ENDS_SECONDS = 1.0
+"""How often end offsets are asked for at most, whatever clients present."""
+THROTTLED_SECONDS = 1.0
+"""How long after the end of a throttle this client still counts as throttled: its next answer tells."""
 MAX_FAILURES = 3
 """Brokers whose failed connections are described at once."""
 
@@ -54,11 +55,6 @@ class Reading(NamedTuple):
 
     offset: int
     high_watermark: int | None
-
-    @property
-    def is_at_end(self) -> bool:
-        """Whether all is read that was there at the last fetch."""
-        return self.high_watermark is not None and self.offset >= self.high_watermark
 
 
 class Expired(Exception):
@@ -83,6 +79,9 @@ class Source(Protocol):
 
         It counts from assign() on; time in which nobody polls doesn't count. Never waits.
         """
+
+    def is_throttled(self) -> bool:
+        """Tell whether a quota of the broker's holds answers to this client back. Never waits."""
 
     def wait_for_word(self, timeout: float) -> bool:
         """Wait for the broker's next metadata, at most `timeout` seconds; tell whether it came. Raises SourceLost."""
@@ -117,11 +116,11 @@ class Source(Protocol):
     def readings(self) -> list[Reading]:
         """Return where each assigned partition is read, in their order. Never waits."""
 
-    def asked(self) -> list[float | None]:
-        """Return when what was last read of each assigned partition was asked for, in their order.
+    def ends_since(self, when: float) -> tuple[list[int], float] | None:
+        """Return the end offset of each partition, and when they were asked for: at `when` or later.
 
-        In time.monotonic() seconds; None before the first fetch. An answer may wait for a busy reader, and its high
-        watermark is as old as the question. Never waits.
+        In time.monotonic() seconds. Offsets in transactions that are still open count, too. None until the answer is
+        there: call again. At most one question is on its way, and one is asked in a second. Never waits.
         """
 
     def close(self) -> None:
@@ -135,68 +134,63 @@ def client_options(settings: Settings) -> dict[str, Any]:
     return {"bootstrap_servers": settings.brokers, "api_version": (2, 8), **security_options(settings)}
 
 
-class _ClosedOnFailure(KafkaNetSocket):  # type: ignore[misc]
-    """How the client connects, with the socket of a connection that failed closed at once.
+class _EndOffsets:
+    """Asks for the end offsets on the client's IO thread, one question at a time, so that the reader never waits.
 
-    kafka-python leaves it to the garbage collector, so that an outage would collect sockets. The client takes a class
-    of connections by the scheme of its `proxy_url`; this one goes through no proxy.
+    They are those of an uncommitted reader. Kafka gives none that lie before earlier ones after a change of leader.
     """
 
-    SCHEMES = ("direct",)
+    def __init__(self, manager: hooks.Manager) -> None:
+        self._manager = manager
+        self._question: Any = None
+        self._asked = float("-inf")
+        self._known: tuple[list[int], float] | None = None
 
-    def socket(self, family: int = -1, sock_type: int = -1, proto: int = -1) -> AnswerBeforeEnd:
-        return AnswerBeforeEnd(family, sock_type, proto)
+    def since(self, when: float, partitions: Sequence[TopicPartition]) -> tuple[list[int], float] | None:
+        """Return end offsets that were asked for at `when` or later, and when; else ask, at most once in a second."""
+        if self._question is not None and self._question.is_done:
+            if self._question.succeeded():
+                self._known = self._question.value, self._asked
+            self._question = None
+        if self._known is not None and self._known[1] >= when:
+            return self._known
+        now = time.monotonic()
+        if self._question is None and now - self._asked >= ENDS_SECONDS:
+            self._asked = now
+            self._question = self._manager.call_soon(self._ask, partitions)
+        return None
 
-    async def sock_connect(self, net: Any, sock: Any, sockaddr: Any, timeout_at: float | None = None) -> Any:
-        try:
-            return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
-        except BaseException:
-            sock.close()
-            raise
+    async def _ask(self, partitions: Sequence[TopicPartition]) -> list[int]:
+        asked: dict[int, list[TopicPartition]] = {}
+        for partition in partitions:
+            asked.setdefault(self._manager.cluster.leader_for_partition(partition), []).append(partition)
+        questions = [self._manager.send(_end_offsets_request(each), node_id=node) for node, each in asked.items()]
+        ends: dict[int, int] = {}
+        for question in questions:
+            for answer in [each for topic in (await question).topics for each in topic.partitions]:
+                if answer.error_code:
+                    raise for_code(answer.error_code)
+                ends[answer.partition_index] = answer.offset
+        return [ends[partition.partition] for partition in partitions]
 
 
-class _Manager(KafkaConnectionManager):  # type: ignore[misc]
-    """Keeps why connections to brokers ended, which the client itself only logs, and asks others meanwhile."""
-
-    def __init__(self, net: Any, **configs: Any) -> None:
-        super().__init__(net, **configs)
-        self.failures: dict[str, str] = {}
-        self._failed_at: dict[Any, float] = {}
-
-    async def _connect(self, node: Any, conn: Any, **options: Any) -> None:
-        conn.close_future.add_errback(lambda error: self._keep(node, explain(error)))
-        await super()._connect(node, conn, **options)
-
-    def _keep(self, node: Any, why: str) -> None:
-        self._failed_at[node.node_id] = time.monotonic()
-        broker = f"{node.host}:{node.port}"
-        # The client loses an answer that comes together with the end of the connection, as a refused log-in does. So
-        # a bare end replaces nothing that tells more.
-        if why != CLOSED or broker not in self.failures:
-            self.failures[broker] = why
-
-    def least_loaded_node(self) -> Any:
-        """Choose whom to ask for metadata; a broker whose connection has just failed only when no other is connected.
-
-        One that hangs takes connections and answers nothing. With nothing in flight it would be asked again and again,
-        since those that answer always have a fetch in flight.
-        """
-        chosen = super().least_loaded_node()
-        if not self._has_just_failed(chosen):
-            return chosen
-        connected = [node for node, connection in list(self._conns.items()) if connection.connected]
-        others = [node for node in connected if not self._has_just_failed(node)]
-        return min(others, key=lambda node: len(self._conns[node].in_flight_requests), default=chosen)
-
-    def _has_just_failed(self, node: Any) -> bool:
-        return time.monotonic() - self._failed_at.get(node, float("-inf")) < FAILED_SECONDS
+def _end_offsets_request(partitions: Sequence[TopicPartition]) -> Any:
+    asked = [
+        ListOffsetsRequest.ListOffsetsTopic.ListOffsetsPartition(
+            partition_index=each.partition, current_leader_epoch=-1, timestamp=OffsetSpec.LATEST
+        )
+        for each in partitions
+    ]
+    return ListOffsetsRequest(
+        isolation_level=IsolationLevel.READ_UNCOMMITTED, topics=[(partitions[0].topic, asked)], min_version=1
+    )
 
 
 class KafkaSource:
     """A Kafka topic, read by kafka-python."""
 
     _client: Any
-    _manager: _Manager
+    _manager: hooks.Manager
 
     def __init__(self, settings: Settings) -> None:
         self._name = settings.topic
@@ -212,13 +206,11 @@ class KafkaSource:
             if hasattr(self, "_client"):
                 self._client.close()
             raise
-        read_around_damage(self._consumer._fetcher)
-        if settings.kafka_isolation_level == "read_committed":
-            end_at_last_stable_offset(self._consumer._fetcher)
-        self._answers = Answers(self._consumer._fetcher, self._manager)
+        self._answers = hooks.install(self._consumer, self._manager, settings.kafka_isolation_level == "read_committed")
         self._cluster = self._client.cluster
         # The client doesn't hand this option on to its metadata requests, whose default is to create what is missing.
         self._cluster.config["allow_auto_create_topics"] = False
+        self._ends = _EndOffsets(self._manager)
         self._cluster.add_listener(self._hear)
         self._cluster.set_topics([self._name])
         self._cluster.start_refresh_loop()
@@ -245,13 +237,11 @@ class KafkaSource:
         }
 
     def _keep_client(self, **configs: Any) -> Any:
-        net = NetworkSelector(**configs)
-        self._manager = _Manager(net, **configs)
-        self._client = KafkaNetClient(net, self._manager, **configs)
+        self._client, self._manager = hooks.connect(configs)
         return self._client
 
     def _hear(self, _cluster: Any) -> None:
-        self._known_connections = self._connections()
+        self._known_connections = self._manager.connections()
         self._manager.failures.clear()
         self._heard = time.monotonic()
         self._word.set()
@@ -273,6 +263,10 @@ class KafkaSource:
     def silent_seconds(self) -> list[float]:
         """Return for how long each leader answered no fetch."""
         return self._answers.silent_seconds()
+
+    def is_throttled(self) -> bool:
+        """Tell whether a throttle is on, or has ended a moment ago."""
+        return time.monotonic() < self._answers.throttled_until + THROTTLED_SECONDS
 
     def wait_for_word(self, timeout: float) -> bool:
         """Wait for the next metadata."""
@@ -317,11 +311,14 @@ class KafkaSource:
         self._held = []
         with _translated():
             # What the fetcher has kept is of the old positions, and after an error it may be stuck in it.
-            self._consumer._fetcher.close()
+            known = hooks.positions_of(self._consumer)
+            hooks.discard_fetched(self._consumer)
             self._consumer.unsubscribe()
             self._consumer.assign(list(starts))
             for partition, offset in starts.items():
-                self._consumer.seek(partition, offset)
+                before = known.get(partition)
+                is_same = before is not None and before.offset == offset
+                hooks.seek(self._consumer, partition, before if is_same else OffsetAndMetadata(offset, "", -1))
         self._answers.expect(partition.partition for partition in starts)
 
     def pause(self, partition: int) -> None:
@@ -344,10 +341,15 @@ class KafkaSource:
 
     def _require_questions(self) -> None:
         """Raise SourceLost when the client asks for no metadata any more: any error but Kafka's ends that."""
-        asking, heard, answered = self._cluster._refresh_loop_future, self._heard, self._answers.last
-        is_stuck = heard is not None and answered is not None and answered - heard > METADATA_LIMIT_SECONDS
-        if asking.is_done or is_stuck:
-            raise SourceLost("the Kafka client asks for no metadata any more") from asking.exception
+        (has_ended, error), heard = hooks.metadata_error(self._cluster), self._heard
+        answered, throttled_until = self._answers.last, self._answers.throttled_until
+        is_stuck = (
+            heard is not None
+            and answered is not None
+            and answered - max(heard, throttled_until) > METADATA_LIMIT_SECONDS
+        )
+        if has_ended or is_stuck:
+            raise SourceLost("the Kafka client asks for no metadata any more") from error
 
     def _fetch(self, timeout: float) -> list[Record]:
         try:
@@ -357,23 +359,18 @@ class KafkaSource:
             raise Expired(sorted(partition.partition for partition in error.args[0])) from error
         return [_record(message) for batch in batches.values() for message in batch]
 
-    def _connections(self) -> list[Any]:
-        return [connection for connection in list(self._manager._conns.values()) if connection.connected]
-
     def readings(self) -> list[Reading]:
         """Return next offset and high watermark of each partition; records that are held back were not read yet."""
         held = {record.partition: record.offset for record in reversed(self._held)}
         partitions = sorted(self._consumer.assignment())
         return [
-            Reading(
-                held.get(each.partition, self._consumer.position(each, timeout_ms=0)), self._consumer.highwater(each)
-            )
+            Reading(held.get(each.partition, hooks.offset_of(self._consumer, each)), self._consumer.highwater(each))
             for each in partitions
         ]
 
-    def asked(self) -> list[float | None]:
-        """Return when the question of the answer last read of each partition was sent."""
-        return [self._answers.asked.get(each.partition) for each in sorted(self._consumer.assignment())]
+    def ends_since(self, when: float) -> tuple[list[int], float] | None:
+        """Return the end offsets, which the client's IO thread asks for."""
+        return self._ends.since(when, self._partitions()) if self.topic() else None
 
     def close(self) -> None:
         """Close the consumer and its IO thread."""
@@ -400,4 +397,4 @@ def _translated() -> Iterator[None]:
     except OffsetOutOfRangeError:
         raise
     except KafkaError as error:
-        raise SourceError(in_words(error)) from error
+        raise SourceError(hooks.in_words(error)) from error

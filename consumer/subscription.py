@@ -14,10 +14,11 @@ before a view, nothing is told until this process has reached the cursor: what o
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, cast
 
 from .bridge import Bridge
+from .catching_up import CatchUp
 from .cursor import Places, Position, decode, furthest, reaches, records_between
 from .errors import Unreplayable
 from .events import Change, Event, Gap, Initial, Status
@@ -69,7 +70,10 @@ class Subscription:
         self._places: Places = ()
         self._bridge: Bridge | None = None
         self._crossed: Bridge | None = None
-        self._ahead_seconds: float | None = None
+        # Which horizons it is given of the entries before a sequence number: those that were there when it came.
+        self._catch_up: CatchUp | None = None
+        self._caught_up_at = 0
+        self._is_ahead = False
         self._wakes = feed._wakes
         self._rest = rest or Rest()
         self.entries_behind = 0
@@ -134,19 +138,21 @@ class Subscription:
             return True
         if feed._incarnation is None or self.is_replaying or self._must_wait():
             return False
-        return feed._generation != self._generation or self._sequence != feed._ring.end or self._incarnation is None
+        has_moved = feed._generation != self._generation or self._sequence != feed._ring.end
+        return has_moved or self._incarnation is None or self._is_ahead
 
     def _must_wait(self) -> bool:
-        """Tell whether this process must first reach the cursor; notes how long it may still be ahead."""
+        """Tell whether this process must first reach the cursor; notes whether that is ahead of the topic."""
         feed, after = self._feed, self._after if self._incarnation is None else None
         target = self._floor if after is None else after.places
         if target is None or (after is not None and self._refuse(after)):
             return False
-        self._ahead_seconds = feed._may_be_ahead(target)
-        if self._ahead_seconds == 0:
-            return False
+        self._is_ahead = feed._is_ahead(target)
         begins_with_now = self._channel is not None or self._begin_with_view
-        return after is not None and begins_with_now and not reaches(tuple(feed._places), target)
+        if self._is_ahead or after is None or not begins_with_now or reaches(tuple(feed._places), target):
+            return False
+        feed._is_awaited = True
+        return True
 
     def _read(self, limit: int) -> tuple[list[Event], list[Entry], int]:
         """Take from the feed, without any work per entry: events, entries, and how many of those are on the floor."""
@@ -191,7 +197,7 @@ class Subscription:
     def _settle(self) -> list[Event]:
         """Find the place in the ring to read from: after the cursor, or after a fresh snapshot."""
         feed, ring = self._feed, self._feed._ring
-        if self._ahead_seconds == 0:
+        if self._is_ahead:
             return [Gap("ahead", None), self._start_over()]
         if self._incarnation is None:
             return self._settle_first()
@@ -223,14 +229,15 @@ class Subscription:
         missed = records_between(after.places, tuple(feed._places))
         viewed = tuple(feed._places) if self._begin_with_view else ()
         self._leaving = Leaving(self._wanted, feed.instead_of, viewed)
+        catch_up = CatchUp(feed.settings.max_segments)
         if not feed._ring.covers(after.places):
             if feed.replays is None or missed > feed.settings.replay_records:
                 return [Gap("replay_limit" if feed.replays else "too_old", missed), self._start_over()]
-            self._bridge = Bridge(feed, feed.replays, after, self._wanted, self._leaving)
+            self._bridge = Bridge(feed, feed.replays, after, self._wanted, self._leaving, catch_up)
             self.entries_behind = max(1, missed)
         view = [self._view(after)] if self._begin_with_view else []
         self._incarnation, self._generation = after.incarnation, feed._generation
-        self._join(after.places)
+        self._join(after.places, catch_up)
         return list(view)
 
     def _refuse(self, after: Position) -> Gap | None:
@@ -240,10 +247,12 @@ class Subscription:
         is_too_wide = len(after.places) > len(self._feed._places) + UNSEEN_PARTITIONS
         return Gap("bad_cursor", None) if is_too_wide else None
 
-    def _join(self, places: Places) -> None:
+    def _join(self, places: Places, catch_up: CatchUp) -> None:
         """Go on from places that the ring covers."""
+        ring = self._feed._ring
         self._floor = self._places = places
-        self._sequence = self._feed._ring.locate(places)
+        self._sequence, self._caught_up_at = ring.locate(places), ring.end
+        self._catch_up = None if self._wanted.names_horizons else catch_up
 
     def _start_over(self) -> Initial:
         feed, position = self._feed, self._feed._position()
@@ -252,7 +261,8 @@ class Subscription:
         self._sequence = feed._ring.end
         # The view replaces what the client had, so from here on it needs all that this process reads, even what it
         # once had from a process that was ahead.
-        self._floor = self._bridge = self._crossed = self._ahead_seconds = None
+        self._floor = self._bridge = self._crossed = self._catch_up = None
+        self._is_ahead = False
         self._places = position.places
         return self._view(position)
 
@@ -265,7 +275,7 @@ class Subscription:
     def _wait_and_read(self, deadline: float, limit: int) -> tuple[list[Event], bool]:
         feed = self._feed
         with feed._changed:
-            feed._changed.wait_for(self._has_news, max(0.0, self._patience(deadline) - time.monotonic()))
+            feed._changed.wait_for(self._has_news, max(0.0, deadline - time.monotonic()))
             woken, self._wakes = feed._wakes != self._wakes, feed._wakes
             first = self._sequence
             events, entries, on_the_floor = self._read(limit)
@@ -290,7 +300,7 @@ class Subscription:
                 self._bridge = None  # another topic: the next read says so
             elif bridge.is_between_chunks and feed._ring.covers(bridge.places):
                 self._bridge, self._crossed, self._generation = None, bridge, feed._generation
-                self._join(bridge.places)
+                self._join(bridge.places, bridge.catch_up)
             self.entries_behind = max(1, feed._ring.end - self._sequence)
         # Who has waited for the replay need not wait for news.
         return events, woken or self._bridge is None
@@ -305,9 +315,6 @@ class Subscription:
             events: list[Event] = [Gap(error.reason, missed), self._start_over()]
         return [self._narrowed(event) for event in events]
 
-    def _patience(self, deadline: float) -> float:
-        return deadline if self._ahead_seconds is None else min(deadline, time.monotonic() + self._ahead_seconds)
-
     def _narrowed(self, event: Event) -> Event:
         """Choose from a view what the filter asks for, which may take a while for a large one."""
         if isinstance(event, Initial) and self._channel is not None:
@@ -319,11 +326,17 @@ class Subscription:
         events: list[Event]
         if self._channel is not None:
             events = self._judged(first, entries, on_the_floor, limit)
-        elif self._floor is None:
+        elif self._floor is None and self._catch_up is None:
             # As below, for all who have joined: the time of a process goes into this.
             events = [Change(entry, None) for entry in entries if entry.shown or entry.prediction is None]
         else:
-            events = [self._change(entry) for entry in entries if not self._has(entry) and self._is_shown(entry)]
+            events = [
+                self._change(entry)
+                for sequence, entry in enumerate(entries, first)
+                if not self._has(entry) and self._is_given(sequence, entry)
+            ]
+        if self._sequence >= self._caught_up_at:
+            self._catch_up = None
         if self._floor is not None and reaches(self._places, self._floor):
             self._floor = None
         return events
@@ -346,12 +359,23 @@ class Subscription:
         One after the other: who stops at one, to take it up the next time, hasn't told it.
         """
         assert self._channel is not None
-        for entry in entries[:on_the_floor]:
-            verdict, newer = (NOTHING, None) if self._has(entry) else self._leaving.judge(entry)
+        for sequence, entry in enumerate(entries[:on_the_floor], first):
+            verdict, newer = NOTHING, None
+            if not self._has(entry):
+                verdict, newer = self._leaving.judge(entry, self._is_given(sequence, entry))
             yield verdict, newer
             self._leaving.note(entry, verdict, newer)
-        for each in self._channel.verdicts(first + on_the_floor, entries[on_the_floor:]):
-            yield each, None  # type: ignore[misc]
+        rest = entries[on_the_floor:]
+        shared = cast(Sequence[Verdict], self._channel.verdicts(first + on_the_floor, rest))
+        for sequence, (entry, verdict) in enumerate(zip(rest, shared, strict=True), first + on_the_floor):
+            yield (verdict, None) if self._catch_up is None else self._adapted(sequence, entry, verdict)
+
+    def _adapted(self, sequence: int, entry: Entry, shared: Verdict) -> _Judgement:
+        """Return a verdict for a client that catches up, and is given other horizons than those who have."""
+        is_given = self._is_given(sequence, entry)
+        if is_given == entry.shown:
+            return shared, None
+        return self._wanted.judge(entry, is_given), entry.was_shown
 
     def _step_back(self, sequence: int, places: Places) -> None:
         self.entries_behind += self._sequence - sequence
@@ -360,8 +384,12 @@ class Subscription:
     def _change(self, entry: Entry) -> Change:
         return Change(entry, self._own_cursor(entry))
 
-    def _is_shown(self, entry: Entry) -> bool:
-        return entry.prediction is None or entry.shown
+    def _is_given(self, sequence: int, entry: Entry) -> bool:
+        """Tell whether the client is given an entry's horizon."""
+        if self._catch_up is None or sequence >= self._caught_up_at:
+            return entry.prediction is None or entry.shown
+        # What was shown and is not given lost its smaller horizon in this process alone, which had no room for it.
+        return self._catch_up.gives_entry(entry) or (entry.shown and not entry.late)
 
     def _has(self, entry: Entry) -> bool:
         """Tell whether the client had the entry before it resumed."""

@@ -6,7 +6,8 @@
 
 *Live* is proven: every partition was positioned and read up to the high watermark of its first fetch, and the broker
 was heard within the limit, and so was the leader of each partition. A quiet topic is live; a dead broker is not. While
-the leaders of some partitions are silent, the others are read and delivered.
+the leaders of some partitions are silent, the others are read and delivered. A process that falls more than MAX_LAG
+behind the end of the topic is catching up again.
 
 How it ends: `stop()` sets an event that every wait looks at, the thread closes its source and is joined. Kafka's errors
 are waited out with the same source, which reconnects by itself. An unexpected error is logged with its traceback, and a
@@ -27,6 +28,7 @@ from .cursor import Position, offset_of, place
 from .errors import NotReady, SourceError, SourceLost
 from .events import WITHOUT_KAFKA, Gap, State, Status
 from .feed import Feed
+from .lag import Lag
 from .network import load_network
 from .normalise import Normalised, Normaliser, Refusal
 from .quarantine import Quarantine
@@ -50,6 +52,10 @@ SLICE_ITEMS = 1_000
 """So many predictions and refusals are taken in at once: under one lock, in some 15 ms, so that nobody who asks the
 feed meanwhile waits much longer; and before the thread says again that it is well."""
 STALLED = "the consumer thread is stalled"
+CONNECTING = "connecting to Kafka"
+SEE_LOG = "the server's log says what is wrong"
+"""Clients see neither addresses of brokers nor errors of the Kafka client."""
+FAILED = f"a request to Kafka failed; {SEE_LOG}"
 HANG_BACKOFF_SECONDS = 600.0
 """Longest wait before a thread that hung is replaced: while others still hang, each of them doubles the wait."""
 MAX_LEFT_BEHIND = 16
@@ -76,7 +82,9 @@ class Consumer:
     ) -> None:
         security_options(settings)  # certificates that can't be read are wrong settings: they fail here, at once
         self.settings = settings
-        self.network = load_network(settings.network_file)
+        self.network = load_network(settings.network_file, settings.network_id_property)
+        if self.network.skipped is not None:
+            log.warning("NETWORK_FILE: %s", self.network.skipped)
         self._normalise = Normaliser(settings, self.network)
         self.feed = Feed(settings, Replays(settings, open_source, self._normalise))
         self.quarantine = Quarantine(settings.topic, settings.quarantine_entries)
@@ -93,6 +101,7 @@ class Consumer:
         self._source: Source | None = None
         self._topic: Topic | None = None
         self._readings: list[Reading] = []
+        self._lag = Lag(settings.max_lag)
         self._silent: list[int] = []
         self._records = self._unclear_horizons = 0
         self._last_ms: dict[int, int] = {}
@@ -125,7 +134,7 @@ class Consumer:
         status = self.feed.wait_for_status(lambda status: status.state in ("live", "stopped"), timeout)
         if status.state != "live":
             seconds = time.time() - status.since
-            raise NotReady(f"not ready after {timeout:g} s: {status.state} for {seconds:.1f} s, {status.reason}")
+            raise NotReady(f"not ready after {timeout:g} s: {status.state} for {seconds:.1f} s, {status.in_full}")
 
     @property
     def stopped(self) -> bool:
@@ -175,6 +184,11 @@ class Consumer:
     def readings(self) -> list[Reading]:
         """Where each partition is read."""
         return self._readings
+
+    @property
+    def lag_seconds(self) -> list[float]:
+        """Seconds that each partition is read behind its end."""
+        return self._lag.seconds()
 
     @property
     def uptime_seconds(self) -> float:
@@ -248,7 +262,7 @@ class Consumer:
         """Serve until stop(); `delay` is that of a thread that takes another one's place."""
         try:
             if delay is None:
-                self._enter("starting", self._connecting())
+                self._enter("starting", CONNECTING, detail=self._brokers)
             else:
                 self._enter("reconnecting", "the consumer thread was lost, see the log; started anew", delay or None)
                 self._wait(delay)
@@ -274,9 +288,9 @@ class Consumer:
             self._beat()
             log.exception("the Kafka client is lost; another one goes on from its position")
             self._restarts += 1
-            self._back_off(f"Kafka: {error}")
+            self._back_off(FAILED, str(error))
         except SourceError as error:
-            self._back_off(f"Kafka: {error}")
+            self._back_off(FAILED, str(error))
         except Exception as error:
             self._beat()
             log.exception("the consumer thread failed; it starts again from its position")
@@ -315,7 +329,7 @@ class Consumer:
         except SourceError as error:
             self._beat()
             self._topic = None
-            self._back_off(f"Kafka: {error}")
+            self._back_off(FAILED, str(error))
 
     def _beat(self) -> None:
         """Tell the watchdog that all is well, unless another thread has taken this one's place."""
@@ -323,12 +337,12 @@ class Consumer:
             raise _Abandoned
         self._watchdog.beat()
 
-    def _back_off(self, reason: str) -> None:
+    def _back_off(self, reason: str, detail: str = "") -> None:
         """Wait before the next try: exponential, with jitter, so that processes don't come back in step."""
         longest = min(self.settings.circuit_probe_seconds, BACKOFF_SECONDS * 2 ** min(self._failures, 10))
         delay = random.uniform(min(BACKOFF_SECONDS, longest) / 2, longest)
         self._failures += 1
-        self._enter("reconnecting", reason, retry_in=round(delay, 1))
+        self._enter("reconnecting", reason, round(delay, 1), detail)
         self._wait(delay)
 
     def _wait(self, seconds: float) -> None:
@@ -366,28 +380,34 @@ class Consumer:
         state: State = "starting" if self.feed.status.state == "starting" else "reconnecting"
         if self.attempts.breaker == "open":
             state = "circuit_open"
-        reason = self._missing(source)
+        reason, detail = self._missing(source)
         status = self.feed.status
-        if (state, reason) != (status.state, status.reason):
-            self._enter(state, reason, self.attempts.retry_in)
+        if (state, reason, detail) != (status.state, status.reason, status.detail):
+            self._enter(state, reason, self.attempts.retry_in, detail)
         else:
             status.retry_at = _from_now(self.attempts.retry_in)
 
-    def _missing(self, source: Source) -> str:
+    def _missing(self, source: Source) -> tuple[str, str]:
+        """Return what is missing, and the detail for the operator."""
         if self.attempts.retry_in is None:
-            return f"topic {self.settings.topic} does not exist, or may not be seen; it is picked up when it is there"
-        return "; ".join(filter(None, [self._silence(source), source.trouble()]))
+            topic = self.settings.topic
+            return f"topic {topic} does not exist, or may not be seen; it is picked up when it is there", ""
+        trouble = source.trouble()
+        reason = self._silence(source) + (f"; {SEE_LOG}" if trouble else "")
+        is_connecting = source.last_word() is None and self.attempts.breaker != "open"
+        return reason, "; ".join(filter(None, [self._brokers if is_connecting else None, trouble]))
 
     def _silence(self, source: Source) -> str:
         if self.attempts.breaker == "open":
             failures, seconds = self.settings.circuit_failures, self.settings.circuit_probe_seconds
             return f"no answer to {failures} attempts and more; probing at most every {seconds:g} s"
         if source.last_word() is None:
-            return self._connecting()
+            return CONNECTING
         return f"no word from the broker for {self.settings.kafka_silence_seconds:g} s"
 
-    def _connecting(self) -> str:
-        return f"connecting to {', '.join(self.settings.brokers)}"
+    @property
+    def _brokers(self) -> str:
+        return ", ".join(self.settings.brokers)
 
     def _position(self, source: Source, topic: Topic) -> None:
         """Assign all partitions: where the feed stands, else where the backlog begins."""
@@ -423,6 +443,7 @@ class Consumer:
 
     def _assign(self, source: Source, offsets: Sequence[int]) -> None:
         source.assign(offsets)
+        self._lag.clear()
         log.info("partitions assigned: %s", ", ".join(map(str, range(len(offsets)))))
         self._enter("catching_up", f"positioned at offsets {', '.join(map(str, offsets))}")
 
@@ -441,11 +462,28 @@ class Consumer:
         if records:
             self._deliver(records)
         self._readings = source.readings()
-        self.feed.note_ends(_ends(self._readings, source.asked()))
+        self.feed.advance([reading.offset for reading in self._readings])
+        self._look_at_ends(source)
         self._look_at_leaders()
-        if self.feed.status.state == "catching_up" and _caught_up(self._readings):
+        self._lag.note(self._readings)
+        self._look_at_lag()
+
+    def _look_at_lag(self) -> None:
+        """Enter `live` when all is read that was there at first, and leave it when too much is unread for too long."""
+        state = self.feed.status.state
+        if state == "catching_up" and self._lag.has_caught_up:
             self.attempts.proven()
             self._enter("live", "read up to the high watermark of every partition")
+        elif state == "live" and self._lag.is_behind:
+            log.warning("the consumer is %.0f s behind the end of the topic", self._lag.max_seconds)
+            self._enter("catching_up", f"more than {self.settings.max_lag:g} s behind the end of the topic (MAX_LAG)")
+
+    def _look_at_ends(self, source: Source) -> None:
+        """Ask where the topic ends when a client may be ahead of it: one question at a time, whatever the clients."""
+        wanted = self.feed.ends_wanted_since
+        answer = source.ends_since(wanted) if wanted is not None else None
+        if answer is not None:
+            self.feed.note_ends(*answer)
 
     def _look_at_leaders(self) -> None:
         """Say of which partitions the leader is silent; when all are heard again, the next step positions anew."""
@@ -527,12 +565,14 @@ class Consumer:
                 raise _Abandoned
             yield
 
-    def _enter(self, state: State, reason: str, retry_in: float | None = None) -> None:
+    def _enter(self, state: State, reason: str, retry_in: float | None = None, detail: str = "") -> None:
         self._beat()
-        severity = logging.WARNING if state in ("reconnecting", "circuit_open") else logging.INFO
-        log.log(severity, "%s: %s", state, reason)
+        is_trouble = state in ("reconnecting", "circuit_open") or SEE_LOG in reason
+        severity = logging.WARNING if is_trouble else logging.INFO
+        status = Status(state, self.feed.status.since_of(state), reason, _from_now(retry_in), detail)
+        log.log(severity, "%s: %s", state, status.in_full)
         with self._own_fence():
-            self.feed.announce(Status(state, self.feed.status.since_of(state), reason, _from_now(retry_in)))
+            self.feed.announce(status)
 
 
 def _from_now(seconds: float | None) -> float | None:
@@ -550,16 +590,3 @@ def _close(source: Source) -> None:
 
 def _no_word_of(partitions: Sequence[int]) -> str:
     return f"no word from the leader of partition{'s' * (len(partitions) > 1)} {', '.join(map(str, partitions))}"
-
-
-def _ends(readings: Sequence[Reading], asked: Sequence[float | None]) -> dict[int, float]:
-    """Return the partitions that are read to their end, and as of when."""
-    return {
-        partition: at
-        for partition, (reading, at) in enumerate(zip(readings, asked, strict=True))
-        if reading.is_at_end and at is not None
-    }
-
-
-def _caught_up(readings: Sequence[Reading]) -> bool:
-    return all(reading.is_at_end for reading in readings)

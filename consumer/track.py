@@ -16,6 +16,9 @@ from typing import NamedTuple, Protocol
 MATCH_MS = 150_000
 """How far an actual speed may be from the target: half of the five minutes at which detectors usually report."""
 
+TRACK_SIZE, LANE_SIZE = 30, 20
+"""What a track and a lane take with nothing in them, counted in forecasts."""
+
 NOT_MEASURED = -1.0
 NEVER = -1
 
@@ -123,7 +126,7 @@ class Track:
         self._floor_ms = NEVER
 
     def __len__(self) -> int:
-        return len(self._times) + sum(len(lane.targets) for lane in self.lanes.values())
+        return TRACK_SIZE + len(self._times) + sum(LANE_SIZE + len(lane.targets) for lane in self.lanes.values())
 
     def measure(self, at_ms: int, speed: float) -> int:
         """Take in a measurement and judge what it can judge; return by how much the track grew."""

@@ -13,7 +13,7 @@ from consumer.errors import SettingsError, SourceError
 from consumer.files import check_files
 from consumer.record import Record
 from consumer.security import security_protocol
-from consumer.settings import SECRETS, Settings, table
+from consumer.settings import SECRETS, Settings, table, without_login
 from consumer.source import Expired, KafkaSource, Source
 from consumer.times import UNKNOWN_MS
 
@@ -67,24 +67,19 @@ def _settings(settings: Settings) -> str:
 def _shown(name: str, settings: Settings) -> str:
     if name in SECRETS | _CERTIFICATES:
         return "(set, not shown)"
-    return _without_password(str(getattr(settings, name)))[:_MOST_SHOWN]
-
-
-def _without_password(text: str) -> str:
-    """Drop what stands before the @ of each URL."""
-    return ",".join(
-        f"{part.partition('://')[0]}://{part.rpartition('@')[2]}" if "@" in part and "://" in part else part
-        for part in text.split(",")
-    )
+    return without_login(str(getattr(settings, name)))[:_MOST_SHOWN]
 
 
 def _files(settings: Settings) -> Generator[Finding, None, bool]:
     """Yield a finding when a certificate, key or network can't be used; return whether they can."""
     try:
-        check_files(settings)
+        network = check_files(settings)
     except SettingsError as error:
         yield Finding(False, "settings", str(error), "correct it; README.md lists all settings")
         return False
+    if settings.network_file:
+        skipped = f"; {network.skipped}" if network.skipped else ""
+        yield Finding(not skipped, "network", f"{len(network.segments)} segments{skipped}")
     return True
 
 

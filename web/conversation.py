@@ -153,12 +153,9 @@ def _view(view: Initial) -> Iterator[Message]:
 
 
 def content(entry: Entry) -> bytes:
-    """Return an entry's message, made once for all clients."""
-    memo: dict[str, bytes] = memo_of(entry)
-    if "json" not in memo:
-        gone = entry.prediction is None
-        memo["json"] = wire.left(entry.segment_id, "removed") if gone else wire.prediction(entry.prediction)  # type: ignore[arg-type]
-    return memo["json"]
+    """Return an entry's message."""
+    gone = entry.prediction is None
+    return wire.left(entry.segment_id, "removed") if gone else wire.prediction(entry.prediction)  # type: ignore[arg-type]
 
 
 def memo_of(entry: Entry) -> dict[str, bytes]:

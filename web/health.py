@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from consumer import Consumer
+from consumer.network import Network
 
 from . import params, wire
 from .admission import Client
@@ -68,6 +69,7 @@ def config() -> Response:
         "max_wait_seconds": params.MAX_WAIT_SECONDS,
         "buffer_entries": settings.buffer_entries,
         "max_segments": settings.max_segments,
+        "max_age_seconds": settings.max_age,
     }
     return _json(200, {"success": True, "data": shown})
 
@@ -94,6 +96,7 @@ def _health(consumer: Consumer) -> dict[str, Any]:
             "received": fill.received,
         },
         "segments": fill.segments,
+        "network": _network(consumer.network),
         "clients": admission.counts(),
         "slowest_clients": [_client(each) for each in admission.slowest(SLOWEST)],
         "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
@@ -122,18 +125,29 @@ def _consumer(consumer: Consumer) -> dict[str, Any]:
         "records": consumer.records,
         "unclear_horizons": consumer.unclear_horizons,
         "last_record_age_seconds": _rounded(min(consumer.record_ages().values(), default=None)),
+        "lag_seconds": _rounded(max(consumer.lag_seconds, default=None)),
         "partitions": _partitions(consumer),
+    }
+
+
+def _network(network: Network) -> dict[str, int]:
+    """Tell how many segments NETWORK_FILE has, and how many of its features can't be used."""
+    return {
+        "segments": len(network.segments),
+        "skipped_features": network.skipped.features if network.skipped is not None else 0,
     }
 
 
 def _partitions(consumer: Consumer) -> list[dict[str, Any]]:
     ages, silences = consumer.record_ages(), dict(enumerate(consumer.leader_silent_seconds))
+    lags = dict(enumerate(consumer.lag_seconds))
     return [
         {
             "partition": number,
             "position": at,
             "end": mark,
             "lag": None if mark is None else max(0, mark - at),
+            "lag_seconds": _rounded(lags.get(number)),
             "last_record_age_seconds": _rounded(ages.get(number)),
             "leader_silent_seconds": _rounded(silences.get(number)),
         }

@@ -99,6 +99,9 @@ def _attempts(consumer: Consumer) -> Iterator[Metric]:
 
 def _partitions(consumer: Consumer) -> Iterator[Metric]:
     lag = GaugeMetricFamily("greenwave_partition_lag_records", "Records not read yet", labels=["partition"])
+    behind = GaugeMetricFamily(
+        "greenwave_partition_lag_seconds", "Time since the first record not read yet was known of", labels=["partition"]
+    )
     position = GaugeMetricFamily("greenwave_partition_position_offset", "Next offset to read", labels=["partition"])
     end = GaugeMetricFamily("greenwave_partition_end_offset", "High watermark", labels=["partition"])
     age = GaugeMetricFamily(
@@ -118,7 +121,9 @@ def _partitions(consumer: Consumer) -> Iterator[Metric]:
         age.add_metric([str(number)], seconds)
     for number, seconds in enumerate(consumer.leader_silent_seconds):
         silence.add_metric([str(number)], seconds)
-    yield from (lag, position, end, age, silence)
+    for number, seconds in enumerate(consumer.lag_seconds):
+        behind.add_metric([str(number)], seconds)
+    yield from (lag, behind, position, end, age, silence)
 
 
 def _intake(consumer: Consumer) -> Iterator[Metric]:

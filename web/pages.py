@@ -105,6 +105,7 @@ def _config(settings: Settings) -> dict[str, Any]:
         "speed_unit": settings.speed_unit,
         "thresholds_mph": settings.thresholds_mph,
         "expected_interval_seconds": settings.expected_interval,
+        "max_age_seconds": settings.max_age,
         "topic": settings.topic,
         "poll_seconds": POLL_SECONDS,
         "heartbeat_seconds": settings.heartbeat_seconds,

@@ -9,7 +9,7 @@
  * one by `recall()`, and of one segment and kind what overlaps in time is the same alert.
  */
 import { STALE_INTERVALS } from "./freshness.js";
-import { readPrediction } from "./prediction.js";
+import { isOfLargerHorizon, readPrediction } from "./prediction.js";
 import { MAX_SEGMENTS } from "./store.js";
 
 const STEPS = 2;
@@ -24,7 +24,8 @@ export class Alerts {
   #open = new Map();
   #acknowledged = new Map();
 
-  constructor({ unit, intervalSeconds }) {
+  constructor({ unit, intervalSeconds, maxAgeSeconds = Infinity }) {
+    this.maxAgeMs = 1000 * maxAgeSeconds;
     this.drop = DROP_MPH * UNITS_PER_MPH[unit];
     this.dropOver = DROP_OVER_MPH * UNITS_PER_MPH[unit];
     this.silenceMs = STALE_INTERVALS * intervalSeconds * 1000;
@@ -33,7 +34,7 @@ export class Alerts {
   /** Take in one message of the wire format. */
   apply({ type, predictions, data, segment_id: id }) {
     if (type === "initial") this.#replace(predictions.filter(readPrediction));
-    else if (type === "prediction" && readPrediction(data) && !data.late) this.#take(data);
+    else if (type === "prediction" && readPrediction(data) && !this.#isAside(data)) this.#take(data);
     else if (type === "left") this.#forget(id);
   }
 
@@ -91,6 +92,12 @@ export class Alerts {
       if (!(this.#acknowledged.get(id)?.until > timestamp)) this.#remember({ id, kind, since, timestamp });
     }
     for (const alert of this.#open.values()) this.#recognise(alert);
+  }
+
+  /** Whether a prediction isn't what its segment shows. */
+  #isAside(prediction) {
+    const known = this.#segments.get(prediction.segment_id);
+    return prediction.late || (known && isOfLargerHorizon(prediction, known.newest, this.maxAgeMs));
   }
 
   #replace(predictions) {

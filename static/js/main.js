@@ -42,8 +42,12 @@ const MOST_EARLIER_PAGES = 10;
 const config = JSON.parse(document.getElementById("config").textContent);
 const base = document.body.dataset.root;
 
-const store = new Store({ intervalSeconds: config.expected_interval_seconds });
-const alerts = new Alerts({ unit: config.speed_unit, intervalSeconds: config.expected_interval_seconds });
+const store = new Store({ intervalSeconds: config.expected_interval_seconds, maxAgeSeconds: config.max_age_seconds });
+const alerts = new Alerts({
+  unit: config.speed_unit,
+  intervalSeconds: config.expected_interval_seconds,
+  maxAgeSeconds: config.max_age_seconds,
+});
 const acknowledged = new Acknowledged({ alerts, key: `greenwave.acknowledged ${base}` });
 acknowledged.read();
 const transports = [

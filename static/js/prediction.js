@@ -31,6 +31,14 @@ export function targetOf({ timestamp, horizon_minutes: horizon, target_time: sta
 }
 
 /**
+ * Whether a prediction is of a larger horizon than what its segment shows, and so doesn't replace it. One that is not
+ * stated counts as the smallest; what is more than `maxAgeMs` older counts no more.
+ */
+export function isOfLargerHorizon({ timestamp, horizon_minutes: horizon }, shown, maxAgeMs) {
+  return (horizon ?? -1) > (shown.horizon_minutes ?? -1) && timestamp - shown.timestamp <= maxAgeMs;
+}
+
+/**
  * Return `value` as a prediction, or null for what isn't one: it needs a segment, a time and a predicted speed. Another
  * field of the wrong type is unknown: it becomes null.
  */

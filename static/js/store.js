@@ -6,7 +6,7 @@
  * names are keys of a Map, never of an object.
  */
 import { FRESH, freshness } from "./freshness.js";
-import { readPrediction } from "./prediction.js";
+import { isOfLargerHorizon, readPrediction } from "./prediction.js";
 import { ReplayClock } from "./replay-clock.js";
 
 export const CATEGORIES = ["free_flow", "moderate_traffic", "heavy_traffic", "severe_congestion"];
@@ -36,7 +36,8 @@ export class Store {
   #arrivedAt = new WeakMap();
 
   /** Of the past, `trailOf(prediction)` returns the speeds before one; of now they are those that came. */
-  constructor({ intervalSeconds, clock = Date.now, trailOf = null }) {
+  constructor({ intervalSeconds, maxAgeSeconds = Infinity, clock = Date.now, trailOf = null }) {
+    this.maxAgeMs = 1000 * maxAgeSeconds;
     this.trailOf = trailOf;
     this.isPast = trailOf !== null;
     this.intervalSeconds = intervalSeconds;
@@ -214,7 +215,7 @@ export class Store {
   arrive(prediction, isHeld = false) {
     if (!this.#isReadable(prediction)) return;
     if (!isHeld) this.#note(prediction);
-    if (!isOutdated(prediction, this.segments.get(prediction.segment_id))) this.#put(prediction);
+    if (!this.#isOutdated(prediction, this.segments.get(prediction.segment_id))) this.#put(prediction);
   }
 
   remove(segmentId) {
@@ -241,7 +242,7 @@ export class Store {
     if (type === "initial") this.#held.clear();
     const key = `${type} ${data?.segment_id ?? id}`;
     if (type === "left") this.#held.delete(`prediction ${id}`);
-    if (type === "prediction" && isOutdated(data, this.#held.get(key)?.data)) return;
+    if (type === "prediction" && this.#isOutdated(data, this.#held.get(key)?.data)) return;
     this.#held.delete(key);
     this.#held.set(key, type === "prediction" ? { ...message, isHeld: true } : message);
   }
@@ -264,6 +265,18 @@ export class Store {
   #reportingAt(time) {
     const isFresh = (each) => freshness(this.#ageAt(time, each), this.intervalSeconds) === FRESH;
     return [...this.segments.values()].filter((each) => CATEGORIES.includes(each.category) && isFresh(each)).length;
+  }
+
+  /**
+   * Whether a prediction doesn't replace what its segment shows: it is older, or of a larger horizon. A server that has
+   * yet to read the newer one, which came from another, can't say so.
+   */
+  #isOutdated(prediction, shown) {
+    if (prediction?.late) return true;
+    if (!shown) return false;
+    if (shown.horizon_minutes !== prediction?.horizon_minutes) return isOfLargerHorizon(prediction, shown, this.maxAgeMs);
+    if (shown.timestamp !== prediction.timestamp) return shown.timestamp > prediction.timestamp;
+    return shown.prediction_time > prediction.prediction_time;
   }
 
   #isReadable(value) {
@@ -293,17 +306,6 @@ export class Store {
   #tell() {
     for (const listener of this.#listeners) listener();
   }
-}
-
-/**
- * Whether a prediction is older than one of its segment and horizon: said to be, or seen to be. A server that has yet
- * to read the newer one, which came from another, can't say so.
- */
-function isOutdated(prediction, shown) {
-  if (prediction?.late) return true;
-  if (!shown || shown.horizon_minutes !== prediction?.horizon_minutes) return false;
-  if (shown.timestamp !== prediction.timestamp) return shown.timestamp > prediction.timestamp;
-  return shown.prediction_time > prediction.prediction_time;
 }
 
 /** Whether the server has lost Kafka; what is shown then is kept, not current. */

@@ -29,6 +29,7 @@ CONFIG = {
     "speed_unit": "mph",
     "thresholds_mph": [60, 45, 30],
     "expected_interval_seconds": 300,
+    "max_age_seconds": 86400,
     "topic": "traffic-predictions",
     "poll_seconds": 5,
     "heartbeat_seconds": 15,

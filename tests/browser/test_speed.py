@@ -1,8 +1,8 @@
 """Thousands of predictions a second: none is lost and memory stays flat; with --full-length for five minutes.
 
 Frame rates and task lengths are measured by the wall clock, so they need a machine without other load: the browser,
-which draws without a graphics card, and the server share its cores. They are always reported, and have bounds with
---full-length alone (`make test-long`).
+which draws without a graphics card, and the server share its cores. They have bounds with
+--full-length alone (`make test-long`), which also prints them.
 """
 
 import math

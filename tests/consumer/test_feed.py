@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.ahead import MAX_PLACES
 from consumer.cursor import Position, decode, place
+from consumer.ends import MAX_PLACES
 from consumer.errors import BadCursor
 from consumer.events import Change, Gap, Initial, Status
 from consumer.feed import Feed
@@ -131,52 +131,88 @@ def live_feed(places=(0, 0)):
     return feed, clock
 
 
-def test_a_cursor_that_a_live_consumer_does_not_reach_in_time_is_ahead_of_the_topic_whoever_asks_when():
+def test_a_cursor_beyond_the_end_offsets_is_a_gap_whoever_presents_it():
     feed, clock = live_feed()
-    feed.announce(Status("catching_up", 1.0, "positioned"))
     forged = Position(TOPIC, (place(1_000), place(0))).encode()
-    assert read(feed.subscribe(forged)) == []
-    clock.now = 100
-    feed.announce(Status("live", 1.0, "read up"))
-    assert read(feed.subscribe(forged)) == [], "it counts from when all was read"
-    clock.now = 109
-    feed.note_ends(dict.fromkeys([0, 1], clock.now))
-    assert read(feed.subscribe(forged)) == []
-    clock.now = 110
-    feed.note_ends(dict.fromkeys([0, 1], clock.now))
-    gap, view = read(feed.subscribe(forged))
-    assert (gap, isinstance(view, Initial)) == (Gap("ahead", None), True)
+    waiting = feed.subscribe(forged)
+    assert read(waiting) == []
+    clock.now = 1
+    feed.note_ends([5, 5], asked=1)
+    for subscription in (waiting, feed.subscribe(forged), feed.subscribe(forged, Filter(segments=frozenset("A")))):
+        gap, view = read(subscription)
+        assert (gap, isinstance(view, Initial)) == (Gap("ahead", None), True)
     assert read(feed.subscribe(view.cursor)) == []
-    (gap, view) = read(feed.subscribe(forged, Filter(segments=frozenset("A"))))
-    assert gap == Gap("ahead", None)
 
 
-def test_a_poll_that_is_ahead_in_one_partition_is_told_though_others_move_its_cursor_on():
+def test_a_client_that_waits_is_woken_by_the_answer():
+    feed, _ = live_feed()
+    subscription = feed.subscribe(Position(TOPIC, (place(1_000), place(0))).encode())
+    assert read(subscription) == []
+    thread = threading.Thread(target=lambda: found.extend(subscription.next(10)))
+    found = []
+    thread.start()
+    feed.note_ends([0, 0], asked=1)
+    thread.join(5)
+    assert found[0] == Gap("ahead", None)
+
+
+def test_a_cursor_within_the_end_offsets_is_waited_for():
     feed, clock = live_feed()
-    cursor = Position(TOPIC, (place(100), place(0))).encode()
-    told = []
-    for second in range(12):
-        clock.now = float(second)
-        publish(feed, record(0, second, message("lost")), record(1, second, message("moves on")))
-        feed.note_ends(dict.fromkeys([0, 1], clock.now))
-        subscription = feed.subscribe(cursor, begin_with_view=False)
-        told.append([each for each in read(subscription) if isinstance(each, Gap)])
-        cursor = subscription.cursor
-    assert told == [[]] * 10 + [[Gap("ahead", None)], []]
+    subscription = feed.subscribe(Position(TOPIC, (place(2), place(0))).encode())
+    assert read(subscription) == []
+    clock.now = 1
+    feed.note_ends([3, 0], asked=1)
+    clock.now = 1_000
+    assert read(subscription) == []
+    assert feed.ends_wanted_since is None
+    publish(feed, *[record(0, offset, message(f"S{offset}")) for offset in range(3)])
+    assert segments(read(subscription)) == ["S2"]
 
 
-def test_a_process_that_lags_under_its_load_is_not_taken_for_the_end_of_the_topic():
+def test_end_offsets_that_were_asked_for_before_a_cursor_was_presented_say_nothing():
+    feed, clock = live_feed()
+    clock.now = 5
+    cursor = Position(TOPIC, (place(2), place(0))).encode()
+    assert read(feed.subscribe(cursor)) == []
+    feed.note_ends([0, 0], asked=4.9)
+    assert read(feed.subscribe(cursor)) == []
+    assert feed.ends_wanted_since == 5
+    feed.note_ends([0, 0], asked=5)
+    assert read(feed.subscribe(cursor))[0] == Gap("ahead", None)
+
+
+def test_a_place_that_was_ahead_is_asked_for_again_after_a_while():
     feed, clock = live_feed()
     cursor = Position(TOPIC, (place(2), place(0))).encode()
-    subscription = feed.subscribe(cursor)
-    feed.note_ends(dict.fromkeys([0, 1], clock.now))
-    assert read(subscription) == []
+    read(feed.subscribe(cursor))
+    feed.note_ends([0, 0], asked=0)
+    assert read(feed.subscribe(cursor))[0] == Gap("ahead", None)
     clock.now = 100
-    feed.note_ends({1: clock.now})
-    assert read(subscription) == []
-    publish(feed, *[record(0, offset, message(f"S{offset}")) for offset in range(3)])
-    feed.note_ends(dict.fromkeys([0, 1], clock.now))
-    assert segments(read(subscription)) == ["S2"]
+    assert read(feed.subscribe(cursor)) == []
+    assert feed.ends_wanted_since == 100
+
+
+def test_a_poll_that_is_ahead_in_one_partition_gets_a_gap_though_others_move_on():
+    feed, clock = live_feed()
+    cursor = Position(TOPIC, (place(100), place(0))).encode()
+    gaps = []
+    for second in range(3):
+        clock.now = float(second)
+        publish(feed, record(0, second, message("lost")), record(1, second, message("moves on")))
+        subscription = feed.subscribe(cursor, begin_with_view=False)
+        gaps.append([each for each in read(subscription) if isinstance(each, Gap)])
+        cursor = subscription.cursor
+        if second == 0:
+            feed.note_ends([1, 1], asked=0.5)
+    assert gaps == [[], [Gap("ahead", None)], []]
+
+
+@pytest.mark.parametrize("state", ["starting", "reconnecting", "circuit_open"])
+def test_nothing_is_asked_for_in_an_outage(state):
+    feed, _ = live_feed()
+    feed.announce(Status(state, 1.0, "gone"))
+    assert read(feed.subscribe(Position(TOPIC, (place(9), place(0))).encode())) == []
+    assert feed.ends_wanted_since is None
 
 
 def test_what_a_process_that_lags_has_dropped_is_no_gap_for_a_client_that_had_it():
@@ -187,19 +223,39 @@ def test_what_a_process_that_lags_has_dropped_is_no_gap_for_a_client_that_had_it
     assert segments(read(subscription)) == ["S150"]
 
 
-def test_a_partition_that_the_topic_does_not_have_is_ahead_of_it():
+def test_a_partition_that_the_topic_does_not_have_is_ahead_unless_it_comes_in_time():
     feed, clock = live_feed()
     forged = Position(TOPIC, (place(0), place(0), place(1))).encode()
     assert read(feed.subscribe(forged)) == []
+    feed.note_ends([0, 0], asked=0)
+    assert read(feed.subscribe(forged)) == [], "another process may have seen a partition that is new"
+    assert feed.ends_wanted_since is None
     clock.now = 10
+    assert feed.ends_wanted_since == 10
+    feed.note_ends([0, 0], asked=10)
     assert read(feed.subscribe(forged))[0] == Gap("ahead", None)
 
 
 def test_forged_cursors_are_remembered_within_bounds():
     feed, _ = live_feed()
     for number in range(MAX_PLACES + 100):
-        feed._may_be_ahead((place(number + 1), place(0)))
-    assert len(feed._ahead._since) == MAX_PLACES
+        feed._is_ahead((place(number + 1), place(0)))
+    assert len(feed._ends._presented) == MAX_PLACES
+
+
+def test_a_feed_moves_past_what_holds_no_records():
+    feed, _ = live_feed()
+    end = Position(TOPIC, (place(2), place(0))).encode()
+    subscription, filtered = feed.subscribe(end), feed.subscribe(end, Filter(segments=frozenset("B")))
+    publish(feed, record(0, 0, message("A")))
+    assert (read(subscription), read(filtered)) == ([], [])
+    feed.advance([2, 0])
+    assert feed.cursor == end
+    assert isinstance(read(filtered)[0], Initial), "it has reached its cursor"
+    publish(feed, record(0, 2, message("B")))
+    assert (segments(read(subscription)), segments(read(filtered))) == (["B"], ["B"])
+    feed.advance([1, 0])
+    assert decode(feed.cursor).places == (place(3), place(0)), "it never moves back"
 
 
 def test_a_cursor_older_than_memory_is_one_gap_and_the_view():
@@ -541,15 +597,3 @@ def test_a_client_that_is_behind_does_not_rest():
     assert len(rests) == 1, "after the view, with which it had caught up"
     subscription.next(0)
     assert len(rests) == 2
-
-
-def test_an_end_that_was_asked_for_too_early_is_no_end():
-    """What a busy process has read to the end of may have been fetched long ago."""
-    feed, clock = live_feed()
-    cursor = Position(TOPIC, (place(2), place(0))).encode()
-    assert read(feed.subscribe(cursor)) == []
-    clock.now = 100
-    feed.note_ends({0: 9.9, 1: 9.9})
-    assert read(feed.subscribe(cursor)) == []
-    feed.note_ends({0: 10.0})
-    assert read(feed.subscribe(cursor))[0] == Gap("ahead", None)

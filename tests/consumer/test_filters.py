@@ -172,7 +172,7 @@ def test_what_a_view_had_no_room_for_leaves_after_it_was_told():
     assert kinds(each for each in client.next(0) if not isinstance(each, Status)) == told
 
 
-def test_one_of_a_larger_horizon_makes_its_segment_leave_if_what_is_shown_does_not_match():
+def test_a_larger_horizon_is_late_and_its_segment_leaves_if_what_is_shown_does_not_match():
     near, far = record(0, 0, at(1, 70, horizon_minutes=5)), record(1, 0, at(1, 10, horizon_minutes=15))
     here, elsewhere = feed_of(), feed_of()
     publish(here, far)
@@ -181,7 +181,7 @@ def test_one_of_a_larger_horizon_makes_its_segment_leave_if_what_is_shown_does_n
     (view,) = [each for each in ahead.next(0) if isinstance(each, Initial)]
     assert [each.horizon_minutes for each in view.predictions] == [15]
     _, cursor = poll(elsewhere, view.cursor, limit=1)
-    assert poll(elsewhere, cursor)[0] == [("left", "S")]
+    assert poll(elsewhere, cursor)[0] == [("left", "S"), ("late", "S")]
 
 
 def test_a_newer_one_of_a_larger_horizon_makes_nothing_leave():

@@ -23,8 +23,8 @@ def a_prediction(segment="A", timestamp=1000, horizon=None, made="2025-01-01T00:
     )
 
 
-def a_view(segments=100, age=86_400):
-    return LatestView(segments, age)
+def a_view(segments=100, age=86_400, size=10**9):
+    return LatestView(segments, age, size)
 
 
 def test_the_newest_by_event_time_stays_whatever_comes_later():

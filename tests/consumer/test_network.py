@@ -1,15 +1,19 @@
 """Where segments are, from GeoJSON: what is taken from it, and what can't be."""
 
+import gzip
 import json
+import re
 
 import pytest
 from msgspec import UNSET
 
 from consumer.errors import SettingsError
+from consumer.files import check_files
 from consumer.network import NOT_KNOWN, load_network, read_network
 from consumer.normalise import Normaliser
 from consumer.prediction import Coordinates
 from consumer.settings import Settings
+from consumer.thread import Consumer
 from tests.consumer.helpers import message, record
 
 HERE = [-118.25, 34.05]
@@ -36,7 +40,9 @@ def line(*positions):
     [
         (feature(None), "A"),
         (feature(None, segment_id=717447), "717447"),
+        (feature(None, segment_id=717447.0), "717447"),
         (feature(None, segment_id=None, sensor_id="S 1"), "S 1"),
+        (feature(None, segment_id="NaN", sensor_id="null") | {"id": 5.0}, "5"),
         (feature(None, segment_id=" ") | {"id": 5}, "5"),
         ({"type": "Feature", "geometry": None, "properties": None, "id": "B"}, "B"),
     ],
@@ -84,7 +90,7 @@ def test_a_road_has_one_of_three_names(name):
         (b'{"type": "FeatureCollection"}', "missing required field `features`"),
         (
             collection(feature({"type": "Polygon", "coordinates": []})),
-            r"Invalid value 'Polygon' - at `\$.features\[0\].geometry.type",
+            r"features\[0\]: Invalid value 'Polygon' - at `\$.geometry.type",
         ),
         (collection(feature(point(1))), "length >= 2"),
         (collection(feature(line([1, 2]))), "length >= 2"),
@@ -95,16 +101,81 @@ def test_a_road_has_one_of_three_names(name):
         ),
         (collection(feature(None, segment_id=None)), r"features\[0\]: no segment is named"),
         (collection(feature(None, segment_id="x" * 257)), "1 to 256 characters"),
-        (collection(feature(None), feature(None)), r"features\[1\]: the segment 'A' was there before"),
+        (
+            collection(feature(None, segment_id=1.5)),
+            "segment_id is 1.5; allowed: text of 1 to 256 characters or a whole",
+        ),
+        (collection(), "`features` are empty"),
+        (collection(feature(None, segment_id=None), feature(None, segment_id=None)), "none of its 2 features"),
+        (
+            collection({"type": "Feature", "geometry": None, "properties": {"osmid": 5, "na\nme": "I-5"}}),
+            r"needed: segment_id, sensor_id or an id; its properties: 'osmid', 'na\\nme'; NETWORK_ID_PROPERTY",
+        ),
+        (
+            collection({"type": "Feature", "geometry": None, "properties": {f"p{n}": n for n in range(99)}}),
+            r"'p0', 'p1', .* 'p19', …;",
+        ),
+        (collection({"type": "Feature", "geometry": None}), "its properties: none"),
+        (gzip.compress(collection(feature(None)))[:-9], "gzip in it is damaged"),
+        (b"\x1f\x8b but no gzip", "compression method"),
     ],
 )
 def test_what_is_wrong_with_a_network_is_said_and_where(content, said, tmp_path):
-    with pytest.raises(ValueError, match=said):
-        read_network(content)
     file = tmp_path / "network.geojson"
     file.write_bytes(content)
-    with pytest.raises(SettingsError, match=r"NETWORK_FILE=.*GeoJSON"):
+    with pytest.raises(SettingsError, match=r"NETWORK_FILE=.*GeoJSON") as caught:
         load_network(str(file))
+    assert re.search(said, str(caught.value))
+
+
+PROPERTIES = {"osmid": 4021.0, "a": {"b": {"c": "deep"}, "b.c": "no path"}, "x.y": "dotted", "fid": None, "n": "NaN"}
+
+
+@pytest.mark.parametrize(("path", "name"), [("osmid", "4021"), ("a.b.c", "deep"), ("x.y", "dotted")])
+def test_a_setting_names_the_property_that_identifies_a_segment(path, name):
+    assert list(read_network(collection(feature(None, **PROPERTIES)), path).segments) == [name]
+
+
+@pytest.mark.parametrize("path", ["fid", "n", "a.b", "a.x.c", "osmid.b", "missing"])
+def test_a_segment_without_the_property_of_the_setting_has_no_other_id(path):
+    with pytest.raises(ValueError, match=r"features\[0\]") as caught:
+        read_network(collection(feature(None, **PROPERTIES)), path)
+    assert path in str(caught.value)
+    assert "'osmid'" in str(caught.value) or path == "a.b"
+
+
+def test_features_that_cannot_be_used_are_skipped_and_counted(tmp_path, caplog):
+    polygon = feature({"type": "Polygon", "coordinates": []}, segment_id="P")
+    features = [feature(None), feature(None, segment_id=None), 5, polygon, feature(None), feature(None, segment_id="B")]
+    network = read_network(collection(*features))
+    assert list(network.segments) == ["A", "B"]
+    assert network.skipped.features == 4
+    assert network.skipped.first.startswith("$.features[1]: no segment is named")
+    assert read_network(collection(feature(None))).skipped is None
+    file = tmp_path / "network.geojson"
+    file.write_bytes(collection(*features))
+    Consumer(Settings(network_file=str(file)))
+    assert [each.getMessage() for each in caplog.records] == [f"NETWORK_FILE: {network.skipped}"]
+
+
+def test_a_network_may_be_packed_and_its_size_is_bounded(tmp_path, monkeypatch):
+    file = tmp_path / "network.geojson.gz"
+    content = collection(feature(point(*HERE)))
+    file.write_bytes(gzip.compress(content))
+    assert load_network(str(file)).segments == read_network(content).segments
+    monkeypatch.setattr("consumer.network.MAX_BYTES", len(content) - 1)
+    with pytest.raises(SettingsError, match="when unpacked"):
+        load_network(str(file))
+    file.write_bytes(content)
+    with pytest.raises(SettingsError, match="it has more than"):
+        load_network(str(file))
+
+
+def test_a_bad_feature_of_a_network_file_does_not_stop_a_start(tmp_path):
+    file = tmp_path / "network.geojson"
+    file.write_bytes(collection(feature(None, osmid=[1, 2]), feature(None, osmid=3)))
+    settings = Settings(network_file=str(file), network_id_property="osmid")
+    assert list(check_files(settings).segments) == list(Consumer(settings).network.segments) == ["3"]
 
 
 def test_a_network_that_is_not_there_is_a_wrong_setting(tmp_path):

@@ -20,7 +20,7 @@ from consumer.filters import EVERYTHING, Filter
 from consumer.memory import MemorySource, MemoryTopic
 from consumer.replay import Replays
 from consumer.settings import Settings
-from tests.consumer.helpers import array, normalise, publish
+from tests.consumer.helpers import array, message, normalise, publish
 
 INCARNATION = b"memory-1"
 SEGMENTS = [f"S{number}" for number in range(6)]
@@ -371,8 +371,41 @@ def test_a_client_gets_each_prediction_once_or_a_gap_and_ends_with_the_view_of_i
     assert shown == {key: model for key, model in truth.items() if key in shown or key[0] not in client.unheard}
 
 
-def names(client, predictions):
-    return {client.key(each.segment_id, each.horizon_minutes): each.model for each in predictions}
+def given_after(process, cursor, wanted):
+    """Return the names of the predictions that a client is given after a cursor, by partition."""
+    given = {}
+    for event in read(process.feed.subscribe(cursor, wanted, begin_with_view=False)):
+        if isinstance(event, Change) and event.entry.prediction is not None:
+            given.setdefault(event.entry.partition, []).append(event.entry.prediction.model)
+    return given
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(KINDS[:3]), st.sampled_from(FILTERS), st.data())
+def test_memory_and_a_replay_elsewhere_give_the_same_predictions(kind, wanted, data):
+    logs = data.draw(topics(kind))
+    topic = World(kind, logs, 100, data).topic
+    starts = [data.draw(st.integers(0, len(log))) for log in topic.logs]
+    remembering, forgetting = Process(topic, 100, [0] * len(logs)), Process(topic, 1, starts)
+    for process in (remembering, forgetting):
+        while there := process.open_partitions():
+            process.step(data.draw(st.sampled_from(there)))
+    cursor = Position(INCARNATION, tuple(place(data.draw(st.integers(0, len(log)))) for log in topic.logs)).encode()
+    assert given_after(forgetting, cursor, wanted) == given_after(remembering, cursor, wanted)
+
+
+def test_a_smaller_horizon_that_is_added_later_hides_nothing_of_before():
+    topic = MemoryTopic(1, INCARNATION)
+    for minutes, number in ((15, 0), (15, 1), (5, 2), (15, 2)):
+        for segment in SEGMENTS:
+            at = 1_700_000_000_000 + number
+            topic.append(message(segment, timestamp=at, horizon_minutes=minutes, model=f"{segment} {minutes} {number}"))
+    start = Position(INCARNATION, (place(0),)).encode()
+    for capacity in (100, 1):
+        process = Process(topic, capacity, [0])
+        process.finish()
+        expected = [f"{segment} {kind}" for kind in ("15 0", "15 1", "5 2") for segment in SEGMENTS]
+        assert given_after(process, start, EVERYTHING) == {0: expected}
 
 
 def is_subsequence(told, expected):

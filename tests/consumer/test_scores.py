@@ -15,16 +15,20 @@ from consumer.cursor import Position, place
 from consumer.events import Gap
 from consumer.feed import Feed
 from consumer.latest import MAX_HORIZONS
-from consumer.scores import KEPT_PER_ENTRY
+from consumer.scores import KEPT_BYTES
 from consumer.settings import Settings
 from consumer.statistics import statistics
 from consumer.tally import STEPS
 from consumer.times import iso
-from consumer.track import Lane, Track, reach_ms
+from consumer.track import LANE_SIZE, TRACK_SIZE, Lane, Track, reach_ms
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
 
 START = 1_700_000_000_000
 MINUTE = 60_000
+
+
+TIGHT = Settings(kafka_backlog="all", buffer_bytes=1_048_576)
+MOST = TIGHT.scores_bytes // KEPT_BYTES
 
 
 def said(minute, predicted=50.0, current=None, horizon=None, segment="A", **fields):
@@ -376,12 +380,11 @@ def test_the_scores_of_all_segments_come_to_those_of_the_whole(messages):
 
 
 def test_what_is_kept_is_bounded_and_scoring_goes_on():
-    settings = Settings(kafka_backlog="all", buffer_entries=100)
-    feed, counts = feed_of(settings=settings), []
-    for step in range(60):
+    feed, counts = feed_of(settings=TIGHT), []
+    for step in range(100):
         at = step / 2
         tell(feed, array(*[said(at, 50, 45, 10, f"S{number}") for number in range(100)]))
-        assert feed._scores.size <= KEPT_PER_ENTRY * 100 + 100, "at most a measurement per segment more"
+        assert feed._scores.size <= MOST + 100, "at most a measurement per segment more"
         counts.append(feed.account()["scores"]["count"] if feed.account()["scores"] else 0)
     assert counts[19] == 0
     assert counts[20] > 0, "the first to come are those that wait"
@@ -390,20 +393,20 @@ def test_what_is_kept_is_bounded_and_scoring_goes_on():
 
 
 def test_measurements_alone_are_bounded_too():
-    feed = feed_of(settings=Settings(kafka_backlog="all", buffer_entries=100))
-    tell(feed, *[said(number / 10, 50, number % 60) for number in range(3_000)])
-    assert feed._scores.size <= KEPT_PER_ENTRY * 100 + 1
+    feed = feed_of(settings=TIGHT)
+    tell(feed, *[said(number / 10, 50, number % 60) for number in range(2 * MOST)])
+    assert MOST // 2 < feed._scores.size <= MOST + 1
 
 
 def test_what_was_forgotten_for_room_is_judged_no_more_and_still_counts():
-    feed = told(said(0, 50, 40, 5), settings=Settings(kafka_backlog="all", buffer_entries=100))
+    feed = told(said(0, 50, 40, 5), settings=TIGHT)
     first = feed.segment("A")[1][0]
-    tell(feed, *[said(number / 10, 50, 40, 5) for number in range(1, 3_000)])
+    tell(feed, *[said(number / 10, 50, 40, 5) for number in range(1, MOST)])
     before = feed.account()["scores"]
-    assert before["count"] == 2_950
+    assert before["count"] == MOST - 50
     tell(feed, said(0.05, 50, 40, 5), said(0.05, 50, 60), said(7.05, 50, 60))
     assert feed.account()["scores"] == before
-    assert feed.truth("A").scores()["count"] < KEPT_PER_ENTRY * 100
+    assert feed.truth("A").scores()["count"] < MOST
     assert feed.truth("A").judge(feed.segment("A")[1][0]).actual == 40
     assert feed.truth("A").judge(first).actual is None
 
@@ -428,7 +431,9 @@ def test_a_segment_that_is_silent_for_a_window_is_forgotten():
     feed = told(said(0, 50, 40, 60, "A"), said(0, 50, 40, 60, "B"), settings=Settings(max_age=3600))
     tell(feed, *[said(minute, 50, 40, None, "B") for minute in range(1, 200)])
     assert list(feed._scores._tracks) == ["B"]
-    assert feed._scores.size < 80, "measurements of the window, and of the eighth behind it that was not swept yet"
+    assert feed._scores.size < TRACK_SIZE + LANE_SIZE + 80, (
+        "measurements of the window, and of the eighth behind it that was not swept yet"
+    )
 
 
 def test_many_errors_are_summed_up_like_few():

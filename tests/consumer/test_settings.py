@@ -114,6 +114,37 @@ def test_a_password_in_a_url_is_not_told(value):
     assert "hush" not in "".join(traceback.format_exception(refused.value))
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "name:hush@host:9092",
+        "a:1,name:hush@host:9092",
+        "name:9092/hush@host:9092",
+        "name:9092?hush@host:9092",
+        "name:hush,hush@host:9092",
+        "name:1,hush@host:9092",
+        "kafka+ssl://name:hush@host:9092",
+        "hush\u2100@host:9092",
+    ],
+)
+def test_brokers_with_a_login_are_refused_and_it_is_not_shown(value):
+    with pytest.raises(SettingsError, match=r"KAFKA_BROKERS='\*\*\*@host:9092' .* KAFKA_SASL_USERNAME") as refused:
+        load({"KAFKA_BROKERS": value})
+    assert "hush" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("value", ["a", "a:1", "my_host.example-1.org:65535", "[::1]:9092", "[fe80::1%eth0]:9092"])
+def test_a_host_with_or_without_a_port_is_a_broker(value):
+    assert load({"KAFKA_BROKERS": value}).brokers == [value if ":" in value else f"{value}:9092"]
+
+
+@pytest.mark.parametrize("name", ["ALLOWED_ORIGINS", "EMBED_ORIGINS"])
+def test_a_password_in_an_origin_is_not_shown(name):
+    with pytest.raises(SettingsError, match=r"='\*\*\*@b.org' .*number 2 of them is not an origin") as refused:
+        load({name: "https://a.org,https://name:hush@b.org"})
+    assert "hush" not in str(refused.value)
+
+
 def test_herokus_prefix_is_put_before_the_topic():
     assert load({"KAFKA_PREFIX": "columbia-1."}).topic == "columbia-1.traffic-predictions"
 

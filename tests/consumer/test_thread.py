@@ -13,6 +13,7 @@ from consumer.events import Change, Gap, Initial, Status
 from consumer.memory import MemorySource, MemoryTopic
 from consumer.record import Unreadable
 from consumer.settings import Settings
+from consumer.source import Expired
 from consumer.thread import Consumer
 from tests.consumer.helpers import array, eventually, message
 
@@ -91,7 +92,9 @@ def test_each_new_record_reaches_a_subscription(topic, consume):
 def test_without_a_broker_waiting_ends_in_not_ready_and_the_thread_goes_on(topic, consume):
     topic.set(reachable=False)
     consumer = consume()
-    with pytest.raises(NotReady, match=r"not ready after 0.05 s: starting for .* s, connecting to localhost:9092"):
+    with pytest.raises(
+        NotReady, match=r"not ready after 0.05 s: starting for .* s, connecting to Kafka \(localhost:9092\)"
+    ):
         consumer.wait_ready(0.05)
     assert consumer.alive
     topic.set(reachable=True)
@@ -181,6 +184,43 @@ def test_a_recreated_topic_is_read_from_its_beginning_and_told(topic, consume):
     topic.append(message("new"))
     assert take(subscription, Change).entry.segment_id == "new"
     assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"new"}
+
+
+def test_records_fetched_while_the_topic_was_replaced_are_not_delivered(topic, consume):
+    class Replaced(MemorySource):
+        def poll(self, timeout):
+            records = super().poll(timeout)
+            if records:
+                topic.recreate(2, b"memory-2")
+            return records
+
+    consumer = consume(open_source=lambda _: Replaced(topic))
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    take(subscription, Initial)
+    topic.append(message("old"))
+    assert take(subscription, Gap) == Gap("topic_recreated", None)
+    assert consumer.feed.fill().received == 0
+
+
+def test_reading_goes_on_at_the_end_of_a_log_that_became_shorter(topic, consume):
+    class Truncated(MemorySource):
+        def poll(self, timeout):
+            if self.readings() and self.readings()[1].offset > len(topic.logs[1]):
+                raise Expired([1])
+            return super().poll(timeout)
+
+    for _ in range(5):
+        topic.append(message("before"), partition=1)
+    consumer = consume(open_source=lambda _: Truncated(topic))
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    take(subscription, Initial)
+    with topic.changed:
+        del topic.logs[1][3:]
+    assert take(subscription, Gap) == Gap("expired", 0)
+    topic.append(message("after"), partition=1)
+    assert take(subscription, Change).entry.segment_id == "after"
 
 
 def test_records_that_kafka_dropped_before_they_were_read_are_a_gap(topic, consume):
@@ -335,12 +375,20 @@ def test_the_readings_tell_position_and_high_watermark_of_each_partition(topic, 
     assert consumer.broker_silent_seconds < 5
 
 
-def test_the_feed_is_told_what_is_read_to_its_end_so_that_a_cursor_beyond_it_is_ahead(topic, consume, monkeypatch):
-    monkeypatch.setattr("consumer.ahead.AHEAD_SECONDS", 0.2)
+def test_a_cursor_beyond_the_end_of_the_topic_is_a_gap(topic, consume):
     consumer = consume()
     consumer.wait_ready(10)
     beyond = Position(topic.incarnation, (place(9), place(0), place(0), place(0))).encode()
     assert take(consumer.feed.subscribe(beyond), Gap) == Gap("ahead", None)
+
+
+def test_a_partition_that_ends_with_a_commit_marker_is_read_to_its_end(topic, consume):
+    consumer = consume()
+    consumer.wait_ready(10)
+    topic.append(message("A"))
+    topic.append_marker()
+    end = Position(topic.incarnation, (place(2), place(0), place(0), place(0)))
+    eventually(lambda: consumer.feed.position == end)
 
 
 def test_the_age_of_the_last_record_is_by_its_own_time_and_never_negative(topic, consume):
@@ -411,17 +459,6 @@ def test_a_large_batch_is_taken_in_in_slices_so_that_others_get_at_the_feed(topi
     assert len(consumer.feed.snapshot().predictions) == 20 * 210
 
 
-def test_what_was_read_to_its_end_is_known_as_of_when_that_was_asked_for(topic, consume):
-    class Busy(MemorySource):
-        def asked(self):
-            return [12.5, None, 13.5, 14.5]
-
-    consumer = consume(SETTINGS, lambda _: Busy(topic))
-    told = []
-    consumer.feed.note_ends = told.append
-    eventually(lambda: told and told[-1] == {0: 12.5, 2: 13.5, 3: 14.5})
-
-
 def test_the_circuit_breaker_opens_while_nothing_answers_and_closes_when_all_was_read(topic, consume):
     settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, circuit_failures=2, circuit_probe_seconds=0.1)
     consumer = consume(settings)
@@ -452,7 +489,7 @@ def test_an_outage_has_one_since_whatever_is_said_of_it_meanwhile(topic, consume
     lost = until(consumer, "reconnecting")
     assert lost.since > live_since
     trouble[0] = "timed out"
-    again = consumer.feed.wait_for_status(lambda status: "timed out" in status.reason, 10)
+    again = consumer.feed.wait_for_status(lambda status: status.detail == "timed out", 10)
     opened = until(consumer, "circuit_open")
     assert lost.since == again.since == opened.since
     topic.set(reachable=True)
@@ -644,3 +681,49 @@ def test_a_place_is_where_the_next_record_is_read(topic, consume):
     consumer = consume()
     consumer.wait_ready(10)
     assert consumer.feed.position.places == (place(1), place(0), place(0), place(0))
+
+
+class SteadySource(MemorySource):
+    """Reads a topic that has got a new record in each partition by the time that an answer comes."""
+
+    def poll(self, timeout):
+        records = super().poll(0)
+        for partition in self._offsets:
+            self._topic.append(message("news"), partition=partition)
+            self._watermarks[partition] = len(self._topic.logs[partition])
+        return records
+
+
+def test_it_is_live_under_a_feed_that_never_rests(topic, consume):
+    consume(open_source=lambda _: SteadySource(topic)).wait_ready(10)
+
+
+class HeldSource(MemorySource):
+    """Hears of new ends, and is given no records while it is held."""
+
+    held = False
+
+    def poll(self, timeout):
+        records = super().poll(timeout)
+        if self.held:
+            self._watermarks = {partition: len(self._topic.logs[partition]) for partition in self._offsets}
+        return records
+
+    def _wanted(self):
+        return [] if self.held else super()._wanted()
+
+
+def test_a_process_that_falls_behind_is_not_ready_until_it_has_caught_up(topic, consume):
+    source = HeldSource(topic)
+    consumer = consume(Settings(kafka_backlog="all", max_lag=0.05), lambda _: source)
+    consumer.wait_ready(10)
+    source.held = True
+    topic.append(message("late"), partition=1)
+    status = until(consumer, "catching_up")
+    assert status.reason == "more than 0.05 s behind the end of the topic (MAX_LAG)"
+    assert consumer.not_ready == f"catching_up, {status.reason}"
+    assert consumer.lag_seconds[1] > 0.05
+    source.held = False
+    until(consumer, "live")
+    assert consumer.ready
+    assert consumer.lag_seconds == [0, 0, 0, 0]

@@ -282,7 +282,7 @@ def test_the_doctor_shows_no_secret():
     result = invoke(settings, "doctor")
     assert secret not in result.output
     assert "KAFKA_SASL_PASSWORD=(set, not shown)" in result.output
-    assert "KAFKA_URL=kafka+ssl://127.0.0.1:1" in result.output
+    assert "KAFKA_URL=***@127.0.0.1:1" in result.output
     assert "start the broker, or correct KAFKA_URL" in result.output
 
 

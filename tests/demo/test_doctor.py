@@ -78,6 +78,19 @@ def test_the_age_of_the_newest_record_of_all_partitions_is_told(topic, address, 
     assert findings(topic, address)["last record"].said == said
 
 
+def test_features_of_a_network_that_cannot_be_used_are_reported(topic, address, tmp_path):
+    features = [{"type": "Feature", "geometry": None, "properties": {"fid": fid}} for fid in (1, 2, None)]
+    file = tmp_path / "network.geojson"
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    found = findings(topic, address, network_file=str(file), network_id_property="fid")["network"]
+    assert found.ok is False
+    assert found.said.startswith(
+        "2 segments; features skipped, since they can't be used: 1; the first is $.features[2]"
+    )
+    found = findings(topic, address, network_file=str(file))["settings"]
+    assert "NETWORK_ID_PROPERTY can name another property" in found.said
+
+
 @pytest.mark.parametrize("kafka_ms", [0, 1_737_468_302, -1])
 def test_kafka_times_that_cannot_be_used_are_reported(topic, address, kafka_ms):
     topic.append(b"{}", partition=0, timestamp_ms=kafka_ms)
@@ -102,6 +115,11 @@ def test_a_broker_that_is_lost_in_between_is_said_and_the_source_is_closed(topic
 
 def test_settings_that_differ_from_the_defaults_are_shown(topic, address):
     assert findings(topic, address, kafka_topic="mine")["settings"].said == f"KAFKA_BROKERS={address}, KAFKA_TOPIC=mine"
+
+
+def test_a_login_in_a_url_is_not_shown(topic, address):
+    url = "kafka+ssl://name:hush,hush@a:1,kafka+ssl://name:hush@b:2"
+    assert findings(topic, address, kafka_url=url)["settings"].said == f"KAFKA_BROKERS={address}, KAFKA_URL=***@b:2"
 
 
 def test_every_setting_that_was_changed_is_shown_and_texts_of_certificates_are_not(topic, address):

@@ -93,6 +93,14 @@ test("what left or isn't in a new view has no alert, and late or odd messages co
   assert.deepEqual(kinds(alerts), ["C drop"]);
 });
 
+test("a larger horizon than the one shown counts for nothing", () => {
+  const { alerts } = alertsOf();
+  const arrive = (fields) => alerts.apply({ type: "prediction", data: prediction("A", fields) });
+  arrive({ horizon_minutes: 5, timestamp: MINUTE });
+  arrive({ horizon_minutes: 15, timestamp: 2 * MINUTE, speed_diff: -30 });
+  assert.deepEqual(kinds(alerts), []);
+});
+
 /** Return steps of a segment, a minute apart: S is severe, d a drop of 16, . neither. */
 function steps(id, text, firstMinute = 1) {
   return [...text].map((each, index) =>

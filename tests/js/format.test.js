@@ -104,6 +104,13 @@ test("the banner of a lost Kafka gives the reason as text", () => {
   assert.equal(text, "Reason: no word\ufffd for 6 s. The values below are kept; they are not live.");
 });
 
+test("the banner of a process that is behind says that what is shown is behind, and why", () => {
+  const consumer = { state: "catching_up", since: LOST, reason: "more than 30 s behind the end of the topic (MAX_LAG)" };
+  const text = "What is shown is behind. Reason: more than 30 s behind the end of the topic (MAX_LAG).";
+  assert.deepEqual(banner({}, { consumer }), { kind: "info", title: "Catching up", text });
+  assert.doesNotMatch(banner({}, { consumer, hasData: false }).text, /behind/);
+});
+
 test("a start that lasts has a banner with its reason, one that goes well has none", () => {
   const consumer = { state: "starting", since: LOST, reason: "topic t does not exist" };
   assert.equal(banner({}, { consumer, consumerSeconds: 4 }), null);

@@ -33,13 +33,24 @@ test("a late prediction replaces nothing, though it counts as received", () => {
 test("what is shown is replaced by nothing older of its horizon, whatever the server knows", () => {
   const { store } = makeStore();
   const made = (second) => `2026-11-25T10:00:0${second}.000Z`;
-  arrive(store, "A", { timestamp: 2000, prediction_time: made(2), predicted_speed: 40 });
-  arrive(store, "A", { timestamp: 1000, prediction_time: made(3), predicted_speed: 10 });
-  arrive(store, "A", { timestamp: 2000, prediction_time: made(1), predicted_speed: 11 });
+  arrive(store, "A", { timestamp: 2000, prediction_time: made(2), horizon_minutes: 15, predicted_speed: 40 });
+  arrive(store, "A", { timestamp: 1000, prediction_time: made(3), horizon_minutes: 15, predicted_speed: 10 });
+  arrive(store, "A", { timestamp: 2000, prediction_time: made(1), horizon_minutes: 15, predicted_speed: 11 });
   assert.deepEqual(speeds(store), { A: 40 });
-  arrive(store, "A", { timestamp: 2000, prediction_time: made(2), predicted_speed: 41 });
+  arrive(store, "A", { timestamp: 2000, prediction_time: made(2), horizon_minutes: 15, predicted_speed: 41 });
   assert.deepEqual(speeds(store), { A: 41 });
   arrive(store, "A", { timestamp: 1000, prediction_time: made(1), horizon_minutes: 5, predicted_speed: 50 });
+  assert.deepEqual(speeds(store), { A: 50 });
+});
+
+test("a larger horizon replaces a smaller one only when that is older than the view keeps", () => {
+  const { store } = makeStore({ maxAgeSeconds: 60 });
+  arrive(store, "A", { timestamp: 1000, horizon_minutes: 5, predicted_speed: 40 });
+  arrive(store, "A", { timestamp: 61_000, horizon_minutes: 15, predicted_speed: 30 });
+  assert.deepEqual(speeds(store), { A: 40 });
+  arrive(store, "A", { timestamp: 61_001, horizon_minutes: 15, predicted_speed: 20 });
+  assert.deepEqual(speeds(store), { A: 20 });
+  arrive(store, "A", { timestamp: 1002, horizon_minutes: null, predicted_speed: 50 });
   assert.deepEqual(speeds(store), { A: 50 });
 });
 

@@ -7,9 +7,10 @@ import uuid
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from consumer.client_hooks import ClosedOnFailure
 from consumer.cursor import offset_of
 from consumer.events import Change
-from consumer.source import KafkaSource, _ClosedOnFailure
+from consumer.source import KafkaSource
 
 
 def eventually(condition, seconds=20.0, every=0.05):
@@ -118,7 +119,7 @@ class Line:
         return Source(settings)
 
 
-class _Cuttable(_ClosedOnFailure):
+class _Cuttable(ClosedOnFailure):
     """How a client connects over a Line; the Kafka client finds this class by the scheme."""
 
     SCHEMES = ("cuttable",)

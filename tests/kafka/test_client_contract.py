@@ -11,9 +11,8 @@ import time
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
-from kafka.net.compat import KafkaNetClient
 
-from consumer.fetching import Answers
+from consumer.client_hooks import Answers, connect
 from consumer.source import KafkaSource, client_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
@@ -41,7 +40,7 @@ class Client:
         self.cluster.add_listener(lambda _: self.heard.append(time.monotonic()))
 
     def _keep(self, **configs):
-        self.net = KafkaNetClient(**configs)
+        self.net, self.manager = connect(configs)
         return self.net
 
     def watch(self, topic):
@@ -212,7 +211,7 @@ def test_the_high_watermark_is_unknown_after_an_assignment_and_known_after_a_fet
 
 def test_each_partition_is_answered_again_and_again_whether_or_not_it_has_news(settings, client, publish):
     one = client(settings)
-    answers = Answers(one.consumer._fetcher, one.net._manager)
+    answers = Answers(one.consumer._fetcher, one.manager)
     one.watch(settings.topic)
     one.assign(settings.topic, 0, 0, 0, 0)
     answers.expect(range(4))

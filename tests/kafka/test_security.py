@@ -158,10 +158,11 @@ def test_a_way_that_is_closed_is_never_live_and_the_reason_says_why(
     if more.get("kafka_ssl_cafile") == "other-ca":
         more["kafka_ssl_cafile"] = certificates.path("other-ca")
     consumer = consume(at(listener, circuit_failures=2, **more))
-    status = consumer.feed.wait_for_status(lambda status: reason in status.reason, 15)
-    assert status.reason.startswith(f"connecting to {consumer.settings.kafka_brokers}; ")
+    status = consumer.feed.wait_for_status(lambda status: reason in status.detail, 15)
+    assert status.reason == "connecting to Kafka; the server's log says what is wrong"
+    assert status.detail.startswith(f"{consumer.settings.kafka_brokers}; ")
     status = until_state(consumer, "circuit_open")
-    assert reason in status.reason
+    assert reason in status.detail
     assert not consumer.ready
     with pytest.raises(NotReady) as raised:
         consumer.wait_ready(0)
@@ -172,7 +173,7 @@ def test_a_way_that_is_closed_is_never_live_and_the_reason_says_why(
 
 def test_a_user_who_is_let_in_later_is_live_without_a_restart(secured, at, consume):
     consumer = consume(at("LOGIN", **login("SCRAM-SHA-256", user="late", password="a late password")))
-    consumer.feed.wait_for_status(lambda status: "it refused the log-in" in status.reason, 15)
+    consumer.feed.wait_for_status(lambda status: "it refused the log-in" in status.detail, 15)
     with secured.admin() as admin:
         mechanism = ScramMechanism.SCRAM_SHA_256
         admin.alter_user_scram_credentials([UserScramCredentialUpsertion("late", mechanism, "a late password")])

@@ -149,6 +149,7 @@ DATA = {
         "max_wait_seconds": 25,
         "buffer_entries": 50000,
         "max_segments": 20000,
+        "max_age_seconds": 86400,
     },
 }
 

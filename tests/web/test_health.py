@@ -9,9 +9,12 @@ from datetime import datetime
 
 import pytest
 
+from app import create_app
+from consumer.errors import SourceError
 from consumer.memory import MemorySource
 from consumer.settings import Settings
 from consumer.source import Reading
+from consumer.thread import Consumer
 from tests.consumer.helpers import eventually, message
 
 
@@ -54,7 +57,7 @@ def test_health_does_not_stand_in_line_with_the_streams(client, live, path):
 def read_up_to(partition, offset, age):
     """Return what health says of a partition that was read to its end."""
     recent = pytest.approx(0, abs=5)
-    known = {"partition": partition, "position": offset, "end": offset, "lag": 0}
+    known = {"partition": partition, "position": offset, "end": offset, "lag": 0, "lag_seconds": 0}
     return known | {"last_record_age_seconds": age, "leader_silent_seconds": recent}
 
 
@@ -91,6 +94,7 @@ def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, 
         "records": 3,
         "unclear_horizons": 0,
         "last_record_age_seconds": now,
+        "lag_seconds": 0,
         "partitions": [read_up_to(0, 1, now), read_up_to(1, 0, None), read_up_to(2, 2, now), read_up_to(3, 0, None)],
     }
     assert health.pop("buffer") == {
@@ -108,6 +112,7 @@ def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, 
         "not_ready": None,
         "topic": "traffic-predictions",
         "segments": 2,
+        "network": {"segments": 0, "skipped_features": 0},
         "clients": {"sse": 1, "long_poll": 1},
         "quarantine": {"total": 1, "by_reason": {"not_utf8": 1}},
     }
@@ -119,9 +124,9 @@ def test_health_tells_how_far_behind_it_is_and_how_old_what_it_read_was(client, 
     topic.append(message("A"), partition=1, timestamp_ms=int(time.time() * 1000) - 60_000)
     eventually(lambda: live.records == 1 and live.readings == behind)
     partitions = client.get("/api/health").json["data"]["consumer"]["partitions"]
-    old = pytest.approx(60, abs=5)
+    old, recent = pytest.approx(60, abs=5), pytest.approx(0, abs=5)
     assert partitions == [
-        read_up_to(0, 3, None) | {"end": 5, "lag": 2},
+        read_up_to(0, 3, None) | {"end": 5, "lag": 2, "lag_seconds": recent},
         read_up_to(1, 1, old) | {"end": None, "lag": None},
     ]
 
@@ -229,3 +234,43 @@ def test_the_page_has_headers_that_keep_data_from_being_more_than_text(client):
 
 def test_the_root_leads_to_the_page(client):
     assert client.get("/").headers["Location"] == "/predictions"
+
+
+class Refused(MemorySource):
+    """A source whose brokers refuse the log-in."""
+
+    def trouble(self):
+        return "broker-7.internal:9092: it refused the log-in"
+
+
+class Failing(MemorySource):
+    """A source whose requests fail."""
+
+    def topic(self):
+        raise SourceError("broker-7.internal:9092 refused the log-in of service-account")
+
+
+@pytest.mark.parametrize("source", [Refused, Failing])
+def test_clients_see_neither_broker_addresses_nor_login_errors(source, topic, caplog):
+    settings = Settings(kafka_brokers="broker-7.internal:9092", kafka_silence_seconds=0.2, heartbeat_seconds=0.1)
+    topic.set(reachable=source is Failing)
+    consumer = Consumer(settings, lambda _: source(topic), poll_seconds=0.02)
+    app = create_app(settings, lambda: consumer)
+    consumer.start()
+    try:
+        consumer.feed.wait_for_status(lambda status: "log-in" in status.detail, 10)
+        client = app.test_client()
+        paths = ["/api/health", "/readyz", "/healthz", "/api/config", "/metrics", "/api/predictions", "/api/quarantine"]
+        shown = [client.get(path).text for path in paths]
+        with client.get("/predictions/stream") as stream:
+            shown += [next(stream.response).decode() for _ in range(2)]
+        assert '"type":"status"' in shown[-1]
+        for text in shown:
+            assert "internal" not in text
+            assert "service-account" not in text
+            assert "log-in" not in text
+        assert "the server's log says what is wrong" in shown[0]
+        assert "broker-7.internal:9092" in caplog.text
+    finally:
+        app.extensions["greenwave"].admission.close()
+        consumer.stop()

@@ -42,6 +42,7 @@ def test_metrics_tell_what_health_tells(scrape, put, client, live):
     assert metrics["greenwave_buffer_entries",] == 1
     assert metrics["greenwave_replay_hangs_total",] == 0
     assert metrics["greenwave_partition_end_offset", "3"] == 0
+    assert metrics["greenwave_partition_lag_seconds", "3"] == 0
     assert ("greenwave_partition_last_record_age_seconds", "0") in metrics
     assert ("greenwave_partition_last_record_age_seconds", "1") not in metrics
     assert metrics["greenwave_partition_leader_silent_seconds", "1"] < 5

@@ -119,3 +119,18 @@ def test_a_body_is_made_once_for_all_who_wait_for_it(views, feed, others):
     assert {id(each.result(10)) for each in [making, *waiting]} == {id(making.result())}
     feed.version = 2
     assert views.body(feed, EVERYTHING) is not making.result()
+
+
+def test_a_body_made_while_the_feed_changed_is_made_again(feed, views, monkeypatch):
+    snapshot = feed.snapshot
+
+    def change_after(wanted):
+        before = snapshot(wanted)
+        feed.version += 1
+        return before
+
+    monkeypatch.setattr(feed, "snapshot", change_after)
+    first = views.body(feed, EVERYTHING)
+    monkeypatch.setattr(feed, "snapshot", snapshot)
+    assert views.body(feed, EVERYTHING) is not first
+    assert views.body(feed, EVERYTHING) is views.body(feed, EVERYTHING)

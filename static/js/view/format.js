@@ -209,7 +209,9 @@ export function banner({ connection, consumer, consumerSeconds = 0, now, hasData
     return { kind: "warn", title: `The server doesn't read Kafka yet, since ${clock(consumer.since, true)}`, text: cause };
   }
   if (consumer?.state === "catching_up") {
-    return { kind: "info", title: "Catching up", text: "The server is reading what the topic holds already." };
+    const cause = consumer.reason ? ` Reason: ${label(consumer.reason)}.` : "";
+    const text = hasData ? `What is shown is behind.${cause}` : "The server is reading what the topic holds already.";
+    return { kind: "info", title: "Catching up", text };
   }
   return null;
 }

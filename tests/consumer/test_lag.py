@@ -1,0 +1,93 @@
+"""The lag of partitions in seconds, from offsets and a clock alone."""
+
+import pytest
+
+from consumer.lag import MAX_ENDS, Lag
+from consumer.source import Reading
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def lag(clock):
+    return Lag(10, clock)
+
+
+def test_nothing_is_known_before_the_first_reading(lag):
+    assert (lag.seconds(), lag.max_seconds, lag.is_behind, lag.has_caught_up) == ([], 0, False, False)
+
+
+def test_lag_counts_from_when_the_first_unread_end_was_seen(lag, clock):
+    lag.note([Reading(5, 5), Reading(0, 0)])
+    clock.now += 3
+    lag.note([Reading(5, 8), Reading(0, 0)])
+    clock.now += 4
+    lag.note([Reading(5, 20), Reading(0, 0)])
+    assert lag.seconds() == [4, 0]
+    lag.note([Reading(8, 20), Reading(0, 0)])
+    assert lag.seconds() == [0, 0], "the end at 20 was seen just now"
+    clock.now += 2
+    assert lag.seconds() == [2, 0]
+    lag.note([Reading(20, 20), Reading(0, 0)])
+    assert lag.seconds() == [0, 0]
+
+
+def test_a_partition_without_an_answer_has_not_caught_up(lag):
+    lag.note([Reading(5, 5), Reading(0, None)])
+    assert not lag.has_caught_up
+    lag.note([Reading(5, 5), Reading(0, 0)])
+    assert lag.has_caught_up
+
+
+def test_caught_up_means_past_the_first_end_and_not_the_newest(lag):
+    lag.note([Reading(0, 5), Reading(0, 5)])
+    assert not lag.has_caught_up
+    lag.note([Reading(5, 8), Reading(2, 8)])
+    assert not lag.has_caught_up
+    lag.note([Reading(8, 11), Reading(5, 11)])
+    assert lag.has_caught_up
+
+
+def test_more_than_the_limit_is_behind_and_half_of_it_is_caught_up(lag, clock):
+    lag.note([Reading(0, 5)])
+    clock.now += 6
+    lag.note([Reading(4, 9)])
+    clock.now += 3.5
+    assert not lag.is_behind
+    clock.now += 2
+    assert lag.is_behind
+    lag.note([Reading(5, 9)])
+    assert lag.max_seconds == 5.5
+    assert not lag.is_behind
+    assert not lag.has_caught_up, "more than half of the limit"
+    lag.note([Reading(9, 9)])
+    assert lag.has_caught_up
+
+
+def test_an_assignment_forgets_what_was_seen(lag, clock):
+    lag.note([Reading(0, 5)])
+    clock.now += 20
+    lag.clear()
+    assert (lag.seconds(), lag.is_behind) == ([], False)
+
+
+def test_a_long_lag_is_kept_in_bounded_memory_and_known_within_a_tenth(lag, clock):
+    lag.note([Reading(0, 1)])
+    for number in range(2, 50_001):
+        clock.now += 0.01
+        lag.note([Reading(0, number)])
+    assert len(lag._partitions[0]._ends) <= MAX_ENDS
+    assert lag.max_seconds == pytest.approx(499.99)
+    lag.note([Reading(25_000, 50_000)])
+    assert lag.max_seconds == pytest.approx(250, rel=0.1)
