@@ -26,7 +26,7 @@ from .prediction import Prediction
 from .record import Record, Unreadable
 from .refusal import REASONS, Refusal, Refused, shown
 from .settings import Settings
-from .speeds import NO_BOUNDS, Bounds, Said, Speeds, predicted_speeds, require
+from .speeds import NO_BOUNDS, Bounds, Said, Speeds, may_name_horizons, predicted_speeds, require
 from .times import Times, iso
 from .timing import Ahead, Timing
 
@@ -65,7 +65,8 @@ class Normalised(NamedTuple):
 class _Found:
     """What a record holds, collected one by one."""
 
-    def __init__(self) -> None:
+    def __init__(self, may_name_horizons: bool) -> None:
+        self.may_name_horizons = may_name_horizons
         self.unclear_horizons = 0
         self._index = 0
         self._predictions: list[tuple[int, Prediction]] = []
@@ -85,7 +86,8 @@ class _Found:
         self._rest[why.reason] = first._replace(items=first.items + 1)
 
     def normalised(self) -> Normalised:
-        return Normalised(self._predictions, [*self._refusals, *self._rest.values()], None, self.unclear_horizons)
+        refusals = self._refusals + list(self._rest.values()) if self._rest else self._refusals
+        return Normalised(self._predictions, refusals, None, self.unclear_horizons)
 
 
 class Normaliser:
@@ -105,7 +107,7 @@ class Normaliser:
             if record.value is None:
                 return Normalised([], [], _removed(record.key))
             document = self._document(record.value)
-            found = _Found()
+            found = _Found(may_name_horizons(record.value))
             if type(document) is not list:
                 self._read(document, None, record.time_ms, found)
                 return found.normalised()
@@ -128,7 +130,7 @@ class Normaliser:
         try:
             if type(item) is not dict:
                 raise Refused("not_an_object", f"the value is {shown(item)}; allowed: an object or an array of objects")
-            speeds = predicted_speeds(item)
+            speeds = predicted_speeds(item, found.may_name_horizons)
             segment = segment_id(item)
             require(speeds)
             if len(speeds) > 1:

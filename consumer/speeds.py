@@ -22,6 +22,7 @@ MAX_MPH = 200.0
 
 _PREDICTED = ("predicted_speed", "predicted_speed_mph", "predicted_speed_kmh")
 _AHEAD_PREFIX = "predicted_speed_"
+_AHEAD_BYTES = _AHEAD_PREFIX.encode()
 _AHEAD = re.compile(r"predicted_speed_(\d{1,5})(min|m|h)(?:_mph|_kmh)?", re.ASCII)
 _ALLOWED = ", ".join((*_PREDICTED, "predicted_speed_15min or of another number of minutes"))
 _CURRENT = (
@@ -139,19 +140,27 @@ def _floored(bound: object) -> object:
     return 0 if read is not None and -inf < read < 0 else bound
 
 
-def predicted_speeds(item: Item) -> list[Said]:
+def predicted_speeds(item: Item, may_name_horizons: bool = True) -> list[Said]:
     """Return the predicted speeds that a message states, by rising horizon; at most one without, and it is the first.
 
-    Raises Refused (not_a_prediction) for a measurement: a speed, and no predicted one.
+    Unless `may_name_horizons`, names such as predicted_speed_15min are not looked for. Raises Refused
+    (not_a_prediction) for a measurement: a speed, and no predicted one.
     """
-    name = next((name for name in _PREDICTED if item.get(name) is not None), None)
-    found = [] if name is None else [Said(name, item[name], None)]
-    ahead = [name for name in item if name.startswith(_AHEAD_PREFIX)]
-    if ahead and ahead != [name]:
-        found += _by_horizon(item, ahead)
+    found: list[Said] = []
+    for name in _PREDICTED:
+        if (value := item.get(name)) is not None:
+            found.append(Said(name, value, None))
+            break
+    if may_name_horizons:
+        found += _by_horizon(item)
     if not found and "speed" in item:
         raise Refused("not_a_prediction", "a measured speed without a predicted one: a raw event, not a prediction")
     return found
+
+
+def may_name_horizons(value: bytes) -> bool:
+    """Tell whether names in a message's bytes may state a horizon: it spares most messages a look at each name."""
+    return _AHEAD_BYTES in value or b"\\u" in value
 
 
 def require(said: list[Said]) -> None:
@@ -160,10 +169,11 @@ def require(said: list[Said]) -> None:
         raise Refused("no_predicted_speed", f"no predicted speed is given; one is needed, as {_ALLOWED}")
 
 
-def _by_horizon(item: Item, names: list[str]) -> list[Said]:
+def _by_horizon(item: Item) -> list[Said]:
     """Return the speeds whose names say how far ahead they are predicted, one of each horizon."""
     found: dict[int, Said] = {}
-    for name in sorted(names, key=len):  # of one horizon, a name without unit comes before one with
+    # Of one horizon, a name without unit comes before one with.
+    for name in sorted((name for name in item if name.startswith(_AHEAD_PREFIX)), key=len):
         minutes = _minutes_of(name)
         if minutes is not None and item[name] is not None:
             found.setdefault(minutes, Said(name, item[name], minutes))
