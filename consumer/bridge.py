@@ -46,7 +46,8 @@ class Bridge:
         self._leaving = leaving
         self.catch_up = catch_up
         # What is late after the cursor.
-        self._view = LatestView(feed.settings.max_segments, feed.settings.max_age, feed.settings.replay_bytes // 8)
+        settings = feed.settings
+        self._view = LatestView(settings.max_segments, settings.max_age, settings.replay_bytes // 8, feed.now_ms)
         self._pace = replays.pace(feed.share)
         self._chunk: Chunk | None = None
         self._index = 0

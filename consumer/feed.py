@@ -14,12 +14,13 @@ from weakref import WeakValueDictionary
 from msgspec import structs
 
 from .channel import Channel
+from .clock import wall_ms
 from .cursor import MAX_INDEX, Places, Position, decode, furthest, place, records_between
 from .ends import Ends
 from .errors import BadCursor, Unreplayable
 from .events import Gap, State, Status
 from .filters import EVERYTHING, Filter, chosen
-from .latest import LatestView
+from .latest import EVICTION_REASONS, LatestView
 from .normalise import Normalised
 from .pace import Share
 from .prediction import Prediction
@@ -56,14 +57,19 @@ class Feed:
     """Everything that this process has to serve."""
 
     def __init__(
-        self, settings: Settings, replays: Replays | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        replays: Replays | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         self.settings = settings
         self.replays = replays if settings.replay_records else None
         self.share = Share()
         """For clients' threads that work on what is past."""
         self._ring = Ring(settings.buffer_entries, settings.buffer_bytes)
-        self._latest = LatestView(settings.max_segments, settings.max_age, settings.view_bytes)
+        self.now_ms = now_ms
+        self._latest = LatestView(settings.max_segments, settings.max_age, settings.view_bytes, now_ms)
         self._scores = Scores(settings)
         self._unscored: list[Prediction] = []
         # Guards all fields of this object. Whoever holds it does no IO and calls nothing that waits.
@@ -82,6 +88,7 @@ class Feed:
         self._ends = Ends(clock)
         self._clock = clock
         self._is_awaited = False
+        self._evicted: Counter[str] = Counter(dict.fromkeys(EVICTION_REASONS, 0))
         self._channels: WeakValueDictionary[Filter, Channel] = WeakValueDictionary()
 
     # What the consumer thread calls
@@ -183,6 +190,10 @@ class Feed:
         """Return how many gaps clients were told of, by reason."""
         with self._changed:
             return dict(self._gaps)
+
+    def evictions(self) -> dict[str, int]:
+        """Return how many evictions there were from the latest view, by EVICTION_REASONS; takes no lock."""
+        return dict(self._evicted)
 
     def snapshot(self, wanted: Filter = EVERYTHING) -> Snapshot:
         """Return the view and its cursor, of one moment."""
@@ -377,8 +388,11 @@ class Feed:
             own = begin | index
             if own < self._places[partition]:
                 continue  # read once more after the thread was restarted in the middle of a record
-            late, shown, was, was_shown = self._latest.apply(prediction, partition, own)
-            self._unscored.append(prediction)
+            late, shown, was, was_shown, evicted = self._latest.apply(prediction, partition, own)
+            if evicted:
+                self._evicted.update(each.reason for each in evicted)
+            if not self._latest.is_ahead(prediction):
+                self._unscored.append(prediction)
             delivered = structs.replace(prediction, late=True) if late else prediction
             is_last = number == count or index == MAX_INDEX
             self._places[partition] = after if is_last else own + 1
@@ -389,4 +403,4 @@ class Feed:
     def _score(self) -> None:
         """Score what was taken in since; all of a batch at once costs less."""
         unscored, self._unscored = self._unscored, []  # also when it fails, or each later batch would fail on it again
-        self._scores.take(unscored)
+        self._scores.take(unscored, self._latest.reference_ms)

@@ -1,22 +1,30 @@
 """The latest view: the newest prediction per segment and horizon, by event time and not by arrival.
 
 Without keys, a segment's predictions arrive out of order across partitions. The order (timestamp, prediction_time,
-partition, place) decides, so all processes agree whatever their interleaving. It has no lock of its own:
-`consumer.feed` guards it, but for `instead_of()`: what is kept of a segment is never changed, only replaced, so what it
-looks up is of one moment.
+partition, place) decides, so all processes agree whatever their interleaving. The one exception is a prediction whose
+time is ahead of this process' clock: one that is not ahead replaces it, or a producer whose clock was set right would
+be late until its old times are over.
+
+It has no lock of its own: `consumer.feed` guards it, but for `instead_of()`: what is kept of a segment is never
+changed, only replaced, so what it looks up is of one moment.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple, get_args
 
 from msgspec import Struct
 
+from .ageing import Reference
+from .clock import AHEAD_MS, wall_ms
+from .cursor import index_of, offset_of
+from .eviction import EvictionOrder
 from .footprint import footprint
 from .prediction import Prediction
 
-SEGMENT_BYTES = 300
-"""A segment without its predictions: two dictionaries' share of it, and its id as a key."""
+SEGMENT_BYTES = 550
+"""A segment without its predictions: three dictionaries' share of it, its id as a key, its history, its place in a
+heap."""
 KEPT_BYTES = 200
 """What keeping a prediction takes beside the prediction: its order, and slots."""
 MAX_HORIZONS = 24
@@ -28,34 +36,61 @@ Horizons = frozenset[int | None] | Literal["all"] | None
 _Order = tuple[int, str, int, int]
 
 
+EvictionReason = Literal["max_age", "max_segments", "max_bytes", "max_horizons", "clock"]
+EVICTION_REASONS: tuple[EvictionReason, ...] = get_args(EvictionReason)
+
+
+class Eviction(NamedTuple):
+    """Predictions of one segment that left the view without a tombstone; all that it had if `is_whole`.
+
+    max_age        no news for MAX_AGE
+    max_segments   the view was full
+    max_bytes      the view took too much memory
+    max_horizons   a segment had more than MAX_HORIZONS horizons
+    clock          its time was ahead of this process' clock, and the prediction that caused this is older
+    """
+
+    reason: EvictionReason
+    segment_id: str
+    predictions: tuple[Prediction, ...]
+    is_whole: bool
+
+
 class Verdict(NamedTuple):
     """What became of a prediction: whether it came late, and whether its horizon is the one its segment shows.
 
-    `was` is what the view held of its segment and horizon before, `was_shown` what it showed of the segment.
+    `was` is what the view held of its segment and horizon before, `was_shown` what it showed of the segment. `evicted`
+    is what it displaced, in this order: `clock` precedes the prediction, all else follows it.
     """
 
     late: bool
     shown: bool
     was: Prediction | None
     was_shown: Prediction | None
+    evicted: tuple[Eviction, ...] = ()
 
 
 class _Kept(Struct, frozen=True, gc=False):
     order: _Order
     prediction: Prediction
     size_bytes: int
+    aged_ms: int
+    """The time by which it ages: its own, at most this process' clock when it came."""
 
 
 class LatestView:
-    """The newest prediction per (segment, horizon), bounded by segments, bytes and age behind the newest event."""
+    """The newest prediction per (segment, horizon), bounded by segments, bytes and age behind the reference time."""
 
-    def __init__(self, max_segments: int, max_age_seconds: int, max_bytes: int) -> None:
+    def __init__(
+        self, max_segments: int, max_age_seconds: int, max_bytes: int, now_ms: Callable[[], int] = wall_ms
+    ) -> None:
         self.max_segments = max_segments
         self.max_bytes = max_bytes
         self.size_bytes = 0
         self.max_age_ms = max_age_seconds * 1000
-        self.newest_ms = 0
-        # Least recently renewed first, so the bounds take from the front.
+        self._reference = Reference(self.max_age_ms, now_ms)
+        self._order = EvictionOrder()
+        # Least recently renewed first, so what is too old is at the front.
         self._segments: OrderedDict[str, dict[int | None, _Kept]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -67,20 +102,38 @@ class LatestView:
     def clear(self) -> None:
         """Forget everything."""
         self._segments.clear()
-        self.newest_ms = self.size_bytes = 0
+        self.size_bytes = 0
+        self._order.clear()
+        self._reference.clear()
+
+    @property
+    def reference_ms(self) -> int:
+        """The time by which the view ages, in epoch milliseconds; 0 before the first prediction."""
+        return self._reference.time_ms
+
+    def is_ahead(self, prediction: Prediction) -> bool:
+        """Tell whether a prediction's time is ahead of this process' clock at the last apply()."""
+        return prediction.timestamp > self._reference.now_ms + AHEAD_MS
 
     def apply(self, prediction: Prediction, partition: int, place: int) -> Verdict:
         """Take in a prediction read at a place of a partition, unless a newer one of its kind is there."""
-        self.newest_ms = max(self.newest_ms, prediction.timestamp)
+        reference_ms = self._reference.hear(prediction.timestamp, index_of(place))
         order = (prediction.timestamp, prediction.prediction_time, partition, place)
         horizons = self._fresh(self._segments.get(prediction.segment_id, {}))
         kept = horizons.get(prediction.horizon_minutes)
         was_shown = horizons[_preferred(horizons)].prediction if horizons else None
-        late = (kept is not None and kept.order > order) or prediction.timestamp < self._oldest_ms
+        late = prediction.timestamp < reference_ms - self.max_age_ms
+        evicted: list[Eviction] = []
+        if kept is not None and kept.order > order and not late:
+            late = not self.is_ahead(kept.prediction) or self.is_ahead(prediction)
+            if not late:
+                evicted.append(Eviction("clock", prediction.segment_id, (kept.prediction,), len(horizons) == 1))
         if not late:
-            self._keep(prediction, horizons, order)
+            aged_ms = min(prediction.timestamp, self._reference.now_ms)
+            size_bytes = KEPT_BYTES + footprint(prediction)[0]
+            self._keep(_Kept(order, prediction, size_bytes, aged_ms), horizons, evicted)
         shown = not horizons or prediction.horizon_minutes == _preferred(horizons)
-        return Verdict(late, shown, kept.prediction if kept else None, was_shown)
+        return Verdict(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted))
 
     def instead_of(self, prediction: Prediction, partition: int, place: int, of_any_horizon: bool) -> Prediction | None:
         """Return what the view holds that is newer than a prediction; None if nothing is.
@@ -101,9 +154,7 @@ class LatestView:
 
     def remove(self, segment_id: str) -> bool:
         """Forget all horizons of a segment; tell whether it was known."""
-        kinds = self._segments.pop(segment_id, None)
-        self.size_bytes -= _size(kinds)
-        return kinds is not None
+        return self._drop(segment_id) is not None
 
     def predictions(self, horizons: Horizons = None) -> list[Prediction]:
         """Return what is kept, one per segment or those of the horizons asked for, least recently renewed first."""
@@ -119,41 +170,55 @@ class LatestView:
 
     @property
     def _oldest_ms(self) -> int:
-        return self.newest_ms - self.max_age_ms
+        return self._reference.time_ms - self.max_age_ms
 
     def _fresh(self, kinds: dict[int | None, _Kept]) -> dict[int | None, _Kept]:
         oldest_ms = self._oldest_ms
-        return {horizon: kept for horizon, kept in kinds.items() if kept.prediction.timestamp >= oldest_ms}
+        return {horizon: kept for horizon, kept in kinds.items() if kept.aged_ms >= oldest_ms}
 
     def _shown(self, kinds: dict[int | None, _Kept]) -> Prediction | None:
         if len(kinds) == 1:  # the usual case, made fast: a view is made while everybody waits
             (kept,) = kinds.values()
-            return kept.prediction if kept.prediction.timestamp >= self._oldest_ms else None
+            return kept.prediction if kept.aged_ms >= self._oldest_ms else None
         fresh = self._fresh(kinds)
         return fresh[_preferred(fresh)].prediction if fresh else None
 
-    def _keep(self, prediction: Prediction, horizons: dict[int | None, _Kept], order: _Order) -> None:
-        horizons[prediction.horizon_minutes] = _Kept(order, prediction, KEPT_BYTES + footprint(prediction)[0])
+    def _keep(self, kept: _Kept, horizons: dict[int | None, _Kept], evicted: list[Eviction]) -> None:
+        """Keep a prediction beside the other horizons of its segment; adds what that displaces to `evicted`."""
+        segment_id, (_, _, partition, place) = kept.prediction.segment_id, kept.order
+        horizons[kept.prediction.horizon_minutes] = kept
         if len(horizons) > MAX_HORIZONS:
-            del horizons[min(horizons, key=lambda horizon: horizons[horizon].order)]
-        self.size_bytes += _size(horizons) - _size(self._segments.get(prediction.segment_id))
-        self._segments[prediction.segment_id] = horizons
-        self._segments.move_to_end(prediction.segment_id)
-        self._prune()
+            oldest = horizons.pop(min(horizons, key=lambda horizon: horizons[horizon].order))
+            evicted.append(Eviction("max_horizons", segment_id, (oldest.prediction,), False))
+        self.size_bytes += _size(horizons) - _size(self._segments.get(segment_id))
+        self._segments[segment_id] = horizons
+        self._segments.move_to_end(segment_id)
+        self._order.renew(segment_id, min(kept.aged_ms, self._reference.time_ms), partition, offset_of(place))
+        self._prune(evicted)
 
-    def _prune(self) -> None:
-        while self._is_too_large() or self._front_is_old():
-            _, kinds = self._segments.popitem(last=False)
-            self.size_bytes -= _size(kinds)
+    def _prune(self, evicted: list[Eviction]) -> None:
+        while (front := self._front_if_old()) is not None:
+            self._evict(front, "max_age", evicted)
+        while len(self._segments) > self.max_segments:
+            self._evict(self._order.first(), "max_segments", evicted)
+        while self.size_bytes > self.max_bytes and len(self._segments) > 1:
+            self._evict(self._order.first(), "max_bytes", evicted)
 
-    def _is_too_large(self) -> bool:
-        """Tell whether something must be evicted; the segment that was renewed last always stays."""
-        count = len(self._segments)
-        return count > self.max_segments or (self.size_bytes > self.max_bytes and count > 1)
+    def _front_if_old(self) -> str | None:
+        segment_id, kinds = next(iter(self._segments.items()))
+        oldest_ms = self._oldest_ms
+        return segment_id if all(kept.aged_ms < oldest_ms for kept in kinds.values()) else None
 
-    def _front_is_old(self) -> bool:
-        front = next(iter(self._segments.values()))
-        return all(kept.prediction.timestamp < self._oldest_ms for kept in front.values())
+    def _evict(self, segment_id: str, reason: EvictionReason, evicted: list[Eviction]) -> None:
+        kinds = self._drop(segment_id)
+        assert kinds is not None, "the view and the order of eviction hold the same segments"
+        evicted.append(Eviction(reason, segment_id, tuple(kept.prediction for kept in kinds.values()), True))
+
+    def _drop(self, segment_id: str) -> dict[int | None, _Kept] | None:
+        self._order.remove(segment_id)
+        kinds = self._segments.pop(segment_id, None)
+        self.size_bytes -= _size(kinds)
+        return kinds
 
 
 def _size(kinds: dict[int | None, _Kept] | None) -> int:

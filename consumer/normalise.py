@@ -1,14 +1,16 @@
-"""A record's bytes to predictions, a removal and refusals: a pure function of the record, the settings
-and the network.
+"""A record's bytes to predictions, a removal and refusals: a function of the record, the settings, the network and, for
+times that are ahead of it, the clock.
 
 What producers may send, and what becomes of it, is docs/messages.md. Nothing that a record holds raises.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, UnsetType
 
+from .clock import wall_ms
 from .decode import decode
 from .fields import (
     MAX_TEXT,
@@ -93,11 +95,11 @@ class _Found:
 class Normaliser:
     """Turns records into what they hold; may be called from any thread."""
 
-    def __init__(self, settings: Settings, network: Network | None = None) -> None:
+    def __init__(self, settings: Settings, network: Network | None = None, now_ms: Callable[[], int] = wall_ms) -> None:
         self._network = network or Network()
         self._max_bytes = settings.max_message_bytes
         self._speeds = Speeds(settings)
-        self._timing = Timing(Times(ZoneInfo(settings.producer_timezone)), settings.max_future * 1000)
+        self._timing = Timing(Times(ZoneInfo(settings.producer_timezone)), settings.max_future * 1000, now_ms)
 
     def __call__(self, record: Record) -> Normalised:
         """Return the predictions, refusals and removal of one record; never raises, whatever the bytes are."""
@@ -127,11 +129,12 @@ class Normaliser:
 
     def _read(self, item: object, index: int | None, kafka_ms: int, found: "_Found") -> None:
         """Add what one object predicts, item `index` of an array: a refused one doesn't touch its neighbours."""
+        owner: str | None = None
         try:
             if type(item) is not dict:
                 raise Refused("not_an_object", f"the value is {shown(item)}; allowed: an object or an array of objects")
             speeds = predicted_speeds(item, found.may_name_horizons)
-            segment = segment_id(item)
+            segment = owner = segment_id(item)
             require(speeds)
             if len(speeds) > 1:
                 self._read_several(item, index, kafka_ms, segment, speeds, found)
@@ -144,6 +147,7 @@ class Normaliser:
             found.unclear_horizons += not ahead.is_clear
             found.add(self._prediction(item, segment, event_ms, kafka_ms, ahead, predicted, bounds))
         except Refused as why:
+            why.segment_id = owner
             found.refuse(why, index)
 
     def _read_several(

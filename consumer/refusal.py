@@ -36,6 +36,8 @@ class Refusal(NamedTuple):
     reason: str
     detail: str
     items: int = 1
+    segment_id: str | None = None
+    """Whose it is, where that is known."""
 
 
 def by_reason(refusals: Iterable[Refusal]) -> Counter[str]:
@@ -53,10 +55,11 @@ class Refused(Exception):
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+        self.segment_id: str | None = None
 
     def at(self, index: int | None) -> Refusal:
         """Return the refusal of the item at `index` (None: of the whole record)."""
-        return Refusal(index, self.reason, self.detail)
+        return Refusal(index, self.reason, self.detail, segment_id=self.segment_id)
 
 
 _WORDS = {dict: "an object", list: "an array", bool: "true or false", type(None): "null"}

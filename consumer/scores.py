@@ -74,7 +74,7 @@ class Truth:
 
 
 class Scores:
-    """The scores of all predictions whose target times are in the window: MAX_AGE before the newest event.
+    """The scores of all predictions whose target times are in the window: MAX_AGE before the reference time.
 
     Sums are of the whole window. What they are made from is kept while there is room, for the segments heard of last:
     MAX_SEGMENTS of them, or as many as take half of the room. When it is full, a segment makes room for its own news
@@ -100,17 +100,23 @@ class Scores:
         self._tracks: OrderedDict[str, Track] = OrderedDict()
         self._tallies: dict[int, WindowTally] = {}
 
-    def take(self, predictions: Iterable[Prediction]) -> None:
+    def take(self, predictions: Iterable[Prediction], reference_ms: int) -> None:
         """Take in predictions: judge earlier ones by the speeds that they state, and wait for their own.
 
-        This runs for every prediction with the feed locked, so the usual case calls as little as can be.
+        `reference_ms` is the time of the latest view after them: no event moves the window beyond it, and what lies
+        more than a window ahead of it is not scored. This runs for every prediction with the feed locked, so the usual
+        case calls as little as can be.
         """
+        if reference_ms < self._since_ms:
+            self.clear()  # the times that moved the window there were wrong
         tracks, step, window_ms = self._tracks, self._step, self._window_ms
         grown, room = 0, self._max_size - self.size
         for prediction in predictions:
             at_ms = prediction.timestamp
             if at_ms >= self._until_ms:
-                step = self._turn(at_ms)
+                if at_ms > reference_ms + window_ms:
+                    continue
+                step = self._turn(min(at_ms, reference_ms))
             track = tracks.get(prediction.segment_id)
             if track is None or track.step != step:
                 track = self._hear_of(prediction.segment_id)
@@ -155,7 +161,9 @@ class Scores:
         return (self._step - STEPS + 1) * self._step_ms
 
     def _turn(self, at_ms: int) -> int:
-        """Begin a step and return it; what the window has left is let go."""
+        """Begin the step of a time unless it began already, and drop what the window has left; return the step."""
+        if at_ms < self._until_ms:
+            return self._step
         self._step = at_ms // self._step_ms
         self._until_ms = (self._step + 1) * self._step_ms
         for tally in self._tallies.values():

@@ -86,7 +86,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = "60,45,30"
     producer_timezone: Annotated[str, _meta("IANA name", "Zone of times that name none")] = "UTC"
     max_future: Annotated[
-        int, _meta("s", "A prediction stamped this much later than its record's Kafka time is refused", ge=0)
+        int,
+        _meta("s", "A prediction stamped this much later than its record's Kafka time, or than now, is refused", ge=0),
     ] = 600
     # At two bytes an item, no larger array has places for all its items (cursor.MAX_INDEX).
     max_message_bytes: Annotated[int, _meta("bytes", "A larger message is refused", ge=1024, le=33_554_432)] = 1_048_576
@@ -100,7 +101,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 134_217_728
     max_segments: Annotated[int, _meta("segments", "Latest view: most segments kept", ge=1, le=1_000_000)] = 20_000
     max_age: Annotated[
-        int, _meta("s", "Latest view: a prediction this much older than the newest one is dropped", ge=60)
+        int, _meta("s", "Latest view: a prediction this much older than the newest times is dropped", ge=60)
     ] = 86_400
     quarantine_entries: Annotated[int, _meta("messages", "Refused messages kept for a look", ge=1, le=10_000)] = 100
     replay_records: Annotated[

@@ -117,13 +117,13 @@ class WindowTally:
             tally.fold()
         self._now = self._steps.setdefault(step, Tally())
         self._own, self._still = self._now.own.fresh, self._now.still.fresh
-        self._now_ms = step * self._step_ms
+        self._now_ms, self._until_ms = step * self._step_ms, (step + 1) * self._step_ms
         self._past: Tally | None = None
 
     def add(self, target_ms: int, predicted: float, now: float, actual: float) -> None:
         """Count a prediction, unless the window has left it."""
-        if target_ms < self._now_ms:
-            if (tally := self._before(target_ms)) is not None:
+        if not self._now_ms <= target_ms < self._until_ms:
+            if (tally := self._other(target_ms)) is not None:
                 tally.add(predicted, now, actual)
             return
         # What Tally.add() does, without two calls: this runs for every prediction.
@@ -135,7 +135,7 @@ class WindowTally:
 
     def take_back(self, target_ms: int, predicted: float, now: float, actual: float) -> None:
         """Undo an add()."""
-        tally = self._now if target_ms >= self._now_ms else self._before(target_ms)
+        tally = self._now if self._now_ms <= target_ms < self._until_ms else self._other(target_ms)
         if tally is not None:
             tally.take_back(predicted, now, actual)
 
@@ -145,8 +145,11 @@ class WindowTally:
             self._past = _merged(*(tally for tally in self._steps.values() if tally is not self._now))
         return _merged(self._past, self._now)
 
-    def _before(self, target_ms: int) -> Tally | None:
-        """Return the tally of an earlier step, to be changed; None when the window has left it."""
+    def _other(self, target_ms: int) -> Tally | None:
+        """Return the tally of another step, to be changed; None when the window has left it.
+
+        It may be a later one: an event is up to a window ahead of the reference time, which the steps follow.
+        """
         step = target_ms // self._step_ms
         if step < self._oldest:
             return None

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from .attempts import Attempts
 from .backlog import offsets_since, start_offsets
+from .clock import Clock
 from .cursor import Position, offset_of, place
 from .errors import NotReady, SourceError, SourceLost
 from .events import WITHOUT_KAFKA, Gap, State, Status
@@ -60,6 +61,8 @@ HANG_BACKOFF_SECONDS = 600.0
 """Longest wait before a thread that hung is replaced: while others still hang, each of them doubles the wait."""
 MAX_LEFT_BEHIND = 16
 """Threads that may hang beside the one at work; with so many the next is not replaced, but waited for."""
+WARN_EVERY_SECONDS = 10.0
+"""Shortest time between two warnings of evictions."""
 READERS_SECONDS = 1.0
 """How long readers for replays have to end; one that Kafka keeps longer ends by itself."""
 
@@ -79,14 +82,16 @@ class Consumer:
         settings: Settings,
         open_source: Callable[[Settings], Source] = KafkaSource,
         poll_seconds: float = POLL_SECONDS,
+        clock: Clock | None = None,
     ) -> None:
         security_options(settings)  # certificates that can't be read are wrong settings: they fail here, at once
         self.settings = settings
         self.network = load_network(settings.network_file, settings.network_id_property)
         if self.network.skipped is not None:
             log.warning("NETWORK_FILE: %s", self.network.skipped)
-        self._normalise = Normaliser(settings, self.network)
-        self.feed = Feed(settings, Replays(settings, open_source, self._normalise))
+        self.clock = clock or Clock()
+        self._normalise = Normaliser(settings, self.network, self.clock.now_ms)
+        self.feed = Feed(settings, Replays(settings, open_source, self._normalise), now_ms=self.clock.now_ms)
         self.quarantine = Quarantine(settings.topic, settings.quarantine_entries)
         self.attempts = Attempts(settings.circuit_failures, settings.circuit_probe_seconds)
         self._open_source = open_source
@@ -106,6 +111,8 @@ class Consumer:
         self._records = self._unclear_horizons = 0
         self._last_ms: dict[int, int] = {}
         self._started = time.time()
+        self._behind_ms = 0
+        self._evicted, self._may_warn_at = 0, 0.0
         self._failures = self._restarts = self._replaced = 0
         self._left_behind: list[threading.Thread] = []
 
@@ -512,6 +519,7 @@ class Consumer:
                     self.quarantine.add(record, normalised.refusals)
                 if normalised.unclear_horizons:
                     self._count_unclear(record, normalised.unclear_horizons)
+            self._warn()
             for record in unknown:
                 self.quarantine.add(record, [Refusal(None, "unknown_tombstone", "its key is no segment that is known")])
 
@@ -526,12 +534,40 @@ class Consumer:
             )
         self._unclear_horizons += predictions
 
+    def _warn(self) -> None:
+        """Log what the slice has changed: whether this process' clock is behind, and segments that were evicted."""
+        behind_ms = self.clock.behind_ms
+        if behind_ms == 0 and self._behind_ms:
+            log.info("this host's clock is no longer behind the Kafka times of most segments")
+            self._behind_ms = 0
+        elif behind_ms and not self._behind_ms / 2 <= behind_ms <= self._behind_ms * 2:
+            log.warning(
+                "this host's clock is %d s behind: the Kafka times of %d of the last %d segments lie ahead of it. "
+                "Times are judged by those; check the host's time synchronisation",
+                behind_ms // 1000,
+                self.clock.ahead,
+                self.clock.voters,
+            )
+            self._behind_ms = behind_ms
+        evictions = self.feed.evictions()
+        evicted = evictions["max_segments"] + evictions["max_bytes"]
+        if evicted > self._evicted and time.monotonic() >= self._may_warn_at:
+            log.warning(
+                "%d segments were evicted: there are more than %d (MAX_SEGMENTS), or they take more than %d bytes "
+                "(VIEW_BYTES). The oldest go first; look for unknown ids, or raise the setting",
+                evicted - self._evicted,
+                self.settings.max_segments,
+                self.settings.view_bytes,
+            )
+            self._evicted, self._may_warn_at = evicted, time.monotonic() + WARN_EVERY_SECONDS
+
     def _slices(self, records: Sequence[Record]) -> Iterator[list[tuple[Record, Normalised]]]:
         """Normalise records and yield them in slices; while one is normalised, others get at the feed."""
         batch: list[tuple[Record, Normalised]] = []
         items = 0
         for record in records:
             normalised = self._normalise(record)
+            self._vote(record, normalised)
             batch.append((record, normalised))
             items += len(normalised.predictions) + by_reason(normalised.refusals).total()
             if items >= SLICE_ITEMS:
@@ -539,6 +575,16 @@ class Consumer:
                 batch, items = [], 0
         if batch:
             yield batch
+
+    def _vote(self, record: Record, normalised: Normalised) -> None:
+        """Let the clock know a record's Kafka time, for one of its segments: of an array another one each time."""
+        if normalised.predictions:
+            _, prediction = normalised.predictions[record.offset % len(normalised.predictions)]
+            self.clock.note(prediction.segment_id, record.time_ms)
+        elif normalised.refusals:
+            refusal = normalised.refusals[record.offset % len(normalised.refusals)]
+            if refusal.reason == "time_in_future" and refusal.segment_id is not None:
+                self.clock.note(refusal.segment_id, record.time_ms)
 
     def _skip(self, source: Source, expired: Expired) -> None:
         """Go on at the beginning of what is left when Kafka dropped records before they were read."""

@@ -1,11 +1,12 @@
 """Which of a message's times is which: of the event, of the target, and of the prediction."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from .fields import Item, base_data
 from .horizon import HORIZON_NAMES, MAX_MINUTES, stated_horizon
 from .refusal import Refused, shown
-from .times import ALLOWED, UNKNOWN_MS, Times
+from .times import ALLOWED, UNKNOWN_MS, Times, iso
 
 MINUTE_MS = 60_000
 _MADE = ("prediction_time", "prediction_timestamp", "processed_at")
@@ -34,11 +35,12 @@ _NOT_AHEAD = Ahead(None, None, True)
 
 
 class Timing:
-    """Tells the times of a message apart."""
+    """Tells the times of a message apart; `now_ms` returns the time by which they are judged, in epoch milliseconds."""
 
-    def __init__(self, times: Times, max_future_ms: int) -> None:
+    def __init__(self, times: Times, max_future_ms: int, now_ms: Callable[[], int]) -> None:
         self._times = times
         self._max_future_ms = max_future_ms
+        self._now_ms = now_ms
 
     def event_ms(self, item: Item, kafka_ms: int) -> int:
         """Return the time of the observation in epoch milliseconds; `kafka_ms` is the record's own, or UNKNOWN_MS.
@@ -47,17 +49,27 @@ class Timing:
         """
         name, value = _stated(item)
         if name is None:
-            return _own(kafka_ms)
+            return self._not_in_future("Kafka's time of the record", kafka_ms, _own(kafka_ms), kafka_ms)
         event_ms = self._times.read(value, kafka_ms)
         if event_ms is None:
             raise Refused("bad_time", f"{name} is {shown(value)}; allowed: {ALLOWED}")
-        if kafka_ms != UNKNOWN_MS and kafka_ms < event_ms - self._max_future_ms:
-            raise Refused("time_in_future", self._ahead(f"{name} is {shown(value)}", event_ms - kafka_ms))
+        return self._not_in_future(name, value, event_ms, kafka_ms)
+
+    def _not_in_future(self, name: str, value: object, event_ms: int, kafka_ms: int) -> int:
+        """Return the time of the event unless it is too far after Kafka's time of the record, or this process' clock.
+
+        Under CreateTime Kafka's time is that of the producer's clock, and wrong with it.
+        """
+        latest_ms = event_ms - self._max_future_ms
+        if kafka_ms != UNKNOWN_MS and kafka_ms < latest_ms:
+            raise self._in_future(name, value, event_ms - kafka_ms, "the time that Kafka gave the record")
+        if (now_ms := self._now_ms()) < latest_ms:
+            raise self._in_future(name, value, event_ms - now_ms, f"this server's clock ({iso(now_ms)})")
         return event_ms
 
-    def _ahead(self, what: str, ahead_ms: int) -> str:
+    def _in_future(self, name: str, value: object, ahead_ms: int, of: str) -> Refused:
         limit = f"allowed: {self._max_future_ms // 1000} s (MAX_FUTURE)"
-        return f"{what}, which is {ahead_ms // 1000} s after the time that Kafka gave the record; {limit}"
+        return Refused("time_in_future", f"{name} is {shown(value)}, which is {ahead_ms // 1000} s after {of}; {limit}")
 
     def ahead(self, item: Item, event_ms: int, named: int | None = None) -> Ahead:
         """Tell how far ahead of the event a prediction looks: as stated, else as `named`, else up to its target time.

@@ -110,5 +110,6 @@ def test_the_scores_take_scores_bytes(horizons):
     with measured() as taken:
         scores = Scores(SMALL)
         for number in range(12_000):
-            scores.take([normalise(a_record(number, 40, horizons=horizons)).predictions[0][1]])
+            prediction = normalise(a_record(number, 40, horizons=horizons)).predictions[0][1]
+            scores.take([prediction], prediction.timestamp)
         assert is_near(taken(), SMALL.scores_bytes)

@@ -97,6 +97,11 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         },
         "segments": fill.segments,
         "network": _network(consumer.network),
+        "latest": {
+            "segments": fill.segments,
+            "max_segments": consumer.settings.max_segments,
+            "evicted": consumer.feed.evictions(),
+        },
         "clients": admission.counts(),
         "slowest_clients": [_client(each) for each in admission.slowest(SLOWEST)],
         "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
@@ -122,6 +127,7 @@ def _consumer(consumer: Consumer) -> dict[str, Any]:
         "restarts": consumer.restarts,
         "broker_silent_seconds": _rounded(consumer.broker_silent_seconds),
         "attempts": consumer.attempts.report(),
+        "clock": _clock(consumer),
         "records": consumer.records,
         "unclear_horizons": consumer.unclear_horizons,
         "last_record_age_seconds": _rounded(min(consumer.record_ages().values(), default=None)),
@@ -135,6 +141,17 @@ def _network(network: Network) -> dict[str, int]:
     return {
         "segments": len(network.segments),
         "skipped_features": network.skipped.features if network.skipped is not None else 0,
+    }
+
+
+def _clock(consumer: Consumer) -> dict[str, Any]:
+    clock = consumer.clock
+    behind = clock.behind_ms / 1000
+    return {
+        "behind_seconds": round(behind, 1),
+        "segments": clock.voters,
+        "segments_ahead": clock.ahead,
+        "warning": f"this host's clock is {behind:.0f} s behind the Kafka times of most segments" if behind else None,
     }
 
 

@@ -72,6 +72,10 @@ def _state(consumer: Consumer) -> Iterator[Metric]:
     yield _gauge("greenwave_uptime_seconds", "Time since the consumer was made", consumer.uptime_seconds)
     yield _counter("greenwave_consumer_restarts", "Times the thread began anew", consumer.restarts)
     yield _counter("greenwave_replay_hangs", "Readers for replays left behind in a hanging call", consumer.feed.hangs)
+    behind = consumer.clock.behind_ms / 1000
+    yield _gauge(
+        "greenwave_clock_behind_seconds", "How far this host's clock is behind the records' Kafka times", behind
+    )
     silent = consumer.broker_silent_seconds
     if silent is not None:
         yield _gauge("greenwave_broker_silent_seconds", "Time since the broker's last word", silent)
@@ -149,6 +153,12 @@ def _buffer(consumer: Consumer) -> Iterator[Metric]:
     yield _gauge("greenwave_buffer_bytes", "Memory that the ring buffer takes", fill.size_bytes)
     yield _gauge("greenwave_buffer_max_bytes", "Most memory the ring buffer takes", settings.buffer_bytes)
     yield _gauge("greenwave_segments", "Segments in the latest view", fill.segments)
+    evicted = CounterMetricFamily(
+        "greenwave_latest_evictions", "Evictions from the latest view, by reason", labels=["reason"]
+    )
+    for reason, count in consumer.feed.evictions().items():
+        evicted.add_metric([reason], count)
+    yield evicted
 
 
 def _clients(here: Services, consumer: Consumer) -> Iterator[Metric]:

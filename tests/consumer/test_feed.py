@@ -565,7 +565,7 @@ def test_after_a_resume_a_cursor_is_the_maximum_of_the_clients_and_the_processs_
 def test_a_prediction_that_can_not_be_scored_fails_once_and_not_with_each_later_batch(monkeypatch):
     feed = feed_of()
 
-    def fail(_):
+    def fail(*_):
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as broken:
@@ -573,7 +573,7 @@ def test_a_prediction_that_can_not_be_scored_fails_once_and_not_with_each_later_
         with pytest.raises(RuntimeError):
             publish(feed, record(0, 0, message("A")))
     taken = []
-    monkeypatch.setattr(feed._scores, "take", taken.extend)
+    monkeypatch.setattr(feed._scores, "take", lambda predictions, _: taken.extend(predictions))
     publish(feed, record(0, 1, message("B")))
     assert [each.segment_id for each in taken] == ["B"]
 

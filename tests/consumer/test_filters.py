@@ -165,8 +165,9 @@ def test_who_is_given_a_view_first_is_told_of_no_segment_that_it_cannot_show():
 def test_what_a_view_had_no_room_for_leaves_after_it_was_told():
     settings = structs.replace(SETTINGS, max_segments=2)
     feed = feed_of(settings=settings)
-    publish(feed, *[record(0, offset, each) for offset, each in enumerate([at(1, 10), at(2, 70), at(3, 70, "X")])])
-    publish(feed, record(0, 3, at(4, 70, "Y")), record(1, 0, at(5, 70, "Y")))
+    told = [at(1, 10), at(2, 70), *[at(1000, 70, "X")] * 4]
+    publish(feed, *[record(0, offset, each) for offset, each in enumerate(told)])
+    publish(feed, record(0, 6, at(1001, 70, "Y")), record(1, 0, at(1002, 70, "Y")))
     client = feed.subscribe(Position(TOPIC, (place(0), place(1))).encode(), SEVERE)
     told = [("initial", None), ("prediction", "S"), ("left", "S")]
     assert kinds(each for each in client.next(0) if not isinstance(each, Status)) == told

@@ -529,11 +529,25 @@ def test_a_target_in_a_repeated_hour_lies_after_the_event(horizon: int | None, t
     assert found.target_time == f"2025-11-02T{target}:00.000Z"
 
 
-def test_a_time_is_in_the_future_by_the_clock_of_kafka_only() -> None:
+def test_a_time_is_in_the_future_by_the_clock_of_kafka() -> None:
     edge = good(timestamp=KAFKA_MS + 600_000)
     assert one(edge).timestamp == KAFKA_MS + 600_000
     assert reason(edge, max_future=599) == "time_in_future"
-    assert one(good(timestamp="2199-12-31T23:59:59Z"), kafka_ms=-1).timestamp == 7258118399000
+
+
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize("ahead_ms", [600_001, 2 * DAY_MS, 63_000 * DAY_MS])
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_time_is_in_the_future_by_this_servers_clock(ahead_ms: int, stated: bool) -> None:
+    at_ms = EVENT_MS + ahead_ms
+    value = json.dumps(good(timestamp=at_ms if stated else None)).encode()
+    normalised = Normaliser(Settings(), now_ms=lambda: EVENT_MS)(Record(0, 7, at_ms, None, value))
+    (refusal,) = normalised.refusals
+    assert (refusal.reason, refusal.segment_id) == ("time_in_future", "LA_001")
+    assert f"{ahead_ms // 1000} s after this server's clock (2025-01-21T14:05:00.000Z)" in refusal.detail
+    assert not Normaliser(Settings(), now_ms=lambda: at_ms - 600_000)(Record(0, 7, at_ms, None, value)).refusals
 
 
 def test_a_time_without_a_zone_is_in_the_zone_of_the_producers() -> None:

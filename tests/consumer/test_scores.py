@@ -43,6 +43,7 @@ def said(minute, predicted=50.0, current=None, horizon=None, segment="A", **fiel
 def told(*messages, settings=SETTINGS):
     """Return a feed that was given messages, each in a batch of its own."""
     feed = feed_of(settings=settings)
+    feed._latest._reference = Newest()
     tell(feed, *messages)
     return feed
 
@@ -329,9 +330,23 @@ def topics(draw, minutes=60, in_order=False):
     return messages if in_order else messages + repeated
 
 
+class Newest:
+    """A reference time that is the newest event: the window's place then doesn't depend on how messages are spread."""
+
+    time_ms = now_ms = 0
+
+    def clear(self):
+        self.time_ms = self.now_ms = 0
+
+    def hear(self, event_ms, _index):
+        self.time_ms = self.now_ms = max(self.time_ms, event_ms)
+        return self.time_ms
+
+
 def run(messages, sizes, settings):
     """Publish messages over two partitions in batches of the sizes given."""
     feed, offsets, rest = feed_of(settings=settings), [0, 0], list(messages)
+    feed._latest._reference = Newest()
     for size in (*sizes, len(rest)):
         batch, rest = rest[:size], rest[size:]
         records = []

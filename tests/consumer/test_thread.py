@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from consumer.clock import Clock
 from consumer.cursor import Position, decode, place
 from consumer.errors import NotReady, SettingsError, SourceError, SourceLost
 from consumer.events import Change, Gap, Initial, Status
@@ -727,3 +728,88 @@ def test_a_process_that_falls_behind_is_not_ready_until_it_has_caught_up(topic, 
     until(consumer, "live")
     assert consumer.ready
     assert consumer.lag_seconds == [0, 0, 0, 0]
+
+
+# Clocks
+
+NOW_MS = 1_795_000_000_000
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def at_now(topic):
+    """Return a consumer whose clock stands still, at a time of its own if given, and that has read the topic."""
+    started = []
+
+    def start(settings=SETTINGS, now_ms=NOW_MS):
+        consumer = Consumer(settings, lambda _: MemorySource(topic), poll_seconds=0.02, clock=Clock(lambda: now_ms))
+        started.append(consumer)
+        consumer.start()
+        consumer.wait_ready(10)
+        return consumer
+
+    yield start
+    for consumer in started:
+        consumer.stop()
+
+
+def shown_by(consumer):
+    return {each.segment_id: each.predicted_speed for each in consumer.feed.snapshot().predictions}
+
+
+def append_at(topic, segment, event_ms, kafka_ms, speed=50.0, partition=0):
+    topic.append(message(segment, event_ms, speed), partition=partition, timestamp_ms=kafka_ms)
+
+
+@pytest.mark.parametrize("ahead_ms", [2 * 24 * HOUR_MS, 172 * 365 * 24 * HOUR_MS])
+def test_a_fast_clock_is_refused_and_others_stay(topic, at_now, ahead_ms):
+    append_at(topic, "S1", NOW_MS, NOW_MS)
+    append_at(topic, "BAD", NOW_MS + ahead_ms, NOW_MS + ahead_ms)
+    append_at(topic, "S2", NOW_MS, NOW_MS)
+    topic.append(None, key=b"BAD", timestamp_ms=NOW_MS)
+    for _ in range(2):  # the second one is a restart
+        consumer = at_now()
+        assert shown_by(consumer) == {"S1": 50, "S2": 50}
+        assert consumer.ready
+        assert consumer.quarantine.snapshot()["by_reason"] == {"time_in_future": 1, "unknown_tombstone": 1}
+
+
+def test_a_corrected_clock_is_believed_at_once(topic, at_now):
+    settings = Settings(kafka_backlog="all", max_age=1800, max_future=3600)
+    append_at(topic, "S2", NOW_MS - 60_000, NOW_MS, 40)
+    append_at(topic, "S1", NOW_MS + 3_000_000, NOW_MS + 3_000_000, 5)
+    append_at(topic, "S1", NOW_MS, NOW_MS, 61)
+    assert shown_by(at_now(settings)) == {"S1": 61, "S2": 40}
+
+
+def test_a_clock_that_is_behind_is_reported_and_refuses_no_more_than_a_few(topic, at_now, caplog):
+    for number in range(300):
+        append_at(topic, f"S{number % 50}", NOW_MS + number, NOW_MS + number, partition=number % 4)
+    with caplog.at_level(logging.WARNING, "greenwave.consumer"):
+        consumer = at_now(now_ms=NOW_MS - 2 * HOUR_MS)
+        assert consumer.clock.behind_ms // 1000 == 7200
+        assert consumer.quarantine.snapshot()["total"] <= 3
+    assert any("this host's clock is 7200 s behind" in each.getMessage() for each in caplog.records)
+
+
+def test_one_hostile_array_does_not_set_the_clock(topic, at_now):
+    ahead = NOW_MS + 2 * 24 * HOUR_MS
+    for number in range(3):
+        append_at(topic, f"S{number}", NOW_MS, NOW_MS)
+    topic.append(array(*[message(f"X{number}", ahead) for number in range(2_000)]), timestamp_ms=ahead)
+    consumer = at_now()
+    assert consumer.clock.behind_ms == 0
+    assert set(shown_by(consumer)) == {"S0", "S1", "S2"}
+
+
+def test_evictions_are_counted_and_logged_once_in_a_while(topic, at_now, caplog):
+    settings = Settings(kafka_backlog="all", max_segments=300)
+    for step in range(2):
+        for number in range(207):
+            append_at(topic, f"S{number}", NOW_MS + step, NOW_MS)
+    topic.append(array(*[message(f"X{number}", NOW_MS + 500_000) for number in range(2_000)]), timestamp_ms=NOW_MS)
+    with caplog.at_level(logging.WARNING, "greenwave.consumer"):
+        consumer = at_now(settings)
+    assert {f"S{number}" for number in range(207)} <= set(shown_by(consumer))
+    assert consumer.feed.evictions()["max_segments"] == 1_907
+    assert [each for each in caplog.records if "MAX_SEGMENTS" in each.getMessage()][1:] == []

@@ -1,0 +1,56 @@
+"""The reference time by which a view ages.
+
+Producers' clocks are wrong now and then, so no single record sets it. With live data it is the newest event time, at
+most this process' clock: a time that is ahead can't move it beyond now. Where the last records are older than MAX_AGE
+by that clock (a recording from 2012, a clock that is ahead), it is the time that more than half of the last VOTES have
+reached. One record has at most VOTES_PER_RECORD of them, however many predictions it holds. So what it takes to move
+the reference of a recording is more than half of the last votes: 17 messages in a row, or three arrays.
+"""
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable
+
+VOTES = 32
+VOTES_PER_RECORD = 8
+
+
+class Reference:
+    """The reference time, in epoch milliseconds; 0 before the first event.
+
+    `now_ms` is this process' clock. It has no lock: one thread calls hear(), any reads `time_ms`.
+    """
+
+    def __init__(self, max_age_ms: int, now_ms: Callable[[], int]) -> None:
+        self._max_age_ms = max_age_ms
+        self._now_ms = now_ms
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all events."""
+        self.time_ms = 0
+        self.now_ms = 0
+        """This process' clock at the last event."""
+        self._recent: deque[int] = deque()
+        self._sorted: list[int] = []
+
+    def hear(self, event_ms: int, index: int) -> int:
+        """Take in the time of an event, the item `index` of its record; return the reference time.
+
+        This runs for every prediction with the feed locked.
+        """
+        now_ms = self.now_ms = self._now_ms()
+        ordered = self._sorted
+        if index < VOTES_PER_RECORD:
+            recent = self._recent
+            if len(recent) == VOTES:
+                del ordered[bisect_left(ordered, recent.popleft())]
+            recent.append(event_ms)
+            insort(ordered, event_ms)
+        reached_ms = ordered[(len(ordered) - 1) // 2] if ordered else event_ms
+        if now_ms - reached_ms <= self._max_age_ms:
+            newest_ms = ordered[-1] if ordered else event_ms
+            self.time_ms = newest_ms if newest_ms < now_ms else now_ms
+        else:
+            self.time_ms = reached_ms
+        return self.time_ms
