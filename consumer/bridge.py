@@ -10,7 +10,7 @@ from .errors import Unreplayable
 from .events import Change, Event
 from .filters import EVERYTHING, NOTHING, Filter
 from .latest import LatestView
-from .leaving import Leaving, told
+from .leaving import Leaving, beside, told
 from .prediction import Prediction
 from .reading import Chunk, Item
 from .replay import Replays
@@ -109,7 +109,9 @@ class Bridge:
         self.places = tuple(places)
         entry = self._entry(item, item.prediction)
         if self._wanted == EVERYTHING:
-            return [Change(entry, None)] if entry.prediction is None or entry.shown else []
+            if entry.prediction is not None and not entry.shown:
+                return []
+            return [beside(entry, None) if self._feed.loses_tie(entry) else Change(entry, None)]
         return self._judged(entry)
 
     def _judged(self, entry: Entry) -> list[Event]:

@@ -305,6 +305,11 @@ class Feed:
             return None
         return self._latest.instead_of(entry.prediction, entry.partition, entry.before, not wanted.names_horizons)
 
+    def loses_tie(self, entry: Entry) -> bool:
+        """Tell whether the view has another prediction of an entry's times: no client can see which one wins."""
+        prediction = entry.prediction
+        return prediction is not None and self._latest.loses_tie(prediction, entry.partition, entry.before)
+
     def channel(self, wanted: Filter) -> Channel:
         """Return the channel that all clients of a filter share."""
         with self._changed:

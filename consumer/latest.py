@@ -152,6 +152,12 @@ class LatestView:
         is_other = kept is not None and kept.prediction.horizon_minutes != horizon
         return kept.prediction if kept is not None and (is_other or kept.order > order) else None
 
+    def loses_tie(self, prediction: Prediction, partition: int, place: int) -> bool:
+        """Tell whether the view holds one of the same horizon and times that wins by its partition or place."""
+        kept = self._segments.get(prediction.segment_id, {}).get(prediction.horizon_minutes)
+        times = (prediction.timestamp, prediction.prediction_time)
+        return kept is not None and kept.order[:2] == times and kept.order > (*times, partition, place)
+
     def remove(self, segment_id: str) -> bool:
         """Forget all horizons of a segment; tell whether it was known."""
         return self._drop(segment_id) is not None

@@ -72,9 +72,14 @@ def told(entry: Entry, verdict: Verdict, is_older: bool, own_cursor: str | None,
     """Return what a client is told of an entry; `is_older`: the view has a newer one, maybe read later."""
     if verdict == LEFT and entry.prediction is not None:
         return [Left(entry, own_cursor, wanted.names_horizons)]
-    if is_older and entry.prediction is not None and not entry.late:
-        # The client may have the newer one from another process.
-        own_cursor = own_cursor or entry.cursor
-        entry = entry.with_prediction(structs.replace(entry.prediction, late=True))
-    change = Change(entry, own_cursor)
+    # The client may have the newer one from another process.
+    change = beside(entry, own_cursor) if is_older else Change(entry, own_cursor)
     return [Left(entry, None, wanted.names_horizons, moves=False), change] if verdict == OUTDATED else [change]
+
+
+def beside(entry: Entry, own_cursor: str | None) -> Change:
+    """Return the change by an entry that replaces nothing, since the view has another one: it is `late`."""
+    if entry.prediction is None or entry.late:
+        return Change(entry, own_cursor)
+    late = entry.with_prediction(structs.replace(entry.prediction, late=True))
+    return Change(late, own_cursor or entry.cursor)

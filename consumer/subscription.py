@@ -8,8 +8,9 @@ A slow client has a sequence number here and no queue: when it falls off the rin
 whole view, so it always converges on the truth.
 
 Two processes interleave partitions differently. Until this one has passed the client's cursor in every partition (the
-*floor*), the client's position is the element-wise maximum of both, and what it had is left out. Under a filter, and
-before a view, nothing is told until this process has reached the cursor: what one that lags shows would be a step back.
+*floor*), the client's position is the element-wise maximum of both, and what it had is left out. Nothing is given until
+this process has reached the cursor: before, it can't know what the client has instead of a prediction. Without a filter
+or a view to begin with, an outage is the exception: the leader of one partition may be away for long.
 """
 
 import time
@@ -23,7 +24,7 @@ from .cursor import Places, Position, decode, furthest, reaches, records_between
 from .errors import Unreplayable
 from .events import Change, Event, Gap, Initial, Status
 from .filters import EVERYTHING, NOTHING, Filter, Verdict, chosen
-from .leaving import Leaving, told
+from .leaving import Leaving, beside, told
 from .pace import Rest
 from .prediction import Prediction
 from .ring import Entry
@@ -149,8 +150,10 @@ class Subscription:
             return False
         self._is_ahead = feed._is_ahead(target)
         begins_with_now = self._channel is not None or self._begin_with_view
-        if self._is_ahead or after is None or not begins_with_now or reaches(tuple(feed._places), target):
+        if self._is_ahead or after is None or reaches(tuple(feed._places), target):
             return False
+        if feed.is_cut_off and not begins_with_now:
+            return False  # one partition may be away for long, and the others go on
         feed._is_awaited = True
         return True
 
@@ -382,7 +385,8 @@ class Subscription:
         self._sequence, self._places = sequence, places
 
     def _change(self, entry: Entry) -> Change:
-        return Change(entry, self._own_cursor(entry))
+        own_cursor = self._own_cursor(entry)
+        return beside(entry, own_cursor) if self._feed.loses_tie(entry) else Change(entry, own_cursor)
 
     def _is_given(self, sequence: int, entry: Entry) -> bool:
         """Tell whether the client is given an entry's horizon."""

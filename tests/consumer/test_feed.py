@@ -93,12 +93,22 @@ def test_a_cursor_that_is_ahead_waits_until_this_process_has_passed_it():
     assert read(subscription) == []
     assert subscription.cursor == ahead
     publish(feed, record(0, 2, message("new")))
-    (change,) = read(subscription)
-    assert decode(change.cursor).places == (place(3), place(1)), "the maximum of both"
+    assert read(subscription) == [], "the client may have what replaces it from the other partition"
     publish(feed, record(1, 0, message("had in the other")), record(1, 1, message("last")))
+    first, last = read(subscription)
+    assert decode(first.cursor).places == (place(3), place(1)), "the maximum of both"
+    assert last.entry.segment_id == "last"
+    assert last.own_cursor is None, "it has joined what all clients share"
+
+
+def test_a_cursor_that_is_ahead_does_not_wait_in_an_outage():
+    """The leader of one partition may be away for long while others go on."""
+    feed = feed_of()
+    feed.announce(Status("reconnecting", 1.0, "no word from the leader of partition 1"))
+    subscription = feed.subscribe(Position(TOPIC, (place(0), place(1))).encode())
+    publish(feed, record(0, 0, message("new")))
     (change,) = read(subscription)
-    assert change.entry.segment_id == "last"
-    assert change.own_cursor is None, "it has joined what all clients share"
+    assert decode(change.cursor).places == (place(1), place(1)), "the maximum of both"
 
 
 def test_a_client_that_begins_with_the_view_at_a_cursor_waits_until_this_process_has_reached_it():
@@ -556,7 +566,7 @@ def test_after_a_resume_a_cursor_is_the_maximum_of_the_clients_and_the_processs_
     cursor = ahead.subscribe()
     read(cursor)
     subscription = behind.subscribe(cursor.cursor)
-    publish(behind, record(0, 1, message("C")))
+    publish(behind, record(0, 1, message("C")), record(1, 0, message("B")))
     (change,) = read(subscription)
     assert decode(change.cursor).places == (place(2), place(1))
     assert change.entry.position.places == (place(2), place(0))

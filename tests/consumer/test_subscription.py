@@ -22,6 +22,7 @@ def events_of(subscription):
 def test_after_a_gap_all_that_this_process_reads_is_given():
     """A gap replaces what the client had elsewhere, though this process has yet to read some of that."""
     feed = feed_of(settings=structs.replace(SETTINGS, buffer_entries=2))
+    feed.announce(Status("reconnecting", 1.0, "no word from the leader of partition 1"))
     subscription = feed.subscribe(Position(TOPIC, (place(0), place(5))).encode())
     assert events_of(subscription) == []
     publish(feed, *[record(0, offset, message("A")) for offset in range(4)])
