@@ -89,6 +89,7 @@ class Feed:
         self._clock = clock
         self._is_awaited = False
         self._evicted: Counter[str] = Counter(dict.fromkeys(EVICTION_REASONS, 0))
+        self._warning: str | None = None
         self._channels: WeakValueDictionary[Filter, Channel] = WeakValueDictionary()
 
     # What the consumer thread calls
@@ -127,6 +128,13 @@ class Feed:
             self._score()
             self._touch()
         return unknown
+
+    def warn(self, text: str | None) -> None:
+        """Say what is wrong with the topic's messages; None when nothing is."""
+        if text != self._warning:
+            with self._changed:
+                self._warning = text
+                self._touch()
 
     def tidy(self) -> None:
         """Let go of what nobody has needed for a while; it costs nothing when there is nothing."""
@@ -169,6 +177,11 @@ class Feed:
     def status(self) -> Status:
         """The consumer's state."""
         return self._status
+
+    @property
+    def warning(self) -> str | None:
+        """What is wrong with the topic's messages; None when nothing is."""
+        return self._warning
 
     @property
     def position(self) -> Position | None:
@@ -218,10 +231,11 @@ class Feed:
         """Return what holds for all that was read, whatever a view holds.
 
         `scores`: how good the predictions in the window were, None until the actual speed of one is known;
-        `quarantined`: how many messages, and parts of one, were refused since the start.
+        `quarantined`: how many messages, and parts of one, were refused since the start; `warning`: that none of the
+        topic's messages can be read, with the reasons, as text; None when they can.
         """
         with self._changed:
-            return {"scores": self._scores.summary(), "quarantined": self._quarantined}
+            return {"scores": self._scores.summary(), "quarantined": self._quarantined, "warning": self._warning}
 
     def truth(self, segment_id: str) -> Truth:
         """Return what the predictions of a segment came to."""

@@ -29,6 +29,7 @@ from .cursor import Position, offset_of, place
 from .errors import NotReady, SourceError, SourceLost
 from .events import WITHOUT_KAFKA, Gap, State, Status
 from .feed import Feed
+from .intake import Intake
 from .lag import Lag
 from .network import load_network
 from .normalise import Normalised, Normaliser, Refusal
@@ -52,6 +53,8 @@ REFRESH_SECONDS = 2.0
 SLICE_ITEMS = 1_000
 """So many predictions and refusals are taken in at once: under one lock, in some 15 ms, so that nobody who asks the
 feed meanwhile waits much longer; and before the thread says again that it is well."""
+REFUSED_IN_A_ROW = 100
+"""So many messages that can't be read, one after another, are a warning; before the first that can, any number is."""
 STALLED = "the consumer thread is stalled"
 CONNECTING = "connecting to Kafka"
 SEE_LOG = "the server's log says what is wrong"
@@ -107,6 +110,8 @@ class Consumer:
         self._topic: Topic | None = None
         self._readings: list[Reading] = []
         self._lag = Lag(settings.max_lag)
+        self._refused_in_a_row = Intake()
+        self._has_read = False
         self._silent: list[int] = []
         self._records = self._unclear_horizons = 0
         self._last_ms: dict[int, int] = {}
@@ -216,6 +221,11 @@ class Consumer:
     def records(self) -> int:
         """Records read, refused ones included."""
         return self._records
+
+    @property
+    def refused_in_a_row(self) -> int:
+        """Messages refused since one was read."""
+        return self._refused_in_a_row.messages
 
     @property
     def unclear_horizons(self) -> int:
@@ -429,6 +439,7 @@ class Consumer:
         else:
             offsets = [0] * topic.partitions
             self._last_ms = {}
+            self._refused_in_a_row, self._has_read = Intake(), False
             self._begin(topic, offsets, Gap("topic_recreated", None))
         self._topic = topic
         self._silent = []
@@ -519,9 +530,29 @@ class Consumer:
                     self.quarantine.add(record, normalised.refusals)
                 if normalised.unclear_horizons:
                     self._count_unclear(record, normalised.unclear_horizons)
+                self._count_in_a_row(record, normalised)
             self._warn()
             for record in unknown:
                 self.quarantine.add(record, [Refusal(None, "unknown_tombstone", "its key is no segment that is known")])
+            self.feed.warn(self._warning())
+
+    def _warning(self) -> str | None:
+        """Return what is wrong with a topic whose messages can't be read; None when they can."""
+        refused, least = self._refused_in_a_row, REFUSED_IN_A_ROW if self._has_read else 1
+        if refused.messages < least:
+            return None
+        which = "the last " if self._has_read else ""
+        messages = f"{which}{refused.messages:,} message{'s' * (refused.messages > 1)}"
+        return f"{messages} came, none could be read: {refused.reasons()}"
+
+    def _count_in_a_row(self, record: Record, normalised: Normalised) -> None:
+        """Count the messages that can't be read, one after another; the first that can ends that."""
+        if normalised.refusals and not normalised.predictions:
+            self._refused_in_a_row.take(record, normalised)
+        elif normalised.predictions:
+            self._has_read = True
+            if self._refused_in_a_row.messages:
+                self._refused_in_a_row = Intake()
 
     def _count_unclear(self, record: Record, predictions: int) -> None:
         """Count predictions without a clear horizon, and log the first of them."""

@@ -104,6 +104,7 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         },
         "clients": admission.counts(),
         "slowest_clients": [_client(each) for each in admission.slowest(SLOWEST)],
+        "warnings": [consumer.feed.warning] if consumer.feed.warning else [],
         "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
         "timestamp": now_iso(),
     }

@@ -140,6 +140,9 @@ def _intake(consumer: Consumer) -> Iterator[Metric]:
         "Predictions whose horizon was rounded to a whole minute, or could not be told",
         consumer.unclear_horizons,
     )
+    yield _gauge(
+        "greenwave_messages_refused_in_a_row", "Messages refused since one was read", consumer.refused_in_a_row
+    )
     refused = CounterMetricFamily("greenwave_messages_quarantined", "Messages refused, by reason", labels=["reason"])
     for reason, count in _all(REASONS, consumer.quarantine.snapshot()["by_reason"]):
         refused.add_metric([reason], count)

@@ -181,3 +181,17 @@ def test_a_row_element_stays_with_its_segment(server: FakeServer, open_page: Ope
     expect_value(page, "S4", "12.0")
     assert row(page, "S4").evaluate("row => row.marked") is True
     assert rows(page) == [f"S{number}" for number in range(10)]
+
+
+def test_a_topic_of_which_nothing_can_be_read_is_not_called_empty(server: FakeServer, open_page: OpenPage) -> None:
+    page = open_page()
+    expect(part(page, "noData")).to_be_visible()
+    said = "200 messages came, none could be read: no_segment 200; they have the fields id, <b>speed</b>"
+    server.sum_up(total=0, scores=None, quarantined=200, warning=said)
+    expect(part(page, "unreadTopic")).to_be_visible()
+    expect(part(page, "unreadTopicText")).to_have_text(said)
+    expect(part(page, "noData")).to_be_hidden()
+    expect(part(page, "unreadTopic").get_by_role("link")).to_have_attribute("href", "/api/quarantine")
+    server.publish("A")
+    expect(part(page, "unreadTopic")).to_be_hidden()
+    expect(row(page, "A")).to_be_visible()

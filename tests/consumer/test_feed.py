@@ -476,7 +476,7 @@ def test_statistics_count_categories_and_leave_out_what_was_not_measured():
 
 def test_the_account_counts_every_message_and_part_of_one_that_was_refused():
     feed = feed_of()
-    assert feed.account() == {"scores": None, "quarantined": 0}
+    assert feed.account() == {"scores": None, "quarantined": 0, "warning": None}
     publish(feed, record(0, 0, message("A")), record(0, 1, b"{"), record(0, 2, array(message("B"), b"1", b"2")))
     publish(feed, record(0, 3, None, key=b"never heard of"), record(0, 4, message("C")))
     assert feed.account()["quarantined"] == 4

@@ -813,3 +813,30 @@ def test_evictions_are_counted_and_logged_once_in_a_while(topic, at_now, caplog)
     assert {f"S{number}" for number in range(207)} <= set(shown_by(consumer))
     assert consumer.feed.evictions()["max_segments"] == 1_907
     assert [each for each in caplog.records if "MAX_SEGMENTS" in each.getMessage()][1:] == []
+
+
+def test_a_topic_of_which_nothing_can_be_read_is_a_warning_until_something_can(topic, consume):
+    consumer = consume()
+    consumer.wait_ready(10)
+    assert consumer.feed.warning is None
+    topic.append(b'{"id": 7, "speed_kph": 50}')
+    topic.append(b"no JSON", partition=1)
+    said = "2 messages came, none could be read: no_segment 1, not_json 1; they have the fields id, speed_kph"
+    eventually(lambda: consumer.refused_in_a_row == 2 and consumer.feed.warning)
+    assert sorted(consumer.feed.warning.split()) == sorted(said.split())
+    assert consumer.feed.account()["warning"] == consumer.feed.warning
+    topic.append(message("LA_001"))
+    eventually(lambda: consumer.feed.warning is None)
+    topic.append(b"no JSON")
+    eventually(lambda: consumer.refused_in_a_row == 1)
+    assert consumer.feed.warning is None, "others were read before"
+
+
+def test_many_messages_refused_one_after_another_are_a_warning(topic, consume):
+    consumer = consume()
+    topic.append(message("LA_001"))
+    eventually(lambda: consumer.records == 1)
+    for _ in range(100):
+        topic.append(b"no JSON")
+    eventually(lambda: consumer.feed.warning)
+    eventually(lambda: consumer.feed.warning == "the last 100 messages came, none could be read: not_json 100")

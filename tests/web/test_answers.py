@@ -57,6 +57,7 @@ STATS = {
     "newest_timestamp": T,
     "scores": None,
     "quarantined": 1,
+    "warning": None,
 }
 SAID_OF_B = (
     b'[{"segment_id":"B","timestamp":1700000000000,"prediction_time":1700000000000,"horizon_minutes":15,'

@@ -120,6 +120,7 @@ def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, 
             "evicted": {"max_age": 0, "max_segments": 0, "max_bytes": 0, "max_horizons": 0, "clock": 0},
         },
         "clients": {"sse": 1, "long_poll": 1},
+        "warnings": [],
         "quarantine": {"total": 1, "by_reason": {"not_utf8": 1}},
     }
 

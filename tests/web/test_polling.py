@@ -67,6 +67,7 @@ def test_the_whole_view_is_exactly_this(client, put):
             "newest_timestamp": 1_700_000_000_000,
             "scores": None,
             "quarantined": 0,
+            "warning": None,
         },
     }
 

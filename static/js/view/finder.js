@@ -4,6 +4,8 @@ import { kafkaIsAway } from "../store.js";
 import { narrows } from "../query.js";
 import { parts, setText } from "./elements.js";
 
+const LONGEST_WARNING = 1_500;
+
 const MOST_ROADS = 1_000;
 const SPEAK_AFTER_MS = 500;
 const ROADS_EVERY_MS = 2_000;
@@ -77,7 +79,11 @@ export class FinderView {
     const isStarting = store.consumer?.state === "starting";
     const connected = (phase === "live" || phase === "polling") && !isStarting;
     this.parts.nothingMatches.hidden = size === 0 || matching > 0;
-    this.parts.noData.hidden = size > 0 || !connected || kafkaIsAway(store.consumer);
+    const isEmpty = size === 0 && connected && !kafkaIsAway(store.consumer);
+    const warning = store.stats?.warning ?? null;
+    this.parts.noData.hidden = !isEmpty || warning !== null;
+    this.parts.unreadTopic.hidden = !isEmpty || warning === null;
+    setText(this.parts.unreadTopicText, label(warning ?? "", LONGEST_WARNING));
     setText(this.parts.loadingTitle, isStarting ? "Connected, but Kafka isn't read yet" : "Connecting");
     this.parts.loading.hidden = size > 0 || connected || store.connection.lostAt !== null;
     this.parts.table.hidden = matching === 0;

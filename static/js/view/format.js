@@ -95,8 +95,8 @@ export function since(epochMs, now) {
 }
 
 /** Text from outside as a label: control and direction characters shown as what they are, length bounded. */
-export function label(text) {
-  const shown = String(text).slice(0, LONGEST_LABEL);
+export function label(text, longest = LONGEST_LABEL) {
+  const shown = String(text).slice(0, longest);
   return shown.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
 }
 

@@ -1,0 +1,44 @@
+"""What a run of messages came to, for operators."""
+
+import json
+
+from consumer.intake import MAX_EXAMPLE_CHARACTERS, MAX_FIELD_CHARACTERS, MAX_FIELDS, Intake, field_names
+from consumer.normalise import Normaliser
+from consumer.settings import Settings
+from tests.consumer.helpers import array, message, record
+
+normalise = Normaliser(Settings())
+
+
+def taken(*values):
+    intake = Intake()
+    for offset, value in enumerate(values):
+        each = record(0, offset, value)
+        intake.take(each, normalise(each))
+    return intake
+
+
+def test_messages_are_counted_by_reason_with_an_example_and_their_fields():
+    intake = taken(
+        message("A"), b'{"id": 1, "speed_kph": 5}', b'{"id": 2, "lane": 5}', b"\xff", array(message("B"), b"1")
+    )
+    assert (intake.messages, intake.refused) == (5, 3)
+    assert intake.by_reason == {"no_segment": 2, "not_utf8": 1, "not_an_object": 1}
+    assert intake.reasons().startswith("no_segment 2, ")
+    assert intake.fields[:3] == ["id", "speed_kph", "lane"]
+    assert intake.example.startswith("partition 0, offset 1: neither segment_id nor sensor_id is given")
+    assert intake.example.endswith('it begins with {"id": 1, "speed_kph": 5}')
+
+
+def test_what_is_kept_is_bounded_and_printable_whatever_the_messages_are():
+    hostile = {f"{number}\x1b[2J\n{'x' * 10_000}": number for number in range(1_000)}
+    intake = taken(*[json.dumps(hostile).encode()] * 30, b"\x00" * 5_000)
+    assert len(intake.fields) == MAX_FIELDS
+    assert all(len(name) <= MAX_FIELD_CHARACTERS and name.isprintable() for name in intake.fields)
+    assert len(intake.example) < 3 * MAX_EXAMPLE_CHARACTERS
+    assert intake.example.isprintable()
+
+
+def test_field_names_are_those_of_an_object_or_of_the_first_in_an_array():
+    assert field_names(b'[1, {"a": 1}, {"b": 2}]') == ["a"]
+    assert [field_names(value) for value in (None, b"[]", b"7", b"\xff", b"{")] == [[]] * 5
