@@ -69,7 +69,7 @@ REFUSED = {
     "offset": 0,
     "index": 1,
     "reason": "no_segment",
-    "detail": "neither segment_id nor sensor_id is given; one of them is needed",
+    "detail": "neither segment_id nor sensor_id is given; one of segment_id and sensor_id is needed",
     "items": 1,
     "time": NOW,
     "key": None,
