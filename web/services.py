@@ -19,7 +19,7 @@ class Services:
     def __init__(self, settings: Settings, get_consumer: Callable[[], Consumer]) -> None:
         self.settings = settings
         self.admission = Admission(settings.web_threads, client_timeout=settings.client_timeout)
-        self.views = Views()
+        self.views = Views(settings.answer_bytes)
         self._get_consumer = get_consumer
         self._known: Consumer | None = None
 

@@ -1,4 +1,8 @@
-"""Bodies and sums that are made once per change and shared by all who ask for them."""
+"""Bodies and sums that are made once per change and shared by all who ask for them.
+
+Which filters there are is the clients' choice, so what is kept is bounded: in number, in bytes, and in the time for
+which it is kept without being asked for. The answer for everything is always kept; it is bounded by the view.
+"""
 
 import hashlib
 import math
@@ -11,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from consumer.feed import Feed
-from consumer.filters import Filter
+from consumer.filters import EVERYTHING, Filter
 from consumer.statistics import statistics
 
 from . import wire
@@ -23,7 +27,11 @@ STATS_SECONDS = 2.0
 STALE_SECONDS = 10.0
 """How old sums may be that are given while newer ones are made; who would get older ones waits."""
 KEPT = 64
-"""Most views kept ready; filters are the clients' choice, so there must be a bound."""
+"""Most filters whose bodies or sums are kept."""
+IDLE_SECONDS = 30.0
+"""How long a body is kept after the last request for it."""
+MAKING = 2
+"""Bodies made at once: each takes several times its size until it is done, and more threads don't make it faster."""
 
 Made = TypeVar("Made")
 
@@ -40,12 +48,19 @@ class Body:
         """The same as gzip, made when the first client wants it."""
         return compress(self.content)
 
+    @property
+    def size_bytes(self) -> int:
+        """What it takes now."""
+        return len(self.content) + len(self.__dict__.get("compressed", b""))
+
 
 class Views:
     """The whole view as an answer, and its sums, by the filter asked for."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_bytes = max_bytes
         self._clock = clock
+        self._making = threading.Semaphore(MAKING)
         # Guards the two dicts, for a look-up: clients of one filter wait for each other only, or not at all.
         self._lock = threading.Lock()
         self._bodies: dict[Filter, _Shared[Body]] = {}
@@ -57,8 +72,11 @@ class Views:
         with shared.lock:
             state = (id(feed), feed.version)
             if shared.state != state:
-                shared.state, shared.value = state, _make_body(feed, wanted)
-            return shared.value
+                with self._making:
+                    shared.state, shared.value = state, _make_body(feed, wanted)
+            body = shared.value
+        self._evict(wanted)
+        return body
 
     def stats(self, feed: Feed, wanted: Filter) -> dict[str, object]:
         """Return the sums over the view, STATS_SECONDS old at most; STALE_SECONDS while another client makes them."""
@@ -76,6 +94,19 @@ class Views:
         assert shared.value is not None
         return shared.value
 
+    def _evict(self, latest: Filter) -> None:
+        """Drop idle bodies, then those asked for least recently while all take too much; rare large ones at once."""
+        with self._lock:
+            bodies, idle = self._bodies, self._clock() - IDLE_SECONDS
+            sizes = {wanted: each.value.size_bytes if each.value else 0 for wanted, each in bodies.items()}
+            if latest != EVERYTHING and sizes.get(latest, 0) > self._max_bytes / 2:
+                del bodies[latest], sizes[latest]
+            total = sum(sizes.values())
+            for wanted, size in sizes.items():
+                if bodies[wanted].asked < idle or (total > self._max_bytes and wanted not in (latest, EVERYTHING)):
+                    del bodies[wanted]
+                    total -= size
+
     def _age(self, shared: "_Shared[Any]", feed: Feed) -> float:
         feed_then, made_at = shared.state or (None, 0.0)
         return self._clock() - made_at if feed_then == id(feed) else math.inf
@@ -84,6 +115,7 @@ class Views:
         with self._lock:
             shared = kept.pop(wanted) if wanted in kept else _Shared()
             kept[wanted] = shared
+            shared.asked = self._clock()
             if len(kept) > KEPT:
                 del kept[next(iter(kept))]
         return shared
@@ -94,6 +126,7 @@ class _Shared(Generic[Made]):
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.asked = 0.0
         self.state: tuple[int, float] | None = None  # what it was made of
         self.value: Made | None = None
 

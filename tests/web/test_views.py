@@ -8,7 +8,8 @@ import pytest
 from consumer.feed import Snapshot
 from consumer.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually
-from web.views import STALE_SECONDS, STATS_SECONDS, Views
+from tests.consumer.test_latest import a_prediction
+from web.views import IDLE_SECONDS, STALE_SECONDS, STATS_SECONDS, Views
 
 OTHER = Filter(segments=frozenset({"S"}))
 
@@ -35,13 +36,14 @@ class SlowFeed:
         self.gate.set()
         self.entered = threading.Event()
         self.made = 0
+        self.predictions = []
 
     def snapshot(self, wanted):
         if wanted == EVERYTHING:
             self.entered.set()
             assert self.gate.wait(10)
         self.made += 1
-        return Snapshot([], None, self.version)
+        return Snapshot(self.predictions, None, self.version)
 
     def account(self):
         return {"made": self.made}
@@ -59,7 +61,7 @@ def clock():
 
 @pytest.fixture
 def views(clock):
-    return Views(clock)
+    return Views(1_000_000, clock)
 
 
 @pytest.fixture
@@ -134,3 +136,57 @@ def test_a_body_made_while_the_feed_changed_is_made_again(feed, views, monkeypat
     monkeypatch.setattr(feed, "snapshot", snapshot)
     assert views.body(feed, EVERYTHING) is not first
     assert views.body(feed, EVERYTHING) is views.body(feed, EVERYTHING)
+
+
+def of(number):
+    return Filter(segments=frozenset({f"S{number}"}))
+
+
+def are_kept(views, *filters):
+    """Tell of each filter whether its body is kept."""
+    return [wanted in views._bodies for wanted in filters]
+
+
+def test_bodies_of_many_filters_take_a_bounded_number_of_bytes(views, feed):
+    feed.predictions = [a_prediction("x" * 240, number) for number in range(250)]
+    for number in range(100):
+        views.body(feed, EVERYTHING)
+        assert len(views.body(feed, of(number)).compressed) > 0
+        assert sum(each.value.size_bytes for each in views._bodies.values()) <= 1_000_000 + 10_000
+    assert are_kept(views, EVERYTHING, of(0), of(99)) == [True, False, True]
+
+
+def test_a_large_body_of_a_rare_filter_is_not_kept(views, feed):
+    feed.predictions = [a_prediction("x" * 240, number) for number in range(1_250)]
+    for wanted in (EVERYTHING, OTHER):
+        assert len(views.body(feed, wanted).content) > 500_000
+    assert are_kept(views, EVERYTHING, OTHER) == [True, False]
+
+
+def test_a_body_is_dropped_when_it_was_not_asked_for_in_a_while(views, feed, clock):
+    views.body(feed, of(1))
+    clock.now = IDLE_SECONDS
+    views.body(feed, of(2))
+    assert are_kept(views, of(1), of(2)) == [True, True]
+    clock.now += 1
+    views.body(feed, of(3))
+    assert are_kept(views, of(1), of(2), of(3)) == [False, True, True]
+
+
+def test_no_more_than_two_bodies_are_made_at_once(views, feed, others):
+    counting, most, at_work = threading.Lock(), [0], [0]
+    gate = threading.Barrier(2)
+
+    def snapshot(_wanted):
+        with counting:
+            at_work[0] += 1
+            most[0] = max(most[0], at_work[0])
+        gate.wait(10)
+        with counting:
+            at_work[0] -= 1
+        gate.wait(10)
+        return Snapshot([], None, 1)
+
+    feed.snapshot = snapshot
+    list(others.map(lambda number: views.body(feed, of(number)), range(4)))
+    assert most == [2]
