@@ -1,6 +1,7 @@
 """A client's way from its cursor to the ring buffer, through Kafka: chunk by chunk, at the client's pace."""
 
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from msgspec import structs
 
@@ -49,7 +50,7 @@ class Bridge:
         settings = feed.settings
         self._view = LatestView(settings.max_segments, settings.max_age, settings.replay_bytes // 8, feed.now_ms)
         self._pace = replays.pace(feed.share)
-        self._chunk: Chunk | None = None
+        self._chunk: ref[Chunk] | None = None  # weak: replays may evict it under a slow client, which asks again
         self._index = 0
 
     @property
@@ -64,7 +65,7 @@ class Bridge:
     @property
     def is_between_chunks(self) -> bool:
         """Whether the client has all that was read for it so far."""
-        return self._chunk is None
+        return self._held_chunk() is None
 
     def step(self, limit: int, seconds: float) -> list[Event]:
         """Return the next changes, at most `limit`, on the way to the ring buffer; maybe none. Raises Unreplayable.
@@ -74,10 +75,11 @@ class Bridge:
         """
         self._pace.keep()
         limit = min(limit, STEP)
-        chunk = self._chunk or self._next_chunk(seconds)
+        chunk = self._held_chunk() or self._next_chunk(seconds)
         events: list[Event] = []
         if chunk is None:
             return events
+        self._replays.used(chunk)
         last = min(len(chunk.items), self._index + STEP_ITEMS)
         while self._index < last and len(events) < limit:
             item = chunk.items[self._index]
@@ -92,8 +94,12 @@ class Bridge:
         if records_between(self._start, self.places) > self._feed.settings.replay_records:
             raise Unreplayable("replay_limit")
         position = Position(self._incarnation, self.places)
-        self._chunk, self._index = self._replays.chunk(position, self._until(), seconds), 0
-        return self._chunk
+        chunk = self._replays.chunk(position, self._until(), seconds)
+        self._chunk, self._index = ref(chunk) if chunk else None, 0
+        return chunk
+
+    def _held_chunk(self) -> Chunk | None:
+        return self._chunk() if self._chunk is not None else None
 
     def _until(self) -> Places:
         """Where to read to: well into memory, whose tail moves on meanwhile, but only what it doesn't cover yet."""

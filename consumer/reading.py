@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import NamedTuple
 
 from msgspec import Struct
 
 from .cursor import MAX_INDEX, Places, Position, index_of, offset_of, place, reaches, records_between
 from .errors import SourceError, Unreplayable
+from .footprint import footprint
 from .normalise import Normaliser
 from .pace import Pace
 from .prediction import Prediction
@@ -21,7 +21,10 @@ from .record import Record, Topic
 from .source import Expired, Source
 
 CHUNK_RECORDS = 5_000
-CHUNK_BYTES = 4_194_304
+CHUNK_BYTES, PLACE_BYTES = 500, 40
+"""What a chunk takes beside its items and places, and one of these."""
+ITEM_BYTES = 150
+"""What an item takes beside its prediction."""
 POLL_SECONDS = 0.5
 HAND_OVER_SECONDS = 3.0
 """A chunk that isn't full by then is handed over as it is."""
@@ -38,13 +41,14 @@ class Item(Struct, frozen=True, gc=False):
     size_bytes: int
 
 
-class Chunk(NamedTuple):
-    """What was read from `start` to `end`, in the order in which it was read."""
+class Chunk(Struct, frozen=True, eq=False, weakref=True):
+    """What was read from `start` to `end`, in the order in which it was read; it takes `size_bytes` of memory."""
 
     incarnation: bytes
     start: Places
     end: Places
     items: list[Item]
+    size_bytes: int
 
     def serves(self, position: Position) -> bool:
         """Tell whether it leads somebody further who stands at a position."""
@@ -70,8 +74,12 @@ class Patience:
         return self.closed.is_set() or time.monotonic() - self._begun > seconds
 
 
-def read_chunk(source: Source, patience: Patience, position: Position, until: Places, normalise: Normaliser) -> Chunk:
+def read_chunk(
+    source: Source, patience: Patience, position: Position, until: Places, normalise: Normaliser, max_bytes: int
+) -> Chunk:
     """Return the records from a position on, up to `until` in each partition or as many as a chunk holds.
+
+    It takes at most `max_bytes` of memory, and what the last record needs.
 
     Raises Unreplayable (`expired`, `other_topic`), SourceError.
     """
@@ -80,10 +88,17 @@ def read_chunk(source: Source, patience: Patience, position: Position, until: Pl
     wanted = [at < end for at, end in zip(_padded(position.places, until), until, strict=True)]
     _require_kept(source, position, wanted)
     reading = _Reading(source, position, until, wanted, Pace(patience.closed))
-    items = [item for record in reading.records(patience) for item in _items(record, normalise)]
+    items: list[Item] = []
+    size = CHUNK_BYTES + 2 * PLACE_BYTES * len(until)
+    for record in reading.records(patience):
+        for item in _items(record, normalise):
+            items.append(item)
+            size += item.size_bytes
+        if size >= max_bytes:
+            reading.is_full = True
     if _topic_of(source, patience).incarnation != position.incarnation:
         raise Unreplayable("other_topic")  # what was read may be of either
-    return Chunk(position.incarnation, position.places, reading.reached, items)
+    return Chunk(position.incarnation, position.places, reading.reached, items, size)
 
 
 def find_time(source: Source, patience: Patience, time_ms: int) -> Position:
@@ -98,14 +113,15 @@ def find_time(source: Source, patience: Patience, time_ms: int) -> Position:
 
 def _items(record: Record, normalise: Normaliser) -> Iterator[Item]:
     normalised = normalise(record)
-    after, size = place(record.offset + 1), len(record.value or b"")
+    after = place(record.offset + 1)
     if normalised.removal is not None:
-        yield Item(record.partition, place(record.offset), after, normalised.removal, None, size)
+        yield Item(record.partition, place(record.offset), after, normalised.removal, None, ITEM_BYTES)
     last = len(normalised.predictions)
     for number, (index, prediction) in enumerate(normalised.predictions, 1):
         own = place(record.offset, index)
         go_on = after if number == last or index == MAX_INDEX else own + 1
-        yield Item(record.partition, own, go_on, prediction.segment_id, prediction, size // last)
+        size_bytes = ITEM_BYTES + footprint(prediction)[0]
+        yield Item(record.partition, own, go_on, prediction.segment_id, prediction, size_bytes)
 
 
 class _Reading:
@@ -114,6 +130,8 @@ class _Reading:
     def __init__(self, source: Source, position: Position, until: Places, wanted: list[bool], pace: Pace) -> None:
         self._source = source
         self._pace = pace
+        self.is_full = False
+        """Set by who takes the records when it wants no more; reading goes on after the last one."""
         starts = _padded(position.places, until)
         self._until = [offset_of(each) + (index_of(each) > 0) for each in until]
         self._assigned = [partition for partition, is_wanted in enumerate(wanted) if is_wanted]
@@ -127,15 +145,18 @@ class _Reading:
         return tuple(self._places)
 
     def records(self, patience: Patience) -> Iterator[Record]:
-        count = size = 0
-        while self._pending and count < CHUNK_RECORDS and size < CHUNK_BYTES:
+        count = 0
+        while self._pending and count < CHUNK_RECORDS:
             if patience.is_over(has_something=count > 0):
                 if not count:
                     raise SourceError("no records came in time")
                 return
             for record in self._poll():
-                count, size = count + 1, size + len(record.value or b"")
+                count += 1
                 yield record
+                self._places[record.partition] = place(record.offset + 1)
+                if self.is_full:
+                    return
                 self._pace.keep()
             self._look()
 

@@ -30,7 +30,10 @@ from .watchdog import stack_of
 
 log = logging.getLogger("greenwave.consumer")
 
-KEPT_CHUNKS = 8
+CHUNKS_BESIDE = 4
+"""Chunks that fit in beside two for each reader: the one that it reads, and the one that its client is in."""
+IN_USE_SECONDS = 1.0
+"""While chunks that were used this recently fill the memory, no other is read."""
 KEPT_SECONDS = 60.0
 """How long a chunk is kept that nobody asks for."""
 LOOKUP_SECONDS = 8.0
@@ -97,6 +100,7 @@ class Replays:
         self._at_work: set[_Reader] = set()
         self._hanging: set[_Reader] = set()
         self._chunks: OrderedDict[Position, _Kept] = OrderedDict()
+        self._chunk_bytes = settings.replay_bytes // (CHUNKS_BESIDE + 2 * settings.replay_readers)
         self._closed = threading.Event()
         self.chunks_read = 0
         self.hangs = 0
@@ -106,16 +110,26 @@ class Replays:
 
         None when they aren't there after so many seconds, or the process closes: ask again. Raises Unreplayable, which
         says why they will never be: `expired` (no longer in Kafka), `other_topic`, `replay_failed` (nobody could be
-        given them in time).
+        given them in time). Hold no strong reference to a chunk for longer than a step: what is kept is bounded, and
+        only what is used() stays.
         """
         with self._changed:
             for kept in self._chunks.values():
                 if kept.chunk.serves(position):
                     kept.asked = self._clock()
                     return kept.chunk
-        work = partial(read_chunk, position=position, until=until, normalise=self._normalise)
+        work = partial(
+            read_chunk, position=position, until=until, normalise=self._normalise, max_bytes=self._chunk_bytes
+        )
         chunk: Chunk | None = self._ask(position, work, seconds)
         return chunk
+
+    def used(self, chunk: Chunk) -> None:
+        """Note that a client is reading a chunk."""
+        with self._changed:
+            kept = self._chunks.get(Position(chunk.incarnation, chunk.start))
+            if kept is not None:
+                kept.asked = self._clock()
 
     def position_at(self, time_ms: int) -> Position:
         """Return where the records of a time (epoch milliseconds) or later begin. Raises Unreplayable, Closing."""
@@ -217,8 +231,23 @@ class Replays:
             assert isinstance(key, Position)
             self.chunks_read += 1
             self._chunks[key] = _Kept(found, self._clock())
-            if len(self._chunks) > KEPT_CHUNKS:
-                self._chunks.popitem(last=False)
+            self._evict(key)
+
+    def _evict(self, newest: Position) -> None:
+        """Drop the chunks used least recently, until the others fit; the newest always stays."""
+        total = sum(kept.chunk.size_bytes for kept in self._chunks.values())
+        for key, kept in sorted(self._chunks.items(), key=lambda item: item[1].asked):
+            if total > self._settings.replay_bytes and key != newest:
+                total -= kept.chunk.size_bytes
+                del self._chunks[key]
+
+    def _has_room(self, key: Hashable) -> bool:
+        """Tell whether what is asked for fits in beside the chunks in use and those being read; a time always does."""
+        if not isinstance(key, Position):
+            return True
+        since = self._clock() - IN_USE_SECONDS
+        used = sum(kept.chunk.size_bytes for kept in self._chunks.values() if kept.asked > since)
+        return used + (len(self._at_work) + 1) * self._chunk_bytes <= self._settings.replay_bytes
 
     def _result(self, key: Hashable, wish: _Wish) -> Any:
         if wish.error is not None:
@@ -241,7 +270,7 @@ class Replays:
                 continue
             if wish.awaited_until + self._patience < now:
                 self._forget(key, wish)  # and it has all its time should anybody ask again
-            elif wish.retry_at <= now <= wish.awaited_until and self._has_place():
+            elif wish.retry_at <= now <= wish.awaited_until and self._has_place() and self._has_room(key):
                 wish.reader = reader = _Reader(partial(self._work, key, wish), now)
                 self._at_work.add(reader)
                 reader.thread.start()

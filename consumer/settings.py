@@ -184,7 +184,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         """What one unit of a served speed is in mph."""
         return 1.0 if self.speed_unit == "mph" else 1 / KM_PER_MILE
 
-    # All memory that grows with what is read and asked for: twice BUFFER_BYTES. docs/memory.md has the formula.
+    # With the ring buffer, all memory that grows with what is read and asked for; docs/memory.md has the formula.
 
     @property
     def view_bytes(self) -> int:
@@ -199,7 +199,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def replay_bytes(self) -> int:
         """Most memory that chunks of replays take."""
-        return self.buffer_bytes // 8
+        return self.buffer_bytes // 4
 
     @property
     def answer_bytes(self) -> int:

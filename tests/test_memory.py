@@ -6,15 +6,20 @@ import tracemalloc
 from contextlib import contextmanager
 
 import pytest
+from msgspec import structs
 
 from consumer.cursor import Position, place
 from consumer.feed import Feed
+from consumer.filters import Box, Filter
 from consumer.latest import MAX_HORIZONS, LatestView
+from consumer.memory import MemorySource, MemoryTopic
 from consumer.normalise import Normaliser
 from consumer.record import Record
+from consumer.replay import Replays
 from consumer.scores import Scores
 from consumer.settings import Settings
 from web import sse, websocket
+from web.views import Views
 
 MB = 1 << 20
 SMALL = Settings(kafka_backlog="all", buffer_bytes=MB, buffer_entries=1_000_000, max_segments=1_000_000)
@@ -113,3 +118,34 @@ def test_the_scores_take_scores_bytes(horizons):
             prediction = normalise(a_record(number, 40, horizons=horizons)).predictions[0][1]
             scores.take([prediction], prediction.timestamp)
         assert is_near(taken(), SMALL.scores_bytes)
+
+
+def test_chunks_of_replays_take_replay_bytes():
+    topic = MemoryTopic(4, b"topic-01")
+    for number in range(3_000):
+        topic.append(a_record(number, 100).value, partition=number % 4)
+    settings = structs.replace(SMALL, buffer_bytes=2 * MB)
+    replays = Replays(settings, lambda _: MemorySource(topic))
+    ends = tuple(place(len(log)) for log in topic.logs)
+    with measured() as taken:
+        position = Position(topic.incarnation, (place(0),) * 4)
+        for _ in range(8):
+            chunk = replays.chunk(position, ends, 20)
+            position = Position(topic.incarnation, chunk.end)
+        del chunk
+        stated = sum(kept.chunk.size_bytes for kept in replays._chunks.values())
+        assert is_near(taken(), stated)
+        assert 0.75 * settings.replay_bytes <= stated <= settings.replay_bytes
+    replays.close()
+    replays.join(10)
+
+
+def test_bodies_of_filters_take_answer_bytes():
+    settings = structs.replace(SMALL, buffer_bytes=8 * MB)
+    feed = Feed(settings)
+    fill(feed, 500, segments=100)
+    with measured() as taken:
+        views = Views(settings.answer_bytes)
+        for number in range(60):
+            views.body(feed, Filter(box=Box(-180.0, -90.0, 180.0, 90.0 - number / 100)))
+        assert is_near(taken(), settings.answer_bytes)

@@ -148,4 +148,6 @@ def _make_body(feed: Feed, wanted: Filter) -> Body:
     view["predictions"] = msgspec.Raw(wire.json_bytes(view["predictions"]))  # once, for the tag and for the body
     # Of what is in it and not of the cursor alone: other settings make another view of the same topic.
     content = wire.success({**view, "timestamp": None})
-    return Body(hashlib.sha256(content).hexdigest()[:24], wire.success(view))
+    etag = hashlib.sha256(content).hexdigest()[:24]
+    # A copy, since the encoder gives out its whole buffer, which is up to half larger than what is in it.
+    return Body(etag, bytes(memoryview(wire.success(view))))

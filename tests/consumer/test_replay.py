@@ -288,7 +288,29 @@ def test_memory_is_bounded_by_chunks_whatever_the_length(monkeypatch):
     assert len(read(feed.subscribe_at(BEGIN))) == 2_000
     assert feed.replays.chunks_read >= 30
     assert all(len(kept.chunk.items) <= 75 for kept in feed.replays._chunks.values())
-    assert len(feed.replays._chunks) <= replay.KEPT_CHUNKS
+
+
+def test_chunks_are_bounded_by_what_they_take_in_memory():
+    small = structs.replace(SMALL, buffer_bytes=1_048_576)
+    topic = topic_of(2_000)
+    feed = feed_over(topic, small, open_source=lambda _: MemorySource(topic, batch=500))
+    subscription, taken = feed.subscribe_at(BEGIN), []
+    while subscription.is_replaying or not taken:
+        subscription.next(10)
+        taken.append(sum(kept.chunk.size_bytes for kept in feed.replays._chunks.values()))
+    assert small.replay_bytes / 2 < max(taken) <= small.replay_bytes
+    assert feed.replays.chunks_read >= 2_000 * 600 / (small.replay_bytes / 8)
+
+
+def test_a_client_whose_chunk_was_evicted_goes_on_where_it_is():
+    topic = topic_of(1_000)
+    feed = feed_over(topic)
+    subscription, ids = feed.subscribe_at(BEGIN), []
+    while len(ids) < 950:
+        ids += [event.entry.segment_id for event in subscription.next(10) if isinstance(event, Change)]
+        feed.replays._chunks.clear()
+    assert len(set(ids)) == len(ids)
+    assert feed.replays.chunks_read > 10
 
 
 def test_clients_that_ask_for_the_same_share_one_reader():
@@ -317,7 +339,7 @@ def gap_of(feed, position=BEGIN):
 
 
 def test_a_chunk_serves_who_stands_before_its_end_however_many_partitions_are_known_by_then():
-    chunk = reading.Chunk(INCARNATION, (place(0), place(0)), (place(5), place(3)), [])
+    chunk = reading.Chunk(INCARNATION, (place(0), place(0)), (place(5), place(3)), [], 0)
     assert chunk.serves(Position(INCARNATION, (place(5), place(2), place(0))))
     assert not chunk.serves(Position(INCARNATION, (place(5), place(3), place(0)))), "it would lead nowhere for ever"
 
