@@ -22,6 +22,7 @@ class MemoryTopic:
         self.leaderless: set[int] = set()
         self.throttled = False
         self.opened = 0
+        self.advertised: list[str] = []
         self.probes = 0
         self.closed = 0
 
@@ -115,6 +116,10 @@ class MemorySource:
     def trouble(self) -> str | None:
         """Say nothing: memory has no connections that fail."""
         return None
+
+    def advertised(self) -> list[str]:
+        """Return what the topic was told."""
+        return self._topic.advertised
 
     def probe(self) -> None:
         """Count the question."""

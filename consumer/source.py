@@ -89,6 +89,9 @@ class Source(Protocol):
     def trouble(self) -> str | None:
         """Return why connections failed since the last word, in words; None when none did. Never waits."""
 
+    def advertised(self) -> list[str]:
+        """Return host:port of each broker as the cluster advertises it; empty before metadata. Never waits."""
+
     def probe(self) -> None:
         """Ask the broker for metadata now. Never waits."""
 
@@ -278,6 +281,12 @@ class KafkaSource:
         """Return why connections failed, by broker."""
         failures = sorted(self._manager.failures.copy().items())[:MAX_FAILURES]
         return "; ".join(f"{broker}: {why}" for broker, why in failures) or None
+
+    def advertised(self) -> list[str]:
+        """Return the brokers of the last metadata."""
+        if self.last_word() is None:
+            return []
+        return sorted({f"{broker.host}:{broker.port}" for broker in self._cluster.brokers()})
 
     def probe(self) -> None:
         """Ask for metadata."""

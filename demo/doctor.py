@@ -8,20 +8,25 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
-from consumer.backlog import offsets_since, start_offsets
+from consumer.backlog import last_records, offsets_since, start_offsets
 from consumer.errors import SettingsError, SourceError
 from consumer.files import check_files
+from consumer.intake import Intake
+from consumer.normalise import Normaliser
 from consumer.record import Record
 from consumer.security import security_protocol
 from consumer.settings import SECRETS, Settings, table, without_login
 from consumer.source import Expired, KafkaSource, Source
 from consumer.times import UNKNOWN_MS
 
-from .reach import reach
+from .reach import reach, reach_advertised
 
 _WORD_SECONDS = 3.5
 _TOPIC_SECONDS = 1.5
 _READ_SECONDS = 2.0
+
+LAST_MESSAGES = 200
+"""Messages that are read to see whether they can be."""
 
 _MOST_SHOWN = 200
 _CERTIFICATES = frozenset({"kafka_trusted_cert", "kafka_client_cert"})  # public, but a page long
@@ -102,6 +107,8 @@ def _conversation(source: Source, settings: Settings) -> Iterator[Finding]:
         yield Finding(False, "Kafka", said, advice)
         return
     yield Finding(True, "Kafka", "the broker answers")
+    if not (yield from _advertised(source, settings)):
+        return
     if not _until(lambda: source.topic() is not None, _TOPIC_SECONDS, source):
         advice = (
             "create it: `flask --app app create-topic`; or correct KAFKA_TOPIC, KAFKA_PREFIX; or give the right to read"
@@ -109,6 +116,16 @@ def _conversation(source: Source, settings: Settings) -> Iterator[Finding]:
         yield Finding(False, f"topic {settings.topic}", "is not there, or may not be read", advice)
         return
     yield from _topic(source, settings)
+
+
+def _advertised(source: Source, settings: Settings) -> Generator[Finding, None, bool]:
+    """Yield a finding per advertised address that takes no connection; return whether any does."""
+    others = [broker for broker in source.advertised() if broker not in settings.brokers]
+    found = reach_advertised(others)
+    for broker, reached in found:
+        if not reached.ok:
+            yield Finding(False, f"broker {broker}", f"the cluster advertises it; {reached.said}", reached.advice)
+    return len(others) < len(source.advertised()) or not found or any(reached.ok for _, reached in found)
 
 
 def _until(true: Callable[[], bool], seconds: float, source: Source) -> bool:
@@ -130,7 +147,9 @@ def _topic(source: Source, settings: Settings) -> Iterator[Finding]:
     if not sum(counts):
         yield Finding(None, "records", "there are none yet", "start a producer, or `flask --app app send-test-events`")
         return
-    yield _age(source, begins, ends)
+    last = _last(source, begins, ends)
+    yield _age(last)
+    yield _messages(last, Normaliser(settings))
     yield _backlog(source, settings, list(zip(begins, ends, strict=True)))
 
 
@@ -146,15 +165,40 @@ def _ends(source: Source, begins: list[int]) -> list[int]:
     raise SourceError(f"a fetch gave no answer in {_READ_SECONDS:g} s")
 
 
-def _age(source: Source, begins: list[int], ends: list[int]) -> Finding:
-    """Say how old the newest record is by Kafka's time."""
-    source.assign([max(begin, end - 1) for begin, end in zip(begins, ends, strict=True)])
-    wanted = {index for index, (begin, end) in enumerate(zip(begins, ends, strict=True)) if end > begin}
+def _last(source: Source, begins: list[int], ends: list[int]) -> list[Record]:
+    """Read the last messages: LAST_MESSAGES of all partitions together, at least one of each that has any."""
+    sizes = [end - begin for begin, end in zip(begins, ends, strict=True)]
+    counts = last_records(sizes, max(LAST_MESSAGES, len(ends)))
+    source.assign([end - count for end, count in zip(ends, counts, strict=True)])
     last: list[Record] = []
     deadline = time.monotonic() + _READ_SECONDS
-    while wanted and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
         last += _poll(source)
-        wanted -= {record.partition for record in last}
+        # Not by the records: the end of the log may hold none, but the marker of a transaction.
+        if all(reading.offset >= end for reading, end in zip(source.readings(), ends, strict=True)):
+            break
+    return last
+
+
+def _messages(last: list[Record], normalise: Normaliser) -> Finding:
+    """Say whether the last messages can be read, and why not."""
+    intake = Intake()
+    for record in last:
+        intake.take(record, normalise(record))
+    count = f"the last {intake.messages:,}" if intake.messages > 1 else "the last one"
+    if not intake.by_reason:
+        return Finding(True, "messages", f"{count}: all can be read")
+    advice = (
+        "docs/messages.md says what is understood, GET /api/quarantine shows what a running server refused. "
+        f"An example, {intake.example}"
+    )
+    if intake.refused == intake.messages:
+        return Finding(False, "messages", f"{count}: none can be read: {intake.reasons()}", advice)
+    return Finding(None, "messages", f"{count}: {intake.refused:,} can't be read: {intake.reasons()}", advice)
+
+
+def _age(last: list[Record]) -> Finding:
+    """Say how old the newest record is by Kafka's time."""
     newest = max((record.time_ms for record in last), default=UNKNOWN_MS)
     if not last:
         return Finding(None, "last record", "its time is not known: the end of the log holds no record")

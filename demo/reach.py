@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from consumer.settings import Settings
@@ -20,11 +21,23 @@ class Reached(NamedTuple):
 
 def reach(settings: Settings) -> list[tuple[str, Reached]]:
     """Try all brokers of the settings at once; return (host:port, result) of each within 3 s."""
-    correct = _correction(settings)
+    return _reach(settings.brokers, _correction(settings))
+
+
+def reach_advertised(brokers: Sequence[str]) -> list[tuple[str, Reached]]:
+    """Like reach(), for the addresses by which the cluster itself names its brokers."""
+    correct = (
+        "set advertised.listeners of that broker to an address that works from here; or make the name known to this "
+        "host (DNS, /etc/hosts)"
+    )
+    return _reach(brokers, correct)
+
+
+def _reach(brokers: Sequence[str], correct: str) -> list[tuple[str, Reached]]:
     results: dict[str, Reached] = {}
     threads = [
         threading.Thread(target=lambda name=name: results.update({name: _connect(name, correct)}), daemon=True)
-        for name in settings.brokers
+        for name in brokers
     ]
     for thread in threads:
         thread.start()
@@ -33,7 +46,7 @@ def reach(settings: Settings) -> list[tuple[str, Reached]]:
         # Looking up a name has no timeout of its own.
         thread.join(max(0.0, deadline - time.monotonic()))
     slow = _unresolved(f"no answer in {_CONNECT_SECONDS:g} s", correct)
-    return [(name, results.get(name, slow)) for name in settings.brokers]
+    return [(name, results.get(name, slow)) for name in brokers]
 
 
 def _connect(broker: str, correct: str) -> Reached:

@@ -145,3 +145,47 @@ def test_a_broker_that_gives_no_answer_is_said_with_what_became_of_the_connectio
     found = list(examine(Settings(kafka_brokers=address), lambda _settings: Refused(topic)))
     assert found[-1].said == f"no answer in the Kafka protocol in 3.5 s; {address}: it refused the log-in"
     assert topic.closed == topic.opened == 1
+
+
+def test_messages_that_cannot_be_read_are_counted_by_reason_with_an_example(topic, address):
+    for number in range(150):
+        topic.append(b'{"id": %d, "kph": 50}' % number, partition=0)
+    for _ in range(150):
+        topic.append(b"no JSON", partition=1)
+    found = findings(topic, address)["messages"]
+    assert found.ok is False
+    assert found.said.startswith("the last 200: none can be read: ")
+    assert "no_segment 100" in found.said
+    assert "not_json 100" in found.said
+    assert found.said.endswith("they have the fields id, kph")
+    assert "An example, partition " in found.advice
+
+
+def test_some_messages_that_cannot_be_read_are_a_note(topic, address):
+    topic.append(b'{"segment_id": "A", "predicted_speed": 50}', partition=0)
+    topic.append(b'{"id": 1, "predicted_speed": 50}', partition=1)
+    found = findings(topic, address)["messages"]
+    assert found.ok is None
+    assert found.said == "the last 2: 1 can't be read: no_segment 1; they have the fields id, predicted_speed"
+
+
+def test_messages_that_can_all_be_read_are_well(topic, address):
+    topic.append(b'{"segment_id": "A", "predicted_speed": 50}', partition=0)
+    assert findings(topic, address)["messages"][:3] == (True, "messages", "the last one: all can be read")
+
+
+def test_an_advertised_broker_whose_name_cannot_be_resolved_is_named(topic, address):
+    topic.set(advertised=["no.such.host.invalid:9092"])
+    found = findings(topic, address)
+    broker = found["broker no.such.host.invalid:9092"]
+    assert broker.ok is False
+    assert broker.said.startswith("the cluster advertises it; its name can't be resolved")
+    assert "advertised.listeners" in broker.advice
+    assert "backlog" not in found, "nothing can be read"
+
+
+def test_advertised_brokers_that_take_connections_are_not_mentioned(topic, address):
+    topic.set(advertised=[address])
+    found = findings(topic, address.replace("127.0.0.1", "localhost"))
+    assert f"broker {address}" not in found
+    assert "backlog" in found or "records" in found
