@@ -133,7 +133,7 @@ class LatestView:
             size_bytes = KEPT_BYTES + footprint(prediction)[0]
             self._keep(_Kept(order, prediction, size_bytes, aged_ms), horizons, evicted)
         shown = not horizons or prediction.horizon_minutes == _preferred(horizons)
-        return Verdict(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted))
+        return Verdict(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted) if evicted else ())
 
     def instead_of(self, prediction: Prediction, partition: int, place: int, of_any_horizon: bool) -> Prediction | None:
         """Return what the view holds that is newer than a prediction; None if nothing is.
@@ -211,9 +211,11 @@ class LatestView:
             self._evict(self._order.first(), "max_bytes", evicted)
 
     def _front_if_old(self) -> str | None:
-        segment_id, kinds = next(iter(self._segments.items()))
-        oldest_ms = self._oldest_ms
-        return segment_id if all(kept.aged_ms < oldest_ms for kept in kinds.values()) else None
+        oldest_ms = self._reference.time_ms - self.max_age_ms
+        for kept in next(iter(self._segments.values())).values():
+            if kept.aged_ms >= oldest_ms:
+                return None
+        return next(iter(self._segments))
 
     def _evict(self, segment_id: str, reason: EvictionReason, evicted: list[Eviction]) -> None:
         kinds = self._drop(segment_id)
