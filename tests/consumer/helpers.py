@@ -3,6 +3,7 @@
 import json
 import time
 
+from consumer.clock import wall_ms
 from consumer.cursor import Position, place
 from consumer.feed import Feed
 from consumer.normalise import Normaliser
@@ -30,9 +31,9 @@ def record(partition, offset, value, key=None):
     return Record(partition, offset, -1, key, value)
 
 
-def feed_of(partitions=2, settings=SETTINGS, topic=TOPIC, start=0):
+def feed_of(partitions=2, settings=SETTINGS, topic=TOPIC, start=0, now_ms=wall_ms):
     """Return a feed that begins at an offset of every partition."""
-    feed = Feed(settings)
+    feed = Feed(settings, now_ms=now_ms)
     feed.begin(Position(topic, (place(start),) * partitions))
     return feed
 

@@ -8,8 +8,10 @@ from msgspec import structs
 from consumer.channel import WINDOW, Channel
 from consumer.cursor import Position, place
 from consumer.events import Change, Initial, Left, Status
-from consumer.filters import EVERYTHING, Box, Filter
+from consumer.filters import EVERYTHING, LEFT, MATCH, NOTHING, Box, Filter
+from consumer.leaving import Leaving
 from consumer.prediction import Coordinates
+from consumer.ring import Entry
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, normalise, publish, record
 from tests.consumer.test_feed import read
 
@@ -297,3 +299,15 @@ def test_a_client_far_behind_finds_its_verdicts_for_itself():
     assert channel.evaluations == before + 100
     assert channel.verdicts(WINDOW, feed._ring.read(WINDOW, 100)) == b"\x01" * 100
     assert channel.evaluations == before + 100
+
+
+@pytest.mark.parametrize(("late", "then"), [(True, NOTHING), (False, LEFT)])
+def test_what_came_late_is_no_news_beside_a_view(late, then):
+    def entry(speed, offset, late=False):
+        normalised = normalise(record(0, offset, at(1, speed)))
+        prediction = structs.replace(normalised.predictions[0][1], late=late)
+        return Entry(0, place(offset), Position(TOPIC, (place(offset + 1),)), "S", prediction, True)
+
+    leaving = Leaving(SEVERE, lambda _entry, _wanted: None, viewed=(place(9),))
+    leaving.note(entry(10, 0, late), MATCH, None)
+    assert leaving.judge(entry(70, 1))[0] == then

@@ -391,6 +391,27 @@ def test_the_scores_of_all_segments_come_to_those_of_the_whole(messages):
     assert sum(counts) == (feed.account()["scores"] or {"count": 0})["count"]
 
 
+# Clocks that are wrong
+
+
+def test_what_is_ahead_of_the_clock_is_not_scored():
+    settings = Settings(kafka_backlog="all", max_age=1800, max_future=3600)
+    feed = feed_of(settings=settings, now_ms=lambda: START + 20 * MINUTE)
+    tell(feed, said(0, 50, 60, 15), said(70, 5, 5, 15), said(15, 50, 45))
+    assert errors(feed) == [(15, 1, 5.0)]
+    tell(feed, said(5, 40, 60, 15), said(20, 50, 45))
+    assert errors(feed) == [(15, 2, 0.0)]
+
+
+def test_one_time_from_today_does_not_end_the_scores_of_a_recording():
+    feed = feed_of(settings=Settings(kafka_backlog="all", max_age=3600))
+    tell(feed, said(900_000, 50, 30, 15, "today"))
+    for minute in range(0, 60, 5):
+        tell(feed, *[said(minute, 50, 40, 15, segment) for segment in "ABCD"])
+        tell(feed, said(900_000 + minute, 50, 30, 15, "today"))
+    assert errors(feed) == [(15, 36, 10.0)]
+
+
 # What is bounded
 
 
