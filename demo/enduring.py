@@ -36,9 +36,10 @@ class Connection(Protocol):
 
 
 class Enduring:
-    """A sender that never raises PublishError; use it as a context manager, from one thread.
+    """A sender that outlasts PublishError; use it as a context manager, from one thread.
 
-    `connect` makes a publisher. `say` is told of an outage, at most once in WARN_SECONDS, and of its end.
+    `connect` makes a publisher. `say` is told of an outage, at most once in WARN_SECONDS, and of its end; `meanwhile`
+    says what becomes of the messages. With `must_begin`, PublishError is raised until anything was acknowledged.
     """
 
     def __init__(
@@ -46,7 +47,12 @@ class Enduring:
         connect: Callable[[], Connection],
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        meanwhile: str = "what is due meanwhile is left out",
+        must_begin: bool = False,
     ) -> None:
+        self._meanwhile = meanwhile
+        self._must_begin = must_begin
         self._connect = connect
         self._say = say
         self._clock = clock
@@ -71,18 +77,22 @@ class Enduring:
         except PublishError as error:
             self._fail(error)
 
-    def flush(self) -> None:
-        """Wait until all is acknowledged, or turns out not to be; in an outage, let the next message be a try."""
+    def flush(self) -> bool:
+        """Wait until all is acknowledged; tell whether all since the last flush is. In an outage, try again to connect.
+
+        After False nothing is known of what was sent since the last flush; it may be sent again.
+        """
         try:
             if self._connection is None:
                 self._connection = self._connect()
-                return
+                return False
             self._connection.flush()
         except PublishError as error:
             self._fail(error)
-            return
+            return False
         if self._connection.acknowledged:
             self._work()
+        return True
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -101,11 +111,13 @@ class Enduring:
 
     def _fail(self, error: PublishError) -> None:
         self.close()
+        if self._must_begin and not self._before:
+            raise error
         if not self._down:
             self._down, self._warned = True, False
         now = self._clock()
         if now - self._warned_at >= WARN_SECONDS:
-            self._say(f"warning: {error}. Still trying; what is due meanwhile is left out")
+            self._say(f"warning: {error}. Still trying; {self._meanwhile}")
             self._warned_at, self._warned = now, True
 
     def _work(self) -> None:

@@ -20,6 +20,8 @@ from .series import InputError, Recording, Sensor
 
 MODEL = "least-squares"
 PERSISTENCE = "persistence"
+RETRY_SECONDS = 1.0
+"""How long a row waits that was not acknowledged."""
 
 
 class Sender(Protocol):
@@ -28,8 +30,8 @@ class Sender(Protocol):
     def send(self, key: str, value: dict[str, Any], timestamp_ms: int | None = None) -> None:
         """Hand over one message."""
 
-    def flush(self) -> None:
-        """Wait until all is acknowledged."""
+    def flush(self) -> bool:
+        """Wait until all is acknowledged; False when it isn't, so that it has to be sent again."""
 
 
 class Plan(NamedTuple):
@@ -115,21 +117,32 @@ class Replay:
     ) -> None:
         """Publish row by row until the end, or until `stop` is set; a row is done when it is acknowledged.
 
-        `progress` is told how many rows and messages are done.
+        One that isn't is sent again, as a whole, until it is: while Kafka is away, the replay waits. `progress` is told
+        how many rows and messages are done.
         """
         begin = time.monotonic()
         pause = self._plan.step_seconds / self._plan.speed if self._plan.speed else 0.0
         for done, row in enumerate(range(self._plan.first, self._plan.end)):
             if stop.wait(max(0.0, begin + done * pause - time.monotonic())):
                 return
-            for message in self.messages(row):
-                sender.send(message["segment_id"], message)
-                self.sent += 1
-            sender.flush()
+            due, messages = time.monotonic(), list(self.messages(row))
+            tries = 1
+            while not self._publish(messages, sender):
+                tries += 1
+                if stop.wait(RETRY_SECONDS):
+                    return
+            self.sent += len(messages)
+            if tries > 1:
+                begin += time.monotonic() - due  # an outage is made up for by no burst of rows
             if done == 0:
                 # The first row takes as long as it takes to connect; made up for, that would be a burst of steps.
                 begin = time.monotonic()
             progress(done + 1, self.sent)
+
+    def _publish(self, messages: Sequence[dict[str, Any]], sender: Sender) -> bool:
+        for message in messages:
+            sender.send(message["segment_id"], message)
+        return sender.flush()
 
     def messages(self, row: int) -> Iterator[dict[str, Any]]:
         """Yield the messages of a row, one per sensor and horizon, and judge its forecasts."""

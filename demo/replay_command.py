@@ -9,6 +9,7 @@ import click
 import flask
 
 from . import cli
+from .enduring import Enduring
 from .progress import Progress
 from .publish import Publisher
 from .replay import Plan, Replay
@@ -57,14 +58,14 @@ def replay(**options: Any) -> None:
     """Publish recorded speeds (FILE: CSV, a row per step, a column per sensor) with a forecast of each.
 
     Speeds are in mph. A TIME is 2012-03-01, 2012-03-01T06:30 or 2012-03-01T06:30:00, in the zone of --zone. At the end
-    it shows how far the forecasts were off.
+    it shows how far the forecasts were off. While Kafka takes no messages the replay waits, and says so.
     """
     settings = cli.settings()
     with cli.explained():
         plan = _plan(options)
         running = Replay(plan, settings)
-        with Publisher(settings) as publisher:
-            _run(running, plan, publisher)
+        with Enduring(lambda: Publisher(settings), _warn, meanwhile="the replay waits", must_begin=True) as sender:
+            _run(running, plan, sender)
     _tell(running, plan)
 
 
@@ -87,7 +88,11 @@ def _row(at: datetime, zero: datetime, step: int) -> int:
     return -int((zero.timestamp() - at.replace(tzinfo=zero.tzinfo).timestamp()) // step)
 
 
-def _run(running: Replay, plan: Plan, publisher: Publisher) -> None:
+def _warn(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _run(running: Replay, plan: Plan, sender: Enduring) -> None:
     steps = plan.end - plan.first
     progress = Progress(steps)
 
@@ -96,7 +101,7 @@ def _run(running: Replay, plan: Plan, publisher: Publisher) -> None:
 
     click.echo(f"{len(plan.recording.sensors)} sensors, {steps:,} steps; fitting the forecast", err=True)
     with stop_event() as stop:
-        running.run(publisher, stop, show)
+        running.run(sender, stop, show)
     progress.end()
 
 

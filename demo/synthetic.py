@@ -31,7 +31,7 @@ class Sender(Protocol):
     def send(self, key: str, value: dict[str, Any], timestamp_ms: int | None = None) -> None:
         """Hand over one message."""
 
-    def flush(self) -> None:
+    def flush(self) -> object:
         """Wait until all is acknowledged."""
 
 

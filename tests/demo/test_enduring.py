@@ -106,6 +106,35 @@ def test_an_outage_and_its_end_are_said_and_what_was_due_meanwhile_is_left_out(s
     assert said == [WARNING, "Kafka takes messages again, after 5 s"]
 
 
+def test_flush_tells_whether_all_was_acknowledged(sender, kafka):
+    sender.send("a", {})
+    assert sender.flush()
+    kafka.down = True
+    sender.send("b", {})
+    assert not sender.flush()
+    kafka.down = False
+    sender.send("b", {})
+    assert not sender.flush(), "it was left out"
+    sender.send("b", {})
+    assert sender.flush()
+    assert kafka.arrived == ["a", "b"]
+
+
+def test_one_that_must_begin_raises_until_anything_was_acknowledged(kafka, said):
+    kafka.down = True
+    with Enduring(kafka.connect, said.append, kafka.clock, meanwhile="it waits", must_begin=True) as sender:
+        sender.send("a", {})
+        with pytest.raises(PublishError):
+            sender.flush()
+        kafka.down = False
+        assert not sender.flush()
+        publish(sender, kafka, "a")
+        kafka.down = True
+        publish(sender, kafka, "b")
+    assert said == ["warning: nobody answers. Still trying; it waits"]
+    assert kafka.open == 0
+
+
 def test_messages_are_counted_over_all_connections(sender, kafka):
     publish(sender, kafka, "a", "b")
     kafka.down = True

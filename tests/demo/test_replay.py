@@ -9,7 +9,7 @@ import pytest
 from consumer.normalise import Normaliser
 from consumer.record import Record
 from consumer.settings import Settings
-from demo.replay import Plan, Replay
+from demo.replay import RETRY_SECONDS, Plan, Replay
 from demo.series import InputError
 from tests.demo.helpers import Collector
 from tests.demo.recordings import SENSORS, recording
@@ -67,7 +67,7 @@ def test_a_message_says_exactly_what_was_measured_and_forecast():
 def test_a_message_becomes_a_prediction_without_a_volume():
     _, collector = replayed(plan())
     record = Record(0, 0, -1, b"", msgspec.json.encode(collector.sent[1][1]))
-    ((_, prediction),), refusals, _ = Normaliser(Settings())(record)
+    ((_, prediction),), refusals, *_ = Normaliser(Settings())(record)
     assert refusals == []
     assert prediction.current_volume is None
     assert prediction.horizon_minutes == 30
@@ -122,6 +122,7 @@ class SlowToConnect(Collector):
         super().flush()
         if self.flushes == 1:
             threading.Event().wait(0.2)
+        return True
 
 
 class Waits(threading.Event):
@@ -140,6 +141,38 @@ def test_the_second_step_comes_a_whole_step_after_the_first_however_long_it_took
     waits = Waits()
     Replay(plan(speed=STEP / 0.1), Settings()).run(SlowToConnect(), waits)
     assert waits.seconds[:2] == [0.0, pytest.approx(0.1, abs=0.05)]
+
+
+class AwayForAWhile(Collector):
+    """A sender whose second and third flush fail, after some time."""
+
+    def flush(self):
+        super().flush()
+        threading.Event().wait(0.1)
+        return self.flushes not in (2, 3)
+
+
+def test_a_row_that_was_not_acknowledged_is_sent_again_and_none_is_left_out():
+    collector, waits, told = AwayForAWhile(), Waits(), []
+    replay = Replay(plan(speed=STEP / 0.01), Settings())
+    replay.run(collector, waits, lambda done, sent: told.append((done, sent)))
+    times = [value["timestamp"] for _, value, _ in collector.sent[:: len(SENSORS) * 2]]
+    assert times == sorted(times)
+    assert [times.count(each) for each in sorted(set(times))] == [1, 3, 1, 1]
+    assert told == [(1, 10), (2, 20), (3, 30), (4, 40)]
+    assert waits.seconds.count(RETRY_SECONDS) == 2
+
+
+def test_a_replay_that_waits_for_kafka_can_be_stopped():
+    class Away(Collector):
+        def flush(self):
+            stop.set()
+            return False
+
+    stop = threading.Event()
+    replay = Replay(plan(), Settings())
+    replay.run(Away(), stop)
+    assert replay.sent == 0
 
 
 def test_it_stops_between_two_steps_when_it_is_told_to():
