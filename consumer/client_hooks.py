@@ -39,9 +39,6 @@ log = logging.getLogger("greenwave.consumer")
 
 LONG_PAUSE_SECONDS = 1.0
 """A longer time between two fetches is the reader's: it was busy, or the machine slept."""
-FETCH_TIMEOUT_MS = 20_000
-"""How long a fetch may be without an answer and without a byte of it. A slow disk takes that long; a broker that hangs
-is reported earlier, by `Answers.silent_seconds()`."""
 FAILED_SECONDS = 30.0
 """How long a broker whose connection failed is asked for metadata only when there is no other."""
 
@@ -90,8 +87,9 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
     The client's IO thread writes; any thread may read.
     """
 
-    def __init__(self, net: Any, **configs: Any) -> None:
+    def __init__(self, net: Any, fetch_timeout_ms: int, **configs: Any) -> None:
         super().__init__(net, **configs)
+        self._fetch_timeout_ms = fetch_timeout_ms
         self.failures: dict[str, str] = {}
         self.throttled_until: dict[Any, float] = {}
         """By node, until when a quota keeps it from answering, in time.monotonic() seconds."""
@@ -121,7 +119,7 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
             return super().send(request, node_id=node_id, request_timeout_ms=request_timeout_ms)
         asked = frozenset(each.partition for topic in request.topics for each in topic.partitions)
         self.fetches[node_id] = (time.monotonic(), asked)
-        future = super().send(request, node_id=node_id, request_timeout_ms=FETCH_TIMEOUT_MS)
+        future = super().send(request, node_id=node_id, request_timeout_ms=self._fetch_timeout_ms)
         future.add_both(lambda _: self.fetches.pop(node_id, None))
         future.add_callback(lambda response: self.on_fetched and self.on_fetched(node_id, asked, response))
         return future
@@ -185,10 +183,10 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
         return has_failed or now - self.last_sign(node, sent) > self.config["request_timeout_ms"] / 1000
 
 
-def connect(configs: dict[str, Any]) -> tuple[Any, Manager]:
+def connect(configs: dict[str, Any], fetch_timeout_ms: int) -> tuple[Any, Manager]:
     """Return the client's network part, for its option `kafka_client`, and the connections in it."""
     net = NetworkSelector(**configs)
-    manager = Manager(net, **configs)
+    manager = Manager(net, fetch_timeout_ms, **configs)
     return KafkaNetClient(net, manager, **configs), manager
 
 
@@ -309,6 +307,12 @@ def seek(consumer: Any, partition: TopicPartition, position: OffsetAndMetadata) 
     By it the client notices that the log was truncated; an epoch of -1 is not known.
     """
     consumer._subscription.seek(partition, position)
+
+
+def forget_high_watermarks(consumer: Any) -> None:
+    """Forget the high watermarks until the next answer of each partition."""
+    for partition in consumer.assignment():
+        consumer._subscription.assignment[partition].highwater = None
 
 
 # Batches

@@ -98,6 +98,7 @@ GapReason = Literal[
     "other_topic",
     "ahead",
     "topic_recreated",
+    "truncated",
     "expired",
     "too_old",
     "replay_limit",
@@ -115,6 +116,7 @@ class Gap(Struct, frozen=True):
     other_topic      it is of another topic, or of one that was deleted since
     ahead            it is ahead of the topic's end: forged, or Kafka lost records after a failure of its own
     topic_recreated  the topic was deleted and created anew while the client was here
+    truncated        Kafka lost records that were read already; the view is without them
     expired          Kafka has dropped what came next (retention)
     too_old          it is no longer in memory, or only Kafka can find its time, and replays are off
     replay_limit     more came since than REPLAY_RECORDS

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from .channel import Channel
 from .clock import wall_ms
@@ -111,6 +111,20 @@ class Feed:
             self._break = break_
             self._ends.clear()
             self._touch()
+
+    def truncate(self, position: Position) -> None:
+        """Go on where logs were cut off, and forget what lies beyond.
+
+        The view gets back what it had before that, as far as that is in the ring buffer.
+        """
+        with self._changed:
+            places, entries = position.places, self._ring.read(self._ring.oldest, len(self._ring))
+            lost = self._latest.drop_beyond(places)
+            lost |= {each.segment_id for each in entries if each.before >= places[each.partition]}
+            for entry in entries:
+                if entry.before < places[entry.partition] and entry.segment_id in lost:
+                    self._restore(entry)
+            self.begin(position, Gap("truncated", None))
 
     def grow(self, partitions: int) -> None:
         """Take up partitions that the topic has got since, from their beginning."""
@@ -418,6 +432,12 @@ class Feed:
             position, segment_id = Position(incarnation, tuple(self._places)), prediction.segment_id
             self._ring.append(Entry(partition, own, position, segment_id, delivered, shown, was, was_shown))
             self._received += 1
+
+    def _restore(self, entry: Entry) -> None:
+        if entry.prediction is None:
+            self._latest.remove(entry.segment_id)
+        else:
+            self._latest.apply(structs.replace(entry.prediction, late=UNSET), entry.partition, entry.before)
 
     def _score(self) -> None:
         """Score what was taken in since; all of a batch at once costs less."""

@@ -7,6 +7,7 @@ One thread calls `clear` and `note`; any thread reads `seconds` and `max_seconds
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,11 @@ from .source import Reading
 
 MAX_ENDS = 64
 """High watermarks kept per partition. With more, neighbours are merged and their spacing doubles."""
+
+
+SAMPLE_SECONDS = 1.0
+TREND_SECONDS = 30.0
+"""Over what time the lag of a throttled consumer must fall: Kafka's quotas are averages of some 10 s."""
 
 
 class _End(NamedTuple):
@@ -29,10 +35,12 @@ class Lag:
         self._clock = clock
         self._partitions: list[_Partition] = []
         self._since: list[float | None] = []
+        self._unread: deque[tuple[float, int]] = deque()
 
     def clear(self) -> None:
         """Forget what was seen: the partitions are assigned again."""
         self._partitions, self._since = [], []
+        self._unread.clear()
 
     def note(self, readings: Sequence[Reading]) -> None:
         """Take in where each partition is read."""
@@ -42,6 +50,11 @@ class Lag:
         self._since = [
             partition.note(reading, now) for partition, reading in zip(self._partitions, readings, strict=False)
         ]
+        unread = sum(max(0, mark - offset) for offset, mark in readings if mark is not None)
+        if not self._unread or now - self._unread[-1][0] >= SAMPLE_SECONDS:
+            self._unread.append((now, unread))
+        while now - self._unread[0][0] > TREND_SECONDS:
+            self._unread.popleft()
 
     def seconds(self) -> list[float]:
         """Return the lag of each partition in seconds; 0 when all is read that is known of."""
@@ -57,6 +70,11 @@ class Lag:
     def is_behind(self) -> bool:
         """Whether any partition is further behind than the limit."""
         return self.max_seconds > self._limit
+
+    @property
+    def is_falling(self) -> bool:
+        """Whether fewer records are unread than TREND_SECONDS ago."""
+        return len(self._unread) > 1 and self._unread[-1][1] < self._unread[0][1]
 
     @property
     def has_caught_up(self) -> bool:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from .ageing import Reference
 from .clock import AHEAD_MS, wall_ms
-from .cursor import index_of, offset_of
+from .cursor import Places, index_of, offset_of
 from .eviction import EvictionOrder
 from .footprint import footprint
 from .prediction import Prediction
@@ -161,6 +161,20 @@ class LatestView:
     def remove(self, segment_id: str) -> bool:
         """Forget all horizons of a segment; tell whether it was known."""
         return self._drop(segment_id) is not None
+
+    def drop_beyond(self, places: Places) -> set[str]:
+        """Forget what was read at these places, one per partition, or later; return the segments concerned."""
+        lost = {
+            segment_id: [kept for kept in kinds.values() if kept.order[3] < places[kept.order[2]]]
+            for segment_id, kinds in self._segments.items()
+            if any(kept.order[3] >= places[kept.order[2]] for kept in kinds.values())
+        }
+        for segment_id, left in lost.items():
+            self._drop(segment_id)
+            horizons: dict[int | None, _Kept] = {}
+            for kept in left:
+                self._keep(kept, horizons, [])
+        return set(lost)
 
     def predictions(self, horizons: Horizons = None) -> list[Prediction]:
         """Return what is kept, one per segment or those of the horizons asked for, least recently renewed first."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .errors import SourceError
 from .record import Record, Topic, Unreadable
-from .source import Expired, Reading
+from .source import Expired, Reading, Truncated
 
 
 class MemoryTopic:
@@ -21,6 +21,7 @@ class MemoryTopic:
         self.exists = True
         self.leaderless: set[int] = set()
         self.throttled = False
+        self.cuts: dict[int, int] = {}
         self.opened = 0
         self.advertised: list[str] = []
         self.probes = 0
@@ -54,6 +55,13 @@ class MemoryTopic:
         with self.changed:
             for name, value in changes.items():
                 setattr(self, name, value)
+            self.changed.notify_all()
+
+    def truncate(self, partition: int, offset: int) -> None:
+        """Lose what a partition has from an offset on, as a broker does that comes back without it."""
+        with self.changed:
+            del self.logs[partition][offset:]
+            self.cuts[partition] = min(offset, self.cuts.get(partition, offset))
             self.changed.notify_all()
 
     def recreate(self, partitions: int, incarnation: bytes) -> None:
@@ -157,6 +165,7 @@ class MemorySource:
             topic.changed.wait_for(lambda: topic.reachable and self._behind(), timeout)
             if not topic.reachable:
                 return []
+            self._refuse_truncated()
             self._refuse_expired()
             records = self._take()
             self._watermarks |= {number: len(topic.logs[number]) for number, _ in self._wanted()}
@@ -165,6 +174,10 @@ class MemorySource:
     def readings(self) -> list[Reading]:
         """Return where each partition is read."""
         return [Reading(offset, self._watermarks.get(number)) for number, offset in self._offsets.items()]
+
+    def forget_ends(self) -> None:
+        """Forget the high watermarks."""
+        self._watermarks = {}
 
     def ends_since(self, when: float) -> tuple[list[int], float] | None:
         """Return the ends as of now while the topic is reachable."""
@@ -190,6 +203,13 @@ class MemorySource:
         """Return the partitions that are read, are still there and have a leader, with their next offsets."""
         left_out, there = self._paused | self._topic.leaderless, len(self._topic.logs)
         return [(number, at) for number, at in self._offsets.items() if number not in left_out and number < there]
+
+    def _refuse_truncated(self) -> None:
+        cuts = self._topic.cuts
+        truncated = {number: cuts[number] for number, offset in self._wanted() if offset > cuts.get(number, offset)}
+        if truncated:
+            self._topic.cuts = {}
+            raise Truncated(truncated)
 
     def _refuse_expired(self) -> None:
         begins = self._topic.begins

@@ -18,7 +18,7 @@ from .normalise import Normaliser
 from .pace import Pace
 from .prediction import Prediction
 from .record import Record, Topic
-from .source import Expired, Source
+from .source import Expired, Source, Truncated
 
 CHUNK_RECORDS = 5_000
 CHUNK_BYTES, PLACE_BYTES = 500, 40
@@ -165,6 +165,8 @@ class _Reading:
             return [each for each in self._source.poll(POLL_SECONDS) if each.partition in self._pending]
         except Expired as expired:
             raise Unreplayable("expired") from expired
+        except Truncated as truncated:
+            raise SourceError(str(truncated)) from truncated
 
     def _look(self) -> None:
         """Note how far each partition is; what is done needs no more fetches."""

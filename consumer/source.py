@@ -14,11 +14,11 @@ import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, OffsetOutOfRangeError, for_code
+from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError, for_code
 from kafka.protocol.consumer import IsolationLevel, ListOffsetsRequest, OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
@@ -34,6 +34,9 @@ METADATA_LIMIT_SECONDS = 30.0
 """A client that has heard no metadata for this long, while fetches are answered, has stopped to ask for it."""
 CALL_TIMEOUT_MS = 4_000
 """Bound of each call that asks the broker something."""
+FETCH_TIMEOUT_MS = 20_000
+"""How long a fetch may be without an answer and without a byte of it, at least. A slow disk takes that long. A broker
+that hangs is reported earlier, after KAFKA_SILENCE_SECONDS."""
 MAX_POLL_RECORDS = 500
 MAX_PARTITION_FETCH_BYTES = 131_072
 """A larger answer holds up those that come behind it, on the way and in the client: with the default of 1 MiB a replay
@@ -63,6 +66,17 @@ class Expired(Exception):
     def __init__(self, partitions: Sequence[int]) -> None:
         super().__init__(f"the next offset is not in Kafka any more, in partitions {list(partitions)}")
         self.partitions = list(partitions)
+
+
+class Truncated(Exception):
+    """The log of some partitions no longer has all that was read of it.
+
+    `offsets` tells by partition from which offset on it differs; None when that isn't known.
+    """
+
+    def __init__(self, offsets: Mapping[int, int | None]) -> None:
+        super().__init__(f"the log was truncated, in partitions {sorted(offsets)}")
+        self.offsets = dict(offsets)
 
 
 class Source(Protocol):
@@ -111,13 +125,17 @@ class Source(Protocol):
         """Read no more of a partition until the next assign()."""
 
     def poll(self, timeout: float) -> list[Record]:
-        """Return the next records, waiting up to `timeout` seconds. Raises SourceError, SourceLost, or Expired.
+        """Return the next records, waiting up to `timeout` seconds. Raises SourceError, SourceLost, Expired, or
+        Truncated.
 
         A batch that can't be unpacked is one record that says so, between its neighbours.
         """
 
     def readings(self) -> list[Reading]:
         """Return where each assigned partition is read, in their order. Never waits."""
+
+    def forget_ends(self) -> None:
+        """Forget the high watermarks, so that those that come are of fetches made since. Never waits."""
 
     def ends_since(self, when: float) -> tuple[list[int], float] | None:
         """Return the end offset of each partition, and when they were asked for: at `when` or later.
@@ -201,6 +219,9 @@ class KafkaSource:
         self._word = threading.Event()
         self._held: list[Record] = []
         self._known_connections: list[Any] = []
+        # Partitions whose log doesn't know the epoch of what was read: with it, they'd be truncated for ever.
+        self._of_no_epoch: set[int] = set()
+        self._fetch_timeout_ms = max(FETCH_TIMEOUT_MS, int(settings.kafka_silence_seconds * 2_000))
         try:
             with _translated():
                 self._consumer = KafkaConsumer(**client_options(settings), **self._options(settings))
@@ -240,7 +261,7 @@ class KafkaSource:
         }
 
     def _keep_client(self, **configs: Any) -> Any:
-        self._client, self._manager = hooks.connect(configs)
+        self._client, self._manager = hooks.connect(configs, self._fetch_timeout_ms)
         return self._client
 
     def _hear(self, _cluster: Any) -> None:
@@ -327,7 +348,9 @@ class KafkaSource:
             for partition, offset in starts.items():
                 before = known.get(partition)
                 is_same = before is not None and before.offset == offset
+                is_same = is_same and partition.partition not in self._of_no_epoch
                 hooks.seek(self._consumer, partition, before if is_same else OffsetAndMetadata(offset, "", -1))
+        self._of_no_epoch = set()
         self._answers.expect(partition.partition for partition in starts)
 
     def pause(self, partition: int) -> None:
@@ -366,6 +389,10 @@ class KafkaSource:
                 batches = self._consumer.poll(timeout_ms=int(timeout * 1000))
         except OffsetOutOfRangeError as error:
             raise Expired(sorted(partition.partition for partition in error.args[0])) from error
+        except LogTruncationError as error:
+            cut = {each.partition: at and at.offset for each, at in error.divergent_offsets.items()}
+            self._of_no_epoch = {partition for partition, at in cut.items() if at is None}
+            raise Truncated(cut) from error
         return [_record(message) for batch in batches.values() for message in batch]
 
     def readings(self) -> list[Reading]:
@@ -376,6 +403,10 @@ class KafkaSource:
             Reading(held.get(each.partition, hooks.offset_of(self._consumer, each)), self._consumer.highwater(each))
             for each in partitions
         ]
+
+    def forget_ends(self) -> None:
+        """Forget the high watermarks."""
+        hooks.forget_high_watermarks(self._consumer)
 
     def ends_since(self, when: float) -> tuple[list[int], float] | None:
         """Return the end offsets, which the client's IO thread asks for."""
@@ -403,7 +434,7 @@ def _record(message: Any) -> Record:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except OffsetOutOfRangeError:
+    except (LogTruncationError, OffsetOutOfRangeError):
         raise
     except KafkaError as error:
         raise SourceError(hooks.in_words(error)) from error

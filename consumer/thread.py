@@ -39,7 +39,7 @@ from .refusal import by_reason
 from .replay import Replays
 from .security import security_options
 from .settings import Settings
-from .source import Expired, KafkaSource, Reading, Source
+from .source import Expired, KafkaSource, Reading, Source, Truncated
 from .times import UNKNOWN_MS
 from .watchdog import Watchdog
 
@@ -113,6 +113,7 @@ class Consumer:
         self._refused_in_a_row = Intake()
         self._has_read = False
         self._silent: list[int] = []
+        self._is_throttled = False
         self._records = self._unclear_horizons = 0
         self._last_ms: dict[int, int] = {}
         self._started = time.time()
@@ -175,6 +176,8 @@ class Consumer:
             missing.append(f"{STALLED} for {stalled:.0f} s")
         if status.state != "live" and not (missing and status.reason == STALLED):
             missing.append(f"{status.state}, {status.reason}")
+            if self.throttled:
+                missing.append("throttled by a quota of the broker's")
         elif silent is None or silent > limit + 2 * self._poll_seconds:
             missing.append("no word from the broker" + ("" if silent is None else f" for {silent:.0f} s"))
         return "; ".join(missing) or None
@@ -191,6 +194,11 @@ class Consumer:
         """Seconds for which the leader of each partition has answered no fetch."""
         source = self._source
         return source.silent_seconds() if source else []
+
+    @property
+    def throttled(self) -> bool:
+        """Whether a quota of the broker's holds back answers to this client."""
+        return self._is_throttled
 
     @property
     def readings(self) -> list[Reading]:
@@ -471,6 +479,9 @@ class Consumer:
         except Expired as expired:
             self._skip(source, expired)
             return
+        except Truncated as truncated:
+            self._go_back(source, truncated)
+            return
         self._beat()
         if source.topic() != self._topic:
             # Another topic, or none, since the step began: what was fetched is not delivered, and the next step
@@ -482,7 +493,8 @@ class Consumer:
         self._readings = source.readings()
         self.feed.advance([reading.offset for reading in self._readings])
         self._look_at_ends(source)
-        self._look_at_leaders()
+        self._note_throttle(source)
+        self._look_at_leaders(source)
         self._lag.note(self._readings)
         self._look_at_lag()
 
@@ -492,7 +504,7 @@ class Consumer:
         if state == "catching_up" and self._lag.has_caught_up:
             self.attempts.proven()
             self._enter("live", "read up to the high watermark of every partition")
-        elif state == "live" and self._lag.is_behind:
+        elif state == "live" and self._lag.is_behind and not (self._is_throttled and self._lag.is_falling):
             log.warning("the consumer is %.0f s behind the end of the topic", self._lag.max_seconds)
             self._enter("catching_up", f"more than {self.settings.max_lag:g} s behind the end of the topic (MAX_LAG)")
 
@@ -503,11 +515,24 @@ class Consumer:
         if answer is not None:
             self.feed.note_ends(*answer)
 
-    def _look_at_leaders(self) -> None:
-        """Say of which partitions the leader is silent; when all are heard again, the next step positions anew."""
+    def _note_throttle(self, source: Source) -> None:
+        """Log when a quota of the broker's begins to hold answers back, and when it no longer does."""
+        is_throttled = source.is_throttled()
+        if is_throttled and not self._is_throttled:
+            log.warning("throttled: a quota of the broker holds back answers to this client")
+        elif self._is_throttled and not is_throttled:
+            log.info("no longer throttled")
+        self._is_throttled = is_throttled
+
+    def _look_at_leaders(self, source: Source) -> None:
+        """Say of which partitions the leader is silent; when all answer again, prove anew that all is read."""
         leaderless = self._leaderless()
         if self._silent and not leaderless:
-            self._topic = None
+            # `live` is proven by fetches made since; what was fetched stays.
+            source.forget_ends()
+            self._lag.clear()
+            self._readings = source.readings()
+            self._enter("catching_up", "the leaders of all partitions answer again")
         self._silent = leaderless
         status, reason = self.feed.status, _no_word_of(leaderless)
         if leaderless and (status.state, status.reason) != ("reconnecting", reason):
@@ -628,6 +653,21 @@ class Consumer:
         missed = sum(max(0, now - at) for at, now in zip(before, offsets, strict=True))
         log.warning("Kafka dropped %d records before they were read, in partitions %s", missed, expired.partitions)
         self._begin(topic, offsets, Gap("expired", missed))
+        self._assign(source, offsets)
+
+    def _go_back(self, source: Source, truncated: Truncated) -> None:
+        """Go on where a log was cut off, as a broker does that lost records, and drop what it no longer has."""
+        topic = self._topic
+        if not source.refresh(REFRESH_SECONDS) or topic is None or source.topic() != topic:
+            self._topic = None
+            return
+        before, ends = self._offsets(), [end for _, end in source.bounds()]
+        known = [truncated.offsets.get(partition, at) for partition, at in enumerate(before)]
+        offsets = [min(at, end if cut is None else cut) for at, cut, end in zip(before, known, ends, strict=True)]
+        lost = sum(at - now for at, now in zip(before, offsets, strict=True))
+        log.warning("Kafka lost %d records that were read, in partitions %s", lost, sorted(truncated.offsets))
+        with self._own_fence():
+            self.feed.truncate(Position(topic.incarnation, tuple(map(place, offsets))))
         self._assign(source, offsets)
 
     def _offsets(self) -> list[int]:

@@ -127,6 +127,7 @@ def _consumer(consumer: Consumer) -> dict[str, Any]:
         "uptime_seconds": round(consumer.uptime_seconds, 1),
         "restarts": consumer.restarts,
         "broker_silent_seconds": _rounded(consumer.broker_silent_seconds),
+        "throttled": consumer.throttled,
         "attempts": consumer.attempts.report(),
         "clock": _clock(consumer),
         "records": consumer.records,

@@ -76,6 +76,7 @@ def _state(consumer: Consumer) -> Iterator[Metric]:
     yield _gauge(
         "greenwave_clock_behind_seconds", "How far this host's clock is behind the records' Kafka times", behind
     )
+    yield _gauge("greenwave_throttled", "Whether a quota of the broker's holds answers back", float(consumer.throttled))
     silent = consumer.broker_silent_seconds
     if silent is not None:
         yield _gauge("greenwave_broker_silent_seconds", "Time since the broker's last word", silent)

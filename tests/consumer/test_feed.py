@@ -607,3 +607,22 @@ def test_a_client_that_is_behind_does_not_rest():
     assert len(rests) == 1, "after the view, with which it had caught up"
     subscription.next(0)
     assert len(rests) == 2
+
+
+def test_what_a_truncated_log_lost_is_dropped_and_the_view_gets_back_what_it_had():
+    feed = feed_of()
+    publish(
+        feed,
+        record(0, 0, message("A", timestamp=1_700_000_000_000, speed=40)),
+        record(1, 0, message("B", timestamp=1_700_000_000_000)),
+        record(0, 1, message("A", timestamp=1_700_000_001_000, speed=60)),
+        record(0, 2, message("C", timestamp=1_700_000_001_000)),
+        record(0, 3, None, key=b"B"),
+    )
+    subscription = feed.subscribe()
+    read(subscription)
+    feed.truncate(Position(TOPIC, (place(1), place(1))))
+    gap, view = read(subscription)
+    assert gap == Gap("truncated", None)
+    assert {each.segment_id: each.predicted_speed for each in view.predictions} == {"A": 40, "B": 50}
+    assert feed.position.places == (place(1), place(1))

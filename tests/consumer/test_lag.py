@@ -91,3 +91,14 @@ def test_a_long_lag_is_kept_in_bounded_memory_and_known_within_a_tenth(lag, cloc
     assert lag.max_seconds == pytest.approx(499.99)
     lag.note([Reading(25_000, 50_000)])
     assert lag.max_seconds == pytest.approx(250, rel=0.1)
+
+
+def test_a_lag_falls_when_fewer_records_are_unread_than_a_while_ago(lag, clock):
+    falling = []
+    for position, end in [(0, 100), (20, 100), (40, 110), (40, 140), (40, 180)]:
+        lag.note([Reading(position, end), Reading(0, None)])
+        falling.append(lag.is_falling)
+        clock.now += 10
+    assert falling == [False, True, True, False, False]
+    lag.clear()
+    assert not lag.is_falling

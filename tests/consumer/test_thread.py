@@ -11,6 +11,7 @@ from consumer.clock import Clock
 from consumer.cursor import Position, decode, place
 from consumer.errors import NotReady, SettingsError, SourceError, SourceLost
 from consumer.events import Change, Gap, Initial, Status
+from consumer.lag import Lag
 from consumer.memory import MemorySource, MemoryTopic
 from consumer.record import Unreadable
 from consumer.settings import Settings
@@ -840,3 +841,65 @@ def test_many_messages_refused_one_after_another_are_a_warning(topic, consume):
         topic.append(b"no JSON")
     eventually(lambda: consumer.feed.warning)
     eventually(lambda: consumer.feed.warning == "the last 100 messages came, none could be read: not_json 100")
+
+
+def test_a_truncated_log_is_read_on_from_where_it_was_cut(topic, consume):
+    for number in range(5):
+        topic.append(message(f"S{number}"))
+    consumer = consume()
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    take(subscription, Initial)
+    with topic.changed:
+        topic.truncate(0, 2)
+        for number in range(4):
+            topic.append(message(f"T{number}"))
+    assert take(subscription, Gap) == Gap("truncated", None)
+    names = {"S0", "S1", "T0", "T1", "T2", "T3"}
+    eventually(lambda: {each.segment_id for each in consumer.feed.snapshot().predictions} == names)
+    consumer.wait_ready(10)
+    assert consumer.restarts == 0
+
+
+def test_leaders_that_answer_again_cost_nothing_that_was_fetched(topic, consume):
+    settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, kafka_fetch_max_wait_ms=1)
+    assigned = []
+
+    class Counted(MemorySource):
+        def assign(self, offsets):
+            assigned.append(list(offsets))
+            super().assign(offsets)
+
+    consumer = consume(settings, lambda _: Counted(topic))
+    consumer.wait_ready(10)
+    topic.set(leaderless={1})
+    until(consumer, "reconnecting")
+    topic.set(leaderless=set())
+    until(consumer, "live")
+    assert len(assigned) == 1
+
+
+def test_throttling_is_reported_and_leaves_the_consumer_ready(topic, consume):
+    consumer = consume()
+    consumer.wait_ready(10)
+    assert not consumer.throttled
+    topic.set(throttled=True)
+    eventually(lambda: consumer.throttled)
+    assert consumer.ready
+    topic.set(throttled=False)
+    eventually(lambda: not consumer.throttled)
+
+
+def test_a_throttled_consumer_that_is_far_behind_is_ready_while_its_lag_falls(topic, consume, monkeypatch):
+    consumer = consume()
+    consumer.wait_ready(10)
+    topic.set(throttled=True)
+    eventually(lambda: consumer.throttled)
+    for name, value in [("is_falling", True), ("has_caught_up", False), ("is_behind", True)]:
+        monkeypatch.setattr(Lag, name, value)
+    records = consumer.records
+    topic.append(message("A"))
+    eventually(lambda: consumer.records > records)
+    assert consumer.ready
+    monkeypatch.setattr(Lag, "is_falling", False)
+    assert "behind the end of the topic" in until(consumer, "catching_up").reason

@@ -3,7 +3,10 @@
 import contextlib
 import gzip
 import struct
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import lz4.frame
 import pytest
@@ -14,6 +17,11 @@ from hypothesis import strategies as st
 from kafka.codec import snappy_encode
 
 from consumer.unpacking import GZIP, LZ4, MAX_UNPACKED_BYTES, SNAPPY, ZSTD, BatchTooLarge, unpack
+
+ROOT = Path(__file__).resolve().parents[2]
+MEBIBYTE = 1_048_576
+XERIAL_HEADER = b"\x82SNAPPY\x00" + bytes(8)
+BLOCK = snappy.compress(bytes(MEBIBYTE))
 
 CODECS = {
     "gzip": (GZIP, gzip.compress),
@@ -59,6 +67,31 @@ def test_a_bomb_takes_no_more_memory_than_the_limit(codec, pack):
     assert peak < 3 * limit + len(packed)
 
 
+BOMBS = {
+    "gzip": (GZIP, lambda: gzip.compress(bytes(MEBIBYTE)) * 1_024),
+    "snappy": (SNAPPY, lambda: XERIAL_HEADER + (struct.pack(">I", len(BLOCK)) + BLOCK) * 1_024),
+    "lz4": (LZ4, lambda: lz4.frame.compress(bytes(1_024 * MEBIBYTE))),
+    "zstd": (ZSTD, lambda: zstandard.ZstdCompressor().compress(bytes(MEBIBYTE)) * 1_024),
+}
+"""Batches that unpack to 1 GiB."""
+UNDER_A_LIMIT = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+from consumer.unpacking import BatchTooLarge, unpack
+try:
+    unpack(int(sys.argv[1]), sys.stdin.buffer.read())
+except BatchTooLarge as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("codec", "bomb"), BOMBS.values(), ids=BOMBS)
+def test_a_process_of_a_gibibyte_survives_a_batch_of_a_gibibyte(codec, bomb):
+    command = [sys.executable, "-c", UNDER_A_LIMIT, str(codec)]
+    done = subprocess.run(command, input=bomb(), capture_output=True, check=False, cwd=ROOT)
+    assert (done.stdout, done.stderr) == (b"the batch unpacks to more than 33554432 bytes\n", b"")
+
+
 @each_codec
 def test_a_batch_of_a_megabyte_that_unpacks_to_thirty_has_room(codec, pack):
     data = b'{"segment_id": "LA_001", "predicted_speed": 50.0}' * 630_000
@@ -80,7 +113,7 @@ def test_what_is_cut_off_is_an_error_or_less(codec, pack):
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x80000000, 100])
 def test_a_wrong_length_in_java_framing_is_an_error(size):
     with pytest.raises(EOFError):
-        unpack(SNAPPY, b"\x82SNAPPY\x00" + bytes(8) + struct.pack(">I", size) + b"\x01\x00a")
+        unpack(SNAPPY, XERIAL_HEADER + struct.pack(">I", size) + b"\x01\x00a")
 
 
 def test_snappy_that_states_a_huge_size_is_refused_before_it_is_unpacked():

@@ -40,7 +40,7 @@ class Client:
         self.cluster.add_listener(lambda _: self.heard.append(time.monotonic()))
 
     def _keep(self, **configs):
-        self.net, self.manager = connect(configs)
+        self.net, self.manager = connect(configs, 20_000)
         return self.net
 
     def watch(self, topic):

@@ -1,10 +1,12 @@
 """Transactions: which records are delivered by KAFKA_ISOLATION_LEVEL, and what an open one does to the state."""
 
 import random
+import time
 import uuid
 
 import pytest
 
+from consumer.cursor import Position, offset_of, place
 from consumer.events import Gap, Status
 from tests.consumer.helpers import message
 from tests.kafka.helpers import changes, events_until, eventually, offsets, segments
@@ -173,3 +175,53 @@ def test_of_many_mixed_transactions_each_committed_record_comes_once_and_in_orde
     assert came == wanted
     assert all(each == sorted(set(each)) for each in offsets(entries).values())
     eventually(lambda: all(offset == end for offset, end in consumer.readings))
+
+
+def resume(consumer, position):
+    """Return a subscription that has waited at a cursor for as long as a question for the end offsets may take."""
+    subscription = consumer.feed.subscribe(position.encode())
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline:
+        events = subscription.next(0.5)
+        assert [event for event in events if isinstance(event, Gap)] == []
+    return subscription
+
+
+@pytest.mark.parametrize("isolation", ["read_committed", "read_uncommitted"])
+@pytest.mark.parametrize("end", ["commit", "abort"])
+def test_a_cursor_at_a_commit_marker_is_not_ahead(apache, settings_for, consume, transactions, isolation, end):
+    settings = settings_for(apache.create_topic(), kafka_isolation_level=isolation)
+    producer = transactions(settings)
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    producer.commit("A")
+    getattr(producer, end)("B", "C")
+    eventually(lambda: offset_of(consumer.feed.position.places[0]) == 5)
+    later = consume(settings)
+    later.wait_ready(10)
+    assert later.feed.position == consumer.feed.position
+    subscription = resume(later, consumer.feed.position)
+    producer.commit("D")
+    assert seen_up_to(subscription, "D") == (["D"], [])
+
+
+def test_a_cursor_in_an_open_transaction_is_waited_for(committed, consume, transactions):
+    consumer = consume(committed)
+    consumer.wait_ready(10)
+    producer = transactions(committed)
+    producer.begin("A", "B")
+    beyond = Position(consumer.feed.position.incarnation, (place(2), place(0), place(0), place(0)))
+    subscription = resume(consumer, beyond)
+    producer.producer.commit_transaction()
+    producer.commit("C")
+    assert seen_up_to(subscription, "C") == (["C"], [])
+
+
+def test_a_cursor_beyond_the_end_is_a_gap_at_once(committed, consume, transactions):
+    transactions(committed).commit("A")
+    consumer = consume(committed)
+    consumer.wait_ready(10)
+    beyond = Position(consumer.feed.position.incarnation, (place(3), place(0), place(0), place(0)))
+    subscription = consumer.feed.subscribe(beyond.encode())
+    events = events_until(subscription, lambda events: any(isinstance(event, Gap) for event in events), 8)
+    assert [event for event in events if isinstance(event, Gap)] == [Gap("ahead", None)]

@@ -84,3 +84,45 @@ def test_a_batch_that_is_damaged_on_the_brokers_disk_costs_its_own_messages_and_
     assert consumer.quarantine.snapshot()["by_reason"] == {"unreadable_batch": 3}
     assert consumer.readings == [(5, 5)]
     consumer.stop()
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+def test_a_batch_that_unpacks_to_too_much_is_one_refusal(apache, settings_for, consume, publish, producer_for, codec):
+    """40 MB of zeros take 2 MB with snappy, less with the others."""
+    settings = settings_for(apache.create_topic(partitions=1, **{"max.message.bytes": "4000000"}))
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    publish(settings, message("A"))
+    bombs = producer_for(settings, compression_type=codec, max_request_size=50_000_000, acks=1)
+    bombs.send(settings.topic, bytes(40_000_000)).get(20)
+    publish(settings, message("B"))
+    assert names_up_to(subscription, "B") == (["A", "B"], [])
+    refused = consumer.quarantine.snapshot()
+    assert refused["by_reason"] == {"unreadable_batch": 1}
+    assert "unpacks to more than 33554432 bytes" in refused["messages"][0]["detail"]
+    start = Position(consumer.feed.position.incarnation, (place(0),))
+    late = consumer.feed.replays.chunk(start, (place(3),), seconds=10)
+    assert ([item.segment_id for item in late.items], late.end) == (["A", "B"], (place(3),))
+    assert (consumer.ready, consumer.restarts) == (True, 0)
+
+
+class NotUtf8(str):
+    """A header key that the producer sends as bytes that are not UTF-8."""
+
+    def encode(self, *_):
+        return b"\xff\xfe"
+
+
+def test_a_header_key_that_is_not_utf_8_costs_nothing(apache, settings_for, consume, producer_for):
+    settings = settings_for(apache.create_topic(partitions=1))
+    producer = producer_for(settings, linger_ms=200)
+    headers = [[(NotUtf8("k"), b"x")] if number == 4 else [] for number in range(10)]
+    sent = [producer.send(settings.topic, message(f"S{number}"), headers=each) for number, each in enumerate(headers)]
+    for each in sent:
+        each.get(10)
+    consumer = consume(settings)
+    consumer.wait_ready(10)
+    assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {f"S{number}" for number in range(10)}
+    assert consumer.quarantine.snapshot()["total"] == 0

@@ -81,6 +81,7 @@ def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, 
         "uptime_seconds": now,
         "restarts": 0,
         "broker_silent_seconds": now,
+        "throttled": False,
         "attempts": {
             "total": 1,
             "succeeded": 1,

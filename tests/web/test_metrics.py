@@ -33,6 +33,7 @@ def test_metrics_tell_what_health_tells(scrape, put, client, live):
     assert metrics["greenwave_consumer_state", "live"] == 1
     assert metrics["greenwave_consumer_state", "reconnecting"] == 0
     assert metrics["greenwave_ready",] == 1
+    assert metrics["greenwave_throttled",] == 0
     assert metrics["greenwave_connection_attempts_total", "success"] == 1
     assert metrics["greenwave_connection_duration_seconds_count",] == 1
     assert metrics["greenwave_circuit_breaker_state", "closed"] == 1

@@ -176,6 +176,7 @@ const GAPS = {
   bad_cursor: "the place to go on from could not be read",
   other_topic: "the topic is another one",
   topic_recreated: "the topic was created anew",
+  truncated: "Kafka lost records",
   expired: "Kafka dropped them before they were read",
   too_old: "they are no longer in the server's memory",
   too_slow: "this browser was too slow",

@@ -1,0 +1,74 @@
+"""Consumer quotas: what is throttled is slow, and neither an outage nor a reason to fetch anything twice."""
+
+import random
+import string
+import time
+
+import pytest
+from kafka.protocol.admin import AlterClientQuotasRequest
+
+from consumer.events import Status
+from consumer.source import KafkaSource
+from tests.consumer.helpers import message
+from tests.kafka.helpers import changes, eventually, segments
+
+
+def set_quota(apache, client_id, bytes_per_second):
+    """Limit what the clients of an id may fetch."""
+    entry = AlterClientQuotasRequest.EntryData
+    op = entry.OpData(key="consumer_byte_rate", value=float(bytes_per_second), remove=False)
+    entity = entry.EntityData(entity_type="client-id", entity_name=client_id)
+    request = AlterClientQuotasRequest(entries=[entry(entity=[entity], ops=[op])], validate_only=False)
+    with apache.admin() as admin:
+        response = admin._manager.run(admin._manager.send, request, admin._manager.least_loaded_node())
+    assert [each.error_code for each in response.entries] == [0]
+
+
+class Counted(KafkaSource):
+    """A source with a client id of its own, that counts its assignments."""
+
+    def __init__(self, settings, client_id):
+        self.client_id = client_id
+        self.assigned = 0
+        super().__init__(settings)
+
+    def _options(self, settings):
+        return {**super()._options(settings), "client_id": self.client_id}
+
+    def assign(self, offsets):
+        self.assigned += 1
+        super().assign(offsets)
+
+
+@pytest.mark.parametrize(("kib_per_second", "messages"), [(20, 300), (64, 900), (256, 3_000)])
+def test_a_throttled_consumer_stays_ready_and_reads_on(
+    apache, settings_for, consume, publish, kib_per_second, messages
+):
+    """What is published takes some 10 to 15 s under each quota, whose window is 10 s."""
+    settings, sources = settings_for(apache.create_topic()), []
+    client_id = f"throttled-{kib_per_second}"
+    set_quota(apache, client_id, kib_per_second * 1024)
+
+    def open_source(settings):
+        sources.append(Counted(settings, client_id))
+        return sources[-1]
+
+    consumer = consume(settings, open_source)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    filling = "".join(random.Random(1).choices(string.ascii_letters, k=1_000))
+    publish(settings, *[message(f"S{number}", note=filling) for number in range(messages)])
+    not_ready, throttled, began = [], False, time.monotonic()
+    read = []
+    while len(read) < messages:
+        assert time.monotonic() - began < 60, f"{len(read)} of {messages} came"
+        read += subscription.next(0.2)
+        not_ready += filter(None, [consumer.not_ready])
+        throttled = throttled or consumer.throttled
+    assert (not_ready, consumer.restarts) == ([], 0)
+    assert throttled
+    assert [event for event in read if isinstance(event, Status)] == []
+    assert sorted(segments(changes(read))) == sorted(f"S{number}" for number in range(messages))
+    assert [source.assigned for source in sources] == [1]
+    eventually(lambda: not consumer.throttled, 30)

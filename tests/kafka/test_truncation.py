@@ -1,0 +1,54 @@
+"""A broker that comes back without the end of its log, as after a power cut or an unclean election."""
+
+from consumer.events import Gap, Initial
+from tests.consumer.helpers import message
+from tests.kafka.apache import ApacheKafka
+from tests.kafka.helpers import changes, events_until, eventually, segments, until_state
+
+
+def lose_what_follows(broker, topic, text):
+    """Cut off the log of a broker that is down, where a text begins."""
+    (log,) = broker.folder.glob(f"data/{topic}-0/*.log")
+    content = log.read_bytes()
+    log.write_bytes(content[: content.index(text)])
+
+
+def test_a_truncated_log_is_a_gap_and_is_read_on_from_where_it_differs(settings_for, consume, publish):
+    with ApacheKafka() as broker:
+        settings = settings_for(broker.create_topic(partitions=1), kafka_brokers=broker.address)
+        for number in range(10):
+            publish(settings, message(f"S{number}"))
+        consumer = consume(settings)
+        consumer.wait_ready(10)
+        subscription = consumer.feed.subscribe()
+        subscription.next(5)
+        # Answers without records must not make the client forget the epoch of what it has read.
+        publish(settings, message("S10"))
+        events_until(subscription, lambda events: "S10" in segments(changes(events)), 10)
+        heard = consumer._source.last_word()
+        eventually(lambda: consumer._source.last_word() > heard + 0.5)
+        broker.kill()
+        lose_what_follows(broker, settings.topic, b"S6")
+        until_state(consumer, "reconnecting")
+        broker.start()
+        for number in range(8):  # beyond where the consumer was
+            publish(settings, message(f"T{number}"))
+        told = [f"T{number}" for number in range(8)]
+        events = events_until(subscription, lambda events: known(events) >= {*told}, 40)
+        assert [event.reason for event in events if isinstance(event, Gap)] == ["truncated"]
+        names = {*(f"S{number}" for number in range(6)), *told}
+        assert known(events) == names
+        assert {each.segment_id for each in consumer.feed.snapshot().predictions} == names
+        until_state(consumer, "live")
+        assert consumer.restarts == 0
+        consumer.stop()
+
+
+def known(events):
+    """Return the segments that a client knows after these events."""
+    found = set()
+    for event in events:
+        if isinstance(event, Initial):
+            found = {each.segment_id for each in event.predictions}
+        found.update(segments(changes([event])))
+    return found
