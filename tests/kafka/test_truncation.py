@@ -13,17 +13,19 @@ def lose_what_follows(broker, topic, text):
     log.write_bytes(content[: content.index(text)])
 
 
-def test_a_truncated_log_is_a_gap_and_is_read_on_from_where_it_differs(settings_for, consume, publish):
+def test_a_truncated_log_is_a_gap_and_is_read_on_from_where_it_differs(settings_for, consume, producer_for):
     with ApacheKafka() as broker:
         settings = settings_for(broker.create_topic(partitions=1), kafka_brokers=broker.address)
+        # An idempotent producer would notice the loss, and send no more.
+        producer = producer_for(settings, enable_idempotence=False)
         for number in range(10):
-            publish(settings, message(f"S{number}"))
+            producer.send(settings.topic, message(f"S{number}")).get(20)
         consumer = consume(settings)
         consumer.wait_ready(10)
         subscription = consumer.feed.subscribe()
         subscription.next(5)
         # Answers without records must not make the client forget the epoch of what it has read.
-        publish(settings, message("S10"))
+        producer.send(settings.topic, message("S10")).get(20)
         events_until(subscription, lambda events: "S10" in segments(changes(events)), 10)
         heard = consumer._source.last_word()
         eventually(lambda: consumer._source.last_word() > heard + 0.5)
@@ -32,7 +34,7 @@ def test_a_truncated_log_is_a_gap_and_is_read_on_from_where_it_differs(settings_
         until_state(consumer, "reconnecting")
         broker.start()
         for number in range(8):  # beyond where the consumer was
-            publish(settings, message(f"T{number}"))
+            producer.send(settings.topic, message(f"T{number}")).get(20)
         told = [f"T{number}" for number in range(8)]
         events = events_until(subscription, lambda events: known(events) >= {*told}, 40)
         assert [event.reason for event in events if isinstance(event, Gap)] == ["truncated"]
