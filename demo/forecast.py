@@ -5,13 +5,16 @@ is from the usual at this time of day, how the usual will change, the last two c
 road are from it, and their last change. All sensors share the weights; there is a set of them for each category of
 the speed now, since congestion behaves unlike free flow.
 
+A speed that is missing counts as the last one before it, but nothing is learnt from it and no mean contains it.
+
 The forecast of a day never uses that day, nor do the weights: they are fitted on other days (`Fit`). And a day that
 they are fitted on sees a usual that it is no part of itself, as the day to be forecast will.
 """
 
 import itertools
+import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import mul
 from typing import Literal, NamedTuple
@@ -58,12 +61,22 @@ class Forecaster:
     """Forecasts a recording, row by row; weights are fitted when a day is first asked for.
 
     `horizons` are in steps. With no day to learn from the forecast is the speed now, and `fitted(row)` is False.
+    Fitting calls `keep_on(done, total)` many times a second, with the days done; what that raises ends it.
     """
 
     def __init__(
-        self, recording: Recording, days: Sequence[Day], step_seconds: int, horizons: Sequence[int], fit: Fit = "others"
+        self,
+        recording: Recording,
+        days: Sequence[Day],
+        step_seconds: int,
+        horizons: Sequence[int],
+        fit: Fit = "others",
+        keep_on: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
-        self._columns = recording.columns
+        self._measured = recording.columns
+        self._columns = [_filled(column) for column in recording.columns]
+        self._keep_on = keep_on
+        self._fitting = (0, 0)
         self._days = days
         self._slots = max(1, 86_400 // step_seconds)
         self._smooth = _SMOOTHED_SECONDS // step_seconds
@@ -110,7 +123,8 @@ class Forecaster:
         if not learn:
             return None
         sums = [[_Sums() for _ in range(len(_REGIMES_MPH) + 1)] for _ in self._horizons]
-        for day in learn:
+        for done, day in enumerate(learn):
+            self._fitting = (done, len(learn))
             others = [other for other in learn if other != day]
             if others:
                 self._add_day(sums, self._days[day], self._usual(others, self._days[day].weekend))
@@ -121,14 +135,18 @@ class Forecaster:
         """Return per sensor the mean speed of each slot over days of the same kind, smoothed; of all, if none is."""
         alike = [self._days[day] for day in days if self._days[day].weekend == weekend]
         chosen = alike or [self._days[day] for day in days]
-        return [_smoothed(self._mean(column, chosen), self._smooth) for column in self._columns]
+        found = []
+        for column in self._measured:
+            self._keep_on(*self._fitting)
+            found.append(_smoothed(self._mean(column, chosen), self._smooth))
+        return found
 
     def _mean(self, column: Vector, days: Sequence[Day]) -> list[float | None]:
         parts = [[None] * day.slot + column[day.first : day.end] for day in days]
         slots = itertools.zip_longest(*parts, [None] * self._slots)
         means = []
         for values in itertools.islice(slots, self._slots):
-            given = [value for value in values if value is not None]
+            given = [value for value in values if value is not None and not math.isnan(value)]
             means.append(sum(given) / len(given) if given else None)
         return means
 
@@ -138,8 +156,12 @@ class Forecaster:
         for horizon, regimes in zip(self._horizons, sums, strict=True):
             rows = range(day.first + 2, day.end - horizon, stride)
             samples: list[list[tuple[float, ...]]] = [[] for _ in regimes]
-            for speeds, means, around in zip(self._columns, usual, self._neighbours, strict=True):
+            series = zip(self._columns, self._measured, usual, self._neighbours, strict=True)
+            for speeds, measured, means, around in series:
+                self._keep_on(*self._fitting)
                 for row in rows:
+                    if math.isnan(measured[row]) or math.isnan(measured[row + horizon]):
+                        continue
                     slot, now = day.slot + row - day.first, speeds[row]
                     coming = means[(slot + horizon) % self._slots]
                     features = _features(speeds, around, row, means[slot % self._slots], coming)
@@ -170,7 +192,7 @@ class _Sums:
 
     def add(self, samples: Sequence[tuple[float, ...]]) -> None:
         """Add samples: the features, then what is to be forecast."""
-        columns = list(zip(*samples, strict=True))
+        columns = list(zip(*samples, strict=True))  # none without samples
         for row, column in zip(self._matrix, columns, strict=False):
             for index, other in enumerate(columns):
                 row[index] += sum(map(mul, column, other))
@@ -194,7 +216,23 @@ def _neighbour_means(recording: Recording) -> list[Vector]:
     found = []
     for index, sensor in enumerate(recording.sensors):
         near = _nearest(recording.sensors, sensor) or [index]
-        found.append([sum(speeds) / len(near) for speeds in zip(*(recording.columns[i] for i in near), strict=True)])
+        own = _filled(recording.columns[index])
+        rows = zip(own, *(recording.columns[i] for i in near), strict=True)
+        found.append([_mean_of([speed for speed in speeds if not math.isnan(speed)], now) for now, *speeds in rows])
+    return found
+
+
+def _mean_of(speeds: Sequence[float], otherwise: float) -> float:
+    return sum(speeds) / len(speeds) if speeds else otherwise
+
+
+def _filled(column: Vector) -> Vector:
+    """Return a column in which a missing speed is the last one before it, and before the first one that."""
+    last = next((speed for speed in column if not math.isnan(speed)), 0.0)
+    found = []
+    for speed in column:
+        last = last if math.isnan(speed) else speed
+        found.append(last)
     return found
 
 
@@ -209,7 +247,7 @@ def _nearest(sensors: Sequence[Sensor], to: Sensor) -> list[int]:
 def _smoothed(means: Sequence[float | None], reach: int) -> Vector:
     """Return running means over `reach` slots to both sides; the overall mean where nothing was ever measured."""
     given = [value for value in means if value is not None]
-    overall = sum(given) / len(given)
+    overall = sum(given) / len(given) if given else 0.0
     found = []
     for slot in range(len(means)):
         around = [means[(slot + shift) % len(means)] for shift in range(-reach, reach + 1)]

@@ -1,9 +1,11 @@
 """Replays recorded speeds as if they were measured now: each sensor's speed and a forecast of it per horizon.
 
 The time of an event is that of the recording. Volumes were not recorded, so none are published. The forecast is judged
-while it is made, beside persistence ("the speed now"), the one to beat.
+while it is made, beside persistence ("the speed now"), the one to beat. Where a speed is missing, nothing is published
+and nothing is judged by it.
 """
 
+import contextlib
 import math
 import re
 import threading
@@ -96,6 +98,10 @@ def _check_times(plan: Plan) -> None:
         )
 
 
+class _Stopped(Exception):
+    """The replay was stopped while the forecast was fitted."""
+
+
 class Replay:
     """One replay of a plan; `scores()` tells how good the forecasts were so far."""
 
@@ -104,7 +110,11 @@ class Replay:
         self._plan = plan
         self._mph_per_unit = settings.mph_per_unit
         days = days_of(plan.start, plan.recording.rows, plan.step_seconds)
-        self._forecaster = Forecaster(plan.recording, days, plan.step_seconds, plan.horizon_steps, plan.fit)
+        self._stop = threading.Event()
+        self._fitting: Callable[[int, int], None] = lambda _done, _total: None
+        self._forecaster = Forecaster(
+            plan.recording, days, plan.step_seconds, plan.horizon_steps, plan.fit, self._keep_on
+        )
         self._errors = [_Errors() for _ in plan.horizons_minutes]
         self.unfitted_steps = 0
         self.sent = 0
@@ -114,12 +124,25 @@ class Replay:
         sender: Sender,
         stop: threading.Event,
         progress: Callable[[int, int], None] = lambda _done, _sent: None,
+        fitting: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
         """Publish row by row until the end, or until `stop` is set; a row is done when it is acknowledged.
 
-        One that isn't is sent again, as a whole, until it is: while Kafka is away, the replay waits. `progress` is told
-        how many rows and messages are done.
+        One that isn't is sent again, as a whole, until it is: while Kafka is away, the replay waits. `progress` is
+        called with the rows and messages done; `fitting`, many times a second while the forecast of a day is fitted,
+        with the days it has learnt from and their number.
         """
+        self._stop, self._fitting = stop, fitting
+        with contextlib.suppress(_Stopped):
+            self._run(sender, stop, progress)
+
+    def _keep_on(self, done: int, total: int) -> None:
+        """End the fit when the replay is to stop; else show how far it is."""
+        if self._stop.is_set():
+            raise _Stopped
+        self._fitting(done, total)
+
+    def _run(self, sender: Sender, stop: threading.Event, progress: Callable[[int, int], None]) -> None:
         begin = time.monotonic()
         pause = self._plan.step_seconds / self._plan.speed if self._plan.speed else 0.0
         for done, row in enumerate(range(self._plan.first, self._plan.end)):
@@ -155,6 +178,8 @@ class Replay:
         targets = [_iso(at + timedelta(minutes=minutes)) for minutes in plan.horizons_minutes]
         timestamp, made = round(at.timestamp() * 1000), _iso(at)
         for sensor, column, forecast in zip(plan.recording.sensors, plan.recording.columns, forecasts, strict=True):
+            if math.isnan(column[row]):
+                continue
             measured = {**_place(sensor), "timestamp": timestamp, "current_speed": self._in_unit(column[row])}
             for minutes, target, speed in zip(plan.horizons_minutes, targets, forecast, strict=True):
                 yield {
@@ -176,7 +201,8 @@ class Replay:
         for index, (steps, errors) in enumerate(zip(self._plan.horizon_steps, self._errors, strict=True)):
             if row + steps < self._plan.recording.rows:
                 for column, forecast in zip(self._plan.recording.columns, forecasts, strict=True):
-                    errors.add(column[row + steps], forecast[index], column[row])
+                    if not (math.isnan(column[row]) or math.isnan(column[row + steps])):
+                        errors.add(column[row + steps], forecast[index], column[row])
 
     def _in_unit(self, mph: float) -> float:
         return round(mph / self._mph_per_unit, 2)
@@ -202,9 +228,10 @@ class _Errors:
 
 def _place(sensor: Sensor) -> dict[str, Any]:
     road = re.sub(r"^([A-Za-z]+)(\d+)$", r"\1-\2", sensor.freeway)  # US101: US-101, as everybody writes it
+    name = f"{road} {sensor.direction}".strip()
     return {
         "segment_id": sensor.sensor_id,
-        "road_name": f"{road} {sensor.direction}".strip(),
+        **({"road_name": name} if name else {}),
         "coordinates": {"latitude": sensor.latitude, "longitude": sensor.longitude},
     }
 

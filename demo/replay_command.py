@@ -20,14 +20,14 @@ from .stopping import stop_event
 @click.command(short_help="Publish recorded speeds with a forecast of each.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--sensors", required=True, type=click.Path(path_type=Path), help="CSV: where each sensor is.")
-@click.option("--start", required=True, type=cli.TIME, metavar="TIME", help="When the first row was measured.")
+@click.option(
+    "--start", type=cli.TIME, metavar="TIME", help="When the first row was measured. Default: the time in the file."
+)
 @click.option("--zone", default="America/Los_Angeles", show_default=True, help="Time zone of all times given.")
 @click.option(
     "--step",
     type=click.IntRange(1, cli.DAY_SECONDS),
-    default=300,
-    show_default=True,
-    help="Seconds from row to row; a day is a whole number of steps.",
+    help="Seconds from row to row; a day is a whole number of steps. Default: as in the file, else 300.",
 )
 @click.option(
     "--speed",
@@ -36,6 +36,7 @@ from .stopping import stop_event
     show_default=True,
     help="Times as fast as real, from 0.001 to 1000000; max: no pause.",
 )
+@click.option("--missing", type=float, metavar="SPEED", help="A speed that means none, such as 0 in METR-LA.")
 @click.option("--from", "begin", type=cli.TIME, metavar="TIME", help="Begin here rather than at --start.")
 @click.option("--until", type=cli.TIME, metavar="TIME", help="End before this time.")
 @click.option("--limit", type=cli.MANY, help="End after so many steps.")
@@ -57,8 +58,10 @@ from .stopping import stop_event
 def replay(**options: Any) -> None:
     """Publish recorded speeds (FILE: CSV, a row per step, a column per sensor) with a forecast of each.
 
-    Speeds are in mph. A TIME is 2012-03-01, 2012-03-01T06:30 or 2012-03-01T06:30:00, in the zone of --zone. At the end
-    it shows how far the forecasts were off. While Kafka takes no messages the replay waits, and says so.
+    METR-LA and PEMS-BAY are read as published: times may stand in the first column, and an empty cell or NaN is a
+    missing speed. Speeds are in mph. A TIME is 2012-03-01, 2012-03-01T06:30 or 2012-03-01T06:30:00, in the zone of
+    --zone. At the end it shows how far the forecasts were off. While Kafka takes no messages the replay waits, and
+    says so.
     """
     settings = cli.settings()
     with cli.explained():
@@ -71,11 +74,15 @@ def replay(**options: Any) -> None:
 
 def _plan(options: dict[str, Any]) -> Plan:
     """Read the files and find the rows to replay. Raises InputError."""
-    zone, step = options["zone"], options["step"]
+    zone = options["zone"]
     if zone not in available_timezones():
         raise InputError(f"--zone {zone}: allowed: a name such as America/Los_Angeles")
-    recording = read(options["file"], options["sensors"])
-    zero = options["start"].replace(tzinfo=ZoneInfo(zone))
+    click.echo(f"reading {options['file']}", err=True)
+    recording = read(options["file"], options["sensors"], options["missing"])
+    start, step = options["start"] or recording.start, options["step"] or recording.step_seconds or 300
+    if start is None:
+        raise InputError(f"{options['file']} has no column of times; allowed: --start, the time of its first row")
+    zero = start.replace(tzinfo=ZoneInfo(zone))
     first = _row(options["begin"], zero, step) if options["begin"] else 0
     end = min(recording.rows, _row(options["until"], zero, step)) if options["until"] else recording.rows
     if options["limit"]:
@@ -99,9 +106,12 @@ def _run(running: Replay, plan: Plan, sender: Enduring) -> None:
     def show(done: int, sent: int) -> None:
         progress.show(f"{plan.time_of(plan.first + done - 1):%Y-%m-%d %H:%M}  step {done:,}/{steps:,}", done, sent)
 
+    def fitting(done: int, total: int) -> None:
+        progress.show(f"fitting the forecast: day {done + 1} of {total}", 0, running.sent)
+
     click.echo(f"{len(plan.recording.sensors)} sensors, {steps:,} steps; fitting the forecast", err=True)
     with stop_event() as stop:
-        running.run(sender, stop, show)
+        running.run(sender, stop, show, fitting)
     progress.end()
 
 

@@ -1,7 +1,9 @@
 """Reading recorded speeds: a table of one row per step and one column per sensor, and the table of the sensors.
 
-Both are CSV, plain or gzip. Anything that is wrong in them is an InputError that names file and line and what is
-allowed, and nothing is published then.
+Both are CSV, plain or gzip. METR-LA and PEMS-BAY are read as they are published: with a column of times first, and with
+the sensor files of DCRNN, which name no roads; that of PEMS-BAY has no header. An empty cell or NaN is a missing speed.
+Anything that is wrong in the files is an InputError that names file and line and what is allowed, and nothing is
+published then.
 """
 
 import csv
@@ -9,11 +11,16 @@ import gzip
 import math
 import zlib
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
 
 MAX_MPH = 200.0
-_SENSOR_COLUMNS = ("sensor_id", "latitude", "longitude", "freeway", "direction")
+MISSING = math.nan
+_SENSOR_COLUMNS = ("sensor_id", "latitude", "longitude")
+_ROAD_COLUMNS = ("freeway", "direction")
+_CLOCK_CHANGE = timedelta(hours=1)
 
 Rows = Iterator[tuple[int, list[str]]]
 
@@ -23,7 +30,7 @@ class InputError(Exception):
 
 
 class Sensor(NamedTuple):
-    """A detector on a freeway; `direction` is that of travel."""
+    """A detector on a freeway; `direction` is that of travel. Both are empty where the file names no roads."""
 
     sensor_id: str
     latitude: float
@@ -38,10 +45,15 @@ class Sensor(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """Speeds in mph: `columns[i][row]` is that of `sensors[i]`."""
+    """Speeds in mph: `columns[i][row]` is that of `sensors[i]`, NaN where it is missing.
+
+    `start` is the local time of the first row, `step_seconds` that from row to row; None where the file has no times.
+    """
 
     sensors: list[Sensor]
     columns: list[list[float]]
+    start: datetime | None = None
+    step_seconds: int | None = None
 
     @property
     def rows(self) -> int:
@@ -49,35 +61,86 @@ class Recording(NamedTuple):
         return len(self.columns[0])
 
 
-def read(speeds: Path, sensors: Path) -> Recording:
-    """Read both files. Raises InputError."""
+def read(speeds: Path, sensors: Path, missing: float | None = None) -> Recording:
+    """Read both files; a speed that equals `missing` counts as missing. Raises InputError."""
     known = _read_sensors(sensors)
     rows = _rows(speeds)
     line, header = _header(speeds, rows)
-    unknown = [name for name in header if name not in known]
+    times = _Times(speeds) if header[0] not in known and len(header) > 1 and _names_time(header[0]) else None
+    names = header[1:] if times else header
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(f"{speeds}, line {line}: sensor {unknown[0]!r} is not in {sensors}; allowed: its sensor_ids")
-    if len(set(header)) < len(header):
+    if len(set(names)) < len(names):
         raise InputError(f"{speeds}, line {line}: a sensor is named twice; allowed: each sensor once")
-    table = [_speeds(speeds, line, row, len(header)) for line, row in rows]
+    table = []
+    for line, row in rows:
+        _check_length(speeds, line, row, len(header))
+        if times:
+            times.take(line, row.pop(0))
+        table.append(_speeds(speeds, line, row, missing))
     if not table:
         raise InputError(f"{speeds}: there are no speeds in it; allowed: a header of sensor ids, then a row per step")
-    return Recording([known[name] for name in header], [list(column) for column in zip(*table, strict=True)])
+    columns = [list(column) for column in zip(*table, strict=True)]
+    if all(map(math.isnan, chain.from_iterable(columns))):
+        raise InputError(f"{speeds}: all speeds are missing; allowed: at least one number")
+    return Recording([known[name] for name in names], columns, *(times.found() if times else ()))
+
+
+def _names_time(name: str) -> bool:
+    """Tell whether a column is one of times: pandas leaves the name of an index empty."""
+    return name.lower() in ("", "unnamed: 0", "index", "time", "timestamp", "date", "datetime")
+
+
+class _Times:
+    """The column of times: each a step after the one before, but for a change of the clock."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._first: datetime | None = None
+        self._last: datetime | None = None
+        self._step: timedelta | None = None
+
+    def take(self, line: int, text: str) -> None:
+        """Take the time of the next row."""
+        try:
+            at = datetime.fromisoformat(text.strip()).replace(tzinfo=None)
+        except ValueError:
+            raise InputError(f"{self._path}, line {line}: {text!r}; allowed: a time like 2012-03-01 00:05:00") from None
+        if self._last is None:
+            self._first = at
+        elif self._step is None:
+            self._step = at - self._last
+            if self._step < timedelta(seconds=1):
+                raise InputError(f"{self._path}, line {line}: {text!r}; allowed: a time after that of the row before")
+        elif at - self._last not in (self._step, self._step + _CLOCK_CHANGE, self._step - _CLOCK_CHANGE):
+            seconds = self._step.total_seconds()
+            raise InputError(f"{self._path}, line {line}: {text!r}; allowed: {seconds:g} s after the row before")
+        self._last = at
+
+    def found(self) -> tuple[datetime | None, int | None]:
+        """Return the first time, and the seconds from row to row."""
+        return self._first, int(self._step.total_seconds()) if self._step else None
 
 
 def _read_sensors(path: Path) -> dict[str, Sensor]:
     rows = _rows(path)
     line, header = _header(path, rows)
+    if len(header) == len(_SENSOR_COLUMNS) and _is_number(header[1]) and _is_number(header[2]):
+        rows, header = chain([(line, header)], rows), list(_SENSOR_COLUMNS)
     missing = [name for name in _SENSOR_COLUMNS if name not in header]
     if missing:
         raise InputError(
             f"{path}, line {line}: column {missing[0]} is missing; allowed: a header with {', '.join(_SENSOR_COLUMNS)}"
+            f" and if known {', '.join(_ROAD_COLUMNS)}, or none above these three columns"
         )
     places = [header.index(name) for name in _SENSOR_COLUMNS]
+    roads = [header.index(name) if name in header else None for name in _ROAD_COLUMNS]
     found: dict[str, Sensor] = {}
     for line, row in rows:
         _check_length(path, line, row, len(header))
-        sensor_id, latitude, longitude, freeway, direction = (row[place].strip() for place in places)
+        sensor_id, latitude, longitude = (row[place].strip() for place in places)
+        freeway, direction = ("" if place is None else row[place].strip() for place in roads)
         if not sensor_id or sensor_id in found:
             raise InputError(f"{path}, line {line}: sensor_id {sensor_id!r}; allowed: each id once, and not empty")
         north, east = _number(path, line, latitude, -90, 90), _number(path, line, longitude, -180, 180)
@@ -85,6 +148,13 @@ def _read_sensors(path: Path) -> dict[str, Sensor]:
     if not found:
         raise InputError(f"{path}: there are no sensors in it; allowed: one row per sensor below the header")
     return found
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _rows(path: Path) -> Rows:
@@ -113,15 +183,18 @@ def _header(path: Path, rows: Rows) -> tuple[int, list[str]]:
     raise InputError(f"{path}: it is empty; allowed: a CSV file with a header")
 
 
-def _speeds(path: Path, line: int, row: list[str], count: int) -> list[float]:
-    _check_length(path, line, row, count)
+def _speeds(path: Path, line: int, row: list[str], missing: float | None) -> list[float]:
     try:
         speeds = list(map(float, row))
-        if min(speeds) >= 0 and max(speeds) <= MAX_MPH and not any(map(math.isnan, speeds)):
-            return speeds
+        if not (min(speeds) >= 0 and max(speeds) <= MAX_MPH) or any(map(math.isnan, speeds)):
+            raise ValueError
     except ValueError:
-        pass  # said below, with the field that is to blame
-    return [_number(path, line, text, 0, MAX_MPH) for text in row]
+        speeds = [_speed(path, line, text.strip()) for text in row]
+    return speeds if missing is None else [MISSING if speed == missing else speed for speed in speeds]
+
+
+def _speed(path: Path, line: int, text: str) -> float:
+    return MISSING if text.lower() in ("", "nan") else _number(path, line, text, 0, MAX_MPH)
 
 
 def _check_length(path: Path, line: int, row: list[str], count: int) -> None:

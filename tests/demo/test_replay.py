@@ -1,3 +1,4 @@
+import math
 import threading
 import time
 from datetime import datetime
@@ -10,7 +11,7 @@ from consumer.normalise import Normaliser
 from consumer.record import Record
 from consumer.settings import Settings
 from demo.replay import RETRY_SECONDS, Plan, Replay
-from demo.series import InputError
+from demo.series import InputError, Recording
 from tests.demo.helpers import Collector
 from tests.demo.recordings import SENSORS, recording
 
@@ -220,3 +221,42 @@ def test_rows_keep_their_distance_over_a_change_of_the_clock():
     chosen = plan(start=datetime(2012, 3, 11, tzinfo=ZoneInfo("America/Los_Angeles")))
     assert f"{chosen.time_of(7):%H:%M}" == "01:45"
     assert f"{chosen.time_of(8):%H:%M}" == "03:00"
+
+
+def with_missing(made, rows):
+    """Return a recording without the speeds of its first sensor in some rows."""
+    first = [math.nan if row in rows else speed for row, speed in enumerate(made.columns[0])]
+    return Recording(made.sensors, [first, *made.columns[1:]])
+
+
+def test_a_missing_speed_is_neither_published_nor_judged():
+    made = recording(days=3)
+    whole, _ = replayed(plan(recording=made))
+    replay, collector = replayed(plan(recording=with_missing(made, {SLOTS + 1, SLOTS + 2})))
+    times = [value["timestamp"] for key, value, _ in collector.sent if key == "700"]
+    assert len(times) == 2 * 2
+    assert all(math.isfinite(value["predicted_speed"]) for _, value, _ in collector.sent)
+    # Of the first sensor the rows 0 to 3 are judged by the rows 1 to 4, and 2 to 5: without 1 and 2 only one and one.
+    counts = [each.forecasts for each in whole.scores()], [each.forecasts for each in replay.scores()]
+    assert counts == ([20, 20], [17, 17])
+
+
+def test_a_sensor_without_any_speed_is_left_out():
+    made = recording(days=3)
+    replay, collector = replayed(plan(recording=with_missing(made, range(made.rows))))
+    assert {key for key, _, _ in collector.sent} == {sensor.sensor_id for sensor in SENSORS[1:]}
+    assert all(math.isfinite(each.rmse) for each in replay.scores())
+
+
+def test_a_replay_can_be_stopped_while_it_fits_and_says_how_far_it_is():
+    replay, stop, said = Replay(plan(), Settings()), threading.Event(), []
+
+    def fitting(done, total):
+        said.append((done, total))
+        if len(said) == 12:
+            stop.set()
+
+    collector = Collector()
+    replay.run(collector, stop, fitting=fitting)
+    assert collector.sent == []
+    assert (len(said), said[0], said[-1]) == (12, (0, 2), (0, 2))

@@ -1,4 +1,5 @@
 import gzip
+from datetime import datetime
 
 import pytest
 
@@ -29,6 +30,33 @@ def test_a_sensor_knows_its_corridor():
     assert SENSORS[0].corridor == "US101 N"
 
 
+METR_LA_SENSORS = "index,sensor_id,latitude,longitude\n0,773869,34.15497,-118.31829\n1,767541,34.11621,-118.23799\n"
+PEMS_BAY_SENSORS = "400001,37.364085,-121.901149\n400017,37.253303,-121.945440\n"
+
+
+@pytest.mark.parametrize(
+    ("sensors", "ids"), [(METR_LA_SENSORS, ["773869", "767541"]), (PEMS_BAY_SENSORS, ["400001", "400017"])]
+)
+@pytest.mark.parametrize("name", ["", "timestamp", "Unnamed: 0"])
+def test_metr_la_and_pems_bay_are_read_as_published(tmp_path, sensors, ids, name):
+    (tmp_path / "sensors.csv").write_text(sensors)
+    (tmp_path / "speeds.csv").write_text(
+        f"{name},{','.join(ids)}\n2017-03-12 01:50:00,64.375,\n2017-03-12 01:55:00,NaN,67.625\n"
+        "2017-03-12 03:00:00,0.0,61.5\n"
+    )
+    found = read(tmp_path / "speeds.csv", tmp_path / "sensors.csv")
+    assert [(each.sensor_id, each.corridor.strip()) for each in found.sensors] == [(ids[0], ""), (ids[1], "")]
+    assert (found.start, found.step_seconds) == (datetime(2017, 3, 12, 1, 50), 300)
+    assert str(found.columns) == "[[64.375, nan, 0.0], [nan, 67.625, 61.5]]"
+
+
+def test_a_speed_that_is_said_to_mean_none_is_missing(tmp_path):
+    (tmp_path / "sensors.csv").write_text(SENSORS_CSV)
+    (tmp_path / "speeds.csv").write_text("1,2\n0.0,60\n0,61\n5,62\n")
+    found = read(tmp_path / "speeds.csv", tmp_path / "sensors.csv", missing=0)
+    assert str(found.columns) == "[[nan, nan, 5.0], [60.0, 61.0, 62.0]]"
+
+
 @pytest.mark.parametrize(
     ("speeds", "said"),
     [
@@ -39,8 +67,16 @@ def test_a_sensor_knows_its_corridor():
         ("1,2\n60,60\n60\n", "speeds.csv, line 3: 1 fields; allowed: 2, as in the header"),
         ("1,2\n60,60,60\n", "speeds.csv, line 2: 3 fields; allowed: 2, as in the header"),
         ("1,2\n60,fast\n", "speeds.csv, line 2: 'fast'; allowed: a number from 0 to 200"),
-        ("1,2\n60,60\n60,\n", "speeds.csv, line 3: ''; allowed: a number from 0 to 200"),
-        ("1,2\n60,nan\n", "speeds.csv, line 2: 'nan'; allowed: a number from 0 to 200"),
+        ("1,2\n,nan\n", "speeds.csv: all speeds are missing; allowed: at least one number"),
+        (",1,2\nnoon,60,60\n", "speeds.csv, line 2: 'noon'; allowed: a time like 2012-03-01 00:05:00"),
+        (
+            ",1,2\n2012-03-01 00:00,60,60\n2012-03-01 00:00,60,60\n",
+            "speeds.csv, line 3: '2012-03-01 00:00'; allowed: a time after that of the row before",
+        ),
+        (
+            ",1,2\n2012-03-01 00:00,6,6\n2012-03-01 00:05,6,6\n2012-03-01 00:15,6,6\n",
+            "speeds.csv, line 4: '2012-03-01 00:15'; allowed: 300 s after the row before",
+        ),
         ("1,2\n60,inf\n", "speeds.csv, line 2: 'inf'; allowed: a number from 0 to 200"),
         ("1,2\n-1,60\n", "speeds.csv, line 2: '-1'; allowed: a number from 0 to 200"),
         ("1,2\n60,200.5\n", "speeds.csv, line 2: '200.5'; allowed: a number from 0 to 200"),
