@@ -34,7 +34,7 @@ def json_bytes(value: Any) -> bytes:
     """Return a value as JSON in UTF-8, without line ends inside."""
     made = _encoder.encode(value)
     # Most text is ASCII. Outside of strings JSON has no other characters, so what is replaced is text.
-    if b"\xe2\x80" in made or b"\xc2\x85" in made:
+    if not made.isascii():
         for line_end, escaped in LINE_ENDS:
             made = made.replace(line_end, escaped)
     return made
