@@ -149,7 +149,9 @@ def _topic(source: Source, settings: Settings) -> Iterator[Finding]:
         return
     last = _last(source, begins, ends)
     yield _age(last)
-    yield _messages(last, Normaliser(settings))
+    normalise = Normaliser(settings)
+    yield _messages(last, normalise)
+    yield from _horizons(last, normalise)
     yield _backlog(source, settings, list(zip(begins, ends, strict=True)))
 
 
@@ -197,6 +199,19 @@ def _messages(last: list[Record], normalise: Normaliser) -> Finding:
     return Finding(None, "messages", f"{count}: {intake.refused:,} can't be read: {intake.reasons()}", advice)
 
 
+def _horizons(last: list[Record], normalise: Normaliser) -> Iterator[Finding]:
+    """Yield a finding when predictions have no clear horizon."""
+    unclear = [(record, count) for record in last if (count := normalise(record).unclear_horizons)]
+    if unclear:
+        record, _ = unclear[0]
+        said = (
+            f"no clear one in {sum(count for _, count in unclear):,} of the last predictions, "
+            f"such as partition {record.partition}, offset {record.offset}"
+        )
+        advice = "state horizon_minutes as a whole number; docs/messages.md, Horizons, says what is read"
+        yield Finding(None, "horizons", said, advice)
+
+
 def _age(last: list[Record]) -> Finding:
     """Say how old the newest record is by Kafka's time."""
     newest = max((record.time_ms for record in last), default=UNKNOWN_MS)
@@ -217,7 +232,8 @@ def _no_kafka_time(record: Record) -> Finding:
         f"can't be used: the timestamp of the last record is {record.timestamp_ms}; "
         "it should be epoch milliseconds from 2000 to 2200",
         "correct the producer, or set message.timestamp.type=LogAppendTime for the topic; until then since= finds "
-        "nothing, KAFKA_BACKLOG can't look at times, and messages that state no time are refused",
+        "nothing, KAFKA_BACKLOG can't look at times, messages that state no time are refused, and retention may "
+        "delete records too early",
     )
 
 

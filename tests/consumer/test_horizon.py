@@ -198,7 +198,7 @@ def test_a_bad_speed_of_an_object_leaves_its_neighbours():
         record(0, 0, several(predicted_speed_5min=50, predicted_speed_15min=500, predicted_speed_30min=40))
     )
     assert [(index, each.horizon_minutes) for index, each in found.predictions] == [(0, 5), (2, 30)]
-    ((index, reason, detail, _),) = found.refusals
+    ((index, reason, detail, *_),) = found.refusals
     assert (index, reason, detail.partition(" is ")[0]) == (None, "absurd_speed", "predicted_speed_15min")
 
 

@@ -91,6 +91,21 @@ def test_features_of_a_network_that_cannot_be_used_are_reported(topic, address, 
     assert "NETWORK_ID_PROPERTY can name another property" in found.said
 
 
+def test_predictions_without_a_clear_horizon_are_reported(topic, address):
+    now_ms = round(time.time() * 1000)
+    for horizon in (15, 7.5, "soon"):
+        value = {"segment_id": "A", "timestamp": now_ms, "predicted_speed": 50, "horizon": horizon}
+        topic.append(json.dumps(value).encode(), partition=1)
+    found = findings(topic, address)
+    assert found["horizons"].said == "no clear one in 2 of the last predictions, such as partition 1, offset 1"
+    assert found["messages"].ok is True
+
+
+def test_clear_horizons_are_not_worth_a_word(topic, address):
+    fill(topic, 3)
+    assert "horizons" not in findings(topic, address)
+
+
 @pytest.mark.parametrize("kafka_ms", [0, 1_737_468_302, -1])
 def test_kafka_times_that_cannot_be_used_are_reported(topic, address, kafka_ms):
     topic.append(b"{}", partition=0, timestamp_ms=kafka_ms)

@@ -1,6 +1,9 @@
 """A backlog in one partition, where the others have nothing to read."""
 
 import contextlib
+import time
+
+import pytest
 
 from consumer.source import KafkaSource
 from tests.consumer.helpers import message
@@ -37,3 +40,21 @@ def record_fetches(fetcher):
 
     fetcher._create_fetch_requests = create_and_note
     return asked
+
+
+@pytest.mark.parametrize("kafka_ms", [0, 1_737_468_302])
+def test_kafka_times_that_cannot_be_used_limit_no_backlog(apache, settings_for, producer_for, consume, kafka_ms):
+    """CreateTime is what the producer says: 0, or seconds. Retention would soon delete such records."""
+    topic = apache.create_topic(partitions=2, **{"retention.ms": "-1"})
+    settings = settings_for(topic, kafka_backlog="100/1h")
+    producer = producer_for(settings)
+    for number in range(5):
+        value = message(f"S{number}", round(time.time() * 1000))
+        producer.send(settings.topic, value, partition=0, timestamp_ms=kafka_ms).get(10)
+    untimed = b'{"segment_id": "X", "predicted_speed": 50}'
+    producer.send(settings.topic, untimed, partition=1, timestamp_ms=kafka_ms).get(10)
+    consumer = consume(settings)
+    consumer.wait_ready(20)
+    assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {f"S{number}" for number in range(5)}
+    assert consumer.quarantine.snapshot()["by_reason"] == {"bad_time": 1}
+    assert consumer.record_ages() == {}
