@@ -6,6 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumer.events import GAP_REASONS
+from consumer.latest import EVICTION_REASONS
 from consumer.refusal import REASONS
 from tests.consumer.helpers import message
 from web.admission import TRANSPORTS
@@ -67,8 +68,19 @@ def test_every_series_is_there_from_the_start_so_that_its_first_step_is_seen(scr
         assert metrics["greenwave_clients", transport] == metrics["greenwave_clients_stalled_total", transport] == 0
     assert [metrics["greenwave_messages_quarantined_total", reason] for reason in REASONS] == [0] * len(REASONS)
     assert [metrics["greenwave_gaps_total", reason] for reason in GAP_REASONS] == [0] * len(GAP_REASONS)
+    assert {metrics["greenwave_latest_evictions_total", reason] for reason in EVICTION_REASONS} == {0}
 
 
 def test_every_series_names_its_process_or_those_of_several_workers_would_be_one(client, live):
     families = text_string_to_metric_families(client.get("/metrics").text)
     assert {sample.labels.get("pid") for family in families for sample in family.samples} == {str(os.getpid())}
+
+
+def test_a_host_clock_that_is_behind_is_told(scrape, client, live):
+    assert scrape()["greenwave_clock_behind_seconds",] == 0
+    for number in range(5):
+        live.clock.note(f"S{number}", live.clock.now_ms() - live.clock.behind_ms + 7_200_000)
+    assert scrape()["greenwave_clock_behind_seconds",] == pytest.approx(7_200, abs=60)
+    clock = client.get("/api/health").json["data"]["consumer"]["clock"]
+    assert (clock["segments"], clock["segments_ahead"]) == (5, 5)
+    assert clock["warning"].startswith("this host's clock is 7")
