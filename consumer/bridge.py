@@ -1,5 +1,6 @@
 """A client's way from its cursor to the ring buffer, through Kafka: chunk by chunk, at the client's pace."""
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 from weakref import ref
 
@@ -13,7 +14,7 @@ from .filters import EVERYTHING, NOTHING, Filter
 from .latest import LatestView
 from .leaving import Leaving, beside, told
 from .prediction import Prediction
-from .reading import Chunk, Item
+from .reading import CHUNK_RECORDS, Chunk, Item
 from .replay import Replays
 from .ring import Entry
 
@@ -38,6 +39,7 @@ class Bridge:
         wanted: Filter,
         leaving: Leaving,
         catch_up: CatchUp,
+        client: Hashable,
     ) -> None:
         self._feed = feed
         self._replays = replays
@@ -49,6 +51,7 @@ class Bridge:
         # What is late after the cursor.
         settings = feed.settings
         self._view = LatestView(settings.max_segments, settings.max_age, settings.replay_bytes // 8, feed.now_ms)
+        self._client = client
         self._pace = replays.pace(feed.share)
         self._chunk: ref[Chunk] | None = None  # weak: replays may evict it under a slow client, which asks again
         self._index = 0
@@ -93,8 +96,9 @@ class Bridge:
     def _next_chunk(self, seconds: float) -> Chunk | None:
         if records_between(self._start, self.places) > self._feed.settings.replay_records:
             raise Unreplayable("replay_limit")
-        position = Position(self._incarnation, self.places)
-        chunk = self._replays.chunk(position, self._until(), seconds)
+        position, until = Position(self._incarnation, self.places), self._until()
+        self._pace.is_short = records_between(self.places, until) <= CHUNK_RECORDS
+        chunk = self._replays.chunk(position, until, seconds, self._client)
         self._chunk, self._index = ref(chunk) if chunk else None, 0
         return chunk
 

@@ -7,7 +7,7 @@ IO, encoding or a client's pace. It knows no bytes, no HTTP and no Kafka client.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -257,31 +257,45 @@ class Feed:
             return self._scores.truth(segment_id)
 
     def subscribe(
-        self, after: str | None = None, wanted: Filter = EVERYTHING, begin_with_view: bool = True
+        self,
+        after: str | None = None,
+        wanted: Filter = EVERYTHING,
+        begin_with_view: bool = True,
+        client: Hashable = None,
     ) -> Subscription:
         """Return a subscription that starts with the view, or with what came after a cursor.
 
         A resume under a filter begins with the view, too, since the filter may be another one than before, unless
-        `begin_with_view` is False. Raises BadCursor for a cursor that can't be read.
+        `begin_with_view` is False. Replays of one `client`, such as an address, wait for each other. Raises BadCursor
+        for a cursor that can't be read.
         """
-        return self.subscribe_at(decode(after) if after else None, wanted, begin_with_view)
+        return self.subscribe_at(decode(after) if after else None, wanted, begin_with_view, client)
 
     def subscribe_at(
-        self, after: Position | None, wanted: Filter = EVERYTHING, begin_with_view: bool = True
+        self,
+        after: Position | None,
+        wanted: Filter = EVERYTHING,
+        begin_with_view: bool = True,
+        client: Hashable = None,
     ) -> Subscription:
         """Like subscribe(), with a position instead of a cursor."""
-        return Subscription(self, after, wanted, begin_with_view)
+        return Subscription(self, after, wanted, begin_with_view, client=client)
 
     def subscribe_anyway(
-        self, after: str | None = None, wanted: Filter = EVERYTHING, since_ms: int | None = None
+        self,
+        after: str | None = None,
+        wanted: Filter = EVERYTHING,
+        since_ms: int | None = None,
+        client: Hashable = None,
     ) -> Subscription:
         """Like subscribe(), for transports that can't refuse: what can't be served becomes a Gap.
 
         `since_ms` (epoch milliseconds) counts when there is no cursor. Raises Closing.
         """
         try:
-            position = self.position_at(since_ms) if since_ms is not None and not after else None
-            return Subscription(self, decode(after) if after else position, wanted, position is None)
+            position = self.position_at(since_ms, client) if since_ms is not None and not after else None
+            after_position = decode(after) if after else position
+            return Subscription(self, after_position, wanted, position is None, client=client)
         except BadCursor:
             return self.subscribe_with_gap(Gap("bad_cursor", None), wanted)
         except Unreplayable as error:
@@ -296,7 +310,7 @@ class Feed:
         """Whether Kafka is known not to answer, so that nobody should ask it on behalf of a client."""
         return self._status.state in CUT_OFF
 
-    def position_at(self, time_ms: int) -> Position:
+    def position_at(self, time_ms: int, client: Hashable = None) -> Position:
         """Return where what Kafka has of a time (epoch milliseconds) or later begins.
 
         Raises Unreplayable, also when more than REPLAY_RECORDS came since then that aren't in memory; Closing.
@@ -305,7 +319,7 @@ class Feed:
             raise Unreplayable("too_old")
         if self.is_cut_off:
             raise Unreplayable("replay_failed")
-        found = self.replays.position_at(time_ms)
+        found = self.replays.position_at(time_ms, client)
         with self._changed:
             missed = records_between(found.places, tuple(self._places))
             if missed > self.settings.replay_records and not self._ring.covers(found.places):

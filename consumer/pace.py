@@ -17,21 +17,28 @@ REST_SECONDS = 0.1
 
 
 class Share:
-    """Half of a process' time, for all threads together that have much to do, however many they are."""
+    """Half of a process' time, for all threads together that have much to do, however many they are.
+
+    Threads whose work is short go first: they rest for each other's work only, the others for everybody's.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # Guards the field below.
+        # Guards the fields below.
         self._lock = threading.Lock()
-        self._free_at = -math.inf
+        self._free_at = self._free_for_short_at = -math.inf
 
-    def book(self, took_seconds: float) -> float:
+    def book(self, took_seconds: float, is_short: bool = False) -> float:
         """Note that work of a thread took so long; return for how many seconds it rests: alone, as long as that."""
         with self._lock:
             now = self._clock()
-            free_at = max(self._free_at, now - took_seconds) + 2 * took_seconds
-            self._free_at = min(free_at, now + LONGEST_REST_SECONDS)
-            return self._free_at - now
+            self._free_at = self._after(self._free_at, now, took_seconds)
+            if is_short:
+                self._free_for_short_at = self._after(self._free_for_short_at, now, took_seconds)
+            return (self._free_for_short_at if is_short else self._free_at) - now
+
+    def _after(self, free_at: float, now: float, took_seconds: float) -> float:
+        return min(max(free_at, now - took_seconds) + 2 * took_seconds, now + LONGEST_REST_SECONDS)
 
 
 class Pace:
@@ -47,6 +54,8 @@ class Pace:
         self._closed = closed
         self._share = share
         self._clock = clock
+        self.is_short = False
+        """Whether what is left to do is short, so that it goes before what is not."""
         self._begin()
 
     def keep(self) -> None:
@@ -55,7 +64,7 @@ class Pace:
         if worked >= WORK_SECONDS:
             # A client that doesn't read, or Kafka, may have been waited for as well: that is no work.
             took = min(max(worked, self._clock() - self._began), MOST_WAITING * worked)
-            self._closed.wait(took if self._share is None else self._share.book(took))
+            self._closed.wait(took if self._share is None else self._share.book(took, self.is_short))
             self._begin()
 
     def _begin(self) -> None:

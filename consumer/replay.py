@@ -2,7 +2,9 @@
 
 A replay goes chunk by chunk, at the pace of the client that asked for it. Who asks waits as long as it likes, and asks
 again; those who ask for the same share one reader, and the last chunks are kept for those who come a little later, as
-clients do after a restart. At most REPLAY_READERS read at once, for those who asked first.
+clients do after a restart. At most REPLAY_READERS read at once. A free reader goes to a client that has none at work,
+and among those by turns to the shortest replay and to the oldest request: who was away for a minute need not wait for
+those who ask for everything, and they go on, too.
 
 A reader that fails is tried again: Kafka may just have gone, which the consumer will soon know. What nobody could be
 given for twice REPLAY_SECONDS has failed for good, not counting outages.
@@ -14,12 +16,12 @@ left behind, and its place goes to another one.
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
-from .cursor import Places, Position
+from .cursor import Places, Position, records_between
 from .errors import Closing, SourceError, Unreplayable
 from .normalise import Normaliser
 from .pace import Pace, Share
@@ -50,10 +52,15 @@ Work = Callable[[Source, Patience], Any]
 
 
 class _Wish:
-    """What one or several clients asked for, until it is there or can't be had; a reader is at work on it, or not."""
+    """What one or several clients asked for, until it is there or can't be had; a reader is at work on it, or not.
 
-    def __init__(self, work: Work, since: float) -> None:
+    `cost` is how many records lie before the one who asked has caught up.
+    """
+
+    def __init__(self, work: Work, since: float, cost: int) -> None:
         self.work = work
+        self.cost = cost
+        self.clients: set[Hashable] = set()
         self.since = self.retry_at = self.awaited_until = since
         self.reader: _Reader | None = None
         self.found: Any = None
@@ -96,6 +103,7 @@ class Replays:
         self._clock = clock
         # Guards all fields of this object; nothing is read while it is held.
         self._changed = threading.Condition()
+        self._is_shortest_next = True
         self._wishes: dict[Hashable, _Wish] = {}
         self._at_work: set[_Reader] = set()
         self._hanging: set[_Reader] = set()
@@ -105,9 +113,10 @@ class Replays:
         self.chunks_read = 0
         self.hangs = 0
 
-    def chunk(self, position: Position, until: Places, seconds: float) -> Chunk | None:
+    def chunk(self, position: Position, until: Places, seconds: float, client: Hashable = None) -> Chunk | None:
         """Return the records from a position on, up to `until` in each partition or as many as a chunk holds.
 
+        `client` is any value that is the same for all requests of one client, such as its address.
         None when they aren't there after so many seconds, or the process closes: ask again. Raises Unreplayable, which
         says why they will never be: `expired` (no longer in Kafka), `other_topic`, `replay_failed` (nobody could be
         given them in time). Hold no strong reference to a chunk for longer than a step: what is kept is bounded, and
@@ -121,7 +130,7 @@ class Replays:
         work = partial(
             read_chunk, position=position, until=until, normalise=self._normalise, max_bytes=self._chunk_bytes
         )
-        chunk: Chunk | None = self._ask(position, work, seconds)
+        chunk: Chunk | None = self._ask(position, work, seconds, client, records_between(position.places, until))
         return chunk
 
     def used(self, chunk: Chunk) -> None:
@@ -131,10 +140,10 @@ class Replays:
             if kept is not None:
                 kept.asked = self._clock()
 
-    def position_at(self, time_ms: int) -> Position:
+    def position_at(self, time_ms: int, client: Hashable = None) -> Position:
         """Return where the records of a time (epoch milliseconds) or later begin. Raises Unreplayable, Closing."""
         seconds = min(LOOKUP_SECONDS, self._settings.replay_seconds)
-        position: Position | None = self._ask(time_ms, partial(find_time, time_ms=time_ms), seconds)
+        position: Position | None = self._ask(time_ms, partial(find_time, time_ms=time_ms), seconds, client, cost=0)
         if position is not None:
             return position
         if self.is_closed:
@@ -179,12 +188,13 @@ class Replays:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _ask(self, key: Hashable, work: Work, seconds: float) -> Any:
+    def _ask(self, key: Hashable, work: Work, seconds: float, client: Hashable, cost: int) -> Any:
         """Return what a reader finds; None when it has found nothing yet."""
         deadline = time.monotonic() + seconds
         with self._changed:
             now = self._clock()
-            wish = self._wishes.setdefault(key, _Wish(work, now))
+            wish = self._wishes.setdefault(key, _Wish(work, now, cost))
+            wish.clients.add(client)
             wish.awaited_until = max(wish.awaited_until, now + seconds + LOOK_UP_SECONDS)
             while not wish.is_settled and not self.is_closed:
                 self._begin_readers()
@@ -262,18 +272,33 @@ class Replays:
             del self._wishes[key]
 
     def _begin_readers(self) -> None:
-        """Give free places to those who asked first and still wait."""
+        """Give free readers to those who still wait."""
         now = self._clock()
         self._leave_hanging(now)
         for key, wish in list(self._wishes.items()):
-            if wish.reader is not None:
-                continue
-            if wish.awaited_until + self._patience < now:
+            if wish.reader is None and wish.awaited_until + self._patience < now:
                 self._forget(key, wish)  # and it has all its time should anybody ask again
-            elif wish.retry_at <= now <= wish.awaited_until and self._has_place() and self._has_room(key):
-                wish.reader = reader = _Reader(partial(self._work, key, wish), now)
-                self._at_work.add(reader)
-                reader.thread.start()
+        while self._has_place() and (next_one := self._next(now)) is not None:
+            key, wish = next_one
+            wish.reader = reader = _Reader(partial(self._work, key, wish), now)
+            self._at_work.add(reader)
+            reader.thread.start()
+
+    def _next(self, now: float) -> tuple[Hashable, _Wish] | None:
+        """Return what to read next, by the order that the module's docstring states; None when nothing can be."""
+        served = Counter(client for wish in self._wishes.values() if wish.reader is not None for client in wish.clients)
+        waiting = [  # oldest first
+            (key, wish)
+            for key, wish in self._wishes.items()
+            if wish.reader is None and wish.retry_at <= now <= wish.awaited_until and self._has_room(key)
+        ]
+        if not waiting:
+            return None
+        fewest = min(served[client] for _, wish in waiting for client in wish.clients)
+        fair = [(key, wish) for key, wish in waiting if min(served[client] for client in wish.clients) == fewest]
+        chosen = min(fair, key=lambda each: each[1].cost) if self._is_shortest_next else fair[0]
+        self._is_shortest_next ^= len(fair) > 1
+        return chosen
 
     def _has_place(self) -> bool:
         return len(self._at_work) < self._settings.replay_readers and not self.is_closed

@@ -15,7 +15,7 @@ or a view to begin with, an outage is the exception: the leader of one partition
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from .bridge import Bridge
@@ -55,8 +55,10 @@ class Subscription:
         begin_with_view: bool = True,
         first_gap: Gap | None = None,
         rest: Rest | None = None,
+        client: Hashable = None,
     ) -> None:
         self._feed = feed
+        self._client = client
         self._after = after
         self._wanted = wanted
         self._leaving = Leaving(wanted, feed.instead_of)
@@ -236,7 +238,7 @@ class Subscription:
         if not feed._ring.covers(after.places):
             if feed.replays is None or missed > feed.settings.replay_records:
                 return [Gap("replay_limit" if feed.replays else "too_old", missed), self._start_over()]
-            self._bridge = Bridge(feed, feed.replays, after, self._wanted, self._leaving, catch_up)
+            self._bridge = Bridge(feed, feed.replays, after, self._wanted, self._leaving, catch_up, self._client)
             self.entries_behind = max(1, missed)
         view = [self._view(after)] if self._begin_with_view else []
         self._incarnation, self._generation = after.incarnation, feed._generation

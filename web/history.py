@@ -146,13 +146,13 @@ def _span() -> Span:
 
 def _walk(feed: Feed, after: str | None, span: Span, wanted: Filter, settings: Settings) -> Walk:
     """Begin after a cursor, else at a time, else where memory begins; where Kafka can't be asked, there with a gap."""
-    end = feed.cursor
+    end, client = feed.cursor, request.remote_addr
     try:
         if after is not None:
-            return Walk(feed, feed.subscribe(after, wanted, begin_with_view=False), end, span, None)
+            return Walk(feed, feed.subscribe(after, wanted, begin_with_view=False, client=client), end, span, None)
         if span.since is not None:
-            start = feed.position_at(max(0, span.since - settings.max_future * 1000))
-            return Walk(feed, feed.subscribe_at(start, wanted, begin_with_view=False), end, span, None)
+            start = feed.position_at(max(0, span.since - settings.max_future * 1000), client)
+            return Walk(feed, feed.subscribe_at(start, wanted, begin_with_view=False, client=client), end, span, None)
     except BadCursor as error:
         raise BadRequest(f"after can't be used: {error}; leave it out to begin anew") from error
     except Unreplayable as error:

@@ -90,12 +90,14 @@ def _whole(feed: Feed, wanted: Filter) -> Response:
 
 def _subscribe(feed: Feed, after: str | None, since: int | None, wanted: Filter, place: Place) -> Subscription:
     """Return a subscription that doesn't begin with the view: a client that polls has it, and keeps its filter."""
+    client = request.remote_addr
     try:
         if after is not None:
-            return feed.subscribe(after, wanted, begin_with_view=False)
+            return feed.subscribe(after, wanted, begin_with_view=False, client=client)
         place.require()
         assert since is not None
-        return feed.subscribe_at(feed.position_at(since), wanted, begin_with_view=False)
+        position = feed.position_at(since, client)
+        return feed.subscribe_at(position, wanted, begin_with_view=False, client=client)
     except BadCursor as error:
         raise BadRequest(f"after can't be used: {error}; leave it out to get the whole view") from error
     except Unreplayable as error:

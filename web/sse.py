@@ -59,8 +59,10 @@ def stream() -> Response:
     streams = here.admission.counts().get("sse", 0)
     log.info("a stream joins the consumer that is there and %s (%d streams)", feed.status.state, streams)
 
+    address = request.remote_addr
+
     def begin() -> Conversation:
-        subscription = feed.subscribe_anyway(after, wanted, since)
+        subscription = feed.subscribe_anyway(after, wanted, since, address)
         return Conversation(feed, subscription, here.views, wanted, here.settings.heartbeat_seconds)
 
     response = _response(_written(_frames(begin, here, client, claim), claim))

@@ -207,7 +207,7 @@ class Client:
 
     def _tell(self, feed: Feed) -> None:
         wanted = params.wanted()
-        subscription = feed.subscribe_anyway(params.text("after"), wanted, params.since())
+        subscription = feed.subscribe_anyway(params.text("after"), wanted, params.since(), request.remote_addr)
         conversation = self._begin(feed, subscription, wanted)
         while not self._here.admission.closing.is_set():
             conversation = self._listen(feed) or conversation
@@ -253,7 +253,7 @@ class Client:
             self._send([Message(wire.error("The message was not understood", str(reason), now_iso()))])
             return None
         self._send([Message(wire.subscribed(asked.filter))])
-        subscription = feed.subscribe_anyway(asked.after, wanted, since)
+        subscription = feed.subscribe_anyway(asked.after, wanted, since, request.remote_addr)
         subscription.begin_with_view()  # whatever the client shows, of this filter or of another one
         return self._begin(feed, subscription, wanted)
 

@@ -104,3 +104,12 @@ def test_however_many_have_a_share_they_work_half_of_the_time(threads):
 def test_nobody_rests_so_long_that_it_would_be_missed():
     share = Share(Clock())
     assert max(share.book(0.008) for _ in range(500)) == pytest.approx(LONGEST_REST_SECONDS)
+
+
+def test_short_work_rests_for_other_short_work_only():
+    share = Share(Clock())
+    for _ in range(5):
+        share.book(0.01)
+    assert share.book(0.01, is_short=True) == pytest.approx(0.01)
+    assert share.book(0.01, is_short=True) == pytest.approx(0.03)
+    assert share.book(0.01) == pytest.approx(0.15), "long work rests for all of it"

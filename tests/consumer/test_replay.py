@@ -6,7 +6,7 @@ import time
 import pytest
 from msgspec import structs
 
-from consumer import bridge, reading, replay
+from consumer import bridge, pace, reading, replay
 from consumer.cursor import Position, decode, place, records_between
 from consumer.errors import Closing, SourceError
 from consumer.events import Change, Gap, Initial, Left, Status
@@ -16,7 +16,7 @@ from consumer.memory import MemorySource, MemoryTopic
 from consumer.pace import Share
 from consumer.replay import Replays
 from consumer.settings import Settings
-from tests.consumer.helpers import message, publish
+from tests.consumer.helpers import eventually, message, publish
 from tests.consumer.test_resume import INCARNATION, read
 
 TIME_MS = 1_700_000_000_000
@@ -263,7 +263,7 @@ def test_clients_in_a_replay_share_half_of_the_process():
     class Recorded(Share):
         booked = 0
 
-        def book(self, took_seconds):
+        def book(self, took_seconds, is_short=False):
             self.booked += 1
             return 0
 
@@ -271,6 +271,24 @@ def test_clients_in_a_replay_share_half_of_the_process():
     feed.share = Recorded()
     read(feed.subscribe_at(BEGIN))
     assert feed.share.booked > 0
+
+
+def test_a_replay_is_short_work_once_little_is_left(monkeypatch):
+    monkeypatch.setattr(bridge, "CHUNK_RECORDS", 1_000)
+    monkeypatch.setattr(reading, "CHUNK_RECORDS", 1_000)
+    monkeypatch.setattr(pace, "WORK_SECONDS", 0.0)
+
+    class Recorded(Share):
+        def book(self, took_seconds, is_short=False):
+            booked.append(is_short)
+            return 0
+
+    booked = []
+    feed = feed_over(topic_of(5_000))
+    feed.share = Recorded()
+    read(feed.subscribe_at(BEGIN))
+    assert booked == sorted(booked), "from long to short, once"
+    assert set(booked) == {False, True}
 
 
 def test_every_cursor_of_a_replay_resumes_exactly_after_it():
@@ -608,17 +626,39 @@ def test_readers_that_hang_are_bounded():
     replays.join(10)
 
 
-def test_places_go_to_those_who_asked_first():
+def asked(replays, at, client=None):
+    """Ask for what follows an offset of partition 1, without waiting; return the position."""
+    position = Position(INCARNATION, (place(500), place(at)))
+    assert replays.chunk(position, (place(500), place(500)), 0, client) is None
+    return position
+
+
+def test_the_shortest_replay_goes_first_by_turns_with_the_oldest():
     topic = topic_of(1_000)
     source = Watched(topic)
-    sources = [source, *(MemorySource(topic) for _ in range(3))]
+    sources = [source, *(MemorySource(topic) for _ in range(7))]
     replays = Replays(structs.replace(SMALL, replay_readers=1), lambda _: sources.pop(0), clock=Clock())
-    until = (place(500), place(500))
-    positions = [Position(INCARNATION, (place(0), place(number))) for number in (400, 300, 200, 100)]
-    assert [replays.chunk(each, until, 0) for each in positions] == [None] * 4
+    long = [asked(replays, at) for at in (0, 1, 2, 3)]
+    short = [asked(replays, at) for at in (490, 491, 492)]
     source.released.set()
-    assert len(replays.chunk(positions[3], until, 30).items) == 900
-    assert list(replays._chunks) == positions
+    eventually(lambda: len(replays._chunks) == 7)
+    assert list(replays._chunks) == [long[0], short[2], long[1], short[1], long[2], short[0], long[3]]
+
+
+def test_a_client_with_a_reader_at_work_waits_for_other_clients():
+    topic = topic_of(1_000)
+    sources = [Watched(topic) for _ in range(4)]
+    opened = iter(sources)
+    replays = Replays(structs.replace(SMALL, replay_readers=2), lambda _: next(opened), clock=Clock())
+    first, second, third = (asked(replays, at, "greedy") for at in (400, 401, 402))
+    other = asked(replays, 0, "other")
+    sources[0].released.set()
+    assert sources[2].polled.wait(10)
+    assert {at for at, wish in replays._wishes.items() if wish.reader} == {second, other}, "the third one waits"
+    for source in sources:
+        source.released.set()
+    eventually(lambda: set(replays._chunks) == {first, second, third, other})
+    replays.join(10)
 
 
 def test_a_time_is_exact_in_each_partition():

@@ -1,6 +1,7 @@
 """What clients of each transport see while a replay waits for Kafka, and when the process ends meanwhile."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -176,3 +177,24 @@ def test_a_poll_waits_for_a_slow_replay_and_then_leaves_it_to_the_next_one(clien
         answer = data(client.get(f"/api/predictions?after={answer['cursor']}"))
         seen += [each["segment_id"] for each in answer["predictions"]]
     assert seen == [f"S{number}" for number in range(RECORDS)]
+
+
+def test_each_transport_says_whose_replay_it_is(app, live, gate, cursor, connect):  # noqa: F811
+    gate.clear()
+    paths = {
+        "10.0.0.1": f"/api/predictions?after={cursor}",
+        "10.0.0.2": f"/api/predictions/history?after={cursor}",
+        "10.0.0.3": f"/predictions/stream?after={cursor}",
+    }
+
+    def ask(address):
+        with app.test_client().get(paths[address], environ_overrides={"REMOTE_ADDR": address}) as answer:
+            return any(b"S1" in part for part in answer.response)
+
+    connect(f"?after={cursor}")
+    with ThreadPoolExecutor(3) as pool:
+        asking = pool.map(ask, paths)
+        wishes = live.feed.replays._wishes
+        until(lambda: set().union(*(wish.clients for wish in list(wishes.values()))) == {"127.0.0.1", *paths})
+        gate.set()
+        assert all(asking)
