@@ -67,6 +67,8 @@ class Feed:
         self.replays = replays if settings.replay_records else None
         self.share = Share()
         """For clients' threads that work on what is past."""
+        self.closed = threading.Event()
+        """Set when the process ends; it ends the rest of a client."""
         self._ring = Ring(settings.buffer_entries, settings.buffer_bytes)
         self.now_ms = now_ms
         self._latest = LatestView(settings.max_segments, settings.max_age, settings.view_bytes, now_ms)
@@ -367,7 +369,8 @@ class Feed:
             return self._status
 
     def close(self) -> None:
-        """End replays, and let everybody who waits look up."""
+        """End replays and rests, and wake all who wait."""
+        self.closed.set()
         if self.replays is not None:
             self.replays.close()
         self.wake()

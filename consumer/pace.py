@@ -76,13 +76,12 @@ class Rest:
 
     Alone that is nothing. In a crowd, where it is the others that made it long, each comes more seldom and takes more
     at once: what wakes clients takes half of a process at most, and the consumer thread isn't one among hundreds.
+    `wait` waits for so many seconds, or until the process ends.
     """
 
-    def __init__(
-        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], object] = time.sleep
-    ) -> None:
+    def __init__(self, wait: Callable[[float], object], clock: Callable[[], float] = time.monotonic) -> None:
+        self._wait = wait
         self._clock = clock
-        self._sleep = sleep
         self._gave_at: float | None = None
 
     def gave(self, anything: bool) -> None:
@@ -92,4 +91,4 @@ class Rest:
     def take(self, most_seconds: float) -> None:
         """Rest, if events were given; they are on their way no more."""
         if self._gave_at is not None:
-            self._sleep(max(0.0, min(self._clock() - self._gave_at, REST_SECONDS, most_seconds)))
+            self._wait(max(0.0, min(self._clock() - self._gave_at, REST_SECONDS, most_seconds)))

@@ -78,7 +78,7 @@ class Subscription:
         self._caught_up_at = 0
         self._is_ahead = False
         self._wakes = feed._wakes
-        self._rest = rest or Rest()
+        self._rest = rest or Rest(feed.closed.wait)
         self.entries_behind = 0
 
     def begin_with_view(self) -> None:

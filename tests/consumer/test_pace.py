@@ -66,7 +66,7 @@ def test_short_work_needs_no_rest():
 
 def test_a_client_rests_as_long_as_its_last_events_took_but_no_longer_than_it_may():
     clock, rests = Clock(), []
-    rest = Rest(clock, rests.append)
+    rest = Rest(rests.append, clock)
     rest.take(5)
     assert rests == [], "nothing was given yet"
     for took, most_seconds in ((0.02, 5), (7, 5), (0.05, 0.01), (0.05, 0)):
