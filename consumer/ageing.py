@@ -3,8 +3,9 @@
 Producers' clocks are wrong now and then, so no single record sets it. With live data it is the newest event time, at
 most this process' clock: a time that is ahead can't move it beyond now. Where the last records are older than MAX_AGE
 by that clock (a recording from 2012, a clock that is ahead), it is the time that more than half of the last VOTES have
-reached. One record has at most VOTES_PER_RECORD of them, however many predictions it holds. So what it takes to move
-the reference of a recording is more than half of the last votes: 17 messages in a row, or three arrays.
+reached. One record has at most VOTES_PER_RECORD of them, and at first about a quarter of what there are, however many
+predictions it holds. So what it takes to move the reference of a recording is more than half of the last votes: 17
+messages in a row, or three arrays.
 """
 
 from bisect import bisect_left, insort
@@ -41,8 +42,8 @@ class Reference:
         """
         now_ms = self.now_ms = self._now_ms()
         ordered = self._sorted
-        if index < VOTES_PER_RECORD:
-            recent = self._recent
+        recent = self._recent
+        if index == 0 or (index < VOTES_PER_RECORD and index <= len(recent) // 4):
             if len(recent) == VOTES:
                 del ordered[bisect_left(ordered, recent.popleft())]
             recent.append(event_ms)

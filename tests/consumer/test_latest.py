@@ -226,6 +226,14 @@ def test_an_array_has_as_many_votes_as_one_record_may_have():
     assert VOTES_PER_RECORD * 2 <= VOTES // 2
 
 
+@pytest.mark.parametrize("others", [1, 2, 7])
+def test_an_array_among_the_first_records_does_not_move_a_recording(others):
+    view = a_view(age=3600)
+    apply_all(view, *[a_prediction(f"S{number}", 1000) for number in range(others)])
+    apply_array(view, 100, [a_prediction(f"T{index}", NOW - DAY) for index in range(100)])
+    assert view.reference_ms == 1000
+
+
 def test_one_segment_alone_ages_its_own_horizons():
     view = a_view(age=60, clock=Clock(200_000))
     verdicts = apply_all(view, *[a_prediction(horizon=15, timestamp=number * 1000) for number in range(200)])
