@@ -5,11 +5,11 @@ import contextlib
 import time
 from types import ModuleType
 
-from . import fanout, micro, polling, report
+from . import fanout, ingest, micro, polling, report
 from .figures import Figure
 from .world import World
 
-MEASURES: dict[str, ModuleType] = {"fanout": fanout, "polling": polling, "micro": micro}
+MEASURES: dict[str, ModuleType] = {"fanout": fanout, "polling": polling, "ingest": ingest, "micro": micro}
 ALONE = frozenset({"micro"})
 """Measures that need no broker."""
 

@@ -25,7 +25,7 @@ from .normalise import Normalised
 from .pace import Share
 from .prediction import Prediction
 from .record import Record
-from .refusal import by_reason
+from .refusal import count_refused
 from .replay import Replays
 from .ring import Entry, Ring
 from .scores import Scores, Truth
@@ -413,7 +413,7 @@ class Feed:
             known = self._remove(record, normalised.removal, after)
         else:
             self._take_predictions(record, normalised.predictions, after)
-        self._quarantined += by_reason(normalised.refusals).total()
+        self._quarantined += count_refused(normalised.refusals)
         # Also past what was refused, and past a record without anything in it.
         self._places[record.partition] = after
         return known

@@ -42,17 +42,12 @@ def segment_id(item: Item) -> str:
         value = item.get(name)
         if value is None:
             continue
+        if (found := as_id(value)) is not None:
+            return found
         if not is_no_id(value):
-            return _identity(name, value)
+            raise Refused("no_segment", f"{name} is {shown(value)}; allowed: {ALLOWED_IDS}")
         missing = f"{name} is {shown(value)}, which stands for no id"
     raise Refused("no_segment", f"{missing}; one of segment_id and sensor_id is needed")
-
-
-def _identity(name: str, value: object) -> str:
-    found = as_id(value)
-    if found is None:
-        raise Refused("no_segment", f"{name} is {shown(value)}; allowed: {ALLOWED_IDS}")
-    return found
 
 
 def is_no_id(value: object) -> bool:

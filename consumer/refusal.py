@@ -1,7 +1,7 @@
 """Why a message, or one item of it, was refused: the reasons and how they are put into words."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 REASONS = (
@@ -46,6 +46,11 @@ def by_reason(refusals: Iterable[Refusal]) -> Counter[str]:
     for refusal in refusals:
         counts[refusal.reason] += refusal.items
     return counts
+
+
+def count_refused(refusals: Sequence[Refusal]) -> int:
+    """Return how many messages or items the refusals stand for. Called for each record, most of which have none."""
+    return sum(refusal.items for refusal in refusals) if refusals else 0
 
 
 class Refused(Exception):

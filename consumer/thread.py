@@ -35,7 +35,7 @@ from .network import load_network
 from .normalise import Normalised, Normaliser, Refusal
 from .quarantine import Quarantine
 from .record import Record, Topic
-from .refusal import by_reason
+from .refusal import count_refused
 from .replay import Replays
 from .security import security_options
 from .settings import Settings
@@ -555,7 +555,8 @@ class Consumer:
                     self.quarantine.add(record, normalised.refusals)
                 if normalised.unclear_horizons:
                     self._count_unclear(record, normalised.unclear_horizons)
-                self._count_in_a_row(record, normalised)
+                if normalised.refusals or self._refused_in_a_row.messages or not self._has_read:
+                    self._count_in_a_row(record, normalised)
             self._warn()
             for record in unknown:
                 self.quarantine.add(record, [Refusal(None, "unknown_tombstone", "its key is no segment that is known")])
@@ -625,7 +626,7 @@ class Consumer:
             normalised = self._normalise(record)
             self._vote(record, normalised)
             batch.append((record, normalised))
-            items += len(normalised.predictions) + by_reason(normalised.refusals).total()
+            items += len(normalised.predictions) + count_refused(normalised.refusals)
             if items >= SLICE_ITEMS:
                 yield batch
                 batch, items = [], 0

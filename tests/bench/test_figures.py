@@ -41,4 +41,4 @@ def test_the_program_names_its_measures():
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert "fanout, polling, micro" in done.stdout
+    assert "fanout, polling, ingest, micro" in done.stdout

@@ -1,0 +1,81 @@
+"""A backlog: how fast a start reads it, beside a loop that only polls.
+
+Each reader is a process of its own:
+
+    python -m bench.ingest BROKER TOPIC COUNT greenwave|poll
+
+prints {"seconds": wall time, "cpu_seconds": processor time} of reading so many records from the beginning.
+"""
+
+import json
+import subprocess
+import sys
+import time
+
+from kafka import KafkaConsumer, TopicPartition
+
+from consumer.settings import Settings
+from consumer.thread import Consumer
+
+from .figures import OURS, Figure
+from .group import ROOT
+from .messages import message, micros
+from .world import PARTITIONS, World
+
+COUNT = 100_000
+SECONDS = 120.0
+POLL = "poll() alone"
+
+TITLE = "Backlog"
+ABOUT = f"""A start that reads {COUNT:,} messages of a topic with {PARTITIONS} partitions, from the first to the last:
+each is normalised, scored, kept in the ring buffer and the latest view, until the consumer is live. *{POLL}* is a loop
+around `KafkaConsumer.poll()` with the client's defaults, which looks at no message. *one partition* has all messages in
+one of the {PARTITIONS} partitions. *CPU* is processor time of the whole process per record."""
+
+
+def run(world: World) -> list[Figure]:
+    """Measure one round."""
+    figures = []
+    for case, partitions in ((f"all {PARTITIONS} partitions", PARTITIONS), ("one partition", 1)):
+        topic = world.topic()
+        world.publish(topic, (message(number, micros()) for number in range(COUNT)), partitions)
+        for peer, reader in ((OURS, "greenwave"), (POLL, "poll")):
+            command = [sys.executable, "-m", "bench.ingest", world.broker, topic, str(COUNT), reader]
+            done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=SECONDS)
+            took = json.loads(done.stdout)
+            figures.append(Figure("ingest", case, peer, "records/s", COUNT / took["seconds"]))
+            figures.append(Figure("ingest", case, peer, "CPU, µs per record", 1e6 * took["cpu_seconds"] / COUNT))
+    return figures
+
+
+def _greenwave(broker: str, topic: str, count: int) -> None:
+    consumer = Consumer(Settings(kafka_brokers=broker, kafka_topic=topic, kafka_backlog="all"))
+    consumer.start()
+    try:
+        consumer.wait_ready(SECONDS)
+        assert consumer.records == count, f"{consumer.records} of {count} records were read"
+    finally:
+        consumer.stop()
+
+
+def _poll(broker: str, topic: str, count: int) -> None:
+    consumer = KafkaConsumer(bootstrap_servers=broker, api_version=(2, 8), group_id=None)
+    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    consumer.assign(partitions)
+    for partition in partitions:
+        consumer.seek(partition, 0)
+    read = 0
+    while read < count:
+        read += sum(len(batch) for batch in consumer.poll(200).values())
+    consumer.close()
+
+
+def main(broker: str, topic: str, count: str, reader: str) -> None:
+    """Read a topic once."""
+    begin, cpu = time.monotonic(), time.process_time()
+    {"greenwave": _greenwave, "poll": _poll}[reader](broker, topic, int(count))
+    print(json.dumps({"seconds": time.monotonic() - begin, "cpu_seconds": time.process_time() - cpu}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
