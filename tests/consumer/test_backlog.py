@@ -27,7 +27,7 @@ def test_a_start_begins_at_the_last_records_that_are_young_enough(bounds, since,
     assert start_offsets(bounds, since, records) == starts
 
 
-def test_partitions_without_usable_kafka_times_are_read_from_their_beginning():
+def test_partitions_without_usable_kafka_times_set_no_limit():
     answers = {100: [None, 7, None, None], BEGIN_MS: [None, 3, 4, None]}
     bounds = [(2, 9), (3, 9), (4, 9), (5, 5)]
     assert offsets_since(100, bounds, answers.__getitem__) == [2, 7, None, 5]

@@ -101,7 +101,7 @@ def test_the_next_name_is_tried_after_one_that_cannot_be_used():
     assert stated_horizon({"horizon": "", "horizon_minutes": None}) == Stated(None, False, False)
 
 
-def test_a_horizon_that_is_no_whole_minute_is_rounded_and_its_target_is_exact():
+def test_a_fraction_of_a_minute_is_rounded_and_its_target_is_exact():
     found = [one(horizon_minutes=minutes) for minutes in (7.5, 15, 22.5)]
     assert [each.horizon_minutes for each in found] == [8, 15, 23]
     assert [each.target_time for each in found] == [iso(after(7.5)), UNSET, iso(after(22.5))]
@@ -247,13 +247,13 @@ def test_items_of_an_array_may_hold_several_predictions_each():
     ]
 
 
-def test_the_largest_message_holds_no_more_predictions_than_there_are_indexes():
+def test_the_largest_message_has_an_index_for_each_prediction():
     largest = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]["max_message_bytes"]["maximum"]
     assert largest // len("1,") <= MAX_INDEX + 1
     assert len('"predicted_speed_1m":1,') > len("1,"), "what adds a prediction is longer than what adds an item"
 
 
-def test_several_predictions_of_a_record_are_the_same_from_memory_and_from_a_replay():
+def test_a_replay_gives_the_same_predictions_of_a_record_as_memory():
     topic = MemoryTopic(1, INCARNATION)
     for number in range(60):
         item = several(predicted_speed_30min=40, predicted_speed_5min=number, predicted_speed_15min=45)

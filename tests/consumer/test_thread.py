@@ -404,7 +404,7 @@ def test_the_age_of_the_last_record_is_by_its_own_time_and_never_negative(topic,
     assert consumer.record_ages() == {0: pytest.approx(3600, abs=30), 1: 0.0}
 
 
-def test_predictions_without_a_clear_horizon_are_counted_and_the_first_is_logged(topic, consume, caplog):
+def test_unclear_horizons_are_counted_and_the_first_is_logged(topic, consume, caplog):
     consumer = consume()
     consumer.wait_ready(10)
     for horizon in (15, 7.5, "soon"):
