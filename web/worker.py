@@ -43,6 +43,8 @@ from .sockets import MAX_HEAD_BYTES, Socket
 
 HEAD_SECONDS = 20.0
 """How long a client may take over the head of a request, from the connection or from its first byte on."""
+MOST_ACCEPTED = 16
+"""Connections that are accepted in one turn of the loop."""
 PAUSE_SECONDS = 0.1
 """How long accepting pauses when the process has no descriptor left and no connection to close."""
 WARNING_SECONDS = 60.0
@@ -59,7 +61,7 @@ NO_CONNECTION = {
     *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EOPNOTSUPP),
 }
 """Errors of accept(2) that concern one connection, which is gone; the next one is accepted as ever."""
-SWITCH_SECONDS = 0.001
+SWITCH_SECONDS = 0.0002
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -152,7 +154,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     # Connections
 
     def accept(self, listener: socket.socket) -> None:
-        """Accept a connection and wait for its first byte on the poller."""
+        """Accept what has come, so that those who came last don't wait for one turn of the loop per connection."""
+        for _ in range(MOST_ACCEPTED):
+            if not self._accept_one(listener):
+                return
+
+    def _accept_one(self, listener: socket.socket) -> bool:
+        """Accept a connection, and take in what it has sent; tell whether there was one."""
         try:
             stock, address = listener.accept()
         except OSError as error:
@@ -160,12 +168,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 self._do_without(error)
             elif error.errno not in NO_CONNECTION:
                 raise
-            return
+            return False
         self.nr_conns += 1
         # What lingers isn't counted as a connection, but has a descriptor.
         while self.nr_conns + len(self._lingering) >= self.worker_connections and self._make_room():
             pass
-        self._await_head(TConn(self.cfg, Socket(fileno=stock.detach()), address, listener.getsockname()))
+        conn = TConn(self.cfg, Socket(fileno=stock.detach()), address, listener.getsockname())
+        self._await_head(conn)
+        if not self.cfg.is_ssl:
+            self._gather_head(conn, conn.sock)
+        return True
 
     def _do_without(self, error: OSError) -> None:
         """Close a connection for the one that can't be accepted; where there is none, pause."""
