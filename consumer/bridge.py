@@ -12,7 +12,7 @@ from .errors import Unreplayable
 from .events import Change, Event
 from .filters import EVERYTHING, NOTHING, Filter
 from .latest import LatestView
-from .leaving import Leaving, beside, told
+from .leaving import Leaving, beside, departures, told
 from .prediction import Prediction
 from .reading import CHUNK_RECORDS, Chunk, Item
 from .replay import Replays
@@ -118,6 +118,11 @@ class Bridge:
         places[item.partition] = item.after
         self.places = tuple(places)
         entry = self._entry(item, item.prediction)
+        if entry.evicted:
+            return [*departures(entry, self._wanted, self._feed.kept), *self._changes(entry)]
+        return self._changes(entry)
+
+    def _changes(self, entry: Entry) -> list[Event]:
         if self._wanted == EVERYTHING:
             if entry.prediction is not None and not entry.shown:
                 return []
@@ -140,4 +145,6 @@ class Bridge:
             return Entry(item.partition, item.before, position, item.segment_id, None, True)
         verdict = self._view.apply(prediction, item.partition, item.before)
         delivered = structs.replace(prediction, late=True) if verdict.late else prediction
-        return Entry(item.partition, item.before, position, item.segment_id, delivered, shown)
+        # What this view has no room for is another matter: the client was given it, and the feed's view may have it.
+        aged = tuple(each for each in verdict.evicted if each.reason == "max_age")
+        return Entry(item.partition, item.before, position, item.segment_id, delivered, shown, evicted=aged)

@@ -93,6 +93,39 @@ class Left(Struct, frozen=True):
         return self.entry.horizon_minutes if self.names_horizon else None
 
 
+EvictedReason = Literal["expired", "evicted"]
+
+
+class Evicted(Struct, frozen=True):
+    """Predictions that left the view without a record of their own: of one horizon, or all of a segment (None).
+
+    expired   they became older than MAX_AGE
+    evicted   the view had no room for them, or held them for times ahead of the clock
+
+    It moves no client forward: the entry that caused it comes next.
+    """
+
+    segment_id: str
+    horizon_minutes: int | None
+    reason: EvictedReason
+
+    @property
+    def cursor(self) -> None:
+        """None: the cursor before still holds."""
+        return None
+
+
+class Shown(Struct, frozen=True):
+    """A prediction that was given before, or not shown then, and is shown in place of what was evicted."""
+
+    prediction: Prediction
+
+    @property
+    def cursor(self) -> None:
+        """None: the cursor before still holds."""
+        return None
+
+
 GapReason = Literal[
     "bad_cursor",
     "other_topic",
@@ -128,4 +161,4 @@ class Gap(Struct, frozen=True):
     missed: int | None
 
 
-Event = Initial | Change | Left | Gap | Status
+Event = Initial | Change | Left | Evicted | Shown | Gap | Status

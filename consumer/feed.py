@@ -349,6 +349,10 @@ class Feed:
             return None
         return self._latest.instead_of(entry.prediction, entry.partition, entry.before, not wanted.names_horizons)
 
+    def kept(self, segment_id: str, wanted: Filter) -> list[Prediction]:
+        """Return what the view has of a segment under a filter."""
+        return chosen(self._latest.kept(segment_id, wanted.horizons), wanted)
+
     def loses_tie(self, entry: Entry) -> bool:
         """Tell whether the view has another prediction of an entry's times: no client can see which one wins."""
         prediction = entry.prediction
@@ -443,11 +447,14 @@ class Feed:
                 self._evicted.update(each.reason for each in evicted)
             if not self._latest.is_ahead(prediction):
                 self._unscored.append(prediction)
+            # What is evicted at once replaces nothing, and is `late`, too.
+            late = late or any(each is prediction for eviction in evicted for each in eviction.predictions)
             delivered = structs.replace(prediction, late=True) if late else prediction
             is_last = number == count or index == MAX_INDEX
             self._places[partition] = after if is_last else own + 1
             position, segment_id = Position(incarnation, tuple(self._places)), prediction.segment_id
-            self._ring.append(Entry(partition, own, position, segment_id, delivered, shown, was, was_shown))
+            entry = Entry(partition, own, position, segment_id, delivered, shown, was, was_shown, evicted=evicted)
+            self._ring.append(entry)
             self._received += 1
 
     def _restore(self, entry: Entry) -> None:

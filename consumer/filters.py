@@ -66,6 +66,10 @@ class Filter(Struct, frozen=True):
             and (self.roads is None or self._is_on_a_road(prediction))
         )
 
+    def concerns(self, prediction: Prediction) -> bool:
+        """Tell whether a client may have a prediction: it matches, and its horizon does."""
+        return self._has_horizon(prediction) and self.asks_for(prediction)
+
     def judge(self, entry: Entry, is_given: bool | None = None) -> Verdict:
         """Return what an entry means to a client that has the view before it.
 

@@ -43,7 +43,7 @@ EVICTION_REASONS: tuple[EvictionReason, ...] = get_args(EvictionReason)
 class Eviction(NamedTuple):
     """Predictions of one segment that left the view without a tombstone; all that it had if `is_whole`.
 
-    max_age        no news for MAX_AGE
+    max_age        no news for MAX_AGE; of one of several horizons it is found with the next prediction of its segment
     max_segments   the view was full
     max_bytes      the view took too much memory
     max_horizons   a segment had more than MAX_HORIZONS horizons
@@ -129,6 +129,7 @@ class LatestView:
             if not late:
                 evicted.append(Eviction("clock", prediction.segment_id, (kept.prediction,), len(horizons) == 1))
         if not late:
+            evicted.extend(self._aged(prediction.segment_id, horizons))
             aged_ms = min(prediction.timestamp, self._reference.now_ms)
             size_bytes = KEPT_BYTES + footprint(prediction)[0]
             self._keep(_Kept(order, prediction, size_bytes, aged_ms), horizons, evicted)
@@ -183,6 +184,16 @@ class LatestView:
             return [prediction for prediction in shown if prediction is not None]
         return [kept.prediction for kinds in self._segments.values() for kept in _chosen(self._fresh(kinds), horizons)]
 
+    def kept(self, segment_id: str, horizons: Horizons) -> list[Prediction]:
+        """Return what is kept of one segment: what it shows, or the horizons asked for."""
+        kinds = self._segments.get(segment_id)
+        if kinds is None:
+            return []
+        if horizons is None:
+            shown = self._shown(kinds)
+            return [] if shown is None else [shown]
+        return [kept.prediction for kept in _chosen(self._fresh(kinds), horizons)]
+
     def segment(self, segment_id: str) -> list[Prediction]:
         """Return the newest predictions of one segment, a prediction per horizon, shortest first."""
         kinds = self._fresh(self._segments.get(segment_id, {}))
@@ -195,6 +206,13 @@ class LatestView:
     def _fresh(self, kinds: dict[int | None, _Kept]) -> dict[int | None, _Kept]:
         oldest_ms = self._oldest_ms
         return {horizon: kept for horizon, kept in kinds.items() if kept.aged_ms >= oldest_ms}
+
+    def _aged(self, segment_id: str, fresh: dict[int | None, _Kept]) -> Iterator[Eviction]:
+        """Yield what has aged of a segment, whose other horizons are fresh."""
+        kinds = self._segments.get(segment_id)
+        if kinds is not None and len(kinds) > len(fresh):
+            aged = tuple(kept.prediction for horizon, kept in kinds.items() if horizon not in fresh)
+            yield Eviction("max_age", segment_id, aged, not fresh)
 
     def _shown(self, kinds: dict[int | None, _Kept]) -> Prediction | None:
         if len(kinds) == 1:  # the usual case, made fast: a view is made while everybody waits

@@ -7,13 +7,14 @@ what it was told as news since, which a view may not know: of a segment before t
 make room. So of what lies before that view, what doesn't match means something only after such news.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import structs
 
 from .cursor import Places
-from .events import Change, Left
+from .events import Change, Evicted, EvictedReason, Left, Shown
 from .filters import LEFT, MATCH, NOTHING, OUTDATED, Filter, Verdict
+from .latest import rank
 from .prediction import Prediction
 from .ring import Entry
 
@@ -83,3 +84,31 @@ def beside(entry: Entry, own_cursor: str | None) -> Change:
         return Change(entry, own_cursor)
     late = entry.with_prediction(structs.replace(entry.prediction, late=True))
     return Change(late, own_cursor or entry.cursor)
+
+
+Kept = Callable[[str, Filter], list[Prediction]]
+"""Returns what the view has of a segment, as Feed.kept() does."""
+
+
+def departures(entry: Entry, wanted: Filter, kept: Kept) -> Iterator[Evicted | Shown]:
+    """Yield what a client is given of what an entry evicted: what left, and what the view has in place of it now.
+
+    All of it comes before the entry: a client that is cut in between is given it once more.
+    """
+    for eviction in entry.evicted:
+        gone = [each for each in eviction.predictions if wanted.concerns(each)]
+        instead = [each for each in kept(eviction.segment_id, wanted) if each is not entry.prediction]
+        reason: EvictedReason = "expired" if eviction.reason == "max_age" else "evicted"
+        if wanted.names_horizons and not eviction.is_whole:
+            horizons: set[int | None] = {each.horizon_minutes for each in gone}
+            yield from (Evicted(eviction.segment_id, horizon, reason) for horizon in horizons)
+            yield from (Shown(each) for each in instead if each.horizon_minutes in horizons)
+        elif eviction.is_whole or _was_shown(eviction.predictions, instead):
+            if gone:
+                yield Evicted(eviction.segment_id, None, reason)
+            yield from map(Shown, instead)
+
+
+def _was_shown(gone: Sequence[Prediction], instead: Sequence[Prediction]) -> bool:
+    """Tell whether one of several horizons of a segment may have been the one that it showed."""
+    return not instead or any(rank(each.horizon_minutes) <= rank(instead[0].horizon_minutes) for each in gone)

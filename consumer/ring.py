@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from .cursor import Places, Position
 from .footprint import footprint
+from .latest import Eviction
 from .prediction import Prediction
 
 ENTRY_BYTES = 680
@@ -28,7 +29,8 @@ class Entry(Struct, gc=False):
     `before` is the entry's own place, `position` is where reading goes on after it. `shown` tells whether it
     belongs to the view of one prediction per segment. `was` is what the view held of this segment and horizon before,
     `was_shown` what it showed of the segment. `memo` holds the frames made of it, once for all clients. `size_bytes` is
-    what all of it takes, frames included whether or not they were made yet; the ring buffer sets it.
+    what all of it takes, frames included whether or not they were made yet; the ring buffer sets it. `evicted` is what
+    the view lost by it.
 
     None of what the ring holds is tracked by the garbage collector (there are no cycles in it): its full collections
     would stop the process for a second with a ring of 50,000.
@@ -45,6 +47,7 @@ class Entry(Struct, gc=False):
     memo: dict[str, bytes] | None = None
     encoded: str | None = None
     size_bytes: int = 0
+    evicted: tuple[Eviction, ...] = ()
 
     def with_prediction(self, prediction: Prediction) -> "Entry":
         """Return a copy that holds another form of the prediction, for one client."""

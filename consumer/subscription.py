@@ -24,7 +24,7 @@ from .cursor import Places, Position, decode, furthest, reaches, records_between
 from .errors import Unreplayable
 from .events import Change, Event, Gap, Initial, Status
 from .filters import EVERYTHING, NOTHING, Filter, Verdict, chosen
-from .leaving import Leaving, beside, told
+from .leaving import Leaving, beside, departures, told
 from .pace import Rest
 from .prediction import Prediction
 from .ring import Entry
@@ -331,30 +331,39 @@ class Subscription:
         events: list[Event]
         if self._channel is not None:
             events = self._judged(first, entries, on_the_floor, limit)
-        elif self._floor is None and self._catch_up is None:
+        elif self._floor is None and self._catch_up is None and not any(entry.evicted for entry in entries):
             # As below, for all who have joined: the time of a process goes into this.
             events = [Change(entry, None) for entry in entries if entry.shown or entry.prediction is None]
         else:
-            events = [
-                self._change(entry)
-                for sequence, entry in enumerate(entries, first)
-                if not self._has(entry) and self._is_given(sequence, entry)
-            ]
+            events = list(self._all_changes(first, entries))
         if self._sequence >= self._caught_up_at:
             self._catch_up = None
         if self._floor is not None and reaches(self._places, self._floor):
             self._floor = None
         return events
 
+    def _all_changes(self, first: int, entries: list[Entry]) -> Iterator[Event]:
+        """Yield what the entries mean without a filter."""
+        for sequence, entry in enumerate(entries, first):
+            yield from self._departures(entry)
+            if not self._has(entry) and self._is_given(sequence, entry):
+                yield self._change(entry)
+
+    def _departures(self, entry: Entry) -> Iterator[Event]:
+        return departures(entry, self._wanted, self._feed.kept) if entry.evicted else iter(())
+
     def _judged(self, first: int, entries: list[Entry], on_the_floor: int, limit: int) -> list[Event]:
         events: list[Event] = []
         for number, (verdict, newer) in enumerate(self._verdicts(first, entries, on_the_floor)):
-            if verdict == NOTHING:
+            if verdict == NOTHING and not entries[number].evicted:
                 continue
             if len(events) >= limit:
                 self._step_back(first + number, entries[number - 1].position.places)
                 break
             entry = entries[number]
+            events.extend(self._departures(entry))
+            if verdict == NOTHING:
+                continue
             events.extend(told(entry, verdict, newer is not None, self._own_cursor(entry), self._wanted))
         return events
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from consumer.events import Change, Event, Gap, Initial, Left, Status
+from consumer.events import Change, Event, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.feed import Feed
 from consumer.filters import Filter
 from consumer.ring import Entry
@@ -114,6 +114,10 @@ class Conversation:
                 case Left():
                     gone = wire.left(event.entry.segment_id, "no_longer_matches", event.horizon_minutes)
                     yield Message(gone, event.cursor)
+                case Evicted():
+                    yield Message(wire.left(event.segment_id, event.reason, event.horizon_minutes))
+                case Shown():
+                    yield Message(wire.prediction(event.prediction))
                 case Initial():
                     yield from _view(event)
                 case Gap():

@@ -9,9 +9,10 @@ from werkzeug.routing import BaseConverter
 
 from consumer import BadCursor
 from consumer.errors import Unreplayable
-from consumer.events import Change, Gap, Initial, Left
+from consumer.events import Change, Evicted, Gap, Initial, Left, Shown
 from consumer.feed import Feed
 from consumer.filters import Filter
+from consumer.prediction import Prediction
 from consumer.statistics import statistics
 from consumer.subscription import Subscription
 
@@ -22,6 +23,9 @@ from .services import services
 from .times import Deadline, now_iso
 
 blueprint = Blueprint("polling", __name__)
+
+Item = Change | Left | Evicted | Shown
+"""What an answer lists, in order."""
 
 MAX_SEGMENT_HISTORY = 1_000
 LOOK_UP_SECONDS = 0.5
@@ -111,14 +115,14 @@ def _collect(feed: Feed, subscription: Subscription, limit: int, wait: float, pl
     """
     closing, client = services().admission.closing, Client(request.environ)
     deadline, enough = Deadline(wait if wait and place.claim("long_poll") else 0.0), Deadline(COLLECT_SECONDS)
-    items: list[Change | Left] = []
+    items: list[Item] = []
     gap: Gap | None = None
     whole: Initial | None = None
     while whole is None and len(items) < limit:
         is_read = subscription.is_replaying and not subscription.is_held_up
         patience = enough.left if is_read else 0 if items else deadline.left
         events = subscription.next(min(patience, LOOK_UP_SECONDS), limit - len(items))
-        items.extend(event for event in events if isinstance(event, Change | Left))
+        items.extend(event for event in events if isinstance(event, Item))
         gap = gap or next((event for event in events if isinstance(event, Gap)), None)
         whole = next((event for event in events if isinstance(event, Initial)), None)
         if closing.is_set() or client.has_left():
@@ -136,9 +140,9 @@ def _comes_soon(subscription: Subscription) -> bool:
     return subscription.entries_behind > 0 and not subscription.is_held_up
 
 
-def _answer(subscription: Subscription, items: list[Change | Left]) -> dict[str, Any]:
+def _answer(subscription: Subscription, items: list[Item]) -> dict[str, Any]:
     return {
-        "predictions": [each.entry.prediction for each in items if not _leaves(each)],
+        "predictions": [prediction for each in items if (prediction := _prediction(each)) is not None],
         "left": _removals(items),
         "cursor": subscription.cursor,
         "more": _comes_soon(subscription),
@@ -156,22 +160,34 @@ def _instead(feed: Feed, gap: Gap | None, whole: Initial) -> dict[str, Any]:
     }
 
 
-def _leaves(item: Change | Left) -> bool:
-    return isinstance(item, Left) or item.entry.prediction is None
+def _prediction(item: Item) -> Prediction | None:
+    """Return the prediction that an item gives; None for one by which something leaves."""
+    match item:
+        case Change():
+            return item.entry.prediction
+        case Shown():
+            return item.prediction
+        case _:
+            return None
 
 
-def _removals(items: list[Change | Left]) -> list[dict[str, Any]]:
+def _removals(items: list[Item]) -> list[dict[str, Any]]:
     """List what left the view; `at` says how many predictions of this answer came before each."""
     removals: list[dict[str, Any]] = []
     for number, each in enumerate(items):
-        if _leaves(each):
-            left = isinstance(each, Left)
-            removals.append(
-                {
-                    "segment_id": each.entry.segment_id,
-                    "horizon_minutes": each.horizon_minutes if isinstance(each, Left) else None,
-                    "reason": "no_longer_matches" if left else "removed",
-                    "at": number - len(removals),
-                }
-            )
+        if _prediction(each) is None:
+            removals.append(_removal(each) | {"at": number - len(removals)})
     return removals
+
+
+def _removal(item: Item) -> dict[str, Any]:
+    match item:
+        case Evicted(segment_id, horizon, why):
+            reason: str = why
+        case Left():
+            segment_id, horizon, reason = item.entry.segment_id, item.horizon_minutes, "no_longer_matches"
+        case Change():
+            segment_id, horizon, reason = item.entry.segment_id, None, "removed"
+        case Shown():
+            raise AssertionError("it gives a prediction")
+    return {"segment_id": segment_id, "horizon_minutes": horizon, "reason": reason}

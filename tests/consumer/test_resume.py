@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from consumer.cursor import Position, decode, furthest, offset_of, place
-from consumer.events import Change, Gap, Initial, Left, Status
+from consumer.events import Change, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.feed import Feed
 from consumer.filters import EVERYTHING, Filter
 from consumer.memory import MemorySource, MemoryTopic
@@ -233,6 +233,14 @@ class Client:
             case Change():
                 for key in [key for key in self.view if key[0] == event.entry.segment_id]:
                     del self.view[key]
+            case Evicted():
+                gone = [key for key in self.view if key[0] == event.segment_id]
+                for key in (
+                    gone if event.horizon_minutes is None else [self.key(event.segment_id, event.horizon_minutes)]
+                ):
+                    self.view.pop(key, None)
+            case Shown():
+                self.replace_one(event.prediction)
             case Left():
                 self.view.pop(self.key(event.entry.segment_id, event.horizon_minutes), None)
         self.cursor = event.cursor or self.cursor

@@ -1,15 +1,15 @@
 """How a client goes on after a gap, and where the bounds of a replay are."""
 
+import threading
+
 import pytest
 from msgspec import structs
 
 from consumer.cursor import Position, place
 from consumer.errors import Unreplayable
 from consumer.events import Change, Gap, Initial, Status
-from consumer.feed import Feed
 from consumer.memory import MemorySource
 from consumer.reading import Patience, read_chunk
-from consumer.replay import Replays
 from tests.consumer.helpers import SETTINGS, TOPIC, feed_of, message, normalise, publish, record
 from tests.consumer.test_replay import BEGIN, SMALL, TIME_MS, after_a_replay, feed_over, topic_of
 from tests.consumer.test_resume import INCARNATION, read
@@ -81,10 +81,9 @@ def test_what_was_read_while_its_topic_was_replaced_is_not_replayed():
             topic.recreate(2, b"memory-2")
             return records
 
-    feed = Feed(SMALL, Replays(SMALL, lambda _: Replaced(topic)))
-    patience = Patience(5, feed.replays._closed)
+    patience, until = Patience(5, threading.Event()), (place(10), place(10))
     with pytest.raises(Unreplayable, match="other_topic"):
-        read_chunk(Replaced(topic), patience, BEGIN, (place(10), place(10)), normalise)
+        read_chunk(Replaced(topic), patience, BEGIN, until, normalise, max_bytes=1_000_000)
 
 
 def test_a_replay_ends_when_the_topic_is_replaced():

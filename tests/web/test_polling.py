@@ -107,6 +107,16 @@ def test_a_removal_says_after_how_many_predictions_it_came(client, put):
     assert answer["left"] == [{"segment_id": "A", "horizon_minutes": None, "reason": "removed", "at": 1}]
 
 
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", max_segments=1)])
+def test_an_evicted_segment_is_listed_as_left(client, put, settings):
+    put(message("A", timestamp=1_700_000_000_000))
+    cursor = data(client.get("/api/predictions"))["cursor"]
+    put(message("B", timestamp=1_700_000_000_001))
+    answer = data(client.get(f"/api/predictions?after={cursor}"))
+    assert [each["segment_id"] for each in answer["predictions"]] == ["B"]
+    assert answer["left"] == [{"segment_id": "A", "horizon_minutes": None, "reason": "evicted", "at": 0}]
+
+
 @pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, replay_records=0)])
 def test_a_cursor_older_than_memory_is_a_gap_with_the_whole_view(client, put, settings):
     cursor = data(client.get("/api/predictions"))["cursor"]

@@ -209,6 +209,17 @@ def test_the_cursor_may_be_given_under_any_spelling_of_last_event_id(stream, put
     assert resumed.event("prediction")[1]["data"]["segment_id"] == "C"
 
 
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", max_segments=1)])
+def test_an_evicted_segment_leaves_a_stream_without_a_cursor(stream, put, settings):
+    put(message("A", timestamp=1_700_000_000_000))
+    it = stream()
+    it.event("initial")
+    put(message("B", timestamp=1_700_000_000_001))
+    gone = {"type": "left", "segment_id": "A", "horizon_minutes": None, "reason": "evicted"}
+    assert it.event("left") == (None, gone)
+    assert it.event("prediction")[1]["data"]["segment_id"] == "B"
+
+
 def test_a_damaged_cursor_is_a_gap_and_the_view(stream, put):
     put(message("A"))
     it = stream("?after=damaged")
