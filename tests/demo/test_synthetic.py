@@ -24,7 +24,7 @@ FORECASTER = Forecaster(TRAFFIC, Settings())
 def test_a_message_becomes_exactly_one_prediction_with_everything_that_it_says():
     message = FORECASTER.message(NETWORK[40], NOW)
     record = Record(0, 0, round(NOW * 1000), b"", msgspec.json.encode(message))
-    predictions, refusals, _ = Normaliser(Settings())(record)
+    predictions, refusals, *_ = Normaliser(Settings(), now_ms=lambda: record.timestamp_ms)(record)
     assert refusals == []
     ((_, prediction),) = predictions
     assert prediction.segment_id == NETWORK[40].segment_id
