@@ -91,6 +91,7 @@ class Bridge:
                 events.extend(self._take(item))
         if self._index == len(chunk.items):
             self.places, self._chunk = furthest(self.places, chunk.end), None
+            self._replays.used(chunk, is_done=True)
         return events
 
     def _next_chunk(self, seconds: float) -> Chunk | None:

@@ -133,12 +133,12 @@ class Replays:
         chunk: Chunk | None = self._ask(position, work, seconds, client, records_between(position.places, until))
         return chunk
 
-    def used(self, chunk: Chunk) -> None:
-        """Note that a client is reading a chunk."""
+    def used(self, chunk: Chunk, is_done: bool = False) -> None:
+        """Note that a client is reading a chunk, or is done with it: unless another one is in it, it may be evicted."""
         with self._changed:
             kept = self._chunks.get(Position(chunk.incarnation, chunk.start))
             if kept is not None:
-                kept.asked = self._clock()
+                kept.asked = self._clock() - (IN_USE_SECONDS if is_done else 0)
 
     def position_at(self, time_ms: int, client: Hashable = None) -> Position:
         """Return where the records of a time (epoch milliseconds) or later begin. Raises Unreplayable, Closing."""

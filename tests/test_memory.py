@@ -1,7 +1,8 @@
 """Memory is what the settings say: each store is filled past its bound, and takes what it counts, within 25 %."""
 
 import gc
-import json
+import subprocess
+import sys
 import tracemalloc
 from contextlib import contextmanager
 
@@ -18,33 +19,17 @@ from consumer.record import Record
 from consumer.replay import Replays
 from consumer.scores import Scores
 from consumer.settings import Settings
-from web import sse, websocket
+from tests.memory_cases import PLAIN, START_MS, WIDE, fill, value
 from web.views import Views
 
 MB = 1 << 20
 SMALL = Settings(kafka_backlog="all", buffer_bytes=MB, buffer_entries=1_000_000, max_segments=1_000_000)
-START_MS = 1_700_000_000_000
-PLAIN, WIDE, LATIN = "northbound", "🚗 " + "x" * 200, "é" + "x" * 200
+LATIN = "é" + "x" * 200
 normalise = Normaliser(SMALL)
 
 
-def a_record(number, segments, text=PLAIN, horizons=1, partitions=4):
-    """Return a record of some 380 bytes without its text; segments, horizons and partitions take turns."""
-    turn, segment = divmod(number, segments)
-    message = {
-        "segment_id": f"LA_{segment:06}",
-        "timestamp": START_MS + turn * 1_000,
-        "prediction_time": f"2026-11-20T07:{turn % 60:02}:10.250Z",
-        "horizon_minutes": 15 * (1 + turn % horizons),
-        "current_speed": 40 + number % 700 / 32,
-        "predicted_speed": 41 + number % 900 / 32,
-        "coordinates": {"latitude": 34 + number % 97 / 128, "longitude": -118 - number % 89 / 128},
-        "road_name": f"I-405 {segment} {text}",
-        "model": "dcrnn-2026-11",
-        "source": "detectors",
-    }
-    value = json.dumps(message, ensure_ascii=False).encode()
-    return Record(number % partitions, 10_000_000 + number // partitions, START_MS, None, value)
+def a_record(number, segments, text=PLAIN, horizons=1):
+    return Record(0, number, START_MS, None, value(number, segments, text, horizons))
 
 
 @contextmanager
@@ -63,17 +48,6 @@ def is_near(taken, stated):
     return 0.75 * stated <= taken <= 1.25 * stated
 
 
-def fill(feed, count, partitions=4, **kinds):
-    """Publish records, and give each to a client of either kind of stream."""
-    feed.begin(Position(b"topic-01", (place(10_000_000),) * partitions))
-    for begin in range(0, count, 250):
-        records = [a_record(number, partitions=partitions, **kinds) for number in range(begin, begin + 250)]
-        feed.publish([(record, normalise(record)) for record in records])
-        for entry in feed._ring.read(feed._ring.end - 250, 250):
-            sse._frame(entry)
-            websocket._frame(entry)
-
-
 @pytest.mark.parametrize(
     ("partitions", "text"),
     [(4, PLAIN), (4, WIDE), (4, LATIN), (400, PLAIN)],
@@ -82,7 +56,7 @@ def fill(feed, count, partitions=4, **kinds):
 def test_the_ring_buffer_takes_buffer_bytes(partitions, text):
     with measured() as taken:
         feed = Feed(SMALL)
-        fill(feed, 1_000, partitions, segments=20, text=text)
+        fill(feed, 1_000, partitions=partitions, segments=20, text=text)
         assert len(feed._ring) < 750, "it is full"
         assert is_near(taken(), SMALL.buffer_bytes)
 
@@ -114,7 +88,7 @@ def test_the_view_forgets_what_it_counted():
 def test_the_scores_take_scores_bytes(horizons):
     with measured() as taken:
         scores = Scores(SMALL)
-        for number in range(12_000):
+        for number in range(6_000):
             prediction = normalise(a_record(number, 40, horizons=horizons)).predictions[0][1]
             scores.take([prediction], prediction.timestamp)
         assert is_near(taken(), SMALL.scores_bytes)
@@ -132,6 +106,7 @@ def test_chunks_of_replays_take_replay_bytes():
         for _ in range(8):
             chunk = replays.chunk(position, ends, 20)
             position = Position(topic.incarnation, chunk.end)
+            replays.used(chunk, is_done=True)
         del chunk
         stated = sum(kept.chunk.size_bytes for kept in replays._chunks.values())
         assert is_near(taken(), stated)
@@ -149,3 +124,11 @@ def test_bodies_of_filters_take_answer_bytes():
         for number in range(60):
             views.body(feed, Filter(box=Box(-180.0, -90.0, 180.0, 90.0 - number / 100)))
         assert is_near(taken(), settings.answer_bytes)
+
+
+@pytest.mark.parametrize(("case", "share"), [("plain", 1), ("wide", 1), ("partitions", 1), ("chunks", 1 / 4)], ids=str)
+def test_a_process_grows_by_what_the_settings_say(case, share):
+    size = 8 * MB
+    command = [sys.executable, "-m", "tests.memory_cases", case, str(size)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert is_near(int(done.stdout), share * size)

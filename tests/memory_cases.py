@@ -1,0 +1,137 @@
+"""Fills one store of a process and prints by how many bytes the process grew: python -m tests.memory_cases CASE BYTES.
+
+`tests/test_memory.py` compares that with the settings, and docs/memory.md shows it.
+"""
+
+import gc
+import json
+import os
+import sys
+from pathlib import Path
+
+from msgspec import structs
+
+from consumer.cursor import Position, place
+from consumer.feed import Feed
+from consumer.filters import Box, Filter
+from consumer.memory import MemorySource, MemoryTopic
+from consumer.normalise import Normaliser
+from consumer.record import Record
+from consumer.replay import Replays
+from consumer.settings import Settings
+from web import sse, websocket
+from web.views import Views
+
+TOPIC = b"topic-01"
+START_MS, START = 1_700_000_000_000, 10_000_000
+PLAIN, WIDE = "northbound", "🚗 " + "x" * 200
+
+
+def value(number, segments, text=PLAIN, horizons=1):
+    """Return a message of some 380 bytes without its text; segments and horizons take turns."""
+    turn, segment = divmod(number, segments)
+    message = {
+        "segment_id": f"LA_{segment:06}",
+        "timestamp": START_MS + turn * 1_000,
+        "prediction_time": f"2026-11-20T07:{turn % 60:02}:10.250Z",
+        "horizon_minutes": 15 * (1 + turn % horizons),
+        "current_speed": 40 + number % 700 / 32,
+        "predicted_speed": 41 + number % 900 / 32,
+        "coordinates": {"latitude": 34 + number % 97 / 128, "longitude": -118 - number % 89 / 128},
+        "road_name": f"I-405 {segment} {text}",
+        "model": "dcrnn-2026-11",
+        "source": "detectors",
+    }
+    return json.dumps(message, ensure_ascii=False).encode()
+
+
+def fill(feed, count, partitions=4, serve=True, **kinds):
+    """Publish records, and give each to a client of either kind of stream."""
+    normalise = Normaliser(feed.settings)
+    feed.begin(Position(TOPIC, (place(START),) * partitions))
+    for begin in range(0, count, 250):
+        records = [
+            Record(number % partitions, START + number // partitions, START_MS, None, value(number, **kinds))
+            for number in range(begin, begin + 250)
+        ]
+        feed.publish([(record, normalise(record)) for record in records])
+        for entry in feed._ring.read(max(feed._ring.oldest, feed._ring.end - 250), 250) if serve else ():
+            sse._frame(entry)
+            websocket._frame(entry)
+
+
+def ring(settings, **kinds):
+    """Fill the ring buffer twice."""
+    feed = Feed(settings)
+    fill(feed, settings.buffer_bytes // 1_000, segments=50, **kinds)
+    return feed
+
+
+def view(settings):
+    """Fill the latest view with four horizons of each segment, and the ring buffer with next to nothing."""
+    feed = Feed(structs.replace(settings, buffer_entries=100))
+    segments = settings.buffer_bytes // 4_000
+    fill(feed, 4 * segments, segments=segments, horizons=4, text="x" * 150, serve=False)
+    return feed
+
+
+def bodies(settings):
+    """Ask with 64 filters that all match everything."""
+    feed = Feed(structs.replace(settings, buffer_entries=100))
+    fill(feed, settings.buffer_bytes // 8_000, segments=settings.buffer_bytes // 8_000, serve=False)
+    views = Views(settings.answer_bytes) if hasattr(settings, "answer_bytes") else Views()
+    before = resident()
+    for number in range(64):
+        views.body(feed, Filter(box=Box(-180.0, -90.0, 180.0, 90.0 - number / 100)))
+    return feed, views, before
+
+
+def chunks(settings):
+    """Read the past once, from its beginning to its end."""
+    topic = MemoryTopic(4, TOPIC)
+    for number in range(settings.buffer_bytes // 400):
+        topic.append(value(number, 100, "x" * 150), partition=number % 4)
+    replays = Replays(settings, lambda _: MemorySource(topic))
+    ends, position = tuple(place(len(log)) for log in topic.logs), Position(TOPIC, (place(0),) * 4)
+    before = resident()
+    while position.places != ends:
+        chunk = replays.chunk(position, ends, 20)
+        position = Position(TOPIC, chunk.end)
+        replays.used(chunk, is_done=True)
+    del chunk
+    replays.close()
+    replays.join(10)
+    return topic, replays, before
+
+
+CASES = {
+    "plain": ring,
+    "wide": lambda settings: ring(settings, text=WIDE),
+    "partitions": lambda settings: ring(settings, partitions=400),
+    "view": view,
+    "bodies": bodies,
+    "chunks": chunks,
+}
+
+
+def resident():
+    """Return the bytes that this process has in memory."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def main(case, size):
+    """Print by how much the process grew, after a small one of the same has loaded all code."""
+    settings = Settings(
+        kafka_backlog="all", buffer_entries=10_000_000, max_segments=1_000_000, buffer_bytes=1 << 20, replay_readers=1
+    )
+    CASES[case](settings)
+    before = resident()
+    filled = CASES[case](structs.replace(settings, buffer_bytes=int(size)))
+    if isinstance(filled, tuple):
+        before = filled[-1]
+    sys.stdout.write(f"{resident() - before}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
