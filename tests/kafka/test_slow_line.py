@@ -1,0 +1,155 @@
+"""A broker behind a slow line or with a slow disk: answers that trickle in, or come late, are no outage."""
+
+import contextlib
+import socket
+import threading
+import time
+import uuid
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import pytest
+
+from consumer.client_hooks import ClosedOnFailure
+from consumer.events import Status
+from consumer.source import KafkaSource
+from tests.consumer.helpers import message
+from tests.kafka.helpers import changes, events_until, segments
+
+SLICE_SECONDS = 0.1
+PART_SECONDS = 0.02
+"""What comes within this time is a part of the same answer."""
+
+
+class Relay:
+    """Passes on what a broker sends: so many bytes in a second, or each answer late. What it is sent passes at once."""
+
+    relays: ClassVar[dict[str, "Relay"]] = {}
+
+    def __init__(self, broker):
+        self.name = uuid.uuid4().hex
+        self.relays[self.name] = self
+        self.bytes_per_second = None
+        self.late_seconds = 0.0
+        self._broker = broker
+        self._closing = threading.Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def close(self):
+        """End all connections and threads."""
+        self._closing.set()
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for thread in self._threads:
+            thread.join(10)
+        del self.relays[self.name]
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                ours = self._server.accept()[0]
+                theirs = socket.create_connection(self._broker)
+                self._start(self._forward, ours, theirs)
+                self._start(self._slow_down, theirs, ours)
+
+    def _start(self, run, *sockets):
+        self._threads.append(threading.Thread(target=run, args=sockets))
+        self._threads[-1].start()
+
+    def _forward(self, source, target):
+        for data in self._received(source, 65_536):
+            target.sendall(data)
+        _end(source, target)
+
+    def _slow_down(self, source, target):
+        last = 0.0
+        while not self._closing.is_set():
+            limit = self.bytes_per_second
+            data = next(self._received(source, int(limit * SLICE_SECONDS) if limit else 65_536), b"")
+            is_new = time.monotonic() - last > PART_SECONDS
+            if not data or self._closing.wait(SLICE_SECONDS if limit else self.late_seconds * is_new):
+                break
+            last = time.monotonic()
+            with contextlib.suppress(OSError):
+                target.sendall(data)
+        _end(source, target)
+
+    def _received(self, source, most):
+        source.settimeout(0.2)
+        while not self._closing.is_set():
+            try:
+                data = source.recv(most)
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            if not data:
+                return
+            yield data
+
+
+def _end(*sockets):
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
+
+
+class _Relayed(ClosedOnFailure):
+    """How a client connects through a Relay; the Kafka client finds this class by the scheme."""
+
+    SCHEMES = ("relayed",)
+
+    def __init__(self, proxy_url=None):
+        self._relay = Relay.relays[urlsplit(proxy_url).hostname]
+
+    def connect_ex(self, sock, sockaddr):
+        return super().connect_ex(sock, ("127.0.0.1", self._relay.port))
+
+
+@pytest.fixture
+def relay(apache):
+    """Return a relay to the broker."""
+    host, port = apache.address.split(":")
+    relay = Relay((host, int(port)))
+    yield relay
+    relay.close()
+
+
+@pytest.fixture
+def relayed(relay):
+    """Open sources through the relay."""
+
+    class Source(KafkaSource):
+        def _options(self, settings):
+            return {**super()._options(settings), "proxy_url": f"relayed://{relay.name}"}
+
+    return Source
+
+
+@pytest.mark.parametrize(
+    "slow", [{"bytes_per_second": 40_000}, {"late_seconds": 5.0}], ids=["40 kB in a second", "each answer 5 s late"]
+)
+def test_slow_answers_leave_the_consumer_ready(apache, settings_for, consume, publish, relay, relayed, slow):
+    """One answer of some 500 kB takes longer than the broker may be silent, and longer than other timeouts."""
+    settings = settings_for(apache.create_topic())
+    consumer = consume(settings, relayed)
+    consumer.wait_ready(10)
+    subscription = consumer.feed.subscribe()
+    subscription.next(5)
+    for name, value in slow.items():
+        setattr(relay, name, value)
+    names = [f"S{number}" for number in range(500)]
+    publish(settings, *[message(name, note="x" * 1_000) for name in names])
+    missing, events = [], []
+    while len(changes(events)) < len(names):
+        events += events_until(subscription, bool, 30)
+        missing += filter(None, [consumer.not_ready])
+    assert sorted(segments(changes(events))) == sorted(names)
+    assert (missing, consumer.restarts) == ([], 0)
+    assert [event for event in events if isinstance(event, Status)] == []
+    relay.bytes_per_second, relay.late_seconds = None, 0.0
+    consumer.stop()
