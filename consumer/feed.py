@@ -32,7 +32,6 @@ from .scores import Scores, Truth
 from .settings import Settings
 from .subscription import Subscription
 
-READING: tuple[State, ...] = ("catching_up", "live")
 CUT_OFF: tuple[State, ...] = ("reconnecting", "circuit_open", "stopped")
 
 
@@ -403,8 +402,8 @@ class Feed:
         self._changed.notify_all()
 
     def _is_ahead(self, places: Places) -> bool:
-        """Tell whether a cursor is ahead of the topic by Kafka's end offsets; in an outage nothing can be told."""
-        return self._status.state in READING and self._ends.is_ahead(tuple(self._places), places)
+        """Tell whether a cursor is ahead of the topic by Kafka's end offsets; only a live consumer can."""
+        return self._status.state == "live" and self._ends.is_ahead(tuple(self._places), places)
 
     def _position(self) -> Position | None:
         return None if self._incarnation is None else Position(self._incarnation, tuple(self._places))

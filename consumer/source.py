@@ -23,6 +23,7 @@ from kafka.protocol.consumer import IsolationLevel, ListOffsetsRequest, OffsetSp
 from kafka.structs import OffsetAndMetadata
 
 from . import client_hooks as hooks
+from .cursor import MAX_OFFSET
 from .errors import SourceError, SourceLost
 from .record import Record, Topic, Unreadable
 from .security import security_options
@@ -159,25 +160,33 @@ class _EndOffsets:
     """Asks for the end offsets on the client's IO thread, one question at a time, so that the reader never waits.
 
     They are those of an uncommitted reader. Kafka gives none that lie before earlier ones after a change of leader.
+    Some brokers (Tansu) count batches instead of records: an end before what was read already is no end.
     """
 
     def __init__(self, manager: hooks.Manager) -> None:
         self._manager = manager
         self._question: Any = None
         self._asked = float("-inf")
+        self._read: Sequence[int] = ()
         self._known: tuple[list[int], float] | None = None
 
-    def since(self, when: float, partitions: Sequence[TopicPartition]) -> tuple[list[int], float] | None:
-        """Return end offsets that were asked for at `when` or later, and when; else ask, at most once in a second."""
+    def since(
+        self, when: float, partitions: Sequence[TopicPartition], read: Sequence[int]
+    ) -> tuple[list[int], float] | None:
+        """Return end offsets that were asked for at `when` or later, and when; else ask, at most once in a second.
+
+        `read` has the next offset of each partition.
+        """
         if self._question is not None and self._question.is_done:
             if self._question.succeeded():
-                self._known = self._question.value, self._asked
+                pairs = zip(self._question.value, self._read, strict=True)
+                self._known = [end if end >= at else MAX_OFFSET for end, at in pairs], self._asked
             self._question = None
         if self._known is not None and self._known[1] >= when:
             return self._known
         now = time.monotonic()
         if self._question is None and now - self._asked >= ENDS_SECONDS:
-            self._asked = now
+            self._asked, self._read = now, read
             self._question = self._manager.call_soon(self._ask, partitions)
         return None
 
@@ -410,7 +419,11 @@ class KafkaSource:
 
     def ends_since(self, when: float) -> tuple[list[int], float] | None:
         """Return the end offsets, which the client's IO thread asks for."""
-        return self._ends.since(when, self._partitions()) if self.topic() else None
+        if self.topic() is None:
+            return None
+        assigned = self._consumer.assignment()
+        read = [hooks.offset_of(self._consumer, each) if each in assigned else 0 for each in self._partitions()]
+        return self._ends.since(when, self._partitions(), read)
 
     def close(self) -> None:
         """Close the consumer and its IO thread."""

@@ -183,11 +183,8 @@ def test_a_header_key_that_is_not_utf_8_costs_nothing():
     assert Reader(served(made)).read() == flat(OFFSETS)
 
 
-@pytest.mark.parametrize("codec", [1, 2, 3, 4], ids=["gzip", "snappy", "lz4", "zstd"])
-@pytest.mark.parametrize("magic", [1, 2])
+@pytest.mark.parametrize(("magic", "codec"), [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (2, 4)])
 def test_a_batch_that_unpacks_to_too_much_is_one_refusal(codec, magic, monkeypatch):
-    if codec == 4 and magic == 1:
-        pytest.skip("the old format has no zstd")
     monkeypatch.setattr(client_hooks, "unpack", lambda codec, data: unpack(codec, data, limit=1_000))
     made = batches(codec, magic)
     builder = MemoryRecordsBuilder(magic, codec, 100_000)

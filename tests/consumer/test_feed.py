@@ -217,8 +217,8 @@ def test_a_poll_that_is_ahead_in_one_partition_gets_a_gap_though_others_move_on(
     assert gaps == [[], [Gap("ahead", None)], []]
 
 
-@pytest.mark.parametrize("state", ["starting", "reconnecting", "circuit_open"])
-def test_nothing_is_asked_for_in_an_outage(state):
+@pytest.mark.parametrize("state", ["starting", "catching_up", "reconnecting", "circuit_open"])
+def test_nothing_is_asked_for_unless_all_was_read(state):
     feed, _ = live_feed()
     feed.announce(Status(state, 1.0, "gone"))
     assert read(feed.subscribe(Position(TOPIC, (place(9), place(0))).encode())) == []

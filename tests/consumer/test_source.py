@@ -1,0 +1,56 @@
+"""Questions for the end offsets: one at a time, off the reader's thread, and no end before what was read."""
+
+import pytest
+from kafka import TopicPartition
+from kafka.errors import KafkaTimeoutError
+from kafka.future import Future
+
+from consumer.cursor import MAX_OFFSET
+from consumer.source import _EndOffsets
+
+PARTITIONS = [TopicPartition("topic", 0), TopicPartition("topic", 1)]
+
+
+class Manager:
+    """Keeps the questions that are asked."""
+
+    def __init__(self):
+        self.questions = []
+
+    def call_soon(self, _ask, _partitions):
+        self.questions.append(Future())
+        return self.questions[-1]
+
+
+@pytest.fixture
+def manager():
+    return Manager()
+
+
+def test_end_offsets_are_given_when_they_came_and_asked_for_once(manager):
+    ends = _EndOffsets(manager)
+    assert ends.since(5.0, PARTITIONS, [3, 0]) is None
+    assert ends.since(5.0, PARTITIONS, [3, 0]) is None
+    (question,) = manager.questions
+    question.success([7, 0])
+    found, asked = ends.since(5.0, PARTITIONS, [9, 0])
+    assert (found, asked >= 5.0) == ([7, 0], True)
+    assert ends.since(asked, PARTITIONS, [9, 0]) == ([7, 0], asked)
+    assert ends.since(asked + 0.01, PARTITIONS, [9, 0]) is None
+    assert len(manager.questions) == 1, "the next one waits a second"
+
+
+def test_an_end_before_what_was_read_is_no_end(manager):
+    ends = _EndOffsets(manager)
+    ends.since(0.0, PARTITIONS, [100, 0])
+    manager.questions[0].success([1, 0])
+    assert ends.since(0.0, PARTITIONS, [100, 0])[0] == [MAX_OFFSET, 0]
+
+
+def test_a_question_that_fails_is_asked_again(manager, monkeypatch):
+    monkeypatch.setattr("consumer.source.ENDS_SECONDS", 0)
+    ends = _EndOffsets(manager)
+    ends.since(0.0, PARTITIONS, [0, 0])
+    manager.questions[0].failure(KafkaTimeoutError("no answer"))
+    assert ends.since(0.0, PARTITIONS, [0, 0]) is None
+    assert len(manager.questions) == 2
