@@ -291,8 +291,22 @@ _BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "pat
 
 
 def _wrong(name: str, value: object, allowed: str) -> SettingsError:
-    shown = "(not shown)" if name in SECRETS else repr(without_login(value) if isinstance(value, str) else value)
+    shown = "(not shown)" if name in SECRETS else repr(masked(name, value) if isinstance(value, str) else value)
     return SettingsError(f"{name.upper()}={shown} can't be used; allowed: {allowed}")
+
+
+def masked(name: str, text: str) -> str:
+    """Mask what may be a log-in. Of brokers, only what is a host and a port is shown: a password may be anywhere."""
+    login, at, rest = without_login(text).rpartition("@")
+    if name not in ("kafka_brokers", "kafka_url"):
+        return login + at + rest
+    return login + at + ",".join(part if _names_a_host(part) else "***" for part in rest.split(","))
+
+
+def _names_a_host(part: str) -> bool:
+    """Tell whether a part of a list of brokers is empty, or a host and maybe a scheme and a port."""
+    host = part.rpartition("://")[2].strip()
+    return not host or _is_host_and_port(_with_port(host))
 
 
 def without_login(text: str) -> str:
@@ -316,7 +330,7 @@ def _check(settings: Settings) -> None:
             read(settings)
         except (ValueError, ZoneInfoNotFoundError, OSError) as error:
             value = getattr(settings, name)
-            raise _wrong(name, value, f"{allowed} ({error})") from error
+            raise _wrong(name, value, f"{allowed} ({without_login(str(error))})") from error
 
 
 def _url(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from consumer.intake import Intake
 from consumer.normalise import Normaliser
 from consumer.record import Record
 from consumer.security import security_protocol
-from consumer.settings import SECRETS, Settings, table, without_login
+from consumer.settings import SECRETS, Settings, masked, table
 from consumer.source import Expired, KafkaSource, Source
 from consumer.times import UNKNOWN_MS
 
@@ -72,7 +72,7 @@ def _settings(settings: Settings) -> str:
 def _shown(name: str, settings: Settings) -> str:
     if name in SECRETS | _CERTIFICATES:
         return "(set, not shown)"
-    return without_login(str(getattr(settings, name)))[:_MOST_SHOWN]
+    return masked(name, str(getattr(settings, name)))[:_MOST_SHOWN]
 
 
 def _files(settings: Settings) -> Generator[Finding, None, bool]:

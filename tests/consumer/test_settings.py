@@ -44,7 +44,6 @@ def test_a_variable_is_read_by_its_name_and_converted():
         ("SPEED_UNIT", "knots", "one of kmh, mph"),
         ("KAFKA_SSL_CHECK_HOSTNAME", "perhaps", "true or false"),
         ("KAFKA_TOPIC", "a topic", "text that matches"),
-        ("KAFKA_BROKERS", "host:port", "a comma list of host:port"),
         ("KAFKA_BROKERS", "kafka://a:1", "a comma list of host:port"),
         ("KAFKA_BROKERS", ",", "a comma list of host:port"),
         ("KAFKA_BACKLOG", "an hour", "10000/1h, 500, 0, all"),
@@ -131,6 +130,20 @@ def test_brokers_with_a_login_are_refused_and_it_is_not_shown(value):
     with pytest.raises(SettingsError, match=r"KAFKA_BROKERS='\*\*\*@host:9092' .* KAFKA_SASL_USERNAME") as refused:
         load({"KAFKA_BROKERS": value})
     assert "hush" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("name", ["KAFKA_BROKERS", "KAFKA_URL"])
+@pytest.mark.parametrize("value", ["host:9092?password=hush", "name:hush%40host:9092", "name:hush"])
+def test_of_brokers_only_hosts_and_ports_are_shown(name, value):
+    with pytest.raises(SettingsError, match=rf"{name}='a:1,\*\*\*' can't be used") as refused:
+        load({name: f"a:1,{value}"})
+    assert "hush" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_the_reason_why_a_setting_is_refused_masks_a_login_too():
+    with pytest.raises(SettingsError, match="PRODUCER_TIMEZONE") as refused:
+        load({"PRODUCER_TIMEZONE": "name:hush@host:9092"})
+    assert "hush" not in str(refused.value)
 
 
 @pytest.mark.parametrize("value", ["a", "a:1", "my_host.example-1.org:65535", "[::1]:9092", "[fe80::1%eth0]:9092"])
