@@ -19,8 +19,9 @@ class Socket(socket.socket):
     """A client's socket whose time-outs look like what they are: the client is gone.
 
     `gather()` takes in what the client has sent so far, and `recv()` gives that first: a thread that is told of a
-    whole head finds it here and waits for nobody. While `defers` is set, `sendall()` doesn't wait either: it keeps back
-    what doesn't fit, for `flush()`. While `never_waits` is set, a call that would block raises BlockingIOError.
+    whole head finds it here and waits for nobody. While `defers` is set, `send()` and `sendall()` don't wait either:
+    they keep back what doesn't fit, for `flush()`. While `never_waits` is set, a call that would block raises
+    BlockingIOError.
     """
 
     defers = False
@@ -77,9 +78,12 @@ class Socket(socket.socket):
             return data
         return bytes(self._in_time(super().recv, size, flags))
 
-    def send(self, *args: Any) -> int:
-        """Send what fits."""
-        return int(self._in_time(super().send, *args))
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Send what fits, or keep it back, as gunicorn's `100 Continue` to a client that doesn't read."""
+        if self.defers:
+            self.sendall(data, flags)
+            return len(data)
+        return int(self._in_time(super().send, data, flags))
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send everything; the time-out counts from the last byte that went out, not from the first."""

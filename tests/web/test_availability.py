@@ -217,6 +217,18 @@ def test_no_thread_waits_for_a_body_that_was_not_read(sent, is_kept):
         assert Worker._keepalive_after(None, conn, True) is is_kept
 
 
+def test_no_thread_waits_to_send_100_continue():
+    here, there = socket.socketpair()
+    with there, Socket(fileno=here.detach()) as client:
+        client.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                client.send(b"an answer that is not read")
+        client.defers = True
+        assert client.send(b"HTTP/1.1 100 Continue\r\n\r\n") == 25
+        assert client.unsent_bytes == 25
+
+
 ATTACKS = {
     "idle connections": b"",
     "half a head": b"GET /api/predictions HTTP/1.1\r\n",
