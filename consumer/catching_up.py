@@ -6,6 +6,8 @@ same predictions by every process, from memory and in a replay. So what it is gi
 partition, on the records between its cursor and the prediction.
 """
 
+from collections.abc import Callable, Iterable
+
 from .latest import MAX_HORIZONS, rank
 from .prediction import Prediction
 from .ring import Entry
@@ -24,9 +26,27 @@ class CatchUp:
     def __init__(self, max_segments: int) -> None:
         self._max_segments = max_segments
         self._seen: dict[tuple[int, str], _Newest] = {}
+        self._last: dict[str, int] = {}
 
     def gives(self, partition: int, segment_id: str, prediction: Prediction | None) -> bool:
         """Tell whether the client is given an entry; None is a removal, which always is."""
+        is_given = self._gives(partition, segment_id, prediction)
+        if prediction is None:
+            self._last.pop(segment_id, None)
+        elif is_given:
+            self._last[segment_id] = rank(prediction.horizon_minutes)
+        return is_given
+
+    def outranked(self, shown: Callable[[str], Iterable[Prediction]]) -> list[Prediction]:
+        """Return what segments show (`shown` looks it up) that were last given a larger horizon."""
+        return [
+            each
+            for segment_id, last in self._last.items()
+            for each in shown(segment_id)
+            if rank(each.horizon_minutes) < last
+        ]
+
+    def _gives(self, partition: int, segment_id: str, prediction: Prediction | None) -> bool:
         key = (partition, segment_id)
         if prediction is None:
             self._seen.pop(key, None)
@@ -49,5 +69,6 @@ class CatchUp:
 
     def _add(self, key: tuple[int, str], newest: _Newest) -> None:
         if len(self._seen) >= self._max_segments:
+            self._last.clear()
             self._seen.clear()  # to forget is safe: the client is given more
         self._seen[key] = newest

@@ -116,7 +116,8 @@ class Evicted(Struct, frozen=True):
 
 
 class Shown(Struct, frozen=True):
-    """A prediction that was given before, or not shown then, and is shown in place of what was evicted."""
+    """A prediction that was given before, or not shown then, and is shown in place of what was evicted, or of a larger
+    horizon that was given after it."""
 
     prediction: Prediction
 

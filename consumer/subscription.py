@@ -22,7 +22,7 @@ from .bridge import Bridge
 from .catching_up import CatchUp
 from .cursor import Places, Position, decode, furthest, reaches, records_between
 from .errors import Unreplayable
-from .events import Change, Event, Gap, Initial, Status
+from .events import Change, Event, Gap, Initial, Shown, Status
 from .filters import EVERYTHING, NOTHING, Filter, Verdict, chosen
 from .leaving import Leaving, beside, departures, told
 from .pace import Rest
@@ -64,6 +64,7 @@ class Subscription:
         self._leaving = Leaving(wanted, feed.instead_of)
         self._channel = None if wanted == EVERYTHING else feed.channel(wanted)
         self._begin_with_view = begin_with_view and self._channel is not None
+        self._is_stream = begin_with_view
         self._first_gap = first_gap
         self._told: Status | None = None
         self._incarnation: bytes | None = None
@@ -141,6 +142,8 @@ class Subscription:
             return True
         if feed._incarnation is None or self.is_replaying or self._must_wait():
             return False
+        if self._has_caught_up():
+            return True
         has_moved = feed._generation != self._generation or self._sequence != feed._ring.end
         return has_moved or self._incarnation is None or self._is_ahead
 
@@ -287,6 +290,8 @@ class Subscription:
             first = self._sequence - len(entries) if entries else first
         events = [self._narrowed(event) for event in events]
         changes = self._changes(first, entries, on_the_floor, limit) if entries else []
+        if self._has_caught_up():
+            changes.extend(self._shown_at_last())
         if not self.entries_behind:
             self._crossed = None  # it has caught up
         return [*events, *changes], woken
@@ -336,11 +341,23 @@ class Subscription:
             events = [Change(entry, None) for entry in entries if entry.shown or entry.prediction is None]
         else:
             events = list(self._all_changes(first, entries))
-        if self._sequence >= self._caught_up_at:
-            self._catch_up = None
         if self._floor is not None and reaches(self._places, self._floor):
             self._floor = None
         return events
+
+    def _has_caught_up(self) -> bool:
+        """Tell whether the client has just been given all that was there when it came."""
+        return self._catch_up is not None and self._bridge is None and self._sequence >= self._caught_up_at
+
+    def _shown_at_last(self) -> Iterator[Shown]:
+        """End the catch-up; yield once more what segments show that were last given a larger horizon.
+
+        Simple clients show the last prediction of a segment, whatever its horizon. A client that polls is given each
+        prediction once.
+        """
+        catch_up, self._catch_up = self._catch_up, None
+        if catch_up is not None and self._is_stream:
+            yield from map(Shown, catch_up.outranked(lambda segment_id: self._feed.kept(segment_id, self._wanted)))
 
     def _all_changes(self, first: int, entries: list[Entry]) -> Iterator[Event]:
         """Yield what the entries mean without a filter."""

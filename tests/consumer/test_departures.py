@@ -1,5 +1,7 @@
 """What leaves the view without a record of its own leaves clients, too."""
 
+import itertools
+
 import pytest
 from msgspec import structs
 
@@ -148,3 +150,35 @@ def test_a_client_cut_before_the_entry_is_told_of_its_evictions_again():
     again = [each for each in feed.subscribe(cursor).next(0) if not isinstance(each, Status)]
     assert [type(each) for each in again] == [type(each) for each in first]
     assert decode(again[-1].cursor) == feed.position
+
+
+def last_horizons(subscription, steps=3):
+    """Return the horizon that a client shows of each segment if it shows what it was given last."""
+    shown = {}
+    for event in itertools.chain.from_iterable(subscription.next(0) for _ in range(steps)):
+        if isinstance(event, Change):
+            shown[event.entry.segment_id] = event.entry.horizon_minutes
+        elif isinstance(event, Shown):
+            assert event.cursor is None
+            shown[event.prediction.segment_id] = event.prediction.horizon_minutes
+    return shown
+
+
+def feed_of_horizons(after_first):
+    """Return a feed of three horizons of two segments, and the cursor after a number of its records."""
+    feed = feed_of(1)
+    for offset, (horizon, segment) in enumerate(itertools.product((15, 30, 60), "ab")):
+        publish(feed, record(0, offset, message(segment, horizon_minutes=horizon)))
+        if offset + 1 == after_first:
+            cursor = feed.subscribe_anyway().next(0)[-1].cursor
+    return feed, cursor
+
+
+def test_a_resume_ends_with_what_is_shown_not_with_a_larger_horizon():
+    feed, cursor = feed_of_horizons(after_first=2)
+    assert last_horizons(feed.subscribe(cursor)) == {"a": 15, "b": 15}
+
+
+def test_who_polls_after_a_cursor_is_given_each_prediction_once():
+    feed, cursor = feed_of_horizons(after_first=2)
+    assert last_horizons(feed.subscribe(cursor, begin_with_view=False)) == {"a": 30, "b": 30}
