@@ -14,8 +14,7 @@ from typing import NamedTuple
 from .source import Reading
 
 MAX_ENDS = 64
-"""High watermarks kept per partition. With more, neighbours are merged and their spacing doubles."""
-
+"""High watermarks kept per partition. With more, neighbours are merged; the lag stays right within a 32nd."""
 
 SAMPLE_SECONDS = 1.0
 TREND_SECONDS = 30.0
@@ -90,7 +89,7 @@ class _Partition:
     """The high watermarks of one partition that are not reached yet, and when each was first seen."""
 
     def __init__(self, spacing_seconds: float) -> None:
-        self._least_spacing = self._spacing = spacing_seconds
+        self._least_spacing = spacing_seconds
         self._ends: list[_End] = []
         self._first: int | None = None
         self.has_reached_first = False
@@ -100,15 +99,16 @@ class _Partition:
         mark = reading.high_watermark
         if mark is None:
             return None
-        if self._first is None:
-            self._first = mark
+        # It goes back when the log is truncated: what lies beyond it will not be read.
+        self._first = mark if self._first is None else min(self._first, mark)
         self.has_reached_first = self.has_reached_first or reading.offset >= self._first
-        self._ends = [end for end in self._ends if end.offset > reading.offset]
-        if mark > reading.offset:
-            self._add(mark, now)
-        if not self._ends:
-            self._spacing = self._least_spacing
+        if mark <= reading.offset:
+            self._ends = []
             return None
+        unread = [end for end in self._ends if end.offset > reading.offset]
+        beyond = [end for end in unread if end.offset > mark]
+        self._ends = unread[: len(unread) - len(beyond)] + [_End(mark, end.seen) for end in beyond[:1]]
+        self._add(mark, now)
         return self._ends[0].seen
 
     def _add(self, mark: int, now: float) -> None:
@@ -117,11 +117,10 @@ class _Partition:
         if not ends:
             ends.append(_End(mark, now))
         elif mark > ends[-1].offset:
-            if now - ends[-1].seen < self._spacing:
+            if now - ends[-1].seen < max(self._least_spacing, 2 * (now - ends[0].seen) / MAX_ENDS):
                 ends[-1] = _End(mark, ends[-1].seen)
             else:
                 ends.append(_End(mark, now))
         if len(ends) > MAX_ENDS:
             pairs = zip(ends[::2], [*ends[1::2], ends[-1]], strict=False)
             self._ends = [_End(later.offset, earlier.seen) for earlier, later in pairs]
-            self._spacing *= 2

@@ -102,3 +102,26 @@ def test_a_lag_falls_when_fewer_records_are_unread_than_a_while_ago(lag, clock):
     assert falling == [False, True, True, False, False]
     lag.clear()
     assert not lag.is_falling
+
+
+def test_a_high_watermark_that_goes_back_is_the_end(lag, clock):
+    lag.note([Reading(10, 100)])
+    clock.now += 4
+    lag.note([Reading(20, 50)])
+    assert lag.seconds() == [4]
+    lag.note([Reading(50, 50)])
+    assert lag.seconds() == [0]
+    assert lag.has_caught_up, "what was truncated will not be read"
+    clock.now += 60
+    lag.note([Reading(50, 55)])
+    assert lag.seconds() == [0]
+
+
+def test_a_lag_that_was_long_is_measured_finely_again(lag, clock):
+    for second in range(3_600):
+        lag.note([Reading(0, second + 1)])
+        clock.now += 1
+    for second in range(3_600, 3_700):
+        lag.note([Reading(second - 1, second + 1)])
+        clock.now += 1
+    assert lag.max_seconds <= 3
