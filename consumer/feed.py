@@ -296,7 +296,9 @@ class Feed:
         try:
             position = self.position_at(since_ms, client) if since_ms is not None and not after else None
             after_position = decode(after) if after else position
-            return Subscription(self, after_position, wanted, position is None, client=client)
+            subscription = Subscription(self, after_position, wanted, position is None, client=client)
+            subscription.wait_for_ends()
+            return subscription
         except BadCursor:
             return self.subscribe_with_gap(Gap("bad_cursor", None), wanted)
         except Unreplayable as error:
@@ -401,9 +403,9 @@ class Feed:
         self._fill = Fill(len(self._ring), self._ring.size_bytes, len(self._latest), self._received)
         self._changed.notify_all()
 
-    def _is_ahead(self, places: Places) -> bool:
+    def _is_ahead(self, places: Places, client: Hashable = None, presented: float | None = None) -> bool:
         """Tell whether a cursor is ahead of the topic by Kafka's end offsets; only a live consumer can."""
-        return self._status.state == "live" and self._ends.is_ahead(tuple(self._places), places)
+        return self._status.state == "live" and self._ends.is_ahead(tuple(self._places), places, client, presented)
 
     def _position(self) -> Position | None:
         return None if self._incarnation is None else Position(self._incarnation, tuple(self._places))

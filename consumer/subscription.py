@@ -59,6 +59,8 @@ class Subscription:
     ) -> None:
         self._feed = feed
         self._client = client
+        # When a client that waits presented its cursor; None for one that polls, and will present it again.
+        self._presented: float | None = None
         self._after = after
         self._wanted = wanted
         self._leaving = Leaving(wanted, feed.instead_of)
@@ -85,6 +87,10 @@ class Subscription:
     def begin_with_view(self) -> None:
         """Begin with the view whatever comes then, for a client that had another filter; before the first next()."""
         self._begin_with_view = True
+
+    def wait_for_ends(self) -> None:
+        """Judge whether the cursor is ahead by end offsets asked for from now on only; before the first next()."""
+        self._presented = self._feed._clock()
 
     @property
     def cursor(self) -> str | None:
@@ -153,7 +159,7 @@ class Subscription:
         target = self._floor if after is None else after.places
         if target is None or (after is not None and self._refuse(after)):
             return False
-        self._is_ahead = feed._is_ahead(target)
+        self._is_ahead = feed._is_ahead(target, self._client, self._presented)
         begins_with_now = self._channel is not None or self._begin_with_view
         if self._is_ahead or after is None or reaches(tuple(feed._places), target):
             return False

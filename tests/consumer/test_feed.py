@@ -191,6 +191,32 @@ def test_end_offsets_that_were_asked_for_before_a_cursor_was_presented_say_nothi
     assert read(feed.subscribe(cursor))[0] == Gap("ahead", None)
 
 
+@pytest.mark.parametrize("arrive", ["subscribe", "subscribe_anyway"])
+def test_a_place_that_others_forged_is_no_gap_for_who_has_come_to_it(arrive):
+    feed, clock = live_feed()
+    cursor = Position(TOPIC, (place(2), place(0))).encode()
+    read(feed.subscribe(cursor, client="forger"))
+    feed.note_ends([0, 0], asked=0)
+    assert read(feed.subscribe(cursor, client="forger"))[0] == Gap("ahead", None)
+    clock.now = 10
+    honest = getattr(feed, arrive)(cursor, client="honest")
+    assert read(honest) == []
+    assert feed.ends_wanted_since == 10
+    feed.note_ends([3, 0], asked=10)
+    publish(feed, *[record(0, offset, message(f"S{offset}")) for offset in range(3)])
+    assert segments([each for each in read(honest) if not isinstance(each, Initial)]) == ["S2"]
+
+
+def test_a_stream_is_judged_by_an_answer_of_its_own_behind_a_shared_address():
+    feed, clock = live_feed()
+    cursor = Position(TOPIC, (place(2), place(0))).encode()
+    read(feed.subscribe(cursor, client="proxy"))
+    feed.note_ends([0, 0], asked=0)
+    clock.now = 10
+    assert read(feed.subscribe_anyway(cursor, client="proxy")) == []
+    assert feed.ends_wanted_since == 10
+
+
 def test_a_place_that_was_ahead_is_asked_for_again_after_a_while():
     feed, clock = live_feed()
     cursor = Position(TOPIC, (place(2), place(0))).encode()
