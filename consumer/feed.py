@@ -20,6 +20,7 @@ from .ends import Ends
 from .errors import BadCursor, Unreplayable
 from .events import Gap, State, Status
 from .filters import EVERYTHING, Filter, chosen
+from .footprint import footprint
 from .latest import EVICTION_REASONS, LatestView
 from .normalise import Normalised
 from .pace import Share
@@ -418,7 +419,8 @@ class Feed:
             known = self._remove(record, normalised.removal, after)
         else:
             self._take_predictions(record, normalised.predictions, after)
-        self._quarantined += count_refused(normalised.refusals)
+        if normalised.refusals:
+            self._quarantined += count_refused(normalised.refusals)
         # Also past what was refused, and past a record without anything in it.
         self._places[record.partition] = after
         return known
@@ -436,26 +438,27 @@ class Feed:
         return known
 
     def _take_predictions(self, record: Record, predictions: list[tuple[int, Prediction]], after: int) -> None:
-        partition, offset = record.partition, record.offset
-        incarnation, begin, count = self._incarnation, place(offset), len(predictions)
+        partition, begin, count = record.partition, place(record.offset), len(predictions)
+        incarnation = self._incarnation
         assert incarnation is not None, "publish() comes after begin()"
+        places, latest = self._places, self._latest
         for number, (index, prediction) in enumerate(predictions, 1):
             own = begin | index
-            if own < self._places[partition]:
+            if own < places[partition]:
                 continue  # read once more after the thread was restarted in the middle of a record
-            late, shown, was, was_shown, evicted = self._latest.apply(prediction, partition, own)
+            sizes = footprint(prediction)
+            late, shown, was, was_shown, evicted = latest.apply(prediction, partition, own, sizes[0])
             if evicted:
                 self._evicted.update(each.reason for each in evicted)
-            if not self._latest.is_ahead(prediction):
+                # What is evicted at once replaces nothing, and is `late`, too.
+                late = late or any(each is prediction for eviction in evicted for each in eviction.predictions)
+            if not latest.is_ahead(prediction):
                 self._unscored.append(prediction)
-            # What is evicted at once replaces nothing, and is `late`, too.
-            late = late or any(each is prediction for eviction in evicted for each in eviction.predictions)
             delivered = structs.replace(prediction, late=True) if late else prediction
-            is_last = number == count or index == MAX_INDEX
-            self._places[partition] = after if is_last else own + 1
-            position, segment_id = Position(incarnation, tuple(self._places)), prediction.segment_id
+            places[partition] = after if number == count or index == MAX_INDEX else own + 1
+            position, segment_id = Position(incarnation, tuple(places)), prediction.segment_id
             entry = Entry(partition, own, position, segment_id, delivered, shown, was, was_shown, evicted=evicted)
-            self._ring.append(entry)
+            self._ring.append(entry, sizes)
             self._received += 1
 
     def _restore(self, entry: Entry) -> None:

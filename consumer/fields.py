@@ -53,7 +53,7 @@ def segment_id(item: Item) -> str:
 def is_no_id(value: object) -> bool:
     """Tell whether a value is how a missing id is written: blank text, NaN, or the text of null in some language."""
     if type(value) is str:
-        return _blank(value) or (len(value) <= _LONGEST_NO_ID and value.strip().lower() in _NO_IDS)
+        return not value or value.isspace() or (len(value) <= _LONGEST_NO_ID and value.strip().lower() in _NO_IDS)
     return type(value) is float and isnan(value)
 
 
@@ -101,15 +101,16 @@ def within(value: object, low: float, high: float) -> float | None:
     """Return a number from `low` to `high`, else None."""
     if value is None:
         return None
-    read = number(value)
+    read = value if type(value) is float else number(value)
     return read if read is not None and low <= read <= high else None
 
 
 def text(value: object) -> str | None:
     """Return text that isn't blank, cut to MAX_TEXT characters and safe to encode; None for all else."""
-    if type(value) is not str or _blank(value):
+    if type(value) is not str or not value or value.isspace():
         return None
-    value = value[:MAX_TEXT]
+    if len(value) > MAX_TEXT:
+        value = value[:MAX_TEXT]
     return value if encodable(value) else value.encode(errors="replace").decode()
 
 
@@ -126,15 +127,19 @@ def label(value: object) -> str | None:
 def first_label(item: Item, names: tuple[str, ...]) -> str | UnsetType:
     """Return the first of the named fields that is a label."""
     for name in names:
-        if name in item and (found := label(item[name])) is not None:
-            return found
+        if name in item:
+            value = item[name]
+            found = text(value) if type(value) is str else label(value)
+            if found is not None:
+                return found
     return UNSET
 
 
 def first_within(item: Item, names: tuple[str, ...], low: float, high: float) -> float | None:
     """Return the first of the named fields that is a number from `low` to `high`."""
     for name in names:
-        if (found := within(item.get(name), low, high)) is not None:
+        value = item.get(name)
+        if value is not None and (found := within(value, low, high)) is not None:
             return found
     return None
 
@@ -161,7 +166,3 @@ def _place(north: object, east: object) -> Coordinates | UnsetType:
     if latitude is None or longitude is None or latitude == longitude == 0:  # (0, 0) is how producers write "unknown"
         return UNSET
     return Coordinates(latitude, longitude)
-
-
-def _blank(value: object) -> bool:
-    return isinstance(value, str) and (not value or value.isspace())

@@ -19,7 +19,7 @@ _ENDINGS = {"_minutes": 1.0, "_mins": 1.0, "_min": 1.0, "_seconds": 1 / 60, "_se
 _ENDINGS |= {"_ms": 1 / 60_000, "_hours": 60.0, "_h": 60.0}
 _NAMES: dict[str, float | None] = {base + ending: per for ending, per in _ENDINGS.items() for base in _BASES}
 _NAMES |= dict.fromkeys(reversed(_BASES))  # names without a unit come last, the longest first
-HORIZON_NAMES = frozenset(_NAMES)
+_ALL_NAMES = frozenset(_NAMES)
 _MAX_CHARACTERS = 32
 
 _TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.ASCII | re.IGNORECASE)
@@ -45,11 +45,11 @@ _NOTHING = Stated(None, False, False)
 
 def stated_horizon(item: Item) -> Stated:
     """Return how far ahead a message says that it predicts, in minutes (0 to MAX_MINUTES), maybe with a fraction."""
-    if HORIZON_NAMES.isdisjoint(item):
-        return _NOTHING
     minutes = item.get("horizon_minutes")
     if type(minutes) is int and 0 <= minutes <= MAX_MINUTES:  # the usual case, made fast
         return Stated(minutes, True, True)
+    if _ALL_NAMES.isdisjoint(item):
+        return _NOTHING
     is_given = False
     for name, per_unit in _NAMES.items():
         value = item.get(name)

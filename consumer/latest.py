@@ -115,25 +115,32 @@ class LatestView:
         """Tell whether a prediction's time is ahead of this process' clock at the last apply()."""
         return prediction.timestamp > self._reference.now_ms + AHEAD_MS
 
-    def apply(self, prediction: Prediction, partition: int, place: int) -> Verdict:
-        """Take in a prediction read at a place of a partition, unless a newer one of its kind is there."""
-        reference_ms = self._reference.hear(prediction.timestamp, index_of(place))
-        order = (prediction.timestamp, prediction.prediction_time, partition, place)
-        horizons = self._fresh(self._segments.get(prediction.segment_id, {}))
-        kept = horizons.get(prediction.horizon_minutes)
+    def apply(self, prediction: Prediction, partition: int, place: int, held_bytes: int | None = None) -> Verdict:
+        """Take in a prediction read at a place of a partition, unless a newer one of its kind is there.
+
+        `held_bytes` is the first number of its footprint(), where that is known.
+        """
+        timestamp, segment_id, horizon = prediction.timestamp, prediction.segment_id, prediction.horizon_minutes
+        reference_ms = self._reference.hear(timestamp, index_of(place))
+        order = (timestamp, prediction.prediction_time, partition, place)
+        known = self._segments.get(segment_id)
+        horizons = self._fresh(known) if known else {}
+        kept = horizons.get(horizon)
         was_shown = horizons[_preferred(horizons)].prediction if horizons else None
-        late = prediction.timestamp < reference_ms - self.max_age_ms
+        late = timestamp < reference_ms - self.max_age_ms
         evicted: list[Eviction] = []
         if kept is not None and kept.order > order and not late:
             late = not self.is_ahead(kept.prediction) or self.is_ahead(prediction)
             if not late:
-                evicted.append(Eviction("clock", prediction.segment_id, (kept.prediction,), len(horizons) == 1))
+                evicted.append(Eviction("clock", segment_id, (kept.prediction,), len(horizons) == 1))
         if not late:
-            evicted.extend(self._aged(prediction.segment_id, horizons))
-            aged_ms = min(prediction.timestamp, self._reference.now_ms)
-            size_bytes = KEPT_BYTES + footprint(prediction)[0]
+            if known and len(known) > len(horizons):
+                evicted.append(_aged(segment_id, known, horizons))
+            now_ms = self._reference.now_ms
+            aged_ms = timestamp if timestamp < now_ms else now_ms
+            size_bytes = KEPT_BYTES + (footprint(prediction)[0] if held_bytes is None else held_bytes)
             self._keep(_Kept(order, prediction, size_bytes, aged_ms), horizons, evicted)
-        shown = not horizons or prediction.horizon_minutes == _preferred(horizons)
+        shown = not horizons or horizon == _preferred(horizons)
         return Verdict(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted) if evicted else ())
 
     def instead_of(self, prediction: Prediction, partition: int, place: int, of_any_horizon: bool) -> Prediction | None:
@@ -207,13 +214,6 @@ class LatestView:
         oldest_ms = self._oldest_ms
         return {horizon: kept for horizon, kept in kinds.items() if kept.aged_ms >= oldest_ms}
 
-    def _aged(self, segment_id: str, fresh: dict[int | None, _Kept]) -> Iterator[Eviction]:
-        """Yield what has aged of a segment, whose other horizons are fresh."""
-        kinds = self._segments.get(segment_id)
-        if kinds is not None and len(kinds) > len(fresh):
-            aged = tuple(kept.prediction for horizon, kept in kinds.items() if horizon not in fresh)
-            yield Eviction("max_age", segment_id, aged, not fresh)
-
     def _shown(self, kinds: dict[int | None, _Kept]) -> Prediction | None:
         if len(kinds) == 1:  # the usual case, made fast: a view is made while everybody waits
             (kept,) = kinds.values()
@@ -228,10 +228,12 @@ class LatestView:
         if len(horizons) > MAX_HORIZONS:
             oldest = horizons.pop(min(horizons, key=lambda horizon: horizons[horizon].order))
             evicted.append(Eviction("max_horizons", segment_id, (oldest.prediction,), False))
-        self.size_bytes += _size(horizons) - _size(self._segments.get(segment_id))
-        self._segments[segment_id] = horizons
-        self._segments.move_to_end(segment_id)
-        self._order.renew(segment_id, min(kept.aged_ms, self._reference.time_ms), partition, offset_of(place))
+        segments, aged_ms, reference_ms = self._segments, kept.aged_ms, self._reference.time_ms
+        self.size_bytes += _size(horizons) - _size(segments.get(segment_id))
+        segments[segment_id] = horizons
+        segments.move_to_end(segment_id)
+        event_ms = aged_ms if aged_ms < reference_ms else reference_ms
+        self._order.renew(segment_id, event_ms, partition, offset_of(place))
         self._prune(evicted)
 
     def _prune(self, evicted: list[Eviction]) -> None:
@@ -269,6 +271,12 @@ def _size(kinds: dict[int | None, _Kept] | None) -> int:
     for kept in kinds.values():
         size += kept.size_bytes
     return size
+
+
+def _aged(segment_id: str, kinds: dict[int | None, _Kept], fresh: dict[int | None, _Kept]) -> Eviction:
+    """Return what has aged of a segment, whose other horizons are fresh."""
+    aged = tuple(kept.prediction for horizon, kept in kinds.items() if horizon not in fresh)
+    return Eviction("max_age", segment_id, aged, not fresh)
 
 
 def _chosen(kinds: dict[int | None, _Kept], horizons: frozenset[int | None] | Literal["all"]) -> Iterator[_Kept]:

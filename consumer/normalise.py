@@ -67,13 +67,15 @@ class Normalised(NamedTuple):
 class _Found:
     """What a record holds, collected one by one."""
 
+    __slots__ = ("_index", "_predictions", "_refusals", "_rest", "may_name_horizons", "unclear_horizons")
+
     def __init__(self, may_name_horizons: bool) -> None:
         self.may_name_horizons = may_name_horizons
         self.unclear_horizons = 0
         self._index = 0
         self._predictions: list[tuple[int, Prediction]] = []
         self._refusals: list[Refusal] = []
-        self._rest: dict[str, Refusal] = {}
+        self._rest: dict[str, Refusal] | None = None
 
     def add(self, prediction: Prediction) -> None:
         self._predictions.append((self._index, prediction))
@@ -84,6 +86,8 @@ class _Found:
         if len(self._refusals) < MAX_DESCRIBED:
             self._refusals.append(why.at(index))
             return
+        if self._rest is None:
+            self._rest = {}
         first = self._rest.get(why.reason, Refusal(index, why.reason, _NOT_DESCRIBED, 0))
         self._rest[why.reason] = first._replace(items=first.items + 1)
 
@@ -109,14 +113,14 @@ class Normaliser:
             if record.value is None:
                 return Normalised([], [], _removed(record.key))
             document = self._document(record.value)
-            found = _Found(may_name_horizons(record.value))
+            found, kafka_ms = _Found(may_name_horizons(record.value)), record.time_ms
             if type(document) is not list:
-                self._read(document, None, record.time_ms, found)
+                self._read(document, None, kafka_ms, found)
                 return found.normalised()
             if not document:
                 raise Refused("not_an_object", "the array is empty; it must hold predictions")
             for index, item in enumerate(document):
-                self._read(item, index, record.time_ms, found)
+                self._read(item, index, kafka_ms, found)
             return found.normalised()
         except Refused as why:
             return Normalised([], [why.at(None)], None)

@@ -75,16 +75,6 @@ _GONE = Entry(0, 0, Position(b"", ()), "", None, False)
 """Stands where an entry was dropped, so that its memory is free before the list is cut."""
 
 
-def cost(entry: Entry, cursor_bytes: int) -> int:
-    """Return the bytes that an entry takes with the frames made of it; its cursor has so many characters.
-
-    What `was` and `was_shown` point to isn't counted: it is the prediction of another entry, or was a part of the view.
-    """
-    held, encoded = (0, len(entry.segment_id)) if entry.prediction is None else footprint(entry.prediction)
-    positions = PLACE_BYTES * len(entry.position.places) + (1 + FRAMES) * cursor_bytes
-    return ENTRY_BYTES + held + FRAMES * encoded + positions
-
-
 class Ring:
     """Entries numbered from `oldest` to `newest` (sequence numbers of this process, never used twice)."""
 
@@ -97,8 +87,10 @@ class Ring:
         self._entries: list[Entry] = []
         self._head = 0
         self.oldest = 0
-        self._cursor_bytes = 0
-        self._cursor_is_of = (0, 0)  # how many partitions, and from which sequence number on it is measured again
+        # What any entry takes beside its prediction: of which number of partitions that is, and the sequence number
+        # from which on it is measured again.
+        self._bare_bytes = 0
+        self._bare_partitions = self._bare_until = 0
 
     def __len__(self) -> int:
         return len(self._entries) - self._head
@@ -106,7 +98,7 @@ class Ring:
     @property
     def end(self) -> int:
         """The sequence number that the next entry will get."""
-        return self.oldest + len(self)
+        return self.oldest + len(self._entries) - self._head
 
     def restart(self, whole_from: Sequence[int]) -> None:
         """Forget all entries; from now on everything from `whole_from` on (a place per partition) is kept."""
@@ -114,10 +106,17 @@ class Ring:
         self._entries, self._head, self.size_bytes = [], 0, 0
         self.whole_from = list(whole_from)
 
-    def append(self, entry: Entry) -> None:
-        """Add an entry and drop the oldest ones until the bounds hold; the newest always stays."""
-        self._measure_cursor(entry.position)
-        entry.size_bytes = cost(entry, self._cursor_bytes)
+    def append(self, entry: Entry, sizes: tuple[int, int] | None = None) -> None:
+        """Add an entry and drop the oldest ones until the bounds hold; the newest always stays.
+
+        `sizes` is the footprint() of its prediction, where that is known. What `was` and `was_shown` point to isn't
+        counted: it is the prediction of another entry, or was a part of the view.
+        """
+        if sizes is None:
+            sizes = (0, len(entry.segment_id)) if entry.prediction is None else footprint(entry.prediction)
+        if len(entry.position.places) != self._bare_partitions or self.end >= self._bare_until:
+            self._measure(entry.position)
+        entry.size_bytes = self._bare_bytes + sizes[0] + FRAMES * sizes[1]
         self._entries.append(entry)
         self.size_bytes += entry.size_bytes
         while len(self) > self.max_entries or (self.size_bytes > self.max_bytes and len(self) > 1):
@@ -157,16 +156,18 @@ class Ring:
                 low = middle + 1
         return self.oldest + low - self._head
 
-    def _measure_cursor(self, position: Position) -> None:
-        partitions, until = self._cursor_is_of
-        if partitions != len(position.places) or self.end >= until:
-            self._cursor_bytes = len(position.encode())
-            self._cursor_is_of = len(position.places), self.end + CURSOR_EVERY
+    def _measure(self, position: Position) -> None:
+        """Take the size of a cursor of now, and of the places in it."""
+        self._bare_partitions, self._bare_until = len(position.places), self.end + CURSOR_EVERY
+        positions = PLACE_BYTES * len(position.places) + (1 + FRAMES) * len(position.encode())
+        self._bare_bytes = ENTRY_BYTES + positions
 
     def _drop_oldest(self) -> None:
         entry = self._entries[self._head]
         self.size_bytes -= entry.size_bytes
-        self.whole_from[entry.partition] = max(self.whole_from[entry.partition], entry.position.places[entry.partition])
+        partition = entry.partition
+        after = entry.position.places[partition]
+        self.whole_from[partition] = max(self.whole_from[partition], after)
         self._entries[self._head] = _GONE
         self._head += 1
         self.oldest += 1

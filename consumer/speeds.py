@@ -116,18 +116,18 @@ class Speeds:
         return categorise(speed, self._thresholds)
 
     def _checked(self, name: str, value: object, scale: float) -> float:
+        speed = self._usable(value, scale)
+        if speed is not None:
+            return speed
         read = number(value)
         if read is None:
             raise Refused("no_predicted_speed", f"{name} is {shown(value)}; allowed: a number")
         if not isfinite(read):
             raise Refused("not_finite", f"{name} is {shown(value)}; allowed: a finite number")
-        speed = self._usable(value, scale)
-        if speed is None:
-            raise Refused("absurd_speed", f"{name} is {shown(value)}; allowed: 0 to {MAX_MPH:g} mph")
-        return speed
+        raise Refused("absurd_speed", f"{name} is {shown(value)}; allowed: 0 to {MAX_MPH:g} mph")
 
     def _usable(self, value: object, scale: float) -> float | None:
-        read = number(value)
+        read = value if type(value) is float else number(value)
         if read is None or not read * scale >= 0:
             return None
         speed = round(read * scale, 2) + 0.0  # +0.0 turns -0.0 into 0.0

@@ -549,7 +549,8 @@ class Consumer:
             with self._own_fence():
                 unknown = self.feed.publish(batch)
             self._records += len(batch)
-            self._last_ms |= {record.partition: record.time_ms for record, _ in batch}
+            last = {record.partition: record for record, _ in batch}
+            self._last_ms |= {partition: record.time_ms for partition, record in last.items()}
             for record, normalised in batch:
                 if normalised.refusals:
                     self.quarantine.add(record, normalised.refusals)
@@ -626,7 +627,9 @@ class Consumer:
             normalised = self._normalise(record)
             self._vote(record, normalised)
             batch.append((record, normalised))
-            items += len(normalised.predictions) + count_refused(normalised.refusals)
+            items += len(normalised.predictions)
+            if normalised.refusals:
+                items += count_refused(normalised.refusals)
             if items >= SLICE_ITEMS:
                 yield batch
                 batch, items = [], 0

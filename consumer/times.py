@@ -69,8 +69,14 @@ def usable_ms(kafka_ms: int) -> int:
 @lru_cache(2048)
 def iso(epoch_ms: int) -> str:
     """Write a time as ISO 8601 in UTC with milliseconds: 2025-01-21T14:05:00.000Z."""
-    moment = _EPOCH + epoch_ms * _MILLISECOND
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    minute, rest_ms = divmod(epoch_ms, 60_000)
+    return f"{_minute(minute)}:{rest_ms // 1000:02}.{rest_ms % 1000:03}Z"
+
+
+@lru_cache(256)
+def _minute(minutes: int) -> str:
+    """Write minutes since 1970 as 2025-01-21T14:05."""
+    return (_EPOCH + timedelta(minutes=minutes)).isoformat(timespec="minutes").removesuffix("+00:00")
 
 
 def _epoch_ms(value: float) -> int | None:
@@ -99,6 +105,8 @@ def _iso_ms(text: str, zone: tzinfo) -> list[int | None]:
         moment = _moment(text, zone)
     except ValueError:  # no time at all; the 31st of February; the year 0
         return []
+    if type(moment.tzinfo) is timezone:  # a fixed offset repeats no hour
+        return [_within(_ms(moment))]
     first, second = _ms(moment.replace(fold=0)), _ms(moment.replace(fold=1))
     # In the hour that is left out in spring the second would be the earlier one.
     return [_within(first), _within(second)] if second > first else [_within(first)]
