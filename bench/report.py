@@ -37,18 +37,20 @@ def write(found: Mapping[str, list[list[Figure]]], measures: Mapping[str, Module
     """Write the results of this run, then the page of all results."""
     RESULTS.mkdir(exist_ok=True)
     for name, rounds in found.items():
-        result = {"about": _about(len(rounds)), "rounds": [[each._asdict() for each in figures] for figures in rounds]}
+        result = {"about": _about(rounds), "rounds": [[each._asdict() for each in figures] for figures in rounds]}
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     PAGE.write_text(_page(measures))
     print(f"written: {PAGE.relative_to(ROOT)}")
 
 
-def _about(rounds: int) -> dict[str, Any]:
+def _about(rounds: list[list[Figure]]) -> dict[str, Any]:
+    # Only peers that were measured: asking for a version builds the peer.
+    peers = versions({each.peer for figures in rounds for each in figures})
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "rounds": rounds,
+        "rounds": len(rounds),
         "machine": _machine(),
-        "versions": {**versions(), "broker": f"Apache Kafka {kafka_version()}", "Python": platform.python_version()},
+        "versions": {**peers, "broker": f"Apache Kafka {kafka_version()}", "Python": platform.python_version()},
     }
 
 

@@ -1,5 +1,7 @@
 """The servers that are measured, each behind the same small interface (see `bench.peers.base`)."""
 
+from collections.abc import Iterable
+
 from .base import Missing, Peer
 from .greenwave import Greenwave
 from .kafka_sse import KafkaSse
@@ -18,12 +20,17 @@ NOT_MEASURED = {
 _found: dict[str, str] = {}
 
 
-def versions() -> dict[str, str]:
-    """Return the version of each peer, or why it is missing; asked for once."""
-    for kind in KINDS:
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the version of each peer of these names, or why it is missing; names of other things are left out.
+
+    Asking for one fetches it, once, which may mean a build of several minutes.
+    """
+    named = set(names)
+    kinds = [kind for kind in KINDS if kind.name in named]
+    for kind in kinds:
         if kind.name not in _found:
             _found[kind.name] = _version(kind)
-    return dict(_found)
+    return {kind.name: _found[kind.name] for kind in kinds}
 
 
 def _version(kind: type[Peer]) -> str:
@@ -35,4 +42,5 @@ def _version(kind: type[Peer]) -> str:
 
 def fan_out_peers() -> list[type[Peer]]:
     """Return those that can be had."""
-    return [kind for kind in KINDS if not versions()[kind.name].startswith("missing")]
+    found = versions(kind.name for kind in KINDS)
+    return [kind for kind in KINDS if not found[kind.name].startswith("missing")]
