@@ -9,8 +9,12 @@ from flask import Flask
 import consumer
 from consumer import Consumer, Settings, SettingsError, load
 from demo import commands
-from web import assets, errors, health, history, metrics, pages, paths, polling, sse, websocket
+from web import errors
+from web.access import paths
+from web.api import health, history, metrics, polling
+from web.page import assets, pages
 from web.services import EXTENSION, Services
+from web.streams import sse, websocket
 
 
 def create_app(settings: Settings | None = None, get_consumer: Callable[[], Consumer] | None = None) -> Flask:

@@ -5,13 +5,13 @@ import sys
 
 import consumer
 from consumer import SettingsError, load
-from consumer.files import check_files
-from consumer.replay import MAX_HANGING
-from web import forwarded
-from web.arenas import limit_arenas
-from web.descriptors import Descriptors
+from consumer.messages.files import check_files
+from consumer.resume.replay import MAX_HANGING
+from web.access import forwarded
 from web.logs import FORMAT
-from web.sockets import MAX_HEAD_BYTES
+from web.server.arenas import limit_arenas
+from web.server.descriptors import Descriptors
+from web.server.sockets import MAX_HEAD_BYTES
 
 MAX_LINE_BYTES = 8_190
 
@@ -26,7 +26,7 @@ except SettingsError as error:
 _host = _settings.bind.strip("[]")
 bind = f"[{_host}]:{_settings.port}" if ":" in _host else f"{_host}:{_settings.port}"
 workers = _settings.web_concurrency
-worker_class = "web.worker.Worker"
+worker_class = "web.server.worker.Worker"
 threads = _settings.web_threads
 # The consumer has one Kafka client, each replay another one.
 _descriptors = Descriptors(_settings.web_threads, kafka_clients=1 + _settings.replay_readers + MAX_HANGING)

@@ -6,11 +6,12 @@ import sys
 import time
 from typing import Any, NamedTuple
 
+from bench.peers.base import Peer
+
 from .figures import Figure
 from .group import ROOT
 from .messages import micros
 from .peers import fan_out_peers
-from .peers.base import Peer
 from .world import World
 
 SECONDS = 4.0

@@ -14,8 +14,8 @@ import time
 
 from kafka import KafkaConsumer, TopicPartition
 
+from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
-from consumer.thread import Consumer
 
 from .figures import OURS, Figure
 from .group import ROOT

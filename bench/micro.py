@@ -8,12 +8,12 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from consumer import cursor
-from consumer.cursor import Position, place
-from consumer.normalise import Normaliser
-from consumer.record import Record
-from consumer.ring import Entry, Ring
+from consumer.messages.normalise import Normaliser
 from consumer.settings import Settings
+from consumer.sources.record import Record
+from consumer.view import cursor
+from consumer.view.cursor import Position, place
+from consumer.view.ring import Entry, Ring
 
 from .figures import OURS, Figure
 from .messages import message

@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bench.peers.base import Peer
+from bench.peers.greenwave import Greenwave
+from bench.peers.predecessor import Predecessor
+
 from .figures import OURS, Figure
 from .group import ROOT, until
 from .http import get, get_json
 from .messages import message, micros
-from .peers.base import Peer
-from .peers.greenwave import Greenwave
-from .peers.predecessor import Predecessor
 from .world import World
 
 SEGMENTS = 2_000

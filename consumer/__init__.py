@@ -5,10 +5,11 @@ stop()           end it
 current()        the consumer, if there is one
 """
 
+from consumer.runtime.singleton import current, start, stop
+from consumer.runtime.thread import Consumer
+
 from .errors import BadCursor, GreenwaveError, NotReady, SettingsError
 from .settings import Settings, load
-from .singleton import current, start, stop
-from .thread import Consumer
 
 __all__ = [
     "BadCursor",

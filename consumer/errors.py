@@ -9,7 +9,7 @@
     └── SourceError      Kafka didn't do what it was asked; the thread tries again
         └── SourceLost   the client will never do it; the thread tries again with another one
 
-Errors of the Kafka client are translated in `consumer.source` and never leave it.
+Errors of the Kafka client are translated in `consumer.sources.kafka` and never leave it.
 """
 
 from typing import Literal

@@ -44,6 +44,10 @@ class Prediction(Struct, frozen=True, kw_only=True, gc=False):
     """True on a prediction that is older than one that was already there; it replaces nothing."""
 
 
+MAX_HORIZONS = 24
+"""Most horizons kept of one segment, so that no producer can make a segment grow without bound."""
+
+
 def categorise(speed_mph: float, thresholds_mph: tuple[float, float, float]) -> str:
     """Name the traffic at a speed: the first category whose lower bound, in mph, the speed reaches."""
     for category, bound in zip(CATEGORIES, thresholds_mph, strict=False):

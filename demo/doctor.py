@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
-from consumer.backlog import last_records, offsets_since, start_offsets
 from consumer.errors import SettingsError, SourceError
-from consumer.files import check_files
-from consumer.intake import Intake
-from consumer.normalise import Normaliser
-from consumer.record import Record
-from consumer.security import security_protocol
+from consumer.messages.files import check_files
+from consumer.messages.intake import Intake
+from consumer.messages.normalise import Normaliser
+from consumer.runtime.backlog import last_records, offsets_since, start_offsets
 from consumer.settings import SECRETS, Settings, masked, table
-from consumer.source import Expired, KafkaSource, Source
+from consumer.sources.kafka import Expired, KafkaSource, Source
+from consumer.sources.record import Record
+from consumer.sources.security import security_protocol
 from consumer.times import UNKNOWN_MS
 
 from .reach import reach, reach_advertised

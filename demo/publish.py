@@ -17,11 +17,11 @@ from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError, Topi
 from kafka.net.compat import KafkaNetClient
 
 from consumer.settings import Settings
-from consumer.source import client_options
+from consumer.sources.kafka import client_options
 
 _MOST_UNACKNOWLEDGED = 2_000
 _CLOSE_SECONDS = 0.5
-_DIRECT = {"proxy_url": "direct://"}  # of consumer.source: no outage leaves sockets behind
+_DIRECT = {"proxy_url": "direct://"}  # of consumer.sources.kafka: no outage leaves sockets behind
 
 
 class PublishError(Exception):

@@ -29,7 +29,7 @@ from pathlib import Path
 from types import FrameType
 
 from consumer.errors import SettingsError
-from consumer.files import check_files
+from consumer.messages.files import check_files
 from consumer.settings import Settings, load
 
 from .broker import BrokerError, EmbeddedBroker, free_port

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from msgspec import structs
 
-from consumer.cursor import Position, place
-from consumer.feed import Feed
-from consumer.filters import Box, Filter
-from consumer.memory import MemorySource, MemoryTopic
-from consumer.normalise import Normaliser
-from consumer.record import Record
-from consumer.replay import Replays
+from consumer.messages.normalise import Normaliser
+from consumer.resume.replay import Replays
 from consumer.settings import Settings
-from web import sse, websocket
-from web.views import Views
+from consumer.sources.memory import MemorySource, MemoryTopic
+from consumer.sources.record import Record
+from consumer.view.cursor import Position, place
+from consumer.view.feed import Feed
+from consumer.view.filters import Box, Filter
+from web.streams import sse, websocket
+from web.streams.views import Views
 
 TOPIC = b"topic-01"
 START_MS, START = 1_700_000_000_000, 10_000_000

@@ -41,22 +41,35 @@ def offenders(place, forbidden, allowed_files=()):
 
 FLASK = ("flask", "flask_sock", "werkzeug", "gunicorn", "simple_websocket")
 
+RIGHT_OF_VIEW = ("consumer.resume", "consumer.runtime")
+
 RULES = [
-    ("app.py", ("kafka", "threading", "web.wire", "gunicorn"), ()),
-    ("wsgi.py", ("kafka", "flask", "web.sse", "web.polling", "threading"), ()),
+    ("app.py", ("kafka", "threading", "web.streams.wire", "gunicorn"), ()),
+    ("wsgi.py", ("kafka", "flask", "web.streams.sse", "web.api.polling", "threading"), ()),
     ("gunicorn.conf.py", ("kafka", "flask"), ()),
     ("consumer", (*FLASK, "web", "demo", "app", "wsgi"), ()),
-    ("consumer", ("kafka",), ("consumer/source.py", "consumer/client_hooks.py")),
-    ("web", ("kafka", "demo", "app", "wsgi", "consumer.source", "consumer.cursor", "consumer.record"), ()),
-    ("web", ("gunicorn",), ("web/worker.py", "web/refusals.py", "web/forwarded.py")),
-    ("web/wire.py", (*FLASK, "threading", "time", "consumer.feed", "consumer.thread"), ()),
-    ("web/conversation.py", (*FLASK, "threading"), ()),
+    ("consumer", ("kafka",), ("consumer/sources/kafka.py", "consumer/sources/client_hooks.py")),
+    (
+        "web",
+        ("kafka", "demo", "app", "wsgi", "consumer.sources.kafka", "consumer.view.cursor", "consumer.sources.record"),
+        (),
+    ),
+    ("web", ("gunicorn",), ("web/server/worker.py", "web/server/refusals.py", "web/access/forwarded.py")),
+    ("web/streams/wire.py", (*FLASK, "threading", "time", "consumer.view.feed", "consumer.runtime.thread"), ()),
+    ("web/streams/conversation.py", (*FLASK, "threading"), ()),
     ("demo", ("kafka",), ("demo/publish.py",)),
     ("demo", ("web", "wsgi", "gunicorn"), ()),
-    ("consumer/cursor.py", ("kafka", "threading", "time", "consumer.ring", "consumer.feed"), ()),
-    ("consumer/ring.py", ("threading", "time"), ()),
-    ("consumer/latest.py", ("threading", "time"), ()),
-    ("consumer/normalise.py", ("threading", "time", "consumer.feed"), ()),
+    ("consumer/view/cursor.py", ("kafka", "threading", "time", "consumer.view.ring", "consumer.view.feed"), ()),
+    ("consumer/view/ring.py", ("threading", "time"), ()),
+    ("consumer/view/latest.py", ("threading", "time"), ()),
+    ("consumer/sources", ("consumer.messages", "consumer.view", *RIGHT_OF_VIEW), ()),
+    ("consumer/messages", ("consumer.view", *RIGHT_OF_VIEW), ()),
+    ("consumer/scoring", ("consumer.sources", "consumer.messages", "consumer.view", "threading", *RIGHT_OF_VIEW), ()),
+    ("consumer/view", RIGHT_OF_VIEW, ("consumer/view/feed.py",)),  # the feed hands out subscriptions
+    ("consumer/resume", ("consumer.runtime",), ()),
+    ("web/access", ("web.streams", "web.api", "web.server", "web.page"), ()),
+    ("web/server", ("web.api", "web.page", "flask", "consumer"), ()),
+    ("consumer/messages/normalise.py", ("threading", "time", "consumer.view.feed"), ()),
 ]
 
 
@@ -73,14 +86,14 @@ def test_a_place_does_not_import_what_it_must_not_know(place, forbidden, allowed
     assert offenders(place, forbidden, allowed_files) == []
 
 
-@pytest.mark.parametrize("allowed", [("consumer", "consumer/source.py"), ("demo", "demo/publish.py")])
+@pytest.mark.parametrize("allowed", [("consumer", "consumer/sources/kafka.py"), ("demo", "demo/publish.py")])
 def test_the_kafka_client_is_imported_where_it_may_be(allowed):
     package, file = allowed
     assert any(name.split(".")[0] == "kafka" for name in imports(ROOT / file)), f"the rule for {package} tests nothing"
 
 
 def test_the_check_sees_an_import_inside_a_function():
-    found = [*imports(ROOT / "consumer" / "source.py")]
+    found = [*imports(ROOT / "consumer" / "sources" / "kafka.py")]
     assert "kafka.structs" in found
     assert "consumer.settings" in found, "relative imports are resolved"
 
@@ -92,7 +105,7 @@ def test_only_settings_and_the_entry_points_read_the_environment():
         for path in modules(place)
         if "(os.environ" in path.read_text(encoding="utf-8")
     }
-    assert {name for name in readers if not name.startswith("demo/")} == {"app.py", "consumer/singleton.py"}
+    assert {name for name in readers if not name.startswith("demo/")} == {"app.py", "consumer/runtime/singleton.py"}
 
 
 def sleepers(source):

@@ -9,18 +9,19 @@ from contextlib import contextmanager
 import pytest
 from msgspec import structs
 
-from consumer.cursor import Position, place
-from consumer.feed import Feed
-from consumer.filters import Box, Filter
-from consumer.latest import MAX_HORIZONS, LatestView
-from consumer.memory import MemorySource, MemoryTopic
-from consumer.normalise import Normaliser
-from consumer.record import Record
-from consumer.replay import Replays
-from consumer.scores import Scores
+from consumer.messages.normalise import Normaliser
+from consumer.prediction import MAX_HORIZONS
+from consumer.resume.replay import Replays
+from consumer.scoring.scores import Scores
 from consumer.settings import Settings
+from consumer.sources.memory import MemorySource, MemoryTopic
+from consumer.sources.record import Record
+from consumer.view.cursor import Position, place
+from consumer.view.feed import Feed
+from consumer.view.filters import Box, Filter
+from consumer.view.latest import LatestView
 from tests.memory_cases import PLAIN, START_MS, WIDE, fill, value
-from web.views import Views
+from web.streams.views import Views
 
 MB = 1 << 20
 SMALL = Settings(kafka_backlog="all", buffer_bytes=MB, buffer_entries=1_000_000, max_segments=1_000_000)

@@ -7,7 +7,7 @@ from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 
 from consumer.errors import Closing
 
-from . import wire
+from .streams import wire
 
 log = logging.getLogger("greenwave.web")
 

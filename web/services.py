@@ -6,9 +6,8 @@ from typing import cast
 from flask import current_app
 
 from consumer import Consumer, Settings
-
-from .admission import Admission
-from .views import Views
+from web.access.admission import Admission
+from web.streams.views import Views
 
 EXTENSION = "greenwave"
 

@@ -19,9 +19,9 @@ from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from web import assets
-from web.pages import CONTENT_SECURITY_POLICY
-from web.polling import SegmentName
+from web.api.polling import SegmentName
+from web.page import assets
+from web.page.pages import CONTENT_SECURITY_POLICY
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {

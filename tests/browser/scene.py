@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from consumer.scoring.tally import Tally, summary
 from consumer.settings import Settings
-from consumer.tally import Tally, summary
 from demo.network import segments
 from demo.synthetic import HORIZON_MINUTES, Forecaster
 from demo.traffic import Traffic

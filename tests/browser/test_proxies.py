@@ -11,7 +11,7 @@ import pytest
 import websocket
 from playwright.sync_api import Browser, expect
 
-from consumer.cursor import Position, place
+from consumer.view.cursor import Position, place
 from tests.browser.look import LIVE, expect_pill, row
 from tests.chaos.proxy import Proxy
 from tests.web.test_worker import Server, until

@@ -9,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+from tests.chaos.health import LIMITS_MS, check_limits
 from tests.kafka.apache import version
 
 from . import report, scenarios
-from .health import LIMITS_MS, check_limits
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

@@ -2,12 +2,11 @@
 
 import threading
 
-from consumer.attempts import FIRST_SECONDS
+from consumer.runtime.attempts import FIRST_SECONDS
 from consumer.settings import Settings
+from tests.chaos.streams import Streams
+from tests.chaos.world import TOLD_WITHIN_SECONDS, belongings
 from tests.web.test_worker import until
-
-from .streams import Streams
-from .world import TOLD_WITHIN_SECONDS, belongings
 
 SETTLED_MB = 0.5
 GROWTH_MB = 10

@@ -5,9 +5,9 @@ import json
 import time
 
 from tests import hopping
+from tests.chaos.world import Producer, World
 
 from . import proxy
-from .world import Producer, World
 
 
 class Hopping(contextlib.ExitStack):

@@ -3,8 +3,9 @@
 import inspect
 import json
 
+from tests.chaos.health import LIMITS_MS
+
 from . import scenarios
-from .health import LIMITS_MS
 
 WIDTH, HEIGHT, LEFT, TOP = 720, 200, 60, 24
 

@@ -11,9 +11,7 @@ import subprocess
 import time
 
 from tests import hopping
-from tests.web.test_worker import until
-
-from .checks import (
+from tests.chaos.checks import (
     check_breaker,
     check_growth,
     check_no_false_alarm,
@@ -31,11 +29,12 @@ from .checks import (
     told_in_streams,
     wait_for_all,
 )
-from .health import Health, figures
-from .hops import Hopping
-from .soak import soak
-from .topic_events import topic_events
-from .world import ROADS, TOLD_WITHIN_SECONDS, Producer, World, belongings
+from tests.chaos.health import Health, figures
+from tests.chaos.hops import Hopping
+from tests.chaos.soak import soak
+from tests.chaos.topic_events import topic_events
+from tests.chaos.world import ROADS, TOLD_WITHIN_SECONDS, Producer, World, belongings
+from tests.web.test_worker import until
 
 
 def kills(count=20, rate=500, clients=50, seed=1):

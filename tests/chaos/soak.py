@@ -4,10 +4,8 @@ import contextlib
 import random
 import time
 
-from consumer.cursor import decode, offset_of
-from tests.web.test_worker import until
-
-from .checks import (
+from consumer.view.cursor import decode, offset_of
+from tests.chaos.checks import (
     check_acknowledged,
     check_growth,
     check_no_false_alarm,
@@ -18,9 +16,10 @@ from .checks import (
     spread,
     wait_for_all,
 )
-from .health import Health, figures
-from .streams import Stream
-from .world import Producer, World, belongings
+from tests.chaos.health import Health, figures
+from tests.chaos.streams import Stream
+from tests.chaos.world import Producer, World, belongings
+from tests.web.test_worker import until
 
 THREADS = 80
 ENTRIES = 20_000

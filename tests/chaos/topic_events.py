@@ -11,12 +11,8 @@ from time import monotonic
 from kafka import KafkaProducer, TopicPartition
 
 from consumer.settings import Settings
-from consumer.source import client_options
-from tests.kafka.helpers import create_again
-from tests.kafka.test_poison import poison
-from tests.web.test_worker import until
-
-from .checks import (
+from consumer.sources.kafka import client_options
+from tests.chaos.checks import (
     check_acknowledged,
     check_no_false_alarm,
     check_read,
@@ -30,8 +26,11 @@ from .checks import (
     told_in_streams,
     wait_for_all,
 )
-from .health import Health, figures
-from .world import PARTITIONS, Producer, World
+from tests.chaos.health import Health, figures
+from tests.chaos.world import PARTITIONS, Producer, World
+from tests.kafka.helpers import create_again
+from tests.kafka.test_poison import poison
+from tests.web.test_worker import until
 
 GROWN = 8
 NOTICED_WITHIN_SECONDS = 30

@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from consumer.settings import Settings
-from consumer.source import client_options
+from consumer.sources.kafka import client_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
 from tests.web.test_worker import Server, until

@@ -3,12 +3,12 @@
 import json
 import time
 
-from consumer.clock import wall_ms
-from consumer.cursor import Position, place
-from consumer.feed import Feed
-from consumer.normalise import Normaliser
-from consumer.record import Record
+from consumer.messages.clock import wall_ms
+from consumer.messages.normalise import Normaliser
 from consumer.settings import Settings
+from consumer.sources.record import Record
+from consumer.view.cursor import Position, place
+from consumer.view.feed import Feed
 
 TOPIC = b"topic-01"
 SETTINGS = Settings(kafka_backlog="all")

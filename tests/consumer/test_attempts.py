@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.attempts import Attempts
+from consumer.runtime.attempts import Attempts
 
 
 class Clock:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.backlog import last_records, offsets_since, start_offsets
+from consumer.runtime.backlog import last_records, offsets_since, start_offsets
 from consumer.settings import Backlog, parse_backlog
 from consumer.times import BEGIN_MS
 

@@ -21,12 +21,13 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.record.util import calc_crc32c
 from kafka.structs import OffsetAndMetadata
 
-from consumer import client_hooks, security, source
-from consumer.client_hooks import Answers, Manager, _PartitionRecords, ask_for_all_at_once
-from consumer.record import Unreadable
 from consumer.settings import Settings
-from consumer.source import KafkaSource
-from consumer.unpacking import unpack
+from consumer.sources import client_hooks, security
+from consumer.sources import kafka as source
+from consumer.sources.client_hooks import Answers, Manager, _PartitionRecords, ask_for_all_at_once
+from consumer.sources.kafka import KafkaSource
+from consumer.sources.record import Unreadable
+from consumer.sources.unpacking import unpack
 from tests.consumer.helpers import eventually
 
 PARTITION = TopicPartition("topic", 0)
@@ -374,7 +375,7 @@ PRIVATE_NAMES = {
     ],
     "LegacyRecordBatch": ["_assert_has_codec", "_decompress", "_read_key_value"],
 }
-"""The private names of kafka-python that consumer/client_hooks.py uses, by their owner."""
+"""The private names of kafka-python that consumer/sources/client_hooks.py uses, by their owner."""
 
 
 @pytest.fixture
@@ -399,7 +400,7 @@ def owners():
 def test_the_kafka_client_has_the_private_names_that_are_used(owner, owners):
     missing = [name for name in PRIVATE_NAMES[owner] if not hasattr(owners[owner], name)]
     assert not missing, (
-        f"this version of kafka-python has no {owner}.{', '.join(missing)}; see consumer/client_hooks.py"
+        f"this version of kafka-python has no {owner}.{', '.join(missing)}; see consumer/sources/client_hooks.py"
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from consumer.clock import MIN_AHEAD, VOTERS, Clock
+from consumer.messages.clock import MIN_AHEAD, VOTERS, Clock
 from consumer.times import UNKNOWN_MS
 
 NOW = 1_795_000_000_000

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.cursor import (
+from consumer.errors import BadCursor
+from consumer.view.cursor import (
     MAX_INDEX,
     MAX_OFFSET,
     Position,
@@ -16,7 +17,6 @@ from consumer.cursor import (
     reaches,
     records_between,
 )
-from consumer.errors import BadCursor
 
 TOPIC = bytes(range(1, 9))
 
@@ -96,7 +96,7 @@ def test_a_bad_cursor_says_what_is_wrong(cursor, said):
 
 
 def test_a_cursor_of_another_version_says_so(monkeypatch):
-    monkeypatch.setattr("consumer.cursor.VERSION", 2)
+    monkeypatch.setattr("consumer.view.cursor.VERSION", 2)
     cursor = EXACT[1][0].encode()
     monkeypatch.undo()
     with pytest.raises(BadCursor, match="version 2; this server reads version 1"):

@@ -5,11 +5,11 @@ import itertools
 import pytest
 from msgspec import structs
 
-from consumer.cursor import Position, decode, place
 from consumer.events import Change, Evicted, Initial, Left, Shown, Status
-from consumer.feed import Feed
-from consumer.filters import EVERYTHING, Filter
-from consumer.latest import MAX_HORIZONS
+from consumer.prediction import MAX_HORIZONS
+from consumer.view.cursor import Position, decode, place
+from consumer.view.feed import Feed
+from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
 
 T = 1_700_000_000_000

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.cursor import Position, decode, place
-from consumer.ends import MAX_PLACES
 from consumer.errors import BadCursor
 from consumer.events import Change, Gap, Initial, Status
-from consumer.feed import Feed
-from consumer.filters import EVERYTHING, Filter
-from consumer.pace import Rest
+from consumer.resume.ends import MAX_PLACES
+from consumer.resume.pace import Rest
+from consumer.resume.subscription import UNSEEN_PARTITIONS, Subscription
 from consumer.settings import Settings
-from consumer.statistics import statistics
-from consumer.subscription import UNSEEN_PARTITIONS, Subscription
+from consumer.view.cursor import Position, decode, place
+from consumer.view.feed import Feed
+from consumer.view.filters import EVERYTHING, Filter
+from consumer.view.statistics import statistics
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
 
 

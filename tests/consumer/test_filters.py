@@ -5,13 +5,13 @@ import threading
 import pytest
 from msgspec import structs
 
-from consumer.channel import WINDOW, Channel
-from consumer.cursor import Position, place
 from consumer.events import Change, Initial, Left, Status
-from consumer.filters import EVERYTHING, LEFT, MATCH, NOTHING, Box, Filter
-from consumer.leaving import Leaving
 from consumer.prediction import Coordinates
-from consumer.ring import Entry
+from consumer.view.channel import WINDOW, Channel
+from consumer.view.cursor import Position, place
+from consumer.view.filters import EVERYTHING, LEFT, MATCH, NOTHING, Box, Filter
+from consumer.view.leaving import Leaving
+from consumer.view.ring import Entry
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, normalise, publish, record
 from tests.consumer.test_feed import read
 

@@ -6,15 +6,15 @@ import msgspec
 import pytest
 from msgspec import UNSET, structs
 
-from consumer.cursor import MAX_INDEX, Position, index_of, place
-from consumer.feed import Feed
-from consumer.filters import Filter
-from consumer.horizon import Stated, stated_horizon
-from consumer.memory import MemorySource, MemoryTopic
-from consumer.normalise import Normaliser
-from consumer.replay import Replays
+from consumer.messages.horizon import Stated, stated_horizon
+from consumer.messages.normalise import Normaliser
+from consumer.resume.replay import Replays
 from consumer.settings import Settings
+from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.times import iso
+from consumer.view.cursor import MAX_INDEX, Position, index_of, place
+from consumer.view.feed import Feed
+from consumer.view.filters import Filter
 from tests.consumer.helpers import array, feed_of, message, publish, record
 from tests.consumer.test_resume import INCARNATION, read
 

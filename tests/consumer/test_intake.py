@@ -2,8 +2,14 @@
 
 import json
 
-from consumer.intake import MAX_EXAMPLE_CHARACTERS, MAX_FIELD_CHARACTERS, MAX_FIELDS, Intake, field_names
-from consumer.normalise import Normaliser
+from consumer.messages.intake import (
+    MAX_EXAMPLE_CHARACTERS,
+    MAX_FIELD_CHARACTERS,
+    MAX_FIELDS,
+    Intake,
+    field_names,
+)
+from consumer.messages.normalise import Normaliser
 from consumer.settings import Settings
 from tests.consumer.helpers import array, message, record
 

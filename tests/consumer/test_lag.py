@@ -2,8 +2,8 @@
 
 import pytest
 
-from consumer.lag import MAX_ENDS, Lag
-from consumer.source import Reading
+from consumer.runtime.lag import MAX_ENDS, Lag
+from consumer.sources.kafka import Reading
 
 
 class Clock:

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.ageing import VOTES, VOTES_PER_RECORD
-from consumer.cursor import place
-from consumer.latest import MAX_HORIZONS, LatestView
-from consumer.prediction import Prediction
+from consumer.prediction import MAX_HORIZONS, Prediction
+from consumer.view.ageing import VOTES, VOTES_PER_RECORD
+from consumer.view.cursor import place
+from consumer.view.latest import LatestView
 
 
 def a_prediction(segment="A", timestamp=1000, horizon=None, made="2025-01-01T00:00:00.000Z", speed=50.0):

@@ -8,12 +8,12 @@ import pytest
 from msgspec import UNSET
 
 from consumer.errors import SettingsError
-from consumer.files import check_files
-from consumer.network import NOT_KNOWN, load_network, read_network
-from consumer.normalise import Normaliser
+from consumer.messages.files import check_files
+from consumer.messages.network import NOT_KNOWN, load_network, read_network
+from consumer.messages.normalise import Normaliser
 from consumer.prediction import Coordinates
+from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
-from consumer.thread import Consumer
 from tests.consumer.helpers import message, record
 
 HERE = [-118.25, 34.05]
@@ -163,7 +163,7 @@ def test_a_network_may_be_packed_and_its_size_is_bounded(tmp_path, monkeypatch):
     content = collection(feature(point(*HERE)))
     file.write_bytes(gzip.compress(content))
     assert load_network(str(file)).segments == read_network(content).segments
-    monkeypatch.setattr("consumer.network.MAX_BYTES", len(content) - 1)
+    monkeypatch.setattr("consumer.messages.network.MAX_BYTES", len(content) - 1)
     with pytest.raises(SettingsError, match="when unpacked"):
         load_network(str(file))
     file.write_bytes(content)

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumer.cursor import MAX_INDEX
-from consumer.normalise import MAX_DESCRIBED, REASONS, Normalised, Normaliser
+from consumer.messages.normalise import MAX_DESCRIBED, REASONS, Normalised, Normaliser
+from consumer.messages.refusal import by_reason
 from consumer.prediction import CATEGORIES, Prediction, categorise
-from consumer.record import Record
-from consumer.refusal import by_reason
 from consumer.settings import Settings
+from consumer.sources.record import Record
+from consumer.view.cursor import MAX_INDEX
 from tests.consumer.shapes import KAFKA_MS, SHAPES, Shape, section
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "messages.md"

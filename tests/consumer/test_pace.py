@@ -5,7 +5,15 @@ import time
 
 import pytest
 
-from consumer.pace import LONGEST_REST_SECONDS, MOST_WAITING, REST_SECONDS, WORK_SECONDS, Pace, Rest, Share
+from consumer.resume.pace import (
+    LONGEST_REST_SECONDS,
+    MOST_WAITING,
+    REST_SECONDS,
+    WORK_SECONDS,
+    Pace,
+    Rest,
+    Share,
+)
 
 
 class Rests(threading.Event):

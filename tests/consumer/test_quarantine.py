@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from consumer.quarantine import Quarantine
-from consumer.record import Record
-from consumer.refusal import Refusal
+from consumer.messages.quarantine import Quarantine
+from consumer.messages.refusal import Refusal
+from consumer.sources.record import Record
 
 WALL = 1737468302.5  # 2025-01-21T14:05:02.500Z
 BAD_TIME = Refusal(None, "bad_time", "timestamp is 'soon'")

@@ -6,16 +6,16 @@ import time
 import pytest
 from msgspec import structs
 
-from consumer import bridge, pace, reading, replay
-from consumer.cursor import Position, decode, place, records_between
 from consumer.errors import Closing, SourceError
 from consumer.events import Change, Gap, Initial, Left, Status
-from consumer.feed import Feed
-from consumer.filters import Filter
-from consumer.memory import MemorySource, MemoryTopic
-from consumer.pace import Share
-from consumer.replay import Replays
+from consumer.resume import bridge, pace, reading, replay
+from consumer.resume.pace import Share
+from consumer.resume.replay import Replays
 from consumer.settings import Settings
+from consumer.sources.memory import MemorySource, MemoryTopic
+from consumer.view.cursor import Position, decode, place, records_between
+from consumer.view.feed import Feed
+from consumer.view.filters import Filter
 from tests.consumer.helpers import eventually, message, publish
 from tests.consumer.test_resume import INCARNATION, read
 

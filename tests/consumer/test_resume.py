@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from consumer.cursor import Position, decode, furthest, offset_of, place
 from consumer.events import Change, Evicted, Gap, Initial, Left, Shown, Status
-from consumer.feed import Feed
-from consumer.filters import EVERYTHING, Filter
-from consumer.memory import MemorySource, MemoryTopic
-from consumer.replay import Replays
+from consumer.resume.replay import Replays
 from consumer.settings import Settings
+from consumer.sources.memory import MemorySource, MemoryTopic
+from consumer.view.cursor import Position, decode, furthest, offset_of, place
+from consumer.view.feed import Feed
+from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import array, message, normalise, publish
 
 INCARNATION = b"memory-1"

@@ -6,12 +6,12 @@ import json
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from consumer.cursor import Position, place
-from consumer.normalise import Normaliser
-from consumer.record import Record
-from consumer.ring import Entry, Ring
+from consumer.messages.normalise import Normaliser
 from consumer.settings import Settings
-from web.sse import _frame
+from consumer.sources.record import Record
+from consumer.view.cursor import Position, place
+from consumer.view.ring import Entry, Ring
+from web.streams.sse import _frame
 
 TOPIC = b"12345678"
 

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from consumer.cursor import Position, place
 from consumer.events import Gap
-from consumer.feed import Feed
-from consumer.latest import MAX_HORIZONS
-from consumer.scores import KEPT_BYTES
+from consumer.prediction import MAX_HORIZONS
+from consumer.scoring.scores import KEPT_BYTES
+from consumer.scoring.tally import STEPS
+from consumer.scoring.track import LANE_SIZE, TRACK_SIZE, Lane, Track, reach_ms
 from consumer.settings import Settings
-from consumer.statistics import statistics
-from consumer.tally import STEPS
 from consumer.times import iso
-from consumer.track import LANE_SIZE, TRACK_SIZE, Lane, Track, reach_ms
+from consumer.view.cursor import Position, place
+from consumer.view.feed import Feed
+from consumer.view.statistics import statistics
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
 
 START = 1_700_000_000_000

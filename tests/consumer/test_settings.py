@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from consumer.errors import SettingsError
-from consumer.security import security_options, security_protocol
 from consumer.settings import Settings, load, table
+from consumer.sources.security import security_options, security_protocol
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 

@@ -7,9 +7,10 @@ import threading
 import pytest
 
 import consumer
-from consumer import NotReady, SettingsError, singleton
-from consumer.memory import MemorySource, MemoryTopic
+from consumer import NotReady, SettingsError
+from consumer.runtime import singleton
 from consumer.settings import Settings
+from consumer.sources.memory import MemorySource, MemoryTopic
 from tests.consumer.helpers import message
 
 SETTINGS = Settings(kafka_backlog="all")

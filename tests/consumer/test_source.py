@@ -5,8 +5,8 @@ from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
 from kafka.future import Future
 
-from consumer.cursor import MAX_OFFSET
-from consumer.source import _EndOffsets
+from consumer.sources.kafka import _EndOffsets
+from consumer.sources.record import MAX_OFFSET
 
 PARTITIONS = [TopicPartition("topic", 0), TopicPartition("topic", 1)]
 
@@ -48,7 +48,7 @@ def test_an_end_before_what_was_read_is_no_end(manager):
 
 
 def test_a_question_that_fails_is_asked_again(manager, monkeypatch):
-    monkeypatch.setattr("consumer.source.ENDS_SECONDS", 0)
+    monkeypatch.setattr("consumer.sources.kafka.ENDS_SECONDS", 0)
     ends = _EndOffsets(manager)
     ends.since(0.0, PARTITIONS, [0, 0])
     manager.questions[0].failure(KafkaTimeoutError("no answer"))

@@ -5,11 +5,11 @@ import threading
 import pytest
 from msgspec import structs
 
-from consumer.cursor import Position, place
 from consumer.errors import Unreplayable
 from consumer.events import Change, Gap, Initial, Status
-from consumer.memory import MemorySource
-from consumer.reading import Patience, read_chunk
+from consumer.resume.reading import Patience, read_chunk
+from consumer.sources.memory import MemorySource
+from consumer.view.cursor import Position, place
 from tests.consumer.helpers import SETTINGS, TOPIC, feed_of, message, normalise, publish, record
 from tests.consumer.test_replay import BEGIN, SMALL, TIME_MS, after_a_replay, feed_over, topic_of
 from tests.consumer.test_resume import INCARNATION, read

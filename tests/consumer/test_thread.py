@@ -7,16 +7,16 @@ import time
 
 import pytest
 
-from consumer.clock import Clock
-from consumer.cursor import Position, decode, place
 from consumer.errors import NotReady, SettingsError, SourceError, SourceLost
 from consumer.events import Change, Gap, Initial, Status
-from consumer.lag import Lag
-from consumer.memory import MemorySource, MemoryTopic
-from consumer.record import Unreadable
+from consumer.messages.clock import Clock
+from consumer.runtime.lag import Lag
+from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
-from consumer.source import Expired
-from consumer.thread import Consumer
+from consumer.sources.kafka import Expired
+from consumer.sources.memory import MemorySource, MemoryTopic
+from consumer.sources.record import Unreadable
+from consumer.view.cursor import Position, decode, place
 from tests.consumer.helpers import array, eventually, message
 
 SETTINGS = Settings(kafka_backlog="all", kafka_silence_seconds=0.5)
@@ -333,7 +333,7 @@ def test_stop_ends_the_thread_at_once_and_says_so(topic, consume):
 
 
 def test_stop_ends_a_back_off(consume, monkeypatch):
-    monkeypatch.setattr("consumer.thread.BACKOFF_SECONDS", 60)
+    monkeypatch.setattr("consumer.runtime.thread.BACKOFF_SECONDS", 60)
 
     def open_source(_):
         raise SourceError("never")
@@ -512,7 +512,7 @@ def test_the_time_to_the_next_try_is_that_of_now_and_no_news(topic, consume):
 
 
 def test_what_was_read_for_a_replay_is_let_go_also_when_the_topic_is_quiet(topic, consume, monkeypatch):
-    monkeypatch.setattr("consumer.replay.KEPT_SECONDS", 0.0)
+    monkeypatch.setattr("consumer.resume.replay.KEPT_SECONDS", 0.0)
     record = topic.append(message("A"))
     consumer = consume()
     consumer.wait_ready(10)
@@ -615,7 +615,7 @@ def test_a_source_that_was_opened_too_late_is_closed_again(topic, consume):
 def test_hangs_that_go_on_are_waited_for_ever_longer_and_leave_a_bounded_number_of_threads(
     topic, consume, monkeypatch, caplog
 ):
-    monkeypatch.setattr("consumer.thread.MAX_LEFT_BEHIND", 3)
+    monkeypatch.setattr("consumer.runtime.thread.MAX_LEFT_BEHIND", 3)
     let_go = threading.Event()
     delays = []
     consumer = consume(Settings(watchdog_seconds=0.4), lambda _: Hanging(topic, let_go))

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.codec import snappy_encode
 
-from consumer.unpacking import GZIP, LZ4, MAX_UNPACKED_BYTES, SNAPPY, ZSTD, BatchTooLarge, unpack
+from consumer.sources.unpacking import GZIP, LZ4, MAX_UNPACKED_BYTES, SNAPPY, ZSTD, BatchTooLarge, unpack
 
 ROOT = Path(__file__).resolve().parents[2]
 MEBIBYTE = 1_048_576
@@ -77,7 +77,7 @@ BOMBS = {
 UNDER_A_LIMIT = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
-from consumer.unpacking import BatchTooLarge, unpack
+from consumer.sources.unpacking import BatchTooLarge, unpack
 try:
     unpack(int(sys.argv[1]), sys.stdin.buffer.read())
 except BatchTooLarge as error:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from consumer.watchdog import Watchdog
+from consumer.runtime.watchdog import Watchdog
 from tests.consumer.test_attempts import Clock
 
 

@@ -11,7 +11,7 @@ import flask
 import pytest
 
 from consumer.settings import Settings
-from consumer.source import KafkaSource
+from consumer.sources.kafka import KafkaSource
 from demo import commands, replay_command
 from demo.broker import EmbeddedBroker
 from demo.network import LANDMARKS, segments

@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from consumer.memory import MemorySource, MemoryTopic
 from consumer.settings import Settings
+from consumer.sources.memory import MemorySource, MemoryTopic
 from demo.doctor import examine
 from tests.demo.helpers import silent_server
 

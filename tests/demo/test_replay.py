@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from consumer.normalise import Normaliser
-from consumer.record import Record
+from consumer.messages.normalise import Normaliser
 from consumer.settings import Settings
+from consumer.sources.record import Record
 from demo.replay import RETRY_SECONDS, Plan, Replay
 from demo.series import InputError, Recording
 from tests.demo.helpers import Collector

@@ -7,9 +7,9 @@ from datetime import datetime
 import msgspec
 import pytest
 
-from consumer.normalise import Normaliser
-from consumer.record import Record
+from consumer.messages.normalise import Normaliser
 from consumer.settings import Settings
+from consumer.sources.record import Record
 from demo.network import segments
 from demo.synthetic import HORIZON_MINUTES, Forecaster, fill, run
 from demo.traffic import LOS_ANGELES, Traffic

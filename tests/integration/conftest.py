@@ -8,9 +8,9 @@ import time
 import pytest
 from kafka import KafkaProducer
 
+from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
-from consumer.source import KafkaSource, client_options
-from consumer.thread import Consumer
+from consumer.sources.kafka import KafkaSource, client_options
 from demo.broker import EmbeddedBroker
 from tests.consumer.helpers import message
 from tests.kafka.apache import Admin

@@ -11,11 +11,11 @@ import pytest
 from msgspec import structs
 
 import consumer as package
-from consumer.cursor import Position, place
 from consumer.errors import NotReady
 from consumer.events import Change, Initial
 from consumer.settings import Settings
-from consumer.source import KafkaSource
+from consumer.sources.kafka import KafkaSource
+from consumer.view.cursor import Position, place
 from tests.consumer.helpers import array, message
 
 

@@ -6,9 +6,9 @@ import json
 import pytest
 from kafka import KafkaProducer
 
+from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
-from consumer.source import KafkaSource, client_options
-from consumer.thread import Consumer
+from consumer.sources.kafka import KafkaSource, client_options
 from tests.kafka.helpers import Line
 
 # By the class of connections that leaves no socket behind when the broker goes.

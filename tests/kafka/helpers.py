@@ -7,10 +7,10 @@ import uuid
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from consumer.client_hooks import ClosedOnFailure
-from consumer.cursor import offset_of
 from consumer.events import Change
-from consumer.source import KafkaSource
+from consumer.sources.client_hooks import ClosedOnFailure
+from consumer.sources.kafka import KafkaSource
+from consumer.view.cursor import offset_of
 
 
 def eventually(condition, seconds=20.0, every=0.05):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from consumer.source import KafkaSource
+from consumer.sources.kafka import KafkaSource
 from tests.consumer.helpers import message
 from tests.kafka.helpers import eventually
 

@@ -1,4 +1,4 @@
-"""What consumer/source.py leans on in the Kafka client, most of it hardly documented.
+"""What consumer/sources/kafka.py leans on in the Kafka client, most of it hardly documented.
 
 A new version of the client that breaks one of these breaks the product, maybe silently.
 """
@@ -12,8 +12,8 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from consumer.client_hooks import Answers, connect
-from consumer.source import KafkaSource, client_options
+from consumer.sources.client_hooks import Answers, connect
+from consumer.sources.kafka import KafkaSource, client_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
 from tests.kafka.helpers import eventually, fresh_name

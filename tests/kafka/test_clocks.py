@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from consumer.clock import Clock, wall_ms
-from consumer.source import KafkaSource
-from consumer.thread import Consumer
+from consumer.messages.clock import Clock, wall_ms
+from consumer.runtime.thread import Consumer
+from consumer.sources.kafka import KafkaSource
 from tests.consumer.helpers import message
 from tests.kafka.helpers import events_until
 

@@ -9,7 +9,7 @@ import re
 import pytest
 from kafka import TopicPartition
 
-from consumer.cursor import Position, decode, place
+from consumer.view.cursor import Position, decode, place
 from tests.consumer.helpers import message
 from tests.integration.test_serving import ready
 from tests.kafka.helpers import eventually, recreate

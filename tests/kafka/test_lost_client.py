@@ -32,7 +32,7 @@ def hang(cluster):
 def test_a_client_that_asks_for_no_metadata_any_more_is_replaced(
     apache, settings_for, consume, publish, damage, monkeypatch
 ):
-    monkeypatch.setattr("consumer.source.METADATA_LIMIT_SECONDS", 4.0)
+    monkeypatch.setattr("consumer.sources.kafka.METADATA_LIMIT_SECONDS", 4.0)
     settings = settings_for(apache.create_topic())
     consumer = consume(settings)
     consumer.wait_ready(10)

@@ -12,10 +12,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from consumer.events import Gap, Status
-from consumer.normalise import REASONS, Normaliser
-from consumer.quarantine import LOG_EVERY_SECONDS
-from consumer.record import Record
-from consumer.refusal import by_reason
+from consumer.messages.normalise import REASONS, Normaliser
+from consumer.messages.quarantine import LOG_EVERY_SECONDS
+from consumer.messages.refusal import by_reason
+from consumer.sources.record import Record
 from tests.consumer.helpers import array, message
 from tests.consumer.shapes import SHAPES
 from tests.consumer.test_normalise import REFUSED, good

@@ -11,8 +11,8 @@ from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 
 from app import create_app
 from consumer.errors import NotReady
-from consumer.security import explain, ssl_context
 from consumer.settings import Settings, load
+from consumer.sources.security import explain, ssl_context
 from tests.consumer.helpers import message
 from tests.kafka.helpers import eventually, until_state
 from tests.kafka.secured import LISTENERS, MECHANISMS, PASSWORD, USER, Certificates, secured_kafka

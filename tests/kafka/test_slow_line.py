@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from consumer.client_hooks import ClosedOnFailure
 from consumer.events import Status
-from consumer.source import KafkaSource
+from consumer.sources.client_hooks import ClosedOnFailure
+from consumer.sources.kafka import KafkaSource
 from tests.consumer.helpers import message
 from tests.kafka.helpers import changes, events_until, segments
 

@@ -8,7 +8,7 @@ import pytest
 from kafka.protocol.admin import AlterClientQuotasRequest
 
 from consumer.events import Status
-from consumer.source import KafkaSource
+from consumer.sources.kafka import KafkaSource
 from tests.consumer.helpers import message
 from tests.kafka.helpers import changes, eventually, segments
 

@@ -9,7 +9,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from consumer.errors import NotReady
 from consumer.events import Gap, Initial
-from consumer.source import client_options
+from consumer.sources.kafka import client_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import choose
 from tests.kafka.helpers import changes, events_until, eventually, fresh_name, offsets, recreate, segments, until_state

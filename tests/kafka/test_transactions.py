@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from consumer.cursor import Position, offset_of, place
 from consumer.events import Gap, Status
+from consumer.view.cursor import Position, offset_of, place
 from tests.consumer.helpers import message
 from tests.kafka.helpers import changes, events_until, eventually, offsets, segments
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from consumer.cursor import Position, place
 from consumer.events import Gap, Status
+from consumer.view.cursor import Position, place
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
 from tests.kafka.helpers import changes, events_until, eventually, segments

@@ -7,9 +7,9 @@ import pytest
 from werkzeug.serving import make_server
 
 from app import create_app
-from consumer.memory import MemorySource, MemoryTopic
+from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
-from consumer.thread import Consumer
+from consumer.sources.memory import MemorySource, MemoryTopic
 
 SETTINGS = Settings(kafka_backlog="all", kafka_silence_seconds=0.5, heartbeat_seconds=0.2, web_threads=8)
 

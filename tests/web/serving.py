@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 from flask import Response, request
 
-import web.worker
+import web.server.worker
 from app import create_app
-from consumer.memory import MemorySource, MemoryTopic
+from consumer.runtime.thread import Consumer
 from consumer.settings import load
-from consumer.thread import Consumer
-from web.client import Client, wait_for
+from consumer.sources.memory import MemorySource, MemoryTopic
 from web.logs import configure
+from web.server.client import Client, wait_for
+from web.server.worker import Worker
 from web.services import services
-from web.worker import Worker
 
 settings = load(os.environ)
 configure(settings.log_level)

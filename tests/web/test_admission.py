@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from web.admission import Admission, abort_all, close_all
+from web.access.admission import Admission, abort_all, close_all
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from consumer.cursor import Position, place
+from consumer.view.cursor import Position, place
 from tests.consumer.helpers import message
 
 T = 1_700_000_000_000

@@ -9,7 +9,7 @@ import pytest
 
 COUNT_HEAPS = """
 import ctypes, os, threading
-from web.arenas import limit_arenas
+from web.server.arenas import limit_arenas
 {first}
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p

@@ -11,11 +11,11 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.http import get_parser
 
-from consumer.cursor import Position, decode
+from consumer.view.cursor import Position, decode
 from tests.web.test_websocket import HANDSHAKE
 from tests.web.test_worker import Server, assert_refused, read_until, rest_of, until
-from web.sockets import Socket
-from web.worker import Worker
+from web.server.sockets import Socket
+from web.server.worker import Worker
 
 LARGE_REQUEST = b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n"
 BUSY = b"all places are taken; try again, or poll /api/predictions"

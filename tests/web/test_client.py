@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from web.client import UNSENT_BYTES, ClientSocket
+from web.server.client import UNSENT_BYTES, ClientSocket
 
 
 @pytest.fixture

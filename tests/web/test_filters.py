@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from consumer.feed import CUT_OFF
 from consumer.settings import Settings
+from consumer.view.feed import CUT_OFF
 from tests.consumer.helpers import array, message
 from tests.web.test_polling import data
 from tests.web.test_sse import stream  # noqa: F401, a fixture
 from tests.web.test_worker import until
-from web import params
+from web.api import params
 
 TIME_MS = 1_700_000_000_000
 SEGMENTS = [
@@ -150,7 +150,7 @@ def test_an_answer_is_compressed_where_the_client_takes_that(client, put):
 
 def test_a_body_is_made_and_compressed_once_per_change(client, put, monkeypatch):
     made = []
-    monkeypatch.setattr("web.views.compress", lambda content: made.append(1) or gzip.compress(content))
+    monkeypatch.setattr("web.streams.views.compress", lambda content: made.append(1) or gzip.compress(content))
     put(array(*[message(f"S{number}") for number in range(100)]))
     for _ in range(5):
         client.get("/api/predictions", headers={"Accept-Encoding": "gzip"})

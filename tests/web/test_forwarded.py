@@ -6,7 +6,7 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.http.errors import InvalidHeader
 
-from web import forwarded
+from web.access import forwarded
 
 
 def settings(allowed="10.0.0.0/8,::1"):

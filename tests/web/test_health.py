@@ -11,10 +11,10 @@ import pytest
 
 from app import create_app
 from consumer.errors import SourceError
-from consumer.memory import MemorySource
+from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
-from consumer.source import Reading
-from consumer.thread import Consumer
+from consumer.sources.kafka import Reading
+from consumer.sources.memory import MemorySource
 from tests.consumer.helpers import eventually, message
 
 
@@ -181,7 +181,7 @@ def test_fifty_first_requests_while_the_broker_is_away_are_answered_at_once_by_o
     opened = []
 
     def open_source(_):
-        from consumer.memory import MemorySource, MemoryTopic
+        from consumer.sources.memory import MemorySource, MemoryTopic
 
         topic = MemoryTopic()
         topic.set(reachable=False)
@@ -210,7 +210,7 @@ def test_fifty_first_requests_while_the_broker_is_away_are_answered_at_once_by_o
 def test_the_first_stream_starts_the_consumer_and_the_second_finds_it_live(caplog):
     import consumer
     from app import create_app
-    from consumer.memory import MemorySource, MemoryTopic
+    from consumer.sources.memory import MemorySource, MemoryTopic
 
     caplog.set_level(logging.INFO)
     settings, topic = Settings(), MemoryTopic()

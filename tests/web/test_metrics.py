@@ -6,10 +6,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumer.events import GAP_REASONS
-from consumer.latest import EVICTION_REASONS
-from consumer.refusal import REASONS
+from consumer.messages.refusal import REASONS
+from consumer.view.latest import EVICTION_REASONS
 from tests.consumer.helpers import message
-from web.admission import TRANSPORTS
+from web.access.admission import TRANSPORTS
 
 
 @pytest.fixture

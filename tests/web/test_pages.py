@@ -8,11 +8,11 @@ from msgspec import structs
 
 from app import create_app
 from consumer.errors import SettingsError
-from consumer.files import check_files
-from consumer.memory import MemorySource, MemoryTopic
+from consumer.messages.files import check_files
+from consumer.runtime.thread import Consumer
 from consumer.settings import Settings, load
-from consumer.thread import Consumer
-from web.pages import content_security_policy
+from consumer.sources.memory import MemorySource, MemoryTopic
+from web.page.pages import content_security_policy
 
 
 def client_with(consumer, **settings):

@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 import pytest
 
-from consumer.cursor import Position, place
-from consumer.filters import EVERYTHING
 from consumer.settings import Settings
+from consumer.view.cursor import Position, place
+from consumer.view.filters import EVERYTHING
 from tests.consumer.helpers import array, feed_of, message, publish, record
-from web.views import _make_body
+from web.streams.views import _make_body
 
 T = 1_700_000_000_000
 

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from consumer.feed import CUT_OFF
-from consumer.memory import MemorySource
+from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
-from consumer.thread import Consumer
+from consumer.sources.memory import MemorySource
+from consumer.view.feed import CUT_OFF
 from tests.consumer.helpers import message
 from tests.web.conftest import events_of
 from tests.web.test_polling import data
@@ -167,7 +167,7 @@ def test_who_asks_for_a_time_when_the_process_ends_is_told_to_ask_again(app, con
 
 
 def test_a_poll_waits_for_a_slow_replay_and_then_leaves_it_to_the_next_one(client, cursor, gate, monkeypatch):
-    monkeypatch.setattr("web.polling.COLLECT_SECONDS", 0.3)
+    monkeypatch.setattr("web.api.polling.COLLECT_SECONDS", 0.3)
     gate.clear()
     answer = data(client.get(f"/api/predictions?after={cursor}"))
     assert (answer["predictions"], answer["cursor"], answer["more"]) == ([], cursor, True)

@@ -9,12 +9,12 @@ import httpx
 import pytest
 import sseclient
 
-from consumer.cursor import Position, place
 from consumer.settings import Settings
+from consumer.view.cursor import Position, place
 from tests.consumer.helpers import array, message
 from tests.web.conftest import events_of
-from web.conversation import STEP
-from web.wire import INITIAL_BYTES
+from web.streams.conversation import STEP
+from web.streams.wire import INITIAL_BYTES
 
 
 class Stream:
@@ -102,7 +102,7 @@ def large(put):
 
 
 def test_a_large_view_comes_in_parts_and_only_the_last_has_the_cursor(stream, large, put, client, monkeypatch):
-    monkeypatch.setattr("web.conversation.STATS_SECONDS", 0.0)  # they would come between, if anything did
+    monkeypatch.setattr("web.streams.conversation.STATS_SECONDS", 0.0)  # they would come between, if anything did
     it = stream()
     it.event("status")
     it.event("initial")
@@ -294,7 +294,7 @@ def test_a_removed_segment_leaves(stream, put):
 
 
 def test_a_client_that_moved_forward_though_nothing_matched_is_told_its_position(stream, put, monkeypatch):
-    monkeypatch.setattr("web.conversation.POSITION_SECONDS", 0.0)
+    monkeypatch.setattr("web.streams.conversation.POSITION_SECONDS", 0.0)
     it = stream("?horizon=15")
     before, _ = it.event("initial")
     put(message("A", horizon_minutes=30))
@@ -336,7 +336,7 @@ def test_a_head_request_claims_nothing(client, app, live):
 def test_a_bug_in_a_stream_is_told_and_logged(stream, live, monkeypatch, caplog):
     it = stream()
     it.event("initial")
-    monkeypatch.setattr("web.conversation.Conversation.next", lambda self: 1 / 0)
+    monkeypatch.setattr("web.streams.conversation.Conversation.next", lambda self: 1 / 0)
     _, error = it.event("error")
     assert (error["error"], next(it.frames, None)) == ("ZeroDivisionError", None)
     assert any(record.exc_info for record in caplog.records)

@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from consumer.feed import Snapshot
-from consumer.filters import EVERYTHING, Filter
+from consumer.view.feed import Snapshot
+from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually
 from tests.consumer.test_latest import a_prediction
-from web.views import IDLE_SECONDS, STALE_SECONDS, STATS_SECONDS, Views
+from web.streams.views import IDLE_SECONDS, STALE_SECONDS, STATS_SECONDS, Views
 
 OTHER = Filter(segments=frozenset({"S"}))
 

@@ -14,8 +14,8 @@ from wsproto.frame_protocol import FrameProtocol
 
 from tests.consumer.helpers import array, message
 from tests.web.test_worker import Server, until
-from web.handshake import is_allowed
-from web.websocket import MAX_MESSAGE_BYTES, MAX_MESSAGES, frame
+from web.access.handshake import is_allowed
+from web.streams.websocket import MAX_MESSAGE_BYTES, MAX_MESSAGES, frame
 
 KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
 HANDSHAKE = {

@@ -6,9 +6,9 @@ import pytest
 from msgspec import structs
 
 from consumer.events import Status
-from consumer.fields import MAX_TEXT
+from consumer.messages.fields import MAX_TEXT
 from consumer.prediction import Coordinates, Prediction
-from web import wire
+from web.streams import wire
 
 SHORT = Prediction(
     segment_id="LA_001",

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import websocket
 
-from consumer.cursor import Position, place
+from consumer.view.cursor import Position, place
 from demo.broker import free_port
 
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))

@@ -1,0 +1,169 @@
+"""Single fields of a message: identity, numbers, text and place; pure, and no field knows another.
+
+One rule holds for every optional field: a value that can't be used counts as not given, so the next name is tried.
+"""
+
+import re
+from collections.abc import Mapping
+from math import isnan
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from consumer.prediction import Coordinates
+
+from .refusal import Refused, shown
+
+Item = Mapping[str, Any]
+
+MAX_TEXT = 256
+"""Longest segment id, and what is kept of any other text, in characters."""
+
+ALLOWED_IDS = f"text of 1 to {MAX_TEXT} characters or a whole number"
+
+_NO_IDS = frozenset({"null", "none", "nan", "undefined", "n/a", "<na>"})
+_LONGEST_NO_ID = 16  # with blanks around it
+_MAX_VOLUME = 1e9
+_NUMBER = re.compile(
+    r"\s*[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)\s*", re.ASCII | re.IGNORECASE
+)
+_NOTHING: Item = {}
+
+
+def base_data(item: Item) -> Item:
+    """Return the nested object that some producers put the measured values in, or an empty one."""
+    base = item.get("base_data")
+    return base if type(base) is dict else _NOTHING
+
+
+def segment_id(item: Item) -> str:
+    """Return the identity: segment_id, else sensor_id, as text. Raises Refused (no_segment)."""
+    missing = "neither segment_id nor sensor_id is given"
+    for name in ("segment_id", "sensor_id"):
+        value = item.get(name)
+        if value is None:
+            continue
+        if (found := as_id(value)) is not None:
+            return found
+        if not is_no_id(value):
+            raise Refused("no_segment", f"{name} is {shown(value)}; allowed: {ALLOWED_IDS}")
+        missing = f"{name} is {shown(value)}, which stands for no id"
+    raise Refused("no_segment", f"{missing}; one of segment_id and sensor_id is needed")
+
+
+def is_no_id(value: object) -> bool:
+    """Tell whether a value is how a missing id is written: blank text, NaN, or the text of null in some language."""
+    if type(value) is str:
+        return not value or value.isspace() or (len(value) <= _LONGEST_NO_ID and value.strip().lower() in _NO_IDS)
+    return type(value) is float and isnan(value)
+
+
+def as_id(value: object) -> str | None:
+    """Return a value as the id of a segment; None for one that can't be."""
+    if type(value) is str:
+        return value if len(value) <= MAX_TEXT and encodable(value) and not is_no_id(value) else None
+    if type(value) is int and abs(value) < 1 << 64:
+        return str(value)
+    if type(value) is float and value.is_integer() and abs(value) < 1 << 53:  # 717447.0, as data frames write it
+        return str(int(value))
+    return None
+
+
+def encodable(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8, which half a surrogate pair can't."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def number(value: object) -> float | None:
+    """Return a JSON number, or text that is exactly one, as a float (may be NaN or infinite); None for all else."""
+    if type(value) is float:
+        return value
+    if type(value) is int:
+        return _float(value)
+    if type(value) is str and len(value) <= 64 and _NUMBER.fullmatch(value):
+        return float(value)
+    return None
+
+
+def _float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def within(value: object, low: float, high: float) -> float | None:
+    """Return a number from `low` to `high`, else None."""
+    if value is None:
+        return None
+    read = value if type(value) is float else number(value)
+    return read if read is not None and low <= read <= high else None
+
+
+def text(value: object) -> str | None:
+    """Return text that isn't blank, cut to MAX_TEXT characters and safe to encode; None for all else."""
+    if type(value) is not str or not value or value.isspace():
+        return None
+    if len(value) > MAX_TEXT:
+        value = value[:MAX_TEXT]
+    return value if encodable(value) else value.encode(errors="replace").decode()
+
+
+def label(value: object) -> str | None:
+    """Return text, or a number as text (a level of congestion, a version); None for all else."""
+    if type(value) is str:
+        return text(value)
+    read = within(value, -1e9, 1e9)
+    if read is None:
+        return None
+    return str(int(read)) if read.is_integer() else str(read)
+
+
+def first_label(item: Item, names: tuple[str, ...]) -> str | UnsetType:
+    """Return the first of the named fields that is a label."""
+    for name in names:
+        if name in item:
+            value = item[name]
+            found = text(value) if type(value) is str else label(value)
+            if found is not None:
+                return found
+    return UNSET
+
+
+def first_within(item: Item, names: tuple[str, ...], low: float, high: float) -> float | None:
+    """Return the first of the named fields that is a number from `low` to `high`."""
+    for name in names:
+        value = item.get(name)
+        if value is not None and (found := within(value, low, high)) is not None:
+            return found
+    return None
+
+
+def volume(item: Item) -> float | None:
+    """Return the measured volume, in vehicles."""
+    found = first_within(item, ("actual_volume", "current_volume"), 0, _MAX_VOLUME)
+    return within(base_data(item).get("volume"), 0, _MAX_VOLUME) if found is None else found
+
+
+def coordinates(item: Item) -> Coordinates | UnsetType:
+    """Return the place: an object, a pair [latitude, longitude], or two fields of the message itself."""
+    given = item.get("coordinates")
+    place: Coordinates | UnsetType = UNSET
+    if type(given) is dict:
+        place = _place(given.get("latitude"), given.get("longitude"))
+    elif type(given) is list and len(given) == 2:
+        place = _place(*given)
+    return place if place is not UNSET else _place(item.get("latitude"), item.get("longitude"))
+
+
+def _place(north: object, east: object) -> Coordinates | UnsetType:
+    latitude, longitude = within(north, -90, 90), within(east, -180, 180)
+    if latitude is None or longitude is None or latitude == longitude == 0:  # (0, 0) is how producers write "unknown"
+        return UNSET
+    return Coordinates(latitude, longitude)

@@ -1,0 +1,15 @@
+"""The files that settings name, looked at before anything starts."""
+
+from consumer.settings import Settings
+from consumer.sources.security import security_options
+
+from .network import Network, load_network
+
+
+def check_files(settings: Settings) -> Network:
+    """Read what the settings name; return the network.
+
+    Raises SettingsError for a certificate, key or network that can't be used.
+    """
+    security_options(settings)
+    return load_network(settings.network_file, settings.network_id_property)

@@ -1,0 +1,241 @@
+"""A record's bytes to predictions, a removal and refusals: a function of the record, the settings, the network and, for
+times that are ahead of it, the clock.
+
+What producers may send, and what becomes of it, is docs/messages.md. Nothing that a record holds raises.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from msgspec import UNSET, UnsetType
+
+from consumer.prediction import Prediction
+from consumer.settings import Settings
+from consumer.sources.record import Record, Unreadable
+from consumer.times import Times, iso
+
+from .clock import wall_ms
+from .decode import decode
+from .fields import (
+    MAX_TEXT,
+    Item,
+    coordinates,
+    first_label,
+    first_within,
+    is_no_id,
+    segment_id,
+    text,
+    volume,
+)
+from .network import Network
+from .refusal import REASONS, Refusal, Refused, shown
+from .speeds import NO_BOUNDS, Bounds, Said, Speeds, may_name_horizons, predicted_speeds, require
+from .timing import Ahead, Timing
+
+__all__ = ["REASONS", "Normalised", "Normaliser", "Refusal"]
+
+MAX_DESCRIBED = 100
+"""Refused items of one array that are described; of the others one refusal per reason tells how many they are. A
+megabyte of "[1,1,1,…" would be a hundred of them."""
+
+_NOT_DESCRIBED = f"not described, nor others of its array: more than {MAX_DESCRIBED} of its items were refused"
+
+_MODEL = ("model", "model_name", "model_type", "model_used", "model_version")
+_CATEGORY = (
+    "producer_category",
+    "category",
+    "prediction_category",
+    "predicted_congestion_level",
+    "predicted_congestion_class",
+)
+
+
+class Normalised(NamedTuple):
+    """What a record holds.
+
+    `predictions` are pairs (index within the record, prediction) with rising index from 0: each prediction, and each
+    refusal, takes up one. `removal` is the segment that a tombstone names. `unclear_horizons` is how many predictions
+    state a horizon or a target that is no whole number of minutes ahead, or that can't be used.
+    """
+
+    predictions: list[tuple[int, Prediction]]
+    refusals: list[Refusal]
+    removal: str | None
+    unclear_horizons: int = 0
+
+
+class _Found:
+    """What a record holds, collected one by one."""
+
+    __slots__ = ("_index", "_predictions", "_refusals", "_rest", "may_name_horizons", "unclear_horizons")
+
+    def __init__(self, may_name_horizons: bool) -> None:
+        self.may_name_horizons = may_name_horizons
+        self.unclear_horizons = 0
+        self._index = 0
+        self._predictions: list[tuple[int, Prediction]] = []
+        self._refusals: list[Refusal] = []
+        self._rest: dict[str, Refusal] | None = None
+
+    def add(self, prediction: Prediction) -> None:
+        self._predictions.append((self._index, prediction))
+        self._index += 1
+
+    def refuse(self, why: Refused, index: int | None) -> None:
+        self._index += 1
+        if len(self._refusals) < MAX_DESCRIBED:
+            self._refusals.append(why.at(index))
+            return
+        if self._rest is None:
+            self._rest = {}
+        first = self._rest.get(why.reason, Refusal(index, why.reason, _NOT_DESCRIBED, 0))
+        self._rest[why.reason] = first._replace(items=first.items + 1)
+
+    def normalised(self) -> Normalised:
+        refusals = self._refusals + list(self._rest.values()) if self._rest else self._refusals
+        return Normalised(self._predictions, refusals, None, self.unclear_horizons)
+
+
+class Normaliser:
+    """Turns records into what they hold; may be called from any thread."""
+
+    def __init__(self, settings: Settings, network: Network | None = None, now_ms: Callable[[], int] = wall_ms) -> None:
+        self._network = network or Network()
+        self._max_bytes = settings.max_message_bytes
+        self._speeds = Speeds(settings)
+        self._timing = Timing(Times(ZoneInfo(settings.producer_timezone)), settings.max_future * 1000, now_ms)
+
+    def __call__(self, record: Record) -> Normalised:
+        """Return the predictions, refusals and removal of one record; never raises, whatever the bytes are."""
+        if record.unreadable is not None:
+            return Normalised([], [_refusal_of(record.unreadable)], None)
+        try:
+            if record.value is None:
+                return Normalised([], [], _removed(record.key))
+            document = self._document(record.value)
+            found, kafka_ms = _Found(may_name_horizons(record.value)), record.time_ms
+            if type(document) is not list:
+                self._read(document, None, kafka_ms, found)
+                return found.normalised()
+            if not document:
+                raise Refused("not_an_object", "the array is empty; it must hold predictions")
+            for index, item in enumerate(document):
+                self._read(item, index, kafka_ms, found)
+            return found.normalised()
+        except Refused as why:
+            return Normalised([], [why.at(None)], None)
+
+    def _document(self, value: bytes) -> object:
+        if len(value) > self._max_bytes:
+            limit = f"allowed: at most {self._max_bytes} (MAX_MESSAGE_BYTES)"
+            raise Refused("too_large", f"the message has {len(value)} bytes; {limit}")
+        return decode(value)
+
+    def _read(self, item: object, index: int | None, kafka_ms: int, found: "_Found") -> None:
+        """Add what one object predicts, item `index` of an array: a refused one doesn't touch its neighbours."""
+        owner: str | None = None
+        try:
+            if type(item) is not dict:
+                raise Refused("not_an_object", f"the value is {shown(item)}; allowed: an object or an array of objects")
+            speeds = predicted_speeds(item, found.may_name_horizons)
+            segment = owner = segment_id(item)
+            require(speeds)
+            if len(speeds) > 1:
+                self._read_several(item, index, kafka_ms, segment, speeds, found)
+                return
+            (said,) = speeds
+            predicted = self._speeds.predicted(said)
+            event_ms = self._timing.event_ms(item, kafka_ms)
+            ahead = self._timing.ahead(item, event_ms, said.minutes)
+            bounds = self._speeds.bounds(item, said.name, predicted)
+            found.unclear_horizons += not ahead.is_clear
+            found.add(self._prediction(item, segment, event_ms, kafka_ms, ahead, predicted, bounds))
+        except Refused as why:
+            why.segment_id = owner
+            found.refuse(why, index)
+
+    def _read_several(
+        self, item: Item, index: int | None, kafka_ms: int, segment: str, speeds: list[Said], found: "_Found"
+    ) -> None:
+        """Add a prediction for each speed of one object: one of any horizon, and those whose names state theirs.
+
+        An interval belongs to the former. Raises Refused for what is wrong with all of them.
+        """
+        event_ms = self._timing.event_ms(item, kafka_ms)
+        general: int | None = None
+        for said in speeds:
+            if said.minutes is not None and said.minutes == general:
+                continue
+            try:
+                predicted, bounds = self._speeds.predicted(said), NO_BOUNDS
+            except Refused as why:
+                found.refuse(why, index)
+                continue
+            if said.minutes is None:
+                ahead = self._timing.ahead(item, event_ms)
+                bounds = self._speeds.bounds(item, said.name, predicted)
+                general = ahead.minutes
+                found.unclear_horizons += not ahead.is_clear
+            else:
+                ahead = self._timing.ahead_as_named(item, event_ms, said.minutes)
+            found.add(self._prediction(item, segment, event_ms, kafka_ms, ahead, predicted, bounds))
+
+    def _prediction(
+        self,
+        item: Item,
+        segment: str,
+        event_ms: int,
+        kafka_ms: int,
+        ahead: Ahead,
+        predicted: float,
+        bounds: Bounds,
+    ) -> Prediction:
+        known = self._network.get(segment)
+        current = self._speeds.current(item)
+        confidence = first_within(item, ("confidence", "confidence_score"), 0, 1)
+        return Prediction(
+            segment_id=segment,
+            timestamp=event_ms,
+            prediction_time=iso(self._timing.made_ms(item, event_ms, ahead, kafka_ms)),
+            horizon_minutes=ahead.minutes,
+            current_speed=current,
+            predicted_speed=predicted,
+            speed_diff=None if current is None else round(predicted - current, 2),
+            current_volume=volume(item),
+            category=self._speeds.category(predicted),
+            coordinates=known.coordinates if (place := coordinates(item)) is UNSET else place,
+            road_name=known.road_name if (road := _text(item, "road_name")) is UNSET else road,
+            confidence=UNSET if confidence is None else confidence,
+            lower=bounds[0],
+            upper=bounds[1],
+            model=first_label(item, _MODEL),
+            target_time=UNSET if ahead.target_ms is None else iso(ahead.target_ms),
+            producer_category=first_label(item, _CATEGORY),
+            source=_text(item, "source"),
+        )
+
+
+def _text(item: Item, name: str) -> str | UnsetType:
+    found = text(item.get(name))
+    return UNSET if found is None else found
+
+
+def _refusal_of(unreadable: Unreadable) -> Refusal:
+    detail = f"the batch can't be unpacked ({unreadable.why}); messages in it: {unreadable.messages}"
+    return Refusal(None, "unreadable_batch", detail, unreadable.messages)
+
+
+def _removed(key: bytes | None) -> str:
+    """Return the segment that a tombstone's key names. Raises Refused (unknown_tombstone)."""
+    if not key:
+        raise Refused("unknown_tombstone", "a null value without a key: nothing says which segment to remove")
+    try:
+        segment = key.decode()
+    except UnicodeDecodeError:
+        raise Refused("unknown_tombstone", f"the key {key[:MAX_TEXT]!r} of a null value is not UTF-8") from None
+    if len(segment) > MAX_TEXT:
+        raise Refused("unknown_tombstone", f"the key {shown(segment)} of a null value is longer than a segment id")
+    if is_no_id(segment):
+        raise Refused("unknown_tombstone", f"the key {shown(segment)} of a null value stands for no id")
+    return segment

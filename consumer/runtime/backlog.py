@@ -1,0 +1,52 @@
+"""Where a start begins to read: a little in the past, so that a restarted process shows a full picture at once."""
+
+from collections.abc import Callable, Sequence
+
+from consumer.times import BEGIN_MS
+
+Bounds = Sequence[tuple[int, int]]
+"""Per partition, the first offset and the one after the last."""
+
+
+def start_offsets(bounds: Bounds, since: Sequence[int | None] | None, records: int | None) -> list[int]:
+    """Return the offset to start from in each partition: the last `records` of the topic, but none before `since`.
+
+    `since` holds the first offset that is young enough, None where none is; None instead of a list sets no limit, as
+    None does for `records`.
+    """
+    counts = last_records([end - begin for begin, end in bounds], records)
+    starts = [end - count for (_, end), count in zip(bounds, counts, strict=True)]
+    if since is None:
+        return starts
+    ends = [end for _, end in bounds]
+    return [
+        max(start, end if young is None else min(young, end))
+        for start, end, young in zip(starts, ends, since, strict=True)
+    ]
+
+
+def offsets_since(since_ms: int, bounds: Bounds, offsets_at: Callable[[int], Sequence[int | None]]) -> list[int | None]:
+    """Return per partition the first offset of a time or later, None where there is none.
+
+    It is the first offset of all where Kafka's times of the records can't be used (0, in seconds): they set no limit.
+    """
+    found = offsets_at(since_ms)
+    if all(at is not None or begin == end for at, (begin, end) in zip(found, bounds, strict=True)):
+        return list(found)
+    timed = offsets_at(BEGIN_MS)
+    return [
+        begin if at is None and any_time is None else at
+        for at, any_time, (begin, _) in zip(found, timed, bounds, strict=True)
+    ]
+
+
+def last_records(sizes: Sequence[int], records: int | None) -> list[int]:
+    """Share out the last `records` over partitions of these sizes; what one can't fill goes to the others."""
+    if records is None:
+        return list(sizes)
+    counts = [0] * len(sizes)
+    left = records
+    for filled, partition in enumerate(sorted(range(len(sizes)), key=sizes.__getitem__)):
+        counts[partition] = min(sizes[partition], left // (len(sizes) - filled))
+        left -= counts[partition]
+    return counts

@@ -1,0 +1,227 @@
+"""A topic in memory with the interface of a source: for tests, and for trying things out without a broker."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+from consumer.errors import SourceError
+
+from .kafka import Expired, Reading, Truncated
+from .record import Record, Topic, Unreadable
+
+
+class MemoryTopic:
+    """A topic: append to it from any thread, take it away and bring it back."""
+
+    def __init__(self, partitions: int = 4, incarnation: bytes = b"memory-1") -> None:
+        self.changed = threading.Condition()
+        self.incarnation = incarnation
+        self.logs: list[list[Record | None]] = [[] for _ in range(partitions)]
+        self.begins = [0] * partitions
+        self.reachable = True
+        self.exists = True
+        self.leaderless: set[int] = set()
+        self.throttled = False
+        self.cuts: dict[int, int] = {}
+        self.opened = 0
+        self.advertised: list[str] = []
+        self.probes = 0
+        self.closed = 0
+
+    def append(
+        self,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        partition: int = 0,
+        timestamp_ms: int | None = None,
+        unreadable: Unreadable | None = None,
+    ) -> Record:
+        """Add a message, or what stands for a batch that can't be unpacked; its time is now unless given."""
+        with self.changed:
+            now_ms = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
+            record = Record(partition, len(self.logs[partition]), now_ms, key, value, unreadable)
+            self.logs[partition].append(record)
+            self.changed.notify_all()
+        return record
+
+    def append_marker(self, partition: int = 0) -> None:
+        """Add what takes an offset and is given to no reader, as the end of a transaction does."""
+        with self.changed:
+            self.logs[partition].append(None)
+            self.changed.notify_all()
+
+    def set(self, **changes: object) -> None:
+        """Change `reachable`, `exists`, `throttled`, `leaderless`, `incarnation` or `begins` under the lock."""
+        with self.changed:
+            for name, value in changes.items():
+                setattr(self, name, value)
+            self.changed.notify_all()
+
+    def truncate(self, partition: int, offset: int) -> None:
+        """Lose what a partition has from an offset on, as a broker does that comes back without it."""
+        with self.changed:
+            del self.logs[partition][offset:]
+            self.cuts[partition] = min(offset, self.cuts.get(partition, offset))
+            self.changed.notify_all()
+
+    def recreate(self, partitions: int, incarnation: bytes) -> None:
+        """Put an empty topic of the same name in its place."""
+        with self.changed:
+            self.incarnation = incarnation
+            self.logs = [[] for _ in range(partitions)]
+            self.begins = [0] * partitions
+            self.changed.notify_all()
+
+    def grow(self, partitions: int) -> None:
+        """Add partitions."""
+        with self.changed:
+            self.logs.extend([] for _ in range(partitions - len(self.logs)))
+            self.begins.extend([0] * (partitions - len(self.begins)))
+            self.changed.notify_all()
+
+
+class MemorySource:
+    """Reads a MemoryTopic."""
+
+    def __init__(self, topic: MemoryTopic, batch: int = 500) -> None:
+        self._topic = topic
+        self._batch = batch
+        self._offsets: dict[int, int] = {}
+        self._watermarks: dict[int, int] = {}
+        self._paused: set[int] = set()
+        self._heard: float | None = None
+        self._answered: dict[int, float] = {}
+        topic.opened += 1
+
+    def topic(self) -> Topic | None:
+        """Return the topic."""
+        here = self._topic
+        self._listen()
+        return Topic(here.incarnation, len(here.logs)) if here.exists and self._heard is not None else None
+
+    def last_word(self) -> float | None:
+        """Return now while the topic is reachable, else when it last was."""
+        self._listen()
+        return self._heard
+
+    def silent_seconds(self) -> list[float]:
+        """Return 0 for each assigned partition that can be read, else since when it can't."""
+        now, answered = time.monotonic(), self._answered
+        for number in answered:
+            if self._topic.reachable and number not in self._topic.leaderless:
+                answered[number] = now
+        return [now - answered[number] for number in sorted(answered)]
+
+    def is_throttled(self) -> bool:
+        """Tell what a test has set."""
+        return self._topic.throttled
+
+    def wait_for_word(self, timeout: float) -> bool:
+        """Wait until the topic is reachable and exists."""
+        with self._topic.changed:
+            return self._topic.changed.wait_for(lambda: self._topic.reachable and self._topic.exists, timeout)
+
+    def trouble(self) -> str | None:
+        """Say nothing: memory has no connections that fail."""
+        return None
+
+    def advertised(self) -> list[str]:
+        """Return what the topic was told."""
+        return self._topic.advertised
+
+    def probe(self) -> None:
+        """Count the question."""
+        self._topic.probes += 1
+
+    def refresh(self, timeout: float) -> bool:
+        """Tell whether the topic is reachable."""
+        return self.wait_for_word(timeout)
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """Return the bounds."""
+        self._require()
+        return [(begin, len(log)) for begin, log in zip(self._topic.begins, self._topic.logs, strict=True)]
+
+    def offsets_at(self, time_ms: int) -> list[int | None]:
+        """Look the time up."""
+        self._require()
+        return [next((r.offset for r in log if r and r.timestamp_ms >= time_ms), None) for log in self._topic.logs]
+
+    def assign(self, offsets: Sequence[int | None]) -> None:
+        """Read from there on."""
+        self._offsets = {number: at for number, at in enumerate(offsets) if at is not None}
+        self._watermarks = {}
+        self._paused = set()
+        self._answered = dict.fromkeys(self._offsets, time.monotonic())
+
+    def pause(self, partition: int) -> None:
+        """Read no more of it."""
+        self._paused.add(partition)
+
+    def poll(self, timeout: float) -> list[Record]:
+        """Return what is new."""
+        topic = self._topic
+        with topic.changed:
+            topic.changed.wait_for(lambda: topic.reachable and self._behind(), timeout)
+            if not topic.reachable:
+                return []
+            self._refuse_truncated()
+            self._refuse_expired()
+            records = self._take()
+            self._watermarks |= {number: len(topic.logs[number]) for number, _ in self._wanted()}
+        return records
+
+    def readings(self) -> list[Reading]:
+        """Return where each partition is read."""
+        return [Reading(offset, self._watermarks.get(number)) for number, offset in self._offsets.items()]
+
+    def forget_ends(self) -> None:
+        """Forget the high watermarks."""
+        self._watermarks = {}
+
+    def ends_since(self, when: float) -> tuple[list[int], float] | None:
+        """Return the ends as of now while the topic is reachable."""
+        now = time.monotonic()
+        return ([len(log) for log in self._topic.logs], now) if self._topic.reachable and when <= now else None
+
+    def close(self) -> None:
+        """Count the close, so that tests can see that each source was closed."""
+        self._topic.closed += 1
+
+    def _listen(self) -> None:
+        if self._topic.reachable:
+            self._heard = time.monotonic()
+
+    def _require(self) -> None:
+        if not self._topic.reachable:
+            raise SourceError("the topic in memory was made unreachable")
+
+    def _behind(self) -> bool:
+        return any(offset < len(self._topic.logs[number]) for number, offset in self._wanted())
+
+    def _wanted(self) -> list[tuple[int, int]]:
+        """Return the partitions that are read, are still there and have a leader, with their next offsets."""
+        left_out, there = self._paused | self._topic.leaderless, len(self._topic.logs)
+        return [(number, at) for number, at in self._offsets.items() if number not in left_out and number < there]
+
+    def _refuse_truncated(self) -> None:
+        cuts = self._topic.cuts
+        truncated = {number: cuts[number] for number, offset in self._wanted() if offset > cuts.get(number, offset)}
+        if truncated:
+            self._topic.cuts = {}
+            raise Truncated(truncated)
+
+    def _refuse_expired(self) -> None:
+        begins = self._topic.begins
+        expired = [number for number, offset in self._wanted() if offset < begins[number]]
+        if expired:
+            raise Expired(expired)
+
+    def _take(self) -> list[Record]:
+        taken: list[Record] = []
+        for partition, offset in self._wanted():
+            part = self._topic.logs[partition][offset : offset + self._batch - len(taken)]
+            self._offsets[partition] += len(part)
+            taken.extend(record for record in part if record is not None)
+        return taken

@@ -1,0 +1,161 @@
+"""How to talk to the brokers: TLS and log-in as options of the Kafka client, Heroku's variables included; what failed.
+
+Heroku gives certificates as PEM text, and its brokers' certificates don't carry their host names; what protects the
+connection there is the CA certificate of its own.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import ssl
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from consumer.errors import SettingsError
+from consumer.settings import Settings
+
+
+def security_options(settings: Settings) -> dict[str, Any]:
+    """Return the options for kafka-python.
+
+    Raises SettingsError when a certificate or key can't be read.
+    """
+    protocol = security_protocol(settings)
+    options: dict[str, Any] = {"security_protocol": protocol}
+    if protocol.endswith("SSL"):
+        options["ssl_context"] = ssl_context(settings)
+    if protocol.startswith("SASL"):
+        _keep_the_password_out_of_logs()
+        options["sasl_mechanism"] = settings.kafka_sasl_mechanism
+        options["sasl_plain_username"] = settings.kafka_sasl_username
+        options["sasl_plain_password"] = settings.kafka_sasl_password
+    return options
+
+
+def security_protocol(settings: Settings) -> str:
+    """Return the protocol: as set, or SSL when Heroku's KAFKA_URL asks for it."""
+    if not settings.kafka_brokers and settings.kafka_url.startswith("kafka+ssl"):
+        return "SSL"
+    return settings.kafka_security_protocol
+
+
+def _keep_the_password_out_of_logs() -> None:
+    """Drop what the client logs of each request at level DEBUG: with PLAIN, one of them holds the password."""
+    for name in ("kafka.net.connection", "kafka.protocol.parser"):
+        logging.getLogger(name).addFilter(_above_debug)
+
+
+def _above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
+class AnswerBeforeEnd(socket.socket):
+    """A socket that tells of the end of a connection only after what came before it was handled.
+
+    kafka-python reads until there is nothing, and drops what it has when it meets the end: the answer to a refused
+    log-in comes together with the end, and why it was refused would be lost.
+    """
+
+    _drained = False
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Receive; after less than `buflen` bytes say once, without asking, that there is nothing more."""
+        if self._drained:
+            self._drained = False
+            raise BlockingIOError
+        data = super().recv(buflen, flags)
+        self._drained = 0 < len(data) < buflen
+        return data
+
+
+class _ClosedOnFailure(AnswerBeforeEnd, ssl.SSLSocket):
+    """A TLS socket that is closed when its handshake fails, or is given up.
+
+    kafka-python leaves it to the garbage collector, so that a broker with a wrong certificate would collect sockets.
+    """
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Go on with the handshake."""
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def __del__(self) -> None:
+        # A client that is closed during a handshake drops the socket.
+        self.close()
+
+
+def ssl_context(settings: Settings) -> ssl.SSLContext:
+    """Build the TLS context from files, or from PEM text. Raises SettingsError, which names the setting."""
+    file, text = settings.kafka_ssl_cafile, settings.kafka_trusted_cert
+    with _naming("KAFKA_SSL_CAFILE" if file else "KAFKA_TRUSTED_CERT", file):
+        context = ssl.create_default_context(cafile=file or None, cadata=text or None)
+    context.check_hostname = settings.kafka_ssl_check_hostname
+    context.sslsocket_class = _ClosedOnFailure
+    _load_client_certificate(context, settings)
+    return context
+
+
+@contextlib.contextmanager
+def _naming(names: str, path: str = "") -> Iterator[None]:
+    """Turn what goes wrong into an error that names the settings, and the file, but never shows a key."""
+    try:
+        yield
+    except (ssl.SSLError, OSError, ValueError) as error:
+        given = f"={path!r}" if path else ""
+        raise SettingsError(f"{names}{given} can't be used: {error}; allowed: certificates in PEM") from error
+
+
+def _load_client_certificate(context: ssl.SSLContext, settings: Settings) -> None:
+    if settings.kafka_client_cert:
+        with _naming("KAFKA_CLIENT_CERT, KAFKA_CLIENT_CERT_KEY"):
+            _load_as_file(context, f"{settings.kafka_client_cert_key}\n{settings.kafka_client_cert}\n")
+    elif settings.kafka_ssl_certfile:
+        with _naming("KAFKA_SSL_CERTFILE, KAFKA_SSL_KEYFILE", settings.kafka_ssl_certfile):
+            context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile or None)
+
+
+def _load_as_file(context: ssl.SSLContext, pem: str) -> None:
+    """Load what the ssl module takes from a file only, from one that nobody else may read, for a moment."""
+    descriptor, path = tempfile.mkstemp(suffix=".pem")
+    try:
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(pem)
+        context.load_cert_chain(path)
+    finally:
+        os.unlink(path)
+
+
+CLOSED = "it closed the connection; see KAFKA_SECURITY_PROTOCOL, and with SASL the KAFKA_SASL_ settings"
+_NO_ANSWER = "it does not answer"
+_SIGNS = (
+    ("mismatch", "its certificate is for another host name; see KAFKA_SSL_CHECK_HOSTNAME"),
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted; see KAFKA_SSL_CAFILE, KAFKA_TRUSTED_CERT"),
+    ("ALERT", "it refused the client certificate, or that there is none; see KAFKA_SSL_CERTFILE, KAFKA_CLIENT_CERT"),
+    ("Handshake failed", "it does not speak TLS; see KAFKA_SECURITY_PROTOCOL"),
+    ("SaslAuthenticationFailed", "it refused the log-in; see KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD"),
+    ("UnsupportedSaslMechanism", "it does not offer this log-in; see KAFKA_SASL_MECHANISM"),
+    ("IllegalSaslState", "it wants no log-in; see KAFKA_SECURITY_PROTOCOL"),
+    ("InvalidReceive", "it does not answer in plain; see KAFKA_SECURITY_PROTOCOL"),
+    ("ECONNREFUSED", "nothing listens there"),
+    ("DNS", "its name can't be resolved"),
+)
+MAX_DETAIL = 200
+
+
+def explain(error: BaseException) -> str:
+    """Say in one line why a connection to a broker ended, and which settings to look at."""
+    text = str(error)
+    if any(sign in text for sign in ("disconnected", "reset by peer", "roken pipe")):
+        return CLOSED
+    if "timed out" in text.lower():  # without the milliseconds, which are never twice the same
+        return _NO_ANSWER
+    detail = text[:MAX_DETAIL] if text.isprintable() else repr(text)[1:MAX_DETAIL]
+    words = next((words for sign, words in _SIGNS if sign in text), None)
+    return f"{words} ({detail})" if words else detail

@@ -1,0 +1,11 @@
+"""Where a thread is, for a log line about one that hangs."""
+
+import sys
+import threading
+import traceback
+
+
+def stack_of(thread: threading.Thread) -> str:
+    """Return where a thread is just now, in words."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return "".join(traceback.format_stack(frame)[-6:]) if frame else "(it has just ended)"

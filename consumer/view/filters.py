@@ -1,0 +1,148 @@
+"""Filters: which predictions a client asks for. Plain values that compare, so that clients of the same share work.
+
+A filtered view stays true: a prediction that doesn't match, but replaces one that did, makes its segment leave. So does
+one that matches but comes late, when the newer one doesn't: a client may show it, from a process that read it first.
+What an entry means under a filter is its verdict, and depends on the entry and the filter alone; so it is found once
+for all clients of the filter, and again the same after a resume.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from msgspec import UNSET, Struct
+
+from consumer.prediction import Coordinates, Prediction
+
+from .latest import Horizons
+from .ring import Entry
+
+MAX_VALUES = 200
+"""Most values of one kind in a filter."""
+
+Verdict = Literal[0, 1, 2, 3]
+NOTHING: Verdict = 0
+MATCH: Verdict = 1
+LEFT: Verdict = 2
+OUTDATED: Verdict = 3
+"""It matches, but what is newer doesn't: its segment leaves, too."""
+
+
+class Box(NamedTuple):
+    """A part of the map in degrees (WGS 84), its edges included; `west` above `east` crosses the 180th meridian."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    def holds(self, place: Coordinates) -> bool:
+        """Tell whether a place is in it."""
+        if not self.south <= place.latitude <= self.north:
+            return False
+        if self.west <= self.east:
+            return self.west <= place.longitude <= self.east
+        return place.longitude >= self.west or place.longitude <= self.east
+
+
+class Filter(Struct, frozen=True):
+    """What a client asks for; None asks for all. What is given must all hold; of several values one.
+
+    `roads` are in lower case; a road matches its name and what begins with it and a blank: "i-405" the road "I-405 N
+    at Carson". `horizons` None asks for one prediction per segment, the one that it shows.
+    """
+
+    segments: frozenset[str] | None = None
+    categories: frozenset[str] | None = None
+    roads: frozenset[str] | None = None
+    box: Box | None = None
+    horizons: Horizons = None
+
+    def asks_for(self, prediction: Prediction) -> bool:
+        """Tell whether a prediction matches, whatever its horizon."""
+        return (
+            (self.segments is None or prediction.segment_id in self.segments)
+            and (self.categories is None or prediction.category in self.categories)
+            and (self.box is None or (prediction.coordinates is not UNSET and self.box.holds(prediction.coordinates)))
+            and (self.roads is None or self._is_on_a_road(prediction))
+        )
+
+    def concerns(self, prediction: Prediction) -> bool:
+        """Tell whether a client may have a prediction: it matches, and its horizon does."""
+        return self._has_horizon(prediction) and self.asks_for(prediction)
+
+    def judge(self, entry: Entry, is_given: bool | None = None) -> Verdict:
+        """Return what an entry means to a client that has the view before it.
+
+        `is_given`: whether the client is given its horizon; None: if its segment showed it when it was read.
+        """
+        prediction = entry.prediction
+        if prediction is None or not self._has_horizon(prediction):
+            return self._judge_removal(entry)
+        before = entry.was_shown if self.horizons is None else entry.was
+        if self._is_superseded(entry):
+            return self._judge_superseded(entry, prediction, before, is_given)
+        if self.asks_for(prediction):
+            return MATCH
+        # What was before the oldest record read isn't known: a client may have the segment.
+        return LEFT if self._has_segment(entry) and (before is None or self.asks_for(before)) else NOTHING
+
+    def judge_anew(self, entry: Entry, instead: Prediction | None, is_given: bool | None = None) -> Verdict:
+        """Like judge(), for a client of whose view nothing is known; `instead` is what the view has that is newer."""
+        prediction = entry.prediction
+        if prediction is None or not self._has_horizon(prediction):
+            return self._judge_removal(entry)
+        matches = self.asks_for(prediction)
+        if self._is_superseded(entry) or (matches and instead is not None):
+            return self._judge_superseded(entry, prediction, instead, is_given)
+        if matches:
+            return MATCH
+        return LEFT if self._has_segment(entry) and (instead is None or not self.asks_for(instead)) else NOTHING
+
+    @property
+    def names_horizons(self) -> bool:
+        """Whether a segment may have several predictions in the view."""
+        return self.horizons is not None
+
+    def _judge_removal(self, entry: Entry) -> Verdict:
+        return LEFT if entry.prediction is None and self._has_segment(entry) else NOTHING
+
+    def _judge_superseded(
+        self, entry: Entry, prediction: Prediction, newer: Prediction | None, is_given: bool | None
+    ) -> Verdict:
+        """Return what one means that is late, or not of the horizon that its segment shows."""
+        if not self.asks_for(prediction):
+            return NOTHING
+        is_told = self.names_horizons or (entry.shown if is_given is None else is_given)
+        if newer is None or self.asks_for(newer):
+            return MATCH if is_told else NOTHING
+        return OUTDATED if is_told else LEFT
+
+    def _has_horizon(self, prediction: Prediction) -> bool:
+        return self.horizons is None or self.horizons == "all" or prediction.horizon_minutes in self.horizons
+
+    def _has_segment(self, entry: Entry) -> bool:
+        return self.segments is None or entry.segment_id in self.segments
+
+    def _is_superseded(self, entry: Entry) -> bool:
+        return entry.late or not (self.names_horizons or entry.shown)
+
+    def _is_on_a_road(self, prediction: Prediction) -> bool:
+        if prediction.road_name is UNSET or self.roads is None:
+            return False
+        name = prediction.road_name.casefold()
+        return name in self.roads or name.startswith(_beginnings(self.roads))
+
+
+@lru_cache(maxsize=1_000)
+def _beginnings(roads: frozenset[str]) -> tuple[str, ...]:
+    return tuple(f"{road} " for road in roads)
+
+
+EVERYTHING = Filter()
+"""One prediction per segment, of all segments."""
+
+
+def chosen(predictions: Sequence[Prediction], wanted: Filter) -> list[Prediction]:
+    """Return the predictions of a view that match."""
+    return [each for each in predictions if wanted.asks_for(each)]

@@ -1,0 +1,295 @@
+"""The latest view: the newest prediction per segment and horizon, by event time and not by arrival.
+
+Without keys, a segment's predictions arrive out of order across partitions. The order (timestamp, prediction_time,
+partition, place) decides, so all processes agree whatever their interleaving. The one exception is a prediction whose
+time is ahead of this process' clock: one that is not ahead replaces it, or a producer whose clock was set right would
+be late until its old times are over.
+
+It has no lock of its own: `consumer.view.feed` guards it, but for `instead_of()`: what is kept of a segment is never
+changed, only replaced, so what it looks up is of one moment.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple, get_args
+
+from msgspec import Struct
+
+from consumer.messages.clock import AHEAD_MS, wall_ms
+from consumer.prediction import MAX_HORIZONS, Prediction
+
+from .ageing import Reference
+from .cursor import Places, index_of, offset_of
+from .eviction import EvictionOrder
+from .footprint import footprint
+
+SEGMENT_BYTES = 550
+"""A segment without its predictions: three dictionaries' share of it, its id as a key, its history, its place in a
+heap."""
+KEPT_BYTES = 200
+"""What keeping a prediction takes beside the prediction: its order, and slots."""
+
+Horizons = frozenset[int | None] | Literal["all"] | None
+"""Which horizons are asked for, in minutes (None among them: not stated); None is the one that each segment shows."""
+
+_Order = tuple[int, str, int, int]
+
+
+EvictionReason = Literal["max_age", "max_segments", "max_bytes", "max_horizons", "clock"]
+EVICTION_REASONS: tuple[EvictionReason, ...] = get_args(EvictionReason)
+
+
+class Eviction(NamedTuple):
+    """Predictions of one segment that left the view without a tombstone; all that it had if `is_whole`.
+
+    max_age        no news for MAX_AGE; of one of several horizons it is found with the next prediction of its segment
+    max_segments   the view was full
+    max_bytes      the view took too much memory
+    max_horizons   a segment had more than MAX_HORIZONS horizons
+    clock          its time was ahead of this process' clock, and the prediction that caused this is older
+    """
+
+    reason: EvictionReason
+    segment_id: str
+    predictions: tuple[Prediction, ...]
+    is_whole: bool
+
+
+class Verdict(NamedTuple):
+    """What became of a prediction: whether it came late, and whether its horizon is the one its segment shows.
+
+    `was` is what the view held of its segment and horizon before, `was_shown` what it showed of the segment. `evicted`
+    is what it displaced, in this order: `clock` precedes the prediction, all else follows it.
+    """
+
+    late: bool
+    shown: bool
+    was: Prediction | None
+    was_shown: Prediction | None
+    evicted: tuple[Eviction, ...] = ()
+
+
+class _Kept(Struct, frozen=True, gc=False):
+    order: _Order
+    prediction: Prediction
+    size_bytes: int
+    aged_ms: int
+    """The time by which it ages: its own, at most this process' clock when it came."""
+
+
+class LatestView:
+    """The newest prediction per (segment, horizon), bounded by segments, bytes and age behind the reference time."""
+
+    def __init__(
+        self, max_segments: int, max_age_seconds: int, max_bytes: int, now_ms: Callable[[], int] = wall_ms
+    ) -> None:
+        self.max_segments = max_segments
+        self.max_bytes = max_bytes
+        self.size_bytes = 0
+        self.max_age_ms = max_age_seconds * 1000
+        self._reference = Reference(self.max_age_ms, now_ms)
+        self._order = EvictionOrder()
+        # Least recently renewed first, so what is too old is at the front.
+        self._segments: OrderedDict[str, dict[int | None, _Kept]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._segments)
+
+    def __contains__(self, segment_id: str) -> bool:
+        return segment_id in self._segments
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._segments.clear()
+        self.size_bytes = 0
+        self._order.clear()
+        self._reference.clear()
+
+    @property
+    def reference_ms(self) -> int:
+        """The time by which the view ages, in epoch milliseconds; 0 before the first prediction."""
+        return self._reference.time_ms
+
+    def is_ahead(self, prediction: Prediction) -> bool:
+        """Tell whether a prediction's time is ahead of this process' clock at the last apply()."""
+        return prediction.timestamp > self._reference.now_ms + AHEAD_MS
+
+    def apply(self, prediction: Prediction, partition: int, place: int, held_bytes: int | None = None) -> Verdict:
+        """Take in a prediction read at a place of a partition, unless a newer one of its kind is there.
+
+        `held_bytes` is the first number of its footprint(), where that is known.
+        """
+        timestamp, segment_id, horizon = prediction.timestamp, prediction.segment_id, prediction.horizon_minutes
+        reference_ms = self._reference.hear(timestamp, index_of(place))
+        order = (timestamp, prediction.prediction_time, partition, place)
+        known = self._segments.get(segment_id)
+        horizons = self._fresh(known) if known else {}
+        kept = horizons.get(horizon)
+        was_shown = horizons[_preferred(horizons)].prediction if horizons else None
+        late = timestamp < reference_ms - self.max_age_ms
+        evicted: list[Eviction] = []
+        if kept is not None and kept.order > order and not late:
+            late = not self.is_ahead(kept.prediction) or self.is_ahead(prediction)
+            if not late:
+                evicted.append(Eviction("clock", segment_id, (kept.prediction,), len(horizons) == 1))
+        if not late:
+            if known and len(known) > len(horizons):
+                evicted.append(_aged(segment_id, known, horizons))
+            now_ms = self._reference.now_ms
+            aged_ms = timestamp if timestamp < now_ms else now_ms
+            size_bytes = KEPT_BYTES + (footprint(prediction)[0] if held_bytes is None else held_bytes)
+            self._keep(_Kept(order, prediction, size_bytes, aged_ms), horizons, evicted)
+        shown = not horizons or horizon == _preferred(horizons)
+        return Verdict(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted) if evicted else ())
+
+    def instead_of(self, prediction: Prediction, partition: int, place: int, of_any_horizon: bool) -> Prediction | None:
+        """Return what the view holds that is newer than a prediction; None if nothing is.
+
+        It is of the same horizon or, of any, what the segment shows, if that is of a smaller horizon or newer.
+        """
+        kinds = self._segments.get(prediction.segment_id)
+        if not kinds:
+            return None
+        horizon = prediction.horizon_minutes
+        kept = kinds.get(horizon)
+        if of_any_horizon:
+            shown = _preferred(kinds if len(kinds) == 1 else self._fresh(kinds) or kinds)
+            kept = kinds[shown] if rank(shown) < rank(horizon) or prediction.timestamp < self._oldest_ms else kept
+        order = (prediction.timestamp, prediction.prediction_time, partition, place)
+        is_other = kept is not None and kept.prediction.horizon_minutes != horizon
+        return kept.prediction if kept is not None and (is_other or kept.order > order) else None
+
+    def loses_tie(self, prediction: Prediction, partition: int, place: int) -> bool:
+        """Tell whether the view holds one of the same horizon and times that wins by its partition or place."""
+        kept = self._segments.get(prediction.segment_id, {}).get(prediction.horizon_minutes)
+        times = (prediction.timestamp, prediction.prediction_time)
+        return kept is not None and kept.order[:2] == times and kept.order > (*times, partition, place)
+
+    def remove(self, segment_id: str) -> bool:
+        """Forget all horizons of a segment; tell whether it was known."""
+        return self._drop(segment_id) is not None
+
+    def drop_beyond(self, places: Places) -> set[str]:
+        """Forget what was read at these places, one per partition, or later; return the segments concerned."""
+        lost = {
+            segment_id: [kept for kept in kinds.values() if kept.order[3] < places[kept.order[2]]]
+            for segment_id, kinds in self._segments.items()
+            if any(kept.order[3] >= places[kept.order[2]] for kept in kinds.values())
+        }
+        for segment_id, left in lost.items():
+            self._drop(segment_id)
+            horizons: dict[int | None, _Kept] = {}
+            for kept in left:
+                self._keep(kept, horizons, [])
+        return set(lost)
+
+    def predictions(self, horizons: Horizons = None) -> list[Prediction]:
+        """Return what is kept, one per segment or those of the horizons asked for, least recently renewed first."""
+        if horizons is None:
+            shown = map(self._shown, self._segments.values())
+            return [prediction for prediction in shown if prediction is not None]
+        return [kept.prediction for kinds in self._segments.values() for kept in _chosen(self._fresh(kinds), horizons)]
+
+    def kept(self, segment_id: str, horizons: Horizons) -> list[Prediction]:
+        """Return what is kept of one segment: what it shows, or the horizons asked for."""
+        kinds = self._segments.get(segment_id)
+        if kinds is None:
+            return []
+        if horizons is None:
+            shown = self._shown(kinds)
+            return [] if shown is None else [shown]
+        return [kept.prediction for kept in _chosen(self._fresh(kinds), horizons)]
+
+    def segment(self, segment_id: str) -> list[Prediction]:
+        """Return the newest predictions of one segment, a prediction per horizon, shortest first."""
+        kinds = self._fresh(self._segments.get(segment_id, {}))
+        return [kinds[horizon].prediction for horizon in sorted(kinds, key=rank)]
+
+    @property
+    def _oldest_ms(self) -> int:
+        return self._reference.time_ms - self.max_age_ms
+
+    def _fresh(self, kinds: dict[int | None, _Kept]) -> dict[int | None, _Kept]:
+        oldest_ms = self._oldest_ms
+        return {horizon: kept for horizon, kept in kinds.items() if kept.aged_ms >= oldest_ms}
+
+    def _shown(self, kinds: dict[int | None, _Kept]) -> Prediction | None:
+        if len(kinds) == 1:  # the usual case, made fast: a view is made while everybody waits
+            (kept,) = kinds.values()
+            return kept.prediction if kept.aged_ms >= self._oldest_ms else None
+        fresh = self._fresh(kinds)
+        return fresh[_preferred(fresh)].prediction if fresh else None
+
+    def _keep(self, kept: _Kept, horizons: dict[int | None, _Kept], evicted: list[Eviction]) -> None:
+        """Keep a prediction beside the other horizons of its segment; adds what that displaces to `evicted`."""
+        segment_id, (_, _, partition, place) = kept.prediction.segment_id, kept.order
+        horizons[kept.prediction.horizon_minutes] = kept
+        if len(horizons) > MAX_HORIZONS:
+            oldest = horizons.pop(min(horizons, key=lambda horizon: horizons[horizon].order))
+            evicted.append(Eviction("max_horizons", segment_id, (oldest.prediction,), False))
+        segments, aged_ms, reference_ms = self._segments, kept.aged_ms, self._reference.time_ms
+        self.size_bytes += _size(horizons) - _size(segments.get(segment_id))
+        segments[segment_id] = horizons
+        segments.move_to_end(segment_id)
+        event_ms = aged_ms if aged_ms < reference_ms else reference_ms
+        self._order.renew(segment_id, event_ms, partition, offset_of(place))
+        self._prune(evicted)
+
+    def _prune(self, evicted: list[Eviction]) -> None:
+        while (front := self._front_if_old()) is not None:
+            self._evict(front, "max_age", evicted)
+        while len(self._segments) > self.max_segments:
+            self._evict(self._order.first(), "max_segments", evicted)
+        while self.size_bytes > self.max_bytes and len(self._segments) > 1:
+            self._evict(self._order.first(), "max_bytes", evicted)
+
+    def _front_if_old(self) -> str | None:
+        oldest_ms = self._reference.time_ms - self.max_age_ms
+        for kept in next(iter(self._segments.values())).values():
+            if kept.aged_ms >= oldest_ms:
+                return None
+        return next(iter(self._segments))
+
+    def _evict(self, segment_id: str, reason: EvictionReason, evicted: list[Eviction]) -> None:
+        kinds = self._drop(segment_id)
+        assert kinds is not None, "the view and the order of eviction hold the same segments"
+        evicted.append(Eviction(reason, segment_id, tuple(kept.prediction for kept in kinds.values()), True))
+
+    def _drop(self, segment_id: str) -> dict[int | None, _Kept] | None:
+        self._order.remove(segment_id)
+        kinds = self._segments.pop(segment_id, None)
+        self.size_bytes -= _size(kinds)
+        return kinds
+
+
+def _size(kinds: dict[int | None, _Kept] | None) -> int:
+    """Return the bytes that a segment takes."""
+    if kinds is None:
+        return 0
+    size = SEGMENT_BYTES
+    for kept in kinds.values():
+        size += kept.size_bytes
+    return size
+
+
+def _aged(segment_id: str, kinds: dict[int | None, _Kept], fresh: dict[int | None, _Kept]) -> Eviction:
+    """Return what has aged of a segment, whose other horizons are fresh."""
+    aged = tuple(kept.prediction for horizon, kept in kinds.items() if horizon not in fresh)
+    return Eviction("max_age", segment_id, aged, not fresh)
+
+
+def _chosen(kinds: dict[int | None, _Kept], horizons: frozenset[int | None] | Literal["all"]) -> Iterator[_Kept]:
+    if horizons == "all":
+        yield from kinds.values()
+    else:
+        yield from (kept for horizon, kept in kinds.items() if horizon in horizons)
+
+
+def _preferred(kinds: dict[int | None, _Kept]) -> int | None:
+    """Of no stated horizon, else of the smallest."""
+    return next(iter(kinds)) if len(kinds) == 1 else min(kinds, key=rank)
+
+
+def rank(horizon: int | None) -> int:
+    """Return what orders horizons: one that is not stated comes first, then the smallest."""
+    return -1 if horizon is None else horizon

@@ -1,0 +1,182 @@
+"""The ring buffer: the last entries of this process in the order in which it read them.
+
+It is bounded in entries and in bytes, and always knows from which place on it holds everything of a partition.
+It has no lock of its own: `consumer.view.feed` guards it.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from consumer.prediction import Prediction
+
+from .cursor import Places, Position
+from .footprint import footprint
+from .latest import Eviction
+
+ENTRY_BYTES = 680
+"""An entry without its prediction, texts, places and cursor: objects, frames without content, list slots."""
+PLACE_BYTES = 8
+"""A place in the position of an entry; the integers themselves are shared with the entries beside it."""
+FRAMES = 2
+"""Frames made of an entry: SSE and WebSocket. Each holds the message as JSON, and the cursor."""
+CURSOR_EVERY = 1_024
+"""After so many entries the length of a cursor is measured again: it grows with the offsets."""
+
+
+class Entry(Struct, gc=False):
+    """One delivered item: a prediction, or the removal of a segment (`prediction` is None).
+
+    `before` is the entry's own place, `position` is where reading goes on after it. `shown` tells whether it
+    belongs to the view of one prediction per segment. `was` is what the view held of this segment and horizon before,
+    `was_shown` what it showed of the segment. `memo` holds the frames made of it, once for all clients. `size_bytes` is
+    what all of it takes, frames included whether or not they were made yet; the ring buffer sets it. `evicted` is what
+    the view lost by it.
+
+    None of what the ring holds is tracked by the garbage collector (there are no cycles in it): its full collections
+    would stop the process for a second with a ring of 50,000.
+    """
+
+    partition: int
+    before: int
+    position: Position
+    segment_id: str
+    prediction: Prediction | None
+    shown: bool
+    was: Prediction | None = None
+    was_shown: Prediction | None = None
+    memo: dict[str, bytes] | None = None
+    encoded: str | None = None
+    size_bytes: int = 0
+    evicted: tuple[Eviction, ...] = ()
+
+    def with_prediction(self, prediction: Prediction) -> "Entry":
+        """Return a copy that holds another form of the prediction, for one client."""
+        return Entry(self.partition, self.before, self.position, self.segment_id, prediction, self.shown)
+
+    @property
+    def cursor(self) -> str:
+        """The cursor after this entry, for a client that has read all this process has."""
+        if self.encoded is None:
+            self.encoded = self.position.encode()
+        return self.encoded
+
+    @property
+    def late(self) -> bool:
+        """Whether it came late: it replaces nothing."""
+        return self.prediction is not None and self.prediction.late is True
+
+    @property
+    def horizon_minutes(self) -> int | None:
+        """The horizon of the prediction; None when not stated, and for a removal."""
+        return self.prediction.horizon_minutes if self.prediction else None
+
+
+_GONE = Entry(0, 0, Position(b"", ()), "", None, False)
+"""Stands where an entry was dropped, so that its memory is free before the list is cut."""
+
+
+class Ring:
+    """Entries numbered from `oldest` to `newest` (sequence numbers of this process, never used twice)."""
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        self.max_entries = max_entries
+        self.max_bytes = max_bytes
+        self.size_bytes = 0
+        self.whole_from: list[int] = []
+        """Per partition, the first place from which on everything is in memory."""
+        self._entries: list[Entry] = []
+        self._head = 0
+        self.oldest = 0
+        # What any entry takes beside its prediction: of which number of partitions that is, and the sequence number
+        # from which on it is measured again.
+        self._bare_bytes = 0
+        self._bare_partitions = self._bare_until = 0
+
+    def __len__(self) -> int:
+        return len(self._entries) - self._head
+
+    @property
+    def end(self) -> int:
+        """The sequence number that the next entry will get."""
+        return self.oldest + len(self._entries) - self._head
+
+    def restart(self, whole_from: Sequence[int]) -> None:
+        """Forget all entries; from now on everything from `whole_from` on (a place per partition) is kept."""
+        self.oldest = self.end
+        self._entries, self._head, self.size_bytes = [], 0, 0
+        self.whole_from = list(whole_from)
+
+    def append(self, entry: Entry, sizes: tuple[int, int] | None = None) -> None:
+        """Add an entry and drop the oldest ones until the bounds hold; the newest always stays.
+
+        `sizes` is the footprint() of its prediction, where that is known. What `was` and `was_shown` point to isn't
+        counted: it is the prediction of another entry, or was a part of the view.
+        """
+        if sizes is None:
+            sizes = (0, len(entry.segment_id)) if entry.prediction is None else footprint(entry.prediction)
+        if len(entry.position.places) != self._bare_partitions or self.end >= self._bare_until:
+            self._measure(entry.position)
+        entry.size_bytes = self._bare_bytes + sizes[0] + FRAMES * sizes[1]
+        self._entries.append(entry)
+        self.size_bytes += entry.size_bytes
+        while len(self) > self.max_entries or (self.size_bytes > self.max_bytes and len(self) > 1):
+            self._drop_oldest()
+
+    def read(self, sequence: int, limit: int) -> list[Entry]:
+        """Return up to `limit` entries from a sequence number on; `sequence` must not be below `oldest`."""
+        start = self._head + sequence - self.oldest
+        return self._entries[start : start + limit]
+
+    def places_before(self, sequence: int) -> Places:
+        """Return places that this process had passed when it read an entry."""
+        if sequence <= self.oldest:
+            return tuple(self.whole_from)
+        return self._entries[self._head + sequence - 1 - self.oldest].position.places
+
+    def covers(self, places: Places) -> bool:
+        """Tell whether everything after `places` is in memory, or still to come."""
+        return all(
+            (places[partition] if partition < len(places) else 0) >= first
+            for partition, first in enumerate(self.whole_from)
+        )
+
+    def locate(self, places: Places) -> int:
+        """Return the sequence number of the first entry that lies after `places`.
+
+        Positions only grow along the ring, so the first entry whose position is ahead of `places` in any partition
+        is found by bisection. Entries after it may still be known to the client: compare `before` with its place. For
+        `places` that the ring doesn't cover, the result says nothing.
+        """
+        low, high = self._head, len(self._entries)
+        while low < high:
+            middle = (low + high) // 2
+            if _ahead(self._entries[middle].position.places, places):
+                high = middle
+            else:
+                low = middle + 1
+        return self.oldest + low - self._head
+
+    def _measure(self, position: Position) -> None:
+        """Take the size of a cursor of now, and of the places in it."""
+        self._bare_partitions, self._bare_until = len(position.places), self.end + CURSOR_EVERY
+        positions = PLACE_BYTES * len(position.places) + (1 + FRAMES) * len(position.encode())
+        self._bare_bytes = ENTRY_BYTES + positions
+
+    def _drop_oldest(self) -> None:
+        entry = self._entries[self._head]
+        self.size_bytes -= entry.size_bytes
+        partition = entry.partition
+        after = entry.position.places[partition]
+        self.whole_from[partition] = max(self.whole_from[partition], after)
+        self._entries[self._head] = _GONE
+        self._head += 1
+        self.oldest += 1
+        if self._head > 1024 and self._head * 2 > len(self._entries):
+            # One cut for many drops: popping from the front of a list each time would move it all.
+            del self._entries[: self._head]
+            self._head = 0
+
+
+def _ahead(ours: Places, theirs: Places) -> bool:
+    return any(a > (theirs[partition] if partition < len(theirs) else 0) for partition, a in enumerate(ours))

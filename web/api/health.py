@@ -1,0 +1,184 @@
+"""How the process stands: liveness, readiness, the whole of it for people, and what was refused.
+
+All of it is memory reads: health never waits for Kafka, whatever the broker does.
+"""
+
+import time
+from typing import Any
+
+from flask import Blueprint, Response
+
+from consumer import Consumer
+from consumer.messages.network import Network
+from web.access.admission import Client
+from web.services import services
+from web.streams import wire
+from web.times import iso, now_iso
+
+from . import params
+
+blueprint = Blueprint("health", __name__)
+
+SLOWEST = 10
+"""Clients that are named."""
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """Say that the process is alive."""
+    return _json(200, {"success": True, "status": "alive"})
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """Say whether what is served is known to be current: 200, or 503 with the reason."""
+    consumer = services().get_consumer()
+    status = consumer.feed.status
+    answer = {"state": status.state, "since": iso(status.since), "reason": status.reason}
+    missing = consumer.not_ready
+    if missing is None:
+        return _json(200, {"success": True, "status": "ready", **answer})
+    return _json(503, {"success": False, "status": "not ready", "error": f"not ready: {missing}", **answer})
+
+
+@blueprint.get("/api/health")
+def health() -> Response:
+    """Tell everything that is known of the consumer, the buffer and the clients."""
+    params.only()
+    return _json(200, {"success": True, "data": _health(services().get_consumer())})
+
+
+@blueprint.get("/api/quarantine")
+def quarantine() -> Response:
+    """Tell which messages were refused, by reason, and show the last ones."""
+    params.only()
+    return _json(200, {"success": True, "data": services().get_consumer().quarantine.snapshot()})
+
+
+@blueprint.get("/api/config")
+def config() -> Response:
+    """Tell clients what they should know of the settings; nothing secret is among it."""
+    params.only()
+    settings = services().settings
+    shown = {
+        "topic": settings.topic,
+        "speed_unit": settings.speed_unit,
+        "category_thresholds_mph": settings.thresholds_mph,
+        "expected_interval_seconds": settings.expected_interval,
+        "heartbeat_seconds": settings.heartbeat_seconds,
+        "max_limit": params.MAX_LIMIT,
+        "max_wait_seconds": params.MAX_WAIT_SECONDS,
+        "buffer_entries": settings.buffer_entries,
+        "max_segments": settings.max_segments,
+        "max_age_seconds": settings.max_age,
+    }
+    return _json(200, {"success": True, "data": shown})
+
+
+def _health(consumer: Consumer) -> dict[str, Any]:
+    status, fill, admission = consumer.feed.status, consumer.feed.fill(), services().admission
+    missing = consumer.not_ready
+    refused = consumer.quarantine.snapshot()
+    return {
+        "state": status.state,
+        "since": iso(status.since),
+        "seconds_in_state": round(time.time() - status.since, 1),
+        "reason": status.reason,
+        "retry_in": status.retry_in,
+        "ready": missing is None,
+        "not_ready": missing,
+        "topic": consumer.settings.topic,
+        "consumer": _consumer(consumer),
+        "buffer": {
+            "entries": fill.entries,
+            "max_entries": consumer.settings.buffer_entries,
+            "bytes": fill.size_bytes,
+            "max_bytes": consumer.settings.buffer_bytes,
+            "received": fill.received,
+        },
+        "segments": fill.segments,
+        "network": _network(consumer.network),
+        "latest": {
+            "segments": fill.segments,
+            "max_segments": consumer.settings.max_segments,
+            "evicted": consumer.feed.evictions(),
+        },
+        "clients": admission.counts(),
+        "slowest_clients": [_client(each) for each in admission.slowest(SLOWEST)],
+        "warnings": [consumer.feed.warning] if consumer.feed.warning else [],
+        "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
+        "timestamp": now_iso(),
+    }
+
+
+def _client(client: Client) -> dict[str, Any]:
+    return {
+        "transport": client.transport,
+        "age_seconds": round(client.age_seconds, 1),
+        "behind": client.behind,
+        "sent_bytes": client.sent_bytes,
+        "blocked_seconds": round(client.blocked_seconds, 1),
+    }
+
+
+def _consumer(consumer: Consumer) -> dict[str, Any]:
+    return {
+        "thread_alive": consumer.alive,
+        "stalled_seconds": round(consumer.stalled_seconds, 1),
+        "uptime_seconds": round(consumer.uptime_seconds, 1),
+        "restarts": consumer.restarts,
+        "broker_silent_seconds": _rounded(consumer.broker_silent_seconds),
+        "throttled": consumer.throttled,
+        "attempts": consumer.attempts.report(),
+        "clock": _clock(consumer),
+        "records": consumer.records,
+        "unclear_horizons": consumer.unclear_horizons,
+        "last_record_age_seconds": _rounded(min(consumer.record_ages().values(), default=None)),
+        "lag_seconds": _rounded(max(consumer.lag_seconds, default=None)),
+        "partitions": _partitions(consumer),
+    }
+
+
+def _network(network: Network) -> dict[str, int]:
+    """Tell how many segments NETWORK_FILE has, and how many of its features can't be used."""
+    return {
+        "segments": len(network.segments),
+        "skipped_features": network.skipped.features if network.skipped is not None else 0,
+    }
+
+
+def _clock(consumer: Consumer) -> dict[str, Any]:
+    clock = consumer.clock
+    behind = clock.behind_ms / 1000
+    return {
+        "behind_seconds": round(behind, 1),
+        "segments": clock.voters,
+        "segments_ahead": clock.ahead,
+        "warning": f"this host's clock is {behind:.0f} s behind the Kafka times of most segments" if behind else None,
+    }
+
+
+def _partitions(consumer: Consumer) -> list[dict[str, Any]]:
+    ages, silences = consumer.record_ages(), dict(enumerate(consumer.leader_silent_seconds))
+    lags = dict(enumerate(consumer.lag_seconds))
+    return [
+        {
+            "partition": number,
+            "position": at,
+            "end": mark,
+            "lag": None if mark is None else max(0, mark - at),
+            "lag_seconds": _rounded(lags.get(number)),
+            "last_record_age_seconds": _rounded(ages.get(number)),
+            "leader_silent_seconds": _rounded(silences.get(number)),
+        }
+        for number, (at, mark) in enumerate(consumer.readings)
+    ]
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+def _json(code: int, answer: dict[str, Any]) -> Response:
+    content = wire.json_bytes(answer)
+    return Response(content, status=code, mimetype="application/json", headers={"Cache-Control": "no-store"})

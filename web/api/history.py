@@ -1,0 +1,207 @@
+"""The history: what was predicted, oldest first, from memory and beyond it from Kafka within bounds.
+
+`since` and `until` are about the time of observation, which is what time travel is about. Where to begin in Kafka is
+looked up by the records' own time, MAX_FUTURE earlier, since a prediction may be stamped that much later than its
+record. The order is that of the log, so it is kept in each partition.
+"""
+
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from flask import Blueprint, Response, request, stream_with_context
+from werkzeug.exceptions import BadRequest
+
+from consumer import BadCursor
+from consumer.errors import Unreplayable
+from consumer.events import Change, Event, Gap
+from consumer.resume.pace import Pace
+from consumer.resume.subscription import Subscription
+from consumer.settings import Settings
+from consumer.view.feed import Feed
+from consumer.view.filters import Filter
+from web.access.place import Place
+from web.server.client import ClientSocket
+from web.services import services
+from web.streams import wire
+from web.times import Deadline, now_iso
+
+from . import answers, params
+
+blueprint = Blueprint("history", __name__)
+
+NDJSON = "application/x-ndjson"
+STUCK_SECONDS = 0.25
+STEP = 50
+"""Lines that are made in one go; then others come first."""
+PAGE_SECONDS = 5.0
+"""How long one page may look for what matches; its cursor leads on."""
+
+
+class Span(NamedTuple):
+    """Times of observation, `since` included, `until` not; None is without a limit. In epoch milliseconds."""
+
+    since: int | None
+    until: int | None
+
+    def holds(self, timestamp: int) -> bool:
+        """Tell whether a time is in it."""
+        return (self.since is None or timestamp >= self.since) and (self.until is None or timestamp < self.until)
+
+
+class Walk:
+    """A way through the history up to what is now its end."""
+
+    def __init__(
+        self, feed: Feed, subscription: Subscription | None, end: str | None, span: Span, gap: Gap | None
+    ) -> None:
+        self._feed = feed
+        self._subscription = subscription
+        self._end = end
+        self._span = span
+        self.gap = gap
+        self.is_stuck = False
+        """Whether the last step led nowhere: this process lags behind the cursor."""
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the next page begins."""
+        return self._subscription.cursor if self._subscription else None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the end was reached."""
+        return self._subscription is None or self._end is None or self._subscription.has_reached(self._end)
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the next step is read from Kafka, which may take a while."""
+        return self._subscription is not None and self._subscription.is_replaying
+
+    def pace(self, closed: threading.Event) -> Pace:
+        """Return what lets a thread that does all of it rest in between."""
+        return Pace(closed, self._feed.share)
+
+    def next(self, limit: int) -> list[Change]:
+        """Return the next predictions of the span, at most `limit`, maybe none."""
+        if self._subscription is None:
+            return []
+        if self._subscription.is_held_up:
+            self.gap, self._end = Gap("replay_failed", None), None
+            return []
+        before = self.cursor
+        # After a step that led nowhere, this process has yet to reach the cursor.
+        events = self._subscription.next(STUCK_SECONDS if self.is_stuck else 0, limit)
+        self.is_stuck = self.cursor == before and not events
+        self._note_gap(events)
+        return [event for event in events if isinstance(event, Change) and self._is_wanted(event)]
+
+    def _note_gap(self, events: list[Event]) -> None:
+        """After a gap the view of now follows, which is no history: the walk is over, and says why."""
+        for event in events:
+            if isinstance(event, Gap):
+                self.gap, self._end = event, None
+
+    def _is_wanted(self, change: Change) -> bool:
+        prediction = change.entry.prediction
+        return prediction is not None and self._span.holds(prediction.timestamp)
+
+
+@blueprint.get("/api/predictions/history")
+def history() -> Response:
+    """Answer with a page of the history, or with all of it as NDJSON where the client accepts that."""
+    params.only("since", "until", "after", "limit", *params.FILTER)
+    wanted, span = params.wanted(), _span()
+    limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
+    after = params.text("after")
+    here = services()
+    place = Place(here.admission)
+    try:
+        feed, settings = here.get_consumer().feed, here.settings
+        is_stream = request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON
+        if is_stream:
+            client = ClientSocket(request.environ, settings.client_timeout)
+            place.require("history", client.cut)  # for as long as it takes the client
+            most = limit if "limit" in request.args else None
+            walk = _walk(feed, after, span, wanted, settings)
+            lines = stream_with_context(place.written(_lines(walk, most, client)))
+            response = Response(lines, mimetype=NDJSON, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
+            response.call_on_close(place.release)
+            return response
+        if after is None and span.since is not None:
+            place.require()  # for as long as it takes Kafka
+        page = _page(_walk(feed, after, span, wanted, settings), limit, place)
+    except BaseException:
+        place.release()
+        raise
+    place.release()
+    return answers.json(wire.success(page))
+
+
+def _span() -> Span:
+    span = Span(params.moment("since"), params.moment("until"))
+    if span.since is not None and span.until is not None and span.since >= span.until:
+        raise BadRequest(f"since={span.since} is not before until={span.until}; allowed: an earlier time")
+    return span
+
+
+def _walk(feed: Feed, after: str | None, span: Span, wanted: Filter, settings: Settings) -> Walk:
+    """Begin after a cursor, else at a time, else where memory begins; where Kafka can't be asked, there with a gap."""
+    end, client = feed.cursor, request.remote_addr
+    try:
+        if after is not None:
+            return Walk(feed, feed.subscribe(after, wanted, begin_with_view=False, client=client), end, span, None)
+        if span.since is not None:
+            start = feed.position_at(max(0, span.since - settings.max_future * 1000), client)
+            return Walk(feed, feed.subscribe_at(start, wanted, begin_with_view=False, client=client), end, span, None)
+    except BadCursor as error:
+        raise BadRequest(f"after can't be used: {error}; leave it out to begin anew") from error
+    except Unreplayable as error:
+        return _from_memory(feed, wanted, end, span, Gap(error.reason, error.missed))
+    return _from_memory(feed, wanted, end, span, None)
+
+
+def _from_memory(feed: Feed, wanted: Filter, end: str | None, span: Span, gap: Gap | None) -> Walk:
+    oldest = feed.oldest()
+    subscription = feed.subscribe_at(oldest, wanted, begin_with_view=False) if oldest else None
+    return Walk(feed, subscription, end, span, gap)
+
+
+def _page(walk: Walk, limit: int, place: Place) -> dict[str, Any]:
+    found: list[Change] = []
+    enough = Deadline(PAGE_SECONDS)
+    while True:
+        if walk.is_replaying or walk.is_stuck:
+            place.require()
+        found.extend(walk.next(limit - len(found)))
+        if len(found) >= limit or walk.is_over or enough.passed or services().admission.closing.is_set():
+            break
+    page: dict[str, Any] = {
+        "predictions": [each.entry.prediction for each in found],
+        "cursor": walk.cursor,
+        "more": not walk.is_over,
+        "timestamp": now_iso(),
+    }
+    return page if walk.gap is None else page | {"gap": {"reason": walk.gap.reason, "missed": walk.gap.missed}}
+
+
+def _lines(walk: Walk, most: int | None, client: ClientSocket) -> Iterator[bytes]:
+    """Yield the messages that a stream would send, each with its cursor, and an end; at most so many, if any."""
+    closing, count = services().admission.closing, 0
+    pace, stuck = walk.pace(closing), Deadline(PAGE_SECONDS)
+    while not closing.is_set() and not client.has_left():
+        if not walk.is_replaying:  # a replay rests for itself
+            pace.keep()
+        found = walk.next(STEP if most is None else min(STEP, most - count))
+        count += len(found)
+        if not walk.is_stuck:
+            stuck = Deadline(PAGE_SECONDS)
+        elif stuck.passed:
+            break
+        if found:
+            yield b"".join(wire.with_cursor(wire.prediction(e.entry.prediction), e.cursor) + b"\n" for e in found)  # type: ignore[arg-type]
+        if walk.is_over or count == most:
+            break
+    if walk.gap is not None:
+        yield wire.gap(walk.gap.reason, walk.gap.missed) + b"\n"
+    yield wire.with_cursor(wire.end(not walk.is_over), walk.cursor) + b"\n"

@@ -1,0 +1,185 @@
+"""Query parameters to values. What can't be used is a 400 that names the parameter and what is allowed."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from flask import request
+from werkzeug.exceptions import BadRequest
+
+from consumer.prediction import CATEGORIES
+from consumer.view.filters import MAX_VALUES, Box, Filter
+from consumer.view.latest import Horizons
+
+FILTER = ("segment", "category", "bbox", "horizon", "road")
+"""The parameters that make a filter, on every transport."""
+
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+_COMPACT_DATE = re.compile(r"(20|21)[0-9]{6}", re.ASCII)
+EARLIEST_MS = 946_684_800_000
+LATEST_MS = 7_258_118_400_000
+"""2000 and 2200: numbers outside are seconds or something else, and would silently mean all or nothing."""
+MAX_LIMIT = 1_000
+MAX_WAIT_SECONDS = 25.0
+MAX_HORIZON_MINUTES = 10_080
+MAX_HORIZONS = 24
+
+
+def only(*allowed: str) -> None:
+    """Refuse parameters that the route doesn't know: a filter that is ignored would be a wrong answer.
+
+    `_` is let through, since many clients add it to get around caches.
+    """
+    unknown = sorted(set(request.args) - set(allowed) - {"_"})
+    if unknown:
+        named = ", ".join(dict.fromkeys(allowed)) or "none"
+        raise BadRequest(f"unknown parameter {unknown[0]!r}; allowed here: {named}")
+
+
+def spellings_of(name: str) -> list[str]:
+    """Return the parameters that have a name but for its case, hyphens and underscores."""
+    return [given for given in request.args if _folded(given) == _folded(name)]
+
+
+def _folded(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()
+
+
+def text(*names: str) -> str | None:
+    """Return a parameter, which may have several names, as it is; None when it is missing or empty."""
+    values = [value for name in names for value in request.args.getlist(name)]
+    if len(values) > 1:
+        raise BadRequest(f"{names[0]} was given {len(values)} times; allowed: once")
+    return values[0] if values and values[0] else None
+
+
+def whole_number(name: str, default: int, lowest: int, highest: int) -> int:
+    """Return a parameter as a whole number within bounds."""
+    given = text(name)
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdigit()) or len(given) > 9 or not lowest <= int(given) <= highest:
+        raise BadRequest(f"{name}={given[:40]!r} can't be used; allowed: a whole number from {lowest} to {highest}")
+    return int(given)
+
+
+def seconds(name: str, highest: float) -> float:
+    """Return a parameter as seconds from 0 to `highest`; 0 when it is missing."""
+    given = text(name)
+    if given is None:
+        return 0.0
+    if not _DECIMAL.fullmatch(given) or not float(given) <= highest:
+        raise BadRequest(f"{name}={given[:40]!r} can't be used; allowed: seconds from 0 to {highest:g}")
+    return float(given)
+
+
+def one_of(name: str, allowed: Sequence[str]) -> str | None:
+    """Return a parameter that is one of some words; None when it is missing."""
+    given = text(name)
+    if given is not None and given not in allowed:
+        raise BadRequest(f"{name}={given[:40]!r} can't be used; allowed: {', '.join(allowed)}")
+    return given
+
+
+def wanted() -> Filter:
+    """Return the filter that the parameters make; what is given must all hold, of several values one."""
+    return filter_of(lambda name: [part for given in request.args.getlist(name) if given for part in given.split(",")])
+
+
+def filter_of(values_of: Callable[[str], list[str]]) -> Filter:
+    """Return the filter made of the values of each name in FILTER; no values: anything goes. Raises BadRequest."""
+    return Filter(
+        segments=_values("segment", values_of),
+        categories=_categories(values_of),
+        roads=_roads(values_of),
+        box=_box(values_of),
+        horizons=_horizons(values_of),
+    )
+
+
+def since() -> int | None:
+    """Return `since` in epoch milliseconds; None when it is missing."""
+    return moment("since")
+
+
+def moment(name: str) -> int | None:
+    """Return a time, given as epoch milliseconds or ISO 8601, in epoch milliseconds; None when it is missing."""
+    given = text(name)
+    return None if given is None else moment_of(name, given)
+
+
+def moment_of(name: str, given: str) -> int:
+    """Return a time in epoch milliseconds. Raises BadRequest, which calls it `name`."""
+    try:
+        moment_ms = _moment_ms(given)
+    except (ValueError, OverflowError):
+        moment_ms = -1
+    if moment_ms != 0 and not EARLIEST_MS <= moment_ms < LATEST_MS:
+        allowed = "epoch milliseconds, or ISO 8601 such as 2026-11-23T08:00:00Z, from 2000 to 2200; or 0 for all"
+        raise BadRequest(f"{name}={given[:40]!r} can't be used; allowed: {allowed}")
+    return moment_ms
+
+
+def _moment_ms(given: str) -> int:
+    if given.isascii() and given.isdigit() and len(given) <= 15 and not _COMPACT_DATE.fullmatch(given):
+        return int(given)
+    # A plus sign that was not escaped arrives as a blank.
+    at = datetime.fromisoformat(given.replace(" ", "+") if "T" in given else given)
+    return math.floor(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000)
+
+
+def _values(name: str, values_of: Callable[[str], list[str]], most: int = MAX_VALUES) -> frozenset[str] | None:
+    """Return the values of a name; None without any."""
+    values = [part.strip() for part in values_of(name)]
+    if len(values) > most:
+        raise BadRequest(f"{name} lists {len(values)} values; allowed: at most {most}")
+    if not all(values):
+        raise BadRequest(f"{name} lists an empty value; allowed: values between commas, such as {name}=a,b")
+    return frozenset(values) or None
+
+
+def _categories(values_of: Callable[[str], list[str]]) -> frozenset[str] | None:
+    values = _values("category", values_of)
+    unknown = sorted((values or frozenset()) - set(CATEGORIES))
+    if unknown:
+        raise BadRequest(f"category={unknown[0][:40]!r} can't be used; allowed: {', '.join(CATEGORIES)}")
+    return values
+
+
+def _roads(values_of: Callable[[str], list[str]]) -> frozenset[str] | None:
+    values = _values("road", values_of)
+    return values and frozenset(value.casefold() for value in values)
+
+
+def _box(values_of: Callable[[str], list[str]]) -> Box | None:
+    edges = values_of("bbox")
+    if not edges:
+        return None
+    try:
+        box = Box(*map(float, edges))
+    except (TypeError, ValueError):
+        box = None
+    if box is None or not (all(abs(edge) <= 180 for edge in box[::2]) and -90 <= box.south <= box.north <= 90):
+        allowed = "west,south,east,north in degrees, such as -118.6,33.7,-117.9,34.3"
+        raise BadRequest(f"bbox={','.join(edges)[:80]!r} can't be used; allowed: {allowed}")
+    return box
+
+
+def _horizons(values_of: Callable[[str], list[str]]) -> Horizons:
+    """Return the horizons asked for: None without the parameter, "all", or a list in minutes ("none": not stated)."""
+    values = _values("horizon", values_of, MAX_HORIZONS)
+    if values is None:
+        return None
+    if values == {"all"}:
+        return "all"
+    return frozenset(map(_horizon, values))
+
+
+def _horizon(part: str) -> int | None:
+    if part == "none":
+        return None
+    if not (part.isascii() and part.isdigit()) or len(part) > 5 or int(part) > MAX_HORIZON_MINUTES:
+        allowed = f"all, or a comma list of minutes from 0 to {MAX_HORIZON_MINUTES} (none: not stated)"
+        raise BadRequest(f"horizon={part[:40]!r} can't be used; allowed: {allowed}")
+    return int(part)

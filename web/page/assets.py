@@ -1,0 +1,30 @@
+"""The page's files, compressed where the client takes that; Flask serves them as they are."""
+
+from functools import lru_cache
+
+from flask import Flask, Response, request
+
+from web.api import answers
+
+TEXTS = ("text/", "application/json", "image/svg+xml")
+
+_compressed = lru_cache(256)(answers.compress)
+
+
+def compress(app: Flask) -> None:
+    """Compress the answers with static files that are texts, each file once for as long as it doesn't change."""
+
+    @app.after_request
+    def compress_texts(response: Response) -> Response:
+        if request.endpoint != "static" or not str(response.mimetype).startswith(TEXTS):
+            return response
+        response.vary.add("Accept-Encoding")
+        tag = response.get_etag()[0]
+        if response.status_code != 200 or tag is None or request.accept_encodings.quality("gzip") <= 0:
+            return response
+        response.direct_passthrough = False  # so that the file can be read
+        response.data = _compressed(response.get_data())
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers.remove("Accept-Ranges")
+        response.set_etag(tag, weak=True)  # the same file in other bytes: RFC 9110, section 8.8.1
+        return response

@@ -1,0 +1,131 @@
+"""The pages, and the headers that keep what came from Kafka from ever being more than text."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from flask import Blueprint, Flask, Response, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from consumer.messages.network import Network
+from consumer.settings import Settings, origins
+from web.api import answers, params
+from web.services import services
+from web.streams.views import Body
+
+blueprint = Blueprint("pages", __name__)
+
+POLL_SECONDS = 5
+"""How often the page polls when no stream gets through."""
+
+EMBEDDED = ("map", "table", "both")
+THEMES = ("light", "dark")
+PAGE_PARAMETERS = ("q", "road", "category", "segment", "details", "sort", "map", "predictions", "at")
+"""Read by the page itself, in static/js/query.js."""
+
+
+def content_security_policy(tiles: str = "", frames: Sequence[str] = ()) -> str:
+    """Return the policy of a page that shows tiles of one host, and that pages of some origins may frame."""
+    host = urlsplit(tiles.replace("{s}", "*"))
+    foreign = f" {host.scheme}://{host.netloc}" if host.netloc else ""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            f"img-src 'self' data:{foreign}",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            " ".join(["frame-ancestors 'self'", *frames]),
+        ]
+    )
+
+
+CONTENT_SECURITY_POLICY = content_security_policy()
+
+
+@blueprint.get("/", strict_slashes=False)  # else Werkzeug redirects to it, on the host that the client names
+@blueprint.get("/predictions/", endpoint="page_with_slash")
+def home() -> BaseResponse:
+    """Redirect to the page."""
+    # A relative reference: the host that a client names is not to be trusted.
+    query = urlencode(list(request.args.items(multi=True)))
+    return redirect(url_for(".page") + (f"?{query}" if query else ""))
+
+
+@blueprint.get("/predictions")
+def page() -> Response:
+    """Show the page; it fetches its data itself, so it comes at once whatever Kafka does."""
+    settings = services().settings
+    answer = make_response(render_template("predictions.html", config=_config(settings), embedded=None, theme=None))
+    answer.headers["Content-Security-Policy"] = content_security_policy(settings.map_tiles)
+    return answer
+
+
+@blueprint.get("/predictions/embed")
+def embed() -> Response:
+    """Show map, table or both without anything to change, for a frame on a page of EMBED_ORIGINS."""
+    params.only("show", "theme", *PAGE_PARAMETERS)
+    settings = services().settings
+    shown = params.one_of("show", EMBEDDED) or "both"
+    theme = params.one_of("theme", THEMES)
+    rest = urlencode({name: value for name, value in request.args.items() if name in PAGE_PARAMETERS})
+    config = _config(settings) | {"whole": f"{url_for('.page')}?{rest}"}
+    answer = make_response(render_template("predictions.html", config=config, embedded=shown, theme=theme))
+    answer.headers["Content-Security-Policy"] = content_security_policy(
+        settings.map_tiles, origins(settings.embed_origins)
+    )
+    return answer
+
+
+@blueprint.get("/api/network")
+def network() -> Response:
+    """Answer with the segments of NETWORK_FILE as GeoJSON; no features without one."""
+    params.only()
+    body = _network_body(services().get_consumer().network)
+    answer = answers.json(body.content, lambda: body.compressed)
+    answer.mimetype = "application/geo+json"
+    answer.set_etag(body.etag, weak=True)
+    return answer.make_conditional(request)  # type: ignore[return-value]
+
+
+@lru_cache(1)
+def _network_body(network: Network) -> Body:
+    content = network.geojson()
+    return Body(hashlib.sha256(content).hexdigest()[:16], content)
+
+
+def _config(settings: Settings) -> dict[str, Any]:
+    return {
+        "title": "Greenwave",
+        "speed_unit": settings.speed_unit,
+        "thresholds_mph": settings.thresholds_mph,
+        "expected_interval_seconds": settings.expected_interval,
+        "max_age_seconds": settings.max_age,
+        "topic": settings.topic,
+        "poll_seconds": POLL_SECONDS,
+        "heartbeat_seconds": settings.heartbeat_seconds,
+        "map_tiles": settings.map_tiles,
+        "map_attribution": settings.map_attribution,
+        "has_network": bool(settings.network_file),
+        # Tiles have borders of their own.
+        "outlines": "" if settings.map_tiles else url_for("static", filename="vendor/us-atlas/counties-10m.json"),
+        "charts": {
+            "script": url_for("static", filename="vendor/uplot/uPlot.iife.min.js"),
+            "style": url_for("static", filename="vendor/uplot/uPlot.min.css"),
+        },
+    }
+
+
+def secure(app: Flask) -> None:
+    """Put the security headers on every answer."""
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Referrer-Policy", "same-origin")
+        return response
