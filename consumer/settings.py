@@ -1,7 +1,7 @@
 """All settings: one table of name, default, unit and help, read from a mapping handed in.
 
 The table is the class below: each field is one environment variable in lower case. Nothing else in the product
-reads the environment. README.md shows the same table, and a test holds the two together.
+reads the environment. `python -m tools.settings_page` writes docs/settings.md from it, and a test compares the two.
 """
 
 import re
@@ -18,6 +18,18 @@ from .prediction import KM_PER_MILE
 SECRETS = frozenset({"kafka_sasl_password", "kafka_client_cert_key"})
 """Fields that are never logged or shown."""
 
+SECTIONS = {
+    "KAFKA_BROKERS": "Kafka",
+    "KAFKA_SECURITY_PROTOCOL": "TLS and log-in towards Kafka",
+    "SPEED_UNIT": "Predictions",
+    "BUFFER_ENTRIES": "Memory",
+    "REPLAY_RECORDS": "Replays",
+    "PORT": "Serving",
+    "ALLOWED_ORIGINS": "Page and other sites",
+    "LOG_LEVEL": "Logging",
+}
+"""The first variable of each section of docs/settings.md, and the section's title."""
+
 
 def _meta(unit: str, text: str, **bounds: Any) -> Meta:
     return Meta(description=text, extra_json_schema={"unit": unit}, **bounds)
@@ -28,50 +40,51 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     # Kafka
     kafka_brokers: Annotated[
-        str, _meta("host:port, …", "Brokers to start from. Empty: KAFKA_URL, else localhost:9092")
+        str, _meta("host:port, …", "Bootstrap brokers, a comma list. Empty: KAFKA_URL, else localhost:9092")
     ] = ""
-    kafka_topic: Annotated[str, _meta("", "The topic", pattern=r"^[A-Za-z0-9._-]{1,249}$")] = "traffic-predictions"
-    kafka_prefix: Annotated[str, _meta("", "Put before the topic's name (Heroku's shared plans)")] = ""
+    kafka_topic: Annotated[str, _meta("", "Topic to read", pattern=r"^[A-Za-z0-9._-]{1,249}$")] = "traffic-predictions"
+    kafka_prefix: Annotated[str, _meta("", "Prefix of the topic's name (shared Heroku plans)")] = ""
     kafka_backlog: Annotated[
         str,
-        _meta("records/time", "How far back a start reaches: whichever is less, e.g. 10000/1h; all; 0 for none"),
+        _meta(
+            "records/time",
+            "Backlog read at start: records, time, or both (the smaller counts), as in 10000/1h; all; 0 for none",
+        ),
     ] = "10000/1h"
     kafka_fetch_max_wait_ms: Annotated[
-        int, _meta("ms", "How long the broker may hold a fetch that has nothing to give", ge=1, le=3000)
+        int, _meta("ms", "Longest time that the broker may hold a fetch without data", ge=1, le=3000)
     ] = 500
     kafka_silence_seconds: Annotated[
-        float, _meta("s", "A broker that says nothing for this long is gone", ge=3, le=60)
+        float, _meta("s", "Silence of a broker after which it counts as disconnected", ge=3, le=60)
     ] = 6
     circuit_failures: Annotated[
-        int, _meta("attempts", "So many attempts without an answer open the circuit breaker", ge=1, le=1000)
+        int, _meta("attempts", "Failed attempts before the circuit breaker opens", ge=1, le=1000)
     ] = 5
-    circuit_probe_seconds: Annotated[
-        float, _meta("s", "Longest time between two attempts to reach the brokers", ge=1, le=5)
-    ] = 5
+    circuit_probe_seconds: Annotated[float, _meta("s", "Longest delay between connection attempts", ge=1, le=5)] = 5
     watchdog_seconds: Annotated[
-        float, _meta("s", "A call of the Kafka client that takes this long counts as hanging", ge=10, le=600)
+        float, _meta("s", "Duration of a Kafka client call after which it counts as hung", ge=10, le=600)
     ] = 30
     max_lag: Annotated[
-        float, _meta("s", "A process that is further behind the end of the topic is not ready", ge=1, le=3600)
+        float, _meta("s", "Lag behind the end of the topic above which a process is not ready", ge=1, le=3600)
     ] = 30
     kafka_isolation_level: Annotated[
         Literal["read_uncommitted", "read_committed"],
-        _meta("", "Whether records of open and aborted transactions count"),
+        _meta("", "Whether records of open and aborted transactions are read"),
     ] = "read_uncommitted"
     kafka_security_protocol: Annotated[
-        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], _meta("", "How to talk to the brokers")
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], _meta("", "Security protocol of broker connections")
     ] = "PLAINTEXT"
     kafka_sasl_mechanism: Annotated[
-        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], _meta("", "How to log in, with SASL_*")
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], _meta("", "SASL mechanism, for SASL_PLAINTEXT and SASL_SSL")
     ] = "PLAIN"
-    kafka_sasl_username: Annotated[str, _meta("", "Name to log in with")] = ""
-    kafka_sasl_password: Annotated[str, _meta("", "Password to log in with; never shown")] = ""
+    kafka_sasl_username: Annotated[str, _meta("", "SASL user name")] = ""
+    kafka_sasl_password: Annotated[str, _meta("", "SASL password; never shown")] = ""
     kafka_ssl_cafile: Annotated[str, _meta("path", "CA certificates to trust. Empty: the system's")] = ""
     kafka_ssl_certfile: Annotated[str, _meta("path", "Client certificate")] = ""
     kafka_ssl_keyfile: Annotated[str, _meta("path", "Key of the client certificate")] = ""
     kafka_ssl_check_hostname: Annotated[
         bool,
-        _meta("", "Whether a broker's certificate must match its name; with KAFKA_TRUSTED_CERT false unless set"),
+        _meta("", "Verify broker host names in certificates; defaults to false when KAFKA_TRUSTED_CERT is set"),
     ] = True
     kafka_url: Annotated[str, _meta("kafka+ssl://…", "Heroku: brokers as URLs; used when KAFKA_BROKERS is empty")] = ""
     kafka_trusted_cert: Annotated[str, _meta("PEM", "Heroku: CA certificate as text")] = ""
@@ -80,37 +93,41 @@ class Settings(Struct, frozen=True, kw_only=True):
         str, _meta("PEM", "Heroku: key of the client certificate as text; never shown")
     ] = ""
     # predictions
-    speed_unit: Annotated[Literal["mph", "kmh"], _meta("", "Unit of all speeds that are served")] = "mph"
+    speed_unit: Annotated[
+        Literal["mph", "kmh"], _meta("", "Unit of all served speeds, and of speeds whose field names no unit")
+    ] = "mph"
     category_thresholds: Annotated[
-        str, _meta("mph", "Lower bounds of free flow, moderate and heavy traffic, falling")
+        str, _meta("mph", "Lower bounds of free flow, moderate and heavy traffic, descending")
     ] = "60,45,30"
-    producer_timezone: Annotated[str, _meta("IANA name", "Zone of times that name none")] = "UTC"
+    producer_timezone: Annotated[str, _meta("IANA name", "Time zone of producers' times without one")] = "UTC"
     max_future: Annotated[
         int,
-        _meta("s", "A prediction stamped this much later than its record's Kafka time, or than now, is refused", ge=0),
+        _meta("s", "A time further ahead of the record's Kafka time, or of the server's clock, is refused", ge=0),
     ] = 600
     # At two bytes an item, no larger array has places for all its items (cursor.MAX_INDEX).
-    max_message_bytes: Annotated[int, _meta("bytes", "A larger message is refused", ge=1024, le=33_554_432)] = 1_048_576
+    max_message_bytes: Annotated[int, _meta("bytes", "Largest accepted message", ge=1024, le=33_554_432)] = 1_048_576
     # memory
-    buffer_entries: Annotated[int, _meta("predictions", "Ring buffer: most entries kept", ge=100, le=10_000_000)] = (
-        50_000
-    )
+    buffer_entries: Annotated[
+        int, _meta("predictions", "Ring buffer: maximum number of entries", ge=100, le=10_000_000)
+    ] = 50_000
     buffer_bytes: Annotated[
         int,
-        _meta("bytes", "Ring buffer: most memory used; the latest view and all else take as much again", ge=1_048_576),
+        _meta("bytes", "Ring buffer: maximum memory. All other stores together take 1⅛ times as much", ge=1_048_576),
     ] = 134_217_728
-    max_segments: Annotated[int, _meta("segments", "Latest view: most segments kept", ge=1, le=1_000_000)] = 20_000
+    max_segments: Annotated[int, _meta("segments", "Latest view: maximum number of segments", ge=1, le=1_000_000)] = (
+        20_000
+    )
     max_age: Annotated[
-        int, _meta("s", "Latest view: a prediction this much older than the newest times is dropped", ge=60)
+        int, _meta("s", "Latest view: age beyond the newest times after which a prediction expires", ge=60)
     ] = 86_400
-    quarantine_entries: Annotated[int, _meta("messages", "Refused messages kept for a look", ge=1, le=10_000)] = 100
+    quarantine_entries: Annotated[
+        int, _meta("messages", "Refused messages kept for GET /api/quarantine", ge=1, le=10_000)
+    ] = 100
     replay_records: Annotated[
-        int, _meta("records", "Most records replayed from Kafka for a client that was away; 0 for no replays", ge=0)
+        int, _meta("records", "Maximum records replayed from Kafka for one client; 0 disables replays", ge=0)
     ] = 500_000
-    replay_seconds: Annotated[
-        float, _meta("s", "How long one reader for replays may take for its part", ge=1, le=120)
-    ] = 20
-    replay_readers: Annotated[int, _meta("readers", "Most readers for replays at once", ge=1, le=16)] = 2
+    replay_seconds: Annotated[float, _meta("s", "Time limit of one read of a replay", ge=1, le=120)] = 20
+    replay_readers: Annotated[int, _meta("readers", "Maximum concurrent replay readers", ge=1, le=16)] = 2
     # serving
     port: Annotated[int, _meta("", "Port to listen on", ge=0, le=65_535)] = 8000
     bind: Annotated[str, _meta("address", "Address to listen on")] = "0.0.0.0"
@@ -118,46 +135,52 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         _meta(
             "path",
-            "Path under which a proxy serves the application and that it leaves on, such as /traffic",
+            "Path prefix that the proxy does not strip, such as /traffic",
             pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         ),
     ] = ""
     web_concurrency: Annotated[int, _meta("processes", "gunicorn workers", ge=1, le=64)] = 1
     web_threads: Annotated[
-        int, _meta("threads", "Threads of a worker; a stream holds one, and two are kept free", ge=4, le=2000)
+        int,
+        _meta(
+            "threads", "Threads per worker. Each stream holds one; two are reserved for short requests", ge=4, le=2000
+        ),
     ] = 64
     expected_interval: Annotated[
-        float, _meta("s", "How often a segment is expected to have news; the page judges staleness by it", gt=0)
+        float, _meta("s", "Expected time between updates of a segment; the page marks older ones as stale", gt=0)
     ] = 300
     start_timeout: Annotated[
         float,
-        _meta("s", "How long start() waits for the consumer to be ready, unless told otherwise", ge=0, le=600),
+        _meta("s", "Default timeout of start(), which waits until the consumer is ready", ge=0, le=600),
     ] = 30
-    heartbeat_seconds: Annotated[float, _meta("s", "Longest silence of a stream", gt=0, le=55)] = 15
+    heartbeat_seconds: Annotated[float, _meta("s", "Longest time between two messages of a stream", gt=0, le=55)] = 15
     client_timeout: Annotated[
-        float, _meta("s", "A client that reads nothing for this long is closed", gt=0, le=600)
+        float, _meta("s", "Time without progress after which a client is disconnected", gt=0, le=600)
     ] = 30
     allowed_origins: Annotated[
-        str, _meta("origins", "Other sites whose pages may open a WebSocket: a comma list, or *; our own always may")
+        str,
+        _meta(
+            "origins", "Other origins allowed to open a WebSocket: a comma list, or *. Same origin is always allowed"
+        ),
     ] = ""
     embed_origins: Annotated[
         str,
-        _meta("origins", "Other sites that may show /predictions/embed in a frame: a comma list, or *; our own may"),
+        _meta(
+            "origins", "Other origins allowed to frame /predictions/embed: a comma list, or *. Same origin is allowed"
+        ),
     ] = ""
     network_file: Annotated[
-        str, _meta("path", "GeoJSON of the segments: places, roads and lines, for messages that don't give them")
+        str, _meta("path", "GeoJSON with places, roads and lines of segments, for messages without them")
     ] = ""
     network_id_property: Annotated[
         str,
-        _meta("name", "Property of NETWORK_FILE that is the segment's id, such as osmid or a.b. Empty: segment_id, …"),
+        _meta("name", "Property in NETWORK_FILE that holds the segment id, such as osmid or a.b. Empty: segment_id, …"),
     ] = ""
     map_tiles: Annotated[
-        str, _meta("URL", "Tiles under the roads, such as https://tile.example.org/{z}/{x}/{y}.png. Empty: none")
+        str, _meta("URL", "Map tiles, such as https://tile.example.org/{z}/{x}/{y}.png. Empty: none")
     ] = ""
-    map_attribution: Annotated[str, _meta("text", "Whom to thank for the tiles; shown on the map")] = ""
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _meta("", "Least severity that is logged")] = (
-        "INFO"
-    )
+    map_attribution: Annotated[str, _meta("text", "Map attribution text")] = ""
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _meta("", "Minimum log severity")] = "INFO"
 
     @property
     def topic(self) -> str:

@@ -80,7 +80,7 @@ def _files(settings: Settings) -> Generator[Finding, None, bool]:
     try:
         network = check_files(settings)
     except SettingsError as error:
-        yield Finding(False, "settings", str(error), "correct it; README.md lists all settings")
+        yield Finding(False, "settings", str(error), "correct it; docs/settings.md lists all settings")
         return False
     if settings.network_file:
         skipped = f"; {network.skipped}" if network.skipped else ""

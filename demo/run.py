@@ -54,7 +54,7 @@ _NOT_FOR_OUR_BROKER = ("KAFKA_SECURITY_", "KAFKA_SASL_", "KAFKA_SSL_")
 _USAGE = argparse.ArgumentParser(
     prog="python -m demo.run",
     description="Run an embedded broker, a synthetic feed and the server, until Ctrl-C; with KAFKA_BROKERS or "
-    "KAFKA_URL set, the server alone, on that Kafka. It takes environment variables (see README.md), no arguments.",
+    "KAFKA_URL set, the server alone, on that Kafka. Settings are environment variables, see docs/settings.md.",
 )
 
 

@@ -1,4 +1,4 @@
-"""Settings: the README's table is the code's; what can't be used is refused by name, value and what is allowed."""
+"""Settings: documents show the table of the code; a wrong value is refused by name, value and what is allowed."""
 
 import re
 import traceback
@@ -9,16 +9,29 @@ import pytest
 from consumer.errors import SettingsError
 from consumer.settings import Settings, load, table
 from consumer.sources.security import security_options, security_protocol
+from tools.settings_page import PAGE, page
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
-def test_the_readme_shows_exactly_the_settings_of_the_code():
-    rows = re.findall(
-        r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \| (.*?) \|$", README.read_text(encoding="utf-8"), re.MULTILINE
-    )
-    shown = [(name, default.strip("`"), unit, text) for name, default, unit, text in rows]
-    assert shown == table()
+def rows(text):
+    """Return the rows (name, default, unit, help) of the tables of settings in a document."""
+    found = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \| (.*?) \|$", text, re.MULTILINE)
+    return [(name, default.strip("`"), unit, help_) for name, default, unit, help_ in found]
+
+
+def test_the_settings_page_is_generated_from_the_table():
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m tools.settings_page"
+
+
+def test_the_settings_page_shows_every_row_of_the_table():
+    assert rows(page()) == table()
+
+
+def test_the_settings_in_the_readme_are_rows_of_the_table():
+    shown = rows(README.read_text(encoding="utf-8"))
+    assert shown
+    assert set(shown) <= set(table())
 
 
 def test_without_variables_the_defaults_count():
