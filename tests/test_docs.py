@@ -122,6 +122,10 @@ def texts(node):
     return {each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)}
 
 
+def names_of(node):
+    return [target.id for target in node.targets if isinstance(target, ast.Name)]
+
+
 def looked_up(tree):
     """Return the field names that a module looks up: arguments of get(), and tuples of names."""
     for node in ast.walk(tree):
@@ -131,7 +135,7 @@ def looked_up(tree):
             yield from chain.from_iterable(texts(each) for each in node.args if isinstance(each, ast.Tuple))
         elif isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple):
             yield from texts(node.iter)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and "__slots__" not in names_of(node):
             yield from texts(node.value)
 
 
