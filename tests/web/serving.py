@@ -22,7 +22,7 @@ from web.services import services
 
 settings = load(os.environ)
 configure(settings.log_level)
-web.worker.HEAD_SECONDS = float(os.environ.get("HEAD_SECONDS", web.worker.HEAD_SECONDS))
+web.server.worker.HEAD_SECONDS = float(os.environ.get("HEAD_SECONDS", web.server.worker.HEAD_SECONDS))
 topic = MemoryTopic()
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))
 _consumers: list[Consumer] = []
