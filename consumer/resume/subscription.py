@@ -84,6 +84,10 @@ class Subscription:
         self._wakes = feed._wakes
         self._rest = rest or Rest(feed.closed.wait)
         self.entries_behind = 0
+        self.read_at = feed._clock()
+        if self._is_stream:
+            with feed._changed:
+                feed._backpressure.add(self)
 
     def begin_with_view(self) -> None:
         """Begin with the view whatever comes then, for a client that had another filter; before the first next()."""
@@ -109,6 +113,12 @@ class Subscription:
     def is_replaying(self) -> bool:
         """Whether the next step is read from Kafka, which may take a while."""
         return self._bridge is not None
+
+    @property
+    def next_sequence(self) -> int | None:
+        """The sequence number of the entry that it reads next; None while it doesn't read the ring buffer."""
+        reads = self._incarnation is not None and self._bridge is None and self._generation == self._feed._generation
+        return self._sequence if reads else None
 
     @property
     def is_held_up(self) -> bool:
@@ -204,6 +214,7 @@ class Subscription:
 
     def _move(self, count: int, places: Places) -> None:
         feed = self._feed
+        self.read_at = feed._clock()
         self._sequence += count
         self.entries_behind = feed._ring.end - self._sequence
         # Having read all, the client also moves past records that held nothing for anybody.

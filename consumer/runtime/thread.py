@@ -51,6 +51,10 @@ POLL_SECONDS = 0.2
 BACKOFF_SECONDS = 0.5
 """First delay after an error; it doubles up to CIRCUIT_PROBE_SECONDS."""
 REFRESH_SECONDS = 2.0
+BURST_RECORDS = 100
+"""A batch of fewer records is no burst: streams have time to read it before the next one comes."""
+STREAMS_BEHIND_SECONDS = 0.005
+"""How often to look again whether streams that are behind have read on."""
 SLICE_ITEMS = 1_000
 """So many predictions and refusals are taken in at once: under one lock, in some 15 ms, so that nobody who asks the
 feed meanwhile waits much longer; and before the thread says again that it is well."""
@@ -563,6 +567,13 @@ class Consumer:
             for record in unknown:
                 self.quarantine.add(record, [Refusal(None, "unknown_tombstone", "its key is no segment that is known")])
             self.feed.warn(self._warning())
+            if len(batch) >= BURST_RECORDS:
+                self._let_streams_read()
+
+    def _let_streams_read(self) -> None:
+        """Wait for streams that a burst would push off the ring buffer."""
+        while self.feed.has_streams_behind() and not self._stopping.wait(STREAMS_BEHIND_SECONDS):
+            self._beat()
 
     def _warning(self) -> str | None:
         """Return what is wrong with a topic whose messages can't be read; None when they can."""

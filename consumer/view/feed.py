@@ -27,6 +27,7 @@ from consumer.scoring.scores import Scores, Truth
 from consumer.settings import Settings
 from consumer.sources.record import Record
 
+from .backpressure import Backpressure
 from .channel import Channel
 from .cursor import MAX_INDEX, Places, Position, decode, furthest, place, records_between
 from .filters import EVERYTHING, Filter, chosen
@@ -91,6 +92,7 @@ class Feed:
         self._ends = Ends(clock)
         self._clock = clock
         self._is_awaited = False
+        self._backpressure = Backpressure(clock)
         self._evicted: Counter[str] = Counter(dict.fromkeys(EVICTION_REASONS, 0))
         self._warning: str | None = None
         self._channels: WeakValueDictionary[Filter, Channel] = WeakValueDictionary()
@@ -145,6 +147,11 @@ class Feed:
             self._score()
             self._touch()
         return unknown
+
+    def has_streams_behind(self) -> bool:
+        """Tell whether a stream would fall off the ring buffer if much more were published at once."""
+        with self._changed:
+            return self._backpressure.is_needed(self._ring)
 
     def warn(self, text: str | None) -> None:
         """Say what is wrong with the topic's messages; None when nothing is."""
