@@ -110,7 +110,7 @@ def test_every_program_of_the_documentation_is_run() -> None:
 
 
 def test_the_documentation_names_the_reason_of_every_gap() -> None:
-    source = "\n".join(path.read_text() for folder in ("consumer", "web") for path in (ROOT / folder).glob("*.py"))
+    source = "\n".join(path.read_text() for folder in ("consumer", "web") for path in (ROOT / folder).rglob("*.py"))
     reasons = set(re.findall(r"""(?:Gap|Unreplayable)\(\s*"(\w+)\"""", source)) | {"too_old", "replay_limit"}
     assert reasons == set(
         re.findall(r"^\| `(\w+)` \| [^|]* \|$", PAGE.split("## When there is a gap")[1], re.MULTILINE)
