@@ -16,8 +16,10 @@ run: $(RUNNABLE) ## broker, synthetic feed and server on PORT (8000); with KAFKA
 test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
 	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/kafka --ignore tests/browser
 
+# The outages check in how many seconds clients are told, so nothing else may run beside them.
 test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
-	$(BIN)/python -m pytest -n 2 --dist loadfile --broker=apache tests/kafka tests/integration
+	$(BIN)/python -m pytest --broker=apache tests/kafka/test_outages.py
+	$(BIN)/python -m pytest -n 2 --dist loadfile --broker=apache --ignore tests/kafka/test_outages.py tests/kafka tests/integration
 
 test-browser: $(READY) node_modules/.ready ## page in Chromium, its modules in Node, other people's clients
 	npm test --silent

@@ -13,6 +13,7 @@ from msgspec import structs
 import consumer as package
 from consumer.errors import NotReady
 from consumer.events import Change, Initial
+from consumer.runtime import singleton
 from consumer.settings import Settings
 from consumer.sources.kafka import KafkaSource
 from consumer.view.cursor import Position, place
@@ -181,7 +182,7 @@ def test_a_child_forked_while_the_lock_is_held_starts_its_own(settings, produce)
     produce(message("A"))
     package.start(20, settings)
     reader, writer = os.pipe()
-    with package.singleton._lock:
+    with singleton._lock:
         child = os.fork()
         if child == 0:
             try:
