@@ -659,14 +659,20 @@ class Consumer:
                 self.clock.note(refusal.segment_id, record.time_ms)
 
     def _skip(self, source: Source, expired: Expired) -> None:
-        """Go on at the beginning of what is left when Kafka dropped records before they were read."""
+        """Go on at the beginning of what is left when Kafka dropped records before they were read.
+
+        A log that ends before what was read was truncated, though no leader epoch was known that says where.
+        """
         topic = self._topic
         if not source.refresh(REFRESH_SECONDS) or topic is None or source.topic() != topic:
             self._topic = None  # a topic that was recreated is out of range, too; the next step will see
             return
         before = self._offsets()
         offsets = [min(max(at, begin), end) for at, (begin, end) in zip(before, source.bounds(), strict=False)]
-        missed = sum(max(0, now - at) for at, now in zip(before, offsets, strict=True))
+        if any(now < at for at, now in zip(before, offsets, strict=True)):
+            self._truncate(source, topic, offsets)
+            return
+        missed = sum(now - at for at, now in zip(before, offsets, strict=True))
         log.warning("Kafka dropped %d records before they were read, in partitions %s", missed, expired.partitions)
         self._begin(topic, offsets, Gap("expired", missed))
         self._assign(source, offsets)
@@ -680,8 +686,12 @@ class Consumer:
         before, ends = self._offsets(), [end for _, end in source.bounds()]
         known = [truncated.offsets.get(partition, at) for partition, at in enumerate(before)]
         offsets = [min(at, end if cut is None else cut) for at, cut, end in zip(before, known, ends, strict=True)]
-        lost = sum(at - now for at, now in zip(before, offsets, strict=True))
-        log.warning("Kafka lost %d records that were read, in partitions %s", lost, sorted(truncated.offsets))
+        self._truncate(source, topic, offsets)
+
+    def _truncate(self, source: Source, topic: Topic, offsets: Sequence[int]) -> None:
+        """Forget what lies beyond these offsets, and read on there."""
+        lost = {part: at - now for part, (at, now) in enumerate(zip(self._offsets(), offsets, strict=True)) if now < at}
+        log.warning("Kafka lost %d records that were read, in partitions %s", sum(lost.values()), sorted(lost))
         with self._own_fence():
             self.feed.truncate(Position(topic.incarnation, tuple(map(place, offsets))))
         self._assign(source, offsets)

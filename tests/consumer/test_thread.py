@@ -205,22 +205,23 @@ def test_records_fetched_while_the_topic_was_replaced_are_not_delivered(topic, c
     assert consumer.feed.fill().received == 0
 
 
-def test_reading_goes_on_at_the_end_of_a_log_that_became_shorter(topic, consume):
+def test_a_log_that_became_shorter_is_truncated_without_an_epoch_too(topic, consume):
     class Truncated(MemorySource):
         def poll(self, timeout):
             if self.readings() and self.readings()[1].offset > len(topic.logs[1]):
                 raise Expired([1])
             return super().poll(timeout)
 
-    for _ in range(5):
-        topic.append(message("before"), partition=1)
+    for number in range(5):
+        topic.append(message(f"S{number}"), partition=1)
     consumer = consume(open_source=lambda _: Truncated(topic))
     consumer.wait_ready(10)
     subscription = consumer.feed.subscribe()
     take(subscription, Initial)
     with topic.changed:
         del topic.logs[1][3:]
-    assert take(subscription, Gap) == Gap("expired", 0)
+    assert take(subscription, Gap) == Gap("truncated", None)
+    assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"S0", "S1", "S2"}
     topic.append(message("after"), partition=1)
     assert take(subscription, Change).entry.segment_id == "after"
 
