@@ -13,8 +13,9 @@ _MINUTES_PER = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1 / 60),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 60.0),
     "ms": 1 / 60_000,
+    "t": 1.0,  # how pandas writes a frequency in minutes: 15T
 }
-_BASES = ("horizon", "prediction_horizon", "forecast_horizon")
+_BASES = ("horizon", "prediction_horizon", "forecast_horizon", "lead_time")
 _ENDINGS = {"_minutes": 1.0, "_mins": 1.0, "_min": 1.0, "_seconds": 1 / 60, "_sec": 1 / 60, "_s": 1 / 60}
 _ENDINGS |= {"_ms": 1 / 60_000, "_hours": 60.0, "_h": 60.0}
 _NAMES: dict[str, float | None] = {base + ending: per for ending, per in _ENDINGS.items() for base in _BASES}
