@@ -151,6 +151,19 @@ def test_an_idle_connection_is_closed_for_one_that_lacks_a_descriptor(fresh):
     taking.close()
 
 
+def test_a_connection_that_was_just_accepted_makes_no_room(fresh):
+    server = fresh(ulimit="ulimit -n 256")
+    idle = server.open_raw(b"")
+    until(lambda: server.counts()["connections"] == 2)
+    taking = server.open("/descriptors")
+    read_until(taking, b"taken")
+    late = server.open_raw(b"GET /healthz HTTP/1.1\r\n")
+    assert rest_of(idle) == b""
+    late.sendall(b"Host: localhost\r\nConnection: close\r\n\r\n")
+    assert b'"alive"' in rest_of(late)
+    taking.close()
+
+
 def test_slow_readers_make_room_when_there_is_none(fresh):
     server = fresh("--worker-connections", "24")
     for _ in range(40):

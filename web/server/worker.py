@@ -156,17 +156,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def accept(self, listener: socket.socket) -> None:
         """Accept what has come, so that those who came last don't wait for one turn of the loop per connection."""
-        for _ in range(MOST_ACCEPTED):
-            if not self._accept_one(listener):
+        for number in range(MOST_ACCEPTED):
+            # Only the first is known to be there. Without a descriptor, accept() fails even when no connection waits.
+            if not self._accept_one(listener, is_there=number == 0):
                 return
 
-    def _accept_one(self, listener: socket.socket) -> bool:
+    def _accept_one(self, listener: socket.socket, is_there: bool) -> bool:
         """Accept a connection, and take in what it has sent; tell whether there was one."""
         try:
             stock, address = listener.accept()
         except OSError as error:
             if error.errno in EXHAUSTED:
-                self._do_without(error)
+                if is_there:
+                    self._do_without(error)
             elif error.errno not in NO_CONNECTION:
                 raise
             return False
