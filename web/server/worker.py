@@ -145,9 +145,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             if registered.get(key.fd) is key:
                 key.data(key.fileobj)
 
-    def set_accept_enabled(self, enabled: bool) -> None:
-        """Enable or disable accepting; a pause goes on until its end."""
-        super().set_accept_enabled(enabled and time.monotonic() >= self._paused_until)
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: ARG002 - it only says whether the limit is reached
+        """Accept until the worker ends, except in a pause.
+
+        The stock worker stops while it has all its connections. Here one of them makes room for the next, so accepting
+        goes on: a worker whose connections stay would not notice when one of them could be closed.
+        """
+        super().set_accept_enabled(self.alive and time.monotonic() >= self._paused_until)
 
     def _cap_keepalive(self, deadline: float) -> None:
         super()._cap_keepalive(min(deadline, time.monotonic() + KEEPALIVE_END_SECONDS))
@@ -163,6 +167,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _accept_one(self, listener: socket.socket, is_there: bool) -> bool:
         """Accept a connection, and take in what it has sent; tell whether there was one."""
+        # What lingers isn't counted as a connection, but has a descriptor.
+        while self.nr_conns + len(self._lingering) + 1 >= self.worker_connections:
+            if not is_there or not self._make_room_or_pause():
+                return False
         try:
             stock, address = listener.accept()
         except OSError as error:
@@ -173,9 +181,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 raise
             return False
         self.nr_conns += 1
-        # What lingers isn't counted as a connection, but has a descriptor.
-        while self.nr_conns + len(self._lingering) >= self.worker_connections and self._make_room():
-            pass
         conn = TConn(self.cfg, Socket(fileno=stock.detach()), address, listener.getsockname())
         self._await_head(conn)
         if not self.cfg.is_ssl:
@@ -188,9 +193,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if now - self._warned_at >= WARNING_SECONDS:
             self._warned_at = now
             self.log.warning("connections can't be accepted: %s; %d are open", error, self.nr_conns)
-        if not self._make_room():
-            self._paused_until = now + PAUSE_SECONDS
+        self._make_room_or_pause()
+
+    def _make_room_or_pause(self) -> bool:
+        """Close the connection that is missed least, else pause accepting; tell whether there was one."""
+        is_made = self._make_room()
+        if not is_made:
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
             self.set_accept_enabled(False)
+        return is_made
 
     def on_client_socket_readable(self, conn: Any, client: Socket) -> None:
         """Take the next request of a connection that was kept."""
