@@ -13,7 +13,7 @@ from consumer.view.cursor import Position, decode, place
 from tests.consumer.helpers import message
 from tests.integration.test_serving import ready
 from tests.kafka.helpers import eventually, recreate
-from tests.web.test_worker import Server, read_until
+from tests.web.server.test_worker import Server, read_until
 
 GAP = re.compile(rb'\{"type":"gap","reason":"(\w+)","missed":(\w+)')
 

@@ -17,8 +17,8 @@ from consumer.messages.quarantine import LOG_EVERY_SECONDS
 from consumer.messages.refusal import by_reason
 from consumer.sources.record import Record
 from tests.consumer.helpers import array, message
+from tests.consumer.messages.test_normalise import REFUSED, good
 from tests.consumer.shapes import SHAPES
-from tests.consumer.test_normalise import REFUSED, good
 from tests.kafka.helpers import changes, events_until, offsets, segments
 
 POISON = 100_000
