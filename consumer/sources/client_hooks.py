@@ -1,7 +1,7 @@
 """Hooks into the Kafka client beyond its public interface: the only use of its private names.
 
-kafka-python is pinned to ~=3.0.12 for this module. tests/consumer/test_client_hooks.py lists the private names, and
-fails when one is missing.
+kafka-python is pinned to ~=3.0.12 for this module. tests/consumer/sources/test_client_hooks.py lists the private names,
+and fails when one is missing.
 
 - Batches (`read_around_damage`): kafka-python raises at a batch that it can't unpack (unknown codec, damaged on a
   disk), and is stuck from then on, with all partitions. Here such a batch is fetched once more, since the damage may be

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect
 from consumer.view.cursor import Position, place
 from tests.browser.look import LIVE, expect_pill, row
 from tests.chaos.proxy import Proxy
-from tests.web.test_worker import Server, until
+from tests.web.server.test_worker import Server, until
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "proxies.md").read_text(encoding="utf-8")

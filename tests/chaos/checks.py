@@ -6,7 +6,7 @@ from consumer.runtime.attempts import FIRST_SECONDS
 from consumer.settings import Settings
 from tests.chaos.streams import Streams
 from tests.chaos.world import TOLD_WITHIN_SECONDS, belongings
-from tests.web.test_worker import until
+from tests.web.server.test_worker import until
 
 SETTLED_MB = 0.5
 GROWTH_MB = 10

@@ -34,7 +34,7 @@ from tests.chaos.hops import Hopping
 from tests.chaos.soak import soak
 from tests.chaos.topic_events import topic_events
 from tests.chaos.world import ROADS, TOLD_WITHIN_SECONDS, Producer, World, belongings
-from tests.web.test_worker import until
+from tests.web.server.test_worker import until
 
 
 def kills(count=20, rate=500, clients=50, seed=1):

@@ -19,7 +19,7 @@ from tests.chaos.checks import (
 from tests.chaos.health import Health, figures
 from tests.chaos.streams import Stream
 from tests.chaos.world import Producer, World, belongings
-from tests.web.test_worker import until
+from tests.web.server.test_worker import until
 
 THREADS = 80
 ENTRIES = 20_000

@@ -30,7 +30,7 @@ from tests.chaos.health import Health, figures
 from tests.chaos.world import PARTITIONS, Producer, World
 from tests.kafka.helpers import create_again
 from tests.kafka.test_poison import poison
-from tests.web.test_worker import until
+from tests.web.server.test_worker import until
 
 GROWN = 8
 NOTICED_WITHIN_SECONDS = 30

@@ -17,7 +17,7 @@ from consumer.settings import Settings
 from consumer.sources.kafka import client_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
-from tests.web.test_worker import Server, until
+from tests.web.server.test_worker import Server, until
 
 PARTITIONS = 4
 ROADS = 20

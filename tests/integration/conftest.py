@@ -14,7 +14,7 @@ from consumer.sources.kafka import KafkaSource, client_options
 from demo.broker import EmbeddedBroker
 from tests.consumer.helpers import message
 from tests.kafka.apache import Admin
-from tests.web.test_worker import Server
+from tests.web.server.test_worker import Server
 
 
 class Embedded(Admin):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.hopping import Client, verify
 from tests.integration.test_serving import ready
-from tests.web.test_worker import until
+from tests.web.server.test_worker import until
 
 MESSAGES = 4_000
 CUTS = 8

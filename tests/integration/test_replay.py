@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests import metr_la
-from tests.web.test_worker import until
+from tests.web.server.test_worker import until
 
 ZONE = ZoneInfo("America/Los_Angeles")
 ZERO = datetime(2012, 3, 1, tzinfo=ZONE)

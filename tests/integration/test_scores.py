@@ -12,7 +12,7 @@ from datetime import datetime
 import pytest
 
 from tests.integration.test_replay import STEP, ZERO, ZONE, files, newest_of, replay
-from tests.web.test_worker import until
+from tests.web.server.test_worker import until
 
 __all__ = ["files"]
 

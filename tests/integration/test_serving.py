@@ -4,7 +4,7 @@ import http.client
 import json
 
 from tests.consumer.helpers import message
-from tests.web.test_worker import read_until, rest_of, until
+from tests.web.server.test_worker import read_until, rest_of, until
 
 
 def ready(server):

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from consumer.runtime.watchdog import Watchdog
-from tests.consumer.test_attempts import Clock
+from tests.consumer.runtime.test_attempts import Clock
 
 
 @pytest.fixture

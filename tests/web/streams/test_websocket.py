@@ -13,7 +13,7 @@ import websocket
 from wsproto.frame_protocol import FrameProtocol
 
 from tests.consumer.helpers import array, message
-from tests.web.test_worker import Server, until
+from tests.web.server.test_worker import Server, until
 from web.access.handshake import is_allowed
 from web.streams.websocket import MAX_MESSAGE_BYTES, MAX_MESSAGES, frame
 

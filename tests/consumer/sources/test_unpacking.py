@@ -18,7 +18,7 @@ from kafka.codec import snappy_encode
 
 from consumer.sources.unpacking import GZIP, LZ4, MAX_UNPACKED_BYTES, SNAPPY, ZSTD, BatchTooLarge, unpack
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MEBIBYTE = 1_048_576
 XERIAL_HEADER = b"\x82SNAPPY\x00" + bytes(8)
 BLOCK = snappy.compress(bytes(MEBIBYTE))

@@ -17,7 +17,7 @@ from consumer.view.cursor import Position, decode, place, records_between
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
 from tests.consumer.helpers import eventually, message, publish
-from tests.consumer.test_resume import INCARNATION, read
+from tests.consumer.resume.test_resume import INCARNATION, read
 
 TIME_MS = 1_700_000_000_000
 SMALL = Settings(kafka_backlog="all", buffer_entries=100)

@@ -11,8 +11,8 @@ from consumer.resume.reading import Patience, read_chunk
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
 from tests.consumer.helpers import SETTINGS, TOPIC, feed_of, message, normalise, publish, record
-from tests.consumer.test_replay import BEGIN, SMALL, TIME_MS, after_a_replay, feed_over, topic_of
-from tests.consumer.test_resume import INCARNATION, read
+from tests.consumer.resume.test_replay import BEGIN, SMALL, TIME_MS, after_a_replay, feed_over, topic_of
+from tests.consumer.resume.test_resume import INCARNATION, read
 
 
 def events_of(subscription):

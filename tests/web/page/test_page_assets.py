@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STATIC = ROOT / "static"
 TEMPLATE = ROOT / "templates" / "predictions.html"
 MODULES = sorted((STATIC / "js").rglob("*.js"))

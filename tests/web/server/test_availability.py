@@ -12,8 +12,8 @@ from gunicorn.config import Config
 from gunicorn.http import get_parser
 
 from consumer.view.cursor import Position, decode
-from tests.web.test_websocket import HANDSHAKE
-from tests.web.test_worker import Server, assert_refused, read_until, rest_of, until
+from tests.web.server.test_worker import Server, assert_refused, read_until, rest_of, until
+from tests.web.streams.test_websocket import HANDSHAKE
 from web.server.sockets import Socket
 from web.server.worker import Worker
 

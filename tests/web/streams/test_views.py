@@ -8,7 +8,7 @@ import pytest
 from consumer.view.feed import Snapshot
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually
-from tests.consumer.test_latest import a_prediction
+from tests.consumer.view.test_latest import a_prediction
 from web.streams.views import IDLE_SECONDS, STALE_SECONDS, STATS_SECONDS, Views
 
 OTHER = Filter(segments=frozenset({"S"}))

@@ -20,7 +20,7 @@ from consumer.sources.record import Record
 from consumer.view.cursor import MAX_INDEX
 from tests.consumer.shapes import KAFKA_MS, SHAPES, Shape, section
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "messages.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "messages.md"
 GOOD = {"segment_id": "LA_001", "timestamp": 1737468300000, "predicted_speed": 61.5}
 EVENT_MS = 1737468300000
 

@@ -9,9 +9,9 @@ import pytest
 from consumer.settings import Settings
 from consumer.view.feed import CUT_OFF
 from tests.consumer.helpers import array, message
-from tests.web.test_polling import data
-from tests.web.test_sse import stream  # noqa: F401, a fixture
-from tests.web.test_worker import until
+from tests.web.api.test_polling import data
+from tests.web.server.test_worker import until
+from tests.web.streams.test_sse import stream  # noqa: F401, a fixture
 from web.api import params
 
 TIME_MS = 1_700_000_000_000

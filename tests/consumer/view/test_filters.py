@@ -13,7 +13,7 @@ from consumer.view.filters import EVERYTHING, LEFT, MATCH, NOTHING, Box, Filter
 from consumer.view.leaving import Leaving
 from consumer.view.ring import Entry
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, normalise, publish, record
-from tests.consumer.test_feed import read
+from tests.consumer.view.test_feed import read
 
 SEVERE = Filter(categories=frozenset({"severe_congestion"}))
 

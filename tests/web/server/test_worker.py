@@ -20,7 +20,7 @@ from consumer.view.cursor import Position, place
 from demo.broker import free_port
 
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PROMPT_SECONDS = 3.0
 """What the design promises for the end; an upper bound, not a benchmark."""
 

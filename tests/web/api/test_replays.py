@@ -10,11 +10,11 @@ from consumer.settings import Settings
 from consumer.sources.memory import MemorySource
 from consumer.view.feed import CUT_OFF
 from tests.consumer.helpers import message
+from tests.web.api.test_polling import data
 from tests.web.conftest import events_of
-from tests.web.test_polling import data
-from tests.web.test_sse import stream  # noqa: F401, a fixture
-from tests.web.test_websocket import connect  # noqa: F401, a fixture
-from tests.web.test_worker import until
+from tests.web.server.test_worker import until
+from tests.web.streams.test_sse import stream  # noqa: F401, a fixture
+from tests.web.streams.test_websocket import connect  # noqa: F401, a fixture
 
 RECORDS = 300
 

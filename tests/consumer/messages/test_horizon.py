@@ -16,7 +16,7 @@ from consumer.view.cursor import MAX_INDEX, Position, index_of, place
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
 from tests.consumer.helpers import array, feed_of, message, publish, record
-from tests.consumer.test_resume import INCARNATION, read
+from tests.consumer.resume.test_resume import INCARNATION, read
 
 EVENT_MS = 1_700_000_000_000
 MINUTE_MS = 60_000
