@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import consumer
 from app import create_app
 from consumer import SettingsError
+from consumer.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
 WRONG = {"KAFKA_BACKLOG": "much"}
@@ -45,3 +47,8 @@ def test_a_wrong_setting_is_one_line_to_an_operator(command):
     assert code != 0
     (line,) = output.strip().splitlines()
     assert SAID in line
+
+
+def test_version_is_the_one_of_the_project_file():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == VERSION

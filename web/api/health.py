@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 
 from consumer import Consumer
 from consumer.messages.network import Network
+from consumer.version import VERSION
 from web.access.admission import Client
 from web.services import services
 from web.streams import wire
@@ -80,6 +81,7 @@ def _health(consumer: Consumer) -> dict[str, Any]:
     missing = consumer.not_ready
     refused = consumer.quarantine.snapshot()
     return {
+        "version": VERSION,
         "state": status.state,
         "since": iso(status.since),
         "seconds_in_state": round(time.time() - status.since, 1),

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from consumer import Consumer
 from consumer.events import GAP_REASONS, STATES
 from consumer.messages.refusal import REASONS
+from consumer.version import VERSION
 from web.access.admission import TRANSPORTS
 from web.services import Services, services
 
@@ -60,7 +61,8 @@ class _Facts(Collector):
 
 def _state(consumer: Consumer) -> Iterator[Metric]:
     status = consumer.feed.status
-    yield InfoMetricFamily("greenwave", "The process that answered", value={"topic": consumer.settings.topic})
+    facts = {"version": VERSION, "topic": consumer.settings.topic}
+    yield InfoMetricFamily("greenwave", "The process that answered", value=facts)
     state = GaugeMetricFamily("greenwave_consumer_state", "1 for the state that the consumer is in", labels=["state"])
     for each in STATES:
         state.add_metric([each], float(each == status.state))

@@ -15,6 +15,7 @@ from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
 from consumer.sources.kafka import Reading
 from consumer.sources.memory import MemorySource
+from consumer.version import VERSION
 from tests.consumer.helpers import eventually, message
 
 
@@ -107,6 +108,7 @@ def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, 
         "received": 2,
     }
     assert health == {
+        "version": VERSION,
         "state": "live",
         "reason": "read up to the high watermark of every partition",
         "retry_in": None,
