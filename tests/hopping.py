@@ -26,7 +26,7 @@ class Lost(AssertionError):
 
 
 class Busy(Exception):
-    """All places of a process are taken; that is said, and another one may have some."""
+    """All slots of a process are in use; another process may have free ones."""
 
 
 class Client(threading.Thread):

@@ -18,7 +18,7 @@ PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^## (?P<title>[^\n]+)\n[^#]*?```(?P<language>\w+)\n(?P<code>.*?)```", re.MULTILINE | re.DOTALL)
 PROGRAMS = {match["title"]: match["code"] for match in FENCE.finditer(PAGE)}
 SEEN = re.compile(r"""['"]segment_id['"]: ?['"]n(\d+)['"]""")
-ASKED = re.compile(r"finds all 2 places taken|GET /api/predictions\S* HTTP")
+ASKED = re.compile(r"all 2 slots in use|GET /api/predictions\S* HTTP")
 IN_A_BROWSER = ("EventSource in a browser", "WebSocket in a browser")
 COMMANDS = {
     "npm eventsource": ["node", "client.mjs"],

@@ -79,6 +79,12 @@ def put(topic, live):
     return put
 
 
+def hold_slot(admission, transport="sse", abort=None):
+    """Acquire a slot and return it; None if none is free."""
+    slot = admission.slot()
+    return slot if slot.acquire(transport, abort) else None
+
+
 def events_of(frames):
     """Split SSE bytes into (cursor or None, message) pairs; comments and retry hints are left out."""
     events = []

@@ -104,15 +104,15 @@ def flood() -> Response:
     client: socket.socket = request.environ["gunicorn.socket"]
     wait_for(client)
     client.settimeout(0.5)
-    claim = services().admission.claim("sse", lambda: client.shutdown(socket.SHUT_RDWR))
-    assert claim is not None
+    slot = services().admission.slot()
+    assert slot.acquire("sse", lambda: client.shutdown(socket.SHUT_RDWR))
 
     def chunks() -> Iterator[bytes]:
         while True:
             yield b"x" * 65_536
 
     response = Response(chunks())
-    response.call_on_close(claim.release)
+    response.call_on_close(slot.release)
     return response
 
 
@@ -127,7 +127,7 @@ def publish() -> str:
 
 @app.get("/cut")
 def cut() -> str:
-    """Cut off all who hold a place, as a bad network does."""
+    """Disconnect all clients that hold a slot, as a bad network does."""
     services().admission.abort()
     return "done"
 

@@ -1,9 +1,11 @@
-"""The thread budget: streams, long polls and WebSockets hold a thread each, and may take all but a few.
+"""The thread budget: each stream, WebSocket, long poll, history and replay holds one slot while it has a thread.
 
-A place is claimed in the handler, before the generator starts (a generator that never starts never runs its
-`finally`), and given back when the response is closed. `closing` is set once, at the end of the process: whoever holds
-a place looks at it, and `on_close` callbacks wake those who wait elsewhere. Who has not left then, since the client
-doesn't read the farewell, is cut off by `abort()`.
+All threads but RESERVE have a slot. A handler acquires one before its response starts, because a generator that never
+starts never runs its `finally`; the slot is released when the response is closed.
+
+At the end of the process, `close()` sets `closing`, which the holders of slots check, and runs the `on_close`
+callbacks, which wake those that wait elsewhere. `abort()` then disconnects the clients that still hold a slot because
+they do not read.
 """
 
 import threading
@@ -14,18 +16,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple, get_args
 
+from werkzeug.exceptions import TooManyRequests
+
 RESERVE = 2
-"""Threads that are kept free for requests that end by themselves."""
+"""Threads without a slot, kept free for short requests."""
+RETRY_SECONDS = 5
+"""`Retry-After` of a request that found no free slot."""
 
 Transport = Literal["sse", "websocket", "long_poll", "history", "replay"]
-"""What may hold a place: `replay` is any other request while it asks Kafka."""
+"""What holds a slot. `replay` is any other request while it reads from Kafka."""
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
 
 _all: "weakref.WeakSet[Admission]" = weakref.WeakSet()
 
 
-class Client(NamedTuple):
-    """How a client does: `behind` counts entries not given yet, `blocked_seconds` is how long it has read nothing."""
+class ClientProgress(NamedTuple):
+    """Progress of one client: `behind` counts entries not sent yet, `blocked_seconds` is the age of a blocked write."""
 
     transport: str
     age_seconds: float
@@ -34,37 +40,61 @@ class Client(NamedTuple):
     blocked_seconds: float
 
 
-class Claim:
-    """One place; giving it back twice does no harm."""
+class Slot:
+    """A request's slot of the thread budget. It is free until `acquire()`; `release()` may be called repeatedly."""
 
-    def __init__(self, admission: "Admission", transport: Transport, abort: Callable[[], object] | None) -> None:
+    def __init__(self, admission: "Admission") -> None:
         self._admission = admission
-        self.transport = transport
-        self.abort = abort
+        self._is_held = False
+        self.transport: Transport = "replay"
+        self.abort: Callable[[], object] | None = None
         self.behind = 0
         self._sent_bytes = 0
-        self._since = time.monotonic()
+        self._since = 0.0
         self._writing_since: float | None = None
+
+    def acquire(self, transport: Transport, abort: Callable[[], object] | None = None) -> bool:
+        """Acquire the slot unless it is held already; return False if none is free or the process is closing.
+
+        `abort` disconnects the client from another thread, while this one is blocked in a write to it.
+        """
+        if not self._is_held:
+            self.transport, self.abort, self._since = transport, abort, time.monotonic()
+            self._is_held = self._admission.add(self)
+        return self._is_held
+
+    def require(self, transport: Transport = "replay", abort: Callable[[], object] | None = None) -> None:
+        """Acquire the slot, or answer 429. Raises TooManyRequests."""
+        if not self.acquire(transport, abort):
+            raise TooManyRequests("all slots are in use; retry in a few seconds", retry_after=RETRY_SECONDS)
+
+    def release(self) -> None:
+        """Release the slot if it is held."""
+        if self._is_held:
+            self._is_held = False
+            self._admission.remove(self)
 
     @contextmanager
     def writing(self, size_bytes: int) -> Iterator[None]:
-        """Note that so much is being written; a client that doesn't read holds this up."""
+        """Record that `size_bytes` are being written, which blocks while the client does not read."""
         self._writing_since = time.monotonic()
         yield
         self._writing_since = None
         self._sent_bytes += size_bytes
 
-    def client(self) -> Client:
-        """Tell how the client does."""
+    def written(self, parts: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the parts of a response and record how long the client takes to read each of them."""
+        for part in parts:
+            with self.writing(len(part)):
+                yield part
+
+    def progress(self) -> ClientProgress:
+        """Return the client's progress."""
         now, writing_since = time.monotonic(), self._writing_since
         blocked = 0.0 if writing_since is None else now - writing_since
-        return Client(self.transport, now - self._since, self.behind, self._sent_bytes, blocked)
+        return ClientProgress(self.transport, now - self._since, self.behind, self._sent_bytes, blocked)
 
-    def release(self) -> None:
-        """Give the place back."""
-        self._admission._give_back(self)
-
-    def __enter__(self) -> "Claim":
+    def __enter__(self) -> "Slot":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,56 +102,65 @@ class Claim:
 
 
 class Admission:
-    """How many may hold a thread, and who does."""
+    """The slots of one application, and the requests that hold them."""
 
     def __init__(self, threads: int, reserve: int = RESERVE, client_timeout: float = float("inf")) -> None:
         self._client_timeout = client_timeout
         self._stalled: Counter[str] = Counter()
-        self.places = max(1, threads - reserve)
+        self.size = max(1, threads - reserve)
         self.closing = threading.Event()
-        # Guards the claims and the callbacks; nothing is called while it is held.
+        # Guards the held slots and the callbacks; no callback runs while it is held.
         self._lock = threading.Lock()
-        self._claims: set[Claim] = set()
+        self._held: set[Slot] = set()
         self._callbacks: list[Callable[[], object]] = []
         _all.add(self)
 
-    def claim(self, transport: Transport, abort: Callable[[], object] | None = None) -> Claim | None:
-        """Take a place; None when all are taken, or the process is closing.
+    def slot(self) -> Slot:
+        """Return a slot that is not acquired yet."""
+        return Slot(self)
 
-        `abort` ends the connection from outside, when its thread is stuck with a client that doesn't read.
-        """
-        claim = Claim(self, transport, abort)
+    def add(self, slot: Slot) -> bool:
+        """Count a slot as held; return False if all are held or the process is closing. Only `Slot` calls this."""
         with self._lock:
-            if self.closing.is_set() or len(self._claims) >= self.places:
-                return None
-            self._claims.add(claim)
-        return claim
+            if self.closing.is_set() or len(self._held) >= self.size:
+                return False
+            self._held.add(slot)
+            return True
+
+    def remove(self, slot: Slot) -> None:
+        """Count a slot as free, and its client as stalled if a write to it timed out. Only `Slot` calls this."""
+        # After a timeout the generator is closed without having left `writing()`.
+        is_stalled = slot.progress().blocked_seconds >= self._client_timeout
+        with self._lock:
+            if is_stalled and slot in self._held:
+                self._stalled[slot.transport] += 1
+            self._held.discard(slot)
 
     def counts(self) -> dict[str, int]:
-        """Return the clients by transport."""
+        """Return the number of held slots by transport."""
         with self._lock:
-            return dict(Counter(claim.transport for claim in self._claims))
+            return dict(Counter(slot.transport for slot in self._held))
 
-    def slowest(self, count: int) -> list[Client]:
-        """Return the clients that keep the process waiting longest, then those that are furthest behind."""
+    def slowest(self, count: int) -> list[ClientProgress]:
+        """Return the clients with the longest blocked writes first, then those furthest behind."""
         with self._lock:
-            clients = [claim.client() for claim in self._claims]
+            clients = [slot.progress() for slot in self._held]
         return sorted(clients, key=lambda client: (client.blocked_seconds, client.behind), reverse=True)[:count]
 
     def stalled(self) -> dict[str, int]:
-        """Return how many clients were closed since they read nothing, by transport."""
+        """Return how many clients were disconnected because they read nothing, by transport."""
         with self._lock:
             return dict(self._stalled)
 
     def on_close(self, callback: Callable[[], object]) -> None:
-        """Call back when the process closes; at once if it does already."""
+        """Call `callback` when the process closes; at once if it is closing already."""
         with self._lock:
             self._callbacks.append(callback)
         if self.closing.is_set():
             callback()
 
     def close(self) -> None:
-        """Let everybody who holds a place say goodbye and end."""
+        """Refuse further requests for slots, and let the holders end by themselves."""
         self.closing.set()
         with self._lock:
             callbacks = list(self._callbacks)
@@ -129,28 +168,20 @@ class Admission:
             callback()
 
     def abort(self) -> None:
-        """Cut off those who still hold a place and can be cut off."""
+        """Disconnect the clients that still hold a slot, where that is possible."""
         with self._lock:
-            cuts = [claim.abort for claim in self._claims if claim.abort is not None]
-        for cut in cuts:
-            cut()
-
-    def _give_back(self, claim: Claim) -> None:
-        # The write was given up at the time-out, and the generator is closed while it still counts as writing.
-        is_stalled = claim.client().blocked_seconds >= self._client_timeout
-        with self._lock:
-            if is_stalled and claim in self._claims:
-                self._stalled[claim.transport] += 1
-            self._claims.discard(claim)
+            aborts = [slot.abort for slot in self._held if slot.abort is not None]
+        for abort in aborts:
+            abort()
 
 
 def close_all() -> None:
-    """Close every Admission of this process. It takes locks: never call it in a signal handler."""
+    """Close all Admissions of this process. This takes locks: never call it in a signal handler."""
     for admission in list(_all):
         admission.close()
 
 
 def abort_all() -> None:
-    """Cut off everybody in this process who still holds a place after close_all()."""
+    """Disconnect all clients of this process that still hold a slot after close_all()."""
     for admission in list(_all):
         admission.abort()

@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 from consumer import Consumer
 from consumer.messages.network import Network
 from consumer.version import VERSION
-from web.access.admission import Client
+from web.access.admission import ClientProgress
 from web.services import services
 from web.streams import wire
 from web.times import iso, now_iso
@@ -113,7 +113,7 @@ def _health(consumer: Consumer) -> dict[str, Any]:
     }
 
 
-def _client(client: Client) -> dict[str, Any]:
+def _client(client: ClientProgress) -> dict[str, Any]:
     return {
         "transport": client.transport,
         "age_seconds": round(client.age_seconds, 1),

@@ -20,7 +20,7 @@ from consumer.resume.subscription import Subscription
 from consumer.settings import Settings
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
-from web.access.place import Place
+from web.access.admission import Slot
 from web.server.client import ClientSocket
 from web.services import services
 from web.streams import wire
@@ -115,26 +115,26 @@ def history() -> Response:
     limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
     after = params.text("after")
     here = services()
-    place = Place(here.admission)
+    slot = here.admission.slot()
     try:
         feed, settings = here.get_consumer().feed, here.settings
         is_stream = request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON
         if is_stream:
             client = ClientSocket(request.environ, settings.client_timeout)
-            place.require("history", client.cut)  # for as long as it takes the client
+            slot.require("history", client.cut)  # for as long as it takes the client
             most = limit if "limit" in request.args else None
             walk = _walk(feed, after, span, wanted, settings)
-            lines = stream_with_context(place.written(_lines(walk, most, client)))
+            lines = stream_with_context(slot.written(_lines(walk, most, client)))
             response = Response(lines, mimetype=NDJSON, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
-            response.call_on_close(place.release)
+            response.call_on_close(slot.release)
             return response
         if after is None and span.since is not None:
-            place.require()  # for as long as it takes Kafka
-        page = _page(_walk(feed, after, span, wanted, settings), limit, place)
+            slot.require()  # for as long as it takes Kafka
+        page = _page(_walk(feed, after, span, wanted, settings), limit, slot)
     except BaseException:
-        place.release()
+        slot.release()
         raise
-    place.release()
+    slot.release()
     return answers.json(wire.success(page))
 
 
@@ -167,12 +167,12 @@ def _from_memory(feed: Feed, wanted: Filter, end: str | None, span: Span, gap: G
     return Walk(feed, subscription, end, span, gap)
 
 
-def _page(walk: Walk, limit: int, place: Place) -> dict[str, Any]:
+def _page(walk: Walk, limit: int, slot: Slot) -> dict[str, Any]:
     found: list[Change] = []
     enough = Deadline(PAGE_SECONDS)
     while True:
         if walk.is_replaying or walk.is_stuck:
-            place.require()
+            slot.require()
         found.extend(walk.next(limit - len(found)))
         if len(found) >= limit or walk.is_over or enough.passed or services().admission.closing.is_set():
             break

@@ -15,7 +15,7 @@ from consumer.resume.subscription import Subscription
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
 from consumer.view.statistics import statistics
-from web.access.place import Place
+from web.access.admission import Slot
 from web.server.client import Client
 from web.services import services
 from web.streams import wire
@@ -58,9 +58,9 @@ def predictions() -> Response:
     feed = services().get_consumer().feed
     if after is None and since is None:
         return _whole(feed, wanted)
-    with Place(services().admission) as place:
-        subscription = _subscribe(feed, after, since, wanted, place)
-        return answers.json(wire.success(_collect(feed, subscription, limit, wait, place)))
+    with services().admission.slot() as slot:
+        subscription = _subscribe(feed, after, since, wanted, slot)
+        return answers.json(wire.success(_collect(feed, subscription, limit, wait, slot)))
 
 
 @blueprint.get("/api/predictions/<segment:segment_id>")
@@ -93,13 +93,13 @@ def _whole(feed: Feed, wanted: Filter) -> Response:
     return response.make_conditional(request)  # type: ignore[return-value]
 
 
-def _subscribe(feed: Feed, after: str | None, since: int | None, wanted: Filter, place: Place) -> Subscription:
+def _subscribe(feed: Feed, after: str | None, since: int | None, wanted: Filter, slot: Slot) -> Subscription:
     """Return a subscription that doesn't begin with the view: a client that polls has it, and keeps its filter."""
     client = request.remote_addr
     try:
         if after is not None:
             return feed.subscribe(after, wanted, begin_with_view=False, client=client)
-        place.require()
+        slot.require()
         assert since is not None
         position = feed.position_at(since, client)
         return feed.subscribe_at(position, wanted, begin_with_view=False, client=client)
@@ -109,13 +109,13 @@ def _subscribe(feed: Feed, after: str | None, since: int | None, wanted: Filter,
         return feed.subscribe_with_gap(Gap(error.reason, error.missed), wanted)
 
 
-def _collect(feed: Feed, subscription: Subscription, limit: int, wait: float, place: Place) -> dict[str, Any]:
+def _collect(feed: Feed, subscription: Subscription, limit: int, wait: float, slot: Slot) -> dict[str, Any]:
     """Take up to `limit` changes; a gap, which comes first if at all, brings the whole view instead.
 
     A long poll holds a thread; when none is to spare it answers at once, as a plain poll.
     """
     closing, client = services().admission.closing, Client(request.environ)
-    deadline, enough = Deadline(wait if wait and place.claim("long_poll") else 0.0), Deadline(COLLECT_SECONDS)
+    deadline, enough = Deadline(wait if wait and slot.acquire("long_poll") else 0.0), Deadline(COLLECT_SECONDS)
     items: list[Item] = []
     gap: Gap | None = None
     whole: Initial | None = None
@@ -131,7 +131,7 @@ def _collect(feed: Feed, subscription: Subscription, limit: int, wait: float, pl
         if enough.passed if _comes_soon(subscription) else (items or deadline.passed):
             break
         if subscription.is_replaying:
-            place.require()
+            slot.require()
     data = _answer(subscription, items)
     return data if whole is None else data | _instead(feed, gap, whole)
 

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, request
 
 from consumer.errors import Closing
 from consumer.view.ring import Entry
-from web.access.admission import Claim
+from web.access.admission import Slot
 from web.api import params
 from web.server.client import ClientSocket
 from web.services import Services, services
@@ -52,11 +52,11 @@ def stream() -> Response:
     if request.method == "HEAD":
         return _response(iter(()))
     client = ClientSocket(request.environ, here.settings.client_timeout)
-    claim = here.admission.claim("sse", client.cut)
-    if claim is None:
-        log.info("a stream finds all %d places taken", here.admission.places)
+    slot = here.admission.slot()
+    if not slot.acquire("sse", client.cut):
+        log.info("SSE stream refused: all %d slots in use", here.admission.size)
         return _response(_busy())
-    # From here on nothing may fail before the response has the claim, which would be lost.
+    # From here on nothing may fail before the response has the slot, which would be lost.
     streams = here.admission.counts().get("sse", 0)
     log.info("a stream joins the consumer that is there and %s (%d streams)", feed.status.state, streams)
 
@@ -66,8 +66,8 @@ def stream() -> Response:
         subscription = feed.subscribe_anyway(after, wanted, since, address)
         return Conversation(feed, subscription, here.views, wanted, here.settings.heartbeat_seconds)
 
-    response = _response(_written(_frames(begin, here, client, claim), claim))
-    response.call_on_close(claim.release)
+    response = _response(slot.written(_frames(begin, here, client, slot)))
+    response.call_on_close(slot.release)
     return response
 
 
@@ -75,20 +75,13 @@ def _response(frames: Iterator[bytes]) -> Response:
     return Response(frames, mimetype="text/event-stream", headers=HEADERS)
 
 
-def _written(frames: Iterator[bytes], claim: Claim) -> Iterator[bytes]:
-    """Pass frames on; the server writes each before it asks for the next."""
-    for frame in frames:
-        with claim.writing(len(frame)):
-            yield frame
-
-
-def _frames(begin: Callable[[], Conversation], here: Services, client: ClientSocket, claim: Claim) -> Iterator[bytes]:
+def _frames(begin: Callable[[], Conversation], here: Services, client: ClientSocket, slot: Slot) -> Iterator[bytes]:
     yield wire.sse_padding() + _with_retry(RETRY_MS, _greeting(here))
     try:
         conversation = begin()  # which may ask Kafka for the offsets of a time, so after the first bytes
         while not here.admission.closing.is_set():
             messages = conversation.next()
-            claim.behind = conversation.entries_behind
+            slot.behind = conversation.entries_behind
             if messages:
                 yield b"".join(map(_frame, messages))
             elif conversation.is_quiet:

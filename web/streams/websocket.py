@@ -10,7 +10,7 @@ not answered it by the next one is closed.
 
 Close codes (RFC 6455, section 7.4.1): 1001 the server ends (after `bye`), 1003 a binary message, 1007 text that isn't
 UTF-8, 1008 too many messages, or no answer to a ping, 1009 a message over 32 KiB, 1011 a bug here (after `error`),
-1013 all places are taken.
+1013 all slots are in use.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ from consumer.view.feed import Feed
 from consumer.view.filters import Filter
 from consumer.view.ring import Entry
 from web.access import handshake
-from web.access.admission import Claim
+from web.access.admission import Slot
 from web.api import params
 from web.services import Services, services
 from web.times import now_iso
@@ -112,7 +112,7 @@ def _mismatch(_: WebsocketMismatch) -> Response:
 
 @blueprint.before_request
 def check() -> Response | None:
-    """Refuse what can be refused before a thread is needed: in plain HTTP, or by a close when all places are taken."""
+    """Refuse what can be refused before a thread is needed: in plain HTTP, or by a close when all slots are in use."""
     params.only("after", "since", *params.FILTER)
     params.wanted(), params.since(), params.text("after")
     handshake.check(services().settings.allowed_origins)
@@ -120,10 +120,10 @@ def check() -> Response | None:
     request.environ = handshake.environ_for(request.environ, sockets)
     here = services()
     duplex = next(iter(sockets.values()))
-    g.claim = here.admission.claim("websocket", duplex.cut)
-    if g.claim is None:
-        log.info("a WebSocket finds all %d places taken", here.admission.places)
-        text = "all places are taken; try again, or poll /api/predictions"
+    g.slot = here.admission.slot()
+    if not g.slot.acquire("websocket", duplex.cut):
+        log.info("WebSocket refused: all %d slots in use", here.admission.size)
+        text = "all slots are in use; retry later, or poll /api/predictions"
         duplex.send_last(handshake.closed_at_once(request.environ, TRY_LATER, text))
         return Response()  # which can't be sent any more
     return None
@@ -131,10 +131,10 @@ def check() -> Response | None:
 
 @blueprint.teardown_request
 def release(_: BaseException | None) -> None:
-    """Give the place back, when the thread has nothing more to do."""
-    claim: Claim | None = g.pop("claim", None)
-    if claim is not None:
-        claim.release()
+    """Release the slot, when the thread has nothing more to do."""
+    slot: Slot | None = g.pop("slot", None)
+    if slot is not None:
+        slot.release()
 
 
 @blueprint.errorhandler(RemoteProtocolError)
@@ -151,14 +151,14 @@ def websocket(server: Server) -> None:
     duplex: Duplex = server.sock
     duplex.is_flooded = lambda: len(server.input_buffer) > MAX_UNREAD
     try:
-        _serve(server, here, g.claim)
+        _serve(server, here, g.slot)
     finally:
         _finish(server, duplex)
 
 
-def _serve(server: Server, here: Services, claim: Claim) -> None:
+def _serve(server: Server, here: Services, slot: Slot) -> None:
     """Talk until one side ends it."""
-    client = Client(server, here, claim)
+    client = Client(server, here, slot)
     try:
         client.talk()
     except (ConnectionClosed, OSError):
@@ -186,10 +186,10 @@ def _finish(server: Server, duplex: Duplex) -> None:
 class Client:
     """One client: what it wants, and what is sent to it."""
 
-    def __init__(self, server: Server, here: Services, claim: Claim) -> None:
+    def __init__(self, server: Server, here: Services, slot: Slot) -> None:
         self._server = server
         self._here = here
-        self._claim = claim
+        self._slot = slot
         self._heard: deque[float] = deque(maxlen=MAX_MESSAGES)
 
     def talk(self) -> None:
@@ -220,7 +220,7 @@ class Client:
                 # A page's script sees no pings: this is how it tells a quiet topic from a dead connection.
                 messages = [conversation.sign_of_life()]
             self._send(messages)
-            self._claim.behind = conversation.entries_behind
+            self._slot.behind = conversation.entries_behind
 
     def _begin(self, feed: Feed, subscription: Subscription, wanted: Filter) -> Conversation:
         here = self._here
@@ -262,7 +262,7 @@ class Client:
     def _send(self, messages: Sequence[Message | Entry]) -> None:
         if messages:
             frames = b"".join(map(_frame, messages))
-            with self._claim.writing(len(frames)):
+            with self._slot.writing(len(frames)):
                 self._server.sock.send(frames)
 
 

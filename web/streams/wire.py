@@ -136,8 +136,8 @@ def bye(reason: str) -> bytes:
 
 
 def busy() -> bytes:
-    """Return that all places for streams are taken; the server closes after this."""
-    return b'{"type":"busy","message":"All places for streams are taken; try again, or poll /api/predictions"}'
+    """Return that all slots for streams are in use; the server closes after this."""
+    return b'{"type":"busy","message":"All slots for streams are in use; retry later, or poll /api/predictions"}'
 
 
 def with_cursor(message: bytes, cursor: str | None) -> bytes:

@@ -1,9 +1,11 @@
-"""The thread budget."""
+"""The thread budget: slots, closing and the progress of clients."""
 
 import threading
 
 import pytest
+from werkzeug.exceptions import TooManyRequests
 
+from tests.web.conftest import hold_slot
 from web.access.admission import Admission, abort_all, close_all
 
 
@@ -12,58 +14,78 @@ def admission():
     return Admission(threads=12, reserve=2)
 
 
-def test_all_but_the_reserve_can_be_claimed(admission):
-    claims = [admission.claim("sse") for _ in range(10)]
-    assert all(claims)
-    assert admission.claim("sse") is None
-    claims[0].release()
-    assert admission.claim("long_poll") is not None
+def test_all_threads_but_the_reserve_have_slots(admission):
+    slots = [hold_slot(admission) for _ in range(10)]
+    assert all(slots)
+    assert hold_slot(admission) is None
+    slots[0].release()
+    assert hold_slot(admission, "long_poll") is not None
     assert admission.counts() == {"sse": 9, "long_poll": 1}
 
 
-def test_a_hundred_threads_at_a_barrier_get_exactly_the_places_there_are(admission):
+def test_one_slot_exists_even_with_one_thread():
+    assert hold_slot(Admission(threads=1)) is not None
+
+
+def test_100_threads_at_once_acquire_exactly_all_slots(admission):
     barrier = threading.Barrier(100)
-    claims = []
+    slots = []
 
-    def claim():
+    def acquire():
         barrier.wait()
-        claims.append(admission.claim("sse"))
+        slots.append(hold_slot(admission))
 
-    threads = [threading.Thread(target=claim) for _ in range(100)]
+    threads = [threading.Thread(target=acquire) for _ in range(100)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len([claim for claim in claims if claim]) == 10
+    assert len([slot for slot in slots if slot]) == 10
 
 
-def test_giving_back_twice_gives_back_one_place(admission):
-    with admission.claim("sse") as claim:
-        claim.release()
-    assert admission.counts() == {}
+def test_a_held_slot_is_acquired_once_and_keeps_its_transport(admission):
+    with admission.slot() as slot:
+        slot.require("long_poll")
+        slot.require("replay")
+        assert admission.counts() == {"long_poll": 1}
 
 
-def test_closing_wakes_those_who_asked_and_refuses_newcomers(admission):
-    woken = []
-    admission.on_close(lambda: woken.append("before"))
+def test_a_slot_released_twice_is_freed_once(admission):
+    with hold_slot(admission) as slot:
+        slot.release()
+        other = hold_slot(admission)
+    assert admission.counts() == {"sse": 1}
+    other.release()
+
+
+def test_a_request_that_requires_a_slot_gets_429_with_retry_after():
+    admission = Admission(threads=1)
+    with hold_slot(admission), pytest.raises(TooManyRequests) as refused:
+        admission.slot().require()
+    assert refused.value.retry_after == 5
+
+
+def test_closing_runs_the_callbacks_and_refuses_slots(admission):
+    called = []
+    admission.on_close(lambda: called.append("before"))
     admission.close()
-    admission.on_close(lambda: woken.append("after"))
-    assert woken == ["before", "after"]
+    admission.on_close(lambda: called.append("after"))
+    assert called == ["before", "after"]
     assert admission.closing.is_set()
-    assert admission.claim("sse") is None
+    assert hold_slot(admission) is None
 
 
-def test_those_who_have_not_left_are_cut_off(admission):
-    cut = []
-    gone = admission.claim("sse", lambda: cut.append("gone"))
-    admission.claim("sse", lambda: cut.append("stuck"))
-    admission.claim("long_poll")
-    gone.release()
+def test_abort_disconnects_clients_that_still_hold_a_slot(admission):
+    aborted = []
+    ended = hold_slot(admission, abort=lambda: aborted.append("ended"))
+    hold_slot(admission, abort=lambda: aborted.append("stuck"))
+    hold_slot(admission, "long_poll")
+    ended.release()
     admission.abort()
-    assert cut == ["stuck"]
+    assert aborted == ["stuck"]
 
 
-def test_every_admission_of_the_process_is_closed(admission):
+def test_close_all_closes_each_admission_of_the_process(admission):
     other = Admission(threads=5)
     close_all()
     abort_all()
@@ -71,12 +93,8 @@ def test_every_admission_of_the_process_is_closed(admission):
     assert other.closing.is_set()
 
 
-def test_there_is_always_one_place():
-    assert Admission(threads=1).claim("sse") is not None
-
-
-def test_the_slowest_clients_are_named_first(admission):
-    quick, behind, blocked = (admission.claim("sse") for _ in range(3))
+def test_slowest_lists_blocked_clients_before_those_behind(admission):
+    quick, behind, blocked = (hold_slot(admission) for _ in range(3))
     behind.behind = 70
     with quick.writing(100):
         pass
@@ -87,9 +105,9 @@ def test_the_slowest_clients_are_named_first(admission):
     assert [each.sent_bytes for each in admission.slowest(3)][2] == 100
 
 
-def test_a_client_that_is_closed_since_it_read_nothing_is_counted_once():
+def test_a_client_whose_write_timed_out_counts_as_stalled_once():
     admission = Admission(threads=12, client_timeout=1e-9)
-    stalled, fine = admission.claim("sse"), admission.claim("sse")
+    stalled, fine = hold_slot(admission), hold_slot(admission)
     stalled.writing(10).__enter__()
     for each in (stalled, stalled, fine):
         each.release()

@@ -10,6 +10,7 @@ from consumer.settings import Settings
 from consumer.view.feed import CUT_OFF
 from tests.consumer.helpers import array, message
 from tests.web.api.test_polling import data
+from tests.web.conftest import hold_slot
 from tests.web.server.test_worker import until
 from tests.web.streams.test_sse import stream  # noqa: F401, a fixture
 from web.api import params
@@ -289,10 +290,10 @@ def test_a_span_that_ends_before_it_begins_is_refused(client, live):
 
 def test_a_full_house_is_told_when_to_come_back(client, app, live):
     admission = app.extensions["greenwave"].admission
-    claims = [admission.claim("sse") for _ in range(admission.places)]
-    assert client.get("/api/predictions/history").status_code == 200, "what is in memory needs no place"
+    slots = [hold_slot(admission) for _ in range(admission.size)]
+    assert client.get("/api/predictions/history").status_code == 200, "reading from memory needs no slot"
     for route in ("/api/predictions/history?since=0", "/api/predictions?since=0"):
         answer = client.get(route)
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
-    for claim in claims:
-        claim.release()
+    for slot in slots:
+        slot.release()

@@ -17,6 +17,7 @@ from consumer.sources.kafka import Reading
 from consumer.sources.memory import MemorySource
 from consumer.version import VERSION
 from tests.consumer.helpers import eventually, message
+from tests.web.conftest import hold_slot
 
 
 def test_alive_is_not_ready(client, topic):
@@ -68,7 +69,8 @@ def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, 
     put(b"\xff")
     put(message("B"), partition=2)
     eventually(lambda: live.readings[2] == (2, 2))
-    with app.extensions["greenwave"].admission.claim("sse"), app.extensions["greenwave"].admission.claim("long_poll"):
+    admission = app.extensions["greenwave"].admission
+    with hold_slot(admission), hold_slot(admission, "long_poll"):
         health = client.get("/api/health").json["data"]
     since = datetime.fromisoformat(health.pop("since")).timestamp()
     assert since == pytest.approx(live.feed.status.since, abs=0.001)
@@ -156,9 +158,9 @@ def test_health_tells_how_an_outage_goes(client, topic, live):
 
 
 def test_health_names_the_clients_that_read_too_slowly(client, app, live):
-    with app.extensions["greenwave"].admission.claim("sse") as claim:
-        claim.behind = 7
-        with claim.writing(100):
+    with hold_slot(app.extensions["greenwave"].admission) as slot:
+        slot.behind = 7
+        with slot.writing(100):
             pass
         (named,) = client.get("/api/health").json["data"]["slowest_clients"]
     assert named == {"transport": "sse", "age_seconds": 0.0, "behind": 7, "sent_bytes": 100, "blocked_seconds": 0.0}

@@ -10,6 +10,7 @@ from consumer.settings import Settings
 from consumer.view.cursor import Position, place
 from consumer.view.filters import EVERYTHING
 from tests.consumer.helpers import array, feed_of, message, publish, record
+from tests.web.conftest import hold_slot
 from web.streams.views import _make_body
 
 T = 1_700_000_000_000
@@ -204,11 +205,11 @@ def test_a_long_poll_answers_with_a_cursor_when_nothing_comes(client, live):
 
 def test_a_long_poll_without_a_thread_to_spare_answers_at_once(client, live, app):
     admission = app.extensions["greenwave"].admission
-    claims = [admission.claim("sse") for _ in range(6)]
+    slots = [hold_slot(admission) for _ in range(6)]
     cursor = data(client.get("/api/predictions"))["cursor"]
     assert data(client.get(f"/api/predictions?after={cursor}&wait=25"))["predictions"] == []
-    for claim in claims:
-        claim.release()
+    for slot in slots:
+        slot.release()
 
 
 def test_before_anything_was_read_the_view_is_empty_and_has_no_cursor(client, topic):

@@ -18,7 +18,7 @@ from web.server.sockets import Socket
 from web.server.worker import Worker
 
 LARGE_REQUEST = b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n"
-BUSY = b"all places are taken; try again, or poll /api/predictions"
+BUSY = b"all slots are in use; retry later, or poll /api/predictions"
 
 
 class Attacked(Server):
@@ -65,7 +65,7 @@ def hold_all_threads(server):
         read_until(client, b"held")
 
 
-def hold_all_places(server):
+def hold_all_slots(server):
     for stream in [server.open() for _ in range(2)]:
         read_until(stream, b'"connected"')
 
@@ -143,7 +143,7 @@ def test_accepting_pauses_while_no_file_can_be_opened(fresh):
 def test_an_idle_connection_is_closed_for_one_that_lacks_a_descriptor(fresh):
     server = fresh(ulimit="ulimit -n 256")
     idle = server.open_raw(b"")
-    until(lambda: server.counts()["connections"] == 2)
+    until(lambda: server.open_sockets() == 1)
     taking = server.open("/descriptors")
     read_until(taking, b"taken")
     assert b'"alive"' in server.get("/healthz")
@@ -154,7 +154,7 @@ def test_an_idle_connection_is_closed_for_one_that_lacks_a_descriptor(fresh):
 def test_a_connection_that_was_just_accepted_makes_no_room(fresh):
     server = fresh(ulimit="ulimit -n 256")
     idle = server.open_raw(b"")
-    until(lambda: server.counts()["connections"] == 2)
+    until(lambda: server.open_sockets() == 1)
     taking = server.open("/descriptors")
     read_until(taking, b"taken")
     late = server.open_raw(b"GET /healthz HTTP/1.1\r\n")
@@ -181,23 +181,27 @@ def test_requests_that_wait_for_a_thread_make_room(fresh):
 
 def test_a_refused_websocket_holds_no_thread(fresh):
     server = fresh()
-    hold_all_places(server)
+    hold_all_slots(server)
     refused = [server.open("/predictions/ws", **HANDSHAKE) for _ in range(20)]
     for client in refused:
         answer = read_until(client, BUSY)
         assert answer.startswith(b"HTTP/1.1 101 ")
-        assert b"\x88\x3b\x03\xf5" + BUSY in answer, "a close frame with 1013"
+        assert b"\x88" + bytes([len(BUSY) + 2]) + b"\x03\xf5" + BUSY in answer, "a close frame with 1013"
     assert server.counts()["websocket_threads"] == 0
 
 
-def test_a_history_ahead_of_this_process_is_refused_without_a_place(fresh):
+def test_a_history_ahead_of_this_process_is_refused_without_a_slot(fresh):
     server = fresh()
     cursor = until(lambda: json.loads(server.get("/api/predictions"))["data"]["cursor"])
     ahead = Position(decode(cursor).incarnation, (1_000 << 24, 0)).encode()
     server.get("/publish?from=0&to=50")
     until(lambda: json.loads(server.get("/api/health"))["data"]["buffer"]["entries"] == 50)
-    hold_all_places(server)
-    assert_refused(server.open(f"/api/predictions/history?after={ahead}&segment=n1", Connection="close"), 429, "places")
+    hold_all_slots(server)
+    assert_refused(
+        server.open(f"/api/predictions/history?after={ahead}&segment=n1", Connection="close"),
+        429,
+        "all slots are in use",
+    )
 
 
 class NeverWaited(Socket):

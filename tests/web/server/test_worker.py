@@ -103,6 +103,12 @@ class Server:
         client.sendall(data)
         return client
 
+    def open_sockets(self):
+        """Return how many connections of clients the worker has open, closing ones included."""
+        (worker,) = self.workers()
+        sockets = psutil.Process(worker).net_connections("tcp")
+        return sum(bool(each.raddr) and each.laddr.port == self.port for each in sockets)
+
     def workers(self):
         return [each.pid for each in psutil.Process(self.process.pid).children()]
 
@@ -202,7 +208,7 @@ def test_a_history_that_is_not_read_is_named_and_does_not_hold_the_end(fresh):
     unread.close()
 
 
-def test_a_long_poll_gives_its_place_back_when_its_client_has_left(fresh):
+def test_a_long_poll_releases_its_slot_when_its_client_has_left(fresh):
     server = fresh()
     cursor = until(lambda: json.loads(server.get("/api/predictions"))["data"]["cursor"])  # none before Kafka is ready
     client = server.open(f"/api/predictions?after={cursor}&wait=25")

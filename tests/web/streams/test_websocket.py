@@ -319,7 +319,7 @@ def test_a_full_house_closes_with_1013(connect, settings):
     for _ in range(settings.web_threads - 2):
         connect().next()
     code, reason = connect().close_code()
-    assert (code, reason) == (1013, "all places are taken; try again, or poll /api/predictions")
+    assert (code, reason) == (1013, "all slots are in use; retry later, or poll /api/predictions")
 
 
 def test_a_bug_is_told_logged_and_closes_with_1011(connect, app, consumer, caplog):

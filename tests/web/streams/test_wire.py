@@ -84,7 +84,7 @@ EXACT = [
     ),
     (
         wire.busy(),
-        b'{"type":"busy","message":"All places for streams are taken; try again, or poll /api/predictions"}',
+        b'{"type":"busy","message":"All slots for streams are in use; retry later, or poll /api/predictions"}',
     ),
     (wire.sse_frame(b"{}"), b"data: {}\n\n"),
     (wire.sse_frame(b"{}", "AQ"), b"id: AQ\ndata: {}\n\n"),
