@@ -7,8 +7,10 @@ import click
 from flask import Flask
 
 import consumer
+from cli.commands import create_topic_command, doctor, send_test_events
 from consumer import Consumer, Settings, SettingsError, load
-from demo import commands
+from demo.feed_command import synthetic_feed
+from demo.replay_command import replay
 from web import errors
 from web.access import paths
 from web.api import health, history, metrics, polling
@@ -42,7 +44,8 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     errors.register(app)
     pages.secure(app)
     assets.compress(app)
-    commands.register(app)
+    for command in (doctor, create_topic_command, send_test_events, synthetic_feed, replay):
+        app.cli.add_command(command)
     return app
 
 

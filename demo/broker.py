@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cli.publish import PublishError, create_topic
 from consumer.settings import Settings
 
 from .child import Child, ChildError
-from .publish import PublishError, create_topic
 
 _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 20.0

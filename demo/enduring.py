@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from .publish import PublishError
+from cli.publish import PublishError
 
 WARN_SECONDS = 10.0
 """Least time between two warnings."""

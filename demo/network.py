@@ -50,24 +50,6 @@ class Segment(NamedTuple):
         return self.start_km + self.length_km / 2
 
 
-class Landmark(NamedTuple):
-    """One of the segments that test events are about."""
-
-    segment_id: str
-    road_name: str
-    latitude: float
-    longitude: float
-
-
-LANDMARKS = (
-    Landmark("LA_001", "I-10 Downtown", 34.0522, -118.2437),
-    Landmark("LA_002", "I-405 West LA", 34.0689, -118.4452),
-    Landmark("LA_003", "I-210 Pasadena", 34.1478, -118.1445),
-    Landmark("LA_004", "I-105 LAX", 33.9425, -118.4081),
-    Landmark("LA_005", "US-101 Woodland Hills", 34.2014, -118.5290),
-)
-
-
 @cache
 def segments() -> tuple[Segment, ...]:
     """Return all segments, in the order of freeway, direction and travel; the same ones every time."""

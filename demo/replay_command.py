@@ -8,41 +8,78 @@ from zoneinfo import ZoneInfo, available_timezones
 import click
 import flask
 
-from . import cli
+from cli import options as shared
+from cli.publish import Publisher
+from cli.stopping import stop_event
+
 from .enduring import Enduring
 from .progress import Progress
-from .publish import Publisher
 from .replay import Plan, Replay
 from .series import InputError, read
-from .stopping import stop_event
+
+TIME = click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
+
+
+class Factor(click.ParamType[float]):
+    """A number from 0.001 to 1,000,000, or "max", which is 0."""
+
+    name = "factor"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        try:
+            factor = 0.0 if value == "max" else float(value)
+        except ValueError:
+            factor = -1.0
+        if not (0.001 <= factor <= 1e6 or value == "max"):  # below that no clock can wait for a step; also NaN
+            self.fail(f"{value!r}; allowed: a number from 0.001 to 1000000, or max", param, ctx)
+        return factor
+
+
+class Minutes(click.ParamType[tuple[int, ...]]):
+    """A comma list of different whole numbers."""
+
+    name = "minutes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Read it."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            minutes = tuple(int(part) for part in value.split(","))
+        except ValueError:
+            minutes = ()
+        if not minutes or len(set(minutes)) < len(minutes):
+            self.fail(f"{value!r}; allowed: different whole numbers of minutes, such as 5,10,15", param, ctx)
+        return minutes
 
 
 @click.command(short_help="Publish recorded speeds with a forecast of each.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--sensors", required=True, type=click.Path(path_type=Path), help="CSV: where each sensor is.")
 @click.option(
-    "--start", type=cli.TIME, metavar="TIME", help="When the first row was measured. Default: the time in the file."
+    "--start", type=TIME, metavar="TIME", help="When the first row was measured. Default: the time in the file."
 )
 @click.option("--zone", default="America/Los_Angeles", show_default=True, help="Time zone of all times given.")
 @click.option(
     "--step",
-    type=click.IntRange(1, cli.DAY_SECONDS),
+    type=click.IntRange(1, shared.DAY_SECONDS),
     help="Seconds from row to row; a day is a whole number of steps. Default: as in the file, else 300.",
 )
 @click.option(
     "--speed",
-    type=cli.Factor(),
+    type=Factor(),
     default="60",
     show_default=True,
     help="Times as fast as real, from 0.001 to 1000000; max: no pause.",
 )
 @click.option("--missing", type=float, metavar="SPEED", help="A speed that means none, such as 0 in METR-LA.")
-@click.option("--from", "begin", type=cli.TIME, metavar="TIME", help="Begin here rather than at --start.")
-@click.option("--until", type=cli.TIME, metavar="TIME", help="End before this time.")
-@click.option("--limit", type=cli.MANY, help="End after so many steps.")
+@click.option("--from", "begin", type=TIME, metavar="TIME", help="Begin here rather than at --start.")
+@click.option("--until", type=TIME, metavar="TIME", help="End before this time.")
+@click.option("--limit", type=shared.MANY, help="End after so many steps.")
 @click.option(
     "--horizons",
-    type=cli.Minutes(),
+    type=Minutes(),
     default="5,10,15",
     show_default=True,
     help="Minutes to look ahead, in whole steps.",
@@ -63,8 +100,8 @@ def replay(**options: Any) -> None:
     --zone. At the end it shows how far the forecasts were off. While Kafka takes no messages the replay waits, and
     says so.
     """
-    settings = cli.settings()
-    with cli.explained():
+    settings = shared.settings()
+    with shared.explained(InputError):
         plan = _plan(options)
         running = Replay(plan, settings)
         with Enduring(lambda: Publisher(settings), _warn, meanwhile="the replay waits", must_begin=True) as sender:

@@ -39,3 +39,12 @@ def apache():
         except KafkaUnavailable as error:
             pytest.exit(f"no Apache Kafka: {error}", returncode=1)
         yield server
+
+
+@pytest.fixture(scope="session")
+def broker():
+    """Give one embedded broker to all tests that use topics of their own."""
+    from demo.broker import EmbeddedBroker
+
+    with EmbeddedBroker() as running:
+        yield running

@@ -63,7 +63,7 @@ def test_a_link_to_a_missing_file_or_heading_is_found(tmp_path):
 def test_documents_that_the_code_names_exist():
     named = {
         (name_of(path), document)
-        for package in ("consumer", "web", "demo", "bench", "tools", "tests")
+        for package in ("consumer", "web", "cli", "demo", "bench", "tools", "tests")
         for path in (ROOT / package).rglob("*.py")
         for document in re.findall(r"\b(?:docs/[\w/-]+|[A-Z]{6,})\.md\b", path.read_text(encoding="utf-8"))
     }

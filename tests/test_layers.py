@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("consumer", "web", "demo")
+PACKAGES = ("consumer", "web", "cli", "demo")
 
 
 def modules(place):
@@ -47,18 +47,28 @@ RULES = [
     ("app.py", ("kafka", "threading", "web.streams.wire", "gunicorn"), ()),
     ("wsgi.py", ("kafka", "flask", "web.streams.sse", "web.api.polling", "threading"), ()),
     ("gunicorn.conf.py", ("kafka", "flask"), ()),
-    ("consumer", (*FLASK, "web", "demo", "app", "wsgi"), ()),
+    ("consumer", (*FLASK, "web", "cli", "demo", "app", "wsgi"), ()),
     ("consumer", ("kafka",), ("consumer/sources/kafka.py", "consumer/sources/client_hooks.py")),
     (
         "web",
-        ("kafka", "demo", "app", "wsgi", "consumer.sources.kafka", "consumer.view.cursor", "consumer.sources.record"),
+        (
+            "kafka",
+            "cli",
+            "demo",
+            "app",
+            "wsgi",
+            "consumer.sources.kafka",
+            "consumer.view.cursor",
+            "consumer.sources.record",
+        ),
         (),
     ),
     ("web", ("gunicorn",), ("web/server/worker.py", "web/server/refusals.py", "web/access/forwarded.py")),
     ("web/streams/wire.py", (*FLASK, "threading", "time", "consumer.view.feed", "consumer.runtime.thread"), ()),
     ("web/streams/conversation.py", (*FLASK, "threading"), ()),
-    ("demo", ("kafka",), ("demo/publish.py",)),
-    ("demo", ("web", "wsgi", "gunicorn"), ()),
+    ("cli", ("kafka",), ("cli/publish.py",)),
+    ("cli", ("web", "demo", "app", "wsgi", "gunicorn"), ()),
+    ("demo", ("kafka", "web", "app", "wsgi", "gunicorn"), ()),
     ("consumer/view/cursor.py", ("kafka", "threading", "time", "consumer.view.ring", "consumer.view.feed"), ()),
     ("consumer/view/ring.py", ("threading", "time"), ()),
     ("consumer/view/latest.py", ("threading", "time"), ()),
@@ -97,7 +107,7 @@ def test_a_place_does_not_import_what_it_must_not_know(place, forbidden, allowed
     assert offenders(place, forbidden, allowed_files) == []
 
 
-@pytest.mark.parametrize("allowed", [("consumer", "consumer/sources/kafka.py"), ("demo", "demo/publish.py")])
+@pytest.mark.parametrize("allowed", [("consumer", "consumer/sources/kafka.py"), ("cli", "cli/publish.py")])
 def test_the_kafka_client_is_imported_where_it_may_be(allowed):
     package, file = allowed
     assert any(name.split(".")[0] == "kafka" for name in imports(ROOT / file)), f"the rule for {package} tests nothing"

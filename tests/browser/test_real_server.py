@@ -11,10 +11,10 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from cli.publish import Publisher
 from consumer.settings import Settings
 from demo.broker import EmbeddedBroker, free_port
 from demo.child import Child
-from demo.publish import Publisher
 from tests.browser.look import BY_SOCKET, LIVE, POLLING, RECONNECTING, expect_pill, expect_value, part, row
 from tests.browser.test_marks import expect_colour
 from tests.browser.watched import Watched

@@ -1,19 +1,6 @@
-"""What several tests of the demo need: waiting for a condition, looking at processes, a broker that never answers."""
-
-import socket
-import time
-from contextlib import contextmanager
+"""What several tests of the demo need: looking at processes, a publisher that keeps what it is given."""
 
 import psutil
-
-
-def eventually(condition, seconds=10.0):
-    """Wait until a condition holds and return what it returned; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.02)
-    return found
 
 
 def runs(pid):
@@ -27,15 +14,6 @@ def runs(pid):
 def descendants(pid):
     """Return the ids of all processes below one."""
     return [each.pid for each in psutil.Process(pid).children(recursive=True)]
-
-
-@contextmanager
-def silent_server():
-    """Listen, take connections, and never say a word; give the address."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(50)
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 class Collector:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from cli.publish import Publisher, create_topic
 from consumer.settings import Settings
 from demo.broker import FIXED_PORTS, BrokerError, EmbeddedBroker, find_tansu, free_port
-from demo.publish import Publisher, create_topic
-from tests.demo.helpers import eventually, runs
+from tests.cli.helpers import eventually
+from tests.demo.helpers import runs
 
 STARTER = """
 import time

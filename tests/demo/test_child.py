@@ -7,7 +7,8 @@ import time
 import pytest
 
 from demo.child import Child, ChildError
-from tests.demo.helpers import eventually, runs
+from tests.cli.helpers import eventually
+from tests.demo.helpers import runs
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 STUBBORN = [

@@ -4,15 +4,15 @@ import threading
 
 import pytest
 
+from cli.publish import Publisher, PublishError
 from consumer.errors import SettingsError
 from consumer.settings import Settings
 from demo.broker import EmbeddedBroker
 from demo.enduring import WARN_SECONDS, Enduring
 from demo.network import segments
-from demo.publish import Publisher, PublishError
 from demo.synthetic import Forecaster, run
 from demo.traffic import Traffic
-from tests.demo.helpers import eventually
+from tests.cli.helpers import eventually
 
 
 class Kafka:

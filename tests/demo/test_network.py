@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from demo.network import LANDMARKS, distance_km, geojson, segments
+from demo.network import distance_km, geojson, segments
 from demo.waypoints import FREEWAYS
 
 
@@ -83,11 +83,6 @@ def test_places_that_everybody_knows_are_where_they_are(corridor, place, name):
 
 def test_the_network_is_the_same_every_time():
     assert segments.__wrapped__() == segments()
-
-
-def test_the_five_landmarks_are_those_of_the_documentation():
-    assert [each.segment_id for each in LANDMARKS] == ["LA_001", "LA_002", "LA_003", "LA_004", "LA_005"]
-    assert LANDMARKS[2] == ("LA_003", "I-210 Pasadena", 34.1478, -118.1445)
 
 
 def test_as_a_program_it_prints_the_network_as_geojson():

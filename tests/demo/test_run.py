@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from demo.broker import free_port
-from tests.demo.helpers import descendants, eventually, runs
+from tests.cli.helpers import eventually
+from tests.demo.helpers import descendants, runs
 
 STANDIN = str(Path(__file__).with_name("standin.py"))
 FEED = [sys.executable, "-c", "import time; print('feeding', flush=True); time.sleep(600)"]

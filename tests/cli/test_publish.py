@@ -6,10 +6,10 @@ import time
 
 import pytest
 
+from cli.publish import Publisher, PublishError, create_topic
 from consumer.settings import Settings
 from demo.broker import EmbeddedBroker
-from demo.publish import Publisher, PublishError, create_topic
-from tests.demo.helpers import silent_server
+from tests.cli.helpers import silent_server
 
 
 @pytest.fixture

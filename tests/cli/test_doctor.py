@@ -3,10 +3,10 @@ import time
 
 import pytest
 
+from cli.doctor import examine
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
-from demo.doctor import examine
-from tests.demo.helpers import silent_server
+from tests.cli.helpers import silent_server
 
 HOUR_MS = 3_600_000
 

@@ -13,9 +13,7 @@ from consumer.errors import GreenwaveError
 from consumer.settings import Settings
 
 from .publish import PublishError
-from .series import InputError
 
-TIME = click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
 DAY_SECONDS = 86_400
 MANY = click.IntRange(1, 1_000_000_000)
 
@@ -34,11 +32,11 @@ class WrongInput(click.ClickException):
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """Turn expected errors into one line and an exit code: 2 for wrong input, 1 for the rest."""
+def explained(*wrong_input: type[Exception]) -> Iterator[None]:
+    """Turn expected errors into one line and an exit code: 2 for `wrong_input`, 1 for the rest."""
     try:
         yield
-    except InputError as error:
+    except wrong_input as error:
         raise WrongInput(str(error)) from error
     except (PublishError, GreenwaveError) as error:
         raise click.ClickException(str(error)) from error
@@ -58,37 +56,3 @@ class Seconds(click.FloatRange):
         if math.isnan(seconds):
             self.fail(f"{value!r}; allowed: a number from {self.min:g} to {self.max:g}", param, ctx)
         return seconds
-
-
-class Factor(click.ParamType[float]):
-    """A number from 0.001 to 1,000,000, or "max", which is 0."""
-
-    name = "factor"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it."""
-        try:
-            factor = 0.0 if value == "max" else float(value)
-        except ValueError:
-            factor = -1.0
-        if not (0.001 <= factor <= 1e6 or value == "max"):  # below that no clock can wait for a step; also NaN
-            self.fail(f"{value!r}; allowed: a number from 0.001 to 1000000, or max", param, ctx)
-        return factor
-
-
-class Minutes(click.ParamType[tuple[int, ...]]):
-    """A comma list of different whole numbers."""
-
-    name = "minutes"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Read it."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            minutes = tuple(int(part) for part in value.split(","))
-        except ValueError:
-            minutes = ()
-        if not minutes or len(set(minutes)) < len(minutes):
-            self.fail(f"{value!r}; allowed: different whole numbers of minutes, such as 5,10,15", param, ctx)
-        return minutes
