@@ -7,16 +7,24 @@ import click
 from flask import Flask
 
 import consumer
-from cli.commands import create_topic_command, doctor, send_test_events
+from cli.lazy import LazyCommands
 from consumer import Consumer, Settings, SettingsError, load
-from demo.feed_command import synthetic_feed
-from demo.replay_command import replay
 from web import errors
 from web.access import paths
 from web.api import health, history, metrics, polling
 from web.page import assets, pages
 from web.services import EXTENSION, Services
 from web.streams import sse, websocket
+
+COMMANDS = {
+    "create-topic": "cli.commands:create_topic_command",
+    "doctor": "cli.commands:doctor",
+    "send-test-events": "cli.commands:send_test_events",
+    "version": "cli.commands:version",
+    "synthetic-feed": "demo.feed_command:synthetic_feed",
+    "replay": "demo.replay_command:replay",
+}
+"""Where the commands of `flask --app app` are. They are imported when they are run: the server needs none of them."""
 
 
 def create_app(settings: Settings | None = None, get_consumer: Callable[[], Consumer] | None = None) -> Flask:
@@ -27,6 +35,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     """
     chosen = settings or _settings()
     app = Flask(__name__)
+    app.cli = LazyCommands(app.name, COMMANDS)
     app.config["GREENWAVE_SETTINGS"] = chosen
     start = get_consumer or (lambda: consumer.start(timeout=0, settings=chosen))
     app.extensions[EXTENSION] = Services(chosen, start)
@@ -44,8 +53,6 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     errors.register(app)
     pages.secure(app)
     assets.compress(app)
-    for command in (doctor, create_topic_command, send_test_events, synthetic_feed, replay):
-        app.cli.add_command(command)
     return app
 
 

@@ -1,9 +1,11 @@
-"""The commands `doctor`, `create-topic` and `send-test-events`."""
+"""The commands `doctor`, `create-topic`, `send-test-events` and `version`."""
 
 import sys
 
 import click
 import flask
+
+from consumer.version import VERSION
 
 from . import options
 from .doctor import Finding, examine
@@ -66,3 +68,9 @@ def create_topic_command(partitions: int) -> None:
     with options.explained():
         created = create_topic(settings, partitions)
     click.echo(f"topic {settings.topic}: " + (f"created, {partitions} partitions" if created else "was there already"))
+
+
+@click.command(short_help="Show the version of Greenwave.")
+def version() -> None:
+    """Show the version of Greenwave."""
+    click.echo(VERSION)

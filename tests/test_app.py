@@ -1,5 +1,6 @@
 """The application's factory: what it reads, what it starts, and how a wrong setting looks."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -9,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import consumer
-from app import create_app
-from consumer import SettingsError
+from app import COMMANDS, create_app
+from consumer import Settings, SettingsError
 from consumer.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +48,37 @@ def test_a_wrong_setting_is_one_line_to_an_operator(command):
     assert code != 0
     (line,) = output.strip().splitlines()
     assert SAID in line
+
+
+ONLY_FOR_COMMANDS = ("cli.commands", "cli.doctor", "cli.publish", "demo")
+
+
+@pytest.mark.parametrize("entry", ["import app; app.create_app()", "import wsgi"])
+def test_the_server_loads_nothing_that_only_commands_need(entry):
+    program = f"import json, sys; {entry}; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, timeout=30)
+    loaded = json.loads(done.stdout)
+    assert "web.streams.sse" in loaded
+    assert [name for name in loaded if name.startswith(ONLY_FOR_COMMANDS)] == []
+
+
+def test_every_command_can_be_imported_under_its_name():
+    group = create_app(Settings()).cli
+    commands = {name: group.get_command(None, name) for name in COMMANDS}
+    assert {name: command.name for name, command in commands.items()} == {name: name for name in COMMANDS}
+    assert group.get_command(None, "no-such-command") is None
+
+
+def test_flask_lists_all_commands():
+    command = [sys.executable, "-m", "flask", "--app", "app", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
+    assert set(COMMANDS) <= {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
+
+
+def test_the_version_is_a_command():
+    command = [sys.executable, "-m", "flask", "--app", "app", "version"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout == f"{VERSION}\n"
 
 
 def test_version_is_the_one_of_the_project_file():
