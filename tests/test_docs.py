@@ -1,10 +1,8 @@
 """Documents: links resolve, and what they list is what the code has."""
 
-import ast
 import re
 import subprocess
 import sys
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,6 @@ from tools import dialect
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = ROOT / "docs" / "decisions"
-MESSAGES = ROOT / "docs" / "messages.md"
 PLAIN = [
     *("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"),
     *(f"docs/{name}.md" for name in ("clients", "memory", "messages", "operations", "proxies")),
@@ -105,64 +102,3 @@ def test_the_dialect_script_prints_a_total(tmp_path):
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert f"2 {document}: anew 2" in printed
     assert "2 in total" in printed
-
-
-# Field names: docs/messages.md and the modules that read messages
-
-
-def readers():
-    """Return the modules that look up fields of messages, as syntax trees."""
-    wanted = {"fields.py", "horizon.py", "normalise.py", "speeds.py", "timing.py"}
-    found = {path.name: ast.parse(path.read_text("utf-8")) for path in (ROOT / "consumer").rglob("*.py")}
-    assert wanted <= set(found)
-    return [found[name] for name in sorted(wanted)]
-
-
-def texts(node):
-    return {each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)}
-
-
-def names_of(node):
-    return [target.id for target in node.targets if isinstance(target, ast.Name)]
-
-
-def looked_up(tree):
-    """Return the field names that a module looks up: arguments of get(), and tuples of names."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
-            yield from texts(node.args[0])
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            yield from chain.from_iterable(texts(each) for each in node.args if isinstance(each, ast.Tuple))
-        elif isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple):
-            yield from texts(node.iter)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and "__slots__" not in names_of(node):
-            yield from texts(node.value)
-
-
-def field_names():
-    return {name for tree in readers() for name in looked_up(tree) if re.fullmatch(r"[a-z][a-z_]+", name)}
-
-
-def fields_section():
-    return MESSAGES.read_text(encoding="utf-8").partition("\n## Fields\n")[2].partition("\n## ")[0]
-
-
-def documented():
-    """Return all words in the code spans of the section on fields."""
-    return {word for span in re.findall(r"`([^`]+)`", fields_section()) for word in re.findall(r"\w+", span)}
-
-
-def test_every_field_name_that_is_read_is_documented():
-    names = field_names()
-    assert {"sensor_id", "actual_speed", "window_end", "confidence_score", "model_used", "forecast_horizon"} <= names
-    assert names - documented() == set()
-
-
-def test_every_documented_field_name_is_read():
-    known = {text for tree in readers() for text in texts(tree)}
-    bases = {name for name in known if name.endswith("horizon")}
-    column = [row.split("|")[2] for row in fields_section().splitlines() if row.startswith("| `")]
-    names = {name for cell in column for span in re.findall(r"`([a-z_.]+)`", cell) for name in span.split(".")}
-    assert {"sensor_id", "base_data", "window_end"} <= names
-    unread = {name for name in names - known if not any(name == f"{base}_minutes" for base in bases)}
-    assert unread == set()

@@ -4,17 +4,14 @@ One rule holds for every optional field: a value that can't be used counts as no
 """
 
 import re
-from collections.abc import Mapping
 from math import isnan
-from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from consumer.prediction import Coordinates
 
+from .names import BASE, SEGMENT, Item, Names
 from .refusal import Refused, shown
-
-Item = Mapping[str, Any]
 
 MAX_TEXT = 256
 """Longest segment id, and what is kept of any other text, in characters."""
@@ -22,6 +19,7 @@ MAX_TEXT = 256
 ALLOWED_IDS = f"text of 1 to {MAX_TEXT} characters or a whole number"
 
 _NO_IDS = frozenset({"null", "none", "nan", "undefined", "n/a", "<na>"})
+_NO_ID_GIVEN = f"neither {' nor '.join(SEGMENT)} is given"
 _LONGEST_NO_ID = 16  # with blanks around it
 _MAX_VOLUME = 1e9
 _NUMBER = re.compile(
@@ -32,15 +30,15 @@ _NOTHING: Item = {}
 
 def base_data(item: Item) -> Item:
     """Return the nested object that some producers put the measured values in, or an empty one."""
-    base = item.get("base_data")
+    base = item.get(BASE)
     return base if type(base) is dict else _NOTHING
 
 
-def segment_id(item: Item) -> str:
-    """Return the identity: segment_id, else sensor_id, as text. Raises Refused (no_segment)."""
-    missing = "neither segment_id nor sensor_id is given"
-    for name in ("segment_id", "sensor_id"):
-        value = item.get(name)
+def segment_id(item: Item, names: Names) -> str:
+    """Return the identity as text. Raises Refused (no_segment)."""
+    missing = _NO_ID_GIVEN
+    for name in names.segment:
+        value = item[name]
         if value is None:
             continue
         if (found := as_id(value)) is not None:
@@ -48,7 +46,7 @@ def segment_id(item: Item) -> str:
         if not is_no_id(value):
             raise Refused("no_segment", f"{name} is {shown(value)}; allowed: {ALLOWED_IDS}")
         missing = f"{name} is {shown(value)}, which stands for no id"
-    raise Refused("no_segment", f"{missing}; one of segment_id and sensor_id is needed")
+    raise Refused("no_segment", f"{missing}; one of {' and '.join(SEGMENT)} is needed")
 
 
 def is_no_id(value: object) -> bool:
@@ -100,55 +98,51 @@ def _float(value: int) -> float:
 
 def within(value: object, low: float, high: float) -> float | None:
     """Return a number from `low` to `high`, else None."""
-    if value is None:
-        return None
     read = value if type(value) is float else number(value)
     return read if read is not None and low <= read <= high else None
 
 
-def text(value: object) -> str | None:
-    """Return text that isn't blank, cut to MAX_TEXT characters and safe to encode; None for all else."""
+def text(value: object) -> str | UnsetType:
+    """Return text that isn't blank, cut to MAX_TEXT characters and safe to encode; UNSET for all else."""
     if type(value) is not str or not value or value.isspace():
-        return None
+        return UNSET
     if len(value) > MAX_TEXT:
         value = value[:MAX_TEXT]
-    return value if encodable(value) else value.encode(errors="replace").decode()
+    return value if value.isascii() or encodable(value) else value.encode(errors="replace").decode()
 
 
-def label(value: object) -> str | None:
-    """Return text, or a number as text (a level of congestion, a version); None for all else."""
+def label(value: object) -> str | UnsetType:
+    """Return text, or a number as text (a level of congestion, a version); UNSET for all else."""
     if type(value) is str:
         return text(value)
     read = within(value, -1e9, 1e9)
     if read is None:
-        return None
+        return UNSET
     return str(int(read)) if read.is_integer() else str(read)
 
 
 def first_label(item: Item, names: tuple[str, ...]) -> str | UnsetType:
     """Return the first of the named fields that is a label."""
     for name in names:
-        if name in item:
-            value = item[name]
-            found = text(value) if type(value) is str else label(value)
-            if found is not None:
-                return found
+        if (found := label(item[name])) is not UNSET:
+            return found
     return UNSET
 
 
 def first_within(item: Item, names: tuple[str, ...], low: float, high: float) -> float | None:
     """Return the first of the named fields that is a number from `low` to `high`."""
     for name in names:
-        value = item.get(name)
-        if value is not None and (found := within(value, low, high)) is not None:
+        if (found := within(item[name], low, high)) is not None:
             return found
     return None
 
 
-def volume(item: Item) -> float | None:
+def volume(item: Item, names: Names) -> float | None:
     """Return the measured volume, in vehicles."""
-    found = first_within(item, ("actual_volume", "current_volume"), 0, _MAX_VOLUME)
-    return within(base_data(item).get("volume"), 0, _MAX_VOLUME) if found is None else found
+    found = first_within(item, names.current_volume, 0, _MAX_VOLUME)
+    if found is None and names.has_base:
+        return within(base_data(item).get("volume"), 0, _MAX_VOLUME)
+    return found
 
 
 def coordinates(item: Item) -> Coordinates | UnsetType:

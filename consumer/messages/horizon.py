@@ -1,12 +1,10 @@
-"""How far ahead a message says that it predicts: the names, units and forms that producers use; pure."""
+"""How far ahead a message says that it predicts, in the units and forms that producers use; pure."""
 
 import re
 from typing import NamedTuple
 
-from .fields import Item, number
-
-MAX_MINUTES = 10_080
-"""Farthest horizon: a week."""
+from .fields import number
+from .names import MAX_MINUTES, Item, Names
 
 _MINUTES_PER = {
     **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 1.0),
@@ -15,12 +13,6 @@ _MINUTES_PER = {
     "ms": 1 / 60_000,
     "t": 1.0,  # how pandas writes a frequency in minutes: 15T
 }
-_BASES = ("horizon", "prediction_horizon", "forecast_horizon", "lead_time")
-_ENDINGS = {"_minutes": 1.0, "_mins": 1.0, "_min": 1.0, "_seconds": 1 / 60, "_sec": 1 / 60, "_s": 1 / 60}
-_ENDINGS |= {"_ms": 1 / 60_000, "_hours": 60.0, "_h": 60.0}
-_NAMES: dict[str, float | None] = {base + ending: per for ending, per in _ENDINGS.items() for base in _BASES}
-_NAMES |= dict.fromkeys(reversed(_BASES))  # names without a unit come last, the longest first
-_ALL_NAMES = frozenset(_NAMES)
 _MAX_CHARACTERS = 32
 
 _TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.ASCII | re.IGNORECASE)
@@ -41,26 +33,24 @@ class Stated(NamedTuple):
     is_given: bool
 
 
-_NOTHING = Stated(None, False, False)
+NOT_STATED = Stated(None, False, False)
+UNUSABLE = Stated(None, False, True)
 
 
-def stated_horizon(item: Item) -> Stated:
-    """Return how far ahead a message says that it predicts, in minutes (0 to MAX_MINUTES), maybe with a fraction."""
-    minutes = item.get("horizon_minutes")
-    if type(minutes) is int and 0 <= minutes <= MAX_MINUTES:  # the usual case, made fast
-        return Stated(minutes, True, True)
-    if _ALL_NAMES.isdisjoint(item):
-        return _NOTHING
-    is_given = False
-    for name, per_unit in _NAMES.items():
-        value = item.get(name)
+def stated_horizon(item: Item, names: Names) -> Stated:
+    """Return how far ahead a message says that it predicts, in minutes (0 to MAX_MINUTES), possibly with a fraction."""
+    found = NOT_STATED
+    for name, per_unit in names.horizon:
+        value = item[name]
         if value is None or value == "":
             continue
-        is_given = True
+        if type(value) is int and per_unit == 1.0 and 0 <= value <= MAX_MINUTES:  # the usual case, made fast
+            return Stated(value, True, True)
         minutes, has_unit = _minutes(value, per_unit)
         if minutes is not None and 0 <= minutes <= MAX_MINUTES:
             return Stated(minutes, has_unit, True)
-    return Stated(None, False, is_given)
+        found = UNUSABLE
+    return found
 
 
 def _minutes(value: object, per_unit: float | None) -> tuple[float | None, bool]:

@@ -27,6 +27,7 @@ MAX_BYTES = 100_000_000
 MOST_NAMED = 20
 """Properties of a feature that a message names."""
 
+_ROAD = ("road_name", "road", "name")
 _GZIP = b"\x1f\x8b"
 
 Place = Annotated[list[float], Meta(min_length=2, max_length=3)]
@@ -168,7 +169,7 @@ _decode_feature = msgspec.json.Decoder(_Feature).decode
 
 def _segment(feature: _Feature, id_property: str) -> tuple[str, Segment]:
     properties = feature.properties or {}
-    road = next((found for name in ("road_name", "road", "name") if (found := text(properties.get(name)))), UNSET)
+    road = next((found for name in _ROAD if (found := text(properties.get(name))) is not UNSET), UNSET)
     place = UNSET if feature.geometry is None else _middle(_lines(feature.geometry))
     return _identity(feature, properties, id_property), Segment(place, road, feature.geometry)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from consumer.prediction import Prediction
 from consumer.settings import Settings
@@ -17,21 +17,12 @@ from consumer.times import Times, iso
 
 from .clock import wall_ms
 from .decode import decode
-from .fields import (
-    MAX_TEXT,
-    Item,
-    coordinates,
-    first_label,
-    first_within,
-    is_no_id,
-    segment_id,
-    text,
-    volume,
-)
+from .fields import MAX_TEXT, coordinates, first_label, first_within, is_no_id, segment_id, text, volume
+from .names import Item, Names, NameSets
 from .network import Network
 from .refusal import REASONS, Refusal, Refused, shown
-from .speeds import NO_BOUNDS, Bounds, Said, Speeds, may_name_horizons, predicted_speeds, require
-from .timing import Ahead, Timing
+from .speeds import NO_BOUNDS, Bounds, Said, Speeds, predicted_speeds, require
+from .timing import Moments, Timing
 
 __all__ = ["REASONS", "Normalised", "Normaliser", "Refusal"]
 
@@ -40,15 +31,6 @@ MAX_DESCRIBED = 100
 megabyte of "[1,1,1,…" would be a hundred of them."""
 
 _NOT_DESCRIBED = f"not described, nor others of its array: more than {MAX_DESCRIBED} of its items were refused"
-
-_MODEL = ("model", "model_name", "model_type", "model_used", "model_version")
-_CATEGORY = (
-    "producer_category",
-    "category",
-    "prediction_category",
-    "predicted_congestion_level",
-    "predicted_congestion_class",
-)
 
 
 class Normalised(NamedTuple):
@@ -68,10 +50,9 @@ class Normalised(NamedTuple):
 class _Found:
     """What a record holds, collected one by one."""
 
-    __slots__ = ("_index", "_predictions", "_refusals", "_rest", "may_name_horizons", "unclear_horizons")
+    __slots__ = ("_index", "_predictions", "_refusals", "_rest", "unclear_horizons")
 
-    def __init__(self, may_name_horizons: bool) -> None:
-        self.may_name_horizons = may_name_horizons
+    def __init__(self) -> None:
         self.unclear_horizons = 0
         self._index = 0
         self._predictions: list[tuple[int, Prediction]] = []
@@ -102,6 +83,7 @@ class Normaliser:
 
     def __init__(self, settings: Settings, network: Network | None = None, now_ms: Callable[[], int] = wall_ms) -> None:
         self._network = network or Network()
+        self._names = NameSets()
         self._max_bytes = settings.max_message_bytes
         self._speeds = Speeds(settings)
         self._timing = Timing(Times(ZoneInfo(settings.producer_timezone)), settings.max_future * 1000, now_ms)
@@ -114,7 +96,7 @@ class Normaliser:
             if record.value is None:
                 return Normalised([], [], _removed(record.key))
             document = self._document(record.value)
-            found, kafka_ms = _Found(may_name_horizons(record.value)), record.time_ms
+            found, kafka_ms = _Found(), record.time_ms
             if type(document) is not list:
                 self._read(document, None, kafka_ms, found)
                 return found.normalised()
@@ -138,31 +120,39 @@ class Normaliser:
         try:
             if type(item) is not dict:
                 raise Refused("not_an_object", f"the value is {shown(item)}; allowed: an object or an array of objects")
-            speeds = predicted_speeds(item, found.may_name_horizons)
-            segment = owner = segment_id(item)
+            names = self._names.of(item)
+            speeds = predicted_speeds(item, names)
+            segment = owner = segment_id(item, names)
             require(speeds)
             if len(speeds) > 1:
-                self._read_several(item, index, kafka_ms, segment, speeds, found)
+                self._read_several(item, names, index, kafka_ms, segment, speeds, found)
                 return
             (said,) = speeds
             predicted = self._speeds.predicted(said)
-            event_ms = self._timing.event_ms(item, kafka_ms)
-            ahead = self._timing.ahead(item, event_ms, said.minutes)
-            bounds = self._speeds.bounds(item, said.name, predicted)
-            found.unclear_horizons += not ahead.is_clear
-            found.add(self._prediction(item, segment, event_ms, kafka_ms, ahead, predicted, bounds))
+            event_ms = self._timing.event_ms(item, names, kafka_ms)
+            moments = self._timing.moments(item, names, event_ms, kafka_ms, said.minutes)
+            bounds = self._speeds.bounds(item, said.name, predicted) if names.has_bounds else NO_BOUNDS
+            found.unclear_horizons += not moments.is_clear
+            found.add(self._prediction(item, names, segment, moments, predicted, bounds))
         except Refused as why:
             why.segment_id = owner
             found.refuse(why, index)
 
     def _read_several(
-        self, item: Item, index: int | None, kafka_ms: int, segment: str, speeds: list[Said], found: "_Found"
+        self,
+        item: Item,
+        names: Names,
+        index: int | None,
+        kafka_ms: int,
+        segment: str,
+        speeds: list[Said],
+        found: "_Found",
     ) -> None:
         """Add a prediction for each speed of one object: one of any horizon, and those whose names state theirs.
 
         An interval belongs to the former. Raises Refused for what is wrong with all of them.
         """
-        event_ms = self._timing.event_ms(item, kafka_ms)
+        event_ms = self._timing.event_ms(item, names, kafka_ms)
         general: int | None = None
         for said in speeds:
             if said.minutes is not None and said.minutes == general:
@@ -173,52 +163,46 @@ class Normaliser:
                 found.refuse(why, index)
                 continue
             if said.minutes is None:
-                ahead = self._timing.ahead(item, event_ms)
-                bounds = self._speeds.bounds(item, said.name, predicted)
-                general = ahead.minutes
-                found.unclear_horizons += not ahead.is_clear
+                moments = self._timing.moments(item, names, event_ms, kafka_ms)
+                if names.has_bounds:
+                    bounds = self._speeds.bounds(item, said.name, predicted)
+                general = moments.minutes
+                found.unclear_horizons += not moments.is_clear
             else:
-                ahead = self._timing.ahead_as_named(item, event_ms, said.minutes)
-            found.add(self._prediction(item, segment, event_ms, kafka_ms, ahead, predicted, bounds))
+                moments = self._timing.moments_as_named(item, names, event_ms, kafka_ms, said.minutes)
+            found.add(self._prediction(item, names, segment, moments, predicted, bounds))
 
     def _prediction(
-        self,
-        item: Item,
-        segment: str,
-        event_ms: int,
-        kafka_ms: int,
-        ahead: Ahead,
-        predicted: float,
-        bounds: Bounds,
+        self, item: Item, names: Names, segment: str, moments: Moments, predicted: float, bounds: Bounds
     ) -> Prediction:
-        known = self._network.get(segment)
-        current = self._speeds.current(item)
-        confidence = first_within(item, ("confidence", "confidence_score"), 0, 1)
+        current = self._speeds.current(item, names)
+        confidence = first_within(item, names.confidence, 0, 1) if names.confidence else None
+        place = coordinates(item) if names.has_place else UNSET
+        road = text(item["road_name"]) if names.has_road else UNSET
+        if place is UNSET or road is UNSET:
+            known = self._network.get(segment)
+            place = known.coordinates if place is UNSET else place
+            road = known.road_name if road is UNSET else road
         return Prediction(
             segment_id=segment,
-            timestamp=event_ms,
-            prediction_time=iso(self._timing.made_ms(item, event_ms, ahead, kafka_ms)),
-            horizon_minutes=ahead.minutes,
+            timestamp=moments.event_ms,
+            prediction_time=iso(moments.made_ms),
+            horizon_minutes=moments.minutes,
             current_speed=current,
             predicted_speed=predicted,
             speed_diff=None if current is None else round(predicted - current, 2),
-            current_volume=volume(item),
+            current_volume=volume(item, names),
             category=self._speeds.category(predicted),
-            coordinates=known.coordinates if (place := coordinates(item)) is UNSET else place,
-            road_name=known.road_name if (road := _text(item, "road_name")) is UNSET else road,
+            coordinates=place,
+            road_name=road,
             confidence=UNSET if confidence is None else confidence,
             lower=bounds[0],
             upper=bounds[1],
-            model=first_label(item, _MODEL),
-            target_time=UNSET if ahead.target_ms is None else iso(ahead.target_ms),
-            producer_category=first_label(item, _CATEGORY),
-            source=_text(item, "source"),
+            model=first_label(item, names.model),
+            target_time=UNSET if moments.target_ms is None else iso(moments.target_ms),
+            producer_category=first_label(item, names.category),
+            source=text(item["source"]) if names.has_source else UNSET,
         )
-
-
-def _text(item: Item, name: str) -> str | UnsetType:
-    found = text(item.get(name))
-    return UNSET if found is None else found
 
 
 def _refusal_of(unreadable: Unreadable) -> Refusal:

@@ -5,25 +5,26 @@ from typing import NamedTuple
 
 from consumer.times import ALLOWED, UNKNOWN_MS, Times, iso
 
-from .fields import Item, base_data
-from .horizon import MAX_MINUTES, stated_horizon
+from .fields import base_data
+from .horizon import stated_horizon
+from .names import BASE, MAX_MINUTES, MAYBE_TARGET_TIME, TARGET_TIME, Item, Names
 from .refusal import Refused, shown
 
 MINUTE_MS = 60_000
-_MADE = ("prediction_time", "prediction_timestamp", "processed_at")
-_TARGETS = ("target_timestamp", "target_time")
-_MAYBE_TARGETS = ("prediction_timestamp", "valid_until")
-_ANY_TARGET = _TARGETS + _MAYBE_TARGETS
 _TARGET_WITHIN_MS = 60_000
 _WHOLE_WITHIN_MINUTES = 0.25
 
 
-class Ahead(NamedTuple):
-    """How far ahead of its event a prediction looks, in whole minutes, and to which time (None: not known).
+class Moments(NamedTuple):
+    """The times of one prediction: of its event, when it was made, and which time it is about, in epoch milliseconds.
 
-    It is not clear when the minutes had to be rounded, or can't be told from what the message states.
+    `minutes` is how far ahead of the event it looks, in whole minutes. `is_clear` is False when the minutes had to be
+    rounded, or can't be told from what the message states. `target_ms` is None unless it is stated, or follows from a
+    horizon that was rounded.
     """
 
+    event_ms: int
+    made_ms: int
     minutes: int | None
     target_ms: int | None
     is_clear: bool
@@ -37,12 +38,12 @@ class Timing:
         self._max_future_ms = max_future_ms
         self._now_ms = now_ms
 
-    def event_ms(self, item: Item, kafka_ms: int) -> int:
+    def event_ms(self, item: Item, names: Names, kafka_ms: int) -> int:
         """Return the time of the observation in epoch milliseconds; `kafka_ms` is the record's own, or UNKNOWN_MS.
 
         Raises Refused (bad_time, time_in_future).
         """
-        name, value = _stated(item)
+        name, value = _stated(item, names)
         if name is None:
             return self._not_in_future("Kafka's time of the record", kafka_ms, _own(kafka_ms), kafka_ms)
         event_ms = self._times.read(value, kafka_ms)
@@ -66,70 +67,74 @@ class Timing:
         limit = f"allowed: {self._max_future_ms // 1000} s (MAX_FUTURE)"
         return Refused("time_in_future", f"{name} is {shown(value)}, which is {ahead_ms // 1000} s after {of}; {limit}")
 
-    def ahead(self, item: Item, event_ms: int, named: int | None = None) -> Ahead:
-        """Tell how far ahead of the event a prediction looks: as stated, else as `named`, else up to its target time.
+    def moments(self, item: Item, names: Names, event_ms: int, kafka_ms: int, named: int | None = None) -> Moments:
+        """Return the times of a prediction; its horizon is as stated, else as `named`, else up to its target time.
 
         Without a unit, what is stated is in minutes, unless the target time says otherwise.
         """
-        stated, has_unit, is_given = stated_horizon(item)
+        stated, has_unit, is_given = stated_horizon(item, names)
         if stated is None and named is not None:
             stated, has_unit = named, True
-        target_ms = self._target_ms(item, event_ms, stated)
+        target_ms = self._target_ms(item, event_ms, stated) if names.has_target else None
         if target_ms is not None and not has_unit and not _is_target(target_ms, event_ms, stated):
             between = (target_ms - event_ms) / MINUTE_MS
             stated = between if 0 <= between <= MAX_MINUTES else stated
         if stated is None:
-            return Ahead(None, target_ms, not is_given and target_ms is None)
-        minutes = int(stated + 0.5)
-        if target_ms is None and minutes != stated:
-            target_ms = event_ms + round(stated * MINUTE_MS)
-        return Ahead(minutes, target_ms, abs(minutes - stated) <= _WHOLE_WITHIN_MINUTES)
+            minutes, is_clear = None, not is_given and target_ms is None
+        else:
+            minutes = int(stated + 0.5)
+            is_clear = abs(minutes - stated) <= _WHOLE_WITHIN_MINUTES
+            if target_ms is None and minutes != stated:
+                target_ms = event_ms + round(stated * MINUTE_MS)
+        made_ms = self._made_ms(item, names, event_ms, kafka_ms, minutes, target_ms)
+        return Moments(event_ms, made_ms, minutes, target_ms, is_clear)
 
-    def ahead_as_named(self, item: Item, event_ms: int, named: int) -> Ahead:
-        """Tell how far ahead one of several predictions of a message looks, each of which names its horizon."""
-        target_ms = self._target_ms(item, event_ms, named)
-        is_its_own = target_ms is not None and _is_target(target_ms, event_ms, named)
-        return Ahead(named, target_ms if is_its_own else None, True)
+    def moments_as_named(self, item: Item, names: Names, event_ms: int, kafka_ms: int, named: int) -> Moments:
+        """Return the times of one of several predictions of a message, each of which names its horizon."""
+        target_ms = self._target_ms(item, event_ms, named) if names.has_target else None
+        if target_ms is not None and not _is_target(target_ms, event_ms, named):
+            target_ms = None  # it belongs to another one
+        made_ms = self._made_ms(item, names, event_ms, kafka_ms, named, target_ms)
+        return Moments(event_ms, made_ms, named, target_ms, True)
 
     def _target_ms(self, item: Item, event_ms: int, minutes: float | None) -> int | None:
         """Return the time that is predicted for, where the message names it."""
-        if not any(map(item.__contains__, _ANY_TARGET)):  # as most messages; a look at each of their names takes longer
-            return None
         # Of an hour that is repeated the reading is right that lies ahead of the event, by less than an hour at most.
         near_ms = event_ms + round((30 if minutes is None else minutes) * MINUTE_MS)
-        for name in _TARGETS:
+        for name in TARGET_TIME:
             if (found := self._times.read(item.get(name), near_ms)) is not None:
                 return found
-        for name in _MAYBE_TARGETS:
+        for name in MAYBE_TARGET_TIME:
             found = self._times.read(item.get(name), near_ms)
             if found is not None and _is_target(found, event_ms, minutes):
                 return found
         return None
 
-    def made_ms(self, item: Item, event_ms: int, ahead: Ahead, kafka_ms: int) -> int:
+    def _made_ms(
+        self, item: Item, names: Names, event_ms: int, kafka_ms: int, minutes: int | None, target_ms: int | None
+    ) -> int:
         """Return the time at which the prediction was made: as stated, else the record's own, else of the event."""
         own_ms = event_ms if kafka_ms == UNKNOWN_MS else kafka_ms
-        for name in _MADE:
-            value = item.get(name)
-            if value is None or (found := self._times.read(value, own_ms)) is None:
+        for name in names.made_at:
+            if (found := self._times.read(item[name], own_ms)) is None:
                 continue
-            if name == "prediction_timestamp" and (
-                found == ahead.target_ms or _is_target(found, event_ms, ahead.minutes)
-            ):
-                continue
-            return found
+            is_target = found == target_ms or _is_target(found, event_ms, minutes)
+            if not (is_target and name == "prediction_timestamp"):
+                return found
         return own_ms
 
 
-def _stated(item: Item) -> tuple[str | None, object]:
+def _stated(item: Item, names: Names) -> tuple[str | None, object]:
     """Return the name and value of the field that gives the time of the event; (None, None) without one."""
-    for name in ("timestamp", "event_timestamp"):
-        if (value := item.get(name)) is not None:
+    for name in names.event_time:
+        if (value := item[name]) is not None:
             return name, value
-    if (value := base_data(item).get("timestamp")) is not None:
-        return "base_data.timestamp", value
-    value = item.get("window_end")
-    return (None, None) if value is None else ("window_end", value)
+    if names.has_base and (value := base_data(item).get("timestamp")) is not None:
+        return f"{BASE}.timestamp", value
+    for name in names.late_event_time:
+        if (value := item[name]) is not None:
+            return name, value
+    return None, None
 
 
 def _own(kafka_ms: int) -> int:

@@ -7,6 +7,7 @@ import pytest
 from msgspec import UNSET, structs
 
 from consumer.messages.horizon import Stated, stated_horizon
+from consumer.messages.names import Names
 from consumer.messages.normalise import Normaliser
 from consumer.resume.replay import Replays
 from consumer.settings import Settings
@@ -102,7 +103,8 @@ def test_a_horizon_that_cannot_be_used_is_counted(value):
 def test_the_next_name_is_tried_after_one_that_cannot_be_used():
     assert one(horizon_minutes="soon", horizon=15).horizon_minutes == 15
     assert one(horizon_minutes=None, prediction_horizon_minutes=30, horizon=15).horizon_minutes == 30
-    assert stated_horizon({"horizon": "", "horizon_minutes": None}) == Stated(None, False, False)
+    nothing = {"horizon": "", "horizon_minutes": None}
+    assert stated_horizon(nothing, Names(tuple(nothing))) == Stated(None, False, False)
 
 
 def test_a_fraction_of_a_minute_is_rounded_and_its_target_is_exact():
