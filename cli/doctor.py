@@ -14,7 +14,8 @@ from consumer.messages.intake import Intake
 from consumer.messages.normalise import Normaliser
 from consumer.runtime.backlog import last_records, offsets_since, start_offsets
 from consumer.settings import SECRETS, Settings, masked, table
-from consumer.sources.kafka import Expired, KafkaSource, Source
+from consumer.sources import open_kafka
+from consumer.sources.base import Expired, Source
 from consumer.sources.record import Record
 from consumer.sources.security import security_protocol
 from consumer.times import UNKNOWN_MS
@@ -43,7 +44,7 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-def examine(settings: Settings, open_source: Callable[[Settings], Source] = KafkaSource) -> Iterator[Finding]:
+def examine(settings: Settings, open_source: Callable[[Settings], Source] = open_kafka) -> Iterator[Finding]:
     """Yield the findings one by one, as they are made."""
     yield Finding(None, "settings", _settings(settings))
     usable = yield from _files(settings)
@@ -97,9 +98,9 @@ def _brokers(settings: Settings) -> Generator[Finding, None, bool]:
 
 
 def _conversation(source: Source, settings: Settings) -> Iterator[Finding]:
-    if not _until(lambda: source.last_word() is not None, _WORD_SECONDS, source):
-        trouble = source.trouble()
-        said = f"no answer in the Kafka protocol in {_WORD_SECONDS:g} s" + (f"; {trouble}" if trouble else "")
+    if not _until(lambda: source.status().last_response is not None, _WORD_SECONDS, source):
+        errors = source.status().connection_errors
+        said = f"no answer in the Kafka protocol in {_WORD_SECONDS:g} s" + (f"; {errors}" if errors else "")
         advice = (
             f"check that it is a Kafka broker that isn't stuck, and KAFKA_SECURITY_PROTOCOL "
             f"(now {security_protocol(settings)}) with the KAFKA_SASL_* or KAFKA_SSL_* settings"
@@ -109,7 +110,7 @@ def _conversation(source: Source, settings: Settings) -> Iterator[Finding]:
     yield Finding(True, "Kafka", "the broker answers")
     if not (yield from _advertised(source, settings)):
         return
-    if not _until(lambda: source.topic() is not None, _TOPIC_SECONDS, source):
+    if not _until(lambda: source.status().topic is not None, _TOPIC_SECONDS, source):
         advice = (
             "create it: `flask --app app create-topic`; or correct KAFKA_TOPIC, KAFKA_PREFIX; or give the right to read"
         )
@@ -120,12 +121,13 @@ def _conversation(source: Source, settings: Settings) -> Iterator[Finding]:
 
 def _advertised(source: Source, settings: Settings) -> Generator[Finding, None, bool]:
     """Yield a finding per advertised address that takes no connection; return whether any does."""
-    others = [broker for broker in source.advertised() if broker not in settings.brokers]
+    advertised = source.status().brokers
+    others = [broker for broker in advertised if broker not in settings.brokers]
     found = reach_advertised(others)
     for broker, reached in found:
         if not reached.ok:
             yield Finding(False, f"broker {broker}", f"the cluster advertises it; {reached.said}", reached.advice)
-    return len(others) < len(source.advertised()) or not found or any(reached.ok for _, reached in found)
+    return len(others) < len(advertised) or not found or any(reached.ok for _, reached in found)
 
 
 def _until(true: Callable[[], bool], seconds: float, source: Source) -> bool:
@@ -134,7 +136,7 @@ def _until(true: Callable[[], bool], seconds: float, source: Source) -> bool:
         left = deadline - time.monotonic()
         if left <= 0:
             return False
-        source.wait_for_word(min(left, 0.2))
+        source.request_metadata(min(left, 0.2))
     return True
 
 
@@ -161,7 +163,7 @@ def _ends(source: Source, begins: list[int]) -> list[int]:
     deadline = time.monotonic() + _READ_SECONDS
     while time.monotonic() < deadline:
         _poll(source)
-        ends = [reading.high_watermark for reading in source.readings()]
+        ends = [reading.high_watermark for reading in source.status().readings]
         if None not in ends:
             return [end for end in ends if end is not None]
     raise SourceError(f"a fetch gave no answer in {_READ_SECONDS:g} s")
@@ -177,7 +179,7 @@ def _last(source: Source, begins: list[int], ends: list[int]) -> list[Record]:
     while time.monotonic() < deadline:
         last += _poll(source)
         # Not by the records: the end of the log may hold none, but the marker of a transaction.
-        if all(reading.offset >= end for reading, end in zip(source.readings(), ends, strict=True)):
+        if all(reading.offset >= end for reading, end in zip(source.status().readings, ends, strict=True)):
             break
     return last
 

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,12 @@ def offenders(place, forbidden, allowed_files=()):
 
 FLASK = ("flask", "flask_sock", "werkzeug", "gunicorn", "simple_websocket")
 
+KAFKA_FILES = (
+    "consumer/sources/kafka.py",
+    "consumer/sources/end_offsets.py",
+    *(str(path.relative_to(ROOT)) for path in modules("consumer/sources/hooks")),
+)
+
 RIGHT_OF_VIEW = ("consumer.resume", "consumer.runtime")
 
 RULES = [
@@ -48,7 +56,7 @@ RULES = [
     ("wsgi.py", ("kafka", "flask", "web.streams.sse", "web.api.polling", "threading"), ()),
     ("gunicorn.conf.py", ("kafka", "flask"), ()),
     ("consumer", (*FLASK, "web", "cli", "demo", "app", "wsgi"), ()),
-    ("consumer", ("kafka",), ("consumer/sources/kafka.py", "consumer/sources/client_hooks.py")),
+    ("consumer", ("kafka",), KAFKA_FILES),
     (
         "web",
         (
@@ -172,3 +180,17 @@ def test_nothing_sleeps_in_the_product():
         if (lines := sleepers(path.read_text(encoding="utf-8")))
     }
     assert found == {}
+
+
+def test_importing_the_web_side_does_not_load_the_kafka_client():
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in modules("web")
+    ]
+    code = f"""
+import importlib, sys
+for name in {names!r}:
+    importlib.import_module(name)
+print(*sorted(name for name in sys.modules if name.split(".")[0] == "kafka"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

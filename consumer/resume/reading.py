@@ -14,7 +14,7 @@ from msgspec import Struct
 from consumer.errors import SourceError, Unreplayable
 from consumer.messages.normalise import Normaliser
 from consumer.prediction import Prediction
-from consumer.sources.kafka import Expired, Source, Truncated
+from consumer.sources.base import Expired, Source, Truncated
 from consumer.sources.record import Record, Topic
 from consumer.view.cursor import (
     MAX_INDEX,
@@ -180,7 +180,7 @@ class _Reading:
 
     def _look(self) -> None:
         """Note how far each partition is; what is done needs no more fetches."""
-        for partition, reading in zip(self._assigned, self._source.readings(), strict=True):
+        for partition, reading in zip(self._assigned, self._source.status().readings, strict=True):
             if partition in self._pending:
                 self._places[partition] = max(self._places[partition], place(reading.offset))
                 if reading.offset >= self._until[partition]:
@@ -193,10 +193,10 @@ def _padded(places: Places, until: Places) -> list[int]:
 
 
 def _topic_of(source: Source, patience: Patience) -> Topic:
-    while (topic := source.topic()) is None:
+    while (topic := source.status().topic) is None:
         if patience.is_over():
             raise SourceError("no word of the topic came in time")
-        source.wait_for_word(POLL_SECONDS)
+        source.request_metadata(POLL_SECONDS)
     return topic
 
 

@@ -24,7 +24,7 @@ from typing import Any
 from consumer.errors import Closing, SourceError, Unreplayable
 from consumer.messages.normalise import Normaliser
 from consumer.settings import Settings
-from consumer.sources.kafka import Source
+from consumer.sources.base import Source
 from consumer.stacks import stack_of
 from consumer.view.cursor import Places, Position, records_between
 

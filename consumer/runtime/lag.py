@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from consumer.sources.kafka import Reading
+from consumer.sources.base import Reading
 
 MAX_ENDS = 64
 """High watermarks kept per partition. With more, neighbours are merged; the lag stays right within a 32nd."""

@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable
 
 from consumer.settings import Settings, load
-from consumer.sources.kafka import KafkaSource, Source
+from consumer.sources import open_kafka
+from consumer.sources.base import Source
 
 from .thread import Consumer
 
@@ -26,7 +27,7 @@ _consumer: Consumer | None = None
 
 
 def start(
-    timeout: float | None = None, settings: Settings | None = None, open_source: OpenSource = KafkaSource
+    timeout: float | None = None, settings: Settings | None = None, open_source: OpenSource = open_kafka
 ) -> Consumer:
     """Start this process' consumer unless there is one, wait until it is ready, and return it.
 

@@ -32,7 +32,8 @@ from consumer.messages.quarantine import Quarantine
 from consumer.messages.refusal import count_refused
 from consumer.resume.replay import Replays
 from consumer.settings import Settings
-from consumer.sources.kafka import Expired, KafkaSource, Reading, Source, Truncated
+from consumer.sources import open_kafka
+from consumer.sources.base import Expired, Reading, Source, Truncated
 from consumer.sources.record import Record, Topic
 from consumer.sources.security import security_options
 from consumer.times import UNKNOWN_MS
@@ -88,7 +89,7 @@ class Consumer:
     def __init__(
         self,
         settings: Settings,
-        open_source: Callable[[Settings], Source] = KafkaSource,
+        open_source: Callable[[Settings], Source] = open_kafka,
         poll_seconds: float = POLL_SECONDS,
         clock: Clock | None = None,
     ) -> None:
@@ -191,14 +192,14 @@ class Consumer:
     def broker_silent_seconds(self) -> float | None:
         """Seconds since the broker's last word; None before the first."""
         source = self._source
-        heard = source.last_word() if source else None
+        heard = source.status().last_response if source else None
         return None if heard is None else max(0.0, time.monotonic() - heard)
 
     @property
     def leader_silent_seconds(self) -> list[float]:
         """Seconds for which the leader of each partition has answered no fetch."""
         source = self._source
-        return source.silent_seconds() if source else []
+        return list(source.status().leader_silent_seconds) if source else []
 
     @property
     def throttled(self) -> bool:
@@ -383,10 +384,10 @@ class Consumer:
 
     def _step(self, source: Source) -> None:
         """Look at what metadata says (silence, a return, another topic, more partitions), then read."""
-        topic = source.topic() if self._hears(source) else None
+        topic = source.status().topic if self._hears(source) else None
         if topic is None:
             self._say_what_is_missing(source)
-            source.wait_for_word(self._poll_seconds)
+            self._stopping.wait(min(self._poll_seconds, 0.05))
             return
         if topic != self._topic or not (self._silent or self.feed.status.state in ("catching_up", "live")):
             # Back after a silence, too: an assignment made anew forgets the old high watermarks, so that `live`
@@ -396,13 +397,13 @@ class Consumer:
 
     def _hears(self, source: Source) -> bool:
         """Tell whether the broker was heard recently, and keep up the attempts while it was not."""
-        word = source.last_word()
+        word = source.status().last_response
         if word is not None and time.monotonic() - word <= self.settings.kafka_silence_seconds:
             self.attempts.succeed()
             return True
         self.attempts.begin()
         if self.attempts.due():
-            source.probe()
+            source.request_metadata()
         return False
 
     def _say_what_is_missing(self, source: Source) -> None:
@@ -422,16 +423,16 @@ class Consumer:
         if self.attempts.retry_in is None:
             topic = self.settings.topic
             return f"topic {topic} does not exist, or may not be seen; it is picked up when it is there", ""
-        trouble = source.trouble()
+        trouble = source.status().connection_errors
         reason = self._silence(source) + (f"; {SEE_LOG}" if trouble else "")
-        is_connecting = source.last_word() is None and self.attempts.breaker != "open"
+        is_connecting = source.status().last_response is None and self.attempts.breaker != "open"
         return reason, "; ".join(filter(None, [self._brokers if is_connecting else None, trouble]))
 
     def _silence(self, source: Source) -> str:
         if self.attempts.breaker == "open":
             failures, seconds = self.settings.circuit_failures, self.settings.circuit_probe_seconds
             return f"no answer to {failures} attempts and more; probing at most every {seconds:g} s"
-        if source.last_word() is None:
+        if source.status().last_response is None:
             return CONNECTING
         return f"no word from the broker for {self.settings.kafka_silence_seconds:g} s"
 
@@ -488,14 +489,14 @@ class Consumer:
             self._go_back(source, truncated)
             return
         self._beat()
-        if source.topic() != self._topic:
+        if source.status().topic != self._topic:
             # Another topic, or none, since the step began: what was fetched is not delivered, and the next step
             # positions anew at what was.
             self._topic = None
             return
         if records:
             self._deliver(records)
-        self._readings = source.readings()
+        self._readings = list(source.status().readings)
         self.feed.advance([reading.offset for reading in self._readings])
         self._look_at_ends(source)
         self._note_throttle(source)
@@ -522,7 +523,7 @@ class Consumer:
 
     def _note_throttle(self, source: Source) -> None:
         """Log when a quota of the broker's begins to hold answers back, and when it no longer does."""
-        is_throttled = source.is_throttled()
+        is_throttled = source.status().is_throttled
         if is_throttled and not self._is_throttled:
             log.warning("throttled: a quota of the broker holds back answers to this client")
         elif self._is_throttled and not is_throttled:
@@ -534,9 +535,9 @@ class Consumer:
         leaderless = self._leaderless()
         if self._silent and not leaderless:
             # `live` is proven by fetches made since; what was fetched stays.
-            source.forget_ends()
+            source.forget_high_watermarks()
             self._lag.clear()
-            self._readings = source.readings()
+            self._readings = list(source.status().readings)
             self._enter("catching_up", "the leaders of all partitions answer again")
         self._silent = leaderless
         status, reason = self.feed.status, _no_word_of(leaderless)
@@ -664,7 +665,7 @@ class Consumer:
         A log that ends before what was read was truncated, though no leader epoch was known that says where.
         """
         topic = self._topic
-        if not source.refresh(REFRESH_SECONDS) or topic is None or source.topic() != topic:
+        if not source.request_metadata(REFRESH_SECONDS) or topic is None or source.status().topic != topic:
             self._topic = None  # a topic that was recreated is out of range, too; the next step will see
             return
         before = self._offsets()
@@ -680,7 +681,7 @@ class Consumer:
     def _go_back(self, source: Source, truncated: Truncated) -> None:
         """Go on where a log was cut off, as a broker does that lost records, and drop what it no longer has."""
         topic = self._topic
-        if not source.refresh(REFRESH_SECONDS) or topic is None or source.topic() != topic:
+        if not source.request_metadata(REFRESH_SECONDS) or topic is None or source.status().topic != topic:
             self._topic = None
             return
         before, ends = self._offsets(), [end for _, end in source.bounds()]

@@ -1,5 +1,16 @@
-"""Read records from Kafka, or from memory, under one contract.
+"""Read records from Kafka, or from memory, under one contract (`base.Source`).
 
 It owns the Kafka client, its security options and the hooks into its fetcher. It must not know predictions, the feed or
-who reads it.
+the readers of a source. Only `open_kafka` loads the Kafka client, so that importing the product doesn't.
 """
+
+from consumer.settings import Settings
+
+from .base import Source
+
+
+def open_kafka(settings: Settings) -> Source:
+    """Return a source that reads the topic of the settings. Raises SourceError."""
+    from .kafka import KafkaSource  # late, since it loads the Kafka client
+
+    return KafkaSource(settings)

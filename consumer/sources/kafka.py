@@ -1,219 +1,56 @@
-"""Kafka as a source of records: with `client_hooks` all that this package knows of the Kafka client.
+"""Kafka as a source of records, by kafka-python 3. Its errors become SourceError here and never leave this package.
 
-`Source` is the contract; `KafkaSource` keeps it with kafka-python 3, `memory.MemorySource` in memory. A source
-belongs to one thread, `last_word`, `silent_seconds` and `topic` apart: those are memory reads that anybody may make.
-
-There is no consumer group: the consumer assigns itself all partitions, commits nothing and creates no topic. One
-consumer object lives through all outages, since the client reconnects by itself. That `poll()` gives nothing says
-nothing about the broker: what counts is when a broker last answered, a question for metadata or a fetch (`last_word`),
-and when the leader of each partition last answered a fetch (`silent_seconds`). A part of an answer is a sign of life,
-and a broker that throttles this client is not expected to answer.
+There is no consumer group: all partitions are assigned, nothing is committed and no topic is created. One consumer
+object lives through all outages, since the client reconnects by itself. That `poll()` returns nothing says nothing
+about the broker: what counts is when a broker last answered a metadata request or a fetch, and when the leader of each
+partition last answered a fetch. A part of an answer is a sign of life, and a broker that throttles this client is not
+expected to answer.
 """
 
 import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError, for_code
-from kafka.protocol.consumer import IsolationLevel, ListOffsetsRequest, OffsetSpec
+from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
 from consumer.errors import SourceError, SourceLost
 from consumer.settings import Settings
 
-from . import client_hooks as hooks
-from .record import MAX_OFFSET, Record, Topic, Unreadable
+from . import hooks
+from .base import Expired, Reading, SourceStatus, Truncated
+from .end_offsets import EndOffsets
+from .record import Record, Topic, Unreadable
 from .security import security_options
 
 METADATA_MAX_AGE_MS = 2_000
-"""How often the broker is asked for metadata, which is its sign of life."""
+"""How often metadata is requested, which is the broker's heartbeat."""
 METADATA_LIMIT_SECONDS = 30.0
-"""A client that has heard no metadata for this long, while fetches are answered, has stopped to ask for it."""
+"""A client without metadata for so long, while fetches are answered, has stopped to request it."""
 CALL_TIMEOUT_MS = 4_000
-"""Bound of each call that asks the broker something."""
+"""Timeout of each request but fetches."""
 FETCH_TIMEOUT_MS = 20_000
-"""How long a fetch may be without an answer and without a byte of it, at least. A slow disk takes that long. A broker
-that hangs is reported earlier, after KAFKA_SILENCE_SECONDS."""
+"""Shortest timeout of a fetch of which not a byte comes. A slow disk takes that long; a broker that hangs is reported
+earlier, after KAFKA_SILENCE_SECONDS."""
 MAX_POLL_RECORDS = 500
 MAX_PARTITION_FETCH_BYTES = 131_072
-"""A larger answer holds up those that come behind it, on the way and in the client: with the default of 1 MiB a replay
-made what was live up to 30 ms later."""
-ENDS_SECONDS = 1.0
-"""How often end offsets are asked for at most, whatever clients present."""
+"""A larger answer delays those behind it, on the connection and in the client: with the default of 1 MiB a replay
+delayed live records by up to 30 ms."""
 THROTTLED_SECONDS = 1.0
-"""How long after the end of a throttle this client still counts as throttled: its next answer tells."""
+"""How long after the end of a throttle this client still counts as throttled: its next answer shows."""
 MAX_FAILURES = 3
-"""Brokers whose failed connections are described at once."""
-
-
-class Reading(NamedTuple):
-    """Where one partition is read: next offset, and the high watermark of its last fetch (None before the first).
-
-    With KAFKA_ISOLATION_LEVEL=read_committed the last stable offset stands for the high watermark: what lies between
-    them is given only when the transactions that are open have ended.
-    """
-
-    offset: int
-    high_watermark: int | None
-
-
-class Expired(Exception):
-    """The next offset of some partitions is no longer, or not yet, in Kafka; `partitions` names them."""
-
-    def __init__(self, partitions: Sequence[int]) -> None:
-        super().__init__(f"the next offset is not in Kafka any more, in partitions {list(partitions)}")
-        self.partitions = list(partitions)
-
-
-class Truncated(Exception):
-    """The log of some partitions no longer has all that was read of it.
-
-    `offsets` tells by partition from which offset on it differs; None when that isn't known.
-    """
-
-    def __init__(self, offsets: Mapping[int, int | None]) -> None:
-        super().__init__(f"the log was truncated, in partitions {sorted(offsets)}")
-        self.offsets = dict(offsets)
-
-
-class Source(Protocol):
-    """What the consumer thread needs of Kafka."""
-
-    def topic(self) -> Topic | None:
-        """Return the topic as last heard of; None when it is unknown or missing. Never waits."""
-
-    def last_word(self) -> float | None:
-        """Return when the broker was last heard, in time.monotonic() seconds; None if never. Never waits."""
-
-    def silent_seconds(self) -> list[float]:
-        """Return for how long the leader of each assigned partition has answered no fetch, in their order.
-
-        It counts from assign() on; time in which nobody polls doesn't count. Never waits.
-        """
-
-    def is_throttled(self) -> bool:
-        """Tell whether a quota of the broker's holds answers to this client back. Never waits."""
-
-    def wait_for_word(self, timeout: float) -> bool:
-        """Wait for the broker's next metadata, at most `timeout` seconds; tell whether it came. Raises SourceLost."""
-
-    def trouble(self) -> str | None:
-        """Return why connections failed since the last word, in words; None when none did. Never waits."""
-
-    def advertised(self) -> list[str]:
-        """Return host:port of each broker as the cluster advertises it; empty before metadata. Never waits."""
-
-    def probe(self) -> None:
-        """Ask the broker for metadata now. Never waits."""
-
-    def refresh(self, timeout: float) -> bool:
-        """Ask the broker for metadata and wait for it, at most `timeout` seconds; tell whether it came."""
-
-    def bounds(self) -> list[tuple[int, int]]:
-        """Return per partition the first offset and the one after the last. Raises SourceError."""
-
-    def offsets_at(self, time_ms: int) -> list[int | None]:
-        """Return per partition the first offset of that time or later; None when there is none. Raises SourceError."""
-
-    def assign(self, offsets: Sequence[int | None]) -> None:
-        """Read partitions from these offsets on (None: not at all); what was known of high watermarks is forgotten."""
-
-    def pause(self, partition: int) -> None:
-        """Read no more of a partition until the next assign()."""
-
-    def poll(self, timeout: float) -> list[Record]:
-        """Return the next records, waiting up to `timeout` seconds. Raises SourceError, SourceLost, Expired, or
-        Truncated.
-
-        A batch that can't be unpacked is one record that says so, between its neighbours.
-        """
-
-    def readings(self) -> list[Reading]:
-        """Return where each assigned partition is read, in their order. Never waits."""
-
-    def forget_ends(self) -> None:
-        """Forget the high watermarks, so that those that come are of fetches made since. Never waits."""
-
-    def ends_since(self, when: float) -> tuple[list[int], float] | None:
-        """Return the end offset of each partition, and when they were asked for: at `when` or later.
-
-        In time.monotonic() seconds. Offsets in transactions that are still open count, too. None until the answer is
-        there: call again. At most one question is on its way, and one is asked in a second. Never waits.
-        """
-
-    def close(self) -> None:
-        """Let go of everything."""
+"""Most brokers whose failed connections are described at once."""
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
     """Return the options that every client of these brokers needs, for kafka-python."""
-    # A version that is given spares the client a first conversation: without a broker the constructor would block for
-    # 30 s. 2.8 is the first with topic ids.
+    # A given version spares the client a first request: without a broker the constructor would block for 30 s. 2.8 is
+    # the first with topic ids.
     return {"bootstrap_servers": settings.brokers, "api_version": (2, 8), **security_options(settings)}
-
-
-class _EndOffsets:
-    """Asks for the end offsets on the client's IO thread, one question at a time, so that the reader never waits.
-
-    They are those of an uncommitted reader. Kafka gives none that lie before earlier ones after a change of leader.
-    Some brokers (Tansu) count batches instead of records: an end before what was read already is no end.
-    """
-
-    def __init__(self, manager: hooks.Manager) -> None:
-        self._manager = manager
-        self._question: Any = None
-        self._asked = float("-inf")
-        self._read: Sequence[int] = ()
-        self._known: tuple[list[int], float] | None = None
-
-    def since(
-        self, when: float, partitions: Sequence[TopicPartition], read: Sequence[int]
-    ) -> tuple[list[int], float] | None:
-        """Return end offsets that were asked for at `when` or later, and when; else ask, at most once in a second.
-
-        `read` has the next offset of each partition.
-        """
-        if self._question is not None and self._question.is_done:
-            if self._question.succeeded():
-                pairs = zip(self._question.value, self._read, strict=True)
-                self._known = [end if end >= at else MAX_OFFSET for end, at in pairs], self._asked
-            self._question = None
-        if self._known is not None and self._known[1] >= when:
-            return self._known
-        now = time.monotonic()
-        if self._question is None and now - self._asked >= ENDS_SECONDS:
-            self._asked, self._read = now, read
-            self._question = self._manager.call_soon(self._ask, partitions)
-        return None
-
-    async def _ask(self, partitions: Sequence[TopicPartition]) -> list[int]:
-        asked: dict[int, list[TopicPartition]] = {}
-        for partition in partitions:
-            asked.setdefault(self._manager.cluster.leader_for_partition(partition), []).append(partition)
-        questions = [self._manager.send(_end_offsets_request(each), node_id=node) for node, each in asked.items()]
-        ends: dict[int, int] = {}
-        for question in questions:
-            for answer in [each for topic in (await question).topics for each in topic.partitions]:
-                if answer.error_code:
-                    raise for_code(answer.error_code)
-                ends[answer.partition_index] = answer.offset
-        return [ends[partition.partition] for partition in partitions]
-
-
-def _end_offsets_request(partitions: Sequence[TopicPartition]) -> Any:
-    asked = [
-        ListOffsetsRequest.ListOffsetsTopic.ListOffsetsPartition(
-            partition_index=each.partition, current_leader_epoch=-1, timestamp=OffsetSpec.LATEST
-        )
-        for each in partitions
-    ]
-    return ListOffsetsRequest(
-        isolation_level=IsolationLevel.READ_UNCOMMITTED, topics=[(partitions[0].topic, asked)], min_version=1
-    )
 
 
 class KafkaSource:
@@ -225,10 +62,13 @@ class KafkaSource:
     def __init__(self, settings: Settings) -> None:
         self._name = settings.topic
         self._heard: float | None = None
-        self._word = threading.Event()
+        self._has_news = threading.Event()
+        """Set when metadata has come since the last request of this thread."""
         self._held: list[Record] = []
+        self._readings: list[Reading] = []
+        self._brokers: list[str] = []
         self._known_connections: list[Any] = []
-        # Partitions whose log doesn't know the epoch of what was read: with it, they'd be truncated for ever.
+        # Partitions whose log doesn't know the epoch of what was read: with it, each fetch would end as truncated.
         self._of_no_epoch: set[int] = set()
         self._fetch_timeout_ms = max(FETCH_TIMEOUT_MS, int(settings.kafka_silence_seconds * 2_000))
         try:
@@ -243,8 +83,8 @@ class KafkaSource:
         self._cluster = self._client.cluster
         # The client doesn't hand this option on to its metadata requests, whose default is to create what is missing.
         self._cluster.config["allow_auto_create_topics"] = False
-        self._ends = _EndOffsets(self._manager)
-        self._cluster.add_listener(self._hear)
+        self._ends = EndOffsets(self._manager)
+        self._cluster.add_listener(self._note_metadata)
         self._cluster.set_topics([self._name])
         self._cluster.start_refresh_loop()
 
@@ -252,7 +92,7 @@ class KafkaSource:
         return {
             "group_id": None,
             "enable_auto_commit": False,
-            # A position that Kafka no longer has is an error to be told, not a silent jump.
+            # A position that Kafka no longer has is an error, not a silent jump.
             "auto_offset_reset": "none",
             "isolation_level": settings.kafka_isolation_level,
             "fetch_max_wait_ms": settings.kafka_fetch_max_wait_ms,
@@ -273,14 +113,49 @@ class KafkaSource:
         self._client, self._manager = hooks.connect(configs, self._fetch_timeout_ms)
         return self._client
 
-    def _hear(self, _cluster: Any) -> None:
+    def status(self) -> SourceStatus:
+        """Return the state; all of it is in memory."""
+        heard, answers = self._heard, self._answers
+        last = max(filter(None, [heard, answers.last]), default=None)
+        failures = sorted(self._manager.failures.copy().items())[:MAX_FAILURES]
+        return SourceStatus(
+            topic=self._topic(),
+            last_response=last,
+            leader_silent_seconds=answers.silent_seconds(),
+            is_throttled=time.monotonic() < answers.throttled_until + THROTTLED_SECONDS,
+            readings=self._readings,
+            connection_errors="; ".join(f"{broker}: {why}" for broker, why in failures) or None,
+            brokers=self._brokers,
+        )
+
+    def request_metadata(self, timeout: float = 0.0) -> bool:
+        """Request metadata."""
+        self._require_metadata_loop()
+        self._has_news.clear()
+        self._cluster.request_update()
+        return self._has_news.wait(timeout)
+
+    def _note_metadata(self, _cluster: Any) -> None:
+        """Note an answer; the client's IO thread calls it."""
         self._known_connections = self._manager.connections()
         self._manager.failures.clear()
+        self._brokers = sorted({f"{broker.host}:{broker.port}" for broker in self._cluster.brokers()})
         self._heard = time.monotonic()
-        self._word.set()
+        self._has_news.set()
 
-    def topic(self) -> Topic | None:
-        """Return the topic as the last metadata had it."""
+    def _require_metadata_loop(self) -> None:
+        """Raise SourceLost when the client requests no metadata any more: any error but Kafka's ends that."""
+        (has_ended, error), heard = hooks.metadata_error(self._cluster), self._heard
+        answered, throttled_until = self._answers.last, self._answers.throttled_until
+        is_stuck = (
+            heard is not None
+            and answered is not None
+            and answered - max(heard, throttled_until) > METADATA_LIMIT_SECONDS
+        )
+        if has_ended or is_stuck:
+            raise SourceLost("the Kafka client requests no metadata any more") from error
+
+    def _topic(self) -> Topic | None:
         partitions = self._cluster.partitions_for_topic(self._name)
         if not partitions or partitions != set(range(len(partitions))):
             return None
@@ -288,45 +163,6 @@ class KafkaSource:
         # Brokers before 2.8 give no id: then a topic that was recreated can't be told from its predecessor.
         named = topic_id.bytes if topic_id else hashlib.sha256(self._name.encode()).digest()
         return Topic(named[:8], len(partitions))
-
-    def last_word(self) -> float | None:
-        """Return the time of the last metadata, or of the last answer to a fetch."""
-        return max(filter(None, [self._heard, self._answers.last]), default=None)
-
-    def silent_seconds(self) -> list[float]:
-        """Return for how long each leader answered no fetch."""
-        return self._answers.silent_seconds()
-
-    def is_throttled(self) -> bool:
-        """Tell whether a throttle is on, or has ended a moment ago."""
-        return time.monotonic() < self._answers.throttled_until + THROTTLED_SECONDS
-
-    def wait_for_word(self, timeout: float) -> bool:
-        """Wait for the next metadata."""
-        self._require_questions()
-        self._word.clear()
-        return self._word.wait(timeout)
-
-    def trouble(self) -> str | None:
-        """Return why connections failed, by broker."""
-        failures = sorted(self._manager.failures.copy().items())[:MAX_FAILURES]
-        return "; ".join(f"{broker}: {why}" for broker, why in failures) or None
-
-    def advertised(self) -> list[str]:
-        """Return the brokers of the last metadata."""
-        if self.last_word() is None:
-            return []
-        return sorted({f"{broker.host}:{broker.port}" for broker in self._cluster.brokers()})
-
-    def probe(self) -> None:
-        """Ask for metadata."""
-        self._cluster.request_update()
-
-    def refresh(self, timeout: float) -> bool:
-        """Ask for metadata and wait."""
-        self._word.clear()
-        self._cluster.request_update()
-        return self._word.wait(timeout)
 
     def bounds(self) -> list[tuple[int, int]]:
         """Ask the broker for the first offsets and the ends."""
@@ -345,11 +181,11 @@ class KafkaSource:
         return [at.offset if at and at.timestamp >= 0 else None for at in map(found.get, partitions)]
 
     def assign(self, offsets: Sequence[int | None]) -> None:
-        """Assign partitions anew and seek."""
+        """Assign partitions and seek."""
         starts = {TopicPartition(self._name, number): at for number, at in enumerate(offsets) if at is not None}
         self._held = []
         with _translated():
-            # What the fetcher has kept is of the old positions, and after an error it may be stuck in it.
+            # Fetched records are of the old positions, and after an error the fetcher may be stuck in them.
             known = hooks.positions_of(self._consumer)
             hooks.discard_fetched(self._consumer)
             self._consumer.unsubscribe()
@@ -361,36 +197,26 @@ class KafkaSource:
                 hooks.seek(self._consumer, partition, before if is_same else OffsetAndMetadata(offset, "", -1))
         self._of_no_epoch = set()
         self._answers.expect(partition.partition for partition in starts)
+        self.forget_high_watermarks()
 
     def pause(self, partition: int) -> None:
-        """Fetch no more of a partition."""
+        """Pause a partition."""
         with _translated():
             self._consumer.pause(TopicPartition(self._name, partition))
 
     def poll(self, timeout: float) -> list[Record]:
-        """Fetch; what came over a connection that is newer than the metadata waits until metadata has come.
+        """Fetch. Records of a connection that is newer than the metadata are held back until metadata has come.
 
         Behind a new connection there may be another topic of the same name.
         """
-        self._require_questions()
+        self._require_metadata_loop()
         records = self._held + self._fetch(0 if self._held else timeout)
         self._held = []
         carriers = {self._answers.carriers.get(partition) for partition in {record.partition for record in records}}
-        if not carriers.issubset(self._known_connections) and not self.refresh(CALL_TIMEOUT_MS / 1000):
+        if not carriers.issubset(self._known_connections) and not self.request_metadata(CALL_TIMEOUT_MS / 1000):
             self._held, records = records, []
+        self._readings = self._read_positions()
         return records
-
-    def _require_questions(self) -> None:
-        """Raise SourceLost when the client asks for no metadata any more: any error but Kafka's ends that."""
-        (has_ended, error), heard = hooks.metadata_error(self._cluster), self._heard
-        answered, throttled_until = self._answers.last, self._answers.throttled_until
-        is_stuck = (
-            heard is not None
-            and answered is not None
-            and answered - max(heard, throttled_until) > METADATA_LIMIT_SECONDS
-        )
-        if has_ended or is_stuck:
-            raise SourceLost("the Kafka client asks for no metadata any more") from error
 
     def _fetch(self, timeout: float) -> list[Record]:
         try:
@@ -404,8 +230,8 @@ class KafkaSource:
             raise Truncated(cut) from error
         return [_record(message) for batch in batches.values() for message in batch]
 
-    def readings(self) -> list[Reading]:
-        """Return next offset and high watermark of each partition; records that are held back were not read yet."""
+    def _read_positions(self) -> list[Reading]:
+        """Return where each partition is read; records that are held back were not read yet."""
         held = {record.partition: record.offset for record in reversed(self._held)}
         partitions = sorted(self._consumer.assignment())
         return [
@@ -413,13 +239,15 @@ class KafkaSource:
             for each in partitions
         ]
 
-    def forget_ends(self) -> None:
-        """Forget the high watermarks."""
+    def forget_high_watermarks(self) -> None:
+        """Forget what is known, and ignore what is in flight."""
         hooks.forget_high_watermarks(self._consumer)
+        self._answers.ignore_high_watermarks()
+        self._readings = self._read_positions()
 
     def ends_since(self, when: float) -> tuple[list[int], float] | None:
-        """Return the end offsets, which the client's IO thread asks for."""
-        if self.topic() is None:
+        """Return the end offsets, which the client's IO thread requests."""
+        if self._topic() is None:
             return None
         assigned = self._consumer.assignment()
         read = [hooks.offset_of(self._consumer, each) if each in assigned else 0 for each in self._partitions()]
@@ -431,7 +259,7 @@ class KafkaSource:
             self._consumer.close(autocommit=False, timeout_ms=1_000)
 
     def _partitions(self) -> list[TopicPartition]:
-        topic = self.topic()
+        topic = self._topic()
         if topic is None:
             raise SourceError(f"topic {self._name} is not there")
         return [TopicPartition(self._name, partition) for partition in range(topic.partitions)]

@@ -1,4 +1,4 @@
-"""A topic in memory with the interface of a source: for tests, and for trying things out without a broker."""
+"""A topic in memory under the contract of a source: for tests, and for trying things out without a broker."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from consumer.errors import SourceError
 
-from .kafka import Expired, Reading, Truncated
+from .base import Expired, Reading, SourceStatus, Truncated
 from .record import Record, Topic, Unreadable
 
 
@@ -24,8 +24,9 @@ class MemoryTopic:
         self.throttled = False
         self.cuts: dict[int, int] = {}
         self.opened = 0
-        self.advertised: list[str] = []
-        self.probes = 0
+        self.connection_errors: str | None = None
+        self.brokers: list[str] = []
+        self.metadata_requests = 0
         self.closed = 0
 
     def append(
@@ -90,53 +91,33 @@ class MemorySource:
         self._offsets: dict[int, int] = {}
         self._watermarks: dict[int, int] = {}
         self._paused: set[int] = set()
-        self._heard: float | None = None
+        self._last_response: float | None = None
         self._answered: dict[int, float] = {}
         topic.opened += 1
 
-    def topic(self) -> Topic | None:
-        """Return the topic."""
-        here = self._topic
-        self._listen()
-        return Topic(here.incarnation, len(here.logs)) if here.exists and self._heard is not None else None
+    def status(self) -> SourceStatus:
+        """Return the state of the topic while it is reachable, else the last one."""
+        topic, now = self._topic, time.monotonic()
+        if topic.reachable:
+            self._last_response = now
+            for number in self._answered.keys() - topic.leaderless:
+                self._answered[number] = now
+        is_known = topic.exists and self._last_response is not None
+        return SourceStatus(
+            topic=Topic(topic.incarnation, len(topic.logs)) if is_known else None,
+            last_response=self._last_response,
+            leader_silent_seconds=[now - self._answered[number] for number in sorted(self._answered)],
+            is_throttled=topic.throttled,
+            readings=[Reading(offset, self._watermarks.get(number)) for number, offset in self._offsets.items()],
+            connection_errors=topic.connection_errors,
+            brokers=topic.brokers if self._last_response is not None else (),
+        )
 
-    def last_word(self) -> float | None:
-        """Return now while the topic is reachable, else when it last was."""
-        self._listen()
-        return self._heard
-
-    def silent_seconds(self) -> list[float]:
-        """Return 0 for each assigned partition that can be read, else since when it can't."""
-        now, answered = time.monotonic(), self._answered
-        for number in answered:
-            if self._topic.reachable and number not in self._topic.leaderless:
-                answered[number] = now
-        return [now - answered[number] for number in sorted(answered)]
-
-    def is_throttled(self) -> bool:
-        """Tell what a test has set."""
-        return self._topic.throttled
-
-    def wait_for_word(self, timeout: float) -> bool:
-        """Wait until the topic is reachable and exists."""
+    def request_metadata(self, timeout: float = 0.0) -> bool:
+        """Count the request, and wait until the topic is reachable and exists."""
+        self._topic.metadata_requests += 1
         with self._topic.changed:
             return self._topic.changed.wait_for(lambda: self._topic.reachable and self._topic.exists, timeout)
-
-    def trouble(self) -> str | None:
-        """Say nothing: memory has no connections that fail."""
-        return None
-
-    def advertised(self) -> list[str]:
-        """Return what the topic was told."""
-        return self._topic.advertised
-
-    def probe(self) -> None:
-        """Count the question."""
-        self._topic.probes += 1
-
-    def refresh(self, timeout: float) -> bool:
-        """Tell whether the topic is reachable."""
-        return self.wait_for_word(timeout)
 
     def bounds(self) -> list[tuple[int, int]]:
         """Return the bounds."""
@@ -172,11 +153,7 @@ class MemorySource:
             self._watermarks |= {number: len(topic.logs[number]) for number, _ in self._wanted()}
         return records
 
-    def readings(self) -> list[Reading]:
-        """Return where each partition is read."""
-        return [Reading(offset, self._watermarks.get(number)) for number, offset in self._offsets.items()]
-
-    def forget_ends(self) -> None:
+    def forget_high_watermarks(self) -> None:
         """Forget the high watermarks."""
         self._watermarks = {}
 
@@ -188,10 +165,6 @@ class MemorySource:
     def close(self) -> None:
         """Count the close, so that tests can see that each source was closed."""
         self._topic.closed += 1
-
-    def _listen(self) -> None:
-        if self._topic.reachable:
-            self._heard = time.monotonic()
 
     def _require(self) -> None:
         if not self._topic.reachable:

@@ -35,8 +35,8 @@ def published(settings, count):
     """Return the first `count` records of the topic."""
     source, records = KafkaSource(settings), []
     try:
-        eventually(lambda: source.topic() is not None)
-        source.assign([0] * source.topic().partitions)
+        eventually(lambda: source.status().topic is not None)
+        source.assign([0] * source.status().topic.partitions)
         eventually(lambda: records.extend(source.poll(0.2)) or len(records) >= count)
     finally:
         source.close()

@@ -5,6 +5,7 @@ import pytest
 
 from cli.doctor import examine
 from consumer.settings import Settings
+from consumer.sources.base import SourceStatus
 from consumer.sources.memory import MemorySource, MemoryTopic
 from tests.cli.helpers import silent_server
 
@@ -151,11 +152,8 @@ def test_every_setting_that_was_changed_is_shown_and_texts_of_certificates_are_n
 
 def test_a_broker_that_gives_no_answer_is_said_with_what_became_of_the_connections(topic, address):
     class Refused(MemorySource):
-        def last_word(self):
-            return None
-
-        def trouble(self):
-            return f"{address}: it refused the log-in"
+        def status(self):
+            return SourceStatus(connection_errors=f"{address}: it refused the log-in")
 
     found = list(examine(Settings(kafka_brokers=address), lambda _settings: Refused(topic)))
     assert found[-1].said == f"no answer in the Kafka protocol in 3.5 s; {address}: it refused the log-in"
@@ -190,7 +188,7 @@ def test_messages_that_can_all_be_read_are_well(topic, address):
 
 
 def test_an_advertised_broker_whose_name_cannot_be_resolved_is_named(topic, address):
-    topic.set(advertised=["no.such.host.invalid:9092"])
+    topic.set(brokers=["no.such.host.invalid:9092"])
     found = findings(topic, address)
     broker = found["broker no.such.host.invalid:9092"]
     assert broker.ok is False
@@ -200,7 +198,7 @@ def test_an_advertised_broker_whose_name_cannot_be_resolved_is_named(topic, addr
 
 
 def test_advertised_brokers_that_take_connections_are_not_mentioned(topic, address):
-    topic.set(advertised=[address])
+    topic.set(brokers=[address])
     found = findings(topic, address.replace("127.0.0.1", "localhost"))
     assert f"broker {address}" not in found
     assert "backlog" in found or "records" in found

@@ -44,8 +44,9 @@ def publish(feed, *records):
 
 
 def eventually(condition, timeout=10):
-    """Wait until a condition is true."""
+    """Wait until a condition is true; return its value."""
     deadline = time.monotonic() + timeout
-    while not condition():
+    while not (value := condition()):
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.01)
+    return value

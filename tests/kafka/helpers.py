@@ -8,7 +8,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from consumer.events import Change
-from consumer.sources.client_hooks import ClosedOnFailure
+from consumer.sources.hooks import ClosedOnFailure
 from consumer.sources.kafka import KafkaSource
 from consumer.view.cursor import offset_of
 

@@ -12,7 +12,7 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from consumer.sources.client_hooks import Answers, connect
+from consumer.sources.hooks import Answers, connect
 from consumer.sources.kafka import KafkaSource, client_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
@@ -282,8 +282,8 @@ def test_no_topic_is_created_even_by_a_broker_that_creates_what_is_asked_for(set
         settings = settings_for(fresh_name(), kafka_brokers=broker.address)
         consumer = consume(settings)
         consumer.feed.wait_for_status(lambda status: "does not exist" in status.reason, 15)
-        heard = consumer._source.last_word()
-        eventually(lambda: consumer._source.last_word() > heard)
+        before = consumer._source.status().last_response
+        eventually(lambda: consumer._source.status().last_response > before)
         with broker.admin() as admin:
             assert settings.topic not in admin.list_topics()
         consumer.stop()

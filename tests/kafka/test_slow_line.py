@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from consumer.events import Status
-from consumer.sources.client_hooks import ClosedOnFailure
+from consumer.sources.hooks import ClosedOnFailure
 from consumer.sources.kafka import KafkaSource
 from tests.consumer.helpers import message
 from tests.kafka.helpers import changes, events_until, segments

@@ -3,7 +3,7 @@
 import pytest
 
 from consumer.runtime.lag import MAX_ENDS, Lag
-from consumer.sources.kafka import Reading
+from consumer.sources.base import Reading
 
 
 class Clock:

@@ -13,7 +13,7 @@ from consumer.messages.clock import Clock
 from consumer.runtime.lag import Lag
 from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
-from consumer.sources.kafka import Expired
+from consumer.sources.base import Expired
 from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.sources.record import Unreadable
 from consumer.view.cursor import Position, decode, place
@@ -208,7 +208,7 @@ def test_records_fetched_while_the_topic_was_replaced_are_not_delivered(topic, c
 def test_a_log_that_became_shorter_is_truncated_without_an_epoch_too(topic, consume):
     class Truncated(MemorySource):
         def poll(self, timeout):
-            if self.readings() and self.readings()[1].offset > len(topic.logs[1]):
+            if self._offsets and self._offsets[1] > len(topic.logs[1]):
                 raise Expired([1])
             return super().poll(timeout)
 
@@ -474,24 +474,19 @@ def test_the_circuit_breaker_opens_while_nothing_answers_and_closes_when_all_was
     until(consumer, "live")
     report = consumer.attempts.report()
     assert (report["breaker"], report["consecutive_failures"], topic.opened) == ("closed", 0, 1)
-    assert topic.probes >= 2
+    assert topic.metadata_requests >= 2
 
 
 def test_an_outage_has_one_since_whatever_is_said_of_it_meanwhile(topic, consume):
-    trouble = ["refused"]
-
-    class Troubled(MemorySource):
-        def trouble(self):
-            return trouble[0]
-
+    topic.connection_errors = "refused"
     settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, circuit_failures=2, circuit_probe_seconds=0.3)
-    consumer = consume(settings, lambda _: Troubled(topic))
+    consumer = consume(settings)
     consumer.wait_ready(10)
     live_since = consumer.feed.status.since
     topic.set(reachable=False)
     lost = until(consumer, "reconnecting")
     assert lost.since > live_since
-    trouble[0] = "timed out"
+    topic.connection_errors = "timed out"
     again = consumer.feed.wait_for_status(lambda status: status.detail == "timed out", 10)
     opened = until(consumer, "circuit_open")
     assert lost.since == again.since == opened.since
@@ -505,8 +500,8 @@ def test_the_time_to_the_next_try_is_that_of_now_and_no_news(topic, consume):
     consumer.wait_ready(10)
     topic.set(reachable=False)
     status = until(consumer, "circuit_open")
-    due, probes = status.retry_at, topic.probes
-    eventually(lambda: topic.probes >= probes + 2)
+    due, probes = status.retry_at, topic.metadata_requests
+    eventually(lambda: topic.metadata_requests >= probes + 2)
     eventually(lambda: status.retry_at > due + 0.1)
     assert 0 <= status.retry_in <= 0.3
     assert consumer.feed.status is status, "nobody is told anew"

@@ -13,7 +13,7 @@ from app import create_app
 from consumer.errors import SourceError
 from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
-from consumer.sources.kafka import Reading
+from consumer.sources.base import Reading
 from consumer.sources.memory import MemorySource
 from consumer.version import VERSION
 from tests.consumer.helpers import eventually, message
@@ -132,7 +132,8 @@ def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, 
 
 def test_health_tells_how_far_behind_it_is_and_how_old_what_it_read_was(client, topic, live, monkeypatch):
     behind = [Reading(3, 5), Reading(1, None)]
-    monkeypatch.setattr(MemorySource, "readings", lambda _: behind)
+    status = MemorySource.status
+    monkeypatch.setattr(MemorySource, "status", lambda source: status(source)._replace(readings=behind))
     topic.append(message("A"), partition=1, timestamp_ms=int(time.time() * 1000) - 60_000)
     eventually(lambda: live.records == 1 and live.readings == behind)
     partitions = client.get("/api/health").json["data"]["consumer"]["partitions"]
@@ -251,14 +252,14 @@ def test_the_root_leads_to_the_page(client):
 class Refused(MemorySource):
     """A source whose brokers refuse the log-in."""
 
-    def trouble(self):
-        return "broker-7.internal:9092: it refused the log-in"
+    def status(self):
+        return super().status()._replace(connection_errors="broker-7.internal:9092: it refused the log-in")
 
 
 class Failing(MemorySource):
     """A source whose requests fail."""
 
-    def topic(self):
+    def poll(self, timeout):
         raise SourceError("broker-7.internal:9092 refused the log-in of service-account")
 
 

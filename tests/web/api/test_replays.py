@@ -7,6 +7,7 @@ import pytest
 
 from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
+from consumer.sources.base import SourceStatus
 from consumer.sources.memory import MemorySource
 from consumer.view.feed import CUT_OFF
 from tests.consumer.helpers import message
@@ -37,10 +38,10 @@ def gate():
 @pytest.fixture
 def consumer(topic, settings, gate):
     class Gated(MemorySource):
-        def topic(self):
-            return super().topic() if gate.is_set() else None
+        def status(self):
+            return super().status() if gate.is_set() else SourceStatus()
 
-        def wait_for_word(self, timeout):
+        def request_metadata(self, timeout=0.0):
             return gate.wait(timeout)
 
     def open_source(_):

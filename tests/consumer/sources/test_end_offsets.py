@@ -5,7 +5,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
 from kafka.future import Future
 
-from consumer.sources.kafka import _EndOffsets
+from consumer.sources.end_offsets import EndOffsets
 from consumer.sources.record import MAX_OFFSET
 
 PARTITIONS = [TopicPartition("topic", 0), TopicPartition("topic", 1)]
@@ -28,7 +28,7 @@ def manager():
 
 
 def test_end_offsets_are_given_when_they_came_and_asked_for_once(manager):
-    ends = _EndOffsets(manager)
+    ends = EndOffsets(manager)
     assert ends.since(5.0, PARTITIONS, [3, 0]) is None
     assert ends.since(5.0, PARTITIONS, [3, 0]) is None
     (question,) = manager.questions
@@ -41,15 +41,15 @@ def test_end_offsets_are_given_when_they_came_and_asked_for_once(manager):
 
 
 def test_an_end_before_what_was_read_is_no_end(manager):
-    ends = _EndOffsets(manager)
+    ends = EndOffsets(manager)
     ends.since(0.0, PARTITIONS, [100, 0])
     manager.questions[0].success([1, 0])
     assert ends.since(0.0, PARTITIONS, [100, 0])[0] == [MAX_OFFSET, 0]
 
 
 def test_a_question_that_fails_is_asked_again(manager, monkeypatch):
-    monkeypatch.setattr("consumer.sources.kafka.ENDS_SECONDS", 0)
-    ends = _EndOffsets(manager)
+    monkeypatch.setattr("consumer.sources.end_offsets.INTERVAL_SECONDS", 0)
+    ends = EndOffsets(manager)
     ends.since(0.0, PARTITIONS, [0, 0])
     manager.questions[0].failure(KafkaTimeoutError("no answer"))
     assert ends.since(0.0, PARTITIONS, [0, 0]) is None

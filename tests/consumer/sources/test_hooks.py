@@ -22,9 +22,13 @@ from kafka.record.util import calc_crc32c
 from kafka.structs import OffsetAndMetadata
 
 from consumer.settings import Settings
-from consumer.sources import client_hooks, security
+from consumer.sources import end_offsets, hooks, security
 from consumer.sources import kafka as source
-from consumer.sources.client_hooks import Answers, Manager, _PartitionRecords, ask_for_all_at_once
+from consumer.sources.hooks import Answers, Manager
+from consumer.sources.hooks import batches as hooked_batches
+from consumer.sources.hooks.batches import _PartitionRecords
+from consumer.sources.hooks.connections import FetchInFlight
+from consumer.sources.hooks.fetches import ask_for_all_at_once
 from consumer.sources.kafka import KafkaSource
 from consumer.sources.record import Unreadable
 from consumer.sources.unpacking import unpack
@@ -186,7 +190,7 @@ def test_a_header_key_that_is_not_utf_8_costs_nothing():
 
 @pytest.mark.parametrize(("magic", "codec"), [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (2, 4)])
 def test_a_batch_that_unpacks_to_too_much_is_one_refusal(codec, magic, monkeypatch):
-    monkeypatch.setattr(client_hooks, "unpack", lambda codec, data: unpack(codec, data, limit=1_000))
+    monkeypatch.setattr(hooked_batches, "unpack", lambda codec, data: unpack(codec, data, limit=1_000))
     made = batches(codec, magic)
     builder = MemoryRecordsBuilder(magic, codec, 100_000)
     builder.append(0, None, b"x" * 50_000)
@@ -241,11 +245,12 @@ def waiting(partition, error=0):
     )
 
 
-def answer_comes(manager, *partitions, error=0, throttle_time_ms=0, asked=(0,)):
-    """Let an answer to a fetch come, for these of the partitions that were asked for."""
-    parts = [SimpleNamespace(partition_index=each, error_code=error) for each in partitions]
+def answer_comes(manager, *partitions, error=0, throttle_time_ms=0, asked=(0,), sent=None):
+    """Deliver an answer to a fetch, with these of the requested partitions; return that of the first."""
+    parts = [SimpleNamespace(partition_index=each, error_code=error, high_watermark=7) for each in partitions]
     response = SimpleNamespace(responses=[SimpleNamespace(partitions=parts)], throttle_time_ms=throttle_time_ms)
-    manager.on_fetched(1, frozenset(asked), response)
+    manager.on_fetched(1, FetchInFlight(sent or time.monotonic(), frozenset(asked)), response)
+    return parts[0] if parts else None
 
 
 def silent_for(answers, seconds=0.02):
@@ -281,7 +286,7 @@ def test_a_part_of_an_answer_is_a_sign_of_the_leaders_that_were_asked():
     answers.expect([0, 1, 2])
     silent_for(answers)
     sent = time.monotonic()
-    manager.fetches = {1: (sent, frozenset({0, 1})), 2: (sent, frozenset({2}))}
+    manager.fetches = {1: FetchInFlight(sent, frozenset({0, 1})), 2: FetchInFlight(sent, frozenset({2}))}
     manager.read_at = {1: time.monotonic()}
     assert [each > 0.02 for each in answers.silent_seconds()] == [False, False, True]
     assert answers.last == manager.read_at[1]
@@ -296,6 +301,20 @@ def test_silence_is_counted_from_the_end_of_a_throttle():
     throttled, other = answers.silent_seconds()
     assert (throttled, other > 0.02) == (0, True)
     eventually(lambda: answers.silent_seconds()[0] > 0.02)
+
+
+def test_only_fetches_sent_after_a_reset_give_a_high_watermark():
+    manager = Connections()
+    unread = waiting(0)
+    unread.partition_data.high_watermark = 7
+    answers = Answers(fetcher_with(unread), manager)
+    answers.expect([0])
+    before = time.monotonic()
+    answers.ignore_high_watermarks()
+    in_flight = answer_comes(manager, 0, sent=before)
+    fresh = answer_comes(manager, 0, sent=time.monotonic())
+    marks = [each.high_watermark for each in (unread.partition_data, in_flight, fresh)]
+    assert marks == [-1, -1, 7]
 
 
 def test_no_fetch_is_sent_while_records_are_left_to_read():
@@ -375,7 +394,7 @@ PRIVATE_NAMES = {
     ],
     "LegacyRecordBatch": ["_assert_has_codec", "_decompress", "_read_key_value"],
 }
-"""The private names of kafka-python that consumer/sources/client_hooks.py uses, by their owner."""
+"""The private names of kafka-python that consumer/sources/hooks uses, by their owner."""
 
 
 @pytest.fixture
@@ -399,14 +418,12 @@ def owners():
 @pytest.mark.parametrize("owner", PRIVATE_NAMES)
 def test_the_kafka_client_has_the_private_names_that_are_used(owner, owners):
     missing = [name for name in PRIVATE_NAMES[owner] if not hasattr(owners[owner], name)]
-    assert not missing, (
-        f"this version of kafka-python has no {owner}.{', '.join(missing)}; see consumer/sources/client_hooks.py"
-    )
+    assert not missing, f"this version of kafka-python has no {owner}.{', '.join(missing)}; see consumer/sources/hooks"
 
 
-def private_names(module):
+def private_names(path):
     """Return the private names that a module reads of other objects than its own, and those that it defines."""
-    tree = ast.parse(Path(module.__file__).read_text())
+    tree = ast.parse(path.read_text())
     nodes = list(ast.walk(tree))
     used = {each.attr for each in nodes if isinstance(each, ast.Attribute) and each.attr.startswith("_")}
     stored = {each.attr for each in nodes if isinstance(each, ast.Attribute) and is_stored_in_self(each)}
@@ -419,14 +436,17 @@ def is_stored_in_self(attribute):
     return isinstance(attribute.ctx, ast.Store) and getattr(attribute.value, "id", "") == "self"
 
 
+HOOKS = sorted(Path(hooks.__file__).parent.glob("*.py"))
+
+
 def test_the_list_of_private_names_is_complete():
-    used, own = private_names(client_hooks)
+    used, own = map(set.union, *[private_names(path) for path in HOOKS])
     listed = set(flat(PRIVATE_NAMES.values()))
     assert used - own - listed == set()
     assert listed - used - own == {"PartitionRecords"}
 
 
-@pytest.mark.parametrize("module", [source, security])
+@pytest.mark.parametrize("module", [source, end_offsets, security])
 def test_no_other_module_uses_private_names_of_the_client(module):
-    used, own = private_names(module)
+    used, own = private_names(Path(module.__file__))
     assert used - own == set()

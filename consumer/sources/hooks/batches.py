@@ -1,0 +1,159 @@
+"""Batches of the Kafka client: one that can't be unpacked becomes one record, and reading continues behind it.
+
+kafka-python raises at such a batch (unknown codec, damaged on a disk), and is stuck from then on, with all partitions.
+Here it is fetched once more, since the damage may be of the network, and then becomes one record that stands for it.
+Unpacking is bounded; headers are not decoded. Private names of kafka-python used here: `_subscriptions`,
+`PartitionRecords` with `_unpack_records`, and those of the two batch classes.
+"""
+
+import functools
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from kafka.consumer.fetcher import ConsumerRecord, Fetcher
+from kafka.errors import CorruptRecordError
+from kafka.record.default_records import ControlRecord, DefaultRecord, DefaultRecordBatch
+from kafka.record.legacy_records import LegacyRecordBatch
+from kafka.record.util import decode_varint
+
+from consumer.sources.record import Unreadable
+from consumer.sources.unpacking import unpack
+
+log = logging.getLogger("greenwave.consumer")
+
+
+def in_words(error: Exception) -> str:
+    """Return an error with its name, which most of the client's own have in their text."""
+    name, text = type(error).__name__, str(error)
+    return text if name in text else f"{name}: {text}"
+
+
+def read_around_damage(fetcher: Any) -> None:
+    """Let a batch that can't be unpacked become one record, whose value is an `Unreadable`."""
+    fetcher.PartitionRecords = functools.partial(_PartitionRecords, {}, fetcher._subscriptions)
+
+
+class _Batch(DefaultRecordBatch):  # type: ignore[misc]
+    """A batch that is unpacked within a bound, and whose headers are skipped: nothing here needs them, and the client
+    raises at a key that is not UTF-8.
+    """
+
+    __slots__ = ()
+
+    def _maybe_uncompress(self: Any) -> None:  # Any, since its slots are untyped
+        codec = self.compression_type
+        if not self._decompressed and codec != self.CODEC_NONE:
+            self._assert_has_codec(codec)
+            self._buffer = unpack(codec, memoryview(self._buffer)[self._pos :])
+            self._pos = 0
+        self._decompressed = True
+
+    def _read_msg(self: Any, decode_varint: Any = decode_varint) -> Any:
+        buffer = self._buffer
+        length, start = decode_varint(buffer, self._pos)
+        _attributes, at = decode_varint(buffer, start)
+        delta_ms, at = decode_varint(buffer, at)
+        offset_delta, at = decode_varint(buffer, at)
+        key, at = self._field(at)
+        value, at = self._field(at)
+        end = start + length
+        if not at < end <= len(buffer):
+            raise CorruptRecordError(f"a record of {length} bytes does not hold its key, value and headers")
+        self._pos = end
+        is_appended = self.timestamp_type == self.LOG_APPEND_TIME
+        timestamp_ms = self.max_timestamp if is_appended else self.first_timestamp + delta_ms
+        kind = ControlRecord if self.is_control_batch else DefaultRecord
+        return kind(length, self.base_offset + offset_delta, timestamp_ms, self.timestamp_type, key, value, [])
+
+    def _field(self, at: int) -> tuple[bytes | None, int]:
+        size, at = decode_varint(self._buffer, at)
+        return (None, at) if size < 0 else (bytes(self._buffer[at : at + size]), at + size)
+
+
+class _LegacyBatch(LegacyRecordBatch):  # type: ignore[misc]
+    """A set of messages of an old format that is unpacked within a bound."""
+
+    __slots__ = ()
+
+    def _decompress(self, key_offset: int) -> bytearray:
+        self._assert_has_codec(self.compression_type)
+        _key, value = self._read_key_value(key_offset)
+        if value is None:
+            raise CorruptRecordError("a compressed set of messages is empty")
+        return unpack(self.compression_type, value)
+
+
+class _Batches:
+    """The batches of one answer; `current` is the one being read."""
+
+    def __init__(self, records: Any) -> None:
+        self._records = records
+        self.current: Any = None
+
+    def next_batch(self) -> Any:
+        self.current = None
+        batch = self._records.next_batch()
+        if batch is not None:
+            batch.__class__ = _Batch if batch.magic >= 2 else _LegacyBatch
+        self.current = batch
+        return batch
+
+
+class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
+    """The records of one partition in one answer.
+
+    `doubted` is shared by all answers: by partition, the offset from which an answer is fetched for the second time.
+    """
+
+    next_fetch_offset: int
+
+    def __init__(
+        self, doubted: dict[Any, int], subscriptions: Any, fetch_offset: int, tp: Any, records: Any, **options: Any
+    ) -> None:
+        self._doubted = doubted
+        super().__init__(fetch_offset, tp, _Batches(records), **options)
+        # An answer without a batch has no epoch; the client would forget the known one.
+        self.leader_epoch = subscriptions.position(tp).leader_epoch
+
+    def _unpack_records(self, tp: Any, records: _Batches, *deserializers: Any) -> Iterator[Any]:
+        while self:
+            try:
+                yield from super()._unpack_records(tp, records, *deserializers)
+            except Exception as error:  # whatever a decompressor raises
+                why = in_words(error)
+                if self._doubted.get(tp) != self.fetch_offset:
+                    log.debug("partition %d is fetched again at %d: %s", tp.partition, self.next_fetch_offset, why)
+                    self._doubted[tp] = self.next_fetch_offset
+                    self.drain()
+                    return
+                yield self._stand_in(tp, records.current, why)
+                if records.current is None:
+                    self.drain()
+
+    def _stand_in(self, tp: Any, batch: Any, why: str) -> Any:
+        last, count = _extent(batch, self.next_fetch_offset)
+        self.next_fetch_offset = last + 1
+        # With an epoch that is too small, the client would take the log for a truncated one.
+        self.leader_epoch = batch.leader_epoch if batch is not None and batch.magic >= 2 else -1
+        unreadable = Unreadable(count, why)
+        return ConsumerRecord(
+            tp.topic, tp.partition, self.leader_epoch, last, -1, 0, None, unreadable, [], None, -1, -1, -1
+        )
+
+
+def _extent(batch: Any, start: int) -> tuple[int, int]:
+    """Return the last offset of a batch, and how many of its records lie at `start` or later.
+
+    A header that may be damaged, too, is not trusted: the batch then counts as one record.
+    """
+    if batch is None:
+        return start, 1
+    if batch.magic < 2:  # the offset of a compressed set of messages is that of its last one
+        last = max(start, batch.base_offset)
+        return last, last - start + 1
+    first = max(start, batch.base_offset)
+    if batch.records_count == batch.last_offset_delta + 1 > 0 or batch._decompressed or batch.validate_crc():
+        last = max(first, batch.last_offset)
+        return last, min(batch.records_count, last - first + 1)
+    return first, 1

@@ -1,0 +1,42 @@
+"""Positions of the Kafka client with their leader epochs, by which it notices a truncated log; its metadata loop.
+
+Private names of kafka-python used here: `_fetcher`, `_subscription`, `_refresh_loop_future`.
+"""
+
+from typing import Any
+
+from kafka import TopicPartition
+from kafka.structs import OffsetAndMetadata
+
+
+def metadata_error(cluster: Any) -> tuple[bool, BaseException | None]:
+    """Return whether the client's loop that requests metadata has ended, and the error that ended it."""
+    loop = cluster._refresh_loop_future
+    return loop.is_done, loop.exception
+
+
+def discard_fetched(consumer: Any) -> None:
+    """Drop fetched records that were not delivered; after an error the client may be stuck in them."""
+    consumer._fetcher.close()
+
+
+def offset_of(consumer: Any, partition: TopicPartition) -> int:
+    """Return the next offset of an assigned partition, without the requests that `position()` sends."""
+    offset: int = consumer._subscription.position(partition).offset
+    return offset
+
+
+def positions_of(consumer: Any) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Return the next offsets of all assigned partitions, with the leader epoch of the record before."""
+    return dict(consumer._subscription.all_consumed_offsets())
+
+
+def seek(consumer: Any, partition: TopicPartition, position: OffsetAndMetadata) -> None:
+    """Continue at an offset with a leader epoch (-1: unknown), which the public `seek()` doesn't take."""
+    consumer._subscription.seek(partition, position)
+
+
+def forget_high_watermarks(consumer: Any) -> None:
+    """Forget the high watermarks until the next answer of each partition."""
+    for partition in consumer.assignment():
+        consumer._subscription.assignment[partition].highwater = None

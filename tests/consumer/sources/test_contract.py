@@ -1,0 +1,220 @@
+"""The contract of a source, kept by Kafka (the embedded broker) and by memory alike."""
+
+import contextlib
+import itertools
+import time
+
+import pytest
+from kafka import KafkaProducer
+
+from consumer.settings import Settings
+from consumer.sources.base import Expired, Reading
+from consumer.sources.kafka import KafkaSource, client_options
+from consumer.sources.memory import MemorySource, MemoryTopic
+from demo.broker import EmbeddedBroker
+from tests.consumer.helpers import eventually
+from tests.kafka.apache import Admin
+
+PARTITIONS = 2
+
+
+class InMemory:
+    """A topic in memory."""
+
+    def __init__(self):
+        self.topic = MemoryTopic(PARTITIONS)
+
+    def open(self):
+        return MemorySource(self.topic)
+
+    def publish(self, *values, partition=0):
+        for value in values:
+            self.topic.append(value, partition=partition)
+
+
+class InKafka:
+    """A topic of the embedded broker."""
+
+    def __init__(self, address, stack):
+        admin = Admin()
+        admin.address, admin.admin_options = address, {}
+        topic = admin.create_topic(partitions=PARTITIONS)
+        self._settings = Settings(kafka_brokers=address, kafka_topic=topic, kafka_fetch_max_wait_ms=50)
+        self._producer = KafkaProducer(**client_options(self._settings), acks="all", linger_ms=0)
+        stack.callback(self._producer.close)
+
+    def open(self):
+        return KafkaSource(self._settings)
+
+    def publish(self, *values, partition=0):
+        for value in values:
+            self._producer.send(self._settings.topic, value, partition=partition).get(20)
+
+
+@pytest.fixture(scope="module")
+def broker():
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def topic(request, broker):
+    with contextlib.ExitStack() as stack:
+        yield InMemory() if request.param == "memory" else InKafka(broker.address, stack)
+
+
+@pytest.fixture
+def source(topic):
+    source = topic.open()
+    eventually(lambda: source.status().topic is not None)
+    yield source
+    source.close()
+
+
+def read(source, count):
+    """Poll until `count` records came; return their partitions and values."""
+    found = []
+    deadline = time.monotonic() + 10
+    while len(found) < count:
+        assert time.monotonic() < deadline, found
+        found += [(record.partition, record.value) for record in source.poll(0.05)]
+    return found
+
+
+def until_read(source, *readings):
+    """Poll until the partitions are read as far as `readings` say."""
+    expected = [Reading(*each) for each in readings]
+    eventually(lambda: source.poll(0.05) == [] and list(source.status().readings) == expected)
+
+
+def test_status_before_an_assignment_names_topic_and_brokers(source):
+    status = source.status()
+    assert status.topic.partitions == PARTITIONS
+    assert len(status.topic.incarnation) == 8
+    assert 0 <= time.monotonic() - status.last_response < 5
+    assert (list(status.readings), list(status.leader_silent_seconds)) == ([], [])
+    assert (status.is_throttled, status.connection_errors) == (False, None)
+
+
+def test_status_does_not_change_once_it_is_returned(topic, source):
+    source.assign([0, 0])
+    before = source.status()
+    topic.publish(b"a")
+    read(source, 1)
+    assert list(before.readings) == [(0, None), (0, None)]
+    with pytest.raises(AttributeError):
+        before.topic = None
+
+
+def test_requested_metadata_comes(source):
+    before = source.status().last_response
+    assert source.request_metadata(5)
+    assert source.status().last_response > before
+
+
+def test_records_of_a_partition_are_read_in_order_from_its_offset(topic, source):
+    topic.publish(b"0", b"1", b"2", partition=0)
+    topic.publish(b"x", b"y", partition=1)
+    source.assign([1, 0])
+    found = read(source, 4)
+    assert [value for partition, value in found if partition == 0] == [b"1", b"2"]
+    assert [value for partition, value in found if partition == 1] == [b"x", b"y"]
+    until_read(source, (3, 3), (2, 2))
+
+
+def test_a_partition_without_an_offset_is_not_read(topic, source):
+    topic.publish(b"a", partition=0)
+    topic.publish(b"b", partition=1)
+    source.assign([None, 0])
+    assert read(source, 1) == [(1, b"b")]
+    until_read(source, (1, 1))
+    assert len(source.status().leader_silent_seconds) == 1
+
+
+def test_a_paused_partition_is_not_read_until_the_next_assignment(topic, source):
+    source.assign([0, 0])
+    source.pause(0)
+    topic.publish(b"paused", partition=0)
+    topic.publish(b"read", partition=1)
+    assert read(source, 1) == [(1, b"read")]
+    source.assign([0, None])
+    assert read(source, 1) == [(0, b"paused")]
+
+
+def test_high_watermarks_are_known_after_a_fetch_without_records(source):
+    source.assign([0, 0])
+    assert list(source.status().readings) == [(0, None), (0, None)]
+    until_read(source, (0, 0), (0, 0))
+
+
+@pytest.mark.parametrize("how", ["forgotten", "assigned again"])
+def test_high_watermarks_are_unknown_until_the_next_fetch(source, how):
+    source.assign([0, 0])
+    until_read(source, (0, 0), (0, 0))
+    if how == "forgotten":
+        source.forget_high_watermarks()
+    else:
+        source.assign([0, 0])
+    assert list(source.status().readings) == [(0, None), (0, None)]
+    until_read(source, (0, 0), (0, 0))
+
+
+def test_forgetting_high_watermarks_loses_no_records(topic, source):
+    values = [str(number).encode() for number in range(20)]
+    source.assign([0, 0])
+    found = []
+    for value in values:
+        topic.publish(value)
+        source.forget_high_watermarks()
+        found += source.poll(0.05)
+    eventually(lambda: found.extend(source.poll(0.05)) or len(found) >= len(values))
+    assert [record.value for record in found] == values
+
+
+def test_a_leader_that_answers_is_not_silent(source):
+    source.assign([0, 0])
+    for _ in range(5):
+        source.poll(0.05)
+    assert max(source.status().leader_silent_seconds) < 2
+
+
+def test_bounds_hold_first_and_next_offset_of_each_partition(topic, source):
+    for _ in range(3):
+        topic.publish(b"a", partition=1)
+    assert source.bounds() == [(0, 0), (0, 3)]
+
+
+def test_offsets_at_finds_the_first_record_of_a_time_or_later(topic, source):
+    topic.publish(b"a", partition=1)
+    assert source.offsets_at(1_000) == [None, 0]
+    assert source.offsets_at(int(time.time() * 1000) + 3_600_000) == [None, None]
+
+
+def test_ends_are_as_of_a_request_after_the_question(topic, source):
+    source.assign([0, 0])
+    topic.publish(b"a", b"b", partition=1)
+    read(source, 2)
+    asked = time.monotonic()
+    ends, requested = eventually(lambda: source.ends_since(asked), 10)
+    assert requested >= asked
+    assert ends[1] >= 2
+
+
+def test_an_offset_beyond_the_first_is_expired_when_records_are_gone():
+    topic = MemoryTopic(1)
+    topic.append(b"a")
+    topic.set(begins=[1])
+    source = MemorySource(topic)
+    source.assign([0])
+    with pytest.raises(Expired) as raised:
+        source.poll(0)
+    assert raised.value.partitions == [0]
+
+
+def test_the_contract_is_small_and_all_of_it_is_implemented():
+    from consumer.sources.base import Source
+
+    methods = {name for name in vars(Source) if not name.startswith("_")}
+    assert len(methods) <= 10
+    for kind, name in itertools.product((KafkaSource, MemorySource), sorted(methods)):
+        assert callable(getattr(kind, name))
