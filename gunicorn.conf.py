@@ -7,8 +7,9 @@ import consumer
 from consumer import SettingsError, load
 from consumer.messages.files import check_files
 from consumer.resume.replay import MAX_HANGING
+from consumer.secrets import secrets_of
 from web.access import forwarded
-from web.logs import FORMAT
+from web.logs import MaskingFormatter
 from web.server.arenas import limit_arenas
 from web.server.descriptors import Descriptors
 from web.server.sockets import MAX_HEAD_BYTES
@@ -53,7 +54,7 @@ access_log_format = '%(h)s "%(r)s" %(s)s %(B)s bytes %(L)s s "%(f)s" "%(a)s"'
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"generic": {"format": FORMAT}},
+    "formatters": {"generic": {"()": lambda: MaskingFormatter(secrets_of(_settings))}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "generic"}},
     "root": {"level": _settings.log_level, "handlers": []},
     "loggers": {

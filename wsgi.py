@@ -13,5 +13,5 @@ except SettingsError as error:
     # One line for the operator, not a traceback: the text says which setting, and what is allowed.
     sys.exit(f"greenwave: {error}")
 
-configure(settings.log_level)
+configure(settings)
 app = create_app(settings)

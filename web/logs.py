@@ -1,16 +1,34 @@
-"""Logging: one line format for the product and for gunicorn."""
+"""Logging: one line format for the product and for gunicorn, in which secrets are masked."""
 
 import logging
 import sys
+from collections.abc import Iterable
+
+from consumer import Settings
+from consumer.secrets import mask, secrets_of
 
 FORMAT = "%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s"
 
 
-def configure(level: str) -> None:
-    """Log to stderr from `level` on.
+class MaskingFormatter(logging.Formatter):
+    """Format a record with its traceback, and mask secrets in all of it."""
 
-    The Kafka client reports each failed metadata refresh as an error of its own; the consumer says the same in words
-    of its own and once, so the client is heard at DEBUG only.
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__(FORMAT)
+        self._secrets = list(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        return mask(super().format(record), self._secrets)
+
+
+def configure(settings: Settings) -> None:
+    """Log to stderr from LOG_LEVEL on.
+
+    The Kafka client logs each failed metadata refresh as an error. The consumer logs an outage once, so the client's
+    records are shown at DEBUG only.
     """
-    logging.basicConfig(level=level, format=FORMAT, stream=sys.stderr)
-    logging.getLogger("kafka").setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(MaskingFormatter(secrets_of(settings)))
+    logging.basicConfig(level=settings.log_level, handlers=[handler])
+    logging.getLogger("kafka").setLevel(logging.DEBUG if settings.log_level == "DEBUG" else logging.CRITICAL)

@@ -19,6 +19,7 @@ from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
 from consumer.errors import SourceError, SourceLost
+from consumer.secrets import mask, secrets_of
 from consumer.settings import Settings
 
 from . import hooks
@@ -61,6 +62,7 @@ class KafkaSource:
 
     def __init__(self, settings: Settings) -> None:
         self._name = settings.topic
+        self._secrets = secrets_of(settings)
         self._heard: float | None = None
         self._has_news = threading.Event()
         """Set when metadata has come since the last request of this thread."""
@@ -124,7 +126,7 @@ class KafkaSource:
             leader_silent_seconds=answers.silent_seconds(),
             is_throttled=time.monotonic() < answers.throttled_until + THROTTLED_SECONDS,
             readings=self._readings,
-            connection_errors="; ".join(f"{broker}: {why}" for broker, why in failures) or None,
+            connection_errors=mask("; ".join(f"{broker}: {why}" for broker, why in failures), self._secrets) or None,
             brokers=self._brokers,
         )
 

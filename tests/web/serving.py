@@ -21,7 +21,7 @@ from web.server.worker import Worker
 from web.services import services
 
 settings = load(os.environ)
-configure(settings.log_level)
+configure(settings)
 web.server.worker.HEAD_SECONDS = float(os.environ.get("HEAD_SECONDS", web.server.worker.HEAD_SECONDS))
 topic = MemoryTopic()
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))
