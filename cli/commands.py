@@ -7,67 +7,60 @@ import flask
 
 from consumer.version import VERSION
 
-from . import options
-from .doctor import Finding, examine
-from .landmarks import LANDMARKS, landmark_event
+from .doctor import examine
+from .landmarks import LANDMARKS, random_event
+from .options import COUNT, Seconds, app_settings, readable_errors
 from .publish import Publisher, create_topic
 from .stopping import stop_event
 
 
-@click.command("send-test-events", short_help="Publish test predictions for five segments.")
-@click.option("--count", type=options.MANY, default=10, show_default=True, help="How many events.")
-@click.option("--delay", type=options.Seconds(0), default=3.0, show_default=True, help="Seconds between two events.")
-@flask.cli.with_appcontext
-def send_test_events(count: int, delay: float) -> None:
-    """Publish random predictions for the five segments that everybody knows, and show where each one went.
-
-    Each is acknowledged by Kafka; exit code 1 when one is not in time.
-    """
-    settings = options.settings()
-    with options.explained(), Publisher(settings) as publisher, stop_event() as stop:
-        for number in range(count):
-            event = landmark_event(LANDMARKS[number % len(LANDMARKS)], settings)
-            place = publisher.publish(event["segment_id"], event)
-            speeds = f"{event['current_speed']:5.1f} now, {event['predicted_speed']:5.1f} predicted"
-            where = f"partition {place.partition}, offset {place.offset}"
-            click.echo(f"{number + 1}/{count}  {event['segment_id']}  {event['road_name']:<21} {speeds}  {where}")
-            if number + 1 < count and stop.wait(delay):
-                click.echo(f"stopped after {number + 1} of {count}")
-                break
-
-
-@click.command(short_help="Say what is wrong with settings, broker or topic.")
+@click.command(short_help="Check settings, brokers and topic.")
 @flask.cli.with_appcontext
 def doctor() -> None:
-    """Look at settings, broker, topic and backlog; say what is wrong and what to do.
+    """Check settings, brokers, topic and backlog, and give advice on what is wrong.
 
-    It takes ten seconds at most. Exit code 0 when nothing is wrong, else 1.
+    Takes at most ten seconds. The exit code is 0 without errors, else 1.
     """
-    findings = []
-    for finding in examine(options.settings()):
-        findings.append(finding)
-        click.echo(_line(finding))
-    wrong = sum(finding.ok is False for finding in findings)
-    click.echo(f"{wrong} wrong" if wrong else "all is well")
-    if wrong:
+    errors = 0
+    for finding in examine(app_settings()):
+        click.echo(finding.text())
+        errors += finding.ok is False
+    click.echo(f"{errors} error{'s' * (errors != 1)}" if errors else "no errors")
+    if errors:
         sys.exit(1)
 
 
-def _line(finding: Finding) -> str:
-    mark = {True: "ok   ", False: "WRONG", None: "note "}[finding.ok]
-    advice = f"\n       → {finding.advice}" if finding.advice else ""
-    return f"{mark}  {finding.what}: {finding.said}{advice}"
-
-
 @click.command("create-topic", short_help="Create the topic of the settings.")
-@click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True, help="How many.")
+@click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True, help="Number of partitions.")
 @flask.cli.with_appcontext
 def create_topic_command(partitions: int) -> None:
-    """Create the topic of the settings, if it is not there yet."""
-    settings = options.settings()
-    with options.explained():
+    """Create the topic of the settings if it does not exist."""
+    settings = app_settings()
+    with readable_errors():
         created = create_topic(settings, partitions)
-    click.echo(f"topic {settings.topic}: " + (f"created, {partitions} partitions" if created else "was there already"))
+    click.echo(f"topic {settings.topic}: " + (f"created with {partitions} partitions" if created else "already exists"))
+
+
+@click.command("send-test-events", short_help="Publish test predictions for five segments.")
+@click.option("--count", type=COUNT, default=10, show_default=True, help="Number of events.")
+@click.option("--delay", type=Seconds(0), default=3.0, show_default=True, help="Seconds between two events.")
+@flask.cli.with_appcontext
+def send_test_events(count: int, delay: float) -> None:
+    """Publish random predictions for five well-known segments, and show the offset of each.
+
+    The exit code is 1 when Kafka does not acknowledge an event within ten seconds.
+    """
+    settings = app_settings()
+    with readable_errors(), Publisher(settings) as publisher, stop_event() as stop:
+        for number in range(count):
+            event = random_event(LANDMARKS[number % len(LANDMARKS)], settings)
+            stored = publisher.publish(event["segment_id"], event)
+            speeds = f"{event['current_speed']:5.1f} now, {event['predicted_speed']:5.1f} predicted"
+            where = f"partition {stored.partition}, offset {stored.offset}"
+            click.echo(f"{number + 1}/{count}  {event['segment_id']}  {event['road_name']:<21} {speeds}  {where}")
+            if number + 1 < count and stop.wait(delay):
+                click.echo(f"stopped after {number + 1} of {count} events")
+                break
 
 
 @click.command(short_help="Show the version of Greenwave.")

@@ -8,7 +8,7 @@ from consumer.settings import Settings
 
 
 class Landmark(NamedTuple):
-    """One of the segments that test events are about."""
+    """A segment of the test events; coordinates in degrees."""
 
     segment_id: str
     road_name: str
@@ -25,8 +25,8 @@ LANDMARKS = (
 )
 
 
-def landmark_event(landmark: Landmark, settings: Settings) -> dict[str, Any]:
-    """Return a random prediction for a landmark, made now; speeds are in SPEED_UNIT."""
+def random_event(landmark: Landmark, settings: Settings) -> dict[str, Any]:
+    """Return a random prediction for a landmark, made now. Speeds are in SPEED_UNIT."""
     current = random.uniform(15, 70)
     predicted = min(75.0, max(5.0, current + random.gauss(0, 8)))
     return {

@@ -1,4 +1,4 @@
-"""What the commands share: their settings, errors as exit codes, and types of options."""
+"""What commands share: the settings of the application, readable errors, and types of options."""
 
 import contextlib
 import logging
@@ -12,15 +12,13 @@ import flask
 from consumer.errors import GreenwaveError
 from consumer.settings import Settings
 
-from .publish import PublishError
-
 DAY_SECONDS = 86_400
-MANY = click.IntRange(1, 1_000_000_000)
+COUNT = click.IntRange(1, 1_000_000_000)
 
 
-def settings() -> Settings:
-    """Return the application's settings."""
-    # What goes wrong is said by the commands, once; the client would say it again and again.
+def app_settings() -> Settings:
+    """Return the settings of the application."""
+    # Commands report each error once; the Kafka client would repeat it.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     return cast(Settings, flask.current_app.config["GREENWAVE_SETTINGS"])
 
@@ -32,18 +30,18 @@ class WrongInput(click.ClickException):
 
 
 @contextlib.contextmanager
-def explained(*wrong_input: type[Exception]) -> Iterator[None]:
+def readable_errors(*wrong_input: type[Exception]) -> Iterator[None]:
     """Turn expected errors into one line and an exit code: 2 for `wrong_input`, 1 for the rest."""
     try:
         yield
     except wrong_input as error:
         raise WrongInput(str(error)) from error
-    except (PublishError, GreenwaveError) as error:
+    except GreenwaveError as error:
         raise click.ClickException(str(error)) from error
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds from `min` to 86,400, a day; not NaN, which every range of click lets through."""
+    """A number of seconds from `min` to one day. Other than click's own range it refuses NaN."""
 
     name = "seconds"
 
@@ -51,7 +49,7 @@ class Seconds(click.FloatRange):
         super().__init__(min, DAY_SECONDS)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it."""
+        """Parse a value."""
         seconds = super().convert(value, param, ctx)
         if math.isnan(seconds):
             self.fail(f"{value!r}; allowed: a number from {self.min:g} to {self.max:g}", param, ctx)

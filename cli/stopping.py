@@ -1,4 +1,4 @@
-"""A clean end by Ctrl-C or SIGTERM."""
+"""A clean end of a command on Ctrl-C or SIGTERM."""
 
 import contextlib
 import signal
@@ -11,11 +11,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def stop_event() -> Iterator[threading.Event]:
-    """Give an event that the first Ctrl-C or SIGTERM sets; a second one ends the process as usual."""
+    """Yield an event that the first SIGINT or SIGTERM sets. A second signal ends the process as usual."""
     stop = threading.Event()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
         stop.set()
         restore()
 
@@ -24,7 +24,7 @@ def stop_event() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
     for number in _SIGNALS:
-        signal.signal(number, ask)
+        signal.signal(number, handle)
     try:
         yield stop
     finally:

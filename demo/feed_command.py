@@ -5,7 +5,7 @@ import time
 import click
 import flask
 
-from cli import options
+from cli.options import COUNT, Seconds, app_settings, readable_errors
 from cli.publish import Publisher
 from cli.stopping import stop_event
 from consumer.settings import Settings
@@ -21,7 +21,7 @@ _FEED_TIMEOUT_SECONDS = 5.0
 
 
 @click.command("synthetic-feed", short_help="Publish made-up traffic until it is stopped.")
-@click.option("--interval", type=options.Seconds(0.1), default=5.0, show_default=True, help="Seconds of one round.")
+@click.option("--interval", type=Seconds(0.1), default=5.0, show_default=True, help="Seconds of one round.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Which traffic; the same seed gives the same.")
 @click.option(
     "--past",
@@ -30,16 +30,16 @@ _FEED_TIMEOUT_SECONDS = 5.0
     show_default=True,
     help="Minutes to fill at the start; beyond 15, forecasts of then are scored at once.",
 )
-@click.option("--steps", type=options.MANY, help="End after so many rounds.")
+@click.option("--steps", type=COUNT, help="End after so many rounds.")
 @flask.cli.with_appcontext
 def synthetic_feed(interval: float, seed: int, past: int, steps: int | None) -> None:
     """Publish made-up traffic on the freeways of Los Angeles, as of now, until it is stopped.
 
     While Kafka takes no messages it goes on trying, and says so.
     """
-    settings, network = options.settings(), segments()
+    settings, network = app_settings(), segments()
     forecaster = synthetic.Forecaster(Traffic(network, seed), settings)
-    with options.explained(), _enduring(settings) as sender, stop_event() as stop:
+    with readable_errors(), _enduring(settings) as sender, stop_event() as stop:
         synthetic.fill(sender, forecaster, network, time.time(), past)
         filled = sender.acknowledged
         click.echo(

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import click
 import flask
 
-from cli import options as shared
+from cli.options import COUNT, DAY_SECONDS, app_settings, readable_errors
 from cli.publish import Publisher
 from cli.stopping import stop_event
 
@@ -63,7 +63,7 @@ class Minutes(click.ParamType[tuple[int, ...]]):
 @click.option("--zone", default="America/Los_Angeles", show_default=True, help="Time zone of all times given.")
 @click.option(
     "--step",
-    type=click.IntRange(1, shared.DAY_SECONDS),
+    type=click.IntRange(1, DAY_SECONDS),
     help="Seconds from row to row; a day is a whole number of steps. Default: as in the file, else 300.",
 )
 @click.option(
@@ -76,7 +76,7 @@ class Minutes(click.ParamType[tuple[int, ...]]):
 @click.option("--missing", type=float, metavar="SPEED", help="A speed that means none, such as 0 in METR-LA.")
 @click.option("--from", "begin", type=TIME, metavar="TIME", help="Begin here rather than at --start.")
 @click.option("--until", type=TIME, metavar="TIME", help="End before this time.")
-@click.option("--limit", type=shared.MANY, help="End after so many steps.")
+@click.option("--limit", type=COUNT, help="End after so many steps.")
 @click.option(
     "--horizons",
     type=Minutes(),
@@ -100,8 +100,8 @@ def replay(**options: Any) -> None:
     --zone. At the end it shows how far the forecasts were off. While Kafka takes no messages the replay waits, and
     says so.
     """
-    settings = shared.settings()
-    with shared.explained(InputError):
+    settings = app_settings()
+    with readable_errors(InputError):
         plan = _plan(options)
         running = Replay(plan, settings)
         with Enduring(lambda: Publisher(settings), _warn, meanwhile="the replay waits", must_begin=True) as sender:

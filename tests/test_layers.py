@@ -74,7 +74,7 @@ RULES = [
     ("web", ("gunicorn",), ("web/server/worker.py", "web/server/refusals.py", "web/access/forwarded.py")),
     ("web/streams/wire.py", (*FLASK, "threading", "time", "consumer.view.feed", "consumer.runtime.thread"), ()),
     ("web/streams/conversation.py", (*FLASK, "threading"), ()),
-    ("cli", ("kafka",), ("cli/publish.py",)),
+    ("cli", ("kafka",), ("cli/publish.py", "cli/net_clients.py")),
     ("cli", ("web", "demo", "app", "wsgi", "gunicorn"), ()),
     ("demo", ("kafka", "web", "app", "wsgi", "gunicorn"), ()),
     ("consumer/view/cursor.py", ("kafka", "threading", "time", "consumer.view.ring", "consumer.view.feed"), ()),

@@ -1,4 +1,4 @@
-"""What several tests of commands need: waiting for a condition, a broker that never answers."""
+"""Helpers for tests of commands: conditions to wait for, addresses without a broker, a runner."""
 
 import socket
 import time
@@ -18,8 +18,16 @@ def eventually(condition, seconds=10.0):
 
 
 @contextmanager
+def closed_port():
+    """Yield an address that refuses connections."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{closed.getsockname()[1]}"
+
+
+@contextmanager
 def silent_server():
-    """Listen, take connections, and never say a word; give the address."""
+    """Yield an address that accepts connections and never sends anything."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(50)

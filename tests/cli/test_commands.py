@@ -1,9 +1,7 @@
 import functools
 import os
 import signal
-import socket
 import threading
-import time
 
 import click
 import pytest
@@ -13,19 +11,19 @@ from cli import commands
 from cli.landmarks import LANDMARKS
 from cli.publish import Publisher, create_topic
 from consumer.settings import Settings
-from demo.broker import EmbeddedBroker
-from tests.cli.helpers import eventually, invoke, published, silent_server
+from consumer.version import VERSION
+from tests.cli.helpers import closed_port, eventually, invoke, published, silent_server
 
 
 @pytest.fixture
 def settings(broker, request):
-    """Give settings for a topic of the test's own, with four partitions."""
+    """Return settings for a new topic with four partitions."""
     chosen = Settings(kafka_brokers=broker.address, kafka_topic=f"commands-{abs(hash(request.node.name))}")
     create_topic(chosen, 4)
     return chosen
 
 
-def test_test_events_are_about_the_five_landmarks_and_each_one_s_place_is_shown(settings):
+def test_test_events_cover_the_five_landmarks_and_show_their_offsets(settings):
     result = invoke(settings, "send-test-events", "--count", "7", "--delay", "0")
     assert result.exit_code == 0
     lines = result.output.splitlines()
@@ -48,22 +46,20 @@ def test_a_signal_ends_test_events_cleanly(settings, number):
 
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
-    begin = time.monotonic()
-    result = invoke(settings, "send-test-events", "--count", "3", "--delay", "30")
-    assert time.monotonic() - begin < 10
+    result = invoke(settings, "send-test-events", "--count", "3", "--delay", "3600")
     assert result.exit_code == 0
-    assert result.output.splitlines()[-1] == "stopped after 1 of 3"
+    assert result.output.splitlines()[-1] == "stopped after 1 of 3 events"
     assert signal.getsignal(number) is before
     interrupter.join()
 
 
-def test_test_events_without_an_answer_of_kafka_end_with_one_line_and_exit_code_1(monkeypatch):
+def test_test_events_without_an_answer_end_with_one_line_and_code_1(monkeypatch):
     monkeypatch.setattr(commands, "Publisher", functools.partial(Publisher, timeout=0.3))
     with silent_server() as address:
         result = invoke(Settings(kafka_brokers=address), "send-test-events", "--count", "1")
     assert result.exit_code == 1
-    assert result.output.splitlines()[-1].startswith("Error: no answer for topic traffic-predictions at")
-    assert "Traceback" not in result.output
+    (line,) = result.output.splitlines()
+    assert line.startswith(f"Error: no answer for topic traffic-predictions at {address}: check KAFKA_BROKERS")
 
 
 @pytest.mark.parametrize(
@@ -77,112 +73,62 @@ def test_test_events_without_an_answer_of_kafka_end_with_one_line_and_exit_code_
         "create-topic --partitions 1001",
     ],
 )
-def test_a_number_that_no_clock_can_wait_for_is_refused_before_anything_is_done(arguments):
+def test_a_number_out_of_range_is_refused_before_anything_is_done(arguments):
     result = invoke(Settings(kafka_brokers="127.0.0.1:9"), *arguments.split())
     assert result.exit_code == 2
     assert f"Invalid value for '{arguments.split()[-2]}'" in result.output
 
 
-def test_a_topic_can_be_created_and_is_left_alone_when_it_is_there(broker):
+def test_create_topic_leaves_an_existing_topic_alone(broker):
     settings = Settings(kafka_brokers=broker.address, kafka_topic="by-command")
-    assert invoke(settings, "create-topic", "--partitions", "2").output == "topic by-command: created, 2 partitions\n"
-    assert invoke(settings, "create-topic").output == "topic by-command: was there already\n"
+    created = invoke(settings, "create-topic", "--partitions", "2")
+    assert created.output == "topic by-command: created with 2 partitions\n"
+    assert invoke(settings, "create-topic").output == "topic by-command: already exists\n"
 
 
-def test_the_doctor_is_content_with_a_topic_that_has_fresh_records(settings):
+def test_doctor_finds_no_errors_in_a_topic_with_fresh_records(settings):
     invoke(settings, "send-test-events", "--count", "5", "--delay", "0")
     result = invoke(settings, "doctor")
     assert result.exit_code == 0
-    assert f"ok     broker {settings.kafka_brokers}: takes connections" in result.output
-    assert f"ok     topic {settings.topic}: 4 partitions, offsets 0: 0 to" in result.output
-    assert "ok     last record: 0 s ago" in result.output or "ok     last record: 1 s ago" in result.output
-    assert "a start would read the last 5 of 5 records (KAFKA_BACKLOG=10000/1h)" in result.output
-    assert result.output.endswith("all is well\n")
+    lines = result.output.splitlines()
+    assert f"ok     broker {settings.kafka_brokers}: accepts connections" in lines
+    assert "ok     Kafka: the broker answers" in lines
+    assert "ok     messages: 5 of the last 5 can be read" in lines
+    assert "ok     backlog: the server starts with the last 5 of 5 records (KAFKA_BACKLOG=10000/1h)" in lines
+    assert f"ok     topic {settings.topic}: 4 partitions; offsets by partition: 0: 0 to " in result.output
+    assert "ok     last record: " in result.output
+    assert lines[-1] == "no errors"
 
 
-def test_the_doctor_says_what_to_do_about_an_empty_topic(settings):
+def test_doctor_names_the_command_that_fills_an_empty_topic(settings):
     result = invoke(settings, "doctor")
     assert result.exit_code == 0
-    assert "note   records: there are none yet" in result.output
-    assert "send-test-events" in result.output
+    assert "note   records: none yet\n       → start a producer, or run `flask --app app send-te" in result.output
 
 
-def test_the_doctor_says_which_broker_takes_no_connection():
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{closed.getsockname()[1]}"
+def test_doctor_exits_with_code_1_after_errors():
+    with closed_port() as address:
         result = invoke(Settings(kafka_brokers=f"{address},no.such.host.invalid:9092"), "doctor")
     assert result.exit_code == 1
-    assert f"WRONG  broker {address}: no connection: nothing listens there" in result.output
-    assert "WRONG  broker no.such.host.invalid:9092: its name can't be resolved: " in result.output
+    assert f"ERROR  broker {address}: connection refused: nothing listens there" in result.output
+    assert "ERROR  broker no.such.host.invalid:9092: the host name can't be resolved: " in result.output
     assert "start the broker, or correct KAFKA_BROKERS" in result.output
-    assert result.output.endswith("2 wrong\n")
+    assert result.output.endswith("\n2 errors\n")
 
 
-def test_the_doctor_answers_in_time_when_something_takes_connections_and_says_nothing():
-    with silent_server() as address:
-        begin = time.monotonic()
-        result = invoke(Settings(kafka_brokers=address), "doctor")
-        assert time.monotonic() - begin < 10
-    assert result.exit_code == 1
-    assert "no answer in the Kafka protocol in 3.5 s" in result.output
-    assert "KAFKA_SECURITY_PROTOCOL (now PLAINTEXT)" in result.output
-
-
-def test_the_doctor_answers_in_time_when_a_broker_hangs():
-    with EmbeddedBroker() as broker:
-        os.kill(broker.pid, signal.SIGSTOP)
-        begin = time.monotonic()
-        result = invoke(Settings(kafka_brokers=broker.address), "doctor")
-        assert time.monotonic() - begin < 10
-    assert result.exit_code == 1
-    assert "isn't stuck" in result.output
-
-
-def test_the_doctor_shows_no_secret():
-    secret = "correct horse battery staple"
-    settings = Settings(
-        kafka_brokers="",
-        kafka_url=f"kafka+ssl://user:{secret}@127.0.0.1:1",
-        kafka_sasl_password=secret,
-        kafka_client_cert_key=secret,
-    )
-    result = invoke(settings, "doctor")
-    assert secret not in result.output
-    assert "KAFKA_SASL_PASSWORD=(set, not shown)" in result.output
-    assert "KAFKA_URL=***@127.0.0.1:1" in result.output
-    assert "start the broker, or correct KAFKA_URL" in result.output
-
-
-def test_the_doctor_without_settings_says_which_one_is_missing():
+def test_doctor_without_settings_names_the_one_to_set():
     result = invoke(Settings(), "doctor")
     assert "note   settings: all defaults" in result.output
     assert "broker localhost:9092" in result.output
-    assert "ok     broker" in result.output or "set KAFKA_BROKERS, which isn't set" in result.output
+    assert "ok     broker" in result.output or "set KAFKA_BROKERS, which is not set" in result.output
 
 
-def test_the_doctor_names_wrong_certificates_even_when_no_broker_can_be_reached(tmp_path):
-    missing = str(tmp_path / "missing.pem")
-    settings = Settings(kafka_brokers="127.0.0.1:9", kafka_security_protocol="SSL", kafka_ssl_cafile=missing)
-    result = invoke(settings, "doctor")
-    assert f"KAFKA_SECURITY_PROTOCOL=SSL, KAFKA_SSL_CAFILE={missing}" in result.output
-    assert f"WRONG  settings: KAFKA_SSL_CAFILE={missing!r} can't be used: " in result.output
-    assert "WRONG  broker 127.0.0.1:9: no connection" in result.output
-    assert result.output.endswith("2 wrong\n")
-
-
-def test_the_doctor_says_what_is_wrong_with_a_certificate(tmp_path, broker):
-    settings = Settings(
-        kafka_brokers=broker.address, kafka_security_protocol="SSL", kafka_ssl_cafile=str(tmp_path / "missing.pem")
-    )
-    result = invoke(settings, "doctor")
-    assert result.exit_code == 1
-    assert "WRONG  settings: " in result.output
-    assert "KAFKA_SSL_CAFILE" in result.output
+def test_version_prints_the_version():
+    assert invoke(Settings(), "version").output == f"{VERSION}\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_explains_a_command_in_one_whole_line_and_each_of_its_options(name):
+def test_help_describes_a_command_in_one_line_and_each_option(name):
     command = create_app(Settings()).cli.get_command(None, name)
     assert not command.get_short_help_str(limit=60).endswith("...")
     for option in command.params:
@@ -190,6 +136,6 @@ def test_help_explains_a_command_in_one_whole_line_and_each_of_its_options(name)
     assert "%Y" not in invoke(Settings(), name, "--help").output
 
 
-def test_the_five_landmarks_are_those_of_the_documentation():
+def test_the_landmarks_are_those_of_the_documentation():
     assert [each.segment_id for each in LANDMARKS] == ["LA_001", "LA_002", "LA_003", "LA_004", "LA_005"]
     assert LANDMARKS[2] == ("LA_003", "I-210 Pasadena", 34.1478, -118.1445)

@@ -1,0 +1,143 @@
+"""Check a topic: its offsets, the age of its last record, whether its messages can be read, and the backlog."""
+
+import time
+from collections.abc import Iterator
+
+from consumer.errors import SourceError
+from consumer.messages.intake import Intake
+from consumer.messages.normalise import Normaliser
+from consumer.runtime.backlog import last_records, offsets_since, start_offsets
+from consumer.settings import Settings
+from consumer.sources.base import Expired, Source
+from consumer.sources.record import Record
+from consumer.times import UNKNOWN_MS
+
+from .finding import Finding
+
+LAST_MESSAGES = 200
+"""How many messages are read, over all partitions."""
+
+_READ_SECONDS = 2.0
+_FRESH_SECONDS = 600
+
+
+def check_topic(source: Source, settings: Settings) -> Iterator[Finding]:
+    """Yield the findings about the topic that the source reads. Raises SourceError."""
+    begins = [begin for begin, _ in source.bounds()]
+    ends = _ends(source, begins)
+    bounds = list(zip(begins, ends, strict=True))
+    ranges = ", ".join(f"{partition}: {begin} to {end}" for partition, (begin, end) in enumerate(bounds))
+    yield Finding(True, f"topic {settings.topic}", f"{len(bounds)} partitions; offsets by partition: {ranges}")
+    if begins == ends:
+        yield Finding(None, "records", "none yet", "start a producer, or run `flask --app app send-test-events`")
+        return
+    records = _last_records(source, bounds)
+    normalise = Normaliser(settings)
+    yield _age(records)
+    yield _messages(records, normalise)
+    yield from _horizons(records, normalise)
+    yield _backlog(source, settings, bounds)
+
+
+def _ends(source: Source, begins: list[int]) -> list[int]:
+    """Return the end offsets of a fetch, since a lookup is not exact on every broker (Tansu counts batches)."""
+    source.assign(begins)
+    deadline = time.monotonic() + _READ_SECONDS
+    while time.monotonic() < deadline:
+        _poll(source)
+        ends = [reading.high_watermark for reading in source.status().readings]
+        if None not in ends:
+            return [end for end in ends if end is not None]
+    raise SourceError(f"no answer to a fetch in {_READ_SECONDS:g} s")
+
+
+def _last_records(source: Source, bounds: list[tuple[int, int]]) -> list[Record]:
+    """Read the last records: LAST_MESSAGES over all partitions, at least one of each partition that has any."""
+    counts = last_records([end - begin for begin, end in bounds], max(LAST_MESSAGES, len(bounds)))
+    source.assign([end - count for (_, end), count in zip(bounds, counts, strict=True)])
+    records: list[Record] = []
+    deadline = time.monotonic() + _READ_SECONDS
+    while time.monotonic() < deadline:
+        records += _poll(source)
+        # Not by the records: the end of the log may hold none, but the marker of a transaction.
+        if all(reading.offset >= end for reading, (_, end) in zip(source.status().readings, bounds, strict=True)):
+            break
+    return records
+
+
+def _poll(source: Source) -> list[Record]:
+    try:
+        return source.poll(0.2)
+    except Expired:
+        return []  # retention deleted records since the offsets were read; the next poll continues after them
+
+
+def _age(records: list[Record]) -> Finding:
+    """Return how old the newest record is by Kafka's time."""
+    if not records:
+        return Finding(None, "last record", "age unknown: there is no record at the end of the log")
+    newest = max(record.time_ms for record in records)
+    if newest == UNKNOWN_MS:
+        return _no_kafka_time(records[-1])
+    seconds = max(0.0, time.time() - newest / 1000)
+    if seconds < _FRESH_SECONDS:
+        return Finding(True, "last record", f"{seconds:.0f} s ago")
+    return Finding(None, "last record", f"{_duration(seconds)} ago", "check that the producer is running")
+
+
+def _no_kafka_time(record: Record) -> Finding:
+    detail = f"the timestamp of the last record is {record.timestamp_ms}; it must be epoch milliseconds, 2000 to 2200"
+    advice = (
+        "correct the producer, or set message.timestamp.type=LogAppendTime for the topic; until then since= finds "
+        "nothing, KAFKA_BACKLOG can't use times, messages without a time are refused, and retention may delete "
+        "records too early"
+    )
+    return Finding(False, "Kafka time", detail, advice)
+
+
+def _messages(records: list[Record], normalise: Normaliser) -> Finding:
+    """Return whether the last messages can be read, and if not, why."""
+    intake = Intake()
+    for record in records:
+        intake.take(record, normalise(record))
+    readable = f"{intake.messages - intake.refused:,} of the last {intake.messages:,} can be read"
+    if not intake.by_reason:
+        return Finding(True, "messages", readable)
+    advice = (
+        "docs/messages.md lists the accepted fields, GET /api/quarantine the messages that a running server refused. "
+        f"Example: {intake.example}"
+    )
+    ok = False if intake.refused == intake.messages else None
+    return Finding(ok, "messages", f"{readable}; refused: {intake.reasons()}", advice)
+
+
+def _horizons(records: list[Record], normalise: Normaliser) -> Iterator[Finding]:
+    """Yield a finding when predictions have no clear horizon."""
+    unclear = [(record, count) for record in records if (count := normalise(record).unclear_horizons)]
+    if unclear:
+        record, _ = unclear[0]
+        total = sum(count for _, count in unclear)
+        detail = f"{total:,} unclear; example: partition {record.partition}, offset {record.offset}"
+        advice = "send horizon_minutes as a whole number; see Horizons in docs/messages.md"
+        yield Finding(None, "horizons", detail, advice)
+
+
+def _backlog(source: Source, settings: Settings, bounds: list[tuple[int, int]]) -> Finding:
+    backlog = settings.backlog
+    since = None
+    if backlog.seconds is not None:
+        since = offsets_since(round((time.time() - backlog.seconds) * 1000), bounds, source.offsets_at)
+    starts = start_offsets(bounds, since, backlog.records)
+    count = sum(end - start for start, (_, end) in zip(starts, bounds, strict=True))
+    total = sum(end - begin for begin, end in bounds)
+    detail = f"the server starts with the last {count:,} of {total:,} records (KAFKA_BACKLOG={settings.kafka_backlog})"
+    if count:
+        return Finding(True, "backlog", detail)
+    return Finding(None, "backlog", detail, "the page starts empty; a larger KAFKA_BACKLOG reads further back")
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3_600, "hours")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 60:.0f} minutes"
