@@ -27,7 +27,7 @@ class Services:
         consumer = self._get_consumer()
         if consumer is not self._known:
             self._known = consumer
-            self.admission.on_close(consumer.feed.close)
+            self.admission.on_close(consumer.subscriptions.close)
         return consumer
 
 

@@ -1,7 +1,6 @@
 """A client's way from its cursor to the ring buffer, through Kafka: chunk by chunk, at the client's pace."""
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
 from weakref import ref
 
 from msgspec import structs
@@ -17,11 +16,7 @@ from consumer.view.ring import Entry
 
 from .catching_up import CatchUp
 from .reading import CHUNK_RECORDS, Chunk, Item
-from .replay import Replays
-
-if TYPE_CHECKING:
-    from consumer.view.feed import Feed
-
+from .shared import Shared
 
 STEP = 50
 """Changes in one step; making bytes of them takes about a millisecond."""
@@ -34,15 +29,16 @@ class Bridge:
 
     def __init__(
         self,
-        feed: "Feed",
-        replays: Replays,
+        shared: Shared,
         position: Position,
         wanted: Filter,
         leaving: Leaving,
         catch_up: CatchUp,
         client: Hashable,
     ) -> None:
-        self._feed = feed
+        replays = shared.replays
+        assert replays is not None, "without replays there is a gap"
+        self._feed = feed = shared.feed
         self._replays = replays
         self._incarnation = position.incarnation
         self._start = self.places = position.places
@@ -53,7 +49,7 @@ class Bridge:
         settings = feed.settings
         self._view = LatestView(settings.max_segments, settings.max_age, settings.replay_bytes // 8, feed.now_ms)
         self._client = client
-        self._pace = replays.pace(feed.share)
+        self._pace = replays.pace(shared.share)
         self._chunk: ref[Chunk] | None = None  # weak: replays may evict it under a slow client, which asks again
         self._index = 0
 

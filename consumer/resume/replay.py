@@ -163,8 +163,8 @@ class Replays:
                 for position in [each for each, kept in self._chunks.items() if kept.asked < old]:
                     del self._chunks[position]
 
-    def forgive(self) -> None:
-        """Give those who wait all their time anew, for instance after an outage."""
+    def reset_timeouts(self) -> None:
+        """Restart the timeout of every pending read, for instance after an outage."""
         with self._changed:
             now = self._clock()
             for wish in self._wishes.values():

@@ -16,11 +16,12 @@ or a view to begin with, an outage is the exception: the leader of one partition
 import time
 from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from consumer.errors import Unreplayable
 from consumer.events import Change, Event, Gap, Initial, Shown, Status
 from consumer.prediction import Prediction
+from consumer.view.channel import Channel
 from consumer.view.cursor import Places, Position, decode, furthest, reaches, records_between
 from consumer.view.filters import EVERYTHING, NOTHING, Filter, Verdict, chosen
 from consumer.view.leaving import Leaving, beside, departures, told
@@ -29,9 +30,7 @@ from consumer.view.ring import Entry
 from .bridge import Bridge
 from .catching_up import CatchUp
 from .pace import Rest
-
-if TYPE_CHECKING:
-    from consumer.view.feed import Feed
+from .shared import Shared
 
 CHUNK = 500
 """Entries looked at in one go."""
@@ -50,22 +49,23 @@ class Subscription:
 
     def __init__(
         self,
-        feed: "Feed",
+        shared: Shared,
         after: Position | None,
         wanted: Filter = EVERYTHING,
+        channel: Channel | None = None,
         begin_with_view: bool = True,
         first_gap: Gap | None = None,
-        rest: Rest | None = None,
         client: Hashable = None,
     ) -> None:
-        self._feed = feed
+        self._shared = shared
+        self._feed = feed = shared.feed
         self._client = client
         # When a client that waits presented its cursor; None for one that polls, and will present it again.
         self._presented: float | None = None
         self._after = after
         self._wanted = wanted
         self._leaving = Leaving(wanted, feed.instead_of)
-        self._channel = None if wanted == EVERYTHING else feed.channel(wanted)
+        self._channel = channel
         self._begin_with_view = begin_with_view and self._channel is not None
         self._is_stream = begin_with_view
         self._first_gap = first_gap
@@ -82,7 +82,7 @@ class Subscription:
         self._caught_up_at = 0
         self._is_ahead = False
         self._wakes = feed._wakes
-        self._rest = rest or Rest(feed.closed.wait)
+        self._rest = Rest(shared.closed.wait)
         self.entries_behind = 0
         self.read_at = feed._clock()
         if self._is_stream:
@@ -257,9 +257,9 @@ class Subscription:
         self._leaving = Leaving(self._wanted, feed.instead_of, viewed)
         catch_up = CatchUp(feed.settings.max_segments)
         if not feed._ring.covers(after.places):
-            if feed.replays is None or missed > feed.settings.replay_records:
-                return [Gap("replay_limit" if feed.replays else "too_old", missed), self._start_over()]
-            self._bridge = Bridge(feed, feed.replays, after, self._wanted, self._leaving, catch_up, self._client)
+            if self._shared.replays is None or missed > feed.settings.replay_records:
+                return [Gap("replay_limit" if self._shared.replays else "too_old", missed), self._start_over()]
+            self._bridge = Bridge(self._shared, after, self._wanted, self._leaving, catch_up, self._client)
             self.entries_behind = max(1, missed)
         view = [self._view(after)] if self._begin_with_view else []
         self._incarnation, self._generation = after.incarnation, feed._generation

@@ -31,6 +31,7 @@ from consumer.messages.normalise import Normalised, Normaliser, Refusal
 from consumer.messages.quarantine import Quarantine
 from consumer.messages.refusal import count_refused
 from consumer.resume.replay import Replays
+from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
 from consumer.sources import open_kafka
 from consumer.sources.base import Expired, Reading, Source, Truncated
@@ -100,7 +101,8 @@ class Consumer:
             log.warning("NETWORK_FILE: %s", self.network.skipped)
         self.clock = clock or Clock()
         self._normalise = Normaliser(settings, self.network, self.clock.now_ms)
-        self.feed = Feed(settings, Replays(settings, open_source, self._normalise), now_ms=self.clock.now_ms)
+        self.feed = Feed(settings, now_ms=self.clock.now_ms)
+        self.subscriptions = Subscriptions(self.feed, Replays(settings, open_source, self._normalise))
         self.quarantine = Quarantine(settings.topic, settings.quarantine_entries)
         self.attempts = Attempts(settings.circuit_failures, settings.circuit_probe_seconds)
         self._open_source = open_source
@@ -142,8 +144,8 @@ class Consumer:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
-        self.feed.close()
-        self.feed.wait_for_readers(READERS_SECONDS)
+        self.subscriptions.close()
+        self.subscriptions.join(READERS_SECONDS)
 
     def wait_ready(self, timeout: float) -> None:
         """Wait until the consumer is live.
@@ -288,6 +290,7 @@ class Consumer:
             log.warning("reconnecting: %s", STALLED)
             with self._fence:
                 self.feed.announce(Status("reconnecting", time.time(), STALLED))
+                self.subscriptions.reset_timeouts()
 
     def _run(self, delay: float | None) -> None:
         """Serve until stop(); `delay` is that of a thread that takes another one's place."""
@@ -351,7 +354,7 @@ class Consumer:
     def _guarded_step(self, source: Source) -> None:
         """Take one step; an error of Kafka's is waited out with the same source."""
         self._beat()
-        self.feed.tidy()
+        self.subscriptions.tidy()
         try:
             self._step(source)
             self._failures = 0
@@ -717,6 +720,7 @@ class Consumer:
         log.log(severity, "%s: %s", state, status.in_full)
         with self._own_fence():
             self.feed.announce(status)
+            self.subscriptions.reset_timeouts()
 
 
 def _from_now(seconds: float | None) -> float | None:

@@ -9,27 +9,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
-from weakref import WeakValueDictionary
 
 from msgspec import UNSET, structs
 
-from consumer.errors import BadCursor, Unreplayable
 from consumer.events import Gap, State, Status
 from consumer.messages.clock import wall_ms
 from consumer.messages.normalise import Normalised
 from consumer.messages.refusal import count_refused
 from consumer.prediction import Prediction
-from consumer.resume.ends import Ends
-from consumer.resume.pace import Share
-from consumer.resume.replay import Replays
-from consumer.resume.subscription import Subscription
 from consumer.scoring.scores import Scores, Truth
 from consumer.settings import Settings
 from consumer.sources.record import Record
 
 from .backpressure import Backpressure
-from .channel import Channel
-from .cursor import MAX_INDEX, Places, Position, decode, furthest, place, records_between
+from .cursor import MAX_INDEX, Places, Position, furthest, place, records_between
+from .ends import Ends
 from .filters import EVERYTHING, Filter, chosen
 from .footprint import footprint
 from .latest import EVICTION_REASONS, LatestView
@@ -61,16 +55,10 @@ class Feed:
     def __init__(
         self,
         settings: Settings,
-        replays: Replays | None = None,
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         self.settings = settings
-        self.replays = replays if settings.replay_records else None
-        self.share = Share()
-        """For clients' threads that work on what is past."""
-        self.closed = threading.Event()
-        """Set when the process ends; it ends the rest of a client."""
         self._ring = Ring(settings.buffer_entries, settings.buffer_bytes)
         self.now_ms = now_ms
         self._latest = LatestView(settings.max_segments, settings.max_age, settings.view_bytes, now_ms)
@@ -95,7 +83,6 @@ class Feed:
         self._backpressure = Backpressure(clock)
         self._evicted: Counter[str] = Counter(dict.fromkeys(EVICTION_REASONS, 0))
         self._warning: str | None = None
-        self._channels: WeakValueDictionary[Filter, Channel] = WeakValueDictionary()
 
     # What the consumer thread calls
 
@@ -160,18 +147,11 @@ class Feed:
                 self._warning = text
                 self._touch()
 
-    def tidy(self) -> None:
-        """Let go of what nobody has needed for a while; it costs nothing when there is nothing."""
-        if self.replays is not None:
-            self.replays.tidy()
-
     def announce(self, status: Status) -> None:
         """Say what the consumer's state is."""
         with self._changed:
             self._status = status
             self._touch()
-        if self.replays is not None:
-            self.replays.forgive()
 
     def advance(self, offsets: Sequence[int]) -> None:
         """Move on to the next offset of each partition, past what holds no records: commit markers, compacted tails."""
@@ -266,77 +246,15 @@ class Feed:
         with self._changed:
             return self._scores.truth(segment_id)
 
-    def subscribe(
-        self,
-        after: str | None = None,
-        wanted: Filter = EVERYTHING,
-        begin_with_view: bool = True,
-        client: Hashable = None,
-    ) -> Subscription:
-        """Return a subscription that starts with the view, or with what came after a cursor.
-
-        A resume under a filter begins with the view, too, since the filter may be another one than before, unless
-        `begin_with_view` is False. Replays of one `client`, such as an address, wait for each other. Raises BadCursor
-        for a cursor that can't be read.
-        """
-        return self.subscribe_at(decode(after) if after else None, wanted, begin_with_view, client)
-
-    def subscribe_at(
-        self,
-        after: Position | None,
-        wanted: Filter = EVERYTHING,
-        begin_with_view: bool = True,
-        client: Hashable = None,
-    ) -> Subscription:
-        """Like subscribe(), with a position instead of a cursor."""
-        return Subscription(self, after, wanted, begin_with_view, client=client)
-
-    def subscribe_anyway(
-        self,
-        after: str | None = None,
-        wanted: Filter = EVERYTHING,
-        since_ms: int | None = None,
-        client: Hashable = None,
-    ) -> Subscription:
-        """Like subscribe(), for transports that can't refuse: what can't be served becomes a Gap.
-
-        `since_ms` (epoch milliseconds) counts when there is no cursor. Raises Closing.
-        """
-        try:
-            position = self.position_at(since_ms, client) if since_ms is not None and not after else None
-            after_position = decode(after) if after else position
-            subscription = Subscription(self, after_position, wanted, position is None, client=client)
-            subscription.wait_for_ends()
-            return subscription
-        except BadCursor:
-            return self.subscribe_with_gap(Gap("bad_cursor", None), wanted)
-        except Unreplayable as error:
-            return self.subscribe_with_gap(Gap(error.reason, error.missed), wanted)
-
-    def subscribe_with_gap(self, gap: Gap, wanted: Filter = EVERYTHING) -> Subscription:
-        """Return a subscription that starts with a gap and the view."""
-        return Subscription(self, None, wanted, first_gap=gap)
-
     @property
     def is_cut_off(self) -> bool:
         """Whether Kafka is known not to answer, so that nobody should ask it on behalf of a client."""
         return self._status.state in CUT_OFF
 
-    def position_at(self, time_ms: int, client: Hashable = None) -> Position:
-        """Return where what Kafka has of a time (epoch milliseconds) or later begins.
-
-        Raises Unreplayable, also when more than REPLAY_RECORDS came since then that aren't in memory; Closing.
-        """
-        if self.replays is None:
-            raise Unreplayable("too_old")
-        if self.is_cut_off:
-            raise Unreplayable("replay_failed")
-        found = self.replays.position_at(time_ms, client)
+    def records_since(self, places: Places) -> tuple[int, bool]:
+        """Return how many records were read after places, and whether memory has all of them."""
         with self._changed:
-            missed = records_between(found.places, tuple(self._places))
-            if missed > self.settings.replay_records and not self._ring.covers(found.places):
-                raise Unreplayable("replay_limit", missed)
-        return found
+            return records_between(places, tuple(self._places)), self._ring.covers(places)
 
     def oldest(self) -> Position | None:
         """Return the position from which on everything is in memory; None until the topic is known."""
@@ -368,36 +286,11 @@ class Feed:
         prediction = entry.prediction
         return prediction is not None and self._latest.loses_tie(prediction, entry.partition, entry.before)
 
-    def channel(self, wanted: Filter) -> Channel:
-        """Return the channel that all clients of a filter share."""
-        with self._changed:
-            channel = self._channels.get(wanted)
-            if channel is None:
-                channel = self._channels[wanted] = Channel(wanted)
-            return channel
-
     def wait_for_status(self, wanted: Callable[[Status], bool], timeout: float) -> Status:
         """Wait until the status is a wanted one, at most `timeout` seconds; return it as it is then."""
         with self._changed:
             self._changed.wait_for(lambda: wanted(self._status), timeout)
             return self._status
-
-    def close(self) -> None:
-        """End replays and rests, and wake all who wait."""
-        self.closed.set()
-        if self.replays is not None:
-            self.replays.close()
-        self.wake()
-
-    @property
-    def hangs(self) -> int:
-        """How many readers for replays were left behind in a call that hangs."""
-        return self.replays.hangs if self.replays is not None else 0
-
-    def wait_for_readers(self, timeout: float) -> None:
-        """Wait until the readers for replays have ended, after close()."""
-        if self.replays is not None:
-            self.replays.join(timeout)
 
     def wake(self) -> None:
         """Let everybody who waits look up, for instance at a shutdown."""

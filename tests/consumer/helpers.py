@@ -5,6 +5,7 @@ import time
 
 from consumer.messages.clock import wall_ms
 from consumer.messages.normalise import Normaliser
+from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
 from consumer.sources.record import Record
 from consumer.view.cursor import Position, place
@@ -36,6 +37,11 @@ def feed_of(partitions=2, settings=SETTINGS, topic=TOPIC, start=0, now_ms=wall_m
     feed = Feed(settings, now_ms=now_ms)
     feed.begin(Position(topic, (place(start),) * partitions))
     return feed
+
+
+def subscribe(feed, *args, **kwargs):
+    """Subscribe to a feed whose process has no replays."""
+    return Subscriptions(feed).subscribe(*args, **kwargs)
 
 
 def publish(feed, *records):

@@ -36,7 +36,7 @@ def test_the_backlog_and_what_comes_after_reach_a_client(settings, produce, cons
     consumer.wait_ready(20)
     assert len(consumer.feed.snapshot().predictions) == 100
     assert all(reading.offset == reading.high_watermark for reading in consumer.readings)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     first = subscription.next(20)
     assert any(isinstance(event, Initial) for event in first)
     produce(message("new"))
@@ -72,7 +72,9 @@ def test_a_call_of_the_client_that_hangs_is_ended_from_outside_and_its_thread_wi
     consumer.wait_ready(20)
     assert (consumer.restarts, consumer._thread) != (0, hung)
     produce(message("after"))
-    subscription = consumer.feed.subscribe(Position(consumer.feed.position.incarnation, (place(0),) * 4).encode())
+    subscription = consumer.subscriptions.subscribe(
+        Position(consumer.feed.position.incarnation, (place(0),) * 4).encode()
+    )
     assert [change.entry.segment_id for change in changes(subscription, 1)] == ["after"]
 
 
@@ -89,7 +91,7 @@ def test_two_processes_with_interleavings_of_their_own_take_over_from_each_other
     cursor = Position(one.feed.position.incarnation, (place(0),) * 4).encode()
     seen = []
     for turn in range(200):
-        subscription = (one, other)[turn % 2].feed.subscribe(cursor)
+        subscription = (one, other)[turn % 2].subscriptions.subscribe(cursor)
         (change,) = [each for each in subscription.next(20, 1) if isinstance(each, Change)] or changes(subscription, 1)[
             :1
         ]

@@ -63,7 +63,7 @@ def test_a_fast_clock_is_refused_and_the_view_stays(apache, settings_for, read, 
         assert consumer.ready
         assert consumer.quarantine.snapshot()["by_reason"] == {"time_in_future": 1}
     send(settings, ("BAD", now, now, None), ("S3", now, now, 52))
-    events_until(consumer.feed.subscribe(), lambda _: "S3" in shown_by(consumer))
+    events_until(consumer.subscriptions.subscribe(), lambda _: "S3" in shown_by(consumer))
     assert shown_by(consumer) == {"S1": 50, "S2": 51, "S3": 52}
 
 

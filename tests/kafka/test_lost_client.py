@@ -36,7 +36,7 @@ def test_a_client_that_asks_for_no_metadata_any_more_is_replaced(
     settings = settings_for(apache.create_topic())
     consumer = consume(settings)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     damage(consumer._source._cluster)
     eventually(lambda: consumer.restarts == 1)

@@ -87,7 +87,7 @@ def test_a_hundred_thousand_bad_messages_cost_no_good_one_and_no_flood_of_lines(
     messages, counted = mixture(settings)
     consumer = consume(settings)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     producer = producer_for(settings, linger_ms=20, batch_size=262_144)
     began = time.monotonic()
@@ -142,7 +142,7 @@ def reader(settings, consume):
 @examples(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(KEYS_AND_VALUES, max_size=20))
 def test_good_messages_around_any_bytes_at_all_are_delivered(settings, reader, publish, records):
-    subscription = reader.feed.subscribe()
+    subscription = reader.subscriptions.subscribe()
     subscription.next(5)
     publish(settings, message("before", timestamp=1_700_000_000_000), partition=0)
     for key, value in records:

@@ -138,7 +138,7 @@ def test_slow_answers_leave_the_consumer_ready(apache, settings_for, consume, pu
     settings = settings_for(apache.create_topic())
     consumer = consume(settings, relayed)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     for name, value in slow.items():
         setattr(relay, name, value)

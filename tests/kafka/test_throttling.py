@@ -55,7 +55,7 @@ def test_a_throttled_consumer_stays_ready_and_reads_on(
 
     consumer = consume(settings, open_source)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     filling = "".join(random.Random(1).choices(string.ascii_letters, k=1_000))
     publish(settings, *[message(f"S{number}", note=filling) for number in range(messages)])

@@ -49,7 +49,7 @@ def test_a_topic_that_is_missing_at_start_is_waited_for_and_picked_up_when_it_is
         assert settings.topic not in admin.list_topics(), "asking for a topic did not create it"
     apache.create_topic(settings.topic)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     publish(settings, message("A"))
     events_until(subscription, lambda events: "A" in told(events), 10)
 
@@ -97,7 +97,7 @@ def test_partitions_that_appear_under_load_are_read_from_their_beginning_and_not
     settings = settings_for(apache.create_topic(partitions=4), buffer_entries=100_000)
     consumer = consume(settings)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     with Load(producer_for(settings, metadata_max_age_ms=300), settings.topic) as load:
         events = events_until(subscription, lambda events: len(changes(events)) > 500)
         apache.add_partitions(settings.topic, 8)
@@ -122,7 +122,7 @@ def test_a_recreated_topic_is_read_from_its_beginning_and_clients_get_one_gap_an
     publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
     consumer = consume(settings)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     old_cursor = subscription.cursor
     for turn in range(3):
@@ -133,7 +133,7 @@ def test_a_recreated_topic_is_read_from_its_beginning_and_clients_get_one_gap_an
         assert [gap.reason for gap in gaps(events) if isinstance(gap, Gap)] == ["topic_recreated"]
         assert sorted(told(events, after_gap=True)) == sorted(expected), "each once, from the first on"
     assert names(consumer.feed.snapshot()) == set(expected), "nothing is left of the old topic"
-    resumed = consumer.feed.subscribe(old_cursor).next(5)
+    resumed = consumer.subscriptions.subscribe(old_cursor).next(5)
     assert [type(event) for event in gaps(resumed)] == [Gap, Initial]
     assert gaps(resumed)[0].reason == "other_topic"
 
@@ -159,7 +159,7 @@ def test_a_topic_recreated_while_the_line_was_cut_is_read_from_its_beginning(
     publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
     consumer = consume(settings, line.source)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     line.cut()
     recreate(apache, settings.topic)
@@ -182,7 +182,7 @@ def test_a_topic_recreated_after_the_broker_was_killed_is_read_from_its_beginnin
         publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
         consumer = consume(settings, line.source)
         consumer.wait_ready(10)
-        subscription = consumer.feed.subscribe()
+        subscription = consumer.subscriptions.subscribe()
         subscription.next(5)
         line.cut()
         broker.kill()
@@ -202,7 +202,7 @@ def test_records_that_were_deleted_before_they_were_read_are_one_gap_with_their_
     publish(settings, *[message(f"S{number}") for number in range(10)], partition=0)
     consumer = consume(settings, line.source)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     line.cut()
     for partition in (0, 1):
@@ -226,7 +226,7 @@ def test_retention_that_overtakes_the_position_is_a_gap_with_the_exact_count(
     settings = settings_for(apache.create_topic(partitions=1))
     consumer = consume(settings, line.source)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     line.cut()
     publish(settings, *[message(f"S{number}") for number in range(70)])
@@ -269,7 +269,7 @@ def test_a_compacted_topic_is_read_over_its_holes_and_a_tombstone_removes_its_se
     assert consumer.records < 61, "compaction had taken place before"
     assert names(consumer.feed.snapshot()) == {"A", "C", "Z"}
     assert consumer.quarantine.snapshot()["by_reason"].get("unknown_tombstone", 0) <= 1
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     publish(settings, None, key=b"A")
     publish(settings, message("D"), key=b"D")

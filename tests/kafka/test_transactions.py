@@ -55,7 +55,7 @@ def committed(apache, settings_for):
 
 def follow(consumer):
     """Return a subscription that has had its first view."""
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     return subscription
 
@@ -179,7 +179,7 @@ def test_of_many_mixed_transactions_each_committed_record_comes_once_and_in_orde
 
 def resume(consumer, position):
     """Return a subscription that has waited at a cursor for as long as a question for the end offsets may take."""
-    subscription = consumer.feed.subscribe(position.encode())
+    subscription = consumer.subscriptions.subscribe(position.encode())
     deadline = time.monotonic() + 3
     while time.monotonic() < deadline:
         events = subscription.next(0.5)
@@ -222,6 +222,6 @@ def test_a_cursor_beyond_the_end_is_a_gap_at_once(committed, consume, transactio
     consumer = consume(committed)
     consumer.wait_ready(10)
     beyond = Position(consumer.feed.position.incarnation, (place(3), place(0), place(0), place(0)))
-    subscription = consumer.feed.subscribe(beyond.encode())
+    subscription = consumer.subscriptions.subscribe(beyond.encode())
     events = events_until(subscription, lambda events: any(isinstance(event, Gap) for event in events), 8)
     assert [event for event in events if isinstance(event, Gap)] == [Gap("ahead", None)]

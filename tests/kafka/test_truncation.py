@@ -22,7 +22,7 @@ def test_a_truncated_log_is_a_gap_and_is_read_on_from_where_it_differs(settings_
             producer.send(settings.topic, message(f"S{number}")).get(20)
         consumer = consume(settings)
         consumer.wait_ready(10)
-        subscription = consumer.feed.subscribe()
+        subscription = consumer.subscriptions.subscribe()
         subscription.next(5)
         # Answers without records must not make the client forget the epoch of what it has read.
         producer.send(settings.topic, message("S10")).get(20)

@@ -77,7 +77,7 @@ def test_partitions_of_a_node_that_is_gone_are_named_in_time_while_the_others_ar
 ):
     both, first_only = consumer_of(4, {1, 2}), consumer_of(1, {1})
     lost, kept = ([number for number, node in leaders(both).items() if node == each] for each in (2, 1))
-    subscription, other = both.feed.subscribe(), first_only.feed.subscribe()
+    subscription, other = both.subscriptions.subscribe(), first_only.subscriptions.subscribe()
     subscription.next(5), other.next(5)
     began = time.monotonic()
     with hurt(nodes[1]):

@@ -14,7 +14,7 @@ def test_each_compression_that_kafka_knows_is_read(apache, settings_for, consume
     settings = settings_for(apache.create_topic(**{"compression.type": codec}))
     consumer = consume(settings)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     long = message("long", note="x" * 500_000)
     publish(settings, message("A"), long, *[message(f"B{number}") for number in range(50)], partition=0)
@@ -41,7 +41,7 @@ def test_a_batch_that_cannot_be_unpacked_goes_to_quarantine_and_all_around_it_is
     settings = settings_for(apache.create_topic(partitions=2))
     consumer = consume(settings)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     publish(settings, message("A"), partition=0)
     apache.set_topic(settings.topic, **{"compression.type": "lz4"})
@@ -56,7 +56,7 @@ def test_a_batch_that_cannot_be_unpacked_goes_to_quarantine_and_all_around_it_is
     eventually(lambda: consumer.readings == [(9, 9), (1, 1)])
     assert (consumer.ready, consumer.restarts) == (True, 0)
     start = Position(consumer.feed.position.incarnation, (place(0),) * 2)
-    late = consumer.feed.replays.chunk(start, (place(9), 0), seconds=10)
+    late = consumer.subscriptions.replays.chunk(start, (place(9), 0), seconds=10)
     assert ([item.segment_id for item in late.items], late.end) == (["A", "B"], (place(9), 0))
 
 
@@ -92,7 +92,7 @@ def test_a_batch_that_unpacks_to_too_much_is_one_refusal(apache, settings_for, c
     settings = settings_for(apache.create_topic(partitions=1, **{"max.message.bytes": "4000000"}))
     consumer = consume(settings)
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     subscription.next(5)
     publish(settings, message("A"))
     bombs = producer_for(settings, compression_type=codec, max_request_size=50_000_000, acks=1)
@@ -103,7 +103,7 @@ def test_a_batch_that_unpacks_to_too_much_is_one_refusal(apache, settings_for, c
     assert refused["by_reason"] == {"unreadable_batch": 1}
     assert "unpacks to more than 33554432 bytes" in refused["messages"][0]["detail"]
     start = Position(consumer.feed.position.incarnation, (place(0),))
-    late = consumer.feed.replays.chunk(start, (place(3),), seconds=10)
+    late = consumer.subscriptions.replays.chunk(start, (place(3),), seconds=10)
     assert ([item.segment_id for item in late.items], late.end) == (["A", "B"], (place(3),))
     assert (consumer.ready, consumer.restarts) == (True, 0)
 

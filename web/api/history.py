@@ -15,10 +15,10 @@ from werkzeug.exceptions import BadRequest
 from consumer import BadCursor
 from consumer.errors import Unreplayable
 from consumer.events import Change, Event, Gap
-from consumer.resume.pace import Pace
+from consumer.resume.pace import Pace, Share
 from consumer.resume.subscription import Subscription
+from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
-from consumer.view.feed import Feed
 from consumer.view.filters import Filter
 from web.access.admission import Slot
 from web.server.client import ClientSocket
@@ -53,9 +53,9 @@ class Walk:
     """A way through the history up to what is now its end."""
 
     def __init__(
-        self, feed: Feed, subscription: Subscription | None, end: str | None, span: Span, gap: Gap | None
+        self, share: Share, subscription: Subscription | None, end: str | None, span: Span, gap: Gap | None
     ) -> None:
-        self._feed = feed
+        self._share = share
         self._subscription = subscription
         self._end = end
         self._span = span
@@ -80,7 +80,7 @@ class Walk:
 
     def pace(self, closed: threading.Event) -> Pace:
         """Return what lets a thread that does all of it rest in between."""
-        return Pace(closed, self._feed.share)
+        return Pace(closed, self._share)
 
     def next(self, limit: int) -> list[Change]:
         """Return the next predictions of the span, at most `limit`, maybe none."""
@@ -117,20 +117,20 @@ def history() -> Response:
     here = services()
     slot = here.admission.slot()
     try:
-        feed, settings = here.get_consumer().feed, here.settings
+        subscriptions, settings = here.get_consumer().subscriptions, here.settings
         is_stream = request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON
         if is_stream:
             client = ClientSocket(request.environ, settings.client_timeout)
             slot.require("history", client.cut)  # for as long as it takes the client
             most = limit if "limit" in request.args else None
-            walk = _walk(feed, after, span, wanted, settings)
+            walk = _walk(subscriptions, after, span, wanted, settings)
             lines = stream_with_context(slot.written(_lines(walk, most, client)))
             response = Response(lines, mimetype=NDJSON, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
             response.call_on_close(slot.release)
             return response
         if after is None and span.since is not None:
             slot.require()  # for as long as it takes Kafka
-        page = _page(_walk(feed, after, span, wanted, settings), limit, slot)
+        page = _page(_walk(subscriptions, after, span, wanted, settings), limit, slot)
     except BaseException:
         slot.release()
         raise
@@ -145,26 +145,28 @@ def _span() -> Span:
     return span
 
 
-def _walk(feed: Feed, after: str | None, span: Span, wanted: Filter, settings: Settings) -> Walk:
+def _walk(subscriptions: Subscriptions, after: str | None, span: Span, wanted: Filter, settings: Settings) -> Walk:
     """Begin after a cursor, else at a time, else where memory begins; where Kafka can't be asked, there with a gap."""
-    end, client = feed.cursor, request.remote_addr
+    end, client, share = subscriptions.feed.cursor, request.remote_addr, subscriptions.share
     try:
         if after is not None:
-            return Walk(feed, feed.subscribe(after, wanted, begin_with_view=False, client=client), end, span, None)
+            subscription = subscriptions.subscribe(after, wanted, begin_with_view=False, client=client)
+            return Walk(share, subscription, end, span, None)
         if span.since is not None:
-            start = feed.position_at(max(0, span.since - settings.max_future * 1000), client)
-            return Walk(feed, feed.subscribe_at(start, wanted, begin_with_view=False, client=client), end, span, None)
+            start = subscriptions.position_at(max(0, span.since - settings.max_future * 1000), client)
+            subscription = subscriptions.subscribe_at(start, wanted, begin_with_view=False, client=client)
+            return Walk(share, subscription, end, span, None)
     except BadCursor as error:
         raise BadRequest(f"after can't be used: {error}; leave it out to begin anew") from error
     except Unreplayable as error:
-        return _from_memory(feed, wanted, end, span, Gap(error.reason, error.missed))
-    return _from_memory(feed, wanted, end, span, None)
+        return _from_memory(subscriptions, wanted, end, span, Gap(error.reason, error.missed))
+    return _from_memory(subscriptions, wanted, end, span, None)
 
 
-def _from_memory(feed: Feed, wanted: Filter, end: str | None, span: Span, gap: Gap | None) -> Walk:
-    oldest = feed.oldest()
-    subscription = feed.subscribe_at(oldest, wanted, begin_with_view=False) if oldest else None
-    return Walk(feed, subscription, end, span, gap)
+def _from_memory(subscriptions: Subscriptions, wanted: Filter, end: str | None, span: Span, gap: Gap | None) -> Walk:
+    oldest = subscriptions.feed.oldest()
+    subscription = subscriptions.subscribe_at(oldest, wanted, begin_with_view=False) if oldest else None
+    return Walk(subscriptions.share, subscription, end, span, gap)
 
 
 def _page(walk: Walk, limit: int, slot: Slot) -> dict[str, Any]:

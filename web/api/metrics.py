@@ -73,7 +73,9 @@ def _state(consumer: Consumer) -> Iterator[Metric]:
     yield _gauge("greenwave_consumer_stalled_seconds", "Time since the thread went round", consumer.stalled_seconds)
     yield _gauge("greenwave_uptime_seconds", "Time since the consumer was made", consumer.uptime_seconds)
     yield _counter("greenwave_consumer_restarts", "Times the thread began anew", consumer.restarts)
-    yield _counter("greenwave_replay_hangs", "Readers for replays left behind in a hanging call", consumer.feed.hangs)
+    yield _counter(
+        "greenwave_replay_hangs", "Readers for replays left behind in a hanging call", consumer.subscriptions.hangs
+    )
     behind = consumer.clock.behind_ms / 1000
     yield _gauge(
         "greenwave_clock_behind_seconds", "How far this host's clock is behind the records' Kafka times", behind

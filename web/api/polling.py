@@ -12,6 +12,7 @@ from consumer.errors import Unreplayable
 from consumer.events import Change, Evicted, Gap, Initial, Left, Shown
 from consumer.prediction import Prediction
 from consumer.resume.subscription import Subscription
+from consumer.resume.subscriptions import Subscriptions
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
 from consumer.view.statistics import statistics
@@ -55,12 +56,12 @@ def predictions() -> Response:
     limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
     wait = params.seconds("wait", params.MAX_WAIT_SECONDS)
     after = params.text("after")
-    feed = services().get_consumer().feed
+    consumer = services().get_consumer()
     if after is None and since is None:
-        return _whole(feed, wanted)
+        return _whole(consumer.feed, wanted)
     with services().admission.slot() as slot:
-        subscription = _subscribe(feed, after, since, wanted, slot)
-        return answers.json(wire.success(_collect(feed, subscription, limit, wait, slot)))
+        subscription = _subscribe(consumer.subscriptions, after, since, wanted, slot)
+        return answers.json(wire.success(_collect(consumer.feed, subscription, limit, wait, slot)))
 
 
 @blueprint.get("/api/predictions/<segment:segment_id>")
@@ -93,20 +94,22 @@ def _whole(feed: Feed, wanted: Filter) -> Response:
     return response.make_conditional(request)  # type: ignore[return-value]
 
 
-def _subscribe(feed: Feed, after: str | None, since: int | None, wanted: Filter, slot: Slot) -> Subscription:
+def _subscribe(
+    subscriptions: Subscriptions, after: str | None, since: int | None, wanted: Filter, slot: Slot
+) -> Subscription:
     """Return a subscription that doesn't begin with the view: a client that polls has it, and keeps its filter."""
     client = request.remote_addr
     try:
         if after is not None:
-            return feed.subscribe(after, wanted, begin_with_view=False, client=client)
+            return subscriptions.subscribe(after, wanted, begin_with_view=False, client=client)
         slot.require()
         assert since is not None
-        position = feed.position_at(since, client)
-        return feed.subscribe_at(position, wanted, begin_with_view=False, client=client)
+        position = subscriptions.position_at(since, client)
+        return subscriptions.subscribe_at(position, wanted, begin_with_view=False, client=client)
     except BadCursor as error:
         raise BadRequest(f"after can't be used: {error}; leave it out to get the whole view") from error
     except Unreplayable as error:
-        return feed.subscribe_with_gap(Gap(error.reason, error.missed), wanted)
+        return subscriptions.subscribe_with_gap(Gap(error.reason, error.missed), wanted)
 
 
 def _collect(feed: Feed, subscription: Subscription, limit: int, wait: float, slot: Slot) -> dict[str, Any]:

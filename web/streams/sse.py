@@ -48,7 +48,8 @@ def stream() -> Response:
     # An EventSource repeats its first URL at every reconnect, so the header says more than the parameters.
     after = request.headers.get("Last-Event-ID") or last_id or first
     here = services()
-    feed = here.get_consumer().feed
+    consumer = here.get_consumer()
+    feed = consumer.feed
     if request.method == "HEAD":
         return _response(iter(()))
     client = ClientSocket(request.environ, here.settings.client_timeout)
@@ -63,7 +64,7 @@ def stream() -> Response:
     address = request.remote_addr
 
     def begin() -> Conversation:
-        subscription = feed.subscribe_anyway(after, wanted, since, address)
+        subscription = consumer.subscriptions.subscribe_anyway(after, wanted, since, address)
         return Conversation(feed, subscription, here.views, wanted, here.settings.heartbeat_seconds)
 
     response = _response(slot.written(_frames(begin, here, client, slot)))

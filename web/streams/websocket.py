@@ -32,6 +32,7 @@ from wsproto.utilities import RemoteProtocolError
 
 from consumer.errors import Closing
 from consumer.resume.subscription import Subscription
+from consumer.resume.subscriptions import Subscriptions
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
 from consumer.view.ring import Entry
@@ -194,7 +195,8 @@ class Client:
 
     def talk(self) -> None:
         """Send what there is to be told, and listen in between, until the server closes."""
-        feed = self._here.get_consumer().feed
+        consumer = self._here.get_consumer()
+        feed, subscriptions = consumer.feed, consumer.subscriptions
         settings = self._here.settings
         self._server.sock.settimeout(settings.client_timeout)
         details = {"topic": settings.topic, "heartbeat_seconds": settings.heartbeat_seconds}
@@ -202,17 +204,17 @@ class Client:
         log.info("a WebSocket joins the consumer that is there and %s (%d of them)", feed.status.state, sockets)
         self._send([Message(wire.connected("websocket", now_iso(), details))])
         with contextlib.suppress(Closing):  # before it was known where to begin: the client asks again elsewhere
-            self._tell(feed)
+            self._tell(subscriptions)
         reason = "the server is closing; connect again to go on"
         self._send([Message(wire.bye(reason))])
         _close(self._server, GOING_AWAY, reason)
 
-    def _tell(self, feed: Feed) -> None:
+    def _tell(self, subscriptions: Subscriptions) -> None:
         wanted = params.wanted()
-        subscription = feed.subscribe_anyway(params.text("after"), wanted, params.since(), request.remote_addr)
-        conversation = self._begin(feed, subscription, wanted)
+        subscription = subscriptions.subscribe_anyway(params.text("after"), wanted, params.since(), request.remote_addr)
+        conversation = self._begin(subscriptions.feed, subscription, wanted)
         while not self._here.admission.closing.is_set():
-            conversation = self._listen(feed) or conversation
+            conversation = self._listen(subscriptions) or conversation
             if self._server.input_buffer:
                 conversation.wake()  # the next message has come: give what there is, and read it
             messages = conversation.next()
@@ -228,7 +230,7 @@ class Client:
         self._server.event.conversation = conversation
         return conversation
 
-    def _listen(self, feed: Feed) -> Conversation | None:
+    def _listen(self, subscriptions: Subscriptions) -> Conversation | None:
         """Answer one message, if there is one; return what follows it. Raises ConnectionClosed when the client left."""
         text = self._server.receive(timeout=0)
         if text is None:
@@ -239,13 +241,13 @@ class Client:
         if len(self._heard) == MAX_MESSAGES and now - self._heard[0] < MESSAGES_SECONDS:
             self._refuse(POLICY, f"too many messages; allowed: {MAX_MESSAGES} in {MESSAGES_SECONDS:g} s")
         self._heard.append(now)
-        return self._answer(feed, text)
+        return self._answer(subscriptions, text)
 
     def _refuse(self, code: int, reason: str) -> None:
         _close(self._server, code, reason)
         raise ConnectionClosed(code, reason)
 
-    def _answer(self, feed: Feed, text: str) -> Conversation | None:
+    def _answer(self, subscriptions: Subscriptions, text: str) -> Conversation | None:
         try:
             asked = _read(text)
             wanted = params.filter_of(lambda name: _values_of(asked, name))
@@ -255,9 +257,9 @@ class Client:
             self._send([Message(wire.error("The message was not understood", str(reason), now_iso()))])
             return None
         self._send([Message(wire.subscribed(asked.filter))])
-        subscription = feed.subscribe_anyway(asked.after, wanted, since, request.remote_addr)
+        subscription = subscriptions.subscribe_anyway(asked.after, wanted, since, request.remote_addr)
         subscription.begin_with_view()  # whatever the client shows, of this filter or of another one
-        return self._begin(feed, subscription, wanted)
+        return self._begin(subscriptions.feed, subscription, wanted)
 
     def _send(self, messages: Sequence[Message | Entry]) -> None:
         if messages:

@@ -10,6 +10,7 @@ from consumer.messages.horizon import Stated, stated_horizon
 from consumer.messages.names import Names
 from consumer.messages.normalise import Normaliser
 from consumer.resume.replay import Replays
+from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.times import iso
@@ -270,10 +271,11 @@ def test_a_replay_gives_the_same_predictions_of_a_record_as_memory():
     everything = Filter(horizons="all")
 
     def given(settings, position):
-        feed = Feed(settings, Replays(settings, lambda _: MemorySource(topic)))
+        feed = Feed(settings)
+        subscriptions = Subscriptions(feed, Replays(settings, lambda _: MemorySource(topic)))
         feed.begin(start)
         publish(feed, *topic.logs[0])
-        told = [each.entry for each in read(feed.subscribe_at(position, everything, False))]
+        told = [each.entry for each in read(subscriptions.subscribe_at(position, everything, False))]
         return [(each.before, structs.replace(each.prediction, late=UNSET)) for each in told]
 
     from_memory = given(roomy, start)

@@ -11,6 +11,7 @@ from consumer.events import Change, Gap, Initial, Left, Status
 from consumer.resume import bridge, pace, reading, replay
 from consumer.resume.pace import Share
 from consumer.resume.replay import Replays
+from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view.cursor import Position, decode, place, records_between
@@ -30,13 +31,14 @@ def topic_of(records, partitions=2):
     return topic
 
 
-def feed_over(topic, settings=SMALL, **replays):
-    """Return a feed that has read the whole topic."""
-    feed = Feed(settings, Replays(settings, replays.get("open_source", lambda _: MemorySource(topic))))
-    feed.begin(Position(INCARNATION, (place(0),) * len(topic.logs)))
+def process_over(topic, settings=SMALL, open_source=None, share=None):
+    """Return the subscriptions of a process that has read the whole topic."""
+    replays = Replays(settings, open_source or (lambda _: MemorySource(topic)))
+    process = Subscriptions(Feed(settings), replays, share)
+    process.feed.begin(Position(INCARNATION, (place(0),) * len(topic.logs)))
     for log in topic.logs:
-        publish(feed, *log)
-    return feed
+        publish(process.feed, *log)
+    return process
 
 
 class Clock:
@@ -51,15 +53,15 @@ BEGIN = Position(INCARNATION, (place(0), place(0)))
 
 def test_what_is_older_than_memory_is_replayed_and_joined_without_a_seam():
     topic = topic_of(5_000)
-    feed = feed_over(topic)
-    subscription = feed.subscribe_at(BEGIN)
+    process = process_over(topic)
+    subscription = process.subscribe_at(BEGIN)
     told = [each.entry for each in read(subscription)]
     for partition in (0, 1):
         offsets = [each.before >> 24 for each in told if each.partition == partition]
         assert offsets == list(range(2_500))
-    publish(feed, topic.append(message("live"), partition=0, timestamp_ms=TIME_MS))
+    publish(process.feed, topic.append(message("live"), partition=0, timestamp_ms=TIME_MS))
     assert [each.entry.segment_id for each in read(subscription)] == ["live"]
-    assert subscription.cursor == feed.snapshot().cursor
+    assert subscription.cursor == process.feed.snapshot().cursor
 
 
 def test_what_comes_after_a_removal_is_not_late_in_a_replay_either():
@@ -69,7 +71,7 @@ def test_what_comes_after_a_removal_is_not_late_in_a_replay_either():
     topic.append(message("A", timestamp=TIME_MS + 1), timestamp_ms=TIME_MS)
     for number in range(100):
         topic.append(message(f"S{number}"), timestamp_ms=TIME_MS)
-    told = [each.entry for each in read(feed_over(topic).subscribe_at(Position(INCARNATION, (place(0),))))]
+    told = [each.entry for each in read(process_over(topic).subscribe_at(Position(INCARNATION, (place(0),))))]
     assert [(each.prediction is None, each.late) for each in told if each.segment_id == "A"] == [
         (False, False),
         (True, False),
@@ -77,9 +79,9 @@ def test_what_comes_after_a_removal_is_not_late_in_a_replay_either():
     ]
 
 
-def after_a_replay(feed, number):
+def after_a_replay(process, number):
     """Return a subscription that has just come to the ring buffer, and how many changes it was given."""
-    subscription = feed.subscribe_at(BEGIN)
+    subscription = process.subscribe_at(BEGIN)
     subscription.next(0)
     count = 0
     while subscription.is_replaying:
@@ -89,24 +91,24 @@ def after_a_replay(feed, number):
 
 def test_who_falls_off_the_ring_buffer_right_after_a_replay_is_replayed_what_came_since():
     topic = topic_of(1_000)
-    feed = feed_over(topic)
-    subscription, count = after_a_replay(feed, 50)
+    process = process_over(topic)
+    subscription, count = after_a_replay(process, 50)
     for number in range(3):
-        publish(feed, *[topic.append(message(f"live {number}"), timestamp_ms=TIME_MS) for _ in range(120)])
+        publish(process.feed, *[topic.append(message(f"live {number}"), timestamp_ms=TIME_MS) for _ in range(120)])
     told = read(subscription)
     assert count + len(told) == 1_360
     assert [each.entry.segment_id for each in told[-360:]] == ["live 0"] * 120 + ["live 1"] * 120 + ["live 2"] * 120
-    publish(feed, *[topic.append(message("live"), timestamp_ms=TIME_MS) for _ in range(120)])
+    publish(process.feed, *[topic.append(message("live"), timestamp_ms=TIME_MS) for _ in range(120)])
     assert read(subscription)[0] == Gap("too_slow", 120), "it had caught up: from here on it is slow"
 
 
 def test_who_never_catches_up_after_a_replay_is_given_the_view_in_the_end():
     topic = topic_of(1_000)
-    feed = feed_over(topic, structs.replace(SMALL, replay_records=1_200))
-    subscription, _ = after_a_replay(feed, 50)
+    process = process_over(topic, structs.replace(SMALL, replay_records=1_200))
+    subscription, _ = after_a_replay(process, 50)
     events = []
     while not events or isinstance(events[0], Change):
-        publish(feed, *[topic.append(message("live"), timestamp_ms=TIME_MS) for _ in range(120)])
+        publish(process.feed, *[topic.append(message("live"), timestamp_ms=TIME_MS) for _ in range(120)])
         events = subscription.next(5, 50)
     assert events[0].reason == "replay_limit"
     assert isinstance(events[1], Initial)
@@ -114,9 +116,9 @@ def test_who_never_catches_up_after_a_replay_is_given_the_view_in_the_end():
 
 def test_a_replay_leads_so_far_into_the_ring_buffer_that_its_tail_may_move_on():
     topic = topic_of(1_000)
-    feed = feed_over(topic, open_source=lambda _: MemorySource(topic, batch=25))
-    subscription, _ = after_a_replay(feed, 10)
-    publish(feed, *[topic.append(message("live"), partition=n % 2, timestamp_ms=TIME_MS) for n in range(20)])
+    process = process_over(topic, open_source=lambda _: MemorySource(topic, batch=25))
+    subscription, _ = after_a_replay(process, 10)
+    publish(process.feed, *[topic.append(message("live"), partition=n % 2, timestamp_ms=TIME_MS) for n in range(20)])
     changes = subscription.next(0)
     assert [each.entry.segment_id for each in changes[-20:]] == ["live"] * 20
     assert not subscription.is_replaying
@@ -124,24 +126,27 @@ def test_a_replay_leads_so_far_into_the_ring_buffer_that_its_tail_may_move_on():
 
 def test_what_memory_covers_is_not_asked_of_kafka_which_may_have_dropped_it():
     topic = topic_of(0)
-    feed = feed_over(topic)
+    process = process_over(topic)
 
     def put(count, partition):
-        publish(feed, *[topic.append(message("S"), partition=partition, timestamp_ms=TIME_MS) for _ in range(count)])
+        publish(
+            process.feed,
+            *[topic.append(message("S"), partition=partition, timestamp_ms=TIME_MS) for _ in range(count)],
+        )
 
     put(5, partition=1)
-    early = feed.snapshot().cursor
+    early = process.feed.snapshot().cursor
     put(10, partition=0)
     put(5, partition=1)
     put(92, partition=0)
     topic.set(begins=[0, 8])
-    assert len(read(feed.subscribe(early))) == 107
+    assert len(read(process.subscribe(early))) == 107
 
 
 def test_a_filter_that_finds_nothing_does_not_make_a_step_long():
     topic = topic_of(3_000)
-    feed = feed_over(topic)
-    subscription = feed.subscribe_at(BEGIN, Filter(segments=frozenset({"nobody"})), begin_with_view=False)
+    process = process_over(topic)
+    subscription = process.subscribe_at(BEGIN, Filter(segments=frozenset({"nobody"})), begin_with_view=False)
     subscription.next(0)
     before, longest = BEGIN.places, 0
     while subscription.is_replaying:
@@ -152,9 +157,9 @@ def test_a_filter_that_finds_nothing_does_not_make_a_step_long():
 
 
 def test_who_is_given_a_view_first_is_told_in_a_replay_of_no_segment_that_it_cannot_show():
-    feed = feed_over(topic_of(1_000))
+    process = process_over(topic_of(1_000))
     wanted = Filter(segments=frozenset({"S7"}), categories=frozenset({"severe_congestion"}))
-    polled, streamed = (read(feed.subscribe_at(BEGIN, wanted, begin_with_view=each)) for each in (False, True))
+    polled, streamed = (read(process.subscribe_at(BEGIN, wanted, begin_with_view=each)) for each in (False, True))
     assert [(type(each), each.entry.segment_id) for each in polled] == [(Left, "S7")]
     assert [type(each) for each in streamed] == [Initial]
 
@@ -168,7 +173,8 @@ class Growing:
     def __init__(self):
         self.topic = MemoryTopic(1, INCARNATION)
         settings = structs.replace(SMALL, buffer_entries=1_000)
-        self.feed = feed_over(self.topic, settings, open_source=lambda _: MemorySource(self.topic, batch=20))
+        self.process = process_over(self.topic, settings, open_source=lambda _: MemorySource(self.topic, batch=20))
+        self.feed = self.process.feed
         self.now = TIME_MS
 
     def add(self, speed, segment="S"):
@@ -180,7 +186,7 @@ class Growing:
             self.add(70, f"N{number}")
 
     def subscribe(self, offset):
-        return self.feed.subscribe_at(Position(INCARNATION, (place(offset),)), SEVERE)
+        return self.process.subscribe_at(Position(INCARNATION, (place(offset),)), SEVERE)
 
 
 def cross(subscription):
@@ -207,10 +213,13 @@ def test_what_a_process_never_saw_of_a_segment_leaves_in_a_replay_after_it_was_t
     world = Growing()
     for speed, segment in [(10, "S"), (70, "S"), (70, "X"), (70, "Y")]:
         world.add(speed, segment)
-    feed = Feed(SMALL, Replays(SMALL, lambda _: MemorySource(world.topic)))
-    feed.begin(Position(INCARNATION, (place(3),)))
-    publish(feed, *world.topic.logs[0][3:])
-    assert told(read(feed.subscribe_at(Position(INCARNATION, (place(0),)), SEVERE))) == [(Change, "S"), (Left, "S")]
+    process = Subscriptions(Feed(SMALL), Replays(SMALL, lambda _: MemorySource(world.topic)))
+    process.feed.begin(Position(INCARNATION, (place(3),)))
+    publish(process.feed, *world.topic.logs[0][3:])
+    assert told(read(process.subscribe_at(Position(INCARNATION, (place(0),)), SEVERE))) == [
+        (Change, "S"),
+        (Left, "S"),
+    ]
 
 
 def test_what_was_told_between_two_crossings_leaves_in_the_second_one_though_it_is_older_than_the_view():
@@ -267,10 +276,9 @@ def test_clients_in_a_replay_share_half_of_the_process():
             self.booked += 1
             return 0
 
-    feed = feed_over(topic_of(5_000))
-    feed.share = Recorded()
-    read(feed.subscribe_at(BEGIN))
-    assert feed.share.booked > 0
+    process = process_over(topic_of(5_000), share=Recorded())
+    read(process.subscribe_at(BEGIN))
+    assert process.share.booked > 0
 
 
 def test_a_replay_is_short_work_once_little_is_left(monkeypatch):
@@ -284,60 +292,59 @@ def test_a_replay_is_short_work_once_little_is_left(monkeypatch):
             return 0
 
     booked = []
-    feed = feed_over(topic_of(5_000))
-    feed.share = Recorded()
-    read(feed.subscribe_at(BEGIN))
+    process = process_over(topic_of(5_000), share=Recorded())
+    read(process.subscribe_at(BEGIN))
     assert booked == sorted(booked), "from long to short, once"
     assert set(booked) == {False, True}
 
 
 def test_every_cursor_of_a_replay_resumes_exactly_after_it():
-    feed = feed_over(topic_of(300))
-    changes = read(feed.subscribe_at(BEGIN))
+    process = process_over(topic_of(300))
+    changes = read(process.subscribe_at(BEGIN))
     for number in (0, 1, 57, 199, 298):
-        later = [each.entry.segment_id for each in read(feed.subscribe(changes[number].cursor))]
+        later = [each.entry.segment_id for each in read(process.subscribe(changes[number].cursor))]
         assert sorted(later) == sorted(each.entry.segment_id for each in changes[number + 1 :])
 
 
 def test_memory_is_bounded_by_chunks_whatever_the_length(monkeypatch):
     monkeypatch.setattr(reading, "CHUNK_RECORDS", 50)
     topic = topic_of(2_000)
-    feed = feed_over(topic, open_source=lambda _: MemorySource(topic, batch=25))
-    assert len(read(feed.subscribe_at(BEGIN))) == 2_000
-    assert feed.replays.chunks_read >= 30
-    assert all(len(kept.chunk.items) <= 75 for kept in feed.replays._chunks.values())
+    process = process_over(topic, open_source=lambda _: MemorySource(topic, batch=25))
+    assert len(read(process.subscribe_at(BEGIN))) == 2_000
+    assert process.replays.chunks_read >= 30
+    assert all(len(kept.chunk.items) <= 75 for kept in process.replays._chunks.values())
 
 
 def test_chunks_are_bounded_by_what_they_take_in_memory():
     small = structs.replace(SMALL, buffer_bytes=1_048_576)
     topic = topic_of(2_000)
-    feed = feed_over(topic, small, open_source=lambda _: MemorySource(topic, batch=500))
-    subscription, taken = feed.subscribe_at(BEGIN), []
+    process = process_over(topic, small, open_source=lambda _: MemorySource(topic, batch=500))
+    subscription, taken = process.subscribe_at(BEGIN), []
     while subscription.is_replaying or not taken:
         subscription.next(10)
-        taken.append(sum(kept.chunk.size_bytes for kept in feed.replays._chunks.values()))
+        taken.append(sum(kept.chunk.size_bytes for kept in process.replays._chunks.values()))
     assert small.replay_bytes / 2 < max(taken) <= small.replay_bytes
-    assert feed.replays.chunks_read >= 2_000 * 600 / (small.replay_bytes / 8)
+    assert process.replays.chunks_read >= 2_000 * 600 / (small.replay_bytes / 8)
 
 
 def test_a_client_whose_chunk_was_evicted_goes_on_where_it_is():
     topic = topic_of(1_000)
-    feed = feed_over(topic)
-    subscription, ids = feed.subscribe_at(BEGIN), []
+    process = process_over(topic)
+    subscription, ids = process.subscribe_at(BEGIN), []
     while len(ids) < 950:
         ids += [event.entry.segment_id for event in subscription.next(10) if isinstance(event, Change)]
-        feed.replays._chunks.clear()
+        process.replays._chunks.clear()
     assert len(set(ids)) == len(ids)
-    assert feed.replays.chunks_read > 10
+    assert process.replays.chunks_read > 10
 
 
 def test_clients_that_ask_for_the_same_share_one_reader():
     topic = topic_of(2_000)
-    feed = feed_over(topic)
+    process = process_over(topic)
     before, barrier, counts = topic.opened, threading.Barrier(8), []
 
     def ask():
-        subscription = feed.subscribe_at(BEGIN)
+        subscription = process.subscribe_at(BEGIN)
         barrier.wait()
         counts.append(len(read(subscription)))
 
@@ -347,11 +354,11 @@ def test_clients_that_ask_for_the_same_share_one_reader():
     for each in threads:
         each.join()
     assert counts == [2_000] * 8
-    assert topic.opened - before == feed.replays.chunks_read == 1
+    assert topic.opened - before == process.replays.chunks_read == 1
 
 
-def gap_of(feed, position=BEGIN):
-    gap, view = read(feed.subscribe_at(position))
+def gap_of(process, position=BEGIN):
+    gap, view = read(process.subscribe_at(position))
     assert isinstance(view, Initial)
     return gap
 
@@ -364,32 +371,32 @@ def test_a_chunk_serves_who_stands_before_its_end_however_many_partitions_are_kn
 
 def test_records_that_kafka_has_dropped_are_an_expired_gap_with_their_number():
     topic = topic_of(1_000)
-    feed = feed_over(topic)
+    process = process_over(topic)
     topic.set(begins=[10, 5])
-    assert gap_of(feed) == Gap("expired", 15)
+    assert gap_of(process) == Gap("expired", 15)
 
 
 def test_more_than_the_bound_is_a_gap_that_says_so():
-    feed = feed_over(topic_of(1_000), structs.replace(SMALL, replay_records=500))
-    assert gap_of(feed) == Gap("replay_limit", 1_000)
+    process = process_over(topic_of(1_000), structs.replace(SMALL, replay_records=500))
+    assert gap_of(process) == Gap("replay_limit", 1_000)
 
 
 def test_without_replays_what_is_too_old_is_a_gap():
-    assert gap_of(feed_over(topic_of(1_000), structs.replace(SMALL, replay_records=0))) == Gap("too_old", 1_000)
+    assert gap_of(process_over(topic_of(1_000), structs.replace(SMALL, replay_records=0))) == Gap("too_old", 1_000)
 
 
 def test_kafka_away_is_a_gap_within_the_time_for_a_replay():
     topic = topic_of(1_000)
-    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=0.2))
+    process = process_over(topic, structs.replace(SMALL, replay_seconds=0.2))
     topic.set(reachable=False)
-    assert gap_of(feed) == Gap("replay_failed", 1_000)
+    assert gap_of(process) == Gap("replay_failed", 1_000)
 
 
 def test_a_topic_that_was_recreated_meanwhile_is_a_gap():
     topic = topic_of(1_000)
-    feed = feed_over(topic)
+    process = process_over(topic)
     topic.recreate(2, b"memory-2")
-    assert gap_of(feed) == Gap("other_topic", None)
+    assert gap_of(process) == Gap("other_topic", None)
 
 
 def test_an_error_of_kafkas_is_a_gap_and_closes_the_reader():
@@ -399,8 +406,8 @@ def test_an_error_of_kafkas_is_a_gap_and_closes_the_reader():
         def poll(self, timeout):
             raise SourceError("broken")
 
-    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=0.2), open_source=lambda _: Failing(topic))
-    assert gap_of(feed).reason == "replay_failed"
+    process = process_over(topic, structs.replace(SMALL, replay_seconds=0.2), open_source=lambda _: Failing(topic))
+    assert gap_of(process).reason == "replay_failed"
     assert topic.closed == topic.opened
 
 
@@ -413,14 +420,14 @@ def test_no_more_readers_than_allowed_work_at_once():
             release.wait(10)
             return super().poll(timeout)
 
-    feed = feed_over(
+    process = process_over(
         topic, structs.replace(SMALL, replay_readers=1, replay_seconds=1), open_source=lambda _: Held(topic)
     )
-    first = threading.Thread(target=lambda: read(feed.subscribe_at(BEGIN)))
+    first = threading.Thread(target=lambda: read(process.subscribe_at(BEGIN)))
     first.start()
     assert held.wait(10)
     other = Position(INCARNATION, (place(1), place(0)))
-    assert gap_of(feed, other).reason == "replay_failed"
+    assert gap_of(process, other).reason == "replay_failed"
     release.set()
     first.join(10)
 
@@ -446,55 +453,61 @@ class Watched(MemorySource):
 
 
 def held_replay():
-    """Return the source of a reader that is held up, its feed, and the subscription that will wait for it."""
+    """Return the source of a reader that is held up, its process, and the subscription that will wait for it."""
     source = Watched(topic := topic_of(1_000))
-    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: source)
-    subscription = feed.subscribe_at(BEGIN)
+    process = process_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: source)
+    subscription = process.subscribe_at(BEGIN)
     subscription.next(0)
-    return source, feed, subscription
+    return source, process, subscription
 
 
 def test_closing_ends_the_wait_for_a_replay_without_a_gap_and_leaves_the_cursor_as_it_was():
-    source, feed, subscription = held_replay()
+    source, process, subscription = held_replay()
     thread, results = started(lambda: subscription.next(60))
     assert source.polled.wait(10)
-    feed.close()
+    process.close()
     thread.join(10)
     assert results == [[]]
     assert subscription.cursor == BEGIN.encode()
-    assert feed.gaps() == {}
-    feed.wait_for_readers(10)
+    assert process.feed.gaps() == {}
+    process.join(10)
 
 
 def test_closing_ends_the_wait_for_a_place_among_the_readers():
     topic = topic_of(1_000)
     source = Watched(topic)
-    feed = feed_over(topic, structs.replace(SMALL, replay_readers=1, replay_seconds=60), open_source=lambda _: source)
-    first, second = feed.subscribe_at(BEGIN), feed.subscribe_at(Position(INCARNATION, (place(1), place(0))))
+    process = process_over(
+        topic, structs.replace(SMALL, replay_readers=1, replay_seconds=60), open_source=lambda _: source
+    )
+    first, second = (
+        process.subscribe_at(BEGIN),
+        process.subscribe_at(Position(INCARNATION, (place(1), place(0)))),
+    )
     first.next(0), second.next(0)
     first.next(0)
     assert source.polled.wait(10)
     thread, results = started(lambda: second.next(60))
-    feed.close()
+    process.close()
     thread.join(10)
     assert results == [[]]
-    feed.wait_for_readers(10)
+    process.join(10)
 
 
 def test_closing_ends_the_search_for_a_time_and_says_nothing_of_a_gap():
     topic = topic_of(1_000)
     topic.set(reachable=False)
-    feed = Feed(SMALL, Replays(structs.replace(SMALL, replay_seconds=60), lambda _: MemorySource(topic)))
+    settings = structs.replace(SMALL, replay_seconds=60)
+    process = Subscriptions(Feed(SMALL), Replays(settings, lambda _: MemorySource(topic)))
 
     def search():
         with pytest.raises(Closing):
-            feed.subscribe_anyway(since_ms=5)
+            process.subscribe_anyway(since_ms=5)
 
     thread, _ = started(search)
-    feed.close()
+    process.close()
     thread.join(10)
     assert not thread.is_alive()
-    feed.wait_for_readers(10)
+    process.join(10)
 
 
 def test_the_next_word_is_not_awaited_longer_than_asked_while_a_replay_waits_for_kafka():
@@ -507,36 +520,37 @@ def test_the_next_word_is_not_awaited_longer_than_asked_while_a_replay_waits_for
 
 
 def test_a_client_is_woken_while_its_replay_waits_for_kafka():
-    source, feed, subscription = held_replay()
+    source, process, subscription = held_replay()
     thread, results = started(lambda: subscription.next(60))
     assert source.polled.wait(10)
     subscription.wake()
     thread.join(10)
     assert results == [[]]
-    feed.close()
-    feed.wait_for_readers(10)
+    process.close()
+    process.join(10)
 
 
 def test_during_an_outage_a_replay_waits_is_told_the_states_and_goes_on_without_a_gap():
     topic = topic_of(1_000)
-    feed = feed_over(topic)
+    process = process_over(topic)
     live, away = Status("live", 1.0, "x"), Status("reconnecting", 2.0, "x")
-    feed.announce(live)
-    subscription = feed.subscribe_at(BEGIN)
+    process.feed.announce(live)
+    subscription = process.subscribe_at(BEGIN)
     assert subscription.next(0) == [live]
     topic.set(reachable=False)
-    feed.announce(away)
+    process.feed.announce(away)
     opened = topic.opened
     assert subscription.next(5) == [away]
     thread, results = started(lambda: subscription.next(60))
     back = Status("catching_up", 3.0, "x")
-    feed.announce(back)
+    process.feed.announce(back)
+    process.reset_timeouts()
     thread.join(10)
     assert results == [[back]]
     assert topic.opened == opened, "nobody asked a Kafka that is known to be away"
     topic.set(reachable=True)
     assert len(read(subscription)) == 1_000
-    assert feed.gaps() == {}
+    assert process.feed.gaps() == {}
 
 
 def test_a_reader_that_fails_is_tried_again_since_the_consumer_may_not_know_of_an_outage_yet():
@@ -549,20 +563,21 @@ def test_a_reader_that_fails_is_tried_again_since_the_consumer_may_not_know_of_a
                 raise SourceError("gone")
             return super().bounds()
 
-    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: Failing(topic))
-    subscription = feed.subscribe_at(BEGIN)
+    process = process_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: Failing(topic))
+    subscription = process.subscribe_at(BEGIN)
     subscription.next(0)
     gone.set()
     while not failed.is_set():
         assert subscription.next(0.05) == []
     away, back = Status("reconnecting", 2.0, "x"), Status("catching_up", 3.0, "x")
-    feed.announce(away)
+    process.feed.announce(away)
     assert subscription.next(60) == [away]
     gone.clear()
-    feed.announce(back)
+    process.feed.announce(back)
+    process.reset_timeouts()
     assert subscription.next(60) == [back]
     assert len(read(subscription)) == 1_000
-    assert feed.gaps() == {}
+    assert process.feed.gaps() == {}
 
 
 def test_a_chunk_that_comes_slowly_is_handed_over_before_it_is_full(monkeypatch):
@@ -573,12 +588,14 @@ def test_a_chunk_that_comes_slowly_is_handed_over_before_it_is_full(monkeypatch)
         def poll(self, timeout):
             return super().poll(timeout) if not self._watermarks else []
 
-    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: Slow(topic, batch=100))
-    subscription = feed.subscribe_at(BEGIN)
+    process = process_over(
+        topic, structs.replace(SMALL, replay_seconds=60), open_source=lambda _: Slow(topic, batch=100)
+    )
+    subscription = process.subscribe_at(BEGIN)
     subscription.next(0)
     assert len(subscription.next(30)) == 50
     read(subscription)
-    assert feed.replays.chunks_read >= 9
+    assert process.replays.chunks_read >= 9
 
 
 class Hanging(MemorySource):
@@ -602,7 +619,7 @@ def test_a_reader_that_hangs_is_left_behind_counted_and_its_place_given_to_anoth
     assert replays.chunk(BEGIN, until, 0) is None
     hanging = next(iter(replays._at_work)).thread
     clock.now += SMALL.replay_seconds + replay.HANG_SECONDS + 1
-    replays.forgive()
+    replays.reset_timeouts()
     assert len(replays.chunk(BEGIN, until, 30).items) == 1_000
     assert replays.hangs == 1
     assert "a reader for replays hangs" in caplog.text
@@ -663,11 +680,11 @@ def test_a_client_with_a_reader_at_work_waits_for_other_clients():
 
 def test_a_time_is_exact_in_each_partition():
     topic = topic_of(1_000)
-    feed = feed_over(topic)
-    assert feed.position_at(TIME_MS + 501).places == (place(251), place(250))
-    assert feed.position_at(0).places == (place(0), place(0))
-    assert feed.position_at(TIME_MS + 9_000).places == (place(500), place(500)), "later than all: what comes next"
-    told = [each for each in read(feed.subscribe_anyway(since_ms=TIME_MS + 501)) if isinstance(each, Change)]
+    process = process_over(topic)
+    assert process.position_at(TIME_MS + 501).places == (place(251), place(250))
+    assert process.position_at(0).places == (place(0), place(0))
+    assert process.position_at(TIME_MS + 9_000).places == (place(500), place(500)), "later than all: what comes next"
+    told = [each for each in read(process.subscribe_anyway(since_ms=TIME_MS + 501)) if isinstance(each, Change)]
     assert len(told) == 499
 
 
@@ -681,21 +698,21 @@ def test_a_time_is_found_in_a_topic_that_grows_meanwhile():
             topic.append(message("new"), partition=2, timestamp_ms=TIME_MS)
             return bounds
 
-    feed = feed_over(topic, open_source=lambda _: Growing(topic))
-    assert feed.position_at(TIME_MS + 9_000).places == (place(5), place(5), place(0), place(0))
+    process = process_over(topic, open_source=lambda _: Growing(topic))
+    assert process.position_at(TIME_MS + 9_000).places == (place(5), place(5), place(0), place(0))
 
 
 def test_without_replays_a_time_is_a_gap_that_says_so():
-    gap, view = read(feed_over(topic_of(200), structs.replace(SMALL, replay_records=0)).subscribe_anyway(since_ms=5))
+    gap, view = read(process_over(topic_of(200), structs.replace(SMALL, replay_records=0)).subscribe_anyway(since_ms=5))
     assert gap == Gap("too_old", None)
     assert len(view.predictions) == 200
 
 
 def test_a_time_that_kafka_cannot_be_asked_for_is_a_gap_and_the_view():
     topic = topic_of(200)
-    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=0.2))
+    process = process_over(topic, structs.replace(SMALL, replay_seconds=0.2))
     topic.set(reachable=False)
-    gap, view = read(feed.subscribe_anyway(since_ms=5))
+    gap, view = read(process.subscribe_anyway(since_ms=5))
     assert gap == Gap("replay_failed", None)
     assert len(view.predictions) == 200
 
@@ -703,10 +720,10 @@ def test_a_time_that_kafka_cannot_be_asked_for_is_a_gap_and_the_view():
 @pytest.mark.parametrize("reason", ["expired", "replay_failed"])
 def test_gaps_of_replays_are_counted(reason):
     topic = topic_of(1_000)
-    feed = feed_over(topic, structs.replace(SMALL, replay_seconds=0.2))
+    process = process_over(topic, structs.replace(SMALL, replay_seconds=0.2))
     topic.set(**({"begins": [1, 1]} if reason == "expired" else {"reachable": False}))
-    gap_of(feed)
-    assert feed.gaps() == {reason: 1}
+    gap_of(process)
+    assert process.feed.gaps() == {reason: 1}
 
 
 def test_a_chunk_is_kept_for_a_minute_after_somebody_asked_for_it():

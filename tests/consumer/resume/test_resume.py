@@ -17,6 +17,7 @@ from msgspec import structs
 
 from consumer.events import Change, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.resume.replay import Replays
+from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view.cursor import Position, decode, furthest, offset_of, place
@@ -154,7 +155,8 @@ class Process:
     def __init__(self, topic, capacity, starts):
         self.topic = topic
         config = structs.replace(Settings(kafka_backlog="all"), buffer_entries=capacity)
-        self.feed = Feed(config, Replays(config, lambda _: MemorySource(topic, batch=3)))
+        self.feed = Feed(config)
+        self.subscriptions = Subscriptions(self.feed, Replays(config, lambda _: MemorySource(topic, batch=3)))
         self.feed.begin(Position(INCARNATION, tuple(map(place, starts))))
         self.next = list(starts)
         self.has_backlog = any(starts)
@@ -297,7 +299,7 @@ def read(subscription, limit=500):
 
 
 def stream(process, client):
-    subscription = process.feed.subscribe(client.cursor, client.wanted)
+    subscription = process.subscriptions.subscribe(client.cursor, client.wanted)
     if client.needs_view:
         subscription.begin_with_view()
     return subscription
@@ -322,7 +324,7 @@ def poll(process, client, data):
     """Poll some times; an answer comes as a whole, or not at all."""
     for _ in range(data.draw(st.integers(1, 3))):
         process.advance(data)
-        subscription = process.feed.subscribe(client.cursor, client.wanted, begin_with_view=False)
+        subscription = process.subscriptions.subscribe(client.cursor, client.wanted, begin_with_view=False)
         limit = data.draw(st.integers(1, 5))
         events = batch(subscription, limit) or batch(subscription, limit)
         if data.draw(st.integers(0, 3)):
@@ -351,7 +353,7 @@ def read_to_the_end(world, client, data):
     if client.needs_view or client.cursor is None or data.draw(st.booleans()):
         subscription = stream(process, client)
     else:
-        subscription = process.feed.subscribe(client.cursor, client.wanted, begin_with_view=False)
+        subscription = process.subscriptions.subscribe(client.cursor, client.wanted, begin_with_view=False)
     for event in read(subscription, limit=data.draw(st.integers(1, 5))):
         client.take(event, process)
     client.cursor = subscription.cursor
@@ -387,7 +389,7 @@ def test_a_client_gets_each_prediction_once_or_a_gap_and_ends_with_the_view_of_i
 def given_after(process, cursor, wanted):
     """Return the names of the predictions that a client is given after a cursor, by partition."""
     given = {}
-    for event in read(process.feed.subscribe(cursor, wanted, begin_with_view=False)):
+    for event in read(process.subscriptions.subscribe(cursor, wanted, begin_with_view=False)):
         if isinstance(event, Change) and event.entry.prediction is not None:
             given.setdefault(event.entry.partition, []).append(event.entry.prediction.model)
     return given

@@ -8,10 +8,11 @@ from msgspec import structs
 from consumer.errors import Unreplayable
 from consumer.events import Change, Gap, Initial, Status
 from consumer.resume.reading import Patience, read_chunk
+from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
 from tests.consumer.helpers import SETTINGS, TOPIC, feed_of, message, normalise, publish, record
-from tests.consumer.resume.test_replay import BEGIN, SMALL, TIME_MS, after_a_replay, feed_over, topic_of
+from tests.consumer.resume.test_replay import BEGIN, SMALL, TIME_MS, after_a_replay, process_over, topic_of
 from tests.consumer.resume.test_resume import INCARNATION, read
 
 
@@ -21,24 +22,24 @@ def events_of(subscription):
 
 def test_after_a_gap_all_that_this_process_reads_is_given():
     """A gap replaces what the client had elsewhere, though this process has yet to read some of that."""
-    feed = feed_of(settings=structs.replace(SETTINGS, buffer_entries=2))
-    feed.announce(Status("reconnecting", 1.0, "no word from the leader of partition 1"))
-    subscription = feed.subscribe(Position(TOPIC, (place(0), place(5))).encode())
+    process = Subscriptions(feed_of(settings=structs.replace(SETTINGS, buffer_entries=2)))
+    process.feed.announce(Status("reconnecting", 1.0, "no word from the leader of partition 1"))
+    subscription = process.subscribe(Position(TOPIC, (place(0), place(5))).encode())
     assert events_of(subscription) == []
-    publish(feed, *[record(0, offset, message("A")) for offset in range(4)])
+    publish(process.feed, *[record(0, offset, message("A")) for offset in range(4)])
     gap, view = events_of(subscription)
     assert (gap.reason, type(view)) == ("too_slow", Initial)
-    publish(feed, record(1, 0, message("B")))
+    publish(process.feed, record(1, 0, message("B")))
     assert [each.entry.segment_id for each in events_of(subscription)] == ["B"]
 
 
 def test_after_a_gap_a_slow_client_is_given_the_view_and_not_a_replay():
     topic = topic_of(1_000)
-    feed = feed_over(topic, structs.replace(SMALL, replay_records=1_200))
-    subscription, _ = after_a_replay(feed, 50)
+    process = process_over(topic, structs.replace(SMALL, replay_records=1_200))
+    subscription, _ = after_a_replay(process, 50)
 
     def outrun():
-        publish(feed, *[topic.append(message("live"), timestamp_ms=TIME_MS) for _ in range(120)])
+        publish(process.feed, *[topic.append(message("live"), timestamp_ms=TIME_MS) for _ in range(120)])
 
     events = []
     while not events or isinstance(events[0], Change):
@@ -51,25 +52,25 @@ def test_after_a_gap_a_slow_client_is_given_the_view_and_not_a_replay():
 
 @pytest.mark.parametrize(("limit", "expected"), [(1_000, Change), (999, Gap)])
 def test_exactly_as_many_records_as_allowed_are_replayed(limit, expected):
-    feed = feed_over(topic_of(1_000), structs.replace(SMALL, replay_records=limit))
-    events = read(feed.subscribe_at(BEGIN))
+    process = process_over(topic_of(1_000), structs.replace(SMALL, replay_records=limit))
+    events = read(process.subscribe_at(BEGIN))
     assert type(events[0]) is expected
     assert len(events) == (1_000 if expected is Change else 2)
 
 
 @pytest.mark.parametrize(("limit", "is_found"), [(1_000, True), (999, False)])
 def test_a_time_may_lie_exactly_as_many_records_back_as_allowed(limit, is_found):
-    feed = feed_over(topic_of(1_000), structs.replace(SMALL, replay_records=limit))
+    process = process_over(topic_of(1_000), structs.replace(SMALL, replay_records=limit))
     if is_found:
-        assert feed.position_at(TIME_MS) == BEGIN
+        assert process.position_at(TIME_MS) == BEGIN
     else:
         with pytest.raises(Unreplayable, match="replay_limit"):
-            feed.position_at(TIME_MS)
+            process.position_at(TIME_MS)
 
 
 def test_a_time_that_memory_covers_is_found_however_many_records_back():
-    feed = feed_over(topic_of(100), structs.replace(SMALL, replay_records=1))
-    assert feed.position_at(TIME_MS) == BEGIN
+    process = process_over(topic_of(100), structs.replace(SMALL, replay_records=1))
+    assert process.position_at(TIME_MS) == BEGIN
 
 
 def test_what_was_read_while_its_topic_was_replaced_is_not_replayed():
@@ -87,12 +88,12 @@ def test_what_was_read_while_its_topic_was_replaced_is_not_replayed():
 
 
 def test_a_replay_ends_when_the_topic_is_replaced():
-    feed = feed_over(topic_of(1_000))
-    subscription = feed.subscribe_at(BEGIN)
+    process = process_over(topic_of(1_000))
+    subscription = process.subscribe_at(BEGIN)
     subscription.next(0)
     assert subscription.is_replaying
-    feed.begin(Position(b"memory-2", (place(0),)), Gap("topic_recreated", None))
+    process.feed.begin(Position(b"memory-2", (place(0),)), Gap("topic_recreated", None))
     events = read(subscription)
     assert [each for each in events if isinstance(each, Gap)] == [Gap("topic_recreated", None)]
     assert isinstance(events[-1], Initial)
-    assert feed.position.incarnation != INCARNATION
+    assert process.feed.position.incarnation != INCARNATION

@@ -85,7 +85,7 @@ def test_the_log_tells_the_way_to_live_in_order(topic, consume, caplog):
 def test_each_new_record_reaches_a_subscription(topic, consume):
     consumer = consume()
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     topic.append(message("LA_001"), partition=2)
     assert take(subscription, Change).entry.segment_id == "LA_001"
@@ -130,7 +130,7 @@ def test_a_broker_that_falls_silent_is_noticed_and_its_return_too(topic, consume
 def test_a_leader_that_falls_silent_is_named_while_the_other_partitions_are_delivered(topic, consume):
     consumer = consume(Settings(kafka_backlog="all", kafka_silence_seconds=0.3, kafka_fetch_max_wait_ms=100))
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     topic.set(leaderless={0, 2})
     topic.append(message("later"), partition=0)
@@ -168,7 +168,7 @@ def test_more_partitions_are_picked_up_from_their_beginning(topic, consume):
     consumer.wait_ready(10)
     topic.grow(6)
     topic.append(message("new"), partition=5)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     first = take(subscription, Initial)
     names = [each.segment_id for each in first.predictions] or [take(subscription, Change).entry.segment_id]
     assert names == ["new"]
@@ -179,7 +179,7 @@ def test_a_recreated_topic_is_read_from_its_beginning_and_told(topic, consume):
     topic.append(message("old"))
     consumer = consume()
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     topic.recreate(2, b"memory-2")
     assert take(subscription, Gap) == Gap("topic_recreated", None)
@@ -198,7 +198,7 @@ def test_records_fetched_while_the_topic_was_replaced_are_not_delivered(topic, c
 
     consumer = consume(open_source=lambda _: Replaced(topic))
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     topic.append(message("old"))
     assert take(subscription, Gap) == Gap("topic_recreated", None)
@@ -216,7 +216,7 @@ def test_a_log_that_became_shorter_is_truncated_without_an_epoch_too(topic, cons
         topic.append(message(f"S{number}"), partition=1)
     consumer = consume(open_source=lambda _: Truncated(topic))
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     with topic.changed:
         del topic.logs[1][3:]
@@ -229,7 +229,7 @@ def test_a_log_that_became_shorter_is_truncated_without_an_epoch_too(topic, cons
 def test_records_that_kafka_dropped_before_they_were_read_are_a_gap(topic, consume):
     consumer = consume()
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     with topic.changed:
         for _ in range(5):
@@ -287,7 +287,7 @@ def test_after_an_error_nothing_is_lost_and_only_what_stays_broken_costs_the_sou
     consumer.wait_ready(10)
     errors.append(error)
     topic.append(message("A"))
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     first = take(subscription, Initial)
     names = [each.segment_id for each in first.predictions] or [take(subscription, Change).entry.segment_id]
     assert names == ["A"]
@@ -382,7 +382,7 @@ def test_a_cursor_beyond_the_end_of_the_topic_is_a_gap(topic, consume):
     consumer = consume()
     consumer.wait_ready(10)
     beyond = Position(topic.incarnation, (place(9), place(0), place(0), place(0))).encode()
-    assert take(consumer.feed.subscribe(beyond), Gap) == Gap("ahead", None)
+    assert take(consumer.subscriptions.subscribe(beyond), Gap) == Gap("ahead", None)
 
 
 def test_a_partition_that_ends_with_a_commit_marker_is_read_to_its_end(topic, consume):
@@ -419,7 +419,7 @@ def test_a_recreated_topic_inherits_no_ages(topic, consume):
     topic.append(message("old"), partition=3)
     consumer = consume()
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     topic.recreate(2, b"memory-2")
     take(subscription, Gap)
     topic.append(message("new"), partition=1)
@@ -512,7 +512,7 @@ def test_what_was_read_for_a_replay_is_let_go_also_when_the_topic_is_quiet(topic
     record = topic.append(message("A"))
     consumer = consume()
     consumer.wait_ready(10)
-    replays, begin = consumer.feed.replays, Position(topic.incarnation, (place(0),) * 4)
+    replays, begin = consumer.subscriptions.replays, Position(topic.incarnation, (place(0),) * 4)
     assert replays.chunk(begin, (place(record.offset + 1), *begin.places[1:]), 10)
     eventually(lambda: not replays._chunks)
 
@@ -543,7 +543,7 @@ def test_a_call_that_hangs_is_left_behind_and_another_thread_goes_on(topic, cons
     stuck.join(10)
     assert not stuck.is_alive()
     topic.append(message("B"))
-    subscription = consumer.feed.subscribe(Position(b"memory-1", (place(0),) * 4).encode())
+    subscription = consumer.subscriptions.subscribe(Position(b"memory-1", (place(0),) * 4).encode())
     names = [take(subscription, Change).entry.segment_id for _ in range(2)]
     assert names == ["A", "B"], "the thread that came back wrote nothing"
 
@@ -568,7 +568,7 @@ def test_a_thread_that_comes_back_to_a_quiet_topic_ends_and_disturbs_nobody(topi
     assert not stuck.is_alive()
     assert consumer.feed.status is before, "no client is told anything"
     topic.append(message("A"))
-    assert take(consumer.feed.subscribe(Position(b"memory-1", (place(0),) * 4).encode()), Change)
+    assert take(consumer.subscriptions.subscribe(Position(b"memory-1", (place(0),) * 4).encode()), Change)
     consumer.stop()
     assert topic.opened == topic.closed == 2
 
@@ -668,7 +668,7 @@ def test_clients_are_told_of_a_thread_that_stalls_long_before_it_is_replaced(top
 def test_a_status_event_tells_a_subscription_that_the_broker_is_gone(topic, consume):
     consumer = consume()
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     topic.set(reachable=False)
     assert take(subscription, Status).state == "reconnecting"
@@ -844,7 +844,7 @@ def test_a_truncated_log_is_read_on_from_where_it_was_cut(topic, consume):
         topic.append(message(f"S{number}"))
     consumer = consume()
     consumer.wait_ready(10)
-    subscription = consumer.feed.subscribe()
+    subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     with topic.changed:
         topic.truncate(0, 2)

@@ -11,7 +11,7 @@ from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view.backpressure import IDLE_SECONDS, WAIT_SECONDS
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
-from tests.consumer.helpers import TOPIC, message, publish, record
+from tests.consumer.helpers import TOPIC, message, publish, record, subscribe
 
 ENTRIES = 3_000
 SETTINGS = Settings(kafka_backlog="all", buffer_entries=ENTRIES, replay_records=0)
@@ -36,7 +36,7 @@ class Scene:
 
     def stream(self):
         """Return a stream that has read all there is."""
-        stream = self.feed.subscribe()
+        stream = subscribe(self.feed)
         stream.next(0)
         return stream
 
@@ -104,7 +104,7 @@ def test_a_burst_of_many_times_the_buffer_costs_a_stream_nothing():
     consumer = Consumer(SETTINGS, lambda _: MemorySource(topic), poll_seconds=0.02)
     consumer.start()
     consumer.wait_ready(10)
-    stream = consumer.feed.subscribe()
+    stream = consumer.subscriptions.subscribe()
     while stream.cursor is None:
         stream.next(1)
     total, seen, gaps = 5 * ENTRIES, [], []
@@ -133,7 +133,7 @@ def test_the_end_of_the_consumer_ends_its_wait():
     consumer = Consumer(SETTINGS, lambda _: MemorySource(topic), poll_seconds=0.02)
     consumer.start()
     consumer.wait_ready(10)
-    stream = consumer.feed.subscribe()
+    stream = consumer.subscriptions.subscribe()
     while stream.cursor is None:
         stream.next(1)
     for number in range(2 * ENTRIES):

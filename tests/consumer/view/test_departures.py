@@ -7,10 +7,11 @@ from msgspec import structs
 
 from consumer.events import Change, Evicted, Initial, Left, Shown, Status
 from consumer.prediction import MAX_HORIZONS
+from consumer.resume.subscriptions import Subscriptions
 from consumer.view.cursor import Position, decode, place
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
-from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
+from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record, subscribe
 
 T = 1_700_000_000_000
 ALL = Filter(horizons="all")
@@ -22,13 +23,13 @@ class Follower:
 
     def __init__(self, feed, wanted=EVERYTHING):
         self.feed, self.wanted = feed, wanted
-        self.subscription = feed.subscribe(wanted=wanted)
+        self.subscription = subscribe(feed, wanted=wanted)
         self.view, self.reasons = {}, []
         self.read()
 
     def resume(self):
         """Poll with the cursor that it has."""
-        self.subscription = self.feed.subscribe(self.subscription.cursor, self.wanted, begin_with_view=False)
+        self.subscription = subscribe(self.feed, self.subscription.cursor, self.wanted, begin_with_view=False)
         return self.read()
 
     def read(self):
@@ -147,7 +148,7 @@ def test_a_client_cut_before_the_entry_is_told_of_its_evictions_again():
     first = [each for each in client.subscription.next(0) if not isinstance(each, Status)]
     assert isinstance(first[0], Evicted)
     assert first[0].cursor is None, "a client that is cut here is given it again"
-    again = [each for each in feed.subscribe(cursor).next(0) if not isinstance(each, Status)]
+    again = [each for each in subscribe(feed, cursor).next(0) if not isinstance(each, Status)]
     assert [type(each) for each in again] == [type(each) for each in first]
     assert decode(again[-1].cursor) == feed.position
 
@@ -170,15 +171,15 @@ def feed_of_horizons(after_first):
     for offset, (horizon, segment) in enumerate(itertools.product((15, 30, 60), "ab")):
         publish(feed, record(0, offset, message(segment, horizon_minutes=horizon)))
         if offset + 1 == after_first:
-            cursor = feed.subscribe_anyway().next(0)[-1].cursor
+            cursor = Subscriptions(feed).subscribe_anyway().next(0)[-1].cursor
     return feed, cursor
 
 
 def test_a_resume_ends_with_what_is_shown_not_with_a_larger_horizon():
     feed, cursor = feed_of_horizons(after_first=2)
-    assert last_horizons(feed.subscribe(cursor)) == {"a": 15, "b": 15}
+    assert last_horizons(subscribe(feed, cursor)) == {"a": 15, "b": 15}
 
 
 def test_who_polls_after_a_cursor_is_given_each_prediction_once():
     feed, cursor = feed_of_horizons(after_first=2)
-    assert last_horizons(feed.subscribe(cursor, begin_with_view=False)) == {"a": 30, "b": 30}
+    assert last_horizons(subscribe(feed, cursor, begin_with_view=False)) == {"a": 30, "b": 30}

@@ -8,15 +8,16 @@ from hypothesis import strategies as st
 
 from consumer.errors import BadCursor
 from consumer.events import Change, Gap, Initial, Status
-from consumer.resume.ends import MAX_PLACES
 from consumer.resume.pace import Rest
-from consumer.resume.subscription import UNSEEN_PARTITIONS, Subscription
+from consumer.resume.subscription import UNSEEN_PARTITIONS
+from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
 from consumer.view.cursor import Position, decode, place
+from consumer.view.ends import MAX_PLACES
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.statistics import statistics
-from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
+from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record, subscribe
 
 
 def read(subscription, limit=500):
@@ -34,7 +35,7 @@ def segments(events):
 def test_a_new_client_gets_the_view_and_then_every_change():
     feed = feed_of()
     publish(feed, record(0, 0, message("A")), record(1, 0, message("B")))
-    subscription = feed.subscribe()
+    subscription = subscribe(feed)
     (first,) = read(subscription)
     assert isinstance(first, Initial)
     assert {each.segment_id for each in first.predictions} == {"A", "B"}
@@ -44,7 +45,7 @@ def test_a_new_client_gets_the_view_and_then_every_change():
 
 def test_the_status_comes_first_and_then_only_when_it_changes():
     feed = feed_of()
-    subscription = feed.subscribe()
+    subscription = subscribe(feed)
     assert isinstance(subscription.next(0)[0], Status)
     feed.announce(Status("live", 1.0, "read up"))
     assert subscription.next(0) == [Status("live", 1.0, "read up")]
@@ -54,31 +55,31 @@ def test_the_status_comes_first_and_then_only_when_it_changes():
 def test_resuming_gives_exactly_what_came_after_the_cursor():
     feed = feed_of()
     publish(feed, *[record(0, number, message(f"S{number}")) for number in range(10)])
-    changes = read(feed.subscribe(Position(TOPIC, (place(0), place(0))).encode()))
+    changes = read(subscribe(feed, Position(TOPIC, (place(0), place(0))).encode()))
     for number, change in enumerate(changes):
-        assert segments(read(feed.subscribe(change.cursor))) == [f"S{later}" for later in range(number + 1, 10)]
+        assert segments(read(subscribe(feed, change.cursor))) == [f"S{later}" for later in range(number + 1, 10)]
 
 
 def test_a_cursor_inside_an_array_resumes_inside_it():
     feed = feed_of()
     publish(feed, record(0, 0, array(message("A"), message("B"), message("C"))), record(0, 1, message("D")))
-    changes = read(feed.subscribe(Position(TOPIC, (place(0), place(0))).encode()))
+    changes = read(subscribe(feed, Position(TOPIC, (place(0), place(0))).encode()))
     assert segments(changes) == ["A", "B", "C", "D"]
     assert decode(changes[0].cursor).places == (place(0, 1), place(0))
     assert decode(changes[2].cursor).places == (place(1), place(0))
-    assert segments(read(feed.subscribe(changes[0].cursor))) == ["B", "C", "D"]
+    assert segments(read(subscribe(feed, changes[0].cursor))) == ["B", "C", "D"]
 
 
 def test_a_refused_item_leaves_its_neighbours_their_places():
     feed = feed_of()
     publish(feed, record(0, 0, array(b"7", message("B"), b"null", message("D"), b"1")))
-    changes = read(feed.subscribe(Position(TOPIC, (place(0), place(0))).encode()))
+    changes = read(subscribe(feed, Position(TOPIC, (place(0), place(0))).encode()))
     assert [decode(each.cursor).places[0] for each in changes] == [place(0, 2), place(1)]
 
 
 def test_the_cursor_moves_past_what_was_refused():
     feed = feed_of()
-    subscription = feed.subscribe()
+    subscription = subscribe(feed)
     read(subscription)
     publish(feed, record(0, 0, b"not json"))
     assert read(subscription) == []
@@ -88,7 +89,7 @@ def test_the_cursor_moves_past_what_was_refused():
 def test_a_cursor_that_is_ahead_waits_until_this_process_has_passed_it():
     feed = feed_of()
     ahead = Position(TOPIC, (place(2), place(1))).encode()
-    subscription = feed.subscribe(ahead)
+    subscription = subscribe(feed, ahead)
     publish(feed, record(0, 0, message("had")), record(0, 1, message("had too")))
     assert read(subscription) == []
     assert subscription.cursor == ahead
@@ -105,7 +106,7 @@ def test_a_cursor_that_is_ahead_does_not_wait_in_an_outage():
     """The leader of one partition may be away for long while others go on."""
     feed = feed_of()
     feed.announce(Status("reconnecting", 1.0, "no word from the leader of partition 1"))
-    subscription = feed.subscribe(Position(TOPIC, (place(0), place(1))).encode())
+    subscription = subscribe(feed, Position(TOPIC, (place(0), place(1))).encode())
     publish(feed, record(0, 0, message("new")))
     (change,) = read(subscription)
     assert decode(change.cursor).places == (place(1), place(1)), "the maximum of both"
@@ -114,7 +115,7 @@ def test_a_cursor_that_is_ahead_does_not_wait_in_an_outage():
 def test_a_client_that_begins_with_the_view_at_a_cursor_waits_until_this_process_has_reached_it():
     feed = feed_of()
     publish(feed, record(0, 0, message("A")))
-    subscription = feed.subscribe(Position(TOPIC, (place(1), place(1))).encode())
+    subscription = subscribe(feed, Position(TOPIC, (place(1), place(1))).encode())
     subscription.begin_with_view()
     assert read(subscription) == [], "the client may have what it would lose by this view"
     publish(feed, record(1, 0, message("B")), record(1, 1, message("C")))
@@ -144,19 +145,23 @@ def live_feed(places=(0, 0)):
 def test_a_cursor_beyond_the_end_offsets_is_a_gap_whoever_presents_it():
     feed, clock = live_feed()
     forged = Position(TOPIC, (place(1_000), place(0))).encode()
-    waiting = feed.subscribe(forged)
+    waiting = subscribe(feed, forged)
     assert read(waiting) == []
     clock.now = 1
     feed.note_ends([5, 5], asked=1)
-    for subscription in (waiting, feed.subscribe(forged), feed.subscribe(forged, Filter(segments=frozenset("A")))):
+    for subscription in (
+        waiting,
+        subscribe(feed, forged),
+        subscribe(feed, forged, Filter(segments=frozenset("A"))),
+    ):
         gap, view = read(subscription)
         assert (gap, isinstance(view, Initial)) == (Gap("ahead", None), True)
-    assert read(feed.subscribe(view.cursor)) == []
+    assert read(subscribe(feed, view.cursor)) == []
 
 
 def test_a_client_that_waits_is_woken_by_the_answer():
     feed, _ = live_feed()
-    subscription = feed.subscribe(Position(TOPIC, (place(1_000), place(0))).encode())
+    subscription = subscribe(feed, Position(TOPIC, (place(1_000), place(0))).encode())
     assert read(subscription) == []
     thread = threading.Thread(target=lambda: found.extend(subscription.next(10)))
     found = []
@@ -168,7 +173,7 @@ def test_a_client_that_waits_is_woken_by_the_answer():
 
 def test_a_cursor_within_the_end_offsets_is_waited_for():
     feed, clock = live_feed()
-    subscription = feed.subscribe(Position(TOPIC, (place(2), place(0))).encode())
+    subscription = subscribe(feed, Position(TOPIC, (place(2), place(0))).encode())
     assert read(subscription) == []
     clock.now = 1
     feed.note_ends([3, 0], asked=1)
@@ -183,23 +188,23 @@ def test_end_offsets_that_were_asked_for_before_a_cursor_was_presented_say_nothi
     feed, clock = live_feed()
     clock.now = 5
     cursor = Position(TOPIC, (place(2), place(0))).encode()
-    assert read(feed.subscribe(cursor)) == []
+    assert read(subscribe(feed, cursor)) == []
     feed.note_ends([0, 0], asked=4.9)
-    assert read(feed.subscribe(cursor)) == []
+    assert read(subscribe(feed, cursor)) == []
     assert feed.ends_wanted_since == 5
     feed.note_ends([0, 0], asked=5)
-    assert read(feed.subscribe(cursor))[0] == Gap("ahead", None)
+    assert read(subscribe(feed, cursor))[0] == Gap("ahead", None)
 
 
 @pytest.mark.parametrize("arrive", ["subscribe", "subscribe_anyway"])
 def test_a_place_that_others_forged_is_no_gap_for_who_has_come_to_it(arrive):
     feed, clock = live_feed()
     cursor = Position(TOPIC, (place(2), place(0))).encode()
-    read(feed.subscribe(cursor, client="forger"))
+    read(subscribe(feed, cursor, client="forger"))
     feed.note_ends([0, 0], asked=0)
-    assert read(feed.subscribe(cursor, client="forger"))[0] == Gap("ahead", None)
+    assert read(subscribe(feed, cursor, client="forger"))[0] == Gap("ahead", None)
     clock.now = 10
-    honest = getattr(feed, arrive)(cursor, client="honest")
+    honest = getattr(Subscriptions(feed), arrive)(cursor, client="honest")
     assert read(honest) == []
     assert feed.ends_wanted_since == 10
     feed.note_ends([3, 0], asked=10)
@@ -210,21 +215,21 @@ def test_a_place_that_others_forged_is_no_gap_for_who_has_come_to_it(arrive):
 def test_a_stream_is_judged_by_an_answer_of_its_own_behind_a_shared_address():
     feed, clock = live_feed()
     cursor = Position(TOPIC, (place(2), place(0))).encode()
-    read(feed.subscribe(cursor, client="proxy"))
+    read(subscribe(feed, cursor, client="proxy"))
     feed.note_ends([0, 0], asked=0)
     clock.now = 10
-    assert read(feed.subscribe_anyway(cursor, client="proxy")) == []
+    assert read(Subscriptions(feed).subscribe_anyway(cursor, client="proxy")) == []
     assert feed.ends_wanted_since == 10
 
 
 def test_a_place_that_was_ahead_is_asked_for_again_after_a_while():
     feed, clock = live_feed()
     cursor = Position(TOPIC, (place(2), place(0))).encode()
-    read(feed.subscribe(cursor))
+    read(subscribe(feed, cursor))
     feed.note_ends([0, 0], asked=0)
-    assert read(feed.subscribe(cursor))[0] == Gap("ahead", None)
+    assert read(subscribe(feed, cursor))[0] == Gap("ahead", None)
     clock.now = 100
-    assert read(feed.subscribe(cursor)) == []
+    assert read(subscribe(feed, cursor)) == []
     assert feed.ends_wanted_since == 100
 
 
@@ -235,7 +240,7 @@ def test_a_poll_that_is_ahead_in_one_partition_gets_a_gap_though_others_move_on(
     for second in range(3):
         clock.now = float(second)
         publish(feed, record(0, second, message("lost")), record(1, second, message("moves on")))
-        subscription = feed.subscribe(cursor, begin_with_view=False)
+        subscription = subscribe(feed, cursor, begin_with_view=False)
         gaps.append([each for each in read(subscription) if isinstance(each, Gap)])
         cursor = subscription.cursor
         if second == 0:
@@ -247,13 +252,13 @@ def test_a_poll_that_is_ahead_in_one_partition_gets_a_gap_though_others_move_on(
 def test_nothing_is_asked_for_unless_all_was_read(state):
     feed, _ = live_feed()
     feed.announce(Status(state, 1.0, "gone"))
-    assert read(feed.subscribe(Position(TOPIC, (place(9), place(0))).encode())) == []
+    assert read(subscribe(feed, Position(TOPIC, (place(9), place(0))).encode())) == []
     assert feed.ends_wanted_since is None
 
 
 def test_what_a_process_that_lags_has_dropped_is_no_gap_for_a_client_that_had_it():
     feed = feed_of(1, Settings(kafka_backlog="all", buffer_entries=100))
-    subscription = feed.subscribe(Position(TOPIC, (place(150),)).encode())
+    subscription = subscribe(feed, Position(TOPIC, (place(150),)).encode())
     assert read(subscription) == []
     publish(feed, *[record(0, offset, message(f"S{offset}")) for offset in range(151)])
     assert segments(read(subscription)) == ["S150"]
@@ -262,14 +267,14 @@ def test_what_a_process_that_lags_has_dropped_is_no_gap_for_a_client_that_had_it
 def test_a_partition_that_the_topic_does_not_have_is_ahead_unless_it_comes_in_time():
     feed, clock = live_feed()
     forged = Position(TOPIC, (place(0), place(0), place(1))).encode()
-    assert read(feed.subscribe(forged)) == []
+    assert read(subscribe(feed, forged)) == []
     feed.note_ends([0, 0], asked=0)
-    assert read(feed.subscribe(forged)) == [], "another process may have seen a partition that is new"
+    assert read(subscribe(feed, forged)) == [], "another process may have seen a partition that is new"
     assert feed.ends_wanted_since is None
     clock.now = 10
     assert feed.ends_wanted_since == 10
     feed.note_ends([0, 0], asked=10)
-    assert read(feed.subscribe(forged))[0] == Gap("ahead", None)
+    assert read(subscribe(feed, forged))[0] == Gap("ahead", None)
 
 
 def test_forged_cursors_are_remembered_within_bounds():
@@ -282,7 +287,10 @@ def test_forged_cursors_are_remembered_within_bounds():
 def test_a_feed_moves_past_what_holds_no_records():
     feed, _ = live_feed()
     end = Position(TOPIC, (place(2), place(0))).encode()
-    subscription, filtered = feed.subscribe(end), feed.subscribe(end, Filter(segments=frozenset("B")))
+    subscription, filtered = (
+        subscribe(feed, end),
+        subscribe(feed, end, Filter(segments=frozenset("B"))),
+    )
     publish(feed, record(0, 0, message("A")))
     assert (read(subscription), read(filtered)) == ([], [])
     feed.advance([2, 0])
@@ -297,14 +305,14 @@ def test_a_feed_moves_past_what_holds_no_records():
 def test_a_cursor_older_than_memory_is_one_gap_and_the_view():
     feed = feed_of(settings=Settings(buffer_entries=100))
     publish(feed, *[record(0, number, message(f"S{number}")) for number in range(150)])
-    gap, initial = read(feed.subscribe(Position(TOPIC, (place(10), place(0))).encode()))
+    gap, initial = read(subscribe(feed, Position(TOPIC, (place(10), place(0))).encode()))
     assert gap == Gap("too_old", 140)
     assert len(initial.predictions) == 150
 
 
 def test_a_cursor_of_another_topic_is_a_gap():
     feed = feed_of()
-    gap, initial = read(feed.subscribe(Position(b"another1", (place(0), place(0))).encode()))
+    gap, initial = read(subscribe(feed, Position(b"another1", (place(0), place(0))).encode()))
     assert gap == Gap("other_topic", None)
     assert decode(initial.cursor).incarnation == TOPIC
 
@@ -314,9 +322,9 @@ def test_a_cursor_of_far_more_partitions_than_the_topic_has_is_a_gap_and_of_a_fe
     publish(feed, record(0, 0, message("A")))
     wide = Position(TOPIC, (place(0),) * (2 + UNSEEN_PARTITIONS) + (place(1),)).encode()
     for wanted in (EVERYTHING, Filter(segments=frozenset("A"))):
-        gap, view = read(feed.subscribe(wide, wanted))
+        gap, view = read(subscribe(feed, wide, wanted))
         assert (gap, len(decode(view.cursor).places)) == (Gap("bad_cursor", None), 2)
-    before_growth = feed.subscribe(Position(TOPIC, (place(1), place(0), place(1))).encode())
+    before_growth = subscribe(feed, Position(TOPIC, (place(1), place(0), place(1))).encode())
     feed.grow(3)
     publish(feed, record(2, 0, message("had")), record(2, 1, message("B")))
     assert segments(read(before_growth)) == ["B"]
@@ -325,14 +333,14 @@ def test_a_cursor_of_far_more_partitions_than_the_topic_has_is_a_gap_and_of_a_fe
 def test_a_damaged_cursor_is_refused_or_a_gap_as_the_transport_likes():
     feed = feed_of()
     with pytest.raises(BadCursor):
-        feed.subscribe("damaged")
-    gap, _ = read(feed.subscribe_anyway("damaged"))
+        subscribe(feed, "damaged")
+    gap, _ = read(Subscriptions(feed).subscribe_anyway("damaged"))
     assert gap == Gap("bad_cursor", None)
 
 
 def test_a_client_that_falls_off_the_buffer_is_told_and_gets_the_view():
     feed = feed_of(settings=Settings(buffer_entries=100))
-    subscription = feed.subscribe()
+    subscription = subscribe(feed)
     read(subscription)
     publish(feed, *[record(0, number, message("A", speed=number / 10)) for number in range(150)])
     gap, initial = read(subscription)
@@ -345,7 +353,7 @@ def test_a_client_that_falls_off_the_buffer_is_told_and_gets_the_view():
 def test_a_recreated_topic_is_a_gap_for_those_who_are_here():
     feed = feed_of()
     publish(feed, record(0, 0, message("A")))
-    subscription = feed.subscribe()
+    subscription = subscribe(feed)
     read(subscription)
     feed.begin(Position(b"topic-02", (place(0),)), Gap("topic_recreated", None))
     gap, initial = read(subscription)
@@ -357,16 +365,16 @@ def test_partitions_that_appear_later_belong_to_the_cursor():
     old = feed.position.encode()
     feed.grow(3)
     publish(feed, record(2, 0, message("A")))
-    assert segments(read(feed.subscribe(old))) == ["A"]
+    assert segments(read(subscribe(feed, old))) == ["A"]
 
 
 def test_before_the_first_position_a_client_waits_and_keeps_its_cursor():
     feed = Feed(SETTINGS)
     cursor = Position(TOPIC, (place(0), place(0))).encode()
-    subscription = feed.subscribe(cursor)
+    subscription = subscribe(feed, cursor)
     assert read(subscription) == []
     assert subscription.cursor == cursor
-    assert feed.subscribe().cursor is None
+    assert subscribe(feed).cursor is None
     feed.begin(Position(TOPIC, (place(0), place(0))))
     publish(feed, record(0, 0, message("A")))
     assert segments(read(subscription)) == ["A"]
@@ -375,7 +383,7 @@ def test_before_the_first_position_a_client_waits_and_keeps_its_cursor():
 def test_a_tombstone_reaches_clients_and_is_returned_if_its_segment_is_not_known():
     feed = feed_of()
     publish(feed, record(0, 0, message("A")))
-    subscription = feed.subscribe()
+    subscription = subscribe(feed)
     read(subscription)
     known, unknown = record(0, 1, None, b"A"), record(0, 2, None, b"A")
     assert publish(feed, known, unknown) == [unknown]
@@ -386,17 +394,17 @@ def test_a_tombstone_reaches_clients_and_is_returned_if_its_segment_is_not_known
 def test_a_process_that_began_after_a_segment_tells_of_its_removal_to_those_who_have_it():
     before, restarted = feed_of(), feed_of(start=1)
     publish(before, record(0, 0, message("A")))
-    client = before.subscribe()
+    client = subscribe(before)
     read(client)
     publish(restarted, record(0, 1, None, b"A"))
     for wanted in (EVERYTHING, Filter(categories=frozenset({"moderate_traffic"}))):
-        (gone,) = read(restarted.subscribe(Position(TOPIC, (place(1), place(1))).encode(), wanted, False))
+        (gone,) = read(subscribe(restarted, Position(TOPIC, (place(1), place(1))).encode(), wanted, False))
         assert (gone.entry.segment_id, gone.entry.prediction) == ("A", None)
 
 
 def test_a_late_prediction_is_delivered_as_late_and_replaces_nothing():
     feed = feed_of()
-    subscription = feed.subscribe()
+    subscription = subscribe(feed)
     read(subscription)
     publish(
         feed,
@@ -413,9 +421,9 @@ def test_without_horizons_one_prediction_per_segment_is_given():
     feed = feed_of()
     values = [message(horizon_minutes=minutes, speed=minutes) for minutes in (15, 30, 60)]
     plain, every, some = (
-        feed.subscribe(),
-        feed.subscribe(wanted=Filter(horizons="all")),
-        feed.subscribe(wanted=Filter(horizons=frozenset({60}))),
+        subscribe(feed),
+        subscribe(feed, wanted=Filter(horizons="all")),
+        subscribe(feed, wanted=Filter(horizons=frozenset({60}))),
     )
     for each in (plain, every, some):
         read(each)
@@ -431,14 +439,14 @@ def test_a_record_read_once_more_after_a_restart_is_not_doubled():
     feed = feed_of()
     again = record(0, 0, array(message("A"), message("B")))
     publish(feed, again)
-    subscription = feed.subscribe(Position(TOPIC, (place(0), place(0))).encode())
+    subscription = subscribe(feed, Position(TOPIC, (place(0), place(0))).encode())
     publish(feed, again, record(0, 1, message("C")))
     assert segments(read(subscription)) == ["A", "B", "C"]
 
 
 def test_a_wait_ends_when_something_comes_or_somebody_wakes_it():
     feed = feed_of()
-    subscription = feed.subscribe()
+    subscription = subscribe(feed)
     read(subscription)
     waiting = threading.Barrier(2)
     results = []
@@ -463,7 +471,7 @@ def test_a_wait_ends_when_something_comes_or_somebody_wakes_it():
 
 def test_a_wake_before_the_wait_is_not_lost():
     feed = feed_of()
-    subscription = feed.subscribe()
+    subscription = subscribe(feed)
     read(subscription)
     feed.wake()
     assert subscription.next(30) == []
@@ -471,7 +479,7 @@ def test_a_wake_before_the_wait_is_not_lost():
 
 def test_at_most_limit_changes_come_at_once_and_the_rest_after():
     feed = feed_of()
-    subscription = feed.subscribe(Position(TOPIC, (place(0), place(0))).encode())
+    subscription = subscribe(feed, Position(TOPIC, (place(0), place(0))).encode())
     publish(feed, *[record(0, number, message(f"S{number}")) for number in range(10)])
     first = [each for each in subscription.next(0, 4) if isinstance(each, Change)]
     assert (len(first), subscription.entries_behind) == (4, 6)
@@ -563,7 +571,7 @@ def test_a_client_that_hops_between_processes_loses_nothing_and_sees_nothing_twi
     seen = []
     for _ in range(data.draw(st.integers(1, 12))):
         process = data.draw(st.sampled_from(processes))
-        subscription = process.feed.subscribe(cursor)
+        subscription = subscribe(process.feed, cursor)
         for _ in range(data.draw(st.integers(1, 4))):
             process.advance()
             changes = read(subscription, limit=data.draw(st.integers(1, 5)))
@@ -576,7 +584,7 @@ def test_a_client_that_hops_between_processes_loses_nothing_and_sees_nothing_twi
             cursor = subscription.cursor
     last = data.draw(st.sampled_from(processes))
     last.finish()
-    seen.extend(segments(read(last.feed.subscribe(cursor))))
+    seen.extend(segments(read(subscribe(last.feed, cursor))))
     everything = [[name_of(p, o, i) for o, n in enumerate(log) for i in range(n)] for p, log in enumerate(topic)]
     for partition, expected in enumerate(everything):
         assert [name for name in seen if name.startswith(f"{partition}/")] == expected
@@ -589,9 +597,9 @@ def test_after_a_resume_a_cursor_is_the_maximum_of_the_clients_and_the_processs_
     for feed in (ahead, behind):
         publish(feed, record(0, 0, message("A")))
     publish(ahead, record(1, 0, message("B")))
-    cursor = ahead.subscribe()
+    cursor = subscribe(ahead)
     read(cursor)
-    subscription = behind.subscribe(cursor.cursor)
+    subscription = subscribe(behind, cursor.cursor)
     publish(behind, record(0, 1, message("C")), record(1, 0, message("B")))
     (change,) = read(subscription)
     assert decode(change.cursor).places == (place(2), place(1))
@@ -617,7 +625,8 @@ def test_a_prediction_that_can_not_be_scored_fails_once_and_not_with_each_later_
 def test_what_comes_while_a_client_rests_is_given_all_at_once():
     feed = feed_of()
     a, b = record(0, 0, message("A")), record(1, 0, message("B"))
-    subscription = Subscription(feed, None, rest=Rest(lambda _: [publish(feed, a), publish(feed, b)]))
+    subscription = subscribe(feed)
+    subscription._rest = Rest(lambda _: [publish(feed, a), publish(feed, b)])
     subscription.next(0)
     assert segments(subscription.next(0)) == ["A", "B"]
 
@@ -625,7 +634,8 @@ def test_what_comes_while_a_client_rests_is_given_all_at_once():
 def test_a_client_that_is_behind_does_not_rest():
     feed = feed_of()
     rests = []
-    subscription = Subscription(feed, None, rest=Rest(rests.append))
+    subscription = subscribe(feed)
+    subscription._rest = Rest(rests.append)
     subscription.next(0)
     publish(feed, *[record(0, offset, message(f"S{offset}")) for offset in range(3)])
     for _ in range(3):
@@ -645,7 +655,7 @@ def test_what_a_truncated_log_lost_is_dropped_and_the_view_gets_back_what_it_had
         record(0, 2, message("C", timestamp=1_700_000_001_000)),
         record(0, 3, None, key=b"B"),
     )
-    subscription = feed.subscribe()
+    subscription = subscribe(feed)
     read(subscription)
     feed.truncate(Position(TOPIC, (place(1), place(1))))
     gap, view = read(subscription)
@@ -656,7 +666,8 @@ def test_what_a_truncated_log_lost_is_dropped_and_the_view_gets_back_what_it_had
 
 def test_the_end_of_the_process_ends_the_rest_of_a_client():
     feed = feed_of()
-    subscription = feed.subscribe()
-    feed.close()
-    assert feed.closed.is_set()
+    subscriptions = Subscriptions(feed)
+    subscription = subscriptions.subscribe()
+    subscriptions.close()
+    assert subscriptions.closed.is_set()
     assert subscription._rest._wait(600), "it waits no longer than until the feed is closed"

@@ -7,12 +7,13 @@ from msgspec import structs
 
 from consumer.events import Change, Initial, Left, Status
 from consumer.prediction import Coordinates
+from consumer.resume.subscriptions import Subscriptions
 from consumer.view.channel import WINDOW, Channel
 from consumer.view.cursor import Position, place
 from consumer.view.filters import EVERYTHING, LEFT, MATCH, NOTHING, Box, Filter
 from consumer.view.leaving import Leaving
 from consumer.view.ring import Entry
-from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, normalise, publish, record
+from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, normalise, publish, record, subscribe
 from tests.consumer.view.test_feed import read
 
 SEVERE = Filter(categories=frozenset({"severe_congestion"}))
@@ -63,7 +64,7 @@ def kinds(events):
 
 def test_a_segment_that_matches_no_longer_leaves_once():
     feed = feed_of()
-    subscription = feed.subscribe(wanted=SEVERE)
+    subscription = subscribe(feed, wanted=SEVERE)
     read(subscription)
     for offset, speed in enumerate((10, 12, 50, 55, 11)):
         publish(feed, record(0, offset, message("A", timestamp=1_700_000_000_000 + offset, speed=speed)))
@@ -73,7 +74,7 @@ def test_a_segment_that_matches_no_longer_leaves_once():
 
 def test_other_segments_than_the_ones_asked_for_never_leave():
     feed = feed_of()
-    subscription = feed.subscribe(wanted=Filter(segments=frozenset({"A"})))
+    subscription = subscribe(feed, wanted=Filter(segments=frozenset({"A"})))
     read(subscription)
     publish(feed, record(0, 0, message("B")), record(0, 1, message("A")), record(0, 2, None, key=b"B"))
     assert kinds(read(subscription)) == [("prediction", "A")]
@@ -82,7 +83,7 @@ def test_other_segments_than_the_ones_asked_for_never_leave():
 def test_what_comes_late_makes_nothing_leave():
     feed = feed_of()
     publish(feed, record(0, 0, message("A", timestamp=1_700_000_000_005, speed=10)))
-    subscription = feed.subscribe(wanted=SEVERE)
+    subscription = subscribe(feed, wanted=SEVERE)
     read(subscription)
     publish(feed, record(0, 1, message("A", timestamp=1_700_000_000_001, speed=70)))
     assert read(subscription) == []
@@ -90,7 +91,7 @@ def test_what_comes_late_makes_nothing_leave():
 
 def test_with_several_horizons_one_of_them_leaves():
     feed = feed_of()
-    subscription = feed.subscribe(wanted=Filter(categories=frozenset({"severe_congestion"}), horizons="all"))
+    subscription = subscribe(feed, wanted=Filter(categories=frozenset({"severe_congestion"}), horizons="all"))
     read(subscription)
     publish(
         feed, record(0, 0, array(message("A", speed=10, horizon_minutes=5), message("A", speed=9, horizon_minutes=15)))
@@ -106,7 +107,7 @@ def at(second, speed, segment="S", **fields):
 
 def poll(feed, cursor, limit=500):
     """Return what one poll tells: kinds of events, each with whether it came late, and the cursor of the answer."""
-    subscription = feed.subscribe(cursor, SEVERE, begin_with_view=False)
+    subscription = subscribe(feed, cursor, SEVERE, begin_with_view=False)
     events = [each for each in subscription.next(0, limit) if isinstance(each, Change | Left)]
     told = ["left" if isinstance(e, Left) else "late" if e.entry.late else "prediction" for e in events]
     return [(kind, each.entry.segment_id) for kind, each in zip(told, events, strict=True)], subscription.cursor
@@ -120,7 +121,7 @@ def test_a_left_that_waited_for_a_later_match_comes_with_that_match_where_someth
     publish(here, first, noise)
     publish(there, first, doubt, other, match, noise)
     publish(elsewhere, first, noise, doubt, other, newest, match)
-    client = here.subscribe(wanted=SEVERE)
+    client = subscribe(here, wanted=SEVERE)
     (view,) = read(client)
     assert [each.segment_id for each in view.predictions] == ["S"]
     told, cursor = poll(there, client.cursor, limit=1)
@@ -134,7 +135,7 @@ def test_what_a_view_showed_before_its_time_leaves_when_it_comes_where_something
     here, elsewhere = feed_of(), feed_of()
     publish(here, first, noise, doubt, match)
     publish(elsewhere, first, noise, doubt, newest, match)
-    (view,) = here.subscribe(Position(TOPIC, (place(2), place(1))).encode(), SEVERE).next(0)[1:2]
+    (view,) = subscribe(here, Position(TOPIC, (place(2), place(1))).encode(), SEVERE).next(0)[1:2]
     assert [each.predicted_speed for each in view.predictions] == [10]
     assert poll(elsewhere, view.cursor)[0] == [("left", "S"), ("late", "S")]
 
@@ -142,7 +143,7 @@ def test_what_a_view_showed_before_its_time_leaves_when_it_comes_where_something
 def test_a_left_before_a_late_match_leaves_the_cursor_where_it_was():
     """A client that is cut between the two gets both again, and so loses neither."""
     feed = feed_of()
-    client = feed.subscribe(wanted=SEVERE)
+    client = subscribe(feed, wanted=SEVERE)
     read(client)
     publish(feed, record(0, 0, at(2, 70)), record(1, 0, at(1, 10)))
     _, gone, late = read(client)
@@ -156,7 +157,7 @@ def test_who_is_given_a_view_first_is_told_of_no_segment_that_it_cannot_show():
     publish(feed, shown[0], *noise, shown[1], record(0, 2, at(2, 10)), record(1, 1, at(2, 70, "M")))
     cursor = Position(TOPIC, (place(2), place(0))).encode()
     assert poll(feed, cursor)[0] == [("left", "Q"), ("prediction", "S"), ("left", "M")]
-    client = feed.subscribe(cursor, SEVERE)
+    client = subscribe(feed, cursor, SEVERE)
     assert kinds(each for each in client.next(0) if not isinstance(each, Status)) == [
         ("initial", None),
         ("prediction", "S"),
@@ -170,7 +171,7 @@ def test_what_a_view_had_no_room_for_leaves_after_it_was_told():
     told = [at(1, 10), at(2, 70), *[at(1000, 70, "X")] * 4]
     publish(feed, *[record(0, offset, each) for offset, each in enumerate(told)])
     publish(feed, record(0, 6, at(1001, 70, "Y")), record(1, 0, at(1002, 70, "Y")))
-    client = feed.subscribe(Position(TOPIC, (place(0), place(1))).encode(), SEVERE)
+    client = subscribe(feed, Position(TOPIC, (place(0), place(1))).encode(), SEVERE)
     told = [("initial", None), ("prediction", "S"), ("left", "S")]
     assert kinds(each for each in client.next(0) if not isinstance(each, Status)) == told
 
@@ -180,7 +181,7 @@ def test_a_larger_horizon_is_late_and_its_segment_leaves_if_what_is_shown_does_n
     here, elsewhere = feed_of(), feed_of()
     publish(here, far)
     publish(elsewhere, near, far)
-    ahead = here.subscribe(Position(TOPIC, (place(0), place(0))).encode(), SEVERE)
+    ahead = subscribe(here, Position(TOPIC, (place(0), place(0))).encode(), SEVERE)
     (view,) = [each for each in ahead.next(0) if isinstance(each, Initial)]
     assert [each.horizon_minutes for each in view.predictions] == [15]
     _, cursor = poll(elsewhere, view.cursor, limit=1)
@@ -199,7 +200,7 @@ def test_a_left_over_the_limit_is_told_the_next_time():
     feed = feed_of()
     publish(feed, record(0, 0, at(1, 10)), record(0, 1, at(1, 10, "M")), record(0, 2, at(2, 70)))
     publish(feed, record(1, 0, at(1, 70, "Q")), record(0, 3, at(3, 70)))
-    client = feed.subscribe(Position(TOPIC, (place(1), place(1))).encode(), SEVERE, begin_with_view=False)
+    client = subscribe(feed, Position(TOPIC, (place(1), place(1))).encode(), SEVERE, begin_with_view=False)
     assert kinds(each for _ in range(3) for each in client.next(0, 1) if not isinstance(each, Status)) == [
         ("prediction", "M"),
         ("left", "S"),
@@ -209,7 +210,7 @@ def test_a_left_over_the_limit_is_told_the_next_time():
 def test_a_tombstone_makes_its_segment_leave_every_filter_that_may_show_it():
     feed = feed_of()
     publish(feed, record(0, 0, message("A", speed=10)))
-    subscription = feed.subscribe(wanted=SEVERE)
+    subscription = subscribe(feed, wanted=SEVERE)
     read(subscription)
     publish(feed, record(0, 1, None, key=b"A"))
     (gone,) = read(subscription)
@@ -219,26 +220,29 @@ def test_a_tombstone_makes_its_segment_leave_every_filter_that_may_show_it():
 def test_the_view_that_a_filtered_client_begins_with_holds_only_what_matches():
     feed = feed_of()
     publish(feed, record(0, 0, message("A", speed=10)), record(0, 1, message("B", speed=70)))
-    (view,) = read(feed.subscribe(wanted=SEVERE))
+    (view,) = read(subscribe(feed, wanted=SEVERE))
     assert [each.segment_id for each in view.predictions] == ["A"]
 
 
 def test_the_cursor_moves_on_though_nothing_matches():
     feed = feed_of()
-    subscription = feed.subscribe(wanted=SEVERE)
+    subscription = subscribe(feed, wanted=SEVERE)
     read(subscription)
     before = subscription.cursor
     publish(feed, *[record(0, offset, message(f"S{offset}", speed=70)) for offset in range(1200)])
     read(subscription)
     assert subscription.cursor != before
     publish(feed, record(0, 1200, message("A", speed=10)))
-    assert kinds(read(feed.subscribe(subscription.cursor, SEVERE, begin_with_view=False)))[-1] == ("prediction", "A")
+    assert kinds(read(subscribe(feed, subscription.cursor, SEVERE, begin_with_view=False)))[-1] == (
+        "prediction",
+        "A",
+    )
 
 
 def test_a_limit_leaves_the_rest_for_the_next_time():
     feed = feed_of()
     publish(feed, *[record(1, n, message(f"S{n}", timestamp=1_699_999_999_000, speed=70)) for n in range(31)])
-    subscription = feed.subscribe(wanted=SEVERE)
+    subscription = subscribe(feed, wanted=SEVERE)
     read(subscription)
     publish(feed, *[record(0, n, message(f"S{n}", speed=10 if n % 3 == 0 else 70)) for n in range(31)])
     told = []
@@ -251,21 +255,23 @@ def test_a_limit_leaves_the_rest_for_the_next_time():
 def test_a_thousand_clients_of_twenty_filters_cost_one_evaluation_per_filter_and_prediction():
     feed = feed_of()
     filters = [Filter(segments=frozenset({f"S{number}"}), categories=None) for number in range(20)]
-    clients = [feed.subscribe(wanted=filters[number % 20]) for number in range(1000)]
+    subscriptions = Subscriptions(feed)
+    clients = [subscriptions.subscribe(wanted=filters[number % 20]) for number in range(1000)]
     for each in clients:
         read(each)
     publish(feed, *[record(0, offset, message(f"S{offset % 25}")) for offset in range(100)])
     told = [len(read(each)) for each in clients]
     assert sum(told) == 1000 * 4
-    assert [feed.channel(wanted).evaluations for wanted in filters] == [100] * 20
+    assert [subscriptions.channel(wanted).evaluations for wanted in filters] == [100] * 20
 
 
 def test_a_channel_lives_as_long_as_a_client_of_its_filter():
     feed = feed_of()
-    client = feed.subscribe(wanted=SEVERE)
-    assert len(feed._channels) == 1
+    subscriptions = Subscriptions(feed)
+    client = subscriptions.subscribe(wanted=SEVERE)
+    assert len(subscriptions._channels) == 1
     del client
-    assert len(feed._channels) == 0
+    assert len(subscriptions._channels) == 0
 
 
 def test_clients_that_ask_at_once_find_the_verdicts_once():

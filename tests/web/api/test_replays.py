@@ -129,7 +129,7 @@ def test_a_stream_that_looks_for_a_time_ends_with_a_goodbye_and_without_a_gap(
     gate.clear()
     it = stream("?since=0")
     it.event("connected")
-    closing = threading.Thread(target=lambda: (until(lambda: live.feed.replays._wishes), close()))
+    closing = threading.Thread(target=lambda: (until(lambda: live.subscriptions.replays._wishes), close()))
     closing.start()
     assert rest(it) == ["bye"]
     closing.join()
@@ -161,7 +161,7 @@ def test_a_poll_in_a_replay_goes_on_elsewhere_when_the_process_ends(client, curs
 
 @pytest.mark.parametrize("route", ["/api/predictions", "/api/predictions/history"])
 def test_who_asks_for_a_time_when_the_process_ends_is_told_to_ask_again(app, consumer, live, route):
-    consumer.feed.close()
+    consumer.subscriptions.close()
     answer = app.test_client().get(f"{route}?since=0")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.json == {"success": False, "error": "the server is closing; ask again"}
@@ -195,7 +195,7 @@ def test_each_transport_says_whose_replay_it_is(app, live, gate, cursor, connect
     connect(f"?after={cursor}")
     with ThreadPoolExecutor(3) as pool:
         asking = pool.map(ask, paths)
-        wishes = live.feed.replays._wishes
+        wishes = live.subscriptions.replays._wishes
         until(lambda: set().union(*(wish.clients for wish in list(wishes.values()))) == {"127.0.0.1", *paths})
         gate.set()
         assert all(asking)

@@ -1,0 +1,148 @@
+"""Open subscriptions: at the view, after a cursor, at a time, or with a gap.
+
+It joins the feed, which holds what is in memory, and the replays, which read what is older from Kafka.
+"""
+
+import threading
+from collections.abc import Hashable
+from weakref import WeakValueDictionary
+
+from consumer.errors import BadCursor, Unreplayable
+from consumer.events import Gap
+from consumer.view.channel import Channel
+from consumer.view.cursor import Position, decode
+from consumer.view.feed import Feed
+from consumer.view.filters import EVERYTHING, Filter
+
+from .pace import Share
+from .replay import Replays
+from .shared import Shared
+from .subscription import Subscription
+
+
+class Subscriptions:
+    """The subscriptions of one process. Without `replays`, or with REPLAY_RECORDS=0, they are served from memory."""
+
+    def __init__(self, feed: Feed, replays: Replays | None = None, share: Share | None = None) -> None:
+        self.feed = feed
+        self.replays = replays if feed.settings.replay_records else None
+        self.share = share or Share()
+        """Throttles the threads that work on the past."""
+        self.closed = threading.Event()
+        """Set when the process ends; it ends every pause."""
+        self._shared = Shared(self.feed, self.replays, self.share, self.closed)
+        # Guards the table of channels.
+        self._lock = threading.Lock()
+        self._channels: WeakValueDictionary[Filter, Channel] = WeakValueDictionary()
+
+    def subscribe(
+        self,
+        after: str | None = None,
+        wanted: Filter = EVERYTHING,
+        begin_with_view: bool = True,
+        client: Hashable = None,
+    ) -> Subscription:
+        """Return a subscription that starts with the view, or with what came after a cursor.
+
+        A resume under a filter begins with the view, too, since the filter may be another one than before, unless
+        `begin_with_view` is False. Replays of one `client`, such as an address, wait for each other. Raises BadCursor
+        for a cursor that can't be read.
+        """
+        return self.subscribe_at(decode(after) if after else None, wanted, begin_with_view, client)
+
+    def subscribe_at(
+        self,
+        after: Position | None,
+        wanted: Filter = EVERYTHING,
+        begin_with_view: bool = True,
+        client: Hashable = None,
+    ) -> Subscription:
+        """Like subscribe(), with a position instead of a cursor."""
+        return self._open(after, wanted, begin_with_view, client=client)
+
+    def subscribe_anyway(
+        self,
+        after: str | None = None,
+        wanted: Filter = EVERYTHING,
+        since_ms: int | None = None,
+        client: Hashable = None,
+    ) -> Subscription:
+        """Like subscribe(), for transports that can't refuse: what can't be served becomes a Gap.
+
+        `since_ms` (epoch milliseconds) counts when there is no cursor. Raises Closing.
+        """
+        try:
+            position = self.position_at(since_ms, client) if since_ms is not None and not after else None
+            after_position = decode(after) if after else position
+            subscription = self._open(after_position, wanted, position is None, client=client)
+            subscription.wait_for_ends()
+            return subscription
+        except BadCursor:
+            return self.subscribe_with_gap(Gap("bad_cursor", None), wanted)
+        except Unreplayable as error:
+            return self.subscribe_with_gap(Gap(error.reason, error.missed), wanted)
+
+    def subscribe_with_gap(self, gap: Gap, wanted: Filter = EVERYTHING) -> Subscription:
+        """Return a subscription that starts with a gap and the view."""
+        return self._open(None, wanted, first_gap=gap)
+
+    def position_at(self, time_ms: int, client: Hashable = None) -> Position:
+        """Return where what Kafka has of a time (epoch milliseconds) or later begins.
+
+        Raises Unreplayable, also when more than REPLAY_RECORDS came since then that aren't in memory; Closing.
+        """
+        if self.replays is None:
+            raise Unreplayable("too_old")
+        if self.feed.is_cut_off:
+            raise Unreplayable("replay_failed")
+        found = self.replays.position_at(time_ms, client)
+        missed, is_in_memory = self.feed.records_since(found.places)
+        if missed > self.feed.settings.replay_records and not is_in_memory:
+            raise Unreplayable("replay_limit", missed)
+        return found
+
+    def _open(
+        self,
+        after: Position | None,
+        wanted: Filter,
+        begin_with_view: bool = True,
+        first_gap: Gap | None = None,
+        client: Hashable = None,
+    ) -> Subscription:
+        channel = None if wanted == EVERYTHING else self.channel(wanted)
+        return Subscription(self._shared, after, wanted, channel, begin_with_view, first_gap, client)
+
+    def channel(self, wanted: Filter) -> Channel:
+        """Return the channel that all clients of a filter share."""
+        with self._lock:
+            channel = self._channels.get(wanted)
+            if channel is None:
+                channel = self._channels[wanted] = Channel(wanted)
+            return channel
+
+    @property
+    def hangs(self) -> int:
+        """How many replay readers were abandoned in a call that hangs."""
+        return self.replays.hangs if self.replays is not None else 0
+
+    def tidy(self) -> None:
+        """Evict chunks of replays that were not read for a while; cheap when there are none."""
+        if self.replays is not None:
+            self.replays.tidy()
+
+    def reset_timeouts(self) -> None:
+        """Restart the timeouts of pending replays, when the consumer's state has changed: an outage doesn't count."""
+        if self.replays is not None:
+            self.replays.reset_timeouts()
+
+    def close(self) -> None:
+        """End replays and pauses, and wake all subscriptions: the process ends."""
+        self.closed.set()
+        if self.replays is not None:
+            self.replays.close()
+        self.feed.wake()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the replay readers to end, after close()."""
+        if self.replays is not None:
+            self.replays.join(timeout)
