@@ -92,9 +92,12 @@ RULES = [
 
 
 def cycles():
-    """List the groups of modules of the product that import each other, in whatever way."""
+    """List the modules of the product in an import cycle, and those that import them; a package is no cycle."""
     paths = {module_name(path): path for package in ("consumer", "web") for path in modules(package)}
-    imported = {name: {other for other in imports(path) if other in paths} for name, path in paths.items()}
+    imported = {
+        name: {other for other in imports(path) if other in paths and not name.startswith(f"{other}.")}
+        for name, path in paths.items()
+    }
     while leaves := {name for name, others in imported.items() if not others}:
         imported = {name: others - leaves for name, others in imported.items() if name not in leaves}
     return sorted(imported)
