@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SETTLE_SECONDS = 5.0
+SETTLE_SECONDS = 20.0
 """How long what is just ending may take; a test that leaks nothing waits for nothing."""
 
 

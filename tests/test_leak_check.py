@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.leak_check import SETTLE_SECONDS
+
 PLUGIN = Path(__file__).with_name("leak_check.py")
 
 LEAKS = [
@@ -19,7 +21,7 @@ LEAKS = [
 
 @pytest.mark.parametrize(("leak", "said"), LEAKS)
 def test_a_test_that_leaks_fails_and_says_what(pytester, leak, said):
-    text = PLUGIN.read_text(encoding="utf-8").replace("SETTLE_SECONDS = 5.0", "SETTLE_SECONDS = 0.1")
+    text = PLUGIN.read_text(encoding="utf-8").replace(f"SETTLE_SECONDS = {SETTLE_SECONDS}", "SETTLE_SECONDS = 0.1")
     pytester.makeconftest(text)
     body = "\n".join(f"    {line}" for line in leak.splitlines())
     clean_up = "\n\ndef test_end():\n    import builtins\n    kept = builtins.__dict__.pop('kept', None)\n"

@@ -8,7 +8,7 @@ from app import create_app
 from consumer.sources.kafka import KafkaSource
 
 
-def eventually(condition, seconds=10.0):
+def eventually(condition, seconds=30.0):
     """Wait until a condition holds and return what it returned; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

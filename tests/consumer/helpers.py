@@ -49,7 +49,7 @@ def publish(feed, *records):
     return feed.publish([(each, normalise(each)) for each in records])
 
 
-def eventually(condition, timeout=10):
+def eventually(condition, timeout=30):
     """Wait until a condition is true; return its value."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):

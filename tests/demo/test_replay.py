@@ -113,7 +113,7 @@ def test_a_forecast_without_a_day_to_learn_from_is_called_persistence():
 def test_the_pace_is_that_of_the_recording_times_the_speed():
     begin = time.monotonic()
     replayed(plan(speed=STEP / 0.1))
-    assert 0.3 <= time.monotonic() - begin < 3
+    assert 0.3 <= time.monotonic() - begin < 30
 
 
 class SlowToConnect(Collector):

@@ -57,15 +57,15 @@ class Running:
 
     def wait_for(self, text):
         """Wait until a text is in the output; fail early if it ended before."""
-        eventually(lambda: text in self.output or self._process.poll() is not None, 20)
-        eventually(lambda: text in self.output, 2)
+        eventually(lambda: text in self.output or self._process.poll() is not None, 60)
+        eventually(lambda: text in self.output, 10)
 
     def signal(self, number):
         self._process.send_signal(number)
 
     def end(self):
         """Wait for the end and return the exit code."""
-        code = self._process.wait(15)
+        code = self._process.wait(60)
         self._reader.join(10)
         self._process.stdout.close()
         return code
@@ -157,7 +157,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_child_that_is_slow_to_end():
         begin = time.monotonic()
         run.signal(signal.SIGINT)
         assert run.end() == 0
-        assert time.monotonic() - begin < 1.5
+        assert time.monotonic() - begin < 4, "its grace is 5 s"
 
 
 def test_nothing_outlives_a_run_that_is_killed():
@@ -281,7 +281,7 @@ def test_it_ends_when_nobody_reads_its_output_any_more():
             pass
         processes = descendants(process.pid)
         process.stdout.close()
-        assert process.wait(15) == 0
+        assert process.wait(60) == 0
         assert eventually(lambda: not any(map(runs, processes)))
 
 

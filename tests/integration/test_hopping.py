@@ -17,7 +17,7 @@ CUTS = 8
 def test_clients_that_hop_between_processes_and_transports_lose_nothing_and_see_nothing_twice(serve, publish, entries):
     servers = [serve(name=name, BUFFER_ENTRIES=entries) for name in ("one", "two", "three")]
     for server in servers:
-        until(lambda server=server: ready(server), seconds=20)
+        until(lambda server=server: ready(server))
     cursor = json.loads(servers[0].get("/api/predictions"))["data"]["cursor"]
     ports = [server.port for server in servers]
     clients = [Client(ports, cursor, ["sse", "ws", "poll"], CUTS, seed) for seed in range(12)]
@@ -27,5 +27,5 @@ def test_clients_that_hop_between_processes_and_transports_lose_nothing_and_see_
     for client in clients:
         client.end = counts
     for client in clients:
-        client.join(90)
+        client.join(120)
     verify(clients, counts)

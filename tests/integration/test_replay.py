@@ -88,7 +88,7 @@ def newest_of(server, count, when):
         stamps = [each["timestamp"] for each in found["predictions"]]
         return stamps == [timestamp] * count
 
-    until(all_there, seconds=20)
+    until(all_there)
     return found
 
 

@@ -54,9 +54,9 @@ def test_the_scores_of_a_replay_are_those_of_the_file_in_a_server_that_was_there
     first = serve()
     replay(environ, files, WHEN, STEPS, "--fit", "before")
     wanted = scores_of(speeds.values())
-    assert newest_of(first, files.detectors, WHEN)["stats"]["scores"] == wanted
+    until(lambda: newest_of(first, files.detectors, WHEN)["stats"]["scores"] == wanted)
     later = serve(name="later")
-    until(lambda: newest_of(later, files.detectors, WHEN)["stats"]["scores"] == wanted, seconds=20)
+    until(lambda: newest_of(later, files.detectors, WHEN)["stats"]["scores"] == wanted)
     for name in list(speeds)[:3]:
         found = json.loads(later.get(f"/api/predictions/{name}"))["data"]
         assert found["scores"] == scores_of([speeds[name]])

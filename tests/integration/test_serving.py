@@ -8,10 +8,13 @@ from tests.web.server.test_worker import read_until, rest_of, until
 
 
 def ready(server):
+    """Return whether the server says that it is ready; False while a worker is replaced."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
     finally:
         connection.close()
 
@@ -32,13 +35,13 @@ def test_each_worker_of_a_preloaded_app_sees_every_partition(serve, produce):
             seen[pid] = metrics.split("\ngreenwave_segments{")[1].split("\n")[0].split()[-1]
         return len(seen) == 3
 
-    until(three_workers_answered, seconds=30)
+    until(three_workers_answered)
     assert set(seen.values()) == {"20.0"}
 
 
 def test_a_message_reaches_polling_and_a_stream_and_a_second_stream_says_that_it_reuses_the_consumer(serve, produce):
     server = serve()
-    until(lambda: ready(server), seconds=20)
+    until(lambda: ready(server))
     streams = [server.open(), server.open()]
     for stream in streams:
         read_until(stream, b'"initial"')
@@ -55,12 +58,12 @@ def test_a_message_reaches_polling_and_a_stream_and_a_second_stream_says_that_it
 
 def test_a_worker_that_is_recycled_says_goodbye_to_its_streams_and_the_next_one_is_ready(serve, produce):
     produce(message("A"))
-    server = serve("--max-requests", "40")
-    until(lambda: ready(server), seconds=20)
+    server = serve("--max-requests", "100")
+    until(lambda: ready(server), every=0.2)  # each question counts
     before = server.workers()
     stream = server.open()
     read_until(stream, b'"initial"')
-    until(lambda: server.get("/healthz") and server.workers() not in (before, []), seconds=20)
+    until(lambda: ready(server) and server.workers() not in (before, []))
     assert b'"type":"bye"' in rest_of(stream)
-    until(lambda: ready(server), seconds=20)
+    until(lambda: ready(server))
     assert b'"A"' in server.get("/api/predictions")

@@ -28,7 +28,7 @@ from demo.broker import free_port
 
 HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
-START_SECONDS = 60.0
+START_SECONDS = 90.0
 
 
 class KafkaUnavailable(Exception):
@@ -86,11 +86,17 @@ class Admin:
             admin.create_partitions({name: NewPartitions(total)})
 
     def set_topic(self, name: str, **config: str) -> None:
-        """Change a topic's configuration."""
+        """Change a topic's configuration, and wait until the broker applies it."""
         from kafka.admin import ConfigResource, ConfigResourceType
 
+        topic = ConfigResource(ConfigResourceType.TOPIC, name, configs=config)
         with self.admin() as admin:
-            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=config)])
+            admin.alter_configs([topic])
+            deadline = time.monotonic() + START_SECONDS
+            while _values(admin.describe_configs([topic], config_filter="all"), name) != config:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"the broker does not apply {config} to {name}")
+                time.sleep(0.02)
 
     @contextlib.contextmanager
     def admin(self) -> Any:
@@ -121,6 +127,11 @@ class Admin:
         except (KafkaError, OSError):
             return False
         return True
+
+
+def _values(described: Any, name: str) -> dict[str, str]:
+    """Return the values of a topic's settings from the answer of describe_configs()."""
+    return {key: each["value"] for topics in described.values() for key, each in topics[name].items()}
 
 
 class ApacheKafka(Admin):

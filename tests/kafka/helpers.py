@@ -7,13 +7,16 @@ import uuid
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from consumer.events import Change
+from consumer.events import Change, Initial
 from consumer.sources.hooks import ClosedOnFailure
 from consumer.sources.kafka import KafkaSource
 from consumer.view.cursor import offset_of
 
+WAIT_SECONDS = 60.0
+"""Limit of every wait for a condition. Only a failure takes so long, so it may be generous."""
 
-def eventually(condition, seconds=20.0, every=0.05):
+
+def eventually(condition, seconds=WAIT_SECONDS, every=0.05):
     """Wait for a condition; return what it returned."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -48,14 +51,26 @@ def create_again(apache, name, partitions=4):
     eventually(create)
 
 
-def until_state(consumer, *states, seconds=30):
+def until_state(consumer, *states, seconds=WAIT_SECONDS):
     """Wait until the consumer is in one of these states; return its status."""
-    status = consumer.feed.wait_for_status(lambda status: status.state in states, seconds)
-    assert status.state in states, f"{status.state}: {status.reason}"
+    return until_status(consumer, lambda status: status.state in states, seconds)
+
+
+def until_status(consumer, condition, seconds=WAIT_SECONDS):
+    """Wait until the consumer's status meets a condition; return the status."""
+    status = consumer.feed.wait_for_status(condition, seconds)
+    assert condition(status), f"{status.state}: {status.in_full}"
     return status
 
 
-def events_until(subscription, enough, seconds=30):
+def follow(consumer):
+    """Return a subscription that has read its first view."""
+    subscription = consumer.subscriptions.subscribe()
+    events_until(subscription, lambda events: any(isinstance(event, Initial) for event in events))
+    return subscription
+
+
+def events_until(subscription, enough, seconds=WAIT_SECONDS):
     """Read a subscription until `enough`, of all its events so far, is true; return them."""
     events, deadline = [], time.monotonic() + seconds
     while not enough(events):

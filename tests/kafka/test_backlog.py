@@ -7,7 +7,7 @@ import pytest
 
 from consumer.sources.kafka import KafkaSource
 from tests.consumer.helpers import message
-from tests.kafka.helpers import eventually
+from tests.kafka.helpers import WAIT_SECONDS, eventually
 
 COUNT = 8_000
 """Several polls, and several answers."""
@@ -18,7 +18,7 @@ def test_a_partition_with_a_backlog_is_in_every_fetch(apache, settings_for, publ
     settings = settings_for(apache.create_topic(partitions=4))
     publish(settings, *(message(f"S{number:04}") for number in range(COUNT)), partition=0)
     with contextlib.closing(KafkaSource(settings)) as source:
-        assert eventually(source.topic)
+        assert eventually(lambda: source.status().topic)
         asked = record_fetches(source._consumer._fetcher)
         source.assign([0, 0, 0, 0])
         records = []
@@ -54,7 +54,7 @@ def test_kafka_times_that_cannot_be_used_limit_no_backlog(apache, settings_for, 
     untimed = b'{"segment_id": "X", "predicted_speed": 50}'
     producer.send(settings.topic, untimed, partition=1, timestamp_ms=kafka_ms).get(10)
     consumer = consume(settings)
-    consumer.wait_ready(20)
+    consumer.wait_ready(WAIT_SECONDS)
     assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {f"S{number}" for number in range(5)}
     assert consumer.quarantine.snapshot()["by_reason"] == {"bad_time": 1}
     assert consumer.record_ages() == {}

@@ -16,10 +16,12 @@ from consumer.sources.hooks import Answers, connect
 from consumer.sources.kafka import KafkaSource, client_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
-from tests.kafka.helpers import eventually, fresh_name
+from tests.kafka.helpers import WAIT_SECONDS, eventually, fresh_name, until_status
 
 NOWHERE = "127.0.0.1:1"
 METADATA_SECONDS = 0.3
+PROMPT_SECONDS = 15.0
+"""A bound for what doesn't wait; each of these calls takes 30 s or more when it does."""
 
 
 class Client:
@@ -60,7 +62,7 @@ class Client:
             self.consumer.seek(partition, offset)
         return partitions
 
-    def read(self, count, seconds=20):
+    def read(self, count, seconds=WAIT_SECONDS):
         """Poll until so many records have come; return (partition, offset) of each."""
         found, deadline = [], time.monotonic() + seconds
         while len(found) < count:
@@ -99,7 +101,7 @@ def filled(settings, publish):
 def test_the_constructor_does_not_wait_for_a_broker_when_it_is_told_the_version(settings_for, client):
     began = time.monotonic()
     client(settings_for(fresh_name(), kafka_brokers=NOWHERE))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PROMPT_SECONDS
 
 
 def test_a_poll_without_a_broker_gives_nothing_and_raises_nothing(settings_for, client):
@@ -115,7 +117,7 @@ def test_a_close_without_a_broker_is_prompt(settings_for):
     one.watch("topic")
     began = time.monotonic()
     one.consumer.close(autocommit=False, timeout_ms=1_000)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < PROMPT_SECONDS
 
 
 def test_the_listener_is_called_about_as_often_as_metadata_may_grow_old(settings, client):
@@ -123,7 +125,7 @@ def test_the_listener_is_called_about_as_often_as_metadata_may_grow_old(settings
     one.watch(settings.topic)
     eventually(lambda: len(one.heard) >= 8)
     steps = sorted(later - earlier for earlier, later in zip(one.heard[2:], one.heard[3:], strict=False))
-    assert METADATA_SECONDS * 0.8 < steps[len(steps) // 2] < METADATA_SECONDS * 2
+    assert METADATA_SECONDS * 0.8 < steps[len(steps) // 2] < METADATA_SECONDS * 5
 
 
 def test_the_listener_falls_silent_when_the_line_is_cut_and_speaks_again_over_the_same_client(settings, client, line):
@@ -131,12 +133,13 @@ def test_the_listener_falls_silent_when_the_line_is_cut_and_speaks_again_over_th
     one.watch(settings.topic)
     eventually(lambda: one.heard and one.connected())
     line.cut()
-    eventually(lambda: not one.connected(), 2)
+    eventually(lambda: not one.connected())
+    assert one.consumer.poll(timeout_ms=200) == {}  # an answer that came before the cut is heard now
     said = len(one.heard)
     assert one.consumer.poll(timeout_ms=1_000) == {}
     assert len(one.heard) == said
     line.mend()
-    eventually(lambda: len(one.heard) > said and one.connected(), 10)
+    eventually(lambda: len(one.heard) > said and one.connected())
 
 
 def test_a_request_for_metadata_is_answered_at_once(settings, client):
@@ -145,7 +148,7 @@ def test_a_request_for_metadata_is_answered_at_once(settings, client):
     eventually(lambda: one.cluster.partitions_for_topic(settings.topic) == {0, 1, 2, 3})
     said = len(one.heard)
     one.cluster.request_update()
-    eventually(lambda: len(one.heard) > said, 2)
+    eventually(lambda: len(one.heard) > said)
 
 
 def test_the_id_of_a_topic_is_known_without_waiting_and_is_another_one_after_the_topic_was_recreated(
@@ -166,11 +169,10 @@ def test_the_id_of_a_topic_is_known_without_waiting_and_is_another_one_after_the
 def test_a_position_that_is_out_of_range_is_an_error_that_names_the_partition_while_others_go_on(filled, client):
     one = client(filled)
     partitions = one.assign(filled.topic, 0, 99, 0, 0)
-    errors, found, deadline = [], [], time.monotonic() + 20
+    errors, found = [], []
     while len(found) < 30 or not errors:
-        assert time.monotonic() < deadline
         try:
-            found += one.read(1, 5)
+            found += one.read(1)
         except OffsetOutOfRangeError as error:
             errors.append(error)
     assert {partition for error in errors for partition in error.args[0]} == {partitions[1]}
@@ -179,7 +181,7 @@ def test_a_position_that_is_out_of_range_is_an_error_that_names_the_partition_wh
     mended = []
     while len(mended) < 5:  # an error of a fetch before the seek may come yet
         with contextlib.suppress(OffsetOutOfRangeError):
-            mended += one.read(1, 5)
+            mended += one.read(1)
     assert mended == [(1, offset) for offset in range(5, 10)]
 
 
@@ -190,7 +192,7 @@ def test_a_larger_assignment_keeps_positions_and_a_new_partition_must_be_sought(
     assert one.read(10) == [(0, offset) for offset in range(10)]
     one.consumer.assign([first, TopicPartition(filled.topic, 1)])
     with pytest.raises(NoOffsetForPartitionError):
-        one.read(1, 5)
+        one.read(1)
     one.consumer.seek(TopicPartition(filled.topic, 1), 4)
     assert one.consumer.position(first, timeout_ms=0) == 10
     assert one.read(6) == [(1, offset) for offset in range(4, 10)]
@@ -202,7 +204,7 @@ def test_the_high_watermark_is_unknown_after_an_assignment_and_known_after_a_fet
         one.consumer.unsubscribe()
         partitions = one.assign(settings.topic, 0, 0, 0, 0)
         assert [one.consumer.highwater(each) for each in partitions] == [None] * 4
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + WAIT_SECONDS
         while [one.consumer.highwater(each) for each in partitions] != [0] * 4:
             assert time.monotonic() < deadline
             assert one.consumer.poll(timeout_ms=100) == {}
@@ -224,7 +226,7 @@ def test_each_partition_is_answered_again_and_again_whether_or_not_it_has_news(s
     for number in range(5):
         publish(settings, message(f"S{number}"), partition=0)
         before = heard()
-        eventually(lambda before=before: all(map(lambda now, then: now > then + 0.02, heard(), before)), 5)
+        eventually(lambda before=before: all(map(lambda now, then: now > then + 0.02, heard(), before)))
     connections = list(one.net._manager._conns.values())
     assert {partition: carrier in connections for partition, carrier in answers.carriers.items()} == dict.fromkeys(
         range(4), True
@@ -241,7 +243,7 @@ def test_questions_without_an_answer_end_at_their_timeout(settings, client, line
         began = time.monotonic()
         with pytest.raises(Exception, match=r"(?i)time"):
             ask(partitions, timeout_ms=500)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < PROMPT_SECONDS
 
 
 def test_reading_without_a_group_joins_none_and_commits_nothing(apache, filled, consume):
@@ -251,7 +253,7 @@ def test_reading_without_a_group_joins_none_and_commits_nothing(apache, filled, 
 
     before = groups()
     consumer = consume(filled)
-    consumer.wait_ready(10)
+    consumer.wait_ready(WAIT_SECONDS)
     assert consumer.records == 40
     assert groups() == before
     consumer.stop()
@@ -281,7 +283,7 @@ def test_no_topic_is_created_even_by_a_broker_that_creates_what_is_asked_for(set
     with ApacheKafka({"auto.create.topics.enable": "true"}) as broker:
         settings = settings_for(fresh_name(), kafka_brokers=broker.address)
         consumer = consume(settings)
-        consumer.feed.wait_for_status(lambda status: "does not exist" in status.reason, 15)
+        until_status(consumer, lambda status: "does not exist" in status.reason)
         before = consumer._source.status().last_response
         eventually(lambda: consumer._source.status().last_response > before)
         with broker.admin() as admin:

@@ -9,7 +9,7 @@ from consumer.messages.clock import Clock, wall_ms
 from consumer.runtime.thread import Consumer
 from consumer.sources.kafka import KafkaSource
 from tests.consumer.helpers import message
-from tests.kafka.helpers import events_until
+from tests.kafka.helpers import WAIT_SECONDS, events_until
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -26,7 +26,7 @@ def read():
             consumer = Consumer(settings, KafkaSource, clock=Clock(lambda: wall_ms() + off_by_ms))
             stack.callback(consumer.stop)
             consumer.start()
-            consumer.wait_ready(20)
+            consumer.wait_ready(WAIT_SECONDS)
             return consumer
 
         yield read

@@ -4,7 +4,7 @@ import pytest
 from kafka.future import Future
 
 from tests.consumer.helpers import message
-from tests.kafka.helpers import changes, events_until, eventually, segments
+from tests.kafka.helpers import WAIT_SECONDS, changes, events_until, eventually, follow, segments
 
 
 def end(cluster):
@@ -35,11 +35,10 @@ def test_a_client_that_asks_for_no_metadata_any_more_is_replaced(
     monkeypatch.setattr("consumer.sources.kafka.METADATA_LIMIT_SECONDS", 4.0)
     settings = settings_for(apache.create_topic())
     consumer = consume(settings)
-    consumer.wait_ready(10)
-    subscription = consumer.subscriptions.subscribe()
-    subscription.next(5)
+    consumer.wait_ready(WAIT_SECONDS)
+    subscription = follow(consumer)
     damage(consumer._source._cluster)
     eventually(lambda: consumer.restarts == 1)
-    consumer.wait_ready(10)
+    consumer.wait_ready(WAIT_SECONDS)
     publish(settings, message("A"))
-    events_until(subscription, lambda events: segments(changes(events)) == ["A"], 10)
+    events_until(subscription, lambda events: segments(changes(events)) == ["A"])

@@ -19,7 +19,7 @@ from consumer.sources.record import Record
 from tests.consumer.helpers import array, message
 from tests.consumer.messages.test_normalise import REFUSED, good
 from tests.consumer.shapes import SHAPES
-from tests.kafka.helpers import changes, events_until, offsets, segments
+from tests.kafka.helpers import WAIT_SECONDS, changes, events_until, eventually, follow, offsets, segments
 
 POISON = 100_000
 GOOD = 5_000
@@ -86,16 +86,15 @@ def test_a_hundred_thousand_bad_messages_cost_no_good_one_and_no_flood_of_lines(
 ):
     messages, counted = mixture(settings)
     consumer = consume(settings)
-    consumer.wait_ready(10)
-    subscription = consumer.subscriptions.subscribe()
-    subscription.next(5)
+    consumer.wait_ready(WAIT_SECONDS)
+    subscription = follow(consumer)
     producer = producer_for(settings, linger_ms=20, batch_size=262_144)
     began = time.monotonic()
     with caplog.at_level(logging.INFO, "greenwave"):
         sent = [producer.send(settings.topic, value, key=key, partition=at) for at, key, value, _ in messages]
         end = producer.send(settings.topic, message("end"), partition=0)
         producer.flush(60)
-        events = events_until(subscription, lambda events: read_all(consumer, end, sent), 60)
+        events = events_until(subscription, lambda events: read_all(consumer, end, sent))
         events += subscription.next(0, limit=10 * GOOD)
     seconds = time.monotonic() - began
 
@@ -110,6 +109,8 @@ def test_a_hundred_thousand_bad_messages_cost_no_good_one_and_no_flood_of_lines(
     }
     assert offsets(entries) == {at: sorted(offset for offset, _ in some) for at, some in wanted.items()}
 
+    # A batch is published before its refusals are counted.
+    eventually(lambda: consumer.quarantine.snapshot()["total"] == counted.total())
     refused = consumer.quarantine.snapshot()
     assert refused["by_reason"] == counted
     assert set(counted) == {*REASONS} - {"unreadable_batch"}, "there was one of every kind that a producer can make"
@@ -135,20 +136,19 @@ KEYS_AND_VALUES = st.tuples(st.none() | st.binary(max_size=20), st.none() | st.b
 @pytest.fixture
 def reader(settings, consume):
     consumer = consume(settings)
-    consumer.wait_ready(10)
+    consumer.wait_ready(WAIT_SECONDS)
     return consumer
 
 
 @examples(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(KEYS_AND_VALUES, max_size=20))
 def test_good_messages_around_any_bytes_at_all_are_delivered(settings, reader, publish, records):
-    subscription = reader.subscriptions.subscribe()
-    subscription.next(5)
+    subscription = follow(reader)
     publish(settings, message("before", timestamp=1_700_000_000_000), partition=0)
     for key, value in records:
         publish(settings, value, key=key, partition=0)
     publish(settings, message("after", timestamp=1_700_000_000_000), partition=0)
-    events = events_until(subscription, lambda events: "after" in segments(changes(events)), 10)
+    events = events_until(subscription, lambda events: "after" in segments(changes(events)))
     # A tombstone with any key is told, as a removal.
     assert [each.segment_id for each in changes(events) if each.prediction] == ["before", "after"]
     assert reader.ready

@@ -14,7 +14,7 @@ from consumer.errors import NotReady
 from consumer.settings import Settings, load
 from consumer.sources.security import explain, ssl_context
 from tests.consumer.helpers import message
-from tests.kafka.helpers import eventually, until_state
+from tests.kafka.helpers import WAIT_SECONDS, eventually, until_status
 from tests.kafka.secured import LISTENERS, MECHANISMS, PASSWORD, USER, Certificates, secured_kafka
 
 WRONG = "wr0ng horse battery"
@@ -68,7 +68,7 @@ def certificate(certificates, name):
 
 def assert_it_reads(consumer, publish, settings):
     """Let a record pass from a producer with the same settings to the feed."""
-    consumer.wait_ready(15)
+    consumer.wait_ready(WAIT_SECONDS)
     name = f"segment-{consumer.settings.kafka_brokers}-{consumer.settings.kafka_sasl_mechanism}"
     publish(settings, message(name))
     eventually(lambda: name in {each.segment_id for each in consumer.feed.snapshot().predictions})
@@ -158,11 +158,9 @@ def test_a_way_that_is_closed_is_never_live_and_the_reason_says_why(
     if more.get("kafka_ssl_cafile") == "other-ca":
         more["kafka_ssl_cafile"] = certificates.path("other-ca")
     consumer = consume(at(listener, circuit_failures=2, **more))
-    status = consumer.feed.wait_for_status(lambda status: reason in status.detail, 15)
-    assert status.reason == "connecting to Kafka; the server's log says what is wrong"
-    assert status.detail.startswith(f"{consumer.settings.kafka_brokers}; ")
-    status = until_state(consumer, "circuit_open")
-    assert reason in status.detail
+    status = until_status(consumer, lambda status: status.state == "circuit_open" and reason in status.detail)
+    assert status.reason.startswith("no answer to 2 attempts and more")
+    assert status.reason.endswith("; the server's log says what is wrong")
     assert not consumer.ready
     with pytest.raises(NotReady) as raised:
         consumer.wait_ready(0)
@@ -171,20 +169,27 @@ def test_a_way_that_is_closed_is_never_live_and_the_reason_says_why(
     assert len(told) <= 4, "one line for each news, however many attempts are made"
 
 
+def test_the_reason_is_shown_while_connecting(at, consume):
+    consumer = consume(at("LOGIN", circuit_failures=1000, **login(password=WRONG)))
+    status = until_status(consumer, lambda status: "it refused the log-in" in status.detail)
+    assert status.reason == "connecting to Kafka; the server's log says what is wrong"
+    assert status.detail.startswith(f"{consumer.settings.kafka_brokers}; ")
+
+
 def test_a_user_who_is_let_in_later_is_live_without_a_restart(secured, at, consume):
     consumer = consume(at("LOGIN", **login("SCRAM-SHA-256", user="late", password="a late password")))
-    consumer.feed.wait_for_status(lambda status: "it refused the log-in" in status.detail, 15)
+    until_status(consumer, lambda status: "it refused the log-in" in status.detail)
     with secured.admin() as admin:
         mechanism = ScramMechanism.SCRAM_SHA_256
         admin.alter_user_scram_credentials([UserScramCredentialUpsertion("late", mechanism, "a late password")])
-    consumer.wait_ready(20)
+    consumer.wait_ready(WAIT_SECONDS)
 
 
 def test_handshakes_that_fail_collect_no_sockets(at, certificates, consume):
     consumer = consume(at("TLS", kafka_ssl_cafile=certificates.path("other-ca")))
     gc.disable()
     try:
-        consumer.feed.wait_for_status(lambda status: "not trusted" in status.reason, 15)
+        until_status(consumer, lambda status: "not trusted" in status.detail)
         before = len(os.listdir("/dev/fd"))
         eventually(lambda: consumer.attempts.report()["failed"] >= 3)
         assert len(os.listdir("/dev/fd")) <= before + 1, "one handshake may be under way"
@@ -209,7 +214,7 @@ def everything_logged(caplog):
 def test_the_password_is_in_no_log_line_answer_or_error(at, consume, everything_logged, mechanism, password):
     settings = at("LOGIN", **login(mechanism, password=password))
     consumer = consume(settings)
-    consumer.feed.wait_for_status(lambda status: status.state == "live" or "refused" in status.reason, 15)
+    until_status(consumer, lambda status: status.state == "live" or "it refused" in status.detail)
     assert (consumer.feed.status.state == "live") == (password == PASSWORD)
     client = create_app(settings, lambda: consumer).test_client()
     shown = [everything_logged.text, repr(consumer), repr(consumer._source), consumer.feed.status.reason]
@@ -224,7 +229,7 @@ def test_a_private_key_is_in_no_log_line_answer_or_error(secured, certificates, 
     environ = heroku(secured, certificates, KAFKA_TOPIC="missing")
     key = environ["KAFKA_CLIENT_CERT_KEY"].splitlines()[1]
     consumer = consume(load(environ))
-    consumer.feed.wait_for_status(lambda status: "does not exist" in status.reason, 15)
+    until_status(consumer, lambda status: "does not exist" in status.reason)
     client = create_app(consumer.settings, lambda: consumer).test_client()
     shown = [everything_logged.text, repr(consumer), consumer.feed.status.reason]
     shown += [client.get(path).text for path in ("/api/health", "/api/config", "/readyz", "/metrics")]

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
@@ -12,7 +11,19 @@ from consumer.events import Gap, Initial
 from consumer.sources.kafka import client_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import choose
-from tests.kafka.helpers import changes, events_until, eventually, fresh_name, offsets, recreate, segments, until_state
+from tests.kafka.helpers import (
+    WAIT_SECONDS,
+    changes,
+    events_until,
+    eventually,
+    follow,
+    fresh_name,
+    offsets,
+    recreate,
+    segments,
+    until_state,
+    until_status,
+)
 
 
 def gaps(events):
@@ -39,7 +50,7 @@ def test_a_topic_that_is_missing_at_start_is_waited_for_and_picked_up_when_it_is
 ):
     settings = settings_for(fresh_name())
     consumer = consume(settings)
-    status = consumer.feed.wait_for_status(lambda status: "does not exist" in status.reason, 15)
+    status = until_status(consumer, lambda status: "does not exist" in status.reason)
     assert (status.state, consumer.ready) == ("starting", False)
     expected = f"topic {settings.topic} does not exist, or may not be seen; it is picked up when it is there"
     assert status.reason == expected
@@ -48,10 +59,10 @@ def test_a_topic_that_is_missing_at_start_is_waited_for_and_picked_up_when_it_is
     with apache.admin() as admin:
         assert settings.topic not in admin.list_topics(), "asking for a topic did not create it"
     apache.create_topic(settings.topic)
-    consumer.wait_ready(10)
+    consumer.wait_ready(WAIT_SECONDS)
     subscription = consumer.subscriptions.subscribe()
     publish(settings, message("A"))
-    events_until(subscription, lambda events: "A" in told(events), 10)
+    events_until(subscription, lambda events: "A" in told(events))
 
 
 class Load:
@@ -96,15 +107,13 @@ def test_partitions_that_appear_under_load_are_read_from_their_beginning_and_not
 ):
     settings = settings_for(apache.create_topic(partitions=4), buffer_entries=100_000)
     consumer = consume(settings)
-    consumer.wait_ready(10)
+    consumer.wait_ready(WAIT_SECONDS)
     subscription = consumer.subscriptions.subscribe()
     with Load(producer_for(settings, metadata_max_age_ms=300), settings.topic) as load:
         events = events_until(subscription, lambda events: len(changes(events)) > 500)
         apache.add_partitions(settings.topic, 8)
-        grown = time.monotonic()
         events += events_until(subscription, lambda more: len(offsets(changes(more))) == 8)
-        assert time.monotonic() - grown < 30
-        assert until_state(consumer, "live", seconds=10)
+        until_state(consumer, "live")
         events += events_until(subscription, lambda more: len(changes(more)) > 1000)
     wanted = load.acknowledged()
     total = sum(map(len, wanted.values()))
@@ -121,9 +130,8 @@ def test_a_recreated_topic_is_read_from_its_beginning_and_clients_get_one_gap_an
     settings = settings_for(apache.create_topic())
     publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
     consumer = consume(settings)
-    consumer.wait_ready(10)
-    subscription = consumer.subscriptions.subscribe()
-    subscription.next(5)
+    consumer.wait_ready(WAIT_SECONDS)
+    subscription = follow(consumer)
     old_cursor = subscription.cursor
     for turn in range(3):
         recreate(apache, settings.topic)
@@ -158,9 +166,8 @@ def test_a_topic_recreated_while_the_line_was_cut_is_read_from_its_beginning(
     settings = settings_for(apache.create_topic())
     publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
     consumer = consume(settings, line.source)
-    consumer.wait_ready(10)
-    subscription = consumer.subscriptions.subscribe()
-    subscription.next(5)
+    consumer.wait_ready(WAIT_SECONDS)
+    subscription = follow(consumer)
     line.cut()
     recreate(apache, settings.topic)
     publish(settings, *[message(f"new-{number}") for number in range(count)], partition=0)
@@ -181,9 +188,8 @@ def test_a_topic_recreated_after_the_broker_was_killed_is_read_from_its_beginnin
         settings = settings_for(broker.create_topic(), kafka_brokers=broker.address)
         publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
         consumer = consume(settings, line.source)
-        consumer.wait_ready(10)
-        subscription = consumer.subscriptions.subscribe()
-        subscription.next(5)
+        consumer.wait_ready(WAIT_SECONDS)
+        subscription = follow(consumer)
         line.cut()
         broker.kill()
         broker.start()
@@ -201,9 +207,8 @@ def test_records_that_were_deleted_before_they_were_read_are_one_gap_with_their_
     settings = settings_for(apache.create_topic())
     publish(settings, *[message(f"S{number}") for number in range(10)], partition=0)
     consumer = consume(settings, line.source)
-    consumer.wait_ready(10)
-    subscription = consumer.subscriptions.subscribe()
-    subscription.next(5)
+    consumer.wait_ready(WAIT_SECONDS)
+    subscription = follow(consumer)
     line.cut()
     for partition in (0, 1):
         publish(settings, *[message(f"T{partition}{number}") for number in range(100)], partition=partition)
@@ -225,14 +230,13 @@ def test_retention_that_overtakes_the_position_is_a_gap_with_the_exact_count(
 ):
     settings = settings_for(apache.create_topic(partitions=1))
     consumer = consume(settings, line.source)
-    consumer.wait_ready(10)
-    subscription = consumer.subscriptions.subscribe()
-    subscription.next(5)
+    consumer.wait_ready(WAIT_SECONDS)
+    subscription = follow(consumer)
     line.cut()
     publish(settings, *[message(f"S{number}") for number in range(70)])
     apache.set_topic(settings.topic, **{"retention.ms": "1"})
     eventually(lambda: first_offsets(settings, 1) == [70])
-    apache.set_topic(settings.topic, **{"retention.ms": "-1"})
+    apache.set_topic(settings.topic, **{"retention.ms": "-1"})  # else the next records would expire, too
     publish(settings, *[message(f"T{number}") for number in range(5)])
     line.mend()
     # What was read before the client woke is in the view that comes with the gap, the rest comes as changes.
@@ -262,15 +266,14 @@ def test_a_compacted_topic_is_read_over_its_holes_and_a_tombstone_removes_its_se
         publish(settings, message("Z"), key=b"Z")
         return len(left := log(settings)) < 20 and left
 
-    left = eventually(compaction, 30, every=0.3)
+    left = eventually(compaction, every=0.3)
     assert [key for key, value in left if value is None] == [b"B"], "the tombstone is still in the log"
     consumer = consume(settings)
-    consumer.wait_ready(10)
+    consumer.wait_ready(WAIT_SECONDS)
     assert consumer.records < 61, "compaction had taken place before"
     assert names(consumer.feed.snapshot()) == {"A", "C", "Z"}
     assert consumer.quarantine.snapshot()["by_reason"].get("unknown_tombstone", 0) <= 1
-    subscription = consumer.subscriptions.subscribe()
-    subscription.next(5)
+    subscription = follow(consumer)
     publish(settings, None, key=b"A")
     publish(settings, message("D"), key=b"D")
     entries = changes(events_until(subscription, lambda events: "D" in segments(changes(events))))
@@ -280,9 +283,16 @@ def test_a_compacted_topic_is_read_over_its_holes_and_a_tombstone_removes_its_se
 
 def log(settings):
     """Return what is in the only partition of a topic, as (key, value)."""
-    consumer = KafkaConsumer(**client_options(settings), auto_offset_reset="earliest", consumer_timeout_ms=300)
+    consumer, partition = (
+        KafkaConsumer(**client_options(settings), auto_offset_reset="earliest"),
+        TopicPartition(settings.topic, 0),
+    )
     try:
-        consumer.assign([TopicPartition(settings.topic, 0)])
-        return [(each.key, each.value and json.loads(each.value)) for each in consumer]
+        consumer.assign([partition])
+        end, found = consumer.end_offsets([partition])[partition], []
+        while consumer.position(partition) < end:
+            for batch in consumer.poll(timeout_ms=200).values():
+                found += [(each.key, each.value and json.loads(each.value)) for each in batch]
+        return found
     finally:
         consumer.close()

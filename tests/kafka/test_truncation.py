@@ -3,7 +3,7 @@
 from consumer.events import Gap, Initial
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
-from tests.kafka.helpers import changes, events_until, eventually, segments, until_state
+from tests.kafka.helpers import WAIT_SECONDS, changes, events_until, eventually, follow, segments, until_state
 
 
 def lose_what_follows(broker, topic, text):
@@ -21,12 +21,11 @@ def test_a_truncated_log_is_a_gap_and_is_read_on_from_where_it_differs(settings_
         for number in range(10):
             producer.send(settings.topic, message(f"S{number}")).get(20)
         consumer = consume(settings)
-        consumer.wait_ready(10)
-        subscription = consumer.subscriptions.subscribe()
-        subscription.next(5)
+        consumer.wait_ready(WAIT_SECONDS)
+        subscription = follow(consumer)
         # Answers without records must not make the client forget the epoch of what it has read.
         producer.send(settings.topic, message("S10")).get(20)
-        events_until(subscription, lambda events: "S10" in segments(changes(events)), 10)
+        events_until(subscription, lambda events: "S10" in segments(changes(events)))
         before = consumer._source.status().last_response
         eventually(lambda: consumer._source.status().last_response > before + 0.5)
         broker.kill()
@@ -36,7 +35,7 @@ def test_a_truncated_log_is_a_gap_and_is_read_on_from_where_it_differs(settings_
         for number in range(8):  # beyond where the consumer was
             producer.send(settings.topic, message(f"T{number}")).get(20)
         told = [f"T{number}" for number in range(8)]
-        events = events_until(subscription, lambda events: known(events) >= {*told}, 40)
+        events = events_until(subscription, lambda events: known(events) >= {*told})
         assert [event.reason for event in events if isinstance(event, Gap)] == ["truncated"]
         names = {*(f"S{number}" for number in range(6)), *told}
         assert known(events) == names

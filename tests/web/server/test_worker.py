@@ -21,12 +21,12 @@ from demo.broker import free_port
 
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))
 ROOT = Path(__file__).resolve().parents[3]
-PROMPT_SECONDS = 3.0
-"""What the design promises for the end; an upper bound, not a benchmark."""
+PROMPT_SECONDS = 10.0
+"""Limit for what must not wait for `graceful_timeout` (20 s) or for 2 s per client. `make chaos` measures the end."""
 
 
-def until(condition, seconds=10.0, every=0.02):
-    """Wait for a condition; return what it returned."""
+def until(condition, seconds=60.0, every=0.02):
+    """Wait for a condition; return what it returned. Only a failure takes `seconds`, so they are generous."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if result := condition():
@@ -237,7 +237,7 @@ def test_clients_that_linger_after_their_answer_do_not_make_it_deaf(server):
         read_until(client, b'"alive"')
     began = time.monotonic()
     assert b'"alive"' in server.get("/healthz")
-    assert time.monotonic() - began < 1.0, "the stock worker takes 2 s a client here"
+    assert time.monotonic() - began < PROMPT_SECONDS, "the stock worker takes 2 s a client here"
     until(lambda: server.counts()["lingering"] <= 1)
     for client in lingering:
         assert client.recv(1) == b"", "the server has closed"
@@ -246,7 +246,7 @@ def test_clients_that_linger_after_their_answer_do_not_make_it_deaf(server):
 
 def test_clients_that_say_nothing_hold_no_thread(server):
     silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
-    assert b'"alive"' in server.get("/healthz", timeout=2)
+    assert b'"alive"' in server.get("/healthz", timeout=PROMPT_SECONDS)
     for client in silent:
         client.close()
 
@@ -254,7 +254,7 @@ def test_clients_that_say_nothing_hold_no_thread(server):
 def test_clients_that_send_a_request_byte_by_byte_hold_no_thread(server):
     slow = [server.open_raw(b"GET /healthz HTTP/1.1\r\nX: ") for _ in range(100)]
     until(lambda: server.counts()["connections"] > 100)
-    assert b'"alive"' in server.get("/healthz", timeout=2)
+    assert b'"alive"' in server.get("/healthz", timeout=PROMPT_SECONDS)
     slow[0].sendall(b"y\r\n\r\n")
     read_until(slow[0], b'"alive"')
     for client in slow:
@@ -262,7 +262,7 @@ def test_clients_that_send_a_request_byte_by_byte_hold_no_thread(server):
 
 
 def test_a_request_that_takes_too_long_is_told_so(fresh):
-    server = fresh(HEAD_SECONDS="0.3")
+    server = fresh(HEAD_SECONDS="1")
     silent = server.open_raw(b"")
     assert_refused(server.open_raw(b"GET /healthz HT"), 408, "did not come in time")
     assert rest_of(silent) == b"", "who said nothing is told nothing"
@@ -276,7 +276,7 @@ def test_idle_connections_make_room_for_new_ones(fresh):
     server = fresh("--worker-connections", "10", WEB_THREADS="4")
     begun = [server.open_raw(b"GET") for _ in range(30)]
     idle = [server.open_raw(b"") for _ in range(30)]
-    assert b'"alive"' in server.get("/healthz", timeout=5)
+    assert b'"alive"' in server.get("/healthz", timeout=PROMPT_SECONDS)
     assert rest_of(begun[0]) == b"", "the oldest had to go"
     for client in begun + idle:
         client.close()
@@ -297,7 +297,7 @@ def test_clients_that_do_not_read_their_answers_hold_no_thread(server):
     request = b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n"
     clients = [server.open_raw(request * 20, receive_bytes=4096) for _ in range(80)]
     until(lambda: server.counts()["unsent"] == 80)
-    assert b'"alive"' in server.get("/healthz", timeout=2)
+    assert b'"alive"' in server.get("/healthz", timeout=PROMPT_SECONDS)
     assert server.counts()["connections"] > 80
     for client in clients:
         client.close()
@@ -433,7 +433,7 @@ def test_a_full_house_answers_other_requests_and_tells_streams_that_it_is_busy(s
     assert b'"alive"' in server.get("/healthz")
     for stream in streams:
         stream.close()
-    until(lambda: server.counts().get("sse", 0) == 0, seconds=20)
+    until(lambda: server.counts().get("sse", 0) == 0)
 
 
 def test_a_client_that_reads_nothing_loses_its_thread_quietly(server):
