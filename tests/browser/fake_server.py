@@ -142,7 +142,7 @@ class FakeServer:
         self.stats = stats
         self._append({"type": "stats", "data": stats})
 
-    def wait_for_streams(self, count: int, seconds: float = 10) -> None:
+    def wait_for_streams(self, count: int, seconds: float = 30) -> None:
         """Wait until exactly so many streams are open."""
         with self._changed:
             assert self._changed.wait_for(lambda: self.open_streams == count, seconds), self.open_streams

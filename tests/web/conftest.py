@@ -48,7 +48,7 @@ def client(app):
 @pytest.fixture
 def live(consumer):
     """The consumer, once it is live."""
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     return consumer
 
 

@@ -45,7 +45,7 @@ def consume(topic):
         assert not consumer.alive
 
 
-def until(consumer, state, timeout=15):
+def until(consumer, state, timeout=30):
     status = consumer.feed.wait_for_status(lambda status: status.state == state, timeout)
     assert status.state == state
     return status
@@ -64,18 +64,18 @@ def test_it_is_live_when_every_partition_was_read_to_its_high_watermark(topic, c
     for number in range(20):
         topic.append(message(f"S{number}"), partition=number % 4)
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert len(consumer.feed.snapshot().predictions) == 20
     assert consumer.ready
 
 
 def test_an_empty_topic_becomes_live(consume):
-    consume().wait_ready(10)
+    consume().wait_ready(30)
 
 
 def test_the_log_tells_the_way_to_live_in_order(topic, consume, caplog):
     with caplog.at_level(logging.INFO, "greenwave.consumer"):
-        consume().wait_ready(10)
+        consume().wait_ready(30)
     told = [record.getMessage() for record in caplog.records]
     steps = ["connecting", "connected", "partitions assigned: 0, 1, 2, 3", "positioned at offsets", "live"]
     found = [next(number for number, line in enumerate(told) if step in line) for step in steps]
@@ -84,7 +84,7 @@ def test_the_log_tells_the_way_to_live_in_order(topic, consume, caplog):
 
 def test_each_new_record_reaches_a_subscription(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     topic.append(message("LA_001"), partition=2)
@@ -100,7 +100,7 @@ def test_without_a_broker_waiting_ends_in_not_ready_and_the_thread_goes_on(topic
         consumer.wait_ready(0.05)
     assert consumer.alive
     topic.set(reachable=True)
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
 
 
 def test_a_missing_topic_is_said_and_picked_up_when_it_is_created(topic, consume):
@@ -114,7 +114,7 @@ def test_a_missing_topic_is_said_and_picked_up_when_it_is_created(topic, consume
 
 def test_a_broker_that_falls_silent_is_noticed_and_its_return_too(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     topic.append(message("before"))
     topic.set(reachable=False)
     status = until(consumer, "reconnecting")
@@ -129,7 +129,7 @@ def test_a_broker_that_falls_silent_is_noticed_and_its_return_too(topic, consume
 
 def test_a_leader_that_falls_silent_is_named_while_the_other_partitions_are_delivered(topic, consume):
     consumer = consume(Settings(kafka_backlog="all", kafka_silence_seconds=0.3, kafka_fetch_max_wait_ms=100))
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     topic.set(leaderless={0, 2})
@@ -151,7 +151,7 @@ def test_a_leader_that_falls_silent_is_named_while_the_other_partitions_are_deli
 
 def test_a_silent_leader_is_not_taken_for_a_silent_broker_nor_hides_one(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     topic.set(leaderless={1})
     status = until(consumer, "reconnecting")
     assert "leader" in status.reason
@@ -165,7 +165,7 @@ def test_a_silent_leader_is_not_taken_for_a_silent_broker_nor_hides_one(topic, c
 
 def test_more_partitions_are_picked_up_from_their_beginning(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     topic.grow(6)
     topic.append(message("new"), partition=5)
     subscription = consumer.subscriptions.subscribe()
@@ -178,7 +178,7 @@ def test_more_partitions_are_picked_up_from_their_beginning(topic, consume):
 def test_a_recreated_topic_is_read_from_its_beginning_and_told(topic, consume):
     topic.append(message("old"))
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     topic.recreate(2, b"memory-2")
@@ -197,7 +197,7 @@ def test_records_fetched_while_the_topic_was_replaced_are_not_delivered(topic, c
             return records
 
     consumer = consume(open_source=lambda _: Replaced(topic))
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     topic.append(message("old"))
@@ -215,7 +215,7 @@ def test_a_log_that_became_shorter_is_truncated_without_an_epoch_too(topic, cons
     for number in range(5):
         topic.append(message(f"S{number}"), partition=1)
     consumer = consume(open_source=lambda _: Truncated(topic))
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     with topic.changed:
@@ -228,7 +228,7 @@ def test_a_log_that_became_shorter_is_truncated_without_an_epoch_too(topic, cons
 
 def test_records_that_kafka_dropped_before_they_were_read_are_a_gap(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     with topic.changed:
@@ -247,7 +247,7 @@ def test_refused_messages_go_to_quarantine_and_their_neighbours_through(topic, c
     topic.append(None, key=b"nobody")
     topic.append(message("B"))
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"A", "B"}
     assert consumer.quarantine.snapshot()["by_reason"] == {"not_utf8": 1, "unknown_tombstone": 1}
 
@@ -257,7 +257,7 @@ def test_a_batch_that_cannot_be_unpacked_is_counted_by_its_messages_and_its_neig
     topic.append(None, unreadable=Unreadable(5, "damaged"))
     topic.append(message("B"))
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"A", "B"}
     assert consumer.feed.position.places[0] == place(3)
     refused = consumer.quarantine.snapshot()
@@ -284,7 +284,7 @@ class Failing(MemorySource):
 def test_after_an_error_nothing_is_lost_and_only_what_stays_broken_costs_the_source(topic, consume, error, caplog):
     errors = []
     consumer = consume(SOON_AGAIN, open_source=lambda _: Failing(topic, errors))
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     errors.append(error)
     topic.append(message("A"))
     subscription = consumer.subscriptions.subscribe()
@@ -307,7 +307,7 @@ def test_a_source_that_cannot_be_opened_is_tried_again(topic, consume):
             raise failures.pop()
         return MemorySource(topic)
 
-    consume(SOON_AGAIN, open_source=open_source).wait_ready(10)
+    consume(SOON_AGAIN, open_source=open_source).wait_ready(30)
 
 
 def test_between_two_tries_after_errors_lies_no_more_than_between_two_probes(topic, consume):
@@ -329,7 +329,7 @@ def test_stop_ends_the_thread_at_once_and_says_so(topic, consume):
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("greenwave")]
     assert consumer.feed.status.state == "stopped"
     with pytest.raises(NotReady, match="stopped"):
-        consumer.wait_ready(10)
+        consumer.wait_ready(30)
     assert topic.opened == topic.closed
 
 
@@ -354,7 +354,7 @@ def test_a_backlog_starts_at_the_last_records_of_all_partitions(topic, consume):
     for number in range(40):
         topic.append(message(f"S{number}"), partition=number % 4)
     consumer = consume(Settings(kafka_backlog="10"))
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     names = {each.segment_id for each in consumer.feed.snapshot().predictions}
     assert names == {f"S{number}" for number in range(30, 40)}
 
@@ -364,7 +364,7 @@ def test_a_backlog_of_a_time_is_read_where_kafkas_times_are_unusable(topic, cons
     topic.append(message("old"), partition=0, timestamp_ms=1_700_000_000_000)
     topic.append(message("untimed"), partition=1, timestamp_ms=kafka_ms)
     consumer = consume(Settings(kafka_backlog="10/1h"))
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert [each.segment_id for each in consumer.feed.snapshot().predictions] == ["untimed"]
     assert consumer.record_ages() == {}
 
@@ -372,7 +372,7 @@ def test_a_backlog_of_a_time_is_read_where_kafkas_times_are_unusable(topic, cons
 def test_the_readings_tell_position_and_high_watermark_of_each_partition(topic, consume):
     topic.append(message("A"), partition=3)
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert consumer.readings == [(0, 0), (0, 0), (0, 0), (1, 1)]
     assert (consumer.records, consumer.restarts) == (1, 0)
     assert consumer.broker_silent_seconds < 5
@@ -380,14 +380,14 @@ def test_the_readings_tell_position_and_high_watermark_of_each_partition(topic, 
 
 def test_a_cursor_beyond_the_end_of_the_topic_is_a_gap(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     beyond = Position(topic.incarnation, (place(9), place(0), place(0), place(0))).encode()
     assert take(consumer.subscriptions.subscribe(beyond), Gap) == Gap("ahead", None)
 
 
 def test_a_partition_that_ends_with_a_commit_marker_is_read_to_its_end(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     topic.append(message("A"))
     topic.append_marker()
     end = Position(topic.incarnation, (place(2), place(0), place(0), place(0)))
@@ -401,13 +401,13 @@ def test_the_age_of_the_last_record_is_by_its_own_time_and_never_negative(topic,
     topic.append(message("C"), partition=2, timestamp_ms=-1)
     topic.append(message("D"), partition=3, timestamp_ms=now_ms // 1000)
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert consumer.record_ages() == {0: pytest.approx(3600, abs=30), 1: 0.0}
 
 
 def test_unclear_horizons_are_counted_and_the_first_is_logged(topic, consume, caplog):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     for horizon in (15, 7.5, "soon"):
         topic.append(message("A", horizon=horizon), partition=1)
     eventually(lambda: consumer.records == 3 and consumer.unclear_horizons == 2)
@@ -418,7 +418,7 @@ def test_unclear_horizons_are_counted_and_the_first_is_logged(topic, consume, ca
 def test_a_recreated_topic_inherits_no_ages(topic, consume):
     topic.append(message("old"), partition=3)
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     topic.recreate(2, b"memory-2")
     take(subscription, Gap)
@@ -428,7 +428,7 @@ def test_a_recreated_topic_inherits_no_ages(topic, consume):
 
 def test_an_array_of_bad_items_is_dealt_with_before_the_next_record_is_looked_at(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     normalise = consumer._normalise
 
     def patient(record):
@@ -446,7 +446,7 @@ def test_an_array_of_bad_items_is_dealt_with_before_the_next_record_is_looked_at
 
 def test_a_large_batch_is_taken_in_in_slices_so_that_others_get_at_the_feed(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     publish, slices = consumer.feed.publish, []
 
     def count(batch):
@@ -465,7 +465,7 @@ def test_a_large_batch_is_taken_in_in_slices_so_that_others_get_at_the_feed(topi
 def test_the_circuit_breaker_opens_while_nothing_answers_and_closes_when_all_was_read(topic, consume):
     settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, circuit_failures=2, circuit_probe_seconds=0.1)
     consumer = consume(settings)
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     topic.set(reachable=False)
     status = until(consumer, "circuit_open")
     assert status.reason == "no answer to 2 attempts and more; probing at most every 0.1 s"
@@ -481,7 +481,7 @@ def test_an_outage_has_one_since_whatever_is_said_of_it_meanwhile(topic, consume
     topic.connection_errors = "refused"
     settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, circuit_failures=2, circuit_probe_seconds=0.3)
     consumer = consume(settings)
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     live_since = consumer.feed.status.since
     topic.set(reachable=False)
     lost = until(consumer, "reconnecting")
@@ -497,7 +497,7 @@ def test_an_outage_has_one_since_whatever_is_said_of_it_meanwhile(topic, consume
 def test_the_time_to_the_next_try_is_that_of_now_and_no_news(topic, consume):
     settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, circuit_failures=2, circuit_probe_seconds=0.3)
     consumer = consume(settings)
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     topic.set(reachable=False)
     status = until(consumer, "circuit_open")
     due, probes = status.retry_at, topic.metadata_requests
@@ -511,7 +511,7 @@ def test_what_was_read_for_a_replay_is_let_go_also_when_the_topic_is_quiet(topic
     monkeypatch.setattr("consumer.resume.replay.KEPT_SECONDS", 0.0)
     record = topic.append(message("A"))
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     replays, begin = consumer.subscriptions.replays, Position(topic.incarnation, (place(0),) * 4)
     assert replays.chunk(begin, (place(record.offset + 1), *begin.places[1:]), 10)
     eventually(lambda: not replays._chunks)
@@ -536,7 +536,7 @@ def test_a_call_that_hangs_is_left_behind_and_another_thread_goes_on(topic, cons
     settings = Settings(kafka_backlog="all", watchdog_seconds=0.2)
     consumer = consume(settings, lambda _: sources.pop(0)())
     stuck = consumer._thread
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert consumer.restarts == 1
     assert "hangs for" in caplog.text
     let_go.set()
@@ -561,7 +561,7 @@ def test_a_thread_that_comes_back_to_a_quiet_topic_ends_and_disturbs_nobody(topi
     let_go = threading.Event()
     consumer = consume(HASTY, hang_once(topic, let_go))
     stuck = consumer._thread
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     before = consumer.feed.status
     let_go.set()
     stuck.join(10)
@@ -586,7 +586,7 @@ def test_the_source_of_a_call_that_hangs_is_closed_by_somebody_else(topic, consu
     stuck = consumer._thread
     stuck.join(10)
     assert not stuck.is_alive()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert (topic.opened, topic.closed, consumer.restarts) == (2, 1, 1)
 
 
@@ -601,7 +601,7 @@ def test_a_source_that_was_opened_too_late_is_closed_again(topic, consume):
 
     consumer = consume(HASTY, open_source)
     stuck = consumer._thread
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     let_go.set()
     stuck.join(10)
     assert (topic.opened, topic.closed) == (2, 1)
@@ -625,7 +625,7 @@ def test_hangs_that_go_on_are_waited_for_ever_longer_and_leave_a_bounded_number_
     assert delays == [None, 0.4, 0.8]
     assert topic.opened == 4
     let_go.set()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert topic.opened == 4, "the one that was waited for goes on"
 
 
@@ -639,7 +639,7 @@ def test_a_source_that_does_not_close_ends_no_thread(topic, consume, caplog):
     topic.append(message("A"))
     consumer = consume(SOON_AGAIN, open_source=lambda _: Unclosing(topic, errors))
     thread = consumer._thread
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert consumer._thread is thread
     assert consumer.restarts == 1
     assert "the source did not close cleanly" in caplog.text
@@ -649,7 +649,7 @@ def test_a_thread_that_ends_of_whatever_is_replaced_and_counted(topic, consume, 
     errors = [SystemExit("not even an Exception")]
     topic.append(message("A"))
     consumer = consume(open_source=lambda _: Failing(topic, errors))
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert consumer.restarts == 1
     assert "not even an Exception" in caplog.text
     assert topic.closed == 1
@@ -657,7 +657,7 @@ def test_a_thread_that_ends_of_whatever_is_replaced_and_counted(topic, consume, 
 
 def test_clients_are_told_of_a_thread_that_stalls_long_before_it_is_replaced(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     with topic.changed:  # which the thread waits for
         status = until(consumer, "reconnecting")
         assert status.reason == "the consumer thread is stalled"
@@ -667,7 +667,7 @@ def test_clients_are_told_of_a_thread_that_stalls_long_before_it_is_replaced(top
 
 def test_a_status_event_tells_a_subscription_that_the_broker_is_gone(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     topic.set(reachable=False)
@@ -677,7 +677,7 @@ def test_a_status_event_tells_a_subscription_that_the_broker_is_gone(topic, cons
 def test_a_place_is_where_the_next_record_is_read(topic, consume):
     topic.append(message("A"))
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert consumer.feed.position.places == (place(1), place(0), place(0), place(0))
 
 
@@ -693,7 +693,7 @@ class SteadySource(MemorySource):
 
 
 def test_it_is_live_under_a_feed_that_never_rests(topic, consume):
-    consume(open_source=lambda _: SteadySource(topic)).wait_ready(10)
+    consume(open_source=lambda _: SteadySource(topic)).wait_ready(30)
 
 
 class HeldSource(MemorySource):
@@ -714,7 +714,7 @@ class HeldSource(MemorySource):
 def test_a_process_that_falls_behind_is_not_ready_until_it_has_caught_up(topic, consume):
     source = HeldSource(topic)
     consumer = consume(Settings(kafka_backlog="all", max_lag=0.05), lambda _: source)
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     source.held = True
     topic.append(message("late"), partition=1)
     status = until(consumer, "catching_up")
@@ -742,7 +742,7 @@ def at_now(topic):
         consumer = Consumer(settings, lambda _: MemorySource(topic), poll_seconds=0.02, clock=Clock(lambda: now_ms))
         started.append(consumer)
         consumer.start()
-        consumer.wait_ready(10)
+        consumer.wait_ready(30)
         return consumer
 
     yield start
@@ -814,7 +814,7 @@ def test_evictions_are_counted_and_logged_once_in_a_while(topic, at_now, caplog)
 
 def test_a_topic_of_which_nothing_can_be_read_is_a_warning_until_something_can(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert consumer.feed.warning is None
     topic.append(b'{"id": 7, "speed_kph": 50}')
     topic.append(b"no JSON", partition=1)
@@ -843,7 +843,7 @@ def test_a_truncated_log_is_read_on_from_where_it_was_cut(topic, consume):
     for number in range(5):
         topic.append(message(f"S{number}"))
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
     with topic.changed:
@@ -853,7 +853,7 @@ def test_a_truncated_log_is_read_on_from_where_it_was_cut(topic, consume):
     assert take(subscription, Gap) == Gap("truncated", None)
     names = {"S0", "S1", "T0", "T1", "T2", "T3"}
     eventually(lambda: {each.segment_id for each in consumer.feed.snapshot().predictions} == names)
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert consumer.restarts == 0
 
 
@@ -867,7 +867,7 @@ def test_leaders_that_answer_again_cost_nothing_that_was_fetched(topic, consume)
             super().assign(offsets)
 
     consumer = consume(settings, lambda _: Counted(topic))
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     topic.set(leaderless={1})
     until(consumer, "reconnecting")
     topic.set(leaderless=set())
@@ -877,7 +877,7 @@ def test_leaders_that_answer_again_cost_nothing_that_was_fetched(topic, consume)
 
 def test_throttling_is_reported_and_leaves_the_consumer_ready(topic, consume):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     assert not consumer.throttled
     topic.set(throttled=True)
     eventually(lambda: consumer.throttled)
@@ -888,7 +888,7 @@ def test_throttling_is_reported_and_leaves_the_consumer_ready(topic, consume):
 
 def test_a_throttled_consumer_that_is_far_behind_is_ready_while_its_lag_falls(topic, consume, monkeypatch):
     consumer = consume()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     topic.set(throttled=True)
     eventually(lambda: consumer.throttled)
     for name, value in [("is_falling", True), ("has_caught_up", False), ("is_behind", True)]:

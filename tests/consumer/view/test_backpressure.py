@@ -103,7 +103,7 @@ def test_a_burst_of_many_times_the_buffer_costs_a_stream_nothing():
     topic = MemoryTopic()
     consumer = Consumer(SETTINGS, lambda _: MemorySource(topic), poll_seconds=0.02)
     consumer.start()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     stream = consumer.subscriptions.subscribe()
     while stream.cursor is None:
         stream.next(1)
@@ -132,7 +132,7 @@ def test_the_end_of_the_consumer_ends_its_wait():
     topic = MemoryTopic()
     consumer = Consumer(SETTINGS, lambda _: MemorySource(topic), poll_seconds=0.02)
     consumer.start()
-    consumer.wait_ready(10)
+    consumer.wait_ready(30)
     stream = consumer.subscriptions.subscribe()
     while stream.cursor is None:
         stream.next(1)

@@ -174,7 +174,7 @@ def test_while_kafka_is_away_a_poll_for_what_only_kafka_has_is_answered_at_once_
     assert (page["predictions"], page["cursor"]) == ([], first)
     assert page["gap"] == {"reason": "replay_failed", "missed": None}
     topic.set(reachable=True)
-    live.wait_ready(10)
+    live.wait_ready(30)
     assert len(data(client.get(f"/api/predictions?after={first}"))["predictions"]) == 300
 
 
