@@ -50,7 +50,7 @@ MAX_HORIZONS = 24
 
 def categorise(speed_mph: float, thresholds_mph: tuple[float, float, float]) -> str:
     """Name the traffic at a speed: the first category whose lower bound, in mph, the speed reaches."""
-    for category, bound in zip(CATEGORIES, thresholds_mph, strict=False):
-        if speed_mph >= bound:
-            return category
-    return CATEGORIES[-1]
+    free, moderate, heavy = thresholds_mph
+    if speed_mph >= moderate:
+        return CATEGORIES[0] if speed_mph >= free else CATEGORIES[1]
+    return CATEGORIES[2] if speed_mph >= heavy else CATEGORIES[3]

@@ -48,6 +48,8 @@ class Times:
         Without a zone, a time of the hour that is repeated in autumn can be read in two ways: the reading nearer to
         `near_ms` is returned, or the first if that is UNKNOWN_MS.
         """
+        if type(value) is int and BEGIN_MS <= value < END_MS:  # the usual case, made fast
+            return value
         if type(value) is str:
             readings = self._text(value) if len(value) <= _MAX_CHARACTERS else ()
             if len(readings) > 1 and near_ms != UNKNOWN_MS:

@@ -124,7 +124,9 @@ def label(value: object) -> str | UnsetType:
 def first_label(item: Item, names: tuple[str, ...]) -> str | UnsetType:
     """Return the first of the named fields that is a label."""
     for name in names:
-        if (found := label(item[name])) is not UNSET:
+        value = item[name]
+        found = text(value) if type(value) is str else label(value)
+        if found is not UNSET:
             return found
     return UNSET
 
@@ -132,7 +134,11 @@ def first_label(item: Item, names: tuple[str, ...]) -> str | UnsetType:
 def first_within(item: Item, names: tuple[str, ...], low: float, high: float) -> float | None:
     """Return the first of the named fields that is a number from `low` to `high`."""
     for name in names:
-        if (found := within(item[name], low, high)) is not None:
+        value = item[name]
+        if type(value) is float or type(value) is int:
+            if low <= value <= high:
+                return float(value)
+        elif (found := within(value, low, high)) is not None:
             return found
     return None
 
@@ -157,7 +163,8 @@ def coordinates(item: Item) -> Coordinates | UnsetType:
 
 
 def _place(north: object, east: object) -> Coordinates | UnsetType:
-    latitude, longitude = within(north, -90, 90), within(east, -180, 180)
+    latitude = within(north, -90, 90)
+    longitude = within(east, -180, 180) if latitude is not None else None
     if latitude is None or longitude is None or latitude == longitude == 0:  # (0, 0) is how producers write "unknown"
         return UNSET
     return Coordinates(latitude, longitude)

@@ -1,7 +1,8 @@
 """How far ahead a message says that it predicts, in the units and forms that producers use; pure."""
 
 import re
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from .fields import number
 from .names import MAX_MINUTES, Item, Names
@@ -21,7 +22,7 @@ _ISO_8601 = re.compile(
 )
 
 
-class Stated(NamedTuple):
+class Stated(Struct, frozen=True, gc=False):
     """What a message says of its horizon.
 
     `minutes` is None if it says nothing, or nothing that can be used; `is_given` tells the two apart. `has_unit` tells

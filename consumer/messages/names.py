@@ -5,15 +5,17 @@ a message is asked only for fields that it has. A new name is added here and in 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
 Item = Mapping[str, Any]
 """One message, or one item of an array, as JSON gives it."""
 
-UNITS = ("", "_mph", "_kmh")
-"""What the name of a speed may end in; without a unit it is in SPEED_UNIT."""
+UNITS = ("_mph", "_kmh")
+"""What the name of a speed may end in; without one it is in SPEED_UNIT."""
+Scales = Mapping[str, float]
+"""By each of UNITS, and by "" for a name without one, what a number is multiplied with to be in SPEED_UNIT."""
 
 SEGMENT = ("segment_id", "sensor_id")
 EVENT_TIME = ("timestamp", "event_timestamp")
@@ -63,7 +65,7 @@ INTERVALS = (
     ("uncertainty_bounds", "speed_lower", "speed_upper"),
 )
 """Objects that give a prediction interval, with the names of the bounds in them."""
-_ANY_BOUND = {low + unit for low, _ in BOUNDS for unit in UNITS} | {name for name, *_ in INTERVALS}
+_ANY_BOUND = {low + unit for low, _ in BOUNDS for unit in ("", *UNITS)} | {name for name, *_ in INTERVALS}
 
 MAX_MINUTES = 10_080
 """Largest horizon: a week."""
@@ -95,7 +97,10 @@ MAX_SET_CHARACTERS = 2_000
 
 
 class Names:
-    """Which of the known names a message has: per field a tuple of names in the order in which they are tried."""
+    """Which of the known names a message has: per field a tuple of names in the order in which they are tried.
+
+    Names of speeds are pairs (name, scale).
+    """
 
     __slots__ = (
         "category",
@@ -105,11 +110,13 @@ class Names:
         "event_time",
         "has_base",
         "has_bounds",
+        "has_current",
         "has_place",
         "has_road",
         "has_source",
         "has_speed",
         "has_target",
+        "has_volume",
         "horizon",
         "late_event_time",
         "made_at",
@@ -119,7 +126,7 @@ class Names:
         "speeds_ahead",
     )
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], scales: Scales) -> None:
         there = set(names)
 
         def present(known: tuple[str, ...]) -> tuple[str, ...]:
@@ -128,9 +135,9 @@ class Names:
         self.segment = present(SEGMENT)
         self.event_time = present(EVENT_TIME)
         self.late_event_time = present(LATE_EVENT_TIME)
-        self.predicted_speed = present(PREDICTED_SPEED)
-        self.speeds_ahead = _speeds_ahead(names)
-        self.current_speed = tuple((name, unit_of(name)) for name in present(CURRENT_SPEED))
+        self.predicted_speed = _scaled(present(PREDICTED_SPEED), scales)
+        self.speeds_ahead = tuple((minutes, _scaled(each, scales)) for minutes, each in _speeds_ahead(names))
+        self.current_speed = _scaled(present(CURRENT_SPEED), scales)
         self.current_volume = present(CURRENT_VOLUME)
         self.horizon = tuple((name, per_unit) for name, per_unit in HORIZON.items() if name in there)
         self.made_at = present(MADE_AT)
@@ -138,6 +145,8 @@ class Names:
         self.model = present(MODEL)
         self.category = present(CATEGORY)
         self.has_base = BASE in there
+        self.has_current = self.has_base or bool(self.current_speed)
+        self.has_volume = self.has_base or bool(self.current_volume)
         self.has_bounds = not there.isdisjoint(_ANY_BOUND)
         self.has_place = not there.isdisjoint(PLACE)
         self.has_road = "road_name" in there
@@ -149,7 +158,8 @@ class Names:
 class NameSets:
     """Looks up the names of messages, and keeps what it found for the sets that come again. Any thread may call it."""
 
-    def __init__(self) -> None:
+    def __init__(self, scales: Scales) -> None:
+        self._scales = scales
         self._known: dict[tuple[str, ...], Names] = {}
 
     def __len__(self) -> int:
@@ -166,7 +176,7 @@ class NameSets:
         return self._known.get(key) or self._add(key)
 
     def _add(self, key: tuple[str, ...]) -> Names:
-        names = Names(key)
+        names = Names(key, self._scales)
         if sum(map(len, key)) <= MAX_SET_CHARACTERS:
             if len(self._known) >= MAX_SETS:
                 self._known = {}
@@ -174,12 +184,11 @@ class NameSets:
         return names
 
 
-def unit_of(name: str) -> str:
-    """Return the unit that the name of a speed ends in, one of UNITS."""
-    return name[-4:] if name.endswith(UNITS[1:]) else ""
+def _scaled(names: Iterable[str], scales: Scales) -> tuple[tuple[str, float], ...]:
+    return tuple((name, scales[name[-4:] if name.endswith(UNITS) else ""]) for name in names)
 
 
-def _speeds_ahead(names: tuple[str, ...]) -> tuple[tuple[int, tuple[str, ...]], ...]:
+def _speeds_ahead(names: tuple[str, ...]) -> list[tuple[int, list[str]]]:
     """Return the names that say how far ahead a speed is predicted, by rising minutes.
 
     Of one horizon, a name without unit comes before one with.
@@ -191,4 +200,4 @@ def _speeds_ahead(names: tuple[str, ...]) -> tuple[tuple[int, tuple[str, ...]], 
             minutes = int(match[1]) * (60 if match[2] == "h" else 1)
             if minutes <= MAX_MINUTES:
                 found.setdefault(minutes, []).append(name)
-    return tuple((minutes, tuple(found[minutes])) for minutes in sorted(found))
+    return sorted(found.items())

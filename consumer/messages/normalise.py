@@ -5,10 +5,9 @@ What producers may send, and what becomes of it, is docs/messages.md. Nothing th
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from consumer.prediction import Prediction
 from consumer.settings import Settings
@@ -33,7 +32,7 @@ megabyte of "[1,1,1,…" would be a hundred of them."""
 _NOT_DESCRIBED = f"not described, nor others of its array: more than {MAX_DESCRIBED} of its items were refused"
 
 
-class Normalised(NamedTuple):
+class Normalised(Struct, frozen=True, gc=False):
     """What a record holds.
 
     `predictions` are pairs (index within the record, prediction) with rising index from 0: each prediction, and each
@@ -83,9 +82,9 @@ class Normaliser:
 
     def __init__(self, settings: Settings, network: Network | None = None, now_ms: Callable[[], int] = wall_ms) -> None:
         self._network = network or Network()
-        self._names = NameSets()
         self._max_bytes = settings.max_message_bytes
         self._speeds = Speeds(settings)
+        self._names = NameSets(self._speeds.scales)
         self._timing = Timing(Times(ZoneInfo(settings.producer_timezone)), settings.max_future * 1000, now_ms)
 
     def __call__(self, record: Record) -> Normalised:
@@ -131,7 +130,7 @@ class Normaliser:
             predicted = self._speeds.predicted(said)
             event_ms = self._timing.event_ms(item, names, kafka_ms)
             moments = self._timing.moments(item, names, event_ms, kafka_ms, said.minutes)
-            bounds = self._speeds.bounds(item, said.name, predicted) if names.has_bounds else NO_BOUNDS
+            bounds = self._speeds.bounds(item, said.scale, predicted) if names.has_bounds else NO_BOUNDS
             found.unclear_horizons += not moments.is_clear
             found.add(self._prediction(item, names, segment, moments, predicted, bounds))
         except Refused as why:
@@ -165,7 +164,7 @@ class Normaliser:
             if said.minutes is None:
                 moments = self._timing.moments(item, names, event_ms, kafka_ms)
                 if names.has_bounds:
-                    bounds = self._speeds.bounds(item, said.name, predicted)
+                    bounds = self._speeds.bounds(item, said.scale, predicted)
                 general = moments.minutes
                 found.unclear_horizons += not moments.is_clear
             else:
@@ -175,7 +174,8 @@ class Normaliser:
     def _prediction(
         self, item: Item, names: Names, segment: str, moments: Moments, predicted: float, bounds: Bounds
     ) -> Prediction:
-        current = self._speeds.current(item, names)
+        # Most messages have few of the optional fields, so none is asked for that isn't there.
+        current = self._speeds.current(item, names) if names.has_current else None
         confidence = first_within(item, names.confidence, 0, 1) if names.confidence else None
         place = coordinates(item) if names.has_place else UNSET
         road = text(item["road_name"]) if names.has_road else UNSET
@@ -191,16 +191,16 @@ class Normaliser:
             current_speed=current,
             predicted_speed=predicted,
             speed_diff=None if current is None else round(predicted - current, 2),
-            current_volume=volume(item, names),
+            current_volume=volume(item, names) if names.has_volume else None,
             category=self._speeds.category(predicted),
             coordinates=place,
             road_name=road,
             confidence=UNSET if confidence is None else confidence,
             lower=bounds[0],
             upper=bounds[1],
-            model=first_label(item, names.model),
+            model=first_label(item, names.model) if names.model else UNSET,
             target_time=UNSET if moments.target_ms is None else iso(moments.target_ms),
-            producer_category=first_label(item, names.category),
+            producer_category=first_label(item, names.category) if names.category else UNSET,
             source=text(item["source"]) if names.has_source else UNSET,
         )
 

@@ -6,15 +6,14 @@ rounded to two decimals after that, and every bound is rounded with them: 60 mph
 
 from collections.abc import Iterator
 from math import inf, isfinite
-from typing import NamedTuple
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from consumer.prediction import KM_PER_MILE, categorise
 from consumer.settings import Settings
 
 from .fields import base_data, number
-from .names import BOUNDS, INTERVALS, PREDICTED_SPEED, Item, Names, unit_of
+from .names import BOUNDS, INTERVALS, PREDICTED_SPEED, Item, Names
 from .refusal import Refused, shown
 
 MAX_MPH = 200.0
@@ -25,11 +24,15 @@ Bounds = tuple[float, float] | tuple[UnsetType, UnsetType]
 NO_BOUNDS: Bounds = (UNSET, UNSET)
 
 
-class Said(NamedTuple):
-    """A predicted speed as a message states it; `minutes` is the horizon that the name of the field states, if any."""
+class Said(Struct, frozen=True, gc=False):
+    """A predicted speed as a message states it, in the field `name`.
+
+    `scale` is what it is multiplied with to be in the served unit. `minutes` is the horizon that the name states.
+    """
 
     name: str
     value: object
+    scale: float
     minutes: int | None
 
 
@@ -38,7 +41,7 @@ class Speeds:
 
     def __init__(self, settings: Settings) -> None:
         self._per_mph = per_mph = 1 / settings.mph_per_unit
-        self._scales = {"": 1.0, "_mph": per_mph, "_kmh": per_mph / KM_PER_MILE}
+        self.scales = {"": 1.0, "_mph": per_mph, "_kmh": per_mph / KM_PER_MILE}
         self._most = round(MAX_MPH * per_mph, 2)
         free, moderate, heavy = (round(bound * per_mph, 2) for bound in settings.thresholds_mph)
         self._thresholds = free, moderate, heavy
@@ -48,8 +51,8 @@ class Speeds:
 
         Raises Refused (no_predicted_speed, not_finite, absurd_speed).
         """
-        name, value, _ = said
-        speed = self._usable(value, self._scales[unit_of(name)])
+        name, value = said.name, said.value
+        speed = self._usable(value, said.scale)
         if speed is not None:
             return speed
         read = number(value)
@@ -61,24 +64,25 @@ class Speeds:
 
     def current(self, item: Item, names: Names) -> float | None:
         """Return the measured speed; None if there is none, or none that can be used. 0 is a speed."""
-        for name, unit in names.current_speed:
-            if (speed := self._usable(item[name], self._scales[unit])) is not None:
+        for name, scale in names.current_speed:
+            if (speed := self._usable(item[name], scale)) is not None:
                 return speed
         return self._usable(base_data(item).get("current_speed_mph"), self._per_mph) if names.has_base else None
 
-    def bounds(self, item: Item, name: str, predicted: float) -> Bounds:
-        """Return the prediction interval (lower, upper) of the speed in a field; UNSET for both without one.
+    def bounds(self, item: Item, scale: float, predicted: float) -> Bounds:
+        """Return the prediction interval (lower, upper) of a predicted speed; UNSET for both without one.
 
-        A bound that doesn't name its unit is in that of the field. The first pair that holds the speed counts.
+        A bound that doesn't name its unit is in that of the speed's field, which has this scale. The first pair that
+        holds the speed counts.
         """
-        for low, high, scale in self._stated_bounds(item, self._scales[unit_of(name)]):
-            lower, upper = self._usable(_floored(low), scale), self._usable(high, scale)
+        for low, high, its_scale in self._stated_bounds(item, scale):
+            lower, upper = self._usable(_floored(low), its_scale), self._usable(high, its_scale)
             if lower is not None and upper is not None and lower <= predicted <= upper:
                 return lower, upper
         return NO_BOUNDS
 
     def _stated_bounds(self, item: Item, scale: float) -> Iterator[tuple[object, object, float]]:
-        scales = {**self._scales, "": scale}
+        scales = {**self.scales, "": scale}
         for low, high in BOUNDS:
             for unit, each in scales.items():
                 yield item.get(low + unit), item.get(high + unit), each
@@ -111,14 +115,14 @@ def predicted_speeds(item: Item, names: Names) -> list[Said]:
     Raises Refused (not_a_prediction) for a measurement: a speed, and no predicted one.
     """
     found: list[Said] = []
-    for name in names.predicted_speed:
+    for name, scale in names.predicted_speed:
         if (value := item[name]) is not None:
-            found.append(Said(name, value, None))
+            found.append(Said(name, value, scale, None))
             break
     for minutes, each in names.speeds_ahead:
-        for name in each:
+        for name, scale in each:
             if (value := item[name]) is not None:
-                found.append(Said(name, value, minutes))
+                found.append(Said(name, value, scale, minutes))
                 break
     if not found and names.has_speed:
         raise Refused("not_a_prediction", "a measured speed without a predicted one: a raw event, not a prediction")

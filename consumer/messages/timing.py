@@ -1,12 +1,13 @@
 """Which of a message's times is which: of the event, of the target, and of the prediction."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from consumer.times import ALLOWED, UNKNOWN_MS, Times, iso
 
 from .fields import base_data
-from .horizon import stated_horizon
+from .horizon import NOT_STATED, stated_horizon
 from .names import BASE, MAX_MINUTES, MAYBE_TARGET_TIME, TARGET_TIME, Item, Names
 from .refusal import Refused, shown
 
@@ -15,7 +16,7 @@ _TARGET_WITHIN_MS = 60_000
 _WHOLE_WITHIN_MINUTES = 0.25
 
 
-class Moments(NamedTuple):
+class Moments(Struct, frozen=True, gc=False):
     """The times of one prediction: of its event, when it was made, and which time it is about, in epoch milliseconds.
 
     `minutes` is how far ahead of the event it looks, in whole minutes. `is_clear` is False when the minutes had to be
@@ -72,7 +73,8 @@ class Timing:
 
         Without a unit, what is stated is in minutes, unless the target time says otherwise.
         """
-        stated, has_unit, is_given = stated_horizon(item, names)
+        said = stated_horizon(item, names) if names.horizon else NOT_STATED
+        stated, has_unit = said.minutes, said.has_unit
         if stated is None and named is not None:
             stated, has_unit = named, True
         target_ms = self._target_ms(item, event_ms, stated) if names.has_target else None
@@ -80,7 +82,7 @@ class Timing:
             between = (target_ms - event_ms) / MINUTE_MS
             stated = between if 0 <= between <= MAX_MINUTES else stated
         if stated is None:
-            minutes, is_clear = None, not is_given and target_ms is None
+            minutes, is_clear = None, not said.is_given and target_ms is None
         else:
             minutes = int(stated + 0.5)
             is_clear = abs(minutes - stated) <= _WHOLE_WITHIN_MINUTES

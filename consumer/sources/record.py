@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from consumer.times import usable_ms
 
 MAX_OFFSET = (1 << 63) - 1
@@ -15,7 +17,7 @@ class Unreadable(NamedTuple):
     why: str
 
 
-class Record(NamedTuple):
+class Record(Struct, frozen=True, gc=False):
     """A message: `timestamp_ms` is Kafka's timestamp as it is (-1 for none); use `time_ms`, which is checked.
 
     With `unreadable` it stands for a batch that can't be unpacked, at the offset of the last message.

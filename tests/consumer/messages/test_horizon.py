@@ -105,7 +105,7 @@ def test_the_next_name_is_tried_after_one_that_cannot_be_used():
     assert one(horizon_minutes="soon", horizon=15).horizon_minutes == 15
     assert one(horizon_minutes=None, prediction_horizon_minutes=30, horizon=15).horizon_minutes == 30
     nothing = {"horizon": "", "horizon_minutes": None}
-    assert stated_horizon(nothing, Names(tuple(nothing))) == Stated(None, False, False)
+    assert stated_horizon(nothing, Names(tuple(nothing), {})) == Stated(None, False, False)
 
 
 def test_a_fraction_of_a_minute_is_rounded_and_its_target_is_exact():

@@ -10,6 +10,7 @@ from consumer.messages.names import MAX_SETS, Names, NameSets
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "messages.md"
 
+SCALES = {"": 1, "_mph": 2, "_kmh": 3}
 PLAIN = (
     *names.SEGMENT,
     *names.EVENT_TIME,
@@ -42,7 +43,7 @@ def words(text):
 
 
 def test_every_field_name_that_is_read_is_documented():
-    read = {*PLAIN, *names.HORIZON_BASES, *names.HORIZON_ENDINGS, *filter(None, names.UNITS)}
+    read = {*PLAIN, *names.HORIZON_BASES, *names.HORIZON_ENDINGS, *names.UNITS}
     assert read - words(fields_section()) == set()
 
 
@@ -56,32 +57,34 @@ def test_every_documented_field_name_is_read():
 
 
 def test_names_keep_the_order_of_the_table_and_not_of_the_message():
-    found = Names(("model_name", "current_speed", "sensor_id", "model", "actual_speed", "segment_id", "speed_kmh"))
+    given = ("model_name", "current_speed", "sensor_id", "model", "actual_speed", "segment_id", "speed_kmh")
+    found = Names(given, SCALES)
     assert found.segment == ("segment_id", "sensor_id")
-    assert found.current_speed == (("actual_speed", ""), ("current_speed", ""), ("speed_kmh", "_kmh"))
+    assert found.current_speed == (("actual_speed", 1), ("current_speed", 1), ("speed_kmh", 3))
     assert found.model == ("model", "model_name")
-    assert found.horizon == found.speeds_ahead == ()
+    assert found.horizon == ()
+    assert found.speeds_ahead == ()
     assert not found.has_place
     assert not found.has_base
 
 
 def test_speeds_that_name_a_horizon_are_ordered_by_it():
     given = ("predicted_speed_1h", "predicted_speed_15min_mph", "predicted_speed_15m", "predicted_speed_x")
-    assert Names(given).speeds_ahead == (
-        (15, ("predicted_speed_15m", "predicted_speed_15min_mph")),
-        (60, ("predicted_speed_1h",)),
+    assert Names(given, SCALES).speeds_ahead == (
+        (15, (("predicted_speed_15m", 1), ("predicted_speed_15min_mph", 2))),
+        (60, (("predicted_speed_1h", 1),)),
     )
 
 
 def test_a_set_of_names_is_looked_up_once():
-    sets = NameSets()
+    sets = NameSets(SCALES)
     assert sets.of({"segment_id": 1, "speed": 2}) is sets.of({"segment_id": 3, "speed": None})
     assert sets.of({"segment_id": 1}) is not sets.of({"segment_id": 1, "speed": 2})
 
 
 @pytest.mark.parametrize("name", [lambda number: f"field{number}", lambda number: "x" * 3_000 + str(number)])
 def test_a_hostile_producer_fills_no_memory_with_names(name):
-    sets = NameSets()
+    sets = NameSets(SCALES)
     for number in range(2 * MAX_SETS):
         assert sets.of({name(number): 1, "speed": 2}).has_speed
     assert len(sets) <= MAX_SETS

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from consumer.messages.normalise import MAX_DESCRIBED, REASONS, Normalised, Normaliser
 from consumer.messages.refusal import by_reason
@@ -31,16 +32,21 @@ def read(value: object, *, key: bytes | None = None, kafka_ms: int = KAFKA_MS, *
     return Normaliser(Settings(**changed))(Record(0, 7, kafka_ms, key, raw))
 
 
+def parts(value: object, **options: Any) -> tuple[Any, ...]:
+    """Return the predictions, refusals, removal and unclear horizons of a message."""
+    return structs.astuple(read(value, **options))
+
+
 def one(value: object, **options: Any) -> Prediction:
     """Return the only prediction of a message that has nothing refused."""
-    predictions, refusals, removal, _ = read(value, **options)
+    predictions, refusals, removal, _ = parts(value, **options)
     assert (len(predictions), refusals, removal) == (1, [], None)
     return predictions[0][1]
 
 
 def reason(value: object, **options: Any) -> str:
     """Return the reason why a whole message was refused."""
-    predictions, refusals, removal, _ = read(value, **options)
+    predictions, refusals, removal, _ = parts(value, **options)
     assert (predictions, len(refusals), removal) == ([], 1, None)
     assert refusals[0].index is None
     return refusals[0].reason
@@ -56,7 +62,7 @@ def good(**fields: object) -> dict[str, object]:
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.number)
 def test_each_shape_becomes_exactly_what_the_table_says(shape: Shape) -> None:
     key = None if shape.key is None else shape.key.encode()
-    predictions, refusals, removal, _ = read(shape.value, key=key)
+    predictions, refusals, removal, _ = parts(shape.value, key=key)
     encoded = [msgspec.json.encode(prediction).decode() for _, prediction in predictions]
     assert encoded == [json.dumps(expected, separators=(",", ":")) for expected in shape.predictions]
     assert tuple((refusal.index, refusal.reason) for refusal in refusals) == shape.refusals
@@ -74,7 +80,7 @@ def test_the_documentation_lists_every_reason_and_no_other() -> None:
 
 
 def test_the_items_of_an_array_keep_their_index() -> None:
-    predictions, _, _, _ = read(next(shape.value for shape in SHAPES if shape.number == "10"))
+    predictions, _, _, _ = parts(next(shape.value for shape in SHAPES if shape.number == "10"))
     assert [index for index, _ in predictions] == [0, 2]
 
 
@@ -164,14 +170,14 @@ def test_a_bad_message_is_refused_for_its_reason(expected: str, value: object) -
     ("expected", "value"), [(why, value) for why, value in REFUSED if not isinstance(value, bytes)], ids=str
 )
 def test_a_refused_item_of_an_array_leaves_its_neighbours(expected: str, value: object) -> None:
-    predictions, refusals, _, _ = read([good(segment_id="before"), value, good(segment_id="after")])
+    predictions, refusals, _, _ = parts([good(segment_id="before"), value, good(segment_id="after")])
     assert [(index, prediction.segment_id) for index, prediction in predictions] == [(0, "before"), (2, "after")]
     assert [(refusal.index, refusal.reason) for refusal in refusals] == [(1, expected)]
 
 
 @pytest.mark.parametrize("item", [None, 1, "LA_001", [GOOD], True, math.nan])
 def test_an_item_that_is_no_object_is_refused_alone(item: object) -> None:
-    predictions, refusals, _, _ = read([item, GOOD])
+    predictions, refusals, _, _ = parts([item, GOOD])
     assert [index for index, _ in predictions] == [1]
     assert [(refusal.index, refusal.reason) for refusal in refusals] == [(0, "not_an_object")]
 
@@ -192,14 +198,14 @@ def test_a_message_of_exactly_the_largest_size_is_read() -> None:
 
 
 def test_a_detail_names_the_value_shortened_and_on_one_line() -> None:
-    _, (refusal,), _, _ = read(good(timestamp="a\nb\x1b[31m\u202e\ud800" + "x" * 5000))
+    _, (refusal,), _, _ = parts(good(timestamp="a\nb\x1b[31m\u202e\ud800" + "x" * 5000))
     assert refusal.detail.startswith(r"timestamp is 'a\nb\x1b[31m\u202e\ud800xxx")
     assert refusal.detail.isprintable()
     assert len(refusal.detail) < 250
 
 
 def test_an_array_of_nothing_but_bad_items_costs_few_refusals_that_count_them_all() -> None:
-    _, refusals, _, _ = read([1] * 3000 + [{}, 1] * 1000)
+    _, refusals, _, _ = parts([1] * 3000 + [{}, 1] * 1000)
     assert [refusal.index for refusal in refusals[:MAX_DESCRIBED]] == list(range(MAX_DESCRIBED))
     assert [each[:2] for each in refusals[MAX_DESCRIBED:]] == [(MAX_DESCRIBED, "not_an_object"), (3000, "no_segment")]
     assert by_reason(refusals) == {"not_an_object": 4000, "no_segment": 1000}
@@ -225,7 +231,7 @@ def test_nan_in_a_field_that_is_not_needed_costs_only_that_field() -> None:
 
 
 def test_nan_in_one_item_leaves_its_neighbours() -> None:
-    predictions, refusals, _, _ = read([GOOD, good(predicted_speed=math.nan), GOOD])
+    predictions, refusals, _, _ = parts([GOOD, good(predicted_speed=math.nan), GOOD])
     assert [index for index, _ in predictions] == [0, 2]
     assert [refusal.reason for refusal in refusals] == ["not_finite"]
 
@@ -348,7 +354,7 @@ def test_a_current_speed_that_is_no_speed_is_unknown(fields: dict[str, object], 
 
 
 def test_a_refused_id_is_named() -> None:
-    _, (refusal,), _, _ = read(good(segment_id="NaN"))
+    _, (refusal,), _, _ = parts(good(segment_id="NaN"))
     assert refusal.detail == "segment_id is 'NaN', which stands for no id; one of segment_id and sensor_id is needed"
 
 
@@ -504,7 +510,7 @@ def test_without_any_time_a_message_is_refused() -> None:
 @pytest.mark.parametrize("kafka_ms", [0, KAFKA_MS // 1000, KAFKA_MS * 1000])
 def test_a_kafka_time_that_cannot_be_right_is_not_used(kafka_ms: int) -> None:
     assert one(GOOD, kafka_ms=kafka_ms) == one(GOOD, kafka_ms=-1)
-    _, (refusal,), _, _ = read({"segment_id": "LA_001", "predicted_speed": 50}, kafka_ms=kafka_ms)
+    _, (refusal,), _, _ = parts({"segment_id": "LA_001", "predicted_speed": 50}, kafka_ms=kafka_ms)
     assert (refusal.reason, refusal.detail.partition(":")[0]) == ("bad_time", "no time is known")
 
 
@@ -632,7 +638,7 @@ def test_whatever_the_bytes_are_nothing_raises_and_something_comes_of_it(
     which: int, value: bytes | None, key: bytes | None, kafka_ms: int
 ) -> None:
     normaliser = NORMALISERS[which]
-    predictions, refusals, removal, unclear = normaliser(Record(0, 7, kafka_ms, key, value))
+    predictions, refusals, removal, unclear = structs.astuple(normaliser(Record(0, 7, kafka_ms, key, value)))
     assert predictions or refusals or removal
     for refusal in refusals:
         assert refusal.reason in REASONS
