@@ -41,17 +41,20 @@ class Reference:
         This runs for every prediction with the feed locked.
         """
         now_ms = self.now_ms = self._now_ms()
-        ordered = self._sorted
-        recent = self._recent
-        if index == 0 or (index < VOTES_PER_RECORD and index <= len(recent) // 4):
-            if len(recent) == VOTES:
+        ordered, recent = self._sorted, self._recent
+        count = len(ordered)
+        if index == 0 or (index < VOTES_PER_RECORD and index <= count // 4):
+            if count == VOTES:
                 del ordered[bisect_left(ordered, recent.popleft())]
+            else:
+                count += 1
             recent.append(event_ms)
             insort(ordered, event_ms)
-        reached_ms = ordered[(len(ordered) - 1) // 2] if ordered else event_ms
+        reached_ms = ordered[(count - 1) // 2] if count else event_ms
         if now_ms - reached_ms <= self._max_age_ms:
-            newest_ms = ordered[-1] if ordered else event_ms
-            self.time_ms = newest_ms if newest_ms < now_ms else now_ms
+            newest_ms = ordered[-1] if count else event_ms
+            time_ms = newest_ms if newest_ms < now_ms else now_ms
         else:
-            self.time_ms = reached_ms
-        return self.time_ms
+            time_ms = reached_ms
+        self.time_ms = time_ms
+        return time_ms

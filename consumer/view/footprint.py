@@ -34,15 +34,14 @@ def footprint(prediction: Prediction) -> tuple[int, int]:
     if prediction.lower is not UNSET:
         held, encoded = held + INTERVAL_BYTES, encoded + JSON_INTERVAL_BYTES
     # This runs for every prediction with the feed locked, so the usual case, ASCII, calls as little as can be.
-    for text in _texts(prediction):
-        if text is not UNSET:
-            if text.isascii():
-                held += TEXT_BYTES + len(text)
-                encoded += JSON_TEXT_BYTES + len(text)
-            else:
-                as_utf8 = len(text.encode())
-                held += getsizeof(text) + as_utf8 + 24
-                encoded += JSON_TEXT_BYTES + as_utf8
+    texts = [text for text in _texts(prediction) if text is not UNSET]
+    joined, count = "".join(texts), len(texts)
+    if joined.isascii():
+        return held + count * TEXT_BYTES + len(joined), encoded + count * JSON_TEXT_BYTES + len(joined)
+    for text in texts:
+        as_utf8 = len(text.encode())
+        held += TEXT_BYTES + as_utf8 if text.isascii() else getsizeof(text) + as_utf8 + 24
+        encoded += JSON_TEXT_BYTES + as_utf8
     return held, encoded
 
 

@@ -135,6 +135,7 @@ class LatestView:
         if not late:
             if known and len(known) > len(horizons):
                 evicted.append(_aged(segment_id, known, horizons))
+                self.size_bytes += _size(horizons) - _size(known)
             now_ms = self._reference.now_ms
             aged_ms = timestamp if timestamp < now_ms else now_ms
             size_bytes = KEPT_BYTES + (footprint(prediction)[0] if held_bytes is None else held_bytes)
@@ -210,8 +211,12 @@ class LatestView:
         return self._reference.time_ms - self.max_age_ms
 
     def _fresh(self, kinds: dict[int | None, _Kept]) -> dict[int | None, _Kept]:
-        oldest_ms = self._oldest_ms
-        return {horizon: kept for horizon, kept in kinds.items() if kept.aged_ms >= oldest_ms}
+        """Return a copy without what has aged."""
+        oldest_ms = self._reference.time_ms - self.max_age_ms
+        for each in kinds.values():
+            if each.aged_ms < oldest_ms:
+                return {horizon: kept for horizon, kept in kinds.items() if kept.aged_ms >= oldest_ms}
+        return kinds.copy()
 
     def _shown(self, kinds: dict[int | None, _Kept]) -> Prediction | None:
         if len(kinds) == 1:  # the usual case, made fast: a view is made while everybody waits
@@ -222,33 +227,41 @@ class LatestView:
 
     def _keep(self, kept: _Kept, horizons: dict[int | None, _Kept], evicted: list[Eviction]) -> None:
         """Keep a prediction beside the other horizons of its segment; adds what that displaces to `evicted`."""
-        segment_id, (_, _, partition, place) = kept.prediction.segment_id, kept.order
-        horizons[kept.prediction.horizon_minutes] = kept
+        prediction, aged_ms, reference_ms = kept.prediction, kept.aged_ms, self._reference.time_ms
+        segments, segment_id, horizon = self._segments, prediction.segment_id, prediction.horizon_minutes
+        replaced = horizons.get(horizon)
+        self.size_bytes += kept.size_bytes - (replaced.size_bytes if replaced is not None else 0)
+        horizons[horizon] = kept
         if len(horizons) > MAX_HORIZONS:
             oldest = horizons.pop(min(horizons, key=lambda horizon: horizons[horizon].order))
+            self.size_bytes -= oldest.size_bytes
             evicted.append(Eviction("max_horizons", segment_id, (oldest.prediction,), False))
-        segments, aged_ms, reference_ms = self._segments, kept.aged_ms, self._reference.time_ms
-        self.size_bytes += _size(horizons) - _size(segments.get(segment_id))
+        if segment_id in segments:
+            segments.move_to_end(segment_id)
+        else:
+            self.size_bytes += SEGMENT_BYTES
         segments[segment_id] = horizons
-        segments.move_to_end(segment_id)
+        _, _, partition, place = kept.order
         event_ms = aged_ms if aged_ms < reference_ms else reference_ms
         self._order.renew(segment_id, event_ms, partition, offset_of(place))
         self._prune(evicted)
 
     def _prune(self, evicted: list[Eviction]) -> None:
+        segments = self._segments
         while (front := self._front_if_old()) is not None:
             self._evict(front, "max_age", evicted)
-        while len(self._segments) > self.max_segments:
+        while len(segments) > self.max_segments:
             self._evict(self._order.first(), "max_segments", evicted)
-        while self.size_bytes > self.max_bytes and len(self._segments) > 1:
+        while self.size_bytes > self.max_bytes and len(segments) > 1:
             self._evict(self._order.first(), "max_bytes", evicted)
 
     def _front_if_old(self) -> str | None:
         oldest_ms = self._reference.time_ms - self.max_age_ms
-        for kept in next(iter(self._segments.values())).values():
+        front = next(iter(self._segments))
+        for kept in self._segments[front].values():
             if kept.aged_ms >= oldest_ms:
                 return None
-        return next(iter(self._segments))
+        return front
 
     def _evict(self, segment_id: str, reason: EvictionReason, evicted: list[Eviction]) -> None:
         kinds = self._drop(segment_id)

@@ -115,13 +115,18 @@ class Ring:
         """
         if sizes is None:
             sizes = (0, len(entry.segment_id)) if entry.prediction is None else footprint(entry.prediction)
-        if len(entry.position.places) != self._bare_partitions or self.end >= self._bare_until:
+        entries = self._entries
+        count = len(entries) - self._head
+        if len(entry.position.places) != self._bare_partitions or self.oldest + count >= self._bare_until:
             self._measure(entry.position)
-        entry.size_bytes = self._bare_bytes + sizes[0] + FRAMES * sizes[1]
-        self._entries.append(entry)
-        self.size_bytes += entry.size_bytes
-        while len(self) > self.max_entries or (self.size_bytes > self.max_bytes and len(self) > 1):
+        held, encoded = sizes
+        entry.size_bytes = size_bytes = self._bare_bytes + held + FRAMES * encoded
+        entries.append(entry)
+        self.size_bytes += size_bytes
+        count += 1
+        while count > self.max_entries or (self.size_bytes > self.max_bytes and count > 1):
             self._drop_oldest()
+            count -= 1
 
     def read(self, sequence: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries from a sequence number on; `sequence` must not be below `oldest`."""
@@ -164,17 +169,18 @@ class Ring:
         self._bare_bytes = ENTRY_BYTES + positions
 
     def _drop_oldest(self) -> None:
-        entry = self._entries[self._head]
+        entries, head = self._entries, self._head
+        entry = entries[head]
         self.size_bytes -= entry.size_bytes
         partition = entry.partition
         after = entry.position.places[partition]
         self.whole_from[partition] = max(self.whole_from[partition], after)
-        self._entries[self._head] = _GONE
-        self._head += 1
+        entries[head] = _GONE
+        self._head = head = head + 1
         self.oldest += 1
-        if self._head > 1024 and self._head * 2 > len(self._entries):
+        if head > 1024 and head * 2 > len(entries):
             # One cut for many drops: popping from the front of a list each time would move it all.
-            del self._entries[: self._head]
+            del entries[:head]
             self._head = 0
 
 
