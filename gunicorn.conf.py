@@ -7,6 +7,7 @@ import consumer
 from consumer import SettingsError, load
 from consumer.messages.files import check_files
 from consumer.resume.replay import MAX_HANGING
+from consumer.runtime.ending import EXIT_STATUS
 from consumer.secrets import secrets_of
 from web.access import forwarded
 from web.logs import MaskingFormatter
@@ -91,4 +92,7 @@ def post_worker_init(worker):  # type: ignore[no-untyped-def]
 
 def worker_exit(server, worker):  # type: ignore[no-untyped-def]
     """End the consumer with its worker; a call to Kafka that takes longer ends with the process."""
+    current = consumer.current()
     consumer.stop(timeout=1)
+    if current is not None and current.has_hung:
+        sys.exit(EXIT_STATUS)

@@ -14,7 +14,7 @@ import time
 
 from kafka import KafkaConsumer, TopicPartition
 
-from consumer.runtime.thread import Consumer
+from consumer import Consumer
 from consumer.settings import Settings
 
 from .figures import OURS, Figure

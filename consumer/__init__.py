@@ -5,8 +5,8 @@ stop()           end it
 current()        the consumer, if there is one
 """
 
+from consumer.runtime.consumer import Consumer
 from consumer.runtime.singleton import current, start, stop
-from consumer.runtime.thread import Consumer
 
 from .errors import BadCursor, GreenwaveError, NotReady, SettingsError
 from .settings import Settings, load

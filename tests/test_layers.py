@@ -72,7 +72,7 @@ RULES = [
         (),
     ),
     ("web", ("gunicorn",), ("web/server/worker.py", "web/server/refusals.py", "web/access/forwarded.py")),
-    ("web/streams/wire.py", (*FLASK, "threading", "time", "consumer.view.feed", "consumer.runtime.thread"), ()),
+    ("web/streams/wire.py", (*FLASK, "threading", "time", "consumer.view.feed", "consumer.runtime"), ()),
     ("web/streams/conversation.py", (*FLASK, "threading"), ()),
     ("cli", ("kafka",), ("cli/publish.py", "cli/net_clients.py")),
     ("cli", ("web", "demo", "app", "wsgi", "gunicorn"), ()),

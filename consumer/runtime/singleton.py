@@ -1,10 +1,7 @@
-"""Once per process: the one module with mutable global state, behind three verbs.
+"""The consumer of this process: the one module with mutable global state, behind three verbs.
 
-Whether a consumer is this process' one is decided by stop(), not by whether its thread is alive at this instant: a
-thread that is lost is replaced by the consumer itself, and streams stay with its feed.
-
-The lock guards which consumer this process has, and is never held while anybody waits or does IO. A forked child has no
-thread of its parent's, and may find the lock held by one: it gets a new lock and no consumer, and starts its own.
+The lock guards which consumer that is, and is never held during a wait or IO. A forked child has no thread of its
+parent, and a lock that may be held for ever: it gets a new lock and no consumer, and its first start() makes one.
 """
 
 import logging
@@ -16,7 +13,7 @@ from consumer.settings import Settings, load
 from consumer.sources import open_kafka
 from consumer.sources.base import Source
 
-from .thread import Consumer
+from .consumer import Consumer
 
 log = logging.getLogger("greenwave.consumer")
 
@@ -34,7 +31,7 @@ def start(
     `timeout` is in seconds (None: START_TIMEOUT); with 0 it never waits and never raises NotReady. `settings` and
     `open_source` count only for the call that starts it; settings come from the environment unless they are given.
     Raises NotReady at the deadline, while the thread goes on trying, and SettingsError for settings that can't be
-    used, in which case nothing is started.
+    used, in which case nothing is started. A call of the Kafka client that hangs ends the process.
     """
     consumer = current()
     if consumer is None or consumer.stopped:

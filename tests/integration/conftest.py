@@ -8,7 +8,7 @@ import time
 import pytest
 from kafka import KafkaProducer
 
-from consumer.runtime.thread import Consumer
+from consumer import Consumer
 from consumer.settings import Settings
 from consumer.sources.kafka import KafkaSource, client_options
 from demo.broker import EmbeddedBroker

@@ -9,14 +9,12 @@ import threading
 import time
 
 import pytest
-from msgspec import structs
 
 import consumer as package
 from consumer.errors import NotReady
 from consumer.events import Change, Initial
 from consumer.runtime import singleton
 from consumer.settings import Settings
-from consumer.sources.kafka import KafkaSource
 from consumer.view.cursor import Position, place
 from tests.consumer.helpers import array, message
 from tests.kafka.helpers import WAIT_SECONDS, eventually
@@ -52,32 +50,6 @@ def test_the_log_tells_the_way_to_live_in_order(settings, consume, caplog):
     steps = ["connecting to", "connected; topic", "partitions assigned: 0, 1, 2, 3", "positioned at offsets", "live: "]
     found = [next(number for number, line in enumerate(told) if step in line) for step in steps]
     assert found == sorted(found)
-
-
-def test_a_call_of_the_client_that_hangs_is_ended_from_outside_and_its_thread_with_it(settings, produce, consume):
-    class Patient(KafkaSource):
-        """In a quiet topic this call takes so long that it counts as hanging."""
-
-        def poll(self, timeout):
-            return super().poll(60)
-
-    sources = [Patient]
-    hasty = structs.replace(settings, watchdog_seconds=3)
-
-    def patient_first(settings):
-        return (sources.pop() if sources else KafkaSource)(settings)
-
-    consumer = consume(hasty, patient_first)
-    hung = consumer._thread
-    hung.join(WAIT_SECONDS)
-    assert not hung.is_alive()
-    consumer.wait_ready(WAIT_SECONDS)
-    assert (consumer.restarts, consumer._thread) != (0, hung)
-    produce(message("after"))
-    subscription = consumer.subscriptions.subscribe(
-        Position(consumer.feed.position.incarnation, (place(0),) * 4).encode()
-    )
-    assert [change.entry.segment_id for change in changes(subscription, 1)] == ["after"]
 
 
 def test_two_processes_with_interleavings_of_their_own_take_over_from_each_other(settings, produce, consume):

@@ -6,7 +6,7 @@ import json
 import pytest
 from kafka import KafkaProducer
 
-from consumer.runtime.thread import Consumer
+from consumer import Consumer
 from consumer.settings import Settings
 from consumer.sources.kafka import KafkaSource, client_options
 from tests.kafka.helpers import Line

@@ -284,8 +284,8 @@ def test_no_topic_is_created_even_by_a_broker_that_creates_what_is_asked_for(set
         settings = settings_for(fresh_name(), kafka_brokers=broker.address)
         consumer = consume(settings)
         until_status(consumer, lambda status: "does not exist" in status.reason)
-        before = consumer._source.status().last_response
-        eventually(lambda: consumer._source.status().last_response > before)
+        before = consumer._supervisor.source.status().last_response
+        eventually(lambda: consumer._supervisor.source.status().last_response > before)
         with broker.admin() as admin:
             assert settings.topic not in admin.list_topics()
         consumer.stop()

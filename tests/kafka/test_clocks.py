@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from consumer import Consumer
 from consumer.messages.clock import Clock, wall_ms
-from consumer.runtime.thread import Consumer
 from consumer.sources.kafka import KafkaSource
 from tests.consumer.helpers import message
 from tests.kafka.helpers import WAIT_SECONDS, events_until

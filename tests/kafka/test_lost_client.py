@@ -37,7 +37,7 @@ def test_a_client_that_asks_for_no_metadata_any_more_is_replaced(
     consumer = consume(settings)
     consumer.wait_ready(WAIT_SECONDS)
     subscription = follow(consumer)
-    damage(consumer._source._cluster)
+    damage(consumer._supervisor.source._cluster)
     eventually(lambda: consumer.restarts == 1)
     consumer.wait_ready(WAIT_SECONDS)
     publish(settings, message("A"))

@@ -26,8 +26,8 @@ def test_a_truncated_log_is_a_gap_and_is_read_on_from_where_it_differs(settings_
         # Answers without records must not make the client forget the epoch of what it has read.
         producer.send(settings.topic, message("S10")).get(20)
         events_until(subscription, lambda events: "S10" in segments(changes(events)))
-        before = consumer._source.status().last_response
-        eventually(lambda: consumer._source.status().last_response > before + 0.5)
+        before = consumer._supervisor.source.status().last_response
+        eventually(lambda: consumer._supervisor.source.status().last_response > before + 0.5)
         broker.kill()
         lose_what_follows(broker, settings.topic, b"S6")
         until_state(consumer, "reconnecting")

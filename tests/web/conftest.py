@@ -7,7 +7,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from app import create_app
-from consumer.runtime.thread import Consumer
+from consumer import Consumer
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
 

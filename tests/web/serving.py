@@ -12,7 +12,7 @@ from flask import Response, request
 
 import web.server.worker
 from app import create_app
-from consumer.runtime.thread import Consumer
+from consumer import Consumer
 from consumer.settings import load
 from consumer.sources.memory import MemorySource, MemoryTopic
 from web.logs import configure

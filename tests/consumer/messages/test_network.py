@@ -7,12 +7,12 @@ import re
 import pytest
 from msgspec import UNSET
 
+from consumer import Consumer
 from consumer.errors import SettingsError
 from consumer.messages.files import check_files
 from consumer.messages.network import NOT_KNOWN, load_network, read_network
 from consumer.messages.normalise import Normaliser
 from consumer.prediction import Coordinates
-from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
 from tests.consumer.helpers import message, record
 

@@ -27,7 +27,7 @@ def stopped():
     consumer.stop()
 
 
-def start(topic, timeout=10, settings=SETTINGS):
+def start(topic, timeout=30, settings=SETTINGS):
     return singleton.start(timeout, settings, lambda _: MemorySource(topic))
 
 
@@ -90,17 +90,16 @@ def test_a_consumer_whose_thread_has_ended_is_replaced(topic):
     assert second.ready
 
 
-def test_requests_make_no_other_consumer_while_a_thread_is_lost_and_replaced(topic):
+def test_requests_make_no_other_consumer_while_a_source_is_replaced(topic):
     class Dying(MemorySource):
         def poll(self, timeout):
-            raise SystemExit("the thread ends")
+            raise SystemExit("the client ends the thread")
 
-    settings = Settings(kafka_backlog="all", watchdog_seconds=2)
     sources = [Dying, Dying, MemorySource]
-    started = singleton.start(0, settings, lambda _: sources.pop(0)(topic))
+    started = singleton.start(0, SETTINGS, lambda _: sources.pop(0)(topic))
     returned = set()
     while not started.ready:
-        returned.add(singleton.start(0, settings, lambda _: MemorySource(topic)))
+        returned.add(singleton.start(0, SETTINGS, lambda _: MemorySource(topic)))
     assert returned == {started}
     assert (started.restarts, topic.opened) == (2, 3)
 

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from consumer import Consumer
 from consumer.events import Change, Gap
-from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view.backpressure import IDLE_SECONDS, WAIT_SECONDS

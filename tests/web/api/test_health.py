@@ -10,8 +10,8 @@ from datetime import datetime
 import pytest
 
 from app import create_app
+from consumer import Consumer
 from consumer.errors import SourceError
-from consumer.runtime.thread import Consumer
 from consumer.settings import Settings
 from consumer.sources.base import Reading
 from consumer.sources.memory import MemorySource

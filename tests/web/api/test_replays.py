@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from consumer.runtime.thread import Consumer
+from consumer import Consumer
 from consumer.settings import Settings
 from consumer.sources.base import SourceStatus
 from consumer.sources.memory import MemorySource

@@ -7,9 +7,9 @@ import pytest
 from msgspec import structs
 
 from app import create_app
+from consumer import Consumer
 from consumer.errors import SettingsError
 from consumer.messages.files import check_files
-from consumer.runtime.thread import Consumer
 from consumer.settings import Settings, load
 from consumer.sources.memory import MemorySource, MemoryTopic
 from web.page.pages import content_security_policy

@@ -1,0 +1,201 @@
+"""The consumer: one thread that reads the topic into the feed, and the figures of it.
+
+Constructed, started, ready and alive are four things. Constructing starts nothing; start() starts the thread; `ready`
+is whether what is served is known to be current; `alive` is whether the thread runs.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from consumer.errors import NotReady
+from consumer.messages.clock import Clock
+from consumer.messages.network import load_network
+from consumer.messages.normalise import Normaliser
+from consumer.messages.quarantine import Quarantine
+from consumer.resume.replay import Replays
+from consumer.resume.subscriptions import Subscriptions
+from consumer.settings import Settings
+from consumer.sources import open_kafka
+from consumer.sources.base import Reading, Source
+from consumer.sources.security import security_options
+from consumer.times import UNKNOWN_MS
+from consumer.view.feed import Feed
+
+from .delivery import Delivery
+from .ending import end_process
+from .loop import Loop
+from .states import STALLED, Announcer
+from .supervisor import Supervisor
+from .watchdog import Watchdog
+
+log = logging.getLogger("greenwave.consumer")
+
+POLL_SECONDS = 0.2
+"""Longest time without a look at the stop event: the Kafka client has no wake-up."""
+READERS_SECONDS = 1.0
+"""Time for replay readers to end at stop(); one that Kafka holds up longer ends by itself."""
+
+
+class Consumer:
+    """The consumer of one process: its thread, feed and quarantine.
+
+    `on_hang` is called, once, when a call of the Kafka client hangs for WATCHDOG_SECONDS; it should end the process.
+    Raises SettingsError for a certificate or a network that can't be read.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        open_source: Callable[[Settings], Source] = open_kafka,
+        poll_seconds: float = POLL_SECONDS,
+        clock: Clock | None = None,
+        on_hang: Callable[[], None] = end_process,
+    ) -> None:
+        security_options(settings)  # certificates that can't be read are wrong settings: they fail here, at once
+        self.settings = settings
+        self.network = load_network(settings.network_file, settings.network_id_property)
+        if self.network.skipped is not None:
+            log.warning("NETWORK_FILE: %s", self.network.skipped)
+        self.clock = clock or Clock()
+        normalise = Normaliser(settings, self.network, self.clock.now_ms)
+        self.feed = Feed(settings, now_ms=self.clock.now_ms)
+        self.subscriptions = Subscriptions(self.feed, Replays(settings, open_source, normalise))
+        self.quarantine = Quarantine(settings.topic, settings.quarantine_entries)
+        self._poll_seconds = poll_seconds
+        announcer = Announcer(self.feed, self.subscriptions)
+        self._watchdog = Watchdog(settings.watchdog_seconds, on_hang, settings.kafka_silence_seconds, announcer.stall)
+        self._delivery = Delivery(settings, self.feed, self.quarantine, normalise, self.clock, self._watchdog)
+        self._loop = Loop(
+            settings, self.feed, self.subscriptions, self._delivery, announcer, self._watchdog, poll_seconds
+        )
+        self.attempts = self._loop.attempts
+        self._supervisor = Supervisor(settings, open_source, self._loop, announcer, self._watchdog)
+        self._started = time.time()
+
+    def start(self) -> None:
+        """Start the thread, once."""
+        self._supervisor.start()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End the thread and the replay readers, and wait for them; subscriptions wake up."""
+        self._supervisor.stop(timeout)
+        self.subscriptions.close()
+        self.subscriptions.join(READERS_SECONDS)
+
+    def wait_ready(self, timeout: float) -> None:
+        """Wait until the consumer is live.
+
+        Raises NotReady after `timeout` seconds, which says what is missing and since when; the thread goes on trying.
+        """
+        status = self.feed.wait_for_status(lambda status: status.state in ("live", "stopped"), timeout)
+        if status.state != "live":
+            seconds = time.time() - status.since
+            raise NotReady(f"not ready after {timeout:g} s: {status.state} for {seconds:.1f} s, {status.in_full}")
+
+    @property
+    def stopped(self) -> bool:
+        """Whether stop() was called."""
+        return self._watchdog.stopping.is_set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs at this moment."""
+        return self._supervisor.thread.is_alive()
+
+    @property
+    def has_hung(self) -> bool:
+        """Whether a call of the Kafka client hung for WATCHDOG_SECONDS, so that this process has to end."""
+        return self._watchdog.has_hung
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is served is known to be current: live, with a recent response and a recent heartbeat."""
+        return self.not_ready is None
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why what is served is not known to be current; None when it is."""
+        status, limit = self.feed.status, self.settings.kafka_silence_seconds
+        silent, stalled = self.broker_silent_seconds, self.stalled_seconds
+        missing = []
+        if not self.alive:
+            missing.append("the consumer thread has ended")
+        elif stalled > limit:
+            missing.append(f"{STALLED} for {stalled:.0f} s")
+        if status.state != "live" and not (missing and status.reason == STALLED):
+            missing.append(f"{status.state}, {status.reason}")
+            if self.throttled:
+                missing.append("throttled by a quota of the broker's")
+        elif silent is None or silent > limit + 2 * self._poll_seconds:
+            missing.append("no word from the broker" + ("" if silent is None else f" for {silent:.0f} s"))
+        return "; ".join(missing) or None
+
+    # Figures for health and metrics
+
+    @property
+    def broker_silent_seconds(self) -> float | None:
+        """Seconds since the last response of a broker; None before the first."""
+        source = self._supervisor.source
+        last = source.status().last_response if source else None
+        return None if last is None else max(0.0, time.monotonic() - last)
+
+    @property
+    def leader_silent_seconds(self) -> Sequence[float]:
+        """Seconds without an answered fetch, by the leader of each partition."""
+        source = self._supervisor.source
+        return source.status().leader_silent_seconds if source else []
+
+    @property
+    def throttled(self) -> bool:
+        """Whether a broker quota delays responses to this client."""
+        return self._loop.is_throttled
+
+    @property
+    def readings(self) -> Sequence[Reading]:
+        """Where each partition is read."""
+        return self._loop.readings
+
+    @property
+    def lag_seconds(self) -> list[float]:
+        """Seconds that each partition is read behind its end."""
+        return self._loop.lag.seconds()
+
+    @property
+    def uptime_seconds(self) -> float:
+        """Seconds since the consumer was made."""
+        return time.time() - self._started
+
+    def record_ages(self) -> dict[int, float]:
+        """Return the age of the last record read, by partition: seconds since its Kafka time; 0 for a future one.
+
+        That is the producer's clock, unless the topic has the broker's (LogAppendTime). Partitions without a record or
+        without a usable time are left out.
+        """
+        now, last_ms = time.time(), self._delivery.last_ms.copy()
+        return {partition: max(0.0, now - ms / 1000) for partition, ms in last_ms.items() if ms != UNKNOWN_MS}
+
+    @property
+    def records(self) -> int:
+        """Records read, refused ones included."""
+        return self._delivery.records
+
+    @property
+    def refused_in_a_row(self) -> int:
+        """Messages refused since one was read."""
+        return self._delivery.refused_in_a_row.messages
+
+    @property
+    def unclear_horizons(self) -> int:
+        """Predictions whose horizon was rounded to a whole minute, or is not known."""
+        return self._delivery.unclear_horizons
+
+    @property
+    def restarts(self) -> int:
+        """Sources that were replaced after an unexpected error or a lost Kafka client."""
+        return self._supervisor.restarts
+
+    @property
+    def stalled_seconds(self) -> float:
+        """Seconds since the thread's last heartbeat."""
+        return self._watchdog.silent_seconds

@@ -1,0 +1,176 @@
+"""Deliver records: normalise them, publish them to the feed in slices, quarantine what can't be read, and warn."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+
+from consumer.messages.clock import Clock
+from consumer.messages.intake import Intake
+from consumer.messages.normalise import Normalised, Normaliser, Refusal
+from consumer.messages.quarantine import Quarantine
+from consumer.messages.refusal import count_refused
+from consumer.settings import Settings
+from consumer.sources.record import Record
+from consumer.view.feed import Feed
+
+from .watchdog import Watchdog
+
+log = logging.getLogger("greenwave.consumer")
+
+SLICE_ITEMS = 1_000
+"""Predictions and refusals that are published at once: under one lock, in some 15 ms, so readers of the feed wait no
+longer than that, and heartbeats come often enough."""
+BURST_RECORDS = 100
+"""A smaller slice is no burst: streams have time to read it before the next one comes."""
+STREAMS_BEHIND_SECONDS = 0.005
+"""Time between two checks whether streams that are behind have caught up."""
+REFUSED_IN_A_ROW = 100
+"""Consecutive unreadable messages that cause a warning; before the first readable one, a single message does."""
+WARN_EVERY_SECONDS = 10.0
+"""Shortest time between two warnings of evictions."""
+
+Batch = list[tuple[Record, Normalised]]
+
+
+class Delivery:
+    """The way of records from a source into the feed. The consumer thread delivers; any thread reads the figures.
+
+    records           records read, refused ones included
+    unclear_horizons  predictions whose horizon was rounded to a whole minute, or is not known
+    refused_in_a_row  messages refused since one was read
+    last_ms           by partition, the Kafka time of its last record
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        feed: Feed,
+        quarantine: Quarantine,
+        normalise: Normaliser,
+        clock: Clock,
+        watchdog: Watchdog,
+    ) -> None:
+        self._settings = settings
+        self._feed = feed
+        self._quarantine = quarantine
+        self._normalise = normalise
+        self._clock = clock
+        self._watchdog = watchdog
+        self.records = self.unclear_horizons = 0
+        self._behind_ms = 0
+        self._evicted, self._may_warn_at = 0, 0.0
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what holds for one topic: it was recreated."""
+        self.refused_in_a_row = Intake()
+        self.last_ms: dict[int, int] = {}
+        self._has_read = False
+
+    def deliver(self, records: Sequence[Record]) -> None:
+        """Publish records in their order; after a burst, wait for streams that it would push off the ring buffer."""
+        for batch in self._slices(records):
+            self._watchdog.beat()
+            unknown = self._feed.publish(batch)
+            self._count(batch)
+            for record in unknown:
+                refusal = Refusal(None, "unknown_tombstone", "its key is no segment that is known")
+                self._quarantine.add(record, [refusal])
+            self._feed.warn(self._intake_warning())
+            self._warn_of_clock()
+            self._warn_of_evictions()
+            if len(batch) >= BURST_RECORDS:
+                while self._feed.has_streams_behind() and not self._watchdog.stopping.wait(STREAMS_BEHIND_SECONDS):
+                    self._watchdog.beat()
+
+    def _slices(self, records: Sequence[Record]) -> Iterator[Batch]:
+        """Normalise records and yield them in slices; in between, other threads have access to the feed."""
+        batch: Batch = []
+        items = 0
+        for record in records:
+            normalised = self._normalise(record)
+            self._note_time(record, normalised)
+            batch.append((record, normalised))
+            items += len(normalised.predictions)
+            if normalised.refusals:
+                items += count_refused(normalised.refusals)
+            if items >= SLICE_ITEMS:
+                yield batch
+                batch, items = [], 0
+        if batch:
+            yield batch
+
+    def _note_time(self, record: Record, normalised: Normalised) -> None:
+        """Give the clock a record's Kafka time for one of its segments: for another one with each record of arrays."""
+        if normalised.predictions:
+            _, prediction = normalised.predictions[record.offset % len(normalised.predictions)]
+            self._clock.note(prediction.segment_id, record.time_ms)
+        elif normalised.refusals:
+            refusal = normalised.refusals[record.offset % len(normalised.refusals)]
+            if refusal.reason == "time_in_future" and refusal.segment_id is not None:
+                self._clock.note(refusal.segment_id, record.time_ms)
+
+    def _count(self, batch: Batch) -> None:
+        """Count the records of a published slice, and quarantine their refusals."""
+        self.records += len(batch)
+        last = {record.partition: record for record, _ in batch}
+        self.last_ms |= {partition: record.time_ms for partition, record in last.items()}
+        for record, normalised in batch:
+            if normalised.refusals:
+                self._quarantine.add(record, normalised.refusals)
+            if normalised.unclear_horizons:
+                self._count_unclear(record, normalised.unclear_horizons)
+            if normalised.refusals and not normalised.predictions:
+                self.refused_in_a_row.take(record, normalised)
+            elif normalised.predictions and (self.refused_in_a_row.messages or not self._has_read):
+                self._has_read = True
+                self.refused_in_a_row = Intake()
+
+    def _count_unclear(self, record: Record, predictions: int) -> None:
+        """Count predictions without a clear horizon, and log the first of them."""
+        if not self.unclear_horizons:
+            log.warning(
+                "a prediction has no clear horizon: partition %d, offset %d; health counts them as unclear_horizons, "
+                "docs/messages.md says what is read",
+                record.partition,
+                record.offset,
+            )
+        self.unclear_horizons += predictions
+
+    def _intake_warning(self) -> str | None:
+        """Return what is wrong with a topic whose messages can't be read; None when they can."""
+        refused, least = self.refused_in_a_row, REFUSED_IN_A_ROW if self._has_read else 1
+        if refused.messages < least:
+            return None
+        which = "the last " if self._has_read else ""
+        messages = f"{which}{refused.messages:,} message{'s' * (refused.messages > 1)}"
+        return f"{messages} came, none could be read: {refused.reasons()}"
+
+    def _warn_of_clock(self) -> None:
+        """Log when this host's clock is behind, when that doubles or halves, and when it ends."""
+        behind_ms = self._clock.behind_ms
+        if behind_ms == 0 and self._behind_ms:
+            log.info("this host's clock is no longer behind the Kafka times of most segments")
+            self._behind_ms = 0
+        elif behind_ms and not self._behind_ms / 2 <= behind_ms <= self._behind_ms * 2:
+            log.warning(
+                "this host's clock is %d s behind: the Kafka times of %d of the last %d segments lie ahead of it. "
+                "Times are judged by those; check the host's time synchronisation",
+                behind_ms // 1000,
+                self._clock.ahead,
+                self._clock.voters,
+            )
+            self._behind_ms = behind_ms
+
+    def _warn_of_evictions(self) -> None:
+        evictions = self._feed.evictions()
+        evicted = evictions["max_segments"] + evictions["max_bytes"]
+        if evicted > self._evicted and time.monotonic() >= self._may_warn_at:
+            log.warning(
+                "%d segments were evicted: there are more than %d (MAX_SEGMENTS), or they take more than %d bytes "
+                "(VIEW_BYTES). The oldest go first; look for unknown ids, or raise the setting",
+                evicted - self._evicted,
+                self._settings.max_segments,
+                self._settings.view_bytes,
+            )
+            self._evicted, self._may_warn_at = evicted, time.monotonic() + WARN_EVERY_SECONDS

@@ -1,0 +1,170 @@
+"""The loop of the consumer thread over one source: is the broker there, what is assigned, read, deliver, report.
+
+Expected faults are states: a silent broker, a missing topic, a silent leader, throttling, lag. Records that expired or
+were truncated are gaps. Any error ends the loop; `supervisor` tries again, with this source or another.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+
+from consumer.events import State
+from consumer.resume.subscriptions import Subscriptions
+from consumer.settings import Settings
+from consumer.sources.base import Expired, Reading, Source, SourceStatus, Truncated
+from consumer.sources.record import Topic
+from consumer.view.feed import Feed
+
+from .attempts import Attempts
+from .delivery import Delivery
+from .lag import Lag
+from .positions import Positions
+from .states import CONNECTING, SEE_LOG, STALLED, Announcer
+from .watchdog import Watchdog
+
+log = logging.getLogger("greenwave.consumer")
+
+OUTAGE_POLL_SECONDS = 0.05
+"""Time between two checks whether a broker that is silent answers again."""
+
+
+class Loop:
+    """Reads a source into the feed. The consumer thread runs it; any thread reads `readings`, `lag`, `is_throttled`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        feed: Feed,
+        subscriptions: Subscriptions,
+        delivery: Delivery,
+        announcer: Announcer,
+        watchdog: Watchdog,
+        poll_seconds: float,
+    ) -> None:
+        self._settings = settings
+        self._feed = feed
+        self._subscriptions = subscriptions
+        self._delivery = delivery
+        self._announcer = announcer
+        self._watchdog = watchdog
+        self._poll_seconds = poll_seconds
+        self.attempts = Attempts(settings.circuit_failures, settings.circuit_probe_seconds)
+        self.lag = Lag(settings.max_lag)
+        self._positions = Positions(settings, feed, announcer, self.lag)
+        self.readings: Sequence[Reading] = ()
+        self.is_throttled = False
+        self._silent_leaders: list[int] = []
+
+    def run(self, source: Source) -> None:
+        """Read until stop(). Raises what the source raises; the feed's position is where a next run continues."""
+        assigned: Topic | None = None
+        while not self._watchdog.stopping.is_set():
+            self._watchdog.beat()
+            self._subscriptions.tidy()
+            status = source.status()
+            if not self._is_answering(source, status) or status.topic is None:
+                # When it is back, all is assigned again, so that `live` is proven by fetches sent since.
+                assigned = None
+                self._announce_missing(status)
+                self._watchdog.wait(min(self._poll_seconds, OUTAGE_POLL_SECONDS))
+                continue
+            if status.topic != assigned or self._announcer.status.reason == STALLED:
+                assigned, self._silent_leaders = None, []
+                if self._positions.start(source, status.topic):
+                    self._delivery.restart()
+                assigned = status.topic
+            try:
+                records = source.poll(self._poll_seconds)
+            except (Expired, Truncated) as error:
+                if not self._positions.recover(source, assigned, error):
+                    assigned = None
+                continue
+            self._watchdog.beat()
+            status = source.status()
+            if status.topic != assigned:
+                # The records may be of another topic: they are read again from the feed's position.
+                assigned = None
+                continue
+            self._delivery.deliver(records)
+            self._feed.advance([reading.offset for reading in status.readings])
+            self._answer_ends(source)
+            self._note_throttle(status)
+            self.readings = self._follow_leaders(source, status)
+            self.lag.note(self.readings)
+            self._follow_lag()
+
+    def _is_answering(self, source: Source, status: SourceStatus) -> bool:
+        """Return whether the broker answered recently; while it didn't, request metadata with back-off."""
+        last = status.last_response
+        if last is not None and time.monotonic() - last <= self._settings.kafka_silence_seconds:
+            self.attempts.succeed()
+            return True
+        self.attempts.begin()
+        if self.attempts.due():
+            source.request_metadata()
+        return False
+
+    def _announce_missing(self, status: SourceStatus) -> None:
+        """Announce that the broker or the topic is missing, if that is new."""
+        settings, is_open, retry_in = self._settings, self.attempts.breaker == "open", self.attempts.retry_in
+        state: State = "starting" if self._announcer.status.state == "starting" else "reconnecting"
+        if is_open:
+            state = "circuit_open"
+        if retry_in is None:
+            missing = f"topic {settings.topic} does not exist, or may not be seen; it is picked up when it is there"
+            self._announcer.enter_if_new(state, missing, None, "")
+            return
+        details = [status.connection_errors] if status.connection_errors else []
+        if is_open:
+            failures, seconds = settings.circuit_failures, settings.circuit_probe_seconds
+            reason = f"no answer to {failures} attempts and more; probing at most every {seconds:g} s"
+        elif status.last_response is None:
+            reason, details = CONNECTING, [", ".join(settings.brokers), *details]
+        else:
+            reason = f"no word from the broker for {settings.kafka_silence_seconds:g} s"
+        reason += f"; {SEE_LOG}" if status.connection_errors else ""
+        self._announcer.enter_if_new(state, reason, retry_in, "; ".join(details))
+
+    def _answer_ends(self, source: Source) -> None:
+        """Give the feed the end offsets when a cursor may be ahead: one request at a time, whatever the clients."""
+        wanted = self._feed.ends_wanted_since
+        answer = source.ends_since(wanted) if wanted is not None else None
+        if answer is not None:
+            self._feed.note_ends(*answer)
+
+    def _note_throttle(self, status: SourceStatus) -> None:
+        """Log when a broker quota begins to delay responses, and when that ends."""
+        if status.is_throttled and not self.is_throttled:
+            log.warning("throttled: a broker quota delays responses to this client")
+        elif self.is_throttled and not status.is_throttled:
+            log.info("no longer throttled")
+        self.is_throttled = status.is_throttled
+
+    def _follow_leaders(self, source: Source, status: SourceStatus) -> Sequence[Reading]:
+        """Announce the partitions whose leader is silent, and when all answer again; return the readings that count."""
+        # A fetch that finds nothing is answered after the fetch wait.
+        limit = self._settings.kafka_silence_seconds + self._settings.kafka_fetch_max_wait_ms / 1000
+        silent = [partition for partition, seconds in enumerate(status.leader_silent_seconds) if seconds > limit]
+        was_silent, self._silent_leaders = self._silent_leaders, silent
+        if silent:
+            reason = f"no word from the leader of partition{'s' * (len(silent) > 1)} {', '.join(map(str, silent))}"
+            if (self._announcer.status.state, self._announcer.status.reason) != ("reconnecting", reason):
+                self._announcer.enter("reconnecting", reason)
+        elif was_silent:
+            # `live` is proven by fetches sent since; records that were fetched are kept.
+            source.forget_high_watermarks()
+            self.lag.clear()
+            self._announcer.enter("catching_up", "the leaders of all partitions answer again")
+            return source.status().readings
+        return status.readings
+
+    def _follow_lag(self) -> None:
+        """Enter `live` when all is read that was there at first, and leave it when the lag is above MAX_LAG."""
+        state = self._announcer.status.state
+        if state == "catching_up" and self.lag.has_caught_up:
+            self.attempts.proven()
+            self._announcer.enter("live", "read up to the high watermark of every partition")
+        elif state == "live" and self.lag.is_behind and not (self.is_throttled and self.lag.is_falling):
+            log.warning("the consumer is %.0f s behind the end of the topic", self.lag.max_seconds)
+            reason = f"more than {self._settings.max_lag:g} s behind the end of the topic (MAX_LAG)"
+            self._announcer.enter("catching_up", reason)

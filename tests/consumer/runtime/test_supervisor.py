@@ -1,0 +1,194 @@
+"""Errors, back-off, hangs and the end of the consumer thread."""
+
+import threading
+
+import pytest
+
+from consumer.errors import NotReady, SourceError, SourceLost
+from consumer.events import Change, Initial
+from consumer.settings import Settings
+from consumer.sources.memory import MemorySource
+from consumer.view.feed import Feed
+from tests.consumer.helpers import eventually, message
+from tests.consumer.runtime.helpers import SOON_AGAIN, take, until
+
+
+class Failing(MemorySource):
+    """A source whose poll raises what it is told to, once."""
+
+    def __init__(self, topic, errors):
+        super().__init__(topic)
+        self._errors = errors
+
+    def poll(self, timeout):
+        records = super().poll(timeout)
+        if self._errors and records:
+            raise self._errors.pop()
+        return records
+
+
+@pytest.mark.parametrize("error", [SourceError("told to"), SourceLost("for good"), RuntimeError("a bug")])
+def test_after_an_error_nothing_is_lost(topic, consume, error, caplog):
+    errors = []
+    consumer = consume(SOON_AGAIN, open_source=lambda _: Failing(topic, errors))
+    consumer.wait_ready(30)
+    errors.append(error)
+    topic.append(message("A"))
+    subscription = consumer.subscriptions.subscribe()
+    first = take(subscription, Initial)
+    names = [each.segment_id for each in first.predictions] or [take(subscription, Change).entry.segment_id]
+    assert names == ["A"]
+    until(consumer, "live")
+    is_bug = isinstance(error, RuntimeError | SourceLost)
+    assert (topic.opened, topic.closed) == ((2, 1) if is_bug else (1, 0))
+    assert consumer.restarts == is_bug
+    bugs = [record for record in caplog.records if record.exc_info]
+    assert bool(bugs) == is_bug, "a bug is logged with its traceback"
+
+
+def test_opening_a_source_is_tried_again(topic, consume):
+    failures = [SourceError("one"), SourceError("two")]
+
+    def open_source(_):
+        if failures:
+            raise failures.pop()
+        return MemorySource(topic)
+
+    consume(SOON_AGAIN, open_source=open_source).wait_ready(30)
+
+
+def test_back_off_is_bounded_by_the_probe_interval(consume, monkeypatch):
+    delays = []
+    announce = Feed.announce
+
+    def keep(feed, status):
+        delays.append(status.retry_in)
+        announce(feed, status)
+
+    monkeypatch.setattr(Feed, "announce", keep)
+
+    def open_source(_):
+        raise SourceError("never")
+
+    consume(Settings(circuit_probe_seconds=0.1), open_source=open_source)
+    eventually(lambda: len(delays) > 8)
+    assert max(delay for delay in delays if delay is not None) <= 0.1
+
+
+def test_stop_ends_the_thread_and_leaves_nothing(topic, consume):
+    topic.set(reachable=False)
+    consumer = consume()
+    consumer.stop()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("greenwave")]
+    assert consumer.feed.status.state == "stopped"
+    with pytest.raises(NotReady, match="stopped"):
+        consumer.wait_ready(30)
+    assert topic.opened == topic.closed
+
+
+def test_stop_ends_a_back_off(consume, monkeypatch):
+    monkeypatch.setattr("consumer.runtime.supervisor.BACKOFF_SECONDS", 60)
+
+    def open_source(_):
+        raise SourceError("never")
+
+    consumer = consume(Settings(circuit_probe_seconds=60), open_source=open_source)
+    until(consumer, "reconnecting")
+    consumer.stop(5)
+    assert not consumer.alive
+
+
+def test_source_that_fails_to_close_is_replaced(topic, consume, caplog):
+    class Unclosing(Failing):
+        def close(self):
+            super().close()
+            raise RuntimeError("it does not close")
+
+    errors = [RuntimeError("a bug")]
+    topic.append(message("A"))
+    consumer = consume(SOON_AGAIN, open_source=lambda _: Unclosing(topic, errors))
+    consumer.wait_ready(30)
+    assert consumer.restarts == 1
+    assert "the source did not close cleanly" in caplog.text
+
+
+def test_system_exit_in_the_client_does_not_end_the_thread(topic, consume, caplog):
+    errors = [SystemExit("not even an Exception")]
+    topic.append(message("A"))
+    consumer = consume(open_source=lambda _: Failing(topic, errors))
+    consumer.wait_ready(30)
+    assert consumer.restarts == 1
+    assert "not even an Exception" in caplog.text
+    assert topic.closed == 1
+
+
+def test_stalled_thread_is_announced_before_it_counts_as_hung(topic, consume):
+    consumer = consume()
+    consumer.wait_ready(30)
+    with topic.changed:  # which the thread waits for
+        status = until(consumer, "reconnecting")
+        assert status.reason == "the consumer thread is stalled"
+    until(consumer, "live")
+    assert (consumer.restarts, topic.opened) == (0, 1)
+
+
+HASTY = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, watchdog_seconds=0.5)
+
+
+class Hanging(MemorySource):
+    """A source whose poll hangs until it is released."""
+
+    def __init__(self, topic, released):
+        super().__init__(topic)
+        self._released = released
+
+    def poll(self, timeout):
+        self._released.wait(30)
+        return super().poll(timeout)
+
+
+def test_a_call_that_hangs_is_reported_once_with_its_stack(topic, consume, caplog):
+    released, hung = threading.Event(), []
+    consumer = consume(HASTY, lambda _: Hanging(topic, released), lambda: hung.append(consumer.feed.status.reason))
+    eventually(lambda: consumer.has_hung and hung)
+    assert "self._released.wait(30)" in caplog.text
+    assert not consumer.ready
+    eventually(lambda: consumer.stalled_seconds > 1.5)
+    assert hung == ["the consumer thread is stalled"]
+    assert topic.opened == 1, "no other thread takes over"
+    released.set()
+
+
+def test_opening_a_source_that_hangs_is_reported(topic, consume):
+    released, hung = threading.Event(), threading.Event()
+
+    def open_source(_):
+        released.wait(30)
+        return MemorySource(topic)
+
+    consumer = consume(HASTY, open_source, hung.set)
+    assert hung.wait(30)
+    released.set()
+    until(consumer, "live")
+
+
+def test_back_off_is_no_hang(consume):
+    def open_source(_):
+        raise SourceError("never")
+
+    settings = Settings(kafka_silence_seconds=0.2, watchdog_seconds=0.3, circuit_probe_seconds=5)
+    consumer = consume(settings, open_source)
+    eventually(lambda: consumer.feed.status.retry_in is not None and consumer.feed.status.retry_in > 0.6)
+    delayed = consumer.feed.status
+    eventually(lambda: consumer.feed.status is not delayed)
+    assert not consumer.has_hung
+
+
+def test_stop_does_not_wait_for_a_call_that_hangs(topic, consume):
+    released, hung = threading.Event(), threading.Event()
+    consumer = consume(HASTY, lambda _: Hanging(topic, released), hung.set)
+    assert hung.wait(30)
+    consumer.stop(0.05)
+    assert consumer.alive
+    assert consumer.stopped
+    released.set()
