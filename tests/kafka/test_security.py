@@ -217,7 +217,7 @@ def test_the_password_is_in_no_log_line_answer_or_error(at, consume, everything_
     until_status(consumer, lambda status: status.state == "live" or "it refused" in status.detail)
     assert (consumer.feed.status.state == "live") == (password == PASSWORD)
     client = create_app(settings, lambda: consumer).test_client()
-    shown = [everything_logged.text, repr(consumer), repr(consumer._source), consumer.feed.status.reason]
+    shown = [everything_logged.text, repr(consumer), repr(consumer._supervisor.source), consumer.feed.status.reason]
     shown += [
         client.get(path).text for path in ("/api/health", "/api/config", "/readyz", "/metrics", "/api/quarantine")
     ]

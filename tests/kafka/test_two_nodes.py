@@ -37,7 +37,7 @@ def nodes():
 
 def leaders(consumer):
     """Return the node that leads each partition, as the consumer has heard."""
-    partitions = consumer._source._cluster._partitions.get(consumer.settings.topic, {})
+    partitions = consumer._supervisor.source._cluster._partitions.get(consumer.settings.topic, {})
     return {number: partition.leader_id for number, partition in sorted(partitions.items())}
 
 
@@ -110,7 +110,7 @@ def test_partitions_of_a_node_that_is_gone_are_named_in_time_while_the_others_ar
 
 def test_metadata_is_asked_of_another_node_while_one_is_stopped(nodes, consumer_of):
     consumer = consumer_of(1, {1})
-    source, began = consumer._source, time.monotonic()
+    source, began = consumer._supervisor.source, time.monotonic()
     with stopped(nodes[1]):
         # Within the time after which the first question to the node that is stopped was given up, and some more.
         eventually(lambda: source._heard > began + 10)
