@@ -53,6 +53,8 @@ class Positions:
             return False
         bounds, before = source.bounds(), self._offsets()
         if isinstance(error, Truncated):
+            if all(cut is not None and cut >= before[partition] for partition, cut in error.offsets.items()):
+                return True  # found at former positions; nothing that was read is lost
             cuts = [error.offsets.get(partition, at) for partition, at in enumerate(before)]
             limits = [end if cut is None else cut for cut, (_, end) in zip(cuts, bounds, strict=True)]
             self._truncate(source, topic, [min(at, limit) for at, limit in zip(before, limits, strict=True)])

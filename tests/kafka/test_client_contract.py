@@ -10,7 +10,7 @@ import time
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.errors import LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from consumer.sources.hooks import Answers, connect
 from consumer.sources.kafka import KafkaSource, client_options
@@ -244,6 +244,15 @@ def test_questions_without_an_answer_end_at_their_timeout(settings, client, line
         with pytest.raises(Exception, match=r"(?i)time"):
             ask(partitions, timeout_ms=500)
         assert time.monotonic() - began < PROMPT_SECONDS
+
+
+def test_assignment_forgets_a_truncation_of_the_old_positions(settings, publish):
+    publish(settings, message("A"), partition=0)
+    with contextlib.closing(KafkaSource(settings)) as source:
+        eventually(lambda: source.status().topic)
+        source._consumer._fetcher._cached_log_truncation = LogTruncationError({TopicPartition(settings.topic, 0): None})
+        source.assign([0, 0, 0, 0])
+        assert [record.offset for record in eventually(lambda: source.poll(0.2))] == [0]
 
 
 def test_reading_without_a_group_joins_none_and_commits_nothing(apache, filled, consume):

@@ -1,6 +1,6 @@
 """Positions of the Kafka client with their leader epochs, by which it notices a truncated log; its metadata loop.
 
-Private names of kafka-python used here: `_fetcher`, `_subscription`, `_refresh_loop_future`.
+Private names of kafka-python used here: `_fetcher`, `_cached_log_truncation`, `_subscription`, `_refresh_loop_future`.
 """
 
 from typing import Any
@@ -16,8 +16,12 @@ def metadata_error(cluster: Any) -> tuple[bool, BaseException | None]:
 
 
 def discard_fetched(consumer: Any) -> None:
-    """Drop fetched records that were not delivered; after an error the client may be stuck in them."""
+    """Drop fetched records that were not delivered; after an error the client may be stuck in them.
+
+    Drop a truncation that was found but not raised, too: it is about the old positions.
+    """
     consumer._fetcher.close()
+    consumer._fetcher._cached_log_truncation = None
 
 
 def offset_of(consumer: Any, partition: TopicPartition) -> int:

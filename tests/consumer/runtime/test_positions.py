@@ -4,7 +4,7 @@ import pytest
 
 from consumer.events import Change, Gap, Initial
 from consumer.settings import Settings
-from consumer.sources.base import Expired
+from consumer.sources.base import Expired, Truncated
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, decode, place
 from tests.consumer.helpers import eventually, message
@@ -121,8 +121,32 @@ def test_truncated_log_is_read_from_where_it_differs(topic, consume):
     assert consumer.restarts == 0
 
 
+def test_truncation_beyond_the_position_is_no_gap(topic, consume):
+    errors = []
+
+    class Late(MemorySource):
+        """Raises an error that was found at a position further on."""
+
+        def poll(self, timeout):
+            if errors:
+                raise Truncated({0: errors.pop()})
+            return super().poll(timeout)
+
+    topic.append(message("A"))
+    consumer = consume(open_source=lambda _: Late(topic))
+    consumer.wait_ready(30)
+    subscription = consumer.subscriptions.subscribe()
+    take(subscription, Initial)
+    errors.append(1)
+    eventually(lambda: not errors)
+    topic.append(message("B"))
+    event = take(subscription, Change | Gap)
+    assert isinstance(event, Change)
+    assert event.entry.segment_id == "B"
+
+
 def test_shorter_log_is_truncated_also_without_an_epoch(topic, consume):
-    class Truncated(MemorySource):
+    class Shorter(MemorySource):
         def poll(self, timeout):
             if self._offsets and self._offsets[1] > len(topic.logs[1]):
                 raise Expired([1])
@@ -130,7 +154,7 @@ def test_shorter_log_is_truncated_also_without_an_epoch(topic, consume):
 
     for number in range(5):
         topic.append(message(f"S{number}"), partition=1)
-    consumer = consume(open_source=lambda _: Truncated(topic))
+    consumer = consume(open_source=lambda _: Shorter(topic))
     consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)

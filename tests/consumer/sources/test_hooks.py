@@ -374,6 +374,7 @@ def test_a_request_behind_a_slow_fetch_fails_and_the_connection_is_kept():
 PRIVATE_NAMES = {
     "KafkaConsumer": ["_fetcher", "_subscription"],
     "Fetcher": [
+        "_cached_log_truncation",
         "_completed_fetches",
         "_next_partition_records",
         "_parse_fetched_data",
