@@ -1,189 +1,230 @@
 /**
- * What an operator should look at: a segment severe for two steps, or a predicted drop of 15 mph or more. Pure.
+ * Raises an alert for a segment with severe congestion for two steps, or with an expected drop of 15 mph or more. Pure.
  *
- * An alert begins once, and ends only when it is clearly over: two steps that aren't severe, and a drop below 10 mph. A
- * drop that becomes severe is another alert. A step is a prediction with a later time than the one before; times are
- * those of the predictions, and after a silence of five intervals nothing is known of what was before it.
+ * A step is a prediction with a later time than the one before. An alert ends after two steps that are not severe with a
+ * drop below 10 mph. A drop that becomes severe is a new alert. After a silence of five intervals earlier steps no longer
+ * count. Times are those of the predictions.
  *
- * One that was acknowledged stays so until it ends. That outlasts this object: `acknowledgements()` are told to another
- * one by `recall()`, and of one segment and kind what overlaps in time is the same alert.
+ * @import { Alert, Message, Prediction, SpeedUnit } from "./types.d.ts"
+ * @typedef {{ steps: number, severe: number, calm: number, severeSince: number, newest: Prediction }} Segment
  */
+import { Acknowledgements } from "./acknowledgements.js";
+import { SEVERE } from "./categories.js";
 import { STALE_INTERVALS } from "./freshness.js";
-import { isOfLargerHorizon, readPrediction } from "./prediction.js";
+import { isOfLargerHorizon, readPrediction, targetOf } from "./prediction.js";
 import { MAX_SEGMENTS } from "./store.js";
 
 const STEPS = 2;
 const DROP_MPH = 15;
-const DROP_OVER_MPH = 10;
+const DROP_END_MPH = 10;
 const UNITS_PER_MPH = { mph: 1, kmh: 1.609344 };
-const MOST_ACKNOWLEDGED = 1_000;
-const SEVERE = "severe_congestion";
 
 export class Alerts {
+  /** @type {Map<string, Segment>} */
   #segments = new Map();
+  /** @type {Map<string, Alert>} */
   #open = new Map();
-  #acknowledged = new Map();
+  #acknowledgements;
 
+  /** @param {{ unit: SpeedUnit, intervalSeconds: number, maxAgeSeconds?: number }} options */
   constructor({ unit, intervalSeconds, maxAgeSeconds = Infinity }) {
     this.maxAgeMs = 1000 * maxAgeSeconds;
     this.drop = DROP_MPH * UNITS_PER_MPH[unit];
-    this.dropOver = DROP_OVER_MPH * UNITS_PER_MPH[unit];
+    this.dropEnd = DROP_END_MPH * UNITS_PER_MPH[unit];
     this.silenceMs = STALE_INTERVALS * intervalSeconds * 1000;
+    this.#acknowledgements = new Acknowledgements({ silenceMs: this.silenceMs });
   }
 
-  /** Take in one message of the wire format. */
-  apply({ type, predictions, data, segment_id: id }) {
-    if (type === "initial") this.#replace(predictions.filter(readPrediction));
-    else if (type === "prediction" && readPrediction(data) && !this.#isAside(data)) this.#take(data);
-    else if (type === "left") this.#forget(id);
+  /**
+   * Take in one message of the wire format.
+   *
+   * @param {Message} message
+   */
+  apply(message) {
+    if (message.type === "initial") this.#replace(message.predictions.filter(readPrediction));
+    else if (message.type === "prediction") this.#arrive(readPrediction(message.data));
+    else if (message.type === "left") this.#forget(message.segment_id);
   }
 
-  /** Return the segments of which one step is known and earlier ones would matter, the worst first. */
+  /** Return the segments with one known step for which earlier steps would matter, lowest predicted speed first. */
   unsure() {
     const found = [];
     for (const { steps, newest } of this.#segments.values()) {
-      if (steps === 1 && (newest.category === SEVERE || dropsBy(newest, this.dropOver))) found.push(newest);
+      if (steps === 1 && (newest.category === SEVERE || dropsBy(newest, this.dropEnd))) found.push(newest);
     }
     return found.sort((one, other) => one.predicted_speed - other.predicted_speed).map(({ segment_id }) => segment_id);
   }
 
-  /** Take in what was before the newest step of the segments, in any order. */
+  /**
+   * Take in predictions from before the newest step of their segments, in any order.
+   *
+   * @param {Prediction[]} history
+   */
   learn(history) {
+    /** @type {Map<string, Prediction[]>} */
     const earlier = new Map();
     for (const each of history.filter(readPrediction)) {
       const known = this.#segments.get(each.segment_id);
       if (!known || each.timestamp >= known.newest.timestamp) continue;
       earlier.set(each.segment_id, [...(earlier.get(each.segment_id) ?? []), each]);
     }
-    for (const [id, steps] of earlier) this.#relive(id, steps.sort((one, other) => one.timestamp - other.timestamp));
+    for (const [id, steps] of earlier) this.#repeat(id, steps.sort((one, other) => one.timestamp - other.timestamp));
   }
 
   /**
-   * Return the alerts, worst first: `[{ id, road, kind, change, value, since, timestamp, source, acknowledged }]`, of
-   * which `timestamp` is that of the newest step. Those for which `isCurrent(alert)` is false come last.
+   * Return the alerts: current before others, new before acknowledged, severe before drops, lowest speed first.
+   *
+   * @param {(alert: Alert) => boolean} isCurrent
    */
   list(isCurrent = () => true) {
-    const rank = (alert) => 4 * !isCurrent(alert) + 2 * alert.acknowledged + (alert.kind === "drop");
+    /** @param {Alert} alert */
+    const rank = (alert) => 4 * Number(!isCurrent(alert)) + 2 * Number(alert.acknowledged) + Number(alert.kind === "drop");
     const ranked = [...this.#open.values()].map((alert) => ({ alert, rank: rank(alert) }));
     const found = ranked.sort((one, other) => one.rank - other.rank || one.alert.value - other.alert.value);
     return found.map(({ alert }) => alert);
   }
 
+  /** @param {string} id */
   acknowledge(id) {
     const alert = this.#open.get(id);
     if (!alert) return;
     alert.acknowledged = true;
-    this.#remember(alert);
+    this.#acknowledgements.add(alert);
   }
 
   acknowledgeAll() {
     for (const id of this.#open.keys()) this.acknowledge(id);
   }
 
-  /** Return what was acknowledged and hasn't ended: `[[id, kind, since, until]]`, at most the last 1,000. */
+  /** Return the acknowledgements of alerts that have not ended, for recall(). */
   acknowledgements() {
-    for (const alert of this.#open.values()) if (alert.acknowledged) this.#remember(alert);
-    return [...this.#acknowledged].map(([id, { kind, since, until }]) => [id, kind, since, until]);
+    for (const alert of this.#open.values()) if (alert.acknowledged) this.#acknowledgements.add(alert);
+    return this.#acknowledgements.entries();
   }
 
-  /** Take over the acknowledgements of another tab, or of before a reload. */
-  recall(acknowledgements) {
-    for (const [id, kind, since, timestamp] of acknowledgements) {
-      if (!(this.#acknowledged.get(id)?.until > timestamp)) this.#remember({ id, kind, since, timestamp });
-    }
+  /**
+   * Take over the acknowledgements of another tab, or of before a reload.
+   *
+   * @param {[string, string, number, number][]} entries
+   */
+  recall(entries) {
+    this.#acknowledgements.recall(entries);
     for (const alert of this.#open.values()) this.#recognise(alert);
   }
 
-  /** Whether a prediction isn't what its segment shows. */
-  #isAside(prediction) {
+  /** @param {Prediction | null} prediction */
+  #arrive(prediction) {
+    if (prediction === null || prediction.late) return;
     const known = this.#segments.get(prediction.segment_id);
-    return prediction.late || (known && isOfLargerHorizon(prediction, known.newest, this.maxAgeMs));
+    if (known && isOfLargerHorizon(prediction, known.newest, this.maxAgeMs)) return;
+    this.#step(prediction);
   }
 
+  /** @param {Prediction[]} predictions */
   #replace(predictions) {
-    const here = new Set(predictions.map(({ segment_id }) => segment_id));
-    for (const id of this.#segments.keys()) if (!here.has(id)) this.#forget(id);
-    for (const each of predictions) this.#take(each);
+    const present = new Set(predictions.map(({ segment_id }) => segment_id));
+    for (const id of this.#segments.keys()) if (!present.has(id)) this.#forget(id);
+    for (const each of predictions) this.#step(each);
   }
 
+  /** @param {string} id */
   #forget(id) {
     this.#segments.delete(id);
     this.#open.delete(id);
   }
 
-  /** Go through a segment's steps again from earlier ones on; what an alert of before is shown as stays the same one. */
-  #relive(id, steps) {
-    const { newest } = this.#segments.get(id);
+  /**
+   * Go through a segment's steps again, from earlier ones on. An open alert of the same kind stays the same object.
+   *
+   * @param {string} id
+   * @param {Prediction[]} steps
+   */
+  #repeat(id, steps) {
+    const newest = this.#segments.get(id)?.newest;
+    if (!newest) return;
     const before = this.#open.get(id);
     this.#forget(id);
-    for (const each of [...steps, newest]) this.#take(each);
+    for (const each of [...steps, newest]) this.#step(each);
     const alert = this.#open.get(id);
     if (!alert) return;
     this.#recognise(alert);
     if (before?.kind === alert.kind) this.#open.set(id, Object.assign(before, alert));
   }
 
-  #take(prediction) {
+  /** @param {Prediction} prediction */
+  #step(prediction) {
     const { segment_id: id, timestamp } = prediction;
-    const before = this.#segments.get(id);
-    if (before && !(timestamp > before.newest.timestamp)) return;
-    const isSilent = before && timestamp - before.newest.timestamp >= this.silenceMs;
-    if (isSilent) this.#end(id, timestamp);
-    const known = isSilent || !before ? { steps: 0, severe: 0, calm: 0, severeSince: timestamp } : before;
+    let known = this.#segments.get(id);
+    if (known && timestamp <= known.newest.timestamp) return;
+    if (known && timestamp - known.newest.timestamp >= this.silenceMs) {
+      this.#end(id, timestamp);
+      known = undefined;
+    }
+    known ??= { steps: 0, severe: 0, calm: 0, severeSince: timestamp, newest: prediction };
     const isSevere = prediction.category === SEVERE;
     if (known.severe === 0) known.severeSince = timestamp;
     known.severe = isSevere ? known.severe + 1 : 0;
     known.calm = isSevere ? 0 : known.calm + 1;
     known.steps += 1;
     known.newest = prediction;
-    this.#segments.delete(id); // so that the Map's order is the order of renewal
+    this.#segments.delete(id); // so that the Map's order is the order of updates
     this.#segments.set(id, known);
     this.#judge(prediction, known);
-    if (this.#segments.size > MAX_SEGMENTS) this.#forget(this.#segments.keys().next().value);
+    if (this.#segments.size > MAX_SEGMENTS) for (const oldest of this.#segments.keys()) return void this.#forget(oldest);
   }
 
+  /**
+   * @param {Prediction} prediction
+   * @param {Segment} known
+   */
   #judge(prediction, known) {
-    const { segment_id: id, predicted_speed: value, timestamp } = prediction;
+    const { segment_id: id, predicted_speed: value, speed_diff: change, timestamp } = prediction;
     const alert = this.#open.get(id);
     const isSevere = known.severe >= STEPS;
-    if (this.#isOver(prediction, known)) this.#end(id, timestamp);
-    else if (alert && !(isSevere && alert.kind === "drop")) Object.assign(alert, { value, timestamp });
-    else if (isSevere) this.#begin(prediction, "severe", known.severeSince);
+    const stillDrops = dropsBy(prediction, this.dropEnd);
+    if (known.calm >= STEPS && !stillDrops) this.#end(id, timestamp);
+    else if (alert && !(isSevere && alert.kind === "drop")) {
+      Object.assign(alert, { value, timestamp }, stillDrops && { change, target: targetOf(prediction) });
+    } else if (isSevere) this.#begin(prediction, "severe", known.severeSince);
     else if (dropsBy(prediction, this.drop)) this.#begin(prediction, "drop", timestamp);
   }
 
+  /**
+   * @param {Prediction} prediction
+   * @param {Alert["kind"]} kind
+   * @param {number} since
+   */
   #begin(prediction, kind, since) {
     const { segment_id: id, road_name: road, predicted_speed: value, speed_diff: change, timestamp, source } = prediction;
-    const alert = { id, road, kind, change, value, since, timestamp, source, acknowledged: false };
+    const target = targetOf(prediction);
+    /** @type {Alert} */
+    const alert = { id, road, kind, change, target, value, since, timestamp, source, acknowledged: false };
     this.#open.set(id, alert);
     this.#recognise(alert);
   }
 
+  /**
+   * @param {string} id
+   * @param {number} timestamp
+   */
   #end(id, timestamp) {
     this.#open.delete(id);
-    if (timestamp > this.#acknowledged.get(id)?.until) this.#acknowledged.delete(id);
+    this.#acknowledgements.end(id, timestamp);
   }
 
-  #remember({ id, kind, since, timestamp: until }) {
-    this.#acknowledged.delete(id);
-    this.#acknowledged.set(id, { kind, since, until });
-    if (this.#acknowledged.size > MOST_ACKNOWLEDGED) this.#acknowledged.delete(this.#acknowledged.keys().next().value);
-  }
-
-  #isOver(prediction, { calm }) {
-    return calm >= STEPS && !dropsBy(prediction, this.dropOver);
-  }
-
-  /** Who was away for less than a silence may have missed the steps between. */
+  /** @param {Alert} alert */
   #recognise(alert) {
-    const known = this.#acknowledged.get(alert.id);
-    if (known?.kind !== alert.kind || known.since > alert.timestamp) return;
-    if (alert.since - known.until >= this.silenceMs) return;
+    const known = this.#acknowledgements.of(alert);
+    if (known === null) return;
     alert.since = Math.min(alert.since, known.since);
     alert.acknowledged = true;
   }
 }
 
+/**
+ * @param {Prediction} prediction
+ * @param {number} limit
+ */
 function dropsBy({ speed_diff: change }, limit) {
   return typeof change === "number" && change <= -limit;
 }

@@ -1,52 +1,83 @@
-/** What is asked of the server now and then, beside the one connection that tells what is new. It knows no DOM. */
+/**
+ * Requests to the server besides the live connection. It knows no DOM.
+ *
+ * @import { Fetch, Geometry, Network, Prediction } from "./types.d.ts"
+ */
 
 export class Api {
+  /** @param {{ root: string, fetch?: Fetch }} options */
   constructor({ root, fetch = globalThis.fetch }) {
-    Object.assign(this, { root, fetch });
-  }
-
-  /** Return one segment: `{ latest, history, … }`; null when the server doesn't know it. */
-  async segment(id, signal) {
-    const answer = await this.#get(`/api/predictions/${encodeURIComponent(id)}`, signal);
-    return answer.status === 404 ? null : this.#data(answer);
-  }
-
-  /** Return the network of the segments, as GeoJSON. */
-  async network() {
-    return this.#succeeded(await this.#get("/api/network")).json();
-  }
-
-  /** Return what borders on what, as one GeoJSON geometry of lines; `url` is a file of the server. */
-  async outlines(url) {
-    const { fetch } = this;
-    return this.#succeeded(await fetch(url)).json();
+    this.root = root;
+    this.fetch = fetch;
   }
 
   /**
-   * Yield pages of the window's predictions, in the order of the log, so that the newest come last: whoever stops before
-   * has a window that ends before now. `filter` is more of the query, "&segment=A".
+   * Return one segment; null if the server doesn't know it.
+   *
+   * @param {string} id
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<{ latest: Prediction[], history: Prediction[] } | null>}
    */
-  async *history(signal, filter = "", mostPages = Infinity) {
+  async segment(id, signal) {
+    const answer = await this.#get(`/api/predictions/${encodeURIComponent(id)}`, signal);
+    return answer.status === 404 ? null : dataOf(answer);
+  }
+
+  /**
+   * Return the network of the segments, as GeoJSON.
+   *
+   * @returns {Promise<Network>}
+   */
+  async network() {
+    return succeeded(await this.#get("/api/network")).json();
+  }
+
+  /**
+   * Return borders and coasts as one GeoJSON geometry of lines.
+   *
+   * @param {string} url a file of the server
+   * @returns {Promise<Geometry>}
+   */
+  async outlines(url) {
+    const { fetch } = this;
+    return succeeded(await fetch(url)).json();
+  }
+
+  /**
+   * Yield pages of the history in the order of the log, the newest last.
+   *
+   * @param {AbortSignal} [signal]
+   * @param {string} filter more of the query, such as "&segment=A"
+   * @param {number} maxPages
+   * @returns {AsyncGenerator<Prediction[]>}
+   */
+  async *history(signal, filter = "", maxPages = Infinity) {
     let query = `?limit=1000${filter}`;
-    for (let page = 0; page < mostPages; page += 1) {
-      const data = await this.#data(await this.#get(`/api/predictions/history${query}`, signal));
+    for (let page = 0; page < maxPages; page += 1) {
+      const data = await dataOf(await this.#get(`/api/predictions/history${query}`, signal));
       yield data.predictions;
       if (!data.more) return;
       query = `?limit=1000${filter}&after=${encodeURIComponent(data.cursor)}`;
     }
   }
 
+  /**
+   * @param {string} path
+   * @param {AbortSignal} [signal]
+   */
   #get(path, signal) {
-    const { fetch } = this; // a bare call: window.fetch refuses to be a method of something else
+    const { fetch } = this; // called without a receiver: window.fetch throws as a method of another object
     return fetch(this.root + path, { headers: { Accept: "application/json" }, signal });
   }
+}
 
-  #succeeded(answer) {
-    if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-    return answer;
-  }
+/** @param {Response} answer */
+function succeeded(answer) {
+  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  return answer;
+}
 
-  async #data(answer) {
-    return (await this.#succeeded(answer).json()).data;
-  }
+/** @param {Response} answer */
+async function dataOf(answer) {
+  return (await succeeded(answer).json()).data;
 }

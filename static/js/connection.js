@@ -1,62 +1,88 @@
 /**
- * The ladder: the best transport that gets through, one at a time, all on one cursor, for ever.
+ * Keeps one connection to the server, over the best transport that works. All transports share one cursor.
  *
- *   descend: try each transport from the top; the first that opens is kept
- *   a kept transport below the top: from time to time the ladder is climbed again, from the top
- *   a kept transport that ends after a good while: a short wait, then from the top
- *   none opens: a wait that grows to MAX_WAIT_MS, then from the top
+ *   start: try each transport from the best one down; the first that opens is kept
+ *   kept, not the best: after a while try again from the best one
+ *   kept, ends after SETTLED_MS or by `bye`: a short wait, then from the best one
+ *   none opens: wait with exponential back-off up to MAX_WAIT_MS, then from the best one
  *
- * Only one transport is open at any moment, so no change can come twice by two ways; each starts where the last one
- * stood, so none is lost between them. It knows no DOM and no wire format beyond the cursor.
+ * At most one transport is open at a time, and each starts at the cursor of the one before. So no message is lost or
+ * comes twice. It knows no DOM, and nothing of the wire format but the cursor.
+ *
+ * @import { ConnectionState, OnMessage, OnState, Timers, Transport } from "./types.d.ts"
  */
 const FIRST_WAIT_MS = 1_000;
 const MAX_WAIT_MS = 8_000;
-const FIRST_CLIMB_MS = 2_000;
-const MAX_CLIMB_MS = 60_000;
+const FIRST_UPGRADE_MS = 2_000;
+const MAX_UPGRADE_MS = 60_000;
 const SETTLED_MS = 10_000;
-/** A cut that is mended sooner isn't worth a word. */
-const UNSAID_MS = 1_000;
+/** An interruption that is shorter is not shown. */
+const MIN_SHOWN_MS = 1_000;
 
-/** Return the wait before try number `attempt` (from 0): doubled each time, the upper half of it left to chance. */
+/**
+ * Return the wait before attempt number `attempt` (from 0): doubled each time, of which the upper half is random.
+ *
+ * @param {number} attempt
+ * @param {number} firstMs
+ * @param {number} maxMs
+ */
 export function backoff(attempt, firstMs, maxMs, random = Math.random) {
   const full = Math.min(maxMs, firstMs * 2 ** Math.min(attempt, 30));
   return Math.round(full * (0.5 + random() / 2));
 }
 
 export class Connection {
+  /** @type {(() => void) | null} */
   #close = null;
-  #timer = null;
+  /** @type {number | undefined} */
+  #timer;
   #failures = 0;
-  #climbs = 0;
+  #upgrades = 0;
   #notBefore = 0;
+  /** @type {number | null} when a transport that was open was lost */
   #cutAt = null;
 
-  /** `transports` from best to last resort; `onState` gets a new state object at each change. */
+  /**
+   * @param {object} options
+   * @param {Transport[]} options.transports from the best one to the last resort
+   * @param {OnMessage} options.onMessage
+   * @param {OnState} options.onState gets a new object at each change
+   * @param {Timers} [options.timers]
+   * @param {() => number} [options.clock]
+   * @param {() => number} [options.random]
+   */
   constructor({ transports, onMessage, onState, timers = globalThis, clock = Date.now, random = Math.random }) {
-    Object.assign(this, { transports, onMessage, onState, timers, clock, random });
+    this.transports = transports;
+    this.onMessage = onMessage;
+    this.onState = onState;
+    this.timers = timers;
+    this.clock = clock;
+    this.random = random;
+    /** @type {string | null} */
     this.cursor = null;
+    /** @type {ConnectionState} */
     this.state = { phase: "connecting", transport: null, attempt: 1, retryAt: null, lostAt: null, reason: null };
   }
 
   start() {
-    this.#descend(0);
+    this.#try(0);
   }
 
   stop() {
     this.#drop();
   }
 
-  /** Try from the top at once, whatever was waited for. */
+  /** Try again from the best transport, without a wait. */
   retryNow() {
     this.#notBefore = 0;
-    this.#climbs = 0;
-    this.#fromTheTop();
+    this.#upgrades = 0;
+    this.#restart();
   }
 
-  #fromTheTop() {
+  #restart() {
     this.#drop();
     if (this.state.phase === "waiting") this.#change({ phase: "connecting", retryAt: null });
-    this.#descend(0);
+    this.#try(0);
   }
 
   #drop() {
@@ -65,77 +91,91 @@ export class Connection {
     this.#close = null;
   }
 
-  #descend(rung) {
-    const transport = this.transports[rung];
+  /** @param {number} index */
+  #try(index) {
+    /** @type {number | null} */
     let openedAt = null;
-    if (this.#cutAt !== null) this.#sayCut();
-    this.#close = transport.open({
+    if (this.#cutAt !== null) this.#showCutLater(this.#cutAt);
+    this.#close = this.transports[index].open({
       cursor: this.cursor,
-      onMessage: (message, cursor) => this.#message(message, cursor),
-      onState: ({ state, reason, retryMs }) => {
-        if (state === "open") {
+      onMessage: (message, cursor) => {
+        if (cursor !== null) this.cursor = cursor;
+        this.onMessage(message, cursor);
+      },
+      onState: (change) => {
+        if (change.state === "open") {
           openedAt = this.clock();
-          this.#opened(rung);
-        } else this.#ended(rung, openedAt, reason, retryMs);
+          this.#opened(index);
+        } else this.#ended(index, openedAt, change.reason, change.retryMs);
       },
     });
   }
 
-  #message(message, cursor) {
-    if (cursor !== null) this.cursor = cursor;
-    this.onMessage(message, cursor);
-  }
-
-  #opened(rung) {
-    const transport = this.transports[rung];
+  /** @param {number} index */
+  #opened(index) {
+    const { name, pushes, everySeconds = null } = this.transports[index];
     this.timers.clearTimeout(this.#timer);
     this.#failures = 0;
     this.#cutAt = null;
-    const phase = transport.pushes ? "live" : "polling";
-    const { name, everySeconds = null } = transport;
+    const phase = pushes ? "live" : "polling";
     this.#change({ phase, transport: name, everySeconds, attempt: 0, retryAt: null, lostAt: null, reason: null });
-    if (rung > 0) this.#climbLater();
+    if (index > 0) this.#upgradeLater();
   }
 
-  /** What was open and broke is not live any more while the other transports are tried, which may take long. */
-  #sayCut() {
-    const say = () => this.#change({ phase: "connecting", attempt: 1, lostAt: this.#cutAt });
-    this.#timer = this.timers.setTimeout(say, Math.max(0, this.#cutAt + UNSAID_MS - this.clock()));
+  /**
+   * While other transports are tried, which may take long, the state is not live.
+   *
+   * @param {number} cutAt
+   */
+  #showCutLater(cutAt) {
+    const show = () => this.#change({ phase: "connecting", attempt: 1, lostAt: cutAt });
+    this.#timer = this.timers.setTimeout(show, Math.max(0, cutAt + MIN_SHOWN_MS - this.clock()));
   }
 
-  #climbLater() {
+  #upgradeLater() {
     const delay = Math.max(
-      backoff(this.#climbs, FIRST_CLIMB_MS, MAX_CLIMB_MS, this.random),
+      backoff(this.#upgrades, FIRST_UPGRADE_MS, MAX_UPGRADE_MS, this.random),
       this.#notBefore - this.clock(),
     );
-    this.#climbs += 1;
-    this.#timer = this.timers.setTimeout(() => this.#fromTheTop(), delay);
+    this.#upgrades += 1;
+    this.#timer = this.timers.setTimeout(() => this.#restart(), delay);
   }
 
-  #ended(rung, openedAt, reason, retryMs) {
+  /**
+   * @param {number} index
+   * @param {number | null} openedAt
+   * @param {string} reason
+   * @param {number | null} retryMs
+   */
+  #ended(index, openedAt, reason, retryMs) {
     this.timers.clearTimeout(this.#timer);
     this.#close = null;
     const now = this.clock();
     if (retryMs && reason === "busy") this.#notBefore = now + retryMs;
     const settled = openedAt !== null && now - openedAt >= SETTLED_MS;
-    if (settled && this.transports[rung].pushes) this.#climbs = 0;
+    if (settled && this.transports[index].pushes) this.#upgrades = 0;
     if (openedAt !== null) this.#cutAt ??= now;
     if (settled || reason === "bye") return this.#wait(reason, retryMs);
-    // A transport that opens and breaks at once is no better than one that doesn't open: go one down.
-    if (rung + 1 < this.transports.length) return this.#descend(rung + 1);
+    // A transport that opens and breaks at once is treated as one that doesn't open.
+    if (index + 1 < this.transports.length) return this.#try(index + 1);
     return this.#wait(reason, null);
   }
 
+  /**
+   * @param {string} reason
+   * @param {number | null} retryMs
+   */
   #wait(reason, retryMs) {
     const now = this.clock();
     const delay = retryMs ?? backoff(this.#failures, FIRST_WAIT_MS, MAX_WAIT_MS, this.random);
     this.#failures += 1;
     const lostAt = this.state.lostAt ?? this.#cutAt ?? now;
-    this.#cutAt = null; // it is said
+    this.#cutAt = null;
     this.#change({ phase: "waiting", attempt: this.#failures, retryAt: now + delay, lostAt, reason });
-    this.#timer = this.timers.setTimeout(() => this.#fromTheTop(), delay);
+    this.#timer = this.timers.setTimeout(() => this.#restart(), delay);
   }
 
+  /** @param {Partial<ConnectionState>} fields */
   #change(fields) {
     this.state = { ...this.state, ...fields };
     this.onState(this.state);

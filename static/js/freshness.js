@@ -1,4 +1,8 @@
-/** How old is too old. Pure; ages are in seconds. */
+/**
+ * Classifies ages. Pure.
+ *
+ * @import { Freshness } from "./types.d.ts"
+ */
 
 export const FRESH = "fresh";
 export const STALE = "stale";
@@ -7,7 +11,13 @@ export const SILENT = "silent";
 const FRESH_INTERVALS = 2;
 export const STALE_INTERVALS = 5;
 
-/** Name the freshness at an age: fresh below 2 expected intervals, stale below 5, then silent ("no data"). */
+/**
+ * Return the freshness of an age: fresh below 2 expected intervals, stale below 5, then silent.
+ *
+ * @param {number} ageSeconds
+ * @param {number} intervalSeconds
+ * @returns {Freshness}
+ */
 export function freshness(ageSeconds, intervalSeconds) {
   if (ageSeconds < FRESH_INTERVALS * intervalSeconds) return FRESH;
   return ageSeconds < STALE_INTERVALS * intervalSeconds ? STALE : SILENT;

@@ -1,40 +1,72 @@
 /**
- * The roads, made of the segments themselves: lines between neighbours of one road and direction. Pure.
+ * Roads as lines: from the server's network, or else through neighbouring segments of one road and direction. Pure.
  *
- * A name such as "I-405 N at Sunset" belongs to the corridor "I-405 N", which runs north; a name without a direction is
- * a corridor of its own. Places are [latitude, longitude] in degrees.
+ * A name such as "I-405 N at Sunset" belongs to the corridor "I-405 N", which runs north. A name without a direction is
+ * a corridor of its own.
+ *
+ * @import { Geometry, Heading, Network, Place, Prediction } from "./types.d.ts"
+ * @typedef {{ id: string, place: Place }} Stop
+ * @typedef {{ corridor: string, places: Place[], ids: string[] }} Line
  */
 const CORRIDOR = /^(\S+) ([NSEW])B?\b/;
+/** @type {Record<string, [number, number]>} */
 const AXES = { N: [1, 0], S: [-1, 0], E: [0, 1], W: [0, -1] };
 const KM_PER_DEGREE = 111.2;
-const LONGEST_GAP_KM = 8;
+const MAX_GAP_KM = 8;
 
-/** Return a segment's place, or null for one that isn't on the map. */
+/**
+ * Return a segment's place; null if it has none.
+ *
+ * @param {Prediction} prediction
+ * @returns {Place | null}
+ */
 export function placeOf({ coordinates }) {
-  const { latitude, longitude } = coordinates ?? {};
+  const { latitude = NaN, longitude = NaN } = coordinates ?? {};
   return Number.isFinite(latitude) && Number.isFinite(longitude) ? [latitude, longitude] : null;
 }
 
-/** Name the corridor of a road name; null for none. */
+/**
+ * Return the corridor of a road name; null for no name.
+ *
+ * @param {string | null | undefined} roadName
+ */
 export function corridorOf(roadName) {
   if (typeof roadName !== "string" || roadName === "") return null;
   return CORRIDOR.exec(roadName)?.[0] ?? roadName;
 }
 
-/** Return `[{ corridor, places, ids }]`, each a line of neighbours in the direction of travel. */
+/**
+ * Return lines through neighbouring segments, each in the direction of travel.
+ *
+ * @param {Iterable<Prediction>} predictions
+ * @returns {Line[]}
+ */
 export function lines(predictions) {
+  /** @type {Map<string, Stop[]>} */
   const corridors = new Map();
   for (const prediction of predictions) {
     const place = placeOf(prediction);
     const corridor = corridorOf(prediction.road_name);
     if (place === null || corridor === null) continue;
-    if (!corridors.has(corridor)) corridors.set(corridor, []);
-    corridors.get(corridor).push({ id: prediction.segment_id, place });
+    const stops = corridors.get(corridor) ?? [];
+    stops.push({ id: prediction.segment_id, place });
+    corridors.set(corridor, stops);
   }
-  return [...corridors].flatMap(([corridor, stops]) => chains(stops, axisOf(corridor, stops)).map(named(corridor)));
+  return [...corridors].flatMap(([corridor, stops]) =>
+    chains(stops, axisOf(corridor, stops)).map((chain) => ({
+      corridor,
+      places: chain.map(({ place }) => place),
+      ids: chain.map(({ id }) => id),
+    })),
+  );
 }
 
-/** Return the direction of travel at each segment of the lines, as [east, north] of length 1, by segment. */
+/**
+ * Return the direction of travel at each segment of the lines, by segment.
+ *
+ * @param {Line[]} found
+ * @returns {Map<string, Heading>}
+ */
 export function headings(found) {
   const result = new Map();
   for (const { ids, places } of found) {
@@ -47,10 +79,13 @@ export function headings(found) {
 }
 
 /**
- * Return what is drawn of a GeoJSON network: `lines` of [latitude, longitude], and the direction of travel half-way
- * along each segment's longest line, as [east, north] of length 1, by segment.
+ * Return the lines of a GeoJSON network, and by segment the direction of travel in the middle of its longest line.
+ *
+ * @param {Network} network
+ * @returns {{ lines: Place[][], headings: Map<string, Heading> }}
  */
 export function drawn({ features }) {
+  /** @type {{ lines: Place[][], headings: Map<string, Heading> }} */
   const found = { lines: [], headings: new Map() };
   for (const { id, geometry } of features) {
     const own = linesOf(geometry);
@@ -64,55 +99,87 @@ export function drawn({ features }) {
   return found;
 }
 
-/** Return the lines of a GeoJSON geometry, each of [latitude, longitude]; none of one that has none. */
+/**
+ * Return the lines of a GeoJSON geometry; none for a geometry of another type.
+ *
+ * @param {Geometry | null} geometry
+ * @returns {Place[][]}
+ */
 export function linesOf(geometry) {
-  const lines = LINES[geometry?.type]?.(geometry.coordinates) ?? [];
-  return lines.map((line) => line.map(([east, north]) => [north, east]));
+  /** @type {[number, number][][]} */
+  let found = [];
+  if (geometry?.type === "LineString") found = [geometry.coordinates];
+  if (geometry?.type === "MultiLineString") found = geometry.coordinates;
+  return found.map((line) => line.map(([east, north]) => [north, east]));
 }
 
-const LINES = { LineString: (line) => [line], MultiLineString: (lines) => lines };
-
-function named(corridor) {
-  return (chain) => ({ corridor, places: chain.map(({ place }) => place), ids: chain.map(({ id }) => id) });
-}
-
+/**
+ * @param {string} corridor
+ * @param {Stop[]} stops
+ */
 function axisOf(corridor, stops) {
   const direction = CORRIDOR.exec(corridor)?.[2];
   if (direction) return AXES[direction];
-  const spread = (at) => Math.max(...stops.map(({ place }) => place[at])) - Math.min(...stops.map(({ place }) => place[at]));
+  /** @param {0 | 1} at */
+  const spread = (at) => {
+    const degrees = stops.map(({ place }) => place[at]);
+    return Math.max(...degrees) - Math.min(...degrees);
+  };
   return spread(0) > spread(1) ? AXES.N : AXES.E;
 }
 
-/** Go from the end where the traffic comes from always to the nearest that is left; a wide gap begins a new line. */
+/**
+ * Start at the upstream end and go to the nearest remaining stop each time. A wide gap starts a new chain.
+ *
+ * @param {Stop[]} stops
+ * @param {[number, number]} axis
+ */
 function chains(stops, [north, east]) {
+  /** @param {Stop} stop */
   const along = ({ place }) => north * place[0] + east * place[1];
-  const left = [...stops].sort((one, other) => along(one) - along(other));
+  const remaining = [...stops].sort((one, other) => along(one) - along(other));
+  /** @type {Stop[][]} */
   const found = [];
-  while (left.length) {
-    const chain = [left.shift()];
-    for (let next = nearest(chain.at(-1), left); next !== null; next = nearest(chain.at(-1), left)) {
-      chain.push(...left.splice(next, 1));
+  for (let first = remaining.shift(); first; first = remaining.shift()) {
+    const chain = [first];
+    for (let next = nearest(first, remaining); next !== null; next = nearest(chain[chain.length - 1], remaining)) {
+      chain.push(...remaining.splice(next, 1));
     }
     found.push(chain);
   }
   return found.filter((chain) => chain.length > 1);
 }
 
+/**
+ * Return the index of the nearest stop within MAX_GAP_KM; null for none.
+ *
+ * @param {Stop} from
+ * @param {Stop[]} stops
+ */
 function nearest(from, stops) {
   let best = null;
-  let least = LONGEST_GAP_KM;
-  stops.forEach((stop, index) => {
+  let least = MAX_GAP_KM;
+  for (const [index, stop] of stops.entries()) {
     const distance = km(from.place, stop.place);
     if (distance < least) [best, least] = [index, distance];
-  });
+  }
   return best;
 }
 
+/**
+ * @param {Place} from
+ * @param {Place} to
+ */
 function km([north, east], [otherNorth, otherEast]) {
   const shrink = Math.cos((north * Math.PI) / 180);
   return KM_PER_DEGREE * Math.hypot(otherNorth - north, (otherEast - east) * shrink);
 }
 
+/**
+ * @param {Place} from
+ * @param {Place} to
+ * @returns {Heading | null}
+ */
 function towards([north, east], [otherNorth, otherEast]) {
   const eastward = (otherEast - east) * Math.cos((north * Math.PI) / 180);
   const northward = otherNorth - north;

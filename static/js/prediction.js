@@ -1,9 +1,15 @@
-/** What a prediction is, checked at the door, so that nothing behind it has to doubt a type. Pure. */
+/**
+ * Reads predictions. Every value is checked here, so that no other module has to check types. Pure.
+ *
+ * @import { Prediction } from "./types.d.ts"
+ */
 
+/** @param {unknown} value */
 const isText = (value) => typeof value === "string";
+/** @param {any} value */
 const isPlace = (value) => Number.isFinite(value?.latitude) && Number.isFinite(value?.longitude);
 
-const MAY_BE_UNKNOWN = Object.entries({
+const OPTIONAL = Object.entries({
   prediction_time: isText,
   target_time: isText,
   horizon_minutes: Number.isFinite,
@@ -23,31 +29,76 @@ const MAY_BE_UNKNOWN = Object.entries({
 
 const MINUTE_MS = 60_000;
 
-/** Return the time that a prediction is about, in epoch milliseconds; null when it states neither it nor a horizon. */
+/**
+ * Return `value` as a prediction, or null if it lacks a segment, a time or a predicted speed. Any other field of the
+ * wrong type becomes null.
+ *
+ * @param {any} value
+ * @returns {Prediction | null}
+ */
+export function readPrediction(value) {
+  if (!isText(value?.segment_id)) return null;
+  if (!Number.isFinite(value.timestamp) || !Number.isFinite(value.predicted_speed)) return null;
+  for (const [field, isValid] of OPTIONAL) {
+    const given = value[field];
+    if (given !== undefined && given !== null && !isValid(given)) value[field] = null;
+  }
+  return value;
+}
+
+/**
+ * Return the time that a prediction is for, in epoch milliseconds; null if it states neither a time nor a horizon.
+ *
+ * @param {Prediction} prediction
+ */
 export function targetOf({ timestamp, horizon_minutes: horizon, target_time: stated }) {
-  const target = Date.parse(stated);
+  const target = Date.parse(stated ?? "");
   if (!Number.isNaN(target)) return target;
   return typeof horizon === "number" ? timestamp + horizon * MINUTE_MS : null;
 }
 
 /**
- * Whether a prediction is of a larger horizon than what its segment shows, and so doesn't replace it. One that is not
- * stated counts as the smallest; what is more than `maxAgeMs` older counts no more.
+ * Tell whether a prediction has a larger horizon than the one its segment shows, so that it doesn't replace that one.
+ * No stated horizon counts as the smallest. A shown prediction that is more than `maxAgeMs` older is always replaced.
+ *
+ * @param {Prediction} prediction
+ * @param {Prediction} shown
+ * @param {number} maxAgeMs
  */
 export function isOfLargerHorizon({ timestamp, horizon_minutes: horizon }, shown, maxAgeMs) {
   return (horizon ?? -1) > (shown.horizon_minutes ?? -1) && timestamp - shown.timestamp <= maxAgeMs;
 }
 
 /**
- * Return `value` as a prediction, or null for what isn't one: it needs a segment, a time and a predicted speed. Another
- * field of the wrong type is unknown: it becomes null.
+ * Tell whether a prediction is older than what its segment shows, or of a larger horizon. The server marks the late
+ * ones, except after a change of server, when it may not have read the newer one yet.
+ *
+ * @param {Prediction | null} prediction
+ * @param {Prediction | undefined} shown
+ * @param {number} maxAgeMs
  */
-export function readPrediction(value) {
-  if (!isText(value?.segment_id)) return null;
-  if (!Number.isFinite(value.timestamp) || !Number.isFinite(value.predicted_speed)) return null;
-  for (const [field, isRight] of MAY_BE_UNKNOWN) {
-    const given = value[field];
-    if (given !== undefined && given !== null && !isRight(given)) value[field] = null;
-  }
-  return value;
+export function isOutdated(prediction, shown, maxAgeMs) {
+  if (prediction?.late) return true;
+  if (!shown || !prediction) return false;
+  if (shown.horizon_minutes !== prediction.horizon_minutes) return isOfLargerHorizon(prediction, shown, maxAgeMs);
+  if (shown.timestamp !== prediction.timestamp) return shown.timestamp > prediction.timestamp;
+  const [before, after] = [shown.prediction_time, prediction.prediction_time];
+  return Boolean(before && after && before > after);
+}
+
+/**
+ * Tell whether two predictions of a segment are the same record, received twice.
+ *
+ * @param {Prediction} one
+ * @param {Prediction | undefined} other
+ */
+export function isSameRecord(one, other) {
+  return (
+    other !== undefined &&
+    one.timestamp === other.timestamp &&
+    one.prediction_time === other.prediction_time &&
+    one.horizon_minutes === other.horizon_minutes &&
+    one.predicted_speed === other.predicted_speed &&
+    one.current_speed === other.current_speed
+  );
 }

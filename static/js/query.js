@@ -1,38 +1,48 @@
 /**
- * What is asked of the table: words, groups, order. Pure; it is read from and written to a URL's query, so that a link
- * shows the same to everybody.
+ * What the user asked to see: filters, order, selection, map position, time. Pure. A URL's search part holds it, so that
+ * a link shows the same view to other users.
+ *
+ * @import { MapPosition, Query } from "./types.d.ts"
  */
-import { GROUPS } from "./store.js";
+import { GROUPS } from "./categories.js";
 
 export const COLUMNS = ["segment", "road", "now", "predicted", "change", "category", "age"];
-const DEFAULT = { words: "", groups: [], column: "segment", descending: false };
-const LONGEST = 200;
-/** Servers refuse request lines of more than 4,094 bytes, and a cursor comes on top. */
-const LONGEST_FILTER = 3_000;
+const DEFAULT_COLUMN = "segment";
+const MAX_TEXT = 200;
+/** The server refuses request lines of more than 4,094 bytes, and the cursor needs room, too. */
+const MAX_FILTER = 3_000;
 
 /**
- * Read a query such as "?q=i-405&road=I-405+N&category=heavy_traffic&sort=-predicted&map=34.05,-118.25,11" or
- * "?at=2026-03-04T17:05:00Z"; what isn't known is left out. `view` is { centre, zoom }, `at` epoch milliseconds;
- * `details` tells whether the segment is shown in full, `predictions` whether the map shows them.
+ * Read a search part such as "?q=i-405&road=I-405+N&category=heavy_traffic&sort=-predicted&map=34.05,-118.25,11" or
+ * "?at=2026-03-04T17:05:00Z". Unknown values are ignored.
+ *
+ * @param {string} search
+ * @returns {Query}
  */
 export function readQuery(search) {
   const given = new URLSearchParams(search);
   const sort = given.get("sort") ?? "";
   const column = sort.replace(/^-/, "");
+  const isKnown = COLUMNS.includes(column);
   return {
     segment: given.get("segment") || null,
     details: given.get("details") === "1",
     predictions: given.get("predictions") !== "0",
-    words: (given.get("q") ?? "").slice(0, LONGEST),
-    road: (given.get("road") ?? "").slice(0, LONGEST) || null,
-    view: readView(given.get("map") ?? ""),
+    words: (given.get("q") ?? "").slice(0, MAX_TEXT),
+    road: (given.get("road") ?? "").slice(0, MAX_TEXT) || null,
+    view: readPosition(given.get("map") ?? ""),
     at: readTime(given.get("at")),
     groups: (given.get("category") ?? "").split(",").filter((group) => GROUPS.includes(group)),
-    ...(COLUMNS.includes(column) ? { column, descending: sort.startsWith("-") } : pick(DEFAULT)),
+    column: isKnown ? column : DEFAULT_COLUMN,
+    descending: isKnown && sort.startsWith("-"),
   };
 }
 
-/** Write a query as a URL's search part; empty when everything is as it comes. */
+/**
+ * Write a query into a URL's search part, which may have other parameters. Defaults are left out.
+ *
+ * @param {Query} query
+ */
 export function writeQuery(query, search = "") {
   const { segment = null, details, predictions = true, words, road, groups, column, descending, view, at } = query;
   const given = new URLSearchParams(search);
@@ -42,20 +52,30 @@ export function writeQuery(query, search = "") {
   set(given, "q", words);
   set(given, "road", road);
   set(given, "category", groups.join(","));
-  const isDefault = column === DEFAULT.column && !descending;
+  const isDefault = column === DEFAULT_COLUMN && !descending;
   set(given, "sort", isDefault ? "" : (descending ? "-" : "") + column);
   set(given, "map", view && [...view.centre.map((degrees) => degrees.toFixed(4)), view.zoom].join(","));
-  set(given, "at", Number.isFinite(at) ? new Date(at).toISOString().replace(/\.\d+Z$/, "Z") : "");
+  set(given, "at", typeof at === "number" ? new Date(at).toISOString().replace(/\.\d+Z$/, "Z") : "");
   const text = given.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
   return text && `?${text}`;
 }
 
-/** Tell whether a query leaves out anything. */
+/**
+ * Tell whether a query filters segments.
+ *
+ * @param {Pick<Query, "words" | "road" | "groups">} query
+ */
 export function narrows({ words, road, groups }) {
   return words.trim() !== "" || road !== null || groups.length > 0;
 }
 
-/** Put a group in, or out if it was in. */
+/**
+ * Add a group to the filter, or remove it.
+ *
+ * @param {Query} query
+ * @param {string} group
+ * @returns {Query}
+ */
 export function toggleGroup(query, group) {
   const groups = query.groups.includes(group)
     ? query.groups.filter((each) => each !== group)
@@ -63,38 +83,54 @@ export function toggleGroup(query, group) {
   return { ...query, groups };
 }
 
-/** Sort by a column; the same column again turns the order round. */
+/**
+ * Sort by a column; the same column again reverses the order.
+ *
+ * @param {Query} query
+ * @param {string} column
+ * @returns {Query}
+ */
 export function sortBy(query, column) {
   return { ...query, column, descending: query.column === column && !query.descending };
 }
 
-/** Write a filter by segments, "&segment=A&segment=B", as many as a request can name. */
+/**
+ * Write a filter by segments, "&segment=A&segment=B", of as many segments as one request can have.
+ *
+ * @param {string[]} ids
+ */
 export function writeSegments(ids) {
   let filter = "";
   for (const id of ids) {
-    if (id.includes(",")) continue; // a comma would make two names of it
+    if (id.includes(",")) continue; // the server reads a comma as a separator
     const longer = `${filter}&segment=${encodeURIComponent(id)}`;
-    if (longer.length > LONGEST_FILTER) break;
+    if (longer.length > MAX_FILTER) break;
     filter = longer;
   }
   return filter;
 }
 
-function readView(text) {
+/**
+ * @param {string} text
+ * @returns {MapPosition | null}
+ */
+function readPosition(text) {
   const [north, east, zoom, ...more] = text.split(",").map((part) => (part.trim() === "" ? NaN : Number(part)));
-  const isThere = more.length === 0 && Math.abs(north) <= 85 && Math.abs(east) <= 180 && zoom >= 0 && zoom <= 19;
-  return isThere ? { centre: [north, east], zoom } : null;
+  const isValid = more.length === 0 && Math.abs(north) <= 85 && Math.abs(east) <= 180 && zoom >= 0 && zoom <= 19;
+  return isValid ? { centre: [north, east], zoom } : null;
 }
 
+/** @param {string | null} text */
 function readTime(text) {
   const time = text === null ? NaN : Date.parse(text);
   return Number.isNaN(time) ? null : time;
 }
 
-function pick({ column, descending }) {
-  return { column, descending };
-}
-
+/**
+ * @param {URLSearchParams} given
+ * @param {string} name
+ * @param {string | null} value
+ */
 function set(given, name, value) {
   if (value) given.set(name, value);
   else given.delete(name);

@@ -1,40 +1,52 @@
-/** How time goes in a replay: its newest event, and how fast that moves on beside the wall clock. Pure. */
+/** Estimates the age of replayed events from the newest event and the replay's speed. Pure. */
 
 const WINDOW_MS = 60_000;
-const LEAST_MS = 1_000;
+const MIN_SAMPLE_MS = 1_000;
+
+/** @typedef {{ eventMs: number, wallMs: number, speed?: number }} Sample */
 
 export class ReplayClock {
+  /** @type {Sample | null} */
   #since = null;
+  /** @type {Sample | null} */
   #newest = null;
 
   /**
-   * An event of a replay came; both times in epoch milliseconds. How fast it goes is known once it moves on, and
-   * learned anew each minute, since whoever replays may change it.
+   * Record an event of a replay. The speed is estimated over a window of one minute, since it may change.
+   *
+   * @param {number} eventMs
+   * @param {number} wallMs
    */
-  hear(eventMs, wallMs) {
+  record(eventMs, wallMs) {
     if (this.#newest === null || eventMs > this.#newest.eventMs) this.#newest = { eventMs, wallMs };
     else this.#newest.wallMs = wallMs;
     this.#since ??= { ...this.#newest };
-    if (wallMs - this.#since.wallMs > WINDOW_MS) this.#since = { ...this.#newest, speed: this.#speed };
+    if (wallMs - this.#since.wallMs > WINDOW_MS) this.#since = { ...this.#newest, speed: this.#speed() };
   }
 
-  /** The newest event time in epoch milliseconds; null when nothing was heard. */
+  /** The newest event time in epoch milliseconds; null before the first event. */
   get newestMs() {
     return this.#newest?.eventMs ?? null;
   }
 
   /**
-   * Return how old an event is in milliseconds of the replay: behind its newest one, or, when nothing comes any more, by
-   * the wall clock times the replay's speed, though at most times `mostSpeed`.
+   * Return the age of an event in milliseconds of the replay: its distance to the newest event, or the time without
+   * events multiplied by the replay's speed (at most `maxSpeed`), whichever is larger.
+   *
+   * @param {number} eventMs
+   * @param {number} wallMs
+   * @param {number} maxSpeed
    */
-  ageMs(eventMs, wallMs, mostSpeed) {
-    const silent = wallMs - this.#newest.wallMs;
-    return Math.max(this.#newest.eventMs - eventMs, silent * Math.min(this.#speed, mostSpeed));
+  ageMs(eventMs, wallMs, maxSpeed) {
+    if (this.#newest === null) return 0;
+    const silentMs = wallMs - this.#newest.wallMs;
+    return Math.max(this.#newest.eventMs - eventMs, silentMs * Math.min(this.#speed(), maxSpeed));
   }
 
-  get #speed() {
-    const passed = this.#newest.wallMs - this.#since.wallMs;
-    if (passed < LEAST_MS) return this.#since.speed ?? 1;
-    return Math.max(1, (this.#newest.eventMs - this.#since.eventMs) / passed);
+  #speed() {
+    if (this.#newest === null || this.#since === null) return 1;
+    const passedMs = this.#newest.wallMs - this.#since.wallMs;
+    if (passedMs < MIN_SAMPLE_MS) return this.#since.speed ?? 1;
+    return Math.max(1, (this.#newest.eventMs - this.#since.eventMs) / passedMs);
   }
 }

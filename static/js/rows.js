@@ -1,28 +1,35 @@
 /**
- * Which segments the table lists, in which order. Pure.
+ * Filters and sorts the segments of the table. Pure.
  *
- * Comparing names the way people count (I-5 before I-10) is slow, so names are ranked once and the ranks are kept
- * until a name comes that wasn't there.
+ * Comparing names in natural order (I-5 before I-10) is slow, so names are ranked once, and the ranks are kept until a
+ * new name appears.
+ *
+ * @import { Store } from "./store.js"
+ * @import { Prediction, Query } from "./types.d.ts"
  */
-import { CATEGORIES } from "./store.js";
+import { CATEGORIES } from "./categories.js";
 import { corridorOf } from "./network.js";
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
-/** Ranks of texts in the order of people; adding a known text costs nothing. */
+/** Ranks of texts in natural order. Adding a known text is cheap. */
 export class Ranks {
+  /** @type {Set<string>} */
   #known = new Set();
+  /** @type {Map<string, number> | null} */
   #ranks = null;
 
+  /** @param {string} text */
   add(text) {
     if (this.#known.has(text)) return;
     this.#known.add(text);
     this.#ranks = null;
   }
 
+  /** @param {string} text */
   of(text) {
     this.#ranks ??= new Map([...this.#known].sort(collator.compare).map((each, rank) => [each, rank]));
-    return this.#ranks.get(text);
+    return this.#ranks.get(text) ?? 0;
   }
 
   get size() {
@@ -38,16 +45,22 @@ export class Ranks {
 export class Rows {
   #names = new Ranks();
   #roads = new Ranks();
+  /** @type {Map<string | null | undefined, string | null>} */
   #corridors = new Map();
 
+  /** @param {Store} store */
   constructor(store) {
     this.store = store;
   }
 
-  /** Return the predictions of a store that match a query, in its order. */
+  /**
+   * Return the predictions of a store that match a query, in its order.
+   *
+   * @param {Query} query
+   */
   list(query, store = this.store) {
     this.store = store;
-    this.#learn();
+    this.#rank();
     const found = [];
     const words = query.words.trim().toLowerCase().split(/\s+/).filter(Boolean);
     for (const prediction of this.store.segments.values()) {
@@ -56,31 +69,42 @@ export class Rows {
     return found.sort(this.#order(query));
   }
 
-  /** Return the corridors of the roads that there are, in the order of people. */
+  /** Return the corridors of all segments, in natural order. */
   corridors() {
+    /** @type {Set<string>} */
     const found = new Set();
-    for (const { road_name: road } of this.store.segments.values()) found.add(this.#corridor(road));
-    found.delete(null);
+    for (const { road_name: road } of this.store.segments.values()) {
+      const corridor = this.#corridor(road);
+      if (corridor !== null) found.add(corridor);
+    }
     return [...found].sort(collator.compare);
   }
 
+  /** @param {string | null | undefined} road */
   #corridor(road) {
-    if (!this.#corridors.has(road)) this.#corridors.set(road, corridorOf(road));
-    return this.#corridors.get(road);
+    let corridor = this.#corridors.get(road);
+    if (corridor === undefined) {
+      corridor = corridorOf(road);
+      this.#corridors.set(road, corridor);
+    }
+    return corridor;
   }
 
-  #learn() {
+  #rank() {
     const { segments } = this.store;
-    // Names that have left are forgotten when they are many, so that the ranks stay bounded.
-    if (this.#names.size > 2 * segments.size + 100) this.#names.clear();
-    if (this.#roads.size > 2 * segments.size + 100) this.#roads.clear();
-    if (this.#corridors.size > 2 * segments.size + 100) this.#corridors.clear();
+    // Names of removed segments are dropped in bulk, so that the ranks stay bounded.
+    for (const each of [this.#names, this.#roads, this.#corridors]) if (each.size > 2 * segments.size + 100) each.clear();
     for (const prediction of segments.values()) {
       this.#names.add(prediction.segment_id);
       this.#roads.add(prediction.road_name ?? "");
     }
   }
 
+  /**
+   * @param {Prediction} prediction
+   * @param {string[]} words
+   * @param {Query} query
+   */
   #matches(prediction, words, { groups, road }) {
     if (road !== null && this.#corridor(prediction.road_name) !== road) return false;
     if (groups.length && !groups.includes(this.store.group(prediction))) return false;
@@ -89,13 +113,18 @@ export class Rows {
     return words.every((word) => text.includes(word));
   }
 
+  /**
+   * Return the comparison of a query's order. Unknown values come last in both directions.
+   *
+   * @param {Query} query
+   * @returns {(one: Prediction, other: Prediction) => number}
+   */
   #order({ column, descending }) {
     const value = this.#values()[column];
     const sign = descending ? -1 : 1;
     return (one, other) => {
       const first = value(one) ?? null;
       const second = value(other) ?? null;
-      // What isn't known comes last in both directions.
       if (first === null || second === null) {
         if (first !== second) return first === null ? 1 : -1;
       } else if (first !== second) return sign * (first - second);
@@ -103,6 +132,7 @@ export class Rows {
     };
   }
 
+  /** @returns {Record<string, (prediction: Prediction) => number | null | undefined>} */
   #values() {
     return {
       segment: (each) => this.#names.of(each.segment_id),
@@ -110,7 +140,7 @@ export class Rows {
       now: (each) => each.current_speed,
       predicted: (each) => each.predicted_speed,
       change: (each) => each.speed_diff,
-      category: (each) => CATEGORIES.indexOf(each.category),
+      category: (each) => CATEGORIES.indexOf(each.category ?? ""),
       age: (each) => -each.timestamp,
     };
   }

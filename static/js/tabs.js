@@ -1,42 +1,71 @@
 /**
- * One connection for all tabs of a browser, which opens six to a host at most. One tab leads: it has the connection and
- * passes on what comes; the others listen. It works on plain http, where browsers offer no locks.
+ * Shares one connection among all tabs of a browser, which opens at most six connections to a host. One tab is the leader:
+ * it holds the connection and forwards each message; the others follow. Web Locks would do this, but browsers offer them
+ * on https only.
  *
- *   start      "hello"; who leads answers with its view. No answer: lead
- *   leading    what comes at once is passed on at once, while somebody follows; "here" every 2 s, answered by "there"
- *   following  nothing heard for 10 s, or "bye" heard: lead, from the cursor of the last message
- *   two lead   the one that began later goes on; the other asks for its view and follows
- *   a hole     what is passed on is numbered; who missed a number (it slept, and nobody else followed) says "hello"
+ *   start        send "hello"; the leader answers "welcome" with its view. No answer: become the leader
+ *   leader       forward messages ("messages") while there are followers; every 2 s "here", answered by "there"
+ *   follower     nothing received for 10 s, or "bye": become the leader, from the cursor of the last message
+ *   two leaders  the one that started later stays; the other one follows and asks for the view
+ *   gap          forwarded batches are numbered; a follower that missed one sends "hello" again
  *
- * Passing on costs more than all else that a page does with a message, and most pages are alone: hence "there".
- * It has a connection's interface. It knows no DOM; `channel` is a BroadcastChannel.
+ * Forwarding costs more than everything else that the page does with a message, and most pages have no followers: hence
+ * "there". It has the interface of a connection. It knows no DOM; `channel` is a BroadcastChannel.
+ *
+ * @import { Connection } from "./connection.js"
+ * @import { ConnectionState, Message, OnMessage, OnState, Timers } from "./types.d.ts"
+ * @typedef {{ leader: string, number: number }} Place the last batch of a leader that was taken in
  */
 const ANSWER_MS = 80;
 const TAKEOVER_MS = 400;
 const HERE_MS = 2_000;
 const SILENCE_MS = 10_000;
 const FOLLOWED_MS = 10_000;
-const UNHEARD = -Infinity;
+const NEVER = -Infinity;
 
 export class Tabs {
+  /** @type {string} */
   #id;
+  /** @type {Connection | null} */
   #connection = null;
   #epoch = 0;
-  #heardAt = 0;
+  #receivedAt = 0;
+  /** @type {number[]} */
   #timers = [];
+  /** @type {string | null} */
   #leader = null;
   #number = 0;
-  #followedAt = UNHEARD;
-  #saidAt = UNHEARD;
+  #followedAt = NEVER;
+  #hereAt = NEVER;
+  /** @type {Message[]} */
   #batch = [];
 
-  /** `connect({ cursor, onMessage, onState })` makes a connection; `snapshot()` returns messages that tell the view. */
+  /**
+   * @param {object} options
+   * @param {BroadcastChannel} options.channel
+   * @param {(options: { cursor: string | null, onMessage: OnMessage, onState: OnState }) => Connection} options.connect
+   * @param {() => Message[]} options.snapshot returns messages that carry the whole state
+   * @param {(message: Message) => void} options.onMessage
+   * @param {OnState} options.onState
+   * @param {Timers} [options.timers]
+   * @param {() => number} [options.clock]
+   * @param {() => number} [options.random]
+   */
   constructor({ channel, connect, snapshot, onMessage, onState, timers = globalThis, clock = Date.now, random = Math.random }) {
-    Object.assign(this, { channel, connect, snapshot, onMessage, onState, timers, clock, random });
+    this.channel = channel;
+    this.connect = connect;
+    this.snapshot = snapshot;
+    this.onMessage = onMessage;
+    this.onState = onState;
+    this.timers = timers;
+    this.clock = clock;
+    this.random = random;
     this.#id = `${clock()}-${random()}`;
+    /** @type {string | null} */
     this.cursor = null;
+    /** @type {ConnectionState} */
     this.state = { phase: "connecting", transport: null, attempt: 1, retryAt: null, lostAt: null, reason: null };
-    channel.onmessage = ({ data }) => ANSWERS[data.type]?.(this, data);
+    channel.onmessage = ({ data }) => this.#receive(data);
   }
 
   get leads() {
@@ -44,9 +73,9 @@ export class Tabs {
   }
 
   start() {
-    this.#heardAt = UNHEARD;
-    this.#say({ type: "hello" });
-    this.#leadUnlessHeard(ANSWER_MS * (1 + this.random()));
+    this.#receivedAt = NEVER;
+    this.#send({ type: "hello" });
+    this.#leadUnlessAnswered(ANSWER_MS * (1 + this.random()));
     this.#timers.push(this.timers.setInterval(() => this.#beat(), HERE_MS));
   }
 
@@ -55,153 +84,161 @@ export class Tabs {
     for (const timer of this.#timers.splice(0)) this.timers.clearTimeout(timer);
     if (!this.leads) return;
     this.#follow();
-    this.#say({ type: "bye" });
+    this.#send({ type: "bye" });
   }
 
   retryNow() {
-    if (this.leads) this.#connection.retryNow();
-    else this.#say({ type: "retry" });
+    if (this.#connection) this.#connection.retryNow();
+    else this.#send({ type: "retry" });
   }
 
-  hello({ from }) {
-    if (!this.leads) return;
-    this.#followedAt = this.clock();
-    this.#flush();
-    const { cursor, state } = this;
-    this.#say({ type: "welcome", to: from, cursor, state, number: this.#number, view: this.snapshot() });
+  /** @param {any} data a message of another tab */
+  #receive(data) {
+    if (data.type === "here") this.#onHere(data);
+    else if (this.#connection) this.#onMessageAsLeader(data, this.#connection);
+    else this.#onMessageAsFollower(data);
   }
 
-  welcome({ to, from, cursor, state, number, view }) {
-    if (to !== this.#id || this.leads) return;
-    this.#hear(cursor);
-    [this.#leader, this.#number] = [from, number];
-    this.#take(state);
-    for (const message of view) this.onMessage(message);
+  /**
+   * @param {any} data
+   * @param {Connection} connection
+   */
+  #onMessageAsLeader(data, connection) {
+    if (data.type === "retry") connection.retryNow();
+    else if (data.type === "there") this.#followedAt = this.clock();
+    else if (data.type === "hello") {
+      this.#followedAt = this.clock();
+      this.#flush();
+      const { cursor, state } = this;
+      this.#send({ type: "welcome", to: data.from, cursor, state, number: this.#number, view: this.snapshot() });
+    }
   }
 
-  here({ epoch, from, number, after }) {
+  /** @param {any} data */
+  #onMessageAsFollower(data) {
+    if (data.type === "messages") this.#onMessages(data);
+    else if (data.type === "welcome" && data.to === this.#id) {
+      this.#received(data.cursor);
+      [this.#leader, this.#number] = [data.from, data.number];
+      this.#setState(data.state);
+      for (const message of data.view) this.onMessage(message);
+    } else if (data.type === "state") {
+      this.#received(null);
+      this.#setState(data.state);
+    } else if (data.type === "bye") {
+      this.#receivedAt = NEVER;
+      this.#leadUnlessAnswered(TAKEOVER_MS * this.random());
+    }
+  }
+
+  /** @param {{ epoch: number, from: string, number: number, after: Place | null }} data */
+  #onHere({ epoch, from, number, after }) {
     if (this.leads) {
       const isLater = epoch > this.#epoch || (epoch === this.#epoch && from > this.#id);
       if (!isLater) return;
       this.#follow();
     }
-    this.#hear(null);
-    // One that went on where this tab stands, too, has nothing to tell but what comes.
+    this.#received(null);
+    // A new leader that continues from the same place needs no new view.
     if (after !== null && after.leader === this.#leader && after.number === this.#number) {
       [this.#leader, this.#number] = [from, number];
     }
-    const isWhole = from === this.#leader && number === this.#number;
-    this.#say({ type: isWhole ? "there" : "hello" });
+    const isComplete = from === this.#leader && number === this.#number;
+    this.#send({ type: isComplete ? "there" : "hello" });
   }
 
-  there() {
-    if (this.leads) this.#followedAt = this.clock();
-  }
-
-  told({ from, messages, cursor, number }) {
-    if (this.leads || from !== this.#leader) return;
+  /** @param {{ from: string, messages: Message[], cursor: string | null, number: number }} data */
+  #onMessages({ from, messages, cursor, number }) {
+    if (from !== this.#leader) return;
     if (number !== this.#number + 1) {
-      this.#leader = null; // until its view has come
-      this.#say({ type: "hello" });
+      this.#leader = null; // until its view has arrived
+      this.#send({ type: "hello" });
       return;
     }
-    this.#hear(cursor);
+    this.#received(cursor);
     this.#number = number;
     for (const message of messages) this.onMessage(message);
   }
 
-  changed({ state }) {
-    if (this.leads) return;
-    this.#hear(null);
-    this.#take(state);
-  }
-
-  bye() {
-    if (this.leads) return;
-    this.#heardAt = UNHEARD;
-    this.#leadUnlessHeard(TAKEOVER_MS * this.random());
-  }
-
-  retry() {
-    if (this.leads) this.#connection.retryNow();
-  }
-
   #beat() {
     if (this.leads) this.#here(null);
-    else if (this.clock() - this.#heardAt > SILENCE_MS) this.#lead();
+    else if (this.clock() - this.#receivedAt > SILENCE_MS) this.#lead();
   }
 
-  #leadUnlessHeard(delayMs) {
-    const look = () => this.#heardAt === UNHEARD && this.#lead();
-    this.#timers.push(this.timers.setTimeout(look, delayMs));
+  /** @param {number} delayMs */
+  #leadUnlessAnswered(delayMs) {
+    const check = () => {
+      if (this.#receivedAt === NEVER) this.#lead();
+    };
+    this.#timers.push(this.timers.setTimeout(check, delayMs));
   }
 
   #lead() {
     if (this.leads) return;
     this.#epoch = this.clock();
-    const after = { leader: this.#leader, number: this.#number };
+    const after = this.#leader === null ? null : { leader: this.#leader, number: this.#number };
     [this.#leader, this.#number] = [null, 0];
     this.#connection = this.connect({
       cursor: this.cursor,
-      onMessage: (message, cursor) => this.#pass(message, cursor),
+      onMessage: (message, cursor) => this.#forward(message, cursor),
       onState: (state) => {
         this.#flush();
-        this.#say({ type: "changed", state });
-        this.#take(state);
+        this.#send({ type: "state", state });
+        this.#setState(state);
       },
     });
-    this.#here(after.leader && after);
+    this.#here(after);
     this.#connection.start();
   }
 
+  /** @param {Place | null} after where a new leader continues */
   #here(after) {
     this.#flush();
-    this.#saidAt = this.clock();
-    this.#say({ type: "here", epoch: this.#epoch, number: this.#number, after });
+    this.#hereAt = this.clock();
+    this.#send({ type: "here", epoch: this.#epoch, number: this.#number, after });
   }
 
   #follow() {
     this.#flush();
-    this.#connection.stop();
+    this.#connection?.stop();
     this.#connection = null;
-    this.#heardAt = this.clock();
+    this.#receivedAt = this.clock();
   }
 
-  #pass(message, cursor) {
+  /**
+   * @param {Message} message
+   * @param {string | null} cursor
+   */
+  #forward(message, cursor) {
     if (cursor !== null) this.cursor = cursor;
-    this.#queue(message);
-    this.onMessage(message);
-  }
-
-  /** A piece of a stream holds hundreds of messages, and is read without a pause: they go out together after it. */
-  #queue(message) {
     const now = this.clock();
-    if (now - this.#saidAt >= HERE_MS) this.#here(null); // timers of a hidden tab are slow, and what comes is not
+    if (now - this.#hereAt >= HERE_MS) this.#here(null); // timers of a hidden tab are slow
     if (now - this.#followedAt > FOLLOWED_MS) this.#number += 1;
+    // A chunk of a stream has hundreds of messages, which are read at once: they leave as one batch.
     else if (this.#batch.push(message) === 1) queueMicrotask(() => this.#flush());
+    this.onMessage(message);
   }
 
   #flush() {
     if (this.#batch.length === 0) return;
     this.#number += 1;
-    this.#say({ type: "told", messages: this.#batch.splice(0), cursor: this.cursor, number: this.#number });
+    this.#send({ type: "messages", messages: this.#batch.splice(0), cursor: this.cursor, number: this.#number });
   }
 
-  #hear(cursor) {
-    this.#heardAt = this.clock();
+  /** @param {string | null} cursor */
+  #received(cursor) {
+    this.#receivedAt = this.clock();
     if (cursor !== null) this.cursor = cursor;
   }
 
-  #take(state) {
+  /** @param {ConnectionState} state */
+  #setState(state) {
     this.state = state;
     this.onState(state);
   }
 
-  #say(message) {
+  /** @param {object} message */
+  #send(message) {
     this.channel.postMessage({ ...message, from: this.#id });
   }
 }
-
-const ANSWERS = Object.fromEntries(
-  ["hello", "welcome", "here", "there", "told", "changed", "bye", "retry"].map((type) => [type, (tabs, data) => tabs[type](data)]),
-);

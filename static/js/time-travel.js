@@ -1,61 +1,98 @@
 /**
- * Which moment the page shows: now, or one of the past, held in a store of its own that the views can't tell apart.
+ * Shows the past: a view of one moment of the server's history, in a store of its own that the views render like the
+ * live one.
  *
- * States: "live"; "reading" the server's window; "failed" or "empty"; "there". It knows no DOM; timers are handed in.
+ * States: "live"; "reading" the history; "failed" or "empty"; "there". It knows no DOM; timers are injected.
+ *
+ * @import { Api } from "./api.js"
+ * @import { Prediction, Timers } from "./types.d.ts"
+ * @typedef {"live" | "reading" | "failed" | "empty" | "there"} TravelState
  */
 import { Recording } from "./recording.js";
-import { Store, TRAIL } from "./store.js";
+import { Store } from "./store.js";
+import { TRAIL_LENGTH } from "./trails.js";
 
 const FRAME_MS = 200;
-/** Links are to whole seconds. */
+/** Links name whole seconds. */
 const LINK_MS = 1_000;
 
 export class TimeTravel {
+  /** @type {Recording | null} */
   #recording = null;
+  /** @type {AbortController | null} */
   #abort = null;
-  #timer = null;
+  /** @type {number | undefined} */
+  #timer;
 
+  /** @param {{ api: Api, intervalSeconds: number, onChange: () => void, timers?: Timers }} options */
   constructor({ api, intervalSeconds, onChange, timers = globalThis }) {
-    Object.assign(this, { api, onChange, timers });
+    this.api = api;
+    this.onChange = onChange;
+    this.timers = timers;
+    /** @type {TravelState} */
     this.state = "live";
     this.time = 0;
-    this.range = null;
+    /** @type {[number, number]} */
+    this.range = [0, 0];
+    /** @type {number | null} the time that a link asked for, if the history doesn't reach it */
     this.missed = null;
     this.playing = false;
     this.store = new Store({ intervalSeconds, clock: () => this.time, trailOf: (prediction) => this.#trailOf(prediction) });
   }
 
-  /** Read the window and go to its end; `live` is the store of now, whose connection is shown on. */
+  get isThere() {
+    return this.state === "there";
+  }
+
+  get isReading() {
+    return this.state === "reading";
+  }
+
+  /**
+   * Read the history and go to its end.
+   *
+   * @param {Store} live the live store, whose connection stays visible
+   */
   async begin(live) {
-    if (this.state === "reading") return;
-    this.#change({ state: "reading" });
+    if (this.isReading) return;
+    this.#change("reading");
     this.#abort = new AbortController();
     const recording = new Recording();
     try {
       for await (const page of this.api.history(this.#abort.signal)) recording.add(page);
     } catch {
-      if (this.state === "reading") this.#change({ state: "failed" });
+      if (this.isReading) this.#change("failed");
       return;
     }
-    if (this.state !== "reading") return;
-    this.#recording = recording;
-    this.store.connection = live.connection;
-    if (recording.range === null) this.#change({ state: "empty" });
-    else this.#arrive(recording.range);
+    if (!this.isReading) return;
+    const { range } = recording;
+    this.store.status.connection = live.status.connection;
+    if (range === null) return void this.#change("empty");
+    [this.#recording, this.range] = [recording, range];
+    this.#change("there");
+    this.seek(range[1]);
   }
 
-  /** Show the view of a time that a link asks for; `missed` says so when the window doesn't reach it. */
+  /**
+   * Go to the time of a link.
+   *
+   * @param {number} timeMs
+   */
   goTo(timeMs) {
-    if (this.state !== "there") return;
+    if (!this.isThere) return;
     const [first, last] = this.range;
     this.seek(timeMs);
     const isBeyond = timeMs < first - LINK_MS || timeMs > last + LINK_MS;
     this.missed = isBeyond ? timeMs : null;
   }
 
-  /** Show the view of a time. */
+  /**
+   * Show the view of a time.
+   *
+   * @param {number} timeMs
+   */
   seek(timeMs) {
-    if (this.state !== "there") return;
+    if (!this.isThere || this.#recording === null) return;
     this.missed = null;
     const [first, last] = this.range;
     this.time = Math.min(last, Math.max(first, timeMs));
@@ -63,42 +100,49 @@ export class TimeTravel {
     this.onChange();
   }
 
-  /** Begin to play, so many seconds of the past in each second, or stop. */
-  play(speed) {
-    this.playing = !this.playing;
-    this.timers.clearInterval(this.#timer);
-    if (this.playing) {
-      if (this.time >= this.range[1]) this.seek(this.range[0]);
-      this.#timer = this.timers.setInterval(() => this.#step(speed() * FRAME_MS), FRAME_MS);
-    }
-    this.onChange();
+  /**
+   * Start to play, or stop.
+   *
+   * @param {() => number} speed returns the seconds of history per second
+   */
+  togglePlay(speed) {
+    if (this.playing) return this.#stop();
+    this.playing = true;
+    if (this.time >= this.range[1]) this.seek(this.range[0]);
+    this.#timer = this.timers.setInterval(() => this.#step(speed() * FRAME_MS), FRAME_MS);
+    return this.onChange();
   }
 
-  /** Come back to now. */
+  /** Go back to live. */
   end() {
     this.#abort?.abort();
     this.timers.clearInterval(this.#timer);
     this.#recording = null;
     this.playing = false;
-    this.#change({ state: "live", range: null, missed: null });
+    this.missed = null;
+    this.#change("live");
   }
 
+  /** @param {Prediction} prediction */
   #trailOf({ segment_id: id, horizon_minutes: horizon }) {
-    return this.#recording?.trailAt(id, this.time, horizon, TRAIL) ?? [];
+    return this.#recording?.trailAt(id, this.time, horizon, TRAIL_LENGTH) ?? [];
   }
 
-  #arrive(range) {
-    this.#change({ state: "there", range });
-    this.seek(range[1]);
+  #stop() {
+    this.timers.clearInterval(this.#timer);
+    this.playing = false;
+    this.onChange();
   }
 
+  /** @param {number} milliseconds */
   #step(milliseconds) {
     this.seek(this.time + milliseconds);
-    if (this.time >= this.range[1]) this.play();
+    if (this.time >= this.range[1]) this.#stop();
   }
 
-  #change(fields) {
-    Object.assign(this, fields);
+  /** @param {TravelState} state */
+  #change(state) {
+    this.state = state;
     this.onChange();
   }
 }

@@ -1,4 +1,4 @@
-"""A browser, the fake server, and a page that watches for what must never happen.
+"""Fixtures: a browser, the fake server, and pages that report errors and requests to other hosts.
 
 Chromium is the system's (`apt-get install chromium`, or CHROMIUM_BIN names another); axe-core comes from `npm ci`.
 """
@@ -33,33 +33,33 @@ _figures = pytest.StashKey[Figures]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the place for what tests measure."""
+    """Create the store of measured figures."""
     config.stash[_figures] = {}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Show what was measured."""
+    """Print the measured figures."""
     for name, value in config.stash[_figures].items():
         terminalreporter.write_line(f"measured: {name}: {value}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options that let the tests write into docs/, and take their time."""
-    parser.addoption("--update-screenshots", action="store_true", help="write docs/page-*.png anew")
+    """Add the options to update docs/, and to run at full length."""
+    parser.addoption("--update-screenshots", action="store_true", help="update docs/page-*.png")
     parser.addoption(
         "--full-length", action="store_true", help="replay a whole day at 300x, and run at speed for 5 min"
     )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Collect nothing here unless this folder was asked for: the rest of the suite needs no browser."""
+    """Collect nothing here unless this folder was named: the other tests need no browser."""
     asked = (Path(argument.partition("::")[0]).resolve() for argument in config.args)
     return None if any(path == HERE or HERE in path.parents for path in asked) else True
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Return one Chromium for all tests."""
+    """Yield one Chromium for all tests."""
     binary = os.environ.get("CHROMIUM_BIN") or shutil.which("chromium")
     assert binary, "there is no chromium: apt-get install chromium, or set CHROMIUM_BIN"
     with sync_playwright() as playwright:
@@ -70,7 +70,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
-    """Return a fake server that runs."""
+    """Yield a running fake server."""
     server = FakeServer()
     server.start()
     yield server
@@ -78,8 +78,8 @@ def server() -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def patient_server() -> Iterator[FakeServer]:
-    """Return a server whose stream may be silent for an hour, so that a clock that jumps cuts nothing."""
+def slow_heartbeat_server() -> Iterator[FakeServer]:
+    """Yield a server with an hour between heartbeats, so that no deadline passes when the clock jumps."""
     server = FakeServer(heartbeat_seconds=3600)
     server.start()
     yield server
@@ -88,7 +88,7 @@ def patient_server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def watched(browser: Browser) -> Iterator[Watched]:
-    """Return what opens pages and, at the end of the test, refuses errors and foreign hosts."""
+    """Yield an opener of pages that fails the test for errors and requests to other hosts."""
     watched = Watched(browser)
     yield watched
     watched.close()
@@ -106,5 +106,5 @@ def open_page(server: FakeServer, watched: Watched) -> OpenPage:
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Figures:
-    """Return where a test puts what it measured; the end of the run shows it."""
+    """Return the dictionary of measured figures, printed at the end of the run."""
     return request.config.stash[_figures]

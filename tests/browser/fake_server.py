@@ -1,4 +1,4 @@
-"""A server that speaks the page's side of the contract over loopback, with faults on demand.
+"""A fake server with the page's part of the contract, over loopback, with faults on demand.
 
 It serves the real template and static files. Its log is one list of messages; a cursor is a place in that list. The
 real server is tested with the page too (test_real_server.py); this one can do what is hard to provoke there.
@@ -45,10 +45,10 @@ Message = dict[str, Any]
 
 
 class Quiet(WSGIRequestHandler):
-    """Logs nothing."""
+    """Request handler without a log."""
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Drop a log line."""
+        """Discard a log line."""
 
 
 class FakeServer:
@@ -78,18 +78,18 @@ class FakeServer:
 
     @property
     def url(self) -> str:
-        """Where the server is, or was."""
+        """The address, also after a stop()."""
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Listen; after a stop(), on the same port as before."""
+        """Listen, on the same port after a stop()."""
         self._server = make_server("127.0.0.1", self._port, self._app(), threaded=True, request_handler=Quiet)
         self._port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="fake-server")
         self._thread.start()
 
     def stop(self) -> None:
-        """Die: no new connections, and all streams are cut."""
+        """Close the listening socket, and cut all streams."""
         if self._server is None or self._thread is None:
             return
         self._server.shutdown()
@@ -99,7 +99,7 @@ class FakeServer:
         self.cut_streams()
 
     def cut_streams(self) -> None:
-        """Cut every stream that is open, and wait until they are gone."""
+        """Cut all streams, and wait until they are closed."""
         with self._changed:
             self._alive += 1
             self._changed.notify_all()
@@ -120,12 +120,12 @@ class FakeServer:
         return predictions
 
     def remove(self, segment_id: str) -> None:
-        """Let a segment leave the view."""
+        """Remove a segment from the view."""
         self._append({"type": "left", "segment_id": segment_id, "horizon_minutes": None, "reason": "removed"})
         self.latest.pop(segment_id, None)
 
     def gap(self, reason: str, missed: int | None, predictions: list[Message]) -> None:
-        """Tell that something is missing, and give a new view."""
+        """Send a gap, and a new view."""
         with self._changed:
             self.latest = {each["segment_id"]: each for each in predictions}
             self.log.append({"type": "gap", "reason": reason, "missed": missed})
@@ -133,17 +133,17 @@ class FakeServer:
             self._changed.notify_all()
 
     def announce(self, state: str, reason: str = "", retry_in: float | None = None) -> None:
-        """Change the consumer's state."""
+        """Send a new state of the consumer."""
         self.status = {"state": state, "since": now_iso(), "reason": reason, "retry_in": retry_in}
         self._append({"type": "status", **self.status})
 
     def sum_up(self, **stats: Any) -> None:
-        """Tell the sums."""
+        """Send statistics."""
         self.stats = stats
         self._append({"type": "stats", "data": stats})
 
     def wait_for_streams(self, count: int, seconds: float = 30) -> None:
-        """Wait until exactly so many streams are open."""
+        """Wait until a number of streams is open."""
         with self._changed:
             assert self._changed.wait_for(lambda: self.open_streams == count, seconds), self.open_streams
 
@@ -239,7 +239,7 @@ class FakeServer:
         return ("blocked", 403) if is_socket and self.mode == "refused" else None
 
     def _websocket(self, socket: Server) -> None:
-        """Send what the stream would: its frames, taken apart."""
+        """Send the events of the stream as messages."""
         if self.mode == "busy":
             socket.close(1013, "full")
             socket.thread.join()  # until the client has answered
@@ -317,7 +317,7 @@ def frame(message: Message, cursor: int | None = None) -> bytes:
 
 
 def as_messages(frames: bytes) -> Iterator[str]:
-    """Take SSE events apart into the messages of a WebSocket."""
+    """Convert SSE events to the messages of a WebSocket."""
     for each in frames.decode().split("\n\n"):
         fields = dict(line.split(": ", 1) for line in each.split("\n") if ": " in line)
         if "data" in fields:
@@ -326,18 +326,18 @@ def as_messages(frames: bytes) -> Iterator[str]:
 
 
 def now_iso() -> str:
-    """Return the present time."""
+    """Return the current time."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def categorise(speed: float) -> str:
-    """Name the traffic at a speed in mph."""
+    """Return the category of a speed in mph."""
     names = ("free_flow", "moderate_traffic", "heavy_traffic")
     return next((name for name, bound in zip(names, (60, 45, 30), strict=True) if speed >= bound), "severe_congestion")
 
 
 def prediction(segment_id: str, predicted_speed: float = 50.0, **fields: Any) -> Message:
-    """Return a prediction of now as the server gives it."""
+    """Return a prediction with the current time, as the server sends it."""
     current = fields.pop("current_speed", 52.0)
     return {
         "segment_id": segment_id,

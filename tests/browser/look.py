@@ -1,4 +1,4 @@
-"""How the tests look at the page: its parts by name, its rows by segment."""
+"""Access to the page: its parts by name, its rows by segment."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.m
 LIVE = re.compile(r"^Live · SSE · ")
 BY_SOCKET = re.compile(r"^Live · WebSocket · ")
 POLLING = re.compile(r"^Polling every 5 s$")
-RECONNECTING = re.compile(r"^Reconnecting in \d+ s \(try \d+\)$")
+RECONNECTING = re.compile(r"^Reconnecting in \d+ s \(attempt \d+\)$")
 
 
 def part(page: Page, name: str) -> Locator:
@@ -31,7 +31,7 @@ def rows(page: Page) -> list[str]:
 
 
 def expect_pill(page: Page, text: re.Pattern[str], seconds: float = 5) -> None:
-    """Wait until the pill says so."""
+    """Wait until the pill has a text."""
     expect(part(page, "pillText")).to_have_text(text, timeout=seconds * 1000)
 
 
@@ -41,7 +41,7 @@ def expect_value(page: Page, segment_id: str, predicted: str, seconds: float = 2
 
 
 def received(page: Page) -> int:
-    """Return how many predictions the page has been given one by one."""
+    """Return how many predictions the page has received one by one."""
     return int(part(page, "perMinute").get_attribute("data-received") or 0)
 
 
@@ -52,7 +52,7 @@ def counts(page: Page) -> dict[str, int]:
 
 
 def violations(page: Page) -> list[dict[str, Any]]:
-    """Return what axe finds wrong, short."""
+    """Return the violations that axe finds, in short."""
     assert AXE.exists(), "axe-core is missing: npm ci"
     page.evaluate(AXE.read_text())
     found: list[dict[str, Any]] = page.evaluate("axe.run().then(result => result.violations)")

@@ -1,4 +1,4 @@
-"""A picture that looks like a Wednesday evening: the demo's network, traffic and forecast."""
+"""Data that looks like a Wednesday evening: the demo's network, traffic and forecast."""
 
 import time
 from datetime import datetime, timedelta
@@ -22,9 +22,9 @@ UNKNOWN = {"current_speed": None, "speed_diff": None}
 
 
 def scene(at: datetime = EVENING) -> list[Message]:
-    """Return a prediction per segment of some time, stamped as if that were now.
+    """Return a prediction per segment of a time, with timestamps of now.
 
-    Some have been silent for a while, some weren't measured.
+    Some segments have been silent for a while, some have no measured speed.
     """
     now = time.time()
     stamps = {"prediction_time": now_iso(), "target_time": None}
@@ -36,7 +36,7 @@ def scene(at: datetime = EVENING) -> list[Message]:
 
 
 def replayed(at: datetime) -> list[Message]:
-    """Return a prediction per segment as a replay brings them: stamped with the time of then."""
+    """Return a prediction per segment as in a replay: with timestamps of that time."""
     return [each | {"source": "replay"} for each in predictions(at)]
 
 
@@ -51,7 +51,7 @@ def times(begin: datetime, end: datetime) -> list[datetime]:
 
 
 def scores(begin: datetime, end: datetime) -> dict[str, Any] | None:
-    """Return what a server says of the predictions from one time to another."""
+    """Return the scores of the predictions from one time to another."""
     tally = Tally()
     for at in times(begin, end - HORIZON):
         for then, later in zip(predictions(at), predictions(at + HORIZON), strict=True):
@@ -61,7 +61,7 @@ def scores(begin: datetime, end: datetime) -> dict[str, Any] | None:
 
 @cache
 def predictions(at: datetime) -> list[Message]:
-    """Return what the demo's feed says of each segment at a time."""
+    """Return the demo feed's prediction of each segment at a time."""
     return [_forecaster().message(each, at.timestamp()) for each in segments()]
 
 

@@ -1,4 +1,4 @@
-"""For everybody: axe in each state, motion, theme, phone, and what a first visit costs."""
+"""Accessibility: axe in each state, motion, theme, keyboard, phone; and the size of a first visit."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.browser.look import LIVE, RECONNECTING, expect_pill, expect_value, pa
 from tests.browser.scene import publish_scene
 from tests.browser.watched import PHONE, Watched
 
-FIRST_LOAD_BYTES = 400_000
+FIRST_LOAD_BYTES = 300_000
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
@@ -38,7 +38,7 @@ def test_axe_finds_nothing_when_empty(open_page: OpenPage, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
-def test_axe_finds_nothing_in_trouble(server: FakeServer, open_page: OpenPage, watched: Watched, kind: str) -> None:
+def test_axe_finds_nothing_in_an_outage(server: FakeServer, open_page: OpenPage, watched: Watched, kind: str) -> None:
     watched.network_errors_expected = True
     publish_scene(server)
     page = open_page("?category=free_flow", **OPTIONS[kind])
@@ -60,7 +60,7 @@ def test_with_reduced_motion_nothing_moves(server: FakeServer, open_page: OpenPa
     assert page.evaluate("document.getAnimations().length") == 0
 
 
-def test_the_theme_is_the_systems_until_it_is_chosen_and_then_stays(open_page: OpenPage) -> None:
+def test_the_theme_follows_the_system_until_one_is_chosen(open_page: OpenPage) -> None:
     page = open_page(color_scheme="dark")
     button = page.get_by_role("button", name="Dark theme")
     expect(button).to_have_attribute("aria-pressed", "true")
@@ -74,7 +74,7 @@ def test_the_theme_is_the_systems_until_it_is_chosen_and_then_stays(open_page: O
     assert page.evaluate(ground) == light
 
 
-def test_the_keyboard_reaches_everything_and_focus_is_seen(server: FakeServer, open_page: OpenPage) -> None:
+def test_all_controls_are_reached_by_keyboard_with_a_visible_focus(server: FakeServer, open_page: OpenPage) -> None:
     publish_scene(server)
     page = open_page("?q=i")
     expect(part(page, "table")).to_be_visible()
@@ -99,7 +99,7 @@ def test_the_keyboard_reaches_everything_and_focus_is_seen(server: FakeServer, o
         assert wanted in names
 
 
-def test_a_row_keeps_its_focus_while_the_order_changes(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_row_keeps_its_focus_when_the_order_changes(server: FakeServer, open_page: OpenPage) -> None:
     server.publish_all([prediction(f"S{number}", 20.0 + number) for number in range(8)])
     page = open_page("?sort=predicted")
     button = row(page, "S3").locator("button")
@@ -122,7 +122,7 @@ DESCRIBE_FOCUS = """() => {
 }"""
 
 
-def test_a_first_visit_costs_less_than_400_kb(server: FakeServer, watched: Watched, figures: Figures) -> None:
+def test_a_first_visit_transfers_less_than_300_kb(server: FakeServer, watched: Watched, figures: Figures) -> None:
     publish_scene(server)
     page = watched.open(f"{server.url}/predictions")
     expect_pill(page, LIVE)
@@ -139,7 +139,7 @@ SIZES = """() => Object.fromEntries(
     .map(({ name, transferSize }) => [name, transferSize]))"""
 
 
-def test_every_module_is_fetched_once_and_ahead(server: FakeServer, watched: Watched) -> None:
+def test_every_module_is_preloaded_and_fetched_once(server: FakeServer, watched: Watched) -> None:
     page = watched.open(f"{server.url}/predictions")
     listed = page.locator("link[rel=modulepreload]").evaluate_all("links => links.map(link => link.href)")
     script = "performance.getEntriesByType('resource').map(entry => entry.name).filter(name => /js[/].*js$/.test(name))"

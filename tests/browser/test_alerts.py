@@ -16,14 +16,14 @@ MINUTE_MS = 60_000
 
 
 def steps(server: FakeServer, page: Page, *speeds: float, segment: str = "A") -> None:
-    """Publish a step per speed, each later than the one before."""
+    """Publish one step per speed, each with a later time."""
     for speed in speeds:
         time_ms = int(time.time() * 1000)
         server.publish(segment, speed, current_speed=speed, road_name="I-405 N at Sunset", timestamp=time_ms)
         expect_value(page, segment, f"{speed:.1f}")
 
 
-def test_an_alert_appears_once_is_announced_and_stays_acknowledged(server: FakeServer, open_page: OpenPage) -> None:
+def test_an_alert_appears_once_and_stays_acknowledged(server: FakeServer, open_page: OpenPage) -> None:
     page = open_page()
     alerts = part(page, "alerts").locator("li")
     steps(server, page, 20.0)
@@ -33,7 +33,7 @@ def test_an_alert_appears_once_is_announced_and_stays_acknowledged(server: FakeS
     expect(alerts.first).to_contain_text("I-405 N at Sunset")
     expect(part(page, "alertsSpoken")).to_have_text("1 new alert: I-405 N at Sunset")
     alerts.first.get_by_role("button", name="Acknowledge").click()
-    expect(part(page, "alertCount")).to_have_text("0 new, 1 in all")
+    expect(part(page, "alertCount")).to_have_text("0 new, 1 total")
     steps(server, page, 24.0, 25.0, 26.0)
     expect(alerts).to_have_count(1)
     expect(alerts.first).to_have_attribute("data-acknowledged", "true")
@@ -42,26 +42,24 @@ def test_an_alert_appears_once_is_announced_and_stays_acknowledged(server: FakeS
     expect(alerts).to_have_count(0)
 
 
-def test_a_predicted_drop_is_an_alert_at_once_and_leads_to_its_segment(server: FakeServer, open_page: OpenPage) -> None:
+def test_an_expected_drop_is_an_alert_that_links_to_its_segment(server: FakeServer, open_page: OpenPage) -> None:
     page = open_page()
     server.publish("B", 44.0, current_speed=60.0)
     alert = part(page, "alerts").locator("li")
-    expect(alert).to_contain_text("a drop of \N{MINUS SIGN}16.0 mph")
+    expect(alert).to_contain_text("16 mph drop expected, now 44.0 mph predicted")
     alert.get_by_role("button", name="B", exact=True).click()
     expect(part(page, "drawer")).to_be_visible()
     expect(part(page, "drawer")).to_contain_text("44.0 mph")
 
 
-def test_alerts_go_on_in_a_pause(server: FakeServer, open_page: OpenPage) -> None:
+def test_alerts_continue_in_a_pause(server: FakeServer, open_page: OpenPage) -> None:
     page = open_page()
     page.keyboard.press("Space")
     server.publish("B", 44.0, current_speed=60.0)
     expect(part(page, "alerts").locator("li")).to_have_count(1)
 
 
-def test_many_alerts_leave_the_accuracy_above_them_and_the_table_within_reach(
-    server: FakeServer, open_page: OpenPage
-) -> None:
+def test_many_alerts_keep_accuracy_and_table_in_reach(server: FakeServer, open_page: OpenPage) -> None:
     server.publish_all([prediction(f"S{number}", 40.0 - number / 2, current_speed=60.0) for number in range(50)])
     page = open_page(viewport=PHONE)
     alerts = part(page, "alerts")
@@ -74,7 +72,7 @@ def test_many_alerts_leave_the_accuracy_above_them_and_the_table_within_reach(
     assert tops[2] - tops[1] < 500
 
 
-def test_alerts_do_not_change_places_under_the_pointer(server: FakeServer, open_page: OpenPage) -> None:
+def test_alerts_keep_their_places_under_the_pointer(server: FakeServer, open_page: OpenPage) -> None:
     page = open_page()
     alerts = part(page, "alerts").locator("li")
     server.publish("A", 40.0, current_speed=60.0)
@@ -86,7 +84,7 @@ def test_alerts_do_not_change_places_under_the_pointer(server: FakeServer, open_
     expect(alerts.first).to_contain_text("B")
 
 
-def test_the_focus_goes_on_to_the_next_alert_that_is_new(server: FakeServer, open_page: OpenPage) -> None:
+def test_the_focus_moves_to_the_next_new_alert(server: FakeServer, open_page: OpenPage) -> None:
     page = open_page()
     server.publish_all([prediction(f"S{number}", 20.0 + number, current_speed=60.0) for number in range(4)])
     expect(part(page, "alerts").locator("li")).to_have_count(4)
@@ -101,33 +99,33 @@ def test_the_focus_goes_on_to_the_next_alert_that_is_new(server: FakeServer, ope
     assert page.evaluate("document.activeElement.dataset.part") == "alertsTitle"
 
 
-def test_all_are_acknowledged_at_once(server: FakeServer, open_page: OpenPage) -> None:
+def test_all_alerts_are_acknowledged_at_once(server: FakeServer, open_page: OpenPage) -> None:
     page = open_page()
     for number in range(60):
         server.publish(f"S{number}", 40.0, current_speed=60.0)
     expect(part(page, "alerts").locator("li")).to_have_count(50)
     expect(part(page, "alertsMore")).to_have_text("and 10 more")
     page.get_by_role("button", name="Acknowledge all").click()
-    expect(part(page, "alertCount")).to_have_text("0 new, 60 in all")
+    expect(part(page, "alertCount")).to_have_text("0 new, 60 total")
 
 
 def severe(server: FakeServer, *minutes_ago: int, **fields: Any) -> None:
-    """Publish severe steps of a segment, made so many minutes ago."""
+    """Publish severe steps of a segment, each observed a number of minutes ago."""
     now = int(time.time() * 1000)
     for minutes in minutes_ago:
         server.publish("A", 20.0, current_speed=22.0, timestamp=now - minutes * MINUTE_MS, **fields)
 
 
-def test_an_alert_that_lasts_is_there_on_load_with_the_time_it_began(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_lasting_alert_is_shown_on_load_with_its_start(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("A", 50.0, timestamp=int(time.time() * 1000) - 9 * MINUTE_MS)
     severe(server, 8, 6, 4)
     page = open_page(timezone_id="America/Los_Angeles", locale="en-GB")
     expect(part(page, "alerts").locator("li")).to_have_count(1)
     began = datetime.fromtimestamp(time.time() - 8 * 60, ZoneInfo("America/Los_Angeles"))
-    expect(part(page, "alerts")).to_contain_text(f"severe since {began:%H:%M}, now 20.0 mph predicted")
+    expect(part(page, "alerts")).to_contain_text(f"Severe since {began:%H:%M}, now 20.0 mph predicted")
 
 
-def test_an_acknowledgement_outlasts_a_reload_and_holds_in_other_tabs(server: FakeServer, open_page: OpenPage) -> None:
+def test_an_acknowledgement_holds_after_a_reload_and_in_other_tabs(server: FakeServer, open_page: OpenPage) -> None:
     severe(server, 8, 6, 4)
     page = open_page()
     other = page.context.new_page()
@@ -136,42 +134,42 @@ def test_an_acknowledgement_outlasts_a_reload_and_holds_in_other_tabs(server: Fa
         expect(part(each, "alertCount")).to_have_text("1 new")
     part(page, "alerts").get_by_role("button", name="Acknowledge").click()
     for each in (page, other):
-        expect(part(each, "alertCount")).to_have_text("0 new, 1 in all")
+        expect(part(each, "alertCount")).to_have_text("0 new, 1 total")
     page.reload()
-    expect(part(page, "alertCount")).to_have_text("0 new, 1 in all")
+    expect(part(page, "alertCount")).to_have_text("0 new, 1 total")
     severe(server, 0)
-    expect(part(page, "alertCount")).to_have_text("0 new, 1 in all")
+    expect(part(page, "alertCount")).to_have_text("0 new, 1 total")
 
 
-def test_a_drop_that_becomes_severe_is_raised_again(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_drop_that_becomes_severe_is_a_new_alert(server: FakeServer, open_page: OpenPage) -> None:
     page = open_page()
     server.publish("A", 44.0, current_speed=60.0)
     part(page, "alerts").get_by_role("button", name="Acknowledge").click()
     steps(server, page, 20.0, 21.0)
     expect(part(page, "alertCount")).to_have_text("1 new")
-    expect(part(page, "alerts").locator("li")).to_contain_text("severe since")
+    expect(part(page, "alerts").locator("li")).to_contain_text("Severe since")
 
 
-def test_an_alert_of_a_silent_segment_says_so(patient_server: FakeServer, watched: Watched) -> None:
-    severe(patient_server, 2, 1)
-    page = watched.open(f"{patient_server.url}/predictions")
+def test_an_alert_of_a_silent_segment_is_marked_stale(slow_heartbeat_server: FakeServer, watched: Watched) -> None:
+    severe(slow_heartbeat_server, 2, 1)
+    page = watched.open(f"{slow_heartbeat_server.url}/predictions")
     page.clock.install()
     page.reload()
     alert = part(page, "alerts").locator("li")
     expect(alert).to_contain_text("now 20.0 mph predicted")
     page.clock.fast_forward(12 * MINUTE_MS)
-    expect(alert).to_contain_text("last 20.0 mph predicted; stale, no news for 13 min")
+    expect(alert).to_contain_text("last 20.0 mph predicted; stale, no update for 13 min")
     expect(alert).to_have_attribute("data-freshness", "stale")
     page.clock.fast_forward(15 * MINUTE_MS)
     expect(alert).to_contain_text("no data for 28 min")
 
 
-def test_in_a_replay_an_alert_tells_the_day_it_is_about(server: FakeServer, open_page: OpenPage) -> None:
+def test_an_alert_of_a_replay_shows_its_date(server: FakeServer, open_page: OpenPage) -> None:
     began = datetime(2012, 3, 7, 17, 5, tzinfo=UTC)
     for minutes in range(0, 15, 5):
         at = round((began + timedelta(minutes=minutes)).timestamp() * 1000)
         server.publish("A", 20.0, current_speed=22.0, timestamp=at, source="replay")
     page = open_page(timezone_id="UTC")
-    expect(part(page, "alerts")).to_contain_text("severe since 7 Mar 2012, 17:05, now 20.0 mph predicted")
+    expect(part(page, "alerts")).to_contain_text("Severe since 7 Mar 2012, 17:05, now 20.0 mph predicted")
     text = page.locator("[data-part=alertText]").first
-    expect(text).to_have_attribute("title", "since 7 Mar 2012, 17:05:00 UTC")
+    expect(text).to_have_attribute("title", "Since 7 Mar 2012, 17:05:00 UTC")

@@ -1,4 +1,4 @@
-"""What the page must stand beyond its parts: clocks that move on, everything by keyboard, axe in whatever is open."""
+"""The page as a whole: passing time, use by keyboard alone, axe in each open state."""
 
 import re
 import time
@@ -19,10 +19,8 @@ HERE = {"latitude": 34.05, "longitude": -118.25}
 INTERVAL_SECONDS = 300
 
 
-def test_when_the_clock_moves_on_silent_segments_grow_stale_and_then_have_no_data(
-    patient_server: FakeServer, watched: Watched
-) -> None:
-    server = patient_server
+def test_segments_become_stale_and_silent_as_time_passes(slow_heartbeat_server: FakeServer, watched: Watched) -> None:
+    server = slow_heartbeat_server
     server.publish_all([prediction(name, 65.0) for name in ("A", "B", "C")])
     page = watched.open(f"{server.url}/predictions")
     page.clock.install()
@@ -49,7 +47,7 @@ def test_when_the_clock_moves_on_silent_segments_grow_stale_and_then_have_no_dat
     expect(part(page, "reporting")).to_have_text("0")
 
 
-def test_search_chips_pause_and_travel_by_keyboard_alone(server: FakeServer, open_page: OpenPage) -> None:
+def test_search_chips_pause_and_history_work_by_keyboard(server: FakeServer, open_page: OpenPage) -> None:
     now = int(time.time() * 1000)
     for minute in range(30):
         at = {"timestamp": now - (30 - minute) * 60_000}
@@ -82,13 +80,13 @@ def test_search_chips_pause_and_travel_by_keyboard_alone(server: FakeServer, ope
 
 
 def press_on(page: Page, wanted: Locator, key: str) -> None:
-    """Go on by Tab until an element has the focus, from the first one again at the end, and press a key."""
+    """Press Tab until an element has the focus, then press a key."""
     for _ in range(60):
         if wanted.evaluate("element => element === document.activeElement"):
             page.keyboard.press(key)
             return
         page.keyboard.press("Tab")
-    raise AssertionError("Tab doesn't reach it")
+    raise AssertionError("Tab doesn't reach the element")
 
 
 def open_drawer(page: Page) -> None:
@@ -135,7 +133,7 @@ SCORES: dict[str, Any] = {"count": 3, "rmse": 2.5, "mae": 2.0, "bias": -0.5, "pe
 
 @pytest.mark.parametrize("kind", ["light", "dark", "phone"])
 @pytest.mark.parametrize("state", STATES)
-def test_axe_finds_nothing_whatever_is_open(server: FakeServer, open_page: OpenPage, state: str, kind: str) -> None:
+def test_axe_finds_nothing_in_each_open_state(server: FakeServer, open_page: OpenPage, state: str, kind: str) -> None:
     if state == "popup":
         server.publish("A", 20.0, coordinates=HERE, road_name="I-5 N at Downtown", horizon_minutes=15, confidence=0.8)
     else:

@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote, with the programs that docs/clients.md gives: cut, and nothing lost or doubled."""
+"""Third-party clients with the programs of docs/clients.md: after a cut nothing is lost or repeated."""
 
 import os
 import re
@@ -32,13 +32,13 @@ COMMANDS = {
 
 @pytest.fixture
 def gunicorn(tmp_path: Path) -> Iterator[Server]:
-    """Return the server as it is shipped, over a topic in memory."""
+    """Yield gunicorn as it is deployed, over a topic in memory."""
     with Server(tmp_path / "server.log") as server:
         yield server
 
 
 def check_resume(server: Server, output: Callable[[], str]) -> None:
-    """Publish, cut the client off twice, publish meanwhile: what it printed is everything once, in its order."""
+    """Publish before, during and after cuts: the client prints each prediction once, in order."""
     until(lambda: '"count":0' in output() or "'count': 0" in output() or output().startswith("[] None"))
     for begin in (0, 20, 40):
         server.get(f"/publish?from={begin}&to={begin + 10}")
@@ -53,7 +53,7 @@ def check_resume(server: Server, output: Callable[[], str]) -> None:
 
 
 @pytest.mark.parametrize("title", COMMANDS)
-def test_a_client_resumes_with_the_program_of_the_documentation(gunicorn: Server, tmp_path: Path, title: str) -> None:
+def test_a_documented_client_resumes(gunicorn: Server, tmp_path: Path, title: str) -> None:
     command = COMMANDS[title]
     code = PROGRAMS[title].replace("localhost:8000", f"127.0.0.1:{gunicorn.port}")
     (tmp_path / command[-1]).write_text(code)
@@ -71,7 +71,7 @@ def test_a_client_resumes_with_the_program_of_the_documentation(gunicorn: Server
 
 
 @pytest.mark.parametrize("title", [title for title in COMMANDS if COMMANDS[title][0] == sys.executable])
-def test_a_client_that_finds_all_places_taken_does_not_come_back_at_once(tmp_path: Path, title: str) -> None:
+def test_a_client_waits_before_it_retries_a_busy_server(tmp_path: Path, title: str) -> None:
     log = tmp_path / "server.log"
     with Server(log, WEB_THREADS="4", LOG_LEVEL="DEBUG") as server, server.open() as first, server.open() as second:
         first.recv(1), second.recv(1)
@@ -86,9 +86,7 @@ def test_a_client_that_finds_all_places_taken_does_not_come_back_at_once(tmp_pat
 
 
 @pytest.mark.parametrize("title", IN_A_BROWSER)
-def test_a_browser_resumes_with_the_program_of_the_documentation(
-    gunicorn: Server, browser: Browser, title: str
-) -> None:
+def test_a_documented_browser_client_resumes(gunicorn: Server, browser: Browser, title: str) -> None:
     page = browser.new_page()
     lines: list[str] = []
     page.on("console", lambda message: lines.append(message.text))
@@ -105,11 +103,11 @@ def test_a_browser_resumes_with_the_program_of_the_documentation(
         page.close()
 
 
-def test_every_program_of_the_documentation_is_run() -> None:
+def test_every_documented_client_is_run() -> None:
     assert {*IN_A_BROWSER, *COMMANDS} == set(PROGRAMS) - {"Filters"}
 
 
-def test_the_documentation_names_the_reason_of_every_gap() -> None:
+def test_every_gap_reason_is_documented() -> None:
     source = "\n".join(path.read_text() for folder in ("consumer", "web") for path in (ROOT / folder).rglob("*.py"))
     reasons = set(re.findall(r"""(?:Gap|Unreplayable)\(\s*"(\w+)\"""", source)) | {"too_old", "replay_limit"}
     assert reasons == set(

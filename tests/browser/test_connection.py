@@ -1,4 +1,4 @@
-"""How the page stays connected."""
+"""The connection of the page: transports, outages, gaps, states."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from tests.browser.watched import Watched
 
 
 def assert_each_came_once(server: FakeServer, page: Page, after: int = 0) -> None:
-    """Compare what the server gave out, by any transport, with its log."""
+    """Check that the server sent each message of its log once, over any transport."""
     expected = [index for index, each in enumerate(server.log) if each["type"] == "prediction" and index >= after]
     assert [index for _, index in server.delivered if index >= after] == expected
     expect(part(page, "perMinute")).to_have_attribute("data-received", str(len(expected)))
@@ -28,7 +28,7 @@ def test_the_page_opens_one_stream(server: FakeServer, open_page: OpenPage) -> N
 
 
 @pytest.mark.parametrize("mode", ["refused", "hanging"])
-def test_with_the_stream_blocked_data_keeps_coming_by_polling(
+def test_a_blocked_stream_falls_back_to_polling(
     server: FakeServer, open_page: OpenPage, watched: Watched, mode: str
 ) -> None:
     watched.network_errors_expected = True
@@ -39,11 +39,11 @@ def test_with_the_stream_blocked_data_keeps_coming_by_polling(
     expect_value(page, "A", "40.0")
     server.publish("A", 41.0)
     expect_value(page, "A", "41.0", seconds=11)
-    # The server notices a moment later that a hanging stream was given up for a WebSocket.
+    # The server notices the end of a hanging stream after the WebSocket was opened.
     assert server.most_streams <= (1 if mode == "refused" else 2)
 
 
-def test_with_the_stream_blocked_a_websocket_carries_everything_on_the_same_cursor(
+def test_a_blocked_stream_falls_back_to_websocket_at_the_same_cursor(
     server: FakeServer, open_page: OpenPage, watched: Watched
 ) -> None:
     watched.network_errors_expected = True
@@ -61,7 +61,7 @@ def test_with_the_stream_blocked_a_websocket_carries_everything_on_the_same_curs
     server.wait_for_streams(1)
 
 
-def test_three_tabs_share_one_stream_and_the_next_one_takes_it_over(server: FakeServer, open_page: OpenPage) -> None:
+def test_tabs_share_one_stream_and_take_it_over(server: FakeServer, open_page: OpenPage) -> None:
     first = open_page()
     expect_pill(first, LIVE)
     server.publish("A", 31.0)
@@ -81,7 +81,7 @@ def test_three_tabs_share_one_stream_and_the_next_one_takes_it_over(server: Fake
     server.wait_for_streams(1)
 
 
-def test_the_page_climbs_back_to_the_stream_and_nothing_is_lost_or_doubled(
+def test_an_upgrade_to_the_stream_loses_and_repeats_nothing(
     server: FakeServer, open_page: OpenPage, watched: Watched
 ) -> None:
     watched.network_errors_expected = True
@@ -100,9 +100,7 @@ def test_the_page_climbs_back_to_the_stream_and_nothing_is_lost_or_doubled(
     assert server.open_streams == 1
 
 
-def test_a_server_that_dies_is_waited_for_and_nothing_is_lost_or_doubled(
-    server: FakeServer, open_page: OpenPage, watched: Watched
-) -> None:
+def test_a_server_outage_loses_and_repeats_nothing(server: FakeServer, open_page: OpenPage, watched: Watched) -> None:
     watched.network_errors_expected = True
     page = open_page()
     expect_pill(page, LIVE)
@@ -115,9 +113,9 @@ def test_a_server_that_dies_is_waited_for_and_nothing_is_lost_or_doubled(
     expect(part(page, "banner")).to_contain_text("No connection to the server")
     expect(part(page, "retry")).to_be_visible()
     assert "Live" not in page.locator("body").inner_text()
-    assert page.locator("body").get_attribute("data-held") is not None
+    assert page.locator("body").get_attribute("data-kept") is not None
     expect_value(page, "S4", "54.0")
-    assert_looks_kept(page)
+    assert_looks_outdated(page)
     server.publish_all([prediction(f"S{number}", 20.0 + number) for number in range(5)])
     server.start()
     expect_pill(page, LIVE, seconds=10)
@@ -126,15 +124,15 @@ def test_a_server_that_dies_is_waited_for_and_nothing_is_lost_or_doubled(
     expect_value(page, "S9", "9.0")
     assert_each_came_once(server, page)
     expect(part(page, "banner")).to_be_hidden()
-    assert page.locator("body").get_attribute("data-held") is None
+    assert page.locator("body").get_attribute("data-kept") is None
 
 
-def assert_looks_kept(page: Page) -> None:
-    """See that rows, chips and map show no colour that means anything, and the sum says of when it is."""
+def assert_looks_outdated(page: Page) -> None:
+    """Check that rows, chips and map have no category colours, and the total has its time."""
     expect(part(page, "total")).to_have_text(re.compile(r"^of 5 reporting at \d\d:\d\d$"))
     expect(part(page, "reporting")).to_have_text("5")
     expect(row(page, "S4").locator(".category .shape")).to_have_css("fill", re.compile("hatch"))
-    assert "(kept)" in row(page, "S4").locator("[data-part=category]").evaluate(
+    assert "(last known)" in row(page, "S4").locator("[data-part=category]").evaluate(
         "element => getComputedStyle(element, '::after').content"
     )
     expect(part(page, "alerts")).to_contain_text("last 50.0 mph predicted")
@@ -142,14 +140,12 @@ def assert_looks_kept(page: Page) -> None:
     expect(part(page, "map").locator("canvas").last).to_have_css("filter", "grayscale(1) contrast(0.4)")
 
 
-def test_the_countdown_counts_and_retry_now_does_not_wait_for_it(
-    server: FakeServer, open_page: OpenPage, watched: Watched
-) -> None:
+def test_retry_now_does_not_wait_for_the_countdown(server: FakeServer, open_page: OpenPage, watched: Watched) -> None:
     watched.network_errors_expected = True
     page = open_page()
     expect_pill(page, LIVE)
     server.stop()
-    expect_pill(page, re.compile(r"\(try 4\)"), seconds=20)
+    expect_pill(page, re.compile(r"\(attempt 4\)"), seconds=20)
     shown = part(page, "pillText").inner_text()
     expect(part(page, "pillText")).not_to_have_text(shown, timeout=2_000)
     server.start()
@@ -158,13 +154,13 @@ def test_the_countdown_counts_and_retry_now_does_not_wait_for_it(
     expect(part(page, "retry")).to_be_hidden()
 
 
-def test_a_stream_without_heartbeats_is_given_up(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_stream_without_heartbeats_is_closed(server: FakeServer, open_page: OpenPage) -> None:
     server.config = server.config | {"heartbeat_seconds": 1}
     page = open_page()
     expect_pill(page, LIVE)
     server.mode = "silent"
     server.publish("A", 31.0)
-    # The wire says nothing for two heartbeats, nor does the WebSocket's, so the data comes by polling.
+    # Stream and WebSocket are silent for two heartbeats each, so the data comes by polling.
     expect_value(page, "A", "31.0", seconds=10)
     assert received(page) == 1
 
@@ -178,7 +174,7 @@ def test_a_quiet_stream_with_heartbeats_is_kept(server: FakeServer, open_page: O
     assert server.streams_asked == 1
 
 
-def test_a_busy_server_is_polled_and_asked_again_after_its_hint(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_busy_server_is_polled_until_its_retry_time(server: FakeServer, open_page: OpenPage) -> None:
     server.mode = "busy"
     server.publish("A", 40.0)
     page = open_page()
@@ -190,15 +186,13 @@ def test_a_busy_server_is_polled_and_asked_again_after_its_hint(server: FakeServ
 
 
 @pytest.mark.parametrize("mode", ["ok", "busy"])
-def test_a_gap_is_told_and_the_fresh_view_replaces_everything(
-    server: FakeServer, open_page: OpenPage, mode: str
-) -> None:
+def test_a_gap_is_shown_and_the_new_view_replaces_the_old(server: FakeServer, open_page: OpenPage, mode: str) -> None:
     server.mode = mode
     server.publish_all([prediction("A"), prediction("B")])
     page = open_page()
     expect(row(page, "A")).to_be_visible()
     server.gap("too_old", 84, [prediction("B", 12.0), prediction("C", 13.0)])
-    expect(part(page, "notice")).to_contain_text("84 predictions were missed", timeout=12_000)
+    expect(part(page, "notice")).to_contain_text("84 predictions missed", timeout=12_000)
     expect_value(page, "C", "13.0")
     expect_value(page, "B", "12.0")
     expect(row(page, "A")).to_have_count(0)
@@ -207,24 +201,24 @@ def test_a_gap_is_told_and_the_fresh_view_replaces_everything(
 
 
 @pytest.mark.parametrize("mode", ["ok", "busy"])
-def test_with_kafka_away_the_data_is_kept_and_marked_and_nothing_says_live(
-    server: FakeServer, open_page: OpenPage, mode: str
-) -> None:
+def test_without_kafka_data_is_marked_as_last_known(server: FakeServer, open_page: OpenPage, mode: str) -> None:
     server.mode = mode
     server.publish("A", 40.0)
     page = open_page()
     expect_value(page, "A", "40.0")
-    server.announce("circuit_open", "no word from the broker for 6 s", 5)
-    expect_pill(page, re.compile(r"^Kafka away · "), seconds=12)
-    expect(part(page, "banner")).to_contain_text("no word from the broker for 6 s")
-    assert page.locator("body").get_attribute("data-held") is not None
+    server.announce("circuit_open", "no answer from the broker for 6 s", 5)
+    expect_pill(page, re.compile(r"^Kafka unreachable · "), seconds=12)
+    expect(part(page, "banner")).to_contain_text("no answer from the broker for 6 s")
+    assert page.locator("body").get_attribute("data-kept") is not None
     assert "Live ·" not in page.locator("body").inner_text()
     expect_value(page, "A", "40.0")
     server.announce("live")
     expect(part(page, "banner")).to_be_hidden(timeout=12_000)
 
 
-def test_only_changes_of_the_connection_are_read_out(server: FakeServer, open_page: OpenPage, watched: Watched) -> None:
+def test_only_changes_of_the_connection_are_announced(
+    server: FakeServer, open_page: OpenPage, watched: Watched
+) -> None:
     watched.network_errors_expected = True
     page = open_page()
     spoken = part(page, "spoken")
@@ -243,32 +237,30 @@ def test_only_changes_of_the_connection_are_read_out(server: FakeServer, open_pa
         expect_value(page, "A", f"{number}.0")
     server.stop()
     expect(spoken).to_have_text("Connection lost, reconnecting")
-    expect_pill(page, re.compile(r"\(try 3\)"), seconds=10)
+    expect_pill(page, re.compile(r"\(attempt 3\)"), seconds=10)
     server.start()
     expect(spoken).to_have_text("Live", timeout=12_000)
-    # That a text is taken away is not read out.
+    # Removing a text is not announced.
     assert [said for said in page.evaluate("window.said") if said] == ["Connection lost, reconnecting", "Live"]
 
 
-def test_a_topic_that_is_not_there_is_said_and_looks_nothing_like_health(
-    server: FakeServer, open_page: OpenPage
-) -> None:
+def test_a_missing_topic_is_shown_as_a_warning(server: FakeServer, open_page: OpenPage) -> None:
     reason = "topic traffic-predictions does not exist, or may not be seen"
     server.status = {"state": "starting", "since": "2026-01-01T00:00:00Z", "reason": reason, "retry_in": None}
     page = open_page()
     expect(part(page, "banner")).to_contain_text(f"Reason: {reason}.")
     expect(part(page, "banner")).to_have_attribute("data-kind", "warn")
-    expect_pill(page, re.compile("^Kafka not read yet"))
+    expect_pill(page, re.compile("^Waiting for Kafka"))
     expect(part(page, "pill")).to_have_attribute("data-tone", "warn")
     expect(part(page, "noData")).to_be_hidden()
-    expect(part(page, "loading")).to_contain_text("Connected, but Kafka isn't read yet")
+    expect(part(page, "loading")).to_contain_text("Connected, the server is waiting for Kafka")
     server.announce("live")
     expect_pill(page, LIVE)
     expect(part(page, "noData")).to_be_visible()
     expect(part(page, "banner")).to_be_hidden()
 
 
-def test_old_data_is_not_passed_off_as_news(server: FakeServer, open_page: OpenPage) -> None:
+def test_old_data_is_shown_with_its_age(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("A", timestamp=int(time.time() * 1000) - 4 * 3_600_000)
     page = open_page()
     expect_pill(page, re.compile("^Live · SSE · newest data 4 h old$"))

@@ -1,4 +1,4 @@
-"""What the page shows of the data."""
+"""Data in table, chips and empty states."""
 
 import time
 from collections import Counter
@@ -44,7 +44,7 @@ def test_a_row_draws_its_last_predictions_as_a_line(server: FakeServer, open_pag
     assert heights == sorted(heights, reverse=True), "faster is higher"
 
 
-def test_zero_is_a_speed_and_what_was_not_measured_is_a_dash(server: FakeServer, open_page: OpenPage) -> None:
+def test_zero_is_a_speed_and_unmeasured_is_a_dash(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("still", 0.0, current_speed=0.0)
     server.publish("unknown", 40.0, current_speed=None)
     page = open_page()
@@ -85,7 +85,7 @@ def test_chips_count_207_segments_by_category(server: FakeServer, open_page: Ope
     expect(table).to_have_attribute("aria-rowcount", "208")
 
 
-def test_silent_segments_grow_stale_and_then_have_no_data(server: FakeServer, open_page: OpenPage) -> None:
+def test_silent_segments_become_stale_then_have_no_data(server: FakeServer, open_page: OpenPage) -> None:
     now = int(time.time() * 1000)
     ages = {"fresh": 0, "soon stale": 590_000, "soon silent": 1_490_000}
     server.publish_all([prediction(name, timestamp=now - age) for name, age in ages.items()])
@@ -100,7 +100,7 @@ def test_silent_segments_grow_stale_and_then_have_no_data(server: FakeServer, op
     assert counts(page)["not_current"] == 2
 
 
-def test_replayed_data_says_so_and_is_as_old_as_its_newest_event(server: FakeServer, open_page: OpenPage) -> None:
+def test_replayed_data_is_aged_by_its_newest_event(server: FakeServer, open_page: OpenPage) -> None:
     event_time = 1_331_168_700_000  # 2012-03-08 01:05 UTC
     server.publish("old", source="replay", timestamp=event_time - 700_000)
     server.publish("new", source="replay", timestamp=event_time)
@@ -110,7 +110,7 @@ def test_replayed_data_says_so_and_is_as_old_as_its_newest_event(server: FakeSer
     expect(row(page, "old")).to_have_attribute("data-freshness", "stale")
 
 
-def test_what_could_not_be_read_is_counted_and_can_be_looked_at(server: FakeServer, open_page: OpenPage) -> None:
+def test_refused_messages_are_counted_and_linked(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("A")
     page = open_page()
     expect_value(page, "A", "50.0")
@@ -122,7 +122,7 @@ def test_what_could_not_be_read_is_counted_and_can_be_looked_at(server: FakeServ
     expect(link).to_have_attribute("href", "/api/quarantine")
 
 
-def test_a_wrong_clock_of_the_browser_makes_nothing_stale(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_wrong_browser_clock_makes_nothing_stale(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("A")
     page = open_page()
     page.clock.install(time=time.time() + 86_400)
@@ -130,7 +130,7 @@ def test_a_wrong_clock_of_the_browser_makes_nothing_stale(server: FakeServer, op
     expect(row(page, "A")).to_have_attribute("data-freshness", "fresh")
 
 
-def test_before_the_first_prediction_the_page_says_how_to_send_some(server: FakeServer, open_page: OpenPage) -> None:
+def test_an_empty_page_shows_how_to_send_test_events(server: FakeServer, open_page: OpenPage) -> None:
     page = open_page()
     expect(part(page, "noData")).to_be_visible()
     expect(part(page, "noData").locator("pre")).to_have_text("flask --app app send-test-events --count 10 --delay 3")
@@ -139,7 +139,7 @@ def test_before_the_first_prediction_the_page_says_how_to_send_some(server: Fake
     expect(row(page, "A")).to_be_visible()
 
 
-def test_speeds_in_kmh_are_named_so_and_so_are_the_limits(open_page: OpenPage, server: FakeServer) -> None:
+def test_speeds_and_limits_in_kmh_have_their_unit(open_page: OpenPage, server: FakeServer) -> None:
     server.config = server.config | {"speed_unit": "kmh"}
     server.publish("A", 100.0)
     page = open_page()
@@ -147,7 +147,7 @@ def test_speeds_in_kmh_are_named_so_and_so_are_the_limits(open_page: OpenPage, s
     expect(page.locator("button.chip").first).to_contain_text("≥ 97 km/h")
 
 
-def test_hostile_strings_are_text_in_every_field_and_the_layout_holds(server: FakeServer, open_page: OpenPage) -> None:
+def test_hostile_strings_are_text_and_keep_the_layout(server: FakeServer, open_page: OpenPage) -> None:
     for name, text in HOSTILE.items():
         fields = ("road_name", "model", "producer_category", "source", "prediction_time", "target_time", "category")
         server.publish(f"{name} {text}"[:1_000], 44.0, **dict.fromkeys(fields, text))
@@ -165,7 +165,7 @@ def test_hostile_strings_are_text_in_every_field_and_the_layout_holds(server: Fa
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
-def test_the_title_from_the_settings_can_not_break_out_of_the_page(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_title_with_markup_is_text(server: FakeServer, open_page: OpenPage) -> None:
     title = "</script><script>alert(1)</script>"
     server.config = server.config | {"title": title, "topic": title}
     page = open_page()
@@ -183,7 +183,7 @@ def test_a_row_element_stays_with_its_segment(server: FakeServer, open_page: Ope
     assert rows(page) == [f"S{number}" for number in range(10)]
 
 
-def test_a_topic_of_which_nothing_can_be_read_is_not_called_empty(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_topic_of_unreadable_messages_is_not_called_empty(server: FakeServer, open_page: OpenPage) -> None:
     page = open_page()
     expect(part(page, "noData")).to_be_visible()
     said = "200 messages came, none could be read: no_segment 200; they have the fields id, <b>speed</b>"

@@ -1,13 +1,13 @@
-"""A day of recorded speeds on the page: the replay command, the broker, gunicorn and Chromium, beside the file itself.
+"""A day of recorded speeds on the page, compared with the recording: replay command, broker, gunicorn, Chromium.
 
-The day is 2012-03-07, whose evening is the busiest of the week of METR-LA; where that isn't at hand, see
-`tests.metr_la`, a made-up week of the same shape stands in for it. With --full-length the whole day is replayed 300
-times as fast as it was, a second for each step, and each is looked at while it passes; what stalls the machine for that
-long spoils one, and so few may be spoilt. Without it two short parts, as fast as it goes. Each step of an hour of the
-evening is looked at once more in time travel, where it waits until it was seen.
+The day is 2012-03-07, whose evening is the busiest of the week of METR-LA. Where that is not available (see
+`tests.metr_la`), a generated week of the same shape replaces it. With --full-length the whole day is replayed at 300
+times its speed, which is one second per step, and each step is compared while it is shown. A stall of the machine can
+spoil a step, so a few may be. Without the option two short ranges are replayed at full speed. Each step of an hour of
+the evening is compared in time travel, which waits for it.
 
-What is expected comes from the file: the forecasts by the forecaster that the replay has, their categories and
-errors by the rules of this module.
+The expected values come from the recording: forecasts of the replay's own forecaster, and categories and errors by the
+rules of this module.
 """
 
 import csv
@@ -47,19 +47,19 @@ DAYS, STEPS_A_DAY = 7, 288
 DAY = datetime(2012, 3, 7, tzinfo=ZONE)
 NIGHT, EVENING = DAY.replace(hour=3), DAY.replace(hour=17, minute=30)
 HORIZONS = {5: 1, 10: 2, 15: 3}  # minutes: steps
-# The evening is still there at the end of the day, for time travel.
+# Enough for time travel to the evening at the end of the day.
 ENOUGH_MEMORY = {"BUFFER_ENTRIES": "60000", "BUFFER_BYTES": "268435456"}
 MOST_SPOILT = 0.05
 # The server rounds to two decimals, the page to one.
 ROUNDED = 0.0551
 
-RECORD_STEPS = """() => {
+RECORD_STEPS = r"""() => {
   window.steps = {};
   const text = (part) => document.querySelector(`[data-part=${part}]`).textContent;
   const chips = () => [...document.querySelectorAll("button.chip")].map((chip) =>
     [chip.dataset.group, Number(chip.querySelector("[data-part=count]").textContent)]);
   const look = () => {
-    const step = /it is (.*) in what/.exec(text("replayText"))?.[1];
+    const step = /^Replay of (.*) \S+$/.exec(text("replayText"))?.[1];
     if (step) window.steps[step] = Object.fromEntries(chips());
     requestAnimationFrame(look);
   };
@@ -79,7 +79,7 @@ ALL_ROWS = """async (scroller) => {
 
 
 class Part(NamedTuple):
-    """What is replayed at once: the steps from `begin` to `end`, both included."""
+    """A replayed range of steps, `begin` and `end` included."""
 
     begin: datetime
     end: datetime
@@ -94,7 +94,7 @@ SHORT = [Part(NIGHT - 6 * STEP, NIGHT), Part(EVENING - 12 * STEP, EVENING)]
 
 
 class Week:
-    """The file, and what is forecast from it."""
+    """The recording, and the forecasts from it."""
 
     def __init__(self, speeds: Path, sensors: Path) -> None:
         self.files = [str(speeds), "--sensors", str(sensors)]
@@ -129,16 +129,16 @@ def category(mph: float) -> str:
 
 
 class Errors:
-    """The errors of forecasts, and of taking the speed of then for the forecast."""
+    """The errors of forecasts, and of the no-change forecast."""
 
     def __init__(self) -> None:
         self.own: list[float] = []
-        self.still: list[float] = []
+        self.no_change: list[float] = []
 
     def shown(self) -> list[float]:
         """Return the cells of the table: RMSE, MAE, bias, RMSE of persistence, count."""
         count = len(self.own)
-        return [rms(self.own), sum(map(abs, self.own)) / count, sum(self.own) / count, rms(self.still), count]
+        return [rms(self.own), sum(map(abs, self.own)) / count, sum(self.own) / count, rms(self.no_change), count]
 
 
 def rms(errors: list[float]) -> float:
@@ -146,7 +146,7 @@ def rms(errors: list[float]) -> float:
 
 
 def scores(week: Week, replayed: Iterable[Part]) -> list[list[float]]:
-    """Return the table of scores: a row per horizon, then that of all. Scored is what was measured in the end."""
+    """Return the table of scores of all forecasts with a measured target time: a row per horizon, then the total."""
     errors = {minutes: Errors() for minutes in HORIZONS}
     for each in replayed:
         measured = {at: week.measured(at) for at in each.steps}
@@ -155,16 +155,16 @@ def scores(week: Week, replayed: Iterable[Part]) -> list[list[float]]:
                 actual = measured.get(at + steps * STEP, [])
                 for forecast, now, then in zip(week.forecast(at), measured[at], actual, strict=False):
                     errors[minutes].own.append(forecast[index] - then)
-                    errors[minutes].still.append(now - then)
+                    errors[minutes].no_change.append(now - then)
     together = Errors()
     for each_horizon in errors.values():
         together.own += each_horizon.own
-        together.still += each_horizon.still
+        together.no_change += each_horizon.no_change
     return [each.shown() for each in (*errors.values(), together)]
 
 
 def make_up(folder: Path) -> tuple[Path, Path]:
-    """Write a week of 207 detectors that are slow in the evening, some of them very."""
+    """Write a week of 207 detectors whose speeds drop in the evening."""
     chance, speeds, sensors = random.Random(7), folder / "speeds.csv.gz", folder / "sensors.csv"
     names = [str(700_000 + number) for number in range(SEGMENTS)]
     depths = [chance.uniform(0, 50) for _ in names]
@@ -183,7 +183,7 @@ def make_up(folder: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
-    """Return the week that is replayed."""
+    """Yield the week that is replayed."""
     if metr_la.FOLDER:
         yield Week(metr_la.FOLDER / "speeds.csv.gz", metr_la.FOLDER / "sensors.csv")
     else:
@@ -191,7 +191,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
 
 
 def replay(brokers: str, week: Week, what: Part, speed: str) -> None:
-    """Run the command as a person would."""
+    """Run the replay command."""
     command = [sys.executable, "-m", "flask", "--app", "app", "replay", *week.files, "--zone", str(ZONE)]
     command += ["--start", f"{ZERO:%Y-%m-%dT%H:%M}", "--step", "300", "--speed", speed]
     command += ["--from", f"{what.begin:%Y-%m-%dT%H:%M}", "--limit", str(len(what.steps))]
@@ -201,12 +201,12 @@ def replay(brokers: str, week: Week, what: Part, speed: str) -> None:
 
 
 def step_text(at: datetime) -> str:
-    """Return a step as the page names it."""
+    """Return a step as the page formats it."""
     return f"{at.day} {at:%b %Y, %H:%M}"
 
 
 def wait_for_step(page: Page, at: datetime, wanted: dict[str, int]) -> None:
-    """Wait until the last that the page showed of a step was this."""
+    """Wait until the page has shown these counts last for a step."""
     script = """([step, wanted]) => {
       const shown = window.steps[step];
       return shown && Object.keys(wanted).every((group) => shown[group] === wanted[group]);
@@ -222,12 +222,12 @@ def score_rows(page: Page) -> list[list[float]]:
 
 
 def expect_scores(page: Page, wanted: list[list[float]]) -> None:
-    """Wait until as many were scored as were measured, and compare all figures."""
-    expect(part(page, "judged")).to_have_text(f"{wanted[-1][-1]:,}", timeout=20_000)
+    """Wait until all forecasts are checked, and compare all figures."""
+    expect(part(page, "checked")).to_have_text(f"{wanted[-1][-1]:,}", timeout=20_000)
     assert part(page, "scoreRows").locator("th").all_inner_texts() == ["5 min", "10 min", "15 min", "All"]
     shown = score_rows(page)
     assert shown == [[*(pytest.approx(mean, abs=ROUNDED) for mean in means), count] for *means, count in wanted]
-    for name, index in (("error", 0), ("still", 3)):
+    for name, index in (("error", 0), ("noChange", 3)):
         assert part(page, name).inner_text() == f"{shown[-1][index]:.1f} mph"
 
 
@@ -237,7 +237,7 @@ def congested(chips: dict[str, int]) -> int:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("real_server", [ENOUGH_MEMORY], indirect=True)
-def test_a_replayed_day_is_on_the_page_as_it_is_in_the_file(
+def test_a_replayed_day_matches_its_file(
     request: pytest.FixtureRequest,
     broker: EmbeddedBroker,
     real_server: RealServer,
@@ -274,7 +274,7 @@ def test_a_replayed_day_is_on_the_page_as_it_is_in_the_file(
     expect(part(page, "slider")).to_be_visible(timeout=20_000)
     for at in Part(EVENING - 11 * STEP, EVENING).steps:
         travel_to(page, round(at.timestamp() * 1000))
-        expect(part(page, "pillText")).to_have_text(f"Replay {at:%H:%M}")
+        expect(part(page, "pillText")).to_have_text(f"History · {at:%H:%M}")
         assert counts(page) == week.counts(at)
 
     figures[f"{'METR-LA' if metr_la.FOLDER else 'made-up'}, {len(shown)} steps of a day on the page"] = (

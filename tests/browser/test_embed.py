@@ -1,4 +1,4 @@
-"""The page in a frame, on paper, on tiles and on a network of its own."""
+"""The page in a frame, printed, with tiles, and with a network."""
 
 import re
 
@@ -51,7 +51,7 @@ def open_embed(server: FakeServer, watched: Watched) -> OpenPage:
 @pytest.mark.parametrize(
     ("shown", "has_map", "has_table"), [("map", True, False), ("table", False, True), ("both", True, True)]
 )
-def test_an_embedded_page_shows_what_was_asked_for_live(
+def test_an_embedded_page_shows_the_requested_parts_live(
     server: FakeServer, open_embed: OpenPage, shown: str, has_map: bool, has_table: bool
 ) -> None:
     server.publish("A", 50.0, coordinates=HERE)
@@ -73,7 +73,7 @@ def test_nothing_can_be_changed_in_an_embedded_page(server: FakeServer, open_emb
     assert all(name.startswith("I405_N") for name in rows(page))
     page.keyboard.press("Space")
     page.keyboard.press("?")
-    assert page.evaluate(KEPT, "/"), "the browser's own search is left alone"
+    assert page.evaluate(KEPT, "/"), "the key of the browser's own search is not used"
     expect(part(page, "pause")).to_be_hidden()
     expect_pill(page, LIVE)
     expect(page.get_by_role("dialog")).to_be_hidden()
@@ -85,9 +85,7 @@ def test_nothing_can_be_changed_in_an_embedded_page(server: FakeServer, open_emb
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_in_an_embedded_page_of_either_theme(
-    server: FakeServer, open_embed: OpenPage, theme: str
-) -> None:
+def test_axe_finds_nothing_in_an_embedded_page(server: FakeServer, open_embed: OpenPage, theme: str) -> None:
     publish_scene(server)
     page = open_embed(f"?theme={theme}", color_scheme="light")
     expect(part(page, "table")).to_be_visible()
@@ -95,7 +93,7 @@ def test_axe_finds_nothing_in_an_embedded_page_of_either_theme(
     assert violations(page) == []
 
 
-def test_it_is_live_in_a_frame_of_another_page(server: FakeServer, watched: Watched) -> None:
+def test_the_embedded_page_is_live_in_a_frame(server: FakeServer, watched: Watched) -> None:
     server.publish("A", 50.0)
     page = watched.open_frame(f"{server.url}/predictions/embed?show=table")
     frame = page.frame_locator("iframe")
@@ -104,7 +102,7 @@ def test_it_is_live_in_a_frame_of_another_page(server: FakeServer, watched: Watc
     expect(frame.locator("[data-part=predicted]").first).to_have_text("20.0")
 
 
-def test_on_paper_there_are_all_rows_and_no_buttons(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_printed_page_has_all_rows_and_no_buttons(server: FakeServer, open_page: OpenPage) -> None:
     server.publish_all([prediction(f"S{number}") for number in range(120)])
     page = open_page(color_scheme="dark")
     expect(part(page, "table")).to_have_attribute("aria-rowcount", "121")
@@ -117,7 +115,7 @@ def test_on_paper_there_are_all_rows_and_no_buttons(server: FakeServer, open_pag
     expect(page.locator("tbody tr[data-segment]")).not_to_have_count(120)
 
 
-def test_on_paper_a_dark_page_is_light_and_says_when_and_what_it_is(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_printed_dark_page_is_light_and_dated(server: FakeServer, open_page: OpenPage) -> None:
     server.publish_all(
         [prediction(f"S{number}", 20.0, road_name="I-5 N at X", coordinates=HERE) for number in range(3)]
     )
@@ -126,7 +124,7 @@ def test_on_paper_a_dark_page_is_light_and_says_when_and_what_it_is(server: Fake
     page.wait_for_function(IS_OUTLINED, arg=DARK)
     page.emulate_media(media="print")
     expect(part(page, "printed")).to_have_text(
-        re.compile(r"^Printed \d+ \w+ \d{4}, [\d:]{8} UTC · search: s · road: I-5 N · only Severe · 3 segments$")
+        re.compile(r"^Printed \d+ \w+ \d{4}, [\d:]{8} UTC · search: s · road: I-5 N · only: Severe · 3 segments$")
     )
     expect(part(page, "pill")).to_be_hidden()
     expect(part(page, "map")).to_have_css("background-color", "rgb(233, 237, 240)")
@@ -135,10 +133,10 @@ def test_on_paper_a_dark_page_is_light_and_says_when_and_what_it_is(server: Fake
     expect(part(page, "printed")).to_be_hidden()
     page.wait_for_function(IS_OUTLINED, arg=DARK)
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert page.evaluate(IS_OUTLINED, LIGHT), "printing waits for no frame"
+    assert page.evaluate(IS_OUTLINED, LIGHT), "no frame is needed for printing"
 
 
-def test_a_network_is_the_base_map_before_there_is_any_data(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_network_is_drawn_before_there_is_data(server: FakeServer, open_page: OpenPage) -> None:
     coordinates = [[-118.3, 34.05], [-118.25, 34.06], [-118.2, 34.05]]
     geometry = {"type": "LineString", "coordinates": coordinates}
     server.network["features"] = [{"type": "Feature", "id": "A", "properties": {}, "geometry": geometry}]
@@ -149,21 +147,21 @@ def test_a_network_is_the_base_map_before_there_is_any_data(server: FakeServer, 
     expect(part(page, "map")).to_have_attribute("data-markers", "1")
 
 
-def test_tiles_lie_under_the_roads_and_say_whose_they_are(
+def test_tiles_are_under_the_roads_with_their_attribution(
     server: FakeServer, open_page: OpenPage, watched: Watched
 ) -> None:
     watched.network_errors_expected = True  # before the reload there are no tiles
-    server.config = server.config | {"map_tiles": "/tiles/{z}/{x}/{y}.png", "map_attribution": "© <b>Somebody</b> & Co"}
+    server.config = server.config | {"map_tiles": "/tiles/{z}/{x}/{y}.png", "map_attribution": "© <b>Tile</b> & Co"}
     asked: list[str] = []
     page = open_page_with_tiles(open_page, asked)
-    expect(page.locator(".leaflet-control-attribution")).to_have_text("© <b>Somebody</b> & Co")
+    expect(page.locator(".leaflet-control-attribution")).to_have_text("© <b>Tile</b> & Co")
     expect(page.locator(".leaflet-tile-pane img").first).to_be_attached()
     assert asked
     assert all(re.search(r"/tiles/\d+/\d+/\d+\.png$", each) for each in asked)
 
 
 def open_page_with_tiles(open_page: OpenPage, asked: list[str]) -> Page:
-    """Open the page; its tiles are noted and not there."""
+    """Open the page; record requests for tiles, and refuse them."""
     page = open_page()
     page.on("request", lambda request: "/tiles/" in request.url and asked.append(request.url))
     page.route("**/tiles/**", lambda route: route.fulfill(status=200, content_type="image/svg+xml", body=TILE))

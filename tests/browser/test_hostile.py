@@ -48,7 +48,7 @@ def hostile(name: str, **fields: Any) -> Message:
 
 
 def expect_intact(page: Page) -> None:
-    """Check that the page is as wide as the window, its rows as high as rows are, and that it goes on."""
+    """Check that the layout is intact and no text became markup."""
     expect(page.locator("tbody tr[data-segment]").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     heights = page.locator("tbody tr[data-segment]").evaluate_all("rows => rows.map(row => row.offsetHeight)")
@@ -60,7 +60,7 @@ def expect_intact(page: Page) -> None:
 
 
 def expect_alive(server: FakeServer, page: Page) -> None:
-    """Check that the next good message is in its row."""
+    """Check that the next valid message is shown."""
     server.publish("0 good", 33.0, coordinates=HERE)
     expect_value(page, "0 good", "33.0")
     expect_pill(page, LIVE)
@@ -68,7 +68,7 @@ def expect_alive(server: FakeServer, page: Page) -> None:
 
 @pytest.mark.parametrize("viewport", [{"width": 1440, "height": 900}, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_hostile_text_is_text_in_table_popup_drawer_and_alerts(
+def test_a_hostile_text_is_text_in_table_drawer_and_alerts(
     server: FakeServer, open_page: OpenPage, name: str, viewport: Any
 ) -> None:
     page = open_page(viewport=viewport)
@@ -127,7 +127,7 @@ def test_a_hostile_text_from_the_server_is_text_in_banner_and_notice(
 
 
 @pytest.mark.parametrize("field", ["segment_id", *FIELDS])
-def test_a_text_of_ten_megabytes_freezes_nothing(
+def test_a_text_of_ten_megabytes_does_not_freeze_the_page(
     server: FakeServer, open_page: OpenPage, figures: Figures, field: str
 ) -> None:
     server.publish("0 good")
@@ -143,7 +143,7 @@ def test_a_text_of_ten_megabytes_freezes_nothing(
     expect_alive(server, page)
     longest = float(page.evaluate("window.longest_ms"))
     figures[f"10 MB in {field}"] = f"longest task {longest:.0f} ms"
-    # Reading the JSON of it is a part of that; machines differ.
+    # This includes parsing its JSON.
     assert longest < 2_000
 
 
@@ -151,9 +151,7 @@ ODD: list[Any] = [None, 7, -0.5, True, [], ["<b>"], {}, {"toString": "x"}, ""]
 
 
 @pytest.mark.parametrize("value", ODD, ids=json.dumps)
-def test_a_value_of_another_type_than_promised_breaks_nothing(
-    server: FakeServer, open_page: OpenPage, value: Any
-) -> None:
+def test_a_value_of_a_wrong_type_breaks_nothing(server: FakeServer, open_page: OpenPage, value: Any) -> None:
     server.publish("0 good")
     page = open_page()
     expect_value(page, "0 good", "50.0")
@@ -170,7 +168,7 @@ def test_a_value_of_another_type_than_promised_breaks_nothing(
     expect_alive(server, page)
 
 
-def test_messages_that_nobody_promised_are_let_pass(server: FakeServer, open_page: OpenPage) -> None:
+def test_unknown_messages_are_ignored(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("0 good")
     page = open_page()
     expect_value(page, "0 good", "50.0")

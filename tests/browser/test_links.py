@@ -1,4 +1,4 @@
-"""A link shows the same to everybody: road, part of the map, moment of the past."""
+"""Links keep the view: road, map position, time of the past."""
 
 import re
 import time
@@ -19,7 +19,7 @@ def given(page: Page) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
-def test_a_road_narrows_rows_and_map_and_a_reload_keeps_it(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_road_filter_applies_to_rows_and_map_after_a_reload_too(server: FakeServer, open_page: OpenPage) -> None:
     publish_scene(server)
     page = open_page()
     expect_pill(page, LIVE)
@@ -36,7 +36,7 @@ def test_a_road_narrows_rows_and_map_and_a_reload_keeps_it(server: FakeServer, o
     assert given(page) == {}
 
 
-def test_a_road_that_is_not_there_now_is_kept_and_comes_back(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_chosen_road_without_segments_is_kept(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("A", road_name="I-5 N at Burbank")
     page = open_page("?road=SR-2+E")
     expect(part(page, "nothingMatches")).to_be_visible()
@@ -46,7 +46,7 @@ def test_a_road_that_is_not_there_now_is_kept_and_comes_back(server: FakeServer,
     expect(row(page, "A")).to_have_count(0)
 
 
-def test_the_part_of_the_map_is_in_the_address_once_it_was_moved(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_moved_map_is_in_the_address(server: FakeServer, open_page: OpenPage) -> None:
     publish_scene(server)
     page = open_page()
     expect_pill(page, LIVE)
@@ -83,7 +83,7 @@ def test_the_open_drawer_and_hidden_predictions_are_in_the_address(server: FakeS
     expect(part(page, "drawer")).to_be_hidden()
 
 
-def test_a_moment_of_the_past_is_in_the_address_and_a_link_leads_to_it(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_past_moment_is_in_the_address(server: FakeServer, open_page: OpenPage) -> None:
     begin = past(server)
     page = open_page()
     part(page, "travel").click()
@@ -101,12 +101,10 @@ def test_a_moment_of_the_past_is_in_the_address_and_a_link_leads_to_it(server: F
     page.wait_for_url(lambda url: "at=" not in url)
 
 
-def test_a_link_to_a_moment_before_the_history_says_so_and_stays_as_it_is(
-    server: FakeServer, open_page: OpenPage
-) -> None:
+def test_a_link_to_before_the_history_shows_the_oldest_moment(server: FakeServer, open_page: OpenPage) -> None:
     past(server)
     page = open_page("?at=2020-01-01T00:00:00Z", timezone_id="UTC")
-    note = "There is no history of 1 Jan 2020, 00:00; this is the oldest moment there is"
+    note = "No history for 1 Jan 2020, 00:00; showing the oldest available"
     expect(part(page, "travelNote")).to_have_text(note)
     expect_value(page, "A", "10.0")
     part(page, "search").fill("A")
@@ -118,9 +116,9 @@ def test_a_link_to_a_moment_before_the_history_says_so_and_stays_as_it_is(
     page.wait_for_url(lambda url: "at=2020" not in url)
 
 
-def test_a_link_to_a_moment_without_a_history_shows_what_is_live(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_link_to_a_moment_without_history_shows_live_data(server: FakeServer, open_page: OpenPage) -> None:
     page = open_page("?at=2026-03-04T17:05:00Z")
-    expect(part(page, "travelNote")).to_have_text("There is no history yet")
+    expect(part(page, "travelNote")).to_have_text("No history yet")
     server.publish_all([prediction("A", 41.0, timestamp=int(time.time() * 1000))])
     expect_value(page, "A", "41.0")
     expect_pill(page, LIVE)

@@ -1,4 +1,4 @@
-"""The map, its popup and the drawer: linked with the table both ways, and untouched by updates."""
+"""Map, popup and drawer: linked with the table, and stable over updates."""
 
 import re
 import time
@@ -28,7 +28,7 @@ WATCH_FOR_POPUP = """() => new MutationObserver(() => {
 
 
 def expect_markers(page: Page, count: int) -> None:
-    """Wait until the map has so many markers."""
+    """Wait until the map has a number of markers."""
     expect(part(page, "map")).to_have_attribute("data-markers", str(count))
 
 
@@ -39,9 +39,7 @@ def click_marker(page: Page) -> None:
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
-def test_each_segment_with_a_place_has_a_marker_and_the_others_are_counted(
-    server: FakeServer, open_page: OpenPage
-) -> None:
+def test_segments_with_a_place_have_markers_others_are_counted(server: FakeServer, open_page: OpenPage) -> None:
     publish_scene(server)
     server.publish_all([prediction("nowhere"), prediction("odd", coordinates={"latitude": "34", "longitude": None})])
     page = open_page()
@@ -50,7 +48,7 @@ def test_each_segment_with_a_place_has_a_marker_and_the_others_are_counted(
     expect(part(page, "offMap")).to_have_text("2 not on the map")
 
 
-def test_a_marker_comes_and_goes_with_its_segment(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_marker_appears_and_disappears_with_its_segment(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("A", coordinates=HERE)
     page = open_page()
     expect_markers(page, 1)
@@ -60,9 +58,7 @@ def test_a_marker_comes_and_goes_with_its_segment(server: FakeServer, open_page:
     expect_markers(page, 1)
 
 
-def test_a_click_on_a_marker_opens_a_popup_that_twenty_updates_do_not_close(
-    server: FakeServer, open_page: OpenPage
-) -> None:
+def test_a_popup_stays_open_over_updates(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("A", 50.0, coordinates=HERE, road_name="I-10 W Downtown", model="xgb-3", confidence=0.87)
     page = open_page()
     expect_markers(page, 1)
@@ -81,9 +77,7 @@ def test_a_click_on_a_marker_opens_a_popup_that_twenty_updates_do_not_close(
     assert "segment=A" in page.url
 
 
-def test_escape_closes_the_drawer_from_anywhere_and_gives_the_focus_back(
-    server: FakeServer, open_page: OpenPage
-) -> None:
+def test_escape_closes_the_drawer_and_returns_the_focus(server: FakeServer, open_page: OpenPage) -> None:
     server.publish_all([prediction(name, 50.0) for name in ("A", "B", "C")])
     page = open_page()
     button = row(page, "B").get_by_role("button")
@@ -108,7 +102,7 @@ def test_escape_closes_the_drawer_from_anywhere_and_gives_the_focus_back(
     expect(part(page, "drawer")).to_be_hidden()
 
 
-def test_a_popup_tells_when_it_was_predicted_and_for_when(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_popup_shows_prediction_and_target_time(server: FakeServer, open_page: OpenPage) -> None:
     observed = datetime(2026, 3, 4, 17, 5, tzinfo=UTC)
     server.publish(
         "A",
@@ -139,9 +133,9 @@ def test_a_popup_tells_when_it_was_predicted_and_for_when(server: FakeServer, op
     expect(row(page, "A").locator("[data-part=road]")).to_have_text("\N{EN DASH}")
 
 
-def test_a_dead_segment_loses_its_colour_in_popup_and_drawer_too(patient_server: FakeServer, watched: Watched) -> None:
-    patient_server.publish("A", 20.0, coordinates=HERE)
-    page = watched.open(f"{patient_server.url}/predictions?segment=A")
+def test_a_silent_segment_is_grey_in_popup_and_drawer(slow_heartbeat_server: FakeServer, watched: Watched) -> None:
+    slow_heartbeat_server.publish("A", 20.0, coordinates=HERE)
+    page = watched.open(f"{slow_heartbeat_server.url}/predictions?segment=A")
     page.clock.install()
     page.reload()
     popup = page.locator(".leaflet-popup .facts")
@@ -157,9 +151,7 @@ def test_a_dead_segment_loses_its_colour_in_popup_and_drawer_too(patient_server:
     expect(facts.locator("[data-part=popupMark]")).to_have_attribute("href", "#shape-not_current")
 
 
-def test_a_segment_that_left_is_no_longer_reported_where_it_is_still_shown(
-    server: FakeServer, open_page: OpenPage
-) -> None:
+def test_a_popup_of_a_removed_segment_is_marked(server: FakeServer, open_page: OpenPage) -> None:
     server.publish_all([prediction(name, 20.0, coordinates=HERE) for name in ("A", "B")])
     page = open_page("?segment=A")
     popup = page.locator(".leaflet-popup .facts")
@@ -202,7 +194,7 @@ def test_a_popup_is_never_seen_empty(server: FakeServer, open_page: OpenPage) ->
     assert page.evaluate("window.nameAtFirst") == "A"
 
 
-def test_a_row_opens_the_drawer_whose_chart_survives_twenty_updates(server: FakeServer, open_page: OpenPage) -> None:
+def test_the_chart_of_a_row_stays_over_updates(server: FakeServer, open_page: OpenPage) -> None:
     now = int(time.time() * 1000)
     for number in range(30):
         at = now - (30 - number) * 60_000
@@ -223,7 +215,7 @@ def test_a_row_opens_the_drawer_whose_chart_survives_twenty_updates(server: Fake
     expect(part(page, "panel")).to_be_visible()
 
 
-def test_a_link_to_a_segment_opens_it_marked(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_link_to_a_segment_selects_it(server: FakeServer, open_page: OpenPage) -> None:
     publish_scene(server)
     name = sorted(server.latest)[300]
     page = open_page(f"?segment={name}")
@@ -234,9 +226,7 @@ def test_a_link_to_a_segment_opens_it_marked(server: FakeServer, open_page: Open
     page.wait_for_function(IS_INSIDE, arg=".leaflet-popup")
 
 
-def test_search_and_chips_narrow_rows_and_map_alike_and_a_reload_keeps_them(
-    server: FakeServer, open_page: OpenPage
-) -> None:
+def test_filters_apply_to_rows_and_map_after_a_reload_too(server: FakeServer, open_page: OpenPage) -> None:
     publish_scene(server)
     page = open_page()
     page.keyboard.press("/")
@@ -256,7 +246,7 @@ def test_search_and_chips_narrow_rows_and_map_alike_and_a_reload_keeps_them(
         page.reload()
 
 
-def test_the_switch_hides_the_predictions_and_leaves_the_roads(server: FakeServer, open_page: OpenPage) -> None:
+def test_the_switch_hides_the_markers(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("A", coordinates=HERE)
     page = open_page()
     expect_markers(page, 1)
@@ -268,7 +258,7 @@ def test_the_switch_hides_the_predictions_and_leaves_the_roads(server: FakeServe
     expect(page.locator(".leaflet-popup")).to_have_count(1)
 
 
-def test_borders_and_coasts_are_drawn_unless_they_can_not_be_had(server: FakeServer, open_page: OpenPage) -> None:
+def test_outlines_are_drawn_if_configured(server: FakeServer, open_page: OpenPage) -> None:
     publish_scene(server)
     expect(part(open_page(), "map")).to_have_attribute("data-outlines", re.compile("[1-9]"))
     server.config["outlines"] = ""

@@ -1,4 +1,4 @@
-"""What the map's canvas shows, pixel by pixel: colour, shape, order, roads; and what the map does by itself."""
+"""The pixels of the map's canvas: colours, shapes, order, roads; and moves by the program."""
 
 import math
 import re
@@ -15,7 +15,7 @@ from tests.browser.look import part, row
 CENTRE = (34.05, -118.25)
 ZOOM = 13
 RADIUS = 8
-"""Of a mark at that zoom, in pixels."""
+"""Radius of a marker at that zoom, in pixels."""
 
 VIEW = f"?map={CENTRE[0]},{CENTRE[1]},{ZOOM}"
 COLOURS = {
@@ -27,7 +27,7 @@ COLOURS = {
 SPEEDS = {"free_flow": 65.0, "moderate_traffic": 50.0, "heavy_traffic": 35.0, "severe_congestion": 12.0}
 
 AT_A_CORNER, NEAR_A_CORNER, AT_THE_LEFT, AT_THE_FOOT = (6, -7), (5, -6), (-10, 0), (8, 6)
-"""Pixels that tell the shapes apart: inside a square; a circle, too; a diamond; a triangle."""
+"""Pixels that distinguish the shapes: inside a square; a circle, too; a diamond; a triangle."""
 
 COVERED = {
     "free_flow": [NEAR_A_CORNER],
@@ -55,7 +55,7 @@ Pixel = tuple[int, int, int, int]
 
 
 def place(x: int, y: int = 0) -> dict[str, float]:
-    """Return where something must be to be so many pixels right of and below the middle of the map."""
+    """Return the coordinates of a pixel, counted right and down from the centre of the map."""
     size = 256 * 2**ZOOM
     latitude, longitude = CENTRE
     north = math.asinh(math.tan(math.radians(latitude))) - y * 2 * math.pi / size
@@ -63,18 +63,18 @@ def place(x: int, y: int = 0) -> dict[str, float]:
 
 
 def pixel(page: Page, x: int, y: int = 0, pane: str = "overlay") -> Pixel:
-    """Return the colour of a canvas so many pixels right of and below the middle of the map."""
+    """Return the colour of a pixel, counted right and down from the centre of the map."""
     red, green, blue, alpha = page.evaluate(PIXEL, [pane, x, y])
     return red, green, blue, alpha
 
 
 def expect_covered(page: Page, x: int, y: int, pane: str = "overlay", *, covered: bool = True) -> None:
-    """Wait until something is drawn at a pixel, or nothing."""
+    """Wait until a pixel is covered, or not."""
     page.wait_for_function(IS_COVERED, arg=[pane, x, y, covered])
 
 
 def expect_colour(page: Page, x: int, category: str, seconds: float = 5) -> None:
-    """Wait until the pixel so far right of the middle of the map has the colour of a category."""
+    """Wait until a pixel, counted right from the centre of the map, has the colour of a category."""
     page.wait_for_function(IS_COLOUR, arg=["overlay", x, 0, COLOURS[category]], timeout=seconds * 1000)
 
 
@@ -83,7 +83,7 @@ def at(x: int, category: str, **fields: Any) -> dict[str, Any]:
     return prediction(f"at {x}", SPEEDS[category], coordinates=place(x), **fields)
 
 
-def test_each_category_has_its_colour_and_its_shape(server: FakeServer, open_page: OpenPage) -> None:
+def test_each_category_has_a_colour_and_a_shape(server: FakeServer, open_page: OpenPage) -> None:
     places = dict(zip(SPEEDS, (-80, -40, 0, 40), strict=True))
     server.publish_all([at(x, category) for category, x in places.items()])
     page = open_page(VIEW)
@@ -94,7 +94,7 @@ def test_each_category_has_its_colour_and_its_shape(server: FakeServer, open_pag
         assert covered == COVERED[category], category
 
 
-def test_a_stale_segment_is_hatched_in_grey(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_stale_segment_is_hatched(server: FakeServer, open_page: OpenPage) -> None:
     server.publish_all([at(0, "free_flow", timestamp=int(time.time() * 1000) - 900_000)])
     page = open_page(VIEW)
     expect_covered(page, 0, 0)
@@ -105,7 +105,7 @@ def test_a_stale_segment_is_hatched_in_grey(server: FakeServer, open_page: OpenP
     assert pixel(page, *NEAR_A_CORNER)[3] < 128
 
 
-def test_what_is_severe_lies_above_what_is_free_whichever_came_first(server: FakeServer, open_page: OpenPage) -> None:
+def test_severe_markers_are_above_free_ones(server: FakeServer, open_page: OpenPage) -> None:
     server.publish_all([at(0, "severe_congestion"), at(2, "free_flow")])
     page = open_page(VIEW)
     expect_colour(page, 1, "severe_congestion")
@@ -115,9 +115,7 @@ def test_what_is_severe_lies_above_what_is_free_whichever_came_first(server: Fak
     expect_colour(page, 1, "severe_congestion")
 
 
-def test_the_marked_one_is_large_until_another_is_marked_even_one_without_a_place(
-    server: FakeServer, open_page: OpenPage
-) -> None:
+def test_only_the_selected_marker_is_large(server: FakeServer, open_page: OpenPage) -> None:
     server.publish_all([at(0, "free_flow"), prediction("nowhere")])
     page = open_page(VIEW)
     just_outside = (0, RADIUS + 3)
@@ -130,7 +128,7 @@ def test_the_marked_one_is_large_until_another_is_marked_even_one_without_a_plac
 
 
 @pytest.mark.parametrize("west_to_east", [True, False], ids=["to the east", "to the west"])
-def test_a_road_and_its_marks_lie_to_the_right_of_the_way_that_the_traffic_goes(
+def test_roads_and_markers_are_right_of_the_direction_of_travel(
     server: FakeServer, open_page: OpenPage, west_to_east: bool
 ) -> None:
     road = "I-10 E" if west_to_east else "I-10 W"
@@ -144,7 +142,7 @@ def test_a_road_and_its_marks_lie_to_the_right_of_the_way_that_the_traffic_goes(
     expect_covered(page, 60, -side * RADIUS, covered=False)
 
 
-def test_a_mark_tells_its_name_as_text_when_the_mouse_is_over_it(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_hovered_marker_shows_its_name_as_text(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("<b>A</b>", coordinates=place(0))
     page = open_page(VIEW)
     expect_covered(page, 0, 0)
@@ -157,7 +155,7 @@ def test_a_mark_tells_its_name_as_text_when_the_mouse_is_over_it(server: FakeSer
     expect(page.locator(".leaflet-tooltip")).to_have_count(0)
 
 
-def test_only_what_the_user_moves_is_put_into_the_address(server: FakeServer, open_page: OpenPage) -> None:
+def test_only_moves_by_the_user_change_the_address(server: FakeServer, open_page: OpenPage) -> None:
     server.publish_all([at(600, "free_flow")])
     page = open_page(VIEW)
     expect(part(page, "map")).to_have_attribute("data-markers", "1")

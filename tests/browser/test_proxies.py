@@ -1,4 +1,4 @@
-"""Behind nginx, with the configurations that docs/proxies.md gives."""
+"""The server behind nginx, with the configurations of docs/proxies.md."""
 
 import contextlib
 import http.client
@@ -33,7 +33,7 @@ Start = Callable[..., int]
 
 @pytest.fixture(scope="module", params=UNDER_A_PATH)
 def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Return nginx's port in front of a server that has one segment."""
+    """Yield the port of nginx in front of a server with one segment."""
     locations, options, environ = UNDER_A_PATH[request.param]
     folder = tmp_path_factory.mktemp("proxy")
     with contextlib.ExitStack() as stack:
@@ -56,7 +56,7 @@ class Answer:
 
 
 def ask(port: int, method: str, target: str, **headers: str) -> Answer:
-    """Return what is answered to a target that is sent exactly so."""
+    """Return the answer to a request target that is sent as it is."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request(method, target, headers=headers)
@@ -85,7 +85,7 @@ def test_the_page_is_live_under_a_prefix(port: int, browser: Browser) -> None:
         page.close()
 
 
-def test_streams_come_through_under_a_prefix(port: int) -> None:
+def test_streams_work_under_a_prefix(port: int) -> None:
     socket = websocket.create_connection(f"ws://127.0.0.1:{port}{PREFIX}/predictions/ws", timeout=10)
     try:
         assert json.loads(socket.recv())["type"] == "connected"
@@ -129,19 +129,19 @@ def test_a_rule_for_an_exact_path_holds(port: int, path: str) -> None:
     assert b"greenwave_" not in answer.body
 
 
-def test_long_filters_and_cursors_come_through(port: int) -> None:
+def test_long_filters_and_cursors_are_passed_on(port: int) -> None:
     names = "%2C".join(f"8b1f9c1e-53d2-4c0a-9d0e-{number:012}" for number in range(200))
     cursor = Position(b"memory-1", (place(10**14),) * 1_000).encode()
     answer = ask(port, "GET", f"{PREFIX}/api/predictions?segment={names}&after={cursor}")
     assert json.loads(answer.body)["data"]["gap"]["reason"] == "bad_cursor"
 
 
-def test_schemes_that_disagree_are_no_error(port: int) -> None:
+def test_contradicting_scheme_headers_are_no_error(port: int) -> None:
     for headers in ({"X-Forwarded-Ssl": "off"}, {"X-Forwarded-Protocol": "http"}, {"X-Forwarded-Ssl": "on"}):
         assert ask(port, "GET", f"{PREFIX}/healthz", **headers).status == 200
 
 
-def test_a_path_outside_of_the_prefix_is_not_found(tmp_path: Path) -> None:
+def test_a_path_outside_the_prefix_is_not_found(tmp_path: Path) -> None:
     with Server(tmp_path / "log", probe=f"{PREFIX}/healthz", SCRIPT_NAME=PREFIX) as server:
         for path in ("/healthz", "/metrics", "/traffi", "/traffichealthz", "/traffic"):
             assert ask(server.port, "GET", path).status == 404

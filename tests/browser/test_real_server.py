@@ -1,4 +1,4 @@
-"""The page on the real thing: gunicorn over the embedded broker."""
+"""The page on gunicorn and the embedded broker."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class RealServer:
-    """gunicorn as it is served, on one loopback port."""
+    """gunicorn as it is deployed, on a loopback port."""
 
     def __init__(self, brokers: str, log: Path, **settings: str) -> None:
         self._port = free_port()
@@ -69,21 +69,21 @@ class RealServer:
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[EmbeddedBroker]:
-    """Return one broker for the module."""
+    """Yield one broker for the module."""
     with EmbeddedBroker(partitions=4) as broker:
         yield broker
 
 
 @pytest.fixture
 def publisher(broker: EmbeddedBroker) -> Iterator[Publisher]:
-    """Return what publishes to it."""
+    """Yield its publisher."""
     with Publisher(Settings(kafka_brokers=broker.address)) as publisher:
         yield publisher
 
 
 @pytest.fixture
 def real_server(broker: EmbeddedBroker, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RealServer]:
-    """Return the server, running; parametrize it indirectly with more settings."""
+    """Yield a running server; indirect parameters are more settings."""
     server = RealServer(broker.address, tmp_path / "gunicorn.log", **getattr(request, "param", {}))
     server.start()
     yield server
@@ -96,7 +96,7 @@ def message(segment_id: str, predicted_speed: float, **fields: Any) -> dict[str,
     return {"segment_id": segment_id, "timestamp": now, "predicted_speed": predicted_speed, **fields}
 
 
-def test_a_message_to_kafka_is_in_its_row_and_on_the_map_within_two_seconds(
+def test_a_kafka_message_is_in_table_and_map_within_two_seconds(
     real_server: RealServer, publisher: Publisher, watched: Watched
 ) -> None:
     page = watched.open(real_server.url)
@@ -111,7 +111,7 @@ def test_a_message_to_kafka_is_in_its_row_and_on_the_map_within_two_seconds(
     expect_colour(page, 0, "severe_congestion", seconds=2)
 
 
-def test_a_crash_of_the_server_loses_and_doubles_nothing(
+def test_a_server_crash_loses_and_repeats_nothing(
     real_server: RealServer, publisher: Publisher, watched: Watched
 ) -> None:
     watched.network_errors_expected = True
@@ -138,7 +138,7 @@ def test_a_crash_of_the_server_loses_and_doubles_nothing(
     expect(part(page, "notice")).to_be_hidden()
 
 
-def test_polling_brings_the_same_when_streams_do_not_get_through(
+def test_polling_gives_the_same_when_streams_are_blocked(
     real_server: RealServer, publisher: Publisher, watched: Watched
 ) -> None:
     watched.network_errors_expected = True
@@ -159,7 +159,7 @@ def test_polling_brings_the_same_when_streams_do_not_get_through(
     expect(part(page, "perMinute")).to_have_attribute("data-received", "2")
 
 
-def test_a_websocket_brings_the_same_when_streams_do_not_get_through(
+def test_a_websocket_gives_the_same_when_streams_are_blocked(
     real_server: RealServer, publisher: Publisher, watched: Watched
 ) -> None:
     watched.network_errors_expected = True
@@ -180,7 +180,7 @@ def test_a_websocket_brings_the_same_when_streams_do_not_get_through(
 
 
 @pytest.mark.parametrize("real_server", [{"WEB_THREADS": "4"}], indirect=True)
-def test_a_page_that_finds_all_streams_taken_polls(
+def test_a_page_polls_when_all_streams_are_taken(
     real_server: RealServer, publisher: Publisher, watched: Watched
 ) -> None:
     pages = [watched.open(real_server.url) for _ in range(3)]

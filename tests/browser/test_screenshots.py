@@ -1,4 +1,4 @@
-"""The pictures in docs/, made anew by `pytest tests/browser --update-screenshots`; otherwise only tried."""
+"""The pictures in docs/. `pytest tests/browser --update-screenshots` writes them; otherwise they are discarded."""
 
 import io
 import re
@@ -30,7 +30,7 @@ Take = Callable[[Page, str], None]
 
 @pytest.fixture
 def take(request: pytest.FixtureRequest, tmp_path: Path) -> Take:
-    """Return the function that takes a picture; it goes into docs/ only when that was asked for."""
+    """Return the function that takes a picture, written into docs/ with --update-screenshots only."""
     folder = DOCS if request.config.getoption("--update-screenshots") else tmp_path
 
     def take_it(page: Page, name: str) -> None:
@@ -47,12 +47,12 @@ PICTURES: dict[str, dict[str, Any]] = {
     "phone": {"viewport": PHONE, "device_scale_factor": 2, "has_touch": True},
 }
 QUERIES = {"light": "?sort=predicted", "dark": "?q=i-405", "phone": "?category=heavy_traffic,severe_congestion"}
-# Once nothing has come for a second, all that is drawn now and then has been drawn.
+# A second after the last update everything has been rendered.
 SETTLED = re.compile(r"^Live · SSE · [1-9]")
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_of_an_afternoon(server: FakeServer, open_page: OpenPage, take: Take, name: str) -> None:
+def test_picture_of_an_afternoon(server: FakeServer, open_page: OpenPage, take: Take, name: str) -> None:
     begin = AFTERNOON - TREND_STEPS * STEP
     server.publish_all(scene(begin))
     page = open_page(QUERIES[name], **PICTURES[name])
@@ -67,11 +67,11 @@ def test_a_picture_of_an_afternoon(server: FakeServer, open_page: OpenPage, take
 
 
 def expect_received(page: Page, count: int) -> None:
-    """Wait until the page has been given so many predictions one by one."""
+    """Wait until the page has received a number of predictions one by one."""
     expect(part(page, "perMinute")).to_have_attribute("data-received", str(count), timeout=20_000)
 
 
-def test_a_picture_of_the_past_of_a_replay(server: FakeServer, open_page: OpenPage, take: Take) -> None:
+def test_picture_of_the_history_of_a_replay(server: FakeServer, open_page: OpenPage, take: Take) -> None:
     for at in times(AFTERNOON - 18 * STEP, EVENING):
         server.publish_all(replayed(at))
     page = open_page("?sort=change", timezone_id=str(ZONE))
@@ -79,12 +79,12 @@ def test_a_picture_of_the_past_of_a_replay(server: FakeServer, open_page: OpenPa
     part(page, "travel").click()
     expect(part(page, "slider")).to_be_visible(timeout=20_000)
     travel_to(page, round(AFTERNOON.timestamp() * 1000))
-    expect(part(page, "pillText")).to_have_text("Replay 15:30")
+    expect(part(page, "pillText")).to_have_text("History · 15:30")
     expect(part(page, "replayText")).to_contain_text("4 Mar 2026, 15:30")
     take(page, "replay")
 
 
-def test_a_moving_picture_of_it_live(
+def test_moving_picture_of_the_live_page(
     request: pytest.FixtureRequest, server: FakeServer, open_page: OpenPage, tmp_path: Path
 ) -> None:
     in_full = request.config.getoption("--update-screenshots")
@@ -104,22 +104,22 @@ def test_a_moving_picture_of_it_live(
 
 
 def frame_of(page: Page) -> Image.Image:
-    """Return what the page looks like now."""
+    """Return a picture of the page."""
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
 
 def save_moving(path: Path, frames: list[Image.Image]) -> None:
-    """Write a picture that moves, for ever."""
+    """Write an animation that repeats."""
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0, quality=55, method=6)
 
 
-def test_a_picture_before_any_data(open_page: OpenPage, take: Take) -> None:
+def test_picture_of_the_empty_page(open_page: OpenPage, take: Take) -> None:
     page = open_page(viewport={"width": 1200, "height": 860})
     expect(part(page, "noData").locator("pre")).to_be_in_viewport(ratio=1)
     take(page, "empty")
 
 
-def test_a_picture_of_a_lost_server(server: FakeServer, open_page: OpenPage, take: Take, watched: Watched) -> None:
+def test_picture_of_an_outage(server: FakeServer, open_page: OpenPage, take: Take, watched: Watched) -> None:
     watched.network_errors_expected = True
     publish_scene(server)
     page = open_page("?sort=predicted", viewport={"width": 1200, "height": 720}, color_scheme="dark")

@@ -1,4 +1,4 @@
-"""Thousands of predictions a second: none is lost and memory stays flat; with --full-length for five minutes.
+"""Thousands of predictions a second: none is lost and memory stays flat; five minutes with --full-length.
 
 Frame rates and task lengths are measured by the wall clock, so they need a machine without other load: the browser,
 which draws without a graphics card, and the server share its cores. They have bounds with
@@ -29,7 +29,7 @@ TRACE_SECONDS = 10
 HALF = 500
 MEGABYTE = 1e6
 LONGEST_TASK = 100
-# Of the frames that are wanted: the figures say how many there were, and a busy minute of the machine takes some.
+# Of the wanted frames; some are lost when the machine is busy.
 FRAMES_SHARE = 0.8
 MOST_BUSY = 0.65
 MOST_GROWTH = 10
@@ -48,7 +48,7 @@ WATCH_FRAMES = """() => {
 
 
 class Load(NamedTuple):
-    """So many segments, each with so many new predictions a second; and how many frames a second there must be."""
+    """Segments, new predictions of each per second, and the wanted frames per second."""
 
     segments: int
     per_second: float
@@ -67,7 +67,7 @@ def load(request: pytest.FixtureRequest) -> Load:
 
 @pytest.fixture
 def flood(load: Load) -> Iterator[Flood]:
-    """Return the server that will send it."""
+    """Yield the server that sends the load."""
     server = Flood(load.segments, load.per_second)
     server.start()
     yield server
@@ -94,18 +94,18 @@ class Seen(NamedTuple):
 
 
 def metrics(session: CDPSession) -> dict[str, float]:
-    """Return what the browser counts of a page, by name; times are processor time, in seconds."""
+    """Return the browser's metrics of a page, by name; times are CPU time in seconds."""
     return {each["name"]: float(each["value"]) for each in session.send("Performance.getMetrics")["metrics"]}
 
 
 def heap_used(session: CDPSession) -> float:
-    """Return the size of all that is reachable, in MB."""
+    """Return the size of reachable memory in MB."""
     session.send("HeapProfiler.collectGarbage")
     return metrics(session)["JSHeapUsedSize"] / MEGABYTE
 
 
 def watch(page: Page, seconds: float) -> Seen:
-    """Look at a page for some time. What the collections of garbage that it asks for hold up doesn't count."""
+    """Measure a page for some time, without the garbage collections that it requests itself."""
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.wait_for_timeout(WARM_UP_SECONDS * 1000)
@@ -129,7 +129,7 @@ def watch(page: Page, seconds: float) -> Seen:
 def longest_task(page: Page, seconds: float) -> float:
     """Return the longest task of a page's main thread during some time, in milliseconds of processor time.
 
-    By the wall's clock a task lasts as long as whoever else runs on the machine lets it.
+    In wall time a task takes longer when other processes run.
     """
     browser = page.context.browser
     assert browser
@@ -150,7 +150,7 @@ def longest_task(page: Page, seconds: float) -> float:
 
 
 def sort_out(watched: dict[str, Any], ours: list[tuple[float, float]], heap: list[float], busy: float) -> Seen:
-    """Take frames and tasks that overlap with what we did out of what was watched."""
+    """Remove frames and tasks that overlap with the measurement itself."""
 
     def is_ours(begin: float, end: float) -> bool:
         return any(begin <= last and end >= first for first, last in ours)
@@ -165,7 +165,7 @@ def sort_out(watched: dict[str, Any], ours: list[tuple[float, float]], heap: lis
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("load", [Load(207, 10, 55), Load(2_000, 5, 50)], indirect=True, ids=lambda load: load.name)
-def test_memory_stays_flat_and_frames_keep_coming_at_speed(
+def test_memory_and_frame_rate_are_stable_under_load(
     request: pytest.FixtureRequest, load: Load, flood: Flood, watched: Watched, figures: Figures
 ) -> None:
     in_full = request.config.getoption("--full-length")
@@ -173,11 +173,11 @@ def test_memory_stays_flat_and_frames_keep_coming_at_speed(
     expect_pill(page, LIVE)
     expect(part(page, "total")).to_have_text(f"of {load.segments:,} reporting")
     began = time.monotonic()
-    flood.let_flow()
+    flood.begin()
     seen = watch(page, 300 if in_full and load.segments == 2_000 else 30)
     longest = longest_task(page, TRACE_SECONDS)
     took = time.monotonic() - began
-    flood.dry_up()
+    flood.end()
     expect(part(page, "perMinute")).to_have_attribute("data-received", str(flood.sent), timeout=30_000)
     figures[load.name] = (
         f"{received(page) / took:,.0f} predictions/s for {took:.0f} s; median {median(seen.rates):.0f} frames/s, "

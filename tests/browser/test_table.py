@@ -1,4 +1,4 @@
-"""Finding and ordering, by mouse and by keyboard."""
+"""Filters and order of the table, by mouse and by keyboard."""
 
 from playwright.sync_api import expect
 
@@ -23,7 +23,7 @@ def publish(server: FakeServer) -> None:
     server.publish_all([prediction(name, speed, road_name=roads[name]) for name, speed in SPEEDS.items()])
 
 
-def test_a_search_narrows_the_rows_and_a_reload_keeps_it(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_search_filters_rows_after_a_reload_too(server: FakeServer, open_page: OpenPage) -> None:
     publish(server)
     page = open_page()
     expect(row(page, "S1")).to_be_visible()
@@ -47,7 +47,7 @@ def test_a_search_narrows_the_rows_and_a_reload_keeps_it(server: FakeServer, ope
     assert "?" not in page.url
 
 
-def test_chips_narrow_the_rows_by_keyboard_and_a_reload_keeps_them(server: FakeServer, open_page: OpenPage) -> None:
+def test_chips_filter_rows_by_keyboard_after_a_reload_too(server: FakeServer, open_page: OpenPage) -> None:
     publish(server)
     page = open_page()
     expect(row(page, "S1")).to_be_visible()
@@ -65,7 +65,7 @@ def test_chips_narrow_the_rows_by_keyboard_and_a_reload_keeps_them(server: FakeS
     expect(chip.locator("[data-part=count]")).to_have_text("1")
 
 
-def test_when_nothing_matches_the_filters_can_be_cleared(server: FakeServer, open_page: OpenPage) -> None:
+def test_filters_without_a_match_can_be_cleared(server: FakeServer, open_page: OpenPage) -> None:
     publish(server)
     page = open_page("?q=nowhere&category=free_flow")
     expect(part(page, "nothingMatches")).to_be_visible()
@@ -75,7 +75,7 @@ def test_when_nothing_matches_the_filters_can_be_cleared(server: FakeServer, ope
     assert "?" not in page.url
 
 
-def test_a_segment_that_comes_to_match_appears_under_the_filter(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_segment_appears_when_it_begins_to_match(server: FakeServer, open_page: OpenPage) -> None:
     publish(server)
     page = open_page("?category=severe_congestion")
     expect(row(page, "S10")).to_be_visible()
@@ -85,7 +85,7 @@ def test_a_segment_that_comes_to_match_appears_under_the_filter(server: FakeServ
     expect(row(page, "S10")).to_have_count(0)
 
 
-def test_headers_sort_both_ways_and_say_so(server: FakeServer, open_page: OpenPage) -> None:
+def test_headers_sort_in_both_directions(server: FakeServer, open_page: OpenPage) -> None:
     publish(server)
     page = open_page()
     header = page.locator("th[data-column=predicted]")
@@ -109,7 +109,7 @@ def test_the_order_follows_the_values(server: FakeServer, open_page: OpenPage) -
     expect(page.locator("tbody tr[data-segment]").last).to_have_attribute("data-segment", "S10")
 
 
-def test_two_thousand_rows_cost_what_is_on_the_screen(server: FakeServer, open_page: OpenPage) -> None:
+def test_only_visible_rows_are_in_the_document(server: FakeServer, open_page: OpenPage) -> None:
     server.publish_all([prediction(f"S{number:04d}") for number in range(2_000)])
     page = open_page()
     expect(part(page, "table")).to_have_attribute("aria-rowcount", "2001")
@@ -123,9 +123,7 @@ def test_two_thousand_rows_cost_what_is_on_the_screen(server: FakeServer, open_p
     expect(row(page, "S0000")).to_be_in_viewport()
 
 
-def test_a_new_value_lights_up_unless_they_come_so_fast_that_it_would_always_be_lit(
-    server: FakeServer, open_page: OpenPage
-) -> None:
+def test_a_new_value_is_highlighted_unless_values_are_too_frequent(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("S1", 50.0)
     page = open_page("?sort=predicted")
     expect(row(page, "S1")).to_be_visible()

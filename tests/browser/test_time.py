@@ -1,4 +1,4 @@
-"""Pause and time travel: the numbers stand still, what comes waits, and the past is what the server's history says."""
+"""Pause and time travel: values stand still, updates wait, and the past is the server's history."""
 
 import re
 import time
@@ -14,10 +14,10 @@ from tests.browser.watched import Watched
 
 SCORES = {"count": 3, "rmse": 2.5, "mae": 2.0, "bias": -0.5, "persistence": {"rmse": 3.0}}
 PAUSED = re.compile(r"^Paused \(3 waiting\)$")
-REPLAY = re.compile(r"^Replay \d\d:\d\d$")
+REPLAY = re.compile(r"^History · \d\d:\d\d$")
 
 
-def test_a_pause_by_space_freezes_the_numbers_and_counts_what_waits(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_pause_freezes_values_and_counts_updates(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("A", 50.0)
     page = open_page()
     expect_value(page, "A", "50.0")
@@ -35,8 +35,8 @@ def test_a_pause_by_space_freezes_the_numbers_and_counts_what_waits(server: Fake
     expect_value(page, "B", "20.0")
 
 
-def test_a_long_pause_lets_nothing_grow_old(patient_server: FakeServer, watched: Watched) -> None:
-    server = patient_server
+def test_a_long_pause_freezes_all_ages(slow_heartbeat_server: FakeServer, watched: Watched) -> None:
+    server = slow_heartbeat_server
     server.publish_all([prediction(name, 65.0) for name in ("A", "B")])
     page = watched.open(f"{server.url}/predictions")
     page.clock.install()
@@ -71,13 +71,13 @@ def past(server: FakeServer) -> int:
 
 
 def travel_to(page: Page, time_ms: int) -> None:
-    """Put the slider at a time."""
+    """Move the slider to a time."""
     part(page, "time").evaluate(
         "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }", time_ms
     )
 
 
-def test_time_travel_shows_what_the_history_says_and_live_comes_back(server: FakeServer, open_page: OpenPage) -> None:
+def test_time_travel_shows_the_history_and_returns_to_live(server: FakeServer, open_page: OpenPage) -> None:
     begin = past(server)
     page = open_page()
     expect_value(page, "A", "69.0")
@@ -95,7 +95,7 @@ def test_time_travel_shows_what_the_history_says_and_live_comes_back(server: Fak
     expect_value(page, "A", "1.0")
 
 
-def test_what_is_not_of_the_past_says_so(server: FakeServer, open_page: OpenPage) -> None:
+def test_live_values_are_marked_in_time_travel(server: FakeServer, open_page: OpenPage) -> None:
     begin = past(server)
     page = open_page("?segment=A", timezone_id="America/Los_Angeles")
     expect_value(page, "A", "69.0", seconds=5)
@@ -121,7 +121,7 @@ def test_what_is_not_of_the_past_says_so(server: FakeServer, open_page: OpenPage
     )
 
 
-def test_the_slider_goes_by_arrow_keys_and_plays(server: FakeServer, open_page: OpenPage) -> None:
+def test_the_slider_moves_by_arrow_keys_and_plays(server: FakeServer, open_page: OpenPage) -> None:
     past(server)
     page = open_page()
     part(page, "travel").click()
@@ -140,7 +140,7 @@ def test_the_slider_goes_by_arrow_keys_and_plays(server: FakeServer, open_page: 
     expect(part(page, "playText")).to_have_text("Play")
 
 
-def test_the_drawer_and_the_search_work_in_the_past(server: FakeServer, open_page: OpenPage) -> None:
+def test_drawer_and_search_work_in_time_travel(server: FakeServer, open_page: OpenPage) -> None:
     begin = past(server)
     page = open_page()
     part(page, "travel").click()
@@ -154,9 +154,9 @@ def test_the_drawer_and_the_search_work_in_the_past(server: FakeServer, open_pag
     expect(part(page, "drawer").locator("[data-part=popupPredicted]")).to_have_text("69.0 mph")
 
 
-def test_help_names_the_keys(open_page: OpenPage) -> None:
+def test_help_lists_the_shortcuts(open_page: OpenPage) -> None:
     page = open_page()
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog")).to_contain_text("pause, and go on")
+    expect(page.get_by_role("dialog")).to_contain_text("pause or resume")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()

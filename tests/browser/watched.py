@@ -1,4 +1,4 @@
-"""Pages that are watched: no uncaught error, no console error, no dialog, no request to another host."""
+"""Pages that report uncaught errors, console errors, dialogs, and requests to other hosts."""
 
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -12,7 +12,7 @@ PHONE = {"width": 390, "height": 844}
 
 
 class Watched:
-    """Opens pages; `network_errors_expected` lets pass what Chromium logs of a server that is away on purpose."""
+    """Opens pages. With `network_errors_expected` it ignores what Chromium logs of an unreachable server."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -48,7 +48,7 @@ class Watched:
         return page
 
     def close(self) -> None:
-        """Close all pages and say what was wrong with them."""
+        """Close all pages and fail for what they reported."""
         for context in self._contexts:
             context.close()
         assert not self.faults, "; ".join(self.faults)

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Acknowledged } from "../../static/js/acknowledged.js";
+import { AcknowledgementStorage } from "../../static/js/acknowledgement-storage.js";
 import { Alerts } from "../../static/js/alerts.js";
 import { prediction } from "./fakes.js";
 
@@ -19,7 +19,7 @@ function alertsOf(unit = "mph") {
 
 const kinds = (alerts) => alerts.list().map(({ id, kind }) => `${id} ${kind}`);
 
-test("a segment that is severe for two steps is one alert, however long it lasts", () => {
+test("a segment that is severe for two or more steps is one alert", () => {
   const { alerts, say } = alertsOf();
   say(SEVERE);
   assert.deepEqual(kinds(alerts), []);
@@ -31,14 +31,14 @@ test("a segment that is severe for two steps is one alert, however long it lasts
   assert.equal(first.value, 22, "with the value of now");
 });
 
-test("the same step told twice is one step", () => {
+test("a step received twice counts once", () => {
   const { alerts } = alertsOf();
   const data = prediction("A", { category: SEVERE });
   for (let time = 0; time < 3; time += 1) alerts.apply({ type: "prediction", data });
   assert.deepEqual(kinds(alerts), []);
 });
 
-test("an alert ends only after two calm steps, and begins anew after that", () => {
+test("an alert ends after two calm steps, and can begin again", () => {
   const { alerts, say } = alertsOf();
   for (const category of [SEVERE, SEVERE, "heavy_traffic", SEVERE, "heavy_traffic"]) say(category);
   assert.deepEqual(kinds(alerts), ["A severe"]);
@@ -48,7 +48,7 @@ test("an alert ends only after two calm steps, and begins anew after that", () =
   assert.deepEqual(kinds(alerts), ["A severe"]);
 });
 
-test("a predicted drop of 15 mph is an alert at once, and lasts until it is below 10", () => {
+test("a drop of 15 mph is an alert at once, until it is below 10 mph", () => {
   const { alerts, say } = alertsOf();
   say("moderate_traffic", -14.9);
   assert.deepEqual(kinds(alerts), []);
@@ -61,7 +61,7 @@ test("a predicted drop of 15 mph is an alert at once, and lasts until it is belo
   assert.deepEqual(kinds(alerts), []);
 });
 
-test("in km/h the limits are the same speeds", () => {
+test("limits in km/h are the same speeds", () => {
   const { alerts, say } = alertsOf("kmh");
   say("free_flow", -24);
   assert.deepEqual(kinds(alerts), []);
@@ -69,7 +69,7 @@ test("in km/h the limits are the same speeds", () => {
   assert.deepEqual(kinds(alerts), ["A drop"]);
 });
 
-test("what was acknowledged stays so until it ends", () => {
+test("an acknowledgement lasts until its alert ends", () => {
   const { alerts, say } = alertsOf();
   for (let step = 0; step < 2; step += 1) say(SEVERE);
   alerts.acknowledge("A");
@@ -81,7 +81,7 @@ test("what was acknowledged stays so until it ends", () => {
   assert.equal(alerts.list()[0].acknowledged, true);
 });
 
-test("what left or isn't in a new view has no alert, and late or odd messages count for nothing", () => {
+test("alerts end with their segment, and ignore late and invalid messages", () => {
   const { alerts, say } = alertsOf();
   for (const id of ["A", "B"]) say("free_flow", -20, id);
   alerts.apply({ type: "left", segment_id: "A" });
@@ -93,7 +93,7 @@ test("what left or isn't in a new view has no alert, and late or odd messages co
   assert.deepEqual(kinds(alerts), ["C drop"]);
 });
 
-test("a larger horizon than the one shown counts for nothing", () => {
+test("a larger horizon than the one shown is ignored", () => {
   const { alerts } = alertsOf();
   const arrive = (fields) => alerts.apply({ type: "prediction", data: prediction("A", fields) });
   arrive({ horizon_minutes: 5, timestamp: MINUTE });
@@ -120,48 +120,48 @@ function opened(predictions, acknowledgements = []) {
   return alerts;
 }
 
-const told = (alerts) => alerts.list().map(({ id, kind, since, acknowledged }) => [id, kind, since / MINUTE, acknowledged]);
+const summary = (alerts) => alerts.list().map(({ id, kind, since, acknowledged }) => [id, kind, since / MINUTE, acknowledged]);
 const arrive = (alerts, predictions) => {
   for (const data of predictions) alerts.apply({ type: "prediction", data });
 };
 
-test("an alert began when its segment did, not when it was noticed", () => {
+test("an alert begins with its first severe step", () => {
   const alerts = opened(steps("A", "."));
   arrive(alerts, steps("A", ".SSS", 1));
   arrive(alerts, steps("B", "..dd", 1));
-  assert.deepEqual(told(alerts), [["A", "severe", 2, false], ["B", "drop", 3, false]]);
+  assert.deepEqual(summary(alerts), [["A", "severe", 2, false], ["B", "drop", 3, false]]);
 });
 
-test("a view tells one step; earlier ones tell which alerts last, and since when", () => {
+test("earlier steps from the history complete the alerts of a view", () => {
   const now = [...steps("A", "S", 9), ...steps("B", "S", 9), ...steps("C", ".", 9), ...steps("D", "d", 9)];
   const alerts = opened(now);
-  assert.deepEqual(told(alerts), [["D", "drop", 9, false]]);
+  assert.deepEqual(summary(alerts), [["D", "drop", 9, false]]);
   const [drop] = alerts.list();
-  assert.deepEqual(alerts.unsure().sort(), ["A", "B", "D"], "a calm one needs no past");
+  assert.deepEqual(alerts.unsure().sort(), ["A", "B", "D"], "a calm segment needs no history");
   alerts.learn([...steps("A", ".SSSSSSS", 1), ...steps("B", "SS..", 5), ...steps("D", "..dd", 5)].reverse());
-  assert.deepEqual(told(alerts), [["A", "severe", 2, false], ["D", "drop", 7, false]]);
+  assert.deepEqual(summary(alerts), [["A", "severe", 2, false], ["D", "drop", 7, false]]);
   assert.equal(alerts.list()[1], drop, "the same one");
   assert.deepEqual(alerts.unsure(), [], "all is known now");
 });
 
-test("a drop that becomes severe is another alert, acknowledged or not", () => {
+test("a drop that becomes severe is a new alert", () => {
   const alerts = opened(steps("A", "d"));
   const [drop] = alerts.list();
   alerts.acknowledge("A");
   arrive(alerts, steps("A", "SS", 2));
-  assert.deepEqual(told(alerts), [["A", "severe", 2, false]]);
+  assert.deepEqual(summary(alerts), [["A", "severe", 2, false]]);
   assert.notEqual(alerts.list()[0], drop);
 });
 
-test("after a silence of five intervals what was before it says nothing", () => {
+test("after a silence of five intervals earlier steps don't count", () => {
   const alerts = opened(steps("A", "S"));
   arrive(alerts, steps("A", "S", 26));
-  assert.deepEqual(told(alerts), []);
+  assert.deepEqual(summary(alerts), []);
   arrive(alerts, steps("A", "S", 27));
-  assert.deepEqual(told(alerts), [["A", "severe", 26, false]]);
+  assert.deepEqual(summary(alerts), [["A", "severe", 26, false]]);
 });
 
-test("the worst comes first: what is current, new, severe, slow", () => {
+test("alerts are sorted: current, new, severe, lowest speed", () => {
   const { alerts } = alertsOf();
   const begin = (id, change, speed) => {
     for (const timestamp of [1, 2]) {
@@ -177,7 +177,7 @@ test("the worst comes first: what is current, new, severe, slow", () => {
   assert.deepEqual(listed, ["slowest", "slow", "drop", "known", "silent"]);
 });
 
-test("an acknowledgement outlasts a reload, as long as its alert", () => {
+test("an acknowledgement outlasts a reload", () => {
   const first = opened(steps("A", "S", 1));
   arrive(first, steps("A", "SSSSSSSSS", 2));
   first.acknowledge("A");
@@ -187,25 +187,25 @@ test("an acknowledgement outlasts a reload, as long as its alert", () => {
 
   const soon = opened(steps("A", "S", 14), kept);
   soon.learn(steps("A", "SSS", 11));
-  assert.deepEqual(told(soon), [["A", "severe", 1, true]], "with the time it really began");
+  assert.deepEqual(summary(soon), [["A", "severe", 1, true]], "with the time of its first step");
   const over = opened(steps("A", "S", 17), kept);
   over.learn(steps("A", "S..S", 13));
-  assert.deepEqual(told(over), [["A", "severe", 16, false]], "it ended and another one began");
+  assert.deepEqual(summary(over), [["A", "severe", 16, false]], "it ended, and a new alert began");
   const calm = opened(steps("A", ".", 14), kept);
   arrive(calm, steps("A", ".SS", 15));
-  assert.deepEqual(told(calm), [["A", "severe", 16, false]]);
+  assert.deepEqual(summary(calm), [["A", "severe", 16, false]]);
   const late = opened(steps("A", "S", 60), kept);
   arrive(late, steps("A", "S", 61));
-  assert.deepEqual(told(late), [["A", "severe", 60, false]], "nobody knows what was between");
+  assert.deepEqual(summary(late), [["A", "severe", 60, false]], "the steps between are not known");
   const other = opened(steps("A", "d", 13), kept);
-  assert.deepEqual(told(other), [["A", "drop", 13, false]]);
+  assert.deepEqual(summary(other), [["A", "drop", 13, false]]);
 });
 
-test("what one tab acknowledges the others know, and an end is forgotten by itself", () => {
+test("an acknowledgement is taken over by other tabs until its alert ends", () => {
   const [one, other] = [opened(steps("A", "d")), opened(steps("A", "d"))];
   one.acknowledge("A");
   other.recall(one.acknowledgements());
-  assert.deepEqual(told(other), [["A", "drop", 1, true]]);
+  assert.deepEqual(summary(other), [["A", "drop", 1, true]]);
   arrive(other, steps("A", "...", 2));
   assert.deepEqual(other.acknowledgements(), []);
 });
@@ -218,16 +218,16 @@ test("segments and acknowledgements are bounded", () => {
   assert.equal(alerts.acknowledgements().length, 1_000);
 });
 
-test("acknowledgements are kept in a storage that may be forbidden, or hold anything", () => {
+test("acknowledgements survive a storage that is forbidden or invalid", () => {
   const kept = new Map();
   const storage = () => ({ getItem: (key) => kept.get(key) ?? null, setItem: (key, text) => kept.set(key, text) });
-  const keep = (alerts, given = storage) => new Acknowledged({ alerts, key: "k", storage: given });
+  const keep = (alerts, given = storage) => new AcknowledgementStorage({ alerts, key: "k", storage: given });
   const alerts = opened(steps("A", "d"));
   alerts.acknowledge("A");
   keep(alerts).write();
   const other = opened(steps("A", "d"));
   keep(other).read();
-  assert.deepEqual(told(other), [["A", "drop", 1, true]]);
+  assert.deepEqual(summary(other), [["A", "drop", 1, true]]);
   const odd = opened(steps("A", "d"));
   for (const text of ["", "null", "{}", "[null, 5, [], [1, 2, 3, 4]]", '[["A", "drop", "1", null]]', "nonsense"]) {
     kept.set("k", text);
@@ -238,5 +238,5 @@ test("acknowledgements are kept in a storage that may be forbidden, or hold anyt
   };
   keep(odd, forbidden).read();
   keep(alerts, forbidden).write();
-  assert.deepEqual(told(odd), [["A", "drop", 1, false]]);
+  assert.deepEqual(summary(odd), [["A", "drop", 1, false]]);
 });

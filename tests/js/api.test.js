@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Api } from "../../static/js/api.js";
 import { jsonResponse } from "./fakes.js";
 
-test("the history is read to its end, however long it is: the newest come last", async () => {
+test("the history is read to its end", async () => {
   const asked = [];
   const fetch = async (url) => {
     asked.push(new URL(url, "http://here").searchParams.get("after"));

@@ -32,7 +32,7 @@ test("a stream that opens is live", () => {
 });
 
 for (const reason of ["refused", "unreachable", "late", "busy"]) {
-  test(`a stream that is ${reason} gives way to polling at once`, () => {
+  test(`a stream that is ${reason} falls back to polling at once`, () => {
     const { stream, polling, connection } = ladder();
     stream.end(reason);
     assert.equal(polling.openNow, 1);
@@ -41,7 +41,7 @@ for (const reason of ["refused", "unreachable", "late", "busy"]) {
   });
 }
 
-test("while others are tried for one that opened and broke, the connection is said to be lost after a second", async () => {
+test("a broken connection is shown as lost after a second of other attempts", async () => {
   const { time, stream, polling, connection } = ladder();
   stream.succeed();
   const cutAt = time.now;
@@ -56,7 +56,7 @@ test("while others are tried for one that opened and broke, the connection is sa
   assert.equal(connection.state.lostAt, null);
 });
 
-test("a cut that is mended within a second is not seen", async () => {
+test("an interruption of less than a second is not shown", async () => {
   const { time, stream, polling, connection } = ladder();
   stream.succeed();
   stream.end("ended");
@@ -65,7 +65,7 @@ test("a cut that is mended within a second is not seen", async () => {
   assert.equal(phase(connection), "polling");
 });
 
-test("all transports go on from one cursor", async () => {
+test("all transports share one cursor", async () => {
   const { time, stream, polling } = ladder();
   stream.succeed();
   stream.last.onMessage({ type: "prediction" }, "c1");
@@ -78,7 +78,7 @@ test("all transports go on from one cursor", async () => {
   assert.equal(stream.last.cursor, "c7");
 });
 
-test("while polling the ladder is climbed again and again, less and less often, for ever", async () => {
+test("while polling, better transports are tried with growing waits", async () => {
   const { time, stream, polling } = ladder();
   stream.end("refused");
   polling.succeed();
@@ -94,7 +94,7 @@ test("while polling the ladder is climbed again and again, less and less often, 
   assert.deepEqual(waits, [2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60]);
 });
 
-test("climbing closes the poller before the stream opens, so nothing comes by two ways", async () => {
+test("an upgrade closes polling before the stream opens", async () => {
   const { time, stream, polling } = ladder();
   stream.end("refused");
   polling.succeed();
@@ -103,7 +103,7 @@ test("climbing closes the poller before the stream opens, so nothing comes by tw
   assert.equal(stream.openNow, 1);
 });
 
-test("a climb that fails is not seen: polling goes on", async () => {
+test("a failed upgrade is not shown", async () => {
   const { time, stream, polling, connection } = ladder();
   stream.end("refused");
   polling.succeed();
@@ -114,7 +114,7 @@ test("a climb that fails is not seen: polling goes on", async () => {
   assert.equal(polling.openNow, 1);
 });
 
-test("a busy server isn't asked for a stream before the time it named", async () => {
+test("a busy server gets no stream request before its retry time", async () => {
   const { time, stream, polling } = ladder();
   stream.end("busy", 12_000);
   polling.succeed();
@@ -124,7 +124,7 @@ test("a busy server isn't asked for a stream before the time it named", async ()
   assert.equal(stream.opened.length, 2);
 });
 
-test("a good stream that is cut is asked for again after the server's hint", async () => {
+test("a cut stream is opened again after the server's retry time", async () => {
   const { time, stream, polling, connection } = ladder();
   stream.succeed();
   await time.advance(30_000);
@@ -136,14 +136,14 @@ test("a good stream that is cut is asked for again after the server's hint", asy
   assert.equal(polling.opened.length, 0);
 });
 
-test("a stream that opens and breaks at once is no better than none", async () => {
+test("a stream that breaks at once is treated as not open", async () => {
   const { stream, polling } = ladder();
   stream.succeed();
   stream.end("ended");
   assert.equal(polling.openNow, 1);
 });
 
-test("a server that says bye is asked again after its hint, however short the stream was", async () => {
+test("after bye the connection waits for the server's retry time", async () => {
   const { time, stream, connection } = ladder();
   stream.succeed();
   stream.end("bye", 700);
@@ -152,7 +152,7 @@ test("a server that says bye is asked again after its hint, however short the st
   assert.equal(stream.opened.length, 2);
 });
 
-test("with nothing to be had the waits grow to 8 s and never end", async () => {
+test("without any transport the waits grow to 8 s and never end", async () => {
   const { time, stream, polling, connection } = ladder();
   stream.end("unreachable");
   polling.end("unreachable");
@@ -170,7 +170,7 @@ test("with nothing to be had the waits grow to 8 s and never end", async () => {
   assert.deepEqual(waits, [1, 2, 4, 8, 8, 8, 8, 8]);
 });
 
-test("a server that comes back is live again, and the outage is over", async () => {
+test("a server that comes back ends the outage", async () => {
   const { time, stream, polling, connection } = ladder();
   stream.end("unreachable");
   polling.end("unreachable");
@@ -194,7 +194,7 @@ test("waits are short again in the next outage", async () => {
   assert.equal(connection.state.retryAt - time.now, 1_000);
 });
 
-test("after a good stream the ladder is climbed with short waits again", async () => {
+test("after a settled stream upgrades are tried with short waits again", async () => {
   const { time, stream, polling } = ladder();
   for (let climb = 0; climb < 5; climb += 1) {
     stream.end("refused");
@@ -212,7 +212,7 @@ test("after a good stream the ladder is climbed with short waits again", async (
   assert.equal(stream.opened.length, tries + 1);
 });
 
-test("retryNow() tries from the top at once and leaves one transport open", () => {
+test("retryNow() tries the best transport at once", () => {
   const { stream, polling, connection } = ladder();
   stream.end("unreachable");
   polling.end("unreachable");
@@ -233,7 +233,7 @@ test("stop() closes what is open and leaves no timer", async () => {
   assert.equal(time.pending, 0);
 });
 
-test("half of each wait is left to chance, so that browsers don't come back in step", () => {
+test("half of each wait is random", () => {
   assert.equal(backoff(2, 1_000, 8_000, () => 0), 2_000);
   assert.equal(backoff(2, 1_000, 8_000, () => 1), 4_000);
   assert.equal(backoff(5_000, 1_000, 8_000, () => 1), 8_000);

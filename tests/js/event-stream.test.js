@@ -26,6 +26,6 @@ for (const [name, text, expected] of TABLE) {
   test(`${name}, cut at every place`, () => assert.deepEqual(read(...text).found, expected));
 }
 
-test("an id without data moves the reader forward", () => assert.equal(read("id: c9\n\n").reader.lastId, "c9"));
-test("the retry hint is a number of milliseconds", () => assert.equal(read("retry: 1500\n").reader.retryMs, 1500));
-test("a retry hint that is no number is ignored", () => assert.equal(read("retry: 1e3\n").reader.retryMs, null));
+test("an id without data is kept as the last id", () => assert.equal(read("id: c9\n\n").reader.lastId, "c9"));
+test("retry sets the milliseconds to wait", () => assert.equal(read("retry: 1500\n").reader.retryMs, 1500));
+test("a retry that is not a number is ignored", () => assert.equal(read("retry: 1e3\n").reader.retryMs, null));

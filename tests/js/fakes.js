@@ -1,4 +1,4 @@
-/** Fakes for the tests of the page's modules: a clock that stands still until told, a network, transports. */
+/** Fakes for the tests of the page's modules: a clock that moves only by advance(), a network, transports. */
 
 /** Timers and a clock that move only by advance(). */
 export class FakeTime {

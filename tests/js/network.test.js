@@ -4,14 +4,14 @@ import { corridorOf, headings, lines, placeOf } from "../../static/js/network.js
 
 const segment = (id, latitude, longitude, road) => ({ segment_id: id, coordinates: { latitude, longitude }, road_name: road });
 
-test("a name's corridor is its road and direction, or all of it", () => {
+test("a corridor is a road with its direction, or the whole name", () => {
   assert.equal(corridorOf("I-405 N at Sunset"), "I-405 N");
   assert.equal(corridorOf("US-101 SB, Hollywood"), "US-101 SB");
   assert.equal(corridorOf("Main Street"), "Main Street");
   assert.equal(corridorOf(undefined), null);
 });
 
-test("neighbours are joined in the direction of travel, whatever the order they came in", () => {
+test("neighbours are joined in the direction of travel, in any order", () => {
   const segments = [segment("b", 34.1, -118, "I-5 N at B"), segment("c", 34.12, -118, "I-5 N at C"), segment("a", 34.08, -118, "I-5 N at A")];
   const [line] = lines(segments);
   assert.deepEqual(line.ids, ["a", "b", "c"]);
@@ -19,17 +19,17 @@ test("neighbours are joined in the direction of travel, whatever the order they 
   assert.deepEqual(back.ids, ["c", "b", "a"]);
 });
 
-test("a wide gap begins a new line, and a segment alone makes none", () => {
+test("a wide gap begins a new line, and one segment makes none", () => {
   const segments = [0, 0.02, 0.5, 0.52, 2].map((east, index) => segment(`s${index}`, 34, -118 + east, "I-10 E"));
   assert.deepEqual(lines(segments).map(({ ids }) => ids), [["s0", "s1"], ["s2", "s3"]]);
 });
 
-test("what has no place or no road is on no line", () => {
+test("a segment without place or road is on no line", () => {
   assert.deepEqual(lines([{ segment_id: "x", road_name: "I-5 N" }, segment("y", 34, -118), segment("z", NaN, 0, "I-5 N")]), []);
   assert.equal(placeOf({ coordinates: { latitude: "34", longitude: 0 } }), null);
 });
 
-test("headings point the way of the traffic, with length 1", () => {
+test("headings have the direction of travel and length 1", () => {
   const found = headings(lines([segment("a", 34, -118, "I-10 W"), segment("b", 34, -118.02, "I-10 W")]));
   const [east, north] = found.get("a");
   assert.ok(Math.abs(east + 1) < 1e-9 && Math.abs(north) < 1e-9);

@@ -30,7 +30,7 @@ function open(answers, { cursor = null, health = HEALTH } = {}) {
 
 const types = ({ messages }) => messages.map(({ type }) => type);
 
-test("without a cursor the whole view comes as initial, and its cursor is used next", async () => {
+test("without a cursor the view comes as initial, with its cursor", async () => {
   const { seen, time } = open([
     { predictions: [{ segment_id: "A" }], stats: {}, cursor: "c1" },
     { predictions: [], left: [], cursor: "c1", more: false },
@@ -41,7 +41,7 @@ test("without a cursor the whole view comes as initial, and its cursor is used n
   assert.deepEqual(seen.asked, ["/api", "/api?after=c1"]);
 });
 
-test("with a cursor the changes come one by one, removals at their place", async () => {
+test("with a cursor changes come in order, removals included", async () => {
   const removal = (segment_id, at) => ({ segment_id, horizon_minutes: null, reason: "removed", at });
   const { seen } = open(
     [
@@ -66,14 +66,14 @@ test("with a cursor the changes come one by one, removals at their place", async
   ]);
 });
 
-test("the cursor comes with the last message, so an answer counts as a whole", async () => {
+test("the cursor comes with the last message of an answer", async () => {
   const { seen } = open([{ predictions: [{}, {}], cursor: "c3", more: false }], { cursor: "c1" });
   await settle();
   assert.deepEqual(seen.messages.map(({ at }) => at).filter(Boolean), ["c3"]);
   assert.equal(seen.messages.at(-1).at, "c3");
 });
 
-test("when there is more, the next request doesn't wait", async () => {
+test("with more changes the next request does not wait", async () => {
   const { seen, time } = open(
     [
       { predictions: [{}], cursor: "c2", more: true },
@@ -85,7 +85,14 @@ test("when there is more, the next request doesn't wait", async () => {
   assert.deepEqual(seen.asked, ["/api?after=c1", "/api?after=c2"]);
 });
 
-test("a gap brings the whole view", async () => {
+test("an answer can bring the whole view without a gap", async () => {
+  const { seen } = open([{ predictions: [{ segment_id: "A" }], left: [], gap: null, stats: {}, cursor: "c9" }], { cursor: "c1" });
+  await settle();
+  assert.deepEqual(types(seen), ["connected", "status", "initial", "stats", "position"]);
+  assert.equal(seen.messages.at(-1).at, "c9");
+});
+
+test("an answer with a gap brings the whole view", async () => {
   const gap = { reason: "too_old", missed: 84 };
   const { seen } = open([{ predictions: [{ segment_id: "A" }], gap, stats: {}, cursor: "c9" }], { cursor: "c1" });
   await settle();
@@ -93,7 +100,7 @@ test("a gap brings the whole view", async () => {
   assert.equal(seen.messages[2].missed, 84);
 });
 
-test("a cursor that the server refuses is given up, with a gap", async () => {
+test("a refused cursor is dropped, with a gap", async () => {
   const { seen } = open([400, { predictions: [], stats: {}, cursor: "c9" }], { cursor: "bad" });
   await settle();
   assert.deepEqual(seen.asked, ["/api?after=bad", "/api"]);
@@ -112,25 +119,25 @@ for (const [name, answers, reason] of [
   });
 }
 
-test("an answer that never comes ends the transport after 10 s", async () => {
+test("a missing answer ends the transport after 10 s", async () => {
   const { seen, time } = open(["never"]);
   await time.advance(10_000);
   assert.equal(seen.states[0].reason, "late");
 });
 
-test("health that can't be read harms nothing", async () => {
+test("an unreadable health answer is ignored", async () => {
   const { seen } = open([{ predictions: [], cursor: "c1" }], { health: null });
   await settle();
   assert.deepEqual(types(seen), ["connected", "initial", "position"]);
 });
 
-test("the state of the consumer comes with every answer", async () => {
+test("each answer comes with the consumer's state", async () => {
   const { seen } = open([{ predictions: [], cursor: "c1" }]);
   await settle();
   assert.equal(seen.messages.find(({ type }) => type === "status").state, "live");
 });
 
-test("a transport that was closed asks no more", async () => {
+test("a closed transport requests nothing", async () => {
   const { seen, time, close } = open([{ predictions: [], cursor: "c1" }]);
   await settle();
   close();

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Recording } from "../../static/js/recording.js";
+import { Store } from "../../static/js/store.js";
 import { TimeTravel } from "../../static/js/time-travel.js";
 import { FakeTime, prediction } from "./fakes.js";
 
 const at = (id, timestamp, fields = {}) => prediction(id, { timestamp, ...fields });
 
-test("a view of the past has the newest of each segment up to then, in whatever order they came", () => {
+test("a past view has the newest prediction of each segment, in any order", () => {
   const recording = new Recording();
   recording.add([at("A", 30), at("B", 20), at("A", 10)]);
   recording.add([at("B", 40)]);
@@ -18,13 +19,13 @@ test("a view of the past has the newest of each segment up to then, in whatever 
   assert.deepEqual(names(99), ["A30", "B40"]);
 });
 
-test("of several horizons the smallest is shown, as in a view of now", () => {
+test("a past view shows the smallest horizon", () => {
   const recording = new Recording();
   recording.add([15, 30, 60].map((horizon_minutes, index) => at("A", 10 + index, { horizon_minutes })));
   assert.equal(recording.viewAt(99)[0].horizon_minutes, 15);
 });
 
-test("of more than it holds the newest are kept, and the rest doesn't wait to be dropped", () => {
+test("a recording keeps the newest predictions up to its limit", () => {
   const recording = new Recording();
   for (let page = 0; page < 6; page += 1) {
     recording.add(Array.from({ length: 100_000 }, (_, index) => at("A", 100_000 * page + index)));
@@ -33,17 +34,17 @@ test("of more than it holds the newest are kept, and the rest doesn't wait to be
   assert.deepEqual(recording.range, [400_000, 599_999]);
 });
 
-test("the trail of a moment is what was predicted before it, whatever was looked at before", async () => {
+test("the trail of a past moment has the predictions before it", async () => {
   const steps = [10, 20, 30].map((speed, index) => at("A", 1_000 * (index + 1), { predicted_speed: speed }));
   const others = [5, 15].map((horizon_minutes) => at("A", 2_500, { predicted_speed: 99, horizon_minutes }));
   const { travel } = travelling([[...steps, ...others, at("B", 4_000)]]);
-  await travel.begin({ connection: null });
+  await travel.begin(new Store({ intervalSeconds: 300 }));
   assert.deepEqual(travel.store.trail("A"), [10, 20, 30]);
   travel.seek(2_000);
   assert.deepEqual(travel.store.trail("A"), [10, 20]);
 });
 
-test("nothing recorded has no range", () => {
+test("an empty recording has no range", () => {
   assert.equal(new Recording().range, null);
 });
 
@@ -62,9 +63,9 @@ function travelling(pages, fail = false) {
   return { travel, states, time, tick: () => intervals.forEach((action) => action()) };
 }
 
-test("going back reads the window and shows its end; the slider shows other times; live ends it", async () => {
+test("time travel reads the history, shows its end, seeks, and ends", async () => {
   const { travel, states } = travelling([[at("A", 1_000, { predicted_speed: 10 })], [at("A", 61_000, { predicted_speed: 20 })]]);
-  await travel.begin({ connection: null });
+  await travel.begin(new Store({ intervalSeconds: 300 }));
   assert.deepEqual([states[0], travel.state], ["reading", "there"]);
   const speed = () => travel.store.segments.get("A")?.predicted_speed;
   assert.deepEqual([travel.time, speed()], [61_000, 20]);
@@ -76,10 +77,10 @@ test("going back reads the window and shows its end; the slider shows other time
   assert.equal(travel.state, "live");
 });
 
-test("playing goes on at its speed and stops at the end", async () => {
+test("playing advances at its speed and stops at the end", async () => {
   const { travel, tick } = travelling([[at("A", 0), at("A", 10_000)]]);
-  await travel.begin({ connection: null });
-  travel.play(() => 30);
+  await travel.begin(new Store({ intervalSeconds: 300 }));
+  travel.togglePlay(() => 30);
   assert.deepEqual([travel.playing, travel.time], [true, 0]);
   tick();
   assert.equal(travel.time, 6_000);
@@ -87,11 +88,11 @@ test("playing goes on at its speed and stops at the end", async () => {
   assert.deepEqual([travel.playing, travel.time], [false, 10_000]);
 });
 
-test("a history that can't be read, or is empty, is said", async () => {
+test("a failed or empty history sets the state", async () => {
   const failed = travelling([[at("A", 1)]], true);
-  await failed.travel.begin({ connection: null });
+  await failed.travel.begin(new Store({ intervalSeconds: 300 }));
   assert.equal(failed.travel.state, "failed");
   const empty = travelling([[]]);
-  await empty.travel.begin({ connection: null });
+  await empty.travel.begin(new Store({ intervalSeconds: 300 }));
   assert.equal(empty.travel.state, "empty");
 });

@@ -10,7 +10,7 @@ const at = (minute, current, predicted, horizon = 15) => ({
   horizon_minutes: horizon,
 });
 
-test("a prediction stands where it is for, and its error is known when that was measured", () => {
+test("a prediction stands at its target time, with its error once measured", () => {
   const { x, actual, predicted, error } = seriesOf([at(0, 50, 42), at(15, 40, 38)], 15);
   assert.deepEqual(x, [0, 900, 1800]);
   assert.deepEqual(actual, [50, 40, null]);
@@ -18,47 +18,47 @@ test("a prediction stands where it is for, and its error is known when that was 
   assert.deepEqual(error, [null, 2, null]);
 });
 
-test("beside the error stands that of the speed that was measured when the prediction was made", () => {
-  const { error, still } = seriesOf([at(0, 50, 42), at(15, 40, 38), at(30, 41, 30)], 15);
+test("the no-change error uses the speed measured at prediction time", () => {
+  const { error, noChange } = seriesOf([at(0, 50, 42), at(15, 40, 38), at(30, 41, 30)], 15);
   assert.deepEqual(error, [null, 2, -3, null]);
-  assert.deepEqual(still, [null, 10, -1, null]);
+  assert.deepEqual(noChange, [null, 10, -1, null]);
   assert.deepEqual(scoreOf(error), { count: 2, rmse: Math.sqrt(6.5), mae: 2.5 });
   assert.equal(scoreOf([null]), null);
 });
 
-test("what states no horizon is not scored by the speed of now", () => {
+test("a prediction without a horizon has no error", () => {
   assert.deepEqual(seriesOf([at(0, 50, 42, null), at(15, 40, 38, null)], null).error, [null, null]);
 });
 
-test("nothing is scored before the target time was reached, however near the last measurement is", () => {
+test("nothing is checked before its target time", () => {
   assert.equal(seriesOf([at(0, 50, 42), at(14, 40, 38)], 15).error[2], null);
 });
 
-test("a short horizon is not judged by what was known when it was said", () => {
+test("a short horizon is not checked by the speed at prediction time", () => {
   const history = [at(0, 50, 42, 1), { ...at(2, 40, 38, 1), timestamp: MINUTE + 30_001 }];
   assert.equal(seriesOf(history, 1).error[1], null);
 });
 
-test("a stated target time counts, not the horizon after the prediction", () => {
+test("a stated target time takes precedence over the horizon", () => {
   const stated = { ...at(0, 50, 42), target_time: new Date(20 * MINUTE).toISOString() };
   assert.deepEqual(seriesOf([stated], 15).x, [0, 1200]);
 });
 
-test("a measurement up to 150 s away counts, one further away doesn't", () => {
+test("a measurement counts up to 150 s from the target time", () => {
   const near = [at(0, 50, 42), { ...at(15, 40, 38), timestamp: 15 * MINUTE + 150_000 }];
   assert.equal(seriesOf(near, 15).error[1], 2);
   const far = [at(0, 50, 42), { ...at(15, 40, 38), timestamp: 15 * MINUTE + 150_001 }];
   assert.equal(seriesOf(far, 15).error[1], null);
 });
 
-test("the horizon shown is the one not stated, else the smallest", () => {
+test("the horizon shown is the unstated one, else the smallest", () => {
   assert.equal(horizonOf([at(0, 1, 1, 30), at(0, 1, 1, 15)]), 15);
   assert.equal(horizonOf([at(0, 1, 1, 30), at(0, 1, 1, null)]), null);
   assert.equal(horizonOf([]), null);
 });
 
-test("nothing measured and nothing predicted are no points", () => {
-  assert.deepEqual(seriesOf([], null), { x: [], actual: [], predicted: [], error: [], still: [] });
+test("missing values make no points", () => {
+  assert.deepEqual(seriesOf([], null), { x: [], actual: [], predicted: [], error: [], noChange: [] });
   assert.deepEqual(seriesOf([at(0, null, 30)], 15).actual, [null]);
   assert.equal(nearest([], 5), null);
   assert.equal(nearest([1, 4, 9], 6), 4);

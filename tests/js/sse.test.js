@@ -22,7 +22,7 @@ function open({ answer, cursor = null, pause = async () => {} } = {}) {
 
 const GREETING = 'data: {"type":"connected","heartbeat_seconds":10}\n\n';
 
-test("a stream is open at its first message, and hands on each with its cursor", async () => {
+test("a stream opens with its first message, and passes cursors on", async () => {
   const answer = streamingResponse();
   const { seen } = open({ answer, cursor: "c/0" });
   await answer.write(": padding\n\n");
@@ -33,7 +33,7 @@ test("a stream is open at its first message, and hands on each with its cursor",
   assert.deepEqual(seen.asked, ["/stream?after=c%2F0"]);
 });
 
-test("a view in parts is handed on whole, with the cursor of its last part", async () => {
+test("a view in parts is joined, with the cursor of its last part", async () => {
   const answer = streamingResponse();
   const { seen } = open({ answer });
   await answer.write(`${GREETING}data: {"type":"initial","predictions":[1],"count":3}\n\n`);
@@ -43,7 +43,7 @@ test("a view in parts is handed on whole, with the cursor of its last part", asy
   assert.deepEqual(seen.messages.slice(1), [["initial", "c1"]]);
 });
 
-test("others have a turn after each piece, so that pieces which waited hold up no frame together", async () => {
+test("other tasks run between two chunks of a stream", async () => {
   const answer = streamingResponse();
   let goOn;
   const { seen } = open({ answer, pause: () => new Promise((resolve) => (goOn = resolve)) });
@@ -55,7 +55,7 @@ test("others have a turn after each piece, so that pieces which waited hold up n
   assert.deepEqual(seen.messages.map(([type]) => type), ["connected", "stats"]);
 });
 
-test("heartbeats keep a quiet stream open, and two missing ones end it", async () => {
+test("heartbeats keep a stream open, and two missing ones end it", async () => {
   const answer = streamingResponse();
   const { time, seen } = open({ answer });
   await answer.write(GREETING);
@@ -69,7 +69,7 @@ test("heartbeats keep a quiet stream open, and two missing ones end it", async (
   assert.ok(seen.signal.aborted);
 });
 
-test("padding alone doesn't keep a stream from being late", async () => {
+test("padding does not open a stream", async () => {
   const answer = streamingResponse();
   const { time, seen } = open({ answer });
   await time.advance(4_000);
@@ -78,7 +78,7 @@ test("padding alone doesn't keep a stream from being late", async () => {
   assert.equal(seen.states[0].reason, "late");
 });
 
-test("an answer that never comes is late", async () => {
+test("a missing answer is late", async () => {
   const { time, seen } = open({ answer: () => new Promise(() => {}) });
   await time.advance(5_000);
   assert.equal(seen.states[0].reason, "late");
@@ -95,13 +95,13 @@ for (const [name, given] of [
   });
 }
 
-test("a server that can't be reached is said to be", async () => {
+test("an unreachable server ends the attempt", async () => {
   const { seen } = open({ answer: () => Promise.reject(new TypeError("failed")) });
   await settle();
   assert.equal(seen.states[0].reason, "unreachable");
 });
 
-test("busy ends the stream before it counts as open, with the server's hint", async () => {
+test("busy ends a stream before it opens, with the retry time", async () => {
   const answer = streamingResponse();
   const { seen } = open({ answer });
   await answer.write('retry: 7000\n\ndata: {"type":"busy"}\n\n');
@@ -109,7 +109,7 @@ test("busy ends the stream before it counts as open, with the server's hint", as
   assert.deepEqual(seen.messages, []);
 });
 
-test("bye ends the stream, with the server's hint, once", async () => {
+test("bye ends the stream once, with the retry time", async () => {
   const answer = streamingResponse();
   const { seen } = open({ answer });
   await answer.write(`${GREETING}retry: 900\n\ndata: {"type":"bye"}\n\n`);
@@ -117,7 +117,7 @@ test("bye ends the stream, with the server's hint, once", async () => {
   assert.deepEqual(seen.states.slice(1), [{ state: "closed", reason: "bye", retryMs: 900 }]);
 });
 
-test("a stream that is cut says so", async () => {
+test("a cut stream reports its end", async () => {
   const answer = streamingResponse();
   const { seen, time } = open({ answer });
   await answer.write(GREETING);
@@ -126,7 +126,7 @@ test("a stream that is cut says so", async () => {
   assert.equal(time.pending, 0);
 });
 
-test("an event that can't be read doesn't end the stream", async () => {
+test("an unreadable event does not end the stream", async () => {
   const answer = streamingResponse();
   const { seen } = open({ answer });
   await answer.write(`${GREETING}data: {oops\n\nid: c2\ndata: {"type":"prediction"}\n\n`);
@@ -134,7 +134,7 @@ test("an event that can't be read doesn't end the stream", async () => {
   assert.equal(seen.states.length, 1);
 });
 
-test("a stream that was closed says nothing more", async () => {
+test("a closed stream reports nothing", async () => {
   const answer = streamingResponse();
   const { seen, close, time } = open({ answer });
   await answer.write(GREETING);

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { snapshotOf } from "../../static/js/snapshot.js";
 import { Store } from "../../static/js/store.js";
+import { totalsOf } from "../../static/js/totals.js";
 import { prediction } from "./fakes.js";
 
 function makeStore(fields = {}) {
@@ -18,19 +20,19 @@ test("the newest prediction of a segment is kept", () => {
   arrive(store, "B", { predicted_speed: 50 });
   arrive(store, "A", { predicted_speed: 30 });
   assert.deepEqual(speeds(store), { A: 30, B: 50 });
-  assert.equal(store.received, 3);
+  assert.equal(store.arrivals.count, 3);
 });
 
-test("a late prediction replaces nothing, though it counts as received", () => {
+test("a late prediction replaces nothing, but counts as received", () => {
   const { store } = makeStore();
   arrive(store, "A", { predicted_speed: 40 });
   arrive(store, "A", { predicted_speed: 10, late: true });
   arrive(store, "B", { late: true });
   assert.deepEqual(speeds(store), { A: 40 });
-  assert.equal(store.received, 3);
+  assert.equal(store.arrivals.count, 3);
 });
 
-test("what is shown is replaced by nothing older of its horizon, whatever the server knows", () => {
+test("an older prediction of the same horizon replaces nothing", () => {
   const { store } = makeStore();
   const made = (second) => `2026-11-25T10:00:0${second}.000Z`;
   arrive(store, "A", { timestamp: 2000, prediction_time: made(2), horizon_minutes: 15, predicted_speed: 40 });
@@ -43,7 +45,7 @@ test("what is shown is replaced by nothing older of its horizon, whatever the se
   assert.deepEqual(speeds(store), { A: 50 });
 });
 
-test("a larger horizon replaces a smaller one only when that is older than the view keeps", () => {
+test("a larger horizon replaces a smaller one only if that is too old", () => {
   const { store } = makeStore({ maxAgeSeconds: 60 });
   arrive(store, "A", { timestamp: 1000, horizon_minutes: 5, predicted_speed: 40 });
   arrive(store, "A", { timestamp: 61_000, horizon_minutes: 15, predicted_speed: 30 });
@@ -63,7 +65,7 @@ test("initial replaces everything", () => {
   assert.ok(store.takeChanges().replaced);
 });
 
-test("left removes all of a segment, and harms nothing when it was never there", () => {
+test("left removes a segment, known or not", () => {
   const { store } = makeStore();
   arrive(store, "A");
   store.apply({ type: "left", segment_id: "A", horizon_minutes: null, reason: "removed" });
@@ -71,15 +73,15 @@ test("left removes all of a segment, and harms nothing when it was never there",
   assert.equal(store.segments.size, 0);
 });
 
-test("names that mean something to JavaScript are names like others", () => {
+test("names of object properties are valid segment names", () => {
   const { store } = makeStore();
   for (const id of ["__proto__", "constructor", "toString"]) arrive(store, id, { category: id });
   assert.equal(store.segments.size, 3);
-  assert.equal(store.summary().counts.not_current, 3);
+  assert.equal(totalsOf(store).counts.not_current, 3);
   assert.equal({}.segment_id, undefined);
 });
 
-test("a field of another type than promised is unknown, and what lacks a name, a time or a speed is no prediction", () => {
+test("a field of the wrong type becomes null, or the prediction is refused", () => {
   const { store } = makeStore();
   arrive(store, "A", { road_name: { toString: "x" }, coordinates: [1], model: "m", horizon_minutes: 15 });
   for (const fields of [{ segment_id: 7 }, { timestamp: "now" }, { predicted_speed: null }]) arrive(store, "B", fields);
@@ -95,7 +97,7 @@ test("a field of another type than promised is unknown, and what lacks a name, a
   assert.deepEqual([...store.segments.keys()], ["C"]);
 });
 
-test("messages that it doesn't know, or that aren't any, are let pass", () => {
+test("unknown and invalid messages are ignored", () => {
   const { store } = makeStore();
   for (const message of [{ type: "new_kind" }, { type: "constructor" }, {}, null, 5]) store.apply(message);
   store.apply({ type: "prediction", data: null });
@@ -103,24 +105,24 @@ test("messages that it doesn't know, or that aren't any, are let pass", () => {
   assert.equal(store.unreadable, 1);
 });
 
-test("fresh below two intervals, stale below five, then silent", () => {
+test("freshness: fresh below two intervals, stale below five, then silent", () => {
   const { store, time } = makeStore();
   arrive(store, "A");
   const at = (seconds) => {
     time.now = 1_000_000 + seconds * 1000;
-    return store.freshness(store.segments.get("A"));
+    return store.ages.freshness(store.segments.get("A"));
   };
   assert.deepEqual([0, 599, 600, 1499, 1500].map(at), ["fresh", "fresh", "stale", "stale", "silent"]);
 });
 
-test("counts are of what is fresh; the rest is counted apart, so the parts make the whole", () => {
+test("categories count fresh predictions, and one group all others", () => {
   const { store, time } = makeStore();
   arrive(store, "old", { category: "severe_congestion" });
   time.now += 601_000;
   for (const [id, category] of [["A", "free_flow"], ["B", "heavy_traffic"], ["C", "heavy_traffic"]]) {
     arrive(store, id, { category, timestamp: time.now });
   }
-  const { total, reporting, counts } = store.summary();
+  const { total, reporting, counts } = totalsOf(store);
   assert.deepEqual([total, reporting], [4, 3]);
   assert.deepEqual(counts, {
     free_flow: 1,
@@ -131,57 +133,57 @@ test("counts are of what is fresh; the rest is counted apart, so the parts make 
   });
 });
 
-test("0 is a speed and counts in the mean; null doesn't", () => {
+test("a speed of 0 counts in the mean, null does not", () => {
   const { store } = makeStore();
   arrive(store, "A", { predicted_speed: 0, speed_diff: -20 });
   arrive(store, "B", { predicted_speed: 30, speed_diff: null, current_speed: null });
-  const { meanPredicted, meanChange } = store.summary();
+  const { meanPredicted, meanChange } = totalsOf(store);
   assert.deepEqual([meanPredicted, meanChange], [15, -20]);
 });
 
-test("without anything there are no means, rather than means of zero", () => {
-  const { meanPredicted, meanChange } = makeStore().store.summary();
+test("without data the means are null", () => {
+  const { meanPredicted, meanChange } = totalsOf(makeStore().store);
   assert.deepEqual([meanPredicted, meanChange], [null, null]);
 });
 
-test("ages are by the server's clock, however wrong this one is", () => {
+test("ages use the server's clock", () => {
   const { store } = makeStore();
   store.apply({ type: "connected", timestamp: new Date(1_000_000 + 7_200_000).toISOString() });
   arrive(store, "A", { timestamp: 1_000_000 + 7_200_000 - 30_000 });
-  assert.equal(store.ageSeconds(store.segments.get("A")), 30);
+  assert.equal(store.ages.seconds(store.segments.get("A")), 30);
 });
 
 test("a replayed prediction's age is its distance to the newest event", () => {
   const { store } = makeStore();
   arrive(store, "A", { source: "replay", timestamp: 500_000 });
   arrive(store, "B", { source: "replay", timestamp: 620_000 });
-  assert.equal(store.ageSeconds(store.segments.get("A")), 120);
-  assert.equal(store.freshness(store.segments.get("B")), "fresh");
-  assert.equal(store.replayTime, 620_000);
+  assert.equal(store.ages.seconds(store.segments.get("A")), 120);
+  assert.equal(store.ages.freshness(store.segments.get("B")), "fresh");
+  assert.equal(store.ages.replayMs, 620_000);
 });
 
-test("a replay that has ended grows old by the wall clock", () => {
+test("a replay that has ended ages by the wall clock", () => {
   const { store, time } = makeStore();
   arrive(store, "A", { source: "replay", timestamp: 500_000 });
   time.now += 600_000;
-  assert.equal(store.freshness(store.segments.get("A")), "stale");
+  assert.equal(store.ages.freshness(store.segments.get("A")), "stale");
 });
 
-test("a fast replay that has ended grows old faster, though never stale before 20 s by the wall clock", () => {
+test("a fast replay becomes stale faster, but not before 20 s of wall time", () => {
   const after = (speed, seconds) => {
     const { store, time } = makeStore();
     for (let step = 0; step < 10; step += 1) {
       arrive(store, "A", { source: "replay", timestamp: 500_000 + step * 300_000 });
       time.now += step < 9 ? 300_000 / speed : seconds * 1000;
     }
-    return store.freshness(store.segments.get("A"));
+    return store.ages.freshness(store.segments.get("A"));
   };
   assert.deepEqual([after(10, 59), after(10, 61), after(10, 151)], ["fresh", "stale", "silent"]);
   assert.deepEqual([after(300, 19), after(300, 21), after(300, 51)], ["fresh", "stale", "silent"]);
   assert.equal(after(0.5, 599), "fresh");
 });
 
-test("the speed of a replay is learned anew when it changes", () => {
+test("a changed replay speed is measured again", () => {
   const { store, time } = makeStore();
   let event = 500_000;
   const step = (milliseconds) => {
@@ -191,17 +193,17 @@ test("the speed of a replay is learned anew when it changes", () => {
   for (let count = 0; count < 10; count += 1) step(10_000); // 30 times
   for (let count = 0; count < 3; count += 1) step(300_000); // as fast as it was
   time.now += 100_000;
-  assert.equal(store.freshness(store.segments.get("A")), "fresh");
+  assert.equal(store.ages.freshness(store.segments.get("A")), "fresh");
 });
 
-test("replayed data is forgotten as such when a new view holds none", () => {
+test("a new view without replayed data ends the replay", () => {
   const { store } = makeStore();
   arrive(store, "A", { source: "replay" });
   store.apply({ type: "initial", predictions: [prediction("B")], count: 1 });
-  assert.equal(store.replayTime, null);
+  assert.equal(store.ages.replayMs, null);
 });
 
-test("predictions per minute are those of the last minute", () => {
+test("the rate counts predictions of the last minute", () => {
   const { store, time } = makeStore();
   arrive(store, "A");
   time.now += 30_000;
@@ -211,19 +213,19 @@ test("predictions per minute are those of the last minute", () => {
   assert.equal(store.perMinute, 1);
 });
 
-test("a gap is kept as a notice, with its reason and number", () => {
+test("a gap becomes a notice, with its reason and number", () => {
   const { store } = makeStore();
   store.apply({ type: "gap", reason: "too_old", missed: 84 });
-  assert.deepEqual(store.notice, { kind: "gap", reason: "too_old", missed: 84, at: 1_000_000 });
+  assert.deepEqual(store.status.notice, { kind: "gap", reason: "too_old", missed: 84, at: 1_000_000 });
 });
 
-test("the consumer's state is kept with its time", () => {
+test("a status message sets the consumer's state", () => {
   const { store } = makeStore();
   store.apply({ type: "status", state: "reconnecting", since: "1970-01-01T00:10:00Z", reason: "no word", retry_in: 2 });
-  assert.deepEqual(store.consumer, { state: "reconnecting", since: 600_000, reason: "no word" });
+  assert.deepEqual(store.status.consumer, { state: "reconnecting", since: 600_000, reason: "no word" });
 });
 
-test("segments are bounded: the one renewed longest ago goes", () => {
+test("above the limit the segment updated longest ago is dropped", () => {
   const { store } = makeStore();
   for (let number = 0; number < 20_000; number += 1) arrive(store, `S${number}`);
   arrive(store, "S0");
@@ -233,7 +235,7 @@ test("segments are bounded: the one renewed longest ago goes", () => {
   assert.ok(!store.segments.has("S1"));
 });
 
-test("changes are collected until they are taken", () => {
+test("changes are collected until they are read", () => {
   const { store } = makeStore();
   store.takeChanges();
   arrive(store, "A");
@@ -242,17 +244,17 @@ test("changes are collected until they are taken", () => {
   assert.equal(store.takeChanges().segments.size, 0);
 });
 
-test("listeners hear of changes until they leave", () => {
+test("listeners are called until they unsubscribe", () => {
   const { store } = makeStore();
-  let heard = 0;
-  const leave = store.subscribe(() => (heard += 1));
+  let calls = 0;
+  const leave = store.subscribe(() => (calls += 1));
   arrive(store, "A");
   leave();
   arrive(store, "A");
-  assert.equal(heard, 1);
+  assert.equal(calls, 1);
 });
 
-test("in a pause what is shown stays, what comes waits, and is all there afterwards", () => {
+test("a pause keeps what is shown, and applies the rest afterwards", () => {
   const store = new Store({ intervalSeconds: 300 });
   store.apply({ type: "initial", predictions: [prediction("A", { predicted_speed: 1 }), prediction("B")] });
   store.pause();
@@ -260,13 +262,13 @@ test("in a pause what is shown stays, what comes waits, and is all there afterwa
   store.apply({ type: "left", segment_id: "B" });
   store.apply({ type: "status", state: "reconnecting", since: "", reason: "" });
   assert.deepEqual([store.segments.get("A").predicted_speed, store.segments.size, store.waiting], [1, 2, 2]);
-  assert.equal(store.consumer.state, "reconnecting", "what isn't a value is told at once");
-  store.goOn();
+  assert.equal(store.status.consumer.state, "reconnecting", "other messages are applied at once");
+  store.resume();
   assert.deepEqual([store.segments.get("A").predicted_speed, store.segments.size, store.waiting], [3, 1, 0]);
-  assert.equal(store.received, 2);
+  assert.equal(store.arrivals.count, 2);
 });
 
-test("a pause keeps the newest of what came meanwhile, and that a segment left before it", () => {
+test("a pause keeps the newest prediction of a segment, and its removal", () => {
   const { store } = makeStore();
   for (const id of ["A", "B", "C"]) arrive(store, id, { timestamp: 5000, predicted_speed: 30 });
   store.pause();
@@ -277,12 +279,12 @@ test("a pause keeps the newest of what came meanwhile, and that a segment left b
   arrive(store, "B", { timestamp: 6500, predicted_speed: 12, late: true });
   store.apply({ type: "left", segment_id: "C" });
   arrive(store, "C", { timestamp: 1000, predicted_speed: 50 });
-  store.goOn();
+  store.resume();
   assert.deepEqual(speeds(store), { A: 40, C: 50 });
-  assert.equal(store.received, 8);
+  assert.equal(store.arrivals.count, 8);
 });
 
-test("what is known can be told to somebody else, in a pause as well", () => {
+test("a snapshot carries the state to another store, in a pause too", () => {
   const store = new Store({ intervalSeconds: 300 });
   store.apply({ type: "status", state: "live", since: "2026-01-01T00:00:00Z", reason: "read" });
   store.apply({ type: "initial", predictions: [prediction("A"), prediction("B")] });
@@ -290,37 +292,37 @@ test("what is known can be told to somebody else, in a pause as well", () => {
   store.apply({ type: "prediction", data: prediction("A", { predicted_speed: 7 }) });
   store.apply({ type: "left", segment_id: "B" });
   const other = new Store({ intervalSeconds: 300 });
-  for (const message of store.messages()) other.apply(message);
+  for (const message of snapshotOf(store)) other.apply(message);
   assert.deepEqual([...other.segments.values()].map(({ predicted_speed }) => predicted_speed), [7]);
-  assert.deepEqual(other.consumer, store.consumer);
+  assert.deepEqual(other.status.consumer, store.status.consumer);
 });
 
-test("a view that comes in a pause replaces what waited before it", () => {
+test("a view in a pause replaces the messages buffered before it", () => {
   const store = new Store({ intervalSeconds: 300 });
   store.pause();
   store.apply({ type: "prediction", data: prediction("A") });
   store.apply({ type: "initial", predictions: [prediction("B")] });
   store.apply({ type: "prediction", data: prediction("C") });
-  store.goOn();
+  store.resume();
   assert.deepEqual([...store.segments.keys()], ["B", "C"]);
 });
 
-test("a prediction's arrival is known unless it came in a view, and is when it came, not when a pause ended", () => {
+test("a prediction has an arrival time unless it came in a view", () => {
   let now = 1_000;
   const store = new Store({ intervalSeconds: 300, clock: () => now });
   store.apply({ type: "initial", predictions: [prediction("A")] });
-  assert.equal(store.arrivedAt(store.segments.get("A")), null);
+  assert.equal(store.arrivals.timeOf(store.segments.get("A")), null);
   store.apply({ type: "prediction", data: prediction("A") });
-  assert.equal(store.arrivedAt(store.segments.get("A")), 1_000);
+  assert.equal(store.arrivals.timeOf(store.segments.get("A")), 1_000);
   store.pause();
   now = 2_000;
   store.apply({ type: "prediction", data: prediction("A") });
   now = 3_000;
-  store.goOn();
-  assert.equal(store.arrivedAt(store.segments.get("A")), 2_000);
+  store.resume();
+  assert.equal(store.arrivals.timeOf(store.segments.get("A")), 2_000);
 });
 
-test("in a pause no age, rate or sum moves on, in a replay as little as live", () => {
+test("in a pause ages, rates and totals stand still, in a replay too", () => {
   const { store, time } = makeStore();
   for (let step = 0; step < 10; step += 1) {
     arrive(store, "replayed", { source: "replay", timestamp: 500_000 + step * 300_000 });
@@ -329,8 +331,8 @@ test("in a pause no age, rate or sum moves on, in a replay as little as live", (
   }
   store.apply({ type: "stats", data: { total: 1 } });
   const seen = () => [
-    ...[...store.segments.values()].map((each) => [store.ageSeconds(each), store.freshness(each)]),
-    store.summary(),
+    ...[...store.segments.values()].map((each) => [store.ages.seconds(each), store.ages.freshness(each)]),
+    totalsOf(store),
     store.perMinute,
     store.stats,
   ];
@@ -343,61 +345,61 @@ test("in a pause no age, rate or sum moves on, in a replay as little as live", (
   store.apply({ type: "connected", timestamp: new Date(time.now + 7_200_000).toISOString() });
   time.now += 600_000;
   assert.deepEqual(seen(), before);
-  store.goOn();
+  store.resume();
   assert.deepEqual([store.stats, store.perMinute], [{ total: 2 }, 0], "what came is counted when it came");
-  assert.notDeepEqual(store.summary(), before[2]);
+  assert.notDeepEqual(totalsOf(store), before[2]);
 });
 
-test("news are as old as the last arrival, and before one, as the newest observation of the view", () => {
+test("the last update is the last arrival, or the newest time of the view", () => {
   const { store, time } = makeStore();
-  assert.equal(store.newsAt, null);
+  assert.equal(store.updatedAt, null);
   store.apply({ type: "connected", timestamp: new Date(time.now + 5_000).toISOString() });
   const view = [prediction("A", { timestamp: 600_000 }), prediction("B", { timestamp: 990_000 })];
   store.apply({ type: "initial", predictions: view });
-  assert.equal(store.newsAt, 985_000, "by this clock");
+  assert.equal(store.updatedAt, 985_000, "by this clock");
   time.now += 3_000;
   arrive(store, "A", { timestamp: 999_000 });
-  assert.equal(store.newsAt, time.now);
+  assert.equal(store.updatedAt, time.now);
   store.apply({ type: "initial", predictions: view });
-  assert.equal(store.newsAt, time.now);
+  assert.equal(store.updatedAt, time.now);
 });
 
-test("when all of it is old, it is said how old; a replay has no such age", () => {
+test("old data has an age, unless it is a replay", () => {
   const { store, time } = makeStore();
-  assert.equal(store.staleSeconds, null);
+  assert.equal(store.ages.staleSeconds, null);
   arrive(store, "A", { timestamp: time.now - 300_000 });
   arrive(store, "B", { timestamp: time.now - 900_000 });
-  assert.equal(store.staleSeconds, null);
+  assert.equal(store.ages.staleSeconds, null);
   time.now += 300_000;
-  assert.equal(store.staleSeconds, 600);
+  assert.equal(store.ages.staleSeconds, 600);
   store.apply({ type: "initial", predictions: [prediction("A", { source: "replay", timestamp: 5 })] });
-  assert.deepEqual([store.staleSeconds], [null]);
+  assert.deepEqual([store.ages.staleSeconds], [null]);
 });
 
-test("how long the consumer has been in its state is told by the server's clock", () => {
+test("the duration of a consumer state is measured by the server's clock", () => {
   const { store, time } = makeStore();
   store.apply({ type: "connected", timestamp: new Date(time.now + 60_000).toISOString() });
   store.apply({ type: "status", state: "starting", since: new Date(time.now + 50_000).toISOString(), reason: "" });
   time.now += 1_000;
-  assert.equal(store.consumerSeconds, 11);
+  assert.equal(store.status.consumerSeconds, 11);
 });
 
-test("what is kept while the server or Kafka is away was reporting when that began", () => {
+test("while disconnected, reporting counts are those of the disconnection", () => {
   const { store, time } = makeStore();
   arrive(store, "A", { timestamp: time.now - 700_000 });
   arrive(store, "B", { timestamp: time.now });
-  store.connect({ lostAt: null });
-  assert.deepEqual([store.heldAt, store.summary().reporting], [null, 1]);
-  store.connect({ lostAt: time.now });
+  store.setConnection({ lostAt: null });
+  assert.deepEqual([store.keptSince, totalsOf(store).reporting], [null, 1]);
+  store.setConnection({ lostAt: time.now });
   time.now += 3_600_000;
-  const { reporting, heldAt, counts } = store.summary();
-  assert.deepEqual([reporting, heldAt, counts.not_current], [1, 1_000_000, 2]);
-  store.connect({ lostAt: null });
+  const { reporting, keptSince, counts } = totalsOf(store);
+  assert.deepEqual([reporting, keptSince, counts.not_current], [1, 1_000_000, 2]);
+  store.setConnection({ lostAt: null });
   store.apply({ type: "status", state: "circuit_open", since: new Date(time.now - 3_600_000).toISOString(), reason: "" });
-  assert.deepEqual([store.summary().reporting, store.heldAt], [1, 1_000_000]);
+  assert.deepEqual([totalsOf(store).reporting, store.keptSince], [1, 1_000_000]);
 });
 
-test("the trail of what a new view doesn't hold is forgotten", () => {
+test("a new view drops the trails of missing segments", () => {
   const { store } = makeStore();
   arrive(store, "A", { predicted_speed: 1 });
   arrive(store, "B", { predicted_speed: 2 });

@@ -38,37 +38,37 @@ for (const [name, search, expected] of [
   test(`rows: ${name}`, () => assert.deepEqual(listing(roads, search), expected));
 }
 
-test("what is too old is found under its own group and no other", () => {
+test("stale segments are only in the group of stale ones", () => {
   const old = prediction("OLD", { timestamp: 1_000_000 - 700_000, category: "free_flow" });
   assert.deepEqual(listing([...roads, old], "?category=not_current"), ["OLD"]);
   assert.deepEqual(listing([...roads, old], "?category=free_flow"), ["S10"]);
 });
 
-test("a query survives its way through a URL", () => {
+test("a query is the same after a URL round trip", () => {
   for (const search of ["", "?segment=A&details=1&predictions=0", "?q=i-405+north", "?category=free_flow,not_current", "?q=a&category=free_flow&sort=-age"]) {
     assert.equal(writeQuery(readQuery(search)), search);
   }
 });
 
-test("parameters of others stay in the URL", () => {
+test("unknown parameters stay in the URL", () => {
   assert.equal(writeQuery(readQuery("?q=x"), "?debug=1"), "?debug=1&q=x");
 });
 
-test("a group goes in and out", () => {
+test("a group can be added and removed", () => {
   const once = toggleGroup(readQuery(""), "free_flow");
   assert.deepEqual(once.groups, ["free_flow"]);
   assert.ok(narrows(once));
   assert.ok(!narrows(toggleGroup(once, "free_flow")));
 });
 
-test("sorting by the same column turns the order round", () => {
+test("sorting by the same column reverses the order", () => {
   const once = sortBy(readQuery(""), "age");
   assert.deepEqual([once.column, once.descending], ["age", false]);
   assert.ok(sortBy(once, "age").descending);
   assert.ok(!sortBy(sortBy(once, "age"), "now").descending);
 });
 
-test("2,000 rows are listed in well under a frame's time each half second", () => {
+test("2,000 rows are listed in less than a frame", () => {
   const many = Array.from({ length: 2_000 }, (_, index) => prediction(`LA_${(index * 7919) % 2_000}`));
   const store = new Store({ intervalSeconds: 300, clock: () => 1_000_000 });
   store.apply({ type: "initial", predictions: many, count: many.length });
@@ -79,7 +79,7 @@ test("2,000 rows are listed in well under a frame's time each half second", () =
   assert.ok((performance.now() - begin) / 10 < 50);
 });
 
-test("a link keeps the road, the part of the map and the moment of the past", () => {
+test("a link keeps road, map position and time", () => {
   const search = "?road=I-405+N&map=34.0500,-118.2500,11&at=2026-03-04T17:05:00Z";
   const query = readQuery(search);
   assert.equal(query.road, "I-405 N");
@@ -89,13 +89,13 @@ test("a link keeps the road, the part of the map and the moment of the past", ()
 });
 
 for (const search of ["?map=", "?map=1,2", "?map=,,", "?map=91,0,3", "?map=0,181,3", "?map=0,0,99", "?map=1,2,3,4", "?at=soon"]) {
-  test(`what can't be used in a link is left out: ${search}`, () => {
+  test(`invalid parameters of a link are ignored: ${search}`, () => {
     const { view, at } = readQuery(search);
     assert.deepEqual([view, at], [null, null]);
   });
 }
 
-test("a filter by segments names as many as a request can", () => {
+test("a segment filter has as many segments as fit into a request", () => {
   assert.equal(writeSegments(["A B", "a,b", "C&D"]), "&segment=A%20B&segment=C%26D");
   assert.equal(writeSegments([]), "");
   const many = writeSegments(Array.from({ length: 1_000 }, (_, number) => `S${number}`));

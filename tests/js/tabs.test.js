@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Tabs } from "../../static/js/tabs.js";
 import { FakeTime, settle } from "./fakes.js";
 
-/** A browser: tabs that hear each other, a clock, and who is connected. */
+/** A browser: tabs that receive the messages of each other, a clock, and the connections. */
 class Browser {
   channels = [];
   time = new FakeTime();
@@ -32,7 +32,7 @@ class Browser {
     return tab;
   }
 
-  /** Let a tab die without a word. */
+  /** End a tab without a message. */
   kill(tab) {
     tab.channel.isClosed = true;
     tab.tabs.stop();
@@ -62,7 +62,7 @@ class Browser {
 
 const connected = (...tabs) => tabs.map(({ connections }) => connections.filter(({ open }) => open).length);
 
-test("of three tabs one is connected, and all see everything once", async () => {
+test("one of three tabs is connected, and all get each message once", async () => {
   const browser = new Browser();
   const tabs = [browser.tab()];
   await browser.time.advance(1_000);
@@ -78,7 +78,7 @@ test("of three tabs one is connected, and all see everything once", async () => 
   }
 });
 
-test("a tab that comes later begins with the view and the state of the one that leads", async () => {
+test("a new tab starts with the leader's view and state", async () => {
   const browser = new Browser();
   const first = browser.tab();
   await browser.time.advance(1_000);
@@ -90,21 +90,21 @@ test("a tab that comes later begins with the view and the state of the one that 
   assert.equal(second.tabs.cursor, "c1");
 });
 
-test("when the leading tab dies without a word, another goes on from its cursor within 12 s", async () => {
+test("when the leader disappears, another tab continues within 12 s", async () => {
   const browser = new Browser();
   const first = browser.tab();
   await browser.time.advance(1_000);
   const second = browser.tab();
   first.connections[0].onMessage({ type: "prediction", n: 1 }, "c1");
   await browser.time.advance(30_000);
-  assert.deepEqual(connected(second), [0], "it hears that the first is there");
+  assert.deepEqual(connected(second), [0], "it receives that the first is there");
   browser.kill(first);
   await browser.time.advance(12_500);
   assert.deepEqual(connected(second), [1]);
   assert.equal(second.connections[0].cursor, "c1");
 });
 
-test("when the leading tab says goodbye, another goes on at once", async () => {
+test("when the leader closes, another tab continues at once", async () => {
   const browser = new Browser();
   const first = browser.tab();
   await browser.time.advance(1_000);
@@ -114,14 +114,14 @@ test("when the leading tab says goodbye, another goes on at once", async () => {
   assert.deepEqual(connected(first, second), [0, 1]);
 });
 
-test("what comes at once is passed on at once, and nothing to nobody", async () => {
+test("messages are forwarded in batches, and only if there are followers", async () => {
   const browser = new Browser();
   const first = browser.tab();
   await browser.time.advance(60_000);
   const give = async (...numbers) => {
     for (const n of numbers) first.connections[0].onMessage({ type: "prediction", n }, `c${n}`);
     await settle();
-    return first.channel.said.filter((type) => type === "told").length;
+    return first.channel.said.filter((type) => type === "messages").length;
   };
   assert.equal(await give(1, 2), 0, "it is alone");
   const second = browser.tab();
@@ -139,7 +139,7 @@ for (const [how, goOn] of [
   ["the next message", (leader) => leader.connections[0].onMessage({ type: "prediction", n: 2 }, "c2")],
   ["the next sign of who leads", (_, browser) => browser.time.advance(2_000)],
 ]) {
-  test(`a tab that missed something notices it by ${how}, and begins anew with the view`, async () => {
+  test(`a tab that missed messages gets the view again: ${how}`, async () => {
     const browser = new Browser();
     const [first, second] = [browser.tab(), browser.tab()];
     await browser.time.advance(1_000);
@@ -154,7 +154,7 @@ for (const [how, goOn] of [
   });
 }
 
-test("when another tab goes on, those that stand where it stood go on with it", async () => {
+test("tabs at the same position need no new view from a new leader", async () => {
   const browser = new Browser();
   const first = browser.tab();
   await browser.time.advance(1_000);
@@ -171,20 +171,20 @@ test("when another tab goes on, those that stand where it stood go on with it", 
   }
 });
 
-test("two that lead at once become one", async () => {
+test("two leaders become one", async () => {
   const browser = new Browser();
   const first = browser.tab();
   await browser.time.advance(1_000);
-  first.channel.isClosed = true; // asleep: it neither hears nor speaks
+  first.channel.isClosed = true; // suspended: it neither receives nor sends
   const second = browser.tab();
   await browser.time.advance(5_000);
   assert.deepEqual(connected(first, second), [1, 1]);
   first.channel.isClosed = false;
   await browser.time.advance(5_000);
-  assert.deepEqual(connected(first, second), [0, 1], "the one that began later goes on");
+  assert.deepEqual(connected(first, second), [0, 1], "the leader that started later stays");
 });
 
-test("any tab may ask to try again now", async () => {
+test("any tab can retry", async () => {
   const browser = new Browser();
   const first = browser.tab();
   await browser.time.advance(1_000);

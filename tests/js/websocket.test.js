@@ -31,7 +31,7 @@ function open({ cursor = null } = {}) {
 
 const GREETING = { type: "connected", heartbeat_seconds: 10 };
 
-test("it is open at its first message, and hands on each with its cursor beside it", () => {
+test("a socket opens with its first message, and passes cursors on", () => {
   const { socket, seen } = open({ cursor: "c/0" });
   assert.equal(socket.address, "ws://host/ws?after=c%2F0");
   assert.deepEqual(seen.states, []);
@@ -41,7 +41,7 @@ test("it is open at its first message, and hands on each with its cursor beside 
   assert.deepEqual(seen.messages, [[GREETING, null], [{ type: "prediction", data: 1 }, "c1"]]);
 });
 
-test("a view in parts is handed on whole, with the cursor of its last part", () => {
+test("a view in parts is joined, with the cursor of its last part", () => {
   const { socket, seen } = open();
   socket.say(GREETING);
   socket.say({ type: "initial", predictions: [1], count: 3 });
@@ -50,7 +50,7 @@ test("a view in parts is handed on whole, with the cursor of its last part", () 
   assert.deepEqual(seen.messages.slice(1), [[{ type: "initial", predictions: [1, 2, 3], count: 3 }, "c1"]]);
 });
 
-test("signs of life keep it open, and two missing ones end it", async () => {
+test("heartbeats keep a socket open, and two missing ones end it", async () => {
   const { time, socket, seen } = open();
   socket.say(GREETING);
   for (let beat = 0; beat < 5; beat += 1) {
@@ -76,13 +76,13 @@ for (const [name, act, reason] of [
   });
 }
 
-test("no word in time is late", async () => {
+test("no message before the deadline is late", async () => {
   const { time, seen } = open();
   await time.advance(3_000);
   assert.deepEqual(seen.states, [{ state: "closed", reason: "late", retryMs: null }]);
 });
 
-test("a message that can't be read is left out, and closing from outside tells nothing", () => {
+test("an unreadable message is skipped, and a closed socket reports nothing", () => {
   const { socket, seen, close } = open();
   socket.say("{");
   socket.say(GREETING);

@@ -8,40 +8,40 @@ const initial = (count, ...names) => ({ type: "initial", predictions: names.map(
 const prediction = (name, speed) => ({ type: "prediction", data: at(name, speed) });
 const status = { type: "status", state: "live" };
 
-function told(...messages) {
+function joined(...messages) {
   const seen = [];
   const view = new WholeView((message, cursor) => seen.push([message, cursor]));
   for (const [message, cursor = null] of messages) view.push(message, cursor);
   return seen;
 }
 
-test("a view in parts is one view, with the cursor of its last part", () => {
-  const seen = told([initial(3, "A")], [prediction("B")], [prediction("C"), "c1"], [prediction("A", 7), "c2"]);
+test("parts are joined to one view, with the cursor of the last part", () => {
+  const seen = joined([initial(3, "A")], [prediction("B")], [prediction("C"), "c1"], [prediction("A", 7), "c2"]);
   assert.deepEqual(seen, [[initial(3, "A", "B", "C"), "c1"], [prediction("A", 7), "c2"]]);
 });
 
-test("a view that comes whole is passed on as it is, as is one without a count", () => {
+test("a complete view, or one without a count, is passed on", () => {
   const bare = { type: "initial", predictions: [at("A")] };
   const messages = [[initial(0), "c0"], [initial(1, "A"), "c1"], [bare, "c2"], [prediction("B"), "c3"]];
-  assert.deepEqual(told(...messages), messages);
+  assert.deepEqual(joined(...messages), messages);
 });
 
-test("what is no prediction passes a view in parts", () => {
-  const seen = told([initial(2, "A")], [status], [prediction("B"), "c1"]);
+test("other messages pass while a view is joined", () => {
+  const seen = joined([initial(2, "A")], [status], [prediction("B"), "c1"]);
   assert.deepEqual(seen, [[status, null], [initial(2, "A", "B"), "c1"]]);
 });
 
-test("another view takes the place of one that wasn't completed", () => {
-  const seen = told([initial(3, "A")], [prediction("B")], [initial(2, "X")], [prediction("Y"), "c1"]);
+test("a new view replaces an incomplete one", () => {
+  const seen = joined([initial(3, "A")], [prediction("B")], [initial(2, "X")], [prediction("Y"), "c1"]);
   assert.deepEqual(seen, [[initial(2, "X", "Y"), "c1"]]);
 });
 
-test("the rest of a view is no news to the page", () => {
+test("the parts of a view don't count as received", () => {
   const store = new Store({ intervalSeconds: 300, clock: () => 1_000 });
   const view = new WholeView((message) => store.apply(message));
   for (const message of [initial(2, "A"), prediction("B")]) view.push(message, null);
   assert.deepEqual([...store.segments.keys()], ["A", "B"]);
-  assert.equal(store.received, 0);
+  assert.equal(store.arrivals.count, 0);
   view.push(prediction("B", 7), null);
-  assert.equal(store.received, 1);
+  assert.equal(store.arrivals.count, 1);
 });

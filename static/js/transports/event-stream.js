@@ -1,32 +1,40 @@
 /**
- * Reads text/event-stream as the WHATWG standard has it (HTML, "Parsing an event stream"), from pieces of any size.
+ * Parses text/event-stream by the WHATWG standard (HTML, "Parsing an event stream"), from chunks of any size. Pure.
  *
- * Pure: it knows no network and no clock. EventSource isn't used because it hides comments: with it a dead wire looks
- * like a quiet topic, since the server's heartbeats are comments.
+ * EventSource is not used because it hides comments. The server's heartbeats are comments, so a dead connection would
+ * look like a quiet topic.
  */
 export class EventStreamReader {
   #rest = "";
+  /** @type {string[]} */
   #data = [];
   #afterReturn = false;
 
-  /** Call `onData(text)` for each event; `lastId` and `retryMs` are up to date when it is called. */
+  /** @param {(text: string) => void} onData called for each event; `lastId` and `retryMs` are up to date then */
   constructor(onData) {
     this.onData = onData;
+    /** @type {string | null} */
     this.lastId = null;
+    /** @type {number | null} */
     this.retryMs = null;
   }
 
-  /** Take in the next piece of text. */
+  /**
+   * Take in the next chunk of text.
+   *
+   * @param {string} text
+   */
   push(text) {
     // The line feed of a CR LF that was cut in two would be read as an empty line, which ends an event.
     if (this.#afterReturn && text.startsWith("\n")) text = text.slice(1);
     this.#afterReturn = text === "" ? this.#afterReturn : text.endsWith("\r");
     const all = this.#rest + text;
     const lines = all.split(all.includes("\r") ? /\r\n|\n|\r/ : "\n"); // the pattern takes twice as long
-    this.#rest = lines.pop();
+    this.#rest = lines.pop() ?? "";
     for (const line of lines) this.#line(line);
   }
 
+  /** @param {string} line */
   #line(line) {
     if (line === "") return this.#dispatch();
     const colon = line.indexOf(":");
@@ -36,6 +44,10 @@ export class EventStreamReader {
     return this.#field(field, value);
   }
 
+  /**
+   * @param {string} field
+   * @param {string} value
+   */
   #field(field, value) {
     if (field === "data") this.#data.push(value);
     else if (field === "id" && !value.includes("\0")) this.lastId = value;

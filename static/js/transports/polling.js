@@ -1,19 +1,38 @@
 /**
- * The transport of last resort: a plain request every few seconds, turned into the same messages that a stream gives.
+ * The polling transport, the last resort: a request every few seconds, whose answer becomes the messages of a stream.
  *
- * Same interface and reasons as transports/sse.js. The cursor moves once per answer, with its last message, so an
- * answer counts as a whole or not at all.
+ * Interface and reasons: see sse.js. The cursor moves once per answer, with its last message, so an answer counts as a
+ * whole or not at all.
+ *
+ * @import { Fetch, Message, Prediction, Stats, Timers, Transport, TransportOptions } from "../types.d.ts"
+ * @typedef {{ at: number, segment_id: string, horizon_minutes: number | null, reason: string }} Removal
+ * @typedef {object} Answer
+ * @property {Prediction[]} predictions
+ * @property {Removal[]} [left]
+ * @property {{ reason: string, missed: number | null } | null} [gap] there (null for no gap) if this is the whole view
+ * @property {Stats} [stats]
+ * @property {string} timestamp
+ * @property {string} [cursor]
+ * @property {boolean} [more]
+ * @typedef {{ url: string, healthUrl: string, everySeconds: number, fetch: Fetch, timers: Timers }} PollingSettings
  */
-const ROUND_SECONDS = 10;
+import { resumeAt } from "./messages.js";
 
-/** Return the transport that polls `url`, and `healthUrl` for the consumer's state, every `everySeconds`. */
+const MAX_ROUND_SECONDS = 10;
+
+/**
+ * Return the transport that polls `url`, and `healthUrl` for the consumer's state, every `everySeconds`.
+ *
+ * @param {Partial<PollingSettings> & Pick<PollingSettings, "url" | "healthUrl" | "everySeconds">} settings
+ * @returns {Transport}
+ */
 export function pollingTransport({ url, healthUrl, everySeconds, fetch = globalThis.fetch, timers = globalThis }) {
   return {
     name: "Polling",
     pushes: false,
     everySeconds,
     open: (options) => {
-      const poller = new Poller({ ...options, url, healthUrl, everySeconds, fetch, timers });
+      const poller = new Poller({ url, healthUrl, everySeconds, fetch, timers }, options);
       poller.round();
       return () => poller.close();
     },
@@ -24,26 +43,38 @@ class Poller {
   #abort = new AbortController();
   #closed = false;
   #opened = false;
-  #timer = null;
+  /** @type {number | undefined} */
+  #timer;
 
-  constructor({ url, healthUrl, cursor, everySeconds, fetch, timers, onMessage, onState }) {
-    Object.assign(this, { url, healthUrl, cursor, everySeconds, fetch, timers, onMessage, onState });
+  /**
+   * @param {PollingSettings} settings
+   * @param {TransportOptions} options
+   */
+  constructor({ url, healthUrl, everySeconds, fetch, timers }, { cursor, onMessage, onState }) {
+    this.url = url;
+    this.healthUrl = healthUrl;
+    this.everySeconds = everySeconds;
+    this.fetch = fetch;
+    this.timers = timers;
+    this.cursor = cursor;
+    this.onMessage = onMessage;
+    this.onState = onState;
   }
 
-  /** Ask once, hand on what came, and arrange for the next time. */
+  /** Request once, pass on the messages, and schedule the next round. */
   async round() {
-    const limit = this.timers.setTimeout(() => this.#end("late"), ROUND_SECONDS * 1000);
+    const deadline = this.timers.setTimeout(() => this.#end("late"), MAX_ROUND_SECONDS * 1000);
     try {
-      const [answer, status] = await Promise.all([this.#ask(), this.#askStatus()]);
+      const [answer, status] = await Promise.all([this.#poll(), this.#pollStatus()]);
       if (this.#closed) return;
-      this.#opening(answer);
+      if (!this.#opened) this.#open(answer);
       if (status) this.onMessage(status, null);
-      this.#hand(answer);
-      this.#again(answer.more ? 0 : this.everySeconds);
+      this.#pass(answer);
+      this.#timer = this.timers.setTimeout(() => this.round(), answer.more ? 0 : this.everySeconds * 1000);
     } catch (error) {
       this.#end(error instanceof Refusal ? "refused" : "unreachable");
     } finally {
-      this.timers.clearTimeout(limit);
+      this.timers.clearTimeout(deadline);
     }
   }
 
@@ -53,13 +84,15 @@ class Poller {
     this.#abort.abort();
   }
 
-  async #ask() {
-    const response = await this.#get(this.#address());
+  /** @returns {Promise<Answer>} */
+  async #poll() {
+    const response = await this.#get(resumeAt(this.url, this.cursor));
     if (response.status === 400 && this.cursor !== null) return this.#startOver();
     if (!response.ok) throw new Refusal();
     return (await response.json()).data;
   }
 
+  /** @returns {Promise<Answer>} */
   async #startOver() {
     this.cursor = null;
     const response = await this.#get(this.url);
@@ -67,8 +100,12 @@ class Poller {
     return { ...(await response.json()).data, gap: { reason: "bad_cursor", missed: null } };
   }
 
-  /** The state of the consumer comes apart, and its failure harms nothing: the data is what counts. */
-  async #askStatus() {
+  /**
+   * Request the consumer's state. A failure of this request doesn't matter, since the data has its own.
+   *
+   * @returns {Promise<Message | null>}
+   */
+  async #pollStatus() {
     try {
       const { state, since, reason, retry_in } = (await (await this.#get(this.healthUrl)).json()).data;
       return { type: "status", state, since, reason, retry_in };
@@ -77,33 +114,28 @@ class Poller {
     }
   }
 
+  /** @param {string} address */
   #get(address) {
-    const { fetch } = this; // a bare call: window.fetch refuses to be a method of something else
+    const { fetch } = this; // called without a receiver: window.fetch throws as a method of another object
     return fetch(address, { headers: { Accept: "application/json" }, signal: this.#abort.signal });
   }
 
-  #address() {
-    return this.cursor === null ? this.url : `${this.url}?after=${encodeURIComponent(this.cursor)}`;
-  }
-
-  #opening(answer) {
-    if (this.#opened) return;
+  /** @param {Answer} answer */
+  #open({ timestamp }) {
     this.#opened = true;
     this.onState({ state: "open" });
-    this.onMessage({ type: "connected", transport: "polling", timestamp: answer.timestamp }, null);
+    this.onMessage({ type: "connected", timestamp }, null);
   }
 
-  #hand(answer) {
+  /** @param {Answer} answer */
+  #pass(answer) {
     const isWhole = this.cursor === null || "gap" in answer;
     for (const message of isWhole ? wholeView(answer) : changes(answer)) this.onMessage(message, null);
     this.cursor = answer.cursor ?? null;
     this.onMessage({ type: "position" }, this.cursor);
   }
 
-  #again(seconds) {
-    this.#timer = this.timers.setTimeout(() => this.round(), seconds * 1000);
-  }
-
+  /** @param {string} reason */
   #end(reason) {
     if (this.#closed) return;
     this.close();
@@ -113,22 +145,37 @@ class Poller {
 
 class Refusal extends Error {}
 
+/**
+ * @param {Answer} answer
+ * @returns {Generator<Message>}
+ */
 function* wholeView({ predictions, gap, stats }) {
   if (gap) yield { type: "gap", ...gap };
   yield { type: "initial", predictions, count: predictions.length };
   if (stats) yield { type: "stats", data: stats };
 }
 
-/** Put removals back where they stood in the log: `at` says how many predictions came before each. */
+/**
+ * Put removals back to their place in the log: `at` is the number of predictions before each.
+ *
+ * @param {Answer} answer
+ * @returns {Generator<Message>}
+ */
 function* changes({ predictions, left = [] }) {
-  const waiting = [...left];
+  const removals = [...left];
   for (const [index, data] of predictions.entries()) {
-    while (waiting.length && waiting[0].at <= index) yield removal(waiting.shift());
+    while (removals.length && removals[0].at <= index) yield* removal(removals.shift());
     yield { type: "prediction", data };
   }
-  for (const each of waiting) yield removal(each);
+  for (const each of removals) yield* removal(each);
 }
 
-function removal({ segment_id, horizon_minutes, reason }) {
-  return { type: "left", segment_id, horizon_minutes, reason };
+/**
+ * @param {Removal | undefined} removed
+ * @returns {Generator<Message>}
+ */
+function* removal(removed) {
+  if (!removed) return;
+  const { segment_id, horizon_minutes, reason } = removed;
+  yield { type: "left", segment_id, horizon_minutes, reason };
 }

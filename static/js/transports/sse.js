@@ -1,26 +1,35 @@
 /**
- * The stream transport: Server-Sent Events over fetch.
+ * The Server-Sent Events transport, over fetch.
  *
  * A transport is `{ name, pushes, open({ cursor, onMessage, onState }) -> close() }`. It calls `onMessage(message,
- * cursor or null)` with the messages of the wire format, `onState({ state: "open" })` once it has proved itself, and
+ * cursor or null)` for each message of the wire format, `onState({ state: "open" })` with the first message, and
  * `onState({ state: "closed", reason, retryMs })` exactly once unless it was closed from outside.
  *
- * Reasons: `unreachable` (no answer), `refused` (a status other than 200, or no event stream), `late` (no word in
- * time), `silent` (no heartbeat in time), `busy`, `bye`, `ended` (cut).
+ * Reasons: `unreachable` (no answer), `refused` (a status other than 200, or no event stream), `late` (no message before
+ * the deadline), `silent` (no heartbeat before the deadline), `busy`, `bye`, `ended` (cut off).
+ *
+ * @import { Fetch, Message, Timers, Transport, TransportOptions } from "../types.d.ts"
+ * @typedef {{ url: string, heartbeatSeconds: number, fetch: Fetch, timers: Timers, pause: () => Promise<void> }} StreamSettings
  */
 import { EventStreamReader } from "./event-stream.js";
+import { parseMessage, resumeAt } from "./messages.js";
 import { WholeView } from "./whole-view.js";
 
 const OPEN_SECONDS = 5;
 const HEARTBEATS_MISSED = 2;
 
-/** Return the transport for the stream at `url`; `timers` and `fetch` are those of the window unless given. */
+/**
+ * Return the transport for the stream at `url`.
+ *
+ * @param {Partial<StreamSettings> & { url: string }} settings
+ * @returns {Transport}
+ */
 export function sseTransport({ url, heartbeatSeconds = 15, fetch = globalThis.fetch, timers = globalThis, pause = nextTask }) {
   return {
     name: "SSE",
     pushes: true,
     open: (options) => {
-      const stream = new Stream({ ...options, url, heartbeatSeconds, fetch, timers, pause });
+      const stream = new Stream({ url, heartbeatSeconds, fetch, timers, pause }, options);
       stream.run();
       return () => stream.close();
     },
@@ -31,19 +40,31 @@ class Stream {
   #abort = new AbortController();
   #closed = false;
   #opened = false;
-  #watch = null;
+  /** @type {number | undefined} */
+  #deadline;
 
-  constructor({ url, cursor, heartbeatSeconds, fetch, timers, pause, onMessage, onState }) {
-    Object.assign(this, { url, cursor, heartbeatSeconds, fetch, timers, pause, onState });
-    this.reader = new EventStreamReader((data) => this.#data(data));
+  /**
+   * @param {StreamSettings} settings
+   * @param {TransportOptions} options
+   */
+  constructor({ url, heartbeatSeconds, fetch, timers, pause }, { cursor, onMessage, onState }) {
+    this.url = resumeAt(url, cursor);
+    this.heartbeatSeconds = heartbeatSeconds;
+    this.fetch = fetch;
+    this.timers = timers;
+    this.pause = pause;
+    this.onState = onState;
+    this.reader = new EventStreamReader((data) => this.#receive(parseMessage(data)));
     this.view = new WholeView(onMessage);
   }
 
   async run() {
     this.#expect(OPEN_SECONDS, "late");
     try {
-      const response = await this.#request();
-      if (!isEventStream(response)) return this.#end("refused");
+      const { fetch } = this; // called without a receiver: window.fetch throws as a method of another object
+      const { signal } = this.#abort;
+      const response = await fetch(this.url, { headers: { Accept: "text/event-stream" }, cache: "no-store", signal });
+      if (response.body === null || !isEventStream(response)) return this.#end("refused");
       await this.#read(response.body.getReader());
       return this.#end("ended");
     } catch {
@@ -53,44 +74,39 @@ class Stream {
 
   close() {
     this.#closed = true;
-    this.timers.clearTimeout(this.#watch);
+    this.timers.clearTimeout(this.#deadline);
     this.#abort.abort();
   }
 
-  #request() {
-    const address = this.cursor === null ? this.url : `${this.url}?after=${encodeURIComponent(this.cursor)}`;
-    const { fetch } = this; // a bare call: window.fetch refuses to be a method of something else
-    return fetch(address, {
-      headers: { Accept: "text/event-stream" },
-      cache: "no-store",
-      signal: this.#abort.signal,
-    });
-  }
-
+  /** @param {ReadableStreamDefaultReader<Uint8Array>} body */
   async #read(body) {
     const decoder = new TextDecoder();
     for (;;) {
       const { done, value } = await body.read();
       if (done || this.#closed) return;
-      this.#heard();
+      this.#extendDeadline();
       this.reader.push(decoder.decode(value, { stream: true }));
-      // What waited while the page was busy would be read in one go, and hold up frames for as long as all of it takes.
+      // Chunks that arrived while the page was busy would otherwise be read in one task, which delays frames.
       await this.pause();
     }
   }
 
-  #heard() {
-    // Bytes before the greeting don't prove a stream: proxies pad too.
+  /** Bytes before the first message don't count: proxies send padding, too. */
+  #extendDeadline() {
     if (this.#opened) this.#expect(HEARTBEATS_MISSED * this.heartbeatSeconds, "silent");
   }
 
+  /**
+   * @param {number} seconds
+   * @param {string} reason
+   */
   #expect(seconds, reason) {
-    this.timers.clearTimeout(this.#watch);
-    this.#watch = this.timers.setTimeout(() => this.#end(reason), seconds * 1000);
+    this.timers.clearTimeout(this.#deadline);
+    this.#deadline = this.timers.setTimeout(() => this.#end(reason), seconds * 1000);
   }
 
-  #data(text) {
-    const message = parse(text);
+  /** @param {Message | null} message */
+  #receive(message) {
     if (message === null || this.#closed) return;
     if (message.type === "busy") return void this.#end("busy");
     if (!this.#opened) this.#open(message);
@@ -98,13 +114,15 @@ class Stream {
     if (message.type === "bye") this.#end("bye");
   }
 
+  /** @param {Message} message */
   #open(message) {
     this.#opened = true;
-    if (message.heartbeat_seconds > 0) this.heartbeatSeconds = message.heartbeat_seconds;
-    this.#heard();
+    if (message.type === "connected" && message.heartbeat_seconds) this.heartbeatSeconds = message.heartbeat_seconds;
+    this.#extendDeadline();
     this.onState({ state: "open" });
   }
 
+  /** @param {string} reason */
   #end(reason) {
     if (this.#closed) return;
     this.close();
@@ -112,7 +130,11 @@ class Stream {
   }
 }
 
-/** Let others have a turn; a timer would do, but a hidden tab's are a second late. */
+/**
+ * Return a promise of the next task. A timer would do, but those of a hidden tab are a second late.
+ *
+ * @returns {Promise<void>}
+ */
 function nextTask() {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
@@ -124,14 +146,7 @@ function nextTask() {
   });
 }
 
+/** @param {Response} response */
 function isEventStream(response) {
   return response.status === 200 && (response.headers.get("content-type") ?? "").startsWith("text/event-stream");
-}
-
-function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null; // one event that can't be read doesn't end the stream
-  }
 }

@@ -1,25 +1,33 @@
 /**
- * Puts a view together that a stream gives in parts: `initial` with a `count`, and `prediction` messages up to it.
+ * Joins a view that arrives in parts: `initial` with a `count`, then `prediction` messages up to that count.
  *
- * The page would show less for a moment otherwise, and take the rest for news. What ends in between is let go: its last
- * part alone has the cursor, so the next connection begins with a view as well.
+ * Without it the page would show a part of the view for a moment, and take the rest for updates. A view that is cut
+ * off is dropped. Only its last part has the cursor, so the next connection begins with a view again.
+ *
+ * @import { Message, OnMessage } from "../types.d.ts"
  */
 export class WholeView {
+  /** @type {Extract<Message, { type: "initial" }> | null} */
   #view = null;
 
-  /** Call `onMessage(message, cursor)` for each message, with views made whole. */
+  /** @param {OnMessage} onMessage called for each message, with joined views */
   constructor(onMessage) {
     this.onMessage = onMessage;
   }
 
-  /** Take in the next message. */
+  /**
+   * Take in the next message.
+   *
+   * @param {Message} message
+   * @param {string | null} cursor
+   */
   push(message, cursor) {
     if (message.type === "initial") this.#view = { ...message, predictions: [...message.predictions] };
     else if (this.#view !== null && message.type === "prediction") this.#view.predictions.push(message.data);
     else return this.onMessage(message, cursor);
-    if (this.#view.predictions.length < this.#view.count) return undefined;
-    const whole = this.#view;
+    const view = this.#view;
+    if (view.predictions.length < (view.count ?? 0)) return undefined;
     this.#view = null;
-    return this.onMessage(whole, cursor);
+    return this.onMessage(view, cursor);
   }
 }

@@ -1,118 +1,168 @@
-/** The list of alerts, and a polite word when new ones begin. */
+/**
+ * The list of alerts, and the announcement of new ones to screen readers.
+ *
+ * @import { Store } from "../store.js"
+ * @import { Alert, Config, Parts } from "../types.d.ts"
+ * @typedef {{ element: HTMLElement, parts: Parts }} Item
+ */
 import { FRESH } from "../freshness.js";
-import { age, change, exactly, label, plural, since, speed, UNIT_LABELS } from "./format.js";
 import { fromTemplate, parts, setAttribute, setText, shape } from "./elements.js";
+import { exactly, label, plural, UNIT_LABELS } from "./format.js";
+import { alertText } from "./wording.js";
 
-const MOST_SHOWN = 50;
-const SPEAK_AFTER_MS = 2_000;
-const MOST_NAMED = 3;
-const SILENCES = { stale: "stale, no news", silent: "no data" };
+const MAX_SHOWN = 50;
+const MAX_NAMED = 3;
+const ANNOUNCE_AFTER_MS = 2_000;
+const CATEGORY_OF = { severe: "severe_congestion", drop: "heavy_traffic" };
 
 export class AlertsView {
+  /** @type {Map<Alert, Item>} */
   #items = new Map();
+  /** @type {Alert[]} */
   #shown = [];
+  /** @type {Set<Alert>} */
   #known = new Set();
-  #unspoken = [];
+  /** @type {Alert[]} */
+  #unannounced = [];
+  /** @type {number | null} */
   #timer = null;
 
+  /**
+   * @param {ParentNode} root
+   * @param {{ config: Config, onSelect(id: string): void, onAcknowledge(id: string): void, onAcknowledgeAll(): void }} options
+   */
   constructor(root, { config, onSelect, onAcknowledge, onAcknowledgeAll }) {
     this.parts = parts(root);
     this.unit = UNIT_LABELS[config.speed_unit];
-    Object.assign(this, { onSelect, onAcknowledge });
+    this.onSelect = onSelect;
+    this.onAcknowledge = onAcknowledge;
     this.parts.acknowledgeAll.addEventListener("click", () => {
       onAcknowledgeAll();
       this.parts.alertsTitle.focus();
     });
   }
 
-  /** Show alerts; `store` tells which of them are of segments that are silent now. */
+  /**
+   * Show alerts.
+   *
+   * @param {Alert[]} alerts
+   * @param {Store} store knows the freshness of their segments
+   */
   render(alerts, store) {
     const open = alerts.filter(({ acknowledged }) => !acknowledged).length;
-    setText(this.parts.alertCount, counted(open, alerts.length));
+    setText(this.parts.alertCount, countText(open, alerts.length));
     this.parts.acknowledgeAll.hidden = open === 0;
-    this.#place(this.#inPlace(alerts).slice(0, MOST_SHOWN), store);
-    setText(this.parts.alertsMore, alerts.length > MOST_SHOWN ? `and ${alerts.length - MOST_SHOWN} more` : "");
+    this.#place(this.#inStableOrder(alerts).slice(0, MAX_SHOWN), store);
+    setText(this.parts.alertsMore, alerts.length > MAX_SHOWN ? `and ${alerts.length - MAX_SHOWN} more` : "");
     this.#announce(alerts);
   }
 
-  /** While somebody is about to press one of them they don't change places: what is new comes last then. */
-  #inPlace(alerts) {
+  /**
+   * While the pointer or the focus is in the list, alerts keep their places and new ones come last.
+   *
+   * @param {Alert[]} alerts
+   */
+  #inStableOrder(alerts) {
     if (!this.parts.alerts.matches(":hover, :focus-within")) return alerts;
-    const wanted = new Set(alerts);
-    const kept = this.#shown.filter((alert) => wanted.has(alert));
+    const present = new Set(alerts);
+    const kept = this.#shown.filter((alert) => present.has(alert));
     const known = new Set(kept);
     return [...kept, ...alerts.filter((alert) => !known.has(alert))];
   }
 
+  /**
+   * @param {Alert[]} alerts
+   * @param {Store} store
+   */
   #place(alerts, store) {
     const { alerts: list } = this.parts;
     this.#shown = alerts;
-    const wanted = new Set(alerts);
-    for (const [alert, item] of this.#items) {
-      if (wanted.has(alert)) continue;
-      item.element.remove();
+    const present = new Set(alerts);
+    for (const [alert, { element }] of this.#items) {
+      if (present.has(alert)) continue;
+      element.remove();
       this.#items.delete(alert);
     }
-    alerts.forEach((alert, index) => {
+    for (const [index, alert] of alerts.entries()) {
       const item = this.#items.get(alert) ?? this.#make(alert);
       this.#renderItem(item, alert, store);
-      const there = list.children[index];
-      if (there !== item.element) list.insertBefore(item.element, there ?? null);
-    });
+      const current = list.children[index];
+      if (current !== item.element) list.insertBefore(item.element, current ?? null);
+    }
   }
 
+  /** @param {Alert} alert */
   #make(alert) {
     const element = fromTemplate("alert-template");
-    const item = { element, ...parts(element) };
-    item.alertMark.append(shape(alert.kind === "severe" ? "severe_congestion" : "heavy_traffic"));
-    element.dataset.category = alert.kind === "severe" ? "severe_congestion" : "heavy_traffic";
-    setText(item.alertName, label(alert.road ?? alert.id));
-    item.alertName.addEventListener("click", () => this.onSelect(alert.id));
-    item.alertDone.addEventListener("click", () => {
-      this.#focusBeyond(alert);
+    const item = { element, parts: parts(element) };
+    const { alertMark, alertName, alertDone } = item.parts;
+    alertMark.append(shape(CATEGORY_OF[alert.kind]));
+    element.dataset.category = CATEGORY_OF[alert.kind];
+    setText(alertName, label(alert.road ?? alert.id));
+    alertName.addEventListener("click", () => this.onSelect(alert.id));
+    alertDone.addEventListener("click", () => {
+      this.#moveFocus(alert);
       this.onAcknowledge(alert.id);
     });
     this.#items.set(alert, item);
     return item;
   }
 
-  /** The button that was pressed goes away: the next one takes the focus, or the title when there is none. */
-  #focusBeyond(alert) {
-    const place = this.#shown.indexOf(alert);
-    const others = [...this.#shown.slice(place + 1), ...this.#shown.slice(0, place)];
+  /**
+   * The pressed button disappears: focus the next one, or the title if there is none.
+   *
+   * @param {Alert} alert
+   */
+  #moveFocus(alert) {
+    const index = this.#shown.indexOf(alert);
+    const others = [...this.#shown.slice(index + 1), ...this.#shown.slice(0, index)];
     const next = others.find(({ acknowledged }) => !acknowledged);
-    (next ? this.#items.get(next).alertDone : this.parts.alertsTitle).focus();
+    const button = next && this.#items.get(next)?.parts.alertDone;
+    (button ?? this.parts.alertsTitle).focus();
   }
 
-  #renderItem(item, alert, store) {
-    setAttribute(item.element, "data-acknowledged", String(alert.acknowledged));
-    item.alertDone.hidden = alert.acknowledged;
-    const freshness = store.freshness(alert);
-    setAttribute(item.element, "data-freshness", freshness);
-    const what = alert.kind === "severe" ? "severe" : `a drop of ${change(alert.change)} ${this.unit} predicted`;
-    const value = `${speed(alert.value)} ${this.unit} predicted`;
-    const now = store.heldAt === null && freshness === FRESH ? `now ${value}` : `last ${value}`;
-    const silence = SILENCES[freshness] ? `; ${SILENCES[freshness]} for ${age(store.ageSeconds(alert))}` : "";
-    setText(item.alertText, `${what} since ${since(alert.since, store.clock())}, ${now}${silence}`);
-    setAttribute(item.alertText, "title", `since ${exactly(alert.since)}`);
+  /**
+   * @param {Item} item
+   * @param {Alert} alert
+   * @param {Store} store
+   */
+  #renderItem({ element, parts: { alertDone, alertText: text } }, alert, store) {
+    const freshness = store.ages.freshness(alert);
+    setAttribute(element, "data-acknowledged", String(alert.acknowledged));
+    setAttribute(element, "data-freshness", freshness);
+    alertDone.hidden = alert.acknowledged;
+    const isCurrent = store.keptSince === null && freshness === FRESH;
+    const given = { unit: this.unit, freshness, ageSeconds: store.ages.seconds(alert), isCurrent, now: store.clock() };
+    setText(text, alertText(alert, given));
+    setAttribute(text, "title", `Since ${exactly(alert.since)}`);
   }
 
-  /** New ones are gathered for a moment, so that many at once are one sentence. */
+  /**
+   * New alerts are collected for a moment, so that many of them are one announcement.
+   *
+   * @param {Alert[]} alerts
+   */
   #announce(alerts) {
-    const news = alerts.filter((alert) => !this.#known.has(alert) && !alert.acknowledged);
+    const added = alerts.filter((alert) => !this.#known.has(alert) && !alert.acknowledged);
     this.#known = new Set(alerts);
-    if (news.length === 0) return;
-    this.#unspoken.push(...news);
-    this.#timer ??= setTimeout(() => {
-      const names = this.#unspoken.slice(0, MOST_NAMED).map(({ road, id }) => label(road ?? id));
-      setText(this.parts.alertsSpoken, `${plural(this.#unspoken.length, "new alert", "new alerts")}: ${names.join(", ")}`);
-      this.#unspoken = [];
+    if (added.length === 0) return;
+    this.#unannounced.push(...added);
+    if (this.#timer !== null) return;
+    this.#timer = setTimeout(() => {
+      const names = this.#unannounced.slice(0, MAX_NAMED).map(({ road, id }) => label(road ?? id));
+      setText(this.parts.alertsSpoken, `${plural(this.#unannounced.length, "new alert", "new alerts")}: ${names.join(", ")}`);
+      this.#unannounced = [];
       this.#timer = null;
-    }, SPEAK_AFTER_MS);
+    }, ANNOUNCE_AFTER_MS);
   }
 }
 
-function counted(open, all) {
-  if (all === 0) return "none";
-  return open === all ? `${all.toLocaleString("en")} new` : `${open.toLocaleString("en")} new, ${all.toLocaleString("en")} in all`;
+/**
+ * @param {number} open
+ * @param {number} total
+ */
+function countText(open, total) {
+  if (total === 0) return "none";
+  const added = `${open.toLocaleString("en")} new`;
+  return open === total ? added : `${added}, ${total.toLocaleString("en")} total`;
 }

@@ -1,23 +1,49 @@
-/** What an operator must know: the connection, Kafka, what was missed, replayed data. */
-import { banner, exactly, gap, label, moment } from "./format.js";
+/**
+ * Banners: the state of the connection and of Kafka, missed predictions, replayed data.
+ *
+ * @import { Store } from "../store.js"
+ * @import { Notice } from "../types.d.ts"
+ */
 import { parts, setAttribute, setText } from "./elements.js";
+import { exactly, label, momentWithZone } from "./format.js";
+import { banner, gapText } from "./wording.js";
 
 const NOTICE_MS = 20_000;
 
 export class BannerView {
+  /** @type {Notice | null} */
+  #notice = null;
+  /** @type {Notice | null} */
+  #dismissed = null;
+
+  /** @param {ParentNode} root */
   constructor(root) {
-    this.root = root;
     this.parts = parts(root);
-    this.parts.dismiss.addEventListener("click", () => (this.dismissed = this.notice));
+    this.parts.dismiss.addEventListener("click", () => (this.#dismissed = this.#notice));
   }
 
-  render(store, now) {
-    const { connection, consumer } = store;
-    const consumerSeconds = consumer ? store.consumerSeconds : 0;
-    this.#renderBanner(banner({ connection, consumer, consumerSeconds, now, hasData: store.segments.size > 0 }));
-    this.#renderNotice(store.notice, now);
+  /**
+   * @param {Store} store the live one
+   * @param {number} now
+   */
+  render({ status, segments }, now) {
+    this.#renderBanner(banner({ status, now, hasData: segments.size > 0 }));
+    this.#renderNotice(status.notice, now);
   }
 
+  /**
+   * Show the time of replayed data.
+   *
+   * @param {number | null} time that of the totals beside it; null if nothing is replayed
+   */
+  renderReplay(time) {
+    this.parts.replay.hidden = time === null;
+    if (time === null) return;
+    setText(this.parts.replayText, `Replay of ${momentWithZone(time)}`);
+    setAttribute(this.parts.replayText, "title", exactly(time));
+  }
+
+  /** @param {ReturnType<typeof banner>} content */
   #renderBanner(content) {
     this.parts.banner.hidden = content === null;
     if (content === null) return;
@@ -26,18 +52,14 @@ export class BannerView {
     setText(this.parts.bannerText, content.text);
   }
 
+  /**
+   * @param {Notice | null} notice
+   * @param {number} now
+   */
   #renderNotice(notice, now) {
-    this.notice = notice;
-    const shown = notice !== null && notice !== this.dismissed && now - notice.at < NOTICE_MS;
-    this.parts.notice.hidden = !shown;
-    if (shown) setText(this.parts.noticeText, notice.kind === "gap" ? gap(notice) : label(notice.message));
-  }
-
-  /** Tell the time of replayed data, null for none: that of the sums beside which it is shown. */
-  renderReplay(time) {
-    this.parts.replay.hidden = time === null;
-    if (time === null) return;
-    setText(this.parts.replayText, `Replayed data: it is ${moment(time)} in what you see`);
-    setAttribute(this.parts.replayText, "title", exactly(time));
+    this.#notice = notice;
+    const isShown = notice !== null && notice !== this.#dismissed && now - notice.at < NOTICE_MS;
+    this.parts.notice.hidden = !isShown;
+    if (isShown) setText(this.parts.noticeText, notice.kind === "gap" ? gapText(notice) : label(notice.message));
   }
 }

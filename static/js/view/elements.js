@@ -1,32 +1,65 @@
-/** The little DOM that the views share. Texts go in as text nodes, never as markup. */
+/**
+ * DOM helpers of the views. Texts are set as text nodes, never as markup.
+ *
+ * @import { Parts } from "../types.d.ts"
+ */
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Return the elements under `root` that carry data-part, by its value. */
+/**
+ * Return the elements under `root` that carry data-part, by its value.
+ *
+ * @param {ParentNode} root
+ * @returns {Parts}
+ */
 export function parts(root) {
+  /** @type {any} */
   const found = {};
-  for (const element of root.querySelectorAll("[data-part]")) found[element.dataset.part] = element;
+  for (const element of root.querySelectorAll("[data-part]")) {
+    if (element instanceof HTMLElement || element instanceof SVGElement) found[element.dataset.part ?? ""] = element;
+  }
   return found;
 }
 
-/** Set a text if it is another one: writing the same text again would cost layout and disturb a selection. */
+/**
+ * Set a text if it is different: to set the same text costs layout, and clears a selection.
+ *
+ * @param {Element} element
+ * @param {string} text
+ */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Set an attribute if it is another one; null takes it away. */
+/**
+ * Set an attribute if it is different; null removes it.
+ *
+ * @param {Element} element
+ * @param {string} name
+ * @param {string | null} value
+ */
 export function setAttribute(element, name, value) {
   if (element.getAttribute(name) === value) return;
   if (value === null) element.removeAttribute(name);
   else element.setAttribute(name, value);
 }
 
-/** Return the content of a <template>, freshly made. */
+/**
+ * Return a copy of the content of a <template>.
+ *
+ * @param {string} id
+ * @returns {HTMLElement}
+ */
 export function fromTemplate(id) {
-  return document.getElementById(id).content.firstElementChild.cloneNode(true);
+  const content = /** @type {HTMLTemplateElement} */ (document.getElementById(id)).content;
+  return /** @type {HTMLElement} */ (content.firstElementChild?.cloneNode(true));
 }
 
-/** Return an SVG of one of the shapes in the template's sprite. */
+/**
+ * Return an SVG of one of the shapes in the page's sprite.
+ *
+ * @param {string} name
+ */
 export function shape(name) {
   const svg = document.createElementNS(SVG, "svg");
   const use = document.createElementNS(SVG, "use");

@@ -1,10 +1,14 @@
-/** Keys that work wherever the focus is, unless it is in a field; and the help that names them. */
+/** Keyboard shortcuts, which work unless the focus is in a field, and the help that lists them. */
 import { parts } from "./elements.js";
 
 const TYPING = "input:not([type=range], [type=checkbox]), textarea, select, [contenteditable]";
 const PRESSED_BY_SPACE = "button, summary, a, input, select, textarea";
 
 export class KeysView {
+  /**
+   * @param {ParentNode} root
+   * @param {{ onPause(): void, onLive(): void, onSearch(): void, onClose(): void }} options
+   */
   constructor(root, { onPause, onLive, onSearch, onClose }) {
     const { help, helpDialog } = parts(root);
     const actions = new Map([
@@ -15,20 +19,25 @@ export class KeysView {
     ]);
     help.addEventListener("click", () => helpDialog.showModal());
     document.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || helpDialog.open) return;
-      if (event.key === " " && !event.target.matches(PRESSED_BY_SPACE)) {
+      const { target, key } = event;
+      if (event.ctrlKey || event.metaKey || event.altKey || helpDialog.open || !(target instanceof Element)) return;
+      if (key === " " && !target.matches(PRESSED_BY_SPACE)) {
         event.preventDefault();
         onPause();
-      } else if (event.key === "Escape" && !keepsEscape(event.target)) onClose();
-      else if (actions.has(event.key) && !event.target.matches(TYPING)) {
-        event.preventDefault(); // or the slash is typed into the search that it leads to
-        actions.get(event.key)();
+      } else if (key === "Escape" && !usesEscape(target)) onClose();
+      else if (actions.has(key) && !target.matches(TYPING)) {
+        event.preventDefault(); // or the slash would be typed into the search
+        actions.get(key)?.();
       }
     });
   }
 }
 
-/** A search with words is cleared by it, a list that is open is closed. */
-function keepsEscape(target) {
-  return target.matches("select") || (target.matches("input[type=search]") && target.value !== "");
+/**
+ * Tell whether a field uses the Escape key: to clear a search, or to close a list.
+ *
+ * @param {Element} target
+ */
+function usesEscape(target) {
+  return target.matches("select") || (target instanceof HTMLInputElement && target.type === "search" && target.value !== "");
 }

@@ -1,12 +1,18 @@
 /**
- * How segments and roads look on the map: layers of Leaflet for its canvas. Both lie a little to the right of the way
- * that the traffic goes, so that the two directions of a road don't hide each other.
+ * How segments and roads look on the map: Leaflet layers for its canvas. Both are drawn to the right of the direction of
+ * travel, so that the two directions of a road don't hide each other.
+ *
+ * Methods whose names begin with "_" override Leaflet's own, which its types don't include: there `this` is any.
+ *
+ * @typedef {Record<string, string>} Colours by category, and by name
+ * @typedef {new (...args: any[]) => any} LayerClass a class of Leaflet's own class system
  */
 const { L } = globalThis;
 const OFFSET_PX = 3;
 const OUTLINE_PX = 1.2;
-/** The farthest that a shape reaches from its middle, in radii. */
+/** The largest distance from the centre of a shape to its outline, in radii. */
 const REACH = 1.25;
+/** @type {Record<string, (ctx: CanvasRenderingContext2D, r: number) => void>} */
 const SHAPES = {
   not_current: (ctx, r) => ctx.arc(0, 0, 0.85 * r, 0, 2 * Math.PI),
   free_flow: (ctx, r) => ctx.arc(0, 0, r, 0, 2 * Math.PI),
@@ -14,34 +20,72 @@ const SHAPES = {
   heavy_traffic: (ctx, r) => polygon(ctx, [[0, -1.15 * r], [1.1 * r, 0.85 * r], [-1.1 * r, 0.85 * r]]),
   severe_congestion: (ctx, r) => polygon(ctx, [[0, -REACH * r], [REACH * r, 0], [0, REACH * r], [-REACH * r, 0]]),
 };
-/** What is drawn later lies on top: what an operator must see, and above all the marked one. */
+/** The drawing order, so that severe congestion is on top, and the selected segment above it. */
 const ORDER = [...Object.keys(SHAPES), "selected"];
 
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {[number, number][]} points
+ */
 function polygon(ctx, points) {
-  points.forEach(([x, y], index) => (index ? ctx.lineTo(x, y) : ctx.moveTo(x, y)));
+  for (const [index, [x, y]] of points.entries()) {
+    if (index) ctx.lineTo(x, y);
+    else ctx.moveTo(x, y);
+  }
   ctx.closePath();
 }
 
-/** The marks of all shapes, drawn once: to copy one costs half of what it costs to fill and outline it. */
-class Pictures {
-  #made = new Map();
+/**
+ * Return the colours of the current theme.
+ *
+ * @returns {Colours}
+ */
+export function readColours() {
+  const style = getComputedStyle(document.documentElement);
+  /** @param {string} name */
+  const of = (name) => style.getPropertyValue(`--${name}`).trim();
+  return {
+    free_flow: of("free"),
+    moderate_traffic: of("moderate"),
+    heavy_traffic: of("heavy"),
+    severe_congestion: of("severe"),
+    ground: of("hatch-ground"),
+    line: of("hatch-line"),
+    outline: of("outline"),
+    road: of("road"),
+    county: of("county"),
+  };
+}
 
+/** Images of all shapes, each drawn once: to copy an image costs half as much as to fill and outline a path. */
+class ShapeImages {
+  /** @type {Map<string, { image: HTMLCanvasElement, half: number }>} */
+  #images = new Map();
+
+  /** @param {Colours} colours */
   constructor(colours) {
     this.colours = colours;
   }
 
+  /**
+   * @param {string} shape
+   * @param {number} radius
+   */
   of(shape, radius) {
     const key = `${shape} ${radius}`;
-    if (!this.#made.has(key)) this.#made.set(key, this.#make(shape, radius));
-    return this.#made.get(key);
+    const image = this.#images.get(key) ?? this.#draw(shape, radius);
+    this.#images.set(key, image);
+    return image;
   }
 
-  #make(shape, radius) {
-    const scale = L.Browser.retina ? 2 : 1; // as Leaflet's canvas
+  /**
+   * @param {string} shape
+   * @param {number} radius
+   */
+  #draw(shape, radius) {
+    const scale = L.Browser.retina ? 2 : 1; // as in Leaflet's canvas
     const half = Math.ceil(REACH * radius + OUTLINE_PX);
-    const image = document.createElement("canvas");
-    image.width = image.height = 2 * half * scale;
-    const ctx = image.getContext("2d");
+    const { image, ctx } = canvas(2 * half * scale);
     ctx.scale(scale, scale);
     ctx.translate(half, half);
     ctx.beginPath();
@@ -55,10 +99,9 @@ class Pictures {
   }
 }
 
+/** @param {Colours} colours */
 function hatch({ ground, line }) {
-  const tile = document.createElement("canvas");
-  tile.width = tile.height = 4;
-  const ctx = tile.getContext("2d");
+  const { image, ctx } = canvas(4);
   ctx.fillStyle = ground;
   ctx.fillRect(0, 0, 4, 4);
   ctx.strokeStyle = line;
@@ -67,79 +110,110 @@ function hatch({ ground, line }) {
   ctx.moveTo(0, 4);
   ctx.lineTo(4, 0);
   ctx.stroke();
-  return ctx.createPattern(tile, "repeat");
+  return ctx.createPattern(image, "repeat") ?? ground;
+}
+
+/** @param {number} size */
+function canvas(size) {
+  const image = document.createElement("canvas");
+  image.width = image.height = size;
+  return { image, ctx: /** @type {CanvasRenderingContext2D} */ (image.getContext("2d")) };
 }
 
 /** The canvas of the marks. */
-export const MarksCanvas = L.Canvas.extend({
-  /** Take up colours: one of each shape, `ground` and `line` of the hatching, `outline`. */
+export const MarksCanvas = /** @type {LayerClass} */ (L.Canvas.extend({
+  /**
+   * Set the colours: one of each category, `ground` and `line` of the hatching, `outline`.
+   *
+   * @this {any}
+   * @param {Colours} colours
+   */
   setColours(colours) {
-    this.pictures = new Pictures(colours);
+    this.shapeImages = new ShapeImages(colours);
   },
 
+  /** @this {any} */
   _draw() {
     this._sort();
-    L.Canvas.prototype._draw.call(this);
+    /** @type {any} */ (L.Canvas.prototype)._draw.call(this);
   },
 
-  /** Leaflet draws, and looks for what was clicked on, along a chain. */
+  /**
+   * Sort the linked list along which Leaflet draws, and looks for the clicked layer.
+   *
+   * @this {any}
+   */
   _sort() {
-    const found = ORDER.map(() => []);
-    for (let each = this._drawFirst; each; each = each.next) found[each.layer.rank()].push(each);
-    const chain = found.flat();
-    chain.forEach((each, index) => {
-      each.prev = chain[index - 1] ?? null;
-      each.next = chain[index + 1] ?? null;
-    });
-    this._drawFirst = chain[0] ?? null;
-    this._drawLast = chain.at(-1) ?? null;
+    /** @type {any[][]} */
+    const byRank = ORDER.map(() => []);
+    for (let each = this._drawFirst; each; each = each.next) byRank[each.layer.rank()].push(each);
+    const list = byRank.flat();
+    for (const [index, each] of list.entries()) {
+      each.prev = list[index - 1] ?? null;
+      each.next = list[index + 1] ?? null;
+    }
+    this._drawFirst = list[0] ?? null;
+    this._drawLast = list.at(-1) ?? null;
   },
-});
+}));
 
-/** A segment. Options: `shape`; `isSelected`; `heading`, the way that the traffic goes, as [east, north] of length 1. */
-export const Mark = L.CircleMarker.extend({
+/** A segment. Options: `shape`; `isSelected`; `heading`, the direction of travel. */
+export const Mark = /** @type {LayerClass} */ (L.CircleMarker.extend({
   options: { opacity: 1, shape: "not_current", isSelected: false, heading: null },
 
+  /** @this {any} */
   rank() {
     return ORDER.indexOf(this.options.isSelected ? "selected" : this.options.shape);
   },
 
+  /** @this {any} */
   _updatePath() {
     const renderer = this._renderer;
     if (!renderer._drawing || this._empty()) return;
     const { x, y } = this._drawnAt();
-    const { image, half } = renderer.pictures.of(this.options.shape, this._radius);
+    const { image, half } = renderer.shapeImages.of(this.options.shape, this._radius);
     renderer._ctx.globalAlpha = this.options.opacity;
     renderer._ctx.drawImage(image, Math.round(x) - half, Math.round(y) - half, 2 * half, 2 * half);
   },
 
+  /** @this {any} */
   _updateBounds() {
     const reach = Math.ceil(REACH * this._radius + OUTLINE_PX) + OFFSET_PX + 1;
     const corner = L.point(reach, reach);
     this._pxBounds = L.bounds(this._point.subtract(corner), this._point.add(corner));
   },
 
+  /** @this {any} */
   _drawnAt() {
     const [east, north] = this.options.heading ?? [0, 0];
     return this._point.add(L.point(north * OFFSET_PX, east * OFFSET_PX));
   },
 
+  /**
+   * @this {any}
+   * @param {L.Point} point
+   */
   _containsPoint(point) {
     return point.distanceTo(this._drawnAt()) <= this._radius + this._clickTolerance();
   },
-});
+}));
 
-/** A road, or several, along the way that the traffic goes. */
-export const Road = L.Polyline.extend({
+/** One or several roads, in the direction of travel. */
+export const Road = /** @type {LayerClass} */ (L.Polyline.extend({
   options: { weight: 3, opacity: 0.9, interactive: false },
 
+  /** @this {any} */
   _simplifyPoints() {
-    L.Polyline.prototype._simplifyPoints.call(this);
+    /** @type {any} */ (L.Polyline.prototype)._simplifyPoints.call(this);
     this._parts = this._parts.map(toTheRight);
   },
-});
+}));
 
-/** Move a line of points on the screen to the right, each along the middle of what is right before and after it. */
+/**
+ * Move a line of points on the screen to the right, each along the middle of the directions before and after it.
+ *
+ * @param {L.Point[]} points
+ */
 function toTheRight(points) {
   return points.map((point, index) => {
     const before = right(points[index - 1] ?? point, point);
@@ -150,7 +224,12 @@ function toTheRight(points) {
   });
 }
 
-/** Return what is to the right of the way between two points, of length 1; y grows downwards. */
+/**
+ * Return the direction to the right of the way between two points, of length 1; y grows downwards.
+ *
+ * @param {L.Point} from
+ * @param {L.Point} to
+ */
 function right(from, to) {
   const [east, south] = [to.x - from.x, to.y - from.y];
   const length = Math.hypot(east, south);

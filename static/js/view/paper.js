@@ -1,24 +1,36 @@
-/** What paper says in the place of the pill: when it was printed, and what it shows. */
-import { LABELS, exactly, label, plural } from "./format.js";
+/**
+ * The line that replaces the pill on paper: when it was printed, and what it shows.
+ *
+ * @import { Query } from "../types.d.ts"
+ */
 import { parts, setText } from "./elements.js";
+import { exactly, label, LABELS, plural } from "./format.js";
 
 export class PaperView {
+  /** @param {ParentNode} root */
   constructor(root) {
     this.parts = parts(root);
   }
 
-  /** `time` is the moment of the past that is shown, null for now; `count` how many segments match the query. */
+  /**
+   * @param {object} shown
+   * @param {Query} shown.query
+   * @param {number | null} shown.time the time of a view of the past; null for live
+   * @param {boolean} shown.paused
+   * @param {number} shown.count of matching segments
+   * @param {number} shown.now
+   */
   render({ query, time, paused, count, now }) {
     const { words, road, groups } = query;
-    const said = [
+    const items = [
       `Printed ${exactly(now)}`,
       time !== null && `shows ${exactly(time)}`,
       paused && "paused",
       words.trim() && `search: ${label(words.trim())}`,
       road !== null && `road: ${label(road)}`,
-      groups.length && `only ${groups.map((group) => LABELS[group]).join(", ")}`,
+      groups.length && `only: ${groups.map((group) => LABELS[group]).join(", ")}`,
       plural(count, "segment", "segments"),
     ];
-    setText(this.parts.printed, said.filter(Boolean).join(" · "));
+    setText(this.parts.printed, items.filter(Boolean).join(" · "));
   }
 }

@@ -1,36 +1,53 @@
-/** The connection pill, the button beside it, and what is read out when the connection changes. */
-import { pill } from "./format.js";
+/**
+ * The connection pill, the button beside it, and the announcement of a changed connection to screen readers.
+ *
+ * @import { Store } from "../store.js"
+ */
 import { parts, setAttribute, setText } from "./elements.js";
+import { pill } from "./wording.js";
 
-const SPEAK_AFTER_MS = 1_000;
+const ANNOUNCE_AFTER_MS = 1_000;
 
 export class PillView {
   #spoken = "";
-  #waiting = null;
+  /** @type {number | undefined} */
+  #timer;
 
+  /**
+   * @param {ParentNode} root
+   * @param {{ onRetry(): void }} options
+   */
   constructor(root, { onRetry }) {
     this.parts = parts(root);
     this.parts.retry.addEventListener("click", onRetry);
   }
 
-  /** `shown` says what is shown instead of now: `{ time }` of the past, or `{ paused, waiting }`. */
+  /**
+   * @param {Store} store the live one
+   * @param {number} now
+   * @param {{ time?: number, paused?: boolean, waiting?: number }} shown what is shown instead of live data
+   */
   render(store, now, shown) {
-    const { connection, consumer } = store;
-    const news = { at: store.newsAt, staleSeconds: store.staleSeconds, any: store.segments.size > 0 };
-    const state = { connection, consumer, news, now, browserOnline: navigator.onLine, shown };
-    const { tone, text, spoken } = pill(state);
+    const { status } = store;
+    const updates = { at: store.updatedAt, staleSeconds: store.ages.staleSeconds, any: store.segments.size > 0 };
+    const { tone, text, spoken } = pill({ status, updates, now, browserOnline: navigator.onLine, shown });
     setAttribute(this.parts.pill, "data-tone", tone);
     setText(this.parts.pillText, text);
-    this.parts.retry.hidden = connection.phase === "live" || (connection.phase === "connecting" && !connection.lostAt);
-    this.#speak(spoken);
+    const { phase, lostAt } = status.connection;
+    this.parts.retry.hidden = phase === "live" || (phase === "connecting" && !lostAt);
+    this.#announce(spoken);
   }
 
-  /** A state that lasts less than a second isn't worth an interruption; what isn't true any more is gone at once. */
-  #speak(text) {
+  /**
+   * A state is announced once it has lasted a second. An outdated announcement is removed at once.
+   *
+   * @param {string} text
+   */
+  #announce(text) {
     if (text === this.#spoken) return;
     this.#spoken = text;
-    clearTimeout(this.#waiting);
+    clearTimeout(this.#timer);
     setText(this.parts.spoken, "");
-    this.#waiting = setTimeout(() => setText(this.parts.spoken, text), SPEAK_AFTER_MS);
+    this.#timer = setTimeout(() => setText(this.parts.spoken, text), ANNOUNCE_AFTER_MS);
   }
 }

@@ -1,33 +1,52 @@
-/** What a segment's popup says; made once, and written anew in place, so that it survives every update. */
-import { CATEGORIES } from "../store.js";
+/**
+ * The facts of a segment, in the map's popup and in the drawer. The elements are made once and updated in place.
+ *
+ * @import { Store } from "../store.js"
+ * @import { Freshness, Prediction, SpeedUnit } from "../types.d.ts"
+ */
+import { CATEGORIES, NOT_CURRENT } from "../categories.js";
 import { SILENT } from "../freshness.js";
 import { targetOf } from "../prediction.js";
-import { UNIT_LABELS, age, category, change, clock, direction, exactly, label, since, speed } from "./format.js";
 import { fromTemplate, parts, setAttribute, setText } from "./elements.js";
+import { age, category, clock, direction, exactly, label, NONE, since, speed, UNIT_LABELS } from "./format.js";
+import { changeText } from "./wording.js";
 
-const UNKNOWN = "–";
 const NOT_MEASURED = "not measured";
+const CLEARED = ["popupRoad", "popupPredicted", "popupNow", "popupChange", "popupVolume", "popupModel", "popupConfidence",
+  "popupTime", "popupMade", "popupTarget", "popupArrived"];
 
 export class PopupContent {
-  #id = null;
+  /** @type {string} */
+  #id = "";
 
+  /** @param {{ unit: SpeedUnit, onDetails?: (id: string) => void }} options without `onDetails` there is no button */
   constructor({ unit, onDetails }) {
     this.unit = UNIT_LABELS[unit];
     this.element = fromTemplate("popup-template");
     this.parts = parts(this.element);
-    this.parts.popupDetails.addEventListener("click", () => onDetails(this.#id));
+    this.parts.popupDetails.hidden = !onDetails;
+    this.parts.popupDetails.addEventListener("click", () => onDetails?.(this.#id));
   }
 
-  /** Show a segment; of one that isn't in the store any more its last values stay, as such. */
+  /**
+   * Show a segment. The last values of a segment that has left the store stay, marked as no longer reported.
+   *
+   * @param {Store} store
+   * @param {string} id
+   */
   render(store, id) {
     const prediction = store.segments.get(id);
-    if (prediction) this.#show(store, prediction);
-    else if (store.segments.size > 0) this.#showGone(store, id);
+    if (prediction) this.#renderPrediction(store, prediction);
+    else if (store.segments.size > 0) this.#renderMissing(store, id);
   }
 
-  #show(store, prediction) {
+  /**
+   * @param {Store} store
+   * @param {Prediction} prediction
+   */
+  #renderPrediction(store, prediction) {
     this.#id = prediction.segment_id;
-    const freshness = store.freshness(prediction);
+    const freshness = store.ages.freshness(prediction);
     this.#mark(prediction.category, freshness);
     this.#write({ ...facts(store, prediction, this.unit), popupCategory: category(prediction.category, freshness) });
     setAttribute(this.parts.popupChange, "data-direction", direction(prediction.speed_diff));
@@ -37,60 +56,80 @@ export class PopupContent {
     }
   }
 
-  #showGone(store, id) {
-    if (id !== this.#id) for (const name of FACTS) setText(this.parts[name], UNKNOWN);
+  /**
+   * @param {Store} store
+   * @param {string} id
+   */
+  #renderMissing(store, id) {
+    if (id !== this.#id) for (const name of CLEARED) setText(this.parts[name], NONE);
     this.#id = id;
     this.#mark(null, SILENT);
-    const gone = store.isPast ? "not reported at that time" : "no longer reported";
-    this.#write({ popupName: label(id), popupCategory: gone, popupAge: gone });
+    const missing = store.isPast ? "not reported at that time" : "no longer reported";
+    this.#write({ popupName: label(id), popupCategory: missing, popupAge: missing });
   }
 
+  /**
+   * @param {string | null | undefined} name
+   * @param {Freshness} freshness
+   */
   #mark(name, freshness) {
-    const known = CATEGORIES.includes(name) ? name : "not_current";
+    const known = name && CATEGORIES.includes(name) ? name : NOT_CURRENT;
     setAttribute(this.element, "data-category", known);
     setAttribute(this.element, "data-freshness", freshness);
-    setAttribute(this.parts.popupMark, "href", `#shape-${freshness === SILENT ? "not_current" : known}`);
+    setAttribute(this.parts.popupMark, "href", `#shape-${freshness === SILENT ? NOT_CURRENT : known}`);
   }
 
+  /** @param {Record<string, string>} texts */
   #write(texts) {
     for (const [name, text] of Object.entries(texts)) setText(this.parts[name], text);
   }
 }
 
-const FACTS = ["popupRoad", "popupPredicted", "popupNow", "popupChange", "popupVolume", "popupModel", "popupConfidence",
-  "popupTime", "popupMade", "popupTarget", "popupArrived"];
-
+/**
+ * @param {Store} store
+ * @param {Prediction} prediction
+ * @param {string} unit
+ */
 function facts(store, prediction, unit) {
-  const { confidence, model, current_volume: volume, current_speed: now, horizon_minutes: horizon } = prediction;
-  const [made, target] = [madeAt(prediction), targetOf(prediction)];
+  const { confidence, model, current_volume: volume, current_speed: now, speed_diff: difference } = prediction;
+  const made = madeAt(prediction);
   return {
     popupName: label(prediction.segment_id),
     popupRoad: label(prediction.road_name ?? ""),
     popupPredicted: `${speed(prediction.predicted_speed)} ${unit}`,
     popupNow: typeof now === "number" ? `${speed(now)} ${unit}` : NOT_MEASURED,
-    popupChange: direction(prediction.speed_diff) === null ? UNKNOWN : `${change(prediction.speed_diff)} ${unit}`,
+    popupChange: changeText(difference, unit),
     popupVolume: typeof volume === "number" ? volume.toLocaleString("en") : NOT_MEASURED,
-    popupModel: label(model ?? UNKNOWN),
-    popupConfidence: typeof confidence === "number" ? `${Math.round(100 * confidence)} %` : UNKNOWN,
+    popupModel: label(model ?? NONE),
+    popupConfidence: typeof confidence === "number" ? `${Math.round(100 * confidence)} %` : NONE,
     popupTime: since(prediction.timestamp, store.clock()),
-    popupAge: `${age(store.ageSeconds(prediction))} old`,
-    popupMade: made === null ? UNKNOWN : clock(made, true),
-    popupTarget: target === null ? "not said for when" : aim(target, horizon),
-    popupArrived: arrival(store, prediction),
+    popupAge: `${age(store.ages.seconds(prediction))} ago`,
+    popupMade: made === null ? NONE : clock(made, true),
+    popupTarget: targetText(prediction),
+    popupArrived: arrivalText(store, prediction),
   };
 }
 
-function aim(target, horizon) {
+/** @param {Prediction} prediction */
+function targetText(prediction) {
+  const target = targetOf(prediction);
+  const { horizon_minutes: horizon } = prediction;
+  if (target === null) return "no target time";
   return `for ${clock(target)}${typeof horizon === "number" ? ` (+${horizon} min)` : ""}`;
 }
 
-function arrival(store, prediction) {
-  if (store.isPast) return UNKNOWN; // the history doesn't tell
-  const arrived = store.arrivedAt(prediction);
-  return arrived === null ? "before this page was opened" : clock(arrived, true);
+/**
+ * @param {Store} store
+ * @param {Prediction} prediction
+ */
+function arrivalText(store, prediction) {
+  if (store.isPast) return NONE; // the history has no arrival times
+  const arrivedAt = store.arrivals.timeOf(prediction);
+  return arrivedAt === null ? "before this page was opened" : clock(arrivedAt, true);
 }
 
+/** @param {Prediction} prediction */
 function madeAt({ prediction_time: text }) {
-  const time = Date.parse(text);
+  const time = Date.parse(text ?? "");
   return Number.isNaN(time) ? null : time;
 }

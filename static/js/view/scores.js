@@ -1,17 +1,27 @@
-/** How good the predictions were that could be judged, by horizon, beside the forecast that nothing changes. */
-import { UNIT_LABELS, change, speed } from "./format.js";
+/**
+ * The accuracy of checked forecasts by horizon, compared with the no-change forecast.
+ *
+ * @import { Config, Parts, Score, Scores, Stats } from "../types.d.ts"
+ * @typedef {Score & { horizon_minutes: number | null }} Row
+ */
 import { fromTemplate, parts, setText } from "./elements.js";
+import { change, NONE, speed, UNIT_LABELS } from "./format.js";
 
 export class ScoresView {
+  /** @type {{ element: HTMLElement, parts: Parts }[]} */
   #rows = [];
 
+  /**
+   * @param {ParentNode} root
+   * @param {{ config: Config }} options
+   */
   constructor(root, { config }) {
     this.parts = parts(root);
     this.unit = UNIT_LABELS[config.speed_unit];
     setText(this.parts.scoresUnit, this.unit);
   }
 
-  /** Show the scores of a store's `stats`, as the server gives them. */
+  /** @param {{ stats: Stats | null }} store */
   render({ stats }) {
     const scores = stats?.scores ?? null;
     this.parts.scores.hidden = scores === null;
@@ -19,28 +29,31 @@ export class ScoresView {
     if (scores) this.#renderRows([...(scores.by_horizon ?? []), { ...scores, horizon_minutes: null }]);
   }
 
+  /** @param {Scores | null} scores */
   #renderFigures(scores) {
-    const { error, still, judged } = this.parts;
-    setText(error, scores ? `${speed(scores.rmse)} ${this.unit}` : "not yet scored");
-    setText(still, scores?.persistence ? `${speed(scores.persistence.rmse)} ${this.unit}` : "–");
-    setText(judged, scores ? scores.count.toLocaleString("en") : "–");
+    const { error, noChange, checked } = this.parts;
+    setText(error, scores ? `${speed(scores.rmse)} ${this.unit}` : NONE);
+    setText(noChange, scores?.persistence ? `${speed(scores.persistence.rmse)} ${this.unit}` : NONE);
+    setText(checked, scores ? scores.count.toLocaleString("en") : "none yet");
   }
 
+  /** @param {Row[]} scores */
   #renderRows(scores) {
-    while (this.#rows.length < scores.length) this.#rows.push(makeRow());
+    while (this.#rows.length < scores.length) {
+      const element = fromTemplate("score-template");
+      this.#rows.push({ element, parts: parts(element) });
+    }
     this.#rows.length = scores.length;
-    const elements = this.#rows.map(({ root }) => root);
     const { scoreRows } = this.parts;
-    if (scoreRows.childElementCount !== elements.length) scoreRows.replaceChildren(...elements);
-    scores.forEach((score, index) => renderRow(this.#rows[index].parts, score));
+    if (scoreRows.childElementCount !== scores.length) scoreRows.replaceChildren(...this.#rows.map(({ element }) => element));
+    for (const [index, score] of scores.entries()) renderRow(this.#rows[index].parts, score);
   }
 }
 
-function makeRow() {
-  const root = fromTemplate("score-template");
-  return { root, parts: parts(root) };
-}
-
+/**
+ * @param {Parts} row
+ * @param {Row} score
+ */
 function renderRow(row, { horizon_minutes: horizon, rmse, mae, bias, count, persistence }) {
   setText(row.scoreName, horizon === null ? "All" : `${horizon} min`);
   setText(row.rmse, speed(rmse));

@@ -1,103 +1,154 @@
 /**
- * The table: sortable, and virtual, so that 20,000 segments cost what fits on the screen.
+ * The table: sortable, and virtual, so that 20,000 segments cost as much as the visible ones.
  *
- * Values change as they come; the order is made anew twice a second at most, so that rows don't jump about under the
- * reader's eyes. A row element stays with its segment while the segment is on the screen, and is used again after.
+ * Values change as they arrive. The order changes at most twice a second, so that rows don't jump while they are read. A
+ * row element stays with its segment while that is visible, and is reused afterwards.
+ *
+ * @import { Rows } from "../rows.js"
+ * @import { Store } from "../store.js"
+ * @import { Config, Query } from "../types.d.ts"
  */
-import { Row } from "./row.js";
-import { UNIT_LABELS } from "./format.js";
 import { parts, setAttribute, setText } from "./elements.js";
+import { UNIT_LABELS } from "./format.js";
+import { Row } from "./row.js";
 
 const ORDER_MS = 500;
 const ROWS_BEYOND = 4;
-const MOST_PRINTED = 5_000;
+const MAX_PRINTED = 5_000;
+/** @type {(keyof Query)[]} */
+const LIST_FIELDS = ["words", "road", "groups", "column", "descending"];
 
 export class TableView {
+  /** @type {Map<string, Row>} */
   #shown = new Map();
+  /** @type {Row[]} */
   #spare = [];
+  /** @type {string[]} */
   #ids = [];
   #orderedAt = -Infinity;
+  /** @type {Query | null} */
   #query = null;
   #rowHeight = 0;
   #room = { height: 0, head: 0, top: 0 };
+  /** @type {string | null} */
   #revealed = null;
   #onPaper = false;
 
-  constructor(root, { rows, config, onSort, onSelect, onNeed }) {
+  /**
+   * @param {ParentNode} root
+   * @param {object} options
+   * @param {Rows} options.rows
+   * @param {Config} options.config
+   * @param {(column: string) => void} options.onSort
+   * @param {(id: string) => void} options.onSelect
+   * @param {() => void} options.onResize called when other rows have to be shown
+   */
+  constructor(root, { rows, config, onSort, onSelect, onResize }) {
     this.parts = parts(root);
     this.rows = rows;
     this.unit = config.speed_unit;
-    this.headers = [...root.querySelectorAll("th[data-column]")];
+    /** @type {HTMLElement[]} */
+    this.headers = [...root.querySelectorAll("th")].filter(({ dataset }) => dataset.column);
     for (const header of this.headers) {
-      header.querySelector("button").addEventListener("click", () => onSort(header.dataset.column));
+      header.querySelector("button")?.addEventListener("click", () => onSort(header.dataset.column ?? ""));
     }
     for (const unit of root.querySelectorAll("[data-unit]")) setText(unit, UNIT_LABELS[this.unit]);
     this.parts.body.addEventListener("click", ({ target }) => {
-      const row = target.closest("tr");
-      if (row?.segment !== undefined) onSelect(row.segment);
+      const element = target instanceof Element ? target.closest("tr") : null;
+      const row = [...this.#shown.values()].find((each) => each.element === element);
+      if (row?.segment) onSelect(row.segment);
     });
-    // Sizes are asked for when the browser has just found them: in a rendering it would have to find them anew.
-    const { scroller, head } = this.parts;
-    const scrolled = () => {
-      this.#room.top = scroller.scrollTop;
-      onNeed();
-    };
-    scroller.addEventListener("scroll", scrolled, { passive: true });
-    const observer = new ResizeObserver(() => {
-      this.#rowHeight = 0;
-      this.#room = { height: scroller.clientHeight, head: head.offsetHeight, top: scroller.scrollTop };
-      onNeed();
-    });
-    for (const each of [scroller, head]) observer.observe(each);
+    this.#observe(onResize);
   }
 
-  /** On paper nothing scrolls: all rows are there. */
+  /**
+   * On paper all rows are shown, since nothing scrolls.
+   *
+   * @param {boolean} onPaper
+   */
   print(onPaper) {
     this.#onPaper = onPaper;
   }
 
-  /** Show what `query` asks for; returns the segments that match, in its order. */
+  /**
+   * Show what `query` asks for. Return the matching segments in its order.
+   *
+   * @param {Store} store
+   * @param {Query} query
+   * @param {boolean} replaced
+   */
   render(store, query, replaced) {
     this.#reorder(store, query, replaced);
     this.#renderHeaders(query);
     const { first, last } = this.#window();
-    const wanted = this.#ids.slice(first, last);
-    this.#release(new Set(wanted));
-    this.#place(store, wanted, first, query.segment);
+    const visible = this.#ids.slice(first, last);
+    this.#release(new Set(visible));
+    this.#place(store, visible, first, query.segment);
     this.#pad(first, this.#ids.length - last);
     setAttribute(this.parts.table, "aria-rowcount", String(this.#ids.length + 1));
     if (query.segment !== this.#revealed) this.#reveal(query.segment);
     return this.#ids;
   }
 
+  /**
+   * Measure when the browser has just laid out: during a rendering a measurement would force another layout.
+   *
+   * @param {() => void} onResize
+   */
+  #observe(onResize) {
+    const { scroller, head } = this.parts;
+    const onScroll = () => {
+      this.#room.top = scroller.scrollTop;
+      onResize();
+    };
+    scroller.addEventListener("scroll", onScroll, { passive: true });
+    const observer = new ResizeObserver(() => {
+      this.#rowHeight = 0;
+      this.#room = { height: scroller.clientHeight, head: head.offsetHeight, top: scroller.scrollTop };
+      onResize();
+    });
+    for (const each of [scroller, head]) observer.observe(each);
+  }
+
+  /**
+   * @param {Store} store
+   * @param {Query} query
+   * @param {boolean} replaced
+   */
   #reorder(store, query, replaced) {
     const now = performance.now();
     if (!replaced && query === this.#query && now - this.#orderedAt < ORDER_MS) return;
     const before = this.#query;
     this.#ids = this.rows.list(query, store).map(({ segment_id }) => segment_id);
     this.#query = query;
-    if (before !== null && !sameList(before, query)) this.#scrollTo(0);
+    if (before !== null && LIST_FIELDS.some((name) => before[name] !== query[name])) this.#scrollTo(0);
     this.#orderedAt = now;
   }
 
-  /** Scroll as far as it takes to see a segment's row. */
+  /**
+   * Scroll a segment's row into view; later, if there is no such row yet.
+   *
+   * @param {string | null} id
+   */
   #reveal(id) {
-    const place = this.#ids.indexOf(id);
+    const index = id === null ? -1 : this.#ids.indexOf(id);
     const { height, head, top } = this.#room;
-    if (id !== null && (place < 0 || head === 0)) return; // it may come yet
+    if (id !== null && (index < 0 || head === 0)) return;
     this.#revealed = id;
     if (id === null) return;
-    const wanted = place * this.#measure();
+    const rowTop = index * this.#measure();
     const room = height - head - this.#measure();
-    if (wanted < top) this.#scrollTo(wanted);
-    else if (wanted > top + room) this.#scrollTo(wanted - room);
+    if (rowTop < top) this.#scrollTo(rowTop);
+    else if (rowTop > top + room) this.#scrollTo(rowTop - room);
   }
 
+  /** @param {number} top */
   #scrollTo(top) {
     this.parts.scroller.scrollTop = top;
     this.#room.top = top;
   }
 
+  /** @param {Query} query */
   #renderHeaders({ column, descending }) {
     for (const header of this.headers) {
       const order = header.dataset.column === column ? (descending ? "descending" : "ascending") : null;
@@ -105,10 +156,10 @@ export class TableView {
     }
   }
 
-  /** Which places of the list are on the screen, and a few beyond. */
+  /** Return the range of the list that is visible, and a few rows beyond. */
   #window() {
     const { length } = this.#ids;
-    if (this.#onPaper) return { first: 0, last: Math.min(length, MOST_PRINTED) };
+    if (this.#onPaper) return { first: 0, last: Math.min(length, MAX_PRINTED) };
     const row = this.#measure();
     const { height, head, top } = this.#room;
     const first = Math.max(0, Math.floor(Math.max(0, top - head) / row) - ROWS_BEYOND);
@@ -124,47 +175,57 @@ export class TableView {
     return this.#rowHeight;
   }
 
-  #release(wanted) {
+  /** @param {Set<string>} visible */
+  #release(visible) {
     for (const [id, row] of this.#shown) {
-      if (wanted.has(id)) continue;
+      if (visible.has(id)) continue;
       this.#shown.delete(id);
-      row.element.remove(); // first, so that the rows that stay need not be moved, which would take their focus
+      row.element.remove(); // first, so that no other row has to move, which would take its focus
       this.#spare.push(row);
     }
   }
 
-  #place(store, wanted, first, selected) {
+  /**
+   * @param {Store} store
+   * @param {string[]} visible
+   * @param {number} first
+   * @param {string | null} selected
+   */
+  #place(store, visible, first, selected) {
     const { body } = this.parts;
     const focused = body.contains(document.activeElement) ? document.activeElement : null;
-    wanted.forEach((id, index) => {
+    for (const [at, id] of visible.entries()) {
       const row = this.#row(id);
       const prediction = store.segments.get(id);
       if (prediction) {
-        const [ageSeconds, freshness] = [store.ageSeconds(prediction), store.freshness(prediction)];
-        row.render(prediction, first + index + 2, ageSeconds, freshness, store.trail(id));
+        const [ageSeconds, freshness] = [store.ages.seconds(prediction), store.ages.freshness(prediction)];
+        row.render(prediction, { index: first + at + 2, ageSeconds, freshness, trail: store.trail(id) });
       }
       setAttribute(row.element, "aria-current", id === selected ? "true" : null);
-      const there = body.children[index];
-      if (there !== row.element) body.insertBefore(row.element, there ?? null);
-    });
-    if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
+      const current = body.children[at];
+      if (current !== row.element) body.insertBefore(row.element, current ?? null);
+    }
+    if (focused instanceof HTMLElement && focused.isConnected && focused !== document.activeElement) {
+      focused.focus({ preventScroll: true });
+    }
   }
 
+  /** @param {string} id */
   #row(id) {
-    const kept = this.#shown.get(id);
-    if (kept) return kept;
+    const shown = this.#shown.get(id);
+    if (shown) return shown;
     const row = this.#spare.pop() ?? new Row(this.unit);
     row.reset();
     this.#shown.set(id, row);
     return row;
   }
 
+  /**
+   * @param {number} before
+   * @param {number} after
+   */
   #pad(before, after) {
     this.parts.before.style.height = `${before * this.#rowHeight}px`;
     this.parts.after.style.height = `${after * this.#rowHeight}px`;
   }
-}
-
-function sameList(one, other) {
-  return ["words", "road", "groups", "column", "descending"].every((name) => one[name] === other[name]);
 }

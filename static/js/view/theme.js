@@ -1,17 +1,22 @@
-/** Light or dark: the system's choice until the button is used; js/theme-first.js sets it before the first paint. */
+/** The theme: light or dark, as the system has it until the button is used. js/theme-first.js sets it before first paint. */
 
 const KEY = "greenwave.theme";
 
 export class ThemeView {
-  #before = null;
+  /** @type {{ theme: string | undefined } | null} */
+  #beforePrint = null;
 
-  constructor(button, onChange = () => {}) {
+  /**
+   * @param {HTMLElement} button
+   * @param {() => void} onChange
+   */
+  constructor(button, onChange) {
     this.onChange = onChange;
     this.button = button;
     this.system = matchMedia("(prefers-color-scheme: dark)");
     this.system.addEventListener("change", () => this.render());
     button.addEventListener("click", () => this.#choose(this.theme === "dark" ? "light" : "dark"));
-    this.render();
+    setPressed(button, this.theme);
   }
 
   get theme() {
@@ -19,32 +24,45 @@ export class ThemeView {
   }
 
   render() {
-    this.button.setAttribute("aria-pressed", String(this.theme === "dark"));
+    setPressed(this.button, this.theme);
     this.onChange();
   }
 
-  /** Paper is white, so what is printed is in the light theme; afterwards the one of before is back. */
+  /**
+   * Print in the light theme, and restore the other one afterwards.
+   *
+   * @param {boolean} onPaper
+   */
   print(onPaper) {
     const { dataset } = document.documentElement;
-    if (onPaper === (this.#before !== null)) return;
+    if (onPaper === (this.#beforePrint !== null)) return;
     if (onPaper) {
-      this.#before = { theme: dataset.theme };
+      this.#beforePrint = { theme: dataset.theme };
       dataset.theme = "light";
     } else {
-      if (this.#before.theme) dataset.theme = this.#before.theme;
+      if (this.#beforePrint?.theme) dataset.theme = this.#beforePrint.theme;
       else delete dataset.theme;
-      this.#before = null;
+      this.#beforePrint = null;
     }
     this.render();
   }
 
+  /** @param {string} theme */
   #choose(theme) {
     document.documentElement.dataset.theme = theme;
     try {
       localStorage.setItem(KEY, theme);
     } catch {
-      // Storage may be forbidden; the choice then lasts as long as the page.
+      // Storage may be forbidden: the choice lasts as long as the page.
     }
     this.render();
   }
+}
+
+/**
+ * @param {HTMLElement} button
+ * @param {string} theme
+ */
+function setPressed(button, theme) {
+  button.setAttribute("aria-pressed", String(theme === "dark"));
 }

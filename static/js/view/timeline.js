@@ -1,42 +1,53 @@
-/** Pause, and the way through the past: a slider over what the server's window holds, played at several speeds. */
-import { exactly, moment, shortly } from "./format.js";
+/**
+ * The pause button, and the slider over the server's history.
+ *
+ * @import { TimeTravel } from "../time-travel.js"
+ */
 import { parts, setAttribute, setText } from "./elements.js";
+import { exactly, moment, shortly } from "./format.js";
+import { missedText } from "./wording.js";
+
+/** @type {Record<string, string>} */
+const NOTES = { reading: "Loading history …", failed: "History could not be loaded", empty: "No history yet" };
 
 export class TimelineView {
+  /**
+   * @param {ParentNode} root
+   * @param {{ onPause(): void, onTravel(): void, onSeek(time: number): void, onPlay(): void, onLive(): void }} options
+   */
   constructor(root, { onPause, onTravel, onSeek, onPlay, onLive }) {
     this.parts = parts(root);
-    this.onSeek = onSeek;
     this.parts.pause.addEventListener("click", onPause);
     this.parts.travel.addEventListener("click", onTravel);
     this.parts.live.addEventListener("click", onLive);
     this.parts.play.addEventListener("click", onPlay);
-    this.parts.time.addEventListener("input", () => onSeek(this.#chosen()));
+    this.parts.time.addEventListener("input", () => onSeek(this.#chosenTime()));
   }
 
-  /** The time of the slider; its last step may be a short one, which the slider itself can't take. */
-  #chosen() {
-    const { value, max, step } = this.parts.time;
-    return Number(value) + Number(step) > Number(max) ? Number(max) : Number(value);
-  }
-
-  /** How many seconds of the past one second shows. */
+  /** Seconds of history per second. */
   get speed() {
     return Number(this.parts.speed.value);
   }
 
-  /** `past` is `{ state, range, time, playing }`; state is "live", "reading", "failed" or "there". */
+  /** @param {{ paused: boolean, past: TimeTravel }} state */
   render({ paused, past }) {
     setAttribute(this.parts.pause, "aria-pressed", String(paused));
-    setText(this.parts.pauseText, paused ? "Go on" : "Pause");
-    const isThere = past.state === "there";
-    this.parts.slider.hidden = !isThere;
-    this.parts.travel.hidden = isThere;
-    this.parts.pause.hidden = isThere;
-    this.parts.live.hidden = !isThere && !paused;
-    setText(this.parts.travelNote, past.missed === null ? (NOTES[past.state] ?? "") : missing(past));
-    if (isThere) this.#renderSlider(past);
+    setText(this.parts.pauseText, paused ? "Resume" : "Pause");
+    this.parts.slider.hidden = !past.isThere;
+    this.parts.travel.hidden = past.isThere;
+    this.parts.pause.hidden = past.isThere;
+    this.parts.live.hidden = !past.isThere && !paused;
+    setText(this.parts.travelNote, past.missed === null ? (NOTES[past.state] ?? "") : missedText(past.missed, past.range));
+    if (past.isThere) this.#renderSlider(past);
   }
 
+  /** The last step may be shorter than the others; the slider itself can't reach its end then. */
+  #chosenTime() {
+    const { value, max, step } = this.parts.time;
+    return Number(value) + Number(step) > Number(max) ? Number(max) : Number(value);
+  }
+
+  /** @param {TimeTravel} past */
   #renderSlider({ range: [first, last], time, playing }) {
     const { time: slider } = this.parts;
     setAttribute(slider, "min", String(first));
@@ -49,9 +60,3 @@ export class TimelineView {
     setText(this.parts.playText, playing ? "Stop" : "Play");
   }
 }
-
-function missing({ missed, range: [first] }) {
-  return `There is no history of ${moment(missed)}; this is the ${missed < first ? "oldest" : "newest"} moment there is`;
-}
-
-const NOTES = { reading: "Reading the history …", failed: "The history could not be read", empty: "There is no history yet" };

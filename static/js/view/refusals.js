@@ -1,12 +1,18 @@
-/** How many messages nobody could read: the server, which keeps the last of them, and this page. */
-import { plural } from "./format.js";
+/**
+ * The numbers of messages that could not be read: by the server, which keeps the last of them, and by this page.
+ *
+ * @import { Store } from "../store.js"
+ */
 import { parts, setText } from "./elements.js";
+import { plural } from "./format.js";
 
-export class UnreadView {
+export class RefusalsView {
+  /** @param {ParentNode} root */
   constructor(root) {
     this.parts = parts(root);
   }
 
+  /** @param {Store} store */
   render({ stats, unreadable }) {
     const refused = stats?.quarantined ?? 0;
     this.parts.quarantined.hidden = refused === 0;

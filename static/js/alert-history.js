@@ -1,0 +1,29 @@
+/**
+ * Completes alerts from the history. A view has one step of each segment; whether an alert lasts already, and since
+ * when, only earlier steps tell.
+ *
+ * @import { Alerts } from "./alerts.js"
+ * @import { Api } from "./api.js"
+ */
+import { writeSegments } from "./query.js";
+
+const MAX_PAGES = 10;
+
+/**
+ * Read the earlier steps of the segments that need them. Tell whether there were any.
+ *
+ * @param {Alerts} alerts
+ * @param {Api} api
+ */
+export async function learnEarlierSteps(alerts, api) {
+  const filter = writeSegments(alerts.unsure());
+  if (filter === "") return false;
+  const earlier = [];
+  try {
+    for await (const page of api.history(undefined, filter, MAX_PAGES)) earlier.push(...page);
+  } catch {
+    return false; // alerts then begin with the steps that arrive
+  }
+  alerts.learn(earlier);
+  return true;
+}

@@ -1,0 +1,203 @@
+/**
+ * Types of the values that the modules exchange. Only the type checker reads this file; browsers never load it.
+ *
+ * Times are in epoch milliseconds, and speeds in the unit of the settings, unless a name says otherwise.
+ */
+
+/** A prediction as readPrediction() returns it: text from Kafka, of the right types, otherwise not trusted. */
+export interface Prediction {
+  segment_id: string;
+  timestamp: number;
+  predicted_speed: number;
+  prediction_time?: string | null;
+  target_time?: string | null;
+  horizon_minutes?: number | null;
+  current_speed?: number | null;
+  speed_diff?: number | null;
+  current_volume?: number | null;
+  confidence?: number | null;
+  category?: string | null;
+  road_name?: string | null;
+  model?: string | null;
+  source?: string | null;
+  coordinates?: { latitude: number; longitude: number } | null;
+  late?: boolean;
+}
+
+/** Errors of checked forecasts, as the server counts them. */
+export interface Score {
+  count: number;
+  rmse: number;
+  mae: number;
+  bias: number;
+  persistence?: { rmse: number } | null;
+}
+
+export interface Scores extends Score {
+  by_horizon?: (Score & { horizon_minutes: number })[];
+}
+
+export interface Stats {
+  scores?: Scores | null;
+  quarantined?: number;
+  warning?: string | null;
+}
+
+/** A message of the wire format, as every transport delivers it. */
+export type Message =
+  | { type: "connected"; timestamp: string; heartbeat_seconds?: number }
+  | { type: "initial"; predictions: Prediction[]; count?: number }
+  | { type: "prediction"; data: Prediction }
+  | { type: "left"; segment_id: string; horizon_minutes?: number | null; reason?: string }
+  | { type: "stats"; data: Stats | null }
+  | { type: "status"; state: string; since: string; reason: string; retry_in?: number | null }
+  | { type: "gap"; reason: string; missed: number | null }
+  | { type: "error"; message: string }
+  | { type: "position" }
+  | { type: "busy" | "bye" };
+
+/** The state of the server's consumer. */
+export interface Consumer {
+  state: string;
+  since: number;
+  reason: string;
+}
+
+export type Notice =
+  | { kind: "gap"; reason: string; missed: number | null; at: number }
+  | { kind: "error"; message: string; at: number };
+
+/** The state of the connection to the server. `lostAt` is set while there is none. */
+export interface ConnectionState {
+  phase: "connecting" | "live" | "polling" | "waiting";
+  transport: string | null;
+  everySeconds?: number | null;
+  attempt: number;
+  retryAt: number | null;
+  lostAt: number | null;
+  reason: string | null;
+}
+
+export type OnMessage = (message: Message, cursor: string | null) => void;
+export type OnState = (state: ConnectionState) => void;
+
+/** A connection to the server, of this tab or shared by several. */
+export interface LiveConnection {
+  state: ConnectionState;
+  start(): void;
+  stop(): void;
+  retryNow(): void;
+}
+
+export type TransportState =
+  | { state: "open" }
+  | { state: "closed"; reason: string; retryMs: number | null };
+
+export interface TransportOptions {
+  cursor: string | null;
+  onMessage: OnMessage;
+  onState(state: TransportState): void;
+}
+
+/** A way to get messages. See transports/sse.js. */
+export interface Transport {
+  name: string;
+  pushes: boolean;
+  everySeconds?: number | null;
+  open(options: TransportOptions): () => void;
+}
+
+/** The timers of the window, or those of a test. */
+export interface Timers {
+  setTimeout(action: () => void, delayMs: number): number;
+  clearTimeout(id?: number): void;
+  setInterval(action: () => void, delayMs: number): number;
+  clearInterval(id?: number): void;
+}
+
+export type Fetch = typeof globalThis.fetch;
+
+/** [latitude, longitude] in degrees. */
+export type Place = [number, number];
+
+/** A direction of travel as [east, north], of length 1. */
+export type Heading = [number, number];
+
+/** A GeoJSON geometry, of which only lines are read. */
+export interface Geometry {
+  type: string;
+  coordinates: any;
+}
+
+export interface Network {
+  features: { id?: string | number; geometry: Geometry | null }[];
+}
+
+export interface MapPosition {
+  centre: Place;
+  zoom: number;
+}
+
+/** What the user asked to see; the page's address holds it. */
+export interface Query {
+  segment: string | null;
+  details: boolean;
+  predictions: boolean;
+  words: string;
+  road: string | null;
+  view: MapPosition | null;
+  at: number | null;
+  groups: string[];
+  column: string;
+  descending: boolean;
+}
+
+export interface Alert {
+  id: string;
+  road: string | null | undefined;
+  kind: "severe" | "drop";
+  change: number | null | undefined;
+  target: number | null;
+  value: number;
+  since: number;
+  timestamp: number;
+  source: string | null | undefined;
+  acknowledged: boolean;
+}
+
+export type Freshness = "fresh" | "stale" | "silent";
+export type SpeedUnit = "mph" | "kmh";
+
+/** The settings that the template writes into the page. */
+export interface Config {
+  title: string;
+  speed_unit: SpeedUnit;
+  thresholds_mph: [number, number, number];
+  expected_interval_seconds: number;
+  max_age_seconds: number;
+  topic: string;
+  poll_seconds: number;
+  heartbeat_seconds: number;
+  map_tiles: string;
+  map_attribution: string;
+  has_network: boolean;
+  outlines: string;
+  charts: { script: string; style: string };
+}
+
+/** The elements that carry data-part, by its value. */
+export interface Parts {
+  search: HTMLInputElement;
+  road: HTMLSelectElement & HTMLElement;
+  speed: HTMLSelectElement;
+  time: HTMLInputElement;
+  showPredictions: HTMLInputElement;
+  acknowledgeAll: HTMLButtonElement;
+  helpDialog: HTMLDialogElement;
+  [name: string]: HTMLElement;
+}
+
+declare global {
+  /** uPlot, of static/vendor; loaded with the first chart. */
+  var uPlot: any;
+}

@@ -1,0 +1,74 @@
+/**
+ * Decides when the page is rendered. An action of the user is shown completely in the next frame. Updates are shown at
+ * most five times a second, since figures that change faster can't be read, and one step per frame, so that no frame is
+ * late.
+ */
+
+const UPDATE_MS = 200;
+
+export class Frames {
+  #frame = 0;
+  #isRequested = false;
+  /** @type {Iterator<void> | null} the rest of a rendering that was started */
+  #steps = null;
+  /** @type {number | null} */
+  #timer = null;
+  #startedAt = -Infinity;
+
+  /** @param {{ render(inFull: boolean): Iterator<void> }} options returns the steps of a rendering */
+  constructor({ render }) {
+    this.render = render;
+  }
+
+  /** Render at least every UPDATE_MS, since ages change without an update. */
+  start() {
+    setInterval(() => this.renderUpdates(), UPDATE_MS);
+  }
+
+  /** Render completely in the next frame. */
+  renderSoon() {
+    this.#isRequested = true;
+    this.#requestFrame();
+  }
+
+  /** Render updates when they are due. */
+  renderUpdates() {
+    if (this.#timer !== null || this.#steps) return;
+    const delayMs = this.#startedAt + UPDATE_MS - performance.now();
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#steps ??= this.#start(false);
+      this.#requestFrame();
+    }, delayMs);
+  }
+
+  /** Render completely now. A rendering that was started is finished first: it holds changes that are not drawn yet. */
+  renderNow() {
+    this.#isRequested = false;
+    if (this.#steps) finish(this.#steps);
+    this.#steps = null;
+    finish(this.#start(true));
+  }
+
+  /** @param {boolean} inFull */
+  #start(inFull) {
+    this.#startedAt = performance.now();
+    return this.render(inFull);
+  }
+
+  #requestFrame() {
+    if (this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#onFrame());
+  }
+
+  #onFrame() {
+    this.#frame = 0;
+    if (this.#isRequested) this.renderNow();
+    else if (this.#steps?.next().done) this.#steps = null;
+    if (this.#steps) this.#requestFrame();
+  }
+}
+
+/** @param {Iterator<void>} steps */
+function finish(steps) {
+  while (!steps.next().done);
+}

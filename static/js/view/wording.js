@@ -1,0 +1,212 @@
+/**
+ * The sentences of the page about connection, Kafka, gaps, alerts and accuracy. Pure: no DOM, and times are parameters.
+ *
+ * @import { ServerStatus } from "../server-status.js"
+ * @import { Alert, ConnectionState, Consumer } from "../types.d.ts"
+ * @typedef {Pick<ServerStatus, "connection" | "consumer" | "isKafkaUnreachable" | "consumerSeconds">} Status
+ * @typedef {{ at: number | null, staleSeconds: number | null, any: boolean }} Updates
+ */
+import { age, ago, change, clock, label, moment, plural, since, speed } from "./format.js";
+
+const OFFLINE_AFTER_MS = 60_000;
+const STARTED_SECONDS = 5;
+
+/**
+ * The connection pill. Tones: ok, busy, warn, bad. The text for screen readers, `spoken`, changes with the state only.
+ *
+ * @param {object} given
+ * @param {Status} given.status
+ * @param {Updates} given.updates when the last one arrived; the age of all data if it is old; whether there is data
+ * @param {number} given.now
+ * @param {boolean} [given.browserOnline]
+ * @param {{ time?: number | null, paused?: boolean, waiting?: number }} [given.shown] what is shown instead of live data
+ */
+export function pill({ status, updates, now, browserOnline = true, shown = {} }) {
+  const { time = null, paused = false, waiting = 0 } = shown;
+  if (time !== null) return { tone: "busy", text: `History · ${clock(time)}`, spoken: "Showing history" };
+  if (paused) return { tone: "busy", text: `Paused (${waiting.toLocaleString("en")} waiting)`, spoken: "Paused" };
+  const { phase, attempt, retryAt, lostAt } = status.connection;
+  if (phase === "live" || phase === "polling") return connectedPill(status, updatesText(updates, now), updates);
+  if (lostAt === null) return { tone: "busy", text: "Connecting", spoken: "Connecting" };
+  if (!browserOnline || now - lostAt >= OFFLINE_AFTER_MS) {
+    return { tone: "bad", text: `Offline since ${clock(lostAt)}`, spoken: "Offline" };
+  }
+  const spoken = "Connection lost, reconnecting";
+  if (phase === "connecting") return { tone: "warn", text: `Reconnecting (attempt ${attempt})`, spoken };
+  return { tone: "warn", text: `Reconnecting in ${secondsTo(retryAt ?? now, now)} s (attempt ${attempt})`, spoken };
+}
+
+/**
+ * @param {Status} status
+ * @param {string} last
+ * @param {Updates} updates
+ */
+function connectedPill({ connection: { phase, transport, everySeconds }, consumer, isKafkaUnreachable }, last, updates) {
+  if (isKafkaUnreachable) {
+    return { tone: "warn", text: `Kafka unreachable · ${last}`, spoken: "The server can't reach Kafka" };
+  }
+  if (consumer?.state === "starting") {
+    return { tone: "warn", text: `Waiting for Kafka · ${last}`, spoken: "The server is waiting for Kafka" };
+  }
+  if (phase === "polling") {
+    return { tone: "busy", text: `Polling every ${everySeconds} s`, spoken: `Polling every ${everySeconds} seconds` };
+  }
+  const text = `Live · ${transport} · ${last}`;
+  return updates.staleSeconds !== null ? { tone: "warn", text, spoken: "Live, but the data is old" } : { tone: "ok", text, spoken: "Live" };
+}
+
+/**
+ * @param {Updates} updates
+ * @param {number} now
+ */
+function updatesText({ at, staleSeconds, any }, now) {
+  if (staleSeconds !== null) return `newest data ${age(staleSeconds)} old`;
+  if (at !== null) return ago(now - at);
+  return any ? "no updates yet" : "no data yet";
+}
+
+/**
+ * Whole seconds until a time, at least 0.
+ *
+ * @param {number} atMs
+ * @param {number} now
+ */
+export function secondsTo(atMs, now) {
+  return Math.max(0, Math.ceil((atMs - now) / 1000));
+}
+
+/**
+ * The banner about connection or Kafka, or null. Kinds: bad, warn, info.
+ *
+ * @param {{ status: Status, now: number, hasData: boolean }} given
+ * @returns {{ kind: string, title: string, text: string } | null}
+ */
+export function banner({ status, now, hasData }) {
+  const { connection, consumer, consumerSeconds } = status;
+  if (connection.lostAt !== null) return disconnectedBanner(connection.lostAt, connection, now, hasData);
+  if (consumer === null) return null;
+  if (status.isKafkaUnreachable) {
+    const title = `Kafka unreachable since ${clock(consumer.since, true)}`;
+    return { kind: "warn", title, text: joined(reasonText(consumer), hasData && "Showing the last known values.") };
+  }
+  if (consumer.state === "starting" && consumerSeconds >= STARTED_SECONDS) {
+    return { kind: "warn", title: `Waiting for Kafka since ${clock(consumer.since, true)}`, text: reasonText(consumer) };
+  }
+  if (consumer.state !== "catching_up") return null;
+  const text = hasData
+    ? joined("The values shown are behind the topic.", reasonText(consumer))
+    : "The server is reading the existing messages of the topic.";
+  return { kind: "info", title: "Catching up", text };
+}
+
+/**
+ * @param {number} lostAt
+ * @param {ConnectionState} connection
+ * @param {number} now
+ * @param {boolean} hasData
+ */
+function disconnectedBanner(lostAt, { retryAt, phase }, now, hasData) {
+  const next = phase === "waiting" ? `Next attempt in ${secondsTo(retryAt ?? now, now)} s.` : "Reconnecting now.";
+  const text = joined(hasData && "Showing the last known values.", next);
+  return { kind: "bad", title: `No connection to the server since ${clock(lostAt, true)}`, text };
+}
+
+/** @param {Consumer} consumer */
+function reasonText({ reason }) {
+  return reason ? `Reason: ${label(reason)}.` : "";
+}
+
+/** @type {Record<string, string>} */
+const GAP_REASONS = {
+  ahead: "the server's position is behind this browser's",
+  bad_cursor: "the resume position was not valid",
+  expired: "Kafka deleted them before they were read",
+  other_topic: "the topic is a different one",
+  replay_failed: "the server could not read them from Kafka",
+  replay_limit: "too many to send again",
+  too_old: "no longer in the server's memory",
+  too_slow: "this browser was too slow",
+  topic_recreated: "the topic was recreated",
+  truncated: "Kafka lost records",
+};
+
+/**
+ * A gap in the stream, and that the view is complete again.
+ *
+ * @param {{ reason: string, missed: number | null }} gap
+ */
+export function gapText({ reason, missed }) {
+  const what = typeof missed === "number" ? `${plural(missed, "prediction", "predictions")} missed` : "Predictions may be missing";
+  const why = Object.hasOwn(GAP_REASONS, reason) ? GAP_REASONS[reason] : label(reason);
+  return `${what}: ${why}. The current values are complete.`;
+}
+
+/** @type {Record<string, string>} */
+const SILENCE_TEXTS = { stale: "stale, no update", silent: "no data" };
+
+/**
+ * An alert: "17 mph drop expected by 04:31, now 44.0 mph predicted".
+ *
+ * @param {Alert} alert
+ * @param {{ unit: string, freshness: string, ageSeconds: number, isCurrent: boolean, now: number }} given
+ */
+export function alertText({ kind, change: drop, target, value, since: begin }, { unit, freshness, ageSeconds, isCurrent, now }) {
+  const by = target === null ? "" : ` by ${since(target, now)}`;
+  const what = kind === "severe" ? `Severe since ${since(begin, now)}` : `${Math.round(Math.abs(drop ?? 0))} ${unit} drop expected${by}`;
+  const predicted = `${isCurrent ? "now" : "last"} ${speed(value)} ${unit} predicted`;
+  const silence = SILENCE_TEXTS[freshness];
+  return silence ? `${what}, ${predicted}; ${silence} for ${age(ageSeconds)}` : `${what}, ${predicted}`;
+}
+
+/**
+ * How good the forecasts of one segment were.
+ *
+ * @param {object} given
+ * @param {number | null} given.horizon
+ * @param {{ count: number, rmse: number, mae: number } | null} given.score
+ * @param {{ rmse: number } | null} given.noChange
+ * @param {string} given.unit
+ */
+export function accuracyText({ horizon, score, noChange, unit }) {
+  if (horizon === null) return "Forecasts can't be checked: the messages state no horizon.";
+  if (score === null) return "No forecasts checked yet: no speed has been measured at a target time.";
+  const count = plural(score.count, "forecast", "forecasts");
+  const other = noChange ? `; no-change forecast: RMSE ${speed(noChange.rmse)}` : "";
+  return `${count} of ${horizon} min checked: RMSE ${speed(score.rmse)}, MAE ${speed(score.mae)} ${unit}${other}.`;
+}
+
+/**
+ * The values of a chart's lines in words.
+ *
+ * @param {{ actual: (number | null)[], predicted: (number | null)[], accuracy: string, unit: string }} given
+ */
+export function chartText({ actual, predicted, accuracy, unit }) {
+  /** @param {(number | null)[]} values */
+  const last = (values) => speed(values.findLast((each) => each !== null));
+  return `Chart: measured ${last(actual)}, predicted ${last(predicted)} ${unit}. ${accuracy}`;
+}
+
+/**
+ * That the history doesn't reach the time of a link.
+ *
+ * @param {number} missed
+ * @param {[number, number]} range
+ */
+export function missedText(missed, [first]) {
+  return `No history for ${moment(missed)}; showing the ${missed < first ? "oldest" : "newest"} available`;
+}
+
+/**
+ * The change of a speed with its unit.
+ *
+ * @param {number | null | undefined} value
+ * @param {string} unit
+ */
+export function changeText(value, unit) {
+  return typeof value === "number" ? `${change(value)} ${unit}` : change(value);
+}
+
+/** @param {(string | false)[]} sentences */
+function joined(...sentences) {
+  return sentences.filter(Boolean).join(" ");
+}
