@@ -37,11 +37,13 @@ bench: $(READY) ## measure, beside peers in the same run
 vendor: $(READY) ## fetch the page's libraries from npm anew, as static/vendor/vendor.json names them
 	$(BIN)/python static/vendor/refresh.py
 
-lint: $(READY) ## format, lint, types, spelling
+lint: $(READY) node_modules/.ready ## format, lint, types, spelling; the page's JavaScript too
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+	npm run --silent lint
+	npm run --silent types
 
 format: $(READY) ## mend what a tool can mend
 	$(BIN)/ruff check --fix .
@@ -52,6 +54,9 @@ clean: ## remove the virtual environment and what tools left behind
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 node_modules/.ready: package.json package-lock.json
+	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(100 * major + +minor < 2019 ? 1 : 0)' 2>/dev/null && \
+		command -v npm >/dev/null || \
+		{ echo "Needs Node 20.19 or newer, with npm: it checks and tests the page's JavaScript." >&2; exit 1; }
 	@npm ci --silent
 	@touch $@
 
