@@ -4,12 +4,12 @@
     ├── SettingsError    a setting has a value that can't be used; nothing was started
     ├── NotReady         start() reached its deadline; the thread goes on trying
     ├── BadCursor        a cursor that is damaged or was never one
-    ├── Unreplayable     what came after a cursor can't be replayed from Kafka
+    ├── Unreplayable     the records after a cursor can't be replayed from Kafka
     ├── Closing          the process ends before it could answer; another one can
-    └── SourceError      Kafka didn't do what it was asked; the thread tries again
-        └── SourceLost   the client will never do it; the thread tries again with another one
+    └── SourceError      a request to Kafka failed; the same source may succeed later
+        └── SourceLost   the Kafka client can't recover; another source may succeed
 
-Errors of the Kafka client are translated in `consumer.sources.kafka` and never leave it.
+Errors of the Kafka client become a SourceError in `consumer.sources.kafka` and never leave it.
 """
 
 from typing import Literal
@@ -34,21 +34,21 @@ class BadCursor(GreenwaveError):
 
 
 class Unreplayable(GreenwaveError):
-    """What came after a cursor can't be replayed: `reason` as in consumer.events.Gap, `missed` records if known."""
+    """The records after a cursor can't be replayed: `reason` as in consumer.events.Gap, `missed` records if known."""
 
     def __init__(self, reason: ReplayReason, missed: int | None = None) -> None:
-        super().__init__(f"it can't be replayed: {reason}")
+        super().__init__(f"the records after the cursor can't be replayed: {reason}")
         self.reason = reason
         self.missed = missed
 
 
 class Closing(GreenwaveError):
-    """The process ends before Kafka has answered; that says nothing about what was asked for."""
+    """The process ends before Kafka has answered; the request itself may be right."""
 
 
 class SourceError(GreenwaveError):
-    """Kafka didn't do what it was asked; the text is the client's own."""
+    """A request to Kafka failed; the text is the client's own."""
 
 
 class SourceLost(SourceError):
-    """The Kafka client is broken for good; the text says how it was noticed. Another source may do."""
+    """The Kafka client can't recover; the text says how that was noticed."""

@@ -1,4 +1,4 @@
-"""Where a thread is, for a log line about one that hangs."""
+"""The stack of a thread, for a log line about one that hangs."""
 
 import sys
 import threading
@@ -6,6 +6,6 @@ import traceback
 
 
 def stack_of(thread: threading.Thread) -> str:
-    """Return where a thread is just now, in words."""
+    """Return the innermost frames of a thread as text."""
     frame = sys._current_frames().get(thread.ident or 0)
     return "".join(traceback.format_stack(frame)[-6:]) if frame else "(it has just ended)"

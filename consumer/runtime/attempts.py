@@ -1,14 +1,11 @@
-"""Attempts to reach the broker: exponential back-off with jitter, and the circuit breaker as a state over them.
+"""Attempts to reach the broker: exponential back-off with jitter, and a circuit breaker.
 
-The Kafka client reconnects by itself, so an attempt is no call that could be wrapped, which is what the libraries for
-back-off and circuit breakers do. It is a question (a probe) whose answer, if one comes, is heard later, by another
-thread.
+The Kafka client reconnects by itself, so an attempt is no call that could be wrapped, as libraries for back-off and
+circuit breakers do. It is a metadata request, whose response may arrive later, on another thread.
 
     closed ── FAILURES attempts without an answer ──> open ── an answer ──> half_open ── live ──> closed
                                                        ^                       └── silence ──> open
-                                                       └── a probe every PROBE_SECONDS at most
-
-It knows no Kafka client and reads no clock but the one handed in.
+                                                       └── a request every PROBE_SECONDS at most
 """
 
 import random
@@ -23,7 +20,7 @@ FIRST_SECONDS = 0.5
 
 
 class Attempts:
-    """What is known of the attempts of one process. One thread writes, any may call report()."""
+    """The attempts of one process. One thread writes; any thread may call report()."""
 
     def __init__(
         self,
@@ -45,7 +42,7 @@ class Attempts:
         self._sum_seconds = 0.0
 
     def begin(self) -> None:
-        """The broker is wanted and not heard: the first attempt starts now, unless one is under way."""
+        """Start the first attempt, since the broker doesn't respond; no effect during an attempt."""
         if self._began is None:
             self._began = self._clock()
             self._next = self._began + self._delay()
@@ -53,7 +50,7 @@ class Attempts:
                 self.breaker = "open"
 
     def due(self) -> bool:
-        """Tell whether the attempt under way has failed and it is time to probe; then the next one is under way."""
+        """Return whether the current attempt has failed, so that another request is due; that starts the next one."""
         if self._next is None or self._clock() < self._next:
             return False
         self._failed += 1
@@ -65,10 +62,9 @@ class Attempts:
         return True
 
     def succeed(self) -> None:
-        """The broker was heard; without an attempt under way this is no news.
+        """Note a response of the broker; no effect without a current attempt.
 
-        The answer counts as that of the last attempt, so its duration is how long connecting took and not how long the
-        broker was away.
+        It counts for the last attempt, so the duration is that of connecting, and not of the outage.
         """
         if self._began is None:
             return
@@ -81,16 +77,16 @@ class Attempts:
             self.breaker = "half_open"
 
     def proven(self) -> None:
-        """All that was missed has been read: the breaker closes."""
+        """Close the breaker: all that was missed has been read."""
         self.breaker = "closed"
 
     @property
     def retry_in(self) -> float | None:
-        """Seconds to the next probe; None when no attempt is under way."""
+        """Seconds to the next request; None without a current attempt."""
         return None if self._next is None else max(0.0, self._next - self._clock())
 
     def report(self) -> dict[str, Any]:
-        """Return counts, the durations of those that succeeded in seconds, and the breaker's state."""
+        """Return the counts, the durations of successful attempts in seconds, and the breaker's state."""
         total, last = self._succeeded + self._failed, self._last_seconds
         return {
             "total": total,
@@ -105,10 +101,10 @@ class Attempts:
 
     @property
     def connect_seconds(self) -> float:
-        """Sum of the durations of the attempts that succeeded."""
+        """Sum of the durations of successful attempts."""
         return self._sum_seconds
 
     def _delay(self) -> float:
-        """Exponential with jitter between half and all of it, so that processes don't probe in step."""
+        """Return an exponential delay with jitter between half and all of it, so that processes don't act in step."""
         full = min(self._longest, FIRST_SECONDS * 2.0 ** min(self.consecutive_failures, 30))
         return self._jitter(full / 2, full)

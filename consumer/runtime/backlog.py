@@ -1,4 +1,4 @@
-"""Where a start begins to read: a little in the past, so that a restarted process shows a full picture at once."""
+"""Where reading starts: in the recent past, so that a restarted process has a full view at once."""
 
 from collections.abc import Callable, Sequence
 
@@ -28,7 +28,7 @@ def start_offsets(bounds: Bounds, since: Sequence[int | None] | None, records: i
 def offsets_since(since_ms: int, bounds: Bounds, offsets_at: Callable[[int], Sequence[int | None]]) -> list[int | None]:
     """Return per partition the first offset of a time or later, None where there is none.
 
-    It is the first offset of all where Kafka's times of the records can't be used (0, in seconds): they set no limit.
+    Where the records' Kafka times are unusable (0, in seconds), it is the first offset of all: they set no limit.
     """
     found = offsets_at(since_ms)
     if all(at is not None or begin == end for at, (begin, end) in zip(found, bounds, strict=True)):
@@ -41,7 +41,7 @@ def offsets_since(since_ms: int, bounds: Bounds, offsets_at: Callable[[int], Seq
 
 
 def last_records(sizes: Sequence[int], records: int | None) -> list[int]:
-    """Share out the last `records` over partitions of these sizes; what one can't fill goes to the others."""
+    """Divide the last `records` among partitions of these sizes; what one can't fill goes to the others."""
     if records is None:
         return list(sizes)
     counts = [0] * len(sizes)

@@ -126,9 +126,9 @@ class Consumer:
         if status.state != "live" and not (missing and status.reason == STALLED):
             missing.append(f"{status.state}, {status.reason}")
             if self.throttled:
-                missing.append("throttled by a quota of the broker's")
+                missing.append("throttled by a broker quota")
         elif silent is None or silent > limit + 2 * self._poll_seconds:
-            missing.append("no word from the broker" + ("" if silent is None else f" for {silent:.0f} s"))
+            missing.append("no response from the broker" + ("" if silent is None else f" for {silent:.0f} s"))
         return "; ".join(missing) or None
 
     # Figures for health and metrics

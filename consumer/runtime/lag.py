@@ -1,7 +1,7 @@
-"""How far behind the end of the topic each partition is read, in seconds.
+"""The lag of each partition, in seconds: the time since the first high watermark beyond its position was seen.
 
-The lag of a partition is the time since the first high watermark beyond its position was seen. It is known from
-offsets and this process' monotonic clock alone: the times of records may be those of an old recording, or wrong.
+It follows from offsets and this process' monotonic clock alone: the times of records may be those of an old recording,
+or wrong.
 
 One thread calls `clear` and `note`; any thread reads `seconds` and `max_seconds`.
 """
@@ -18,7 +18,7 @@ MAX_ENDS = 64
 
 SAMPLE_SECONDS = 1.0
 TREND_SECONDS = 30.0
-"""Over what time the lag of a throttled consumer must fall: Kafka's quotas are averages of some 10 s."""
+"""Time over which the lag of a throttled consumer must fall: Kafka's quotas are averages of some 10 s."""
 
 
 class _End(NamedTuple):
@@ -56,13 +56,13 @@ class Lag:
             self._unread.popleft()
 
     def seconds(self) -> list[float]:
-        """Return the lag of each partition in seconds; 0 when all is read that is known of."""
+        """Return the lag of each partition in seconds; 0 when it is read to its last high watermark."""
         now = self._clock()
         return [0.0 if since is None else max(0.0, now - since) for since in self._since]
 
     @property
     def max_seconds(self) -> float:
-        """The lag of the partition that is furthest behind."""
+        """The largest lag."""
         return max(self.seconds(), default=0.0)
 
     @property
@@ -86,7 +86,7 @@ class Lag:
 
 
 class _Partition:
-    """The high watermarks of one partition that are not reached yet, and when each was first seen."""
+    """The high watermarks of one partition that reading has not reached, and when each was first seen."""
 
     def __init__(self, spacing_seconds: float) -> None:
         self._least_spacing = spacing_seconds
@@ -95,11 +95,11 @@ class _Partition:
         self.has_reached_first = False
 
     def note(self, reading: Reading, now: float) -> float | None:
-        """Take in a reading; return since when the partition has been behind, None when it is not."""
+        """Take in a reading; return since when the partition is behind, None when it is not."""
         mark = reading.high_watermark
         if mark is None:
             return None
-        # It goes back when the log is truncated: what lies beyond it will not be read.
+        # It decreases when the log is truncated: what lay beyond it is never read.
         self._first = mark if self._first is None else min(self._first, mark)
         self.has_reached_first = self.has_reached_first or reading.offset >= self._first
         if mark <= reading.offset:
@@ -112,7 +112,7 @@ class _Partition:
         return self._ends[0].seen
 
     def _add(self, mark: int, now: float) -> None:
-        """Add an end, or let the last one stand for it when that was seen only a moment ago."""
+        """Add an end, or merge it with the last one when that was seen a moment ago."""
         ends = self._ends
         if not ends:
             ends.append(_End(mark, now))

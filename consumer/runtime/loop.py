@@ -121,7 +121,7 @@ class Loop:
         elif status.last_response is None:
             reason, details = CONNECTING, [", ".join(settings.brokers), *details]
         else:
-            reason = f"no word from the broker for {settings.kafka_silence_seconds:g} s"
+            reason = f"no response from the broker for {settings.kafka_silence_seconds:g} s"
         reason += f"; {SEE_LOG}" if status.connection_errors else ""
         self._announcer.enter_if_new(state, reason, retry_in, "; ".join(details))
 
@@ -147,7 +147,7 @@ class Loop:
         silent = [partition for partition, seconds in enumerate(status.leader_silent_seconds) if seconds > limit]
         was_silent, self._silent_leaders = self._silent_leaders, silent
         if silent:
-            reason = f"no word from the leader of partition{'s' * (len(silent) > 1)} {', '.join(map(str, silent))}"
+            reason = f"no response from the leader of partition{'s' * (len(silent) > 1)} {', '.join(map(str, silent))}"
             if (self._announcer.status.state, self._announcer.status.reason) != ("reconnecting", reason):
                 self._announcer.enter("reconnecting", reason)
         elif was_silent:

@@ -29,7 +29,7 @@ class SourceStatus(NamedTuple):
     topic                   as in the last metadata; None when it is unknown or missing
     last_response           when a broker last answered anything, in time.monotonic() seconds; None if never
     leader_silent_seconds   time since the leader of each assigned partition last answered a fetch. It counts from
-                            assign() on, and not while nobody polls
+                            assign() on, and not between polls
     is_throttled            whether a broker quota delays responses to this client
     readings                where each assigned partition is read
     connection_errors       why connections failed since the last metadata; None when none did

@@ -63,7 +63,7 @@ class KafkaSource:
     def __init__(self, settings: Settings) -> None:
         self._name = settings.topic
         self._secrets = secrets_of(settings)
-        self._heard: float | None = None
+        self._metadata_at: float | None = None
         self._has_news = threading.Event()
         """Set when metadata has come since the last request of this thread."""
         self._held: list[Record] = []
@@ -117,8 +117,8 @@ class KafkaSource:
 
     def status(self) -> SourceStatus:
         """Return the state; all of it is in memory."""
-        heard, answers = self._heard, self._answers
-        last = max(filter(None, [heard, answers.last]), default=None)
+        answers = self._answers
+        last = max(filter(None, [self._metadata_at, answers.last]), default=None)
         failures = sorted(self._manager.failures.copy().items())[:MAX_FAILURES]
         return SourceStatus(
             topic=self._topic(),
@@ -142,17 +142,15 @@ class KafkaSource:
         self._known_connections = self._manager.connections()
         self._manager.failures.clear()
         self._brokers = sorted({f"{broker.host}:{broker.port}" for broker in self._cluster.brokers()})
-        self._heard = time.monotonic()
+        self._metadata_at = time.monotonic()
         self._has_news.set()
 
     def _require_metadata_loop(self) -> None:
         """Raise SourceLost when the client requests no metadata any more: any error but Kafka's ends that."""
-        (has_ended, error), heard = hooks.metadata_error(self._cluster), self._heard
+        (has_ended, error), last = hooks.metadata_error(self._cluster), self._metadata_at
         answered, throttled_until = self._answers.last, self._answers.throttled_until
         is_stuck = (
-            heard is not None
-            and answered is not None
-            and answered - max(heard, throttled_until) > METADATA_LIMIT_SECONDS
+            last is not None and answered is not None and answered - max(last, throttled_until) > METADATA_LIMIT_SECONDS
         )
         if has_ended or is_stuck:
             raise SourceLost("the Kafka client requests no metadata any more") from error
@@ -179,7 +177,7 @@ class KafkaSource:
         partitions = self._partitions()
         with _translated():
             found = self._consumer.offsets_for_times(dict.fromkeys(partitions, time_ms), timeout_ms=CALL_TIMEOUT_MS)
-        # A negative timestamp is how Tansu says that there is nothing so late.
+        # Tansu answers with a negative timestamp when there is no record so late.
         return [at.offset if at and at.timestamp >= 0 else None for at in map(found.get, partitions)]
 
     def assign(self, offsets: Sequence[int | None]) -> None:

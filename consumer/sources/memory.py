@@ -11,7 +11,7 @@ from .record import Record, Topic, Unreadable
 
 
 class MemoryTopic:
-    """A topic: append to it from any thread, take it away and bring it back."""
+    """A topic. Any thread may append, and change what its readers see."""
 
     def __init__(self, partitions: int = 4, incarnation: bytes = b"memory-1") -> None:
         self.changed = threading.Condition()
@@ -38,7 +38,7 @@ class MemoryTopic:
         timestamp_ms: int | None = None,
         unreadable: Unreadable | None = None,
     ) -> Record:
-        """Add a message, or what stands for a batch that can't be unpacked; its time is now unless given."""
+        """Append a message, or a batch that can't be unpacked; its time is now unless given."""
         with self.changed:
             now_ms = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
             record = Record(partition, len(self.logs[partition]), now_ms, key, value, unreadable)
@@ -47,27 +47,27 @@ class MemoryTopic:
         return record
 
     def append_marker(self, partition: int = 0) -> None:
-        """Add what takes an offset and is given to no reader, as the end of a transaction does."""
+        """Append what takes an offset but no reader gets, as the end of a transaction does."""
         with self.changed:
             self.logs[partition].append(None)
             self.changed.notify_all()
 
     def set(self, **changes: object) -> None:
-        """Change `reachable`, `exists`, `throttled`, `leaderless`, `incarnation` or `begins` under the lock."""
+        """Change attributes such as `reachable`, `exists`, `throttled`, `leaderless` or `begins` under the lock."""
         with self.changed:
             for name, value in changes.items():
                 setattr(self, name, value)
             self.changed.notify_all()
 
     def truncate(self, partition: int, offset: int) -> None:
-        """Lose what a partition has from an offset on, as a broker does that comes back without it."""
+        """Lose the records of a partition from an offset on, as a broker can in an unclean election."""
         with self.changed:
             del self.logs[partition][offset:]
             self.cuts[partition] = min(offset, self.cuts.get(partition, offset))
             self.changed.notify_all()
 
     def recreate(self, partitions: int, incarnation: bytes) -> None:
-        """Put an empty topic of the same name in its place."""
+        """Replace it by an empty topic of the same name."""
         with self.changed:
             self.incarnation = incarnation
             self.logs = [[] for _ in range(partitions)]
@@ -125,23 +125,23 @@ class MemorySource:
         return [(begin, len(log)) for begin, log in zip(self._topic.begins, self._topic.logs, strict=True)]
 
     def offsets_at(self, time_ms: int) -> list[int | None]:
-        """Look the time up."""
+        """Look the time up in each log."""
         self._require()
         return [next((r.offset for r in log if r and r.timestamp_ms >= time_ms), None) for log in self._topic.logs]
 
     def assign(self, offsets: Sequence[int | None]) -> None:
-        """Read from there on."""
+        """Set the offsets."""
         self._offsets = {number: at for number, at in enumerate(offsets) if at is not None}
         self._watermarks = {}
         self._paused = set()
         self._answered = dict.fromkeys(self._offsets, time.monotonic())
 
     def pause(self, partition: int) -> None:
-        """Read no more of it."""
+        """Leave a partition out."""
         self._paused.add(partition)
 
     def poll(self, timeout: float) -> list[Record]:
-        """Return what is new."""
+        """Return the next records."""
         topic = self._topic
         with topic.changed:
             topic.changed.wait_for(lambda: topic.reachable and self._behind(), timeout)
@@ -168,13 +168,13 @@ class MemorySource:
 
     def _require(self) -> None:
         if not self._topic.reachable:
-            raise SourceError("the topic in memory was made unreachable")
+            raise SourceError("the topic in memory is unreachable")
 
     def _behind(self) -> bool:
         return any(offset < len(self._topic.logs[number]) for number, offset in self._wanted())
 
     def _wanted(self) -> list[tuple[int, int]]:
-        """Return the partitions that are read, are still there and have a leader, with their next offsets."""
+        """Return the assigned partitions that can be read now, with their next offsets."""
         left_out, there = self._paused | self._topic.leaderless, len(self._topic.logs)
         return [(number, at) for number, at in self._offsets.items() if number not in left_out and number < there]
 

@@ -1,4 +1,4 @@
-"""One message of the topic as the source hands it on, and the topic as metadata describes it."""
+"""One message of a topic, and the topic as metadata describes it."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ MAX_OFFSET = (1 << 63) - 1
 
 
 class Unreadable(NamedTuple):
-    """Messages that came as one batch and can't be unpacked: how many, and why."""
+    """Messages of one batch that can't be unpacked: their number, and why."""
 
     messages: int
     why: str
@@ -32,7 +32,7 @@ class Record(Struct, frozen=True, gc=False):
 
     @property
     def time_ms(self) -> int:
-        """The time that Kafka has of it, in epoch milliseconds; UNKNOWN_MS for none, or one that can't be right."""
+        """Its Kafka time in epoch milliseconds; UNKNOWN_MS for none, or one that can't be right."""
         return usable_ms(self.timestamp_ms)
 
 

@@ -1,7 +1,7 @@
-"""How to talk to the brokers: TLS and log-in as options of the Kafka client, Heroku's variables included; what failed.
+"""Security of broker connections: TLS and login as options of the Kafka client, and why a connection ended.
 
-Heroku gives certificates as PEM text, and its brokers' certificates don't carry their host names; what protects the
-connection there is the CA certificate of its own.
+Heroku gives certificates as PEM text, and its brokers' certificates don't carry their host names: its own CA
+certificate protects the connection.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ def security_protocol(settings: Settings) -> str:
 
 
 def _keep_the_password_out_of_logs() -> None:
-    """Drop what the client logs of each request at level DEBUG: with PLAIN, one of them holds the password."""
+    """Drop what the client logs of each request at DEBUG: with PLAIN, one of them holds the password, encoded."""
     for name in ("kafka.net.connection", "kafka.protocol.parser"):
         logging.getLogger(name).addFilter(_above_debug)
 
@@ -52,16 +52,16 @@ def _above_debug(record: logging.LogRecord) -> bool:
 
 
 class AnswerBeforeEnd(socket.socket):
-    """A socket that tells of the end of a connection only after what came before it was handled.
+    """A socket that reports the end of a connection only after the data before it was handled.
 
-    kafka-python reads until there is nothing, and drops what it has when it meets the end: the answer to a refused
-    log-in comes together with the end, and why it was refused would be lost.
+    kafka-python reads until there is nothing, and drops what it has read at the end of the connection. The answer to a
+    refused login comes together with the end, so the reason would be lost.
     """
 
     _drained = False
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Receive; after less than `buflen` bytes say once, without asking, that there is nothing more."""
+        """Receive; after fewer than `buflen` bytes raise BlockingIOError once, without a system call."""
         if self._drained:
             self._drained = False
             raise BlockingIOError
@@ -70,14 +70,14 @@ class AnswerBeforeEnd(socket.socket):
         return data
 
 
-class _ClosedOnFailure(AnswerBeforeEnd, ssl.SSLSocket):
-    """A TLS socket that is closed when its handshake fails, or is given up.
+class _TlsSocket(AnswerBeforeEnd, ssl.SSLSocket):
+    """A TLS socket that is closed when its handshake fails or is abandoned.
 
-    kafka-python leaves it to the garbage collector, so that a broker with a wrong certificate would collect sockets.
+    kafka-python leaves it to the garbage collector, so a broker with a wrong certificate would collect sockets.
     """
 
     def do_handshake(self, block: bool = False) -> None:
-        """Go on with the handshake."""
+        """Continue the handshake."""
         try:
             super().do_handshake(block)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -97,14 +97,14 @@ def ssl_context(settings: Settings) -> ssl.SSLContext:
     with _naming("KAFKA_SSL_CAFILE" if file else "KAFKA_TRUSTED_CERT", file):
         context = ssl.create_default_context(cafile=file or None, cadata=text or None)
     context.check_hostname = settings.kafka_ssl_check_hostname
-    context.sslsocket_class = _ClosedOnFailure
+    context.sslsocket_class = _TlsSocket
     _load_client_certificate(context, settings)
     return context
 
 
 @contextlib.contextmanager
 def _naming(names: str, path: str = "") -> Iterator[None]:
-    """Turn what goes wrong into an error that names the settings, and the file, but never shows a key."""
+    """Raise SettingsError for any failure; it names the settings and the file, and never shows a key."""
     try:
         yield
     except (ssl.SSLError, OSError, ValueError) as error:
@@ -122,7 +122,7 @@ def _load_client_certificate(context: ssl.SSLContext, settings: Settings) -> Non
 
 
 def _load_as_file(context: ssl.SSLContext, pem: str) -> None:
-    """Load what the ssl module takes from a file only, from one that nobody else may read, for a moment."""
+    """Load PEM text from a temporary file, readable by this user alone: the ssl module takes files only."""
     descriptor, path = tempfile.mkstemp(suffix=".pem")
     try:
         with open(descriptor, "w", encoding="ascii") as file:
@@ -150,11 +150,11 @@ MAX_DETAIL = 200
 
 
 def explain(error: BaseException) -> str:
-    """Say in one line why a connection to a broker ended, and which settings to look at."""
+    """Return in one line why a connection to a broker ended, and which settings to check."""
     text = str(error)
     if any(sign in text for sign in ("disconnected", "reset by peer", "roken pipe")):
         return CLOSED
-    if "timed out" in text.lower():  # without the milliseconds, which are never twice the same
+    if "timed out" in text.lower():  # without the milliseconds, which differ each time
         return _NO_ANSWER
     detail = text[:MAX_DETAIL] if text.isprintable() else repr(text)[1:MAX_DETAIL]
     words = next((words for sign, words in _SIGNS if sign in text), None)

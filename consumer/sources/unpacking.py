@@ -1,7 +1,7 @@
 """Unpack a compressed batch within a bound: a batch of 1 MB may unpack to 1 GB.
 
-Each codec is read in steps, so that what is held never exceeds the bound by more than one step. Snappy has no streams:
-there, the size that each block states is compared with the bound before it is unpacked.
+Each codec is read in steps, so memory never exceeds the bound by more than one step. Snappy has no streams: there, the
+stated size of each block is compared with the bound before it is unpacked.
 """
 
 import struct
@@ -27,14 +27,14 @@ Bytes = bytes | bytearray | memoryview
 
 
 class BatchTooLarge(ValueError):
-    """A batch unpacks to more than is allowed; the text says how much that is."""
+    """A batch unpacks to more than the limit; the text says what that is."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the batch unpacks to more than {limit} bytes")
 
 
 def unpack(codec: int, data: Bytes, limit: int = MAX_UNPACKED_BYTES) -> bytearray:
-    """Return what a batch holds. Raises BatchTooLarge, or whatever the codec raises at damage."""
+    """Return an unpacked batch. Raises BatchTooLarge, or any error of the codec for damaged data."""
     unpacked = bytearray()
     for part in _CODECS[codec](bytes(data), limit):
         if len(unpacked) + len(part) > limit:
@@ -44,7 +44,7 @@ def unpack(codec: int, data: Bytes, limit: int = MAX_UNPACKED_BYTES) -> bytearra
 
 
 def _step_of(data: bytes) -> int:
-    """Return how much to unpack at once; small batches take small buffers."""
+    """Return how many bytes to unpack at once: small batches take small buffers."""
     return min(MAX_STEP_BYTES, max(MIN_STEP_BYTES, 8 * len(data)))
 
 
@@ -97,7 +97,7 @@ def _xerial_blocks(data: bytes) -> Iterator[bytes]:
 
 
 def _stated_size(block: bytes) -> int:
-    """Return the unpacked size that a block of snappy begins with, a varint of 32 bits."""
+    """Return the unpacked size at the beginning of a snappy block, a varint of 32 bits."""
     size = 0
     for index, octet in enumerate(block[:5]):
         size |= (octet & 0x7F) << (7 * index)

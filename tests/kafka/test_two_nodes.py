@@ -85,7 +85,7 @@ def test_partitions_of_a_node_that_is_gone_are_named_in_time_while_the_others_ar
     lost, kept = ([number for number, node in leaders(both).items() if node == each] for each in (2, 1))
     subscription, other = follow(both), follow(first_only)
     with hurt(nodes[1]):
-        reason = f"no word from the leader of partitions {', '.join(map(str, lost))}"
+        reason = f"no response from the leader of partitions {', '.join(map(str, lost))}"
         status = until_status(both, lambda status: (status.state, status.reason) == ("reconnecting", reason))
         assert not both.ready
         limit = both.settings.kafka_silence_seconds

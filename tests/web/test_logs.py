@@ -1,4 +1,4 @@
-"""The log: secrets of the settings are in no line of it, whoever wrote the line."""
+"""The log: secrets of the settings are masked in the lines of all loggers."""
 
 import logging
 import os

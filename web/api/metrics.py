@@ -72,7 +72,11 @@ def _state(consumer: Consumer) -> Iterator[Metric]:
     yield _gauge("greenwave_consumer_thread_alive", "Whether the consumer thread runs", float(consumer.alive))
     yield _gauge("greenwave_consumer_stalled_seconds", "Time since the thread went round", consumer.stalled_seconds)
     yield _gauge("greenwave_uptime_seconds", "Time since the consumer was made", consumer.uptime_seconds)
-    yield _counter("greenwave_consumer_restarts", "Times the thread began anew", consumer.restarts)
+    yield _counter(
+        "greenwave_consumer_restarts",
+        "Sources replaced after an unexpected error or a lost Kafka client",
+        consumer.restarts,
+    )
     yield _counter(
         "greenwave_replay_hangs", "Readers for replays left behind in a hanging call", consumer.subscriptions.hangs
     )
@@ -83,7 +87,7 @@ def _state(consumer: Consumer) -> Iterator[Metric]:
     yield _gauge("greenwave_throttled", "Whether a quota of the broker's holds answers back", float(consumer.throttled))
     silent = consumer.broker_silent_seconds
     if silent is not None:
-        yield _gauge("greenwave_broker_silent_seconds", "Time since the broker's last word", silent)
+        yield _gauge("greenwave_broker_silent_seconds", "Time since the last response of a broker", silent)
 
 
 def _attempts(consumer: Consumer) -> Iterator[Metric]:

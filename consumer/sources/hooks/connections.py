@@ -52,7 +52,7 @@ class FetchInFlight(NamedTuple):
 class Manager(KafkaConnectionManager):  # type: ignore[misc]
     """The client's connections. The client's IO thread writes the fields; any thread may read them.
 
-    failures          by host:port, why its last connection ended; cleared by whoever reads metadata
+    failures          by host:port, why its last connection ended; the owner clears them when metadata comes
     throttled_until   by node, until when a quota delays its answers, in time.monotonic() seconds
     fetches           by node, the fetch in flight
     on_fetched        called with the node, the fetch and its response, before the client handles the response

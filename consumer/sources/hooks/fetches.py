@@ -17,7 +17,7 @@ LONG_PAUSE_SECONDS = 1.0
 class Answers:
     """When the leader of each partition last answered a fetch without an error, and over which connection.
 
-    The client's IO thread writes; any thread may read. Not counted as silence: time in which nobody fetches, time in
+    The client's IO thread writes; any thread may read. Not counted as silence: pauses of the reader, time in
     which a partition is not fetched since an answer of it still waits to be read, and the time of a throttle.
     """
 

@@ -40,14 +40,14 @@ def test_delays_double_up_to_the_longest(attempts, clock):
     assert delays == [0.5, 1, 2, 4, 5, 5]
 
 
-def test_nothing_is_due_before_its_time_or_without_an_attempt(attempts, clock):
+def test_no_request_is_due_early_or_without_an_attempt(attempts, clock):
     assert not attempts.due()
     attempts.begin()
     clock.now += 0.49
     assert not attempts.due()
 
 
-def test_the_breaker_opens_after_so_many_failures_and_half_opens_with_an_answer(attempts, clock):
+def test_breaker_opens_after_failures_and_half_opens_with_an_answer(attempts, clock):
     attempts.begin()
     fail(attempts, clock, 2)
     assert attempts.breaker == "closed"
@@ -59,7 +59,7 @@ def test_the_breaker_opens_after_so_many_failures_and_half_opens_with_an_answer(
     assert attempts.breaker == "closed"
 
 
-def test_silence_while_half_open_opens_it_at_once(attempts, clock):
+def test_silence_while_half_open_opens_the_breaker(attempts, clock):
     attempts.begin()
     fail(attempts, clock, 3)
     attempts.succeed()
@@ -67,7 +67,7 @@ def test_silence_while_half_open_opens_it_at_once(attempts, clock):
     assert attempts.breaker == "open"
 
 
-def test_a_success_ends_the_attempt_and_counts_its_duration_without_those_that_failed_before(attempts, clock):
+def test_success_has_the_duration_of_the_last_attempt_alone(attempts, clock):
     attempts.begin()
     clock.now += 0.25
     attempts.succeed()
@@ -87,7 +87,7 @@ def test_a_success_ends_the_attempt_and_counts_its_duration_without_those_that_f
     }
 
 
-def test_an_answer_without_an_attempt_is_no_news(attempts):
+def test_answer_without_an_attempt_has_no_effect(attempts):
     attempts.succeed()
     assert attempts.report()["total"] == 0
 
@@ -100,7 +100,7 @@ def test_beginning_twice_is_one_attempt(attempts, clock):
 
 
 @given(st.integers(1, 60), st.floats(1, 5))
-def test_probes_are_never_further_apart_than_they_may_be(failures, longest):
+def test_time_between_requests_is_bounded(failures, longest):
     clock = Clock()
     attempts = Attempts(3, longest, clock)
     attempts.begin()

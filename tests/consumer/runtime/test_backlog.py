@@ -23,22 +23,22 @@ from consumer.times import BEGIN_MS
         ([(0, 3)], [9], 10, [3]),
     ],
 )
-def test_a_start_begins_at_the_last_records_that_are_young_enough(bounds, since, records, starts):
+def test_start_is_at_the_last_records_that_are_young_enough(bounds, since, records, starts):
     assert start_offsets(bounds, since, records) == starts
 
 
-def test_partitions_without_usable_kafka_times_set_no_limit():
+def test_partition_without_usable_kafka_times_sets_no_limit():
     answers = {100: [None, 7, None, None], BEGIN_MS: [None, 3, 4, None]}
     bounds = [(2, 9), (3, 9), (4, 9), (5, 5)]
     assert offsets_since(100, bounds, answers.__getitem__) == [2, 7, None, 5]
 
 
-def test_one_lookup_is_enough_where_each_partition_has_young_records():
+def test_one_lookup_is_enough_where_all_have_young_records():
     assert offsets_since(100, [(0, 9), (5, 5)], {100: [4, None]}.__getitem__) == [4, None]
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=12), st.integers(0, 5000))
-def test_as_many_records_as_asked_for_are_shared_out_if_there_are_as_many(sizes, records):
+def test_number_of_records_is_divided_among_partitions(sizes, records):
     counts = last_records(sizes, records)
     assert sum(counts) == min(records, sum(sizes))
     assert all(count <= size for count, size in zip(counts, sizes, strict=True))

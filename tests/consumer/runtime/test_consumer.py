@@ -47,9 +47,9 @@ def test_live_while_records_keep_coming(topic, consume):
 def test_log_has_the_steps_to_live_in_order(topic, consume, caplog):
     with caplog.at_level(logging.INFO, "greenwave.consumer"):
         consume().wait_ready(30)
-    told = [record.getMessage() for record in caplog.records]
+    lines = [record.getMessage() for record in caplog.records]
     steps = ["connecting", "connected", "partitions assigned: 0, 1, 2, 3", "positioned at offsets", "live"]
-    found = [next(number for number, line in enumerate(told) if step in line) for step in steps]
+    found = [next(number for number, line in enumerate(lines) if step in line) for step in steps]
     assert found == sorted(found)
 
 
@@ -89,12 +89,12 @@ def test_outage_and_return_of_the_broker(topic, consume):
     topic.append(message("before"))
     topic.set(reachable=False)
     status = until(consumer, "reconnecting")
-    assert status.reason == "no word from the broker for 0.5 s"
+    assert status.reason == "no response from the broker for 0.5 s"
     assert not consumer.ready
-    topic.append(message("meanwhile"))
+    topic.append(message("during"))
     topic.set(reachable=True)
     until(consumer, "live")
-    assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"before", "meanwhile"}
+    assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"before", "during"}
     assert topic.opened == 1, "one source lives through the outage"
 
 
@@ -106,13 +106,13 @@ def test_silent_leader_is_named_while_others_are_delivered(topic, consume):
     topic.set(leaderless={0, 2})
     topic.append(message("later"), partition=0)
     status = take(subscription, Status)
-    assert (status.state, status.reason) == ("reconnecting", "no word from the leader of partitions 0, 2")
+    assert (status.state, status.reason) == ("reconnecting", "no response from the leader of partitions 0, 2")
     assert not consumer.ready
     assert [seconds > 0.3 for seconds in consumer.leader_silent_seconds] == [True, False, True, False]
-    topic.append(message("meanwhile"), partition=1)
-    assert take(subscription, Change).entry.segment_id == "meanwhile"
+    topic.append(message("during"), partition=1)
+    assert take(subscription, Change).entry.segment_id == "during"
     topic.set(leaderless={2})
-    consumer.feed.wait_for_status(lambda status: status.reason == "no word from the leader of partition 2", 30)
+    consumer.feed.wait_for_status(lambda status: status.reason == "no response from the leader of partition 2", 30)
     assert take(subscription, Change).entry.segment_id == "later"
     topic.set(leaderless=set())
     until(consumer, "live")
@@ -120,18 +120,18 @@ def test_silent_leader_is_named_while_others_are_delivered(topic, consume):
     assert topic.opened == 1
 
 
-def test_silent_leader_and_silent_broker_are_told_apart(topic, consume):
+def test_silent_leader_and_silent_broker_are_different(topic, consume):
     consumer = consume()
     consumer.wait_ready(30)
     topic.set(leaderless={1})
     status = until(consumer, "reconnecting")
     assert "leader" in status.reason
     topic.set(reachable=False)
-    consumer.feed.wait_for_status(lambda status: status.reason == "no word from the broker for 0.5 s", 30)
+    consumer.feed.wait_for_status(lambda status: status.reason == "no response from the broker for 0.5 s", 30)
     topic.set(reachable=True, leaderless=set())
-    topic.append(message("meanwhile"), partition=1)
+    topic.append(message("during"), partition=1)
     until(consumer, "live")
-    assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"meanwhile"}
+    assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"during"}
 
 
 def test_leader_that_answers_again_causes_no_assignment(topic, consume):
@@ -203,7 +203,7 @@ def test_retry_time_changes_without_a_new_status(topic, consume):
     eventually(lambda: topic.metadata_requests >= probes + 2)
     eventually(lambda: status.retry_at > due + 0.1)
     assert 0 <= status.retry_in <= 0.3
-    assert consumer.feed.status is status, "nobody is told anew"
+    assert consumer.feed.status is status, "no client is notified"
 
 
 def test_throttled_consumer_stays_ready(topic, consume):

@@ -21,7 +21,7 @@ HOUR_MS = 3_600_000
 def test_refused_messages_cost_no_neighbours(topic, consume):
     topic.append(message("A"))
     topic.append(b"\xff")
-    topic.append(None, key=b"nobody")
+    topic.append(None, key=b"unknown")
     topic.append(message("B"))
     consumer = consume()
     consumer.wait_ready(30)

@@ -24,11 +24,11 @@ def lag(clock):
     return Lag(10, clock)
 
 
-def test_nothing_is_known_before_the_first_reading(lag):
+def test_no_lag_before_the_first_reading(lag):
     assert (lag.seconds(), lag.max_seconds, lag.is_behind, lag.has_caught_up) == ([], 0, False, False)
 
 
-def test_lag_counts_from_when_the_first_unread_end_was_seen(lag, clock):
+def test_lag_counts_from_the_first_sight_of_an_unread_end(lag, clock):
     lag.note([Reading(5, 5), Reading(0, 0)])
     clock.now += 3
     lag.note([Reading(5, 8), Reading(0, 0)])
@@ -43,14 +43,14 @@ def test_lag_counts_from_when_the_first_unread_end_was_seen(lag, clock):
     assert lag.seconds() == [0, 0]
 
 
-def test_a_partition_without_an_answer_has_not_caught_up(lag):
+def test_partition_without_an_answer_has_not_caught_up(lag):
     lag.note([Reading(5, 5), Reading(0, None)])
     assert not lag.has_caught_up
     lag.note([Reading(5, 5), Reading(0, 0)])
     assert lag.has_caught_up
 
 
-def test_caught_up_means_past_the_first_end_and_not_the_newest(lag):
+def test_caught_up_is_past_the_first_end_not_the_newest(lag):
     lag.note([Reading(0, 5), Reading(0, 5)])
     assert not lag.has_caught_up
     lag.note([Reading(5, 8), Reading(2, 8)])
@@ -59,7 +59,7 @@ def test_caught_up_means_past_the_first_end_and_not_the_newest(lag):
     assert lag.has_caught_up
 
 
-def test_more_than_the_limit_is_behind_and_half_of_it_is_caught_up(lag, clock):
+def test_behind_above_the_limit_and_caught_up_below_half_of_it(lag, clock):
     lag.note([Reading(0, 5)])
     clock.now += 6
     lag.note([Reading(4, 9)])
@@ -75,14 +75,14 @@ def test_more_than_the_limit_is_behind_and_half_of_it_is_caught_up(lag, clock):
     assert lag.has_caught_up
 
 
-def test_an_assignment_forgets_what_was_seen(lag, clock):
+def test_assignment_resets_the_lag(lag, clock):
     lag.note([Reading(0, 5)])
     clock.now += 20
     lag.clear()
     assert (lag.seconds(), lag.is_behind) == ([], False)
 
 
-def test_a_long_lag_is_kept_in_bounded_memory_and_known_within_a_tenth(lag, clock):
+def test_long_lag_takes_bounded_memory_and_is_exact_to_a_tenth(lag, clock):
     lag.note([Reading(0, 1)])
     for number in range(2, 50_001):
         clock.now += 0.01
@@ -93,7 +93,7 @@ def test_a_long_lag_is_kept_in_bounded_memory_and_known_within_a_tenth(lag, cloc
     assert lag.max_seconds == pytest.approx(250, rel=0.1)
 
 
-def test_a_lag_falls_when_fewer_records_are_unread_than_a_while_ago(lag, clock):
+def test_lag_falls_when_fewer_records_are_unread_than_before(lag, clock):
     falling = []
     for position, end in [(0, 100), (20, 100), (40, 110), (40, 140), (40, 180)]:
         lag.note([Reading(position, end), Reading(0, None)])
@@ -104,7 +104,7 @@ def test_a_lag_falls_when_fewer_records_are_unread_than_a_while_ago(lag, clock):
     assert not lag.is_falling
 
 
-def test_a_high_watermark_that_goes_back_is_the_end(lag, clock):
+def test_high_watermark_that_decreases_is_the_end(lag, clock):
     lag.note([Reading(10, 100)])
     clock.now += 4
     lag.note([Reading(20, 50)])
@@ -117,7 +117,7 @@ def test_a_high_watermark_that_goes_back_is_the_end(lag, clock):
     assert lag.seconds() == [0]
 
 
-def test_a_lag_that_was_long_is_measured_finely_again(lag, clock):
+def test_lag_is_measured_finely_again_after_a_long_one(lag, clock):
     for second in range(3_600):
         lag.note([Reading(0, second + 1)])
         clock.now += 1

@@ -31,7 +31,7 @@ def start(topic, timeout=30, settings=SETTINGS):
     return singleton.start(timeout, settings, lambda _: MemorySource(topic))
 
 
-def test_a_hundred_threads_at_a_barrier_make_one_consumer_and_are_all_ready(topic):
+def test_hundred_threads_at_a_barrier_make_one_consumer(topic):
     barrier = threading.Barrier(100)
     returned = []
 
@@ -50,11 +50,11 @@ def test_a_hundred_threads_at_a_barrier_make_one_consumer_and_are_all_ready(topi
     assert topic.opened == 1
 
 
-def test_importing_and_asking_starts_nothing():
+def test_import_and_current_start_nothing():
     assert consumer.current() is None
 
 
-def test_a_start_without_a_broker_raises_at_its_deadline_and_one_thread_goes_on(topic):
+def test_start_without_a_broker_raises_and_one_thread_goes_on(topic):
     topic.set(reachable=False)
     with pytest.raises(NotReady):
         start(topic, timeout=0.05)
@@ -67,12 +67,12 @@ def test_a_start_without_a_broker_raises_at_its_deadline_and_one_thread_goes_on(
     assert (first.ready, topic.opened) == (True, 1)
 
 
-def test_a_timeout_of_zero_never_waits_and_never_raises(topic):
+def test_timeout_of_zero_never_waits_and_never_raises(topic):
     topic.set(reachable=False)
     assert start(topic, timeout=0).feed.status.state == "starting"
 
 
-def test_a_stop_leaves_nothing_and_a_later_start_works(topic):
+def test_stop_leaves_nothing_and_a_later_start_works(topic):
     before = set(threading.enumerate())
     first = start(topic)
     consumer.stop()
@@ -82,7 +82,7 @@ def test_a_stop_leaves_nothing_and_a_later_start_works(topic):
     assert start(topic) is not first
 
 
-def test_a_consumer_whose_thread_has_ended_is_replaced(topic):
+def test_consumer_that_was_stopped_is_replaced(topic):
     first = start(topic)
     first.stop()
     second = start(topic)
@@ -90,7 +90,7 @@ def test_a_consumer_whose_thread_has_ended_is_replaced(topic):
     assert second.ready
 
 
-def test_requests_make_no_other_consumer_while_a_source_is_replaced(topic):
+def test_no_second_consumer_while_a_source_is_replaced(topic):
     class Dying(MemorySource):
         def poll(self, timeout):
             raise SystemExit("the client ends the thread")
@@ -104,11 +104,11 @@ def test_requests_make_no_other_consumer_while_a_source_is_replaced(topic):
     assert (started.restarts, topic.opened) == (2, 3)
 
 
-def test_stopping_what_was_never_started_does_nothing():
+def test_stop_before_start_does_nothing():
     consumer.stop()
 
 
-def test_a_stop_ends_the_wait_of_those_who_wait_for_ready(topic):
+def test_stop_ends_the_wait_for_ready(topic):
     topic.set(reachable=False)
     started = start(topic, timeout=0)
     raised = []
@@ -135,7 +135,7 @@ def test_wrong_settings_fail_at_once_and_start_nothing(monkeypatch):
     assert consumer.current() is None
 
 
-def test_a_start_after_wrong_settings_works(topic):
+def test_start_after_wrong_settings_works(topic):
     with pytest.raises(SettingsError):
         start(topic, settings=Settings(kafka_security_protocol="SSL", kafka_ssl_cafile="nowhere.pem"))
     assert start(topic).ready
@@ -143,7 +143,7 @@ def test_a_start_after_wrong_settings_works(topic):
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("lock_held", [False, True])
-def test_a_forked_child_starts_a_consumer_of_its_own(topic, lock_held):
+def test_forked_child_starts_its_own_consumer(topic, lock_held):
     topic.append(message("A"))
     parent = start(topic)
     results = multiprocessing.get_context("fork").SimpleQueue()
@@ -173,7 +173,7 @@ def test_a_forked_child_starts_a_consumer_of_its_own(topic, lock_held):
     assert parent.ready
 
 
-def test_the_child_of_a_process_that_started_nothing_has_a_lock_that_is_free():
+def test_forked_child_has_a_free_lock():
     with singleton._lock:
         child = os.fork()
         if child == 0:

@@ -14,7 +14,7 @@ from tests.consumer.runtime.helpers import SOON_AGAIN, take, until
 
 
 class Failing(MemorySource):
-    """A source whose poll raises what it is told to, once."""
+    """A source whose poll raises the given errors, once each."""
 
     def __init__(self, topic, errors):
         super().__init__(topic)
@@ -27,7 +27,7 @@ class Failing(MemorySource):
         return records
 
 
-@pytest.mark.parametrize("error", [SourceError("told to"), SourceLost("for good"), RuntimeError("a bug")])
+@pytest.mark.parametrize("error", [SourceError("expected"), SourceLost("for good"), RuntimeError("a bug")])
 def test_after_an_error_nothing_is_lost(topic, consume, error, caplog):
     errors = []
     consumer = consume(SOON_AGAIN, open_source=lambda _: Failing(topic, errors))

@@ -27,7 +27,7 @@ def manager():
     return Manager()
 
 
-def test_end_offsets_are_given_when_they_came_and_asked_for_once(manager):
+def test_end_offsets_are_requested_once_and_returned_when_they_came(manager):
     ends = EndOffsets(manager)
     assert ends.since(5.0, PARTITIONS, [3, 0]) is None
     assert ends.since(5.0, PARTITIONS, [3, 0]) is None
@@ -40,14 +40,14 @@ def test_end_offsets_are_given_when_they_came_and_asked_for_once(manager):
     assert len(manager.questions) == 1, "the next one waits a second"
 
 
-def test_an_end_before_what_was_read_is_no_end(manager):
+def test_end_before_the_position_is_no_end(manager):
     ends = EndOffsets(manager)
     ends.since(0.0, PARTITIONS, [100, 0])
     manager.questions[0].success([1, 0])
     assert ends.since(0.0, PARTITIONS, [100, 0])[0] == [MAX_OFFSET, 0]
 
 
-def test_a_question_that_fails_is_asked_again(manager, monkeypatch):
+def test_failed_request_is_sent_again(manager, monkeypatch):
     monkeypatch.setattr("consumer.sources.end_offsets.INTERVAL_SECONDS", 0)
     ends = EndOffsets(manager)
     ends.since(0.0, PARTITIONS, [0, 0])

@@ -64,7 +64,7 @@ def with_codec(number, batch):
 
 
 class Reader:
-    """Reads one partition as the client does: takes records of an answer, then fetches anew where reading goes on."""
+    """Reads one partition as the client does: takes the records of an answer, then fetches from the next offset."""
 
     def __init__(self, answer):
         self.answer = answer
@@ -116,7 +116,7 @@ def lost(found):
 
 @pytest.mark.parametrize("number", range(4))
 @pytest.mark.parametrize("at", [-1, RECORDS_COUNT, LAST_OFFSET_DELTA + 3], ids=["body", "count", "last offset"])
-def test_a_damaged_batch_costs_its_own_records_and_no_others(number, at):
+def test_damaged_batch_costs_its_own_records_alone(number, at):
     made = batches()
     made[number][at] ^= 1
     found = Reader(served(made)).read()
@@ -125,7 +125,7 @@ def test_a_damaged_batch_costs_its_own_records_and_no_others(number, at):
         assert lost(found) == [SIZES[number]]
 
 
-def test_a_damage_of_the_way_costs_nothing():
+def test_damage_in_transit_costs_nothing():
     sound, damaged = batches(), batches()
     damaged[1][-1] ^= 1
     reader = Reader(lambda position, answers: served(damaged if answers == 0 else sound)(position, answers))
@@ -133,7 +133,7 @@ def test_a_damage_of_the_way_costs_nothing():
     assert reader.answers == 2
 
 
-def test_many_batches_of_an_unknown_compression_cost_one_fetch_more_for_all_of_an_answer():
+def test_unknown_compression_costs_one_more_fetch_per_answer():
     made = batches()
     for batch in made[:3]:
         with_codec(7, batch)
@@ -144,7 +144,7 @@ def test_many_batches_of_an_unknown_compression_cost_one_fetch_more_for_all_of_a
     assert found[0].why == "UnsupportedCodecError: Unrecognized compression type: 7"
 
 
-def test_of_a_batch_that_is_read_from_its_middle_on_the_rest_is_lost():
+def test_damaged_batch_read_from_its_middle_counts_the_rest():
     made = batches()
     made[1][-1] ^= 1
     reader = Reader(served(made))
@@ -152,14 +152,14 @@ def test_of_a_batch_that_is_read_from_its_middle_on_the_rest_is_lost():
     assert lost(reader.read()) == [2]
 
 
-def test_messages_of_an_old_format_are_read_around_damage():
+def test_damage_in_an_old_message_format_is_read_around():
     made = batches(compression=1, magic=1)
     made[1][-1] ^= 1
     found = Reader(served(made)).read()
     assert (good(found), lost(found)) == (flat(OFFSETS[:1] + OFFSETS[2:]), [3])
 
 
-def test_a_compacted_batch_of_an_unknown_compression_counts_what_is_left_in_it():
+def test_unreadable_compacted_batch_counts_its_remaining_records():
     made = batches()
     made[1][RECORDS_COUNT : RECORDS_COUNT + 4] = (2).to_bytes(4)
     with_codec(7, made[1])
@@ -167,7 +167,7 @@ def test_a_compacted_batch_of_an_unknown_compression_counts_what_is_left_in_it()
 
 
 @given(st.integers(0, 3), st.data())
-def test_whatever_byte_is_wrong_reading_goes_on_and_the_batches_before_it_are_whole(number, data):
+def test_any_wrong_byte_leaves_the_batches_before_it_whole(number, data):
     made = batches()
     at = data.draw(st.integers(12, len(made[number]) - 1))  # a broker can't find a batch of a wrong length or offset
     made[number][at] ^= data.draw(st.integers(1, 255))
@@ -176,7 +176,7 @@ def test_whatever_byte_is_wrong_reading_goes_on_and_the_batches_before_it_are_wh
     assert set(flat(OFFSETS[number + 1 :])) <= set(good(found))
 
 
-def test_a_header_key_that_is_not_utf_8_costs_nothing():
+def test_header_key_that_is_not_utf_8_costs_nothing():
     made = batches()
     builder = MemoryRecordsBuilder(2, 0, 100_000)
     for header in ("x", "K", "x"):
@@ -189,7 +189,7 @@ def test_a_header_key_that_is_not_utf_8_costs_nothing():
 
 
 @pytest.mark.parametrize(("magic", "codec"), [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (2, 4)])
-def test_a_batch_that_unpacks_to_too_much_is_one_refusal(codec, magic, monkeypatch):
+def test_batch_that_unpacks_to_too_much_is_one_refusal(codec, magic, monkeypatch):
     monkeypatch.setattr(hooked_batches, "unpack", lambda codec, data: unpack(codec, data, limit=1_000))
     made = batches(codec, magic)
     builder = MemoryRecordsBuilder(magic, codec, 100_000)
@@ -202,7 +202,7 @@ def test_a_batch_that_unpacks_to_too_much_is_one_refusal(codec, magic, monkeypat
     assert refused.why == "BatchTooLarge: the batch unpacks to more than 1000 bytes"
 
 
-def test_an_answer_without_records_keeps_the_leader_epoch():
+def test_answer_without_records_keeps_the_leader_epoch():
     part = _PartitionRecords({}, Subscriptions(10, 7), 10, PARTITION, MemoryRecords(b""))
     assert part.take(3) == []
     assert (part.next_fetch_offset, part.leader_epoch) == (10, 7)
@@ -257,7 +257,7 @@ def silent_for(answers, seconds=0.02):
     eventually(lambda: min(answers.silent_seconds()) > seconds)
 
 
-def test_an_error_is_no_sign_of_a_leader():
+def test_error_is_no_answer_of_a_leader():
     manager = Connections()
     answers = Answers(fetcher_with(waiting(0, NotLeaderForPartitionError.errno)), manager)
     answers.expect([0])
@@ -269,7 +269,7 @@ def test_an_error_is_no_sign_of_a_leader():
 
 
 @pytest.mark.parametrize("is_being_read", [False, True], ids=["waits to be read", "is being read"])
-def test_a_partition_is_not_silent_while_an_answer_of_it_waits(is_being_read):
+def test_partition_is_not_silent_while_its_answer_waits(is_being_read):
     current = SimpleNamespace(topic_partition=TopicPartition("topic", 0)) if is_being_read else None
     answers = Answers(fetcher_with(*([] if is_being_read else [waiting(0)]), current=current), Connections())
     answers.expect([0, 1])
@@ -280,7 +280,7 @@ def test_a_partition_is_not_silent_while_an_answer_of_it_waits(is_being_read):
     assert busy < 0.02 < silent
 
 
-def test_a_part_of_an_answer_is_a_sign_of_the_leaders_that_were_asked():
+def test_part_of_an_answer_ends_the_silence_of_its_partitions():
     manager = Connections()
     answers = Answers(fetcher_with(), manager)
     answers.expect([0, 1, 2])
@@ -292,7 +292,7 @@ def test_a_part_of_an_answer_is_a_sign_of_the_leaders_that_were_asked():
     assert answers.last == manager.read_at[1]
 
 
-def test_silence_is_counted_from_the_end_of_a_throttle():
+def test_silence_counts_from_the_end_of_a_throttle():
     manager = Connections()
     answers = Answers(fetcher_with(), manager)
     answers.expect([0, 1])
@@ -317,7 +317,7 @@ def test_only_fetches_sent_after_a_reset_give_a_high_watermark():
     assert marks == [-1, -1, 7]
 
 
-def test_no_fetch_is_sent_while_records_are_left_to_read():
+def test_no_fetch_is_sent_while_records_are_unread():
     fetcher = SimpleNamespace(fetched_records=lambda **_: ({}, False), _next_partition_records=None)
     ask_for_all_at_once(fetcher)
     assert fetcher.fetched_records(max_records=1) == ({}, False)
@@ -344,26 +344,26 @@ class Timer:
         return future
 
 
-def test_a_silent_connection_is_closed_when_a_request_times_out():
+def test_silent_connection_is_closed_when_a_request_times_out():
     connection = Timer(4.1)
     connection.time_out(0, 4)
     assert connection.closed_by == 0
 
 
-def test_a_connection_that_receives_bytes_is_kept():
+def test_connection_that_receives_bytes_is_kept():
     connection = Timer(4.1)
     connection.transport.last_read = time.monotonic() - 1
     connection.time_out(0, 4)
     assert (connection.closed_by, connection.due) == (None, [pytest.approx(3, abs=0.5)])
 
 
-def test_a_connection_that_is_throttled_is_kept_until_after_the_throttle():
+def test_throttled_connection_is_kept_until_after_the_throttle():
     connection = Timer(4.1)
     connection.time_out(0, 4, {1: time.monotonic() + 10})
     assert (connection.closed_by, connection.due) == (None, [pytest.approx(14, abs=0.5)])
 
 
-def test_a_request_behind_a_slow_fetch_fails_and_the_connection_is_kept():
+def test_request_behind_a_slow_fetch_fails_alone():
     connection = Timer(8, 4.1)
     future = connection.time_out(1, 4)
     assert (type(future.exception), connection.closed_by) == (RequestTimedOutError, None)
@@ -417,7 +417,7 @@ def owners():
 
 
 @pytest.mark.parametrize("owner", PRIVATE_NAMES)
-def test_the_kafka_client_has_the_private_names_that_are_used(owner, owners):
+def test_kafka_client_has_the_private_names_in_use(owner, owners):
     missing = [name for name in PRIVATE_NAMES[owner] if not hasattr(owners[owner], name)]
     assert not missing, f"this version of kafka-python has no {owner}.{', '.join(missing)}; see consumer/sources/hooks"
 
@@ -440,7 +440,7 @@ def is_stored_in_self(attribute):
 HOOKS = sorted(Path(hooks.__file__).parent.glob("*.py"))
 
 
-def test_the_list_of_private_names_is_complete():
+def test_list_of_private_names_is_complete():
     used, own = map(set.union, *[private_names(path) for path in HOOKS])
     listed = set(flat(PRIVATE_NAMES.values()))
     assert used - own - listed == set()

@@ -38,7 +38,7 @@ each_codec = pytest.mark.parametrize(("codec", "pack"), CODECS.values(), ids=COD
 
 @each_codec
 @given(data=st.binary(max_size=300), times=st.sampled_from([1, 1, 100, 5_000]))
-def test_what_was_packed_comes_out(codec, pack, data, times):
+def test_packed_data_is_unpacked(codec, pack, data, times):
     assert unpack(codec, memoryview(pack(data * times))) == data * times
 
 
@@ -55,7 +55,7 @@ def test_exactly_the_limit_is_allowed_and_one_byte_more_is_not(codec, pack):
 
 
 @each_codec
-def test_a_bomb_takes_no_more_memory_than_the_limit(codec, pack):
+def test_decompression_bomb_takes_bounded_memory(codec, pack):
     packed, limit = pack(bytes(200_000_000)), 4_000_000
     tracemalloc.start()
     try:
@@ -86,21 +86,21 @@ except BatchTooLarge as error:
 
 
 @pytest.mark.parametrize(("codec", "bomb"), BOMBS.values(), ids=BOMBS)
-def test_a_process_of_a_gibibyte_survives_a_batch_of_a_gibibyte(codec, bomb):
+def test_process_of_one_gibibyte_survives_a_batch_of_one_gibibyte(codec, bomb):
     command = [sys.executable, "-c", UNDER_A_LIMIT, str(codec)]
     done = subprocess.run(command, input=bomb(), capture_output=True, check=False, cwd=ROOT)
     assert (done.stdout, done.stderr) == (b"the batch unpacks to more than 33554432 bytes\n", b"")
 
 
 @each_codec
-def test_a_batch_of_a_megabyte_that_unpacks_to_thirty_has_room(codec, pack):
+def test_batch_of_one_megabyte_may_unpack_to_thirty(codec, pack):
     data = b'{"segment_id": "LA_001", "predicted_speed": 50.0}' * 630_000
     assert 30_000_000 < len(data) < MAX_UNPACKED_BYTES
     assert len(unpack(codec, pack(data))) == len(data)
 
 
 @each_codec
-def test_what_is_cut_off_is_an_error_or_less(codec, pack):
+def test_cut_data_is_an_error_or_shorter(codec, pack):
     data = bytes(range(256)) * 40
     packed = pack(data)
     for end in range(1, len(packed), 7):
@@ -111,12 +111,12 @@ def test_what_is_cut_off_is_an_error_or_less(codec, pack):
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x80000000, 100])
-def test_a_wrong_length_in_java_framing_is_an_error(size):
+def test_wrong_length_in_java_framing_is_an_error(size):
     with pytest.raises(EOFError):
         unpack(SNAPPY, XERIAL_HEADER + struct.pack(">I", size) + b"\x01\x00a")
 
 
-def test_snappy_that_states_a_huge_size_is_refused_before_it_is_unpacked():
+def test_snappy_with_a_huge_stated_size_is_not_unpacked():
     with pytest.raises(BatchTooLarge):
         unpack(SNAPPY, b"\xff\xff\xff\xff\x0f" + b"\x00a")
     with pytest.raises(ValueError, match="does not begin with its size"):

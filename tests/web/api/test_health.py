@@ -30,7 +30,7 @@ def test_readiness_follows_the_consumer(client, live, topic):
     live.feed.wait_for_status(lambda status: status.state == "reconnecting", 10)
     response = client.get("/readyz")
     assert response.status_code == 503
-    assert response.json["error"] == "not ready: reconnecting, no word from the broker for 0.5 s"
+    assert response.json["error"] == "not ready: reconnecting, no response from the broker for 0.5 s"
 
 
 def test_readiness_names_what_is_stale(client, live, topic):
@@ -39,7 +39,7 @@ def test_readiness_names_what_is_stale(client, live, topic):
         eventually(lambda: live.stalled_seconds > 0.6 and live.broker_silent_seconds > 0.6)
         answer = client.get("/readyz")
         assert answer.status_code == 503
-        stale = r"the consumer thread is stalled for \d+ s; no word from the broker for \d+ s"
+        stale = r"the consumer thread is stalled for \d+ s; no response from the broker for \d+ s"
         assert re.fullmatch(f"not ready: {stale}", answer.json["error"])
         health = client.get("/api/health").json["data"]
         assert not health["ready"]
