@@ -62,7 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 5
     circuit_probe_seconds: Annotated[float, _meta("s", "Longest delay between connection attempts", ge=1, le=5)] = 5
     watchdog_seconds: Annotated[
-        float, _meta("s", "Duration of a Kafka client call after which it counts as hung", ge=10, le=600)
+        float, _meta("s", "Duration of a Kafka client call after which the process ends", ge=10, le=600)
     ] = 30
     max_lag: Annotated[
         float, _meta("s", "Lag behind the end of the topic above which a process is not ready", ge=1, le=3600)
