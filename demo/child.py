@@ -1,4 +1,4 @@
-"""A child process that ends when its starter lets go of it, or dies."""
+"""A child process that ends when this process stops it, or ends itself for any reason."""
 
 import os
 import signal
@@ -13,15 +13,15 @@ _LAUNCH = Path(__file__).with_name("launch.py")
 
 
 class ChildError(Exception):
-    """A command could not be started; the text says which and why."""
+    """A command can't be started; the text says which and why."""
 
 
 class Child:
-    """A running command; `pid` is the command's own process id, `output` its standard output and error if asked for.
+    """A running command. `pid` is its process id; `output` is its standard output and error, unless `log` takes them.
 
-    It is started by `demo.launch`, which ends it when this process is gone. `grace_seconds` is how long it may take to
-    end when it is asked to. `scratch` is a file that goes with it: it is removed, even when this process is killed,
-    unless the command ended by itself. Raises ChildError when it can't be started.
+    `demo.launch` starts it, and ends it when this process has ended. After SIGTERM it has `grace_seconds` before
+    SIGKILL. The file `scratch` is deleted with it, even when this process is killed, unless the command ends by itself.
+    Raises ChildError when it can't be started.
     """
 
     def __init__(
@@ -35,8 +35,8 @@ class Child:
         scratch: Path | None = None,
     ) -> None:
         reader, writer = os.pipe()
-        ours = [str(writer), str(grace_seconds), str(scratch or "")]
-        launch = [sys.executable, "-I", "-S", str(_LAUNCH), *ours, *command]
+        arguments = [str(writer), str(grace_seconds), str(scratch or "")]
+        launch = [sys.executable, "-I", "-S", str(_LAUNCH), *arguments, *command]
         try:
             self._launcher = subprocess.Popen(
                 launch,
@@ -46,7 +46,7 @@ class Child:
                 pass_fds=[writer],
                 env=env,
                 cwd=cwd,
-                start_new_session=True,  # Ctrl-C is for the starter, who ends its children in order
+                start_new_session=True,  # Ctrl-C is for this process, which ends its children in order
             )
         finally:
             os.close(writer)
@@ -56,40 +56,40 @@ class Child:
 
     def _read_pid(self, reader: int, command: Sequence[str]) -> int:
         with open(reader, "rb") as status:
-            said = status.read().decode()
-        if said.isdigit():
-            return int(said)
+            report = status.read().decode()
+        if report.isdigit():
+            return int(report)
         self.stop()
-        raise ChildError(f"{command[0]} can't be started: {said.removeprefix('!') or 'the launcher ended'}")
+        raise ChildError(f"{command[0]} can't be started: {report.removeprefix('!') or 'the launcher ended'}")
 
     def poll(self) -> int | None:
-        """Return the exit status (128 + n after signal n), None while it runs."""
+        """Return the exit status (128 + n after signal n); None while it is running."""
         return self._launcher.poll()
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end and return the exit status; TimeoutError after `timeout` seconds."""
+        """Wait for the end and return the exit status. Raises TimeoutError after `timeout` seconds."""
         try:
             return self._launcher.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise TimeoutError(f"process {self.pid} is still running after {timeout} s") from error
 
-    def let_go(self) -> None:
-        """Ask it to end, and don't wait."""
+    def terminate(self) -> None:
+        """Request the end without waiting for it."""
         assert self._launcher.stdin is not None
         self._launcher.stdin.close()
 
     def kill(self) -> None:
-        """End it and its children at once."""
+        """Kill it and its children."""
         if self.poll() is None:
             try:
                 os.killpg(self.pid, signal.SIGKILL)
             except ProcessLookupError:
-                pass  # it ended in this moment
+                pass  # it has just ended
 
     def stop(self) -> int:
-        """Ask it to end, wait until it has, and return the exit status."""
-        self.let_go()
-        code = self._launcher.wait()  # bounded: the launcher kills when the grace is over
+        """Terminate it, wait for the end and return the exit status."""
+        self.terminate()
+        code = self._launcher.wait()  # bounded, since the launcher kills it after the grace period
         if self.output is not None:
             self.output.close()
         return code

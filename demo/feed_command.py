@@ -11,44 +11,42 @@ from cli.stopping import stop_event
 from consumer.settings import Settings
 
 from . import synthetic
-from .enduring import Enduring
 from .network import segments
 from .progress import Progress
+from .retrying import RetryingPublisher
 from .traffic import Traffic
 
-_FEED_TIMEOUT_SECONDS = 5.0
-"""How long a message of a feed may wait for its acknowledgement; also the longest that Ctrl-C takes in an outage."""
+_TIMEOUT_SECONDS = 5.0
+"""Deadline of an acknowledgement, and so the maximum time that Ctrl-C takes during an outage."""
 
 
-@click.command("synthetic-feed", short_help="Publish made-up traffic until it is stopped.")
+@click.command("synthetic-feed", short_help="Publish synthetic traffic until stopped.")
 @click.option("--interval", type=Seconds(0.1), default=5.0, show_default=True, help="Seconds of one round.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Which traffic; the same seed gives the same.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random traffic.")
 @click.option(
     "--past",
     type=click.IntRange(0, 60),
     default=20,
     show_default=True,
-    help="Minutes to fill at the start; beyond 15, forecasts of then are scored at once.",
+    help="Minutes of past to publish at the start. From 16 on, forecasts can be scored at once.",
 )
-@click.option("--steps", type=COUNT, help="End after so many rounds.")
+@click.option("--steps", type=COUNT, help="Maximum number of rounds.")
 @flask.cli.with_appcontext
 def synthetic_feed(interval: float, seed: int, past: int, steps: int | None) -> None:
-    """Publish made-up traffic on the freeways of Los Angeles, as of now, until it is stopped.
+    """Publish synthetic traffic on the freeways of Los Angeles in real time, until stopped.
 
-    While Kafka takes no messages it goes on trying, and says so.
+    During an outage of Kafka, messages are dropped and the connection is retried.
     """
     settings, network = app_settings(), segments()
-    forecaster = synthetic.Forecaster(Traffic(network, seed), settings)
-    with readable_errors(), _enduring(settings) as sender, stop_event() as stop:
-        synthetic.fill(sender, forecaster, network, time.time(), past)
+    messages = synthetic.MessageMaker(Traffic(network, seed), settings)
+    with readable_errors(), _publisher(settings) as sender, stop_event() as stop:
+        synthetic.fill(sender, messages, network, time.time(), past)
         filled = sender.acknowledged
-        click.echo(
-            f"{len(network)} segments, one round every {interval:g} s; {filled:,} messages of the past", err=True
-        )
+        _print(f"{filled:,} messages of the past published; {len(network)} segments, one round every {interval:g} s")
         progress = Progress(steps, every_seconds=60)
         synthetic.run(
             sender,
-            forecaster,
+            messages,
             network,
             stop,
             interval=interval,
@@ -58,5 +56,9 @@ def synthetic_feed(interval: float, seed: int, past: int, steps: int | None) -> 
         progress.end()
 
 
-def _enduring(settings: Settings) -> Enduring:
-    return Enduring(lambda: Publisher(settings, timeout=_FEED_TIMEOUT_SECONDS), lambda text: click.echo(text, err=True))
+def _publisher(settings: Settings) -> RetryingPublisher:
+    return RetryingPublisher(lambda: Publisher(settings, timeout=_TIMEOUT_SECONDS), _print)
+
+
+def _print(text: str) -> None:
+    click.echo(text, err=True)

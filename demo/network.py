@@ -1,4 +1,4 @@
-"""The demo's road network: the freeways of Los Angeles cut in segments, for both directions of travel.
+"""The demo's road network: the freeways of Los Angeles divided into segments, for both directions of travel.
 
 `python -m demo.network` prints it as GeoJSON.
 """
@@ -13,21 +13,21 @@ from typing import Any, NamedTuple
 from .waypoints import FREEWAYS, Freeway
 
 SEGMENT_KM = 3.0
-"""The length that segments come close to."""
+"""Approximate length of a segment."""
 OFFSET_METRES = 12.0
-"""How far right of the middle a direction is drawn, so that the two don't coincide."""
+"""Distance of a direction from the middle of the road, to the right, so that the two do not coincide."""
 
 _KM_PER_DEGREE = 111.2  # of latitude: 40,030 km / 360
 _WORDS = {"N": "north", "S": "south", "E": "east", "W": "west"}
 
-_KM_TOLERANCE = 0.001  # a waypoint this near to an end is that end
+_KM_TOLERANCE = 0.001  # a waypoint nearer to an end than this counts as the end
 
 Point = tuple[float, float]
 """Latitude and longitude in degrees."""
 
 
-class Segment(NamedTuple):
-    """A piece of one direction of a freeway; `line` runs with the traffic, `start_km` counts from its start."""
+class RoadSegment(NamedTuple):
+    """A part of one direction of a freeway. `line` runs with the traffic; `start_km` is from the direction's start."""
 
     segment_id: str
     name: str
@@ -41,39 +41,39 @@ class Segment(NamedTuple):
 
     @property
     def corridor(self) -> str:
-        """The direction of the freeway that it is a part of, such as "I-405 N"."""
+        """Freeway and direction, such as "I-405 N"."""
         return f"{self.road} {self.direction}"
 
     @property
     def middle_km(self) -> float:
-        """How far its middle is from where its direction starts."""
+        """Distance of the middle from the start of the direction."""
         return self.start_km + self.length_km / 2
 
 
 @cache
-def segments() -> tuple[Segment, ...]:
-    """Return all segments, in the order of freeway, direction and travel; the same ones every time."""
+def segments() -> tuple[RoadSegment, ...]:
+    """Return all segments, ordered by freeway, direction and position. Deterministic."""
     return tuple(segment for freeway in FREEWAYS for segment in _both_directions(freeway))
 
 
 def distance_km(a: Point, b: Point) -> float:
-    """Return the distance of two near points: on a plane, which is good to a metre within this area."""
+    """Return the distance of two points of this area, computed on a plane; the error is below a metre."""
     north = (b[0] - a[0]) * _KM_PER_DEGREE
     east = (b[1] - a[1]) * _KM_PER_DEGREE * math.cos(math.radians((a[0] + b[0]) / 2))
     return math.hypot(north, east)
 
 
-def _both_directions(freeway: Freeway) -> list[Segment]:
+def _both_directions(freeway: Freeway) -> list[RoadSegment]:
     along, against = freeway.directions
     return _cut(freeway, along, freeway.waypoints) + _cut(freeway, against, freeway.waypoints[::-1])
 
 
-def _cut(freeway: Freeway, direction: str, waypoints: Sequence[tuple[str, float, float]]) -> list[Segment]:
+def _cut(freeway: Freeway, direction: str, waypoints: Sequence[tuple[str, float, float]]) -> list[RoadSegment]:
     points = [(latitude, longitude) for _, latitude, longitude in waypoints]
     reached = list(itertools.accumulate(itertools.starmap(distance_km, itertools.pairwise(points)), initial=0.0))
     count = max(1, round(reached[-1] / SEGMENT_KM))
     length = reached[-1] / count
-    found: list[Segment] = []
+    found: list[RoadSegment] = []
     for index in range(count):
         start = index * length
         line = _part(points, reached, start, start + length)
@@ -81,7 +81,7 @@ def _cut(freeway: Freeway, direction: str, waypoints: Sequence[tuple[str, float,
         name = f"{freeway.name} {direction} at {_nearest(waypoints, middle)}"
         namesakes = sum(each.name.startswith(name) for each in found)
         found.append(
-            Segment(
+            RoadSegment(
                 segment_id=f"{freeway.name.replace('-', '')}_{direction}_{index + 1:03}",
                 name=f"{name} ({namesakes + 1})" if namesakes else name,
                 road=freeway.name,
@@ -117,7 +117,7 @@ def _at(points: Sequence[Point], reached: Sequence[float], km: float) -> Point:
 
 
 def _to_the_right(line: Sequence[Point]) -> tuple[Point, ...]:
-    """Move a line to the right of its travel, each point at a right angle to the line between its neighbours."""
+    """Shift a line to the right, each point perpendicular to the line between its neighbours."""
     moved = []
     for index, (latitude, longitude) in enumerate(line):
         before, after = line[max(0, index - 1)], line[min(len(line) - 1, index + 1)]
@@ -133,7 +133,7 @@ def geojson() -> dict[str, Any]:
     return {"type": "FeatureCollection", "features": [_feature(segment) for segment in segments()]}
 
 
-def _feature(segment: Segment) -> dict[str, Any]:
+def _feature(segment: RoadSegment) -> dict[str, Any]:
     return {
         "type": "Feature",
         "id": segment.segment_id,

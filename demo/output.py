@@ -1,16 +1,16 @@
-"""Lines of several processes on one terminal, each with the name of where it comes from."""
+"""Output of several processes on one terminal: each line starts with the name of its process."""
 
 import os
 import sys
 import threading
 
 _WIDTH = 6
-# Guards standard output: lines of two threads must not run into each other.
+# Guards standard output, so that lines of two threads do not mix.
 _lock = threading.Lock()
 
 
-def say(name: str, text: str) -> bool:
-    """Print text, each line after the name; return False when nobody reads it any more."""
+def write_lines(name: str, text: str) -> bool:
+    """Print text, each line after the name. Return False when standard output is closed."""
     lines = "".join(f"{name:<{_WIDTH}} | {line}\n" for line in text.splitlines() or [""])
     with _lock:
         try:
@@ -18,8 +18,8 @@ def say(name: str, text: str) -> bool:
             sys.stdout.flush()
             return True
         except OSError:
-            # What is still to be said goes nowhere, or the interpreter would complain when it ends.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
+            # Discard further output: otherwise the interpreter would report an error at its end.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
             return False

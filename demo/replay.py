@@ -1,8 +1,7 @@
-"""Replays recorded speeds as if they were measured now: each sensor's speed and a forecast of it per horizon.
+"""Replay recorded speeds: publish each sensor's speed and a forecast of it per horizon, with the recorded times.
 
-The time of an event is that of the recording. Volumes were not recorded, so none are published. The forecast is judged
-while it is made, beside persistence ("the speed now"), the one to beat. Where a speed is missing, nothing is published
-and nothing is judged by it.
+The errors of the forecast are summed up beside those of persistence, the forecast that the speed does not change. A
+missing speed is neither published nor used to check a forecast.
 """
 
 import contextlib
@@ -12,32 +11,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from consumer.settings import Settings
 from consumer.times import BEGIN_MS, END_MS
 
-from .forecast import Fit, Forecaster, days_of
+from .forecast import Fit, Forecaster
+from .retrying import Sender
 from .series import InputError, Recording, Sensor
+from .usual import days_of
 
 MODEL = "least-squares"
 PERSISTENCE = "persistence"
 RETRY_SECONDS = 1.0
-"""How long a row waits that was not acknowledged."""
-
-
-class Sender(Protocol):
-    """What a replay needs of a publisher."""
-
-    def send(self, key: str, value: dict[str, Any], timestamp_ms: int | None = None) -> None:
-        """Hand over one message."""
-
-    def flush(self) -> bool:
-        """Wait until all is acknowledged; False when it isn't, so that it has to be sent again."""
+"""Pause before a row that was not acknowledged is sent again."""
 
 
 class Plan(NamedTuple):
-    """What to replay: rows `first` to before `end`; row 0 was at `start`; `speed` None is as fast as it goes."""
+    """What to replay: rows `first` to before `end`. Row 0 was at `start`; `speed` None is without pauses."""
 
     recording: Recording
     start: datetime
@@ -54,13 +45,13 @@ class Plan(NamedTuple):
         return [minutes * 60 // self.step_seconds for minutes in self.horizons_minutes]
 
     def time_of(self, row: int) -> datetime:
-        """Return when a row was measured, in the zone of `start`."""
+        """Return the time of a row, in the zone of `start`."""
         at = self.start.astimezone(UTC) + timedelta(seconds=row * self.step_seconds)
         return at.astimezone(self.start.tzinfo)
 
 
 class Score(NamedTuple):
-    """How far the forecasts of a horizon were off, in mph: the model's, and persistence's, over so many `forecasts`."""
+    """Errors of a number of forecasts at one horizon, in mph: those of the model, and those of persistence."""
 
     horizon_minutes: int
     forecasts: int
@@ -71,7 +62,7 @@ class Score(NamedTuple):
 
 
 def check(plan: Plan) -> None:
-    """Raise InputError when step, horizons and rows don't fit together."""
+    """Raise InputError when step, horizons, rows and times are not consistent."""
     step = plan.step_seconds
     if step < 1 or 86_400 % step:
         raise InputError(f"--step {step}: allowed: seconds that divide a day, such as 300")
@@ -82,28 +73,28 @@ def check(plan: Plan) -> None:
     if not 0 <= plan.first < plan.end <= plan.recording.rows:
         last = plan.time_of(plan.recording.rows - 1)
         raise InputError(
-            "--from and --until leave no step; allowed: times within the recording, "
-            f"{plan.start:%Y-%m-%dT%H:%M} to {last:%Y-%m-%dT%H:%M} with --start and --step as they are"
+            "--from and --until select no step; allowed: times within the recording, "
+            f"{plan.start:%Y-%m-%dT%H:%M} to {last:%Y-%m-%dT%H:%M} with this --start and --step"
         )
 
 
 def _check_times(plan: Plan) -> None:
-    """Raise InputError when any time of the recording is one that the product refuses."""
+    """Raise InputError when a time of the recording is outside of what the server accepts."""
     begin, rows, step = plan.start.timestamp(), plan.recording.rows, plan.step_seconds
     last = begin + (rows - 1) * step + max(plan.horizons_minutes) * 60
     if begin * 1000 < BEGIN_MS or last * 1000 >= END_MS:
         raise InputError(
-            f"--start {plan.start.date()}: allowed: a time that has the whole recording, {rows:,} steps of {step} s "
-            "and what is forecast, in 2000 to 2200; other times are refused"
+            f"--start {plan.start.date()}: allowed: a time with which the recording, {rows:,} steps of {step} s, "
+            "and its forecasts are in 2000 to 2200; the server refuses other times"
         )
 
 
 class _Stopped(Exception):
-    """The replay was stopped while the forecast was fitted."""
+    """The replay was stopped during a fit."""
 
 
 class Replay:
-    """One replay of a plan; `scores()` tells how good the forecasts were so far."""
+    """One replay of a plan. `scores()` returns the errors of the forecasts so far."""
 
     def __init__(self, plan: Plan, settings: Settings) -> None:
         check(plan)
@@ -111,9 +102,9 @@ class Replay:
         self._mph_per_unit = settings.mph_per_unit
         days = days_of(plan.start, plan.recording.rows, plan.step_seconds)
         self._stop = threading.Event()
-        self._fitting: Callable[[int, int], None] = lambda _done, _total: None
+        self._on_fit: Callable[[int, int], None] = lambda _done, _total: None
         self._forecaster = Forecaster(
-            plan.recording, days, plan.step_seconds, plan.horizon_steps, plan.fit, self._keep_on
+            plan.recording, days, plan.step_seconds, plan.horizon_steps, plan.fit, self._check_stop
         )
         self._errors = [_Errors() for _ in plan.horizons_minutes]
         self.unfitted_steps = 0
@@ -124,23 +115,23 @@ class Replay:
         sender: Sender,
         stop: threading.Event,
         progress: Callable[[int, int], None] = lambda _done, _sent: None,
-        fitting: Callable[[int, int], None] = lambda _done, _total: None,
+        on_fit: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
-        """Publish row by row until the end, or until `stop` is set; a row is done when it is acknowledged.
+        """Publish row by row until the end, or until `stop` is set.
 
-        One that isn't is sent again, as a whole, until it is: while Kafka is away, the replay waits. `progress` is
-        called with the rows and messages done; `fitting`, many times a second while the forecast of a day is fitted,
-        with the days it has learnt from and their number.
+        A row that is not acknowledged is sent again as a whole, so the replay waits during an outage. `progress` is
+        called with the numbers of rows and messages done; `on_fit` many times a second during a fit, with the number
+        of days done and of all days.
         """
-        self._stop, self._fitting = stop, fitting
+        self._stop, self._on_fit = stop, on_fit
         with contextlib.suppress(_Stopped):
             self._run(sender, stop, progress)
 
-    def _keep_on(self, done: int, total: int) -> None:
-        """End the fit when the replay is to stop; else show how far it is."""
+    def _check_stop(self, done: int, total: int) -> None:
+        """End the fit when the replay is stopped; else report its progress."""
         if self._stop.is_set():
             raise _Stopped
-        self._fitting(done, total)
+        self._on_fit(done, total)
 
     def _run(self, sender: Sender, stop: threading.Event, progress: Callable[[int, int], None]) -> None:
         begin = time.monotonic()
@@ -156,9 +147,9 @@ class Replay:
                     return
             self.sent += len(messages)
             if tries > 1:
-                begin += time.monotonic() - due  # an outage is made up for by no burst of rows
+                begin += time.monotonic() - due  # no burst of rows after an outage
             if done == 0:
-                # The first row takes as long as it takes to connect; made up for, that would be a burst of steps.
+                # Connecting delays the first row; the next rows must not come in a burst.
                 begin = time.monotonic()
             progress(done + 1, self.sent)
 
@@ -168,19 +159,19 @@ class Replay:
         return sender.flush()
 
     def messages(self, row: int) -> Iterator[dict[str, Any]]:
-        """Yield the messages of a row, one per sensor and horizon, and judge its forecasts."""
+        """Yield the messages of a row, one per sensor and horizon, and sum up the errors of its forecasts."""
         plan = self._plan
         fitted = self._forecaster.fitted(row)
         self.unfitted_steps += not fitted
         forecasts = self._forecaster.forecast(row)
-        self._judge(row, forecasts)
+        self._check_forecasts(row, forecasts)
         at = plan.time_of(row).astimezone(UTC)
         targets = [_iso(at + timedelta(minutes=minutes)) for minutes in plan.horizons_minutes]
         timestamp, made = round(at.timestamp() * 1000), _iso(at)
         for sensor, column, forecast in zip(plan.recording.sensors, plan.recording.columns, forecasts, strict=True):
             if math.isnan(column[row]):
                 continue
-            measured = {**_place(sensor), "timestamp": timestamp, "current_speed": self._in_unit(column[row])}
+            measured = {**_identity(sensor), "timestamp": timestamp, "current_speed": self._in_unit(column[row])}
             for minutes, target, speed in zip(plan.horizons_minutes, targets, forecast, strict=True):
                 yield {
                     **measured,
@@ -193,11 +184,11 @@ class Replay:
                 }
 
     def scores(self) -> list[Score]:
-        """Return the score of each horizon of which anything could be judged."""
+        """Return the score of each horizon with at least one checked forecast."""
         pairs = zip(self._plan.horizons_minutes, self._errors, strict=True)
         return [errors.score(minutes) for minutes, errors in pairs if errors.count]
 
-    def _judge(self, row: int, forecasts: Sequence[Sequence[float]]) -> None:
+    def _check_forecasts(self, row: int, forecasts: Sequence[Sequence[float]]) -> None:
         for index, (steps, errors) in enumerate(zip(self._plan.horizon_steps, self._errors, strict=True)):
             if row + steps < self._plan.recording.rows:
                 for column, forecast in zip(self._plan.recording.columns, forecasts, strict=True):
@@ -209,25 +200,25 @@ class Replay:
 
 
 class _Errors:
-    """Sums of errors of one horizon."""
+    """Error sums of one horizon."""
 
     def __init__(self) -> None:
         self.count = 0
         self._sums = [0.0] * 4
 
-    def add(self, truth: float, forecast: float, now: float) -> None:
-        off, still = forecast - truth, now - truth
+    def add(self, actual: float, forecast: float, now: float) -> None:
+        error, unchanged = forecast - actual, now - actual
         self.count += 1
-        for index, value in enumerate((off * off, abs(off), still * still, abs(still))):
+        for index, value in enumerate((error * error, abs(error), unchanged * unchanged, abs(unchanged))):
             self._sums[index] += value
 
     def score(self, minutes: int) -> Score:
-        square, absolute, still_square, still_absolute = (value / self.count for value in self._sums)
-        return Score(minutes, self.count, math.sqrt(square), absolute, math.sqrt(still_square), still_absolute)
+        square, absolute, unchanged_square, unchanged_absolute = (value / self.count for value in self._sums)
+        return Score(minutes, self.count, math.sqrt(square), absolute, math.sqrt(unchanged_square), unchanged_absolute)
 
 
-def _place(sensor: Sensor) -> dict[str, Any]:
-    road = re.sub(r"^([A-Za-z]+)(\d+)$", r"\1-\2", sensor.freeway)  # US101: US-101, as everybody writes it
+def _identity(sensor: Sensor) -> dict[str, Any]:
+    road = re.sub(r"^([A-Za-z]+)(\d+)$", r"\1-\2", sensor.freeway)  # US101: US-101, the usual spelling
     name = f"{road} {sensor.direction}".strip()
     return {
         "segment_id": sensor.sensor_id,

@@ -1,15 +1,15 @@
-"""`make run`: the whole of it on one machine, by `python -m demo.run`.
+"""`make run`: broker, feed and server on one machine, as `python -m demo.run`.
 
     embedded broker ──▶ synthetic feed
                    └──▶ gunicorn ──▶ /readyz is 200 ──▶ the address is printed
 
-With KAFKA_BROKERS or KAFKA_URL set, that Kafka is used and only gunicorn is started. Ctrl-C, SIGTERM and the loss of
-the terminal end all of it with exit code 0; a child that ends by itself ends all of it with exit code 1. Nothing
-outlives this process, see `demo.launch`.
+With KAFKA_BROKERS or KAFKA_URL set, only gunicorn is started, with that Kafka. Ctrl-C, SIGTERM and SIGHUP stop all
+processes with exit code 0. A child that ends by itself stops all with exit code 1. No process outlives this one, see
+`demo.launch`.
 
-Of the libraries that run processes honcho 2.0 (October 2024) came nearest. It starts everything at once, where the
-feed needs a broker that answers; it runs each command through a shell; its exit code after Ctrl-C is 130; and its
-children, in sessions of their own, live on when it is killed. Hence the code below.
+The nearest library is honcho 2.0 (October 2024). It was not used: it starts all processes at once although the feed
+needs the broker, runs commands through a shell, exits with 130 after Ctrl-C, and leaves its children running when it is
+killed.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from consumer.settings import Settings, load
 
 from .broker import BrokerError, EmbeddedBroker, free_port
 from .child import Child, ChildError
-from .output import say
+from .output import write_lines
 
 WEB = (sys.executable, "-m", "gunicorn", "wsgi:app")
 FEED = (sys.executable, "-m", "flask", "--app", "app", "synthetic-feed")
@@ -43,50 +43,50 @@ ROOT = Path(__file__).resolve().parent.parent
 _READY_SECONDS = 60.0
 _REMIND_SECONDS = 3.0
 _REMIND_AT_MOST_SECONDS = 60.0
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _GRACE_SECONDS = {"feed": 2.0, "web": 6.0}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ADVICE = {
-    errno.EADDRINUSE: "end what uses it, or choose another, for example PORT=8001",
-    errno.EACCES: "ports below 1024 need rights; choose another, for example PORT=8000",
+    errno.EADDRINUSE: "stop the process that uses it, or choose another, for example PORT=8001",
+    errno.EACCES: "ports below 1024 need privileges; choose another, for example PORT=8000",
 }
-_NOT_FOR_OUR_BROKER = ("KAFKA_SECURITY_", "KAFKA_SASL_", "KAFKA_SSL_")
+_NOT_FOR_EMBEDDED = ("KAFKA_SECURITY_", "KAFKA_SASL_", "KAFKA_SSL_")
 _USAGE = argparse.ArgumentParser(
     prog="python -m demo.run",
     description="Run an embedded broker, a synthetic feed and the server, until Ctrl-C; with KAFKA_BROKERS or "
-    "KAFKA_URL set, the server alone, on that Kafka. Settings are environment variables, see docs/settings.md.",
+    "KAFKA_URL set, run only the server with that Kafka. Settings are environment variables, see docs/settings.md.",
 )
 
 
 class RunError(Exception):
-    """It can't go on; the text says why and what to do."""
+    """A process can't be started or has ended; the text says why, and what to do."""
 
 
-class Asked(Exception):
-    """Somebody asked for the end."""
+class StopRequested(Exception):
+    """A signal requested the end, or standard output was closed."""
 
 
 def main(environ: Mapping[str, str] = os.environ, web: Sequence[str] = WEB, feed: Sequence[str] = FEED) -> int:
-    """Run until it is asked to stop; return the exit code. `web` and `feed` are the commands to start."""
+    """Run until stopped; return the exit code. `web` and `feed` are the commands to start."""
     try:
         run = _Run(load(environ), environ)
-        with _signals_to(run.ask):
+        with _signals_to(run.request_stop):
             run.run(web, feed)
-    except Asked:
-        say("run", "ended")
+    except StopRequested:
+        write_lines("run", "stopped")
     except (RunError, BrokerError, ChildError, SettingsError) as error:
-        say("run", f"error: {error}")
+        write_lines("run", f"error: {error}")
         return 1
     return 0
 
 
 @contextmanager
-def _signals_to(ask: Callable[[], None]) -> Iterator[None]:
+def _signals_to(on_signal: Callable[[], None]) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     caught = [number for number, handler in before.items() if handler != signal.SIG_IGN]  # nohup ignores SIGHUP
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        ask()
+        on_signal()
 
     for number in caught:
         signal.signal(number, handle)
@@ -98,31 +98,31 @@ def _signals_to(ask: Callable[[], None]) -> Iterator[None]:
 
 
 class _Run:
-    """One run: its processes, and what happens to them."""
+    """One run: its processes, and the events that end it."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
         self._port = settings.port or free_port()
-        # An address that stands for all is reached at the local one.
+        # The wildcard address is reached through loopback.
         self._host = "127.0.0.1" if settings.bind in {"0.0.0.0", "::", "[::]"} else settings.bind.strip("[]")
         self._environ = {**environ, "PORT": str(self._port), "PYTHONUNBUFFERED": "1"}
         self._events: queue.SimpleQueue[Exception] = queue.SimpleQueue()
         self._children: list[Child] = []
         self._own_broker = not (settings.kafka_brokers or settings.kafka_url)
-        self._ending = False
+        self._stopping = False
 
-    def ask(self) -> None:
-        """Ask for the end; the second time, for the end at once. Safe in a signal handler."""
-        self._events.put(Asked())
-        if self._ending:
+    def request_stop(self) -> None:
+        """Request the end; a second request kills all processes. Safe in a signal handler."""
+        self._events.put(StopRequested())
+        if self._stopping:
             for child in self._children:
                 child.kill()
 
     def run(self, web: Sequence[str], feed: Sequence[str]) -> None:
-        """Start in order, and end in the opposite one when something is raised, which says why it ended."""
+        """Start the processes in order and wait for an event, which is raised; then stop them in reverse order."""
         self._check_port()
         if not self._own_broker:
-            check_files(self._settings)  # what can't be read is said in one line, here
+            check_files(self._settings)  # one line here, instead of a traceback of the server
         with ExitStack() as ends:
             try:
                 if self._own_broker:
@@ -130,11 +130,11 @@ class _Run:
                     self._start("feed", feed, ends)
                 self._start("web", web, ends)
                 self._wait_until_ready()
-                say("run", f"Greenwave is at http://{self._authority()}/  (Ctrl-C ends it)")
+                write_lines("run", f"Greenwave is at http://{self._authority()}/  (stop with Ctrl-C)")
                 while True:
-                    self._look(None)
+                    self._wait_for_event(None)
             finally:
-                self._let_go()
+                self._terminate()
 
     def _authority(self) -> str:
         return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
@@ -142,7 +142,7 @@ class _Run:
     def _check_port(self) -> None:
         bind = self._settings.bind.strip("[]")
         with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what is only closing is no hindrance
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not matter
             try:
                 probe.bind((bind, self._port))
             except OSError as error:
@@ -150,20 +150,20 @@ class _Run:
                 raise RunError(f"can't listen on {bind}:{self._port}: {why}") from error
 
     def _start_broker(self, ends: ExitStack) -> None:
-        say("run", "KAFKA_BROKERS is not set: starting the embedded broker")
+        write_lines("run", "KAFKA_BROKERS is not set: starting the embedded broker")
         broker = EmbeddedBroker(self._settings.topic)
         ends.enter_context(broker)
         threading.Thread(target=self._watch_broker, args=(broker,), daemon=True).start()
-        kept = {name: value for name, value in self._environ.items() if not name.startswith(_NOT_FOR_OUR_BROKER)}
+        kept = {name: value for name, value in self._environ.items() if not name.startswith(_NOT_FOR_EMBEDDED)}
         self._environ = {**kept, "KAFKA_BROKERS": broker.address, "KAFKA_FETCH_MAX_WAIT_MS": "50"}
-        where = f"answers at {broker.address}, topic {self._settings.topic}; its output goes to {broker.log}"
-        say("broker", f"started, process {broker.pid}, {where}")
+        where = f"at {broker.address}, topic {self._settings.topic}, log file {broker.log}"
+        write_lines("broker", f"started as process {broker.pid} {where}")
 
     def _watch_broker(self, broker: EmbeddedBroker) -> None:
         code = broker.wait()
-        if not self._ending:
-            say("broker", broker.last_words())
-        self._events.put(RunError(f"the broker ended unexpectedly, with status {code}"))
+        if not self._stopping:
+            write_lines("broker", broker.log_tail())
+        self._events.put(RunError(f"broker ended unexpectedly with exit status {code}"))
 
     def _start(self, name: str, command: Sequence[str], ends: ExitStack) -> None:
         child = Child(command, env=self._environ, cwd=ROOT, grace_seconds=_GRACE_SECONDS[name])
@@ -172,26 +172,26 @@ class _Run:
         relay.start()
         ends.callback(child.stop)
         ends.callback(relay.join)
-        ends.callback(child.let_go)
-        say(name, f"started, process {child.pid}")
+        ends.callback(child.terminate)
+        write_lines(name, f"started as process {child.pid}")
 
     def _relay(self, name: str, child: Child) -> None:
         assert child.output is not None
         for line in child.output:
-            if not say(name, line.decode(errors="replace").rstrip()):
-                self.ask()  # the terminal is gone, or what we were piped into
-        self._events.put(RunError(f"{name} ended unexpectedly, with status {child.wait()}"))
+            if not write_lines(name, line.decode(errors="replace").rstrip()):
+                self.request_stop()  # the terminal or the reader of the pipe has closed it
+        self._events.put(RunError(f"{name} ended unexpectedly with exit status {child.wait()}"))
 
-    def _let_go(self) -> None:
-        """Ask all at once; they are waited for one after the other."""
-        self._ending = True
+    def _terminate(self) -> None:
+        """Terminate all children at once; the caller then waits for one after the other."""
+        self._stopping = True
         if self._children:
-            say("run", "ending; Ctrl-C again ends at once")
+            write_lines("run", "stopping; press Ctrl-C again to kill all processes")
         for child in self._children:
-            child.let_go()
+            child.terminate()
 
-    def _look(self, timeout: float | None) -> None:
-        """Raise what has happened; return when nothing has for `timeout` seconds."""
+    def _wait_for_event(self, timeout: float | None) -> None:
+        """Raise the next event; return when there is none for `timeout` seconds."""
         try:
             raise self._events.get(timeout=timeout)
         except queue.Empty:
@@ -201,17 +201,17 @@ class _Run:
         begin = said = time.monotonic()
         pause = _REMIND_SECONDS
         while why := self._not_ready():
-            self._look(_LOOK_SECONDS)
+            self._wait_for_event(_POLL_SECONDS)
             now = time.monotonic()
             if now - begin > _READY_SECONDS and self._own_broker:
                 raise RunError(f"not ready after {_READY_SECONDS:g} s: {why}")
             if now - said > pause:
-                advice = "" if self._own_broker else "; `flask --app app doctor` looks for the reason"
-                say("run", f"waiting for http://{self._authority()}/readyz: {why}{advice}")
+                advice = "" if self._own_broker else "; `flask --app app doctor` finds the reason"
+                write_lines("run", f"waiting for http://{self._authority()}/readyz: {why}{advice}")
                 said, pause = now, min(2 * pause, _REMIND_AT_MOST_SECONDS)
 
     def _not_ready(self) -> str:
-        """Return what is missing; nothing when /readyz answers 200."""
+        """Return what is missing; an empty text when /readyz answers 200."""
         connection = http.client.HTTPConnection(self._host, self._port, timeout=2)
         try:
             connection.request("GET", "/readyz")

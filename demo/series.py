@@ -1,16 +1,16 @@
-"""Reading recorded speeds: a table of one row per step and one column per sensor, and the table of the sensors.
+"""Read recorded speeds: a table with a row per step and a column per sensor, and a table of the sensors.
 
-Both are CSV, plain or gzip. METR-LA and PEMS-BAY are read as they are published: with a column of times first, and with
-the sensor files of DCRNN, which name no roads; that of PEMS-BAY has no header. An empty cell or NaN is a missing speed.
-Anything that is wrong in the files is an InputError that names file and line and what is allowed, and nothing is
-published then.
+Both are CSV, plain or gzip. METR-LA and PEMS-BAY are read as published: the first column may hold times, and the sensor
+files of DCRNN name no roads; that of PEMS-BAY has no header. An empty cell or NaN is a missing speed. An InputError
+names the file, the line and what is allowed.
 """
 
 import csv
 import gzip
 import math
 import zlib
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -30,7 +30,7 @@ class InputError(Exception):
 
 
 class Sensor(NamedTuple):
-    """A detector on a freeway; `direction` is that of travel. Both are empty where the file names no roads."""
+    """A detector; `freeway` and `direction` of travel are empty where the file names no roads."""
 
     sensor_id: str
     latitude: float
@@ -40,24 +40,25 @@ class Sensor(NamedTuple):
 
     @property
     def corridor(self) -> str:
-        """The direction of the freeway that it stands on."""
+        """Freeway and direction, such as "US101 N"."""
         return f"{self.freeway} {self.direction}"
 
 
 class Recording(NamedTuple):
-    """Speeds in mph: `columns[i][row]` is that of `sensors[i]`, NaN where it is missing.
+    """Speeds in mph: `columns[i][row]` is the speed at `sensors[i]`, NaN where it is missing.
 
-    `start` is the local time of the first row, `step_seconds` that from row to row; None where the file has no times.
+    `start` is the local time of the first row, `step_seconds` the time between two rows. Both are None where the file
+    has no times.
     """
 
-    sensors: list[Sensor]
-    columns: list[list[float]]
+    sensors: Sequence[Sensor]
+    columns: Sequence[Sequence[float]]
     start: datetime | None = None
     step_seconds: int | None = None
 
     @property
     def rows(self) -> int:
-        """How many steps there are."""
+        """Number of steps."""
         return len(self.columns[0])
 
 
@@ -66,34 +67,36 @@ def read(speeds: Path, sensors: Path, missing: float | None = None) -> Recording
     known = _read_sensors(sensors)
     rows = _rows(speeds)
     line, header = _header(speeds, rows)
-    times = _Times(speeds) if header[0] not in known and len(header) > 1 and _names_time(header[0]) else None
+    times = _TimeColumn(speeds) if header[0] not in known and len(header) > 1 and _names_time(header[0]) else None
     names = header[1:] if times else header
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise InputError(f"{speeds}, line {line}: sensor {unknown[0]!r} is not in {sensors}; allowed: its sensor_ids")
+        raise InputError(
+            f"{speeds}, line {line}: sensor {unknown[0]!r} is not in {sensors}; allowed: a sensor_id of that file"
+        )
     if len(set(names)) < len(names):
-        raise InputError(f"{speeds}, line {line}: a sensor is named twice; allowed: each sensor once")
-    table = []
+        raise InputError(f"{speeds}, line {line}: two columns of one sensor; allowed: each sensor once")
+    table = array("d")  # row by row; with lists of floats, METR-LA would take four times the memory
     for line, row in rows:
         _check_length(speeds, line, row, len(header))
         if times:
             times.take(line, row.pop(0))
-        table.append(_speeds(speeds, line, row, missing))
+        table.extend(_speeds(speeds, line, row, missing))
     if not table:
-        raise InputError(f"{speeds}: there are no speeds in it; allowed: a header of sensor ids, then a row per step")
-    columns = [list(column) for column in zip(*table, strict=True)]
+        raise InputError(f"{speeds}: no rows of speeds; allowed: a header of sensor ids, then a row per step")
+    columns = [table[index :: len(names)] for index in range(len(names))]
     if all(map(math.isnan, chain.from_iterable(columns))):
         raise InputError(f"{speeds}: all speeds are missing; allowed: at least one number")
-    return Recording([known[name] for name in names], columns, *(times.found() if times else ()))
+    return Recording([known[name] for name in names], columns, *(times.result() if times else ()))
 
 
 def _names_time(name: str) -> bool:
-    """Tell whether a column is one of times: pandas leaves the name of an index empty."""
+    """Return whether a column has times by its name; pandas leaves the name of an index empty."""
     return name.lower() in ("", "unnamed: 0", "index", "time", "timestamp", "date", "datetime")
 
 
-class _Times:
-    """The column of times: each a step after the one before, but for a change of the clock."""
+class _TimeColumn:
+    """Checks the column of times: all steps are equal, except at a daylight saving change."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -102,7 +105,7 @@ class _Times:
         self._step: timedelta | None = None
 
     def take(self, line: int, text: str) -> None:
-        """Take the time of the next row."""
+        """Check the time of the next row."""
         try:
             at = datetime.fromisoformat(text.strip()).replace(tzinfo=None)
         except ValueError:
@@ -112,14 +115,14 @@ class _Times:
         elif self._step is None:
             self._step = at - self._last
             if self._step < timedelta(seconds=1):
-                raise InputError(f"{self._path}, line {line}: {text!r}; allowed: a time after that of the row before")
+                raise InputError(f"{self._path}, line {line}: {text!r}; allowed: a time after that of the previous row")
         elif at - self._last not in (self._step, self._step + _CLOCK_CHANGE, self._step - _CLOCK_CHANGE):
             seconds = self._step.total_seconds()
-            raise InputError(f"{self._path}, line {line}: {text!r}; allowed: {seconds:g} s after the row before")
+            raise InputError(f"{self._path}, line {line}: {text!r}; allowed: {seconds:g} s after the previous row")
         self._last = at
 
-    def found(self) -> tuple[datetime | None, int | None]:
-        """Return the first time, and the seconds from row to row."""
+    def result(self) -> tuple[datetime | None, int | None]:
+        """Return the first time, and the seconds between two rows."""
         return self._first, int(self._step.total_seconds()) if self._step else None
 
 
@@ -132,21 +135,21 @@ def _read_sensors(path: Path) -> dict[str, Sensor]:
     if missing:
         raise InputError(
             f"{path}, line {line}: column {missing[0]} is missing; allowed: a header with {', '.join(_SENSOR_COLUMNS)}"
-            f" and if known {', '.join(_ROAD_COLUMNS)}, or none above these three columns"
+            f" optionally {', '.join(_ROAD_COLUMNS)}, or these three columns without a header"
         )
-    places = [header.index(name) for name in _SENSOR_COLUMNS]
+    columns = [header.index(name) for name in _SENSOR_COLUMNS]
     roads = [header.index(name) if name in header else None for name in _ROAD_COLUMNS]
     found: dict[str, Sensor] = {}
     for line, row in rows:
         _check_length(path, line, row, len(header))
-        sensor_id, latitude, longitude = (row[place].strip() for place in places)
-        freeway, direction = ("" if place is None else row[place].strip() for place in roads)
+        sensor_id, latitude, longitude = (row[column].strip() for column in columns)
+        freeway, direction = ("" if column is None else row[column].strip() for column in roads)
         if not sensor_id or sensor_id in found:
             raise InputError(f"{path}, line {line}: sensor_id {sensor_id!r}; allowed: each id once, and not empty")
         north, east = _number(path, line, latitude, -90, 90), _number(path, line, longitude, -180, 180)
         found[sensor_id] = Sensor(sensor_id, north, east, freeway, direction)
     if not found:
-        raise InputError(f"{path}: there are no sensors in it; allowed: one row per sensor below the header")
+        raise InputError(f"{path}: no sensors; allowed: one row per sensor below the header")
     return found
 
 
@@ -158,7 +161,7 @@ def _is_number(text: str) -> bool:
 
 
 def _rows(path: Path) -> Rows:
-    """Yield (line number, fields) of every row that isn't blank."""
+    """Yield (line number, fields) of every row that is not blank."""
     try:
         with _open(path) as file:
             reader = csv.reader(file)
@@ -166,7 +169,7 @@ def _rows(path: Path) -> Rows:
                 if row:
                     yield reader.line_num, row
     except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file; allowed: a CSV file, plain or gzip (.gz)") from error
+        raise InputError(f"{path}: no such file; allowed: a CSV file, plain or gzip (.gz)") from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: can't be read ({error}); allowed: a CSV file, plain or gzip (.gz)") from error
 
@@ -180,7 +183,7 @@ def _open(path: Path) -> IO[str]:
 def _header(path: Path, rows: Rows) -> tuple[int, list[str]]:
     for line, row in rows:
         return line, [name.strip() for name in row]
-    raise InputError(f"{path}: it is empty; allowed: a CSV file with a header")
+    raise InputError(f"{path}: the file is empty; allowed: a CSV file with a header")
 
 
 def _speeds(path: Path, line: int, row: list[str], missing: float | None) -> list[float]:

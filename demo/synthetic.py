@@ -1,7 +1,7 @@
-"""The synthetic feed: publishes what is measured on the demo's network, and a simple forecast of it.
+"""The synthetic feed: publishes measurements of the synthetic traffic, each with a simple forecast.
 
-The forecast knows what anybody knows, the speed now and what is usual at which time, and neither the incidents nor
-the noise to come: it is wrong like a real one.
+The forecast uses the current speed and the usual speeds, and knows neither incidents nor noise in advance, so it has
+errors as a real forecast has.
 """
 
 import random
@@ -9,41 +9,32 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from consumer.prediction import categorise
 from consumer.settings import Settings
 
-from .network import Segment
+from .network import RoadSegment
+from .retrying import Sender
 from .traffic import HIGHEST_MPH, LOWEST_MPH, Traffic
 
 HORIZON_MINUTES = 15
 MODEL = "reversion-15"
 _KEPT_AFTER_HORIZON = 0.6
-"""Share of a deviation from the usual that is still there after 15 minutes; 0.6 has the least error on this traffic."""
+"""Share of a deviation from the usual speed that remains after 15 minutes; 0.6 has the least error here."""
 _TICK_SECONDS = 0.05
 _FLUSH_SECONDS = 1.0
 
 
-class Sender(Protocol):
-    """What the feed needs of a publisher."""
-
-    def send(self, key: str, value: dict[str, Any], timestamp_ms: int | None = None) -> None:
-        """Hand over one message."""
-
-    def flush(self) -> object:
-        """Wait until all is acknowledged."""
-
-
-class Forecaster:
-    """Makes the messages about segments: a measurement and its forecast as one JSON object."""
+class MessageMaker:
+    """Makes messages about segments: a measurement and its forecast as one JSON object."""
 
     def __init__(self, traffic: Traffic, settings: Settings) -> None:
         self._traffic = traffic
         self._mph_per_unit = settings.mph_per_unit
         self._thresholds = settings.thresholds_mph
 
-    def message(self, segment: Segment, at: float) -> dict[str, Any]:
+    def message(self, segment: RoadSegment, at: float) -> dict[str, Any]:
         """Return the message for a segment at a time in epoch seconds; speeds are in SPEED_UNIT."""
         observed = self._traffic.observe(segment, at)
         predicted = self.forecast(segment, at, observed.speed)
@@ -67,8 +58,8 @@ class Forecaster:
             "source": "synthetic",
         }
 
-    def forecast(self, segment: Segment, at: float, speed: float) -> float:
-        """Return the mph expected after the horizon: back towards the usual of then."""
+    def forecast(self, segment: RoadSegment, at: float, speed: float) -> float:
+        """Return the mph expected after the horizon: the usual speed of that time, and part of today's deviation."""
         deviation = speed - self._traffic.usual(segment, at)
         then = self._traffic.usual(segment, at + HORIZON_MINUTES * 60)
         return round(min(HIGHEST_MPH, max(LOWEST_MPH, then + _KEPT_AFTER_HORIZON * deviation)), 1)
@@ -77,30 +68,30 @@ class Forecaster:
         return round(mph / self._mph_per_unit, 1)
 
 
-def fill(sender: Sender, forecaster: Forecaster, segments: Sequence[Segment], until: float, minutes: int) -> int:
-    """Publish the minutes before `until`, one message per segment and minute; return how many messages that were."""
+def fill(sender: Sender, messages: MessageMaker, segments: Sequence[RoadSegment], until: float, minutes: int) -> int:
+    """Publish the minutes before `until`, one message per segment and minute; return the number of messages."""
     for minute in range(minutes, 0, -1):
         at = until - minute * 60
         for segment in segments:
-            sender.send(segment.segment_id, forecaster.message(segment, at), round(at * 1000))
+            sender.send(segment.segment_id, messages.message(segment, at), round(at * 1000))
     sender.flush()
     return minutes * len(segments)
 
 
 def run(
     sender: Sender,
-    forecaster: Forecaster,
-    segments: Sequence[Segment],
+    messages: MessageMaker,
+    segments: Sequence[RoadSegment],
     stop: threading.Event,
     *,
     interval: float = 5.0,
     steps: int | None = None,
     progress: Callable[[int, int], None] = lambda _step, _sent: None,
 ) -> None:
-    """Publish every segment once per `interval` seconds, spread over it, until `stop` is set or all steps are done.
+    """Publish every segment once per `interval` seconds, evenly spread, until `stop` is set or all steps are done.
 
-    `progress` is told the steps that are done and the messages that were handed over. Acknowledgements are waited for
-    once a second. After an interruption (an outage, a suspended machine) it goes on from there, and makes up for none.
+    `progress` is called with the numbers of steps done and messages sent. Messages are flushed once a second. What was
+    missed during an interruption, such as an outage or a suspended machine, is not published later.
     """
     begin = flushed = time.monotonic()
     sent = done = 0
@@ -117,15 +108,15 @@ def run(
         if done == steps or stop.wait(max(0.0, -late)):
             break
         for segment in some:
-            sender.send(segment.segment_id, forecaster.message(segment, time.time()))
+            sender.send(segment.segment_id, messages.message(segment, time.time()))
         sent += len(some)
     sender.flush()
 
 
-def _schedule(segments: Sequence[Segment], interval: float) -> Iterator[tuple[int, float, list[Segment]]]:
-    """Yield (step, seconds since the begin, segments that are due) for ever.
+def _schedule(segments: Sequence[RoadSegment], interval: float) -> Iterator[tuple[int, float, list[RoadSegment]]]:
+    """Yield (step, seconds since the start, segments that are due) without an end.
 
-    Detectors report one by one: each segment has its own moment in the interval, and keeps it.
+    Each segment has a fixed time within the interval, since real detectors do not report all at once.
     """
     ticks = max(1, min(len(segments), round(interval / _TICK_SECONDS)))
     shuffled = random.Random(7).sample(segments, len(segments))

@@ -1,7 +1,7 @@
-"""Made-up traffic on the demo's network: rush hours, weekends, incidents and noise.
+"""Synthetic traffic on the demo's network: rush hours, weekends, incidents and noise.
 
-Everything is a function of (seed, segment, time): nothing is remembered between two questions, and two processes with
-the same seed see the same traffic. Speeds are in mph, times in epoch seconds.
+Traffic is a pure function of seed, segment and time, so processes with the same seed see the same traffic. Speeds are
+in mph, times in epoch seconds.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from .network import Point, Segment, distance_km
+from .network import Point, RoadSegment, distance_km
 
 LOS_ANGELES = ZoneInfo("America/Los_Angeles")
 DOWNTOWN: Point = (34.0500, -118.2500)
@@ -32,7 +32,7 @@ _LONGEST_EFFECT_SECONDS = _LONGEST_BLOCK_SECONDS + _LONGEST_QUEUE_KM / _QUEUE_CL
 
 
 class Observation(NamedTuple):
-    """What is measured on a segment: mph, and vehicles per hour over all lanes."""
+    """A measurement on a segment: speed in mph, volume in vehicles per hour over all lanes."""
 
     speed: float
     volume: int
@@ -50,7 +50,7 @@ class Incident(NamedTuple):
 class Traffic:
     """The traffic of one seed on some segments."""
 
-    def __init__(self, segments: Sequence[Segment], seed: int = 1) -> None:
+    def __init__(self, segments: Sequence[RoadSegment], seed: int = 1) -> None:
         self._seed = seed
         self._corridor_km: dict[str, float] = {}
         for segment in segments:
@@ -60,34 +60,34 @@ class Traffic:
         self._gauss = lru_cache(maxsize=20_000)(self._lattice_value)
         self._incidents = lru_cache(maxsize=2_000)(self._slot_incidents)
 
-    def usual(self, segment: Segment, time: float) -> float:
-        """Return the speed that is usual at this time of the week: what anybody who knows the road expects."""
+    def usual(self, segment: RoadSegment, time: float) -> float:
+        """Return the usual speed at this time of the week."""
         load = self._load(segment, time)
         return segment.free_flow_mph * (1 - 0.70 / (1 + math.exp((0.62 - load) / 0.085)))
 
-    def observe(self, segment: Segment, time: float) -> Observation:
-        """Return what is measured: the usual, changed by incidents, by how the day is, and by noise."""
-        speed = self.usual(segment, time) * self._slowdown(segment, time) + self._noise(segment, time)
+    def observe(self, segment: RoadSegment, time: float) -> Observation:
+        """Return the measurement: the usual speed, changed by incidents and noise, and the volume."""
+        speed = self.usual(segment, time) * self._slowdown(segment, time) + self.noise(segment, time)
         speed = min(max(speed, LOWEST_MPH), HIGHEST_MPH, segment.free_flow_mph + 9)
         return Observation(round(speed, 1), self._volume(segment, time, speed))
 
     def incidents(self, corridor: str, time: float) -> list[Incident]:
-        """Return the incidents of a corridor whose effect can reach this time."""
+        """Return the incidents of a corridor that may have an effect at this time."""
         last = int(time // _SLOT_SECONDS)
         first = int((time - _LONGEST_EFFECT_SECONDS) // _SLOT_SECONDS)
         found = (each for slot in range(first, last + 1) for each in self._incidents(corridor, slot))
         return [each for each in found if each.start <= time]
 
-    def _shape(self, segment: Segment) -> tuple[float, float, float]:
-        """Return how much of the morning's, the evening's and the weekend's load a segment gets."""
+    def _shape(self, segment: RoadSegment) -> tuple[float, float, float]:
+        """Return a segment's shares of the morning, evening and weekend load."""
         towards = distance_km(segment.line[0], DOWNTOWN) - distance_km(segment.line[-1], DOWNTOWN)
         inward = max(-1.0, min(1.0, towards / segment.length_km))  # 1: straight to Downtown, -1: straight away
         near = math.exp(-distance_km(segment.middle, DOWNTOWN) / 45)
         busy = 0.70 + 0.55 * self._unit("busy", segment.corridor, int(segment.middle_km // 6))
         return near * busy * (1.05 + 0.35 * inward), near * busy * (1.20 - 0.30 * inward), near * busy * 0.75
 
-    def _load(self, segment: Segment, time: float) -> float:
-        """Return demand in relation to capacity, from 0 to a little over 1."""
+    def _load(self, segment: RoadSegment, time: float) -> float:
+        """Return demand relative to capacity, from 0 to slightly above 1."""
         local = datetime.fromtimestamp(time, LOS_ANGELES)
         hour = local.hour + local.minute / 60 + local.second / 3600
         morning, evening, weekend = self._shapes[segment.segment_id]
@@ -97,8 +97,8 @@ class Traffic:
             0.06 + morning * _bump(hour, 7.9, 1.2) + evening * _bump(hour, 17.0, 2.0) + weekend * _bump(hour, 12.5, 2)
         )
 
-    def _slowdown(self, segment: Segment, time: float) -> float:
-        """Return what all incidents leave of the usual speed, as a ratio."""
+    def _slowdown(self, segment: RoadSegment, time: float) -> float:
+        """Return the ratio of the usual speed that remains under all incidents."""
         ratio = 1.0
         for incident in self.incidents(segment.corridor, time):
             share = _in_queue(incident, segment.middle_km, time)
@@ -116,15 +116,15 @@ class Traffic:
         km = self._corridor_km[corridor] * self._unit("km", corridor, slot)
         return [Incident(km, start, start + block, 0.20 + 0.35 * self._unit("ratio", corridor, slot))]
 
-    def _noise(self, segment: Segment, time: float) -> float:
-        """Return mph of noise: slow and wide, quick and narrow, and the detector's own."""
+    def noise(self, segment: RoadSegment, time: float) -> float:
+        """Return noise in mph: slow and wide, quick and narrow, and of the detector itself."""
         slow = self._field("slow", segment, time, 9.0, 1_500.0)
         quick = self._field("quick", segment, time, 4.0, 240.0)
         own = self._gauss("own", segment.segment_id, 0, int(time))
         return 2.2 * slow + 1.5 * quick + 0.4 * own
 
-    def _field(self, name: str, segment: Segment, time: float, width_km: float, width_seconds: float) -> float:
-        """Return noise that is smooth along the road and over time: normal values on a lattice, interpolated."""
+    def _field(self, name: str, segment: RoadSegment, time: float, width_km: float, width_seconds: float) -> float:
+        """Return noise that is smooth in space and time: normal values on a lattice, interpolated."""
         x, y = segment.middle_km / width_km, time / width_seconds
         column, row = math.floor(x), math.floor(y)
         right, up = _ease(x - column), _ease(y - row)
@@ -133,13 +133,13 @@ class Traffic:
         high = corners[2] + right * (corners[3] - corners[2])
         return low + up * (high - low)
 
-    def _volume(self, segment: Segment, time: float, speed: float) -> int:
-        """Return vehicles per hour: what wants to pass, or what can pass at this speed."""
+    def _volume(self, segment: RoadSegment, time: float, speed: float) -> int:
+        """Return vehicles per hour: the demand, limited by what can pass at this speed."""
         lanes = 4 + int(self._unit("lanes", segment.corridor) * 2)
-        wanted = _LANE_CAPACITY * min(1.0, 0.08 + self._load(segment, time))
+        demand = _LANE_CAPACITY * min(1.0, 0.08 + self._load(segment, time))
         passing = _LANE_CAPACITY * math.pow(min(1.0, speed / (0.6 * segment.free_flow_mph)), 0.7)
         jitter = 1 + 0.03 * self._gauss("volume", segment.segment_id, 0, int(time // 30))
-        return max(0, round(lanes * min(wanted, passing) * jitter))
+        return max(0, round(lanes * min(demand, passing) * jitter))
 
     def _lattice_value(self, name: str, place: str, column: int, row: int) -> float:
         return _NORMAL.inv_cdf(self._unit(name, place, column, row))
@@ -162,10 +162,9 @@ def _ease(share: float) -> float:
 
 
 def _in_queue(incident: Incident, km: float, time: float) -> float:
-    """Return from 0 to 1 how much a place is in the queue.
+    """Return from 0 to 1 how much of the queue's effect there is at `km`.
 
-    The queue grows against the traffic while the lane is blocked; once it is free, the queue's head moves the same
-    way, faster, until it reaches the tail.
+    The queue grows upstream while the lane is blocked. Then its head moves upstream, faster, until it reaches the tail.
     """
     upstream = incident.km - km
     tail = min(_LONGEST_QUEUE_KM, (min(time, incident.end) - incident.start) / 3_600 * _QUEUE_GROWS_KMH)

@@ -1,7 +1,7 @@
-"""Freeways of the Los Angeles area as waypoints, written for this project: interchanges and places everyone knows.
+"""Freeways of the Los Angeles area as waypoints: interchanges and well-known locations, written for this project.
 
-The list of a freeway runs in the direction that comes first in its pair; a place is (name, latitude, longitude), good
-to about a kilometre.
+The waypoints of a freeway are in the order of the first of its two directions. A waypoint is name, latitude and
+longitude, accurate to about a kilometre.
 """
 
 from typing import NamedTuple

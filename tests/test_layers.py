@@ -195,7 +195,7 @@ def test_the_check_sees_any_way_to_sleep(source):
 def test_nothing_sleeps_in_the_product():
     found = {
         str(path.relative_to(ROOT)): lines
-        for place in ("app.py", "wsgi.py", "gunicorn.conf.py", "consumer", "web")
+        for place in ("app.py", "wsgi.py", "gunicorn.conf.py", "consumer", "web", "cli", "demo")
         for path in modules(place)
         if (lines := sleepers(path.read_text(encoding="utf-8")))
     }

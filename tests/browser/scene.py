@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from consumer.scoring.tally import Tally, summary
 from consumer.settings import Settings
 from demo.network import segments
-from demo.synthetic import HORIZON_MINUTES, Forecaster
+from demo.synthetic import HORIZON_MINUTES, MessageMaker
 from demo.traffic import Traffic
 from tests.browser.fake_server import FakeServer, Message, now_iso
 
@@ -66,5 +66,5 @@ def predictions(at: datetime) -> list[Message]:
 
 
 @cache
-def _forecaster() -> Forecaster:
-    return Forecaster(Traffic(segments()), Settings())
+def _forecaster() -> MessageMaker:
+    return MessageMaker(Traffic(segments()), Settings())

@@ -28,8 +28,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from demo.broker import EmbeddedBroker
-from demo.forecast import Forecaster, days_of
+from demo.forecast import Forecaster
 from demo.series import Recording, read
+from demo.usual import days_of
 from tests import metr_la
 from tests.browser.conftest import Figures
 from tests.browser.look import LIVE, counts, expect_pill, part

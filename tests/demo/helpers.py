@@ -1,10 +1,10 @@
-"""What several tests of the demo need: looking at processes, a publisher that keeps what it is given."""
+"""Helpers for tests of the demo: process checks, and a publisher that keeps messages."""
 
 import psutil
 
 
 def runs(pid):
-    """Tell whether a process runs; one that only waits to be reaped doesn't."""
+    """Return whether a process is running; zombies are not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -12,12 +12,12 @@ def runs(pid):
 
 
 def descendants(pid):
-    """Return the ids of all processes below one."""
+    """Return the process ids of all descendants of a process."""
     return [each.pid for each in psutil.Process(pid).children(recursive=True)]
 
 
 class Collector:
-    """A publisher that keeps what it is given."""
+    """A publisher that keeps its messages."""
 
     def __init__(self):
         self.sent = []

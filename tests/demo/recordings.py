@@ -1,4 +1,4 @@
-"""Small recordings for tests: a few sensors on one road whose speeds fall in the rush hours and waver between."""
+"""Small recordings for tests: a few sensors on one road, with rush hours and noise."""
 
 import csv
 import gzip
@@ -10,7 +10,7 @@ SENSORS = [Sensor(f"70{index}", 34.0 + index / 100, -118.3, "US101", "N") for in
 
 
 def recording(days=4, step_seconds=900, seed=3):
-    """Return made-up speeds: what is usual at the time of day, and a deviation that lasts (AR(1), 0.9 a step)."""
+    """Return synthetic speeds: the usual speed of the time of day plus an AR(1) deviation of 0.9 per step."""
     chance, slots = random.Random(seed), 86_400 // step_seconds
     deviation = [0.0] * len(SENSORS)
     columns = [[] for _ in SENSORS]

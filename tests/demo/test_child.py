@@ -11,10 +11,10 @@ from tests.cli.helpers import eventually
 from tests.demo.helpers import runs
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
-STUBBORN = [
+IGNORING = [
     sys.executable,
     "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ignoring', flush=True); time.sleep(60)",
 ]
 PARENT = [
     sys.executable,
@@ -40,7 +40,7 @@ def test_the_exit_status_of_the_command_is_that_of_the_child(ending, code):
         assert child.poll() == code
 
 
-def test_output_and_errors_of_the_command_can_be_read():
+def test_standard_output_and_error_can_be_read():
     with Child([sys.executable, "-c", "import sys; print('one', flush=True); print('two', file=sys.stderr)"]) as child:
         assert child.output.read() == b"one\ntwo\n"
 
@@ -51,27 +51,27 @@ def test_the_command_gets_its_environment_and_an_empty_input():
         assert child.output.read() == b"hello True\n"
 
 
-def test_a_command_that_is_not_there_is_named_in_the_error():
+def test_a_missing_command_is_named_in_the_error():
     with pytest.raises(ChildError, match=r"no-such-command can't be started: No such file or directory"):
         Child(["no-such-command"])
 
 
-def test_letting_go_ends_the_command_by_sigterm():
+def test_stop_ends_the_command_by_sigterm():
     child = Child(SLEEPER)
     assert runs(child.pid)
     assert child.stop() == 128 + signal.SIGTERM
     assert not runs(child.pid)
 
 
-def test_a_command_that_takes_no_notice_is_killed_after_its_grace():
-    child = Child(STUBBORN, grace_seconds=0.2)
-    assert child.output.readline() == b"deaf\n"
+def test_a_command_that_ignores_sigterm_is_killed():
+    child = Child(IGNORING, grace_seconds=0.2)
+    assert child.output.readline() == b"ignoring\n"
     begin = time.monotonic()
     assert child.stop() == 128 + signal.SIGKILL
     assert 0.15 < time.monotonic() - begin < 5
 
 
-def test_a_command_that_is_stopped_ends_without_waiting_for_the_grace():
+def test_a_stopped_command_ends_within_the_grace_period():
     child = Child(SLEEPER, grace_seconds=30)
     os.kill(child.pid, signal.SIGSTOP)
     begin = time.monotonic()
@@ -79,14 +79,14 @@ def test_a_command_that_is_stopped_ends_without_waiting_for_the_grace():
     assert time.monotonic() - begin < 5
 
 
-def test_what_the_command_has_started_ends_with_it():
+def test_grandchildren_end_with_the_command():
     child = Child(PARENT)
     grandchild = int(child.output.readline())
     child.stop()
     assert eventually(lambda: not runs(grandchild))
 
 
-def test_what_the_command_has_started_ends_even_when_the_command_crashes():
+def test_grandchildren_end_when_the_command_crashes():
     with Child(PARENT) as child:
         grandchild = int(child.output.readline())
         os.kill(child.pid, signal.SIGKILL)
@@ -94,20 +94,20 @@ def test_what_the_command_has_started_ends_even_when_the_command_crashes():
         assert child.wait(10) == 128 + signal.SIGKILL
 
 
-def test_kill_ends_it_at_once():
-    with Child(STUBBORN, grace_seconds=30) as child:
-        assert child.output.readline() == b"deaf\n"
+def test_kill_needs_no_grace_period():
+    with Child(IGNORING, grace_seconds=30) as child:
+        assert child.output.readline() == b"ignoring\n"
         child.kill()
         assert child.wait(10) == 128 + signal.SIGKILL
         child.kill()  # and once more does no harm
 
 
-def test_waiting_for_one_that_goes_on_ends_with_a_timeout_error():
+def test_wait_raises_timeout_error_while_the_command_runs():
     with Child(SLEEPER) as child, pytest.raises(TimeoutError, match="still running"):
         child.wait(0.05)
 
 
-def test_the_command_dies_when_its_starter_is_killed():
+def test_the_command_ends_when_its_parent_is_killed():
     with subprocess.Popen([sys.executable, "-c", STARTER], stdout=subprocess.PIPE) as starter:
         pid = int(starter.stdout.readline())
         assert runs(pid)
@@ -116,7 +116,7 @@ def test_the_command_dies_when_its_starter_is_killed():
 
 
 @pytest.mark.parametrize(("asked", "stays"), [(True, False), (False, True)])
-def test_a_scratch_file_goes_with_a_command_that_is_asked_to_end_and_stays_with_one_that_dies(tmp_path, asked, stays):
+def test_a_scratch_file_is_deleted_unless_the_command_crashes(tmp_path, asked, stays):
     scratch = tmp_path / "scratch"
     scratch.write_text("what it wrote")
     with Child(SLEEPER, scratch=scratch) as child:
@@ -126,7 +126,7 @@ def test_a_scratch_file_goes_with_a_command_that_is_asked_to_end_and_stays_with_
     assert scratch.exists() is stays
 
 
-def test_ctrl_c_in_the_terminal_is_for_the_starter_only():
+def test_ctrl_c_does_not_reach_the_command():
     with Child(SLEEPER) as child:
         assert os.getsid(child.pid) != os.getsid(0)
         assert os.getpgid(child.pid) == child.pid

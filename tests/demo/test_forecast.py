@@ -4,8 +4,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from demo.forecast import Day, Forecaster, days_of
+from demo.forecast import Forecaster
 from demo.series import Recording
+from demo.usual import Day, days_of
 from tests.demo.recordings import SENSORS, recording
 
 STEP = 900
@@ -29,7 +30,7 @@ def rmse(made, forecasts, horizon, rows):
 
 @pytest.mark.parametrize("fit", ["others", "before"])
 @pytest.mark.parametrize("horizon", [1, 2])
-def test_it_beats_the_speed_now_on_a_day_that_it_has_not_seen(fit, horizon):
+def test_the_forecast_beats_persistence_on_an_unseen_day(fit, horizon):
     made = recording(days=4)
     model = forecaster(made, fit)
     ours, persistence = rmse(made, model.forecast, horizon, range(3 * SLOTS, 4 * SLOTS - 2))
@@ -42,26 +43,26 @@ def changed(made, rows):
     return Recording(made.sensors, columns)
 
 
-def test_nothing_of_the_rest_of_the_day_reaches_its_forecast():
+def test_a_forecast_uses_nothing_later_of_its_day():
     made, row = recording(days=3), SLOTS + 40
     future = changed(made, range(row + 1, 2 * SLOTS))
     assert forecaster(made).forecast(row) == forecaster(future).forecast(row)
 
 
-def test_nothing_of_the_day_before_the_last_steps_reaches_its_forecast_either():
+def test_a_forecast_uses_only_the_last_steps_of_its_day():
     made, row = recording(days=3), SLOTS + 40
     past = changed(made, range(SLOTS, row - 2))
     assert forecaster(made).forecast(row) == forecaster(past).forecast(row)
 
 
-def test_with_before_nothing_of_later_days_reaches_a_forecast_and_with_others_it_does():
+def test_only_fit_others_uses_later_days():
     made, row = recording(days=4), SLOTS + 40
     later = changed(made, range(2 * SLOTS, 4 * SLOTS))
     assert forecaster(made, "before").forecast(row) == forecaster(later, "before").forecast(row)
     assert forecaster(made).forecast(row) != forecaster(later).forecast(row)
 
 
-def test_with_no_day_to_learn_from_it_says_so_and_the_forecast_is_the_speed_now():
+def test_without_a_day_to_fit_on_the_forecast_is_the_current_speed():
     made = recording(days=2)
     model = forecaster(made, "before")
     assert not model.fitted(5)
@@ -78,7 +79,7 @@ def test_the_first_and_the_last_row_can_be_forecast():
         assert all(0 <= speed <= 200 for forecast in forecasts for speed in forecast)
 
 
-def test_a_weekend_is_forecast_from_weekends_when_there_are_others():
+def test_a_weekend_is_forecast_from_weekends():
     made, monday = recording(days=14), datetime(2012, 1, 9, tzinfo=START.tzinfo)
     at_work = [
         [speed + 25 if 7 <= row % SLOTS * 24 / SLOTS < 9 else speed for row, speed in enumerate(c)]
@@ -95,7 +96,7 @@ def test_a_weekend_is_forecast_from_weekends_when_there_are_others():
         assert (min(changes) < -12) is falls
 
 
-def test_a_recording_may_begin_in_the_middle_of_a_day_and_have_a_lone_sensor():
+def test_a_recording_may_start_at_noon_and_have_one_sensor():
     made = recording(days=3)
     lone = Recording(SENSORS[:1], [made.columns[0][SLOTS // 2 :]])
     model = forecaster(lone, start=START.replace(hour=12))
@@ -103,7 +104,7 @@ def test_a_recording_may_begin_in_the_middle_of_a_day_and_have_a_lone_sensor():
     assert model.fitted(0)
 
 
-def test_days_follow_the_local_calendar_over_a_change_of_the_clock():
+def test_days_follow_the_local_calendar_over_a_clock_change():
     start = datetime(2012, 3, 10, tzinfo=ZoneInfo("America/Los_Angeles"))
     days = days_of(start, 3 * 24, 3600)
     assert days == [Day(0, 24, 0, True), Day(24, 47, 0, True), Day(47, 71, 0, False), Day(71, 72, 0, False)]

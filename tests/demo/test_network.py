@@ -16,7 +16,7 @@ def corridors():
     return found
 
 
-def test_there_are_at_least_200_segments_on_all_main_freeways_in_both_directions():
+def test_the_network_has_both_directions_of_all_main_freeways():
     assert len(segments()) >= 200
     assert len(corridors()) == 2 * len(FREEWAYS) >= 32
 
@@ -36,7 +36,7 @@ def test_every_point_lies_in_greater_los_angeles():
             assert -118.95 < longitude < -117.6
 
 
-def test_segments_are_two_to_four_kilometres_long_and_their_line_is_as_long_as_they_say():
+def test_segments_are_two_to_four_kilometres_long():
     for segment in segments():
         assert 2 <= segment.length_km <= 4
         line = sum(distance_km(a, b) for a, b in pairwise(segment.line))
@@ -50,13 +50,13 @@ def test_each_segment_begins_where_the_one_before_ends():
             assert after.start_km == pytest.approx(before.start_km + before.length_km, abs=0.002)
 
 
-def test_waypoints_are_near_enough_that_no_freeway_cuts_a_corner():
+def test_waypoints_are_less_than_13_km_apart():
     for freeway in FREEWAYS:
         for (_, *a), (_, *b) in pairwise(freeway.waypoints):
             assert distance_km(tuple(a), tuple(b)) < 13
 
 
-def test_the_two_directions_of_a_freeway_lie_side_by_side_with_traffic_on_the_right():
+def test_directions_are_side_by_side_with_traffic_on_the_right():
     north, south = corridors()["I-110 N"][0].line[0], corridors()["I-110 S"][-1].line[-1]
     assert 0.015 < distance_km(north, south) < 0.035
     assert north[1] > south[1]  # going north, the right is the east
@@ -75,17 +75,17 @@ def test_the_two_directions_of_a_freeway_lie_side_by_side_with_traffic_on_the_ri
         ("SR-134 E", (34.1545, -118.2850), "Griffith Park"),
     ],
 )
-def test_places_that_everybody_knows_are_where_they_are(corridor, place, name):
+def test_well_known_locations_have_the_nearest_segment(corridor, place, name):
     nearest = min(corridors()[corridor], key=lambda each: distance_km(each.middle, place))
     assert distance_km(nearest.middle, place) < 2.5
     assert name in nearest.name
 
 
-def test_the_network_is_the_same_every_time():
+def test_the_network_is_deterministic():
     assert segments.__wrapped__() == segments()
 
 
-def test_as_a_program_it_prints_the_network_as_geojson():
+def test_the_module_prints_the_network_as_geojson():
     run = subprocess.run([sys.executable, "-m", "demo.network"], capture_output=True, text=True, check=True)
     printed = json.loads(run.stdout)
     assert printed == json.loads(json.dumps(geojson()))

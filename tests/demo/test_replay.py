@@ -33,7 +33,7 @@ def replayed(chosen, settings=None):
     return replay, collector
 
 
-def test_every_step_gives_one_message_per_sensor_and_horizon_keyed_by_the_sensor():
+def test_a_step_is_one_message_per_sensor_and_horizon():
     replay, collector = replayed(plan())
     assert len(collector.sent) == replay.sent == 4 * len(SENSORS) * 2
     first = collector.sent[: len(SENSORS) * 2]
@@ -44,7 +44,7 @@ def test_every_step_gives_one_message_per_sensor_and_horizon_keyed_by_the_sensor
     assert collector.flushes == 4
 
 
-def test_a_message_says_exactly_what_was_measured_and_forecast():
+def test_a_message_has_the_measurement_and_the_forecast():
     chosen = plan()
     _, collector = replayed(chosen)
     _, value, kafka_time = collector.sent[1]
@@ -83,7 +83,7 @@ def test_speeds_are_published_in_the_unit_of_the_settings():
         assert kmh.sent[0][1][name] == pytest.approx(1.609344 * mph.sent[0][1][name], abs=0.02)
 
 
-def test_the_scores_are_those_of_the_published_forecasts_beside_the_speed_now():
+def test_scores_are_those_of_published_forecasts_and_persistence():
     chosen = plan(first=2 * SLOTS, end=3 * SLOTS, horizons_minutes=(15,))
     replay, collector = replayed(chosen)
     off, still = [], []
@@ -103,14 +103,14 @@ def test_the_scores_are_those_of_the_published_forecasts_beside_the_speed_now():
     assert score.rmse < score.persistence_rmse
 
 
-def test_a_forecast_without_a_day_to_learn_from_is_called_persistence():
+def test_a_forecast_without_a_fit_is_named_persistence():
     replay, collector = replayed(plan(first=0, end=2, fit="before"))
     assert {value["model"] for _, value, _ in collector.sent} == {"persistence"}
     assert all(value["predicted_speed"] == value["current_speed"] for _, value, _ in collector.sent)
     assert replay.unfitted_steps == 2
 
 
-def test_the_pace_is_that_of_the_recording_times_the_speed():
+def test_the_pauses_are_those_of_the_recording_over_the_speed():
     begin = time.monotonic()
     replayed(plan(speed=STEP / 0.1))
     assert 0.3 <= time.monotonic() - begin < 30
@@ -138,7 +138,7 @@ class Waits(threading.Event):
         return False
 
 
-def test_the_second_step_comes_a_whole_step_after_the_first_however_long_it_took_to_connect():
+def test_the_time_to_connect_does_not_shorten_the_first_pause():
     waits = Waits()
     Replay(plan(speed=STEP / 0.1), Settings()).run(SlowToConnect(), waits)
     assert waits.seconds[:2] == [0.0, pytest.approx(0.1, abs=0.05)]
@@ -153,18 +153,18 @@ class AwayForAWhile(Collector):
         return self.flushes not in (2, 3)
 
 
-def test_a_row_that_was_not_acknowledged_is_sent_again_and_none_is_left_out():
-    collector, waits, told = AwayForAWhile(), Waits(), []
+def test_a_row_that_is_not_acknowledged_is_sent_again():
+    collector, waits, calls = AwayForAWhile(), Waits(), []
     replay = Replay(plan(speed=STEP / 0.01), Settings())
-    replay.run(collector, waits, lambda done, sent: told.append((done, sent)))
+    replay.run(collector, waits, lambda done, sent: calls.append((done, sent)))
     times = [value["timestamp"] for _, value, _ in collector.sent[:: len(SENSORS) * 2]]
     assert times == sorted(times)
     assert [times.count(each) for each in sorted(set(times))] == [1, 3, 1, 1]
-    assert told == [(1, 10), (2, 20), (3, 30), (4, 40)]
+    assert calls == [(1, 10), (2, 20), (3, 30), (4, 40)]
     assert waits.seconds.count(RETRY_SECONDS) == 2
 
 
-def test_a_replay_that_waits_for_kafka_can_be_stopped():
+def test_a_replay_can_be_stopped_during_an_outage():
     class Away(Collector):
         def flush(self):
             stop.set()
@@ -176,17 +176,17 @@ def test_a_replay_that_waits_for_kafka_can_be_stopped():
     assert replay.sent == 0
 
 
-def test_it_stops_between_two_steps_when_it_is_told_to():
+def test_a_replay_stops_between_two_steps():
     collector, stop = Collector(), threading.Event()
     replay = Replay(plan(speed=1.0), Settings())
     replay.run(collector, stop, progress=lambda done, sent: stop.set())
     assert replay.sent == len(SENSORS) * 2 == len(collector.sent)
 
 
-def test_progress_is_told_steps_and_messages():
-    told = []
-    Replay(plan(), Settings()).run(Collector(), threading.Event(), lambda done, sent: told.append((done, sent)))
-    assert told == [(1, 10), (2, 20), (3, 30), (4, 40)]
+def test_progress_gets_steps_and_messages():
+    calls = []
+    Replay(plan(), Settings()).run(Collector(), threading.Event(), lambda done, sent: calls.append((done, sent)))
+    assert calls == [(1, 10), (2, 20), (3, 30), (4, 40)]
 
 
 @pytest.mark.parametrize(
@@ -198,26 +198,26 @@ def test_progress_is_told_steps_and_messages():
         ({"horizons_minutes": (1440,)}, "--horizons 1440: allowed"),
         (
             {"start": datetime.max.replace(tzinfo=START.tzinfo)},
-            "--start 9999-12-31: allowed: a time that has the whole",
+            "--start 9999-12-31: allowed: a time with which the recording",
         ),
         ({"start": datetime.min.replace(tzinfo=ZoneInfo("Asia/Tokyo"))}, "--start 0001-01-01: allowed"),
         ({"start": datetime(2200, 12, 29, tzinfo=START.tzinfo)}, "--start 2200-12-29: allowed"),
         ({"start": datetime(1999, 12, 31, tzinfo=START.tzinfo)}, "--start 1999-12-31: allowed"),
         (
             {"first": 5, "end": 5},
-            "--from and --until leave no step; allowed: times within the recording, 2012-03-05T00:00 to",
+            "--from and --until select no step; allowed: times within the recording, 2012-03-05T00:00 to",
         ),
-        ({"first": -1}, "--from and --until leave no step"),
-        ({"end": 10_000}, "--from and --until leave no step"),
+        ({"first": -1}, "--from and --until select no step"),
+        ({"end": 10_000}, "--from and --until select no step"),
     ],
 )
-def test_a_plan_that_does_not_fit_together_is_refused(changes, said):
+def test_an_inconsistent_plan_is_refused(changes, said):
     with pytest.raises(InputError) as refused:
         Replay(plan(**changes), Settings())
     assert str(refused.value).startswith(said)
 
 
-def test_rows_keep_their_distance_over_a_change_of_the_clock():
+def test_rows_keep_their_distance_over_a_clock_change():
     chosen = plan(start=datetime(2012, 3, 11, tzinfo=ZoneInfo("America/Los_Angeles")))
     assert f"{chosen.time_of(7):%H:%M}" == "01:45"
     assert f"{chosen.time_of(8):%H:%M}" == "03:00"
@@ -229,7 +229,7 @@ def with_missing(made, rows):
     return Recording(made.sensors, [first, *made.columns[1:]])
 
 
-def test_a_missing_speed_is_neither_published_nor_judged():
+def test_a_missing_speed_is_neither_published_nor_checked():
     made = recording(days=3)
     whole, _ = replayed(plan(recording=made))
     replay, collector = replayed(plan(recording=with_missing(made, {SLOTS + 1, SLOTS + 2})))
@@ -248,15 +248,15 @@ def test_a_sensor_without_any_speed_is_left_out():
     assert all(math.isfinite(each.rmse) for each in replay.scores())
 
 
-def test_a_replay_can_be_stopped_while_it_fits_and_says_how_far_it_is():
+def test_a_replay_can_be_stopped_during_a_fit():
     replay, stop, said = Replay(plan(), Settings()), threading.Event(), []
 
-    def fitting(done, total):
+    def on_fit(done, total):
         said.append((done, total))
         if len(said) == 12:
             stop.set()
 
     collector = Collector()
-    replay.run(collector, stop, fitting=fitting)
+    replay.run(collector, stop, on_fit=on_fit)
     assert collector.sent == []
     assert (len(said), said[0], said[-1]) == (12, (0, 2), (0, 2))

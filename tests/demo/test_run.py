@@ -19,22 +19,22 @@ from tests.demo.helpers import descendants, runs
 
 STANDIN = str(Path(__file__).with_name("standin.py"))
 FEED = [sys.executable, "-c", "import time; print('feeding', flush=True); time.sleep(600)"]
-STUBBORN = [
+IGNORING = [
     sys.executable,
     "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ignoring', flush=True); time.sleep(99)",
 ]
 TICKING = [sys.executable, "-c", "import time\nwhile True: print('tick', flush=True); time.sleep(0.05)"]
 
-HEARING = "import signal as s; s.signal(s.SIGHUP, s.SIG_DFL); s.signal(s.SIGINT, s.default_int_handler)\n"
-DEAF = "import signal as s; s.signal(s.SIGHUP, s.SIG_IGN)\n"
-"""What children of a shell, and of nohup, begin with; the tests themselves may be run by either."""
+SHELL = "import signal as s; s.signal(s.SIGHUP, s.SIG_DFL); s.signal(s.SIGINT, s.default_int_handler)\n"
+NOHUP = "import signal as s; s.signal(s.SIGHUP, s.SIG_IGN)\n"
+"""Signal handlers of a process started by a shell and by nohup, since either may run the tests."""
 
 
 class Running:
-    """`python -m demo.run` with commands that stand in for web and feed, in a process of its own."""
+    """A process of `python -m demo.run` with stand-ins for the web process and the feed."""
 
-    def __init__(self, web=None, feed=None, program=None, before=HEARING, **environ):
+    def __init__(self, web=None, feed=None, program=None, before=SHELL, **environ):
         web, feed = web or [sys.executable, STANDIN, "0"], feed or FEED
         program = program or f"import sys, demo.run; sys.exit(demo.run.main(web={web!r}, feed={feed!r}))"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
@@ -56,7 +56,7 @@ class Running:
         return "".join(self.lines)
 
     def wait_for(self, text):
-        """Wait until a text is in the output; fail early if it ended before."""
+        """Wait until a text is in the output; fail when the process ends first."""
         eventually(lambda: text in self.output or self._process.poll() is not None, 60)
         eventually(lambda: text in self.output, 10)
 
@@ -79,7 +79,7 @@ class Running:
 
 
 def synthetic_predictions(lines):
-    """Yield what a stream says of single predictions of the synthetic feed."""
+    """Yield the single predictions of a stream, which are all synthetic."""
     for line in lines:
         if line.startswith(b'data: {"type":"prediction"'):
             data = json.loads(line[6:])["data"]
@@ -87,7 +87,7 @@ def synthetic_predictions(lines):
             yield data
 
 
-def test_make_run_as_it_is_shows_live_predictions_of_the_whole_network_and_leaves_nothing():
+def test_make_run_serves_live_predictions_and_leaves_no_process():
     with Running(program="import sys, demo.run; sys.exit(demo.run.main())") as run:
         run.wait_for(f"Greenwave is at http://127.0.0.1:{run.port}/")
         url = f"http://127.0.0.1:{run.port}"
@@ -104,7 +104,7 @@ def test_make_run_as_it_is_shows_live_predictions_of_the_whole_network_and_leave
         assert not any(map(runs, processes))
 
 
-def test_broker_feed_and_web_start_in_order_and_the_address_is_printed():
+def test_broker_feed_and_web_start_in_order():
     with Running() as run:
         run.wait_for(f"run    | Greenwave is at http://127.0.0.1:{run.port}/")
         order = [run.output.index(text) for text in ("broker | started", "feed   | started", "web    | started")]
@@ -113,12 +113,12 @@ def test_broker_feed_and_web_start_in_order_and_the_address_is_printed():
         assert "feed   | feeding" in run.output
 
 
-def test_the_children_are_told_the_broker_the_port_and_a_short_fetch_wait():
+def test_children_get_broker_port_and_fetch_wait_by_environment():
     with Running(KAFKA_SASL_USERNAME="left over", KAFKA_TOPIC="mine") as run:
         run.wait_for("Greenwave is at")
         with urllib.request.urlopen(f"http://127.0.0.1:{run.port}/", timeout=5) as answer:
             environ = json.load(answer)["environ"]
-        assert environ["KAFKA_BROKERS"] == re.search(r"answers at (\S+),", run.output)[1]
+        assert environ["KAFKA_BROKERS"] == re.search(r"process \d+ at (\S+),", run.output)[1]
         assert environ["KAFKA_FETCH_MAX_WAIT_MS"] == "50"
         assert environ["PORT"] == str(run.port)
         assert environ["KAFKA_TOPIC"] == "mine"
@@ -126,7 +126,7 @@ def test_the_children_are_told_the_broker_the_port_and_a_short_fetch_wait():
 
 
 @pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP], [signal.SIGINT] * 2])
-def test_a_request_to_stop_ends_everything_with_exit_code_0_and_leaves_no_process(numbers):
+def test_a_signal_stops_all_processes_with_exit_code_0(numbers):
     with Running() as run:
         run.wait_for("Greenwave is at")
         processes = descendants(run.pid)
@@ -135,36 +135,36 @@ def test_a_request_to_stop_ends_everything_with_exit_code_0_and_leaves_no_proces
             run.signal(number)
         assert run.end() == 0
         assert eventually(lambda: not any(map(runs, processes)))
-        assert run.lines[-1] == "run    | ended\n"
+        assert run.lines[-1] == "run    | stopped\n"
 
 
 def test_a_run_under_nohup_outlives_its_terminal():
-    with Running(before=DEAF, feed=TICKING) as run:
+    with Running(before=NOHUP, feed=TICKING) as run:
         run.wait_for("Greenwave is at")
         run.signal(signal.SIGHUP)
-        heard = run.output.count("tick")
-        eventually(lambda: run.output.count("tick") > heard + 20)
+        before = run.output.count("tick")
+        eventually(lambda: run.output.count("tick") > before + 20)
         run.signal(signal.SIGTERM)
         assert run.end() == 0
 
 
-def test_a_second_ctrl_c_does_not_wait_for_a_child_that_is_slow_to_end():
-    with Running(feed=STUBBORN) as run:
+def test_a_second_ctrl_c_kills_children_that_ignore_sigterm():
+    with Running(feed=IGNORING) as run:
         run.wait_for("Greenwave is at")
-        run.wait_for("feed   | deaf")
+        run.wait_for("feed   | ignoring")
         run.signal(signal.SIGINT)
-        run.wait_for("ending")
+        run.wait_for("stopping")
         begin = time.monotonic()
         run.signal(signal.SIGINT)
         assert run.end() == 0
         assert time.monotonic() - begin < 4, "its grace is 5 s"
 
 
-def test_nothing_outlives_a_run_that_is_killed():
+def test_no_process_outlives_a_killed_run():
     with Running() as run:
         run.wait_for("Greenwave is at")
         processes = descendants(run.pid)
-        log = Path(re.search(r"its output goes to (\S+)", run.output)[1])
+        log = Path(re.search(r"log file (\S+)", run.output)[1])
         assert log.exists()
         run.signal(signal.SIGKILL)
         assert run.end() == -signal.SIGKILL
@@ -173,36 +173,36 @@ def test_nothing_outlives_a_run_that_is_killed():
 
 
 @pytest.mark.parametrize("name", ["web", "feed", "broker"])
-def test_a_child_that_dies_ends_everything_with_a_message_and_another_exit_code(name):
+def test_a_child_that_crashes_stops_all_with_exit_code_1(name):
     with Running() as run:
         run.wait_for("Greenwave is at")
         processes = descendants(run.pid)
-        victim = int(re.search(rf"{name} +\| started, process (\d+)", run.output)[1])
+        victim = int(re.search(rf"{name} +\| started as process (\d+)", run.output)[1])
         os.kill(victim, signal.SIGKILL)
         assert run.end() == 1
-        assert f"error: {'the broker' if name == 'broker' else name} ended unexpectedly, with status 137" in run.output
+        assert f"error: {name} ended unexpectedly with exit status 137" in run.output
         assert eventually(lambda: not any(map(runs, processes)))
         if name == "broker":
-            log = re.search(r"broker \| its log is kept in (\S+), and ends with:", run.output)[1]
+            log = re.search(r"broker \| last lines of its log \(kept in (\S+)\):", run.output)[1]
             assert "broker |   listening on" in run.output
             Path(log).unlink()
 
 
-def test_a_web_process_that_never_starts_is_reported_with_what_it_said():
+def test_a_web_process_that_can_not_start_is_reported_with_its_output():
     with Running(web=[sys.executable, "-c", "raise SystemExit('can not serve')"]) as run:
         assert run.end() == 1
         assert "web    | can not serve" in run.output
-        assert "error: web ended unexpectedly, with status 1" in run.output
+        assert "error: web ended unexpectedly with exit status 1" in run.output
 
 
-def test_it_says_what_it_waits_for():
+def test_the_reason_to_wait_is_printed():
     with Running(web=[sys.executable, STANDIN, "60"]) as run:
         run.wait_for(f"waiting for http://127.0.0.1:{run.port}/readyz: not ready: warming up")
         run.signal(signal.SIGINT)
         assert run.end() == 0
 
 
-def test_it_says_what_it_waits_for_ever_less_often():
+def test_the_reason_to_wait_is_repeated_less_and_less_often():
     program = "import demo.run; demo.run._REMIND_SECONDS = 0.2; demo.run.main(web={web!r})"
     web = [sys.executable, STANDIN, "60"]
     with Running(program=program.format(web=web), KAFKA_BROKERS="kafka.example:9092") as run:
@@ -214,36 +214,36 @@ def test_it_says_what_it_waits_for_ever_less_often():
         run.end()
 
 
-def test_a_port_in_use_is_said_and_nothing_is_started():
+def test_a_port_in_use_is_one_line_and_nothing_starts():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         with Running(PORT=port) as run:
             assert run.end() == 1
-    said = rf"can't listen on 127.0.0.1:{port}: Address .*in use; end what uses it, or choose another"
+    said = rf"can't listen on 127.0.0.1:{port}: Address .*in use; stop the process that uses it, or choose another"
     assert re.fullmatch(rf"run    \| error: {said}.*\n", run.output)
 
 
-def test_an_address_that_this_machine_does_not_have_is_said_with_the_setting_to_correct():
+def test_a_foreign_address_is_an_error_that_names_bind():
     with Running(BIND="192.0.2.1") as run:
         assert run.end() == 1
     assert re.fullmatch(r"run    \| error: can't listen on 192\.0\.2\.1:\d+: .*; correct BIND\n", run.output)
 
 
-def test_certificates_that_can_not_be_read_are_said_in_one_line_and_nothing_is_started():
+def test_an_unreadable_certificate_is_one_line_and_nothing_starts():
     wrong = {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SSL_CAFILE": "/there/is/none.pem"}
     with Running(KAFKA_BROKERS="kafka.example:9092", **wrong) as run:
         assert run.end() == 1
     assert re.fullmatch(r"run    \| error: KAFKA_SSL_CAFILE='/there/is/none.pem' can't be used: .*\n", run.output)
 
 
-def test_a_broker_that_can_not_be_started_is_said_and_there_is_nothing_to_end():
+def test_a_broker_that_can_not_start_is_one_line():
     with Running(TANSU_BIN="/there/is/none") as run:
         assert run.end() == 1
     assert [line.rstrip() for line in run.lines] == [
         "run    | KAFKA_BROKERS is not set: starting the embedded broker",
-        "run    | error: TANSU_BIN=/there/is/none is not a program; name one, or unset it",
+        "run    | error: TANSU_BIN=/there/is/none is not an executable file; correct or unset it",
     ]
 
 
@@ -257,13 +257,13 @@ def test_with_kafka_brokers_set_only_the_web_process_is_started():
         assert run.end() == 0
 
 
-def test_a_wrong_setting_is_named_and_nothing_is_started():
+def test_a_wrong_setting_is_one_line_and_nothing_starts():
     with Running(KAFKA_BACKLOG="soon") as run:
         assert run.end() == 1
         assert run.output.startswith("run    | error: KAFKA_BACKLOG='soon' can't be used")
 
 
-def test_port_0_chooses_a_free_one():
+def test_port_0_selects_a_free_port():
     with Running(PORT="0", KAFKA_BROKERS="kafka.example:9092") as run:
         run.wait_for("Greenwave is at")
         port = re.search(r"http://127\.0\.0\.1:(\d+)/", run.output)[1]
@@ -272,7 +272,7 @@ def test_port_0_chooses_a_free_one():
         assert run.end() == 0
 
 
-def test_it_ends_when_nobody_reads_its_output_any_more():
+def test_a_closed_output_stops_all_processes():
     talk = [sys.executable, "-c", "import time\nwhile True: print('talk', flush=True); time.sleep(0.05)"]
     program = f"import sys, demo.run; sys.exit(demo.run.main(web={talk!r}))"
     environ = {**os.environ, "PORT": "0", "BIND": "127.0.0.1", "KAFKA_BROKERS": "kafka.example:9092"}
@@ -286,7 +286,7 @@ def test_it_ends_when_nobody_reads_its_output_any_more():
 
 
 @pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("8000", 2)])
-def test_arguments_start_nothing_and_are_told_that_there_are_none(argument, code):
+def test_arguments_are_refused_and_nothing_starts(argument, code):
     command = [sys.executable, "-m", "demo.run", argument]
     done = subprocess.run(command, capture_output=True, text=True, timeout=15, check=False)
     assert done.returncode == code

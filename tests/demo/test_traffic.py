@@ -55,13 +55,13 @@ def test_a_weekend_morning_has_no_rush_hour():
     assert mean_speed(at(21, 8)) > mean_speed(at(24, 8)) + 15
 
 
-def test_mornings_are_worse_towards_downtown_and_evenings_away_from_it():
+def test_mornings_are_slower_towards_downtown():
     north = mean(TRAFFIC.usual(s, at(24, 7)) for s in NETWORK if s.corridor == "I-110 N")
     south = mean(TRAFFIC.usual(s, at(24, 7)) for s in NETWORK if s.corridor == "I-110 S")
     assert north < south - 3
 
 
-def test_an_incident_slows_the_road_upstream_of_it_and_not_downstream():
+def test_an_incident_slows_only_the_road_upstream():
     corridor, incident = an_incident()
     queue = slowed(corridor, incident.end)
     assert queue
@@ -79,7 +79,7 @@ def test_the_queue_of_an_incident_grows_and_then_clears():
     assert slowed(corridor, incident.end + 3600) == []
 
 
-def test_the_same_seed_gives_the_same_traffic_and_another_seed_another():
+def test_traffic_depends_on_the_seed_only():
     times = [at(24, 8, minute) for minute in range(0, 30, 10)]
 
     def speeds(seed):
@@ -90,11 +90,11 @@ def test_the_same_seed_gives_the_same_traffic_and_another_seed_another():
     assert speeds(5) != speeds(6)
 
 
-def test_noise_is_alike_nearby_and_shortly_after_and_not_far_away():
+def test_noise_correlates_nearby_and_not_far_away():
     times = [at(24, 1) + 600 * step for step in range(-100, 100)]
 
     def noise(segment, shift=0):
-        return [TRAFFIC._noise(segment, time + shift) for time in times]
+        return [TRAFFIC.noise(segment, time + shift) for time in times]
 
     assert correlation(noise(LINE[10]), noise(LINE[11])) > 0.4
     assert correlation(noise(LINE[10]), noise(LINE[10], 30)) > 0.8
@@ -114,7 +114,7 @@ def test_fewer_vehicles_pass_at_night_than_by_day():
 
 
 @pytest.mark.parametrize("day", [21, 24])
-def test_what_is_usual_changes_smoothly(day):
+def test_usual_speeds_change_smoothly(day):
     for segment in LINE[::5]:
         speeds = [TRAFFIC.usual(segment, at(day, 5) + 60 * minute) for minute in range(900)]
         assert max(abs(a - b) for a, b in pairwise(speeds)) < 2.5
