@@ -68,8 +68,9 @@ def test_a_message_has_the_measurement_and_the_forecast():
 def test_a_message_becomes_a_prediction_without_a_volume():
     _, collector = replayed(plan())
     record = Record(0, 0, -1, b"", msgspec.json.encode(collector.sent[1][1]))
-    ((_, prediction),), refusals, *_ = Normaliser(Settings())(record)
-    assert refusals == []
+    normalised = Normaliser(Settings())(record)
+    assert normalised.refusals == []
+    ((_, prediction),) = normalised.predictions
     assert prediction.current_volume is None
     assert prediction.horizon_minutes == 30
     assert prediction.target_time == "2012-03-06T08:30:00.000Z"

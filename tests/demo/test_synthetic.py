@@ -24,9 +24,9 @@ MESSAGES = MessageMaker(TRAFFIC, Settings())
 def test_a_message_becomes_one_prediction_with_all_its_fields():
     message = MESSAGES.message(NETWORK[40], NOW)
     record = Record(0, 0, round(NOW * 1000), b"", msgspec.json.encode(message))
-    predictions, refusals, *_ = Normaliser(Settings(), now_ms=lambda: record.timestamp_ms)(record)
-    assert refusals == []
-    ((_, prediction),) = predictions
+    normalised = Normaliser(Settings(), now_ms=lambda: record.timestamp_ms)(record)
+    assert normalised.refusals == []
+    ((_, prediction),) = normalised.predictions
     assert prediction.segment_id == NETWORK[40].segment_id
     assert prediction.timestamp == round(NOW * 1000)
     assert prediction.horizon_minutes == HORIZON_MINUTES
