@@ -391,7 +391,6 @@ PRIVATE_NAMES = {
         "_decompressed",
         "_maybe_uncompress",
         "_pos",
-        "_read_msg",
     ],
     "LegacyRecordBatch": ["_assert_has_codec", "_decompress", "_read_key_value"],
 }
