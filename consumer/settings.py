@@ -112,7 +112,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 50_000
     buffer_bytes: Annotated[
         int,
-        _meta("bytes", "Ring buffer: maximum memory. All other stores together take 1⅛ times as much", ge=1_048_576),
+        _meta("bytes", "Ring buffer: maximum memory. All other stores together take 1⅜ times as much", ge=1_048_576),
     ] = 134_217_728
     max_segments: Annotated[int, _meta("segments", "Latest view: maximum number of segments", ge=1, le=1_000_000)] = (
         20_000
@@ -222,6 +222,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def replay_bytes(self) -> int:
         """Most memory that chunks of replays take."""
+        return self.buffer_bytes // 4
+
+    @property
+    def message_bytes(self) -> int:
+        """Maximum memory of the messages that are encoded once for all clients."""
         return self.buffer_bytes // 4
 
     @property

@@ -19,7 +19,7 @@ from consumer.sources.record import Record
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
 from consumer.view.filters import Box, Filter
-from web.streams import sse, websocket
+from web.streams.messages import MessageCache, message_of
 from web.streams.views import Views
 
 TOPIC = b"topic-01"
@@ -45,8 +45,8 @@ def value(number, segments, text=PLAIN, horizons=1):
     return json.dumps(message, ensure_ascii=False).encode()
 
 
-def fill(feed, count, partitions=4, serve=True, **kinds):
-    """Publish records, and give each to a client of either kind of stream."""
+def fill(feed, count, partitions=4, serve=True, cache=None, **kinds):
+    """Publish records, and encode the message of each, which only a cache keeps."""
     normalise = Normaliser(feed.settings)
     feed.begin(Position(TOPIC, (place(START),) * partitions))
     for begin in range(0, count, 250):
@@ -56,15 +56,22 @@ def fill(feed, count, partitions=4, serve=True, **kinds):
         ]
         feed.publish([(record, normalise(record)) for record in records])
         for entry in feed._ring.read(max(feed._ring.oldest, feed._ring.end - 250), 250) if serve else ():
-            sse._frame(entry)
-            websocket._frame(entry)
+            message = cache.get(entry) if cache else message_of(entry, entry.cursor)
+            message.encode_sse(), message.encode_websocket()
 
 
 def ring(settings, **kinds):
     """Fill the ring buffer twice."""
     feed = Feed(settings)
-    fill(feed, settings.buffer_bytes // 1_000, segments=50, **kinds)
+    fill(feed, settings.buffer_bytes // 500, segments=50, **kinds)
     return feed
+
+
+def messages(settings):
+    """Fill the cache of messages twice, and the ring buffer with next to nothing."""
+    feed, cache = Feed(structs.replace(settings, buffer_entries=100)), MessageCache(settings.message_bytes)
+    fill(feed, settings.message_bytes // 1_000, cache=cache, segments=50)
+    return feed, cache
 
 
 def view(settings):
@@ -106,6 +113,7 @@ def chunks(settings):
 
 CASES = {
     "plain": ring,
+    "messages": messages,
     "wide": lambda settings: ring(settings, text=WIDE),
     "partitions": lambda settings: ring(settings, partitions=400),
     "view": view,
@@ -128,7 +136,7 @@ def main(case, size):
     CASES[case](settings)
     before = resident()
     filled = CASES[case](structs.replace(settings, buffer_bytes=int(size)))
-    if isinstance(filled, tuple):
+    if isinstance(filled, tuple) and isinstance(filled[-1], int):
         before = filled[-1]
     sys.stdout.write(f"{resident() - before}\n")
 

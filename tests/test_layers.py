@@ -73,7 +73,12 @@ RULES = [
     ),
     ("web", ("gunicorn",), ("web/server/worker.py", "web/server/refusals.py", "web/access/forwarded.py")),
     ("web/streams/wire.py", (*FLASK, "threading", "time", "consumer.view.feed", "consumer.runtime"), ()),
-    ("web/streams/conversation.py", (*FLASK, "threading"), ()),
+    (
+        "web/streams/session.py",
+        (*FLASK, "threading", "time", "consumer.resume", "consumer.view", "consumer.runtime", "web.services"),
+        (),
+    ),
+    ("web/streams/websocket_protocol.py", ("threading", "time", "flask_sock", "simple_websocket"), ()),
     ("cli", ("kafka",), ("cli/publish.py", "cli/net_clients.py")),
     ("cli", ("web", "demo", "app", "wsgi", "gunicorn"), ()),
     ("demo", ("kafka", "web", "app", "wsgi", "gunicorn"), ()),

@@ -21,6 +21,7 @@ from consumer.view.feed import Feed
 from consumer.view.filters import Box, Filter
 from consumer.view.latest import LatestView
 from tests.memory_cases import PLAIN, START_MS, WIDE, fill, value
+from web.streams.messages import MessageCache
 from web.streams.views import Views
 
 MB = 1 << 20
@@ -57,9 +58,26 @@ def is_near(taken, stated):
 def test_the_ring_buffer_takes_buffer_bytes(partitions, text):
     with measured() as taken:
         feed = Feed(SMALL)
-        fill(feed, 1_000, partitions=partitions, segments=20, text=text)
-        assert len(feed._ring) < 750, "it is full"
+        fill(feed, 1_500, partitions=partitions, segments=20, text=text)
+        assert len(feed._ring) < 1_000, "it is full"
         assert is_near(taken(), SMALL.buffer_bytes)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "text"),
+    [(4, PLAIN), (4, WIDE), (400, PLAIN)],
+    ids=["plain text", "wide text", "400 partitions"],
+)
+def test_cached_messages_take_message_bytes(partitions, text):
+    settings = structs.replace(SMALL, buffer_bytes=4 * MB, buffer_entries=100)
+    feed = Feed(settings)
+    fill(feed, 100, partitions=partitions, segments=20, text=text)
+    with measured() as taken:
+        cache = MessageCache(settings.message_bytes)
+        fill(feed, 1_500, partitions=partitions, cache=cache, segments=20, text=text)
+        feed.begin(Position(b"topic-02", ()))
+        assert cache.size_bytes > settings.message_bytes - 25_000, "it is full"
+        assert is_near(taken(), settings.message_bytes)
 
 
 @pytest.mark.parametrize("text", [PLAIN, WIDE])
@@ -127,7 +145,10 @@ def test_bodies_of_filters_take_answer_bytes():
         assert is_near(taken(), settings.answer_bytes)
 
 
-@pytest.mark.parametrize(("case", "share"), [("plain", 1), ("wide", 1), ("partitions", 1), ("chunks", 1 / 4)], ids=str)
+SHARES = [("plain", 1), ("wide", 1), ("partitions", 1), ("messages", 1 / 4), ("chunks", 1 / 4)]
+
+
+@pytest.mark.parametrize(("case", "share"), SHARES, ids=str)
 def test_a_process_grows_by_what_the_settings_say(case, share):
     size = 8 * MB
     command = [sys.executable, "-m", "tests.memory_cases", case, str(size)]

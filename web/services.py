@@ -1,4 +1,4 @@
-"""What the routes share: one object per app, kept at `app.extensions["greenwave"]`."""
+"""What the routes of one app share: an object kept at `app.extensions["greenwave"]`."""
 
 from collections.abc import Callable
 from typing import cast
@@ -7,30 +7,33 @@ from flask import current_app
 
 from consumer import Consumer, Settings
 from web.access.admission import Admission
+from web.streams.messages import MessageCache
 from web.streams.views import Views
 
 EXTENSION = "greenwave"
 
 
 class Services:
-    """Settings, the way to the consumer, thread budget, views that are shared."""
+    """The settings, the consumer, the thread budget, and what is encoded once for all clients."""
 
     def __init__(self, settings: Settings, get_consumer: Callable[[], Consumer]) -> None:
         self.settings = settings
         self.admission = Admission(settings.web_threads, client_timeout=settings.client_timeout)
         self.views = Views(settings.answer_bytes)
+        self.messages = MessageCache(settings.message_bytes)
         self._get_consumer = get_consumer
         self._known: Consumer | None = None
 
     def get_consumer(self) -> Consumer:
-        """Return the consumer, started if need be, without ever waiting for it."""
+        """Return the consumer; the first call starts it. Never waits."""
         consumer = self._get_consumer()
         if consumer is not self._known:
             self._known = consumer
+            self.messages = MessageCache(self.settings.message_bytes)  # it is keyed by the entries of one feed
             self.admission.on_close(consumer.subscriptions.close)
         return consumer
 
 
 def services() -> Services:
-    """Return the services of the app that handles the current request."""
+    """Return the services of the current request's app."""
     return cast(Services, current_app.extensions[EXTENSION])

@@ -130,7 +130,7 @@ def _items(record: Record, normalise: Normaliser) -> Iterator[Item]:
     for number, (index, prediction) in enumerate(normalised.predictions, 1):
         own = place(record.offset, index)
         go_on = after if number == last or index == MAX_INDEX else own + 1
-        size_bytes = ITEM_BYTES + footprint(prediction)[0]
+        size_bytes = ITEM_BYTES + footprint(prediction)
         yield Item(record.partition, own, go_on, prediction.segment_id, prediction, size_bytes)
 
 

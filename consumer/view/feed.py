@@ -347,8 +347,8 @@ class Feed:
             own = begin | index
             if own < places[partition]:
                 continue  # read once more after the thread was restarted in the middle of a record
-            sizes = footprint(prediction)
-            late, shown, was, was_shown, evicted = latest.apply(prediction, partition, own, sizes[0])
+            size_bytes = footprint(prediction)
+            late, shown, was, was_shown, evicted = latest.apply(prediction, partition, own, size_bytes)
             if evicted:
                 self._evicted.update(each.reason for each in evicted)
                 # What is evicted at once replaces nothing, and is `late`, too.
@@ -359,7 +359,7 @@ class Feed:
             places[partition] = after if number == count or index == MAX_INDEX else own + 1
             position, segment_id = Position(incarnation, tuple(places)), prediction.segment_id
             entry = Entry(partition, own, position, segment_id, delivered, shown, was, was_shown, evicted=evicted)
-            self._ring.append(entry, sizes)
+            self._ring.append(entry, size_bytes)
             self._received += 1
 
     def _restore(self, entry: Entry) -> None:

@@ -117,7 +117,7 @@ class LatestView:
     def apply(self, prediction: Prediction, partition: int, place: int, held_bytes: int | None = None) -> Verdict:
         """Take in a prediction read at a place of a partition, unless a newer one of its kind is there.
 
-        `held_bytes` is the first number of its footprint(), where that is known.
+        `held_bytes` is its footprint(), where that is known.
         """
         timestamp, segment_id, horizon = prediction.timestamp, prediction.segment_id, prediction.horizon_minutes
         reference_ms = self._reference.hear(timestamp, index_of(place))
@@ -138,7 +138,7 @@ class LatestView:
                 self.size_bytes += _size(horizons) - _size(known)
             now_ms = self._reference.now_ms
             aged_ms = timestamp if timestamp < now_ms else now_ms
-            size_bytes = KEPT_BYTES + (footprint(prediction)[0] if held_bytes is None else held_bytes)
+            size_bytes = KEPT_BYTES + (footprint(prediction) if held_bytes is None else held_bytes)
             self._keep(_Kept(order, prediction, size_bytes, aged_ms), horizons, evicted)
         shown = not horizons or horizon == _preferred(horizons)
         return Verdict(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted) if evicted else ())

@@ -5,6 +5,7 @@ It has no lock of its own: `consumer.view.feed` guards it.
 """
 
 from collections.abc import Sequence
+from sys import getsizeof
 
 from msgspec import Struct
 
@@ -14,12 +15,10 @@ from .cursor import Places, Position
 from .footprint import footprint
 from .latest import Eviction
 
-ENTRY_BYTES = 680
-"""An entry without its prediction, texts, places and cursor: objects, frames without content, list slots."""
+ENTRY_BYTES = 330
+"""An entry without its prediction, places and cursor: objects, list slots."""
 PLACE_BYTES = 8
 """A place in the position of an entry; the integers themselves are shared with the entries beside it."""
-FRAMES = 2
-"""Frames made of an entry: SSE and WebSocket. Each holds the message as JSON, and the cursor."""
 CURSOR_EVERY = 1_024
 """After so many entries the length of a cursor is measured again: it grows with the offsets."""
 
@@ -29,9 +28,8 @@ class Entry(Struct, gc=False):
 
     `before` is the entry's own place, `position` is where reading goes on after it. `shown` tells whether it
     belongs to the view of one prediction per segment. `was` is what the view held of this segment and horizon before,
-    `was_shown` what it showed of the segment. `memo` holds the frames made of it, once for all clients. `size_bytes` is
-    what all of it takes, frames included whether or not they were made yet; the ring buffer sets it. `evicted` is what
-    the view lost by it.
+    `was_shown` what it showed of the segment. `evicted` is what the view lost by it. `sequence` is its number in the
+    ring buffer, -1 outside of one, and `size_bytes` the memory it takes; the ring buffer sets both.
 
     None of what the ring holds is tracked by the garbage collector (there are no cycles in it): its full collections
     would stop the process for a second with a ring of 50,000.
@@ -45,7 +43,7 @@ class Entry(Struct, gc=False):
     shown: bool
     was: Prediction | None = None
     was_shown: Prediction | None = None
-    memo: dict[str, bytes] | None = None
+    sequence: int = -1
     encoded: str | None = None
     size_bytes: int = 0
     evicted: tuple[Eviction, ...] = ()
@@ -107,20 +105,20 @@ class Ring:
         self._entries, self._head, self.size_bytes = [], 0, 0
         self.whole_from = list(whole_from)
 
-    def append(self, entry: Entry, sizes: tuple[int, int] | None = None) -> None:
+    def append(self, entry: Entry, held_bytes: int | None = None) -> None:
         """Add an entry and drop the oldest ones until the bounds hold; the newest always stays.
 
-        `sizes` is the footprint() of its prediction, where that is known. What `was` and `was_shown` point to isn't
-        counted: it is the prediction of another entry, or was a part of the view.
+        `held_bytes` is the footprint() of its prediction, where that is known. What `was` and `was_shown` point to
+        isn't counted: it is the prediction of another entry, or was a part of the view.
         """
-        if sizes is None:
-            sizes = (0, len(entry.segment_id)) if entry.prediction is None else footprint(entry.prediction)
+        if held_bytes is None:
+            held_bytes = getsizeof(entry.segment_id) if entry.prediction is None else footprint(entry.prediction)
         entries = self._entries
         count = len(entries) - self._head
-        if len(entry.position.places) != self._bare_partitions or self.oldest + count >= self._bare_until:
+        entry.sequence = sequence = self.oldest + count
+        if len(entry.position.places) != self._bare_partitions or sequence >= self._bare_until:
             self._measure(entry.position)
-        held, encoded = sizes
-        entry.size_bytes = size_bytes = self._bare_bytes + held + FRAMES * encoded
+        entry.size_bytes = size_bytes = self._bare_bytes + held_bytes
         entries.append(entry)
         self.size_bytes += size_bytes
         count += 1
@@ -165,8 +163,7 @@ class Ring:
     def _measure(self, position: Position) -> None:
         """Take the size of a cursor of now, and of the places in it."""
         self._bare_partitions, self._bare_until = len(position.places), self.end + CURSOR_EVERY
-        positions = PLACE_BYTES * len(position.places) + (1 + FRAMES) * len(position.encode())
-        self._bare_bytes = ENTRY_BYTES + positions
+        self._bare_bytes = ENTRY_BYTES + PLACE_BYTES * len(position.places) + len(position.encode())
 
     def _drop_oldest(self) -> None:
         entries, head = self._entries, self._head

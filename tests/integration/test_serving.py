@@ -53,7 +53,7 @@ def test_a_message_reaches_polling_and_a_stream_and_a_second_stream_says_that_it
     assert [each["segment_id"] for each in answer["data"]["predictions"]] == ["LA_001"]
     log = server.log.read_text()
     assert log.count("connecting to") == 1
-    assert log.count("a stream joins the consumer that is there and live (2 streams)") == 1
+    assert log.count("SSE stream opened (consumer live, 2 active)") == 1
 
 
 def test_a_worker_that_is_recycled_says_goodbye_to_its_streams_and_the_next_one_is_ready(serve, produce):

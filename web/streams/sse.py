@@ -1,8 +1,12 @@
 """Server-Sent Events: one generator per client, on a thread of its own.
 
-How a stream ends: the client goes away (noticed within 2 s, or at the next write); the client reads nothing for
-CLIENT_TIMEOUT (the socket's time-out frees the thread); the process closes (`bye`, then a proper end). An
-EventSource gives up for good after a 4xx or 5xx answer, so a full house is a 200 that says `busy` and ends.
+How a stream ends:
+
+    client disconnects ── noticed within 2 s, or at the next write
+    client reads nothing ── CLIENT_TIMEOUT of the socket ends the write, and frees the thread
+    process closes ── `bye`, then a regular end
+
+An EventSource never reconnects after a 4xx or 5xx answer, so when all slots are in use, the answer is 200 with `busy`.
 """
 
 import logging
@@ -12,7 +16,6 @@ from collections.abc import Callable, Iterator
 from flask import Blueprint, Response, request
 
 from consumer.errors import Closing
-from consumer.view.ring import Entry
 from web.access.admission import Slot
 from web.api import params
 from web.server.client import ClientSocket
@@ -20,7 +23,8 @@ from web.services import Services, services
 from web.times import now_iso
 
 from . import wire
-from .conversation import Conversation, Message, content, memo_of
+from .blocking import BlockingStream, open_stream
+from .messages import sse_events
 
 log = logging.getLogger("greenwave.web.sse")
 
@@ -31,7 +35,7 @@ HEADERS = {
     "X-Accel-Buffering": "no",
 }
 RETRY_MS = (1_000, 3_000)
-"""Range of the hint after an ordinary end; drawn at random, so that clients don't come back in step."""
+"""Range of the reconnection delay sent to a client. It is drawn at random, so that clients do not reconnect at once."""
 BUSY_RETRY_MS = (5_000, 15_000)
 BYE_RETRY_MS = (500, 5_000)
 
@@ -39,35 +43,33 @@ BYE_RETRY_MS = (500, 5_000)
 @blueprint.get("/predictions/stream")
 @blueprint.get("/api/predictions/stream", endpoint="api_stream")
 def stream() -> Response:
-    """Stream the view and then every change; resume with Last-Event-ID or ?after=, or begin at ?since=."""
-    # Libraries that can't set the header put it into the query, in spellings of their own; a 400 would end them.
+    """Stream the view and then every change; resume with Last-Event-ID or ?after=, or start at ?since=."""
+    # Libraries that can't set the header put it into the query, under several spellings. A 400 would end the client.
     spellings = params.spellings_of("lastEventId")
     params.only("after", "since", "lastEventId", *params.FILTER, *spellings)
     wanted, since = params.wanted(), params.since()
     last_id, first = params.text(*spellings), params.text("after")
-    # An EventSource repeats its first URL at every reconnect, so the header says more than the parameters.
+    # An EventSource repeats its first URL at every reconnect, so the header is newer than the parameters.
     after = request.headers.get("Last-Event-ID") or last_id or first
     here = services()
-    consumer = here.get_consumer()
-    feed = consumer.feed
     if request.method == "HEAD":
         return _response(iter(()))
+    consumer = here.get_consumer()
     client = ClientSocket(request.environ, here.settings.client_timeout)
     slot = here.admission.slot()
     if not slot.acquire("sse", client.cut):
         log.info("SSE stream refused: all %d slots in use", here.admission.size)
         return _response(_busy())
-    # From here on nothing may fail before the response has the slot, which would be lost.
-    streams = here.admission.counts().get("sse", 0)
-    log.info("a stream joins the consumer that is there and %s (%d streams)", feed.status.state, streams)
-
+    # An error between here and call_on_close() would leak the slot.
+    active = here.admission.counts().get("sse", 0)
+    log.info("SSE stream opened (consumer %s, %d active)", consumer.feed.status.state, active)
     address = request.remote_addr
 
-    def begin() -> Conversation:
+    def start() -> BlockingStream:
         subscription = consumer.subscriptions.subscribe_anyway(after, wanted, since, address)
-        return Conversation(feed, subscription, here.views, wanted, here.settings.heartbeat_seconds)
+        return open_stream(here, consumer, subscription, wanted)
 
-    response = _response(slot.written(_frames(begin, here, client, slot)))
+    response = _response(slot.written(_frames(start, here, client, slot)))
     response.call_on_close(slot.release)
     return response
 
@@ -76,34 +78,24 @@ def _response(frames: Iterator[bytes]) -> Response:
     return Response(frames, mimetype="text/event-stream", headers=HEADERS)
 
 
-def _frames(begin: Callable[[], Conversation], here: Services, client: ClientSocket, slot: Slot) -> Iterator[bytes]:
+def _frames(start: Callable[[], BlockingStream], here: Services, client: ClientSocket, slot: Slot) -> Iterator[bytes]:
     yield wire.sse_padding() + _with_retry(RETRY_MS, _greeting(here))
     try:
-        conversation = begin()  # which may ask Kafka for the offsets of a time, so after the first bytes
+        stream = start()  # after the first bytes, because it may ask Kafka for the offsets of a time
         while not here.admission.closing.is_set():
-            messages = conversation.next()
-            slot.behind = conversation.entries_behind
+            messages = stream.next()
+            slot.behind = stream.entries_behind
             if messages:
-                yield b"".join(map(_frame, messages))
-            elif conversation.is_quiet:
-                yield wire.HEARTBEAT
+                yield sse_events(messages)
             if client.has_left():
                 return
     except Closing:
-        pass  # before it was known where to begin: the client asks again elsewhere
+        pass  # while the start was looked up: the client asks another process
     except Exception as error:
-        log.exception("a stream failed")
-        yield wire.sse_frame(wire.error("The stream failed; reconnect to go on", type(error).__name__, now_iso()))
+        log.exception("SSE stream failed")
+        yield wire.sse_frame(wire.error("The stream failed; reconnect to continue", type(error).__name__, now_iso()))
         return
-    yield _with_retry(BYE_RETRY_MS, wire.bye("the server is closing; reconnect to go on"))
-
-
-def _frame(message: Message | Entry) -> bytes:
-    """Return a message as a frame; those that all clients share are made once."""
-    if isinstance(message, Message):
-        return wire.sse_frame(message.content, message.cursor)
-    memo = memo_of(message)
-    return memo.get("sse") or memo.setdefault("sse", wire.sse_frame(content(message), message.cursor))
+    yield _with_retry(BYE_RETRY_MS, wire.bye("the server is closing; reconnect to continue"))
 
 
 def _busy() -> Iterator[bytes]:

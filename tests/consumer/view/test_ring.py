@@ -11,7 +11,7 @@ from consumer.settings import Settings
 from consumer.sources.record import Record
 from consumer.view.cursor import Position, place
 from consumer.view.ring import Entry, Ring
-from web.streams.sse import _frame
+from web.streams.messages import MessageCache, sse_events, websocket_frames
 
 TOPIC = b"12345678"
 
@@ -55,9 +55,10 @@ def test_it_is_bounded_in_bytes_but_always_keeps_the_newest():
 
 def test_sequence_numbers_are_never_used_twice():
     ring = a_ring()
-    fill(ring, [0, 1])
+    assert [entry.sequence for entry in fill(ring, [0, 1])] == [0, 1]
     ring.restart([place(0)] * 3)
     assert (ring.oldest, ring.end, len(ring)) == (2, 2, 0)
+    assert [entry.sequence for entry in fill(ring, [0, 1])] == [2, 3]
 
 
 def test_it_covers_a_cursor_until_the_first_entry_after_it_is_dropped():
@@ -112,20 +113,22 @@ def test_thousands_of_entries_pass_through_a_small_ring():
 
 
 def served(number):
-    """Return an entry as it is when clients have been given it."""
+    """Return an entry as it is when clients have been sent it."""
     value = json.dumps({"segment_id": f"LA_{number:04}", "timestamp": 1_700_000_000_000, "predicted_speed": 50.5})
     prediction = Normaliser(Settings())(Record(0, number, -1, None, value.encode())).predictions[0][1]
     position = Position(TOPIC, tuple(place(number + partition) for partition in range(8)))
     made = Entry(0, place(number), position, prediction.segment_id, prediction, True)
-    _frame(made)
+    assert made.cursor
     return made
 
 
-def test_the_garbage_collector_has_nothing_to_look_at_in_a_ring():
+def test_ring_and_cached_messages_are_not_tracked_by_the_garbage_collector():
     ring = Ring(10_000, 1 << 30)
+    cache = MessageCache(1 << 30)
     gc.collect()
     before = len(gc.get_objects())
     for number in range(1_000):
-        ring.append(served(number))
+        ring.append(made := served(number))
+        sse_events([cache.get(made)]), websocket_frames([cache.get(made)])
     gc.collect()
     assert len(gc.get_objects()) - before < 100

@@ -232,7 +232,7 @@ def test_the_first_stream_starts_the_consumer_and_the_second_finds_it_live(caplo
         "partitions assigned: 0",
         "catching_up: positioned at offsets",
         "live: ",
-        "a stream joins the consumer that is there and live (2 streams)",
+        "SSE stream opened (consumer live, 2 active)",
     ]
     found = [step for text in caplog.messages for step in steps if text.startswith(step)]
     assert found == steps

@@ -13,7 +13,7 @@ from consumer.settings import Settings
 from consumer.view.cursor import Position, place
 from tests.consumer.helpers import array, message
 from tests.web.conftest import events_of
-from web.streams.conversation import STEP
+from web.streams.session import BATCH
 from web.streams.wire import INITIAL_BYTES
 
 
@@ -97,12 +97,12 @@ def view_of(stream):
 @pytest.fixture
 def large(put):
     """Publish a view that takes several steps, and some hundred kilobytes; return its size."""
-    put(array(*(message(f"S{number}", road_name="x" * 100) for number in range(2 * STEP + 1))))
-    return 2 * STEP + 1
+    put(array(*(message(f"S{number}", road_name="x" * 100) for number in range(2 * BATCH + 1))))
+    return 2 * BATCH + 1
 
 
 def test_a_large_view_comes_in_parts_and_only_the_last_has_the_cursor(stream, large, put, client, monkeypatch):
-    monkeypatch.setattr("web.streams.conversation.STATS_SECONDS", 0.0)  # they would come between, if anything did
+    monkeypatch.setattr("web.streams.session.STATS_SECONDS", 0.0)  # they would come between, if anything did
     it = stream()
     it.event("status")
     it.event("initial")
@@ -133,7 +133,7 @@ def test_a_client_cut_in_a_large_view_is_given_all_of_it_again(stream, large):
     old = Position(b"another1", (place(0),)).encode()
     it = stream(**{"Last-Event-ID": old})
     assert it.event("gap")[1]["reason"] == "other_topic"
-    cursors = [it.event()[0] for _ in range(STEP)]
+    cursors = [it.event()[0] for _ in range(BATCH)]
     assert set(cursors) == {None}  # so the client comes back with what it had
     it.close()
     assert len(view_of(stream(**{"Last-Event-ID": old}))[1]) == large
@@ -294,7 +294,7 @@ def test_a_removed_segment_leaves(stream, put):
 
 
 def test_a_client_that_moved_forward_though_nothing_matched_is_told_its_position(stream, put, monkeypatch):
-    monkeypatch.setattr("web.streams.conversation.POSITION_SECONDS", 0.0)
+    monkeypatch.setattr("web.streams.session.POSITION_SECONDS", 0.0)
     it = stream("?horizon=15")
     before, _ = it.event("initial")
     put(message("A", horizon_minutes=30))
@@ -336,7 +336,7 @@ def test_a_head_request_claims_nothing(client, app, live):
 def test_a_bug_in_a_stream_is_told_and_logged(stream, live, monkeypatch, caplog):
     it = stream()
     it.event("initial")
-    monkeypatch.setattr("web.streams.conversation.Conversation.next", lambda self: 1 / 0)
+    monkeypatch.setattr("web.streams.blocking.BlockingStream.next", lambda self: 1 / 0)
     _, error = it.event("error")
     assert (error["error"], next(it.frames, None)) == ("ZeroDivisionError", None)
     assert any(record.exc_info for record in caplog.records)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from msgspec import structs
+from wsproto.frame_protocol import FrameProtocol
 
 from consumer.events import Status
 from consumer.messages.fields import MAX_TEXT
@@ -137,3 +138,9 @@ def test_json_holds_no_line_end_that_python_splits_at():
 def test_text_like_an_escaped_line_end_stays_as_it_is():
     texts = ["\\u2028", "\\\u2028", "\u2019\u2013\u2027\u202a", "\x84\x86Å"]
     assert json.loads(wire.json_bytes(texts)) == texts
+
+
+@pytest.mark.parametrize("text", ["{}", "é", *("x" * size for size in (0, 125, 126, 65_535, 65_536))], ids=len)
+def test_websocket_frame_equals_that_of_the_library(text):
+    frame = FrameProtocol(client=False, extensions=[]).send_data(text, fin=True)
+    assert wire.websocket_frame(text.encode()) == frame

@@ -1,4 +1,4 @@
-"""A socket that two threads write to: what the WebSocket library reads on, and answers pings on, and we send on."""
+"""A client's socket that two threads write to: the WebSocket library's, which also reads, and the stream's."""
 
 import contextlib
 import socket
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from web.server.client import wait_for
 
 LINGER_SECONDS = 0.5
-"""How long a client has, at the end, to take what was sent: closing earlier with data unread would throw it away."""
+"""How long close() waits for a client to read what was sent; closing with unread data would discard it."""
 LINGER_BYTES = 1_048_576
 
 
-class Duplex:
-    """A socket whose sends are whole and in turn, and whose close lets the client read to the end.
+class SharedSocket:
+    """A socket with whole writes, one after the other, and a close that lets the client read to the end.
 
-    `is_flooded` is asked before each read; when it says so, reading ends as if the client had gone.
+    `is_flooded` is asked before each read; when it is true, reading fails as if the client had disconnected.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -29,30 +29,30 @@ class Duplex:
         return self._socket.fileno()
 
     def settimeout(self, seconds: float) -> None:
-        """Give the client up that makes no progress for so long."""
+        """Set how long a write waits for a client that makes no progress."""
         self._socket.settimeout(seconds)
 
     def send(self, data: bytes) -> int:
-        """Send everything. Raises OSError when the client is gone, or makes no progress in the socket's time-out."""
+        """Send all of the data. Raises OSError when the client has disconnected, or at the timeout."""
         with self._lock:
             self._socket.sendall(data)
         return len(data)
 
     def send_last(self, data: bytes) -> None:
-        """Send a few bytes without waiting, and close for writing; the server, which has the socket, closes it."""
-        with contextlib.suppress(OSError):  # the client is gone, or has not read what it was sent before
+        """Send a few bytes without waiting, and close for writing. The server, which owns the socket, closes it."""
+        with contextlib.suppress(OSError):  # disconnected, or the send buffer is full
             self._socket.settimeout(0)
             self._socket.send(data)
             self._socket.shutdown(socket.SHUT_WR)
 
     def recv(self, size: int) -> bytes:
-        """Receive at most `size` bytes. Raises OSError when the client is gone, or sends more than is read."""
+        """Receive at most `size` bytes. Raises OSError when the client has disconnected, or floods the server."""
         if self.is_flooded():
             raise ConnectionAbortedError("the client sends more than it may")
         return self._socket.recv(size)
 
     def close(self) -> None:
-        """Close for writing, wait a moment for the client to do the same, and close."""
+        """Close for writing, wait LINGER_SECONDS for the client to close, and close."""
         try:
             self._socket.shutdown(socket.SHUT_WR)
             self._socket.settimeout(LINGER_SECONDS)
@@ -60,13 +60,13 @@ class Duplex:
             while left > 0 and (data := self._socket.recv(65_536)):
                 left -= len(data)
         except OSError:
-            pass  # gone already, or in no hurry
+            pass  # disconnected, or still sending
         finally:
             self._socket.close()
 
     def cut(self) -> None:
-        """End the connection from outside."""
+        """Disconnect the client, from any thread."""
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass  # it was faster
+            pass  # disconnected already

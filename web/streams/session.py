@@ -1,0 +1,127 @@
+"""A stream session: which messages one client gets, in which order, and when the next one is due.
+
+    status, initial with the rest of the view (or gap and those; or the changes since the cursor),
+    then each change, `stats` every 2 s if they changed, `position` at most every 5 s if the cursor moved without a
+    match, and a heartbeat after HEARTBEAT_SECONDS without a message
+
+A session does no IO, never waits, and knows no SSE or WebSocket syntax. It is given events and clock values, and
+returns messages. A transport waits for events until the deadline, and encodes and writes the messages:
+
+    if session.is_drained:
+        session.put(subscription.next(session.deadline - clock()), …)
+    write(session.take(clock()))
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+
+from consumer.events import Change, Event, Evicted, Gap, Initial, Left, Shown, Status
+from web.times import iso
+
+from . import wire
+from .messages import Message, MessageCache, heartbeat, message_of
+
+STATS_SECONDS = 2.0
+"""Interval at which statistics are compared with those sent before."""
+POSITION_SECONDS = 5.0
+"""Interval between two `position` messages."""
+BATCH = 1_000
+"""Maximum number of messages taken at once, so that a large view is encoded and written in parts. It is above the
+number of events that a subscription returns at once."""
+
+
+class StreamSession:
+    """The messages of one client.
+
+    `stats` returns the statistics of the client's view. `now` and all clock values are in seconds of one monotonic
+    clock.
+    """
+
+    def __init__(
+        self,
+        cache: MessageCache,
+        stats: Callable[[], Mapping[str, object]],
+        heartbeat_seconds: float,
+        now: float,
+        cursor: str | None = None,
+    ) -> None:
+        self._cache = cache
+        self._stats = stats
+        self._heartbeat_seconds = heartbeat_seconds
+        self._cursor = self._reached = cursor  # of the last message, and where the client is without a message
+        self._sent_at = self._moved_at = self._stats_at = now
+        self._sent_stats: Mapping[str, object] | None = None
+        self._pending: Iterator[Message] = iter(())
+        self.is_drained = True
+        """Whether all messages of the last events were taken, so that the next events can be put."""
+
+    @property
+    def deadline(self) -> float:
+        """The clock value at which take() is to be called at the latest once drained, even without events."""
+        return min(self._sent_at + self._heartbeat_seconds, self._stats_at + STATS_SECONDS)
+
+    def put(self, events: Iterable[Event], cursor: str | None = None) -> None:
+        """Add events, when the session is drained. `cursor` is where the client is after events that carry none."""
+        assert self.is_drained
+        self._pending = self._messages(events)
+        self._reached = cursor or self._reached
+        self.is_drained = False
+
+    def take(self, now: float) -> list[Message]:
+        """Return the next messages, at most BATCH of the events, then what is due at `now`; maybe none."""
+        messages = list(islice(self._pending, BATCH))
+        for message in reversed(messages):
+            if message.cursor is not None:
+                self._cursor = self._reached = message.cursor
+                self._moved_at = now
+                break
+        if len(messages) < BATCH:
+            self.is_drained = True
+            messages.extend(self._due(now))  # never between the parts of a view
+        if not messages and now - self._sent_at >= self._heartbeat_seconds:
+            messages.append(heartbeat(self._cursor))
+        if messages:
+            self._sent_at = now
+        return messages
+
+    def _messages(self, events: Iterable[Event]) -> Iterator[Message]:
+        shared = self._cache.get
+        for event in events:
+            match event:
+                case Change():  # first: as many of these as predictions times clients
+                    own = event.own_cursor
+                    yield shared(event.entry) if own is None else message_of(event.entry, own)
+                case Left():
+                    content = wire.left(event.entry.segment_id, "no_longer_matches", event.horizon_minutes)
+                    yield Message(content, event.cursor)
+                case Evicted():
+                    yield Message(wire.left(event.segment_id, event.reason, event.horizon_minutes))
+                case Shown():
+                    yield Message(wire.prediction(event.prediction))
+                case Initial():
+                    yield from _view(event)
+                case Gap():
+                    yield Message(wire.gap(event.reason, event.missed))
+                case Status():
+                    yield Message(wire.status(event, iso(event.since), event.retry_in))
+
+    def _due(self, now: float) -> Iterator[Message]:
+        if now - self._stats_at >= STATS_SECONDS:
+            self._stats_at = now
+            if self._cursor is not None and (stats := self._stats()) != self._sent_stats:
+                self._sent_stats = stats
+                yield Message(wire.stats(stats))
+        if now - self._moved_at >= POSITION_SECONDS:
+            self._moved_at = now
+            if self._cursor is not None and self._reached != self._cursor:
+                self._cursor = self._reached
+                yield Message(wire.position(), self._cursor)
+
+
+def _view(view: Initial) -> Iterator[Message]:
+    """Yield a view in parts. Only the last part has the cursor: a client cut off before it does not have the view."""
+    content, count = wire.initial(view.predictions, view.cursor)
+    rest = view.predictions[count:]
+    yield Message(content, None if rest else view.cursor)
+    for number, each in enumerate(rest, 1):
+        yield Message(wire.prediction(each), view.cursor if number == len(rest) else None)

@@ -1,0 +1,94 @@
+"""What a client may send over a WebSocket, and the codes with which the server closes one. No socket, no thread.
+
+A client sends one kind of message, `{"type": "subscribe", "filter": {…}, "after": CURSOR, "since": TIME}`. It asks for
+the view under a filter, and for what came after a cursor or a time.
+"""
+
+from collections import deque
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from werkzeug.exceptions import BadRequest
+
+from consumer.view.filters import Filter
+from web.api import params
+
+GOING_AWAY, UNSUPPORTED, POLICY, INTERNAL, TRY_LATER = 1001, 1003, 1008, 1011, 1013
+"""Close codes (RFC 6455, section 7.4.1): the server is closing, after `bye`; a binary message; too many messages; a
+fault of the server, after `error`; all slots are in use. The library closes with 1007 for text that is not UTF-8, 1008
+for a ping without a pong, and 1009 for a message above MAX_MESSAGE_BYTES."""
+
+MAX_MESSAGE_BYTES = 32_768
+"""As for the head of a request: a cursor of 1,000 partitions and a filter of 200 segments fit."""
+MAX_MESSAGES = 20
+MESSAGES_SECONDS = 10.0
+"""A client may send MAX_MESSAGES within this time, which is more than a person changes filters."""
+MAX_UNREAD = 25
+"""Maximum number of received messages that were not read yet; a client that sends more is disconnected."""
+
+Value = str | int | float
+
+
+class CloseRequired(Exception):
+    """A client sent what the protocol does not allow: close with `code` and `reason`."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Subscribe(NamedTuple):
+    """A `subscribe` message: its filter as given and as read, a cursor, a time in epoch milliseconds."""
+
+    given: dict[str, Any]
+    wanted: Filter
+    after: str | None
+    since_ms: int | None
+
+
+class ClientMessages:
+    """Reads the messages of one client, within the limits."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=MAX_MESSAGES)
+
+    def read(self, message: str | bytes, now: float) -> Subscribe:
+        """Return what a message asks for; `now` is monotonic, in seconds.
+
+        Raises CloseRequired, and BadRequest for a message that is answered by an error and changes nothing.
+        """
+        if isinstance(message, bytes):
+            raise CloseRequired(UNSUPPORTED, "binary messages can't be used; allowed: text")
+        if len(self._times) == MAX_MESSAGES and now - self._times[0] < MESSAGES_SECONDS:
+            raise CloseRequired(POLICY, f"too many messages; allowed: {MAX_MESSAGES} in {MESSAGES_SECONDS:g} s")
+        self._times.append(now)
+        return _read(message)
+
+
+class _SubscribeMessage(msgspec.Struct, forbid_unknown_fields=True):
+    type: Literal["subscribe"]
+    filter: dict[str, Value | list[Value] | None] = {}
+    after: str | None = None
+    since: str | int | None = None
+
+
+def _read(text: str) -> Subscribe:
+    try:
+        asked = msgspec.json.decode(text, type=_SubscribeMessage)
+    except msgspec.DecodeError as error:
+        allowed = '{"type": "subscribe", "filter": {…}, "after": CURSOR, "since": TIME}'
+        raise BadRequest(f"{error}; allowed: {allowed}") from error
+    unknown = sorted(set(asked.filter) - set(params.FILTER))
+    if unknown:
+        raise BadRequest(f"unknown filter {unknown[0][:40]!r}; allowed: {', '.join(params.FILTER)}")
+    wanted = params.filter_of(lambda name: _values(asked.filter.get(name)))
+    since_ms = None if asked.since is None else params.moment_of("since", str(asked.since))
+    return Subscribe(asked.filter, wanted, asked.after, since_ms)
+
+
+def _values(given: Value | list[Value] | None) -> list[str]:
+    """Return the values of one filter: the items of a list as they are, the parts of a text between commas."""
+    if isinstance(given, list):
+        return [str(each) for each in given]
+    return [] if given is None or given == "" else str(given).split(",")
