@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from consumer.view.ring import Entry
 
-from .prediction import Prediction
+from .prediction import Horizon, Prediction
 
 State = Literal["starting", "catching_up", "live", "reconnecting", "circuit_open", "stopped"]
 
@@ -89,7 +89,7 @@ class Left(Struct, frozen=True):
         return self.entry.cursor if self.own_cursor is None else self.own_cursor
 
     @property
-    def horizon_minutes(self) -> int | None:
+    def horizon_minutes(self) -> Horizon | None:
         """The horizon that left; None for all of them."""
         return self.entry.horizon_minutes if self.names_horizon else None
 
@@ -107,7 +107,7 @@ class Evicted(Struct, frozen=True):
     """
 
     segment_id: str
-    horizon_minutes: int | None
+    horizon_minutes: Horizon | None
     reason: EvictedReason
 
     @property

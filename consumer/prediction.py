@@ -11,6 +11,10 @@ CATEGORIES = ("free_flow", "moderate_traffic", "heavy_traffic", "severe_congesti
 KM_PER_MILE = 1.609344  # by definition: the international mile of 1959
 
 
+Horizon = int | float
+"""How far ahead a prediction looks, in minutes: an int where that is whole, so that JSON has no `15.0`."""
+
+
 class Coordinates(Struct, frozen=True, gc=False):
     """A place on the WGS 84 ellipsoid, in degrees."""
 
@@ -24,7 +28,7 @@ class Prediction(Struct, frozen=True, kw_only=True, gc=False):
     segment_id: str
     timestamp: int
     prediction_time: str
-    horizon_minutes: int | None
+    horizon_minutes: Horizon | None
     current_speed: float | None
     predicted_speed: float
     speed_diff: float | None

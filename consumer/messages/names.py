@@ -31,7 +31,7 @@ CURRENT_SPEED = (
     "speed_mph",
     "speed_kmh",
 )
-CURRENT_VOLUME = ("actual_volume", "current_volume")
+CURRENT_VOLUME = ("actual_volume", "current_volume", "volume")
 MADE_AT = ("prediction_time", "prediction_timestamp", "processed_at")
 TARGET_TIME = ("target_timestamp", "target_time")
 MAYBE_TARGET_TIME = ("prediction_timestamp", "valid_until")

@@ -152,7 +152,7 @@ class Normaliser:
         An interval belongs to the former. Raises Refused for what is wrong with all of them.
         """
         event_ms = self._timing.event_ms(item, names, kafka_ms)
-        general: int | None = None
+        general: float | None = None
         for said in speeds:
             if said.minutes is not None and said.minutes == general:
                 continue

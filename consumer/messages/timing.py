@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from consumer.prediction import Horizon
 from consumer.times import ALLOWED, UNKNOWN_MS, Times, iso
 
 from .fields import base_data
@@ -19,14 +20,14 @@ _WHOLE_WITHIN_MINUTES = 0.25
 class Moments(Struct, frozen=True, gc=False):
     """The times of one prediction: of its event, when it was made, and which time it is about, in epoch milliseconds.
 
-    `minutes` is how far ahead of the event it looks, in whole minutes. `is_clear` is False when the minutes had to be
-    rounded, or can't be told from what the message states. `target_ms` is None unless it is stated, or follows from a
-    horizon that was rounded.
+    `minutes` is how far ahead of the event it looks; None when that isn't known. `is_clear` is False when a horizon or
+    a target is stated that can't be used, or when the minutes up to the target had to be rounded by much. `target_ms`
+    is None unless it is stated, or follows from a horizon that is no whole number of minutes.
     """
 
     event_ms: int
     made_ms: int
-    minutes: int | None
+    minutes: Horizon | None
     target_ms: int | None
     is_clear: bool
 
@@ -74,20 +75,22 @@ class Timing:
         Without a unit, what is stated is in minutes, unless the target time says otherwise.
         """
         said = stated_horizon(item, names) if names.horizon else NOT_STATED
-        stated, has_unit = said.minutes, said.has_unit
+        stated, has_unit, is_clear = said.minutes, said.has_unit, True
         if stated is None and named is not None:
             stated, has_unit = named, True
         target_ms = self._target_ms(item, event_ms, stated) if names.has_target else None
         if target_ms is not None and not has_unit and not _is_target(target_ms, event_ms, stated):
             between = (target_ms - event_ms) / MINUTE_MS
-            stated = between if 0 <= between <= MAX_MINUTES else stated
-        if stated is None:
-            minutes, is_clear = None, not said.is_given and target_ms is None
-        else:
-            minutes = int(stated + 0.5)
-            is_clear = abs(minutes - stated) <= _WHOLE_WITHIN_MINUTES
-            if target_ms is None and minutes != stated:
+            if 0 <= between <= MAX_MINUTES:
+                stated = _rounded(between)
+                is_clear = abs(between - round(between)) <= _WHOLE_WITHIN_MINUTES
+        minutes: Horizon | None = None
+        if stated is not None:
+            minutes = stated if type(stated) is int else _exact(stated)
+            if target_ms is None and type(minutes) is float:
                 target_ms = event_ms + round(stated * MINUTE_MS)
+        elif said.is_given or target_ms is not None:
+            is_clear = False
         made_ms = self._made_ms(item, names, event_ms, kafka_ms, minutes, target_ms)
         return Moments(event_ms, made_ms, minutes, target_ms, is_clear)
 
@@ -113,7 +116,7 @@ class Timing:
         return None
 
     def _made_ms(
-        self, item: Item, names: Names, event_ms: int, kafka_ms: int, minutes: int | None, target_ms: int | None
+        self, item: Item, names: Names, event_ms: int, kafka_ms: int, minutes: float | None, target_ms: int | None
     ) -> int:
         """Return the time at which the prediction was made: as stated, else the record's own, else of the event."""
         own_ms = event_ms if kafka_ms == UNKNOWN_MS else kafka_ms
@@ -143,6 +146,17 @@ def _own(kafka_ms: int) -> int:
     if kafka_ms == UNKNOWN_MS:
         raise Refused("bad_time", "no time is known: the message states none, and Kafka has none that can be used")
     return kafka_ms
+
+
+def _exact(minutes: float) -> Horizon:
+    """Return a stated horizon to a hundredth of a minute: what differs less is the same horizon."""
+    rounded = round(minutes, 2)
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def _rounded(minutes: float) -> float:
+    """Return the minutes up to a target to half a minute: events of one horizon are some seconds early or late."""
+    return round(minutes * 2) / 2
 
 
 def _is_target(found_ms: int, event_ms: int, minutes: float | None) -> bool:

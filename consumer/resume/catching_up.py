@@ -8,11 +8,11 @@ partition, on the records between its cursor and the prediction.
 
 from collections.abc import Callable, Iterable
 
-from consumer.prediction import MAX_HORIZONS, Prediction
+from consumer.prediction import MAX_HORIZONS, Horizon, Prediction
 from consumer.view.latest import rank
 from consumer.view.ring import Entry
 
-_Newest = dict[int, int]
+_Newest = dict[Horizon, int]
 """The newest timestamp by horizon; -1 stands for a horizon that is not stated."""
 
 
@@ -26,7 +26,7 @@ class CatchUp:
     def __init__(self, max_segments: int) -> None:
         self._max_segments = max_segments
         self._seen: dict[tuple[int, str], _Newest] = {}
-        self._last: dict[str, int] = {}
+        self._last: dict[str, Horizon] = {}
 
     def gives(self, partition: int, segment_id: str, prediction: Prediction | None) -> bool:
         """Tell whether the client is given an entry; None is a removal, which always is."""

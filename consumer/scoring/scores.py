@@ -1,8 +1,8 @@
-"""How good the predictions were: their errors, once the actual speed of their target time is known.
+"""Errors of past predictions, once the actual speed of their target time is known.
 
-An error is predicted minus actual, in SPEED_UNIT. Beside it stands persistence, the forecast to beat: the speed that
-was measured when the prediction was made. `track` says which speed is the actual one, `tally` sums up. It has no lock
-of its own: `consumer.view.feed` guards it.
+An error is predicted minus actual, in SPEED_UNIT. The baseline is persistence: the speed that was measured when the
+prediction was made. `history` decides which speed is the actual one, `tally` sums up. There is no lock here: the feed
+guards it.
 """
 
 from collections import OrderedDict
@@ -13,18 +13,19 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
-from consumer.prediction import MAX_HORIZONS, Prediction
+from consumer.prediction import MAX_HORIZONS, Horizon, Prediction
 from consumer.settings import Settings
 from consumer.times import Times
 
+from .forecasts import NEVER, NOT_MEASURED, HorizonForecasts, reach_ms
+from .history import FORECASTS_SIZE, HISTORY_SIZE, SegmentHistory
 from .tally import STEPS, Tally, WindowTally, summary
-from .track import LANE_SIZE, NEVER, NOT_MEASURED, TRACK_SIZE, Lane, Track, reach_ms
 
 SWEEP_STEPS = STEPS // 8
-"""How often what the window has left is looked for in a segment: each time costs as much as ten predictions."""
+"""Steps between two clean-ups of one segment: each costs as much as ten predictions."""
 
 KEPT_BYTES = 28
-"""What a forecast takes, the reserve of its arrays included; a measurement takes two thirds of it."""
+"""Memory of a forecast, with the reserve of its arrays; a measurement takes two thirds of it."""
 
 _times = Times(UTC)
 
@@ -36,7 +37,7 @@ def _time_ms(text: str) -> int:
     return found
 
 
-class JudgedPrediction(Prediction, frozen=True, kw_only=True, gc=False):
+class ScoredPrediction(Prediction, frozen=True, kw_only=True, gc=False):
     """A prediction with the actual speed of its target time and its error, predicted - actual; null while unknown."""
 
     actual: float | None
@@ -44,47 +45,46 @@ class JudgedPrediction(Prediction, frozen=True, kw_only=True, gc=False):
 
 
 class Truth:
-    """What one segment's predictions came to; a copy, to be read without the lock."""
+    """The scores of one segment's predictions; a copy, which is read without the lock."""
 
-    def __init__(self, track: Track, since_ms: int) -> None:
-        self._track = track
+    def __init__(self, history: SegmentHistory, since_ms: int) -> None:
+        self._history = history
         self._since_ms = since_ms
 
-    def judge(self, prediction: Prediction) -> JudgedPrediction:
-        """Return a prediction of the segment together with its actual speed and error, as far as they are known."""
+    def judge(self, prediction: Prediction) -> ScoredPrediction:
+        """Return a prediction of the segment with its actual speed and error, as far as they are known."""
         actual = self._actual(prediction)
         error = None if actual is None else round(prediction.predicted_speed - actual, 2)
-        return JudgedPrediction(**structs.asdict(prediction), actual=actual, error=error)
+        return ScoredPrediction(**structs.asdict(prediction), actual=actual, error=error)
 
     def scores(self) -> dict[str, Any] | None:
         """Return the scores of the segment, over what is kept of it in the window; None before the first."""
-        tallies: dict[int, Tally] = {}
-        for horizon, judged in self._track.judged():
-            if judged.target_ms >= self._since_ms:
-                tallies.setdefault(horizon, Tally()).add(judged.predicted, judged.now, judged.actual)
+        tallies: dict[Horizon, Tally] = {}
+        for horizon, each in self._history.scored():
+            if each.target_ms >= self._since_ms:
+                tallies.setdefault(horizon, Tally()).add(each.predicted, each.now, each.actual)
         return summary(tallies)
 
     def _actual(self, prediction: Prediction) -> float | None:
         horizon, stated, at_ms = prediction.horizon_minutes, prediction.target_time, prediction.timestamp
         if not horizon:
             return None
-        target_ms = at_ms + horizon * 60_000 if stated is UNSET else _time_ms(stated)
+        target_ms = at_ms + round(horizon * 60_000) if stated is UNSET else _time_ms(stated)
         reach = reach_ms(horizon)
-        return self._track.actual(target_ms, reach) if target_ms - at_ms > reach else None
+        return self._history.actual(target_ms, reach) if target_ms - at_ms > reach else None
 
 
 class Scores:
     """The scores of all predictions whose target times are in the window: MAX_AGE before the reference time.
 
-    Sums are of the whole window. What they are made from is kept while there is room, for the segments heard of last:
-    MAX_SEGMENTS of them, or as many as take half of the room. When it is full, a segment makes room for its own news
-    by forgetting its older half, which then is judged for good; one that has nothing to forget gets no new prediction
-    judged.
+    Sums are of the whole window. Histories are kept for the segments that were updated last: MAX_SEGMENTS of them, or
+    as many as take half of the memory. When the memory is full, a segment drops its older half, whose scores are final
+    then. Predictions of a segment with nothing to drop are not scored.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._max_size = settings.scores_bytes // KEPT_BYTES
-        self._max_tracks = min(settings.max_segments, self._max_size // (2 * TRACK_SIZE))
+        self._max_histories = min(settings.max_segments, self._max_size // (2 * HISTORY_SIZE))
         self._window_ms = settings.max_age * 1000
         self._step_ms = self._window_ms // STEPS
         self.clear()
@@ -92,24 +92,24 @@ class Scores:
     def clear(self) -> None:
         """Forget everything."""
         self.size = 0
-        """Forecasts and measurements that are kept; tracks and lanes count as several."""
+        """Forecasts and measurements that are kept; an empty history and an empty horizon count as several."""
         # The step of the window that the newest event is in, and where that step ends.
         self._step = NEVER
         self._until_ms = 0
-        # The step in which a segment was last heard of rises along these.
-        self._tracks: OrderedDict[str, Track] = OrderedDict()
-        self._tallies: dict[int, WindowTally] = {}
+        # Ordered by the step of their last prediction.
+        self._histories: OrderedDict[str, SegmentHistory] = OrderedDict()
+        self._tallies: dict[Horizon, WindowTally] = {}
 
     def take(self, predictions: Iterable[Prediction], reference_ms: int) -> None:
-        """Take in predictions: judge earlier ones by the speeds that they state, and wait for their own.
+        """Add predictions: score earlier ones by the speeds that these state.
 
-        `reference_ms` is the time of the latest view after them: no event moves the window beyond it, and what lies
-        more than a window ahead of it is not scored. This runs for every prediction with the feed locked, so the usual
-        case calls as little as can be.
+        `reference_ms` is the time of the latest view after them: no event moves the window beyond it, and predictions
+        more than a window ahead of it are not scored. This runs for every prediction with the feed locked, so the usual
+        case makes few calls.
         """
         if reference_ms < self._since_ms:
             self.clear()  # the times that moved the window there were wrong
-        tracks, step, window_ms = self._tracks, self._step, self._window_ms
+        histories, step, window_ms = self._histories, self._step, self._window_ms
         grown, room = 0, self._max_size - self.size
         for prediction in predictions:
             at_ms = prediction.timestamp
@@ -117,91 +117,91 @@ class Scores:
                 if at_ms > reference_ms + window_ms:
                     continue
                 step = self._turn(min(at_ms, reference_ms))
-            track = tracks.get(prediction.segment_id)
-            if track is None or track.step != step:
-                track = self._hear_of(prediction.segment_id)
+            history = histories.get(prediction.segment_id)
+            if history is None or history.step != step:
+                history = self._renewed(prediction.segment_id)
             if grown >= room:
-                room += self._halve(track)
+                room += self._halve(history)
             speed = prediction.current_speed
             if speed is None:
                 speed = NOT_MEASURED
-            elif at_ms != track.measured_ms or speed != track.speed:
-                grown += track.measure(at_ms, speed)
+            elif at_ms != history.measured_ms or speed != history.speed:
+                grown += history.measure(at_ms, speed)
             horizon = prediction.horizon_minutes
             if not horizon or grown > room:
                 continue
-            lane = track.lanes.get(horizon) or self._open_lane(track, horizon)
+            forecasts = history.forecasts.get(horizon) or self._add_horizon(history, horizon)
             stated = prediction.target_time
-            target_ms = at_ms + horizon * 60_000 if stated is UNSET else _time_ms(stated)
-            if lane is None or not at_ms + lane.reach_ms < target_ms <= at_ms + window_ms:
+            target_ms = at_ms + round(horizon * 60_000) if stated is UNSET else _time_ms(stated)
+            if forecasts is None or not at_ms + forecasts.reach_ms < target_ms <= at_ms + window_ms:
                 continue
-            if target_ms > lane.last_ms and target_ms > track.measured_ms:
-                lane.append(target_ms, prediction.predicted_speed, speed)
+            if target_ms > forecasts.last_ms and target_ms > history.measured_ms:
+                forecasts.append(target_ms, prediction.predicted_speed, speed)
                 grown += 1
             else:
-                grown += track.expect(lane, target_ms, prediction.predicted_speed, speed)
+                grown += history.expect(forecasts, target_ms, prediction.predicted_speed, speed)
         self.size += grown
 
     def remove(self, segment_id: str) -> None:
-        """Stop following a segment: what waits for its actual speed is never judged; what was judged still counts."""
-        track = self._tracks.pop(segment_id, None)
-        self.size -= len(track) if track else 0
+        """Drop a segment: its predictions without an actual speed are never scored; scores so far remain."""
+        history = self._histories.pop(segment_id, None)
+        self.size -= len(history) if history else 0
 
     def summary(self) -> dict[str, Any] | None:
         """Return the scores over the window; None before the first."""
         return summary({horizon: tally.total() for horizon, tally in self._tallies.items()})
 
     def truth(self, segment_id: str) -> Truth:
-        """Return what a segment's predictions came to."""
-        track = self._tracks.get(segment_id)
-        return Truth(track.copy() if track else Track(self._step), self._since_ms)
+        """Return the scores of a segment's predictions."""
+        history = self._histories.get(segment_id)
+        return Truth(history.copy() if history else SegmentHistory(self._step), self._since_ms)
 
     @property
     def _since_ms(self) -> int:
         return (self._step - STEPS + 1) * self._step_ms
 
     def _turn(self, at_ms: int) -> int:
-        """Begin the step of a time unless it began already, and drop what the window has left; return the step."""
+        """Begin the step of a time unless it began already, and drop what is before the window; return the step."""
         if at_ms < self._until_ms:
             return self._step
         self._step = at_ms // self._step_ms
         self._until_ms = (self._step + 1) * self._step_ms
         for tally in self._tallies.values():
             tally.turn(self._step)
-        while self._tracks and next(iter(self._tracks.values())).step <= self._step - STEPS:
-            self.remove(next(iter(self._tracks)))
+        while self._histories and next(iter(self._histories.values())).step <= self._step - STEPS:
+            self.remove(next(iter(self._histories)))
         return self._step
 
-    def _hear_of(self, segment_id: str) -> Track:
-        """Return the track of a segment that is heard of for the first time, or for the first time in this step."""
-        track = self._tracks.get(segment_id)
-        if track is None:
-            if len(self._tracks) >= self._max_tracks:
-                self.remove(next(iter(self._tracks)))
-            track = self._tracks[segment_id] = Track(self._step)
-            self.size += len(track)
-        self._tracks.move_to_end(segment_id)
-        track.step = self._step
-        if self._step - track.swept_step >= SWEEP_STEPS:
-            track.swept_step = self._step
-            self.size -= track.forget(self._since_ms)
-        return track
+    def _renewed(self, segment_id: str) -> SegmentHistory:
+        """Return the history of a segment that is new, or has its first prediction in this step."""
+        history = self._histories.get(segment_id)
+        if history is None:
+            if len(self._histories) >= self._max_histories:
+                self.remove(next(iter(self._histories)))
+            history = self._histories[segment_id] = SegmentHistory(self._step)
+            self.size += len(history)
+        self._histories.move_to_end(segment_id)
+        history.step = self._step
+        if self._step - history.swept_step >= SWEEP_STEPS:
+            history.swept_step = self._step
+            self.size -= history.drop_before(self._since_ms)
+        return history
 
-    def _halve(self, track: Track) -> int:
-        """Forget half of a segment; return how much room that made."""
-        freed = track.halve()
+    def _halve(self, history: SegmentHistory) -> int:
+        """Drop half of a segment's history; return the size freed."""
+        freed = history.halve()
         self.size -= freed
         return freed
 
-    def _open_lane(self, track: Track, horizon: int) -> Lane | None:
-        """Return a lane for a horizon; None when there are too many horizons, or there is no room."""
-        if self.size + LANE_SIZE > self._max_size:
+    def _add_horizon(self, history: SegmentHistory, horizon: Horizon) -> HorizonForecasts | None:
+        """Add a horizon to a history; None when there are too many horizons, or no memory is left."""
+        if self.size + FORECASTS_SIZE > self._max_size:
             return None
         tally = self._tallies.get(horizon)
         if tally is None:
             if len(self._tallies) >= MAX_HORIZONS:
                 return None
             tally = self._tallies[horizon] = WindowTally(self._step_ms, self._step)
-        lane = track.lanes[horizon] = Lane(reach_ms(horizon), tally)
-        self.size += LANE_SIZE
-        return lane
+        forecasts = history.forecasts[horizon] = HorizonForecasts(reach_ms(horizon), tally)
+        self.size += FORECASTS_SIZE
+        return forecasts

@@ -1,6 +1,6 @@
-"""Sums of errors: of predictions and, beside them, of persistence; over all, or over a window that moves on.
+"""Sums of errors, of predictions and of the persistence baseline: in total, or over a sliding window.
 
-Reading costs the same however much was counted. Errors are predicted minus actual, in SPEED_UNIT.
+Reading costs the same whatever was counted. Errors are predicted minus actual, in SPEED_UNIT.
 """
 
 from collections.abc import Mapping
@@ -8,8 +8,10 @@ from math import sqrt
 from operator import mul
 from typing import Any
 
+from consumer.prediction import Horizon
+
 STEPS = 48
-"""The window moves on by this part of its length: whole steps are let go, so no single prediction is remembered."""
+"""The window slides by this part of its length: whole steps are dropped, so no prediction has to be kept."""
 
 _FRESH = 1_000
 
@@ -17,7 +19,7 @@ _NAMES = ("rmse", "mae", "bias")
 
 
 class Errors:
-    """Sums of errors; those in `fresh` are not in them yet, since many at once cost less than each by itself."""
+    """Sums of errors; those in `fresh` are added later, since many at once cost less than each by itself."""
 
     __slots__ = ("absolute", "count", "fresh", "square", "total")
 
@@ -27,7 +29,7 @@ class Errors:
         self.fresh: list[float] = []
 
     def fold(self) -> None:
-        """Sum up what is fresh."""
+        """Add the fresh errors."""
         self.count += len(self.fresh)
         self.total += sum(self.fresh)
         self.absolute += sum(map(abs, self.fresh))
@@ -84,7 +86,7 @@ class Tally:
             self.still.take_back(now - actual)
 
     def fold(self) -> None:
-        """Sum up what is fresh."""
+        """Add the fresh errors."""
         self.own.fold()
         self.still.fold()
 
@@ -110,7 +112,7 @@ class WindowTally:
         self.turn(step)
 
     def turn(self, step: int) -> None:
-        """Begin a step and let go of those that the window has left."""
+        """Begin a step and drop those before the window."""
         self._oldest = step - STEPS + 1
         self._steps = {at: tally for at, tally in self._steps.items() if at >= self._oldest}
         for tally in self._steps.values():
@@ -121,7 +123,7 @@ class WindowTally:
         self._past: Tally | None = None
 
     def add(self, target_ms: int, predicted: float, now: float, actual: float) -> None:
-        """Count a prediction, unless the window has left it."""
+        """Count a prediction, unless its target is before the window."""
         if not self._now_ms <= target_ms < self._until_ms:
             if (tally := self._other(target_ms)) is not None:
                 tally.add(predicted, now, actual)
@@ -146,7 +148,7 @@ class WindowTally:
         return _merged(self._past, self._now)
 
     def _other(self, target_ms: int) -> Tally | None:
-        """Return the tally of another step, to be changed; None when the window has left it.
+        """Return the tally of another step, to be changed; None when it is before the window.
 
         It may be a later one: an event is up to a window ahead of the reference time, which the steps follow.
         """
@@ -164,8 +166,8 @@ def _merged(*tallies: Tally) -> Tally:
     return merged
 
 
-def summary(tallies: Mapping[int, Tally]) -> dict[str, Any] | None:
-    """Return the score over all and by horizon (in minutes); None before the first prediction was judged."""
+def summary(tallies: Mapping[Horizon, Tally]) -> dict[str, Any] | None:
+    """Return the score over all and by horizon (in minutes); None before the first scored prediction."""
     score = _merged(*tallies.values()).score()
     if score is None:
         return None

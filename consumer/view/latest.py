@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, get_args
 from msgspec import Struct
 
 from consumer.messages.clock import AHEAD_MS, wall_ms
-from consumer.prediction import MAX_HORIZONS, Prediction
+from consumer.prediction import MAX_HORIZONS, Horizon, Prediction
 
 from .ageing import Reference
 from .cursor import Places, index_of, offset_of
@@ -29,7 +29,7 @@ heap."""
 KEPT_BYTES = 200
 """What keeping a prediction takes beside the prediction: its order, and slots."""
 
-Horizons = frozenset[int | None] | Literal["all"] | None
+Horizons = frozenset[Horizon | None] | Literal["all"] | None
 """Which horizons are asked for, in minutes (None among them: not stated); None is the one that each segment shows."""
 
 _Order = tuple[int, str, int, int]
@@ -90,7 +90,7 @@ class LatestView:
         self._reference = Reference(self.max_age_ms, now_ms)
         self._order = EvictionOrder()
         # Least recently renewed first, so what is too old is at the front.
-        self._segments: OrderedDict[str, dict[int | None, _Kept]] = OrderedDict()
+        self._segments: OrderedDict[str, dict[Horizon | None, _Kept]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -179,7 +179,7 @@ class LatestView:
         }
         for segment_id, left in lost.items():
             self._drop(segment_id)
-            horizons: dict[int | None, _Kept] = {}
+            horizons: dict[Horizon | None, _Kept] = {}
             for kept in left:
                 self._keep(kept, horizons, [])
         return set(lost)
@@ -210,7 +210,7 @@ class LatestView:
     def _oldest_ms(self) -> int:
         return self._reference.time_ms - self.max_age_ms
 
-    def _fresh(self, kinds: dict[int | None, _Kept]) -> dict[int | None, _Kept]:
+    def _fresh(self, kinds: dict[Horizon | None, _Kept]) -> dict[Horizon | None, _Kept]:
         """Return a copy without what has aged."""
         oldest_ms = self._reference.time_ms - self.max_age_ms
         for each in kinds.values():
@@ -218,14 +218,14 @@ class LatestView:
                 return {horizon: kept for horizon, kept in kinds.items() if kept.aged_ms >= oldest_ms}
         return kinds.copy()
 
-    def _shown(self, kinds: dict[int | None, _Kept]) -> Prediction | None:
+    def _shown(self, kinds: dict[Horizon | None, _Kept]) -> Prediction | None:
         if len(kinds) == 1:  # the usual case, made fast: a view is made while everybody waits
             (kept,) = kinds.values()
             return kept.prediction if kept.aged_ms >= self._oldest_ms else None
         fresh = self._fresh(kinds)
         return fresh[_preferred(fresh)].prediction if fresh else None
 
-    def _keep(self, kept: _Kept, horizons: dict[int | None, _Kept], evicted: list[Eviction]) -> None:
+    def _keep(self, kept: _Kept, horizons: dict[Horizon | None, _Kept], evicted: list[Eviction]) -> None:
         """Keep a prediction beside the other horizons of its segment; adds what that displaces to `evicted`."""
         prediction, aged_ms, reference_ms = kept.prediction, kept.aged_ms, self._reference.time_ms
         segments, segment_id, horizon = self._segments, prediction.segment_id, prediction.horizon_minutes
@@ -268,14 +268,14 @@ class LatestView:
         assert kinds is not None, "the view and the order of eviction hold the same segments"
         evicted.append(Eviction(reason, segment_id, tuple(kept.prediction for kept in kinds.values()), True))
 
-    def _drop(self, segment_id: str) -> dict[int | None, _Kept] | None:
+    def _drop(self, segment_id: str) -> dict[Horizon | None, _Kept] | None:
         self._order.remove(segment_id)
         kinds = self._segments.pop(segment_id, None)
         self.size_bytes -= _size(kinds)
         return kinds
 
 
-def _size(kinds: dict[int | None, _Kept] | None) -> int:
+def _size(kinds: dict[Horizon | None, _Kept] | None) -> int:
     """Return the bytes that a segment takes."""
     if kinds is None:
         return 0
@@ -285,24 +285,26 @@ def _size(kinds: dict[int | None, _Kept] | None) -> int:
     return size
 
 
-def _aged(segment_id: str, kinds: dict[int | None, _Kept], fresh: dict[int | None, _Kept]) -> Eviction:
+def _aged(segment_id: str, kinds: dict[Horizon | None, _Kept], fresh: dict[Horizon | None, _Kept]) -> Eviction:
     """Return what has aged of a segment, whose other horizons are fresh."""
     aged = tuple(kept.prediction for horizon, kept in kinds.items() if horizon not in fresh)
     return Eviction("max_age", segment_id, aged, not fresh)
 
 
-def _chosen(kinds: dict[int | None, _Kept], horizons: frozenset[int | None] | Literal["all"]) -> Iterator[_Kept]:
+def _chosen(
+    kinds: dict[Horizon | None, _Kept], horizons: frozenset[Horizon | None] | Literal["all"]
+) -> Iterator[_Kept]:
     if horizons == "all":
         yield from kinds.values()
     else:
         yield from (kept for horizon, kept in kinds.items() if horizon in horizons)
 
 
-def _preferred(kinds: dict[int | None, _Kept]) -> int | None:
+def _preferred(kinds: dict[Horizon | None, _Kept]) -> Horizon | None:
     """Of no stated horizon, else of the smallest."""
     return next(iter(kinds)) if len(kinds) == 1 else min(kinds, key=rank)
 
 
-def rank(horizon: int | None) -> int:
+def rank(horizon: Horizon | None) -> Horizon:
     """Return what orders horizons: one that is not stated comes first, then the smallest."""
     return -1 if horizon is None else horizon

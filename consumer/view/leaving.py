@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import structs
 
 from consumer.events import Change, Evicted, EvictedReason, Left, Shown
-from consumer.prediction import Prediction
+from consumer.prediction import Horizon, Prediction
 
 from .cursor import Places
 from .filters import LEFT, MATCH, NOTHING, OUTDATED, Filter, Verdict
@@ -34,8 +34,8 @@ class Leaving:
         self._wanted = wanted
         self._instead_of = instead_of
         self._viewed = viewed
-        self._told: set[tuple[str, int | None]] = set()
-        self._news: set[tuple[str, int | None]] = set()
+        self._told: set[tuple[str, Horizon | None]] = set()
+        self._news: set[tuple[str, Horizon | None]] = set()
 
     def judge(self, entry: Entry, is_given: bool | None = None) -> tuple[Verdict, Prediction | None]:
         """Return what an entry means to the client, and what the view has that is newer; `left` is said once."""
@@ -66,7 +66,7 @@ class Leaving:
         is_before = entry.partition < len(self._viewed) and entry.before < self._viewed[entry.partition]
         return is_before and self._key(entry) not in self._news
 
-    def _key(self, entry: Entry) -> tuple[str, int | None]:
+    def _key(self, entry: Entry) -> tuple[str, Horizon | None]:
         return entry.segment_id, entry.horizon_minutes if self._wanted.names_horizons else None
 
 
@@ -101,7 +101,7 @@ def departures(entry: Entry, wanted: Filter, kept: Kept) -> Iterator[Evicted | S
         instead = [each for each in kept(eviction.segment_id, wanted) if each is not entry.prediction]
         reason: EvictedReason = "expired" if eviction.reason == "max_age" else "evicted"
         if wanted.names_horizons and not eviction.is_whole:
-            horizons: set[int | None] = {each.horizon_minutes for each in gone}
+            horizons: set[Horizon | None] = {each.horizon_minutes for each in gone}
             yield from (Evicted(eviction.segment_id, horizon, reason) for horizon in horizons)
             yield from (Shown(each) for each in instead if each.horizon_minutes in horizons)
         elif eviction.is_whole or _was_shown(eviction.predictions, instead):

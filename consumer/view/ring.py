@@ -9,7 +9,7 @@ from sys import getsizeof
 
 from msgspec import Struct
 
-from consumer.prediction import Prediction
+from consumer.prediction import Horizon, Prediction
 
 from .cursor import Places, Position
 from .footprint import footprint
@@ -65,7 +65,7 @@ class Entry(Struct, gc=False):
         return self.prediction is not None and self.prediction.late is True
 
     @property
-    def horizon_minutes(self) -> int | None:
+    def horizon_minutes(self) -> Horizon | None:
         """The horizon of the prediction; None when not stated, and for a removal."""
         return self.prediction.horizon_minutes if self.prediction else None
 

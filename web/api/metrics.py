@@ -146,7 +146,7 @@ def _intake(consumer: Consumer) -> Iterator[Metric]:
     )
     yield _counter(
         "greenwave_predictions_unclear_horizon",
-        "Predictions whose horizon was rounded to a whole minute, or could not be told",
+        "Predictions whose horizon follows from a target and is no whole minute, or is not known",
         consumer.unclear_horizons,
     )
     yield _gauge(

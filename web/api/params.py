@@ -23,6 +23,7 @@ LATEST_MS = 7_258_118_400_000
 MAX_LIMIT = 1_000
 MAX_WAIT_SECONDS = 25.0
 MAX_HORIZON_MINUTES = 10_080
+_MINUTES = re.compile(r"[0-9]{1,5}(\.[0-9]{1,2})?")
 MAX_HORIZONS = 24
 
 
@@ -176,10 +177,10 @@ def _horizons(values_of: Callable[[str], list[str]]) -> Horizons:
     return frozenset(map(_horizon, values))
 
 
-def _horizon(part: str) -> int | None:
+def _horizon(part: str) -> float | None:
     if part == "none":
         return None
-    if not (part.isascii() and part.isdigit()) or len(part) > 5 or int(part) > MAX_HORIZON_MINUTES:
+    if not _MINUTES.fullmatch(part) or float(part) > MAX_HORIZON_MINUTES:
         allowed = f"all, or a comma list of minutes from 0 to {MAX_HORIZON_MINUTES} (none: not stated)"
         raise BadRequest(f"horizon={part[:40]!r} can't be used; allowed: {allowed}")
-    return int(part)
+    return float(part)

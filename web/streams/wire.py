@@ -88,7 +88,7 @@ def prediction(item: Prediction) -> bytes:
     return json_bytes({"type": "prediction", "data": item})
 
 
-def left(segment_id: str, reason: str, horizon_minutes: int | None = None) -> bytes:
+def left(segment_id: str, reason: str, horizon_minutes: float | None = None) -> bytes:
     """Return that a segment left the view; without a horizon, all of its predictions did."""
     return json_bytes({"type": "left", "segment_id": segment_id, "horizon_minutes": horizon_minutes, "reason": reason})
 

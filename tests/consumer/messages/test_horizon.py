@@ -108,11 +108,18 @@ def test_the_next_name_is_tried_after_one_that_cannot_be_used():
     assert stated_horizon(nothing, Names(tuple(nothing), {})) == Stated(None, False, False)
 
 
-def test_a_fraction_of_a_minute_is_rounded_and_its_target_is_exact():
-    found = [one(horizon_minutes=minutes) for minutes in (7.5, 15, 22.5)]
-    assert [each.horizon_minutes for each in found] == [8, 15, 23]
-    assert [each.target_time for each in found] == [iso(after(7.5)), UNSET, iso(after(22.5))]
-    assert [unclear(horizon_minutes=minutes) for minutes in (7.5, 15, 22.5)] == [1, 0, 1]
+def test_a_stated_fraction_of_a_minute_is_kept():
+    found = [one(horizon_minutes=minutes) for minutes in (7.5, 15.0, 7.501, 0.999)]
+    assert [each.horizon_minutes for each in found] == [7.5, 15, 7.5, 1]
+    assert [each.target_time for each in found] == [iso(after(7.5)), UNSET, iso(after(7.501)), UNSET]
+    assert [one(horizon_seconds=seconds).horizon_minutes for seconds in (50, 60)] == [0.83, 1]
+    assert unclear(horizon_minutes=7.5) == 0
+
+
+def test_whole_horizons_are_written_without_a_fraction():
+    found = [one(horizon_minutes=15.0), one(target_time=after(15)), one(horizon="PT15M"), one(horizon_minutes=7.5)]
+    written = [json.loads(msgspec.json.encode(each))["horizon_minutes"] for each in found]
+    assert list(map(repr, written)) == ["15", "15", "15", "7.5"]
 
 
 @pytest.mark.parametrize(
@@ -122,8 +129,9 @@ def test_a_fraction_of_a_minute_is_rounded_and_its_target_is_exact():
         (0, 0, 0),
         (14.9, 15, 0),
         (15.2, 15, 0),
-        (14.6, 15, 1),
-        (15.5, 16, 1),
+        (14.6, 14.5, 1),
+        (15.5, 15.5, 1),
+        (7.6, 7.5, 1),
         (10_081, None, 1),
         (-1, None, 1),
     ],
@@ -156,6 +164,18 @@ def test_predictions_of_several_targets_do_not_overwrite_each_other():
         (60, 1),
     ]
     assert [each.horizon_minutes for each in feed.snapshot().predictions] == [15]
+
+
+@pytest.mark.parametrize(
+    "name", [lambda minutes: {"horizon_minutes": minutes}, lambda minutes: {"target_time": after(minutes)}]
+)
+def test_targets_half_a_minute_apart_do_not_replace_each_other(name):
+    feed = feed_of()
+    values = [message("A", EVENT_MS, 50.0, **name(minutes)) for minutes in (8, 7.5, 7)]
+    publish(feed, *(record(0, offset, value) for offset, value in enumerate(values)))
+    assert [each.horizon_minutes for each in feed.segment("A")[0]] == [7, 7.5, 8]
+    wanted = Filter(horizons=frozenset({7.5}))
+    assert [each.target_time for each in feed.snapshot(wanted).predictions] == [iso(after(7.5))]
 
 
 # several predictions in one object

@@ -431,6 +431,8 @@ def test_a_bound_is_in_the_unit_of_its_own_name_else_of_the_speed() -> None:
         ("horizon_minutes", {"horizon_minutes": None, "prediction_horizon_minutes": 30}, 30),
         ("current_volume", {"actual_volume": 0, "current_volume": 9}, 0.0),
         ("current_volume", {"base_data": {"volume": "7"}}, 7.0),
+        ("current_volume", {"volume": 3120, "base_data": {"volume": 7}}, 3120.0),
+        ("current_volume", {"volume": 3120, "current_volume": 8, "predicted_volume": 5}, 8.0),
         ("current_volume", {"current_volume": -1}, None),
         ("current_volume", {"current_volume": False}, None),
         ("confidence", {"confidence": 0, "confidence_score": 0.5}, 0.0),

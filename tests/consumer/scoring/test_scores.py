@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from consumer.events import Gap
 from consumer.prediction import MAX_HORIZONS
+from consumer.scoring.forecasts import HorizonForecasts, reach_ms
+from consumer.scoring.history import FORECASTS_SIZE, HISTORY_SIZE, SegmentHistory
 from consumer.scoring.scores import KEPT_BYTES
 from consumer.scoring.tally import STEPS
-from consumer.scoring.track import LANE_SIZE, TRACK_SIZE, Lane, Track, reach_ms
 from consumer.settings import Settings
 from consumer.times import iso
 from consumer.view.cursor import Position, place
@@ -86,6 +87,11 @@ def test_a_score_is_exactly_this():
         ],
     }
     assert statistics([], feed.account())["scores"] == feed.truth("A").scores() == feed.account()["scores"]
+
+
+def test_a_horizon_with_a_fraction_is_scored_at_its_exact_target():
+    feed = told(said(0, 40, 60, 7.5), said(0, 41, 60, 8), said(7.5, 50, 45), said(8, 50, 44))
+    assert errors(feed) == [(7.5, 1, -5.0), (8, 1, -3.0)]
 
 
 def test_a_speed_of_zero_is_an_actual_speed():
@@ -184,7 +190,7 @@ def test_a_corrected_measurement_judges_anew_on_both_sides_of_it():
     assert errors(feed) == [(5, 3, 6.0)]
 
 
-class CountingBook:
+class CountingErrors:
     """Counts how often something is judged."""
 
     def __init__(self):
@@ -197,16 +203,16 @@ class CountingBook:
 
 
 def test_a_measurement_that_comes_late_judges_no_more_than_it_is_near_enough_to():
-    book, track = CountingBook(), Track(0)
-    lane = track.lanes[5] = Lane(reach_ms(5), book)
+    counter, history = CountingErrors(), SegmentHistory(0)
+    forecasts = history.forecasts[5] = HorizonForecasts(reach_ms(5), counter)
     for second in range(36_000):
-        lane.append(START + second * 1_000, 50.0, 40.0)
-    track.measure(START, 40.0)
-    track.measure(START + 36_000_000, 40.0)
-    before = book.calls
+        forecasts.append(START + second * 1_000, 50.0, 40.0)
+    history.measure(START, 40.0)
+    history.measure(START + 36_000_000, 40.0)
+    before = counter.calls
     for minute in range(10, 20):
-        track.measure(START + minute * MINUTE, 45.0)
-    assert 0 < book.calls - before <= 10 * 2 * 301
+        history.measure(START + minute * MINUTE, 45.0)
+    assert 0 < counter.calls - before <= 10 * 2 * 301
 
 
 def test_a_removed_segment_keeps_its_scores_and_loses_what_waits():
@@ -380,7 +386,7 @@ def test_what_the_window_has_left_is_in_no_sum(messages, sizes):
 @hypothesis_settings(max_examples=100, deadline=None)
 def test_the_count_of_what_is_kept_is_the_count_of_what_is_there(messages):
     scores = run(messages, (), Settings(kafka_backlog="all", max_age=3600, max_segments=1))._scores
-    assert scores.size == sum(map(len, scores._tracks.values()))
+    assert scores.size == sum(map(len, scores._histories.values()))
 
 
 @given(topics())
@@ -466,8 +472,8 @@ def test_horizons_are_bounded():
 def test_a_segment_that_is_silent_for_a_window_is_forgotten():
     feed = told(said(0, 50, 40, 60, "A"), said(0, 50, 40, 60, "B"), settings=Settings(max_age=3600))
     tell(feed, *[said(minute, 50, 40, None, "B") for minute in range(1, 200)])
-    assert list(feed._scores._tracks) == ["B"]
-    assert feed._scores.size < TRACK_SIZE + LANE_SIZE + 80, (
+    assert list(feed._scores._histories) == ["B"]
+    assert feed._scores.size < HISTORY_SIZE + FORECASTS_SIZE + 80, (
         "measurements of the window, and of the eighth behind it that was not swept yet"
     )
 

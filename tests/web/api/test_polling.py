@@ -183,6 +183,7 @@ def test_horizons_are_chosen_by_the_client(client, put):
     assert asked("") == [15]
     assert asked("?horizon=all") == [15, 30, 60]
     assert asked("?horizon=60,15") == [15, 60]
+    assert asked("?horizon=30.0,7.5") == [30]
     assert asked("?horizon=none") == []
 
 

@@ -1,0 +1,105 @@
+"""The forecasts that were made for one segment and horizon, by target time, and where their errors are counted.
+
+Numbers are kept in arrays: 8 bytes each, and nothing for the garbage collector to look at.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from typing import NamedTuple, Protocol
+
+from consumer.prediction import Horizon
+
+MATCH_MS = 150_000
+"""Largest distance of an actual speed from its target: half of the five minutes at which detectors usually report."""
+
+NOT_MEASURED = -1.0
+NEVER = -1
+
+
+class Scored(NamedTuple):
+    """A forecast whose actual speed is known; `now` is the speed when it was made, or NOT_MEASURED."""
+
+    target_ms: int
+    predicted: float
+    now: float
+    actual: float
+
+
+class ErrorCounter(Protocol):
+    """Counts the errors of one horizon."""
+
+    def add(self, target_ms: int, predicted: float, now: float, actual: float) -> None:
+        """Count a forecast."""
+
+    def take_back(self, target_ms: int, predicted: float, now: float, actual: float) -> None:
+        """Undo an add()."""
+
+
+def reach_ms(horizon: Horizon) -> int:
+    """Return the largest distance of an actual speed from the target of a horizon in minutes.
+
+    It is half of the horizon at most: a forecast for in one minute must not be scored by the speed of now.
+    """
+    return min(MATCH_MS, int(horizon * 30_000))
+
+
+class HorizonForecasts:
+    """The forecasts of one horizon, ordered by target time.
+
+    The segment was measured at or after the targets of the first `due` of them. `last_ms` is the latest target.
+    """
+
+    __slots__ = ("counter", "due", "last_ms", "nows", "predicted", "reach_ms", "targets")
+
+    def __init__(self, reach_ms: int, counter: ErrorCounter) -> None:
+        self.reach_ms = reach_ms
+        self.counter = counter
+        self.due = 0
+        self.last_ms = NEVER
+        self.targets = array("q")
+        self.predicted = array("d")
+        self.nows = array("d")
+
+    def append(self, target_ms: int, predicted: float, now: float) -> None:
+        """Add a forecast whose target is later than `last_ms`."""
+        self.targets.append(target_ms)
+        self.predicted.append(predicted)
+        self.nows.append(now)
+        self.last_ms = target_ms
+
+    def insert(self, target_ms: int, predicted: float, now: float) -> int | None:
+        """Add a forecast, whatever its target, and return its index; None when it is a duplicate."""
+        index = bisect_left(self.targets, target_ms)
+        for same in range(index, bisect_right(self.targets, target_ms)):
+            if (self.predicted[same], self.nows[same]) == (predicted, now):
+                return None
+        self.targets.insert(index, target_ms)
+        self.predicted.insert(index, predicted)
+        self.nows.insert(index, now)
+        self.last_ms = self.targets[-1]
+        return index
+
+    def add(self, index: int, actual: float) -> None:
+        """Score a forecast."""
+        self.counter.add(self.targets[index], self.predicted[index], self.nows[index], actual)
+
+    def take_back(self, index: int, actual: float) -> None:
+        """Undo an add()."""
+        self.counter.take_back(self.targets[index], self.predicted[index], self.nows[index], actual)
+
+    def drop(self, until_ms: int) -> None:
+        """Drop forecasts for times up to `until_ms`."""
+        count = bisect_right(self.targets, until_ms)
+        del self.targets[:count], self.predicted[:count], self.nows[:count]
+        self.due = max(0, self.due - count)
+
+    def copy(self) -> "HorizonForecasts":
+        """Return a copy that is read without the lock."""
+        forecasts = HorizonForecasts(self.reach_ms, self.counter)
+        forecasts.due, forecasts.last_ms = self.due, self.last_ms
+        forecasts.targets, forecasts.predicted, forecasts.nows = self.targets[:], self.predicted[:], self.nows[:]
+        return forecasts
+
+    def scored(self, index: int, actual: float) -> Scored:
+        """Return a forecast with its actual speed."""
+        return Scored(self.targets[index], self.predicted[index], self.nows[index], actual)
