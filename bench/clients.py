@@ -2,8 +2,8 @@
 
     python -m bench.clients PORT PATH COUNT CONNECT_SECONDS
 
-It prints {"ready": n} when n clients have got a message, reads one line "BEGIN END" (microseconds of the epoch), and
-prints what came of the messages sent between: latencies by count, and how many clients were cut off.
+It prints {"ready": n} when n clients have received a message, reads one line "BEGIN END" (epoch microseconds), and
+prints the latencies of the messages sent between, with their counts, and how many clients were disconnected.
 """
 
 import json
@@ -19,11 +19,11 @@ from .messages import STAMP, micros
 GRACE_SECONDS = 1.0
 BUCKET_MICROS = 100
 AT_ONCE = 20
-"""Connections on their way at a time, below any server's backlog."""
+"""Concurrent connection attempts, below any server's backlog."""
 
 
 class Client:
-    """One connection: the end of what came, in case a stamp was cut in two."""
+    """One connection; it keeps the end of what it has read, in case a stamp is cut in two."""
 
     def __init__(self, port: int, path: str) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), 10)
@@ -33,7 +33,7 @@ class Client:
         self._rest = b""
 
     def read(self) -> list[int] | None:
-        """Return the stamps that came; None when the server has closed."""
+        """Return the stamps received; None when the server has closed."""
         try:
             data = self.sock.recv(262_144)
         except BlockingIOError:
@@ -62,7 +62,7 @@ class Crowd:
         self.lost = 0
 
     def connect(self, count: int, seconds: float) -> int:
-        """Connect, a few at a time; return how many have got a message within the time."""
+        """Connect, a few at a time; return how many have received a message within the time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._all_have(count):
             waiting = sum(not each.has_headers for each in self.clients)
@@ -82,7 +82,7 @@ class Crowd:
         self._selector.register(client.sock, selectors.EVENT_READ, client)
 
     def read(self, timeout: float) -> list[int]:
-        """Return the stamps that any client got."""
+        """Return the stamps that all clients received."""
         stamps: list[int] = []
         for key, _ in self._selector.select(timeout):
             found = key.data.read()
@@ -110,7 +110,7 @@ def measure(crowd: Crowd, begin: int, end: int) -> dict[str, Any]:
 
 
 def main(port: int, path: str, count: int, seconds: float) -> None:
-    """Connect, say so, wait for the window, measure it."""
+    """Connect, report it, wait for the window, measure it."""
     crowd = Crowd(port, path)
     print(json.dumps({"ready": crowd.connect(count, seconds)}), flush=True)
     crowd.lost = 0

@@ -1,4 +1,4 @@
-"""Fan-out: many SSE clients, messages at a rate through Kafka; latency to the client, and what the server takes."""
+"""Fan-out: many SSE clients, messages through Kafka at a rate; latency to the client, CPU and memory of the server."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ CONNECT_SECONDS = 12.0
 
 
 class Level(NamedTuple):
-    """So many clients, so many messages per second."""
+    """A number of clients, and messages per second."""
 
     clients: int
     rate: float
@@ -28,12 +28,12 @@ class Level(NamedTuple):
 LEVELS = (Level(10, 50), Level(50, 50), Level(200, 20), Level(500, 8))
 
 TITLE = "Fan-out"
-ABOUT = f"""Messages go through Kafka at a rate; each client gets each of them. Latency runs from just before the
-producer's `send()` to the moment the client process has the bytes. The window is {SECONDS:g} s, after all clients have
-got a message. *CPU* is processor time of all of the server's processes (for a hub, with what publishes into it) per
-second; *memory* is their proportional set size at the end. *delivered* is what arrived within the window and a second,
-of what had to; anything below 100 % is a failure of the server, and its latencies are those of what arrived.
-*connected* is how many clients got a message within {CONNECT_SECONDS:g} s of trying, given only where it is not all."""
+ABOUT = f"""Messages go through Kafka at a rate; each client gets each of them. Latency is the time from just before
+the producer's `send()` until the client process has read the bytes. The window is {SECONDS:g} s, after all clients
+have received a message. *CPU* is processor time per second of all of the server's processes (for a hub, with its
+publisher); *memory* is their proportional set size at the end. *delivered* is the share of messages that arrived
+within the window and a second. Below 100 %, the latencies are those of the messages that arrived. *connected* is how
+many clients received a message within {CONNECT_SECONDS:g} s, given only where it is not all."""
 
 
 def run(world: World) -> list[Figure]:
@@ -43,11 +43,12 @@ def run(world: World) -> list[Figure]:
         with kind(world, world.topic(), max(level.clients for level in LEVELS)) as peer:
             for level in LEVELS:
                 if level.clients <= kind.most_clients:
-                    figures.extend(_level(world, peer, level))
+                    figures.extend(measure_level(world, peer, level))
     return figures
 
 
-def _level(world: World, peer: Peer, level: Level) -> list[Figure]:
+def measure_level(world: World, peer: Peer, level: Level, measure: str = "fanout") -> list[Figure]:
+    """Measure a server with so many clients and messages per second."""
     feeder = _module("bench.feeder", world.broker, peer.topic, str(level.rate))
     crowd = _module("bench.clients", str(peer.port), peer.path, str(level.clients), str(CONNECT_SECONDS))
     try:
@@ -61,24 +62,22 @@ def _level(world: World, peer: Peer, level: Level) -> list[Figure]:
     finally:
         for process in (feeder, crowd):
             _end(process)
-    return _figures(peer, level, result["latencies"], ready, sent, cpu, memory)
-
-
-def _figures(
-    peer: Peer, level: Level, latencies: list[tuple[int, int]], ready: int, sent: int, cpu: float, memory: float
-) -> list[Figure]:
+    values = _values(result["latencies"], sent * level.clients, cpu, memory)
+    if ready < level.clients:
+        values["connected"] = ready
     case = f"{level.clients} clients, {level.rate:g} messages/s"
+    return [Figure(measure, case, peer.name, unit, value) for unit, value in values.items()]
+
+
+def _values(latencies: list[tuple[int, int]], expected: int, cpu: float, memory: float) -> dict[str, float]:
     total = sum(count for _, count in latencies)
-    named = {
+    return {
         "p50, ms": _share(latencies, total, 0.50),
         "p99, ms": _share(latencies, total, 0.99),
         "CPU, ms per s": cpu * 1000,
         "memory, MB": memory,
-        "delivered, %": 100 * total / max(1, sent * level.clients),
+        "delivered, %": 100 * total / max(1, expected),
     }
-    if ready < level.clients:
-        named["connected"] = ready
-    return [Figure("fanout", case, peer.name, unit, value) for unit, value in named.items()]
 
 
 def _share(latencies: list[tuple[int, int]], total: int, share: float) -> float:

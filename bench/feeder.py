@@ -1,4 +1,4 @@
-"""The producer, as a process of its own: publishes at a rate until its input ends, then prints when it sent what.
+"""The producer, as a process of its own: publishes at a rate until its input ends, then prints its send times.
 
 python -m bench.feeder BROKER TOPIC RATE
 """
@@ -16,7 +16,7 @@ PARTITIONS = 4
 
 
 def main(broker: str, topic: str, rate: float) -> None:
-    """Publish; the moments of sending go to standard output as JSON, in microseconds."""
+    """Publish; the send times go to standard output as JSON, in epoch microseconds."""
     producer = KafkaProducer(bootstrap_servers=broker, api_version=(2, 8), linger_ms=0, acks=1)
     stamps: list[int] = []
     begin = time.monotonic()

@@ -9,7 +9,7 @@ OURS = "Greenwave"
 
 
 class Figure(NamedTuple):
-    """One number of one round; `peer` is who was measured."""
+    """One number of one round; `peer` is the server measured."""
 
     measure: str
     case: str
@@ -63,7 +63,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def short(value: float) -> str:
-    """Write a number with three digits that count."""
+    """Write a number with three significant digits."""
     if math.isnan(value):  # nan: nothing was received
         return "none"
     if abs(value) >= 100:

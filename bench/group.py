@@ -1,4 +1,4 @@
-"""A server as a group of processes: started, asked what it takes, ended by its ids."""
+"""A server as a group of processes: started, measured, and ended by its process ids."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def until(condition: Callable[[], Any], seconds: float, what: str, every: float 
 
 
 def listens(port: int) -> bool:
-    """Tell whether somebody accepts connections at a port of the loopback."""
+    """Tell whether a port of the loopback accepts connections."""
     try:
         with socket.create_connection(("127.0.0.1", port), 1):
             return True
@@ -55,7 +55,7 @@ class Group:
         return self._process.poll() is None
 
     def cpu_seconds(self) -> float:
-        """Return the processor time that all members have taken, children that ended included."""
+        """Return the processor time of all members, ended children included."""
         return sum(sum(map(int, fields[11:15])) for fields in map(_stat, self._members()) if fields) / TICKS
 
     def memory_mb(self) -> float:
@@ -63,7 +63,7 @@ class Group:
         return sum(map(_pss_kb, self._members())) / 1024
 
     def close(self) -> None:
-        """Ask it to end; after 5 s end it by force."""
+        """Terminate it; after 5 s, kill it."""
         if self.is_running:
             self._process.terminate()
             try:
@@ -74,7 +74,7 @@ class Group:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
-                pass  # it was faster
+                pass  # it has ended
         self._process.wait()
 
     def _members(self) -> list[int]:

@@ -1,16 +1,17 @@
-"""A backlog: how fast a start reads it, beside a loop that only polls.
+"""A backlog: how fast a start reads it, compared with a loop that only polls.
 
 Each reader is a process of its own:
 
     python -m bench.ingest BROKER TOPIC COUNT greenwave|poll
 
-prints {"seconds": wall time, "cpu_seconds": processor time} of reading so many records from the beginning.
+prints {"seconds": wall time, "cpu_seconds": processor time} of reading COUNT records from the beginning.
 """
 
 import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from kafka import KafkaConsumer, TopicPartition
 
@@ -27,25 +28,34 @@ SECONDS = 120.0
 POLL = "poll() alone"
 
 TITLE = "Backlog"
-ABOUT = f"""A start that reads {COUNT:,} messages of a topic with {PARTITIONS} partitions, from the first to the last:
-each is normalised, scored, kept in the ring buffer and the latest view, until the consumer is live. *{POLL}* is a loop
-around `KafkaConsumer.poll()` with the client's defaults, which looks at no message. *one partition* has all messages in
-one of the {PARTITIONS} partitions. *CPU* is processor time of the whole process per record."""
+ABOUT = f"""A start that reads {COUNT:,} messages of a topic with {PARTITIONS} partitions, from the first to the last.
+Each is normalised, scored, and kept in the ring buffer and the latest view; the time runs until the consumer is live.
+*{POLL}* is a loop around `KafkaConsumer.poll()` with the client's defaults that does nothing with the records. *one
+partition* has all messages in one of the {PARTITIONS} partitions. *CPU* is processor time of the process per
+record."""
 
 
 def run(world: World) -> list[Figure]:
     """Measure one round."""
     figures = []
     for case, partitions in ((f"all {PARTITIONS} partitions", PARTITIONS), ("one partition", 1)):
-        topic = world.topic()
-        world.publish(topic, (message(number, micros()) for number in range(COUNT)), partitions)
-        for peer, reader in ((OURS, "greenwave"), (POLL, "poll")):
-            command = [sys.executable, "-m", "bench.ingest", world.broker, topic, str(COUNT), reader]
-            done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=SECONDS)
-            took = json.loads(done.stdout)
-            figures.append(Figure("ingest", case, peer, "records/s", COUNT / took["seconds"]))
-            figures.append(Figure("ingest", case, peer, "CPU, µs per record", 1e6 * took["cpu_seconds"] / COUNT))
+        figures += read_backlog(world, case, partitions, OURS, "greenwave")
+        figures += read_backlog(world, case, partitions, POLL, "poll")
     return figures
+
+
+def read_backlog(
+    world: World, case: str, partitions: int, peer: str, reader: str, tree: Path = ROOT, measure: str = "ingest"
+) -> list[Figure]:
+    """Measure one reader in a process of its own, with the code of `tree`."""
+    topic = world.filled_topic(lambda number: message(number, micros()), COUNT, partitions)
+    command = [sys.executable, "-m", "bench.ingest", world.broker, topic, str(COUNT), reader]
+    done = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, text=True, check=True, timeout=SECONDS)
+    took = json.loads(done.stdout)
+    return [
+        Figure(measure, case, peer, "records/s", COUNT / took["seconds"]),
+        Figure(measure, case, peer, "CPU, µs per record", 1e6 * took["cpu_seconds"] / COUNT),
+    ]
 
 
 def _greenwave(broker: str, topic: str, count: int) -> None:

@@ -1,4 +1,4 @@
-"""The messages of all measures: one shape, with the moment of sending inside, which every server passes on."""
+"""The messages of all measures: one shape that contains the time of sending, which every server passes on."""
 
 import json
 import re
@@ -6,11 +6,11 @@ import time
 
 SEGMENTS = 500
 STAMP = re.compile(rb"@(\d{16})@")
-"""The moment of sending in microseconds of the epoch; it travels in the field `model`, which is passed on as it is."""
+"""The time of sending in epoch microseconds, in the field `model`, which is passed on unchanged."""
 
 
 def micros() -> int:
-    """Return the time of now, in microseconds of the epoch."""
+    """Return the current time in epoch microseconds."""
     return time.time_ns() // 1000
 
 

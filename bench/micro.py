@@ -1,4 +1,4 @@
-"""Small parts by themselves, in this process: normalising, the ring buffer, the cursor, each beside the obvious way."""
+"""Single parts in this process: normalising, the ring buffer, the cursor, each compared with the obvious way."""
 
 import base64
 import json
@@ -22,11 +22,11 @@ COUNT = 20_000
 CLIENTS = 50
 
 TITLE = "Parts"
-ABOUT = f"""Operations per second of one thread. {COUNT:,} operations per round. *json + dicts* is `json.loads` and the
-same output fields picked by hand without checks, aliases, units or limits, so it does much less. *deque + a queue per
-client* appends to a `deque(maxlen=…)` and puts into {CLIENTS} queues, which is what it costs where each client has a
-queue of its own; with Greenwave clients only hold a number, so an append is the whole cost. *json + base64* writes the
-same four offsets without a checksum and without checks on reading."""
+ABOUT = f"""Operations per second of one thread, {COUNT:,} operations per round. *json + dicts* is `json.loads` and
+the same output fields without checks, aliases, units or limits, so it does much less. *deque + a queue per client*
+appends to a `deque(maxlen=…)` and puts into {CLIENTS} queues: the cost where each client has a queue of its own. With
+Greenwave, clients only hold a number, so an append is the whole cost. *json + base64* writes the same four offsets
+without a checksum, and reads them without checks."""
 
 
 def run(_world: Any) -> list[Figure]:

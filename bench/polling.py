@@ -1,4 +1,4 @@
-"""Polling: requests per second of the whole view, fresh or known, beside an endpoint that encodes for each request."""
+"""Polling: requests per second of the whole view, with and without ETag, compared with encoding for each request."""
 
 import re
 import shutil
@@ -25,17 +25,17 @@ RATE = 20
 PATH = "/api/predictions"
 
 TITLE = "Polling"
-ABOUT = f"""`GET {PATH}` with {SEGMENTS:,} segments, {CONNECTIONS} connections that are kept open, {SECONDS} s each, by
-`wrk`. *ETag* asks with the ETag that the client has (304). *json.dumps per request* is the predecessor's endpoint: the
-same messages as they came, encoded for each request, under gunicorn's stock gthread worker. *quiet* means that nothing
-comes from Kafka meanwhile; with *{RATE} messages/s* the view changes all the time, so each change makes a new body, and
-an ETag is soon out of date (those answers are 200)."""
+ABOUT = f"""`GET {PATH}` with {SEGMENTS:,} segments, {CONNECTIONS} connections that are kept open, {SECONDS} s each,
+by `wrk`. *ETag* sends the client's ETag (304). *json.dumps per request* is the predecessor's endpoint: the same
+messages as received, encoded for each request, under gunicorn's own gthread worker. *quiet* means that Kafka has no
+new messages; with *{RATE} messages/s* the view changes all the time, so each change makes a new body, and ETags are
+soon out of date (those answers are 200)."""
 
 
 def run(world: World) -> list[Figure]:
     """Measure one round."""
     if not shutil.which("wrk"):
-        print("polling is left out: wrk is not installed (apt-get install wrk)")
+        print("polling is skipped: wrk is not installed (apt-get install wrk)")
         return []
     topic = world.topic()
     world.publish(topic, (message(number, micros(), SEGMENTS) for number in range(SEGMENTS)))
@@ -77,7 +77,7 @@ def _news(world: World, topic: str) -> Iterator[None]:
     command = [sys.executable, "-m", "bench.feeder", world.broker, topic, str(RATE)]
     feeder = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        time.sleep(1.0)  # the producer connects meanwhile; nothing is measured by it
+        time.sleep(1.0)  # while the producer connects
         yield
     finally:
         feeder.communicate(timeout=30)

@@ -1,8 +1,8 @@
-"""What a run needs: Apache Kafka as a process, topics, a scratch folder, messages published at once."""
+"""What a run needs: Apache Kafka as a process, topics with messages, and a scratch folder."""
 
 import contextlib
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +20,7 @@ class World:
         self._stack = contextlib.ExitStack()
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="greenwave-bench-")))
         self.kafka = ApacheKafka()
+        self._filled: dict[tuple[int, int], str] = {}
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self.kafka)
@@ -37,8 +38,16 @@ class World:
         """Create a topic and return its name."""
         return self.kafka.create_topic(None, PARTITIONS)
 
+    def filled_topic(self, values: Callable[[int], bytes], count: int, partitions: int) -> str:
+        """Return a topic with this many messages in its first partitions; it is filled once and used in all rounds."""
+        key = (count, partitions)
+        if key not in self._filled:
+            self._filled[key] = self.topic()
+            self.publish(self._filled[key], map(values, range(count)), partitions)
+        return self._filled[key]
+
     def publish(self, topic: str, values: Iterable[bytes], partitions: int = PARTITIONS) -> None:
-        """Publish in turn to the first partitions, and wait until all is acknowledged."""
+        """Publish to the first partitions in turn, and wait for all acknowledgements."""
         producer = KafkaProducer(bootstrap_servers=self.broker, api_version=(2, 8), linger_ms=5, acks="all")
         try:
             sent = [producer.send(topic, value, partition=n % partitions) for n, value in enumerate(values)]

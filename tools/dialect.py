@@ -38,7 +38,7 @@ WORDS = {
 """Each word with what to write instead. They are not wrong English, but they are not the field's terms."""
 
 SUFFIXES = frozenset({".py", ".md", ".js", ".html", ".css", ".toml", ".json", ".conf", ".sh", ""})
-SKIPPED = ("static/vendor/", "bench/results/", "docs/chaos/", "package-lock.json", "LICENSE", "tools/dialect.py")
+SKIPPED = ("static/vendor/", "docs/chaos/", "package-lock.json", "LICENSE", "tools/dialect.py")
 PATTERN = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
 
 

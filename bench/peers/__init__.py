@@ -11,10 +11,10 @@ from .predecessor import Predecessor
 KINDS: tuple[type[Peer], ...] = (Greenwave, Predecessor, KafkaSse, Nchan)
 
 NOT_MEASURED = {
-    "Centrifugo 6": "its Go modules could not be downloaded where this was made",
+    "Centrifugo 6": "its Go modules could not be downloaded",
     "Mercure": "the same; Nchan stands for a hub that a publisher feeds",
 }
-"""Peers that were wanted and could not be had when this was written; nothing here says how they would do."""
+"""Peers that were not available; nothing here says how they would perform."""
 
 
 _found: dict[str, str] = {}
@@ -41,6 +41,6 @@ def _version(kind: type[Peer]) -> str:
 
 
 def fan_out_peers() -> list[type[Peer]]:
-    """Return those that can be had."""
+    """Return the available peers."""
     found = versions(kind.name for kind in KINDS)
     return [kind for kind in KINDS if not found[kind.name].startswith("missing")]

@@ -1,4 +1,4 @@
-"""What all servers have in common for those who measure them."""
+"""The interface of all servers that are measured."""
 
 import contextlib
 import os
@@ -11,11 +11,11 @@ from demo.broker import free_port
 
 
 class Missing(Exception):
-    """A peer can't be had on this machine; the text says why, without naming the machine."""
+    """A peer isn't available on this machine; the text says why."""
 
 
 def cache() -> Path:
-    """Return the folder in which peers are kept between runs."""
+    """Return the folder in which built peers are kept between runs."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenwave" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -24,13 +24,13 @@ def cache() -> Path:
 class Peer:
     """A server that reads a topic and serves it by SSE at `path`; a context manager.
 
-    `clients` is how many it must have room for.
+    `clients` is how many it must be able to serve.
     """
 
     name = ""
     path = "/"
     most_clients = 500
-    """How many it is asked to serve; fewer where more would only measure how it fails."""
+    """Most clients in a measure; fewer where more would only measure how it fails."""
 
     def __init__(self, world: World, topic: str, clients: int) -> None:
         self.world, self.topic, self.clients = world, topic, clients
@@ -47,7 +47,7 @@ class Peer:
         raise NotImplementedError
 
     def is_ready(self) -> bool:
-        """Tell whether it serves what it has read."""
+        """Tell whether it serves clients."""
         return listens(self.port)
 
     def __enter__(self) -> Self:
@@ -69,15 +69,15 @@ class Peer:
         self._groups.clear()
 
     def cpu_seconds(self) -> float:
-        """Return the processor time taken so far, over all of its processes."""
+        """Return the processor time of all of its processes so far."""
         return sum(group.cpu_seconds() for group in self._groups)
 
     def memory_mb(self) -> float:
-        """Return the memory held (proportional set size), over all of its processes."""
+        """Return the memory (proportional set size) of all of its processes."""
         return sum(group.memory_mb() for group in self._groups)
 
     def run(self, *command: str, env: dict[str, str] | None = None, **options: Any) -> None:
-        """Start one process as a part of it."""
+        """Start one of its processes."""
         log = self.world.folder / f"{self.topic}-{len(self._groups)}.log"
         self._groups.append(Group(command, log, env, **options))
 

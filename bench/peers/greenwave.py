@@ -3,21 +3,28 @@
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import ClassVar
 
 from bench.figures import OURS
 from bench.group import ROOT
 from bench.http import get_json
+from bench.world import World
 
 from .base import Peer
 
 
 class Greenwave(Peer):
-    """The product; `settings` are environment variables beside the broker and the topic."""
+    """The product, with the code of `tree`; `settings` are environment variables beside the broker and the topic."""
 
     name = OURS
     path = "/predictions/stream"
     settings: ClassVar[dict[str, str]] = {"KAFKA_BACKLOG": "all"}
+
+    def __init__(self, world: World, topic: str, clients: int, name: str = OURS, tree: Path = ROOT) -> None:
+        super().__init__(world, topic, clients)
+        self.name = name
+        self._tree = tree
 
     @classmethod
     def fetch(cls) -> str:
@@ -38,7 +45,7 @@ class Greenwave(Peer):
             "LOG_LEVEL": "WARNING",
             **self.settings,
         }
-        self.run(sys.executable, "-m", "gunicorn", "wsgi:app", env=env)
+        self.run(sys.executable, "-m", "gunicorn", "wsgi:app", env=env, cwd=self._tree)
 
     def is_ready(self) -> bool:
         """Tell whether it has read the topic to its end."""

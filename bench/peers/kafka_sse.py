@@ -9,7 +9,7 @@ from .base import Missing, Peer, cache
 
 BUILD_SECONDS = 600
 PACKAGE = {"name": "peer", "private": True, "allowScripts": {"node-rdkafka": True}}
-"""Newer versions of npm build what is native only when they are told so."""
+"""Newer versions of npm build native code only with this option."""
 
 
 class KafkaSse(Peer):

@@ -1,0 +1,54 @@
+"""This code compared with that of an earlier commit: a backlog, and fan-out, in turn on the same broker.
+
+The earlier commit is checked out into a temporary folder. It must have `bench/ingest.py`, which reads its backlog.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .fanout import SECONDS, Level, measure_level
+from .figures import OURS, Figure
+from .group import ROOT
+from .ingest import COUNT, read_backlog
+from .peers.greenwave import Greenwave
+from .world import PARTITIONS, World
+
+LEVELS = (Level(200, 50), Level(500, 50))
+
+TITLE = "Compared with an earlier commit"
+ABOUT = f"""Both versions in turn in each round, on the same machine and broker: a backlog of {COUNT:,} messages in
+{PARTITIONS} partitions, and SSE clients for {SECONDS:g} s at a rate of messages. The figures are explained above."""
+
+
+@contextmanager
+def checked_out(commit: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Check out a commit while the block runs; yield its short name and its folder."""
+    name = _git("rev-parse", "--short", commit)
+    tree = folder / f"greenwave-{name}"
+    _git("worktree", "add", "--detach", str(tree), commit)
+    try:
+        yield name, tree
+    finally:
+        _git("worktree", "remove", "--force", str(tree))
+
+
+def run(world: World, name: str, tree: Path) -> list[Figure]:
+    """Measure one round of both versions."""
+    versions = ((OURS, ROOT), (name, tree))
+    figures = []
+    for version, folder in versions:
+        figures += read_backlog(
+            world, f"backlog, {PARTITIONS} partitions", PARTITIONS, version, "greenwave", folder, "compare"
+        )
+    for version, folder in versions:
+        with Greenwave(world, world.topic(), max(each.clients for each in LEVELS), version, folder) as peer:
+            for level in LEVELS:
+                figures += measure_level(world, peer, level, "compare")
+    return figures
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
