@@ -116,6 +116,14 @@ def test_no_modules_import_each_other():
     assert cycles() == []
 
 
+def test_the_web_side_encodes_json_in_one_place():
+    encoders = re.compile(r"json\.(?:encode|Encoder|dumps)\b|jsonify")
+    files = {
+        str(path.relative_to(ROOT)) for path in modules("web") if encoders.search(path.read_text(encoding="utf-8"))
+    }
+    assert files == {"web/streams/wire.py"}
+
+
 def subpackages():
     return [path for package in ("consumer", "web") for path in sorted((ROOT / package).iterdir()) if has_modules(path)]
 

@@ -99,8 +99,8 @@ class Network:
         """Return what is known of a segment: NOT_KNOWN for one that isn't there."""
         return self.segments.get(name, NOT_KNOWN)
 
-    def geojson(self) -> bytes:
-        """Return it as GeoJSON: each feature has its identity as `id`, and its road."""
+    def geojson(self) -> dict[str, Any]:
+        """Return the network as GeoJSON: each feature has its identity as `id`, and its road."""
         features = [
             {
                 "type": "Feature",
@@ -110,7 +110,7 @@ class Network:
             }
             for name, (_, road, geometry) in self.segments.items()
         ]
-        return msgspec.json.encode({"type": "FeatureCollection", "features": features})
+        return {"type": "FeatureCollection", "features": features}
 
 
 def load_network(path: str, id_property: str = "") -> Network:

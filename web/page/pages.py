@@ -13,6 +13,7 @@ from consumer.messages.network import Network
 from consumer.settings import Settings, origins
 from web.api import answers, params
 from web.services import services
+from web.streams import wire
 from web.streams.views import Body
 
 blueprint = Blueprint("pages", __name__)
@@ -94,7 +95,7 @@ def network() -> Response:
 
 @lru_cache(1)
 def _network_body(network: Network) -> Body:
-    content = network.geojson()
+    content = wire.json_bytes(network.geojson())
     return Body(hashlib.sha256(content).hexdigest()[:16], content)
 
 

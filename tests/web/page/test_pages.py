@@ -139,6 +139,18 @@ def test_the_network_is_served_as_geojson_with_a_validator(mapped):
     assert config(mapped.get("/predictions"))["has_network"] is True
 
 
+def test_line_ends_in_the_network_are_escaped(tmp_path):
+    named = json.loads(json.dumps(NETWORK))
+    named["features"][0]["properties"]["road_name"] = "I-5\u2028\x85end"
+    file = tmp_path / "network.geojson"
+    file.write_text(json.dumps(named))
+    settings = Settings(network_file=str(file))
+    consumer = Consumer(settings, lambda _: MemorySource(MemoryTopic()), poll_seconds=0.02)
+    text = create_app(settings, lambda: consumer).test_client().get("/api/network").text
+    assert len(text.splitlines()) == 1
+    assert json.loads(text) == named
+
+
 def test_without_a_network_there_are_no_features(client):
     assert json.loads(client.get("/api/network").data) == {"type": "FeatureCollection", "features": []}
     assert config(client.get("/predictions"))["has_network"] is False
