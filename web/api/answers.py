@@ -6,19 +6,18 @@ from collections.abc import Callable
 from flask import Response, request
 
 MIN_BYTES = 1_024
-"""Below this, compressing saves no packet."""
+"""Smaller answers are not compressed: they fit into one packet."""
 LEVEL = 5
-"""Of zlib; on predictions higher levels save a few percent more and take twice the time."""
+"""Level of zlib. On predictions, higher levels save a few percent and take twice the time."""
 
 
 def compress(content: bytes) -> bytes:
-    """Return the content as gzip; the same bytes for the same content."""
+    """Return the content as gzip, without a time, so that equal contents give equal bytes."""
     return gzip.compress(content, LEVEL, mtime=0)
 
 
 def json(content: bytes, compressed: Callable[[], bytes] | None = None) -> Response:
-    """Return an answer that may be kept, but is asked about each time; `compressed` gives the same
-    as gzip where that is kept."""
+    """Return an answer that clients revalidate before each use; `compressed` returns cached gzip bytes."""
     headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
     if len(content) >= MIN_BYTES and request.accept_encodings.quality("gzip") > 0:
         headers["Content-Encoding"] = "gzip"

@@ -1,7 +1,7 @@
-"""Bodies and sums that are made once per change and shared by all who ask for them.
+"""Answers with the whole view, and statistics: computed once per change of the feed, and shared by all clients.
 
-Which filters there are is the clients' choice, so what is kept is bounded: in number, in bytes, and in the time for
-which it is kept without being asked for. The answer for everything is always kept; it is bounded by the view.
+Clients choose the filters, so the cache is bounded in entries, in bytes, and in the time since the last request. The
+answer without a filter is never evicted; the view bounds it.
 """
 
 import hashlib
@@ -22,22 +22,22 @@ from web.times import now_iso
 
 from . import wire
 
-STATS_SECONDS = 2.0
-"""How often the sums are made anew at most."""
+STATS_MAX_AGE_SECONDS = 2.0
+"""Statistics older than this are computed again."""
 STALE_SECONDS = 10.0
-"""How old sums may be that are given while newer ones are made; who would get older ones waits."""
-KEPT = 64
-"""Most filters whose bodies or sums are kept."""
+"""While one client computes statistics, others get those before, unless they are older than this."""
+MAX_FILTERS = 64
+"""Maximum number of filters with a cached body, and with cached statistics."""
 IDLE_SECONDS = 30.0
-"""How long a body is kept after the last request for it."""
-MAKING = 2
-"""Bodies made at once: each takes several times its size until it is done, and more threads don't make it faster."""
+"""A body is evicted this long after its last request."""
+MAX_CONCURRENT = 2
+"""Bodies encoded at the same time. Each takes several times its size until it is done, and threads share one GIL."""
 
-Made = TypeVar("Made")
+Value = TypeVar("Value")
 
 
 class Body:
-    """An encoded answer and its weak entity tag."""
+    """An encoded answer, and its weak entity tag."""
 
     def __init__(self, etag: str, content: bytes) -> None:
         self.etag = etag
@@ -45,57 +45,57 @@ class Body:
 
     @cached_property
     def compressed(self) -> bytes:
-        """The same as gzip, made when the first client wants it."""
+        """The content as gzip, compressed at the first request for it."""
         return compress(self.content)
 
     @property
     def size_bytes(self) -> int:
-        """What it takes now."""
+        """The memory that it takes now."""
         return len(self.content) + len(self.__dict__.get("compressed", b""))
 
 
 class Views:
-    """The whole view as an answer, and its sums, by the filter asked for."""
+    """The whole view as an answer, and its statistics, by filter."""
 
     def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_bytes = max_bytes
         self._clock = clock
-        self._making = threading.Semaphore(MAKING)
-        # Guards the two dicts, for a look-up: clients of one filter wait for each other only, or not at all.
+        self._encoding = threading.Semaphore(MAX_CONCURRENT)
+        # Guards the two dicts during a look-up. Each value has a lock of its own, so filters don't wait for each other.
         self._lock = threading.Lock()
-        self._bodies: dict[Filter, _Shared[Body]] = {}
-        self._stats: dict[Filter, _Shared[dict[str, object]]] = {}
+        self._bodies: dict[Filter, _Cached[Body]] = {}
+        self._stats: dict[Filter, _Cached[dict[str, object]]] = {}
 
     def body(self, feed: Feed, wanted: Filter) -> Body:
-        """Return the answer that holds the whole view."""
-        shared = self._shared(self._bodies, wanted)
-        with shared.lock:
+        """Return the answer with the whole view."""
+        cached = self._cached(self._bodies, wanted)
+        with cached.lock:
             state = (id(feed), feed.version)
-            if shared.state != state:
-                with self._making:
-                    shared.state, shared.value = state, _make_body(feed, wanted)
-            body = shared.value
+            if cached.state != state:
+                with self._encoding:
+                    cached.state, cached.value = state, encode_body(feed, wanted)
+            body = cached.value
         self._evict(wanted)
         return body
 
     def stats(self, feed: Feed, wanted: Filter) -> dict[str, object]:
-        """Return the sums over the view, STATS_SECONDS old at most; STALE_SECONDS while another client makes them."""
-        shared = self._shared(self._stats, wanted)
-        age = self._age(shared, feed)
-        # Nobody waits who can be told something: with hundreds in line, none would notice that its client has left.
-        if age >= STATS_SECONDS and shared.lock.acquire(blocking=age >= STALE_SECONDS):
+        """Return the statistics of the view: at most STATS_MAX_AGE_SECONDS old, or STALE_SECONDS if being computed."""
+        cached = self._cached(self._stats, wanted)
+        age = self._age(cached, feed)
+        # A stream that waits here doesn't notice that its client has disconnected, so it waits only if it must.
+        if age >= STATS_MAX_AGE_SECONDS and cached.lock.acquire(blocking=age >= STALE_SECONDS):
             try:
-                if self._age(shared, feed) >= STATS_SECONDS:
+                if self._age(cached, feed) >= STATS_MAX_AGE_SECONDS:
                     now = self._clock()
-                    shared.value = statistics(feed.snapshot(wanted).predictions, feed.account())
-                    shared.state = (id(feed), now)
+                    cached.value = statistics(feed.snapshot(wanted).predictions, feed.account())
+                    cached.state = (id(feed), now)
             finally:
-                shared.lock.release()
-        assert shared.value is not None
-        return shared.value
+                cached.lock.release()
+        assert cached.value is not None
+        return cached.value
 
     def _evict(self, latest: Filter) -> None:
-        """Drop idle bodies, then those asked for least recently while all take too much; rare large ones at once."""
+        """Evict idle bodies, then the least recently requested while all exceed the bound; a large one at once."""
         with self._lock:
             bodies, idle = self._bodies, self._clock() - IDLE_SECONDS
             sizes = {wanted: each.value.size_bytes if each.value else 0 for wanted, each in bodies.items()}
@@ -103,36 +103,38 @@ class Views:
                 del bodies[latest], sizes[latest]
             total = sum(sizes.values())
             for wanted, size in sizes.items():
-                if bodies[wanted].asked < idle or (total > self._max_bytes and wanted not in (latest, EVERYTHING)):
+                is_over = total > self._max_bytes and wanted not in (latest, EVERYTHING)
+                if is_over or bodies[wanted].requested_at < idle:
                     del bodies[wanted]
                     total -= size
 
-    def _age(self, shared: "_Shared[Any]", feed: Feed) -> float:
-        feed_then, made_at = shared.state or (None, 0.0)
-        return self._clock() - made_at if feed_then == id(feed) else math.inf
+    def _age(self, cached: "_Cached[Any]", feed: Feed) -> float:
+        feed_then, computed_at = cached.state or (None, 0.0)
+        return self._clock() - computed_at if feed_then == id(feed) else math.inf
 
-    def _shared(self, kept: "dict[Filter, _Shared[Made]]", wanted: Filter) -> "_Shared[Made]":
+    def _cached(self, cache: "dict[Filter, _Cached[Value]]", wanted: Filter) -> "_Cached[Value]":
         with self._lock:
-            shared = kept.pop(wanted) if wanted in kept else _Shared()
-            kept[wanted] = shared
-            shared.asked = self._clock()
-            if len(kept) > KEPT:
-                del kept[next(iter(kept))]
-        return shared
+            cached = cache.pop(wanted) if wanted in cache else _Cached()
+            cache[wanted] = cached
+            cached.requested_at = self._clock()
+            if len(cache) > MAX_FILTERS:
+                del cache[next(iter(cache))]
+        return cached
 
 
-class _Shared(Generic[Made]):
-    """What all who ask for one filter share; one of them makes it, under its lock."""
+class _Cached(Generic[Value]):
+    """The value of one filter; the client that holds the lock computes it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.asked = 0.0
-        self.state: tuple[int, float] | None = None  # what it was made of
-        self.value: Made | None = None
+        self.requested_at = 0.0
+        self.state: tuple[int, float] | None = None
+        """The feed, with its version (a body) or the time of computing (statistics)."""
+        self.value: Value | None = None
 
 
 def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
-    """Return predictions (by segment and horizon), sums, cursor and time of one moment."""
+    """Return predictions (by segment and horizon), statistics, cursor and time of one moment."""
     snapshot = feed.snapshot(wanted)
     ordered = sorted(snapshot.predictions, key=lambda each: (each.segment_id, each.horizon_minutes or -1))
     return {
@@ -143,11 +145,12 @@ def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
     }
 
 
-def _make_body(feed: Feed, wanted: Filter) -> Body:
+def encode_body(feed: Feed, wanted: Filter) -> Body:
+    """Return the answer with the view of now."""
     view = whole_view(feed, wanted)
-    view["predictions"] = msgspec.Raw(wire.json_bytes(view["predictions"]))  # once, for the tag and for the body
-    # Of what is in it and not of the cursor alone: other settings make another view of the same topic.
+    view["predictions"] = msgspec.Raw(wire.json_bytes(view["predictions"]))  # once, for tag and body
+    # The tag covers all content but the time. The cursor is not enough: settings change the view of a topic.
     content = wire.success({**view, "timestamp": None})
     etag = hashlib.sha256(content).hexdigest()[:24]
-    # A copy, since the encoder gives out its whole buffer, which is up to half larger than what is in it.
+    # A copy, because the encoder returns its whole buffer, which is up to half larger than the content.
     return Body(etag, bytes(memoryview(wire.success(view))))

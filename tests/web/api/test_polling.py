@@ -11,7 +11,7 @@ from consumer.view.cursor import Position, place
 from consumer.view.filters import EVERYTHING
 from tests.consumer.helpers import array, feed_of, message, publish, record
 from tests.web.conftest import hold_slot
-from web.streams.views import _make_body
+from web.streams.views import encode_body
 
 T = 1_700_000_000_000
 
@@ -38,7 +38,7 @@ def test_what_is_not_there_is_said_with_what_is(client):
     answer = client.get("/api/nothing")
     assert answer.status_code == 404
     assert answer.json["error"] == (
-        "there is nothing at /api/nothing; the page is /predictions, the data /api/predictions"
+        "there is nothing at /api/nothing; the page is /predictions, the data is /api/predictions"
     )
 
 
@@ -148,7 +148,7 @@ def test_a_view_of_other_content_has_another_entity_tag_though_its_cursor_is_the
     def tag(*records):
         feed = feed_of()
         publish(feed, *records)
-        body = _make_body(feed, EVERYTHING)
+        body = encode_body(feed, EVERYTHING)
         return body.etag, json.loads(body.content)["data"]["cursor"]
 
     backlog, last = record(0, 0, message("A")), record(0, 1, message("B"))

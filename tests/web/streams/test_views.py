@@ -1,4 +1,4 @@
-"""Bodies and sums are made once for all who ask, and who can be told something waits for nobody."""
+"""Bodies and statistics are computed once for all clients, and clients wait only for what they need."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +9,13 @@ from consumer.view.feed import Snapshot
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually
 from tests.consumer.view.test_latest import a_prediction
-from web.streams.views import IDLE_SECONDS, STALE_SECONDS, STATS_SECONDS, Views
+from web.streams.views import IDLE_SECONDS, STALE_SECONDS, STATS_MAX_AGE_SECONDS, Views
 
 OTHER = Filter(segments=frozenset({"S"}))
 
 
 class Clock:
-    """A clock that says when it was looked at, and by how many threads so far."""
+    """A clock that a test sets; it counts the threads that have read it."""
 
     def __init__(self):
         self.now = 0.0
@@ -27,7 +27,7 @@ class Clock:
 
 
 class SlowFeed:
-    """A feed whose views of everything take until the gate is open."""
+    """A feed whose snapshot without a filter takes until the gate is open."""
 
     version = 1
 
@@ -35,18 +35,18 @@ class SlowFeed:
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
-        self.made = 0
+        self.count = 0
         self.predictions = []
 
     def snapshot(self, wanted):
         if wanted == EVERYTHING:
             self.entered.set()
             assert self.gate.wait(10)
-        self.made += 1
+        self.count += 1
         return Snapshot(self.predictions, None, self.version)
 
     def account(self):
-        return {"made": self.made}
+        return {"count": self.count}
 
 
 @pytest.fixture
@@ -73,57 +73,57 @@ def others(feed):
 
 
 def begin(others, feed, call, *args):
-    """Let another client make something, which takes until the gate is open."""
+    """Let another client start to compute something, which takes until the gate is open."""
     feed.gate.clear()
     feed.entered.clear()
-    making = others.submit(call, feed, *args)
+    computing = others.submit(call, feed, *args)
     assert feed.entered.wait(10)
-    return making
+    return computing
 
 
-def test_sums_are_made_at_most_every_two_seconds(views, feed, clock):
-    assert [views.stats(feed, EVERYTHING)["made"] for _ in range(3)] == [1, 1, 1]
-    clock.now = STATS_SECONDS
-    assert [views.stats(feed, EVERYTHING)["made"] for _ in range(3)] == [2, 2, 2]
+def test_statistics_are_computed_at_most_every_two_seconds(views, feed, clock):
+    assert [views.stats(feed, EVERYTHING)["count"] for _ in range(3)] == [1, 1, 1]
+    clock.now = STATS_MAX_AGE_SECONDS
+    assert [views.stats(feed, EVERYTHING)["count"] for _ in range(3)] == [2, 2, 2]
 
 
-def test_who_asks_for_sums_while_another_makes_them_gets_those_before(views, feed, clock, others):
+def test_statistics_before_are_returned_while_new_ones_are_computed(views, feed, clock, others):
     views.stats(feed, EVERYTHING)
-    clock.now = STATS_SECONDS
-    making = begin(others, feed, views.stats, EVERYTHING)
-    assert views.stats(feed, EVERYTHING)["made"] == 1
+    clock.now = STATS_MAX_AGE_SECONDS
+    computing = begin(others, feed, views.stats, EVERYTHING)
+    assert views.stats(feed, EVERYTHING)["count"] == 1
     feed.gate.set()
-    assert making.result(10)["made"] == 2
+    assert computing.result(10)["count"] == 2
 
 
-def test_who_would_get_sums_of_long_ago_waits_for_those_of_now(views, feed, clock, others):
+def test_a_client_waits_for_statistics_instead_of_stale_ones(views, feed, clock, others):
     views.stats(feed, EVERYTHING)
     clock.now = STALE_SECONDS
     clock.threads.clear()
-    making = begin(others, feed, views.stats, EVERYTHING)
+    computing = begin(others, feed, views.stats, EVERYTHING)
     waiting = others.submit(views.stats, feed, EVERYTHING)
-    eventually(lambda: len(clock.threads) == 2)  # it has asked how old they are
+    eventually(lambda: len(clock.threads) == 2)  # both have compared the age
     feed.gate.set()
-    assert [each.result(10)["made"] for each in (making, waiting)] == [2, 2]
+    assert [each.result(10)["count"] for each in (computing, waiting)] == [2, 2]
 
 
 @pytest.mark.parametrize("what", ["stats", "body"])
-def test_clients_of_one_filter_do_not_wait_for_those_of_another(views, feed, others, what):
-    making = begin(others, feed, getattr(views, what), EVERYTHING)
+def test_filters_do_not_wait_for_each_other(views, feed, others, what):
+    computing = begin(others, feed, getattr(views, what), EVERYTHING)
     getattr(views, what)(feed, OTHER)
-    assert not making.done()
+    assert not computing.done()
 
 
-def test_a_body_is_made_once_for_all_who_wait_for_it(views, feed, others):
-    making = begin(others, feed, views.body, EVERYTHING)
+def test_a_body_is_encoded_once_for_all_clients_that_wait(views, feed, others):
+    computing = begin(others, feed, views.body, EVERYTHING)
     waiting = [others.submit(views.body, feed, EVERYTHING) for _ in range(2)]
     feed.gate.set()
-    assert {id(each.result(10)) for each in [making, *waiting]} == {id(making.result())}
+    assert {id(each.result(10)) for each in [computing, *waiting]} == {id(computing.result())}
     feed.version = 2
-    assert views.body(feed, EVERYTHING) is not making.result()
+    assert views.body(feed, EVERYTHING) is not computing.result()
 
 
-def test_a_body_made_while_the_feed_changed_is_made_again(feed, views, monkeypatch):
+def test_a_body_is_encoded_again_after_a_change_during_encoding(feed, views, monkeypatch):
     snapshot = feed.snapshot
 
     def change_after(wanted):
@@ -143,11 +143,11 @@ def of(number):
 
 
 def are_kept(views, *filters):
-    """Tell of each filter whether its body is kept."""
+    """Return for each filter whether its body is cached."""
     return [wanted in views._bodies for wanted in filters]
 
 
-def test_bodies_of_many_filters_take_a_bounded_number_of_bytes(views, feed):
+def test_bodies_of_many_filters_are_bounded_in_bytes(views, feed):
     feed.predictions = [a_prediction("x" * 240, number) for number in range(250)]
     for number in range(100):
         views.body(feed, EVERYTHING)
@@ -156,14 +156,14 @@ def test_bodies_of_many_filters_take_a_bounded_number_of_bytes(views, feed):
     assert are_kept(views, EVERYTHING, of(0), of(99)) == [True, False, True]
 
 
-def test_a_large_body_of_a_rare_filter_is_not_kept(views, feed):
+def test_a_large_body_of_a_rare_filter_is_not_cached(views, feed):
     feed.predictions = [a_prediction("x" * 240, number) for number in range(1_250)]
     for wanted in (EVERYTHING, OTHER):
         assert len(views.body(feed, wanted).content) > 500_000
     assert are_kept(views, EVERYTHING, OTHER) == [True, False]
 
 
-def test_a_body_is_dropped_when_it_was_not_asked_for_in_a_while(views, feed, clock):
+def test_an_idle_body_is_evicted(views, feed, clock):
     views.body(feed, of(1))
     clock.now = IDLE_SECONDS
     views.body(feed, of(2))
@@ -173,7 +173,7 @@ def test_a_body_is_dropped_when_it_was_not_asked_for_in_a_while(views, feed, clo
     assert are_kept(views, of(1), of(2), of(3)) == [False, True, True]
 
 
-def test_no_more_than_two_bodies_are_made_at_once(views, feed, others):
+def test_two_bodies_at_most_are_encoded_at_once(views, feed, others):
     counting, most, at_work = threading.Lock(), [0], [0]
     gate = threading.Barrier(2)
 
