@@ -22,7 +22,7 @@ class Coordinates(Struct, frozen=True, gc=False):
     longitude: float
 
 
-class Prediction(Struct, frozen=True, kw_only=True, gc=False):
+class Prediction(Struct, frozen=True, gc=False):
     """One predicted speed for one segment; speeds are in SPEED_UNIT, `timestamp` in epoch milliseconds."""
 
     segment_id: str

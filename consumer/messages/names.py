@@ -121,6 +121,7 @@ class Names:
         "late_event_time",
         "made_at",
         "model",
+        "only_speed",
         "predicted_speed",
         "segment",
         "speeds_ahead",
@@ -137,6 +138,7 @@ class Names:
         self.late_event_time = present(LATE_EVENT_TIME)
         self.predicted_speed = _scaled(present(PREDICTED_SPEED), scales)
         self.speeds_ahead = tuple((minutes, _scaled(each, scales)) for minutes, each in _speeds_ahead(names))
+        self.only_speed = self.predicted_speed[0] if len(self.predicted_speed) == 1 and not self.speeds_ahead else None
         self.current_speed = _scaled(present(CURRENT_SPEED), scales)
         self.current_volume = present(CURRENT_VOLUME)
         self.horizon = tuple((name, per_unit) for name, per_unit in HORIZON.items() if name in there)

@@ -183,25 +183,26 @@ class Normaliser:
             known = self._network.get(segment)
             place = known.coordinates if place is UNSET else place
             road = known.road_name if road is UNSET else road
+        # By position, in the order of the fields: keywords would take several times as long.
         return Prediction(
-            segment_id=segment,
-            timestamp=moments.event_ms,
-            prediction_time=iso(moments.made_ms),
-            horizon_minutes=moments.minutes,
-            current_speed=current,
-            predicted_speed=predicted,
-            speed_diff=None if current is None else round(predicted - current, 2),
-            current_volume=volume(item, names) if names.has_volume else None,
-            category=self._speeds.category(predicted),
-            coordinates=place,
-            road_name=road,
-            confidence=UNSET if confidence is None else confidence,
-            lower=bounds[0],
-            upper=bounds[1],
-            model=first_label(item, names.model) if names.model else UNSET,
-            target_time=UNSET if moments.target_ms is None else iso(moments.target_ms),
-            producer_category=first_label(item, names.category) if names.category else UNSET,
-            source=text(item["source"]) if names.has_source else UNSET,
+            segment,
+            moments.event_ms,
+            iso(moments.made_ms),
+            moments.minutes,
+            current,
+            predicted,
+            None if current is None else round(predicted - current, 2),
+            volume(item, names) if names.has_volume else None,
+            self._speeds.category(predicted),
+            place,
+            road,
+            UNSET if confidence is None else confidence,
+            bounds[0],
+            bounds[1],
+            first_label(item, names.model) if names.model else UNSET,
+            UNSET if moments.target_ms is None else iso(moments.target_ms),
+            first_label(item, names.category) if names.category else UNSET,
+            text(item["source"]) if names.has_source else UNSET,
         )
 
 

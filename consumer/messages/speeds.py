@@ -114,6 +114,10 @@ def predicted_speeds(item: Item, names: Names) -> list[Said]:
 
     Raises Refused (not_a_prediction) for a measurement: a speed, and no predicted one.
     """
+    if names.only_speed is not None:  # the usual case, made fast
+        name, scale = names.only_speed
+        if (value := item[name]) is not None:
+            return [Said(name, value, scale, None)]
     found: list[Said] = []
     for name, scale in names.predicted_speed:
         if (value := item[name]) is not None:

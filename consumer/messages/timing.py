@@ -46,20 +46,14 @@ class Timing:
         Raises Refused (bad_time, time_in_future).
         """
         name, value = _stated(item, names)
+        event_ms: int | None
         if name is None:
-            return self._not_in_future("Kafka's time of the record", kafka_ms, _own(kafka_ms), kafka_ms)
-        event_ms = self._times.read(value, kafka_ms)
-        if event_ms is None:
+            name, value, event_ms = "Kafka's time of the record", kafka_ms, _own(kafka_ms)
+        elif (event_ms := self._times.read(value, kafka_ms)) is None:
             raise Refused("bad_time", f"{name} is {shown(value)}; allowed: {ALLOWED}")
-        return self._not_in_future(name, value, event_ms, kafka_ms)
-
-    def _not_in_future(self, name: str, value: object, event_ms: int, kafka_ms: int) -> int:
-        """Return the time of the event unless it is too far after Kafka's time of the record, or this process' clock.
-
-        Under CreateTime Kafka's time is that of the producer's clock, and wrong with it.
-        """
+        # Under CreateTime Kafka's time is that of the producer's clock, and wrong with it: so both are compared.
         latest_ms = event_ms - self._max_future_ms
-        if kafka_ms != UNKNOWN_MS and kafka_ms < latest_ms:
+        if kafka_ms < latest_ms and kafka_ms != UNKNOWN_MS:
             raise self._in_future(name, value, event_ms - kafka_ms, "the time that Kafka gave the record")
         if (now_ms := self._now_ms()) < latest_ms:
             raise self._in_future(name, value, event_ms - now_ms, f"this server's clock ({iso(now_ms)})")
