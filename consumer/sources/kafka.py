@@ -25,33 +25,17 @@ from consumer.settings import Settings
 from . import hooks
 from .base import Expired, Reading, SourceStatus, Truncated
 from .end_offsets import EndOffsets
+from .options import CALL_TIMEOUT_MS, client_options, consumer_options, fetch_timeout_ms
 from .record import Record, Topic, Unreadable
-from .security import security_options
 
-METADATA_MAX_AGE_MS = 2_000
-"""How often metadata is requested, which is the broker's heartbeat."""
+__all__ = ["KafkaSource", "client_options"]
+
 METADATA_LIMIT_SECONDS = 30.0
 """A client without metadata for so long, while fetches are answered, has stopped to request it."""
-CALL_TIMEOUT_MS = 4_000
-"""Timeout of each request but fetches."""
-FETCH_TIMEOUT_MS = 20_000
-"""Shortest timeout of a fetch of which not a byte comes. A slow disk takes that long; a broker that hangs is reported
-earlier, after KAFKA_SILENCE_SECONDS."""
-MAX_POLL_RECORDS = 500
-MAX_PARTITION_FETCH_BYTES = 131_072
-"""A larger answer delays those behind it, on the connection and in the client: with the default of 1 MiB a replay
-delayed live records by up to 30 ms."""
 THROTTLED_SECONDS = 1.0
 """How long after the end of a throttle this client still counts as throttled: its next answer shows."""
 MAX_FAILURES = 3
 """Most brokers whose failed connections are described at once."""
-
-
-def client_options(settings: Settings) -> dict[str, Any]:
-    """Return the options that every client of these brokers needs, for kafka-python."""
-    # A given version spares the client a first request: without a broker the constructor would block for 30 s. 2.8 is
-    # the first with topic ids.
-    return {"bootstrap_servers": settings.brokers, "api_version": (2, 8), **security_options(settings)}
 
 
 class KafkaSource:
@@ -72,10 +56,10 @@ class KafkaSource:
         self._known_connections: list[Any] = []
         # Partitions whose log doesn't know the epoch of what was read: with it, each fetch would end as truncated.
         self._of_no_epoch: set[int] = set()
-        self._fetch_timeout_ms = max(FETCH_TIMEOUT_MS, int(settings.kafka_silence_seconds * 2_000))
+        self._fetch_timeout_ms = fetch_timeout_ms(settings)
         try:
             with _translated():
-                self._consumer = KafkaConsumer(**client_options(settings), **self._options(settings))
+                self._consumer = KafkaConsumer(**consumer_options(settings), kafka_client=self._keep_client)
         except BaseException:
             # A constructor that fails leaves its IO thread running.
             if hasattr(self, "_client"):
@@ -89,27 +73,6 @@ class KafkaSource:
         self._cluster.add_listener(self._note_metadata)
         self._cluster.set_topics([self._name])
         self._cluster.start_refresh_loop()
-
-    def _options(self, settings: Settings) -> dict[str, Any]:
-        return {
-            "group_id": None,
-            "enable_auto_commit": False,
-            # A position that Kafka no longer has is an error, not a silent jump.
-            "auto_offset_reset": "none",
-            "isolation_level": settings.kafka_isolation_level,
-            "fetch_max_wait_ms": settings.kafka_fetch_max_wait_ms,
-            "max_poll_records": MAX_POLL_RECORDS,
-            "max_partition_fetch_bytes": MAX_PARTITION_FETCH_BYTES,
-            # With incremental sessions a broker leaves out partitions without news, and a high watermark would not
-            # be known after an assignment.
-            "enable_incremental_fetch_sessions": False,
-            "metadata_max_age_ms": METADATA_MAX_AGE_MS,
-            "request_timeout_ms": CALL_TIMEOUT_MS,
-            "reconnect_backoff_ms": 100,
-            "reconnect_backoff_max_ms": 1_000,
-            "proxy_url": "direct://",
-            "kafka_client": self._keep_client,
-        }
 
     def _keep_client(self, **configs: Any) -> Any:
         self._client, self._manager = hooks.connect(configs, self._fetch_timeout_ms)
