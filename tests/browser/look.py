@@ -11,7 +11,7 @@ AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.m
 LIVE = re.compile(r"^Live · SSE · ")
 BY_SOCKET = re.compile(r"^Live · WebSocket · ")
 POLLING = re.compile(r"^Polling every 5 s$")
-RECONNECTING = re.compile(r"^Reconnecting in \d+ s \(attempt \d+\)$")
+RECONNECTING = re.compile(r"^Retrying in \d+ s \(attempt \d+\)$")
 
 
 def part(page: Page, name: str) -> Locator:

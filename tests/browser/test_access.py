@@ -48,6 +48,7 @@ def test_axe_finds_nothing_in_an_outage(server: FakeServer, open_page: OpenPage,
     server.stop()
     expect_pill(page, RECONNECTING)
     assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def test_with_reduced_motion_nothing_moves(server: FakeServer, open_page: OpenPage) -> None:

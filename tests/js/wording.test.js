@@ -34,7 +34,7 @@ for (const [name, shown, text, tone] of [
   [
     "waiting",
     pill({ phase: "waiting", attempt: 2, retryAt: NOW + 2_400, lostAt: LOST }),
-    "Reconnecting in 3 s (attempt 2)",
+    "Retrying in 3 s (attempt 2)",
     "warn",
   ],
   ["reconnecting", pill({ phase: "connecting", attempt: 2, lostAt: LOST }), "Reconnecting (attempt 2)", "warn"],
@@ -105,7 +105,7 @@ test("only a start that takes long has a banner", () => {
 
 test("a gap shows how many predictions are missing, and why", () => {
   const text = (reason, missed) => wording.gapText({ reason, missed });
-  assert.equal(text("too_old", 84), "84 predictions missed: no longer in the server's memory. The current values are complete.");
+  assert.equal(text("too_old", 84), "84 predictions missed: no longer in the server's memory. The view was loaded again.");
   assert.match(text("too_slow", 1), /^1 prediction missed: /);
   assert.match(text("bad_cursor", null), /^Predictions may be missing: /);
   assert.match(text("constructor", null), /: constructor\./, "a reason that the page doesn't know");

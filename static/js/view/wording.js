@@ -33,7 +33,7 @@ export function pill({ status, updates, now, browserOnline = true, shown = {} })
   }
   const spoken = "Connection lost, reconnecting";
   if (phase === "connecting") return { tone: "warn", text: `Reconnecting (attempt ${attempt})`, spoken };
-  return { tone: "warn", text: `Reconnecting in ${secondsTo(retryAt ?? now, now)} s (attempt ${attempt})`, spoken };
+  return { tone: "warn", text: `Retrying in ${secondsTo(retryAt ?? now, now)} s (attempt ${attempt})`, spoken };
 }
 
 /**
@@ -131,14 +131,14 @@ const GAP_REASONS = {
 };
 
 /**
- * A gap in the stream, and that the view is complete again.
+ * A gap in the stream, after which the server sends the whole view.
  *
  * @param {{ reason: string, missed: number | null }} gap
  */
 export function gapText({ reason, missed }) {
   const what = typeof missed === "number" ? `${plural(missed, "prediction", "predictions")} missed` : "Predictions may be missing";
   const why = Object.hasOwn(GAP_REASONS, reason) ? GAP_REASONS[reason] : label(reason);
-  return `${what}: ${why}. The current values are complete.`;
+  return `${what}: ${why}. The view was loaded again.`;
 }
 
 /** @type {Record<string, string>} */
