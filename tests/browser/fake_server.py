@@ -103,7 +103,7 @@ class FakeServer:
         with self._changed:
             self._alive += 1
             self._changed.notify_all()
-            assert self._changed.wait_for(lambda: self.open_streams == 0, 5)
+            assert self._changed.wait_for(lambda: self.open_streams == 0, 30)
 
     def publish(self, segment_id: str, predicted_speed: float = 50.0, **fields: Any) -> Message:
         """Append a prediction and return it."""

@@ -30,19 +30,19 @@ def rows(page: Page) -> list[str]:
     return [str(each) for each in found]
 
 
-def expect_pill(page: Page, text: re.Pattern[str], seconds: float = 5) -> None:
+def expect_pill(page: Page, text: re.Pattern[str]) -> None:
     """Wait until the pill has a text."""
-    expect(part(page, "pillText")).to_have_text(text, timeout=seconds * 1000)
+    expect(part(page, "pillText")).to_have_text(text)
 
 
-def expect_value(page: Page, segment_id: str, predicted: str, seconds: float = 2) -> None:
+def expect_value(page: Page, segment_id: str, predicted: str) -> None:
     """Wait until a segment's row shows a predicted speed."""
-    expect(row(page, segment_id).locator("[data-part=predicted]")).to_have_text(predicted, timeout=seconds * 1000)
+    expect(row(page, segment_id).locator("[data-part=predicted]")).to_have_text(predicted)
 
 
-def received(page: Page) -> int:
-    """Return how many predictions the page has received one by one."""
-    return int(part(page, "perMinute").get_attribute("data-received") or 0)
+def expect_received(page: Page, count: int) -> None:
+    """Wait until the page has received a number of predictions one by one."""
+    expect(part(page, "perMinute")).to_have_attribute("data-received", str(count))
 
 
 def counts(page: Page) -> dict[str, int]:

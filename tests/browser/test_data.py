@@ -22,11 +22,11 @@ HOSTILE = {
 }
 
 
-def test_a_message_is_in_its_row_within_two_seconds(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_message_is_shown_in_its_row(server: FakeServer, open_page: OpenPage) -> None:
     page = open_page()
     expect_pill(page, LIVE)
     server.publish("LA_001", 61.23, current_speed=55.0, road_name="I-10 W Downtown")
-    expect_value(page, "LA_001", "61.2", seconds=2)
+    expect_value(page, "LA_001", "61.2")
     cells = row(page, "LA_001").locator("th, td").all_inner_texts()
     shown = [each.strip() for each in cells]
     assert shown[:4] == ["LA_001", "I-10 W Downtown", "55.0", "61.2"]
@@ -91,8 +91,8 @@ def test_silent_segments_become_stale_then_have_no_data(server: FakeServer, open
     server.publish_all([prediction(name, timestamp=now - age) for name, age in ages.items()])
     page = open_page()
     expect(part(page, "reporting")).to_have_text("2")
-    expect(row(page, "soon stale")).to_have_attribute("data-freshness", "stale", timeout=15_000)
-    expect(row(page, "soon silent")).to_have_attribute("data-freshness", "silent", timeout=15_000)
+    expect(row(page, "soon stale")).to_have_attribute("data-freshness", "stale")
+    expect(row(page, "soon silent")).to_have_attribute("data-freshness", "silent")
     expect(part(page, "reporting")).to_have_text("1")
     expect(part(page, "total")).to_have_text("of 3 reporting")
     expect(row(page, "soon silent").locator("[data-part=age]")).to_have_text("no data, 25 min")

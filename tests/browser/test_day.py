@@ -212,7 +212,7 @@ def wait_for_step(page: Page, at: datetime, wanted: dict[str, int]) -> None:
       const shown = window.steps[step];
       return shown && Object.keys(wanted).every((group) => shown[group] === wanted[group]);
     }"""
-    page.wait_for_function(script, arg=[step_text(at), wanted], timeout=20_000)
+    page.wait_for_function(script, arg=[step_text(at), wanted])
 
 
 def score_rows(page: Page) -> list[list[float]]:
@@ -224,7 +224,7 @@ def score_rows(page: Page) -> list[list[float]]:
 
 def expect_scores(page: Page, wanted: list[list[float]]) -> None:
     """Wait until all forecasts are checked, and compare all figures."""
-    expect(part(page, "checked")).to_have_text(f"{wanted[-1][-1]:,}", timeout=20_000)
+    expect(part(page, "checked")).to_have_text(f"{wanted[-1][-1]:,}")
     assert part(page, "scoreRows").locator("th").all_inner_texts() == ["5 min", "10 min", "15 min", "All"]
     shown = score_rows(page)
     assert shown == [[*(pytest.approx(mean, abs=ROUNDED) for mean in means), count] for *means, count in wanted]
@@ -249,7 +249,7 @@ def test_a_replayed_day_matches_its_file(
     in_full = request.config.getoption("--full-length")
     parts, speed = (WHOLE_DAY, "300") if in_full else (SHORT, "max")
     page = watched.open(real_server.url, timezone_id=str(ZONE))
-    expect_pill(page, LIVE, seconds=10)
+    expect_pill(page, LIVE)
     page.evaluate(RECORD_STEPS)
     for each in parts:
         replay(broker.address, week, each, speed)

@@ -73,9 +73,9 @@ def expect_covered(page: Page, x: int, y: int, pane: str = "overlay", *, covered
     page.wait_for_function(IS_COVERED, arg=[pane, x, y, covered])
 
 
-def expect_colour(page: Page, x: int, category: str, seconds: float = 5) -> None:
+def expect_colour(page: Page, x: int, category: str) -> None:
     """Wait until a pixel, counted right from the centre of the map, has the colour of a category."""
-    page.wait_for_function(IS_COLOUR, arg=["overlay", x, 0, COLOURS[category]], timeout=seconds * 1000)
+    page.wait_for_function(IS_COLOUR, arg=["overlay", x, 0, COLOURS[category]])
 
 
 def at(x: int, category: str, **fields: Any) -> dict[str, Any]:

@@ -15,7 +15,17 @@ from cli.publish import Publisher
 from consumer.settings import Settings
 from demo.broker import EmbeddedBroker, free_port
 from demo.child import Child
-from tests.browser.look import BY_SOCKET, LIVE, POLLING, RECONNECTING, expect_pill, expect_value, part, row
+from tests.browser.look import (
+    BY_SOCKET,
+    LIVE,
+    POLLING,
+    RECONNECTING,
+    expect_pill,
+    expect_received,
+    expect_value,
+    part,
+    row,
+)
 from tests.browser.test_marks import expect_colour
 from tests.browser.watched import Watched
 
@@ -96,19 +106,19 @@ def message(segment_id: str, predicted_speed: float, **fields: Any) -> dict[str,
     return {"segment_id": segment_id, "timestamp": now, "predicted_speed": predicted_speed, **fields}
 
 
-def test_a_kafka_message_is_in_table_and_map_within_two_seconds(
+def test_a_kafka_message_is_shown_in_table_and_map(
     real_server: RealServer, publisher: Publisher, watched: Watched
 ) -> None:
     page = watched.open(real_server.url)
-    expect_pill(page, LIVE, seconds=10)
+    expect_pill(page, LIVE)
     place = {"latitude": 34.05, "longitude": -118.25}
     publisher.publish("LA_001", message("LA_001", 61.5, current_speed=55, road_name="I-10 Downtown", coordinates=place))
-    expect_value(page, "LA_001", "61.5", seconds=2)
-    expect_colour(page, 0, "free_flow", seconds=2)
+    expect_value(page, "LA_001", "61.5")
+    expect_colour(page, 0, "free_flow")
     expect(row(page, "LA_001").locator("[data-part=category]")).to_have_text("Free flow")
     publisher.publish("LA_001", message("LA_001", 0, current_speed=0, coordinates=place))
-    expect_value(page, "LA_001", "0.0", seconds=2)
-    expect_colour(page, 0, "severe_congestion", seconds=2)
+    expect_value(page, "LA_001", "0.0")
+    expect_colour(page, 0, "severe_congestion")
 
 
 def test_a_server_crash_loses_and_repeats_nothing(
@@ -116,11 +126,11 @@ def test_a_server_crash_loses_and_repeats_nothing(
 ) -> None:
     watched.network_errors_expected = True
     page = watched.open(real_server.url)
-    expect_pill(page, LIVE, seconds=10)
+    expect_pill(page, LIVE)
     for number in range(40):
         publisher.send(f"S{number}", message(f"S{number}", 50.0))
     publisher.flush()
-    expect(part(page, "perMinute")).to_have_attribute("data-received", "40")
+    expect_received(page, 40)
     real_server.kill()
     expect_pill(page, RECONNECTING)
     assert "Live" not in page.locator("body").inner_text()
@@ -129,12 +139,12 @@ def test_a_server_crash_loses_and_repeats_nothing(
         publisher.send(f"S{number}", message(f"S{number}", 20.0 + number))
     publisher.flush()
     real_server.start()
-    expect_pill(page, LIVE, seconds=10)
+    expect_pill(page, LIVE)
     expect_value(page, "S0", "20.0")
     expect_value(page, "S1", "21.0")
     publisher.publish("end", message("end", 33.0))
     expect_value(page, "end", "33.0")
-    expect(part(page, "perMinute")).to_have_attribute("data-received", "81")
+    expect_received(page, 81)
     expect(part(page, "notice")).to_be_hidden()
 
 
@@ -144,19 +154,19 @@ def test_polling_gives_the_same_when_streams_are_blocked(
     watched.network_errors_expected = True
     publisher.publish("P", message("P", 40.0))
     page = watched.open(real_server.url)
-    expect_pill(page, LIVE, seconds=10)
+    expect_pill(page, LIVE)
     page.route("**/predictions/stream*", lambda route: route.abort())
     page.route_web_socket("**/predictions/ws*", lambda socket: socket.close())
     page.reload()
-    expect_pill(page, POLLING, seconds=10)
+    expect_pill(page, POLLING)
     expect_value(page, "P", "40.0")
     publisher.publish("P", message("P", 41.0))
-    expect_value(page, "P", "41.0", seconds=7)
+    expect_value(page, "P", "41.0")
     page.unroute("**/predictions/stream*")
-    expect_pill(page, LIVE, seconds=20)
+    expect_pill(page, LIVE)
     publisher.publish("P", message("P", 42.0))
     expect_value(page, "P", "42.0")
-    expect(part(page, "perMinute")).to_have_attribute("data-received", "2")
+    expect_received(page, 2)
 
 
 def test_a_websocket_gives_the_same_when_streams_are_blocked(
@@ -165,18 +175,18 @@ def test_a_websocket_gives_the_same_when_streams_are_blocked(
     watched.network_errors_expected = True
     publisher.publish("0-W", message("0-W", 40.0))
     page = watched.open(real_server.url)
-    expect_pill(page, LIVE, seconds=10)
+    expect_pill(page, LIVE)
     page.route("**/predictions/stream*", lambda route: route.abort())
     page.reload()
-    expect_pill(page, BY_SOCKET, seconds=10)
+    expect_pill(page, BY_SOCKET)
     expect_value(page, "0-W", "40.0")
     publisher.publish("0-W", message("0-W", 41.0))
     expect_value(page, "0-W", "41.0")
     page.unroute("**/predictions/stream*")
-    expect_pill(page, LIVE, seconds=20)
+    expect_pill(page, LIVE)
     publisher.publish("0-W", message("0-W", 42.0))
     expect_value(page, "0-W", "42.0")
-    expect(part(page, "perMinute")).to_have_attribute("data-received", "2")
+    expect_received(page, 2)
 
 
 @pytest.mark.parametrize("real_server", [{"WEB_THREADS": "4"}], indirect=True)
@@ -184,9 +194,9 @@ def test_a_page_polls_when_all_streams_are_taken(
     real_server: RealServer, publisher: Publisher, watched: Watched
 ) -> None:
     pages = [watched.open(real_server.url) for _ in range(3)]
-    expect_pill(pages[0], LIVE, seconds=10)
-    expect_pill(pages[1], LIVE, seconds=10)
-    expect_pill(pages[2], POLLING, seconds=10)
+    expect_pill(pages[0], LIVE)
+    expect_pill(pages[1], LIVE)
+    expect_pill(pages[2], POLLING)
     publisher.publish("Q", message("Q", 44.0))
     expect_value(pages[0], "Q", "44.0")
-    expect_value(pages[2], "Q", "44.0", seconds=7)
+    expect_value(pages[2], "Q", "44.0")

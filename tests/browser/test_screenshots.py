@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.fake_server import FakeServer
-from tests.browser.look import LIVE, RECONNECTING, expect_pill, part
+from tests.browser.look import LIVE, RECONNECTING, expect_pill, expect_received, part
 from tests.browser.scene import AFTERNOON, EVENING, STEP, ZONE, publish_scene, replayed, scene, scores, times
 from tests.browser.test_time import travel_to
 from tests.browser.watched import PHONE, Watched
@@ -64,11 +64,6 @@ def test_picture_of_an_afternoon(server: FakeServer, open_page: OpenPage, take: 
     expect(part(page, "scores")).to_be_visible()
     expect_pill(page, SETTLED)
     take(page, name)
-
-
-def expect_received(page: Page, count: int) -> None:
-    """Wait until the page has received a number of predictions one by one."""
-    expect(part(page, "perMinute")).to_have_attribute("data-received", str(count), timeout=20_000)
 
 
 def test_picture_of_the_history_of_a_replay(server: FakeServer, open_page: OpenPage, take: Take) -> None:

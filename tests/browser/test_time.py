@@ -98,7 +98,7 @@ def test_time_travel_shows_the_history_and_returns_to_live(server: FakeServer, o
 def test_live_values_are_marked_in_time_travel(server: FakeServer, open_page: OpenPage) -> None:
     begin = past(server)
     page = open_page("?segment=A", timezone_id="America/Los_Angeles")
-    expect_value(page, "A", "69.0", seconds=5)
+    expect_value(page, "A", "69.0")
     server.sum_up(scores=SCORES, quarantined=3)
     server.publish("A", 20.0, current_speed=60.0)
     expect(part(page, "quarantined")).to_be_visible()
@@ -135,7 +135,7 @@ def test_the_slider_moves_by_arrow_keys_and_plays(server: FakeServer, open_page:
     expect_value(page, "A", "67.0")
     part(page, "speed").select_option("300")
     part(page, "play").click()
-    expect(slider).to_have_value(str(end), timeout=5_000)
+    expect(slider).to_have_value(str(end))
     expect_value(page, "A", "69.0")
     expect(part(page, "playText")).to_have_text("Play")
 

@@ -5,7 +5,8 @@ from urllib.parse import urljoin, urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect
 
-expect.set_options(timeout=5_000)
+# A loaded machine may take long; a test that passes doesn't wait.
+expect.set_options(timeout=30_000)
 
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
