@@ -2,6 +2,8 @@
  * Decides when the page is rendered. An action of the user is shown completely in the next frame. Updates are shown at
  * most five times a second, since figures that change faster can't be read, and one step per frame, so that no frame is
  * late.
+ *
+ * @import { Timers } from "../types.d.ts"
  */
 
 const UPDATE_MS = 200;
@@ -15,14 +17,28 @@ export class Frames {
   #timer = null;
   #startedAt = -Infinity;
 
-  /** @param {{ render(inFull: boolean): Iterator<void> }} options returns the steps of a rendering */
-  constructor({ render }) {
+  /**
+   * @param {object} options
+   * @param {(inFull: boolean) => Iterator<void>} options.render returns the steps of a rendering
+   * @param {(action: () => void) => number} [options.requestFrame]
+   * @param {Timers} [options.timers]
+   * @param {() => number} [options.clock]
+   */
+  constructor({
+    render,
+    requestFrame = (action) => requestAnimationFrame(action),
+    timers = globalThis,
+    clock = () => performance.now(),
+  }) {
     this.render = render;
+    this.requestFrame = requestFrame;
+    this.timers = timers;
+    this.clock = clock;
   }
 
   /** Render at least every UPDATE_MS, since ages change without an update. */
   start() {
-    setInterval(() => this.renderUpdates(), UPDATE_MS);
+    this.timers.setInterval(() => this.renderUpdates(), UPDATE_MS);
   }
 
   /** Render completely in the next frame. */
@@ -34,8 +50,8 @@ export class Frames {
   /** Render updates when they are due. */
   renderUpdates() {
     if (this.#timer !== null || this.#steps) return;
-    const delayMs = this.#startedAt + UPDATE_MS - performance.now();
-    this.#timer = setTimeout(() => {
+    const delayMs = Math.max(0, this.#startedAt + UPDATE_MS - this.clock());
+    this.#timer = this.timers.setTimeout(() => {
       this.#timer = null;
       this.#steps ??= this.#start(false);
       this.#requestFrame();
@@ -52,12 +68,12 @@ export class Frames {
 
   /** @param {boolean} inFull */
   #start(inFull) {
-    this.#startedAt = performance.now();
+    this.#startedAt = this.clock();
     return this.render(inFull);
   }
 
   #requestFrame() {
-    if (this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#onFrame());
+    if (this.#frame === 0) this.#frame = this.requestFrame(() => this.#onFrame());
   }
 
   #onFrame() {
