@@ -2,7 +2,7 @@
  * The accuracy of checked forecasts by horizon, compared with the no-change forecast.
  *
  * @import { Config, Parts, Score, Scores, Stats } from "../types.d.ts"
- * @typedef {Score & { horizon_minutes: number | null }} Row
+ * @typedef {Score & { horizon_minutes: number | null }} ScoreRow
  */
 import { fromTemplate, parts, setText } from "./elements.js";
 import { change, NONE, speed, UNIT_LABELS } from "./format.js";
@@ -37,7 +37,7 @@ export class ScoresView {
     setText(checked, scores ? scores.count.toLocaleString("en") : "none yet");
   }
 
-  /** @param {Row[]} scores */
+  /** @param {ScoreRow[]} scores */
   #renderRows(scores) {
     while (this.#rows.length < scores.length) {
       const element = fromTemplate("score-template");
@@ -52,7 +52,7 @@ export class ScoresView {
 
 /**
  * @param {Parts} row
- * @param {Row} score
+ * @param {ScoreRow} score
  */
 function renderRow(row, { horizon_minutes: horizon, rmse, mae, bias, count, persistence }) {
   setText(row.scoreName, horizon === null ? "All" : `${horizon} min`);
