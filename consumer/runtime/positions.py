@@ -60,7 +60,9 @@ class Positions:
             self._truncate(source, topic, [min(at, limit) for at, limit in zip(before, limits, strict=True)])
             return True
         offsets = [min(max(at, begin), end) for at, (begin, end) in zip(before, bounds, strict=False)]
-        if any(now < at for at, now in zip(before, offsets, strict=True)):
+        if offsets == before:
+            self._assign(source, offsets)  # found at former positions, too
+        elif any(now < at for at, now in zip(before, offsets, strict=True)):
             self._truncate(source, topic, offsets)
         else:
             missed = sum(now - at for at, now in zip(before, offsets, strict=True))

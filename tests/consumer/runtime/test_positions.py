@@ -164,3 +164,24 @@ def test_shorter_log_is_truncated_also_without_an_epoch(topic, consume):
     assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"S0", "S1", "S2"}
     topic.append(message("after"), partition=1)
     assert take(subscription, Change).entry.segment_id == "after"
+
+
+def test_expiry_of_a_former_position_is_no_gap(topic, consume):
+    errors = []
+
+    class Late(MemorySource):
+        def poll(self, timeout):
+            if errors:
+                raise errors.pop()
+            return super().poll(timeout)
+
+    topic.append(message("A"))
+    consumer = consume(open_source=lambda _: Late(topic))
+    consumer.wait_ready(30)
+    subscription = consumer.subscriptions.subscribe()
+    take(subscription, Initial)
+    errors.append(Expired([0]))
+    eventually(lambda: not errors)
+    topic.append(message("B"))
+    event = take(subscription, Change | Gap)
+    assert isinstance(event, Change)
