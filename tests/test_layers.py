@@ -85,6 +85,11 @@ RULES = [
     ("consumer/view/cursor.py", ("kafka", "threading", "time", "consumer.view.ring", "consumer.view.feed"), ()),
     ("consumer/view/ring.py", ("threading", "time"), ()),
     ("consumer/view/latest.py", ("threading", "time"), ()),
+    (
+        "consumer/settings",
+        ("consumer.sources", "consumer.messages", "consumer.view", "consumer.scoring", *RIGHT_OF_VIEW),
+        (),
+    ),
     ("consumer/sources", ("consumer.messages", "consumer.view", *RIGHT_OF_VIEW), ()),
     ("consumer/messages", ("consumer.view", *RIGHT_OF_VIEW), ()),
     ("consumer/scoring", ("consumer.sources", "consumer.messages", "consumer.view", "threading", *RIGHT_OF_VIEW), ()),

@@ -1,4 +1,4 @@
-"""Write docs/settings.md from the table in consumer/settings.py: `python -m tools.settings_page`."""
+"""Write docs/settings.md from the table in consumer/settings/fields.py: `python -m tools.settings_page`."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 INTRODUCTION = """\
 # Settings
 
-Generated from `consumer/settings.py` by `python -m tools.settings_page`; do not edit.
+Generated from `consumer/settings/fields.py` by `python -m tools.settings_page`; do not edit.
 
 Settings are environment variables. An empty variable counts as not set. A value that can't be used stops the start,
 with an error that has the variable's name, the value and what is allowed. `flask --app app doctor` checks all settings.

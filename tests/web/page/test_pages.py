@@ -95,9 +95,9 @@ def test_what_the_page_for_frames_can_not_use_is_a_400_that_says_so(client, quer
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("MAP_TILES", "ftp://x/{z}/{x}/{y}", "no http URL"),
+        ("MAP_TILES", "ftp://x/{z}/{x}/{y}", "not an http URL"),
         ("MAP_TILES", "https://x/{z}/{x}.png", "lacks {y}"),
-        ("MAP_TILES", "https://x/{z}/{x}/{y};script-src *", "no http URL"),
+        ("MAP_TILES", "https://x/{z}/{x}/{y};script-src *", "not an http URL"),
         ("EMBED_ORIGINS", "example.org", "is not an origin"),
         ("EMBED_ORIGINS", "https://example.org; script-src *", "is not an origin"),
         ("EMBED_ORIGINS", "https://example.org/path", "is not an origin"),

@@ -1,19 +1,17 @@
-"""All settings: one table of name, default, unit and help, read from a mapping handed in.
+"""All settings: one table of name, default, unit and help.
 
 The table is the class below: each field is one environment variable in lower case. Nothing else in the product
 reads the environment. `python -m tools.settings_page` writes docs/settings.md from it, and a test compares the two.
 """
 
-import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
 from msgspec import Meta, Struct
 
-from .errors import SettingsError
-from .prediction import KM_PER_MILE
+from consumer.prediction import KM_PER_MILE
+
+from .backlog import Backlog, parse_backlog
+from .brokers import host_of, with_port
 
 SECRETS = frozenset({"kafka_sasl_password", "kafka_client_cert_key"})
 """Fields that are never logged or shown."""
@@ -189,11 +187,11 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def brokers(self) -> list[str]:
-        """Brokers to start from, as host:port."""
+        """Bootstrap brokers, as host:port."""
         if self.kafka_brokers:
-            return [_with_port(part.strip()) for part in self.kafka_brokers.split(",") if part.strip()]
+            return [with_port(part.strip()) for part in self.kafka_brokers.split(",") if part.strip()]
         if self.kafka_url:
-            return [_host_of(part.strip()) for part in self.kafka_url.split(",")]
+            return [host_of(part.strip()) for part in self.kafka_url.split(",")]
         return ["localhost:9092"]
 
     @property
@@ -204,24 +202,24 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def mph_per_unit(self) -> float:
-        """What one unit of a served speed is in mph."""
+        """One unit of a served speed, in mph."""
         return 1.0 if self.speed_unit == "mph" else 1 / KM_PER_MILE
 
-    # With the ring buffer, all memory that grows with what is read and asked for; docs/memory.md has the formula.
+    # With the ring buffer, all memory that grows with records and requests; docs/memory.md has the formula.
 
     @property
     def view_bytes(self) -> int:
-        """Most memory that the latest view takes."""
+        """Memory limit of the latest view."""
         return self.buffer_bytes // 2
 
     @property
     def scores_bytes(self) -> int:
-        """Most memory that the scores take."""
+        """Memory limit of the scores."""
         return self.buffer_bytes // 4
 
     @property
     def replay_bytes(self) -> int:
-        """Most memory that chunks of replays take."""
+        """Memory limit of the chunks of replays."""
         return self.buffer_bytes // 4
 
     @property
@@ -231,218 +229,10 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def answer_bytes(self) -> int:
-        """Most memory that whole views take that are kept as answers."""
+        """Memory limit of cached answers with whole views."""
         return self.buffer_bytes // 8
 
     @property
-    def backlog(self) -> "Backlog":
-        """How far back a start reaches."""
+    def backlog(self) -> Backlog:
+        """How far back a start reads."""
         return parse_backlog(self.kafka_backlog)
-
-
-class Backlog(Struct, frozen=True):
-    """How far back a start reaches: `records` and `seconds` (None: without limit), whichever is less."""
-
-    records: int | None
-    seconds: float | None
-
-
-_BACKLOG = re.compile(r"(?P<records>\d+)(/(?P<count>\d+)(?P<unit>[smhd]))?")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def parse_backlog(text: str) -> Backlog:
-    """Read "10000/1h", "500", "0" or "all"; ValueError for anything else."""
-    if text == "all":
-        return Backlog(None, None)
-    match = _BACKLOG.fullmatch(text)
-    if match is None:
-        raise ValueError("a number of records, with a time if wanted (10000, 10000/1h, 500/30m), or all")
-    seconds = int(match["count"]) * _SECONDS[match["unit"]] if match["unit"] else None
-    return Backlog(int(match["records"]), seconds)
-
-
-def load(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from a mapping such as os.environ.
-
-    A variable that is empty counts as not set. Raises SettingsError, which names the variable, its value and what
-    is allowed.
-    """
-    given = {name: environ[name.upper()] for name in Settings.__struct_fields__ if environ.get(name.upper())}
-    if "kafka_trusted_cert" in given:
-        # Heroku's certificates don't carry the names of their brokers. Who asks for the check gets it nevertheless.
-        given.setdefault("kafka_ssl_check_hostname", "false")
-    values = {name: _convert(name, text) for name, text in given.items()}
-    settings = Settings(**values)
-    _check(settings)
-    return settings
-
-
-def table() -> list[tuple[str, str, str, str]]:
-    """Return the rows (name, default, unit, help) in the order of the class."""
-    schema = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
-    rows = []
-    for name, default in zip(Settings.__struct_fields__, Settings.__struct_defaults__, strict=True):
-        field = schema[name]
-        rows.append((name.upper(), _shown(default), field.get("unit", ""), field["description"]))
-    return rows
-
-
-def _shown(default: Any) -> str:
-    return str(default).lower() if isinstance(default, bool) else str(default)
-
-
-_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-_WORDS = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false", "off": "false"}
-
-
-def _convert(name: str, text: str) -> Any:
-    if msgspec.json.schema(_TYPES[name]).get("type") == "boolean":
-        text = _WORDS.get(text.lower(), text.lower())
-    try:
-        return msgspec.convert(text, _TYPES[name], strict=False)
-    except msgspec.ValidationError as error:
-        raise _wrong(name, text, _allowed(name)) from error
-
-
-def _allowed(name: str) -> str:
-    """Say in words what a field's type takes."""
-    schema = msgspec.json.schema(_TYPES[name])
-    if "enum" in schema:
-        return "one of " + ", ".join(schema["enum"])
-    words = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}.get(schema["type"], "text")
-    bounds = [f"{word} {schema[key]}" for key, word in _BOUNDS.items() if key in schema]
-    return " ".join([words, *bounds])
-
-
-_BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "pattern": "that matches"}
-
-
-def _wrong(name: str, value: object, allowed: str) -> SettingsError:
-    shown = "(not shown)" if name in SECRETS else repr(masked(name, value) if isinstance(value, str) else value)
-    return SettingsError(f"{name.upper()}={shown} can't be used; allowed: {allowed}")
-
-
-def masked(name: str, text: str) -> str:
-    """Mask what may be a log-in. Of brokers, only what is a host and a port is shown: a password may be anywhere."""
-    login, at, rest = without_login(text).rpartition("@")
-    if name not in ("kafka_brokers", "kafka_url"):
-        return login + at + rest
-    return login + at + ",".join(part if _names_a_host(part) else "***" for part in rest.split(","))
-
-
-def _names_a_host(part: str) -> bool:
-    """Tell whether a part of a list of brokers is empty, or a host and maybe a scheme and a port."""
-    host = part.rpartition("://")[2].strip()
-    return not host or _is_host_and_port(_with_port(host))
-
-
-def without_login(text: str) -> str:
-    """Mask what may be a name and a password in a URL, or in a list of them: all before the last @."""
-    return f"***@{text.rpartition('@')[2]}" if "@" in text else text
-
-
-def _host_of(url: str) -> str:
-    # By hand: an error of urlsplit() may quote the password.
-    return url.partition("://")[2].partition("/")[0].rpartition("@")[2]
-
-
-def _with_port(broker: str) -> str:
-    return broker if ":" in broker.rpartition("]")[2] else f"{broker}:9092"
-
-
-def _check(settings: Settings) -> None:
-    """Raise SettingsError for what a single field's type can't say."""
-    for name, read, allowed in _CHECKS:
-        try:
-            read(settings)
-        except (ValueError, ZoneInfoNotFoundError, OSError) as error:
-            value = getattr(settings, name)
-            raise _wrong(name, value, f"{allowed} ({without_login(str(error))})") from error
-
-
-def _url(settings: Settings) -> None:
-    if not settings.kafka_brokers:
-        _brokers(settings)
-
-
-def _brokers(settings: Settings) -> None:
-    if not settings.brokers:
-        raise ValueError("it names no broker")
-    for number, broker in enumerate(settings.brokers, 1):
-        if not _is_host_and_port(broker):
-            # Not shown by itself: with a comma in it, a password looks like another broker.
-            raise ValueError(f"number {number} of them is not host:port")
-
-
-def _is_host_and_port(broker: str) -> bool:
-    """Tell whether it is that and nothing else; a name and a password before it would be shown wherever it is."""
-    match = _HOST_AND_PORT.fullmatch(broker)
-    return match is not None and 0 < int(match["port"]) < 65_536
-
-
-_HOST_AND_PORT = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]):(?P<port>[0-9]{1,5})")
-
-
-def _thresholds(settings: Settings) -> None:
-    free, moderate, heavy = settings.thresholds_mph
-    if not 200 >= free > moderate > heavy > 0:
-        raise ValueError("the bounds don't fall")
-
-
-def origins(given: str) -> list[str]:
-    """Return a comma list of origins, or "*" for all; ValueError for what is none (RFC 6454)."""
-    found = [part.strip().rstrip("/").lower() for part in given.split(",") if part.strip()]
-    for number, origin in enumerate(found, 1):
-        if origin != "*" and not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"number {number} of them is not an origin")
-    return found
-
-
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
-_TILES = re.compile(r"(https?://[A-Za-z0-9{}.:-]+)?/[^\s;,'\"]*")
-
-
-def _tiles(settings: Settings) -> None:
-    if settings.map_tiles:
-        if not _TILES.fullmatch(settings.map_tiles):
-            raise ValueError("it is no http URL")
-        missing = [part for part in ("{z}", "{x}", "{y}") if part not in settings.map_tiles]
-        if missing:
-            raise ValueError(f"it lacks {missing[0]}")
-
-
-def _login(settings: Settings) -> None:
-    if settings.kafka_security_protocol.startswith("SASL") and not settings.kafka_sasl_username:
-        raise ValueError(f"KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol} needs a name to log in with")
-
-
-def _topic(settings: Settings) -> None:
-    if len(settings.topic) > 249:
-        raise ValueError("prefix and topic together are longer than 249 characters")
-
-
-_CHECKS = (
-    ("kafka_url", _url, "a comma list such as kafka+ssl://host:9096"),
-    ("kafka_brokers", _brokers, "a comma list of host:port; a log-in belongs in KAFKA_SASL_USERNAME and _PASSWORD"),
-    ("kafka_prefix", _topic, "what leaves a topic name that Kafka takes"),
-    ("kafka_backlog", lambda settings: settings.backlog, "10000/1h, 500, 0, all"),
-    ("kafka_sasl_username", _login, "a name, with SASL_PLAINTEXT or SASL_SSL"),
-    ("category_thresholds", _thresholds, "three falling speeds in mph, such as 60,45,30"),
-    ("map_tiles", _tiles, "a URL with {z}, {x} and {y}, such as https://tile.example.org/{z}/{x}/{y}.png"),
-    (
-        "embed_origins",
-        lambda settings: origins(settings.embed_origins),
-        "a comma list such as https://example.org, or *",
-    ),
-    (
-        "allowed_origins",
-        lambda settings: origins(settings.allowed_origins),
-        "a comma list such as https://maps.example.org,https://example.org:8443, or *",
-    ),
-    (
-        "producer_timezone",
-        lambda settings: ZoneInfo(settings.producer_timezone),
-        "a name such as America/Los_Angeles",
-    ),
-)

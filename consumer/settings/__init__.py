@@ -1,0 +1,13 @@
+"""The settings of a process: one table of environment variables, read from a mapping handed in.
+
+`fields` is the table, `loading` reads it, `checks` and `brokers` refuse what a type can't. It must not know what the
+settings are for.
+"""
+
+from .backlog import Backlog, parse_backlog
+from .brokers import masked
+from .checks import origins
+from .fields import SECRETS, SECTIONS, Settings
+from .loading import load, table
+
+__all__ = ["SECRETS", "SECTIONS", "Backlog", "Settings", "load", "masked", "origins", "parse_backlog", "table"]

@@ -1,0 +1,103 @@
+"""Checks of settings that the type of a single field can't make, and the error for a value that can't be used."""
+
+import re
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from consumer.errors import SettingsError
+
+from .brokers import is_host_and_port, masked, without_login
+from .fields import SECRETS, Settings
+
+
+def refusal(name: str, value: object, allowed: str) -> SettingsError:
+    """Return the error for a setting, with its value (secrets and log-ins masked) and what is allowed."""
+    shown = "(not shown)" if name in SECRETS else repr(masked(name, value) if isinstance(value, str) else value)
+    return SettingsError(f"{name.upper()}={shown} can't be used; allowed: {allowed}")
+
+
+def check(settings: Settings) -> None:
+    """Raise SettingsError for values that the type of their field allows, but that can't be used."""
+    for name, read, allowed in _CHECKS:
+        try:
+            read(settings)
+        except (ValueError, ZoneInfoNotFoundError, OSError) as error:
+            value = getattr(settings, name)
+            raise refusal(name, value, f"{allowed} ({without_login(str(error))})") from error
+
+
+def _url(settings: Settings) -> None:
+    if not settings.kafka_brokers:
+        _brokers(settings)
+
+
+def _brokers(settings: Settings) -> None:
+    if not settings.brokers:
+        raise ValueError("it has no broker")
+    for number, broker in enumerate(settings.brokers, 1):
+        if not is_host_and_port(broker):
+            # Not shown by itself: with a comma in it, a password looks like another broker.
+            raise ValueError(f"number {number} of them is not host:port")
+
+
+def _thresholds(settings: Settings) -> None:
+    free, moderate, heavy = settings.thresholds_mph
+    if not 200 >= free > moderate > heavy > 0:
+        raise ValueError("the bounds are not descending")
+
+
+def origins(given: str) -> list[str]:
+    """Return a comma list of origins (RFC 6454), or "*" for all. Raises ValueError for any other text."""
+    found = [part.strip().rstrip("/").lower() for part in given.split(",") if part.strip()]
+    for number, origin in enumerate(found, 1):
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"number {number} of them is not an origin")
+    return found
+
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+_TILES = re.compile(r"(https?://[A-Za-z0-9{}.:-]+)?/[^\s;,'\"]*")
+
+
+def _tiles(settings: Settings) -> None:
+    if settings.map_tiles:
+        if not _TILES.fullmatch(settings.map_tiles):
+            raise ValueError("it is not an http URL")
+        missing = [part for part in ("{z}", "{x}", "{y}") if part not in settings.map_tiles]
+        if missing:
+            raise ValueError(f"it lacks {missing[0]}")
+
+
+def _login(settings: Settings) -> None:
+    if settings.kafka_security_protocol.startswith("SASL") and not settings.kafka_sasl_username:
+        raise ValueError(f"KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol} needs a user name")
+
+
+def _topic(settings: Settings) -> None:
+    if len(settings.topic) > 249:
+        raise ValueError("prefix and topic together are longer than 249 characters")
+
+
+_CHECKS = (
+    ("kafka_url", _url, "a comma list such as kafka+ssl://host:9096"),
+    ("kafka_brokers", _brokers, "a comma list of host:port; a log-in belongs in KAFKA_SASL_USERNAME and _PASSWORD"),
+    ("kafka_prefix", _topic, "a prefix with which the topic name has at most 249 characters"),
+    ("kafka_backlog", lambda settings: settings.backlog, "10000/1h, 500, 0, all"),
+    ("kafka_sasl_username", _login, "a user name, for SASL_PLAINTEXT or SASL_SSL"),
+    ("category_thresholds", _thresholds, "three descending speeds in mph, such as 60,45,30"),
+    ("map_tiles", _tiles, "a URL with {z}, {x} and {y}, such as https://tile.example.org/{z}/{x}/{y}.png"),
+    (
+        "embed_origins",
+        lambda settings: origins(settings.embed_origins),
+        "a comma list such as https://example.org, or *",
+    ),
+    (
+        "allowed_origins",
+        lambda settings: origins(settings.allowed_origins),
+        "a comma list such as https://maps.example.org,https://example.org:8443, or *",
+    ),
+    (
+        "producer_timezone",
+        lambda settings: ZoneInfo(settings.producer_timezone),
+        "a name such as America/Los_Angeles",
+    ),
+)
