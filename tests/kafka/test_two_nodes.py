@@ -113,5 +113,5 @@ def test_metadata_is_asked_of_another_node_while_one_is_stopped(nodes, consumer_
     source, began = consumer._supervisor.source, time.monotonic()
     with stopped(nodes[1]):
         # Within the time after which the first question to the node that is stopped was given up, and some more.
-        eventually(lambda: source._heard > began + 10)
+        eventually(lambda: source._metadata_at > began + 10)
         assert consumer.ready
