@@ -6,13 +6,14 @@ import signal
 
 import pytest
 
-from tests import metr_la
+from tests import metr_la, properties
 
 pytest_plugins = ["pytester", "tests.leak_check"]
 
 # As the product does. A captured record of the Kafka client would keep an error, its frames and their sockets alive.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
+properties.load_profile()
 
 # A shell starts what runs in its background with SIGINT ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

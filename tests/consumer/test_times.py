@@ -4,7 +4,7 @@ import itertools
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.times import BEGIN_MS, END_MS, UNKNOWN_MS, Times, iso, usable_ms
@@ -151,7 +151,6 @@ def test_no_number_is_a_time_in_two_units() -> None:
         assert [UTC.read(begin), UTC.read(end)] == [BEGIN_MS, None]
 
 
-@settings(deadline=None, database=None)
 @given(st.integers(BEGIN_MS, END_MS - 1))
 def test_a_time_is_the_same_in_each_unit(epoch_ms: int) -> None:
     numbers = [epoch_ms / 1000, epoch_ms, epoch_ms * 1000, float(epoch_ms * 1000), epoch_ms * 1_000_000]
@@ -182,13 +181,11 @@ def test_a_time_is_written_in_utc_with_milliseconds(epoch_ms: int, expected: str
     assert iso(epoch_ms) == expected
 
 
-@settings(deadline=None, database=None)
 @given(st.integers(BEGIN_MS, END_MS - 1))
 def test_what_is_written_is_read_back(epoch_ms: int) -> None:
     assert UTC.read(iso(epoch_ms)) == epoch_ms
 
 
-@settings(deadline=None, database=None)
 @given(st.text(max_size=80) | st.from_regex(r"\d{1,4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{1,2}:?.{0,20}"))
 def test_no_text_raises(text: str) -> None:
     found = LOS_ANGELES.read(text)

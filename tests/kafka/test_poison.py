@@ -8,7 +8,6 @@ from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from consumer.events import Gap, Status
@@ -20,6 +19,7 @@ from tests.consumer.helpers import array, message
 from tests.consumer.messages.test_normalise import REFUSED, good
 from tests.consumer.shapes import SHAPES
 from tests.kafka.helpers import WAIT_SECONDS, changes, events_until, eventually, follow, offsets, segments
+from tests.properties import examples
 
 POISON = 100_000
 GOOD = 5_000
@@ -140,7 +140,7 @@ def reader(settings, consume):
     return consumer
 
 
-@examples(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(30, HealthCheck.function_scoped_fixture)
 @given(st.lists(KEYS_AND_VALUES, max_size=20))
 def test_good_messages_around_any_bytes_at_all_are_delivered(settings, reader, publish, records):
     subscription = follow(reader)

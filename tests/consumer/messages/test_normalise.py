@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -20,6 +20,7 @@ from consumer.settings import Settings
 from consumer.sources.record import Record
 from consumer.view.cursor import MAX_INDEX
 from tests.consumer.shapes import KAFKA_MS, SHAPES, Shape, section
+from tests.properties import examples
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "messages.md"
 GOOD = {"segment_id": "LA_001", "timestamp": 1737468300000, "predicted_speed": 61.5}
@@ -629,7 +630,7 @@ VALUES = (
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
-@settings(deadline=None, max_examples=300, database=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(300)
 @given(
     which=st.sampled_from([0, 1]),
     value=VALUES,

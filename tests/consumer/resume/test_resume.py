@@ -11,7 +11,7 @@ import json
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -24,6 +24,7 @@ from consumer.view.cursor import Position, decode, furthest, offset_of, place
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import array, message, normalise, publish
+from tests.properties import examples
 
 INCARNATION = b"memory-1"
 SEGMENTS = [f"S{number}" for number in range(6)]
@@ -360,7 +361,7 @@ def read_to_the_end(world, client, data):
     client.end_run()
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.sampled_from(KINDS), st.sampled_from(FILTERS), st.integers(1, 30), st.data())
 def test_a_client_gets_each_prediction_once_or_a_gap_and_ends_with_the_view_of_its_filter(kind, wanted, capacity, data):
     logs = data.draw(topics(kind))
@@ -395,7 +396,7 @@ def given_after(process, cursor, wanted):
     return given
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.sampled_from(KINDS[:-1]), st.sampled_from(FILTERS), st.data())
 def test_memory_and_a_replay_elsewhere_give_the_same_predictions(kind, wanted, data):
     logs = data.draw(topics(kind))

@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from consumer.events import Gap
@@ -23,6 +22,7 @@ from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
 from consumer.view.statistics import statistics
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
+from tests.properties import examples
 
 START = 1_700_000_000_000
 MINUTE = 60_000
@@ -366,7 +366,7 @@ def run(messages, sizes, settings):
 
 
 @given(st.data())
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(300)
 def test_running_sums_are_what_all_messages_come_to_in_whatever_order_they_are_read(data):
     messages = data.draw(topics())
     wanted = expected(messages)
@@ -376,21 +376,21 @@ def test_running_sums_are_what_all_messages_come_to_in_whatever_order_they_are_r
 
 
 @given(topics(minutes=180, in_order=True), st.lists(st.integers(1, 9), max_size=5))
-@hypothesis_settings(max_examples=300, deadline=None)
+@examples(300)
 def test_what_the_window_has_left_is_in_no_sum(messages, sizes):
     settings = Settings(kafka_backlog="all", max_age=3600)
     assert shown(run(messages, sizes, settings)) == expected(messages, window_ms=3_600_000)
 
 
 @given(topics(minutes=180))
-@hypothesis_settings(max_examples=100, deadline=None)
+@examples(100)
 def test_the_count_of_what_is_kept_is_the_count_of_what_is_there(messages):
     scores = run(messages, (), Settings(kafka_backlog="all", max_age=3600, max_segments=1))._scores
     assert scores.size == sum(map(len, scores._histories.values()))
 
 
 @given(topics())
-@hypothesis_settings(max_examples=100, deadline=None)
+@examples(100)
 def test_the_scores_of_all_segments_come_to_those_of_the_whole(messages):
     feed = run(messages, (), SETTINGS)
     counts = [(feed.truth(segment).scores() or {"count": 0})["count"] for segment in "AB"]

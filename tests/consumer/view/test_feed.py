@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.errors import BadCursor
@@ -18,6 +18,7 @@ from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.statistics import statistics
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record, subscribe
+from tests.properties import examples
 
 
 def read(subscription, limit=500):
@@ -563,7 +564,7 @@ def name_of(partition, offset, item):
     return f"{partition}/{offset}/{item}"
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(topics, st.data())
 def test_a_client_that_hops_between_processes_loses_nothing_and_sees_nothing_twice(topic, data):
     processes = [Process(topic, data.draw) for _ in range(3)]
