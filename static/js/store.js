@@ -31,7 +31,7 @@ export class Store {
    * @param {number} options.intervalSeconds the expected interval of a segment's predictions
    * @param {number} [options.maxAgeSeconds]
    * @param {() => number} [options.clock]
-   * @param {((prediction: Prediction) => number[]) | null} [options.trailOf] for a view of the past: the speeds up to a prediction
+   * @param {((prediction: Prediction) => number[]) | null} [options.trailOf] only for a view of the past
    */
   constructor({ intervalSeconds, maxAgeSeconds = Infinity, clock = Date.now, trailOf = null }) {
     this.maxAgeMs = 1000 * maxAgeSeconds;
@@ -51,10 +51,9 @@ export class Store {
   }
 
   /**
-   * Call `listener` after each change.
+   * Call `listener` after each change. Return the function that ends that.
    *
    * @param {() => void} listener
-   * @returns {() => void} ends the subscription
    */
   subscribe(listener) {
     this.#listeners.add(listener);
@@ -194,7 +193,6 @@ export class Store {
       case "error":
         this.status.apply(message);
         break;
-      default:
     }
   }
 

@@ -17,8 +17,7 @@ import { Roads } from "./roads.js";
 const { L } = globalThis;
 const ROADS_EVERY_MS = 2_000;
 const RESTYLE_MS = 1_000;
-// The canvas is redrawn as a whole for each changed marker: ten times a second is enough to look live, and thousands of
-// markers take longer than a frame.
+// Each change redraws the whole canvas, which takes longer than a frame with thousands of markers.
 const DRAW_MS = 100;
 const DRAW_MS_PER_MARKER = 0.125;
 /** @type {Place[]} */

@@ -52,7 +52,8 @@ function connectedPill({ connection: { phase, transport, everySeconds }, consume
     return { tone: "busy", text: `Polling every ${everySeconds} s`, spoken: `Polling every ${everySeconds} seconds` };
   }
   const text = `Live · ${transport} · ${last}`;
-  return updates.staleSeconds !== null ? { tone: "warn", text, spoken: "Live, but the data is old" } : { tone: "ok", text, spoken: "Live" };
+  if (updates.staleSeconds !== null) return { tone: "warn", text, spoken: "Live, but the data is old" };
+  return { tone: "ok", text, spoken: "Live" };
 }
 
 /**
@@ -136,9 +137,9 @@ const GAP_REASONS = {
  * @param {{ reason: string, missed: number | null }} gap
  */
 export function gapText({ reason, missed }) {
-  const what = typeof missed === "number" ? `${plural(missed, "prediction", "predictions")} missed` : "Predictions may be missing";
+  const count = typeof missed === "number" ? `${plural(missed, "prediction", "predictions")} missed` : null;
   const why = Object.hasOwn(GAP_REASONS, reason) ? GAP_REASONS[reason] : label(reason);
-  return `${what}: ${why}. The view was loaded again.`;
+  return `${count ?? "Predictions may be missing"}: ${why}. The view was loaded again.`;
 }
 
 /** @type {Record<string, string>} */
@@ -150,12 +151,21 @@ const SILENCE_TEXTS = { stale: "stale, no update", silent: "no data" };
  * @param {Alert} alert
  * @param {{ unit: string, freshness: string, ageSeconds: number, isCurrent: boolean, now: number }} given
  */
-export function alertText({ kind, change: drop, target, value, since: begin }, { unit, freshness, ageSeconds, isCurrent, now }) {
-  const by = target === null ? "" : ` by ${since(target, now)}`;
-  const what = kind === "severe" ? `Severe since ${since(begin, now)}` : `${Math.round(Math.abs(drop ?? 0))} ${unit} drop expected${by}`;
-  const predicted = `${isCurrent ? "now" : "last"} ${speed(value)} ${unit} predicted`;
+export function alertText(alert, { unit, freshness, ageSeconds, isCurrent, now }) {
+  const what = alert.kind === "severe" ? `Severe since ${since(alert.since, now)}` : dropText(alert, unit, now);
+  const predicted = `${isCurrent ? "now" : "last"} ${speed(alert.value)} ${unit} predicted`;
   const silence = SILENCE_TEXTS[freshness];
   return silence ? `${what}, ${predicted}; ${silence} for ${age(ageSeconds)}` : `${what}, ${predicted}`;
+}
+
+/**
+ * @param {Alert} alert
+ * @param {string} unit
+ * @param {number} now
+ */
+function dropText({ change: drop, target }, unit, now) {
+  const by = target === null ? "" : ` by ${since(target, now)}`;
+  return `${Math.round(Math.abs(drop ?? 0))} ${unit} drop expected${by}`;
 }
 
 /**
