@@ -24,9 +24,9 @@ export function horizonOf(history) {
 /**
  * Return lines over `x`, epoch seconds in rising order; null where a line has no value.
  *
- * A prediction stands at its target time. Its error is predicted minus measured, by the server's rule: the measured
- * speed nearest to the target, at most 150 s and half of the horizon away, once a speed was measured at the target time
- * or later. A prediction without a horizon has no error. `noChange` is the error of the no-change forecast, which takes
+ * A prediction stands at its target time. Its error is predicted minus measured, by the server's rule. That takes the
+ * measured speed nearest to the target, at most 150 s and half of the horizon away. The error is known once a speed was
+ * measured at the target time or later. A prediction without a horizon has no error. `noChange` is the error of the no-change forecast, which takes
  * the speed measured at the time of the prediction.
  *
  * @param {Prediction[]} history

@@ -1,7 +1,7 @@
 /**
  * Decides when the page is rendered. An action of the user is shown completely in the next frame. Updates are shown at
- * most five times a second, since figures that change faster can't be read, and one step per frame, so that no frame is
- * late.
+ * most five times a second, since figures that change faster can't be read. Each of their steps has a frame of its own,
+ * so that no frame is late.
  *
  * @import { Timers } from "../types.d.ts"
  */
