@@ -1,4 +1,4 @@
-"""The Flask application: joins the consumer and the web side. Importing this module starts nothing."""
+"""The Flask application: connects the consumer and the web side. Importing this module starts nothing."""
 
 import os
 from collections.abc import Callable
@@ -24,14 +24,14 @@ COMMANDS = {
     "synthetic-feed": "demo.feed_command:synthetic_feed",
     "replay": "demo.replay_command:replay",
 }
-"""Where the commands of `flask --app app` are. They are imported when they are run: the server needs none of them."""
+"""The commands of `flask --app app`. They are imported when they run, so the server does not load them."""
 
 
 def create_app(settings: Settings | None = None, get_consumer: Callable[[], Consumer] | None = None) -> Flask:
-    """Return the app; settings come from the environment unless they are given.
+    """Return the app. Without `settings`, they are read from the environment.
 
-    `get_consumer` returns the consumer to serve, without ever waiting; unless given, it is this process' own, which
-    the first request starts. Raises SettingsError for settings that can't be used.
+    `get_consumer` returns the consumer to serve, and must not wait. Without it, the app serves the consumer of this
+    process, which the first request starts. Raises SettingsError for settings that can't be used.
     """
     chosen = settings or _settings()
     app = Flask(__name__)
@@ -57,7 +57,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
 
 
 def _settings() -> Settings:
-    """Read the environment; on the command line a wrong setting is one line, not a traceback."""
+    """Read the settings. On the command line, a wrong setting is reported in one line, without a traceback."""
     try:
         return load(os.environ)
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""The app for gunicorn: the one file where importing acts. It reads the settings and sets up logging."""
+"""The app for gunicorn. Importing this module reads the settings and configures logging; no other import does."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from web.logs import configure
 try:
     settings = load(os.environ)
 except SettingsError as error:
-    # One line for the operator, not a traceback: the text says which setting, and what is allowed.
+    # One line instead of a traceback: the text names the setting and the allowed values.
     sys.exit(f"greenwave: {error}")
 
 configure(settings)

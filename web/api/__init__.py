@@ -1,4 +1,4 @@
-"""Answer requests that end: polling, history, health and metrics, with their parameters.
+"""Answer requests that are not streams: polling, history, health and metrics, with their query parameters.
 
 It must not know the Kafka client, offsets or the syntax of streams.
 """

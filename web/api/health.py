@@ -1,6 +1,6 @@
-"""How the process stands: liveness, readiness, the whole of it for people, and what was refused.
+"""Liveness, readiness, a full health report, the quarantine and the public configuration.
 
-All of it is memory reads: health never waits for Kafka, whatever the broker does.
+All of it is read from memory, so health never waits for Kafka.
 """
 
 import time
@@ -21,18 +21,18 @@ from . import params
 blueprint = Blueprint("health", __name__)
 
 SLOWEST = 10
-"""Clients that are named."""
+"""Number of slow clients in the report."""
 
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """Say that the process is alive."""
+    """Answer that the process is alive."""
     return _json(200, {"success": True, "status": "alive"})
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Say whether what is served is known to be current: 200, or 503 with the reason."""
+    """Answer 200 if the served data is known to be current, else 503 with the reason."""
     consumer = services().get_consumer()
     status = consumer.feed.status
     answer = {"state": status.state, "since": iso(status.since), "reason": status.reason}
@@ -44,21 +44,21 @@ def readyz() -> Response:
 
 @blueprint.get("/api/health")
 def health() -> Response:
-    """Tell everything that is known of the consumer, the buffer and the clients."""
+    """Answer with the full report: consumer, buffer, clients, warnings."""
     params.only()
     return _json(200, {"success": True, "data": _health(services().get_consumer())})
 
 
 @blueprint.get("/api/quarantine")
 def quarantine() -> Response:
-    """Tell which messages were refused, by reason, and show the last ones."""
+    """Answer with the counts of refused messages by reason, and the last ones."""
     params.only()
     return _json(200, {"success": True, "data": services().get_consumer().quarantine.snapshot()})
 
 
 @blueprint.get("/api/config")
 def config() -> Response:
-    """Tell clients what they should know of the settings; nothing secret is among it."""
+    """Answer with the settings that matter to clients; none of them is secret."""
     params.only()
     settings = services().settings
     shown = {
@@ -142,7 +142,7 @@ def _consumer(consumer: Consumer) -> dict[str, Any]:
 
 
 def _network(network: Network) -> dict[str, int]:
-    """Tell how many segments NETWORK_FILE has, and how many of its features can't be used."""
+    """Return the number of segments in NETWORK_FILE, and of its features that can't be used."""
     return {
         "segments": len(network.segments),
         "skipped_features": network.skipped.features if network.skipped is not None else 0,

@@ -1,9 +1,9 @@
-"""Prometheus metrics: the facts of /api/health with names and units by the Prometheus conventions.
+"""Prometheus metrics: the values of /api/health, with names and units by the Prometheus conventions.
 
-They are read from memory when somebody asks, so nothing is counted twice and a scrape never waits for Kafka. Each
-worker process answers for itself: with several behind one port, a scrape shows the one that it met. Every series
-carries its `pid`, or the counters of several processes would be one that jumps. A series is there from the start, with
-0, since neither rate() nor an alert sees the first step of one that begins with it.
+A scrape reads them from memory, so it never waits for Kafka. Each worker process reports its own values: with several
+workers behind one port, a scrape reaches one of them. Every series has the label `pid`, because without it the counters
+of several processes would look like one that jumps. Series start at 0, because rate() does not see an increase before
+the first sample.
 """
 
 import os
@@ -32,19 +32,19 @@ def metrics() -> Response:
     """Answer with all metrics in the text format."""
     params.only()
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Facts(services()))
+    registry.register(_Metrics(services()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-class _Facts(Collector):
-    """What one scrape tells."""
+class _Metrics(Collector):
+    """Collects the metrics of one scrape."""
 
     def __init__(self, here: Services) -> None:
         self._here = here
         self._consumer = here.get_consumer()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every family, its series labelled with the process."""
+        """Yield all metric families, with the label `pid` on each series."""
         pid = str(os.getpid())
         for family in self._families():
             family.samples = [sample._replace(labels={**sample.labels, "pid": pid}) for sample in family.samples]
@@ -62,29 +62,41 @@ class _Facts(Collector):
 def _state(consumer: Consumer) -> Iterator[Metric]:
     status = consumer.feed.status
     facts = {"version": VERSION, "topic": consumer.settings.topic}
-    yield InfoMetricFamily("greenwave", "The process that answered", value=facts)
-    state = GaugeMetricFamily("greenwave_consumer_state", "1 for the state that the consumer is in", labels=["state"])
+    yield InfoMetricFamily("greenwave", "Version and topic of the process", value=facts)
+    state = GaugeMetricFamily(
+        "greenwave_consumer_state", "1 for the current state of the consumer, else 0", labels=["state"]
+    )
     for each in STATES:
         state.add_metric([each], float(each == status.state))
     yield state
-    yield _gauge("greenwave_ready", "Whether what is served is known to be current", float(consumer.ready))
-    yield _gauge("greenwave_consumer_state_seconds", "Time in this state, or outage", time.time() - status.since)
-    yield _gauge("greenwave_consumer_thread_alive", "Whether the consumer thread runs", float(consumer.alive))
-    yield _gauge("greenwave_consumer_stalled_seconds", "Time since the thread went round", consumer.stalled_seconds)
-    yield _gauge("greenwave_uptime_seconds", "Time since the consumer was made", consumer.uptime_seconds)
+    yield _gauge("greenwave_ready", "1 if the served data is known to be current, else 0", float(consumer.ready))
+    yield _gauge(
+        "greenwave_consumer_state_seconds",
+        "Time in the current state; an outage counts as one state",
+        time.time() - status.since,
+    )
+    yield _gauge("greenwave_consumer_thread_alive", "1 if the consumer thread runs, else 0", float(consumer.alive))
+    yield _gauge(
+        "greenwave_consumer_stalled_seconds",
+        "Time since the last heartbeat of the consumer thread",
+        consumer.stalled_seconds,
+    )
+    yield _gauge("greenwave_uptime_seconds", "Time since the consumer was created", consumer.uptime_seconds)
     yield _counter(
         "greenwave_consumer_restarts",
         "Sources replaced after an unexpected error or a lost Kafka client",
         consumer.restarts,
     )
     yield _counter(
-        "greenwave_replay_hangs", "Readers for replays left behind in a hanging call", consumer.subscriptions.hangs
+        "greenwave_replay_hangs", "Replay readers abandoned in a call that hangs", consumer.subscriptions.hangs
     )
     behind = consumer.clock.behind_ms / 1000
     yield _gauge(
-        "greenwave_clock_behind_seconds", "How far this host's clock is behind the records' Kafka times", behind
+        "greenwave_clock_behind_seconds", "Time by which this host's clock is behind the Kafka times of records", behind
     )
-    yield _gauge("greenwave_throttled", "Whether a quota of the broker's holds answers back", float(consumer.throttled))
+    yield _gauge(
+        "greenwave_throttled", "1 if a quota of the broker delays its responses, else 0", float(consumer.throttled)
+    )
     silent = consumer.broker_silent_seconds
     if silent is not None:
         yield _gauge("greenwave_broker_silent_seconds", "Time since the last response of a broker", silent)
@@ -93,37 +105,43 @@ def _state(consumer: Consumer) -> Iterator[Metric]:
 def _attempts(consumer: Consumer) -> Iterator[Metric]:
     report = consumer.attempts.report()
     attempts = CounterMetricFamily(
-        "greenwave_connection_attempts", "Attempts to reach the broker, by result", labels=["result"]
+        "greenwave_connection_attempts", "Attempts to connect to the broker, by result", labels=["result"]
     )
     attempts.add_metric(["success"], report["succeeded"])
     attempts.add_metric(["failure"], report["failed"])
     yield attempts
     yield SummaryMetricFamily(
         "greenwave_connection_duration_seconds",
-        "How long it took to connect: from the attempt that was answered to the answer",
+        "Time from a connection attempt to its first response",
         count_value=report["succeeded"],
         sum_value=consumer.attempts.connect_seconds,
     )
-    breaker = GaugeMetricFamily("greenwave_circuit_breaker_state", "1 for the breaker's state", labels=["state"])
+    breaker = GaugeMetricFamily(
+        "greenwave_circuit_breaker_state", "1 for the current state of the circuit breaker, else 0", labels=["state"]
+    )
     for each in ("closed", "open", "half_open"):
         breaker.add_metric([each], float(each == report["breaker"]))
     yield breaker
 
 
 def _partitions(consumer: Consumer) -> Iterator[Metric]:
-    lag = GaugeMetricFamily("greenwave_partition_lag_records", "Records not read yet", labels=["partition"])
-    behind = GaugeMetricFamily(
-        "greenwave_partition_lag_seconds", "Time since the first record not read yet was known of", labels=["partition"]
+    lag = GaugeMetricFamily(
+        "greenwave_partition_lag_records", "Records between the position and the high watermark", labels=["partition"]
     )
-    position = GaugeMetricFamily("greenwave_partition_position_offset", "Next offset to read", labels=["partition"])
+    behind = GaugeMetricFamily(
+        "greenwave_partition_lag_seconds", "Time since the first unread record became known", labels=["partition"]
+    )
+    position = GaugeMetricFamily(
+        "greenwave_partition_position_offset", "Offset of the next record to read", labels=["partition"]
+    )
     end = GaugeMetricFamily("greenwave_partition_end_offset", "High watermark", labels=["partition"])
     age = GaugeMetricFamily(
         "greenwave_partition_last_record_age_seconds",
-        "Age of the last record read, by its Kafka timestamp; 0 when that is to come",
+        "Age of the last record read, by its Kafka timestamp; 0 if that is in the future",
         labels=["partition"],
     )
     silence = GaugeMetricFamily(
-        "greenwave_partition_leader_silent_seconds", "Time since its leader answered a fetch", labels=["partition"]
+        "greenwave_partition_leader_silent_seconds", "Time since the leader answered a fetch", labels=["partition"]
     )
     for number, reading in enumerate(consumer.readings):
         position.add_metric([str(number)], reading.offset)
@@ -140,17 +158,19 @@ def _partitions(consumer: Consumer) -> Iterator[Metric]:
 
 
 def _intake(consumer: Consumer) -> Iterator[Metric]:
-    yield _counter("greenwave_records_consumed", "Records read, refused ones included", consumer.records)
+    yield _counter("greenwave_records_consumed", "Records read, including refused ones", consumer.records)
     yield _counter(
-        "greenwave_predictions_received", "Predictions and removals delivered", consumer.feed.fill().received
+        "greenwave_predictions_received", "Predictions and removals added to the feed", consumer.feed.fill().received
     )
     yield _counter(
         "greenwave_predictions_unclear_horizon",
-        "Predictions whose horizon follows from a target and is no whole minute, or is not known",
+        "Predictions whose horizon is not a whole minute, or is unknown",
         consumer.unclear_horizons,
     )
     yield _gauge(
-        "greenwave_messages_refused_in_a_row", "Messages refused since one was read", consumer.refused_in_a_row
+        "greenwave_messages_refused_in_a_row",
+        "Messages refused since the last one that was accepted",
+        consumer.refused_in_a_row,
     )
     refused = CounterMetricFamily("greenwave_messages_quarantined", "Messages refused, by reason", labels=["reason"])
     for reason, count in _all(REASONS, consumer.quarantine.snapshot()["by_reason"]):
@@ -161,9 +181,11 @@ def _intake(consumer: Consumer) -> Iterator[Metric]:
 def _buffer(consumer: Consumer) -> Iterator[Metric]:
     fill, settings = consumer.feed.fill(), consumer.settings
     yield _gauge("greenwave_buffer_entries", "Entries in the ring buffer", fill.entries)
-    yield _gauge("greenwave_buffer_max_entries", "Most entries the ring buffer holds", settings.buffer_entries)
-    yield _gauge("greenwave_buffer_bytes", "Memory that the ring buffer takes", fill.size_bytes)
-    yield _gauge("greenwave_buffer_max_bytes", "Most memory the ring buffer takes", settings.buffer_bytes)
+    yield _gauge(
+        "greenwave_buffer_max_entries", "Maximum number of entries in the ring buffer", settings.buffer_entries
+    )
+    yield _gauge("greenwave_buffer_bytes", "Memory of the ring buffer", fill.size_bytes)
+    yield _gauge("greenwave_buffer_max_bytes", "Maximum memory of the ring buffer", settings.buffer_bytes)
     yield _gauge("greenwave_segments", "Segments in the latest view", fill.segments)
     evicted = CounterMetricFamily(
         "greenwave_latest_evictions", "Evictions from the latest view, by reason", labels=["reason"]
@@ -174,17 +196,17 @@ def _buffer(consumer: Consumer) -> Iterator[Metric]:
 
 
 def _clients(here: Services, consumer: Consumer) -> Iterator[Metric]:
-    clients = GaugeMetricFamily("greenwave_clients", "Connected clients, by transport", labels=["transport"])
+    clients = GaugeMetricFamily("greenwave_clients", "Slots in use, by transport", labels=["transport"])
     for transport, count in _all(TRANSPORTS, here.admission.counts()):
         clients.add_metric([transport], count)
     yield clients
     stalled = CounterMetricFamily(
-        "greenwave_clients_stalled", "Clients that were closed since they read nothing", labels=["transport"]
+        "greenwave_clients_stalled", "Clients disconnected because they did not read", labels=["transport"]
     )
     for transport, count in _all(TRANSPORTS, here.admission.stalled()):
         stalled.add_metric([transport], count)
     yield stalled
-    gaps = CounterMetricFamily("greenwave_gaps", "Gaps that clients were told of, by reason", labels=["reason"])
+    gaps = CounterMetricFamily("greenwave_gaps", "Gaps sent to clients, by reason", labels=["reason"])
     for reason, count in _all(GAP_REASONS, consumer.feed.gaps()):
         gaps.add_metric([reason], count)
     yield gaps

@@ -1,4 +1,4 @@
-"""Query parameters to values. What can't be used is a 400 that names the parameter and what is allowed."""
+"""Read query parameters. A value that can't be used is a 400 with the parameter and the allowed values."""
 
 import math
 import re
@@ -13,13 +13,13 @@ from consumer.view.filters import MAX_VALUES, Box, Filter
 from consumer.view.latest import Horizons
 
 FILTER = ("segment", "category", "bbox", "horizon", "road")
-"""The parameters that make a filter, on every transport."""
+"""The parameters of a filter, the same on every transport."""
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 _COMPACT_DATE = re.compile(r"(20|21)[0-9]{6}", re.ASCII)
 EARLIEST_MS = 946_684_800_000
 LATEST_MS = 7_258_118_400_000
-"""2000 and 2200: numbers outside are seconds or something else, and would silently mean all or nothing."""
+"""2000 and 2200. A number outside is in another unit, and would select all or nothing."""
 MAX_LIMIT = 1_000
 MAX_WAIT_SECONDS = 25.0
 MAX_HORIZON_MINUTES = 10_080
@@ -28,9 +28,9 @@ MAX_HORIZONS = 24
 
 
 def only(*allowed: str) -> None:
-    """Refuse parameters that the route doesn't know: a filter that is ignored would be a wrong answer.
+    """Refuse unknown parameters, because an answer that ignores a filter would be wrong.
 
-    `_` is let through, since many clients add it to get around caches.
+    `_` is allowed: many clients add it to bypass caches.
     """
     unknown = sorted(set(request.args) - set(allowed) - {"_"})
     if unknown:
@@ -39,7 +39,7 @@ def only(*allowed: str) -> None:
 
 
 def spellings_of(name: str) -> list[str]:
-    """Return the parameters that have a name but for its case, hyphens and underscores."""
+    """Return the given parameters that equal a name except for case, hyphens and underscores."""
     return [given for given in request.args if _folded(given) == _folded(name)]
 
 
@@ -48,7 +48,7 @@ def _folded(name: str) -> str:
 
 
 def text(*names: str) -> str | None:
-    """Return a parameter, which may have several names, as it is; None when it is missing or empty."""
+    """Return a parameter, which may have several names, unchanged; None when it is missing or empty."""
     values = [value for name in names for value in request.args.getlist(name)]
     if len(values) > 1:
         raise BadRequest(f"{names[0]} was given {len(values)} times; allowed: once")
@@ -56,7 +56,7 @@ def text(*names: str) -> str | None:
 
 
 def whole_number(name: str, default: int, lowest: int, highest: int) -> int:
-    """Return a parameter as a whole number within bounds."""
+    """Return a parameter as a whole number within bounds, or the default when it is missing."""
     given = text(name)
     if given is None:
         return default
@@ -84,12 +84,12 @@ def one_of(name: str, allowed: Sequence[str]) -> str | None:
 
 
 def wanted() -> Filter:
-    """Return the filter that the parameters make; what is given must all hold, of several values one."""
+    """Return the filter of the query: all given parameters must match, each with one of its values."""
     return filter_of(lambda name: [part for given in request.args.getlist(name) if given for part in given.split(",")])
 
 
 def filter_of(values_of: Callable[[str], list[str]]) -> Filter:
-    """Return the filter made of the values of each name in FILTER; no values: anything goes. Raises BadRequest."""
+    """Return the filter of the values per name in FILTER; no values match anything. Raises BadRequest."""
     return Filter(
         segments=_values("segment", values_of),
         categories=_categories(values_of),
@@ -111,7 +111,7 @@ def moment(name: str) -> int | None:
 
 
 def moment_of(name: str, given: str) -> int:
-    """Return a time in epoch milliseconds. Raises BadRequest, which calls it `name`."""
+    """Return a time in epoch milliseconds. Raises BadRequest, with `name` in its text."""
     try:
         moment_ms = _moment_ms(given)
     except (ValueError, OverflowError):
@@ -125,13 +125,13 @@ def moment_of(name: str, given: str) -> int:
 def _moment_ms(given: str) -> int:
     if given.isascii() and given.isdigit() and len(given) <= 15 and not _COMPACT_DATE.fullmatch(given):
         return int(given)
-    # A plus sign that was not escaped arrives as a blank.
+    # A plus sign that was not escaped arrives as a space.
     at = datetime.fromisoformat(given.replace(" ", "+") if "T" in given else given)
     return math.floor(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000)
 
 
 def _values(name: str, values_of: Callable[[str], list[str]], most: int = MAX_VALUES) -> frozenset[str] | None:
-    """Return the values of a name; None without any."""
+    """Return the values of a name; None if there are none."""
     values = [part.strip() for part in values_of(name)]
     if len(values) > most:
         raise BadRequest(f"{name} lists {len(values)} values; allowed: at most {most}")
@@ -168,7 +168,7 @@ def _box(values_of: Callable[[str], list[str]]) -> Box | None:
 
 
 def _horizons(values_of: Callable[[str], list[str]]) -> Horizons:
-    """Return the horizons asked for: None without the parameter, "all", or a list in minutes ("none": not stated)."""
+    """Return the requested horizons: None without the parameter, "all", or minutes ("none": not stated)."""
     values = _values("horizon", values_of, MAX_HORIZONS)
     if values is None:
         return None
