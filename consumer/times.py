@@ -1,4 +1,4 @@
-"""Times as producers write them, to epoch milliseconds, and back to one form of text."""
+"""Read times as producers write them, and write them as ISO 8601."""
 
 import re
 from collections.abc import Callable
@@ -8,16 +8,16 @@ from functools import lru_cache, partial
 ALLOWED = "epoch seconds, milliseconds, microseconds or nanoseconds, or ISO 8601, from 2000 to 2200"
 
 UNKNOWN_MS = -1
-"""Stands for a time that isn't known, as Kafka has it."""
+"""Kafka's value for an unknown time."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-# Detectors have no earlier past. A date without dashes (202501211405) or a clock that was never set is one, if it is
-# taken for a time; it would be too old for every view, and vanish without a word.
+# Detectors have no earlier data. A date without dashes (202501211405), or a clock that was never set, would be an
+# earlier time: too old for every view, and dropped without an error.
 BEGIN_MS = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
 END_MS = (datetime(2201, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
-# 2000 to 2200 is another range of numbers in each unit, and no two of them overlap: its size tells a number's unit.
-# A double holds today's nanoseconds to 256 ns at best: one microsecond less than a whole millisecond counts as whole.
+# 2000 to 2200 is a range of numbers in each unit, and these ranges do not overlap: the size of a number tells its unit.
+# A double has nanoseconds of today to 256 ns: up to a microsecond below a whole millisecond counts as whole.
 _UNITS: tuple[tuple[int, Callable[[float], int]], ...] = (
     (END_MS // 1000, lambda seconds: round(seconds * 1000)),
     (END_MS, int),
@@ -43,7 +43,7 @@ class Times:
         self._text = lru_cache(2048)(partial(_readings, zone))
 
     def read(self, value: object, near_ms: int = UNKNOWN_MS) -> int | None:
-        """Return a time in epoch milliseconds; None for what is none, or is not in 2000..2200.
+        """Return a time in epoch milliseconds; None for anything else, or a time outside 2000..2200.
 
         Without a zone, a time of the hour that is repeated in autumn can be read in two ways: the reading nearer to
         `near_ms` is returned, or the first if that is UNKNOWN_MS.
@@ -61,9 +61,9 @@ class Times:
 
 
 def usable_ms(kafka_ms: int) -> int:
-    """Return the time that Kafka has of a record if it can be one (2000..2200), else UNKNOWN_MS.
+    """Return Kafka's time of a record if it is in 2000..2200, else UNKNOWN_MS.
 
-    A producer may set any number: 0, seconds, or nothing at all, for which Kafka has -1.
+    Producers may set any number: 0, seconds, or none, for which Kafka has -1.
     """
     return kafka_ms if BEGIN_MS <= kafka_ms < END_MS else UNKNOWN_MS
 
@@ -96,7 +96,7 @@ def _within(found_ms: int) -> int | None:
 
 
 def _readings(zone: tzinfo, text: str) -> tuple[int, ...]:
-    """Return what a text may mean: nothing, one time, or both times of the hour that a zone repeats in autumn."""
+    """Return the times that a text may mean: none, one, or both times of the hour that a zone repeats in autumn."""
     text = text.strip()
     found = [_epoch_ms(float(text))] if _DIGITS.fullmatch(text) else _iso_ms(text, zone)
     return tuple(reading for reading in found if reading is not None)
@@ -107,10 +107,10 @@ def _iso_ms(text: str, zone: tzinfo) -> list[int | None]:
         moment = _moment(text, zone)
     except ValueError:  # no time at all; the 31st of February; the year 0
         return []
-    if type(moment.tzinfo) is timezone:  # a fixed offset repeats no hour
+    if type(moment.tzinfo) is timezone:  # no hour is repeated with a fixed offset
         return [_within(_ms(moment))]
     first, second = _ms(moment.replace(fold=0)), _ms(moment.replace(fold=1))
-    # In the hour that is left out in spring the second would be the earlier one.
+    # In the skipped hour of spring, the second reading is the earlier one.
     return [_within(first), _within(second)] if second > first else [_within(first)]
 
 
@@ -121,7 +121,7 @@ def _ms(moment: datetime) -> int:
 def _moment(text: str, zone: tzinfo) -> datetime:
     if text[4:5] == text[7:8] == "-" and text[13:14] == text[16:17] == ":":
         try:
-            moment = datetime.fromisoformat(text)  # twenty times as fast, and knows the padded form only
+            moment = datetime.fromisoformat(text)  # twenty times as fast, but only for the padded form
         except ValueError:
             return _unpadded(text, zone)
         return moment if moment.tzinfo else moment.replace(tzinfo=zone)

@@ -1,13 +1,12 @@
-"""This process' clock, and whether the records say that it is behind.
+"""This process' clock, and whether Kafka's times of the records show that it is behind.
 
-Times are judged by this process' clock: it is the only one here that no producer can set. When it is itself behind,
-right records look as if they came from the future. So each record votes with its Kafka time (the producer's clock, or
-the broker's with LogAppendTime) for one of its segments. If the last votes of most segments lie ahead of the clock, the
-clock is taken to be behind by their median.
+Times are checked by this process' clock, since no producer can set it. When it is behind, valid records seem to come
+from the future. So each record votes with its Kafka time (the producer's clock, or the broker's with LogAppendTime) for
+one of its segments. If the last votes of most segments are ahead of the clock, it counts as behind by their median.
 
-What it takes to mislead it: records (not items of an array, of which one votes) of more different ids than half of the
-last VOTERS that voted, at least MIN_AHEAD. Then times that are ahead are accepted until honest records outvote them;
-a view ages out nothing by that (`consumer.view.ageing`), and a segment's next right record replaces what was ahead.
+A producer can mislead it with records (of an array, one item votes) of more different ids than half of the last VOTERS,
+and at least MIN_AHEAD. Then times ahead of the clock are accepted until other records outvote them. Nothing expires by
+that (`consumer.view.ageing`), and the next valid record of a segment replaces what was ahead.
 """
 
 import time
@@ -18,11 +17,11 @@ from statistics import median_low
 from consumer.times import UNKNOWN_MS
 
 AHEAD_MS = 60_000
-"""A time is ahead of a clock from so much on: clocks that are kept right differ by less."""
+"""Smallest difference that counts as ahead: synchronised clocks differ by less."""
 VOTERS = 512
 MIN_AHEAD = 3
 ESTIMATE_EVERY = 32
-"""Votes after which the median is taken again while the clock is behind: it costs as much as twenty votes."""
+"""Votes between two computations of the median while the clock is behind: one costs as much as twenty votes."""
 
 
 def wall_ms() -> int:
@@ -31,32 +30,32 @@ def wall_ms() -> int:
 
 
 class Clock:
-    """The time by which records are judged. One thread calls note(), any thread the rest.
+    """The time by which records are checked. One thread calls note(), any thread the rest.
 
-    `wall_ms` returns what the host's clock shows.
+    `wall_ms` returns the time of the host.
     """
 
     def __init__(self, wall_ms: Callable[[], int] = wall_ms) -> None:
         self._wall_ms = wall_ms
         self.behind_ms = 0
-        """By how much this process' clock is behind; 0 when it isn't, or when that can't be known."""
+        """By how much this process' clock is behind; 0 when it isn't, or when that is unknown."""
         self.ahead = 0
-        """How many of the segments that voted last did so with a time ahead of this process' clock."""
+        """Segments whose last vote is ahead of this process' clock."""
         # Segment to Kafka time less clock, in milliseconds; the last one to vote comes last.
         self._offsets: OrderedDict[str, int] = OrderedDict()
         self._votes = 0
 
     @property
     def voters(self) -> int:
-        """How many segments have voted, VOTERS at most."""
+        """Segments that have voted, VOTERS at most."""
         return len(self._offsets)
 
     def now_ms(self) -> int:
-        """Return the time in epoch milliseconds: of this process' clock, corrected by what it is behind."""
+        """Return the time of this process' clock, corrected by `behind_ms`, in epoch milliseconds."""
         return self._wall_ms() + self.behind_ms
 
     def note(self, segment_id: str, kafka_ms: int) -> None:
-        """Take in the vote of a record: its Kafka time (nothing if UNKNOWN_MS) for one of its segments."""
+        """Count the vote of a record: its Kafka time for one of its segments. UNKNOWN_MS is no vote."""
         if kafka_ms == UNKNOWN_MS:
             return
         offsets, offset = self._offsets, kafka_ms - self._wall_ms()

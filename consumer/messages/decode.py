@@ -1,8 +1,8 @@
-"""A message's bytes to plain JSON values.
+"""Decode a message's bytes to plain JSON values.
 
-msgspec is fast and strict; what it can't read is read a second time by the standard library, which tells apart what
-msgspec calls malformed: NaN and Infinity (some producers write them, and only the field that holds one is at fault),
-numbers beyond a double, half a surrogate pair, and a byte order mark.
+msgspec is fast and strict. What it refuses is decoded by the standard library, which accepts NaN and Infinity (some
+producers write them, and only their field is invalid), numbers beyond a double, half a surrogate pair, and a byte order
+mark.
 """
 
 import json
@@ -33,7 +33,7 @@ def _slow(value: bytes) -> object:
     try:
         return json.loads(text, parse_int=_integer)
     except RecursionError:
-        raise Refused("not_json", "the JSON is nested too deeply to be read") from None
+        raise Refused("not_json", "the JSON is nested too deeply") from None
     except ValueError as error:
         raise Refused("not_json", f"{shown(text)} is not JSON: {error}") from None
 

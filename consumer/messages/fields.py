@@ -1,6 +1,6 @@
-"""Single fields of a message: identity, numbers, text and place; pure, and no field knows another.
+"""Single fields of a message: identity, numbers, text and place. Pure functions.
 
-One rule holds for every optional field: a value that can't be used counts as not given, so the next name is tried.
+An optional field with a value that can't be used counts as not given, so the next name is tried.
 """
 
 import re
@@ -14,7 +14,7 @@ from .names import BASE, SEGMENT, Item, Names
 from .refusal import Refused, shown
 
 MAX_TEXT = 256
-"""Longest segment id, and what is kept of any other text, in characters."""
+"""Longest segment id, and length to which other texts are cut, in characters."""
 
 ALLOWED_IDS = f"text of 1 to {MAX_TEXT} characters or a whole number"
 
@@ -29,7 +29,7 @@ _NOTHING: Item = {}
 
 
 def base_data(item: Item) -> Item:
-    """Return the nested object that some producers put the measured values in, or an empty one."""
+    """Return the object in which some producers put the measured values, or an empty one."""
     base = item.get(BASE)
     return base if type(base) is dict else _NOTHING
 
@@ -50,14 +50,14 @@ def segment_id(item: Item, names: Names) -> str:
 
 
 def is_no_id(value: object) -> bool:
-    """Tell whether a value is how a missing id is written: blank text, NaN, or the text of null in some language."""
+    """Tell whether a value stands for a missing id: blank text, NaN, or how some language writes null."""
     if type(value) is str:
         return not value or value.isspace() or (len(value) <= _LONGEST_NO_ID and value.strip().lower() in _NO_IDS)
     return type(value) is float and isnan(value)
 
 
 def as_id(value: object) -> str | None:
-    """Return a value as the id of a segment; None for one that can't be."""
+    """Return a value as the id of a segment; None if it can't be one."""
     if type(value) is str:
         return value if len(value) <= MAX_TEXT and encodable(value) and not is_no_id(value) else None
     if type(value) is int and abs(value) < 1 << 64:
@@ -68,7 +68,7 @@ def as_id(value: object) -> str | None:
 
 
 def encodable(text: str) -> bool:
-    """Tell whether a text can be written as UTF-8, which half a surrogate pair can't."""
+    """Tell whether a text can be encoded as UTF-8: half a surrogate pair can't."""
     if text.isascii():
         return True
     try:
@@ -79,7 +79,7 @@ def encodable(text: str) -> bool:
 
 
 def number(value: object) -> float | None:
-    """Return a JSON number, or text that is exactly one, as a float (may be NaN or infinite); None for all else."""
+    """Return a JSON number, or a text that is one, as a float (may be NaN or infinite); None for anything else."""
     if type(value) is float:
         return value
     if type(value) is int:
@@ -103,7 +103,7 @@ def within(value: object, low: float, high: float) -> float | None:
 
 
 def text(value: object) -> str | UnsetType:
-    """Return text that isn't blank, cut to MAX_TEXT characters and safe to encode; UNSET for all else."""
+    """Return text that isn't blank, cut to MAX_TEXT characters and safe to encode; UNSET for anything else."""
     if type(value) is not str or not value or value.isspace():
         return UNSET
     if len(value) > MAX_TEXT:
@@ -112,7 +112,7 @@ def text(value: object) -> str | UnsetType:
 
 
 def label(value: object) -> str | UnsetType:
-    """Return text, or a number as text (a level of congestion, a version); UNSET for all else."""
+    """Return text, or a number as text (a level of congestion, a version); UNSET for anything else."""
     if type(value) is str:
         return text(value)
     read = within(value, -1e9, 1e9)
@@ -165,6 +165,6 @@ def coordinates(item: Item) -> Coordinates | UnsetType:
 def _place(north: object, east: object) -> Coordinates | UnsetType:
     latitude = within(north, -90, 90)
     longitude = within(east, -180, 180) if latitude is not None else None
-    if latitude is None or longitude is None or latitude == longitude == 0:  # (0, 0) is how producers write "unknown"
+    if latitude is None or longitude is None or latitude == longitude == 0:  # (0, 0) stands for "unknown"
         return UNSET
     return Coordinates(latitude, longitude)

@@ -1,4 +1,4 @@
-"""The files that settings name, looked at before anything starts."""
+"""Check the files that settings name, before anything starts."""
 
 from consumer.settings import Settings
 from consumer.sources.security import security_options
@@ -7,7 +7,7 @@ from .network import Network, load_network
 
 
 def check_files(settings: Settings) -> Network:
-    """Read what the settings name; return the network.
+    """Read the files that the settings name; return the network.
 
     Raises SettingsError for a certificate, key or network that can't be used.
     """

@@ -1,4 +1,4 @@
-"""How far ahead a message says that it predicts, in the units and forms that producers use; pure."""
+"""The horizon that a message states, in the units and forms that producers use. Pure functions."""
 
 import re
 
@@ -23,10 +23,10 @@ _ISO_8601 = re.compile(
 
 
 class Stated(Struct, frozen=True, gc=False):
-    """What a message says of its horizon.
+    """The horizon that a message states.
 
-    `minutes` is None if it says nothing, or nothing that can be used; `is_given` tells the two apart. `has_unit` tells
-    whether a unit was named: without one, minutes are meant.
+    `minutes` is None if there is none, or none that can be used; `is_given` tells the two apart. `has_unit` tells
+    whether a unit was given: without one, the unit is minutes.
     """
 
     minutes: float | None
@@ -39,7 +39,7 @@ UNUSABLE = Stated(None, False, True)
 
 
 def stated_horizon(item: Item, names: Names) -> Stated:
-    """Return how far ahead a message says that it predicts, in minutes (0 to MAX_MINUTES), possibly with a fraction."""
+    """Return the horizon that a message states, in minutes (0 to MAX_MINUTES), possibly with a fraction."""
     found = NOT_STATED
     for name, per_unit in names.horizon:
         value = item[name]
@@ -55,7 +55,7 @@ def stated_horizon(item: Item, names: Names) -> Stated:
 
 
 def _minutes(value: object, per_unit: float | None) -> tuple[float | None, bool]:
-    """Return a horizon in minutes, and whether its name or its text names a unit; the unit in a text counts first."""
+    """Return a horizon in minutes, and whether it has a unit. A unit in the text overrides that of the name."""
     read = number(value)
     if read is not None:
         return read * (1.0 if per_unit is None else per_unit), per_unit is not None

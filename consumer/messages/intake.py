@@ -1,6 +1,6 @@
-"""What a run of messages came to: how many, refused for which reasons, with an example and the field names seen.
+"""Counts of read and refused messages by reason, with an example and the field names seen.
 
-For operators whose topic has data that can't be read. Memory is bounded whatever the messages are.
+They are for operators of a topic whose messages can't be read. Memory is bounded whatever the messages are.
 """
 
 from collections import Counter
@@ -19,12 +19,12 @@ MAX_EXAMPLE_CHARACTERS = 160
 
 
 class Intake:
-    """Counts messages and what was refused of them. Not thread-safe."""
+    """Counts messages and refusals. Not thread-safe."""
 
     def __init__(self) -> None:
         self.messages = 0
         self.refused = 0
-        """Messages of which nothing could be read."""
+        """Messages without a single readable prediction."""
         self.by_reason: Counter[str] = Counter()
         self.fields: list[str] = []
         self.example: str | None = None

@@ -1,7 +1,7 @@
 """The field names that producers use, by the field of the result, and which of them a message has.
 
-Producers send the same set of names again and again. So the names are looked up once per set (`Names`), and after that
-a message is asked only for fields that it has. A new name is added here and in docs/messages.md; a test compares both.
+Producers repeat the same sets of names. So names are looked up once per set (`Names`), and after that a message is
+asked only for fields that it has. A new name is added here and in docs/messages.md; a test compares both.
 """
 
 import re
@@ -35,7 +35,7 @@ CURRENT_VOLUME = ("actual_volume", "current_volume", "volume")
 MADE_AT = ("prediction_time", "prediction_timestamp", "processed_at")
 TARGET_TIME = ("target_timestamp", "target_time")
 MAYBE_TARGET_TIME = ("prediction_timestamp", "valid_until")
-"""They are the target time only where that agrees with a stated horizon."""
+"""They are the target time only where they agree with a stated horizon."""
 CONFIDENCE = ("confidence", "confidence_score")
 MODEL = ("model", "model_name", "model_type", "model_used", "model_version")
 CATEGORY = (
@@ -93,7 +93,7 @@ _SPEED_AHEAD = re.compile(r"predicted_speed_(\d{1,5})(min|m|h)(?:_mph|_kmh)?", r
 
 MAX_SETS = 256
 MAX_SET_CHARACTERS = 2_000
-"""Sets of names that are kept, and the characters of one that is: a hostile producer can send new ones for ever."""
+"""Sets of names that are kept, and the characters of one that is: a producer can send new ones without end."""
 
 
 class Names:
@@ -158,7 +158,7 @@ class Names:
 
 
 class NameSets:
-    """Looks up the names of messages, and keeps what it found for the sets that come again. Any thread may call it."""
+    """Looks up the names of messages, and caches the result per set of names. Thread-safe."""
 
     def __init__(self, scales: Scales) -> None:
         self._scales = scales
@@ -169,7 +169,7 @@ class NameSets:
 
     @property
     def size_characters(self) -> int:
-        """How many characters the names have that are kept."""
+        """Characters of all cached names."""
         return sum(len(name) for names in self._known for name in names)
 
     def of(self, item: Item) -> Names:

@@ -1,4 +1,4 @@
-"""Where segments are, from a GeoJSON file (RFC 7946) named in the settings: for messages that don't say it themselves.
+"""Places and roads of segments, from a GeoJSON file (RFC 7946), for messages without them.
 
 Each feature is a segment. Its identity is the property that NETWORK_ID_PROPERTY names; without that setting it is
 `segment_id`, else `sensor_id`, else the feature's own `id`. Its road is the property `road_name`, else `road`, else
@@ -23,9 +23,9 @@ from .fields import ALLOWED_IDS, as_id, is_no_id, text
 from .refusal import shown
 
 MAX_BYTES = 100_000_000
-"""Largest file, in bytes after unpacking: some 300,000 segments."""
+"""Largest file, in bytes after unpacking: about 300,000 segments."""
 MOST_NAMED = 20
-"""Properties of a feature that a message names."""
+"""Properties of a feature that an error message lists."""
 
 _ROAD = ("road_name", "road", "name")
 _GZIP = b"\x1f\x8b"
@@ -35,7 +35,7 @@ Line = Annotated[list[Place], Meta(min_length=2)]
 
 
 class Point(Struct, tag=True):
-    """One position, [longitude, latitude] in degrees; what comes after these two (the height) isn't used."""
+    """One position, [longitude, latitude] in degrees; a height after them is not used."""
 
     coordinates: Place
 
@@ -68,7 +68,7 @@ class _Collection(Struct):
 
 
 class Segment(NamedTuple):
-    """What the network says of one segment."""
+    """What the network has of one segment."""
 
     coordinates: Coordinates | UnsetType
     road_name: str | UnsetType
@@ -79,7 +79,7 @@ NOT_KNOWN = Segment(UNSET, UNSET, None)
 
 
 class Skipped(NamedTuple):
-    """How many features of a file can't be used, and what is wrong with the first of them."""
+    """How many features of a file can't be used, and the error of the first of them."""
 
     features: int
     first: str
@@ -89,14 +89,14 @@ class Skipped(NamedTuple):
 
 
 class Network:
-    """Segments by their identity; it doesn't change."""
+    """Segments by their id. Immutable."""
 
     def __init__(self, segments: Mapping[str, Segment] | None = None, skipped: Skipped | None = None) -> None:
         self.segments = segments or {}
         self.skipped = skipped
 
     def get(self, name: str) -> Segment:
-        """Return what is known of a segment: NOT_KNOWN for one that isn't there."""
+        """Return a segment; NOT_KNOWN if it isn't in the network."""
         return self.segments.get(name, NOT_KNOWN)
 
     def geojson(self) -> dict[str, Any]:

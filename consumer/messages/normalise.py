@@ -1,7 +1,7 @@
-"""A record's bytes to predictions, a removal and refusals: a function of the record, the settings, the network and, for
-times that are ahead of it, the clock.
+"""Turn a record's bytes into predictions, a removal or refusals.
 
-What producers may send, and what becomes of it, is docs/messages.md. Nothing that a record holds raises.
+The result depends on the record, the settings, the network and, for times ahead of it, the clock. No record raises.
+docs/messages.md says what producers may send, and what it becomes.
 """
 
 from collections.abc import Callable
@@ -26,18 +26,18 @@ from .timing import Moments, Timing
 __all__ = ["REASONS", "Normalised", "Normaliser", "Refusal"]
 
 MAX_DESCRIBED = 100
-"""Refused items of one array that are described; of the others one refusal per reason tells how many they are. A
-megabyte of "[1,1,1,…" would be a hundred of them."""
+"""Refused items of one array with a description each. Of the others, one refusal per reason has the number: a message
+of 1 MiB may have 500,000 of them."""
 
-_NOT_DESCRIBED = f"not described, nor others of its array: more than {MAX_DESCRIBED} of its items were refused"
+_NOT_DESCRIBED = f"not described: more than {MAX_DESCRIBED} items of its array were refused"
 
 
 class Normalised(Struct, frozen=True, gc=False):
-    """What a record holds.
+    """The content of a record.
 
-    `predictions` are pairs (index within the record, prediction) with rising index from 0: each prediction, and each
-    refusal, takes up one. `removal` is the segment that a tombstone names. `unclear_horizons` is how many predictions
-    state a horizon or a target that is no whole number of minutes ahead, or that can't be used.
+    `predictions` are pairs (index within the record, prediction) with rising index from 0; each prediction and each
+    refusal has one. `removal` is the segment that a tombstone names. `unclear_horizons` counts predictions with
+    a horizon or target that can't be used, or with a target that is no whole number of minutes ahead.
     """
 
     predictions: list[tuple[int, Prediction]]
@@ -47,7 +47,7 @@ class Normalised(Struct, frozen=True, gc=False):
 
 
 class _Found:
-    """What a record holds, collected one by one."""
+    """Collects the content of a record."""
 
     __slots__ = ("_index", "_predictions", "_refusals", "_rest", "unclear_horizons")
 
@@ -78,7 +78,7 @@ class _Found:
 
 
 class Normaliser:
-    """Turns records into what they hold; may be called from any thread."""
+    """Turns records into their content; may be called from any thread."""
 
     def __init__(self, settings: Settings, network: Network | None = None, now_ms: Callable[[], int] = wall_ms) -> None:
         self._network = network or Network()
@@ -114,7 +114,7 @@ class Normaliser:
         return decode(value)
 
     def _read(self, item: object, index: int | None, kafka_ms: int, found: "_Found") -> None:
-        """Add what one object predicts, item `index` of an array: a refused one doesn't touch its neighbours."""
+        """Add the predictions of one object, item `index` of an array, or its refusal."""
         owner: str | None = None
         try:
             if type(item) is not dict:
@@ -147,9 +147,9 @@ class Normaliser:
         speeds: list[Said],
         found: "_Found",
     ) -> None:
-        """Add a prediction for each speed of one object: one of any horizon, and those whose names state theirs.
+        """Add a prediction for each speed of one object: at most one without a horizon in its name, and it is first.
 
-        An interval belongs to the former. Raises Refused for what is wrong with all of them.
+        An interval belongs to that one. Raises Refused for errors that concern all of them.
         """
         event_ms = self._timing.event_ms(item, names, kafka_ms)
         general: float | None = None
@@ -214,7 +214,7 @@ def _refusal_of(unreadable: Unreadable) -> Refusal:
 def _removed(key: bytes | None) -> str:
     """Return the segment that a tombstone's key names. Raises Refused (unknown_tombstone)."""
     if not key:
-        raise Refused("unknown_tombstone", "a null value without a key: nothing says which segment to remove")
+        raise Refused("unknown_tombstone", "a null value without a key: no segment to remove is named")
     try:
         segment = key.decode()
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
-"""Refused messages: counted by reason, logged at a limited rate, the last ones kept for a look.
+"""Refused messages: counted by reason, logged at a limited rate, the last ones kept.
 
-Memory is bounded by `entries` times some 2 kB: of a value and a key only the beginning is kept.
+Memory is bounded by `entries` times about 2 kB: only the beginning of values and keys is kept.
 """
 
 import codecs
@@ -20,7 +20,7 @@ KEPT_VALUE_BYTES = 512
 KEPT_KEY_BYTES = 256
 KEPT_DETAIL_CHARACTERS = 1000
 LOG_EVERY_SECONDS = 10.0
-"""Shortest time between two lines of one reason, so that a topic full of poison doesn't fill a disk."""
+"""Shortest time between two log lines of one reason, so that a topic of bad messages doesn't fill a disk."""
 
 _log = logging.getLogger("greenwave.quarantine")
 _utf8 = codecs.getincrementaldecoder("utf-8")
@@ -39,7 +39,7 @@ class _Entry(NamedTuple):
 
 
 class Quarantine:
-    """What one process refused. One thread adds; any thread reads."""
+    """The messages that one process refused. One thread adds; any thread reads."""
 
     def __init__(
         self,
@@ -51,8 +51,8 @@ class Quarantine:
         self._topic = topic
         self._clock = clock
         self._wall = wall
-        # Guards the counts and the entries. What concerns logging belongs to the one thread that adds, so no reader
-        # ever waits for a log handler.
+        # Guards the counts and the entries. The state of logging belongs to the thread that adds, so that no reader
+        # waits for a log handler.
         self._lock = Lock()
         self._counts: Counter[str] = Counter()
         self._entries: deque[_Entry] = deque(maxlen=entries)
@@ -60,7 +60,7 @@ class Quarantine:
         self._unlogged: Counter[str] = Counter()
 
     def add(self, record: Record, refusals: Sequence[Refusal]) -> None:
-        """Count, keep and log what was refused of a record; called by one thread."""
+        """Count, keep and log the refusals of a record; called by one thread."""
         kept = self._kept(record, refusals)
         with self._lock:
             self._counts.update(by_reason(refusals))
@@ -106,7 +106,7 @@ class Quarantine:
         }
 
     def _report(self, record: Record, refusals: Sequence[Refusal]) -> None:
-        """Log the first refusal of each reason, unless a line of that reason was logged a moment ago."""
+        """Log the first refusal of each reason, at most once in LOG_EVERY_SECONDS per reason."""
         now = self._clock()
         for reason, count in by_reason(refusals).items():
             if now - self._logged_at.get(reason, float("-inf")) < LOG_EVERY_SECONDS:
@@ -132,7 +132,7 @@ class Quarantine:
 
 
 def _text(data: bytes | None) -> str | None:
-    """Decode for a person; a character that the cut went through is left out."""
+    """Decode for display; a character that was cut in two is left out."""
     return None if data is None else _utf8("backslashreplace").decode(data)
 
 

@@ -1,4 +1,4 @@
-"""Why a message, or one item of it, was refused: the reasons and how they are put into words."""
+"""Why a message, or one item of it, was refused: the reasons and their texts."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,23 +21,23 @@ REASONS = (
 )
 
 MAX_SHOWN = 60
-"""Longest piece of a value, in characters, that is put into a sentence."""
+"""Length to which a value is cut in a text, in characters."""
 
 
 class Refusal(NamedTuple):
     """Why something was refused.
 
-    `index` is the item within an array (None: the whole record), `reason` one of REASONS, `detail` one sentence for
-    a person: what was wrong, the value (shortened and escaped) and what is allowed. `items` is for how many items of
-    the array it stands, `index` being the first of them, or for how many messages of a batch that can't be unpacked.
+    `index` is the item within an array (None: the whole record), `reason` one of REASONS. `detail` is one sentence:
+    what was wrong, the value (shortened and escaped) and what is allowed. `items` is the number of items of the array
+    that it stands for, from `index` on, or of messages of a batch that can't be unpacked.
     """
 
-    index: int | None  # type: ignore[assignment]  # it hides tuple.index, which nobody asks a refusal for
+    index: int | None  # type: ignore[assignment]  # it hides tuple.index, which is not used
     reason: str
     detail: str
     items: int = 1
     segment_id: str | None = None
-    """Whose it is, where that is known."""
+    """The segment, where it is known."""
 
 
 def by_reason(refusals: Iterable[Refusal]) -> Counter[str]:
@@ -49,12 +49,12 @@ def by_reason(refusals: Iterable[Refusal]) -> Counter[str]:
 
 
 def count_refused(refusals: Sequence[Refusal]) -> int:
-    """Return how many messages or items the refusals stand for. Called for each record, most of which have none."""
+    """Return the number of messages or items that the refusals stand for."""
     return sum(refusal.items for refusal in refusals) if refusals else 0
 
 
 class Refused(Exception):
-    """Raised inside the normaliser, and never leaves it, where a message can't become a prediction."""
+    """Raised inside the normaliser, and caught there, where a message can't become a prediction."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)
@@ -71,7 +71,7 @@ _WORDS = {dict: "an object", list: "an array", bool: "true or false", type(None)
 
 
 def shown(value: object) -> str:
-    """Return a JSON value for a sentence: at most MAX_SHOWN characters of it, on one line, nothing unprintable."""
+    """Return a JSON value for a text: at most MAX_SHOWN characters, on one line, escaped."""
     if type(value) in _WORDS:
         return _WORDS[type(value)]
     if isinstance(value, str):

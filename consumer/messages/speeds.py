@@ -1,7 +1,7 @@
 """The speeds of a message, in the unit that is served.
 
-A field that names its unit is converted; a bare number is taken to be in SPEED_UNIT, never guessed. Speeds are
-rounded to two decimals after that, and every bound is rounded with them: 60 mph is 96.56 km/h, and still free flow.
+A speed whose field names a unit is converted; other numbers are in SPEED_UNIT. Speeds are then rounded to two
+decimals, and the category bounds with them: 60 mph is 96.56 km/h, and still free flow.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ NO_BOUNDS: Bounds = (UNSET, UNSET)
 class Said(Struct, frozen=True, gc=False):
     """A predicted speed as a message states it, in the field `name`.
 
-    `scale` is what it is multiplied with to be in the served unit. `minutes` is the horizon that the name states.
+    `scale` converts it to the served unit. `minutes` is the horizon in the name of the field, if any.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Said(Struct, frozen=True, gc=False):
 
 
 class Speeds:
-    """Reads speeds into one unit and names the traffic at them."""
+    """Reads speeds in the served unit, and their category."""
 
     def __init__(self, settings: Settings) -> None:
         self._per_mph = per_mph = 1 / settings.mph_per_unit
@@ -72,8 +72,8 @@ class Speeds:
     def bounds(self, item: Item, scale: float, predicted: float) -> Bounds:
         """Return the prediction interval (lower, upper) of a predicted speed; UNSET for both without one.
 
-        A bound that doesn't name its unit is in that of the speed's field, which has this scale. The first pair that
-        holds the speed counts.
+        A bound without a unit in its name has that of the speed's field, which has this scale. The first pair that
+        contains the speed counts.
         """
         for low, high, its_scale in self._stated_bounds(item, scale):
             lower, upper = self._usable(_floored(low), its_scale), self._usable(high, its_scale)
@@ -92,7 +92,7 @@ class Speeds:
                     yield interval.get(low + unit), interval.get(high + unit), each
 
     def category(self, speed: float) -> str:
-        """Name the traffic at a speed in the served unit."""
+        """Return the category of a speed in the served unit."""
         return categorise(speed, self._thresholds)
 
     def _usable(self, value: object, scale: float) -> float | None:
@@ -104,7 +104,7 @@ class Speeds:
 
 
 def _floored(bound: object) -> object:
-    """Return 0 for a bound below it: a model's interval may reach below what a speed can be."""
+    """Return 0 for a bound below 0: the interval of a model may include negative speeds."""
     read = number(bound)
     return 0 if read is not None and -inf < read < 0 else bound
 

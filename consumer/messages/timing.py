@@ -1,4 +1,4 @@
-"""Which of a message's times is which: of the event, of the target, and of the prediction."""
+"""The times of a message: of the event, of the target, and of the prediction."""
 
 from collections.abc import Callable
 
@@ -33,7 +33,7 @@ class Moments(Struct, frozen=True, gc=False):
 
 
 class Timing:
-    """Tells the times of a message apart; `now_ms` returns the time by which they are judged, in epoch milliseconds."""
+    """Reads the times of a message; `now_ms` returns the time by which they are checked, in epoch milliseconds."""
 
     def __init__(self, times: Times, max_future_ms: int, now_ms: Callable[[], int]) -> None:
         self._times = times
@@ -51,7 +51,7 @@ class Timing:
             name, value, event_ms = "Kafka's time of the record", kafka_ms, _own(kafka_ms)
         elif (event_ms := self._times.read(value, kafka_ms)) is None:
             raise Refused("bad_time", f"{name} is {shown(value)}; allowed: {ALLOWED}")
-        # Under CreateTime Kafka's time is that of the producer's clock, and wrong with it: so both are compared.
+        # With CreateTime, Kafka's time is that of the producer's clock and may be wrong, so both are checked.
         latest_ms = event_ms - self._max_future_ms
         if kafka_ms < latest_ms and kafka_ms != UNKNOWN_MS:
             raise self._in_future(name, value, event_ms - kafka_ms, "the time that Kafka gave the record")
@@ -92,13 +92,13 @@ class Timing:
         """Return the times of one of several predictions of a message, each of which names its horizon."""
         target_ms = self._target_ms(item, event_ms, named) if names.has_target else None
         if target_ms is not None and not _is_target(target_ms, event_ms, named):
-            target_ms = None  # it belongs to another one
+            target_ms = None  # it belongs to another horizon
         made_ms = self._made_ms(item, names, event_ms, kafka_ms, named, target_ms)
         return Moments(event_ms, made_ms, named, target_ms, True)
 
     def _target_ms(self, item: Item, event_ms: int, minutes: float | None) -> int | None:
-        """Return the time that is predicted for, where the message names it."""
-        # Of an hour that is repeated the reading is right that lies ahead of the event, by less than an hour at most.
+        """Return the target time that a message states, if any."""
+        # In the repeated hour of autumn, the target is the reading after the event.
         near_ms = event_ms + round((30 if minutes is None else minutes) * MINUTE_MS)
         for name in TARGET_TIME:
             if (found := self._times.read(item.get(name), near_ms)) is not None:
@@ -138,7 +138,9 @@ def _stated(item: Item, names: Names) -> tuple[str | None, object]:
 
 def _own(kafka_ms: int) -> int:
     if kafka_ms == UNKNOWN_MS:
-        raise Refused("bad_time", "no time is known: the message states none, and Kafka has none that can be used")
+        raise Refused(
+            "bad_time", "no time is known: the message states none, and Kafka's time of the record can't be used"
+        )
     return kafka_ms
 
 

@@ -106,7 +106,7 @@ def test_brokers_come_from_kafka_brokers_else_from_herokus_url(environ, brokers)
         ({"KAFKA_SSL_CHECK_HOSTNAME": "false"}, False),
     ],
 )
-def test_host_names_are_checked_unless_the_certificates_are_herokus_or_told_otherwise(environ, checked):
+def test_host_names_are_checked_unless_off_or_herokus_certificates(environ, checked):
     assert load(environ).kafka_ssl_check_hostname is checked
 
 
@@ -120,7 +120,7 @@ def test_host_names_are_checked_unless_the_certificates_are_herokus_or_told_othe
         "kafka+ssl://name:hush@[host:9096",
     ],
 )
-def test_a_password_in_a_url_is_not_told(value):
+def test_a_password_in_a_url_is_not_shown(value):
     with pytest.raises(SettingsError, match=r"KAFKA_URL='\*\*\*@") as refused:
         load({"KAFKA_URL": value})
     assert "hush" not in "".join(traceback.format_exception(refused.value))
@@ -197,7 +197,7 @@ def test_login_options_are_handed_to_the_client():
     }
 
 
-def test_a_certificate_that_is_no_certificate_is_a_settings_error_without_its_text():
+def test_a_bad_certificate_is_a_settings_error_without_its_text():
     with pytest.raises(SettingsError) as refused:
         security_options(Settings(kafka_security_protocol="SSL", kafka_client_cert="x", kafka_client_cert_key="hush"))
     assert "KAFKA_CLIENT_CERT" in str(refused.value)

@@ -15,7 +15,7 @@ def clock():
     return Clock(lambda: NOW)
 
 
-def test_a_clock_that_records_agree_with_is_right(clock):
+def test_a_clock_that_agrees_with_the_records_is_not_behind(clock):
     for number in range(100):
         clock.note(f"S{number}", NOW - number)
     assert (clock.now_ms(), clock.behind_ms) == (NOW, 0)
@@ -72,7 +72,7 @@ def test_a_clock_that_was_stepped_back_is_noticed_after_few_records():
     assert clock.now_ms() == NOW
 
 
-def test_it_is_believed_again_when_it_was_set_right():
+def test_a_corrected_clock_is_trusted_again():
     now_ms = NOW - HOUR
     clock = Clock(lambda: now_ms)
     for number in range(20):
@@ -90,7 +90,7 @@ def test_records_without_a_kafka_time_do_not_vote(clock):
     assert clock.voters == 0
 
 
-def test_it_remembers_the_last_segments_only(clock):
+def test_only_the_last_segments_vote(clock):
     for number in range(3 * VOTERS):
         clock.note(f"S{number}", NOW + HOUR * (number < VOTERS))
     assert (clock.voters, clock.ahead, clock.behind_ms) == (VOTERS, 0, 0)

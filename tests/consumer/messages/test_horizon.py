@@ -229,7 +229,7 @@ def test_a_bad_speed_of_an_object_leaves_its_neighbours():
     assert (index, reason, detail.partition(" is ")[0]) == (None, "absurd_speed", "predicted_speed_15min")
 
 
-def test_a_null_speed_is_none_of_several():
+def test_a_null_speed_is_not_one_of_several():
     assert brief(several(predicted_speed_5min=None, predicted_speed_15min=45, predicted_speed_30min=40)) == [
         (0, 15, 45.0),
         (1, 30, 40.0),
@@ -295,8 +295,8 @@ def test_a_replay_gives_the_same_predictions_of_a_record_as_memory():
         subscriptions = Subscriptions(feed, Replays(settings, lambda _: MemorySource(topic)))
         feed.begin(start)
         publish(feed, *topic.logs[0])
-        told = [each.entry for each in read(subscriptions.subscribe_at(position, everything, False))]
-        return [(each.before, structs.replace(each.prediction, late=UNSET)) for each in told]
+        given = [each.entry for each in read(subscriptions.subscribe_at(position, everything, False))]
+        return [(each.before, structs.replace(each.prediction, late=UNSET)) for each in given]
 
     from_memory = given(roomy, start)
     assert [index_of(before) for before, _ in from_memory[:7]] == list(range(7))

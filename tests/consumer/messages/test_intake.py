@@ -36,7 +36,7 @@ def test_messages_are_counted_by_reason_with_an_example_and_their_fields():
     assert intake.example.endswith('it begins with {"id": 1, "speed_kph": 5}')
 
 
-def test_what_is_kept_is_bounded_and_printable_whatever_the_messages_are():
+def test_example_and_fields_are_bounded_and_printable():
     hostile = {f"{number}\x1b[2J\n{'x' * 10_000}": number for number in range(1_000)}
     intake = taken(*[json.dumps(hostile).encode()] * 30, b"\x00" * 5_000)
     assert len(intake.fields) == MAX_FIELDS

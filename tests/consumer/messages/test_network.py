@@ -121,7 +121,7 @@ def test_a_road_has_one_of_three_names(name):
         (b"\x1f\x8b but no gzip", "compression method"),
     ],
 )
-def test_what_is_wrong_with_a_network_is_said_and_where(content, said, tmp_path):
+def test_a_bad_network_file_is_refused_with_reason_and_position(content, said, tmp_path):
     file = tmp_path / "network.geojson"
     file.write_bytes(content)
     with pytest.raises(SettingsError, match=r"NETWORK_FILE=.*GeoJSON") as caught:
@@ -159,7 +159,7 @@ def test_features_that_cannot_be_used_are_skipped_and_counted(tmp_path, caplog):
     assert [each.getMessage() for each in caplog.records] == [f"NETWORK_FILE: {network.skipped}"]
 
 
-def test_a_network_may_be_packed_and_its_size_is_bounded(tmp_path, monkeypatch):
+def test_a_gzip_network_is_read_and_its_size_is_bounded(tmp_path, monkeypatch):
     file = tmp_path / "network.geojson.gz"
     content = collection(feature(point(*HERE)))
     file.write_bytes(gzip.compress(content))
@@ -179,18 +179,18 @@ def test_a_bad_feature_of_a_network_file_does_not_stop_a_start(tmp_path):
     assert list(check_files(settings).segments) == list(Consumer(settings).network.segments) == ["3"]
 
 
-def test_a_network_that_is_not_there_is_a_wrong_setting(tmp_path):
+def test_a_missing_network_file_is_a_settings_error(tmp_path):
     with pytest.raises(SettingsError, match="No such file"):
         load_network(str(tmp_path / "network.geojson"))
     assert load_network("").segments == {}
 
 
-def test_a_network_goes_out_as_it_came_in():
+def test_a_network_is_served_as_it_was_read():
     network = read_network(collection(feature(line([0, 0], [0, 2]), name="I-5 N"), feature(None, segment_id="B")))
     assert read_network(msgspec.json.encode(network.geojson())).segments == network.segments
 
 
-def test_a_message_gets_the_place_and_the_road_that_it_does_not_give_itself():
+def test_a_message_without_place_or_road_gets_those_of_the_network():
     network = read_network(collection(feature(point(*HERE), name="I-405 N at Carson")))
     normalise = Normaliser(Settings(), network)
     (_, found) = normalise(record(0, 0, message("A"))).predictions[0]

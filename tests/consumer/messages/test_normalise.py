@@ -86,7 +86,7 @@ def test_the_items_of_an_array_keep_their_index() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.number)
-def test_a_prediction_that_is_published_again_stays_what_it_is(shape: Shape) -> None:
+def test_a_republished_prediction_is_unchanged(shape: Shape) -> None:
     for _, prediction in read(shape.value).predictions:
         again = one(msgspec.json.encode(prediction))
         assert msgspec.structs.replace(again, producer_category=prediction.producer_category) == prediction
@@ -205,7 +205,7 @@ def test_a_detail_names_the_value_shortened_and_on_one_line() -> None:
     assert len(refusal.detail) < 250
 
 
-def test_an_array_of_nothing_but_bad_items_costs_few_refusals_that_count_them_all() -> None:
+def test_a_large_array_of_bad_items_gives_few_refusals_with_counts() -> None:
     _, refusals, _, _ = parts([1] * 3000 + [{}, 1] * 1000)
     assert [refusal.index for refusal in refusals[:MAX_DESCRIBED]] == list(range(MAX_DESCRIBED))
     assert [each[:2] for each in refusals[MAX_DESCRIBED:]] == [(MAX_DESCRIBED, "not_an_object"), (3000, "no_segment")]
@@ -227,7 +227,7 @@ def test_a_tombstone_without_a_usable_key_is_refused(key: bytes | None) -> None:
 # JSON as producers write it
 
 
-def test_nan_in_a_field_that_is_not_needed_costs_only_that_field() -> None:
+def test_nan_in_an_optional_field_invalidates_only_that_field() -> None:
     assert one(good(current_speed=math.nan, confidence=math.inf)) == one(GOOD)
 
 
@@ -237,7 +237,7 @@ def test_nan_in_one_item_leaves_its_neighbours() -> None:
     assert [refusal.reason for refusal in refusals] == ["not_finite"]
 
 
-def test_a_number_of_thousands_of_digits_costs_only_its_field() -> None:
+def test_a_huge_number_invalidates_only_its_field() -> None:
     assert one(b'{"current_speed": ' + b"9" * 5000 + b", " + json.dumps(GOOD).encode()[1:]) == one(GOOD)
 
 
@@ -295,9 +295,7 @@ def test_identity_is_the_segment_else_the_sensor_as_text(fields: dict[str, objec
         ({"predicted_speed": None, "predicted_speed_mph": 60, "predicted_speed_kmh": 1}, 60.0, 96.56),
     ],
 )
-def test_a_field_that_names_its_unit_is_converted_and_a_bare_one_is_not(
-    fields: dict[str, object], mph: float, kmh: float
-) -> None:
+def test_only_a_field_that_names_its_unit_is_converted(fields: dict[str, object], mph: float, kmh: float) -> None:
     value = {"segment_id": "LA_001"} | fields
     assert one(value).predicted_speed == mph
     assert one(value, speed_unit="kmh").predicted_speed == kmh
@@ -315,7 +313,7 @@ def test_the_category_follows_the_speed_in_mph_whatever_is_served(unit: str, spe
     assert one(value, speed_unit=unit).category == category
 
 
-def test_a_bare_speed_is_judged_in_the_served_unit() -> None:
+def test_a_speed_without_a_unit_is_in_the_served_unit() -> None:
     assert one(good(predicted_speed=61), speed_unit="kmh").category == "heavy_traffic"
     assert one(good(predicted_speed=250), speed_unit="kmh").category == "free_flow"
     assert reason(good(predicted_speed=250)) == "absurd_speed"
@@ -462,7 +460,7 @@ def test_an_optional_field_is_read_or_absent_and_never_refuses(
     assert getattr(one(good(**fields)), name) == expected
 
 
-def test_a_speed_five_minutes_ahead_has_that_horizon_unless_another_is_stated() -> None:
+def test_predicted_speed_5min_has_that_horizon_unless_stated() -> None:
     value = {"segment_id": "LA_001", "predicted_speed_5min": 50}
     assert one(value).horizon_minutes == 5
     assert one(value | {"horizon_minutes": 10}).horizon_minutes == 10
@@ -587,7 +585,7 @@ TARGET = "2025-01-21T14:20:00.000Z"
         ({"valid_until": TARGET}, AT(2), None),
     ],
 )
-def test_the_time_of_prediction_and_the_target_time_are_told_apart(
+def test_prediction_time_and_target_time_are_distinguished(
     fields: dict[str, object], made: str, target: str | None
 ) -> None:
     prediction = one(good(**fields))
@@ -637,7 +635,7 @@ ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
     key=st.none() | st.binary(),
     kafka_ms=st.sampled_from([-1, 0, KAFKA_MS, 1 << 62]),
 )
-def test_whatever_the_bytes_are_nothing_raises_and_something_comes_of_it(
+def test_any_bytes_give_a_prediction_removal_or_refusal(
     which: int, value: bytes | None, key: bytes | None, kafka_ms: int
 ) -> None:
     normaliser = NORMALISERS[which]

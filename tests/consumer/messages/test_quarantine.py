@@ -15,7 +15,7 @@ BAD_TIME = Refusal(None, "bad_time", "timestamp is 'soon'")
 
 
 class Clock:
-    """A monotonic clock that goes on when told to."""
+    """A monotonic clock that is moved by hand."""
 
     def __init__(self) -> None:
         self.now = 0.1
@@ -138,7 +138,7 @@ def test_the_first_of_each_reason_is_logged_at_once_with_its_place(
     ]
 
 
-def test_a_line_of_the_same_reason_waits_ten_seconds_and_says_how_many_it_stands_for(
+def test_one_log_line_per_reason_in_ten_seconds_with_the_count(
     quarantine: Quarantine, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for offset in range(100_000):

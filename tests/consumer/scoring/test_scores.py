@@ -1,4 +1,4 @@
-"""Scores: what a prediction is judged by, that order and repetition don't matter, and what is bounded.
+"""Scores: which speed a prediction is scored by; order and repetition don't matter; memory is bounded.
 
 Speeds are whole quarters, so sums are exact and scores can be compared for equality.
 """
@@ -32,8 +32,8 @@ TIGHT = Settings(kafka_backlog="all", buffer_bytes=1_048_576)
 MOST = TIGHT.scores_bytes // KEPT_BYTES
 
 
-def said(minute, predicted=50.0, current=None, horizon=None, segment="A", **fields):
-    """Return a message about a time in minutes after START; without a horizon it is no more than a measurement."""
+def said_at(minute, predicted=50.0, current=None, horizon=None, segment="A", **fields):
+    """Return a message about a time in minutes after START; without a horizon it is only a measurement."""
     if current is not None:
         fields["current_speed"] = current
     if horizon is not None:
@@ -41,15 +41,15 @@ def said(minute, predicted=50.0, current=None, horizon=None, segment="A", **fiel
     return message(segment, timestamp=START + round(minute * MINUTE), speed=predicted, **fields)
 
 
-def told(*messages, settings=SETTINGS):
-    """Return a feed that was given messages, each in a batch of its own."""
+def scored_feed(*messages, settings=SETTINGS):
+    """Return a feed that has received messages, each in a batch of its own."""
     feed = feed_of(settings=settings)
     feed._latest._reference = Newest()
-    tell(feed, *messages)
+    send(feed, *messages)
     return feed
 
 
-def tell(feed, *messages):
+def send(feed, *messages):
     for each in messages:
         publish(feed, record(0, feed.position.places[0] >> 24, each))
 
@@ -60,19 +60,19 @@ def errors(feed):
     return [(each["horizon_minutes"], each["count"], each["bias"]) for each in scores["by_horizon"]] if scores else []
 
 
-# What is judged, and by what
+# What is scored, and by which speed
 
 
-def test_nothing_is_scored_before_the_actual_speed_of_a_target_time_is_known():
-    feed = told(said(0, 50, 60, 15), said(5, 50, 55, 15), said(14, 50, 52, 15))
+def test_nothing_is_scored_before_the_target_time_is_measured():
+    feed = scored_feed(said_at(0, 50, 60, 15), said_at(5, 50, 55, 15), said_at(14, 50, 52, 15))
     assert feed.account()["scores"] is None
     assert statistics([], feed.account())["scores"] is None
     assert feed.truth("A").scores() is None
 
 
-def test_a_score_is_exactly_this():
-    # For minute 15, 40 was said, then 42 to 44 beside it; 60 and 48 were measured when it was said; 45 came true.
-    feed = told(said(0, 40, 60, 15), said(5, 42, 48, 10), said(5, 44, 48, 10), said(15, 50, 45))
+def test_scores_of_a_worked_example():
+    # For minute 15, 40 was predicted, then 42 and 44; the speeds then were 60 and 48; the actual speed is 45.
+    feed = scored_feed(said_at(0, 40, 60, 15), said_at(5, 42, 48, 10), said_at(5, 44, 48, 10), said_at(15, 50, 45))
     persistence_15 = {"count": 1, "rmse": 15.0, "mae": 15.0, "bias": 15.0}
     persistence_10 = {"count": 2, "rmse": 3.0, "mae": 3.0, "bias": 3.0}
     assert feed.account()["scores"] == {
@@ -90,37 +90,37 @@ def test_a_score_is_exactly_this():
 
 
 def test_a_horizon_with_a_fraction_is_scored_at_its_exact_target():
-    feed = told(said(0, 40, 60, 7.5), said(0, 41, 60, 8), said(7.5, 50, 45), said(8, 50, 44))
+    feed = scored_feed(said_at(0, 40, 60, 7.5), said_at(0, 41, 60, 8), said_at(7.5, 50, 45), said_at(8, 50, 44))
     assert errors(feed) == [(7.5, 1, -5.0), (8, 1, -3.0)]
 
 
 def test_a_speed_of_zero_is_an_actual_speed():
-    assert errors(told(said(0, 10, 20, 5), said(5, 50, 0))) == [(5, 1, 10.0)]
+    assert errors(scored_feed(said_at(0, 10, 20, 5), said_at(5, 50, 0))) == [(5, 1, 10.0)]
 
 
 def test_a_prediction_without_a_horizon_is_never_scored():
-    assert errors(told(said(0, 50, 60), said(0, 50, 60, 0), said(5, 50, 60), said(60, 50, 60))) == []
+    assert errors(scored_feed(said_at(0, 50, 60), said_at(0, 50, 60, 0), said_at(5, 50, 60), said_at(60, 50, 60))) == []
 
 
-def test_persistence_is_over_the_predictions_whose_speed_was_measured_when_they_were_made():
-    feed = told(said(0, 50, 60, 15), said(1, 50, None, 15), said(15, 50, 40), said(16, 50, 40))
+def test_persistence_covers_predictions_with_a_current_speed():
+    feed = scored_feed(said_at(0, 50, 60, 15), said_at(1, 50, None, 15), said_at(15, 50, 40), said_at(16, 50, 40))
     assert feed.account()["scores"]["count"] == 2
     assert feed.account()["scores"]["persistence"]["count"] == 1
-    alone = told(said(1, 50, None, 15), said(16, 50, 40))
+    alone = scored_feed(said_at(1, 50, None, 15), said_at(16, 50, 40))
     assert (alone.account()["scores"]["bias"], alone.account()["scores"]["persistence"]) == (10.0, None)
 
 
-def test_the_target_time_that_is_stated_counts_before_the_one_that_the_horizon_gives():
-    told_at_twenty = told(said(0, 50, 60, 15, target_time=iso(START + 20 * MINUTE)), said(15, 50, 45))
+def test_a_stated_target_time_overrides_the_horizon():
+    told_at_twenty = scored_feed(said_at(0, 50, 60, 15, target_time=iso(START + 20 * MINUTE)), said_at(15, 50, 45))
     assert errors(told_at_twenty) == []
-    tell(told_at_twenty, said(20, 50, 48))
+    send(told_at_twenty, said_at(20, 50, 48))
     assert errors(told_at_twenty) == [(15, 1, 2.0)]
 
 
 @pytest.mark.parametrize("minute", [-10, 0, 2.5, 24 * 60 + 1])
-def test_a_target_that_is_no_future_of_the_prediction_or_beyond_the_window_is_never_scored(minute):
-    feed = told(said(0, 50, 60, 5, target_time=iso(START + round(minute * MINUTE))))
-    tell(feed, *[said(at, 50, 45) for at in (1, 5, 6, 24 * 60, 24 * 60 + 1)])
+def test_a_target_too_near_or_beyond_the_window_is_never_scored(minute):
+    feed = scored_feed(said_at(0, 50, 60, 5, target_time=iso(START + round(minute * MINUTE))))
+    send(feed, *[said_at(at, 50, 45) for at in (1, 5, 6, 24 * 60, 24 * 60 + 1)])
     assert errors(feed) == []
 
 
@@ -137,20 +137,22 @@ def test_a_target_that_is_no_future_of_the_prediction_or_beyond_the_window_is_ne
         (15, [14], None),  # may still be measured
         (15, [], None),
         (4, [2, 7], 0),
-        (4, [1.9, 7], None),  # no nearer to the target than to the time when it was said
+        (4, [1.9, 7], None),  # no nearer to the target than to the time of the prediction
         (1, [0.4, 1.6], None),
         (1, [0.5, 1.6], 0),
     ],
 )
 def test_the_actual_speed_is_the_nearest_that_is_near_enough(horizon, measured, actual):
-    feed = told(said(0, 50, 60, horizon), *[said(at, 50, 40 - number) for number, at in enumerate(measured)])
+    feed = scored_feed(
+        said_at(0, 50, 60, horizon), *[said_at(at, 50, 40 - number) for number, at in enumerate(measured)]
+    )
     assert errors(feed) == ([] if actual is None else [(horizon, 1, 10.0 + actual)])
 
 
-def test_segments_are_judged_by_their_own_speeds():
-    feed = told(said(0, 50, 60, 5, "A"), said(0, 50, 60, 5, "B"), said(5, 50, 40, segment="A"))
+def test_segments_are_scored_by_their_own_speeds():
+    feed = scored_feed(said_at(0, 50, 60, 5, "A"), said_at(0, 50, 60, 5, "B"), said_at(5, 50, 40, segment="A"))
     assert errors(feed) == [(5, 1, 10.0)]
-    tell(feed, said(5, 50, 60, segment="B"))
+    send(feed, said_at(5, 50, 60, segment="B"))
     assert errors(feed) == [(5, 2, 0.0)]
     assert (feed.truth("A").scores()["bias"], feed.truth("B").scores()["bias"]) == (10.0, -10.0)
     assert feed.truth("C").scores() is None
@@ -159,39 +161,41 @@ def test_segments_are_judged_by_their_own_speeds():
 # Repetition, delay, correction, removal
 
 
-def test_a_prediction_that_comes_twice_counts_once_waiting_or_judged():
-    feed = told(said(0, 50, 60, 5), said(0, 50, 60, 5), said(5, 50, 40), said(0, 50, 60, 5), said(5, 50, 40))
+def test_a_duplicate_prediction_counts_once():
+    feed = scored_feed(
+        said_at(0, 50, 60, 5), said_at(0, 50, 60, 5), said_at(5, 50, 40), said_at(0, 50, 60, 5), said_at(5, 50, 40)
+    )
     assert errors(feed) == [(5, 1, 10.0)]
 
 
 def test_two_different_predictions_for_one_time_both_count():
-    assert errors(told(said(0, 50, 60, 5), said(0, 42, 60, 5), said(5, 50, 40))) == [(5, 2, 6.0)]
+    assert errors(scored_feed(said_at(0, 50, 60, 5), said_at(0, 42, 60, 5), said_at(5, 50, 40))) == [(5, 2, 6.0)]
 
 
-def test_a_prediction_that_comes_after_its_actual_speed_is_judged_at_once():
-    feed = told(said(5, 50, 40), said(10, 50, 45), said(0, 50, 60, 5))
+def test_a_prediction_read_after_its_actual_speed_is_scored():
+    feed = scored_feed(said_at(5, 50, 40), said_at(10, 50, 45), said_at(0, 50, 60, 5))
     assert errors(feed) == [(5, 1, 10.0)]
 
 
-def test_a_nearer_measurement_that_comes_late_judges_anew():
-    feed = told(said(0, 50, 60, 5), said(6, 50, 40))
+def test_a_late_nearer_measurement_replaces_the_score():
+    feed = scored_feed(said_at(0, 50, 60, 5), said_at(6, 50, 40))
     assert errors(feed) == [(5, 1, 10.0)]
-    tell(feed, said(5, 50, 44))
+    send(feed, said_at(5, 50, 44))
     assert errors(feed) == [(5, 1, 6.0)]
     assert feed.account()["scores"]["persistence"] == {"count": 1, "rmse": 16.0, "mae": 16.0, "bias": 16.0}
 
 
-def test_a_corrected_measurement_judges_anew_on_both_sides_of_it():
-    feed = told(said(0, 50, 60, 5), said(1, 50, 60, 5), said(5.5, 50, 40), said(9, 50, 20))
+def test_a_corrected_measurement_replaces_scores_on_both_sides():
+    feed = scored_feed(said_at(0, 50, 60, 5), said_at(1, 50, 60, 5), said_at(5.5, 50, 40), said_at(9, 50, 20))
     assert errors(feed) == [(5, 2, 10.0)]
-    tell(feed, said(5.5, 50, 46))
+    send(feed, said_at(5.5, 50, 46))
     assert errors(feed) == [(5, 2, 4.0)]
-    tell(feed, said(9, 50, 30), said(4, 50, 45, 5), said(9, 50, 40))
+    send(feed, said_at(9, 50, 30), said_at(4, 50, 45, 5), said_at(9, 50, 40))
     assert errors(feed) == [(5, 3, 6.0)]
 
 
 class CountingErrors:
-    """Counts how often something is judged."""
+    """Counts scored forecasts."""
 
     def __init__(self):
         self.calls = 0
@@ -202,7 +206,7 @@ class CountingErrors:
     take_back = add
 
 
-def test_a_measurement_that_comes_late_judges_no_more_than_it_is_near_enough_to():
+def test_a_late_measurement_rescores_only_near_targets():
     counter, history = CountingErrors(), SegmentHistory(0)
     forecasts = history.forecasts[5] = HorizonForecasts(reach_ms(5), counter)
     for second in range(36_000):
@@ -215,37 +219,37 @@ def test_a_measurement_that_comes_late_judges_no_more_than_it_is_near_enough_to(
     assert 0 < counter.calls - before <= 10 * 2 * 301
 
 
-def test_a_removed_segment_keeps_its_scores_and_loses_what_waits():
-    feed = told(said(0, 50, 60, 5), said(5, 50, 40, 5))
+def test_a_removed_segment_keeps_scores_and_drops_open_forecasts():
+    feed = scored_feed(said_at(0, 50, 60, 5), said_at(5, 50, 40, 5))
     publish(feed, record(0, 2, None, key=b"A"))
-    tell(feed, said(10, 50, 40))
+    send(feed, said_at(10, 50, 40))
     assert errors(feed) == [(5, 1, 10.0)]
     assert feed.truth("A").scores() is None
 
 
-def test_a_removal_counts_where_it_stands_in_a_batch():
+def test_a_removal_takes_effect_at_its_position_in_a_batch():
     feed = feed_of()
     publish(
         feed,
-        record(0, 0, said(0, 50, 60, 5)),
+        record(0, 0, said_at(0, 50, 60, 5)),
         record(0, 1, None, key=b"A"),
-        record(0, 2, array(said(5, 50, 40, 5), said(10, 50, 40))),
+        record(0, 2, array(said_at(5, 50, 40, 5), said_at(10, 50, 40))),
     )
     assert errors(feed) == [(5, 1, 10.0)]
 
 
-def test_a_recreated_topic_begins_without_scores_and_a_cut_in_the_same_one_keeps_them():
-    feed = told(said(0, 50, 60, 5), said(5, 50, 40, 5))
+def test_scores_survive_a_gap_but_not_a_recreated_topic():
+    feed = scored_feed(said_at(0, 50, 60, 5), said_at(5, 50, 40, 5))
     feed.begin(Position(TOPIC, (place(9), place(0))), Gap("expired", 7))
     assert errors(feed) == [(5, 1, 10.0)]
     feed.begin(Position(b"topic-02", (place(0), place(0))), Gap("topic_recreated", None))
     assert feed.account()["scores"] is None
-    tell(feed, said(10, 50, 40))
+    send(feed, said_at(10, 50, 40))
     assert feed.account()["scores"] is None
 
 
-def test_a_prediction_of_the_history_says_its_actual_speed_and_error_once_they_are_known():
-    feed = told(said(0, 50.1, 60, 5), said(5, 50, 40.3, 5), said(5, 50, 40.3))
+def test_history_has_actual_speed_and_error_once_known():
+    feed = scored_feed(said_at(0, 50.1, 60, 5), said_at(5, 50, 40.3, 5), said_at(5, 50, 40.3))
     truth = feed.truth("A")
     judged = [truth.judge(each) for each in feed.segment("A")[1]]
     assert [(each.timestamp, each.actual, each.error) for each in judged] == [
@@ -260,7 +264,7 @@ def test_a_prediction_of_the_history_says_its_actual_speed_and_error_once_they_a
 
 
 def expected(messages, window_ms=SETTINGS.max_age * 1000):
-    """Judge all (segment, time, current, predicted, horizon) by the rules as they are written down."""
+    """Score all (segment, time, current, predicted, horizon) by the documented rules."""
     measured, forecasts = defaultdict(dict), set()
     for segment, at, current, predicted, horizon in messages:
         if current is not None:
@@ -358,7 +362,7 @@ def run(messages, sizes, settings):
         records = []
         for number, (segment, at, current, predicted, horizon) in enumerate(batch):
             partition = number % 2
-            value = said((at - START) / MINUTE, predicted, current, horizon, segment)
+            value = said_at((at - START) / MINUTE, predicted, current, horizon, segment)
             records.append(record(partition, offsets[partition], value))
             offsets[partition] += 1
         publish(feed, *records)
@@ -367,7 +371,7 @@ def run(messages, sizes, settings):
 
 @given(st.data())
 @examples(300)
-def test_running_sums_are_what_all_messages_come_to_in_whatever_order_they_are_read(data):
+def test_scores_do_not_depend_on_the_order_of_messages(data):
     messages = data.draw(topics())
     wanted = expected(messages)
     for order in (messages, data.draw(st.permutations(messages))):
@@ -377,21 +381,21 @@ def test_running_sums_are_what_all_messages_come_to_in_whatever_order_they_are_r
 
 @given(topics(minutes=180, in_order=True), st.lists(st.integers(1, 9), max_size=5))
 @examples(300)
-def test_what_the_window_has_left_is_in_no_sum(messages, sizes):
+def test_targets_before_the_window_are_in_no_sum(messages, sizes):
     settings = Settings(kafka_backlog="all", max_age=3600)
     assert shown(run(messages, sizes, settings)) == expected(messages, window_ms=3_600_000)
 
 
 @given(topics(minutes=180))
 @examples(100)
-def test_the_count_of_what_is_kept_is_the_count_of_what_is_there(messages):
+def test_the_size_is_the_sum_of_all_histories(messages):
     scores = run(messages, (), Settings(kafka_backlog="all", max_age=3600, max_segments=1))._scores
     assert scores.size == sum(map(len, scores._histories.values()))
 
 
 @given(topics())
 @examples(100)
-def test_the_scores_of_all_segments_come_to_those_of_the_whole(messages):
+def test_segment_scores_add_up_to_the_total(messages):
     feed = run(messages, (), SETTINGS)
     counts = [(feed.truth(segment).scores() or {"count": 0})["count"] for segment in "AB"]
     assert sum(counts) == (feed.account()["scores"] or {"count": 0})["count"]
@@ -400,32 +404,32 @@ def test_the_scores_of_all_segments_come_to_those_of_the_whole(messages):
 # Clocks that are wrong
 
 
-def test_what_is_ahead_of_the_clock_is_not_scored():
+def test_predictions_ahead_of_the_clock_are_not_scored():
     settings = Settings(kafka_backlog="all", max_age=1800, max_future=3600)
     feed = feed_of(settings=settings, now_ms=lambda: START + 20 * MINUTE)
-    tell(feed, said(0, 50, 60, 15), said(70, 5, 5, 15), said(15, 50, 45))
+    send(feed, said_at(0, 50, 60, 15), said_at(70, 5, 5, 15), said_at(15, 50, 45))
     assert errors(feed) == [(15, 1, 5.0)]
-    tell(feed, said(5, 40, 60, 15), said(20, 50, 45))
+    send(feed, said_at(5, 40, 60, 15), said_at(20, 50, 45))
     assert errors(feed) == [(15, 2, 0.0)]
 
 
 def test_one_time_from_today_does_not_end_the_scores_of_a_recording():
     feed = feed_of(settings=Settings(kafka_backlog="all", max_age=3600))
-    tell(feed, said(900_000, 50, 30, 15, "today"))
+    send(feed, said_at(900_000, 50, 30, 15, "today"))
     for minute in range(0, 60, 5):
-        tell(feed, *[said(minute, 50, 40, 15, segment) for segment in "ABCD"])
-        tell(feed, said(900_000 + minute, 50, 30, 15, "today"))
+        send(feed, *[said_at(minute, 50, 40, 15, segment) for segment in "ABCD"])
+        send(feed, said_at(900_000 + minute, 50, 30, 15, "today"))
     assert errors(feed) == [(15, 36, 10.0)]
 
 
 # What is bounded
 
 
-def test_what_is_kept_is_bounded_and_scoring_goes_on():
+def test_memory_is_bounded_and_scoring_continues():
     feed, counts = feed_of(settings=TIGHT), []
     for step in range(100):
         at = step / 2
-        tell(feed, array(*[said(at, 50, 45, 10, f"S{number}") for number in range(100)]))
+        send(feed, array(*[said_at(at, 50, 45, 10, f"S{number}") for number in range(100)]))
         assert feed._scores.size <= MOST + 100, "at most a measurement per segment more"
         counts.append(feed.account()["scores"]["count"] if feed.account()["scores"] else 0)
     assert counts[19] == 0
@@ -436,51 +440,53 @@ def test_what_is_kept_is_bounded_and_scoring_goes_on():
 
 def test_measurements_alone_are_bounded_too():
     feed = feed_of(settings=TIGHT)
-    tell(feed, *[said(number / 10, 50, number % 60) for number in range(2 * MOST)])
+    send(feed, *[said_at(number / 10, 50, number % 60) for number in range(2 * MOST)])
     assert MOST // 2 < feed._scores.size <= MOST + 1
 
 
-def test_what_was_forgotten_for_room_is_judged_no_more_and_still_counts():
-    feed = told(said(0, 50, 40, 5), settings=TIGHT)
+def test_scores_of_dropped_histories_are_final():
+    feed = scored_feed(said_at(0, 50, 40, 5), settings=TIGHT)
     first = feed.segment("A")[1][0]
-    tell(feed, *[said(number / 10, 50, 40, 5) for number in range(1, MOST)])
+    send(feed, *[said_at(number / 10, 50, 40, 5) for number in range(1, MOST)])
     before = feed.account()["scores"]
     assert before["count"] == MOST - 50
-    tell(feed, said(0.05, 50, 40, 5), said(0.05, 50, 60), said(7.05, 50, 60))
+    send(feed, said_at(0.05, 50, 40, 5), said_at(0.05, 50, 60), said_at(7.05, 50, 60))
     assert feed.account()["scores"] == before
     assert feed.truth("A").scores()["count"] < MOST
     assert feed.truth("A").judge(feed.segment("A")[1][0]).actual == 40
     assert feed.truth("A").judge(first).actual is None
 
 
-def test_segments_are_followed_up_to_max_segments_the_last_ones_heard_of():
+def test_histories_are_kept_for_the_last_max_segments():
     feed = feed_of(settings=Settings(kafka_backlog="all", max_segments=10, max_age=3600))
-    tell(feed, *[said(0, 50, 40, 10, f"S{number}") for number in range(10)])
-    tell(feed, *[said(5, 50, 40, None, f"S{number}") for number in range(1, 10)], said(5, 50, 40, None, "new"))
-    tell(feed, *[said(10, 50, 40, None, f"S{number}") for number in range(1, 10)])
+    send(feed, *[said_at(0, 50, 40, 10, f"S{number}") for number in range(10)])
+    send(feed, *[said_at(5, 50, 40, None, f"S{number}") for number in range(1, 10)], said_at(5, 50, 40, None, "new"))
+    send(feed, *[said_at(10, 50, 40, None, f"S{number}") for number in range(1, 10)])
     assert feed.account()["scores"]["count"] == 9
-    tell(feed, said(10, 50, 40, None, "S0"))
+    send(feed, said_at(10, 50, 40, None, "S0"))
     assert feed.account()["scores"]["count"] == 9
 
 
 def test_horizons_are_bounded():
     horizons = range(1, MAX_HORIZONS + 11)
-    feed = told(*[said(0, 50, 40, horizon) for horizon in horizons], *[said(each, 50, 45) for each in horizons])
+    feed = scored_feed(
+        *[said_at(0, 50, 40, horizon) for horizon in horizons], *[said_at(each, 50, 45) for each in horizons]
+    )
     assert [each[0] for each in errors(feed)] == list(horizons)[:MAX_HORIZONS]
 
 
-def test_a_segment_that_is_silent_for_a_window_is_forgotten():
-    feed = told(said(0, 50, 40, 60, "A"), said(0, 50, 40, 60, "B"), settings=Settings(max_age=3600))
-    tell(feed, *[said(minute, 50, 40, None, "B") for minute in range(1, 200)])
+def test_a_history_is_dropped_after_a_window_without_predictions():
+    feed = scored_feed(said_at(0, 50, 40, 60, "A"), said_at(0, 50, 40, 60, "B"), settings=Settings(max_age=3600))
+    send(feed, *[said_at(minute, 50, 40, None, "B") for minute in range(1, 200)])
     assert list(feed._scores._histories) == ["B"]
     assert feed._scores.size < HISTORY_SIZE + FORECASTS_SIZE + 80, (
         "measurements of the window, and of the eighth behind it that was not swept yet"
     )
 
 
-def test_many_errors_are_summed_up_like_few():
+def test_many_errors_are_summed_like_few():
     feed = Feed(SETTINGS)
     feed.begin(Position(TOPIC, (place(0),)))
-    tell(feed, *[array(*[said(minute, 50, 45 - minute % 2, 1, f"S{n}") for n in range(700)]) for minute in range(4)])
+    send(feed, *[array(*[said_at(minute, 50, 45 - minute % 2, 1, f"S{n}") for n in range(700)]) for minute in range(4)])
     assert errors(feed) == [(1, 2100, 5.67)]
     assert all(before <= after for before, after in pairwise([5.0, feed.account()["scores"]["mae"], 6.0]))
