@@ -97,7 +97,7 @@ def test_skipped_features_of_a_network_are_reported(topic, address, tmp_path):
 
 def test_predictions_without_a_clear_horizon_are_reported(topic, address):
     now_ms = round(time.time() * 1000)
-    for horizon in (15, 7.5, "soon"):
+    for horizon in (15, "never", "soon"):
         value = {"segment_id": "A", "timestamp": now_ms, "predicted_speed": 50, "horizon": horizon}
         topic.append(json.dumps(value).encode(), partition=1)
     found = findings(topic, address)
