@@ -39,12 +39,12 @@ MAX_FAILURES = 3
 
 
 class KafkaSource:
-    """A Kafka topic, read by kafka-python."""
+    """A Kafka topic, read by kafka-python; `options` are for its consumer, beside those of consumer_options()."""
 
     _client: Any
     _manager: hooks.Manager
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, **options: Any) -> None:
         self._name = settings.topic
         self._secrets = secrets_of(settings)
         self._metadata_at: float | None = None
@@ -59,7 +59,8 @@ class KafkaSource:
         self._fetch_timeout_ms = fetch_timeout_ms(settings)
         try:
             with _translated():
-                self._consumer = KafkaConsumer(**consumer_options(settings), kafka_client=self._keep_client)
+                chosen = {**consumer_options(settings), **options, "kafka_client": self._keep_client}
+                self._consumer = KafkaConsumer(**chosen)
         except BaseException:
             # A constructor that fails leaves its IO thread running.
             if hasattr(self, "_client"):

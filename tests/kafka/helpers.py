@@ -125,13 +125,7 @@ class Line:
 
     def source(self, settings):
         """Return a source whose connections take this line."""
-        line = self
-
-        class Source(KafkaSource):
-            def _options(self, settings):
-                return {**super()._options(settings), "proxy_url": f"cuttable://{line.name}"}
-
-        return Source(settings)
+        return KafkaSource(settings, proxy_url=f"cuttable://{self.name}")
 
 
 class _Cuttable(ClosedOnFailure):

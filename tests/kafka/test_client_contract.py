@@ -13,7 +13,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from consumer.sources.hooks import Answers, connect
-from consumer.sources.kafka import KafkaSource, client_options
+from consumer.sources.kafka import KafkaSource
+from consumer.sources.options import consumer_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
 from tests.kafka.helpers import WAIT_SECONDS, eventually, fresh_name, until_status
@@ -28,10 +29,8 @@ class Client:
     """A consumer of the Kafka client with the options that the source gives it, and what it keeps beside it."""
 
     def __init__(self, settings, **options):
-        source = KafkaSource.__new__(KafkaSource)
         options = {
-            **client_options(settings),
-            **source._options(settings),
+            **consumer_options(settings),
             "metadata_max_age_ms": int(METADATA_SECONDS * 1000),
             "kafka_client": self._keep,
             **options,

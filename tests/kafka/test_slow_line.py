@@ -122,12 +122,7 @@ def relay(apache):
 @pytest.fixture
 def relayed(relay):
     """Open sources through the relay."""
-
-    class Source(KafkaSource):
-        def _options(self, settings):
-            return {**super()._options(settings), "proxy_url": f"relayed://{relay.name}"}
-
-    return Source
+    return lambda settings: KafkaSource(settings, proxy_url=f"relayed://{relay.name}")
 
 
 @pytest.mark.parametrize(

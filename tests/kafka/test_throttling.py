@@ -28,12 +28,8 @@ class Counted(KafkaSource):
     """A source with a client id of its own, that counts its assignments."""
 
     def __init__(self, settings, client_id):
-        self.client_id = client_id
         self.assigned = 0
-        super().__init__(settings)
-
-    def _options(self, settings):
-        return {**super()._options(settings), "client_id": self.client_id}
+        super().__init__(settings, client_id=client_id)
 
     def assign(self, offsets):
         self.assigned += 1
