@@ -34,7 +34,7 @@ def test_making_an_app_starts_nothing():
     assert consumer.current() is None
 
 
-def test_a_wrong_setting_is_an_error_to_whoever_makes_an_app(monkeypatch):
+def test_a_wrong_setting_is_an_error_for_the_caller(monkeypatch):
     monkeypatch.setenv("KAFKA_BACKLOG", "much")
     with pytest.raises(SettingsError, match="KAFKA_BACKLOG='much'"):
         create_app()
@@ -43,7 +43,7 @@ def test_a_wrong_setting_is_an_error_to_whoever_makes_an_app(monkeypatch):
 @pytest.mark.parametrize(
     "command", [("flask", "--app", "app", "doctor"), ("gunicorn", "wsgi:app"), ("demo.run",)], ids=" ".join
 )
-def test_a_wrong_setting_is_one_line_to_an_operator(command):
+def test_a_wrong_setting_is_one_line_for_the_operator(command):
     code, output = run(*command)
     assert code != 0
     (line,) = output.strip().splitlines()
@@ -81,6 +81,6 @@ def test_the_version_is_a_command():
     assert done.stdout == f"{VERSION}\n"
 
 
-def test_version_is_the_one_of_the_project_file():
+def test_version_equals_the_project_file():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] == VERSION

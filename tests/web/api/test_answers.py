@@ -156,14 +156,14 @@ DATA = {
 
 
 @pytest.fixture
-def told(put):
-    """Say three things: A is fast, B will be slow beside an item of nobody, A is gone."""
+def published(put):
+    """Publish three messages: A is fast; B will be slow, beside an item without a segment; A is removed."""
     put(message("A", predicted_speed=62.0, timestamp=T, prediction_time=T), partition=0)
     put(SAID_OF_B, partition=1)
     put(None, key=b"A", partition=0)
 
 
 @pytest.mark.parametrize("path", DATA)
-def test_an_answer_is_exactly_this(client, told, path):
+def test_exact_json_of_each_answer(client, published, path):
     answer = client.get(path).json
     assert answer == {"success": True, "data": DATA[path]}

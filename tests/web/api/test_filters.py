@@ -1,4 +1,4 @@
-"""Filters, times, history and compression over HTTP, with exact answers; bad values are told what is allowed."""
+"""Filters, times, history and compression over HTTP, with exact answers; errors name the allowed values."""
 
 import gzip
 import json
@@ -43,7 +43,7 @@ def three(put):
         ("segment=", "ABC"),
     ],
 )
-def test_a_filter_chooses_predictions_and_their_sums(client, three, query, segments):
+def test_a_filter_selects_predictions_and_their_statistics(client, three, query, segments):
     answer = data(client.get(f"/api/predictions?{query}"))
     assert "".join(each["segment_id"] for each in answer["predictions"]) == segments
     assert answer["stats"]["total"] == len(segments)
@@ -69,7 +69,7 @@ def test_a_filter_chooses_predictions_and_their_sums(client, three, query, segme
     ],
 )
 @pytest.mark.parametrize("route", ["/api/predictions", "/predictions/stream", "/api/predictions/history"])
-def test_what_cannot_be_used_is_named_with_what_is_allowed(client, live, route, query, said):
+def test_an_unusable_value_is_refused_with_the_allowed_ones(client, live, route, query, said):
     answer = client.get(f"{route}?{query}")
     assert answer.status_code == 400
     assert answer.json["error"].startswith(said)
@@ -80,7 +80,7 @@ def test_entity_tags_differ_by_filter(client, three):
     assert len(tags) == 3
 
 
-def test_a_poll_tells_what_left(client, put, three):
+def test_a_poll_lists_what_left(client, put, three):
     cursor = data(client.get("/api/predictions?category=severe_congestion"))["cursor"]
     put(message("A", timestamp=TIME_MS + 1, speed=70))
     put(message("B", timestamp=TIME_MS + 1, speed=20))
@@ -91,7 +91,7 @@ def test_a_poll_tells_what_left(client, put, three):
     assert "gap" not in answer
 
 
-def test_a_stream_under_a_filter_begins_with_its_view_and_tells_what_left(stream, put, three):  # noqa: F811
+def test_a_stream_under_a_filter_sends_its_view_and_what_left(stream, put, three):  # noqa: F811
     it = stream("?category=severe_congestion")
     assert [each["segment_id"] for each in it.event("initial")[1]["predictions"]] == ["A"]
     put(message("A", timestamp=TIME_MS + 1, speed=70))
@@ -102,7 +102,7 @@ def test_a_stream_under_a_filter_begins_with_its_view_and_tells_what_left(stream
     assert [resumed.event()[1]["type"] for _ in range(4)] == ["connected", "status", "initial", "prediction"]
 
 
-def test_since_gives_what_came_from_a_time_on(client, topic, live, stream):  # noqa: F811
+def test_since_returns_what_came_from_a_time_on(client, topic, live, stream):  # noqa: F811
     for number in range(5):
         topic.append(message(f"S{number}"), partition=number % 2, timestamp_ms=TIME_MS + 1000 * number)
     with live.feed._changed:
@@ -113,7 +113,7 @@ def test_since_gives_what_came_from_a_time_on(client, topic, live, stream):  # n
     assert sorted(it.event("prediction")[1]["data"]["segment_id"] for _ in range(3)) == ["S2", "S3", "S4"]
 
 
-def test_a_cursor_says_more_than_a_time(client, put, stream):  # noqa: F811
+def test_a_cursor_wins_over_since(client, put, stream):  # noqa: F811
     put(message("A"))
     cursor = data(client.get("/api/predictions"))["cursor"]
     put(message("B"))
@@ -137,7 +137,7 @@ def test_a_poll_goes_beyond_memory_page_by_page(client, put, settings):
     assert seen == [f"S{number}" for number in range(300)]
 
 
-def test_an_answer_is_compressed_where_the_client_takes_that(client, put):
+def test_an_answer_is_compressed_if_the_client_accepts_gzip(client, put):
     put(array(*[message(f"S{number}") for number in range(100)]))
     plain = client.get("/api/predictions")
     packed = client.get("/api/predictions", headers={"Accept-Encoding": "gzip"})
@@ -149,7 +149,7 @@ def test_an_answer_is_compressed_where_the_client_takes_that(client, put):
     assert packed.headers["ETag"] == plain.headers["ETag"]
 
 
-def test_a_body_is_made_and_compressed_once_per_change(client, put, monkeypatch):
+def test_a_body_is_encoded_and_compressed_once_per_change(client, put, monkeypatch):
     made = []
     monkeypatch.setattr("web.streams.views.compress", lambda content: made.append(1) or gzip.compress(content))
     put(array(*[message(f"S{number}") for number in range(100)]))
@@ -159,9 +159,7 @@ def test_a_body_is_made_and_compressed_once_per_change(client, put, monkeypatch)
 
 
 @pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, kafka_silence_seconds=0.5)])
-def test_while_kafka_is_away_a_poll_for_what_only_kafka_has_is_answered_at_once_and_loses_nothing(
-    client, put, topic, live, settings
-):
+def test_a_poll_beyond_memory_in_an_outage_answers_at_once(client, put, topic, live, settings):
     first = data(client.get("/api/predictions"))["cursor"]
     for number in range(300):
         put(message(f"S{number}", timestamp=TIME_MS))
@@ -203,7 +201,7 @@ def test_the_history_is_oldest_first_and_paged_by_cursor(client, put):
     assert [len(page) for page in seen] == [10, 10, 5]
 
 
-def test_the_history_of_a_time_and_a_segment_holds_nothing_else(client, topic, live):
+def test_history_is_filtered_by_time_and_segment(client, topic, live):
     for number in range(20):
         value = message("AB"[number % 2], timestamp=TIME_MS + 1000 * number)
         topic.append(value, timestamp_ms=TIME_MS + 1000 * number)
@@ -223,7 +221,7 @@ def test_the_history_goes_beyond_memory(client, put, settings):
 
 
 @pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, replay_records=200)])
-def test_a_history_that_is_too_long_is_that_of_memory_and_says_so(client, put):
+def test_a_history_beyond_the_limit_is_from_memory_with_a_gap(client, put):
     for number in range(300):
         put(message(f"S{number}", timestamp=TIME_MS))
     page = history(client, f"?since={TIME_MS}")
@@ -232,7 +230,7 @@ def test_a_history_that_is_too_long_is_that_of_memory_and_says_so(client, put):
 
 
 @pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, replay_seconds=1)])
-def test_when_kafka_is_away_the_history_is_that_of_memory_and_says_so(client, put, topic, settings):
+def test_history_in_an_outage_is_from_memory_with_a_gap(client, put, topic, settings):
     for number in range(300):
         put(message(f"S{number}", timestamp=TIME_MS))
     topic.set(reachable=False)
@@ -242,7 +240,7 @@ def test_when_kafka_is_away_the_history_is_that_of_memory_and_says_so(client, pu
 
 
 @pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, kafka_silence_seconds=0.5)])
-def test_a_long_poll_beyond_memory_waits_until_kafka_is_back(client, app, put, topic, live):
+def test_a_long_poll_beyond_memory_waits_for_kafka(client, app, put, topic, live):
     cursor = data(client.get("/api/predictions"))["cursor"]
     for number in range(300):
         put(message(f"S{number}", timestamp=TIME_MS))
@@ -259,7 +257,7 @@ def test_a_long_poll_beyond_memory_waits_until_kafka_is_back(client, app, put, t
     assert len(data(answers[0])["predictions"]) > 0
 
 
-def test_the_history_streams_as_lines_that_can_each_be_resumed_from(client, put):
+def test_each_line_of_the_history_has_a_cursor_to_resume_from(client, put):
     for number in range(25):
         put(message("A", timestamp=TIME_MS + number))
     answer = client.get("/api/predictions/history", headers={"Accept": "application/x-ndjson"})
@@ -273,7 +271,7 @@ def test_the_history_streams_as_lines_that_can_each_be_resumed_from(client, put)
     )
 
 
-def test_the_history_as_lines_may_be_limited(client, put):
+def test_the_number_of_history_lines_can_be_limited(client, put):
     for number in range(25):
         put(message("A", timestamp=TIME_MS + number))
     answer = client.get("/api/predictions/history?limit=10", headers={"Accept": "application/x-ndjson"})
@@ -282,13 +280,13 @@ def test_the_history_as_lines_may_be_limited(client, put):
     assert lines[-1] == {"type": "end", "more": True, "cursor": lines[-2]["cursor"]}
 
 
-def test_a_span_that_ends_before_it_begins_is_refused(client, live):
+def test_a_time_range_that_ends_before_it_begins_is_refused(client, live):
     answer = client.get("/api/predictions/history?since=1700000002000&until=1700000001000")
     assert answer.status_code == 400
     assert answer.json["error"] == "since=1700000002000 is not before until=1700000001000; allowed: an earlier time"
 
 
-def test_a_full_house_is_told_when_to_come_back(client, app, live):
+def test_without_a_free_slot_the_answer_is_429_with_retry_after(client, app, live):
     admission = app.extensions["greenwave"].admission
     slots = [hold_slot(admission) for _ in range(admission.size)]
     assert client.get("/api/predictions/history").status_code == 200, "reading from memory needs no slot"

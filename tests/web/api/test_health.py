@@ -51,7 +51,7 @@ def test_readiness_names_what_is_stale(client, live, topic):
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/health"])
-def test_health_does_not_stand_in_line_with_the_streams(client, live, path):
+def test_health_does_not_wait_for_the_lock_of_the_feed(client, live, path):
     with ThreadPoolExecutor(1) as pool, live.feed._changed:
         assert pool.submit(client.get, path).result(5).json
 
@@ -63,7 +63,7 @@ def read_up_to(partition, offset, age):
     return known | {"last_record_age_seconds": age, "leader_silent_seconds": recent}
 
 
-def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, topic, settings, live, put):
+def test_health_reports_version_state_consumer_buffer_and_clients(client, app, topic, settings, live, put):
     now_ms = int(time.time() * 1000)
     topic.append(message("A"), partition=2, timestamp_ms=now_ms - 60_000)
     put(b"\xff")
@@ -130,7 +130,7 @@ def test_health_tells_state_consumer_buffer_clients_and_quarantine(client, app, 
     }
 
 
-def test_health_tells_how_far_behind_it_is_and_how_old_what_it_read_was(client, topic, live, monkeypatch):
+def test_health_reports_lag_and_record_ages_per_partition(client, topic, live, monkeypatch):
     behind = [Reading(3, 5), Reading(1, None)]
     status = MemorySource.status
     monkeypatch.setattr(MemorySource, "status", lambda source: status(source)._replace(readings=behind))
@@ -144,7 +144,7 @@ def test_health_tells_how_far_behind_it_is_and_how_old_what_it_read_was(client, 
     ]
 
 
-def test_health_tells_how_an_outage_goes(client, topic, live):
+def test_health_reports_attempts_during_an_outage(client, topic, live):
     topic.set(reachable=False)
     lost = live.feed.wait_for_status(lambda status: status.state == "reconnecting", 10)
     eventually(lambda: live.attempts.consecutive_failures >= 1)
@@ -158,7 +158,7 @@ def test_health_tells_how_an_outage_goes(client, topic, live):
     assert health["consumer"]["broker_silent_seconds"] >= 0.5
 
 
-def test_health_names_the_clients_that_read_too_slowly(client, app, live):
+def test_health_lists_the_slowest_clients(client, app, live):
     with hold_slot(app.extensions["greenwave"].admission) as slot:
         slot.behind = 7
         with slot.writing(100):
@@ -167,7 +167,7 @@ def test_health_names_the_clients_that_read_too_slowly(client, app, live):
     assert named == {"transport": "sse", "age_seconds": 0.0, "behind": 7, "sent_bytes": 100, "blocked_seconds": 0.0}
 
 
-def test_quarantine_shows_what_was_refused_and_why(client, put):
+def test_quarantine_shows_refused_messages_with_reasons(client, put):
     put(b"[1]")
     (shown,) = client.get("/api/quarantine").json["data"]["messages"]
     assert (shown["partition"], shown["offset"], shown["index"], shown["reason"]) == (0, 0, 0, "not_an_object")
@@ -179,7 +179,7 @@ def test_configuration_shows_no_secret(client):
     assert not any("kafka" in name or "password" in name for name in shown)
 
 
-def test_fifty_first_requests_while_the_broker_is_away_are_answered_at_once_by_one_consumer(monkeypatch):
+def test_fifty_concurrent_first_requests_share_one_consumer_in_an_outage(monkeypatch):
     import consumer
     from app import create_app
 
@@ -212,7 +212,7 @@ def test_fifty_first_requests_while_the_broker_is_away_are_answered_at_once_by_o
     assert len(opened) == 1
 
 
-def test_the_first_stream_starts_the_consumer_and_the_second_finds_it_live(caplog):
+def test_the_first_stream_starts_the_consumer(caplog):
     import consumer
     from app import create_app
     from consumer.sources.memory import MemorySource, MemoryTopic
@@ -238,14 +238,14 @@ def test_the_first_stream_starts_the_consumer_and_the_second_finds_it_live(caplo
     assert found == steps
 
 
-def test_the_page_has_headers_that_keep_data_from_being_more_than_text(client):
+def test_the_page_has_security_headers(client):
     response = client.get("/api/config")
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert "unsafe" not in response.headers["Content-Security-Policy"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_root_leads_to_the_page(client):
+def test_the_root_redirects_to_the_page(client):
     assert client.get("/").headers["Location"] == "/predictions"
 
 

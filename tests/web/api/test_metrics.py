@@ -27,7 +27,7 @@ def scrape(client):
     return scrape
 
 
-def test_metrics_tell_what_health_tells(scrape, put, client, live):
+def test_metrics_equal_health(scrape, put, client, live):
     put(message("A"))
     put(b"\xff")
     metrics = scrape()
@@ -62,7 +62,7 @@ def test_gaps_and_clients_are_counted(scrape, client, live):
     assert (metrics["greenwave_clients", "sse"], metrics["greenwave_gaps_total", "bad_cursor"]) == (0, 1)
 
 
-def test_every_series_is_there_from_the_start_so_that_its_first_step_is_seen(scrape, live):
+def test_every_series_exists_from_the_start(scrape, live):
     metrics = scrape()
     for transport in TRANSPORTS:
         assert metrics["greenwave_clients", transport] == metrics["greenwave_clients_stalled_total", transport] == 0
@@ -71,12 +71,12 @@ def test_every_series_is_there_from_the_start_so_that_its_first_step_is_seen(scr
     assert {metrics["greenwave_latest_evictions_total", reason] for reason in EVICTION_REASONS} == {0}
 
 
-def test_every_series_names_its_process_or_those_of_several_workers_would_be_one(client, live):
+def test_every_series_has_the_process_id(client, live):
     families = text_string_to_metric_families(client.get("/metrics").text)
     assert {sample.labels.get("pid") for family in families for sample in family.samples} == {str(os.getpid())}
 
 
-def test_a_host_clock_that_is_behind_is_told(scrape, client, live):
+def test_a_host_clock_that_is_behind_is_reported(scrape, client, live):
     assert scrape()["greenwave_clock_behind_seconds",] == 0
     for number in range(5):
         live.clock.note(f"S{number}", live.clock.now_ms() - live.clock.behind_ms + 7_200_000)

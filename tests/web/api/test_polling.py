@@ -1,4 +1,4 @@
-"""JSON polling: exact answers, changes since a cursor, and what bad input is told."""
+"""JSON polling: exact answers, changes since a cursor, and errors."""
 
 import json
 import threading
@@ -34,7 +34,7 @@ def data(response):
     return response.json["data"]
 
 
-def test_what_is_not_there_is_said_with_what_is(client):
+def test_an_unknown_path_is_a_404_that_names_the_page(client):
     answer = client.get("/api/nothing")
     assert answer.status_code == 404
     assert answer.json["error"] == (
@@ -43,12 +43,12 @@ def test_what_is_not_there_is_said_with_what_is(client):
 
 
 @pytest.mark.parametrize("name", ["I-405/N 12", "/x", "x/", "//", "a\r\nb", "a\x00b", "?&#%", "history2", "ü💥"])
-def test_a_segment_of_any_name_can_be_asked_for(client, put, name):
+def test_a_segment_may_have_any_name(client, put, name):
     put(message(name))
     assert client.get(f"/api/predictions/{quote(name, safe='')}").json["data"]["segment_id"] == name
 
 
-def test_the_whole_view_is_exactly_this(client, put):
+def test_exact_json_of_the_whole_view(client, put):
     put(message(current_speed=40.0, prediction_time=1_700_000_000_000))
     answer = data(client.get("/api/predictions"))
     timestamp = answer.pop("timestamp")
@@ -73,7 +73,7 @@ def test_the_whole_view_is_exactly_this(client, put):
     }
 
 
-def test_changes_after_a_cursor_come_in_log_order_with_the_cursor_of_the_last(client, put):
+def test_changes_after_a_cursor_are_in_log_order(client, put):
     put(message("A"))
     cursor = data(client.get("/api/predictions"))["cursor"]
     put(message("B"))
@@ -97,7 +97,7 @@ def test_a_limit_pages_through_the_changes(client, put):
     assert seen == [f"S{number}" for number in range(7)]
 
 
-def test_a_removal_says_after_how_many_predictions_it_came(client, put):
+def test_a_removal_has_its_place_among_the_predictions(client, put):
     put(message("A"))
     cursor = data(client.get("/api/predictions"))["cursor"]
     put(message("B"))
@@ -133,7 +133,7 @@ def test_a_cursor_of_another_topic_is_a_gap(client, put):
     assert data(client.get(f"/api/predictions?after={foreign}"))["gap"] == {"reason": "other_topic", "missed": None}
 
 
-def test_an_unchanged_view_is_not_sent_again(client, put):
+def test_an_unchanged_view_is_a_304(client, put):
     put(message("A"))
     first = client.get("/api/predictions")
     etag = first.headers["ETag"]
@@ -144,7 +144,7 @@ def test_an_unchanged_view_is_not_sent_again(client, put):
     assert client.get("/api/predictions", headers={"If-None-Match": etag}).status_code == 200
 
 
-def test_a_view_of_other_content_has_another_entity_tag_though_its_cursor_is_the_same():
+def test_the_entity_tag_depends_on_content_not_only_on_the_cursor():
     def tag(*records):
         feed = feed_of()
         publish(feed, *records)
@@ -158,7 +158,7 @@ def test_a_view_of_other_content_has_another_entity_tag_though_its_cursor_is_the
 
 
 @pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100)])
-def test_a_poll_far_behind_is_told_of_a_segment_that_left_and_then_changed_again(client, put):
+def test_a_poll_far_behind_gets_a_segment_that_left_and_returned(client, put):
     put(message("X", timestamp=T, speed=10.0))
     cursor = data(client.get("/api/predictions?category=severe_congestion"))["cursor"]
     put(message("X", timestamp=T + 1, speed=70.0))
@@ -173,7 +173,7 @@ def test_a_poll_far_behind_is_told_of_a_segment_that_left_and_then_changed_again
     assert left.count("X") == 1
 
 
-def test_horizons_are_chosen_by_the_client(client, put):
+def test_horizon_selects_horizons(client, put):
     for minutes in (60, 15, 30):
         put(message("A", horizon_minutes=minutes))
 
@@ -187,7 +187,7 @@ def test_horizons_are_chosen_by_the_client(client, put):
     assert asked("?horizon=none") == []
 
 
-def test_a_long_poll_answers_as_soon_as_something_comes(client, put, app):
+def test_a_long_poll_answers_at_the_first_change(client, put, app):
     cursor = data(client.get("/api/predictions"))["cursor"]
     answers = []
     other = app.test_client()
@@ -198,13 +198,13 @@ def test_a_long_poll_answers_as_soon_as_something_comes(client, put, app):
     assert [each["segment_id"] for each in data(answers[0])["predictions"]] == ["A"]
 
 
-def test_a_long_poll_answers_with_a_cursor_when_nothing_comes(client, live):
+def test_a_long_poll_without_changes_answers_with_a_cursor(client, live):
     cursor = data(client.get("/api/predictions"))["cursor"]
     answer = data(client.get(f"/api/predictions?after={cursor}&wait=0.05"))
     assert (answer["predictions"], answer["cursor"]) == ([], cursor)
 
 
-def test_a_long_poll_without_a_thread_to_spare_answers_at_once(client, live, app):
+def test_a_long_poll_without_a_free_slot_answers_at_once(client, live, app):
     admission = app.extensions["greenwave"].admission
     slots = [hold_slot(admission) for _ in range(6)]
     cursor = data(client.get("/api/predictions"))["cursor"]
@@ -213,13 +213,13 @@ def test_a_long_poll_without_a_thread_to_spare_answers_at_once(client, live, app
         slot.release()
 
 
-def test_before_anything_was_read_the_view_is_empty_and_has_no_cursor(client, topic):
+def test_the_view_before_the_first_read_is_empty_without_a_cursor(client, topic):
     topic.set(reachable=False)
     answer = data(client.get("/api/predictions"))
     assert answer["predictions"] == []
 
 
-def test_one_segment_shows_its_newest_by_horizon_and_its_history(client, put):
+def test_one_segment_has_its_newest_by_horizon_and_its_history(client, put):
     put(message("A", timestamp=1_700_000_000_000, horizon_minutes=15))
     put(message("A", timestamp=1_700_000_300_000, horizon_minutes=15))
     put(message("A", timestamp=1_700_000_300_000, horizon_minutes=30))
@@ -229,7 +229,7 @@ def test_one_segment_shows_its_newest_by_horizon_and_its_history(client, put):
     assert answer["history_complete"] is True
 
 
-def test_one_segment_shows_what_came_true_and_its_own_scores(client, put):
+def test_one_segment_has_actual_speeds_and_its_scores(client, put):
     made = 1_700_000_000_000
     put(message("A", timestamp=made, speed=50, current_speed=60, horizon_minutes=5))
     answer = data(client.get("/api/predictions/A"))
@@ -247,7 +247,7 @@ def test_one_segment_shows_what_came_true_and_its_own_scores(client, put):
 
 
 @pytest.mark.parametrize("query", ["", "?segment=A", "?horizon=15"])
-def test_the_stats_of_every_view_say_how_good_all_predictions_were(client, put, query):
+def test_stats_of_every_view_have_the_scores_of_all_predictions(client, put, query):
     made = 1_700_000_000_000
     put(message("B", timestamp=made, speed=50, current_speed=60, horizon_minutes=5))
     assert data(client.get(f"/api/predictions{query}"))["stats"]["scores"] is None
@@ -291,11 +291,11 @@ def test_bad_input_is_a_clear_error_as_json(client, live, method, path, status, 
     assert said.lower() in response.json["error"].lower()
 
 
-def test_a_method_that_is_not_allowed_names_those_that_are(client):
+def test_a_405_names_the_allowed_methods(client):
     assert "GET" in client.post("/api/predictions").headers["Allow"]
 
 
-def test_a_bug_is_a_500_without_a_trace_and_with_one_in_the_log(app, caplog):
+def test_an_error_is_a_500_with_a_traceback_in_the_log_only(app, caplog):
     app.add_url_rule("/bug", view_func=lambda: {}["secret"])
     response = app.test_client().get("/bug")
     assert response.status_code == 500

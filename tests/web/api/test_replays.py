@@ -1,4 +1,4 @@
-"""What clients of each transport see while a replay waits for Kafka, and when the process ends meanwhile."""
+"""What clients of each transport get while a replay waits for Kafka, and when the process ends during it."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -76,7 +76,7 @@ def rest(it):
     return [message["type"] for _, message in events_of(list(it.frames))]
 
 
-def test_a_stream_has_heartbeats_while_its_replay_waits_and_then_all_of_it(stream, cursor, gate):  # noqa: F811
+def test_a_stream_gets_heartbeats_while_its_replay_waits(stream, cursor, gate):  # noqa: F811
     gate.clear()
     it = stream(f"?after={cursor}")
     it.event("status")
@@ -88,7 +88,7 @@ def test_a_stream_has_heartbeats_while_its_replay_waits_and_then_all_of_it(strea
     assert b'"gap"' not in it.raw
 
 
-def test_a_stream_that_resumes_beyond_memory_in_an_outage_is_told_of_it_and_loses_nothing(
+def test_a_resume_beyond_memory_in_an_outage_loses_nothing(
     stream,  # noqa: F811
     cursor,
     topic,
@@ -104,7 +104,7 @@ def test_a_stream_that_resumes_beyond_memory_in_an_outage_is_told_of_it_and_lose
     assert b'"gap"' not in it.raw
 
 
-def test_a_websocket_has_signs_of_life_while_its_replay_waits(connect, cursor, gate):  # noqa: F811
+def test_a_websocket_gets_heartbeats_while_its_replay_waits(connect, cursor, gate):  # noqa: F811
     gate.clear()
     it = connect(f"?after={cursor}")
     assert it.next("position")["cursor"] == cursor
@@ -112,7 +112,7 @@ def test_a_websocket_has_signs_of_life_while_its_replay_waits(connect, cursor, g
     assert it.next("prediction")["data"]["segment_id"] == "S0"
 
 
-def test_a_stream_in_a_replay_ends_with_a_goodbye_and_without_a_gap(stream, cursor, gate, close):  # noqa: F811
+def test_closing_in_a_replay_sends_bye_without_a_gap(stream, cursor, gate, close):  # noqa: F811
     gate.clear()
     it = stream(f"?after={cursor}")
     it.event("status")
@@ -120,7 +120,7 @@ def test_a_stream_in_a_replay_ends_with_a_goodbye_and_without_a_gap(stream, curs
     assert rest(it) == ["bye"]
 
 
-def test_a_stream_that_looks_for_a_time_ends_with_a_goodbye_and_without_a_gap(
+def test_closing_during_a_look_up_of_since_sends_bye_without_a_gap(
     stream,  # noqa: F811
     live,
     gate,
@@ -135,7 +135,7 @@ def test_a_stream_that_looks_for_a_time_ends_with_a_goodbye_and_without_a_gap(
     closing.join()
 
 
-def test_a_websocket_that_looks_for_a_time_ends_with_a_goodbye_and_without_a_gap(
+def test_closing_during_since_sends_bye_on_a_websocket(
     connect,  # noqa: F811
     cursor,
     gate,
@@ -148,7 +148,7 @@ def test_a_websocket_that_looks_for_a_time_ends_with_a_goodbye_and_without_a_gap
     assert it.next()["type"] == "bye"
 
 
-def test_a_poll_in_a_replay_goes_on_elsewhere_when_the_process_ends(client, cursor, gate, close):
+def test_a_poll_in_a_replay_continues_elsewhere_after_closing(client, cursor, gate, close):
     gate.clear()
     close()
     answer = data(client.get(f"/api/predictions?after={cursor}&wait=20"))
@@ -160,14 +160,14 @@ def test_a_poll_in_a_replay_goes_on_elsewhere_when_the_process_ends(client, curs
 
 
 @pytest.mark.parametrize("route", ["/api/predictions", "/api/predictions/history"])
-def test_who_asks_for_a_time_when_the_process_ends_is_told_to_ask_again(app, consumer, live, route):
+def test_closing_during_a_look_up_of_since_is_a_503_with_retry(app, consumer, live, route):
     consumer.subscriptions.close()
     answer = app.test_client().get(f"{route}?since=0")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.json == {"success": False, "error": "the server is closing; ask again"}
 
 
-def test_a_poll_waits_for_a_slow_replay_and_then_leaves_it_to_the_next_one(client, cursor, gate, monkeypatch):
+def test_a_poll_stops_waiting_for_a_slow_replay_which_continues(client, cursor, gate, monkeypatch):
     monkeypatch.setattr("web.api.polling.COLLECT_SECONDS", 0.3)
     gate.clear()
     answer = data(client.get(f"/api/predictions?after={cursor}"))
@@ -180,7 +180,7 @@ def test_a_poll_waits_for_a_slow_replay_and_then_leaves_it_to_the_next_one(clien
     assert seen == [f"S{number}" for number in range(RECORDS)]
 
 
-def test_each_transport_says_whose_replay_it_is(app, live, gate, cursor, connect):  # noqa: F811
+def test_each_transport_passes_the_client_address_to_replays(app, live, gate, cursor, connect):  # noqa: F811
     gate.clear()
     paths = {
         "10.0.0.1": f"/api/predictions?after={cursor}",

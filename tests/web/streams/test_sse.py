@@ -1,4 +1,4 @@
-"""Server-Sent Events: what a stream says, how it resumes, how it ends."""
+"""Server-Sent Events: the messages of a stream, resuming, and endings."""
 
 import json
 import re
@@ -60,12 +60,12 @@ def stream(client):
     "query",
     ["after=a&after=b", "lastEventId=a&lastEventId=b", "lastEventId=a&last-event-id=b", "since=never", "x=y", "bbox=1"],
 )
-def test_a_request_that_is_refused_takes_no_place(client, app, live, query):
+def test_a_refused_request_holds_no_slot(client, app, live, query):
     assert client.get(f"/predictions/stream?{query}").status_code == 400
     assert app.extensions["greenwave"].admission.counts() == {}
 
 
-def test_a_stream_greets_tells_the_state_and_the_view_and_then_every_change(stream, put):
+def test_a_stream_starts_with_state_and_view_then_sends_changes(stream, put):
     put(message("A"))
     it = stream()
     kinds = [it.event()[1]["type"] for _ in range(3)]
@@ -76,7 +76,7 @@ def test_a_stream_greets_tells_the_state_and_the_view_and_then_every_change(stre
     assert cursor == Position(b"memory-1", (place(2), place(0), place(0), place(0))).encode()
 
 
-def test_the_first_bytes_come_at_once_with_padding_and_a_retry_hint(stream, topic):
+def test_the_first_bytes_are_sent_at_once_with_padding_and_retry(stream, topic):
     topic.set(reachable=False)
     it = stream()
     assert it.event()[1]["type"] == "connected"
@@ -86,12 +86,12 @@ def test_the_first_bytes_come_at_once_with_padding_and_a_retry_hint(stream, topi
 def view_of(stream):
     """Read a view as clients do that know nothing of its parts: keep what `initial` has and what comes after it."""
     cursor, first = stream.event("initial")
-    told = [(cursor, each) for each in first["predictions"]]
-    while len(told) < first["count"]:
+    received = [(cursor, each) for each in first["predictions"]]
+    while len(received) < first["count"]:
         cursor, message = stream.event()
         assert message["type"] == "prediction"
-        told.append((cursor, message["data"]))
-    return first, {each["segment_id"]: each for _, each in told}, [cursor for cursor, _ in told]
+        received.append((cursor, message["data"]))
+    return first, {each["segment_id"]: each for _, each in received}, [cursor for cursor, _ in received]
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def large(put):
     return 2 * BATCH + 1
 
 
-def test_a_large_view_comes_in_parts_and_only_the_last_has_the_cursor(stream, large, put, client, monkeypatch):
+def test_a_large_view_is_sent_in_parts_with_the_cursor_at_the_end(stream, large, put, client, monkeypatch):
     monkeypatch.setattr("web.streams.session.STATS_SECONDS", 0.0)  # they would come between, if anything did
     it = stream()
     it.event("status")
@@ -118,7 +118,7 @@ def test_a_large_view_comes_in_parts_and_only_the_last_has_the_cursor(stream, la
     assert it.event("prediction")[1]["data"]["segment_id"] == "A"
 
 
-def test_what_comes_during_a_large_view_is_told_after_it(stream, large, put):
+def test_changes_during_a_large_view_follow_it(stream, large, put):
     it = stream()
     it.event("status")  # and the first step of the view with it
     put(message("S7", timestamp=1_700_000_120_000, speed=8))
@@ -129,7 +129,7 @@ def test_what_comes_during_a_large_view_is_told_after_it(stream, large, put):
     assert cursor > cursors[-1]
 
 
-def test_a_client_cut_in_a_large_view_is_given_all_of_it_again(stream, large):
+def test_a_client_cut_off_in_a_large_view_gets_it_again(stream, large):
     old = Position(b"another1", (place(0),)).encode()
     it = stream(**{"Last-Event-ID": old})
     assert it.event("gap")[1]["reason"] == "other_topic"
@@ -164,9 +164,9 @@ def test_line_ends_in_text_do_not_cut_a_line_of_the_history(server, put):
     put(message(NASTY))
     headers = {"Accept": "application/x-ndjson"}
     with httpx.stream("GET", f"{server}/api/predictions/history", headers=headers, timeout=10) as answer:
-        told = [json.loads(line) for line in answer.iter_lines()]
-    assert [each["type"] for each in told] == ["prediction", "end"]
-    assert told[0]["data"]["segment_id"] == NASTY
+        received = [json.loads(line) for line in answer.iter_lines()]
+    assert [each["type"] for each in received] == ["prediction", "end"]
+    assert received[0]["data"]["segment_id"] == NASTY
 
 
 def test_the_headers_keep_proxies_from_buffering(stream):
@@ -176,7 +176,7 @@ def test_the_headers_keep_proxies_from_buffering(stream):
     assert headers["X-Accel-Buffering"] == "no"
 
 
-def test_both_paths_are_the_same_stream(client, live):
+def test_both_paths_serve_the_stream(client, live):
     response = client.get("/api/predictions/stream")
     assert events_of([next(response.iter_encoded())])[0][1]["type"] == "connected"
     response.close()
@@ -197,7 +197,7 @@ def test_last_event_id_resumes_after_it_and_wins_over_after(stream, put):
 
 
 @pytest.mark.parametrize("name", ["lastEventId", "lastEventID", "last_event_id", "Last-Event-ID", "lasteventid"])
-def test_the_cursor_may_be_given_under_any_spelling_of_last_event_id(stream, put, name):
+def test_any_spelling_of_last_event_id_is_accepted(stream, put, name):
     put(message("A"))
     cursor, _ = stream().event("initial")
     put(message("B"))
@@ -242,7 +242,7 @@ def test_a_cursor_older_than_memory_is_a_gap_and_the_view(stream, put, settings)
     assert it.event()[1]["count"] == 120
 
 
-def test_silence_is_filled_with_heartbeats(stream, live):
+def test_heartbeats_are_sent_without_changes(stream, live):
     it = stream()
     it.event("initial")
     seen = b""
@@ -257,14 +257,14 @@ def test_stats_follow_a_change(stream, put):
     assert it.event("stats")[1]["data"]["categories"]["severe_congestion"] == 1
 
 
-def test_stats_count_what_was_refused(stream, put):
+def test_stats_count_refused_messages(stream, put):
     it = stream()
     it.event("initial")
     put(b"{")
     assert it.event("stats")[1]["data"]["quarantined"] == 1
 
 
-def test_stats_say_how_good_the_predictions_were_once_that_is_known(stream, put):
+def test_stats_have_scores_once_actual_speeds_are_known(stream, put):
     it = stream()
     it.event("initial")
     put(message("A", speed=50, current_speed=60, horizon_minutes=5))
@@ -273,7 +273,7 @@ def test_stats_say_how_good_the_predictions_were_once_that_is_known(stream, put)
     assert it.event("stats")[1]["data"]["scores"]["rmse"] == 2.0
 
 
-def test_a_status_event_tells_that_the_broker_is_gone_and_back(stream, live, topic):
+def test_status_follows_an_outage_of_the_broker(stream, live, topic):
     it = stream()
     assert it.event("status")[1]["state"] == "live"
     topic.set(reachable=False)
@@ -283,7 +283,7 @@ def test_a_status_event_tells_that_the_broker_is_gone_and_back(stream, live, top
     assert it.event("status")[1]["state"] == "live"
 
 
-def test_a_removed_segment_leaves(stream, put):
+def test_a_tombstone_sends_left_with_a_cursor(stream, put):
     put(message("A"))
     it = stream()
     it.event("initial")
@@ -293,7 +293,7 @@ def test_a_removed_segment_leaves(stream, put):
     assert cursor is not None
 
 
-def test_a_client_that_moved_forward_though_nothing_matched_is_told_its_position(stream, put, monkeypatch):
+def test_position_is_sent_when_the_cursor_moved_without_a_match(stream, put, monkeypatch):
     monkeypatch.setattr("web.streams.session.POSITION_SECONDS", 0.0)
     it = stream("?horizon=15")
     before, _ = it.event("initial")
@@ -303,7 +303,7 @@ def test_a_client_that_moved_forward_though_nothing_matched_is_told_its_position
     assert cursor != before
 
 
-def test_closing_says_bye_with_a_retry_hint_and_ends(stream, live, app):
+def test_closing_sends_bye_with_retry_and_ends(stream, live, app):
     it = stream()
     it.event("initial")
     app.extensions["greenwave"].admission.close()
@@ -313,7 +313,7 @@ def test_closing_says_bye_with_a_retry_hint_and_ends(stream, live, app):
     assert events_of([rest])[-1][1]["type"] == "bye"
 
 
-def test_a_full_house_is_told_busy_with_a_200_and_an_end(client, live, app):
+def test_without_a_free_slot_the_answer_is_200_with_busy(client, live, app):
     open_streams = [client.get("/predictions/stream") for _ in range(6)]
     response = client.get("/predictions/stream")
     assert response.status_code == 200
@@ -327,13 +327,13 @@ def test_a_full_house_is_told_busy_with_a_200_and_an_end(client, live, app):
     again.close()
 
 
-def test_a_head_request_claims_nothing(client, app, live):
+def test_a_head_request_holds_no_slot(client, app, live):
     response = client.head("/predictions/stream")
     assert (response.status_code, response.data) == (200, b"")
     assert app.extensions["greenwave"].admission.counts().get("sse", 0) == 0
 
 
-def test_a_bug_in_a_stream_is_told_and_logged(stream, live, monkeypatch, caplog):
+def test_an_error_in_a_stream_is_sent_and_logged(stream, live, monkeypatch, caplog):
     it = stream()
     it.event("initial")
     monkeypatch.setattr("web.streams.blocking.BlockingStream.next", lambda self: 1 / 0)
@@ -342,9 +342,7 @@ def test_a_bug_in_a_stream_is_told_and_logged(stream, live, monkeypatch, caplog)
     assert any(record.exc_info for record in caplog.records)
 
 
-def test_a_plain_sse_client_cut_and_resumed_a_hundred_times_under_load_loses_nothing_and_sees_nothing_twice(
-    server, topic, live
-):
+def test_a_hundred_resumes_under_load_lose_and_repeat_nothing(server, topic, live):
     total, done = 3000, threading.Event()
 
     def load():

@@ -1,4 +1,4 @@
-"""WebSockets, read with websocket-client: what is told, changing the filter, bad input, how a connection ends."""
+"""WebSockets, read with websocket-client: messages, changes of the filter, bad input, and endings."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ HANDSHAKE = {
 
 
 class Connection:
-    """A client that collects what it is told."""
+    """A client that collects its messages."""
 
     def __init__(self, url, **options):
         self.socket = websocket.create_connection(url, timeout=10, **options)
@@ -66,7 +66,7 @@ def connect(server):
         yield connect
 
 
-def test_a_websocket_greets_tells_the_state_and_the_view_and_then_every_change(connect, put):
+def test_a_websocket_starts_with_state_and_view_then_sends_changes(connect, put):
     put(message("A"))
     it = connect()
     first = [it.next() for _ in range(3)]
@@ -79,7 +79,7 @@ def test_a_websocket_greets_tells_the_state_and_the_view_and_then_every_change(c
     assert change["cursor"] > ""
 
 
-def test_a_websocket_resumes_after_a_cursor_of_the_stream_and_the_other_way_round(connect, put, client):
+def test_cursors_of_sse_and_websocket_are_interchangeable(connect, put, client):
     put(message("A"))
     cursor = connect().next("initial")["cursor"]
     put(message("B"))
@@ -92,7 +92,7 @@ def test_a_websocket_resumes_after_a_cursor_of_the_stream_and_the_other_way_roun
     assert after["cursor"] == changes[1]["cursor"]
 
 
-def test_a_cursor_that_cannot_be_read_is_a_gap_and_the_view(connect, put):
+def test_an_unreadable_cursor_is_a_gap_and_the_view(connect, put):
     put(message("A"))
     it = connect("?after=nonsense")
     gap, view = it.next("gap"), it.next()
@@ -100,7 +100,7 @@ def test_a_cursor_that_cannot_be_read_is_a_gap_and_the_view(connect, put):
     assert (view["type"], view["count"]) == ("initial", 1)
 
 
-def test_a_subscription_changes_the_filter_without_a_new_connection(connect, put):
+def test_subscribe_changes_the_filter_of_the_connection(connect, put):
     put(array(message("A", speed=10), message("B", speed=70)))
     it = connect("?segment=A")
     assert [each["segment_id"] for each in it.next("initial")["predictions"]] == ["A"]
@@ -137,21 +137,21 @@ def test_a_changed_filter_begins_with_the_view_also_after_a_cursor(connect, put,
 def test_a_filter_is_written_in_json_as_in_a_url(connect, put, wanted, segments):
     where = {"coordinates": {"latitude": 34.0, "longitude": -118.2}, "road_name": "I-5 N"}
     put(array(message("A", speed=10, **where), message("B", speed=70)))
-    it = connect("?segment=nobody")
+    it = connect("?segment=none")
     it.send(type="subscribe", filter=wanted)
     it.next("subscribed")
     assert "".join(each["segment_id"] for each in it.next("initial")["predictions"]) == segments
 
 
-def test_a_segment_with_a_comma_in_its_name_can_be_asked_for_in_a_list(connect, put):
+def test_a_list_may_have_a_segment_with_a_comma_in_its_name(connect, put):
     put(message("I-5, exit 7"))
-    it = connect("?segment=nobody")
+    it = connect("?segment=none")
     it.send(type="subscribe", filter={"segment": ["I-5, exit 7"]})
     it.next("subscribed")
     assert it.next("initial")["count"] == 1
 
 
-def test_a_subscription_may_go_on_after_a_cursor(connect, put):
+def test_subscribe_continues_after_a_cursor(connect, put):
     put(message("A"))
     it = connect()
     cursor = it.next("initial")["cursor"]
@@ -162,7 +162,7 @@ def test_a_subscription_may_go_on_after_a_cursor(connect, put):
     assert it.next("prediction")["data"]["segment_id"] == "B"
 
 
-def test_a_large_view_comes_in_parts_and_only_the_last_has_the_cursor(connect, put, client):
+def test_a_large_view_is_sent_in_parts_with_the_cursor_at_the_end(connect, put, client):
     put(array(*(message(f"S{number}", road_name="x" * 100) for number in range(500))))
     it = connect()
     first = it.next("initial")
@@ -172,8 +172,8 @@ def test_a_large_view_comes_in_parts_and_only_the_last_has_the_cursor(connect, p
     assert {each.get("cursor") for each in [first, *rest[:-1]]} == {None}
     polled = client.get("/api/predictions").json["data"]
     assert rest[-1]["cursor"] == polled["cursor"]
-    told = {each["segment_id"]: each for each in [*first["predictions"], *(each["data"] for each in rest)]}
-    assert told == {each["segment_id"]: each for each in polled["predictions"]}
+    received = {each["segment_id"]: each for each in [*first["predictions"], *(each["data"] for each in rest)]}
+    assert received == {each["segment_id"]: each for each in polled["predictions"]}
 
 
 def subscription(**fields):
@@ -187,7 +187,7 @@ def masked(*texts):
 
 @pytest.mark.parametrize("gives_cursor", [False, True])
 @pytest.mark.parametrize("wanted", [{}, {"segment": ["A", "B"]}])
-def test_equal_subscriptions_in_one_segment_each_bring_the_view(connect, put, wanted, gives_cursor):
+def test_equal_subscribes_in_one_packet_each_get_the_view(connect, put, wanted, gives_cursor):
     put(array(message("A"), message("B")))
     it = connect("?segment=A")
     cursor = it.next("initial")["cursor"]
@@ -202,7 +202,7 @@ def test_equal_subscriptions_in_one_segment_each_bring_the_view(connect, put, wa
     assert it.next("prediction")["data"]["segment_id"] == "B"
 
 
-def test_different_subscriptions_in_one_segment_are_answered_in_turn(connect, put):
+def test_subscribes_in_one_packet_are_answered_in_order(connect, put):
     put(array(message("A"), message("B")))
     it = connect()
     it.next("initial")
@@ -212,7 +212,7 @@ def test_different_subscriptions_in_one_segment_are_answered_in_turn(connect, pu
         assert [each["segment_id"] for each in it.next("initial")["predictions"]] == [name]
 
 
-def test_a_subscription_that_changes_nothing_brings_the_view(connect, put):
+def test_subscribe_with_the_same_filter_gets_the_view(connect, put):
     put(message("A"))
     it = connect()
     cursor = it.next("initial")["cursor"]
@@ -241,7 +241,7 @@ def test_a_subscription_that_changes_nothing_brings_the_view(connect, put):
         ('{"type":"subscribe","since":"yesterday"}', "since='yesterday' can't be used; allowed: epoch milliseconds"),
     ],
 )
-def test_a_message_that_cannot_be_used_is_told_why_and_changes_nothing(connect, put, text, said):
+def test_an_unusable_message_gets_an_error_and_changes_nothing(connect, put, text, said):
     it = connect("?segment=A")
     it.next("initial")
     it.socket.send(text)
@@ -278,7 +278,7 @@ def test_too_many_messages_are_refused(connect):
     assert it.close_code() == (1008, "too many messages; allowed: 20 in 10 s")
 
 
-def test_a_flood_of_messages_is_bounded_and_frees_its_place(connect, server, app):
+def test_a_flood_of_messages_is_cut_off_and_releases_its_slot(connect, server, app):
     it = connect()
     admission = app.extensions["greenwave"].admission
     with contextlib.suppress(OSError, websocket.WebSocketException):
@@ -287,7 +287,7 @@ def test_a_flood_of_messages_is_bounded_and_frees_its_place(connect, server, app
     until(lambda: not admission.counts())
 
 
-def test_a_client_that_leaves_gives_its_place_back(connect, app):
+def test_a_client_that_disconnects_releases_its_slot(connect, app):
     admission = app.extensions["greenwave"].admission
     polite, rude = connect(), connect()
     until(lambda: admission.counts() == {"websocket": 2})
@@ -296,7 +296,7 @@ def test_a_client_that_leaves_gives_its_place_back(connect, app):
     until(lambda: not admission.counts())
 
 
-def test_pings_go_out_in_the_silence(connect):
+def test_pings_are_sent_without_changes(connect):
     it = connect()
     while True:
         opcode, _ = it.socket.recv_data(control_frame=True)
@@ -314,14 +314,14 @@ def test_a_client_that_does_not_answer_pings_is_closed(server, app):
     until(lambda: not app.extensions["greenwave"].admission.counts())
 
 
-def test_a_full_house_closes_with_1013(connect, settings):
+def test_without_a_free_slot_the_close_code_is_1013(connect, settings):
     for _ in range(settings.web_threads - 2):
         connect().next()
     code, reason = connect().close_code()
     assert (code, reason) == (1013, "all slots are in use; retry later, or poll /api/predictions")
 
 
-def test_a_bug_is_told_logged_and_closes_with_1011(connect, app, consumer, caplog):
+def test_an_error_is_sent_logged_and_closes_with_1011(connect, app, consumer, caplog):
     app.extensions["greenwave"].views = None
     it = connect()
     error = it.next("error")
@@ -330,7 +330,7 @@ def test_a_bug_is_told_logged_and_closes_with_1011(connect, app, consumer, caplo
     assert "WebSocket failed" in caplog.text
 
 
-def test_the_end_of_the_process_is_a_bye_and_1001(connect, app, consumer):
+def test_closing_sends_bye_and_1001(connect, app, consumer):
     it = connect()
     it.next("initial")
     app.extensions["greenwave"].admission.close()
@@ -354,7 +354,7 @@ def test_the_end_of_the_process_is_a_bye_and_1001(connect, app, consumer):
         ("/predictions/ws", HANDSHAKE, 400, "this server can't serve WebSockets; use /predictions/stream"),
     ],
 )
-def test_a_handshake_that_cannot_be_used_is_told_why(client, path, headers, status, said):
+def test_an_unusable_handshake_is_refused_with_the_reason(client, path, headers, status, said):
     answer = client.get(path, headers=headers)
     assert answer.status_code == status
     assert said in answer.get_json()["error"]
@@ -380,7 +380,7 @@ def test_a_handshake_that_cannot_be_used_is_told_why(client, path, headers, stat
         ("http://[::1]:8000", "[::1]:8000", "", True),
     ],
 )
-def test_pages_of_this_host_and_of_those_named_may_connect(origin, host, allowed, verdict):
+def test_pages_of_this_host_and_of_allowed_origins_may_connect(origin, host, allowed, verdict):
     assert is_allowed(origin, host, "http", allowed) is verdict
 
 
@@ -398,7 +398,7 @@ def url(server):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_websockets_with_a_goodbye_and_the_process_promptly(gunicorn, number):
+def test_a_signal_closes_websockets_and_ends_the_process_promptly(gunicorn, number):
     server = gunicorn()
     clients = [Connection(url(server)) for _ in range(20)]
     for client in clients:
@@ -419,7 +419,7 @@ def test_a_signal_ends_websockets_with_a_goodbye_and_the_process_promptly(gunico
     assert "Traceback" not in server.log.read_text()
 
 
-def test_connections_are_counted_right_after_websockets_end_and_break(gunicorn):
+def test_connections_are_counted_correctly_after_websockets_end(gunicorn):
     server = gunicorn()
     clients = [Connection(url(server)) for _ in range(10)]
     for client in clients:
@@ -432,7 +432,7 @@ def test_connections_are_counted_right_after_websockets_end_and_break(gunicorn):
     assert "Traceback" not in server.log.read_text()
 
 
-def test_a_websocket_that_reads_nothing_loses_its_threads_quietly(gunicorn):
+def test_a_websocket_that_reads_nothing_is_disconnected_quietly(gunicorn):
     server = gunicorn(CLIENT_TIMEOUT="0.5", HEARTBEAT_SECONDS="50")
     lines = [f"{name}: {value}" for name, value in HANDSHAKE.items()]
     with socket.socket() as stalled:

@@ -98,16 +98,16 @@ EXACT = [
 
 
 @pytest.mark.parametrize(("made", "expected"), EXACT)
-def test_a_message_is_exactly_these_bytes(made, expected):
+def test_exact_bytes_of_each_message(made, expected):
     assert made == expected
 
 
-def test_no_message_holds_a_line_feed_inside_its_data():
+def test_no_message_contains_a_line_feed():
     assert all(made.count(b"\n") == 0 for made, _ in EXACT if made[:1] == b"{")
 
 
 @pytest.mark.parametrize("cursor", ["A", "A" * 16_384])
-def test_an_initial_holds_whole_predictions_within_its_bound(cursor):
+def test_an_initial_has_whole_predictions_within_its_limit(cursor):
     message, held = wire.initial([LONG] * 20_000, cursor)
     view = json.loads(message)
     assert view["count"] == 20_000
@@ -127,7 +127,7 @@ def test_the_largest_prediction_fits_into_an_initial():
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 
-def test_json_holds_no_line_end_that_python_splits_at():
+def test_json_contains_no_line_end_of_python():
     assert len(("a" + "a".join(LINE_ENDS) + "a").splitlines()) == len(LINE_ENDS) + 1
     text = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x11000)]))
     made = wire.json_bytes({text: text})
@@ -135,7 +135,7 @@ def test_json_holds_no_line_end_that_python_splits_at():
     assert json.loads(made) == {text: text}
 
 
-def test_text_like_an_escaped_line_end_stays_as_it_is():
+def test_text_like_an_escaped_line_end_is_unchanged():
     texts = ["\\u2028", "\\\u2028", "\u2019\u2013\u2027\u202a", "\x84\x86Å"]
     assert json.loads(wire.json_bytes(texts)) == texts
 
