@@ -9,8 +9,7 @@ from werkzeug.routing import BaseConverter
 
 from consumer import BadCursor
 from consumer.errors import Unreplayable
-from consumer.events import Change, Evicted, Gap, Initial, Left, Shown
-from consumer.prediction import Prediction
+from consumer.events import Gap
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.feed import Feed
@@ -23,21 +22,19 @@ from web.streams import wire
 from web.times import Deadline, now_iso
 
 from . import answers, params
+from .changes import Changes
 
 blueprint = Blueprint("polling", __name__)
 
-Item = Change | Left | Evicted | Shown
-"""What an answer lists, in order."""
-
 MAX_SEGMENT_HISTORY = 1_000
 LOOK_UP_SECONDS = 0.5
-"""How long a long poll waits without a look whether its client has left, or the process ends."""
+"""How often a waiting poll checks whether its client has disconnected, or the process is closing."""
 COLLECT_SECONDS = 5.0
-"""How long one answer may look for what matches, when there is much that doesn't; the next goes on at its cursor."""
+"""How long one poll may read changes that do not match, or wait for Kafka. The next poll continues at its cursor."""
 
 
 class SegmentName(BaseConverter):
-    """Any name that a producer may give, slashes and line feeds included: Werkzeug's own `path` has none of these."""
+    """Any segment name, including slashes and line feeds, which Werkzeug's `path` converter does not match."""
 
     regex = r"(?s:.+)"
     part_isolating = False
@@ -50,7 +47,7 @@ def _learn_names(state: BlueprintSetupState) -> None:
 
 @blueprint.get("/api/predictions")
 def predictions() -> Response:
-    """Answer with the view, or with what came after a cursor or since a time."""
+    """Answer with the view, or with the changes after a cursor or since a time."""
     params.only("after", "since", "limit", "wait", *params.FILTER)
     wanted, since = params.wanted(), params.since()
     limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
@@ -66,15 +63,15 @@ def predictions() -> Response:
 
 @blueprint.get("/api/predictions/<segment:segment_id>")
 def segment(segment_id: str) -> Response:
-    """Answer with one segment: its newest prediction per horizon, its history in the window, oldest first, its scores.
+    """Answer with one segment: its newest prediction per horizon, its history in memory, oldest first, and its scores.
 
-    Each prediction of the history has the actual speed of its target time and its error, null while unknown.
+    Each prediction of the history has the actual speed at its target time and its error, null while unknown.
     """
     params.only()
     feed = services().get_consumer().feed
     latest, history = feed.segment(segment_id)
     if not latest and not history:
-        raise NotFound(f"segment {segment_id[:80]!r} is not known; GET /api/predictions lists those that are")
+        raise NotFound(f"segment {segment_id[:80]!r} is unknown; GET /api/predictions lists the known ones")
     kept, truth = history[-MAX_SEGMENT_HISTORY:], feed.truth(segment_id)
     data = {
         "segment_id": segment_id,
@@ -97,7 +94,7 @@ def _whole(feed: Feed, wanted: Filter) -> Response:
 def _subscribe(
     subscriptions: Subscriptions, after: str | None, since: int | None, wanted: Filter, slot: Slot
 ) -> Subscription:
-    """Return a subscription that doesn't begin with the view: a client that polls has it, and keeps its filter."""
+    """Return a subscription without the view, which a client that polls has already."""
     client = request.remote_addr
     try:
         if after is not None:
@@ -113,85 +110,30 @@ def _subscribe(
 
 
 def _collect(feed: Feed, subscription: Subscription, limit: int, wait: float, slot: Slot) -> dict[str, Any]:
-    """Take up to `limit` changes; a gap, which comes first if at all, brings the whole view instead.
+    """Wait for changes and return the answer.
 
-    A long poll holds a thread; when none is to spare it answers at once, as a plain poll.
+    A long poll holds a slot while it waits. If none is free, it answers at once, as a plain poll.
     """
     closing, client = services().admission.closing, Client(request.environ)
-    deadline, enough = Deadline(wait if wait and slot.acquire("long_poll") else 0.0), Deadline(COLLECT_SECONDS)
-    items: list[Item] = []
-    gap: Gap | None = None
-    whole: Initial | None = None
-    while whole is None and len(items) < limit:
-        is_read = subscription.is_replaying and not subscription.is_held_up
-        patience = enough.left if is_read else 0 if items else deadline.left
-        events = subscription.next(min(patience, LOOK_UP_SECONDS), limit - len(items))
-        items.extend(event for event in events if isinstance(event, Item))
-        gap = gap or next((event for event in events if isinstance(event, Gap)), None)
-        whole = next((event for event in events if isinstance(event, Initial)), None)
+    waiting, reading = Deadline(wait if wait and slot.acquire("long_poll") else 0.0), Deadline(COLLECT_SECONDS)
+    changes = Changes(limit)
+    while not changes.is_complete:
+        if subscription.is_replaying and not subscription.is_held_up:
+            timeout = reading.left
+        else:
+            timeout = 0.0 if changes else waiting.left
+        after = subscription.cursor
+        changes.put(subscription.next(min(timeout, LOOK_UP_SECONDS), changes.room), after)
         if closing.is_set() or client.has_left():
             break
-        if enough.passed if _comes_soon(subscription) else (items or deadline.passed):
+        if reading.passed if _has_more(subscription) else (changes or waiting.passed):
             break
         if subscription.is_replaying:
             slot.require()
-    data = _answer(subscription, items)
-    return data if whole is None else data | _instead(feed, gap, whole)
+    answer = changes.answer(subscription.cursor, _has_more(subscription)) | {"timestamp": now_iso()}
+    return answer if changes.view is None else answer | {"stats": statistics(answer["predictions"], feed.account())}
 
 
-def _comes_soon(subscription: Subscription) -> bool:
-    """Tell whether there is more, to be had without waiting for news or for Kafka to return."""
+def _has_more(subscription: Subscription) -> bool:
+    """Return whether more is available without waiting for a new record, or for Kafka to return."""
     return subscription.entries_behind > 0 and not subscription.is_held_up
-
-
-def _answer(subscription: Subscription, items: list[Item]) -> dict[str, Any]:
-    return {
-        "predictions": [prediction for each in items if (prediction := _prediction(each)) is not None],
-        "left": _removals(items),
-        "cursor": subscription.cursor,
-        "more": _comes_soon(subscription),
-        "timestamp": now_iso(),
-    }
-
-
-def _instead(feed: Feed, gap: Gap | None, whole: Initial) -> dict[str, Any]:
-    """Return what stands in an answer when the whole view is given instead of changes."""
-    return {
-        "predictions": whole.predictions,
-        "left": [],
-        "gap": gap and {"reason": gap.reason, "missed": gap.missed},
-        "stats": statistics(whole.predictions, feed.account()),
-    }
-
-
-def _prediction(item: Item) -> Prediction | None:
-    """Return the prediction that an item gives; None for one by which something leaves."""
-    match item:
-        case Change():
-            return item.entry.prediction
-        case Shown():
-            return item.prediction
-        case _:
-            return None
-
-
-def _removals(items: list[Item]) -> list[dict[str, Any]]:
-    """List what left the view; `at` says how many predictions of this answer came before each."""
-    removals: list[dict[str, Any]] = []
-    for number, each in enumerate(items):
-        if _prediction(each) is None:
-            removals.append(_removal(each) | {"at": number - len(removals)})
-    return removals
-
-
-def _removal(item: Item) -> dict[str, Any]:
-    match item:
-        case Evicted(segment_id, horizon, why):
-            reason: str = why
-        case Left():
-            segment_id, horizon, reason = item.entry.segment_id, item.horizon_minutes, "no_longer_matches"
-        case Change():
-            segment_id, horizon, reason = item.entry.segment_id, None, "removed"
-        case Shown():
-            raise AssertionError("it gives a prediction")
-    return {"segment_id": segment_id, "horizon_minutes": horizon, "reason": reason}

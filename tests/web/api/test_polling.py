@@ -276,7 +276,7 @@ def test_stats_of_every_view_have_the_scores_of_all_predictions(client, put, que
         ("get", "/api/predictions?horizon=" + ",".join(["1"] * 25), 400, "horizon lists 25 values"),
         ("get", "/api/predictions?colour=red", 400, "unknown parameter 'colour'; allowed here: after, since, limit"),
         ("get", "/api/predictions/stream?horizon=x", 400, "horizon='x' can't be used"),
-        ("get", "/api/predictions/nowhere", 404, "segment 'nowhere' is not known; GET /api/predictions lists"),
+        ("get", "/api/predictions/nowhere", 404, "segment 'nowhere' is unknown; GET /api/predictions lists"),
         ("get", "/nothing", 404, "there is nothing at /nothing; the page is /predictions"),
         ("post", "/api/predictions", 405, "not allowed"),
         ("delete", "/predictions/stream", 405, "not allowed"),
