@@ -1,8 +1,8 @@
-"""The history: what was predicted, oldest first, from memory and beyond it from Kafka within bounds.
+"""The history: past predictions, oldest first, from memory, and within bounds from Kafka.
 
-`since` and `until` are about the time of observation, which is what time travel is about. Where to begin in Kafka is
-looked up by the records' own time, MAX_FUTURE earlier, since a prediction may be stamped that much later than its
-record. The order is that of the log, so it is kept in each partition.
+`since` and `until` select by the time of observation. The start in Kafka is looked up by the times of records,
+MAX_FUTURE earlier, because a prediction may have a time that much later than its record. The order is that of the log:
+predictions of one partition stay in order.
 """
 
 import threading
@@ -33,24 +33,24 @@ blueprint = Blueprint("history", __name__)
 NDJSON = "application/x-ndjson"
 STUCK_SECONDS = 0.25
 STEP = 50
-"""Lines that are made in one go; then others come first."""
+"""Lines encoded at once, before other threads get a turn."""
 PAGE_SECONDS = 5.0
-"""How long one page may look for what matches; its cursor leads on."""
+"""How long one page may read predictions that do not match. The next page continues at its cursor."""
 
 
 class Span(NamedTuple):
-    """Times of observation, `since` included, `until` not; None is without a limit. In epoch milliseconds."""
+    """A range of times of observation in epoch milliseconds: `since` is in it, `until` is not; None: no limit."""
 
     since: int | None
     until: int | None
 
     def holds(self, timestamp: int) -> bool:
-        """Tell whether a time is in it."""
+        """Return whether a time is in the range."""
         return (self.since is None or timestamp >= self.since) and (self.until is None or timestamp < self.until)
 
 
 class Walk:
-    """A way through the history up to what is now its end."""
+    """Reads the history up to its end at the start of the request."""
 
     def __init__(
         self, share: Share, subscription: Subscription | None, end: str | None, span: Span, gap: Gap | None
@@ -61,11 +61,11 @@ class Walk:
         self._span = span
         self.gap = gap
         self.is_stuck = False
-        """Whether the last step led nowhere: this process lags behind the cursor."""
+        """Whether the last step returned nothing, because this process has not reached the cursor yet."""
 
     @property
     def cursor(self) -> str | None:
-        """Where the next page begins."""
+        """The start of the next page."""
         return self._subscription.cursor if self._subscription else None
 
     @property
@@ -75,29 +75,29 @@ class Walk:
 
     @property
     def is_replaying(self) -> bool:
-        """Whether the next step is read from Kafka, which may take a while."""
+        """Whether the next step is read from Kafka, which may block."""
         return self._subscription is not None and self._subscription.is_replaying
 
     def pace(self, closed: threading.Event) -> Pace:
-        """Return what lets a thread that does all of it rest in between."""
+        """Return the throttle of a thread that reads the whole history."""
         return Pace(closed, self._share)
 
     def next(self, limit: int) -> list[Change]:
-        """Return the next predictions of the span, at most `limit`, maybe none."""
+        """Return the next predictions of the range, at most `limit`, possibly none."""
         if self._subscription is None:
             return []
         if self._subscription.is_held_up:
             self.gap, self._end = Gap("replay_failed", None), None
             return []
         before = self.cursor
-        # After a step that led nowhere, this process has yet to reach the cursor.
+        # Without progress in the last step, wait until this process has reached the cursor.
         events = self._subscription.next(STUCK_SECONDS if self.is_stuck else 0, limit)
         self.is_stuck = self.cursor == before and not events
         self._note_gap(events)
         return [event for event in events if isinstance(event, Change) and self._is_wanted(event)]
 
     def _note_gap(self, events: list[Event]) -> None:
-        """After a gap the view of now follows, which is no history: the walk is over, and says why."""
+        """End at a gap, because the current view follows it, which is no history."""
         for event in events:
             if isinstance(event, Gap):
                 self.gap, self._end = event, None
@@ -109,7 +109,7 @@ class Walk:
 
 @blueprint.get("/api/predictions/history")
 def history() -> Response:
-    """Answer with a page of the history, or with all of it as NDJSON where the client accepts that."""
+    """Answer with a page of the history, or with all of it as NDJSON if the client accepts that."""
     params.only("since", "until", "after", "limit", *params.FILTER)
     wanted, span = params.wanted(), _span()
     limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
@@ -121,7 +121,7 @@ def history() -> Response:
         is_stream = request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON
         if is_stream:
             client = ClientSocket(request.environ, settings.client_timeout)
-            slot.require("history", client.cut)  # for as long as it takes the client
+            slot.require("history", client.cut)  # until the client has read it
             most = limit if "limit" in request.args else None
             walk = _walk(subscriptions, after, span, wanted, settings)
             lines = stream_with_context(slot.written(_lines(walk, most, client)))
@@ -129,7 +129,7 @@ def history() -> Response:
             response.call_on_close(slot.release)
             return response
         if after is None and span.since is not None:
-            slot.require()  # for as long as it takes Kafka
+            slot.require()  # while Kafka is asked
         page = _page(_walk(subscriptions, after, span, wanted, settings), limit, slot)
     except BaseException:
         slot.release()
@@ -146,7 +146,7 @@ def _span() -> Span:
 
 
 def _walk(subscriptions: Subscriptions, after: str | None, span: Span, wanted: Filter, settings: Settings) -> Walk:
-    """Begin after a cursor, else at a time, else where memory begins; where Kafka can't be asked, there with a gap."""
+    """Start after a cursor, at a time, or at the start of memory; there with a gap if Kafka is not available."""
     end, client, share = subscriptions.feed.cursor, request.remote_addr, subscriptions.share
     try:
         if after is not None:
@@ -157,7 +157,7 @@ def _walk(subscriptions: Subscriptions, after: str | None, span: Span, wanted: F
             subscription = subscriptions.subscribe_at(start, wanted, begin_with_view=False, client=client)
             return Walk(share, subscription, end, span, None)
     except BadCursor as error:
-        raise BadRequest(f"after can't be used: {error}; leave it out to begin anew") from error
+        raise BadRequest(f"after can't be used: {error}; leave it out to start from the beginning") from error
     except Unreplayable as error:
         return _from_memory(subscriptions, wanted, end, span, Gap(error.reason, error.missed))
     return _from_memory(subscriptions, wanted, end, span, None)
@@ -188,11 +188,11 @@ def _page(walk: Walk, limit: int, slot: Slot) -> dict[str, Any]:
 
 
 def _lines(walk: Walk, most: int | None, client: ClientSocket) -> Iterator[bytes]:
-    """Yield the messages that a stream would send, each with its cursor, and an end; at most so many, if any."""
+    """Yield the predictions as NDJSON, each with its cursor, then `gap` if there was one, and `end`."""
     closing, count = services().admission.closing, 0
     pace, stuck = walk.pace(closing), Deadline(PAGE_SECONDS)
     while not closing.is_set() and not client.has_left():
-        if not walk.is_replaying:  # a replay rests for itself
+        if not walk.is_replaying:  # a replay throttles itself
             pace.keep()
         found = walk.next(STEP if most is None else min(STEP, most - count))
         count += len(found)
