@@ -142,7 +142,7 @@ def assert_looks_outdated(page: Page) -> None:
     expect(part(page, "total")).to_have_text(re.compile(r"^of 5 reporting at \d\d:\d\d$"))
     expect(part(page, "reporting")).to_have_text("5")
     expect(row(page, "S4").locator(".category .shape")).to_have_css("fill", re.compile("hatch"))
-    assert "(last known)" in row(page, "S4").locator("[data-part=category]").evaluate(
+    assert "(offline)" in row(page, "S4").locator("[data-part=category]").evaluate(
         "element => getComputedStyle(element, '::after').content"
     )
     expect(part(page, "alerts")).to_contain_text("last 50.0 mph predicted")
@@ -214,7 +214,7 @@ def test_a_gap_is_shown_and_the_new_view_replaces_the_old(server: FakeServer, op
 
 
 @pytest.mark.parametrize("mode", ["ok", "busy"])
-def test_without_kafka_data_is_marked_as_last_known(server: FakeServer, open_page: OpenPage, mode: str) -> None:
+def test_without_kafka_data_is_marked_as_not_live(server: FakeServer, open_page: OpenPage, mode: str) -> None:
     server.mode = mode
     server.publish("A", 40.0)
     page = open_page()
