@@ -69,7 +69,7 @@ def ring(settings, **kinds):
 
 def messages(settings):
     """Fill the cache of messages twice, and the ring buffer with next to nothing."""
-    feed, cache = Feed(structs.replace(settings, buffer_entries=100)), MessageCache(settings.message_bytes)
+    feed, cache = Feed(structs.replace(settings, buffer_entries=250)), MessageCache(settings.message_bytes)
     fill(feed, settings.message_bytes // 1_000, cache=cache, segments=50)
     return feed, cache
 

@@ -69,7 +69,7 @@ def test_the_ring_buffer_takes_buffer_bytes(partitions, text):
     ids=["plain text", "wide text", "400 partitions"],
 )
 def test_cached_messages_take_message_bytes(partitions, text):
-    settings = structs.replace(SMALL, buffer_bytes=4 * MB, buffer_entries=100)
+    settings = structs.replace(SMALL, buffer_bytes=2 * MB, buffer_entries=100)
     feed = Feed(settings)
     fill(feed, 100, partitions=partitions, segments=20, text=text)
     with measured() as taken:
@@ -145,7 +145,7 @@ def test_bodies_of_filters_take_answer_bytes():
         assert is_near(taken(), settings.answer_bytes)
 
 
-SHARES = [("plain", 1), ("wide", 1), ("partitions", 1), ("messages", 1 / 4), ("chunks", 1 / 4)]
+SHARES = [("plain", 1), ("wide", 1), ("partitions", 1), ("messages", 1 / 2), ("chunks", 1 / 4)]
 
 
 @pytest.mark.parametrize(("case", "share"), SHARES, ids=str)

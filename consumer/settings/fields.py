@@ -110,7 +110,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 50_000
     buffer_bytes: Annotated[
         int,
-        _meta("bytes", "Ring buffer: maximum memory. All other stores together take 1⅜ times as much", ge=1_048_576),
+        _meta("bytes", "Ring buffer: maximum memory. All other stores together take 1⅝ times as much", ge=1_048_576),
     ] = 134_217_728
     max_segments: Annotated[int, _meta("segments", "Latest view: maximum number of segments", ge=1, le=1_000_000)] = (
         20_000
@@ -225,7 +225,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def message_bytes(self) -> int:
         """Maximum memory of the messages that are encoded once for all clients."""
-        return self.buffer_bytes // 4
+        return self.buffer_bytes // 2
 
     @property
     def answer_bytes(self) -> int:
