@@ -13,7 +13,7 @@ from web.access import forwarded
 from web.logs import MaskingFormatter
 from web.server.arenas import limit_arenas
 from web.server.descriptors import Descriptors
-from web.server.sockets import MAX_HEAD_BYTES
+from web.server.heads import MAX_HEAD_BYTES
 
 MAX_LINE_BYTES = 8_190
 
@@ -86,7 +86,7 @@ def post_worker_init(worker):  # type: ignore[no-untyped-def]
         # With TLS nothing else bounds the line of a request.
         worker.cfg.set("limit_request_line", MAX_LINE_BYTES)
         worker.cfg.set("limit_request_field_size", MAX_LINE_BYTES)
-    worker.set_prefix(_settings.script_name)
+    worker.configure(_settings.script_name, _settings.unsent_bytes)
     consumer.start(timeout=0, settings=_settings)
 
 

@@ -233,6 +233,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.buffer_bytes // 8
 
     @property
+    def unsent_bytes(self) -> int:
+        """Memory limit of responses that slow clients have not read."""
+        return self.buffer_bytes // 4
+
+    @property
     def backlog(self) -> Backlog:
         """How far back a start reads."""
         return parse_backlog(self.kafka_backlog)

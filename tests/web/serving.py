@@ -13,7 +13,7 @@ from flask import Response, request
 # A worker's consumer thread loads the Kafka client. It is loaded here before that, since an import in progress breaks
 # when gc.get_objects() runs in another thread ("bad argument to internal function"), or when no file can be opened.
 import consumer.sources.kafka  # noqa: F401
-import web.server.worker
+import web.server.heads
 from app import create_app
 from consumer import Consumer
 from consumer.settings import load
@@ -25,7 +25,7 @@ from web.services import services
 
 settings = load(os.environ)
 configure(settings)
-web.server.worker.HEAD_SECONDS = float(os.environ.get("HEAD_SECONDS", web.server.worker.HEAD_SECONDS))
+web.server.heads.HEAD_SECONDS = float(os.environ.get("HEAD_SECONDS", web.server.heads.HEAD_SECONDS))
 topic = MemoryTopic()
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))
 _consumers: list[Consumer] = []

@@ -14,6 +14,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal, NamedTuple, get_args
 
 from werkzeug.exceptions import TooManyRequests
@@ -26,6 +27,9 @@ RETRY_SECONDS = 5
 Transport = Literal["sse", "websocket", "long_poll", "history", "replay"]
 """What holds a slot. `replay` is any other request while it reads from Kafka."""
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
+
+on_acquire: ContextVar[Callable[[], object]] = ContextVar("on_acquire", default=lambda: None)
+"""Called when a request acquires a slot: from then on the server does not count it among the short requests."""
 
 _all: "weakref.WeakSet[Admission]" = weakref.WeakSet()
 
@@ -61,6 +65,8 @@ class Slot:
         if not self._is_held:
             self.transport, self.abort, self._since = transport, abort, time.monotonic()
             self._is_held = self._admission.add(self)
+            if self._is_held:
+                on_acquire.get()()
         return self._is_held
 
     def require(self, transport: Transport = "replay", abort: Callable[[], object] | None = None) -> None:

@@ -19,7 +19,7 @@ megabytes: a client that stalls would be noticed late, and be given what is old 
 def wait_for(sock: Any) -> None:
     """Let writes to a client's socket wait for it: what comes has no end, so little of it may be kept back."""
     if isinstance(sock, Socket):
-        sock.defers = False
+        sock.buffers_writes = False
     with contextlib.suppress(OSError, AttributeError):  # not TCP, or not on this system
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 

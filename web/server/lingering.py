@@ -1,6 +1,6 @@
-"""Sockets that are closed for writing, until their clients close too: the poller reads on, and no thread waits for it.
+"""Sockets that are shut down for writing, until their clients close too: the poller reads on, and no thread waits.
 
-A client that still sends when its socket is closed would lose the end of its answer (RFC 9112, section 9.6).
+A client that still sends when its socket is closed would lose the end of its response (RFC 9112, section 9.6).
 """
 
 import selectors
@@ -10,12 +10,12 @@ import time
 from .sockets import Socket
 
 LINGER_SECONDS = 2.0
-"""How long a client may take to read the end of an answer and close."""
+"""How long a client may take to read the end of a response and close."""
 DRAIN_BYTES = 65_536
 
 
 class Lingering:
-    """The sockets that linger. It belongs to the accept loop and never waits."""
+    """The sockets that linger. Only the accept loop uses it; nothing here blocks."""
 
     def __init__(self, poller: selectors.BaseSelector) -> None:
         self._poller = poller
@@ -24,41 +24,41 @@ class Lingering:
     def __len__(self) -> int:
         return len(self._until)
 
-    def hold(self, sock: Socket) -> None:
-        """Close a socket for writing, and read on until its client closes it or LINGER_SECONDS have passed."""
+    def add(self, sock: Socket) -> None:
+        """Shut a socket down for writing, and close it when its client does, after LINGER_SECONDS at the latest."""
         try:
             sock.shutdown(socket.SHUT_WR)
             sock.setblocking(False)
             self._poller.register(sock, selectors.EVENT_READ, self._drain)
         except (OSError, ValueError, KeyError):
-            sock.close()  # the client was faster
+            sock.close()  # disconnected already
             return
         self._until[sock] = time.monotonic() + LINGER_SECONDS
 
     def expire(self) -> None:
-        """Close the sockets whose time is over."""
+        """Close the sockets that have lingered for LINGER_SECONDS."""
         now = time.monotonic()
-        for sock in [sock for sock, until in self._until.items() if until <= now]:
-            self._end(sock)
+        while self._until and next(iter(self._until.values())) <= now:
+            self.end_oldest()
 
     def end_oldest(self) -> None:
         """Close the socket that has lingered longest."""
         self._end(next(iter(self._until)))
 
     def close(self) -> None:
-        """Close all sockets, when the poller is closed already."""
+        """Close all sockets after the poller was closed."""
         for sock in self._until:
             sock.close()
 
     def _drain(self, sock: Socket) -> None:
-        """Read away what a client still sends; its close ends the lingering."""
+        """Discard what the client still sends, until it closes."""
         try:
             if sock.recv(DRAIN_BYTES):
                 return
         except BlockingIOError:
             return
         except OSError:
-            pass  # reset by the client: as good as a close
+            pass  # reset by the client
         self._end(sock)
 
     def _end(self, sock: Socket) -> None:

@@ -1,4 +1,4 @@
-"""Answers that their clients read slowly: the poller sends the rest, and no thread waits for it."""
+"""Responses that their clients read slowly: the poller sends the rest, and no thread waits for it."""
 
 import math
 import selectors
@@ -6,67 +6,78 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .sockets import READ_SECONDS, Socket
-
-MAX_BYTES = 67_108_864
-"""Most that waits to be sent; beyond it the client that has waited longest is given up."""
+from .sockets import IO_SECONDS, Socket
 
 
 class _Unsent(NamedTuple):
-    """An answer that is being sent: since when, until when there must be progress, and what to call at its end."""
+    """A response being sent: since when, its bytes left, the deadline of the next progress, what to call at its end."""
 
     since: float
+    size_bytes: int
     until: float
-    then: Callable[[bool], None]
+    on_end: Callable[[bool], None]
 
 
 class Outbox:
-    """What is still to be sent. It belongs to the accept loop and never waits."""
+    """The sockets with unsent bytes. Only the accept loop uses it; nothing here blocks.
 
-    def __init__(self, poller: selectors.BaseSelector) -> None:
+    Beyond `max_bytes` in all, the oldest responses are given up.
+    """
+
+    def __init__(self, poller: selectors.BaseSelector, max_bytes: int) -> None:
         self._poller = poller
-        self._waiting: dict[Socket, _Unsent] = {}  # oldest first
+        self._max_bytes = max_bytes
+        self._size_bytes = 0
+        self._unsent: dict[Socket, _Unsent] = {}  # oldest first
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._unsent)
 
-    def send(self, sock: Socket, then: Callable[[bool], None]) -> None:
-        """Send what a socket has kept back, and call `then` with whether all of it went out."""
+    def send(self, sock: Socket, on_end: Callable[[bool], None]) -> None:
+        """Send the unsent bytes of a socket, then call `on_end` with whether all were sent."""
         sock.setblocking(False)
         now = time.monotonic()
-        self._waiting[sock] = _Unsent(now, now + READ_SECONDS, then)
-        self._poller.register(sock, selectors.EVENT_WRITE, self._go_on)
-        while len(self) > 1 and sum(each.unsent_bytes for each in self._waiting) > MAX_BYTES:
+        self._unsent[sock] = _Unsent(now, sock.unsent_bytes, now + IO_SECONDS, on_end)
+        self._size_bytes += sock.unsent_bytes
+        self._poller.register(sock, selectors.EVENT_WRITE, self._on_writable)
+        while len(self) > 1 and self._size_bytes > self._max_bytes:
             self.end_oldest()
 
     @property
     def oldest_since(self) -> float:
-        """Since when the oldest answer is being sent (monotonic time); infinity when there is none."""
-        return next((each.since for each in self._waiting.values()), math.inf)
+        """Since when the oldest response is being sent (monotonic time); infinity if there is none."""
+        return next((each.since for each in self._unsent.values()), math.inf)
 
     def end_oldest(self) -> None:
-        """Give up the answer that has been sent for longest."""
-        self._end(next(iter(self._waiting)), False)
+        """Give up the response that has been sent for longest."""
+        self._end(next(iter(self._unsent)), False)
 
-    def give_up(self, all_of_them: bool = False) -> None:
-        """Give up those that have made no progress for READ_SECONDS, or everybody."""
+    def expire(self) -> None:
+        """Give up the responses without progress for IO_SECONDS."""
         now = time.monotonic()
-        for sock in [sock for sock, each in self._waiting.items() if all_of_them or each.until <= now]:
+        for sock in [sock for sock, each in self._unsent.items() if each.until <= now]:
             self._end(sock, False)
 
-    def _go_on(self, sock: Socket) -> None:
-        before = sock.unsent_bytes
+    def end_all(self) -> None:
+        """Give up all responses."""
+        while self._unsent:
+            self.end_oldest()
+
+    def _on_writable(self, sock: Socket) -> None:
         try:
             sock.flush()
         except OSError:
             self._end(sock, False)
             return
-        if not sock.unsent_bytes:
+        before, left = self._unsent[sock], sock.unsent_bytes
+        if not left:
             self._end(sock, True)
-        elif sock.unsent_bytes < before:
-            self._waiting[sock] = self._waiting[sock]._replace(until=time.monotonic() + READ_SECONDS)
+        elif left < before.size_bytes:
+            self._size_bytes -= before.size_bytes - left
+            self._unsent[sock] = before._replace(size_bytes=left, until=time.monotonic() + IO_SECONDS)
 
     def _end(self, sock: Socket, is_sent: bool) -> None:
-        unsent = self._waiting.pop(sock)
+        unsent = self._unsent.pop(sock)
+        self._size_bytes -= unsent.size_bytes
         self._poller.unregister(sock)
-        unsent.then(is_sent)
+        unsent.on_end(is_sent)

@@ -1,4 +1,4 @@
-"""What is answered before Flask has a request: to what is no HTTP, comes too slowly or is too large."""
+"""Answers to requests that never reach Flask: not HTTP, too slow or too large."""
 
 import contextlib
 from typing import Any
@@ -8,28 +8,30 @@ from gunicorn.http import errors
 from web.streams import wire
 
 TOO_SLOW = "408 Request Timeout"
+LINE_TOO_LONG = "414 URI Too Long"
 TOO_LARGE = "431 Request Header Fields Too Large"
-OURS = "500 Internal Server Error"
+SERVER_ERROR = "500 Internal Server Error"
 STATUS = {
     errors.ForbiddenProxyRequest: "403 Forbidden",
     errors.ConfigurationProblem: "404 Not Found",  # outside of SCRIPT_NAME
-    errors.LimitRequestLine: "414 URI Too Long",
+    errors.LimitRequestLine: LINE_TOO_LONG,
     errors.ExpectationFailed: "417 Expectation Failed",
     errors.LimitRequestHeaders: TOO_LARGE,
-    errors.InvalidResponseHeader: OURS,
-    errors.InvalidResponseHeaderName: OURS,
+    errors.InvalidResponseHeader: SERVER_ERROR,
+    errors.InvalidResponseHeaderName: SERVER_ERROR,
 }
 
 
 def status_of(error: Exception) -> str:
-    """Return the status for an error of gunicorn's parser, or for one of ours."""
-    return STATUS.get(type(error), "400 Bad Request" if isinstance(error, errors.ParseException) else OURS)
+    """Return the status for an error of gunicorn's parser, or SERVER_ERROR for any other."""
+    is_bad_request = isinstance(error, errors.ParseException)
+    return STATUS.get(type(error), "400 Bad Request" if is_bad_request else SERVER_ERROR)
 
 
-def refuse(client: Any, status: str, text: str) -> None:
-    """Send an answer that fits into any socket's buffer; the connection ends after it."""
+def refuse(sock: Any, status: str, text: str) -> None:
+    """Send an answer that fits into the kernel's buffer, without blocking; the caller closes the connection."""
     body = wire.failure(text)
     head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    with contextlib.suppress(OSError):  # the client was faster, or has not read what it was sent before
-        client.settimeout(0)
-        client.send(f"{head}\r\n\r\n".encode("latin-1") + body)
+    with contextlib.suppress(OSError):  # disconnected, or the buffer is full of earlier answers
+        sock.settimeout(0)
+        sock.send(f"{head}\r\n\r\n".encode("latin-1") + body)

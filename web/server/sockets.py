@@ -1,4 +1,4 @@
-"""The worker's sockets: time-outs that count progress, and the head of a request gathered without a thread."""
+"""The socket of a client: receives the head of a request, and keeps unsent bytes, without blocking a thread."""
 
 import errno
 import re
@@ -7,88 +7,107 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-READ_SECONDS = 20.0
-MAX_HEAD_BYTES = 32_768
-"""Most bytes that a request's line and headers may have together; gunicorn's own limits are for each of them."""
-GATHER_BYTES = 16_384
+IO_SECONDS = 20.0
+"""Timeout of a blocking read or write, counted from the last byte that was transferred."""
+RECEIVE_BYTES = 16_384
+LINE_END = b"\r\n"
 HEAD_END = b"\r\n\r\n"
 EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 
 
 class Socket(socket.socket):
-    """A client's socket whose time-outs look like what they are: the client is gone.
+    """A client's socket with a receive buffer and a send buffer.
 
-    `gather()` takes in what the client has sent so far, and `recv()` gives that first: a thread that is told of a
-    whole head finds it here and waits for nobody. While `defers` is set, `send()` and `sendall()` don't wait either:
-    they keep back what doesn't fit, for `flush()`. While `never_waits` is set, a call that would block raises
+    `gather()` fills the receive buffer, and `recv()` reads from it first. A thread that starts after the whole head has
+    arrived never waits for it.
+
+    While `buffers_writes` is set, `send()` and `sendall()` keep what the kernel does not take, and `flush()` sends it
+    later. While `never_blocks` is set, `setblocking(True)` has no effect, and a call that would block raises
     BlockingIOError.
+
+    A timeout raises BrokenPipeError, as if the client had disconnected: gunicorn ends such a request without a
+    traceback.
     """
 
-    defers = False
-    never_waits = False
+    buffers_writes = False
+    never_blocks = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._gathered = bytearray()
+        self._received = bytearray()
         self._unsent: deque[memoryview] = deque()
 
     def setblocking(self, flag: bool) -> None:
-        """Block, but never for ever."""
-        self.settimeout(READ_SECONDS if flag and not self.never_waits else 0.0)
+        """Block for at most IO_SECONDS, or not at all."""
+        self.settimeout(IO_SECONDS if flag and not self.never_blocks else 0.0)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Set the timeout; without a system call, which would release the GIL, if it is the same."""
+        if seconds != self.gettimeout():
+            super().settimeout(seconds)
 
     def gather(self) -> bool:
-        """Take in what has come, without waiting; tell whether more may come. Raises OSError when it is gone."""
+        """Receive what has arrived, without blocking; return False at the end of the stream. Raises OSError."""
         try:
-            data = super().recv(GATHER_BYTES)
+            data = super().recv(RECEIVE_BYTES)
         except BlockingIOError:
             return True
-        self._gathered += data
+        self._received += data
         self._skip_empty_lines()
         return bool(data)
 
-    def put_back(self, data: bytes) -> None:
-        """Take back what was read too much, before what is here."""
-        self._gathered[:0] = data
+    def unread(self, data: bytes) -> None:
+        """Put bytes that a parser has read too many back before those received."""
+        self._received[:0] = data
         self._skip_empty_lines()
 
     def _skip_empty_lines(self) -> None:
-        """Empty lines before a request count for nothing."""
-        if empty := EMPTY_LINES.match(self._gathered):  # RFC 9112, section 2.2
-            del self._gathered[: empty.end()]
+        if empty := EMPTY_LINES.match(self._received):  # ignored before a request (RFC 9112, section 2.2)
+            del self._received[: empty.end()]
 
     @property
     def has_head(self) -> bool:
-        """Whether the head of a request is here, whole."""
-        return HEAD_END in self._gathered
-
-    def begins_with(self, pattern: re.Pattern[bytes]) -> bool:
-        """Tell whether what is here begins with a pattern."""
-        return pattern.match(self._gathered) is not None
+        """Whether the request line and all headers have been received."""
+        return HEAD_END in self._received
 
     @property
-    def gathered_bytes(self) -> int:
-        """How many bytes are here, of a head or what follows it."""
-        return len(self._gathered)
+    def head_bytes(self) -> int:
+        """How much of the request line and the headers has been received."""
+        return len(self._received.partition(HEAD_END)[0])
+
+    @property
+    def line_bytes(self) -> int:
+        """How much of the request line has been received."""
+        return len(self._received.partition(LINE_END)[0])
+
+    def begins_with(self, pattern: re.Pattern[bytes]) -> bool:
+        """Tell whether the received bytes begin with a pattern."""
+        return pattern.match(self._received) is not None
+
+    @property
+    def received_bytes(self) -> int:
+        """How many bytes are in the receive buffer."""
+        return len(self._received)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Receive, what was gathered first."""
-        if self._gathered and not flags:
-            data = bytes(self._gathered[:size])
-            del self._gathered[:size]
+        """Read from the receive buffer; from the kernel when that is empty, or with flags."""
+        if self._received and not flags:
+            data = bytes(self._received[:size])
+            del self._received[:size]
             return data
         return bytes(self._in_time(super().recv, size, flags))
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """Send what fits, or keep it back, as gunicorn's `100 Continue` to a client that doesn't read."""
-        if self.defers:
+        """Send what the kernel takes; with `buffers_writes`, send or keep all of it."""
+        if self.buffers_writes:
             self.sendall(data, flags)
             return len(data)
         return int(self._in_time(super().send, data, flags))
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send everything; the time-out counts from the last byte that went out, not from the first."""
+        """Send all of it; the timeout starts again with each part that was sent."""
         self._unsent.append(memoryview(data))
-        if self.defers:
+        if self.buffers_writes:
             self.flush()
             return
         while self._unsent:
@@ -98,11 +117,11 @@ class Socket(socket.socket):
 
     @property
     def unsent_bytes(self) -> int:
-        """How many bytes were kept back."""
+        """How many bytes are in the send buffer."""
         return sum(map(len, self._unsent))
 
     def flush(self) -> None:
-        """Send what was kept back, as far as it fits. Raises OSError when the client is gone."""
+        """Send what the kernel takes of the send buffer, without blocking. Raises OSError when disconnected."""
         timeout = self.gettimeout()
         self.settimeout(0)
         try:
@@ -123,5 +142,4 @@ class Socket(socket.socket):
         try:
             return call(*args)
         except TimeoutError as error:
-            # gunicorn ends the request quietly for this error, and with a traceback for a time-out.
             raise BrokenPipeError(errno.EPIPE, f"no progress for {self.gettimeout()} s") from error

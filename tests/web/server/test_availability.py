@@ -60,14 +60,15 @@ def fresh(tmp_path):
         yield lambda *options, **environ: stack.enter_context(Attacked(tmp_path / "log", *options, **environ))
 
 
-def hold_all_threads(server):
-    for client in [server.open("/hold") for _ in range(4)]:
-        read_until(client, b"held")
-
-
 def hold_all_slots(server):
     for stream in [server.open() for _ in range(2)]:
         read_until(stream, b'"connected"')
+
+
+def hold_all_threads(server):
+    hold_all_slots(server)
+    for client in [server.open("/hold") for _ in range(2)]:
+        read_until(client, b"held")
 
 
 def test_health_is_answered_while_all_threads_are_held(fresh):
@@ -130,6 +131,7 @@ def test_the_soft_limit_of_open_files_is_raised(fresh):
 
 def test_accepting_pauses_while_no_file_can_be_opened(fresh):
     server = fresh(ulimit="ulimit -n 256")
+    until(lambda: "nothing listens there" in server.log.read_text())  # the Kafka client was imported
     taking = server.open("/descriptors")
     read_until(taking, b"taken")
     waiting = server.open("/healthz")
@@ -241,7 +243,7 @@ def test_no_thread_waits_to_send_100_continue():
         with contextlib.suppress(BlockingIOError):
             while True:
                 client.send(b"an answer that is not read")
-        client.defers = True
+        client.buffers_writes = True
         assert client.send(b"HTTP/1.1 100 Continue\r\n\r\n") == 25
         assert client.unsent_bytes == 25
 
