@@ -1,15 +1,19 @@
 """What the tests on Apache Kafka share: a line to the broker that can be cut, ways to read what a client is told."""
 
+import contextlib
 import errno
+import json
 import socket
 import time
 import uuid
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from kafka import KafkaConsumer, TopicPartition
+
 from consumer.events import Change, Initial
 from consumer.sources.hooks import ClosedOnFailure
-from consumer.sources.kafka import KafkaSource
+from consumer.sources.kafka import KafkaSource, client_options
 from consumer.view.cursor import offset_of
 
 WAIT_SECONDS = 60.0
@@ -96,6 +100,19 @@ def offsets(entries):
 def segments(entries):
     """Return the segments of entries in the order in which they came."""
     return [entry.segment_id for entry in entries]
+
+
+def log_of(settings):
+    """Return what the log of a topic with one partition holds, as (key, value); also what was aborted."""
+    partition = TopicPartition(settings.topic, 0)
+    options = {**client_options(settings), "auto_offset_reset": "earliest", "isolation_level": "read_uncommitted"}
+    with contextlib.closing(KafkaConsumer(**options)) as consumer:
+        consumer.assign([partition])
+        end, found = consumer.end_offsets([partition])[partition], []
+        while consumer.position(partition) < end:
+            for batch in consumer.poll(timeout_ms=200).values():
+                found += [(each.key, each.value and json.loads(each.value)) for each in batch]
+        return found
 
 
 class Line:

@@ -1,6 +1,5 @@
 """What can happen to a topic while it is read: missing, more partitions, recreated, dropped records, compaction."""
 
-import json
 import threading
 
 import pytest
@@ -18,6 +17,7 @@ from tests.kafka.helpers import (
     eventually,
     follow,
     fresh_name,
+    log_of,
     offsets,
     recreate,
     segments,
@@ -264,7 +264,7 @@ def test_a_compacted_topic_is_read_over_its_holes_and_a_tombstone_removes_its_se
     def compaction():
         """Append, so that a segment is rolled; tell what is left."""
         publish(settings, message("Z"), key=b"Z")
-        return len(left := log(settings)) < 20 and left
+        return len(left := log_of(settings)) < 20 and left
 
     left = eventually(compaction, every=0.3)
     assert [key for key, value in left if value is None] == [b"B"], "the tombstone is still in the log"
@@ -279,20 +279,3 @@ def test_a_compacted_topic_is_read_over_its_holes_and_a_tombstone_removes_its_se
     entries = changes(events_until(subscription, lambda events: "D" in segments(changes(events))))
     assert [(entry.segment_id, entry.prediction is None) for entry in entries] == [("A", True), ("D", False)]
     assert names(consumer.feed.snapshot()) == {"C", "D", "Z"}
-
-
-def log(settings):
-    """Return what is in the only partition of a topic, as (key, value)."""
-    consumer, partition = (
-        KafkaConsumer(**client_options(settings), auto_offset_reset="earliest"),
-        TopicPartition(settings.topic, 0),
-    )
-    try:
-        consumer.assign([partition])
-        end, found = consumer.end_offsets([partition])[partition], []
-        while consumer.position(partition) < end:
-            for batch in consumer.poll(timeout_ms=200).values():
-                found += [(each.key, each.value and json.loads(each.value)) for each in batch]
-        return found
-    finally:
-        consumer.close()

@@ -9,7 +9,7 @@ import pytest
 from consumer.events import Gap, Status
 from consumer.view.cursor import Position, offset_of, place
 from tests.consumer.helpers import message
-from tests.kafka.helpers import WAIT_SECONDS, changes, events_until, eventually, follow, offsets, segments
+from tests.kafka.helpers import WAIT_SECONDS, changes, events_until, eventually, follow, log_of, offsets, segments
 
 
 class Transactions:
@@ -23,7 +23,8 @@ class Transactions:
     def begin(self, *names, partition=0):
         """Begin a transaction with records that the broker has acknowledged; it stays open."""
         self.producer.begin_transaction()
-        for sent in [self.producer.send(self._topic, message(name), partition=partition) for name in names]:
+        send = self.producer.send
+        for sent in [send(self._topic, message(name), key=name.encode(), partition=partition) for name in names]:
             sent.get(20)
 
     def commit(self, *names, partition=0):
@@ -197,6 +198,30 @@ def test_a_cursor_at_a_commit_marker_is_not_ahead(apache, settings_for, consume,
     subscription = resume(later, consumer.feed.position)
     producer.commit("D")
     assert seen_up_to(subscription, "D") == (["D"], [])
+
+
+COMPACTED = {"cleanup.policy": "compact", "segment.ms": "1", "min.cleanable.dirty.ratio": "0.01"}
+
+
+@pytest.mark.parametrize("isolation", ["read_committed", "read_uncommitted"])
+def test_a_tail_that_compaction_emptied_is_read_to_its_end(apache, settings_for, consume, transactions, isolation):
+    settings = settings_for(apache.create_topic(partitions=1, **COMPACTED), kafka_isolation_level=isolation)
+    before = consume(settings)
+    before.wait_ready(WAIT_SECONDS)
+    producer = transactions(settings)
+    producer.commit("A")
+    producer.abort("B", "C")
+    eventually(lambda: before.readings == [(5, 5)])
+    # Compaction drops what was aborted. What remains at the end is an empty batch and a marker.
+    eventually(lambda: [key for key, _ in log_of(settings)] == [b"A"])
+    after = consume(settings)
+    after.wait_ready(WAIT_SECONDS)
+    eventually(lambda: after.readings == [(5, 5)])
+    assert after.feed.position == before.feed.position
+    end, tail = after.feed.position, Position(after.feed.position.incarnation, (place(3),))
+    subscriptions = [resume(after, position) for position in (end, tail)]
+    producer.commit("D")
+    assert [seen_up_to(subscription, "D") for subscription in subscriptions] == [(["D"], [])] * 2
 
 
 def test_a_cursor_in_an_open_transaction_is_waited_for(committed, consume, transactions):
