@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 
 from consumer.settings import Settings, load
-from consumer.sources import open_kafka
 from consumer.sources.base import Source
 
 from .consumer import Consumer
@@ -24,18 +23,19 @@ _consumer: Consumer | None = None
 
 
 def start(
-    timeout: float | None = None, settings: Settings | None = None, open_source: OpenSource = open_kafka
+    timeout: float | None = None, settings: Settings | None = None, open_source: OpenSource | None = None
 ) -> Consumer:
     """Start this process' consumer unless there is one, wait until it is ready, and return it.
 
     `timeout` is in seconds (None: START_TIMEOUT); with 0 it never waits and never raises NotReady. `settings` and
-    `open_source` count only for the call that starts it; settings come from the environment unless they are given.
+    `open_source` count only for the call that starts it; settings come from the environment and the source is Kafka
+    unless they are given.
     Raises NotReady at the deadline, while the thread goes on trying, and SettingsError for settings that can't be
     used, in which case nothing is started. A call of the Kafka client that hangs ends the process.
     """
     consumer = current()
     if consumer is None or consumer.stopped:
-        consumer = _start_once(settings or load(os.environ), open_source)
+        consumer = _start_once(settings or load(os.environ), open_source or _kafka())
     seconds = consumer.settings.start_timeout if timeout is None else timeout
     if seconds > 0:
         consumer.wait_ready(seconds)
@@ -54,6 +54,13 @@ def stop(timeout: float = 10.0) -> None:
 def current() -> Consumer | None:
     """Return this process' consumer; None when none was started."""
     return _consumer
+
+
+def _kafka() -> OpenSource:
+    """Load the Kafka client, on the thread that starts: the server loads it before it accepts connections."""
+    from consumer.sources.kafka import KafkaSource
+
+    return KafkaSource
 
 
 def _start_once(settings: Settings, open_source: OpenSource) -> Consumer:

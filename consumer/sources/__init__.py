@@ -1,7 +1,7 @@
 """Read records from Kafka, or from memory, under one contract (`base.Source`).
 
 It owns the Kafka client, its security options and the hooks into its fetcher. It must not know predictions, the feed or
-the readers of a source. Only `open_kafka` loads the Kafka client, so that importing the product doesn't.
+the readers of a source. Importing it does not load the Kafka client; `open_kafka` does.
 """
 
 from consumer.settings import Settings
