@@ -1,4 +1,4 @@
-# Needs Python 3.11 or newer and make; everything else is fetched into .venv by the first target that wants it.
+# Needs Python 3.11 or newer and make; everything else is installed into .venv by the first target that needs it.
 PYTHON ?= python3
 BIN := .venv/bin
 RUNNABLE := .venv/.runnable
@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 .DEFAULT_GOAL := help
 .PHONY: help run test test-unit test-pythons test-kafka test-browser test-long bench chaos vendor lint format lock clean
 
-help: ## say what there is
+help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 run: $(RUNNABLE) ## broker, synthetic feed and server on PORT (8000); with KAFKA_BROKERS set, the server alone
@@ -25,7 +25,7 @@ test-unit: $(READY) ## the tests of consumer/ and web/ that start no server, wit
 test-pythons: $(READY) ## the tests of test-unit on each of Python 3.11 to 3.14 that is installed
 	$(BIN)/python -m tools.pythons
 
-# The outages check in how many seconds clients are told, so nothing else may run beside them.
+# The outage tests check how many seconds it takes until clients are notified, so nothing else may run beside them.
 test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
 	$(BIN)/python -m pytest --broker=apache tests/kafka/test_outages.py
 	$(BIN)/python -m pytest -n 2 --dist loadfile --broker=apache --ignore tests/kafka/test_outages.py tests/kafka tests/integration
@@ -44,7 +44,7 @@ chaos: $(READY) ## kill, stop and hide the broker, hop, soak: an hour, with a re
 bench: $(READY) ## measure, beside peers in the same run
 	$(BIN)/python -m bench
 
-vendor: $(READY) ## fetch the page's libraries from npm anew, as static/vendor/vendor.json names them
+vendor: $(READY) ## download the page's libraries from npm, as listed in static/vendor/vendor.json
 	$(BIN)/python static/vendor/refresh.py
 
 lint: $(READY) node_modules/.ready ## format, lint, types, spelling; the page's JavaScript too
@@ -55,7 +55,7 @@ lint: $(READY) node_modules/.ready ## format, lint, types, spelling; the page's 
 	npm run --silent lint
 	npm run --silent types
 
-format: $(READY) ## mend what a tool can mend
+format: $(READY) ## apply formatting and automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -66,7 +66,7 @@ lock: $(RUNNABLE) ## lock what requirements*.txt name, with hashes; UPGRADE=1 ta
 	$(LOCK) -c requirements-dev.lock requirements-demo.txt -o requirements-demo.lock
 	$(LOCK) -c requirements-dev.lock requirements.txt -o requirements.lock
 
-clean: ## remove the virtual environment and what tools left behind
+clean: ## remove the virtual environment and the files of tools
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage test-results node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

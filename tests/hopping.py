@@ -22,7 +22,7 @@ CURSOR = re.compile(rb'"cursor":"([A-Za-z0-9_-]+)"')
 
 
 class Lost(AssertionError):
-    """A client was told of a gap that had no reason."""
+    """A client received a gap without a reason."""
 
 
 class Busy(Exception):

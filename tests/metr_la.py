@@ -1,4 +1,4 @@
-"""Where the week of METR-LA is, if it is at hand: METR_LA, else a folder `shared/data/metr-la` beside the project.
+"""Location of a week of METR-LA, if available: METR_LA, else a folder `shared/data/metr-la` beside the project.
 
 It is no part of the project. Without it the tests that would use it run on made-up speeds, and the report says so.
 """
@@ -14,5 +14,5 @@ FOLDER = next((Path(place) for place in _PLACES if place and (Path(place) / "spe
 def report():
     """Say in one line what the tests use."""
     if FOLDER is None:
-        return "METR-LA: not at hand (METR_LA names its folder); its tests run on made-up speeds alone"
-    return "METR-LA: at hand, its tests run on it, too"
+        return "METR-LA: not available (METR_LA names its folder); its tests run on synthetic speeds only"
+    return "METR-LA: available, its tests run on it, too"

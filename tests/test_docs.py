@@ -1,22 +1,13 @@
 """Documents: links resolve, and what they list is what the code has."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tools import dialect
-
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = ROOT / "docs" / "decisions"
-PLAIN = [
-    *("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"),
-    *(f"docs/{name}.md" for name in ("clients", "memory", "messages", "operations", "proxies")),
-    *(f"docs/{name}.md" for name in ("resume", "scoring", "settings")),
-]
 
 
 def name_of(path):
@@ -84,21 +75,3 @@ def test_a_decision_has_a_date_and_three_parts(path):
     assert re.match(rf"# {path.name[:4]}: .+\n\nDate: \d{{4}}-\d\d-\d\d\n", text)
     assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
     assert 10 <= len(text.splitlines()) <= 20
-
-
-@pytest.mark.parametrize("path", [*PLAIN, *map(name_of, DECISIONS.glob("*.md"))])
-def test_plain_documents_have_no_dialect(path):
-    assert dialect.count((ROOT / path).read_text(encoding="utf-8")) == {}
-
-
-def test_dialect_is_counted_as_whole_words():
-    assert dialect.count("Told, TOLD; retold, is_told, nobody's") == {"told": 2, "nobody": 1}
-
-
-def test_the_dialect_script_prints_a_total(tmp_path):
-    document = tmp_path / "a.md"
-    document.write_text("read anew, once more anew")
-    command = [sys.executable, "-m", "tools.dialect", str(document)]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert f"2 {document}: anew 2" in printed
-    assert "2 in total" in printed

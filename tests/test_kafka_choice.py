@@ -14,7 +14,7 @@ from tests.kafka.apache import ApacheKafka, DockerKafka, KafkaUnavailable, choos
         ("docker", True, DockerKafka),
     ],
 )
-def test_docker_is_chosen_where_it_answers_unless_told_otherwise(wanted, docker, kind):
+def test_docker_is_the_default_where_it_answers(wanted, docker, kind):
     assert choose({"GREENWAVE_TEST_KAFKA": wanted}, lambda: docker) is kind
 
 

@@ -1,4 +1,4 @@
-"""Who may import whom: the "must not know" column of ARCHITECTURE.md, read from the imports themselves."""
+"""What may import what: the "must not know" column of ARCHITECTURE.md, read from the imports themselves."""
 
 import ast
 import re
