@@ -1,7 +1,7 @@
 """The history: past predictions, oldest first, from memory, and within bounds from Kafka.
 
-`since` and `until` select by the time of observation. The start in Kafka is looked up by the times of records,
-MAX_FUTURE earlier, because a prediction may have a time that much later than its record. The order is that of the log:
+`since` and `until` select by the time of observation. The start in Kafka is looked up by the times of records, and
+MAX_FUTURE earlier, by which a prediction may be later than its record. The order is that of the log:
 predictions of one partition stay in order.
 """
 

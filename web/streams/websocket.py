@@ -1,8 +1,8 @@
 """WebSocket: the same messages as in an SSE stream, each with its `cursor`; the client may change its filter.
 
-Each `subscribe` of a client is answered by `subscribed`, then by the view under its filter, then by what came after its
-cursor, also when it equals the one before. A message that can't be used is answered by an `error` that names what was
-wrong, and changes nothing.
+Each `subscribe` of a client is answered by `subscribed`, the view under its filter, and what came after its cursor. An
+equal one is answered again. A message that can't be used is answered by an `error` that names what was wrong, and
+changes nothing.
 
 Two threads serve a client: one of the thread budget writes the stream; one of the library reads, answers pings, and
 sends a ping every HEARTBEAT_SECONDS. Both write through a SharedSocket. A client that has not answered a ping by the
