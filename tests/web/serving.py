@@ -10,9 +10,6 @@ from collections.abc import Iterator
 
 from flask import Response, request
 
-# A worker's consumer thread loads the Kafka client. It is loaded here before that, since an import in progress breaks
-# when gc.get_objects() runs in another thread ("bad argument to internal function"), or when no file can be opened.
-import consumer.sources.kafka  # noqa: F401
 import web.server.heads
 from app import create_app
 from consumer import Consumer
