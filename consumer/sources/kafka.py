@@ -124,7 +124,7 @@ class KafkaSource:
         if not partitions or partitions != set(range(len(partitions))):
             return None
         topic_id = self._cluster.topic_id(self._name)
-        # Brokers before 2.8 give no id: then a topic that was recreated can't be told from its predecessor.
+        # Brokers before 2.8 give no id: then a topic that was recreated can't be distinguished from the old one.
         named = topic_id.bytes if topic_id else hashlib.sha256(self._name.encode()).digest()
         return Topic(named[:8], len(partitions))
 
