@@ -81,7 +81,7 @@ node_modules/.ready: package.json package-lock.json
 $(RUNNABLE): requirements.lock requirements-demo.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Greenwave needs Python 3.11 or newer; " + \
 		"this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)")'
-	@echo "Setting up .venv, once ..."
+	@echo "Installing the dependencies into .venv, the first time only ..."
 	@$(PYTHON) -m venv .venv
 	@$(INSTALL) -r requirements.lock
 	@$(INSTALL) -r requirements-demo.lock || \

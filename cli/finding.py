@@ -1,4 +1,4 @@
-"""What `doctor` reports: one line per finding, with advice where something is wrong."""
+"""What `doctor` reports: one line per finding, and advice where something is wrong."""
 
 from typing import NamedTuple
 
@@ -14,6 +14,6 @@ class Finding(NamedTuple):
     advice: str = ""
 
     def text(self) -> str:
-        """Return the finding as it is printed, on one or two lines."""
-        line = f"{_LABELS[self.ok]}  {self.subject}: {self.detail}"
-        return f"{line}\n       → {self.advice}" if self.advice else line
+        """Return the finding as it is printed, with a further line for each line of advice."""
+        advice = [f"       → {line}" for line in self.advice.splitlines()]
+        return "\n".join([f"{_LABELS[self.ok]}  {self.subject}: {self.detail}", *advice])

@@ -104,8 +104,8 @@ def _messages(records: list[Record], normalise: Normaliser) -> Finding:
     if not intake.by_reason:
         return Finding(True, "messages", readable)
     advice = (
-        "docs/messages.md lists the accepted fields, GET /api/quarantine the messages that a running server refused. "
-        f"Example: {intake.example}"
+        "docs/messages.md lists the accepted fields, GET /api/quarantine the messages that a running server refused\n"
+        f"example: {intake.example}"
     )
     ok = False if intake.refused == intake.messages else None
     return Finding(ok, "messages", f"{readable}; refused: {intake.reasons()}", advice)
