@@ -71,22 +71,15 @@ class Change(Struct, frozen=True):
 
 
 class Left(Struct, frozen=True):
-    """An entry by which its segment left a filtered view: of its horizon if the view has several, else altogether.
-
-    `moves` is False where a Change of the same entry follows: a client that is cut between the two must get it.
-    """
+    """An entry by which its segment left a filtered view: of its horizon if the view has several, else altogether."""
 
     entry: Entry
-    own_cursor: str | None
     names_horizon: bool
-    moves: bool = True
 
     @property
-    def cursor(self) -> str | None:
-        """The cursor to resume from after this; None: the one before still holds."""
-        if not self.moves:
-            return None
-        return self.entry.cursor if self.own_cursor is None else self.own_cursor
+    def cursor(self) -> str:
+        """The cursor to resume from after this."""
+        return self.entry.cursor
 
     @property
     def horizon_minutes(self) -> Horizon | None:
@@ -117,8 +110,7 @@ class Evicted(Struct, frozen=True):
 
 
 class Shown(Struct, frozen=True):
-    """A prediction that was given before, or not shown then, and is shown in place of what was evicted, or of a larger
-    horizon that was given after it."""
+    """A prediction that is shown in place of one that was evicted; it was given before, or not shown then."""
 
     prediction: Prediction
 

@@ -55,7 +55,9 @@ def fill(feed, count, partitions=4, serve=True, cache=None, **kinds):
             for number in range(begin, begin + 250)
         ]
         feed.publish([(record, normalise(record)) for record in records])
-        for entry in feed._ring.read(max(feed._ring.oldest, feed._ring.end - 250), 250) if serve else ():
+        for entry in (
+            feed._state.ring.read(max(feed._state.ring.oldest, feed._state.ring.end - 250), 250) if serve else ()
+        ):
             message = cache.get(entry) if cache else message_of(entry, entry.cursor)
             message.encode_sse(), message.encode_websocket()
 

@@ -59,7 +59,7 @@ def test_the_ring_buffer_takes_buffer_bytes(partitions, text):
     with measured() as taken:
         feed = Feed(SMALL)
         fill(feed, 1_500, partitions=partitions, segments=20, text=text)
-        assert len(feed._ring) < 1_000, "it is full"
+        assert len(feed._state.ring) < 1_000, "it is full"
         assert is_near(taken(), SMALL.buffer_bytes)
 
 

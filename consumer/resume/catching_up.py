@@ -1,74 +1,158 @@
-"""Which horizons a client is given while it catches up.
+"""The stage of a client that reads what came after its cursor from the ring buffer.
 
-Without `horizon=` a live client is given what its segments show: of no stated horizon, else of the smallest. What that
-was when an old record was read depends on what a process had read before it. A client that comes back must be given the
-same predictions by every process, from memory and in a replay. So what it is given depends on the log alone: of each
-partition, on the records between its cursor and the prediction.
+Two processes interleave partitions differently. Until this one has passed the client's cursor in every partition, the
+client's position is the element-wise maximum of both, and what it had is left out.
+
+It gets each prediction once that came after its cursor, or under a filter each that matches. Where this is not enough
+to know the view, the view follows as soon as all was given that is in memory: always under a filter and after a replay,
+else when this process showed or evicted something that the rule of the log (HorizonRule) doesn't tell.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 
-from consumer.prediction import MAX_HORIZONS, Horizon, Prediction
-from consumer.view.latest import rank
+from msgspec import structs
+
+from consumer.events import Change, Event, Gap
+from consumer.view.cursor import CATCHING_UP, PLAIN, Places, Position, furthest, reaches, records_between
 from consumer.view.ring import Entry
+from consumer.view.state import FeedState
 
-_Newest = dict[Horizon, int]
-"""The newest timestamp by horizon; -1 stands for a horizon that is not stated."""
+from .horizons import HorizonRule
+from .live import Live, live_with_view, start_over
+from .replaying import Replaying
+from .subscriber import CHUNK, Stage, Subscriber, Taken
 
 
-class CatchUp:
-    """Decide for one client, entry by entry in the order of each partition, from its cursor on.
+class CatchingUp:
+    """Reads the ring buffer from a position on that it covers."""
 
-    A prediction is given unless one of a smaller horizon of its segment, at least as new, came before it in its
-    partition. So all that a segment may show is given, and a few more: a client shows the smallest horizon.
-    """
+    def __init__(
+        self,
+        subscriber: Subscriber,
+        state: FeedState,
+        position: Position,
+        rule: HorizonRule | None,
+        owes_view: bool,
+        replaying: Replaying | None = None,
+    ) -> None:
+        self._subscriber = subscriber
+        self._incarnation, self._generation = position.incarnation, state.generation
+        # What the client had, until this process has passed it in every partition; then empty.
+        self._floor = self._places = position.places
+        self._rule = rule
+        self._owes_view = owes_view
+        self._replaying = replaying
+        self._has_passed = reaches(tuple(state.places), position.places)
+        self._until = state.ring.end
+        self.sequence = state.ring.locate(position.places)
+        self._unread = state.ring.end - self.sequence
 
-    def __init__(self, max_segments: int) -> None:
-        self._max_segments = max_segments
-        self._seen: dict[tuple[int, str], _Newest] = {}
-        self._last: dict[str, Horizon] = {}
+    @property
+    def cursor(self) -> str:
+        """The cursor of what was given."""
+        return self._cursor_at(self._places)
 
-    def gives(self, partition: int, segment_id: str, prediction: Prediction | None) -> bool:
-        """Tell whether the client is given an entry; None is a removal, which always is."""
-        is_given = self._gives(partition, segment_id, prediction)
-        if prediction is None:
-            self._last.pop(segment_id, None)
-        elif is_given:
-            self._last[segment_id] = rank(prediction.horizon_minutes)
-        return is_given
+    @property
+    def entries_behind(self) -> int:
+        """How many entries there are to give; the view counts as one."""
+        return self._unread or int(self._owes_view and self._has_passed)
 
-    def outranked(self, shown: Callable[[str], Iterable[Prediction]]) -> list[Prediction]:
-        """Return what segments show (`shown` looks it up) that were last given a larger horizon."""
-        return [
-            each
-            for segment_id, last in self._last.items()
-            for each in shown(segment_id)
-            if rank(each.horizon_minutes) < last
-        ]
+    def take(self, state: FeedState, limit: int) -> Taken | None:
+        """Take the next entries, and after the last of them the view if it is due."""
+        subscriber, ring = self._subscriber, state.ring
+        if state.generation != self._generation:
+            return start_over(subscriber, state, state.break_ or Gap("topic_recreated", None))
+        if self.sequence < ring.oldest and (elsewhere := self._fall_off(state)) is not None:
+            return elsewhere
+        self._has_passed = reaches(tuple(state.places), self._floor)
+        if not self._has_passed:
+            if subscriber.is_ahead(state, self._floor):
+                return start_over(subscriber, state, Gap("ahead", None))
+            state.is_awaited = True
+        first = self.sequence
+        entries = ring.read(first, limit if subscriber.channel is None else max(limit, CHUNK))
+        is_last = self._owes_view and self._has_passed and ring.end - first <= limit
+        self.sequence += len(entries)
+        self._unread = ring.end - self.sequence
+        if entries:
+            self._places = entries[-1].position.places
+        if not self._unread:
+            self._places = tuple(state.places)
+        # A poll gets the view in an answer of its own.
+        if is_last and (not entries or subscriber.purpose == "stream"):
+            live, view = live_with_view(subscriber, state)
+            return Taken(live, (), self, first, entries, [view])
+        if entries:
+            return Taken(self, reader=self, first=first, entries=entries)
+        following = self._following()
+        return Taken(following) if following is not self else None
 
-    def _gives(self, partition: int, segment_id: str, prediction: Prediction | None) -> bool:
-        key = (partition, segment_id)
-        if prediction is None:
-            self._seen.pop(key, None)
-            return True
-        horizon, timestamp = rank(prediction.horizon_minutes), prediction.timestamp
-        seen = self._seen.get(key)
-        if seen is None:
-            self._add(key, {horizon: timestamp})
-            return True
-        if any(other < horizon and newest >= timestamp for other, newest in seen.items()):
-            return False
-        seen[horizon] = max(timestamp, seen.get(horizon, timestamp))
-        if len(seen) > MAX_HORIZONS:
-            del seen[min(seen, key=lambda each: (seen[each], each))]
-        return True
+    def give(self, first: int, entries: Sequence[Entry], limit: int) -> tuple[list[Event], Stage]:
+        """Return the changes among the entries that the client didn't have, and the next stage."""
+        events: list[Event] = []
+        for number, entry in enumerate(entries):
+            if len(events) >= limit:
+                self._unread += self.sequence - first - number
+                self.sequence, self._places = first + number, entries[number - 1].position.places
+                break
+            if not self._has(entry):
+                events.extend(self._changes(entry))
+        return events, self._following()
 
-    def gives_entry(self, entry: Entry) -> bool:
-        """Like gives(), for what is in memory."""
-        return self.gives(entry.partition, entry.segment_id, entry.prediction)
+    def _following(self) -> Stage:
+        """Return the live stage where the client has caught up, and has the view by what it was given."""
+        is_done = not self._owes_view and self.sequence >= self._until and reaches(self._places, self._floor)
+        if is_done and self._subscriber.purpose != "history":
+            position = Position(self._incarnation, self._places)
+            return Live(self._subscriber, position, self._generation, self.sequence, self._unread)
+        return self
 
-    def _add(self, key: tuple[int, str], newest: _Newest) -> None:
-        if len(self._seen) >= self._max_segments:
-            self._last.clear()
-            self._seen.clear()  # to forget is safe: the client is given more
-        self._seen[key] = newest
+    def _fall_off(self, state: FeedState) -> Taken | None:
+        """Go on where the ring buffer dropped entries that the client has not read; None if it had them."""
+        ring, reached = state.ring, furthest(self._places, self._floor)
+        if ring.covers(reached):
+            self.sequence, self._places = ring.oldest, tuple(ring.whole_from)
+            return None
+        missed = records_between(reached, tuple(state.places))
+        if self._replaying is None:
+            return start_over(self._subscriber, state, Gap("too_slow", missed))
+        self._replaying.go_back_to(reached, missed)
+        return Taken(self._replaying)
+
+    def _changes(self, entry: Entry) -> list[Event]:
+        prediction, subscriber = entry.prediction, self._subscriber
+        is_given = self._rule is None or self._rule.gives(entry.partition, entry.segment_id, prediction)
+        is_shown = entry.shown or prediction is None
+        if (is_given != is_shown or entry.evicted) and subscriber.purpose != "history":
+            self._owes_view = True
+        if subscriber.channel is not None and (prediction is None or not subscriber.wanted.concerns(prediction)):
+            return []
+        if not is_given:
+            return []
+        if self._floor and not self._owes_view and subscriber.shared.feed.supersedes(entry):
+            # The client may have the newer one from another process.
+            return [Change(_late(entry), self._own_cursor(entry) or entry.cursor)]
+        return [Change(entry, self._own_cursor(entry))]
+
+    def _has(self, entry: Entry) -> bool:
+        """Tell whether the client had the entry before it resumed."""
+        floor = self._floor
+        return entry.partition < len(floor) and entry.before < floor[entry.partition]
+
+    def _own_cursor(self, entry: Entry) -> str | None:
+        """Return the client's own cursor after an entry; None where it is that of all clients."""
+        places = entry.position.places
+        if self._floor and reaches(places, self._floor):
+            self._floor = ()
+        return self._cursor_at(places) if self._floor or self._owes_view else None
+
+    def _cursor_at(self, places: Places) -> str:
+        kind = CATCHING_UP if self._owes_view else PLAIN
+        return Position(self._incarnation, furthest(places, self._floor)).encode(kind)
+
+
+def _late(entry: Entry) -> Entry:
+    """Return a copy of an entry that replaces nothing."""
+    if entry.prediction is None or entry.late:
+        return entry
+    return entry.with_prediction(structs.replace(entry.prediction, late=True))

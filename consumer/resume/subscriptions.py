@@ -10,13 +10,14 @@ from weakref import WeakValueDictionary
 from consumer.errors import BadCursor, Unreplayable
 from consumer.events import Gap
 from consumer.view.channel import Channel
-from consumer.view.cursor import Position, decode
+from consumer.view.cursor import PLAIN, Position, decode_kind
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 
 from .pace import Share
 from .replay import Replays
-from .shared import Shared
+from .starting import Starting
+from .subscriber import Purpose, Shared, Subscriber
 from .subscription import Subscription
 
 
@@ -39,26 +40,29 @@ class Subscriptions:
         self,
         after: str | None = None,
         wanted: Filter = EVERYTHING,
-        begin_with_view: bool = True,
+        purpose: Purpose = "stream",
         client: Hashable = None,
     ) -> Subscription:
         """Return a subscription that starts with the view, or with what came after a cursor.
 
-        A resume under a filter begins with the view, too, since the filter may be another one than before, unless
-        `begin_with_view` is False. Replays of one `client`, such as an address, wait for each other. Raises BadCursor
-        for a cursor that can't be read.
+        Replays of one `client`, such as an address, wait for each other. Raises BadCursor for a cursor that can't be
+        read.
         """
-        return self.subscribe_at(decode(after) if after else None, wanted, begin_with_view, client)
+        position, kind = decode_kind(after) if after else (None, PLAIN)
+        subscriber = self._subscriber(wanted, purpose, client)
+        return Subscription(subscriber, Starting(subscriber, position, kind))
 
     def subscribe_at(
         self,
-        after: Position | None,
+        after: Position,
         wanted: Filter = EVERYTHING,
-        begin_with_view: bool = True,
+        purpose: Purpose = "stream",
         client: Hashable = None,
+        owes_view: bool = False,
     ) -> Subscription:
-        """Like subscribe(), with a position instead of a cursor."""
-        return self._open(after, wanted, begin_with_view, client=client)
+        """Return a subscription that starts with what came after a position; with `owes_view` the view follows."""
+        subscriber = self._subscriber(wanted, purpose, client)
+        return Subscription(subscriber, Starting(subscriber, after, PLAIN, owes_view))
 
     def subscribe_anyway(
         self,
@@ -66,25 +70,28 @@ class Subscriptions:
         wanted: Filter = EVERYTHING,
         since_ms: int | None = None,
         client: Hashable = None,
+        owes_view: bool = False,
     ) -> Subscription:
-        """Like subscribe(), for transports that can't refuse: what can't be served becomes a Gap.
+        """Return a subscription of a stream, for transports that can't refuse: what can't be served becomes a Gap.
 
-        `since_ms` (epoch milliseconds) counts when there is no cursor. Raises Closing.
+        `since_ms` (epoch milliseconds) counts when there is no cursor. The view follows what came since then, as it
+        does after a cursor with `owes_view`. Raises Closing.
         """
         try:
-            position = self.position_at(since_ms, client) if since_ms is not None and not after else None
-            after_position = decode(after) if after else position
-            subscription = self._open(after_position, wanted, position is None, client=client)
-            subscription.wait_for_ends()
-            return subscription
+            position, kind = decode_kind(after) if after else (None, PLAIN)
+            if position is None and since_ms is not None:
+                position, owes_view = self.position_at(since_ms, client), True
         except BadCursor:
             return self.subscribe_with_gap(Gap("bad_cursor", None), wanted)
         except Unreplayable as error:
             return self.subscribe_with_gap(Gap(error.reason, error.missed), wanted)
+        subscriber = self._subscriber(wanted, "stream", client, self.feed.clock())
+        return Subscription(subscriber, Starting(subscriber, position, kind, owes_view))
 
-    def subscribe_with_gap(self, gap: Gap, wanted: Filter = EVERYTHING) -> Subscription:
+    def subscribe_with_gap(self, gap: Gap, wanted: Filter = EVERYTHING, purpose: Purpose = "stream") -> Subscription:
         """Return a subscription that starts with a gap and the view."""
-        return self._open(None, wanted, first_gap=gap)
+        subscriber = self._subscriber(wanted, purpose)
+        return Subscription(subscriber, Starting(subscriber, None, PLAIN, gap=gap))
 
     def position_at(self, time_ms: int, client: Hashable = None) -> Position:
         """Return where what Kafka has of a time (epoch milliseconds) or later begins.
@@ -100,17 +107,6 @@ class Subscriptions:
         if missed > self.feed.settings.replay_records and not is_in_memory:
             raise Unreplayable("replay_limit", missed)
         return found
-
-    def _open(
-        self,
-        after: Position | None,
-        wanted: Filter,
-        begin_with_view: bool = True,
-        first_gap: Gap | None = None,
-        client: Hashable = None,
-    ) -> Subscription:
-        channel = None if wanted == EVERYTHING else self.channel(wanted)
-        return Subscription(self._shared, after, wanted, channel, begin_with_view, first_gap, client)
 
     def channel(self, wanted: Filter) -> Channel:
         """Return the channel that all clients of a filter share."""
@@ -146,3 +142,9 @@ class Subscriptions:
         """Wait for the replay readers to end, after close()."""
         if self.replays is not None:
             self.replays.join(timeout)
+
+    def _subscriber(
+        self, wanted: Filter, purpose: Purpose, client: Hashable = None, presented: float | None = None
+    ) -> Subscriber:
+        channel = None if wanted == EVERYTHING else self.channel(wanted)
+        return Subscriber(self._shared, wanted, channel, purpose, client, presented)

@@ -4,10 +4,16 @@ A *place* is where reading goes on in one partition: the offset of the next reco
 predictions, the index of the next one inside it. Both are kept in one integer, so that places compare and
 `max()` works on them. A *position* is the topic's incarnation with one place per partition.
 
-    byte 0     version
+    byte 0     kind, see below
     1 to 8     incarnation: the first 8 bytes of the topic's id
     then       per partition: varint(2 * offset + inside), and varint(index) when inside is 1
     last 4     CRC-32 of all before, big endian
+
+The kind says what its client has, since a place alone doesn't:
+
+    1   all changes up to here (streams, pages of the history)
+    2   also the view of here under its filter, as this cursor's process had it (answers to polls)
+    3   changes up to here on the way from an older cursor, after which the view is due
 
 all of it base64url without padding. Varints are LEB128, as in Protocol Buffers. At 4 partitions of up to 134 million
 records each that is at most 40 characters, at 32 partitions at most 192.
@@ -21,19 +27,24 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import zip_longest
+from typing import Literal
 
 from msgspec import Struct
 
 from consumer.errors import BadCursor
 from consumer.sources.record import MAX_OFFSET
 
-VERSION = 1
+Kind = Literal[1, 2, 3]
+PLAIN: Kind = 1
+CURRENT: Kind = 2
+CATCHING_UP: Kind = 3
 INDEX_BITS = 24
 MAX_INDEX = (1 << INDEX_BITS) - 1
 """Most items of one array that have a place of their own, less one."""
 MAX_LENGTH = 16_384
 """Characters; far above what 1,000 partitions need, so that a hostile cursor costs little."""
 
+_KINDS: dict[int, Kind] = {1: PLAIN, 2: CURRENT, 3: CATCHING_UP}
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]+")
 
 Places = tuple[int, ...]
@@ -75,14 +86,19 @@ class Position(Struct, frozen=True, gc=False):
     incarnation: bytes
     places: Places
 
-    def encode(self) -> str:
+    def encode(self, kind: Kind = PLAIN) -> str:
         """Return the cursor."""
-        body = bytes([VERSION]) + self.incarnation + b"".join(map(_encode_place, self.places))
+        body = bytes([kind]) + self.incarnation + b"".join(map(_encode_place, self.places))
         return urlsafe_b64encode(body + binascii.crc32(body).to_bytes(4)).rstrip(b"=").decode("ascii")
 
 
 def decode(cursor: str) -> Position:
-    """Return the position that a cursor stands for.
+    """Return the position that a cursor stands for. Raises BadCursor, as decode_kind()."""
+    return decode_kind(cursor)[0]
+
+
+def decode_kind(cursor: str) -> tuple[Position, Kind]:
+    """Return the position that a cursor stands for, and the kind of the cursor.
 
     Raises BadCursor, which says what is wrong: never anything else, whatever the string.
     """
@@ -91,12 +107,13 @@ def decode(cursor: str) -> Position:
     if not _ALPHABET.fullmatch(cursor):
         raise BadCursor("the cursor is not base64url; pass it on exactly as it was received")
     body = _checked(cursor)
-    if body[0] != VERSION:
-        raise BadCursor(f"the cursor has version {body[0]}; this server reads version {VERSION}")
+    kind = _KINDS.get(body[0])
+    if kind is None:
+        raise BadCursor(f"the cursor is of kind {body[0]}; this server reads 1 to {max(_KINDS)}")
     position = Position(body[1:9], tuple(_places(iter(body[9:]))))
-    if position.encode() != cursor:
+    if position.encode(kind) != cursor:
         raise BadCursor("the cursor was not written by this program")
-    return position
+    return position, kind
 
 
 def _checked(cursor: str) -> bytes:

@@ -1,9 +1,8 @@
 """Filters: which predictions a client asks for. Plain values that compare, so that clients of the same share work.
 
-A filtered view stays true: a prediction that doesn't match, but replaces one that did, makes its segment leave. So does
-one that matches but comes late, when the newer one doesn't: a client may show it, from a process that read it first.
-What an entry means under a filter is its verdict, and depends on the entry and the filter alone; so it is found once
-for all clients of the filter, and again the same after a resume.
+A filtered view stays true: a prediction that doesn't match, but replaces one that did, makes its segment leave. What an
+entry means under a filter is its verdict. It depends on the entry and the filter alone, so it is found once for all
+clients of the filter.
 """
 
 from collections.abc import Sequence
@@ -20,12 +19,10 @@ from .ring import Entry
 MAX_VALUES = 200
 """Most values of one kind in a filter."""
 
-Verdict = Literal[0, 1, 2, 3]
+Verdict = Literal[0, 1, 2]
 NOTHING: Verdict = 0
 MATCH: Verdict = 1
 LEFT: Verdict = 2
-OUTDATED: Verdict = 3
-"""It matches, but what is newer doesn't: its segment leaves, too."""
 
 
 class Box(NamedTuple):
@@ -71,61 +68,33 @@ class Filter(Struct, frozen=True):
         """Tell whether a client may have a prediction: it matches, and its horizon does."""
         return self._has_horizon(prediction) and self.asks_for(prediction)
 
-    def judge(self, entry: Entry, is_given: bool | None = None) -> Verdict:
-        """Return what an entry means to a client that has the view before it.
-
-        `is_given`: whether the client is given its horizon; None: if its segment showed it when it was read.
-        """
+    def judge(self, entry: Entry) -> Verdict:
+        """Return what an entry means to a client that has the view of this process before it."""
         prediction = entry.prediction
-        if prediction is None or not self._has_horizon(prediction):
-            return self._judge_removal(entry)
-        before = entry.was_shown if self.horizons is None else entry.was
-        if self._is_superseded(entry):
-            return self._judge_superseded(entry, prediction, before, is_given)
+        if prediction is None:
+            return LEFT if self._has_segment(entry) else NOTHING
+        if not self._has_horizon(prediction):
+            return NOTHING
+        if not self.names_horizons and not entry.shown:
+            return NOTHING
         if self.asks_for(prediction):
             return MATCH
+        if entry.late:
+            return NOTHING
         # What was before the oldest record read isn't known: a client may have the segment.
+        before = entry.was_shown if self.horizons is None else entry.was
         return LEFT if self._has_segment(entry) and (before is None or self.asks_for(before)) else NOTHING
-
-    def judge_anew(self, entry: Entry, instead: Prediction | None, is_given: bool | None = None) -> Verdict:
-        """Like judge(), for a client of whose view nothing is known; `instead` is what the view has that is newer."""
-        prediction = entry.prediction
-        if prediction is None or not self._has_horizon(prediction):
-            return self._judge_removal(entry)
-        matches = self.asks_for(prediction)
-        if self._is_superseded(entry) or (matches and instead is not None):
-            return self._judge_superseded(entry, prediction, instead, is_given)
-        if matches:
-            return MATCH
-        return LEFT if self._has_segment(entry) and (instead is None or not self.asks_for(instead)) else NOTHING
 
     @property
     def names_horizons(self) -> bool:
         """Whether a segment may have several predictions in the view."""
         return self.horizons is not None
 
-    def _judge_removal(self, entry: Entry) -> Verdict:
-        return LEFT if entry.prediction is None and self._has_segment(entry) else NOTHING
-
-    def _judge_superseded(
-        self, entry: Entry, prediction: Prediction, newer: Prediction | None, is_given: bool | None
-    ) -> Verdict:
-        """Return what one means that is late, or not of the horizon that its segment shows."""
-        if not self.asks_for(prediction):
-            return NOTHING
-        is_told = self.names_horizons or (entry.shown if is_given is None else is_given)
-        if newer is None or self.asks_for(newer):
-            return MATCH if is_told else NOTHING
-        return OUTDATED if is_told else LEFT
-
     def _has_horizon(self, prediction: Prediction) -> bool:
         return self.horizons is None or self.horizons == "all" or prediction.horizon_minutes in self.horizons
 
     def _has_segment(self, entry: Entry) -> bool:
         return self.segments is None or entry.segment_id in self.segments
-
-    def _is_superseded(self, entry: Entry) -> bool:
-        return entry.late or not (self.names_horizons or entry.shown)
 
     def _is_on_a_road(self, prediction: Prediction) -> bool:
         if prediction.road_name is UNSET or self.roads is None:

@@ -5,8 +5,8 @@ partition, place) decides, so all processes agree whatever their interleaving. T
 time is ahead of this process' clock: one that is not ahead replaces it, or a producer whose clock was set right would
 be late until its old times are over.
 
-It has no lock of its own: `consumer.view.feed` guards it, but for `instead_of()`: what is kept of a segment is never
-changed, only replaced, so what it looks up is of one moment.
+It has no lock of its own: `consumer.view.feed` guards it, except for `kept()` and `supersedes()`. What is kept of a
+segment is never changed, only replaced, so what they look up is of one moment.
 """
 
 from collections import OrderedDict
@@ -143,28 +143,10 @@ class LatestView:
         shown = not horizons or horizon == _preferred(horizons)
         return Verdict(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted) if evicted else ())
 
-    def instead_of(self, prediction: Prediction, partition: int, place: int, of_any_horizon: bool) -> Prediction | None:
-        """Return what the view holds that is newer than a prediction; None if nothing is.
-
-        It is of the same horizon or, of any, what the segment shows, if that is of a smaller horizon or newer.
-        """
-        kinds = self._segments.get(prediction.segment_id)
-        if not kinds:
-            return None
-        horizon = prediction.horizon_minutes
-        kept = kinds.get(horizon)
-        if of_any_horizon:
-            shown = _preferred(kinds if len(kinds) == 1 else self._fresh(kinds) or kinds)
-            kept = kinds[shown] if rank(shown) < rank(horizon) or prediction.timestamp < self._oldest_ms else kept
-        order = (prediction.timestamp, prediction.prediction_time, partition, place)
-        is_other = kept is not None and kept.prediction.horizon_minutes != horizon
-        return kept.prediction if kept is not None and (is_other or kept.order > order) else None
-
-    def loses_tie(self, prediction: Prediction, partition: int, place: int) -> bool:
-        """Tell whether the view holds one of the same horizon and times that wins by its partition or place."""
+    def supersedes(self, prediction: Prediction, partition: int, place: int) -> bool:
+        """Tell whether the view holds a newer prediction of the same segment and horizon."""
         kept = self._segments.get(prediction.segment_id, {}).get(prediction.horizon_minutes)
-        times = (prediction.timestamp, prediction.prediction_time)
-        return kept is not None and kept.order[:2] == times and kept.order > (*times, partition, place)
+        return kept is not None and kept.order > (prediction.timestamp, prediction.prediction_time, partition, place)
 
     def remove(self, segment_id: str) -> bool:
         """Forget all horizons of a segment; tell whether it was known."""

@@ -72,8 +72,8 @@ def put(topic, live):
     def put(value, partition=0, key=None):
         record = topic.append(value, partition=partition, key=key)
         after = record.offset + 1 << 24
-        with live.feed._changed:
-            assert live.feed._changed.wait_for(lambda: live.feed._places[partition] >= after, 10)
+        with live.feed._state.changed:
+            assert live.feed._state.changed.wait_for(lambda: live.feed._state.places[partition] >= after, 10)
         return record
 
     return put

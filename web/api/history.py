@@ -150,11 +150,11 @@ def _walk(subscriptions: Subscriptions, after: str | None, span: Span, wanted: F
     end, client, share = subscriptions.feed.cursor, request.remote_addr, subscriptions.share
     try:
         if after is not None:
-            subscription = subscriptions.subscribe(after, wanted, begin_with_view=False, client=client)
+            subscription = subscriptions.subscribe(after, wanted, "history", client)
             return Walk(share, subscription, end, span, None)
         if span.since is not None:
             start = subscriptions.position_at(max(0, span.since - settings.max_future * 1000), client)
-            subscription = subscriptions.subscribe_at(start, wanted, begin_with_view=False, client=client)
+            subscription = subscriptions.subscribe_at(start, wanted, "history", client)
             return Walk(share, subscription, end, span, None)
     except BadCursor as error:
         raise BadRequest(f"after can't be used: {error}; leave it out to start from the beginning") from error
@@ -165,7 +165,7 @@ def _walk(subscriptions: Subscriptions, after: str | None, span: Span, wanted: F
 
 def _from_memory(subscriptions: Subscriptions, wanted: Filter, end: str | None, span: Span, gap: Gap | None) -> Walk:
     oldest = subscriptions.feed.oldest()
-    subscription = subscriptions.subscribe_at(oldest, wanted, begin_with_view=False) if oldest else None
+    subscription = subscriptions.subscribe_at(oldest, wanted, "history") if oldest else None
     return Walk(subscriptions.share, subscription, end, span, gap)
 
 

@@ -98,15 +98,15 @@ def _subscribe(
     client = request.remote_addr
     try:
         if after is not None:
-            return subscriptions.subscribe(after, wanted, begin_with_view=False, client=client)
+            return subscriptions.subscribe(after, wanted, "poll", client)
         slot.require()
         assert since is not None
         position = subscriptions.position_at(since, client)
-        return subscriptions.subscribe_at(position, wanted, begin_with_view=False, client=client)
+        return subscriptions.subscribe_at(position, wanted, "poll", client, owes_view=True)
     except BadCursor as error:
         raise BadRequest(f"after can't be used: {error}; leave it out to get the whole view") from error
     except Unreplayable as error:
-        return subscriptions.subscribe_with_gap(Gap(error.reason, error.missed), wanted)
+        return subscriptions.subscribe_with_gap(Gap(error.reason, error.missed), wanted, "poll")
 
 
 def _collect(feed: Feed, subscription: Subscription, limit: int, wait: float, slot: Slot) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
     return {
         "predictions": ordered,
         "stats": statistics(ordered, feed.account()),
-        "cursor": snapshot.cursor,
+        "cursor": snapshot.poll_cursor,
         "timestamp": now_iso(),
     }
 

@@ -204,14 +204,12 @@ class WebSocketConnection:
             self._send([Message(wire.error("The message was not understood", str(error.description), now_iso()))])
             return None
         self._send([Message(wire.subscribed(asked.given))])
-        return self._open(asked.after, asked.wanted, asked.since_ms, begins_with_view=True)
+        # The view follows in any case, whatever the client shows, of this filter or of another one.
+        return self._open(asked.after, asked.wanted, asked.since_ms, owes_view=True)
 
-    def _open(
-        self, after: str | None, wanted: Filter, since_ms: int | None, begins_with_view: bool = False
-    ) -> BlockingStream:
-        subscription = self._consumer.subscriptions.subscribe_anyway(after, wanted, since_ms, request.remote_addr)
-        if begins_with_view:
-            subscription.begin_with_view()  # whatever the client shows, of this filter or of another one
+    def _open(self, after: str | None, wanted: Filter, since_ms: int | None, owes_view: bool = False) -> BlockingStream:
+        address = request.remote_addr
+        subscription = self._consumer.subscriptions.subscribe_anyway(after, wanted, since_ms, address, owes_view)
         stream = open_stream(self._here, self._consumer, subscription, wanted)
         self._server.event.stream = stream
         return stream

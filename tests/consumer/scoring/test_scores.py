@@ -44,7 +44,7 @@ def said_at(minute, predicted=50.0, current=None, horizon=None, segment="A", **f
 def scored_feed(*messages, settings=SETTINGS):
     """Return a feed that has received messages, each in a batch of its own."""
     feed = feed_of(settings=settings)
-    feed._latest._reference = Newest()
+    feed._state.latest._reference = Newest()
     send(feed, *messages)
     return feed
 
@@ -356,7 +356,7 @@ class Newest:
 def run(messages, sizes, settings):
     """Publish messages over two partitions in batches of the sizes given."""
     feed, offsets, rest = feed_of(settings=settings), [0, 0], list(messages)
-    feed._latest._reference = Newest()
+    feed._state.latest._reference = Newest()
     for size in (*sizes, len(rest)):
         batch, rest = rest[:size], rest[size:]
         records = []
@@ -389,7 +389,7 @@ def test_targets_before_the_window_are_in_no_sum(messages, sizes):
 @given(topics(minutes=180))
 @examples(100)
 def test_the_size_is_the_sum_of_all_histories(messages):
-    scores = run(messages, (), Settings(kafka_backlog="all", max_age=3600, max_segments=1))._scores
+    scores = run(messages, (), Settings(kafka_backlog="all", max_age=3600, max_segments=1))._state.scores
     assert scores.size == sum(map(len, scores._histories.values()))
 
 
@@ -430,7 +430,7 @@ def test_memory_is_bounded_and_scoring_continues():
     for step in range(100):
         at = step / 2
         send(feed, array(*[said_at(at, 50, 45, 10, f"S{number}") for number in range(100)]))
-        assert feed._scores.size <= MOST + 100, "at most a measurement per segment more"
+        assert feed._state.scores.size <= MOST + 100, "at most a measurement per segment more"
         counts.append(feed.account()["scores"]["count"] if feed.account()["scores"] else 0)
     assert counts[19] == 0
     assert counts[20] > 0, "the first to come are those that wait"
@@ -441,7 +441,7 @@ def test_memory_is_bounded_and_scoring_continues():
 def test_measurements_alone_are_bounded_too():
     feed = feed_of(settings=TIGHT)
     send(feed, *[said_at(number / 10, 50, number % 60) for number in range(2 * MOST)])
-    assert MOST // 2 < feed._scores.size <= MOST + 1
+    assert MOST // 2 < feed._state.scores.size <= MOST + 1
 
 
 def test_scores_of_dropped_histories_are_final():
@@ -478,8 +478,8 @@ def test_horizons_are_bounded():
 def test_a_history_is_dropped_after_a_window_without_predictions():
     feed = scored_feed(said_at(0, 50, 40, 60, "A"), said_at(0, 50, 40, 60, "B"), settings=Settings(max_age=3600))
     send(feed, *[said_at(minute, 50, 40, None, "B") for minute in range(1, 200)])
-    assert list(feed._scores._histories) == ["B"]
-    assert feed._scores.size < HISTORY_SIZE + FORECASTS_SIZE + 80, (
+    assert list(feed._state.scores._histories) == ["B"]
+    assert feed._state.scores.size < HISTORY_SIZE + FORECASTS_SIZE + 80, (
         "measurements of the window, and of the eighth behind it that was not swept yet"
     )
 

@@ -1,15 +1,19 @@
 """The cursor: exact bytes, bounds, and what becomes of anything that is not one."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.errors import BadCursor
 from consumer.view.cursor import (
+    CATCHING_UP,
+    CURRENT,
     MAX_INDEX,
     MAX_OFFSET,
+    PLAIN,
     Position,
     decode,
+    decode_kind,
     furthest,
     index_of,
     offset_of,
@@ -40,11 +44,13 @@ def test_a_position_has_exactly_this_cursor(position, cursor):
     assert decode(cursor) == position
 
 
+@settings(deadline=None)
 @given(positions)
 def test_every_position_survives_the_way_through_a_cursor(position):
     assert decode(position.encode()) == position
 
 
+@settings(deadline=None)
 @given(st.integers(0, MAX_OFFSET), st.integers(0, MAX_INDEX))
 def test_a_place_gives_back_its_offset_and_index(offset, index):
     assert (offset_of(place(offset, index)), index_of(place(offset, index))) == (offset, index)
@@ -58,6 +64,7 @@ def test_a_cursor_stays_short_even_inside_a_record(partitions, offset, longest):
     assert len(Position(TOPIC, inside).encode()) <= longest
 
 
+@settings(deadline=None)
 @given(positions.filter(lambda position: position.places), st.data())
 def test_one_character_changed_is_noticed(position, data):
     cursor = position.encode()
@@ -67,6 +74,7 @@ def test_one_character_changed_is_noticed(position, data):
         decode(cursor[:at] + other + cursor[at + 1 :])
 
 
+@settings(deadline=None)
 @given(positions, st.data())
 def test_a_cursor_cut_short_is_noticed(position, data):
     cursor = position.encode()
@@ -74,6 +82,7 @@ def test_a_cursor_cut_short_is_noticed(position, data):
         decode(cursor[: data.draw(st.integers(0, len(cursor) - 1))])
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200) | st.text("ABCDEFabcdef0123456789-_=", max_size=200))
 def test_no_text_does_more_than_raise_bad_cursor(text):
     with pytest.raises(BadCursor):
@@ -95,12 +104,17 @@ def test_a_bad_cursor_says_what_is_wrong(cursor, said):
         decode(cursor)
 
 
-def test_a_cursor_of_another_version_says_so(monkeypatch):
-    monkeypatch.setattr("consumer.view.cursor.VERSION", 2)
-    cursor = EXACT[1][0].encode()
-    monkeypatch.undo()
-    with pytest.raises(BadCursor, match="version 2; this server reads version 1"):
+def test_a_cursor_of_an_unknown_kind_says_so():
+    cursor = EXACT[1][0].encode(4)
+    with pytest.raises(BadCursor, match="kind 4; this server reads 1 to 3"):
         decode(cursor)
+
+
+@pytest.mark.parametrize("kind", [PLAIN, CURRENT, CATCHING_UP])
+def test_each_kind_of_cursor_stands_for_the_same_position(kind):
+    position = EXACT[1][0]
+    assert decode_kind(position.encode(kind)) == (position, kind)
+    assert decode(position.encode(kind)) == position
 
 
 def test_furthest_takes_the_larger_place_of_each_partition():
@@ -108,6 +122,7 @@ def test_furthest_takes_the_larger_place_of_each_partition():
     assert furthest((1,), (0, 9)) == (1, 9)
 
 
+@settings(deadline=None)
 @given(places, places)
 def test_furthest_reaches_both_and_is_the_same_both_ways(ours, theirs):
     both = furthest(ours, theirs)

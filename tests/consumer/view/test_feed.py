@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from consumer.errors import BadCursor
 from consumer.events import Change, Gap, Initial, Status
 from consumer.resume.pace import Rest
-from consumer.resume.subscription import UNSEEN_PARTITIONS
+from consumer.resume.starting import UNSEEN_PARTITIONS
 from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
-from consumer.view.cursor import Position, decode, place
+from consumer.view.cursor import CURRENT, Position, decode, place
 from consumer.view.ends import MAX_PLACES
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
@@ -111,18 +111,6 @@ def test_a_cursor_that_is_ahead_does_not_wait_in_an_outage():
     publish(feed, record(0, 0, message("new")))
     (change,) = read(subscription)
     assert decode(change.cursor).places == (place(1), place(1)), "the maximum of both"
-
-
-def test_a_client_that_begins_with_the_view_at_a_cursor_waits_until_this_process_has_reached_it():
-    feed = feed_of()
-    publish(feed, record(0, 0, message("A")))
-    subscription = subscribe(feed, Position(TOPIC, (place(1), place(1))).encode())
-    subscription.begin_with_view()
-    assert read(subscription) == [], "the client may have what it would lose by this view"
-    publish(feed, record(1, 0, message("B")), record(1, 1, message("C")))
-    view, change = read(subscription)
-    assert {each.segment_id for each in view.predictions} == {"A", "B", "C"}
-    assert change.entry.segment_id == "C"
 
 
 class Clock:
@@ -241,7 +229,7 @@ def test_a_poll_that_is_ahead_in_one_partition_gets_a_gap_though_others_move_on(
     for second in range(3):
         clock.now = float(second)
         publish(feed, record(0, second, message("lost")), record(1, second, message("moves on")))
-        subscription = subscribe(feed, cursor, begin_with_view=False)
+        subscription = subscribe(feed, cursor, purpose="poll")
         gaps.append([each for each in read(subscription) if isinstance(each, Gap)])
         cursor = subscription.cursor
         if second == 0:
@@ -281,8 +269,9 @@ def test_a_partition_that_the_topic_does_not_have_is_ahead_unless_it_comes_in_ti
 def test_forged_cursors_are_remembered_within_bounds():
     feed, _ = live_feed()
     for number in range(MAX_PLACES + 100):
-        feed._is_ahead((place(number + 1), place(0)))
-    assert len(feed._ends._presented) == MAX_PLACES
+        with feed.locked() as state:
+            state.is_ahead((place(number + 1), place(0)))
+    assert len(feed._state.ends._presented) == MAX_PLACES
 
 
 def test_a_feed_moves_past_what_holds_no_records():
@@ -398,9 +387,12 @@ def test_a_process_that_began_after_a_segment_tells_of_its_removal_to_those_who_
     client = subscribe(before)
     read(client)
     publish(restarted, record(0, 1, None, b"A"))
-    for wanted in (EVERYTHING, Filter(categories=frozenset({"moderate_traffic"}))):
-        (gone,) = read(subscribe(restarted, Position(TOPIC, (place(1), place(1))).encode(), wanted, False))
-        assert (gone.entry.segment_id, gone.entry.prediction) == ("A", None)
+    cursor = Position(TOPIC, (place(1), place(1)))
+    (gone,) = read(subscribe(restarted, cursor.encode()))
+    assert (gone.entry.segment_id, gone.entry.prediction) == ("A", None)
+    filtered = Filter(categories=frozenset({"moderate_traffic"}))
+    (gone,) = read(subscribe(restarted, cursor.encode(CURRENT), filtered, "poll"))
+    assert (gone.entry.segment_id, gone.entry.prediction) == ("A", None)
 
 
 def test_a_late_prediction_is_delivered_as_late_and_replaces_nothing():
@@ -614,11 +606,11 @@ def test_a_prediction_that_can_not_be_scored_fails_once_and_not_with_each_later_
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as broken:
-        broken.setattr(feed._scores, "take", fail)
+        broken.setattr(feed._state.scores, "take", fail)
         with pytest.raises(RuntimeError):
             publish(feed, record(0, 0, message("A")))
     taken = []
-    monkeypatch.setattr(feed._scores, "take", lambda predictions, _: taken.extend(predictions))
+    monkeypatch.setattr(feed._state.scores, "take", lambda predictions, _: taken.extend(predictions))
     publish(feed, record(0, 1, message("B")))
     assert [each.segment_id for each in taken] == ["B"]
 

@@ -3,17 +3,13 @@
 import threading
 
 import pytest
-from msgspec import structs
 
-from consumer.events import Change, Initial, Left, Status
+from consumer.events import Change, Initial, Left
 from consumer.prediction import Coordinates
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.channel import WINDOW, Channel
-from consumer.view.cursor import Position, place
-from consumer.view.filters import EVERYTHING, LEFT, MATCH, NOTHING, Box, Filter
-from consumer.view.leaving import Leaving
-from consumer.view.ring import Entry
-from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, normalise, publish, record, subscribe
+from consumer.view.filters import EVERYTHING, Box, Filter
+from tests.consumer.helpers import array, feed_of, message, normalise, publish, record, subscribe
 from tests.consumer.view.test_feed import read
 
 SEVERE = Filter(categories=frozenset({"severe_congestion"}))
@@ -105,108 +101,6 @@ def at(second, speed, segment="S", **fields):
     return message(segment, timestamp=1_700_000_000_000 + second * 1000, speed=speed, **fields)
 
 
-def poll(feed, cursor, limit=500):
-    """Return what one poll tells: kinds of events, each with whether it came late, and the cursor of the answer."""
-    subscription = subscribe(feed, cursor, SEVERE, begin_with_view=False)
-    events = [each for each in subscription.next(0, limit) if isinstance(each, Change | Left)]
-    told = ["left" if isinstance(e, Left) else "late" if e.entry.late else "prediction" for e in events]
-    return [(kind, each.entry.segment_id) for kind, each in zip(told, events, strict=True)], subscription.cursor
-
-
-def test_a_left_that_waited_for_a_later_match_comes_with_that_match_where_something_newer_was_read():
-    first, doubt = record(0, 0, at(1, 10)), record(0, 1, at(2, 70))
-    other, match = record(0, 2, at(2, 10, "X")), record(0, 3, at(3, 10))
-    noise, newest = record(1, 0, at(1, 70, "Q")), record(1, 1, at(4, 70))
-    here, there, elsewhere = feed_of(), feed_of(), feed_of()
-    publish(here, first, noise)
-    publish(there, first, doubt, other, match, noise)
-    publish(elsewhere, first, noise, doubt, other, newest, match)
-    client = subscribe(here, wanted=SEVERE)
-    (view,) = read(client)
-    assert [each.segment_id for each in view.predictions] == ["S"]
-    told, cursor = poll(there, client.cursor, limit=1)
-    assert told == [("prediction", "X")]
-    assert poll(elsewhere, cursor)[0] == [("left", "S"), ("late", "S")]
-
-
-def test_what_a_view_showed_before_its_time_leaves_when_it_comes_where_something_newer_was_read():
-    first, doubt, match = record(0, 0, at(1, 10)), record(0, 1, at(2, 70)), record(0, 2, at(3, 10))
-    noise, newest = record(1, 0, at(1, 70, "Q")), record(1, 1, at(4, 70))
-    here, elsewhere = feed_of(), feed_of()
-    publish(here, first, noise, doubt, match)
-    publish(elsewhere, first, noise, doubt, newest, match)
-    (view,) = subscribe(here, Position(TOPIC, (place(2), place(1))).encode(), SEVERE).next(0)[1:2]
-    assert [each.predicted_speed for each in view.predictions] == [10]
-    assert poll(elsewhere, view.cursor)[0] == [("left", "S"), ("late", "S")]
-
-
-def test_a_left_before_a_late_match_leaves_the_cursor_where_it_was():
-    """A client that is cut between the two gets both again, and so loses neither."""
-    feed = feed_of()
-    client = subscribe(feed, wanted=SEVERE)
-    read(client)
-    publish(feed, record(0, 0, at(2, 70)), record(1, 0, at(1, 10)))
-    _, gone, late = read(client)
-    assert (gone.cursor, late.cursor) == (None, feed.cursor)
-
-
-def test_who_is_given_a_view_first_is_told_of_no_segment_that_it_cannot_show():
-    """A process that has read other partitions first can't know what the client has; its view says it."""
-    shown, noise = [record(0, 0, at(1, 10)), record(0, 1, at(1, 10, "M"))], [record(1, 0, at(1, 70, "Q"))]
-    feed = feed_of()
-    publish(feed, shown[0], *noise, shown[1], record(0, 2, at(2, 10)), record(1, 1, at(2, 70, "M")))
-    cursor = Position(TOPIC, (place(2), place(0))).encode()
-    assert poll(feed, cursor)[0] == [("left", "Q"), ("prediction", "S"), ("left", "M")]
-    client = subscribe(feed, cursor, SEVERE)
-    assert kinds(each for each in client.next(0) if not isinstance(each, Status)) == [
-        ("initial", None),
-        ("prediction", "S"),
-        ("left", "M"),
-    ]
-
-
-def test_what_a_view_had_no_room_for_leaves_after_it_was_told():
-    settings = structs.replace(SETTINGS, max_segments=2)
-    feed = feed_of(settings=settings)
-    told = [at(1, 10), at(2, 70), *[at(1000, 70, "X")] * 4]
-    publish(feed, *[record(0, offset, each) for offset, each in enumerate(told)])
-    publish(feed, record(0, 6, at(1001, 70, "Y")), record(1, 0, at(1002, 70, "Y")))
-    client = subscribe(feed, Position(TOPIC, (place(0), place(1))).encode(), SEVERE)
-    told = [("initial", None), ("prediction", "S"), ("left", "S")]
-    assert kinds(each for each in client.next(0) if not isinstance(each, Status)) == told
-
-
-def test_a_larger_horizon_is_late_and_its_segment_leaves_if_what_is_shown_does_not_match():
-    near, far = record(0, 0, at(1, 70, horizon_minutes=5)), record(1, 0, at(1, 10, horizon_minutes=15))
-    here, elsewhere = feed_of(), feed_of()
-    publish(here, far)
-    publish(elsewhere, near, far)
-    ahead = subscribe(here, Position(TOPIC, (place(0), place(0))).encode(), SEVERE)
-    (view,) = [each for each in ahead.next(0) if isinstance(each, Initial)]
-    assert [each.horizon_minutes for each in view.predictions] == [15]
-    _, cursor = poll(elsewhere, view.cursor, limit=1)
-    assert poll(elsewhere, cursor)[0] == [("left", "S"), ("late", "S")]
-
-
-def test_a_newer_one_of_a_larger_horizon_makes_nothing_leave():
-    here, elsewhere = feed_of(), feed_of()
-    near, far = record(0, 0, at(1, 10, horizon_minutes=5)), record(1, 0, at(2, 70, horizon_minutes=15))
-    publish(here, near)
-    publish(elsewhere, far, near)
-    assert poll(elsewhere, here.cursor)[0] == []
-
-
-def test_a_left_over_the_limit_is_told_the_next_time():
-    feed = feed_of()
-    publish(feed, record(0, 0, at(1, 10)), record(0, 1, at(1, 10, "M")), record(0, 2, at(2, 70)))
-    publish(feed, record(1, 0, at(1, 70, "Q")), record(0, 3, at(3, 70)))
-    client = subscribe(feed, Position(TOPIC, (place(1), place(1))).encode(), SEVERE, begin_with_view=False)
-    assert kinds(each for _ in range(3) for each in client.next(0, 1) if not isinstance(each, Status)) == [
-        ("prediction", "M"),
-        ("left", "S"),
-    ]
-
-
 def test_a_tombstone_makes_its_segment_leave_every_filter_that_may_show_it():
     feed = feed_of()
     publish(feed, record(0, 0, message("A", speed=10)))
@@ -233,10 +127,8 @@ def test_the_cursor_moves_on_though_nothing_matches():
     read(subscription)
     assert subscription.cursor != before
     publish(feed, record(0, 1200, message("A", speed=10)))
-    assert kinds(read(subscribe(feed, subscription.cursor, SEVERE, begin_with_view=False)))[-1] == (
-        "prediction",
-        "A",
-    )
+    resumed = subscribe(feed, subscription.cursor, SEVERE)
+    assert kinds(read(resumed)) == [("prediction", "A"), ("initial", None)]
 
 
 def test_a_limit_leaves_the_rest_for_the_next_time():
@@ -278,7 +170,7 @@ def test_clients_that_ask_at_once_find_the_verdicts_once():
     feed = feed_of()
     channel = Channel(SEVERE)
     publish(feed, *[record(0, offset, message(f"S{offset}", speed=10)) for offset in range(300)])
-    entries = feed._ring.read(0, 300)
+    entries = feed._state.ring.read(0, 300)
     barrier, results = threading.Barrier(8), []
 
     def ask():
@@ -299,21 +191,9 @@ def test_a_client_far_behind_finds_its_verdicts_for_itself():
     channel = Channel(SEVERE)
     publish(feed, *[record(0, offset, message(f"S{offset}", speed=10)) for offset in range(WINDOW + 500)])
     for start in range(0, WINDOW + 500, 500):
-        channel.verdicts(start, feed._ring.read(start, 500))
+        channel.verdicts(start, feed._state.ring.read(start, 500))
     before = channel.evaluations
-    assert channel.verdicts(0, feed._ring.read(0, 100)) == b"\x01" * 100
+    assert channel.verdicts(0, feed._state.ring.read(0, 100)) == b"\x01" * 100
     assert channel.evaluations == before + 100
-    assert channel.verdicts(WINDOW, feed._ring.read(WINDOW, 100)) == b"\x01" * 100
+    assert channel.verdicts(WINDOW, feed._state.ring.read(WINDOW, 100)) == b"\x01" * 100
     assert channel.evaluations == before + 100
-
-
-@pytest.mark.parametrize(("late", "then"), [(True, NOTHING), (False, LEFT)])
-def test_what_came_late_is_no_news_beside_a_view(late, then):
-    def entry(speed, offset, late=False):
-        normalised = normalise(record(0, offset, at(1, speed)))
-        prediction = structs.replace(normalised.predictions[0][1], late=late)
-        return Entry(0, place(offset), Position(TOPIC, (place(offset + 1),)), "S", prediction, True)
-
-    leaving = Leaving(SEVERE, lambda _entry, _wanted: None, viewed=(place(9),))
-    leaving.note(entry(10, 0, late), MATCH, None)
-    assert leaving.judge(entry(70, 1))[0] == then

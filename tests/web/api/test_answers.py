@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from consumer.view.cursor import Position, place
+from consumer.view.cursor import CURRENT, PLAIN, Position, place
 from tests.consumer.helpers import message
 
 T = 1_700_000_000_000
@@ -22,9 +22,11 @@ class Time:
 NOW = Time()
 
 
-def cursor(*offsets, incarnation=b"memory-1"):
+def cursor(*offsets, incarnation=b"memory-1", kind=PLAIN):
     """Return the cursor that stands for offsets, or for an offset and an index within its record."""
-    return Position(incarnation, tuple(place(*at) if isinstance(at, tuple) else place(at) for at in offsets)).encode()
+    return Position(incarnation, tuple(place(*at) if isinstance(at, tuple) else place(at) for at in offsets)).encode(
+        kind
+    )
 
 
 def prediction(segment_id, predicted_speed, category, **fields):
@@ -44,7 +46,7 @@ def prediction(segment_id, predicted_speed, category, **fields):
 
 A = prediction("A", 62.0, "free_flow")
 B_SOON = prediction("B", 20.0, "severe_congestion", horizon_minutes=15, target_time="2023-11-14T22:28:20.000Z")
-END = cursor(2, 1, 0, 0)
+END, POLLED = cursor(2, 1, 0, 0), cursor(2, 1, 0, 0, kind=CURRENT)
 STATS = {
     "total": 1,
     "categories": {"free_flow": 0, "moderate_traffic": 0, "heavy_traffic": 0, "severe_congestion": 1},
@@ -78,11 +80,11 @@ REFUSED = {
 }
 
 DATA = {
-    "/api/predictions": {"predictions": [B_SOON], "stats": STATS, "cursor": END, "timestamp": NOW},
+    "/api/predictions": {"predictions": [B_SOON], "stats": STATS, "cursor": POLLED, "timestamp": NOW},
     f"/api/predictions?after={cursor(0, 0, 0, 0)}": {
         "predictions": [A, B_SOON],
         "left": [{"segment_id": "A", "horizon_minutes": None, "reason": "removed", "at": 2}],
-        "cursor": END,
+        "cursor": POLLED,
         "more": False,
         "timestamp": NOW,
     },
@@ -93,20 +95,20 @@ DATA = {
         "more": True,
         "timestamp": NOW,
     },
-    f"/api/predictions?after={cursor(1, 0, 0, 0)}&category=free_flow": {
+    f"/api/predictions?after={cursor(1, 0, 0, 0, kind=CURRENT)}&category=free_flow": {
         "predictions": [],
         "left": [
             {"segment_id": "B", "horizon_minutes": None, "reason": "no_longer_matches", "at": 0},
             {"segment_id": "A", "horizon_minutes": None, "reason": "removed", "at": 0},
         ],
-        "cursor": END,
+        "cursor": POLLED,
         "more": False,
         "timestamp": NOW,
     },
-    f"/api/predictions?after={END}": {
+    f"/api/predictions?after={POLLED}": {
         "predictions": [],
         "left": [],
-        "cursor": END,
+        "cursor": POLLED,
         "more": False,
         "timestamp": NOW,
     },
@@ -115,7 +117,7 @@ DATA = {
         "left": [],
         "gap": {"reason": "other_topic", "missed": None},
         "stats": STATS,
-        "cursor": END,
+        "cursor": POLLED,
         "more": False,
         "timestamp": NOW,
     },

@@ -32,8 +32,8 @@ def collected(*events, limit=10):
         ([Status("live", 0.0, "read")], [], []),
         ([Change(ENTRY, None), Shown(B)], [A, B], []),
         ([Change(ENTRY, None), Change(REMOVED, None), Shown(B)], [A, B], [left("removed", 1)]),
-        ([Left(ENTRY, None, names_horizon=True)], [], [left("no_longer_matches", 0, 15)]),
-        ([Left(ENTRY, None, names_horizon=False)], [], [left("no_longer_matches", 0)]),
+        ([Left(ENTRY, names_horizon=True)], [], [left("no_longer_matches", 0, 15)]),
+        ([Left(ENTRY, names_horizon=False)], [], [left("no_longer_matches", 0)]),
         (
             [Evicted("A", 15, "expired"), Shown(A), Evicted("A", None, "evicted")],
             [A],

@@ -52,7 +52,7 @@ def test_readiness_names_what_is_stale(client, live, topic):
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/health"])
 def test_health_does_not_wait_for_the_lock_of_the_feed(client, live, path):
-    with ThreadPoolExecutor(1) as pool, live.feed._changed:
+    with ThreadPoolExecutor(1) as pool, live.feed._state.changed:
         assert pool.submit(client.get, path).result(5).json
 
 

@@ -67,14 +67,14 @@ def steps():
         (Gap("too_old", 7), {"type": "gap", "reason": "too_old", "missed": 7}, None),
         (REMOVED, {"type": "left", "segment_id": "A", "horizon_minutes": None, "reason": "removed"}, "C"),
         (
-            Left(an_entry(), "C", names_horizon=False),
+            Left(an_entry(), names_horizon=False),
             {"type": "left", "segment_id": "A", "horizon_minutes": None, "reason": "no_longer_matches"},
-            "C",
+            an_entry().cursor,
         ),
         (
-            Left(an_entry(), "C", names_horizon=True, moves=False),
+            Left(an_entry(), names_horizon=True),
             {"type": "left", "segment_id": "A", "horizon_minutes": 15, "reason": "no_longer_matches"},
-            None,
+            an_entry().cursor,
         ),
         (
             Evicted("A", 15, "expired"),

@@ -10,7 +10,7 @@ import pytest
 import sseclient
 
 from consumer.settings import Settings
-from consumer.view.cursor import Position, place
+from consumer.view.cursor import Position, decode, place
 from tests.consumer.helpers import array, message
 from tests.web.conftest import events_of
 from web.streams.session import BATCH
@@ -101,7 +101,7 @@ def large(put):
     return 2 * BATCH + 1
 
 
-def test_a_large_view_is_sent_in_parts_with_the_cursor_at_the_end(stream, large, put, client, monkeypatch):
+def test_a_large_view_is_sent_in_parts_with_the_cursor_at_the_end(stream, large, put, client, live, monkeypatch):
     monkeypatch.setattr("web.streams.session.STATS_SECONDS", 0.0)  # they would come between, if anything did
     it = stream()
     it.event("status")
@@ -113,7 +113,7 @@ def test_a_large_view_is_sent_in_parts_with_the_cursor_at_the_end(stream, large,
     assert 0 < len(first["predictions"]) < first["count"] == large
     polled = client.get("/api/predictions").json["data"]
     assert view == {each["segment_id"]: each for each in polled["predictions"]}
-    assert (set(cursors[:-1]), cursors[-1]) == ({None}, polled["cursor"])
+    assert (set(cursors[:-1]), cursors[-1]) == ({None}, live.feed.cursor)
     put(message("A"))
     assert it.event("prediction")[1]["data"]["segment_id"] == "A"
 
@@ -139,14 +139,17 @@ def test_a_client_cut_off_in_a_large_view_gets_it_again(stream, large):
     assert len(view_of(stream(**{"Last-Event-ID": old}))[1]) == large
 
 
-def test_a_resume_under_a_filter_has_the_cursor_only_after_the_view(stream, large, put):
+def test_a_resume_under_a_filter_ends_with_the_view(stream, large, put, live):
     cursor = view_of(stream())[2][-1]
     put(message("S7", timestamp=1_700_000_060_000, speed=7))
     it = stream("?category=moderate_traffic,severe_congestion", **{"Last-Event-ID": cursor})
+    it.event("status")
+    match, change = it.event()
+    assert change["data"]["segment_id"] == "S7"
     first, view, cursors = view_of(it)
     assert (first["count"], len(view)) == (large, large)
-    assert (set(cursors[:-1]), cursors[-1]) == ({None}, cursor)
-    assert it.event("prediction")[1]["data"]["segment_id"] == "S7"
+    assert (set(cursors[:-1]), cursors[-1]) == ({None}, live.feed.cursor)
+    assert decode(match) == decode(live.feed.cursor)
 
 
 NASTY = "I-5\v\f\x1c\x1d\x1e\x85\u2028\u2029\r\nend"

@@ -1,0 +1,107 @@
+"""The stage of a client that has the view of this process, and gets what changes it."""
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+from consumer.events import Change, Event, Gap, Initial, Left
+from consumer.view.cursor import CURRENT, PLAIN, Places, Position, records_between
+from consumer.view.departures import departures
+from consumer.view.filters import MATCH, NOTHING, Verdict
+from consumer.view.ring import Entry
+from consumer.view.state import FeedState
+
+from .subscriber import CHUNK, Stage, Subscriber, Taken
+
+
+class Live:
+    """Reads the ring buffer from a sequence number on.
+
+    A slow client has no queue: when it falls off the ring buffer it gets a gap and the view.
+    """
+
+    def __init__(self, subscriber: Subscriber, position: Position, generation: int, sequence: int, behind: int) -> None:
+        self._subscriber = subscriber
+        self._incarnation, self._places = position.incarnation, position.places
+        self._generation = generation
+        self.sequence = sequence
+        self.entries_behind = behind
+
+    @property
+    def cursor(self) -> str:
+        """The cursor of what was given."""
+        kind = CURRENT if self._subscriber.purpose == "poll" else PLAIN
+        return Position(self._incarnation, self._places).encode(kind)
+
+    def take(self, state: FeedState, limit: int) -> Taken | None:
+        """Take the next entries."""
+        if state.generation != self._generation:
+            return start_over(self._subscriber, state, state.break_ or Gap("topic_recreated", None))
+        first, ring = self.sequence, state.ring
+        if first < ring.oldest:
+            missed = records_between(self._places, tuple(state.places))
+            return start_over(self._subscriber, state, Gap("too_slow", missed))
+        if first == ring.end:
+            self._places = tuple(state.places)  # also past records that held nothing
+            self.entries_behind = 0
+            return None
+        entries = ring.read(first, limit if self._subscriber.channel is None else max(limit, CHUNK))
+        self.sequence += len(entries)
+        self.entries_behind = ring.end - self.sequence
+        self._places = entries[-1].position.places if self.entries_behind else tuple(state.places)
+        return Taken(self, reader=self, first=first, entries=entries)
+
+    def give(self, first: int, entries: Sequence[Entry], limit: int) -> tuple[list[Event], Stage]:
+        """Return what the entries change; it stays live."""
+        channel = self._subscriber.channel
+        if channel is not None:
+            verdicts = cast(Sequence[Verdict], channel.verdicts(first, entries))
+            return self._filtered(first, entries, verdicts, limit), self
+        if any(entry.evicted for entry in entries):
+            return list(self._all(entries)), self
+        # The same for most entries: much of a process' time goes into this.
+        return [Change(entry, None) for entry in entries if entry.shown or entry.prediction is None], self
+
+    def _all(self, entries: Sequence[Entry]) -> Iterator[Event]:
+        for entry in entries:
+            yield from self._departures(entry)
+            if entry.shown or entry.prediction is None:
+                yield Change(entry, None)
+
+    def _filtered(self, first: int, entries: Sequence[Entry], verdicts: Sequence[Verdict], limit: int) -> list[Event]:
+        events: list[Event] = []
+        names_horizons = self._subscriber.wanted.names_horizons
+        for number, (entry, verdict) in enumerate(zip(entries, verdicts, strict=True)):
+            if verdict == NOTHING and not entry.evicted:
+                continue
+            if len(events) >= limit:
+                self._step_back(first + number, entries[number - 1].position.places)
+                break
+            events.extend(self._departures(entry))
+            if verdict == MATCH or (verdict != NOTHING and entry.prediction is None):
+                events.append(Change(entry, None))
+            elif verdict != NOTHING:
+                events.append(Left(entry, names_horizons))
+        return events
+
+    def _departures(self, entry: Entry) -> Iterator[Event]:
+        return departures(entry, self._subscriber.wanted, self._subscriber.shared.feed.kept)
+
+    def _step_back(self, sequence: int, places: Places) -> None:
+        self.entries_behind += self.sequence - sequence
+        self.sequence, self._places = sequence, places
+
+
+def start_over(subscriber: Subscriber, state: FeedState, gap: Gap | None) -> Taken:
+    """Take the view, which replaces all that the client had, after a gap if there is one."""
+    if gap is not None:
+        state.gaps[gap.reason] += 1
+    live, view = live_with_view(subscriber, state)
+    return Taken(live, [view] if gap is None else [gap, view])
+
+
+def live_with_view(subscriber: Subscriber, state: FeedState) -> tuple[Live, Initial]:
+    """Return the stage that follows the view of now, and the view, of which the filter is still to be applied."""
+    position = state.position
+    assert position is not None
+    live = Live(subscriber, position, state.generation, state.ring.end, 0)
+    return live, Initial(state.latest.predictions(subscriber.wanted.horizons), position.encode())

@@ -1,0 +1,118 @@
+"""The stage of a client that gets what came after its cursor from Kafka: chunk by chunk, at the client's pace."""
+
+from weakref import ref
+
+from consumer.errors import Unreplayable
+from consumer.events import Change, Event
+from consumer.view.cursor import CATCHING_UP, PLAIN, Kind, Places, Position, furthest, records_between
+from consumer.view.ring import Entry
+
+from .horizons import HorizonRule
+from .reading import CHUNK_RECORDS, Chunk, Item
+from .subscriber import Subscriber
+
+STEP = 50
+"""Changes in one step; making bytes of them takes about a millisecond."""
+STEP_ITEMS = 200
+"""Items looked at in one step, of which a filter may leave none; this takes about a millisecond."""
+
+
+class Replaying:
+    """One replay for one client, from a position on."""
+
+    sequence = None
+
+    def __init__(
+        self, subscriber: Subscriber, position: Position, kind: Kind, rule: HorizonRule | None, missed: int
+    ) -> None:
+        replays = subscriber.shared.replays
+        assert replays is not None, "without replays there is a gap"
+        self._subscriber = subscriber
+        self._feed, self._replays = subscriber.shared.feed, replays
+        self.incarnation = position.incarnation
+        self._start = self.places = position.places
+        self.rule = rule
+        self._first_kind = kind
+        self._kind = PLAIN if subscriber.purpose == "history" else CATCHING_UP
+        self.entries_behind = max(1, missed)
+        self._pace = replays.pace(subscriber.shared.share)
+        self._chunk: ref[Chunk] | None = None  # weak: replays may evict it under a slow client, which asks again
+        self._index = 0
+
+    @property
+    def cursor(self) -> str:
+        """The cursor of what was given; as the client presented it while nothing was."""
+        kind = self._first_kind if self.places == self._start else self._kind
+        return Position(self.incarnation, self.places).encode(kind)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether Kafka can be asked. Else the client waits, and continues here later, or in another process."""
+        return not (self._feed.is_cut_off or self._replays.is_closed)
+
+    @property
+    def is_between_chunks(self) -> bool:
+        """Whether the client has all that was read for it so far."""
+        return self._held_chunk() is None
+
+    def go_back_to(self, places: Places, missed: int) -> None:
+        """Continue from places that the client has reached since; what may be read in all stays bounded."""
+        self.places, self._chunk = places, None
+        self.entries_behind = max(1, missed)
+
+    def step(self, limit: int, seconds: float) -> list[Event]:
+        """Return the next changes, at most `limit`, on the way to the ring buffer; maybe none. Raises Unreplayable.
+
+        Steps are small, with a pause before each, which also counts what the caller has made of the last one. A chunk
+        that must be read from Kafka first is waited for so many seconds; the next step goes on with it.
+        """
+        self._pace.keep()
+        limit = min(limit, STEP)
+        chunk = self._held_chunk() or self._next_chunk(seconds)
+        events: list[Event] = []
+        if chunk is None:
+            return events
+        self._replays.used(chunk)
+        last = min(len(chunk.items), self._index + STEP_ITEMS)
+        while self._index < last and len(events) < limit:
+            item = chunk.items[self._index]
+            self._index += 1
+            if item.before >= self._place(item.partition):
+                events.extend(self._take(item))
+        if self._index == len(chunk.items):
+            self.places, self._chunk = furthest(self.places, chunk.end), None
+            self._replays.used(chunk, is_done=True)
+        return events
+
+    def _next_chunk(self, seconds: float) -> Chunk | None:
+        if records_between(self._start, self.places) > self._feed.settings.replay_records:
+            raise Unreplayable("replay_limit")
+        position, until = Position(self.incarnation, self.places), self._until()
+        self._pace.is_short = records_between(self.places, until) <= CHUNK_RECORDS
+        chunk = self._replays.chunk(position, until, seconds, self._subscriber.address)
+        self._chunk, self._index = ref(chunk) if chunk else None, 0
+        return chunk
+
+    def _held_chunk(self) -> Chunk | None:
+        return self._chunk() if self._chunk is not None else None
+
+    def _until(self) -> Places:
+        """Where to read to: well into memory, whose tail moves on meanwhile, but only what it doesn't cover yet."""
+        tail, inside = self._feed.landing()
+        return tuple(inside[number] if self._place(number) < begin else begin for number, begin in enumerate(tail))
+
+    def _place(self, partition: int) -> int:
+        return self.places[partition] if partition < len(self.places) else 0
+
+    def _take(self, item: Item) -> list[Event]:
+        places = list(furthest(self.places, (0,) * (item.partition + 1)))
+        places[item.partition] = item.after
+        self.places = tuple(places)
+        prediction, subscriber = item.prediction, self._subscriber
+        if self.rule is not None and not self.rule.gives(item.partition, item.segment_id, prediction):
+            return []
+        if subscriber.channel is not None and (prediction is None or not subscriber.wanted.concerns(prediction)):
+            return []
+        position = Position(self.incarnation, self.places)
+        entry = Entry(item.partition, item.before, position, item.segment_id, prediction, True)
+        return [Change(entry, position.encode(self._kind))]

@@ -1,0 +1,93 @@
+"""What the stages of a subscription need: who subscribes, for what, and what all subscriptions share."""
+
+import threading
+from collections.abc import Hashable, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from consumer.events import Event
+from consumer.view.channel import Channel
+from consumer.view.cursor import Places
+from consumer.view.feed import Feed
+from consumer.view.filters import Filter
+from consumer.view.ring import Entry
+from consumer.view.state import FeedState
+
+from .horizons import HorizonRule
+from .pace import Share
+from .replay import Replays
+
+CHUNK = 500
+"""Entries read at a time."""
+
+Purpose = Literal["stream", "poll", "history"]
+"""`history` wants the predictions of the log alone: no view, and nothing that depends on what this process shows."""
+
+
+class Shared(NamedTuple):
+    """The feed, the replays (None: memory only), the throttle of work on the past, and whether the process ends."""
+
+    feed: Feed
+    replays: Replays | None
+    share: Share
+    closed: threading.Event
+
+
+class Subscriber(NamedTuple):
+    """One client; `channel` is that of its filter, None without a filter.
+
+    `presented` is when a client that waits presented its cursor, by the feed's clock; None for one that polls, which
+    `address` names.
+    """
+
+    shared: Shared
+    wanted: Filter
+    channel: Channel | None
+    purpose: Purpose
+    address: Hashable = None
+    presented: float | None = None
+
+    def horizon_rule(self) -> HorizonRule | None:
+        """Return the rule for horizons while it catches up; None where its filter names horizons."""
+        return None if self.wanted.names_horizons else HorizonRule(self.shared.feed.settings.max_segments)
+
+    def is_ahead(self, state: FeedState, places: Places) -> bool:
+        """Tell whether the places of its cursor are known to be ahead of the topic."""
+        return state.is_ahead(places, self.address, self.presented)
+
+
+class Stage(Protocol):
+    """Where a subscription is on its way: starting, replaying, catching up, or live."""
+
+    @property
+    def cursor(self) -> str | None:
+        """The cursor of what was given; None before anything is known."""
+
+    @property
+    def entries_behind(self) -> int:
+        """How much there is to give."""
+
+    @property
+    def sequence(self) -> int | None:
+        """The sequence number of the entry that is read next; None while it doesn't read the ring buffer."""
+
+
+class Reader(Stage, Protocol):
+    """A stage that reads the ring buffer."""
+
+    def give(self, first: int, entries: Sequence[Entry], limit: int) -> tuple[list[Event], Stage]:
+        """Return the events of entries that it took, and the next stage. What is over the limit is taken once more."""
+
+
+class Taken(NamedTuple):
+    """What was taken with the feed locked, and the next stage.
+
+    `reader` makes events of the entries afterwards, the first of which has the sequence number `first`; `before` and
+    `after` are events around those. Without `after`, the reader also says what the next stage is.
+    """
+
+    stage: Stage
+    before: Sequence[Event] = ()
+    reader: Reader | None = None
+    first: int = 0
+    entries: Sequence[Entry] = ()
+    after: Sequence[Event] = ()

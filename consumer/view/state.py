@@ -1,0 +1,201 @@
+"""What a feed holds: ring buffer, latest view, scores, places and status. Its owner guards it by one lock.
+
+No method does IO, encodes for clients, or waits, except `wait()`, which gives the lock away.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import UNSET, structs
+
+from consumer.events import Gap, State, Status
+from consumer.messages.normalise import Normalised
+from consumer.messages.refusal import count_refused
+from consumer.prediction import Prediction
+from consumer.scoring.scores import Scores
+from consumer.settings import Settings
+from consumer.sources.record import Record
+
+from .backpressure import Backpressure
+from .cursor import MAX_INDEX, Places, Position, furthest, place
+from .ends import Ends
+from .footprint import footprint
+from .latest import EVICTION_REASONS, LatestView
+from .ring import Entry, Ring
+
+CUT_OFF: tuple[State, ...] = ("reconnecting", "circuit_open", "stopped")
+"""States in which Kafka is known not to answer."""
+
+
+class Fill(NamedTuple):
+    """How full the feed is."""
+
+    entries: int
+    size_bytes: int
+    segments: int
+    received: int
+
+
+class FeedState:
+    """The state that `Feed.locked()` hands out; it must not be used after the lock was released.
+
+    `generation` changes with each `begin()`, and `break_` says why reading did not continue. `status`, `fill`,
+    `version`, `warning` and `evicted` may be read without the lock: they are replaced as a whole.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float], now_ms: Callable[[], int]) -> None:
+        self.changed = threading.Condition()
+        self.ring = Ring(settings.buffer_entries, settings.buffer_bytes)
+        self.latest = LatestView(settings.max_segments, settings.max_age, settings.view_bytes, now_ms)
+        self.scores = Scores(settings)
+        self.ends = Ends(clock)
+        self.backpressure = Backpressure(clock)
+        self.incarnation: bytes | None = None
+        self.places: list[int] = []
+        self.generation = 0
+        self.break_: Gap | None = None
+        self.status = Status("starting", time.time(), "not started")
+        self.fill = Fill(0, 0, 0, 0)
+        self.version = 0
+        self.wakes = 0
+        self.quarantined = 0
+        self.warning: str | None = None
+        self.gaps: Counter[str] = Counter()
+        self.evicted: Counter[str] = Counter(dict.fromkeys(EVICTION_REASONS, 0))
+        self.is_awaited = False
+        """Set by a client that waits for the places to move on, also past what holds no records."""
+        self._received = 0
+        self._unscored: list[Prediction] = []
+
+    @property
+    def position(self) -> Position | None:
+        """Where reading goes on; None until the first partitions were positioned."""
+        return None if self.incarnation is None else Position(self.incarnation, tuple(self.places))
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether Kafka is known not to answer."""
+        return self.status.state in CUT_OFF
+
+    def is_ahead(self, places: Places, client: Any = None, presented: float | None = None) -> bool:
+        """Tell whether a cursor is ahead of the topic by Kafka's end offsets, and request these if need be.
+
+        Only a live consumer can tell. For the arguments see Ends.is_ahead().
+        """
+        return self.status.state == "live" and self.ends.is_ahead(tuple(self.places), places, client, presented)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something changes, at most so many seconds; other threads get the lock meanwhile."""
+        self.changed.wait(seconds)
+
+    def touch(self) -> None:
+        """Wake all waiting threads after a change."""
+        self.version += 1
+        self.fill = Fill(len(self.ring), self.ring.size_bytes, len(self.latest), self._received)
+        self.changed.notify_all()
+
+    def begin(self, position: Position, break_: Gap | None) -> None:
+        """Continue at a position that doesn't follow the last one."""
+        if position.incarnation != self.incarnation:
+            self.latest.clear()
+            self.scores.clear()
+        self.incarnation = position.incarnation
+        self.places = list(position.places)
+        self.ring.restart(position.places)
+        self.generation += 1
+        self.break_ = break_
+        self.ends.clear()
+
+    def truncate(self, position: Position) -> None:
+        """Continue where logs were truncated; the view gets back what it had before, if the ring buffer has it."""
+        places, entries = position.places, self.ring.read(self.ring.oldest, len(self.ring))
+        lost = self.latest.drop_beyond(places)
+        lost |= {each.segment_id for each in entries if each.before >= places[each.partition]}
+        for entry in entries:
+            if entry.before < places[entry.partition] and entry.segment_id in lost:
+                self._restore(entry)
+        self.begin(position, Gap("truncated", None))
+
+    def grow(self, partitions: int) -> None:
+        """Add partitions, from their beginning."""
+        fresh = [place(0)] * (partitions - len(self.places))
+        self.places.extend(fresh)
+        self.ring.whole_from.extend(fresh)
+
+    def advance(self, places: Places) -> None:
+        """Move on past what holds no records."""
+        self.places = list(furthest(tuple(self.places), places))
+        if self.is_awaited:  # for others it is no news
+            self.is_awaited = False
+            self.changed.notify_all()
+
+    def publish(self, batch: Iterable[tuple[Record, Normalised]]) -> list[Record]:
+        """Take records in the order they were read; return the tombstones that named no known segment."""
+        unknown = [record for record, normalised in batch if not self._take(record, normalised)]
+        self.quarantined += len(unknown)
+        self._score()
+        return unknown
+
+    def _take(self, record: Record, normalised: Normalised) -> bool:
+        """Take one record; False for a tombstone that names no known segment, which clients get all the same."""
+        known = True
+        after = place(record.offset + 1)
+        if normalised.removal is not None:
+            known = self._remove(record, normalised.removal, after)
+        else:
+            self._take_predictions(record, normalised.predictions, after)
+        if normalised.refusals:
+            self.quarantined += count_refused(normalised.refusals)
+        # Also past what was refused, and past a record without anything in it.
+        self.places[record.partition] = after
+        return known
+
+    def _remove(self, record: Record, segment_id: str, after: int) -> bool:
+        known = self.latest.remove(segment_id)
+        self._score()
+        self.scores.remove(segment_id)
+        assert self.incarnation is not None, "publish() comes after begin()"
+        self.places[record.partition] = after
+        position = Position(self.incarnation, tuple(self.places))
+        # Also of an unknown segment: a client may have it from before what this process has read.
+        self.ring.append(Entry(record.partition, place(record.offset), position, segment_id, None, True))
+        self._received += 1
+        return known
+
+    def _take_predictions(self, record: Record, predictions: Sequence[tuple[int, Prediction]], after: int) -> None:
+        partition, begin, count = record.partition, place(record.offset), len(predictions)
+        incarnation = self.incarnation
+        assert incarnation is not None, "publish() comes after begin()"
+        places, latest = self.places, self.latest
+        for number, (index, prediction) in enumerate(predictions, 1):
+            own = begin | index
+            if own < places[partition]:
+                continue  # read once more after the thread was restarted in the middle of a record
+            size_bytes = footprint(prediction)
+            late, shown, was, was_shown, evicted = latest.apply(prediction, partition, own, size_bytes)
+            if evicted:
+                self.evicted.update(each.reason for each in evicted)
+                # What is evicted at once replaces nothing, so it is late, too.
+                late = late or any(each is prediction for eviction in evicted for each in eviction.predictions)
+            if not latest.is_ahead(prediction):
+                self._unscored.append(prediction)
+            delivered = structs.replace(prediction, late=True) if late else prediction
+            places[partition] = after if number == count or index == MAX_INDEX else own + 1
+            position, segment_id = Position(incarnation, tuple(places)), prediction.segment_id
+            entry = Entry(partition, own, position, segment_id, delivered, shown, was, was_shown, evicted=evicted)
+            self.ring.append(entry, size_bytes)
+            self._received += 1
+
+    def _restore(self, entry: Entry) -> None:
+        if entry.prediction is None:
+            self.latest.remove(entry.segment_id)
+        else:
+            self.latest.apply(structs.replace(entry.prediction, late=UNSET), entry.partition, entry.before)
+
+    def _score(self) -> None:
+        """Score what was taken since the last time; a batch at once costs less."""
+        unscored, self._unscored = self._unscored, []  # also when it fails, or each later batch would fail on it
+        self.scores.take(unscored, self.latest.reference_ms)
