@@ -46,9 +46,9 @@ def test_the_backlog_and_what_comes_after_reach_a_client(settings, produce, cons
 def test_the_log_tells_the_way_to_live_in_order(settings, consume, caplog):
     with caplog.at_level(logging.INFO, "greenwave.consumer"):
         consume(settings).wait_ready(WAIT_SECONDS)
-    told = [record.getMessage() for record in caplog.records]
+    lines = [record.getMessage() for record in caplog.records]
     steps = ["connecting to", "connected; topic", "partitions assigned: 0, 1, 2, 3", "positioned at offsets", "live: "]
-    found = [next(number for number, line in enumerate(told) if step in line) for step in steps]
+    found = [next(number for number, line in enumerate(lines) if step in line) for step in steps]
     assert found == sorted(found)
 
 
@@ -87,7 +87,7 @@ def test_good_messages_among_bad_ones_are_delivered(settings, produce, consume):
 
 
 def test_a_start_before_the_broker_raises_at_its_deadline_and_is_live_when_the_broker_comes(broker, topic):
-    with socket.socket() as taken:  # a port where nobody answers yet
+    with socket.socket() as taken:  # a port where nothing answers yet
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     settings = Settings(kafka_brokers=f"127.0.0.1:{port}", kafka_topic=topic)

@@ -1,7 +1,7 @@
 """Recorded speeds through the whole path: file, replay command, broker, consumer, gunicorn, answer.
 
 What is expected is computed from the file here, by the csv module and the rule of categories alone. The week of METR-LA
-(207 detectors) is used where it is at hand, see `tests.metr_la`; made-up speeds always.
+(207 detectors) is used where it is available, see `tests.metr_la`; synthetic speeds always.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""What is believed of a proxy, and of whom."""
+"""Which headers of which proxies are trusted."""
 
 from types import SimpleNamespace
 
