@@ -47,7 +47,8 @@ def _section(measure: ModuleType, rounds: Sequence[Sequence[Figure]]) -> str:
     named = {**peers, "broker": f"Apache Kafka {kafka_version()}", "Python": platform.python_version()}
     listed = "\n".join(f"- {name}: {text}" for name, text in named.items())
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    facts = f"{date}, {len(rounds)} rounds, {_machine()}."
+    load = f"load average {os.getloadavg()[2]:.1f} over 15 minutes, this run included"
+    facts = f"{date}, {len(rounds)} rounds, {_machine()}, {load}."
     details = f"<details><summary>Versions</summary>\n\n{listed}\n\n</details>"
     return f"## {measure.TITLE}\n\n{measure.ABOUT}\n\n{facts}\n\n{table(rows(rounds))}\n\n{details}\n"
 
