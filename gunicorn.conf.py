@@ -1,4 +1,4 @@
-"""How Greenwave is served. gunicorn finds this file by itself: `gunicorn wsgi:app` is enough."""
+"""Configuration of gunicorn, which reads this file by default: `gunicorn wsgi:app` is enough."""
 
 import os
 import sys
@@ -34,20 +34,20 @@ threads = _settings.web_threads
 _descriptors = Descriptors(_settings.web_threads, kafka_clients=1 + _settings.replay_readers + MAX_HANGING)
 worker_connections = _descriptors.connections
 keepalive = 20
-# Streams leave within a second; this is for requests that are still running. Hosts kill after 30 s.
+# Streams end within a second; this is for requests that are still running. Hosts kill the process after 30 s.
 graceful_timeout = 20
-# The heartbeat comes from the accept loop, which never waits: a worker that is silent for so long is stuck.
+# The accept loop sends the heartbeat and never blocks: a worker without one for this long is stuck.
 timeout = 30
-# The control socket breaks read-only containers, and nothing here needs it.
+# The control socket fails in read-only containers and is not used.
 control_socket_disable = True
-# A proxy that doesn't set a SCRIPT_NAME header passes on a client's. Those who need it name it on the command line.
+# A proxy may forward SCRIPT_NAME headers of clients, so trusting them must be enabled on the command line.
 forwarder_headers = ""
 # gunicorn answers 400 when several of these headers disagree; forwarded.apply() reads the one that all proxies send.
 secure_scheme_headers = {}
-# A cursor of 1,000 partitions and a filter of 200 segments fit. Without TLS our sockets bound the whole head.
+# A cursor of 1,000 partitions and a filter of 200 segments fit. Without TLS, the worker limits the whole head.
 limit_request_line = 0
 limit_request_field_size = MAX_HEAD_BYTES
-# It would go around what our sockets do for clients that read slowly.
+# It would bypass the send buffers of the worker's sockets.
 sendfile = False
 accesslog = None
 access_log_format = '%(h)s "%(r)s" %(s)s %(B)s bytes %(L)s s "%(f)s" "%(a)s"'
@@ -70,20 +70,20 @@ logconfig_dict = {
 
 
 def on_starting(server):  # type: ignore[no-untyped-def]
-    """Warn before the first worker starts when connections are few."""
+    """Log a warning at start if the limit of open files is low."""
     if _descriptors.warning:
         server.log.warning(_descriptors.warning)
 
 
 def pre_request(worker, req):  # type: ignore[no-untyped-def]
-    """Take what a proxy says of the client's request."""
+    """Apply the headers of a trusted proxy."""
     forwarded.apply(req, worker.cfg)
 
 
 def post_worker_init(worker):  # type: ignore[no-untyped-def]
-    """Start the consumer in each worker: threads don't survive the fork of --preload."""
+    """Start the consumer in each worker: threads do not survive the fork of --preload."""
     if worker.cfg.is_ssl:
-        # With TLS nothing else bounds the line of a request.
+        # With TLS nothing else limits the request line.
         worker.cfg.set("limit_request_line", MAX_LINE_BYTES)
         worker.cfg.set("limit_request_field_size", MAX_LINE_BYTES)
     worker.configure(_settings.script_name, _settings.unsent_bytes)
@@ -91,7 +91,7 @@ def post_worker_init(worker):  # type: ignore[no-untyped-def]
 
 
 def worker_exit(server, worker):  # type: ignore[no-untyped-def]
-    """End the consumer with its worker; a call to Kafka that takes longer ends with the process."""
+    """Stop the consumer with its worker; a Kafka call that takes longer ends with the process."""
     current = consumer.current()
     consumer.stop(timeout=1)
     if current is not None and current.has_hung:

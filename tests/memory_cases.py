@@ -6,6 +6,8 @@
 import gc
 import json
 import os
+import selectors
+import socket
 import sys
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from consumer.sources.record import Record
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
 from consumer.view.filters import Box, Filter
+from web.server.outbox import Outbox
+from web.server.sockets import Socket
 from web.streams.messages import MessageCache, message_of
 from web.streams.views import Views
 
@@ -95,11 +99,17 @@ def bodies(settings):
     return feed, views, before
 
 
-def chunks(settings):
-    """Read the past once, from its beginning to its end."""
+def topic_of(settings):
+    """Return a topic whose chunks take more than their share."""
     topic = MemoryTopic(4, TOPIC)
     for number in range(settings.buffer_bytes // 400):
         topic.append(value(number, 100, "x" * 150), partition=number % 4)
+    return topic
+
+
+def chunks(settings, topic=None):
+    """Read the past once, from its beginning to its end."""
+    topic = topic or topic_of(settings)
     replays = Replays(settings, lambda _: MemorySource(topic))
     ends, position = tuple(place(len(log)) for log in topic.logs), Position(TOPIC, (place(0),) * 4)
     before = resident()
@@ -113,7 +123,37 @@ def chunks(settings):
     return topic, replays, before
 
 
+def unsent(settings):
+    """Respond to more clients than the outbox may hold responses for; none of them reads."""
+    outbox = Outbox(selectors.DefaultSelector(), settings.unsent_bytes)
+    clients = []
+    while len(outbox) == len(clients):
+        ours, theirs = socket.socketpair()
+        sock = Socket(fileno=ours.detach())
+        sock.settimeout(0)
+        sock.buffers_writes = True
+        sock.sendall(b"x" * max(settings.unsent_bytes // 15, 400_000))
+        clients.append((sock, theirs))
+        outbox.send(sock, lambda is_sent: None)
+    return outbox, clients
+
+
+def everything(settings):
+    """Fill all stores of one process together."""
+    topic = topic_of(settings)
+    before = resident()
+    feed, cache = Feed(settings), MessageCache(settings.message_bytes)
+    segments = settings.buffer_bytes // 4_000
+    fill(feed, settings.buffer_bytes // 500, cache=cache, segments=segments, horizons=4, text="x" * 150)
+    views = Views(settings.answer_bytes)
+    for number in range(16):
+        views.body(feed, Filter(box=Box(-180.0, -90.0, 180.0, 90.0 - number / 100)))
+    return feed, cache, views, chunks(settings, topic), unsent(settings), before
+
+
 CASES = {
+    "everything": everything,
+    "unsent": unsent,
     "plain": ring,
     "messages": messages,
     "wide": lambda settings: ring(settings, text=WIDE),

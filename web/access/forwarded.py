@@ -1,7 +1,7 @@
-"""What a proxy says of the request that it passes on: the client's scheme, and the prefix it has taken off the path.
+"""Headers of a proxy: the scheme of the client, and the path prefix that the proxy strips.
 
-Only proxies that gunicorn's `forwarded_allow_ips` names are believed (the environment variable FORWARDED_ALLOW_IPS, by
-default 127.0.0.1 and ::1). Of several values the last one counts, which the nearest proxy has written.
+Only proxies in gunicorn's `forwarded_allow_ips` are trusted (environment variable FORWARDED_ALLOW_IPS, by default
+127.0.0.1 and ::1). The last of several values counts: the nearest proxy has added it.
 """
 
 import re
@@ -17,11 +17,11 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+", re.ASCII)
 
 
 def apply(request: Any, settings: Any) -> None:
-    """Change a request of gunicorn's to the one that the proxy got. Raises InvalidHeader.
+    """Restore scheme and path of gunicorn's `request` as the proxy received them. Raises InvalidHeader.
 
-    `settings` are gunicorn's.
+    `settings` is the configuration of gunicorn.
     """
-    if not is_believed(request.peer_addr, settings):
+    if not is_trusted(request.peer_addr, settings):
         return
     if scheme := _last(request, SCHEME):
         request.scheme = "https" if scheme.lower() in SECURE else "http"
@@ -31,18 +31,18 @@ def apply(request: Any, settings: Any) -> None:
     if not _PREFIX.fullmatch(prefix):
         raise InvalidHeader(PREFIX, req=request)
     if request.uri.startswith("/"):
-        # As if the proxy had left the path alone: gunicorn takes SCRIPT_NAME off again.
+        # As if the proxy had kept the prefix: gunicorn strips SCRIPT_NAME.
         request.uri, request.path = prefix + request.uri, prefix + request.path
         request.headers.append(("SCRIPT_NAME", prefix))
 
 
-def is_believed(peer: Any, settings: Any) -> bool:
-    """Tell whether a peer is a proxy to believe; `peer` is a socket's address, a tuple unless it is a local one."""
+def is_trusted(peer: Any, settings: Any) -> bool:
+    """Tell whether a peer is a trusted proxy; `peer` is a socket address, a tuple unless it is a Unix socket."""
     if not isinstance(peer, tuple) or "*" in settings.forwarded_allow_ips:
         return True
     address = ip_address(peer[0])
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped  # as it is seen with BIND=::
+        address = address.ipv4_mapped  # the form of IPv4 peers with BIND=::
     return any(address in network for network in settings.forwarded_allow_networks())
 
 

@@ -1,8 +1,8 @@
-"""What a WebSocket's opening request must be: an upgrade that can be answered, from a page that may ask.
+"""Check the opening handshake of a WebSocket: a valid upgrade, from an allowed origin.
 
-A page of any site can open a WebSocket to any host, with the visitor's cookies and from inside the visitor's network;
-no browser asks first, as it does for `fetch`. So the server looks at Origin itself (RFC 6455, section 10.2). Programs
-that are no browsers send none, and are let through.
+A page of any site can open a WebSocket to any host, with the visitor's cookies and from the visitor's network. Browsers
+send no preflight request, as they do for `fetch`, so the server checks Origin (RFC 6455, section 10.2). Clients
+other than browsers send no Origin and are allowed.
 """
 
 import base64
@@ -20,14 +20,13 @@ from consumer.settings import origins
 
 VERSION = "13"
 NEEDED = ("HTTP_HOST", "HTTP_UPGRADE", "HTTP_CONNECTION", "HTTP_SEC_WEBSOCKET_KEY", "HTTP_SEC_WEBSOCKET_VERSION")
-"""The headers that make a handshake. Without the one for extensions nothing is compressed: compressed frames belong to
-one connection, these are made once for all."""
+"""The headers of a handshake, without extensions: compressed frames depend on their connection and can't be shared."""
 SOCKETS = ("werkzeug.socket", "gunicorn.socket")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def check(allowed_origins: str) -> None:
-    """Refuse what can't be answered with a WebSocket. Raises BadRequest, Forbidden."""
+    """Check the handshake of the current request. Raises BadRequest, Forbidden."""
     version, key = request.headers.get("Sec-WebSocket-Version", ""), request.headers.get("Sec-WebSocket-Key", "")
     if version != VERSION:
         raise BadRequest(f"Sec-WebSocket-Version={version[:40]!r} can't be used; allowed: {VERSION}")
@@ -46,7 +45,7 @@ def check(allowed_origins: str) -> None:
 def is_allowed(origin: str, host: str, scheme: str, allowed_origins: str) -> bool:
     """Tell whether a page of an origin may connect to a host ("name:port").
 
-    The scheme isn't compared: behind a proxy that ends TLS the page has https, and this server sees http.
+    The scheme is not compared: behind a proxy that terminates TLS the page has https, and this server http.
     """
     allowed = origins(allowed_origins)
     if "*" in allowed or (origin and origin.lower() in allowed):
@@ -56,23 +55,23 @@ def is_allowed(origin: str, host: str, scheme: str, allowed_origins: str) -> boo
         here = urlsplit(f"{scheme}://{host.lower()}")
         ports = {here.port or DEFAULT_PORTS.get(scheme)}
         if here.port is None:
-            ports |= set(DEFAULT_PORTS.values())  # the proxy passes on a Host without its port
+            ports |= set(DEFAULT_PORTS.values())  # the proxy sends a Host without the port
         return bool(page.hostname) and page.hostname == here.hostname and _port(page.scheme, page.port) in ports
     except ValueError:
         return False
 
 
 def environ_for(environ: Mapping[str, Any], sockets: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an environ with nothing in it but what the handshake needs, and sockets put in the place of others."""
+    """Return an environ with only the headers of the handshake, and with `sockets` replaced."""
     others = {name: value for name, value in environ.items() if not name.startswith("HTTP_") or name in NEEDED}
     return {**others, **sockets}
 
 
 def closed_at_once(environ: Mapping[str, Any], code: int, reason: str) -> bytes:
-    """Return an answer that accepts a handshake and closes the WebSocket (RFC 6455, section 5.5.1).
+    """Return a response that accepts a handshake and closes the WebSocket (RFC 6455, section 5.5.1).
 
-    A browser tells its page nothing of a handshake that is refused; of a close it tells code and reason. Raises
-    RemoteProtocolError for a handshake that can't be read.
+    A page learns code and reason of a close, but nothing of a refused handshake. Raises RemoteProtocolError for an
+    invalid handshake.
     """
     connection = WSConnection(ConnectionType.SERVER)
     lines = [f"{name[5:].replace('_', '-')}: {environ[name]}\r\n" for name in NEEDED if name in environ]

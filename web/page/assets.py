@@ -1,4 +1,4 @@
-"""The page's files, compressed where the client takes that; Flask serves them as they are."""
+"""Compress the static files of the page for clients that accept gzip."""
 
 from functools import lru_cache
 
@@ -12,7 +12,7 @@ _compressed = lru_cache(256)(answers.compress)
 
 
 def compress(app: Flask) -> None:
-    """Compress the answers with static files that are texts, each file once for as long as it doesn't change."""
+    """Compress responses with static text files; each version of a file is compressed once."""
 
     @app.after_request
     def compress_texts(response: Response) -> Response:

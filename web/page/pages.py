@@ -1,4 +1,4 @@
-"""The pages, and the headers that keep what came from Kafka from ever being more than text."""
+"""The pages, and the security headers."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from web.streams.views import Body
 blueprint = Blueprint("pages", __name__)
 
 POLL_SECONDS = 5
-"""How often the page polls when no stream gets through."""
+"""How often the page polls if no stream can be opened."""
 
 EMBEDDED = ("map", "table", "both")
 THEMES = ("light", "dark")
@@ -28,7 +28,7 @@ PAGE_PARAMETERS = ("q", "road", "category", "segment", "details", "sort", "map",
 
 
 def content_security_policy(tiles: str = "", frames: Sequence[str] = ()) -> str:
-    """Return the policy of a page that shows tiles of one host, and that pages of some origins may frame."""
+    """Return the policy for a page with map tiles of one host, which the origins in `frames` may embed."""
     host = urlsplit(tiles.replace("{s}", "*"))
     foreign = f" {host.scheme}://{host.netloc}" if host.netloc else ""
     return "; ".join(
@@ -48,18 +48,20 @@ def content_security_policy(tiles: str = "", frames: Sequence[str] = ()) -> str:
 CONTENT_SECURITY_POLICY = content_security_policy()
 
 
-@blueprint.get("/", strict_slashes=False)  # else Werkzeug redirects to it, on the host that the client names
+@blueprint.get(
+    "/", strict_slashes=False
+)  # else Werkzeug redirects to the host in the request, which the client chooses
 @blueprint.get("/predictions/", endpoint="page_with_slash")
 def home() -> BaseResponse:
     """Redirect to the page."""
-    # A relative reference: the host that a client names is not to be trusted.
+    # Relative, because the host in the request is not trusted.
     query = urlencode(list(request.args.items(multi=True)))
     return redirect(url_for(".page") + (f"?{query}" if query else ""))
 
 
 @blueprint.get("/predictions")
 def page() -> Response:
-    """Show the page; it fetches its data itself, so it comes at once whatever Kafka does."""
+    """Serve the page. It fetches its data itself, so it does not depend on the state of Kafka."""
     settings = services().settings
     answer = make_response(render_template("predictions.html", config=_config(settings), embedded=None, theme=None))
     answer.headers["Content-Security-Policy"] = content_security_policy(settings.map_tiles)
@@ -68,7 +70,7 @@ def page() -> Response:
 
 @blueprint.get("/predictions/embed")
 def embed() -> Response:
-    """Show map, table or both without anything to change, for a frame on a page of EMBED_ORIGINS."""
+    """Serve a read-only map, table or both, to be embedded by pages of EMBED_ORIGINS."""
     params.only("show", "theme", *PAGE_PARAMETERS)
     settings = services().settings
     shown = params.one_of("show", EMBEDDED) or "both"
@@ -84,7 +86,7 @@ def embed() -> Response:
 
 @blueprint.get("/api/network")
 def network() -> Response:
-    """Answer with the segments of NETWORK_FILE as GeoJSON; no features without one."""
+    """Return the segments of NETWORK_FILE as GeoJSON; no features without one."""
     params.only()
     body = _network_body(services().get_consumer().network)
     answer = answers.json(body.content, lambda: body.compressed)
@@ -112,7 +114,7 @@ def _config(settings: Settings) -> dict[str, Any]:
         "map_tiles": settings.map_tiles,
         "map_attribution": settings.map_attribution,
         "has_network": bool(settings.network_file),
-        # Tiles have borders of their own.
+        # Map tiles show borders themselves.
         "outlines": "" if settings.map_tiles else url_for("static", filename="vendor/us-atlas/counties-10m.json"),
         "charts": {
             "script": url_for("static", filename="vendor/uplot/uPlot.iife.min.js"),
@@ -122,7 +124,7 @@ def _config(settings: Settings) -> dict[str, Any]:
 
 
 def secure(app: Flask) -> None:
-    """Put the security headers on every answer."""
+    """Add the security headers to each response."""
 
     @app.after_request
     def add_headers(response: Response) -> Response:

@@ -1,4 +1,4 @@
-"""How many heaps the C library keeps."""
+"""Limit the heaps of the C library."""
 
 import contextlib
 import ctypes
@@ -10,12 +10,11 @@ ARENAS = 2
 
 
 def limit_arenas() -> None:
-    """Let all threads of this process, and of those forked from it, share two heaps; must come before the threads do.
+    """Let all threads of this process and of its children share two heaps. Call it before threads start.
 
-    glibc gives threads heaps of their own, up to eight per core, and what is freed in one is of no use in the others:
-    with each wave of streams a worker's memory would grow by what the wave before left behind. Since the interpreter's
-    lock lets one thread run at a time, more heaps win nothing. MALLOC_ARENA_MAX has precedence; other C libraries are
-    left alone.
+    glibc creates up to eight heaps per core, and memory freed in one is not reused in another: with each wave of
+    streams the memory of a worker would grow. Because of the GIL, more heaps are no faster. MALLOC_ARENA_MAX has
+    precedence. Other C libraries are unaffected.
     """
     if "MALLOC_ARENA_MAX" in os.environ:
         return

@@ -1,4 +1,4 @@
-"""How many file descriptors the process may open (getrlimit(2)), and how many of them are for connections."""
+"""The limit of file descriptors (getrlimit(2)), and how many of them are for connections."""
 
 import resource
 
@@ -7,7 +7,7 @@ OWN = 64
 PER_KAFKA_CLIENT = 16
 """Sockets to the brokers, with a selector and a pipe."""
 IDLE_CONNECTIONS = 1_000
-"""Connections beyond the threads, where the limit allows them: idle ones, and answers that are read slowly."""
+"""Connections beyond the number of threads, if the limit allows: idle ones, and responses that are read slowly."""
 FEWEST_IDLE = 16
 
 
@@ -16,19 +16,19 @@ class Descriptors:
 
     def __init__(self, threads: int, kafka_clients: int) -> None:
         self._threads = threads
-        # Besides its socket a thread may open one more: a file that it sends, or the selector of a WebSocket.
+        # Besides its socket, a thread may open a file that it sends, or the selector of a WebSocket.
         self._reserve = OWN + threads + kafka_clients * PER_KAFKA_CLIENT
         self.wanted = threads + IDLE_CONNECTIONS + self._reserve
         self.limit = raise_limit(self.wanted)
 
     @property
     def connections(self) -> int:
-        """How many connections a worker may have: what the limit leaves, but some more than threads in any case."""
+        """How many connections a worker may have: what the limit leaves, and always more than threads."""
         return max(self._threads + FEWEST_IDLE, min(self.wanted, self.limit) - self._reserve)
 
     @property
     def warning(self) -> str | None:
-        """What to say at start when the limit is low; None when it is not."""
+        """The warning to log at start if the limit is low, else None."""
         if self.limit >= self.wanted:
             return None
         return (
@@ -38,7 +38,7 @@ class Descriptors:
 
 
 def raise_limit(wanted: int) -> int:
-    """Raise the soft limit to what is wanted, as far as the hard limit allows; return the soft limit."""
+    """Raise the soft limit to `wanted`, or to the hard limit if that is lower; return the soft limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     target = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft == resource.RLIM_INFINITY or soft >= target:

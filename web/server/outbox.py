@@ -10,10 +10,11 @@ from .sockets import IO_SECONDS, Socket
 
 
 class _Unsent(NamedTuple):
-    """A response being sent: since when, its bytes left, the deadline of the next progress, what to call at its end."""
+    """A response being sent: since when, its bytes left and held, the deadline of the next progress, its callback."""
 
     since: float
-    size_bytes: int
+    left_bytes: int
+    held_bytes: int
     until: float
     on_end: Callable[[bool], None]
 
@@ -21,13 +22,13 @@ class _Unsent(NamedTuple):
 class Outbox:
     """The sockets with unsent bytes. Only the accept loop uses it; nothing here blocks.
 
-    Beyond `max_bytes` in all, the oldest responses are given up.
+    Beyond `max_bytes` held in all, the oldest responses are given up; a single one may be larger.
     """
 
     def __init__(self, poller: selectors.BaseSelector, max_bytes: int) -> None:
         self._poller = poller
         self._max_bytes = max_bytes
-        self._size_bytes = 0
+        self._held_bytes = 0
         self._unsent: dict[Socket, _Unsent] = {}  # oldest first
 
     def __len__(self) -> int:
@@ -37,10 +38,10 @@ class Outbox:
         """Send the unsent bytes of a socket, then call `on_end` with whether all were sent."""
         sock.setblocking(False)
         now = time.monotonic()
-        self._unsent[sock] = _Unsent(now, sock.unsent_bytes, now + IO_SECONDS, on_end)
-        self._size_bytes += sock.unsent_bytes
+        self._unsent[sock] = _Unsent(now, sock.unsent_bytes, sock.held_bytes, now + IO_SECONDS, on_end)
+        self._held_bytes += sock.held_bytes
         self._poller.register(sock, selectors.EVENT_WRITE, self._on_writable)
-        while len(self) > 1 and self._size_bytes > self._max_bytes:
+        while len(self) > 1 and self._held_bytes > self._max_bytes:
             self.end_oldest()
 
     @property
@@ -72,12 +73,14 @@ class Outbox:
         before, left = self._unsent[sock], sock.unsent_bytes
         if not left:
             self._end(sock, True)
-        elif left < before.size_bytes:
-            self._size_bytes -= before.size_bytes - left
-            self._unsent[sock] = before._replace(size_bytes=left, until=time.monotonic() + IO_SECONDS)
+        elif left < before.left_bytes:
+            held = sock.held_bytes
+            self._held_bytes += held - before.held_bytes
+            until = time.monotonic() + IO_SECONDS
+            self._unsent[sock] = before._replace(left_bytes=left, held_bytes=held, until=until)
 
     def _end(self, sock: Socket, is_sent: bool) -> None:
         unsent = self._unsent.pop(sock)
-        self._size_bytes -= unsent.size_bytes
+        self._held_bytes -= unsent.held_bytes
         self._poller.unregister(sock)
         unsent.on_end(is_sent)

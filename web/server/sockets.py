@@ -120,6 +120,11 @@ class Socket(socket.socket):
         """How many bytes are in the send buffer."""
         return sum(map(len, self._unsent))
 
+    @property
+    def held_bytes(self) -> int:
+        """How much memory the send buffer holds: a response that is sent in part is still held as a whole."""
+        return sum(memoryview(each.obj).nbytes for each in self._unsent)
+
     def flush(self) -> None:
         """Send what the kernel takes of the send buffer, without blocking. Raises OSError when disconnected."""
         timeout = self.gettimeout()

@@ -33,8 +33,8 @@ def applied(*headers, peer=("::1", 1, 0, 0), uri="/x?y", scheme="http"):
         ("", "10.0.0.1", True),  # a local socket
     ],
 )
-def test_only_proxies_that_are_allowed_are_believed(peer, allowed, verdict):
-    assert forwarded.is_believed(peer, settings(allowed)) is verdict
+def test_only_allowed_proxies_are_trusted(peer, allowed, verdict):
+    assert forwarded.is_trusted(peer, settings(allowed)) is verdict
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_prefix_that_is_no_path_is_refused(value):
         applied(("X-FORWARDED-PREFIX", value))
 
 
-def test_nothing_is_believed_of_others():
+def test_nothing_is_trusted_of_others():
     headers = (("X-FORWARDED-PREFIX", "/a"), ("X-FORWARDED-PROTO", "https"))
     request = applied(*headers, peer=("192.0.2.1", 1))
     assert (request.uri, request.scheme, tuple(request.headers)) == ("/x?y", "http", headers)

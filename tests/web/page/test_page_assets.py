@@ -48,7 +48,7 @@ def named(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=named)
-def test_no_data_can_become_markup_and_nothing_comes_from_elsewhere(path: Path) -> None:
+def test_no_data_becomes_markup_and_nothing_is_loaded_from_other_hosts(path: Path) -> None:
     text = path.read_text().replace("http://www.w3.org/2000/svg", "")
     assert not MARKUP_FROM_TEXT.search(text)
     assert not FOREIGN.search(text)
@@ -95,7 +95,7 @@ def test_every_import_is_a_file_of_the_page(module: Path) -> None:
         ("view/wording.js", r"document|window|Date"),
     ],
 )
-def test_a_module_does_not_use_what_is_not_its_job(folder: str, words: str) -> None:
+def test_a_module_uses_only_what_its_layer_allows(folder: str, words: str) -> None:
     place = STATIC / "js" / folder
     for module in [place] if place.is_file() else place.rglob("*.js"):
         assert not re.search(rf"\b(?:{words})", code_of(module)), module
@@ -119,7 +119,7 @@ def test_every_file_that_the_page_names_is_served(client) -> None:
     assert sum(size_of(client, name) for name in named_files) + len(page) < FIRST_LOAD_BYTES
 
 
-def test_files_are_compressed_where_the_client_takes_that_and_pictures_never(client) -> None:
+def test_text_files_are_compressed_for_clients_that_accept_gzip(client) -> None:
     def get(method: str = "GET", **headers: str) -> TestResponse:
         with client.open("/static/vendor/leaflet/leaflet.js", method=method, headers=headers) as answer:
             answer.get_data()
@@ -138,7 +138,7 @@ def test_files_are_compressed_where_the_client_takes_that_and_pictures_never(cli
     assert get("HEAD", **gzipped).headers["Content-Encoding"] == "gzip"
 
 
-def test_the_vendored_libraries_are_what_was_fetched_and_say_their_licence() -> None:
+def test_vendored_libraries_match_their_hashes_and_have_licences() -> None:
     for name, library in json.loads((STATIC / "vendor" / "vendor.json").read_text()).items():
         folder = STATIC / "vendor" / name
         found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
@@ -158,13 +158,13 @@ def test_the_page_says_what_to_do_without_javascript(client) -> None:
     assert "needs JavaScript" in re.search(r"<noscript>(.*?)</noscript>", client.get("/predictions").text).group(1)
 
 
-def test_the_palette_is_the_one_that_colour_blind_people_can_tell_apart() -> None:
+def test_the_palette_is_safe_for_colour_blind_people() -> None:
     tokens = (STATIC / "css" / "tokens.css").read_text()
     palette = dict(re.findall(r"--(free|moderate|heavy|severe): (#[0-9a-f]{6});", tokens))
     assert palette == {"free": "#2c7bb6", "moderate": "#abd9e9", "heavy": "#fdae61", "severe": "#d7191c"}
 
 
-def test_both_ways_to_the_dark_theme_set_the_same_colours() -> None:
+def test_both_dark_themes_have_the_same_colours() -> None:
     tokens = (STATIC / "css" / "tokens.css").read_text()
     chosen = re.search(r':root\[data-theme="dark"\] \{(.*?)\}', tokens, re.DOTALL).group(1)
     by_system = re.search(r":root:not\(\[data-theme\]\) \{(.*?)\}", tokens, re.DOTALL).group(1)

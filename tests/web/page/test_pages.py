@@ -37,7 +37,7 @@ def config(response):
         ("https://{s}.tile.example.org:8443/{z}/{x}/{y}", "'self' data: https://*.tile.example.org:8443"),
     ],
 )
-def test_pictures_may_come_from_the_host_of_the_tiles_and_no_other(consumer, tiles, images):
+def test_images_are_allowed_from_the_tile_host_only(consumer, tiles, images):
     client = client_with(consumer, map_tiles=tiles)
     for path in ("/predictions", "/predictions/embed"):
         assert policy(client.get(path))["img-src"] == images
@@ -52,20 +52,20 @@ def test_pictures_may_come_from_the_host_of_the_tiles_and_no_other(consumer, til
         ("*", "'self' *"),
     ],
 )
-def test_only_the_page_for_frames_may_be_framed_by_the_sites_that_settings_name(consumer, origins, ancestors):
+def test_only_the_embed_page_may_be_framed_by_embed_origins(consumer, origins, ancestors):
     client = client_with(consumer, embed_origins=origins)
     assert policy(client.get("/predictions/embed"))["frame-ancestors"] == ancestors
     for path in ("/predictions", "/api/predictions", "/nothing"):
         assert policy(client.get(path))["frame-ancestors"] == "'self'"
 
 
-def test_no_policy_allows_anything_inline():
+def test_no_policy_allows_inline_code():
     everything = content_security_policy("https://tile.example.org/{z}/{x}/{y}", ["*"])
     assert "unsafe" not in everything
     assert everything.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
 
 
-def test_the_page_for_frames_says_what_it_shows_and_leads_to_the_whole_page(client):
+def test_the_embed_page_names_its_parts_and_links_to_the_whole_page(client):
     response = client.get("/predictions/embed?show=map&theme=dark&road=I-405+N&category=heavy_traffic")
     assert 'data-embed="map"' in response.text
     assert '<html lang="en" data-theme="dark">' in response.text
@@ -87,7 +87,7 @@ def test_the_page_for_frames_says_what_it_shows_and_leads_to_the_whole_page(clie
         ),
     ],
 )
-def test_what_the_page_for_frames_can_not_use_is_a_400_that_says_so(client, query, said):
+def test_invalid_parameters_of_the_embed_page_get_400_with_a_reason(client, query, said):
     response = client.get(f"/predictions/embed?{query}")
     assert (response.status_code, response.json["error"]) == (400, said)
 
@@ -157,7 +157,7 @@ def test_without_a_network_there_are_no_features(client):
     assert client.get("/api/network?x=1").status_code == 400
 
 
-def test_a_network_that_can_not_be_read_is_found_before_anything_starts(tmp_path):
+def test_an_unreadable_network_file_is_refused_at_start(tmp_path):
     settings = Settings(network_file=str(tmp_path / "none.geojson"))
     for start in (check_files, Consumer):
         with pytest.raises(SettingsError, match="NETWORK_FILE"):

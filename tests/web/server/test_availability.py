@@ -1,4 +1,4 @@
-"""What one hostile address can do to the worker: health checks are answered, and no exception ends the worker."""
+"""Attacks from one address: health checks are answered, and the worker survives."""
 
 import contextlib
 import json
@@ -83,7 +83,7 @@ def test_health_is_answered_while_all_threads_are_held(fresh):
     assert rest_of(kept).count(b"HTTP/1.1 200 OK") == 301
 
 
-def test_health_under_a_prefix_is_answered_while_all_threads_are_held(fresh):
+def test_health_under_a_prefix_is_answered_without_a_thread(fresh):
     server = fresh(WEB_THREADS="4", SCRIPT_NAME="/traffic", probe="/traffic/healthz")
     held = [server.open("/traffic/slow?seconds=60") for _ in range(8)]
     assert b'"alive"' in server.get("/traffic/healthz")
@@ -91,7 +91,7 @@ def test_health_under_a_prefix_is_answered_while_all_threads_are_held(fresh):
         client.close()
 
 
-def test_health_has_the_same_bytes_from_the_accept_loop_and_from_a_thread(fresh):
+def test_health_is_the_same_from_accept_loop_and_thread(fresh):
     server = fresh()
 
     def answer(target):
@@ -101,7 +101,7 @@ def test_health_has_the_same_bytes_from_the_accept_loop_and_from_a_thread(fresh)
     assert answer("/healthz") == answer("http://test/healthz")
 
 
-def test_a_health_check_with_a_body_is_answered_and_its_connection_closed(fresh):
+def test_a_health_check_with_a_body_closes_its_connection(fresh):
     server = fresh()
     hold_all_threads(server)
     head = b"GET /healthz HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n"
@@ -142,7 +142,7 @@ def test_accepting_pauses_while_no_file_can_be_opened(fresh):
     assert "Traceback" not in server.log.read_text(), server.log.read_text()[-6000:]
 
 
-def test_an_idle_connection_is_closed_for_one_that_lacks_a_descriptor(fresh):
+def test_an_idle_connection_is_closed_when_descriptors_run_out(fresh):
     server = fresh(ulimit="ulimit -n 256")
     idle = server.open_raw(b"")
     until(lambda: server.open_sockets() == 1)
