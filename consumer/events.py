@@ -22,11 +22,11 @@ WITHOUT_KAFKA: tuple[State, ...] = ("starting", "reconnecting", "circuit_open")
 class Status(Struct):
     """The consumer's state, since when (epoch seconds), the reason for it, and when the next try is due if it waits.
 
-    The reason is for everybody. `detail` is for the operator (addresses of brokers, errors of the Kafka client): it is
+    Clients get the reason. `detail` is for the operator (addresses of brokers, errors of the Kafka client): it is
     logged and never served.
 
     `since` stays while only the reason changes, and through an outage: it tells since when Kafka is missed. `retry_at`
-    (in time.monotonic() seconds) is moved from try to try without being told anew; nothing else changes.
+    (in time.monotonic() seconds) changes with each try without a new Status; nothing else changes.
     """
 
     state: State
@@ -136,13 +136,13 @@ GAP_REASONS: tuple[GapReason, ...] = get_args(GapReason)
 
 
 class Gap(Struct, frozen=True):
-    """What lies between the client's cursor and now can't be told; an Initial follows. `missed` counts records, None
-    when unknown. The reasons:
+    """What lies between the client's cursor and now is unknown; an Initial follows. `missed` counts records, None when
+    unknown. The reasons:
 
     bad_cursor       the cursor is damaged, or has far more partitions than the topic
     other_topic      it is of another topic, or of one that was deleted since
     ahead            it is ahead of the topic's end: forged, or Kafka lost records after a failure of its own
-    topic_recreated  the topic was deleted and created anew while the client was here
+    topic_recreated  the topic was deleted and recreated while the client was here
     truncated        Kafka lost records that were read already; the view is without them
     expired          Kafka has dropped what came next (retention)
     too_old          it is no longer in memory, or only Kafka can find its time, and replays are off

@@ -19,7 +19,7 @@ REST_SECONDS = 0.1
 class Share:
     """Half of a process' time, for all threads together that have much to do, however many they are.
 
-    Threads whose work is short go first: they rest for each other's work only, the others for everybody's.
+    Threads whose work is short go first: they rest for each other's work only, the others for that of all.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

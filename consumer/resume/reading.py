@@ -1,7 +1,7 @@
 """What one reader does with a source of its own: read a chunk of old records, or find where a time begins.
 
-It reads only so long (`Patience`), and ends when the process does. That Kafka doesn't answer is a SourceError; what can
-never be read is Unreplayable.
+A read is limited in time (`ReadBudget`), and ends when the process does. If Kafka doesn't answer, it raises
+SourceError; for what can never be read, Unreplayable.
 """
 
 import threading
@@ -61,7 +61,7 @@ class Chunk(Struct, frozen=True, eq=False, weakref=True):
     size_bytes: int
 
     def serves(self, position: Position) -> bool:
-        """Tell whether it leads somebody further who stands at a position."""
+        """Tell whether it has records after a position."""
         return (
             self.incarnation == position.incarnation
             and reaches(position.places, self.start)
@@ -70,8 +70,8 @@ class Chunk(Struct, frozen=True, eq=False, weakref=True):
         )
 
 
-class Patience:
-    """How long a reader may go on; the end of the process ends it."""
+class ReadBudget:
+    """The time that a reader may take; the end of the process ends it."""
 
     def __init__(self, seconds: float, closed: threading.Event) -> None:
         self._begun = time.monotonic()
@@ -85,7 +85,7 @@ class Patience:
 
 
 def read_chunk(
-    source: Source, patience: Patience, position: Position, until: Places, normalise: Normaliser, max_bytes: int
+    source: Source, budget: ReadBudget, position: Position, until: Places, normalise: Normaliser, max_bytes: int
 ) -> Chunk:
     """Return the records from a position on, up to `until` in each partition or as many as a chunk holds.
 
@@ -93,27 +93,27 @@ def read_chunk(
 
     Raises Unreplayable (`expired`, `other_topic`), SourceError.
     """
-    if _topic_of(source, patience).incarnation != position.incarnation:
+    if _topic_of(source, budget).incarnation != position.incarnation:
         raise Unreplayable("other_topic")
     wanted = [at < end for at, end in zip(_padded(position.places, until), until, strict=True)]
     _require_kept(source, position, wanted)
-    reading = _Reading(source, position, until, wanted, Pace(patience.closed))
+    reading = _Reading(source, position, until, wanted, Pace(budget.closed))
     items: list[Item] = []
     size = CHUNK_BYTES + 2 * PLACE_BYTES * len(until)
-    for record in reading.records(patience):
+    for record in reading.records(budget):
         for item in _items(record, normalise):
             items.append(item)
             size += item.size_bytes
         if size >= max_bytes:
             reading.is_full = True
-    if _topic_of(source, patience).incarnation != position.incarnation:
+    if _topic_of(source, budget).incarnation != position.incarnation:
         raise Unreplayable("other_topic")  # what was read may be of either
     return Chunk(position.incarnation, position.places, reading.reached, items, size)
 
 
-def find_time(source: Source, patience: Patience, time_ms: int) -> Position:
+def find_time(source: Source, budget: ReadBudget, time_ms: int) -> Position:
     """Return where the records of a time (epoch milliseconds) or later begin. Raises SourceError."""
-    incarnation = _topic_of(source, patience).incarnation
+    incarnation = _topic_of(source, budget).incarnation
     # In this order: what comes in between is not before the end, and a partition that does holds only that.
     ends = [end for _, end in source.bounds()]
     found = source.offsets_at(time_ms)
@@ -154,10 +154,10 @@ class _Reading:
         """Where reading goes on."""
         return tuple(self._places)
 
-    def records(self, patience: Patience) -> Iterator[Record]:
+    def records(self, budget: ReadBudget) -> Iterator[Record]:
         count = 0
         while self._pending and count < CHUNK_RECORDS:
-            if patience.is_over(has_something=count > 0):
+            if budget.is_over(has_something=count > 0):
                 if not count:
                     raise SourceError("no records came in time")
                 return
@@ -192,9 +192,9 @@ def _padded(places: Places, until: Places) -> list[int]:
     return [places[number] if number < len(places) else 0 for number in range(len(until))]
 
 
-def _topic_of(source: Source, patience: Patience) -> Topic:
+def _topic_of(source: Source, budget: ReadBudget) -> Topic:
     while (topic := source.status().topic) is None:
-        if patience.is_over():
+        if budget.is_over():
             raise SourceError("no word of the topic came in time")
         source.request_metadata(POLL_SECONDS)
     return topic

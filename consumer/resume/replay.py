@@ -1,16 +1,16 @@
 """Replays from Kafka, for clients whose cursor is older than the ring buffer: short-lived readers, all of it bounded.
 
-A replay goes chunk by chunk, at the pace of the client that asked for it. Who asks waits as long as it likes, and asks
-again; those who ask for the same share one reader, and the last chunks are kept for those who come a little later, as
-clients do after a restart. At most REPLAY_READERS read at once. A free reader goes to a client that has none at work,
-and among those by turns to the shortest replay and to the oldest request: who was away for a minute need not wait for
-those who ask for everything, and they go on, too.
+A replay goes chunk by chunk, at the pace of its client, which waits for a bounded time and asks again. Requests for the
+same chunk share one reader. The last chunks are kept for clients that ask a little later, as they do after a restart.
 
-A reader that fails is tried again: Kafka may just have gone, which the consumer will soon know. What nobody could be
-given for twice REPLAY_SECONDS has failed for good, not counting outages.
+At most REPLAY_READERS read at once. A free reader serves a client that has no reader at work. Among those it takes the
+shortest replay and the oldest request in turn, so neither a short absence nor a long replay starves.
 
-Each reader has a thread of its own, since calls of the Kafka client can hang and nobody can end them. One that hangs is
-left behind, and its place goes to another one.
+A failed read is retried: Kafka may be away, which the consumer learns soon. After twice REPLAY_SECONDS without a result
+it has failed for good; outages don't count.
+
+Each reader has a thread of its own, since calls of the Kafka client can hang and can't be interrupted. A hung reader is
+abandoned, and another one takes its slot.
 """
 
 import logging
@@ -29,7 +29,7 @@ from consumer.stacks import stack_of
 from consumer.view.cursor import Places, Position, records_between
 
 from .pace import Pace, Share
-from .reading import Chunk, Patience, find_time, read_chunk
+from .reading import Chunk, ReadBudget, find_time, read_chunk
 
 log = logging.getLogger("greenwave.consumer")
 
@@ -38,24 +38,24 @@ CHUNKS_BESIDE = 4
 IN_USE_SECONDS = 1.0
 """While chunks that were used this recently fill the memory, no other is read."""
 KEPT_SECONDS = 60.0
-"""How long a chunk is kept that nobody asks for."""
+"""How long a chunk is kept after its last use."""
 LOOKUP_SECONDS = 8.0
-"""How long the offsets of a time may take altogether: a stream is silent meanwhile."""
+"""How long the look-up of the offsets of a time may take; a stream is silent until then."""
 LOOK_UP_SECONDS = 0.25
-"""How long nobody looks whether a reader may be tried again, or hangs."""
+"""How often waiting clients check whether a reader may be retried, or hangs."""
 RETRY_SECONDS = 1.0
 HANG_SECONDS = 20.0
 """How much longer than REPLAY_SECONDS a reader may take: its last calls, each with a bound of its own."""
 MAX_HANGING = 4
-"""Readers that are left behind at once; beyond them places are lost, which is better than threads without a bound."""
+"""Most abandoned readers; beyond them slots are lost, which is better than threads without a bound."""
 
-Work = Callable[[Source, Patience], Any]
+Work = Callable[[Source, ReadBudget], Any]
 
 
-class _Wish:
-    """What one or several clients asked for, until it is there or can't be had; a reader is at work on it, or not.
+class _PendingRead:
+    """A read that one or more clients requested, until it has a result or an error.
 
-    `cost` is how many records lie before the one who asked has caught up.
+    `cost` is the number of records until the client has caught up.
     """
 
     def __init__(self, work: Work, since: float, cost: int) -> None:
@@ -105,7 +105,7 @@ class Replays:
         # Guards all fields of this object; nothing is read while it is held.
         self._changed = threading.Condition()
         self._is_shortest_next = True
-        self._wishes: dict[Hashable, _Wish] = {}
+        self._pending: dict[Hashable, _PendingRead] = {}
         self._at_work: set[_Reader] = set()
         self._hanging: set[_Reader] = set()
         self._chunks: OrderedDict[Position, _Kept] = OrderedDict()
@@ -118,9 +118,10 @@ class Replays:
         """Return the records from a position on, up to `until` in each partition or as many as a chunk holds.
 
         `client` is any value that is the same for all requests of one client, such as its address.
-        None when they aren't there after so many seconds, or the process closes: ask again. Raises Unreplayable, which
-        says why they will never be: `expired` (no longer in Kafka), `other_topic`, `replay_failed` (nobody could be
-        given them in time). Hold no strong reference to a chunk for longer than a step: what is kept is bounded, and
+        None when they aren't there after so many seconds, or the process closes: ask again. Raises Unreplayable if they
+        never will be: `expired` (no longer in Kafka), `other_topic`, `replay_failed` (not read in time).
+
+        Hold no strong reference to a chunk for longer than a step: what is kept is bounded, and
         only what is used() stays.
         """
         with self._changed:
@@ -156,7 +157,7 @@ class Replays:
         return Pace(self._closed, share)
 
     def tidy(self) -> None:
-        """Let go of chunks that nobody has asked for in a while."""
+        """Evict idle chunks."""
         if self._chunks:
             with self._changed:
                 old = self._clock() - KEPT_SECONDS
@@ -167,8 +168,8 @@ class Replays:
         """Restart the timeout of every pending read, for instance after an outage."""
         with self._changed:
             now = self._clock()
-            for wish in self._wishes.values():
-                wish.since = now
+            for pending_read in self._pending.values():
+                pending_read.since = now
 
     @property
     def is_closed(self) -> bool:
@@ -194,50 +195,50 @@ class Replays:
         deadline = time.monotonic() + seconds
         with self._changed:
             now = self._clock()
-            wish = self._wishes.setdefault(key, _Wish(work, now, cost))
-            wish.clients.add(client)
-            wish.awaited_until = max(wish.awaited_until, now + seconds + LOOK_UP_SECONDS)
-            while not wish.is_settled and not self.is_closed:
+            pending_read = self._pending.setdefault(key, _PendingRead(work, now, cost))
+            pending_read.clients.add(client)
+            pending_read.awaited_until = max(pending_read.awaited_until, now + seconds + LOOK_UP_SECONDS)
+            while not pending_read.is_settled and not self.is_closed:
                 self._begin_readers()
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
                 self._changed.wait(min(left, LOOK_UP_SECONDS))
-            return self._result(key, wish)
+            return self._result(key, pending_read)
 
-    def _work(self, key: Hashable, wish: _Wish, reader: _Reader) -> None:
+    def _work(self, key: Hashable, pending_read: _PendingRead, reader: _Reader) -> None:
         """What a reader's thread does."""
         found = error = None
         try:
-            found = self._read(wish.work)
+            found = self._read(pending_read.work)
         except Exception as raised:
             error = raised
         with self._changed:
             self._at_work.discard(reader)
             self._hanging.discard(reader)
-            if wish.reader is reader:
-                wish.reader = None
-                self._settle(key, wish, found, error)
+            if pending_read.reader is reader:
+                pending_read.reader = None
+                self._settle(key, pending_read, found, error)
             self._begin_readers()
             self._changed.notify_all()
 
     def _read(self, work: Work) -> Any:
         source = self._open(self._settings)
         try:
-            return work(source, Patience(self._settings.replay_seconds, self._closed))
+            return work(source, ReadBudget(self._settings.replay_seconds, self._closed))
         finally:
             source.close()
 
     # Under the lock
 
-    def _settle(self, key: Hashable, wish: _Wish, found: Any, error: Exception | None) -> None:
+    def _settle(self, key: Hashable, pending_read: _PendingRead, found: Any, error: Exception | None) -> None:
         if isinstance(error, SourceError):
             if not self.is_closed:
                 log.warning("a reader for replays failed, and is tried again: %s", error)
-            wish.retry_at = self._clock() + RETRY_SECONDS
+            pending_read.retry_at = self._clock() + RETRY_SECONDS
             return
-        wish.found, wish.error = found, error
-        self._forget(key, wish)
+        pending_read.found, pending_read.error = found, error
+        self._forget(key, pending_read)
         if isinstance(found, Chunk):
             assert isinstance(key, Position)
             self.chunks_read += 1
@@ -260,43 +261,54 @@ class Replays:
         used = sum(kept.chunk.size_bytes for kept in self._chunks.values() if kept.asked > since)
         return used + (len(self._at_work) + 1) * self._chunk_bytes <= self._settings.replay_bytes
 
-    def _result(self, key: Hashable, wish: _Wish) -> Any:
-        if wish.error is not None:
-            raise wish.error
-        if wish.found is None and not self.is_closed and self._clock() - wish.since > self._patience:
-            self._forget(key, wish)
+    def _result(self, key: Hashable, pending_read: _PendingRead) -> Any:
+        if pending_read.error is not None:
+            raise pending_read.error
+        if pending_read.found is None and not self.is_closed and self._clock() - pending_read.since > self._timeout:
+            self._forget(key, pending_read)
             raise Unreplayable("replay_failed")
-        return wish.found
+        return pending_read.found
 
-    def _forget(self, key: Hashable, wish: _Wish) -> None:
-        if self._wishes.get(key) is wish:
-            del self._wishes[key]
+    def _forget(self, key: Hashable, pending_read: _PendingRead) -> None:
+        if self._pending.get(key) is pending_read:
+            del self._pending[key]
 
     def _begin_readers(self) -> None:
         """Give free readers to those who still wait."""
         now = self._clock()
         self._leave_hanging(now)
-        for key, wish in list(self._wishes.items()):
-            if wish.reader is None and wish.awaited_until + self._patience < now:
-                self._forget(key, wish)  # and it has all its time should anybody ask again
+        for key, pending_read in list(self._pending.items()):
+            if pending_read.reader is None and pending_read.awaited_until + self._timeout < now:
+                self._forget(key, pending_read)  # a later request starts with a full timeout
         while self._has_place() and (next_one := self._next(now)) is not None:
-            key, wish = next_one
-            wish.reader = reader = _Reader(partial(self._work, key, wish), now)
+            key, pending_read = next_one
+            pending_read.reader = reader = _Reader(partial(self._work, key, pending_read), now)
             self._at_work.add(reader)
             reader.thread.start()
 
-    def _next(self, now: float) -> tuple[Hashable, _Wish] | None:
+    def _next(self, now: float) -> tuple[Hashable, _PendingRead] | None:
         """Return what to read next, by the order that the module's docstring states; None when nothing can be."""
-        served = Counter(client for wish in self._wishes.values() if wish.reader is not None for client in wish.clients)
+        served = Counter(
+            client
+            for pending_read in self._pending.values()
+            if pending_read.reader is not None
+            for client in pending_read.clients
+        )
         waiting = [  # oldest first
-            (key, wish)
-            for key, wish in self._wishes.items()
-            if wish.reader is None and wish.retry_at <= now <= wish.awaited_until and self._has_room(key)
+            (key, pending_read)
+            for key, pending_read in self._pending.items()
+            if pending_read.reader is None
+            and pending_read.retry_at <= now <= pending_read.awaited_until
+            and self._has_room(key)
         ]
         if not waiting:
             return None
-        fewest = min(served[client] for _, wish in waiting for client in wish.clients)
-        fair = [(key, wish) for key, wish in waiting if min(served[client] for client in wish.clients) == fewest]
+        fewest = min(served[client] for _, pending_read in waiting for client in pending_read.clients)
+        fair = [
+            (key, pending_read)
+            for key, pending_read in waiting
+            if min(served[client] for client in pending_read.clients) == fewest
+        ]
         chosen = min(fair, key=lambda each: each[1].cost) if self._is_shortest_next else fair[0]
         self._is_shortest_next ^= len(fair) > 1
         return chosen
@@ -305,7 +317,7 @@ class Replays:
         return len(self._at_work) < self._settings.replay_readers and not self.is_closed
 
     def _leave_hanging(self, now: float) -> None:
-        """Take the place of a reader that hangs from it; what it was to find is read anew."""
+        """Free the slots of hung readers; their reads are started again."""
         limit = self._settings.replay_seconds + HANG_SECONDS
         for reader in [each for each in self._at_work if now - each.since > limit]:
             if len(self._hanging) == MAX_HANGING:
@@ -315,10 +327,10 @@ class Replays:
             self.hangs += 1
             self._at_work.remove(reader)
             self._hanging.add(reader)
-            for wish in self._wishes.values():
-                if wish.reader is reader:
-                    wish.reader = None
+            for pending_read in self._pending.values():
+                if pending_read.reader is reader:
+                    pending_read.reader = None
 
     @property
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         return 2 * self._settings.replay_seconds

@@ -97,7 +97,7 @@ class Replaying:
         return self._chunk() if self._chunk is not None else None
 
     def _until(self) -> Places:
-        """Where to read to: well into memory, whose tail moves on meanwhile, but only what it doesn't cover yet."""
+        """Where to read to: well into memory, since its tail moves on, but only what it doesn't cover yet."""
         tail, inside = self._feed.landing()
         return tuple(inside[number] if self._place(number) < begin else begin for number, begin in enumerate(tail))
 

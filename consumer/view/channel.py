@@ -30,7 +30,7 @@ class Channel:
 
     def _shared(self, sequence: int, entries: Sequence[Entry]) -> bytes:
         known = self._first + len(self._verdicts) - sequence
-        if known < 0:  # nobody asked for what lies between
+        if known < 0:  # no client asked for what lies between
             self._first, self._verdicts, known = sequence, bytearray(), 0
         self._verdicts += self._find(entries[known:])
         start = sequence - self._first

@@ -33,7 +33,7 @@ class Ends:
         self._ends: Places = ()
         self._asked = float("-inf")
         self.wanted_since: float | None = None
-        """From when on the end offsets are to be asked for, by the clock; None when nobody waits for them."""
+        """From when on the end offsets are to be requested, by the clock; None when no client waits for them."""
 
     def note(self, ends: Sequence[int], asked: float) -> None:
         """Take the end offset of each partition, and when they were asked for."""

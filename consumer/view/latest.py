@@ -201,7 +201,7 @@ class LatestView:
         return kinds.copy()
 
     def _shown(self, kinds: dict[Horizon | None, _Kept]) -> Prediction | None:
-        if len(kinds) == 1:  # the usual case, made fast: a view is made while everybody waits
+        if len(kinds) == 1:  # the usual case, made fast: a view is made with the feed locked
             (kept,) = kinds.values()
             return kept.prediction if kept.aged_ms >= self._oldest_ms else None
         fresh = self._fresh(kinds)

@@ -88,7 +88,7 @@ class FeedState:
         return self.status.state == "live" and self.ends.is_ahead(tuple(self.places), places, client, presented)
 
     def wait(self, seconds: float) -> None:
-        """Wait until something changes, at most so many seconds; other threads get the lock meanwhile."""
+        """Wait until something changes, at most so many seconds, without the lock."""
         self.changed.wait(seconds)
 
     def touch(self) -> None:

@@ -608,7 +608,9 @@ def test_a_client_with_a_reader_at_work_waits_for_other_clients():
     other = asked(replays, 0, "other")
     sources[0].released.set()
     assert sources[2].polled.wait(10)
-    assert {at for at, wish in replays._wishes.items() if wish.reader} == {second, other}, "the third one waits"
+    assert {at for at, pending_read in replays._pending.items() if pending_read.reader} == {second, other}, (
+        "the third one waits"
+    )
     for source in sources:
         source.released.set()
     eventually(lambda: set(replays._chunks) == {first, second, third, other})

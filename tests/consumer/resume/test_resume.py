@@ -285,8 +285,8 @@ def rank(prediction):
 
 
 def batch(subscription, limit):
-    patience = 5 if subscription.is_replaying else 0
-    return [each for each in subscription.next(patience, limit) if not isinstance(each, Status)]
+    timeout = 5 if subscription.is_replaying else 0
+    return [each for each in subscription.next(timeout, limit) if not isinstance(each, Status)]
 
 
 def read(subscription, limit=500):

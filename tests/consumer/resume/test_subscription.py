@@ -7,7 +7,7 @@ from msgspec import structs
 
 from consumer.errors import Unreplayable
 from consumer.events import Change, Gap, Initial, Status
-from consumer.resume.reading import Patience, read_chunk
+from consumer.resume.reading import ReadBudget, read_chunk
 from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
@@ -82,9 +82,9 @@ def test_what_was_read_while_its_topic_was_replaced_is_not_replayed():
             topic.recreate(2, b"memory-2")
             return records
 
-    patience, until = Patience(5, threading.Event()), (place(10), place(10))
+    budget, until = ReadBudget(5, threading.Event()), (place(10), place(10))
     with pytest.raises(Unreplayable, match="other_topic"):
-        read_chunk(Replaced(topic), patience, BEGIN, until, normalise, max_bytes=1_000_000)
+        read_chunk(Replaced(topic), budget, BEGIN, until, normalise, max_bytes=1_000_000)
 
 
 def test_a_replay_ends_when_the_topic_is_replaced():
