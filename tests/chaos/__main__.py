@@ -1,6 +1,7 @@
-"""`python -m tests.chaos [SCENARIO …] [--kills N] [--minutes N] [--results FOLDER]`: hurt the product, write a report.
+"""`python -m tests.chaos [SCENARIO …] [--kills N] [--minutes N] [--results FOLDER]`: inject faults, write a report.
 
-Results are JSON files in docs/chaos/, one per scenario; docs/chaos.md is made of all that are there.
+Results are JSON files in FOLDER/chaos (.cache/chaos), one per scenario. When each scenario has one there, docs/chaos.md
+is written from them.
 """
 
 import argparse
@@ -14,13 +15,15 @@ from tests.kafka.apache import version
 
 from . import report, scenarios
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+CACHE = ROOT / ".cache"
 
 
 def main():
     """Run scenarios and write the report."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("scenario", nargs="*", choices=[*scenarios.ALL, []], help="what to do; all, if none is named")
+    parser.add_argument("scenario", nargs="*", choices=[*scenarios.ALL, []], help="scenarios to run; all by default")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60, help="how long the broker is stopped, or absent")
     parser.add_argument("--minutes", type=float, default=30, help="how long the soak takes")
@@ -33,7 +36,7 @@ def main():
     constant = {"dest": "limits", "action": "store_const"}
     limits.add_argument("--loose", **constant, const="loose", help="looser limits of health's answers: a busy machine")
     limits.add_argument("--untimed", **constant, const="none", help="no limits of health's answers: an overloaded one")
-    parser.add_argument("--results", type=Path, default=DOCS)
+    parser.add_argument("--results", type=Path, default=CACHE)
     options = parser.parse_args()
     given = {
         "kills": {"count": options.kills},
@@ -64,7 +67,9 @@ def main():
             "figures": figures,
         }
         (folder / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
-    (options.results / "chaos.md").write_text(report.text(folder))
+    if options.results == CACHE and all((folder / f"{name}.json").exists() for name in scenarios.ALL):
+        (DOCS / "chaos").mkdir(exist_ok=True)
+        (DOCS / "chaos.md").write_text(report.text(folder, DOCS / "chaos"))
 
 
 if __name__ == "__main__":

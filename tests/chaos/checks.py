@@ -1,11 +1,11 @@
-"""What must hold whatever was done: of what streams were given, and of what health said meanwhile."""
+"""What must hold in every scenario, for the events of streams and the answers of health checks."""
 
 import threading
 
 from consumer.runtime.attempts import FIRST_SECONDS
 from consumer.settings import Settings
 from tests.chaos.streams import Streams
-from tests.chaos.world import TOLD_WITHIN_SECONDS, belongings
+from tests.chaos.world import SAID_WITHIN_SECONDS, belongings
 from tests.web.server.test_worker import until
 
 SETTLED_MB = 0.5
@@ -24,7 +24,7 @@ def opens_within_seconds():
 
 
 def pause_for(seconds):
-    """Let time pass; what happens meanwhile is the scenario."""
+    """Let time pass, in which the scenario happens."""
     threading.Event().wait(seconds)
 
 
@@ -36,7 +36,7 @@ def open_streams(server, count):
 
 
 def wait_for_all(streams, log, seconds=120):
-    """Wait until every stream has as many events as the log, or was told of a gap: then it never will."""
+    """Wait until every stream has as many events as the log, or received a gap and never will."""
     total = sum(map(len, log.values()))
     until(lambda: all(stream.count >= total or stream.of_type("gap") for stream in streams), seconds=seconds, every=0.2)
 
@@ -57,15 +57,15 @@ def check_acknowledged(log, acknowledged):
     assert not lost, f"{len(lost)} acknowledged messages are not in the log"
 
 
-def check_told(delay, what):
+def check_said(delay, what):
     """Assert that something was said in time."""
     assert delay is not None, f"it was never said that {what}"
-    assert delay <= TOLD_WITHIN_SECONDS, f"it took {delay:.1f} s to say that {what}"
+    assert delay <= SAID_WITHIN_SECONDS, f"it took {delay:.1f} s to say that {what}"
     return round(delay, 2)
 
 
-def told_in_streams(streams, after, states):
-    """Return the longest time until a stream was told one of the states."""
+def seconds_until_informed(streams, after, states):
+    """Return the longest time until a stream received one of the states."""
     delays = []
     for stream in streams:
         times = [at - after for at, message in stream.of_type("status") if at > after and message["state"] in states]
@@ -120,10 +120,10 @@ def check_read(health, ends, records, quarantined=0):
         return {name: last[name] for name, value in wanted.items() if last[name] != value}
 
     try:
-        until(lambda: not differing(), seconds=TOLD_WITHIN_SECONDS)
+        until(lambda: not differing(), seconds=SAID_WITHIN_SECONDS)
     except AssertionError as error:
         raise AssertionError(f"health says {differing()}, and what is true is {wanted}") from error
-    assert all(each.alive and each.restarts == 0 for each in health.answers), "the consumer thread began anew"
+    assert all(each.alive and each.restarts == 0 for each in health.answers), "the consumer thread was restarted"
 
 
 def settled(pid, seconds=60):

@@ -56,7 +56,7 @@ class Hopping(contextlib.ExitStack):
             "clients": len(self._everyone),
             "chosen_by": "nginx, in turn" if proxy.is_there() else "the client, at random",
             "cuts": sum(each.hops for each in self._everyone),
-            "told_that_a_process_is_busy": sum(each.refused for each in self._everyone),
+            "busy_answers": sum(each.refused for each in self._everyone),
             "messages": sum(counts),
             "messages_per_second": round(sum(counts) / published),
             "seconds_of_messages": round(published, 1),

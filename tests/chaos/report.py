@@ -10,25 +10,24 @@ from . import scenarios
 WIDTH, HEIGHT, LEFT, TOP = 720, 200, 60, 24
 
 
-def text(folder):
-    """Return the page made of the results in a folder; plots are written beside them."""
+def text(folder, plots):
+    """Return the page made of the results in a folder; write its plots to another one."""
     parts = [
-        "# What it survives\n",
-        "Made by `make chaos`, on Apache Kafka as a process of its own and the server as it is shipped "
-        "(`gunicorn wsgi:app`), all on one machine with two cores. Every scenario asserts what it shows: a figure is "
-        "here only if what must hold did hold. Where there are figures of health, a process of its own asked "
-        "`/api/health` and `/readyz` every 100 ms all the while, and what they said is compared with what was done: "
-        "the state and `/readyz`, and in the end the position and the lag of each partition, the number of records and "
-        "the circuit breaker.\n",
+        "# Fault tests\n",
+        "`make chaos` writes this page. It runs Apache Kafka and the server (`gunicorn wsgi:app`) as processes on one "
+        "machine with two cores. Every scenario asserts its results, so figures appear only if it passed.\n\n"
+        "Where health has figures, another process requested `/api/health` and `/readyz` every 100 ms. The scenario "
+        "compares the answers with what was done: the state and `/readyz` at each moment. At the end it compares "
+        "position and lag of each partition, the number of records and the circuit breaker.\n",
     ]
     for name, scenario in scenarios.ALL.items():
         path = folder / f"{name}.json"
         if path.exists():
-            parts.append(_section(folder, name, scenario, json.loads(path.read_text())))
+            parts.append(_section(plots, name, scenario, json.loads(path.read_text())))
     return "\n".join(parts)
 
 
-def _section(folder, name, scenario, result):
+def _section(plots, name, scenario, result):
     figures = dict(result["figures"])
     samples = figures.pop("samples", None)
     lines = [f"## {name}\n", f"{inspect.getdoc(scenario)}\n", "| figure | value |", "|---|---|"]
@@ -38,15 +37,15 @@ def _section(folder, name, scenario, result):
         lines.append(f"{_limited(LIMITS_MS[result.get('limits', 'strict')])}\n")
     if samples:
         for field, unit in (("rss_mb", "MB resident"), ("threads", "threads"), ("descriptors", "descriptors")):
-            (folder / f"{name}-{field}.svg").write_text(plot(samples, field, unit))
+            (plots / f"{name}-{field}.svg").write_text(plot(samples, field, unit))
             lines.append(f"![{unit}](chaos/{name}-{field}.svg)\n")
     return "\n".join(lines)
 
 
 def _limited(limits):
     if not limits:
-        return "Run beside other work on the same machine: the time of health's answers was not limited."
-    return f"Health's answers may take {limits['p99_ms']} ms in 99 of 100 cases, and {limits['max_ms']:,} ms at most."
+        return "Run with other load on the same machine: the duration of health answers was not limited."
+    return f"Limits of health answers: {limits['p99_ms']} ms (p99), {limits['max_ms']:,} ms (maximum)."
 
 
 def _flat(figures, prefix=""):

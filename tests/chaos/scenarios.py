@@ -17,23 +17,23 @@ from tests.chaos.checks import (
     check_no_false_alarm,
     check_no_more,
     check_read,
+    check_said,
     check_stays_away,
     check_streams,
-    check_told,
     is_away,
     is_live,
     open_streams,
     pause_for,
+    seconds_until_informed,
     settled,
     spread,
-    told_in_streams,
     wait_for_all,
 )
 from tests.chaos.health import Health, figures
 from tests.chaos.hops import Hopping
 from tests.chaos.soak import soak
 from tests.chaos.topic_events import topic_events
-from tests.chaos.world import ROADS, TOLD_WITHIN_SECONDS, Producer, World, belongings
+from tests.chaos.world import ROADS, SAID_WITHIN_SECONDS, Producer, World, belongings
 from tests.web.server.test_worker import until
 
 
@@ -64,13 +64,16 @@ def kills(count=20, rate=500, clients=50, seed=1):
             if was_live and (said := health.first(died, is_away)) is not None:
                 check_stays_away(health, died + said, revived)
             until(lambda back=back: health.first(back, is_live) is not None, seconds=30)
-            up.append(check_told(health.first(back, is_live), "the broker is back"))
+            up.append(check_said(health.first(back, is_live), "the broker is back"))
             # Restarted so fast that it was not missed yet: it may still be, for as long as the promise allows.
             was_missed = (health.first(died, is_away) or float("inf")) < back - died + up[-1]
-            live_since = back + (up[-1] if was_missed else TOLD_WITHIN_SECONDS)
-            if back - died > TOLD_WITHIN_SECONDS:
-                down.append(check_told(health.first(died, is_away), "the broker is away"))
-                assert told_in_streams(streams.streams, died, {"reconnecting", "circuit_open"}) <= TOLD_WITHIN_SECONDS
+            live_since = back + (up[-1] if was_missed else SAID_WITHIN_SECONDS)
+            if back - died > SAID_WITHIN_SECONDS:
+                down.append(check_said(health.first(died, is_away), "the broker is away"))
+                assert (
+                    seconds_until_informed(streams.streams, died, {"reconnecting", "circuit_open"})
+                    <= SAID_WITHIN_SECONDS
+                )
             pause_for(chance.uniform(1, 4))
             memory.append(belongings(pid)["rss_mb"])
         producer.close()
@@ -123,15 +126,15 @@ def pause(seconds=60, rate=200, clients=20):
         messages = sum(map(len, log.values()))
         check_read(health, world.ends(), records=messages)
         said = health.first(stopped, is_away)
-        told = told_in_streams(streams.streams, stopped, {"reconnecting", "circuit_open"})
-        away = check_told(said, "the broker is away")
+        informed = seconds_until_informed(streams.streams, stopped, {"reconnecting", "circuit_open"})
+        away = check_said(said, "the broker is away")
         check_stays_away(health, stopped + said, back)
         check_breaker(health, stopped, back)
         return {
             "seconds_stopped": seconds,
             "seconds_until_away_is_said": away,
-            "seconds_until_the_last_stream_was_told": check_told(told, "the broker is away, in each stream"),
-            "seconds_until_live_again": check_told(health.first(back, is_live), "the broker is back"),
+            "seconds_until_the_last_stream_was_informed": check_said(informed, "the broker is away, in each stream"),
+            "seconds_until_live_again": check_said(health.first(back, is_live), "the broker is back"),
             "messages": messages,
             "health": figures(health),
         }
@@ -161,7 +164,7 @@ def absent(seconds=60, messages=500):
             "seconds_without_a_broker": seconds,
             "state_then": state,
             "said_without_the_topic": waiting["reason"],
-            "seconds_from_topic_to_live": check_told(health.first(created, is_live), "the topic is there"),
+            "seconds_from_topic_to_live": check_said(health.first(created, is_live), "the topic is there"),
             "messages": messages,
             "health": figures(health),
         }
@@ -184,7 +187,7 @@ def shutdown(streams=500, signals=("SIGTERM", "SIGINT")):
             byes = sum(bool(stream.of_type("bye")) for stream in everyone.streams)
             proper = sum(stream.tail.endswith(b"0\r\n\r\n") for stream in everyone.streams)
             retries = {match for stream in everyone.streams for match in re.findall(rb"retry: (\d+)", stream.tail)[-1:]}
-            assert byes == proper == streams, f"{byes} were told bye and {proper} ended properly, of {streams}"
+            assert byes == proper == streams, f"{byes} got bye and {proper} ended properly, of {streams}"
             assert took < 3, f"{name}: gone after {took:.2f} s"
             figures[name] = {
                 "streams": streams,
@@ -219,7 +222,7 @@ def worker_killed(clients=20):
             client.join(60)
         hopping.verify(everyone, counts)
         broken = sum(client.broken for client in everyone)
-        return {"clients": clients, "messages": sum(counts), "connections_refused_meanwhile": broken, "lost": 0}
+        return {"clients": clients, "messages": sum(counts), "connections_refused": broken, "lost": 0}
 
 
 class Returning(hopping.Client):
@@ -301,7 +304,7 @@ def away(messages=100_000, rate=100, clients=10, seconds=15):
             "lost": 0,
             "doubled": 0,
             "live_ms_before": quiet,
-            "live_ms_meanwhile": busy,
+            "live_ms_during": busy,
             "live_p99_ratio": round(busy["p99"] / quiet["p99"], 2),
             "rss_mb_before": before["rss_mb"],
             "rss_mb_peak": peak,
@@ -353,7 +356,7 @@ def stalled(each=15, rate=1_000, clients=10, seconds=10):
             "closed_since_they_read_nothing": counted(server),
             "live_ms_before": quiet,
             "live_ms_while_all_ask": latencies(streams, producer, left, asked),
-            "live_ms_meanwhile": busy,
+            "live_ms_during": busy,
             "live_p99_ratio": round(busy["p99"] / quiet["p99"], 2),
             "lost_by_others": 0,
             "rss_mb_peak": peak,
@@ -409,7 +412,7 @@ class Returned:
         self._curl.wait()
 
     def until_it_has(self, count, pid, seconds=120):
-        """Wait for so many events; return the most memory that a process held meanwhile, in MB."""
+        """Wait for so many events; return the peak memory of the process during the wait, in MB."""
         peak, deadline = 0, time.monotonic() + seconds
         while self._count() < count:
             assert time.monotonic() < deadline, f"{self._counted} of {count} events came in {seconds} s"

@@ -35,7 +35,7 @@ class Follower(Stream):
 
     def _begin(self, cursor, names):
         super()._begin(cursor, names)
-        assert len(self.views) == 1, f"a stream began anew: {self.told[-3:]}"
+        assert len(self.views) == 1, f"a stream got a second view: {self.others[-3:]}"
         self.next = [offset_of(place) for place in decode(self.views[0].cursor).places]
         self.views[0].names.clear()
 
@@ -54,10 +54,10 @@ class Follower(Stream):
             raise AssertionError(f"the server closed a stream: {self.tail!r}")
 
     def close(self):
-        """Leave, having been told all along of what came."""
+        """Close; everything that came must have been sent to it."""
         self.sock.close()
         assert self.views, "a stream was not given its view"
-        bad = [each for each in self.told if each[1]["type"] != "status" or each[1]["state"] != "live"]
+        bad = [each for each in self.others if each[1]["type"] != "status" or each[1]["state"] != "live"]
         assert not bad, bad[:3]
 
 

@@ -1,4 +1,4 @@
-"""Many streams read by one thread: what each was told, and when."""
+"""Many streams read by one thread: which events each received, and when."""
 
 import json
 import re
@@ -34,7 +34,7 @@ class Stream:
         self.sock.setblocking(False)
         self.seen = {}  # partition: the names that came, in order
         self.arrived = []  # when, of each that came
-        self.told = []  # (time, message) of all that is no prediction
+        self.others = []  # (time, message) of all that is no prediction
         self.count = 0
         self.ended = None
         self.views = []
@@ -52,7 +52,7 @@ class Stream:
         for number, part in enumerate(VIEW.split(whole)):
             self._take(self._after_view(part, number % 2 == 1), now)
         for message in OTHER.findall(whole):
-            self.told.append((now, json.loads(message)))
+            self.others.append((now, json.loads(message)))
 
     def _after_view(self, part, is_initial):
         """Put a view together, which may come in parts; return the events after it."""
@@ -79,15 +79,15 @@ class Stream:
             self.count += 1
             self.arrived.append((now, (int(partition), int(number))))
 
-    def told_since_view(self, partition, first=0):
-        """Return the numbers from `first` on that the last view and what came after it told of a partition."""
+    def since_view(self, partition, first=0):
+        """Return the numbers from `first` on of a partition in the last view and after it."""
         view = self.views[-1]
         shown = sorted(number for at, number in view.names if at == partition and number >= first)
         return shown + self.seen.get(partition, [])[view.before.get(partition, 0) :]
 
     def of_type(self, kind):
-        """Return what was told of a type, with its time."""
-        return [(at, message) for at, message in self.told if message["type"] == kind]
+        """Return the messages of a type, with their times."""
+        return [(at, message) for at, message in self.others if message["type"] == kind]
 
 
 class Streams(threading.Thread):

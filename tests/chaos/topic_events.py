@@ -16,14 +16,14 @@ from tests.chaos.checks import (
     check_acknowledged,
     check_no_false_alarm,
     check_read,
+    check_said,
     check_stays_away,
     check_streams,
-    check_told,
     is_away,
     is_live,
     open_streams,
     pause_for,
-    told_in_streams,
+    seconds_until_informed,
     wait_for_all,
 )
 from tests.chaos.health import Health, figures
@@ -35,11 +35,11 @@ from tests.web.server.test_worker import until
 GROWN = 8
 NOTICED_WITHIN_SECONDS = 30
 EXPIRED = 40
-"""How many records a partition keeps of those that came while nobody read: each in a segment of its own."""
+"""How many records a partition keeps of those that came while the server was stopped: each in a segment of its own."""
 
 
 def topic_events(bad=20_000, rate=1_000, clients=10):
-    """Give a topic partitions, poison it, drop records unread, put another in its place: streams are told, or exact."""
+    """Add partitions, poison the topic, drop unread records, recreate it: streams are exact or get gaps."""
     # The largest kind of poison is larger.
     with World(MAX_MESSAGE_BYTES="1024") as world, contextlib.ExitStack() as stack:
         run = Run(world, stack, clients)
@@ -153,7 +153,7 @@ class Run:
         health = self._health()
         log = self._world.log()
         assert [len(numbers) for numbers in log.values()] == [EXPIRED] * GROWN
-        until(lambda: all(told_of(stream, log) for stream in self._streams), seconds=30)
+        until(lambda: all(has_all_of(stream, log) for stream in self._streams), seconds=30)
         # A fetch that was on its way is read nevertheless, so how many were missed is known when all is read.
         until(lambda: health.answers and health.answers[-1].positions == ends, seconds=30)
         read = health.answers[-1].records - self._records
@@ -175,8 +175,8 @@ class Run:
         kafka.delete_topic(topic)
         until(lambda: health.first(deleted, is_missing) is not None, seconds=30)
         gone = health.first(deleted, is_missing)
-        until(lambda: told_in_streams(self._streams, deleted, {"reconnecting"}) < math.inf, seconds=30)
-        told = told_in_streams(self._streams, deleted, {"reconnecting"})
+        until(lambda: seconds_until_informed(self._streams, deleted, {"reconnecting"}) < math.inf, seconds=30)
+        informed = seconds_until_informed(self._streams, deleted, {"reconnecting"})
         check_stays_away(health, deleted + gone, monotonic())
         create_again(kafka, topic, PARTITIONS)
         created = monotonic()
@@ -186,7 +186,7 @@ class Run:
         producer.close()
         log, ends = self._world.log(), self._world.ends()
         check_acknowledged(log, producer.acknowledged)
-        until(lambda: all(told_of(stream, log) for stream in self._streams), seconds=30)
+        until(lambda: all(has_all_of(stream, log) for stream in self._streams), seconds=30)
         for stream in self._streams:
             gap = stream.of_type("gap")[-1][1]
             assert (gap["reason"], gap["missed"]) == ("topic_recreated", None), gap
@@ -194,9 +194,9 @@ class Run:
         check_read(health, ends, self._records, self._refused)
         back = health.first(created, lambda each: is_live(each) and len(each.positions) == PARTITIONS)
         return {
-            "seconds_until_a_deleted_topic_was_missed": check_told(gone, "the topic is gone"),
-            "seconds_until_the_last_stream_was_told": check_told(told, "the topic is gone, in each stream"),
-            "seconds_until_the_one_in_its_place_was_read": check_told(back, "the topic is back"),
+            "seconds_until_a_deleted_topic_was_missed": check_said(gone, "the topic is gone"),
+            "seconds_until_the_last_stream_was_informed": check_said(informed, "the topic is gone, in each stream"),
+            "seconds_until_the_one_in_its_place_was_read": check_said(back, "the topic is back"),
         }
 
 
@@ -210,7 +210,7 @@ def is_missing(answer):
     return is_away(answer) and "does not exist" in answer.reason
 
 
-def told_of(stream, log):
+def has_all_of(stream, log):
     """Tell whether a stream's last view and what came after it are what is in the log, each once and in order."""
-    told = {at: stream.told_since_view(at, first=min(numbers)) for at, numbers in log.items()}
-    return told == log
+    received = {at: stream.since_view(at, first=min(numbers)) for at, numbers in log.items()}
+    return received == log

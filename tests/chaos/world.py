@@ -22,7 +22,7 @@ from tests.web.server.test_worker import Server, until
 PARTITIONS = 4
 ROADS = 20
 NUMBERED = re.compile(rb'"model": "\d+/(\d+)"')
-TOLD_WITHIN_SECONDS = 10.0
+SAID_WITHIN_SECONDS = 10.0
 """How long health may take to say what happened."""
 
 

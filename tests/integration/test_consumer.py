@@ -43,7 +43,7 @@ def test_the_backlog_and_what_comes_after_reach_a_client(settings, produce, cons
     assert changes(subscription, 1)[0].entry.segment_id == "new"
 
 
-def test_the_log_tells_the_way_to_live_in_order(settings, consume, caplog):
+def test_log_has_the_steps_to_live_in_order(settings, consume, caplog):
     with caplog.at_level(logging.INFO, "greenwave.consumer"):
         consume(settings).wait_ready(WAIT_SECONDS)
     lines = [record.getMessage() for record in caplog.records]
@@ -52,7 +52,7 @@ def test_the_log_tells_the_way_to_live_in_order(settings, consume, caplog):
     assert found == sorted(found)
 
 
-def test_two_processes_with_interleavings_of_their_own_take_over_from_each_other(settings, produce, consume):
+def test_cursor_is_valid_in_a_process_with_another_interleaving(settings, produce, consume):
     for partition in range(4):
         produce(
             *[array(message(f"{partition}/{n}/0"), message(f"{partition}/{n}/1")) for n in range(25)],
@@ -86,8 +86,8 @@ def test_good_messages_among_bad_ones_are_delivered(settings, produce, consume):
     assert consumer.quarantine.snapshot()["total"] == 4
 
 
-def test_a_start_before_the_broker_raises_at_its_deadline_and_is_live_when_the_broker_comes(broker, topic):
-    with socket.socket() as taken:  # a port where nothing answers yet
+def test_start_before_the_broker_raises_and_is_live_when_it_comes(broker, topic):
+    with socket.socket() as taken:  # a port where nothing listens yet
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     settings = Settings(kafka_brokers=f"127.0.0.1:{port}", kafka_topic=topic)

@@ -14,7 +14,7 @@ CUTS = 8
 
 
 @pytest.mark.parametrize("entries", ["50000", "1000"], ids=["from memory", "beyond memory"])
-def test_clients_that_hop_between_processes_and_transports_lose_nothing_and_see_nothing_twice(serve, publish, entries):
+def test_hopping_clients_get_each_message_once(serve, publish, entries):
     servers = [serve(name=name, BUFFER_ENTRIES=entries) for name in ("one", "two", "three")]
     for server in servers:
         until(lambda server=server: ready(server))

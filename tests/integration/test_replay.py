@@ -92,7 +92,7 @@ def newest_of(server, count, when):
     return found
 
 
-def test_the_answer_to_a_replayed_step_has_the_categories_of_the_file(serve, environ, files):
+def test_answer_to_a_replayed_step_has_the_categories_of_the_file(serve, environ, files):
     # On the first day there is nothing to learn from, so the forecast is the measured speed: the file alone decides.
     when = datetime(2012, 3, 1, 17, 30, tzinfo=ZONE)
     measured = speeds_at(files, when)
@@ -106,7 +106,7 @@ def test_the_answer_to_a_replayed_step_has_the_categories_of_the_file(serve, env
     assert {each["horizon_minutes"] for each in data["predictions"]} == {5}
 
 
-def test_a_fitted_forecast_arrives_with_the_category_of_its_speed_and_is_judged(serve, environ, files):
+def test_fitted_forecast_has_the_category_of_its_speed_and_a_score(serve, environ, files):
     when = datetime(2012, 3, 2, 17, 30, tzinfo=ZONE)
     server = serve()
     said = replay(environ, files, when, 3)

@@ -47,9 +47,7 @@ def scores_of(columns):
     return {**score([error for errors in by_steps.values() for error in errors]), "by_horizon": by_horizon}
 
 
-def test_the_scores_of_a_replay_are_those_of_the_file_in_a_server_that_was_there_and_in_one_that_comes_later(
-    serve, environ, files
-):
+def test_scores_of_a_replay_are_those_of_the_file_in_two_servers(serve, environ, files):
     speeds = speeds_of(files)
     first = serve()
     replay(environ, files, WHEN, STEPS, "--fit", "before")

@@ -39,7 +39,7 @@ def test_each_worker_of_a_preloaded_app_sees_every_partition(serve, produce):
     assert set(seen.values()) == {"20.0"}
 
 
-def test_a_message_reaches_polling_and_a_stream_and_a_second_stream_says_that_it_reuses_the_consumer(serve, produce):
+def test_message_reaches_polling_and_two_streams_over_one_consumer(serve, produce):
     server = serve()
     until(lambda: ready(server))
     streams = [server.open(), server.open()]
@@ -56,7 +56,7 @@ def test_a_message_reaches_polling_and_a_stream_and_a_second_stream_says_that_it
     assert log.count("SSE stream opened (consumer live, 2 active)") == 1
 
 
-def test_a_worker_that_is_recycled_says_goodbye_to_its_streams_and_the_next_one_is_ready(serve, produce):
+def test_recycled_worker_sends_bye_and_the_next_one_is_ready(serve, produce):
     produce(message("A"))
     server = serve("--max-requests", "100")
     until(lambda: ready(server), every=0.2)  # each question counts

@@ -1,4 +1,4 @@
-"""What the tests on Apache Kafka share: a line to the broker that can be cut, ways to read what a client is told."""
+"""Helpers for the tests on Apache Kafka: wait for conditions, read subscriptions, cut the connections to the broker."""
 
 import contextlib
 import errno
@@ -116,7 +116,7 @@ def log_of(settings):
 
 
 class Line:
-    """The line between one consumer and the brokers: a test cuts it, and mends it."""
+    """The connections between one consumer and the brokers, which a test can cut and restore."""
 
     _lines: ClassVar[dict[str, "Line"]] = {}
 
@@ -127,7 +127,7 @@ class Line:
         self._lines[self.name] = self
 
     def cut(self):
-        """End all connections, and let no new one come about."""
+        """Close all connections and refuse new ones."""
         self.is_cut = True
         for each in self.sockets:
             try:
@@ -136,8 +136,8 @@ class Line:
                 pass  # it was closed before
         self.sockets.clear()
 
-    def mend(self):
-        """Let connections come about again."""
+    def restore(self):
+        """Accept connections again."""
         self.is_cut = False
 
     def source(self, settings):

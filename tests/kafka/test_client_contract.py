@@ -37,8 +37,8 @@ class Client:
         }
         self.consumer = KafkaConsumer(**options)
         self.cluster = self.net.cluster
-        self.heard = []
-        self.cluster.add_listener(lambda _: self.heard.append(time.monotonic()))
+        self.metadata_times = []
+        self.cluster.add_listener(lambda _: self.metadata_times.append(time.monotonic()))
 
     def _keep(self, **configs):
         self.net, self.manager = connect(configs, 20_000)
@@ -97,17 +97,17 @@ def filled(settings, publish):
     return settings
 
 
-def test_the_constructor_does_not_wait_for_a_broker_when_it_is_told_the_version(settings_for, client):
+def test_constructor_with_a_version_does_not_wait_for_a_broker(settings_for, client):
     began = time.monotonic()
     client(settings_for(fresh_name(), kafka_brokers=NOWHERE))
     assert time.monotonic() - began < PROMPT_SECONDS
 
 
-def test_a_poll_without_a_broker_gives_nothing_and_raises_nothing(settings_for, client):
+def test_poll_without_a_broker_returns_nothing(settings_for, client):
     one = client(settings_for(fresh_name(), kafka_brokers=NOWHERE))
     one.assign("topic", 0)
     assert one.consumer.poll(timeout_ms=300) == {}
-    assert not one.heard
+    assert not one.metadata_times
     assert not one.connected()
 
 
@@ -119,40 +119,40 @@ def test_a_close_without_a_broker_is_prompt(settings_for):
     assert time.monotonic() - began < PROMPT_SECONDS
 
 
-def test_the_listener_is_called_about_as_often_as_metadata_may_grow_old(settings, client):
+def test_metadata_listener_is_called_at_every_refresh(settings, client):
     one = client(settings)
     one.watch(settings.topic)
-    eventually(lambda: len(one.heard) >= 8)
-    steps = sorted(later - earlier for earlier, later in zip(one.heard[2:], one.heard[3:], strict=False))
+    eventually(lambda: len(one.metadata_times) >= 8)
+    steps = sorted(
+        later - earlier for earlier, later in zip(one.metadata_times[2:], one.metadata_times[3:], strict=False)
+    )
     assert METADATA_SECONDS * 0.8 < steps[len(steps) // 2] < METADATA_SECONDS * 5
 
 
-def test_the_listener_falls_silent_when_the_line_is_cut_and_speaks_again_over_the_same_client(settings, client, line):
+def test_metadata_listener_stops_during_an_outage_and_resumes(settings, client, line):
     one = client(settings, proxy_url=f"cuttable://{line.name}")
     one.watch(settings.topic)
-    eventually(lambda: one.heard and one.connected())
+    eventually(lambda: one.metadata_times and one.connected())
     line.cut()
     eventually(lambda: not one.connected())
-    assert one.consumer.poll(timeout_ms=200) == {}  # an answer that came before the cut is heard now
-    said = len(one.heard)
+    assert one.consumer.poll(timeout_ms=200) == {}  # takes in a response from before the cut
+    said = len(one.metadata_times)
     assert one.consumer.poll(timeout_ms=1_000) == {}
-    assert len(one.heard) == said
-    line.mend()
-    eventually(lambda: len(one.heard) > said and one.connected())
+    assert len(one.metadata_times) == said
+    line.restore()
+    eventually(lambda: len(one.metadata_times) > said and one.connected())
 
 
 def test_a_request_for_metadata_is_answered_at_once(settings, client):
     one = client(settings, metadata_max_age_ms=60_000)
     one.watch(settings.topic)
     eventually(lambda: one.cluster.partitions_for_topic(settings.topic) == {0, 1, 2, 3})
-    said = len(one.heard)
+    said = len(one.metadata_times)
     one.cluster.request_update()
-    eventually(lambda: len(one.heard) > said)
+    eventually(lambda: len(one.metadata_times) > said)
 
 
-def test_the_id_of_a_topic_is_known_without_waiting_and_is_another_one_after_the_topic_was_recreated(
-    apache, settings, client
-):
+def test_topic_id_is_in_memory_and_changes_when_the_topic_is_recreated(apache, settings, client):
     one = client(settings)
     assert one.cluster.topic_id(settings.topic) is None
     one.watch(settings.topic)
@@ -165,7 +165,7 @@ def test_the_id_of_a_topic_is_known_without_waiting_and_is_another_one_after_the
     assert one.cluster.topic_id(settings.topic) not in (None, first)
 
 
-def test_a_position_that_is_out_of_range_is_an_error_that_names_the_partition_while_others_go_on(filled, client):
+def test_out_of_range_names_the_partition_and_others_are_read(filled, client):
     one = client(filled)
     partitions = one.assign(filled.topic, 0, 99, 0, 0)
     errors, found = [], []
@@ -177,14 +177,14 @@ def test_a_position_that_is_out_of_range_is_an_error_that_names_the_partition_wh
     assert {partition for error in errors for partition in error.args[0]} == {partitions[1]}
     assert sorted(found) == [(partition, offset) for partition in (0, 2, 3) for offset in range(10)]
     one.consumer.seek(partitions[1], 5)
-    mended = []
-    while len(mended) < 5:  # an error of a fetch before the seek may come yet
+    found = []
+    while len(found) < 5:  # an error of a fetch before the seek may come yet
         with contextlib.suppress(OffsetOutOfRangeError):
-            mended += one.read(1)
-    assert mended == [(1, offset) for offset in range(5, 10)]
+            found += one.read(1)
+    assert found == [(1, offset) for offset in range(5, 10)]
 
 
-def test_a_larger_assignment_keeps_positions_and_a_new_partition_must_be_sought(filled, client):
+def test_larger_assignment_keeps_positions_and_needs_a_seek(filled, client):
     one = client(filled)
     one.watch(filled.topic)
     (first,) = one.assign(filled.topic, 0)
@@ -197,7 +197,7 @@ def test_a_larger_assignment_keeps_positions_and_a_new_partition_must_be_sought(
     assert one.read(6) == [(1, offset) for offset in range(4, 10)]
 
 
-def test_the_high_watermark_is_unknown_after_an_assignment_and_known_after_a_fetch_without_records(settings, client):
+def test_high_watermark_is_known_after_an_empty_fetch(settings, client):
     one = client(settings)
     for _ in range(2):
         one.consumer.unsubscribe()
@@ -210,29 +210,29 @@ def test_the_high_watermark_is_unknown_after_an_assignment_and_known_after_a_fet
         assert [one.consumer.position(each, timeout_ms=0) for each in partitions] == [0] * 4
 
 
-def test_each_partition_is_answered_again_and_again_whether_or_not_it_has_news(settings, client, publish):
+def test_each_partition_is_answered_with_and_without_records(settings, client, publish):
     one = client(settings)
     answers = Answers(one.consumer._fetcher, one.manager)
     one.watch(settings.topic)
     one.assign(settings.topic, 0, 0, 0, 0)
     answers.expect(range(4))
 
-    def heard():
+    def response_times():
         with answers.fetching():
             one.consumer.poll(timeout_ms=100)
         return [time.monotonic() - seconds for seconds in answers.silent_seconds()]
 
     for number in range(5):
         publish(settings, message(f"S{number}"), partition=0)
-        before = heard()
-        eventually(lambda before=before: all(map(lambda now, then: now > then + 0.02, heard(), before)))
+        before = response_times()
+        eventually(lambda before=before: all(map(lambda now, then: now > then + 0.02, response_times(), before)))
     connections = list(one.net._manager._conns.values())
     assert {partition: carrier in connections for partition, carrier in answers.carriers.items()} == dict.fromkeys(
         range(4), True
     )
 
 
-def test_questions_without_an_answer_end_at_their_timeout(settings, client, line):
+def test_requests_without_an_answer_end_at_their_timeout(settings, client, line):
     one = client(settings, proxy_url=f"cuttable://{line.name}")
     one.watch(settings.topic)
     eventually(one.connected)
@@ -268,7 +268,7 @@ def test_reading_without_a_group_joins_none_and_commits_nothing(apache, filled, 
     assert groups() == before
 
 
-def test_sockets_of_connections_that_fail_are_closed_by_the_class_that_the_scheme_names(settings_for, client):
+def test_sockets_of_failed_connections_are_closed(settings_for, client):
     one = client(
         settings_for(fresh_name(), kafka_brokers=NOWHERE), reconnect_backoff_ms=10, reconnect_backoff_max_ms=20
     )
@@ -287,7 +287,7 @@ def test_sockets_of_connections_that_fail_are_closed_by_the_class_that_the_schem
         del manager.update_backoff
 
 
-def test_no_topic_is_created_even_by_a_broker_that_creates_what_is_asked_for(settings_for, consume):
+def test_no_topic_is_created_by_a_broker_with_auto_creation(settings_for, consume):
     with ApacheKafka({"auto.create.topics.enable": "true"}) as broker:
         settings = settings_for(fresh_name(), kafka_brokers=broker.address)
         consumer = consume(settings)

@@ -67,7 +67,7 @@ def test_a_fast_clock_is_refused_and_the_view_stays(apache, settings_for, read, 
     assert shown_by(consumer) == {"S1": 50, "S2": 51, "S3": 52}
 
 
-def test_a_corrected_clock_is_believed_at_once_with_the_brokers_limits(apache, settings_for, read, send):
+def test_corrected_producer_clock_is_accepted_at_once(apache, settings_for, read, send):
     settings = settings_for(apache.create_topic(), max_age=1800, max_future=3600)
     now = int(time.time() * 1000)
     fast = now + 50 * 60_000
@@ -77,7 +77,7 @@ def test_a_corrected_clock_is_believed_at_once_with_the_brokers_limits(apache, s
     assert not consumer.quarantine.snapshot()["total"]
 
 
-def test_a_clock_of_our_own_that_is_behind_is_reported(apache, settings_for, read, send):
+def test_slow_clock_of_this_host_is_reported(apache, settings_for, read, send):
     settings = settings_for(apache.create_topic(**BROKERS_CLOCK))
     now = int(time.time() * 1000)
     send(settings, *[(f"S{number % 10}", now, now, 50 + number) for number in range(40)])

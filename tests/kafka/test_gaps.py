@@ -1,4 +1,4 @@
-"""What a client is told whose cursor leads nowhere any more, on every transport of the product as it is served."""
+"""Gaps for cursors that can't be resumed, on every transport of the served product."""
 
 import base64
 import contextlib
@@ -76,46 +76,46 @@ def by_history(server, cursor):
     return [(gap["reason"].encode(), json.dumps(gap["missed"]).encode())]
 
 
-def assert_told_everywhere(server, cursor, reason, missed=b"null"):
+def assert_gap_everywhere(server, cursor, reason, missed=b"null"):
     for transport in (by_stream, by_websocket, by_poll, by_history):
         assert transport(server, cursor) == [(reason, missed)], transport.__name__
 
 
-def test_what_retention_has_dropped_is_a_gap_with_its_number(apache, server, settings, publish):
+def test_expired_records_are_a_gap_with_their_number(apache, server, settings, publish):
     cursor = cursor_of(server)
     publish(settings, *[message(f"S{number}") for number in range(300)], partition=0)
     until_read(server, 300)
     with apache.admin() as admin:
         admin.delete_records({TopicPartition(settings.topic, 0): 120})
-    assert_told_everywhere(server, cursor, b"expired", b"120")
+    assert_gap_everywhere(server, cursor, b"expired", b"120")
 
 
-def test_more_than_a_replay_may_hold_is_a_gap_with_its_number(server, settings, publish):
+def test_more_than_a_replay_may_read_is_a_gap_with_its_number(server, settings, publish):
     cursor = cursor_of(server)
     publish(settings, *[message(f"S{number}") for number in range(700)], partition=1)
     until_read(server, 700)
-    assert_told_everywhere(server, cursor, b"replay_limit", b"700")
+    assert_gap_everywhere(server, cursor, b"replay_limit", b"700")
 
 
-def test_a_cursor_of_a_topic_that_was_recreated_or_of_another_one_is_a_gap(apache, server, settings, publish):
+def test_cursor_of_another_or_a_recreated_topic_is_a_gap(apache, server, settings, publish):
     publish(settings, message("old"), partition=0)
     until_read(server, 1)
     old = cursor_of(server)
-    assert_told_everywhere(server, Position(b"another1", (place(0),) * 2).encode(), b"other_topic")
+    assert_gap_everywhere(server, Position(b"another1", (place(0),) * 2).encode(), b"other_topic")
     recreate(apache, settings.topic, partitions=2)
     eventually(lambda: decode(cursor_of(server)).incarnation != decode(old).incarnation)
-    assert_told_everywhere(server, old, b"other_topic")
+    assert_gap_everywhere(server, old, b"other_topic")
 
 
-def test_a_forged_cursor_beyond_the_end_is_a_gap_in_time(server, settings, publish):
+def test_forged_cursor_beyond_the_end_is_a_gap(server, settings, publish):
     publish(settings, message("A"), partition=0)
     until_read(server, 1)
     here = decode(cursor_of(server))
     forged = Position(here.incarnation, tuple(at + place(10**9) for at in here.places)).encode()
-    assert_told_everywhere(server, forged, b"ahead")
+    assert_gap_everywhere(server, forged, b"ahead")
 
 
-def test_a_damaged_cursor_is_a_gap_where_nothing_can_be_refused_and_an_error_elsewhere(server):
+def test_damaged_cursor_is_a_gap_in_streams_and_an_error_elsewhere(server):
     damaged = cursor_of(server)[:-3] + "AAA"
     assert by_stream(server, damaged) == by_websocket(server, damaged) == [(b"bad_cursor", b"null")]
     for route in ("/api/predictions", "/api/predictions/history"):

@@ -29,7 +29,7 @@ def hang(cluster):
 
 
 @pytest.mark.parametrize("damage", [end, hang])
-def test_a_client_that_asks_for_no_metadata_any_more_is_replaced(
+def test_kafka_client_without_metadata_requests_is_replaced(
     apache, settings_for, consume, publish, damage, monkeypatch
 ):
     monkeypatch.setattr("consumer.sources.kafka.METADATA_LIMIT_SECONDS", 4.0)

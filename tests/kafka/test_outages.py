@@ -28,24 +28,24 @@ def hurt(tmp_path):
     return hurt
 
 
-def test_streams_have_the_log_exactly_once_after_the_broker_was_killed_and_killed_again(hurt):
+def test_streams_get_each_message_once_over_broker_kills(hurt):
     figures = hurt("kills", "--kills=2")
     assert figures["messages"] >= figures["acknowledged"] > 0
 
 
-def test_a_broker_that_is_stopped_is_told_and_nothing_is_lost_when_it_goes_on(hurt):
-    assert hurt("pause", "--seconds=22")["seconds_until_the_last_stream_was_told"] <= 10
+def test_paused_broker_is_reported_and_nothing_is_lost(hurt):
+    assert hurt("pause", "--seconds=22")["seconds_until_the_last_stream_was_informed"] <= 10
 
 
-def test_a_broker_and_a_topic_that_are_missing_at_start_are_waited_for(hurt):
+def test_broker_and_topic_missing_at_start_are_waited_for(hurt):
     assert "does not exist" in hurt("absent", "--seconds=15")["said_without_the_topic"]
 
 
-def test_streams_come_back_to_a_worker_that_was_killed_and_to_one_that_was_reloaded_and_lose_nothing(hurt):
+def test_streams_lose_nothing_when_a_worker_is_killed_or_reloaded(hurt):
     assert hurt("worker_killed")["messages"] > 0
 
 
-def test_clients_that_read_nothing_are_closed_on_every_transport_and_cost_the_others_nothing(hurt):
+def test_clients_that_read_nothing_are_closed_on_every_transport(hurt):
     figures = hurt("stalled")
     closed = figures["closed_since_they_read_nothing"]
     assert (closed["sse"], closed["websocket"]) == (15, 15)
@@ -53,15 +53,15 @@ def test_clients_that_read_nothing_are_closed_on_every_transport_and_cost_the_ot
     assert figures["lost_by_others"] == 0
 
 
-def test_a_hundred_streams_are_told_bye_and_the_process_is_gone_in_time(hurt):
+def test_shutdown_sends_bye_to_a_hundred_streams(hurt):
     assert set(hurt("shutdown", "--streams=100")) == {"SIGTERM", "SIGINT"}
 
 
-def test_a_topic_may_grow_be_poisoned_lose_records_and_be_recreated_and_streams_are_told_what_became_of_it(hurt):
+def test_streams_are_exact_or_get_gaps_when_the_topic_changes(hurt):
     figures = hurt("topic_events", "--bad=5000")
     assert figures["refused"] > figures["bad_messages"] == 5000
     assert figures["records_dropped_unread"] > 0
 
 
-def test_streams_that_come_and_go_get_each_message_once_and_leave_nothing_behind(hurt):
+def test_short_streams_get_each_message_once_and_leak_nothing(hurt):
     assert hurt("soak", "--minutes=0.5")["events_delivered"] > 0

@@ -110,7 +110,7 @@ def test_it_reads_with_the_variables_that_heroku_sets(secured, certificates, con
     assert_it_reads(consume(settings), publish, settings)
 
 
-def test_host_names_are_not_checked_with_the_variables_that_heroku_sets_unless_it_is_asked_for(secured, certificates):
+def test_heroku_variables_disable_the_host_name_check_by_default(secured, certificates):
     assert not ssl_context(load(heroku(secured, certificates))).check_hostname
     assert ssl_context(load(heroku(secured, certificates, KAFKA_SSL_CHECK_HOSTNAME="true"))).check_hostname
 
@@ -126,7 +126,7 @@ CLOSED_WAYS = {
     "a wrong password, SHA-256": ("LOGIN", login("SCRAM-SHA-256", password=WRONG), "it refused the log-in"),
     "a wrong password, SHA-512": ("LOGIN", login("SCRAM-SHA-512", password=WRONG), "it refused the log-in"),
     "a wrong password over TLS": ("TLSLOGIN", login("SCRAM-SHA-512", password=WRONG), "it refused the log-in"),
-    "an unknown user": ("TLSLOGIN", login("SCRAM-SHA-256", user="nobody"), "it refused the log-in"),
+    "an unknown user": ("TLSLOGIN", login("SCRAM-SHA-256", user="unknown"), "it refused the log-in"),
     "a CA that is not trusted": ("TLS", {"kafka_ssl_cafile": "other-ca"}, "its certificate is not trusted"),
     "the system's CAs": ("TLS", {"kafka_ssl_cafile": ""}, "its certificate is not trusted"),
     "another host name": ("STRANGER", {"client": "client"}, "its certificate is for another host name"),
@@ -149,7 +149,7 @@ CLOSED_WAYS = {
 
 
 @pytest.mark.parametrize(("listener", "more", "reason"), CLOSED_WAYS.values(), ids=CLOSED_WAYS)
-def test_a_way_that_is_closed_is_never_live_and_the_reason_says_why(
+def test_failed_connection_is_never_live_and_its_reason_is_named(
     at, certificates, consume, listener, more, reason, caplog
 ):
     more = dict(more)
@@ -165,8 +165,8 @@ def test_a_way_that_is_closed_is_never_live_and_the_reason_says_why(
     with pytest.raises(NotReady) as raised:
         consumer.wait_ready(0)
     assert reason in str(raised.value)
-    told = [record for record in caplog.records if record.name == "greenwave.consumer"]
-    assert len(told) <= 4, "one line for each news, however many attempts are made"
+    lines = [record for record in caplog.records if record.name == "greenwave.consumer"]
+    assert len(lines) <= 4, "one line per new reason, for any number of attempts"
 
 
 def test_the_reason_is_shown_while_connecting(at, consume):
@@ -176,7 +176,7 @@ def test_the_reason_is_shown_while_connecting(at, consume):
     assert status.detail.startswith(f"{consumer.settings.kafka_brokers}; ")
 
 
-def test_a_user_who_is_let_in_later_is_live_without_a_restart(secured, at, consume):
+def test_user_added_later_is_live_without_a_restart(secured, at, consume):
     consumer = consume(at("LOGIN", **login("SCRAM-SHA-256", user="late", password="a late password")))
     until_status(consumer, lambda status: "it refused the log-in" in status.detail)
     with secured.admin() as admin:
@@ -237,7 +237,7 @@ def test_a_private_key_is_in_no_log_line_answer_or_error(secured, certificates, 
 
 
 def test_a_reason_is_one_line_of_bounded_length():
-    told = explain(RuntimeError("a\nb" + "x" * 1000))
-    assert told.startswith("a\\nb")
-    assert len(told) <= 200
-    assert json.dumps(told).isascii()
+    text = explain(RuntimeError("a\nb" + "x" * 1000))
+    assert text.startswith("a\\nb")
+    assert len(text) <= 200
+    assert json.dumps(text).isascii()

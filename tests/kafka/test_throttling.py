@@ -37,9 +37,7 @@ class Counted(KafkaSource):
 
 
 @pytest.mark.parametrize(("kib_per_second", "messages"), [(20, 300), (64, 900), (256, 3_000)])
-def test_a_throttled_consumer_stays_ready_and_reads_on(
-    apache, settings_for, consume, publish, kib_per_second, messages
-):
+def test_throttled_consumer_stays_ready_and_reads(apache, settings_for, consume, publish, kib_per_second, messages):
     """What is published takes some 10 to 15 s under each quota, whose window is 10 s."""
     settings, sources = settings_for(apache.create_topic()), []
     client_id = f"throttled-{kib_per_second}"

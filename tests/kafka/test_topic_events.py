@@ -45,9 +45,7 @@ def first_offsets(settings, partitions=4):
         consumer.close()
 
 
-def test_a_topic_that_is_missing_at_start_is_waited_for_and_picked_up_when_it_is_created(
-    apache, settings_for, consume, publish
-):
+def test_topic_missing_at_start_is_read_when_it_is_created(apache, settings_for, consume, publish):
     settings = settings_for(fresh_name())
     consumer = consume(settings)
     status = until_status(consumer, lambda status: "does not exist" in status.reason)
@@ -62,11 +60,11 @@ def test_a_topic_that_is_missing_at_start_is_waited_for_and_picked_up_when_it_is
     consumer.wait_ready(WAIT_SECONDS)
     subscription = consumer.subscriptions.subscribe()
     publish(settings, message("A"))
-    events_until(subscription, lambda events: "A" in told(events))
+    events_until(subscription, lambda events: "A" in segments_in(events))
 
 
 class Load:
-    """A producer on a thread of its own that publishes numbered predictions until it is told to stop."""
+    """A producer on a thread of its own that publishes numbered predictions until it is stopped."""
 
     def __init__(self, producer, topic, per_second=500):
         self._producer = producer
@@ -102,9 +100,7 @@ class Load:
                 number += 1
 
 
-def test_partitions_that_appear_under_load_are_read_from_their_beginning_and_nothing_is_lost_or_doubled(
-    apache, settings_for, consume, producer_for
-):
+def test_new_partitions_under_load_are_read_completely(apache, settings_for, consume, producer_for):
     settings = settings_for(apache.create_topic(partitions=4), buffer_entries=100_000)
     consumer = consume(settings)
     consumer.wait_ready(WAIT_SECONDS)
@@ -124,9 +120,7 @@ def test_partitions_that_appear_under_load_are_read_from_their_beginning_and_not
     assert [type(event) for event in gaps(events)] == [Initial], "growing is no gap"
 
 
-def test_a_recreated_topic_is_read_from_its_beginning_and_clients_get_one_gap_and_a_fresh_view(
-    apache, settings_for, consume, publish
-):
+def test_recreated_topic_is_one_gap_and_is_read_from_its_beginning(apache, settings_for, consume, publish):
     settings = settings_for(apache.create_topic())
     publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
     consumer = consume(settings)
@@ -136,18 +130,18 @@ def test_a_recreated_topic_is_read_from_its_beginning_and_clients_get_one_gap_an
     for turn in range(3):
         recreate(apache, settings.topic)
         publish(settings, *[message(f"new-{turn}-{number}") for number in range(40)], partition=0)
-        events = events_until(subscription, lambda events, turn=turn: f"new-{turn}-39" in told(events))
+        events = events_until(subscription, lambda events, turn=turn: f"new-{turn}-39" in segments_in(events))
         expected = [f"new-{turn}-{number}" for number in range(40)]
         assert [gap.reason for gap in gaps(events) if isinstance(gap, Gap)] == ["topic_recreated"]
-        assert sorted(told(events, after_gap=True)) == sorted(expected), "each once, from the first on"
+        assert sorted(segments_in(events, after_gap=True)) == sorted(expected), "each once, from the first on"
     assert names(consumer.feed.snapshot()) == set(expected), "nothing is left of the old topic"
     resumed = consumer.subscriptions.subscribe(old_cursor).next(5)
     assert [type(event) for event in gaps(resumed)] == [Gap, Initial]
     assert gaps(resumed)[0].reason == "other_topic"
 
 
-def told(events, after_gap=False):
-    """Return the segments that a client was told of, by a view or by a change; only what came after the gap."""
+def segments_in(events, after_gap=False):
+    """Return the segments in views and changes; with `after_gap` only those after the last gap."""
     found = []
     for event in events:
         if after_gap and isinstance(event, Gap):
@@ -160,9 +154,7 @@ def told(events, after_gap=False):
 
 
 @pytest.mark.parametrize("count", [10, 60], ids=["shorter than the old one", "longer than the old one"])
-def test_a_topic_recreated_while_the_line_was_cut_is_read_from_its_beginning(
-    apache, settings_for, consume, publish, line, count
-):
+def test_topic_recreated_in_an_outage_is_read_from_its_start(apache, settings_for, consume, publish, line, count):
     settings = settings_for(apache.create_topic())
     publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
     consumer = consume(settings, line.source)
@@ -171,19 +163,19 @@ def test_a_topic_recreated_while_the_line_was_cut_is_read_from_its_beginning(
     line.cut()
     recreate(apache, settings.topic)
     publish(settings, *[message(f"new-{number}") for number in range(count)], partition=0)
-    line.mend()
-    assert_only_the_new_topic_is_told(subscription, count)
+    line.restore()
+    assert_only_the_new_topic_is_read(subscription, count)
     until_state(consumer, "live")
 
 
-def assert_only_the_new_topic_is_told(subscription, count):
+def assert_only_the_new_topic_is_read(subscription, count):
     """Read one gap and then each record of the new topic, once."""
-    events = events_until(subscription, lambda events: f"new-{count - 1}" in told(events))
+    events = events_until(subscription, lambda events: f"new-{count - 1}" in segments_in(events))
     assert [gap.reason for gap in gaps(events) if isinstance(gap, Gap)] == ["topic_recreated"]
-    assert sorted(told(events, after_gap=True)) == sorted(f"new-{number}" for number in range(count))
+    assert sorted(segments_in(events, after_gap=True)) == sorted(f"new-{number}" for number in range(count))
 
 
-def test_a_topic_recreated_after_the_broker_was_killed_is_read_from_its_beginning(settings_for, consume, publish, line):
+def test_topic_recreated_after_a_broker_kill_is_read_from_its_start(settings_for, consume, publish, line):
     with choose()() as broker:
         settings = settings_for(broker.create_topic(), kafka_brokers=broker.address)
         publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
@@ -195,15 +187,13 @@ def test_a_topic_recreated_after_the_broker_was_killed_is_read_from_its_beginnin
         broker.start()
         recreate(broker, settings.topic)
         publish(settings, *[message(f"new-{number}") for number in range(60)], partition=0)
-        line.mend()
-        assert_only_the_new_topic_is_told(subscription, 60)
+        line.restore()
+        assert_only_the_new_topic_is_read(subscription, 60)
         until_state(consumer, "live")
         consumer.stop()
 
 
-def test_records_that_were_deleted_before_they_were_read_are_one_gap_with_their_number(
-    apache, settings_for, consume, publish, line
-):
+def test_records_deleted_unread_are_one_gap_with_their_number(apache, settings_for, consume, publish, line):
     settings = settings_for(apache.create_topic())
     publish(settings, *[message(f"S{number}") for number in range(10)], partition=0)
     consumer = consume(settings, line.source)
@@ -214,20 +204,18 @@ def test_records_that_were_deleted_before_they_were_read_are_one_gap_with_their_
         publish(settings, *[message(f"T{partition}{number}") for number in range(100)], partition=partition)
     with apache.admin() as admin:
         admin.delete_records({TopicPartition(settings.topic, 0): 60, TopicPartition(settings.topic, 1): 33})
-    line.mend()
+    line.restore()
     kept = {*(f"T0{number}" for number in range(50, 100)), *(f"T1{number}" for number in range(33, 100))}
-    events = events_until(subscription, lambda events: kept <= set(told(events, after_gap=True)))
+    events = events_until(subscription, lambda events: kept <= set(segments_in(events, after_gap=True)))
     lost = [event for event in events if isinstance(event, Gap)]
     assert {gap.reason for gap in lost} == {"expired"}
     assert sum(gap.missed for gap in lost) == 50 + 33
-    read = [name for name in told(events, after_gap=True) if name.startswith("T")]
+    read = [name for name in segments_in(events, after_gap=True) if name.startswith("T")]
     assert sorted(read) == sorted(kept), "each once"
     until_state(consumer, "live")
 
 
-def test_retention_that_overtakes_the_position_is_a_gap_with_the_exact_count(
-    apache, settings_for, consume, publish, line
-):
+def test_retention_past_the_position_is_a_gap_with_the_exact_count(apache, settings_for, consume, publish, line):
     settings = settings_for(apache.create_topic(partitions=1))
     consumer = consume(settings, line.source)
     consumer.wait_ready(WAIT_SECONDS)
@@ -238,17 +226,15 @@ def test_retention_that_overtakes_the_position_is_a_gap_with_the_exact_count(
     eventually(lambda: first_offsets(settings, 1) == [70])
     apache.set_topic(settings.topic, **{"retention.ms": "-1"})  # else the next records would expire, too
     publish(settings, *[message(f"T{number}") for number in range(5)])
-    line.mend()
+    line.restore()
     # What was read before the client woke is in the view that comes with the gap, the rest comes as changes.
-    events = events_until(subscription, lambda events: "T4" in told(events))
+    events = events_until(subscription, lambda events: "T4" in segments_in(events))
     assert [event for event in events if isinstance(event, Gap)] == [Gap("expired", 70)]
-    assert sorted(told(events, after_gap=True)) == [f"T{number}" for number in range(5)]
+    assert sorted(segments_in(events, after_gap=True)) == [f"T{number}" for number in range(5)]
     until_state(consumer, "live")
 
 
-def test_a_compacted_topic_is_read_over_its_holes_and_a_tombstone_removes_its_segment(
-    apache, settings_for, consume, publish
-):
+def test_compacted_topic_is_read_and_a_tombstone_removes_its_segment(apache, settings_for, consume, publish):
     compacted = {
         "cleanup.policy": "compact",
         "segment.ms": "100",

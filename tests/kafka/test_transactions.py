@@ -55,12 +55,12 @@ def committed(apache, settings_for):
 
 
 def seen_up_to(subscription, last):
-    """Read until a segment comes; return the names of all that came, and what else was told."""
+    """Read until a segment comes; return the names of all that came, and all gaps and states."""
     events = events_until(subscription, lambda events: last in segments(changes(events)))
     return segments(changes(events)), [event for event in events if isinstance(event, Gap | Status)]
 
 
-def test_aborted_records_are_never_delivered_when_only_committed_ones_count(committed, consume, transactions):
+def test_read_committed_never_delivers_aborted_records(committed, consume, transactions):
     producer = transactions(committed)
     producer.commit("A", "B")
     producer.abort("C", "D")
@@ -77,7 +77,7 @@ def test_aborted_records_are_never_delivered_when_only_committed_ones_count(comm
     assert seen_up_to(subscription, "H") == (["H"], [])
 
 
-def test_all_records_are_delivered_when_uncommitted_ones_count(apache, settings_for, consume, transactions):
+def test_read_uncommitted_delivers_all_records(apache, settings_for, consume, transactions):
     settings = settings_for(apache.create_topic())
     producer = transactions(settings)
     producer.commit("A")
@@ -93,7 +93,7 @@ def test_all_records_are_delivered_when_uncommitted_ones_count(apache, settings_
     assert consumer.ready
 
 
-def test_a_partition_that_holds_nothing_but_aborted_records_is_read_to_its_end(committed, consume, transactions):
+def test_partition_with_only_aborted_records_is_read_to_its_end(committed, consume, transactions):
     producer = transactions(committed)
     for partition in range(4):
         producer.abort("A", "B", "C", partition=partition)
@@ -103,7 +103,7 @@ def test_a_partition_that_holds_nothing_but_aborted_records_is_read_to_its_end(c
     assert consumer.feed.snapshot().predictions == []
 
 
-def test_a_transaction_that_is_open_at_the_start_keeps_nobody_from_being_live(committed, consume, transactions):
+def test_transaction_open_at_start_does_not_delay_live(committed, consume, transactions):
     producer = transactions(committed)
     producer.commit("A")
     producer.begin("B")
@@ -115,9 +115,7 @@ def test_a_transaction_that_is_open_at_the_start_keeps_nobody_from_being_live(co
     assert seen_up_to(subscription, "B") == (["B"], [])
 
 
-def test_records_behind_an_open_transaction_come_in_order_when_it_ends_and_the_state_stays_live(
-    committed, consume, transactions, publish
-):
+def test_records_behind_an_open_transaction_come_in_order_after_it(committed, consume, transactions, publish):
     consumer = consume(committed)
     consumer.wait_ready(WAIT_SECONDS)
     subscription = follow(consumer)
@@ -144,9 +142,7 @@ def test_the_lag_counts_what_was_committed_and_not_read(committed, consume, tran
     eventually(lambda: consumer.readings[0] == (5, 5))
 
 
-def test_of_many_mixed_transactions_each_committed_record_comes_once_and_in_order(
-    committed, consume, transactions, publish
-):
+def test_records_of_mixed_transactions_come_once_and_in_order(committed, consume, transactions, publish):
     rng = random.Random(7)
     producers = [transactions(committed) for _ in range(3)]
     consumer = consume(committed)
@@ -224,7 +220,7 @@ def test_a_tail_that_compaction_emptied_is_read_to_its_end(apache, settings_for,
     assert [seen_up_to(subscription, "D") for subscription in subscriptions] == [(["D"], [])] * 2
 
 
-def test_a_cursor_in_an_open_transaction_is_waited_for(committed, consume, transactions):
+def test_cursor_in_an_open_transaction_waits(committed, consume, transactions):
     consumer = consume(committed)
     consumer.wait_ready(WAIT_SECONDS)
     producer = transactions(committed)

@@ -13,7 +13,7 @@ def lose_what_follows(broker, topic, text):
     log.write_bytes(content[: content.index(text)])
 
 
-def test_a_truncated_log_is_a_gap_and_is_read_on_from_where_it_differs(settings_for, consume, producer_for):
+def test_truncated_log_is_a_gap_and_is_read_from_where_it_differs(settings_for, consume, producer_for):
     with ApacheKafka() as broker:
         settings = settings_for(broker.create_topic(partitions=1), kafka_brokers=broker.address)
         # An idempotent producer would notice the loss, and send no more.
@@ -34,10 +34,10 @@ def test_a_truncated_log_is_a_gap_and_is_read_on_from_where_it_differs(settings_
         broker.start()
         for number in range(8):  # beyond where the consumer was
             producer.send(settings.topic, message(f"T{number}")).get(20)
-        told = [f"T{number}" for number in range(8)]
-        events = events_until(subscription, lambda events: known(events) >= {*told})
+        new = [f"T{number}" for number in range(8)]
+        events = events_until(subscription, lambda events: known(events) >= {*new})
         assert [event.reason for event in events if isinstance(event, Gap)] == ["truncated"]
-        names = {*(f"S{number}" for number in range(6)), *told}
+        names = {*(f"S{number}" for number in range(6)), *new}
         assert known(events) == names
         assert {each.segment_id for each in consumer.feed.snapshot().predictions} == names
         until_state(consumer, "live")

@@ -36,7 +36,7 @@ def nodes():
 
 
 def leaders(consumer):
-    """Return the node that leads each partition, as the consumer has heard."""
+    """Return the node that leads each partition, by the metadata of the consumer."""
     partitions = consumer._supervisor.source._cluster._partitions.get(consumer.settings.topic, {})
     return {number: partition.leader_id for number, partition in sorted(partitions.items())}
 
@@ -78,9 +78,7 @@ def stopped(node):
 
 
 @pytest.mark.parametrize("hurt", [killed, stopped])
-def test_partitions_of_a_node_that_is_gone_are_named_in_time_while_the_others_are_read(
-    nodes, consumer_of, publish, hurt
-):
+def test_partitions_of_a_lost_node_are_named_and_others_are_read(nodes, consumer_of, publish, hurt):
     both, first_only = consumer_of(4, {1, 2}), consumer_of(1, {1})
     lost, kept = ([number for number, node in leaders(both).items() if node == each] for each in (2, 1))
     subscription, other = follow(both), follow(first_only)

@@ -39,12 +39,12 @@ def quarantined(consumer, by_reason):
 
 
 def names_up_to(subscription, last):
-    """Read until a segment comes; return the names of all that came, and what else was told."""
+    """Read until a segment comes; return the names of all that came, and all gaps and states."""
     events = events_until(subscription, lambda events: last in segments(changes(events)))
     return segments(changes(events)), [event for event in events if isinstance(event, Gap | Status)]
 
 
-def test_a_batch_that_cannot_be_unpacked_goes_to_quarantine_and_all_around_it_is_delivered_while_live(
+def test_unreadable_batch_is_quarantined_and_its_neighbours_delivered(
     apache, settings_for, consume, publish, without_lz4
 ):
     settings = settings_for(apache.create_topic(partitions=2))
@@ -88,7 +88,7 @@ def damaged(settings_for, producer_for):
         yield settings
 
 
-def test_a_batch_that_is_damaged_on_the_brokers_disk_costs_its_own_messages_and_no_others(damaged, consume):
+def test_damaged_batch_costs_only_its_own_messages(damaged, consume):
     consumer = consume(damaged)
     consumer.wait_ready(WAIT_SECONDS)
     assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {"A", "B"}
@@ -98,7 +98,7 @@ def test_a_batch_that_is_damaged_on_the_brokers_disk_costs_its_own_messages_and_
 
 
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
-def test_a_batch_that_unpacks_to_too_much_is_one_refusal(apache, settings_for, consume, publish, producer_for, codec):
+def test_batch_that_unpacks_to_too_much_is_one_refusal(apache, settings_for, consume, publish, producer_for, codec):
     """40 MB of zeros take 2 MB with snappy, less with the others."""
     settings = settings_for(apache.create_topic(partitions=1, **{"max.message.bytes": "4000000"}))
     consumer = consume(settings)
@@ -124,7 +124,7 @@ class NotUtf8(str):
         return b"\xff\xfe"
 
 
-def test_a_header_key_that_is_not_utf_8_costs_nothing(apache, settings_for, consume, producer_for):
+def test_header_key_that_is_not_utf_8_costs_no_record(apache, settings_for, consume, producer_for):
     settings = settings_for(apache.create_topic(partitions=1))
     producer = producer_for(settings, **ONE_BATCH)
     headers = [[(NotUtf8("k"), b"x")] if number == 4 else [] for number in range(10)]
