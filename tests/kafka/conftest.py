@@ -70,12 +70,13 @@ def producer_for():
 
 @pytest.fixture
 def publish(producer_for):
-    """Publish messages to the topic of some settings, and wait for their acknowledgements."""
+    """Publish messages to the topic of some settings, and wait for their acknowledgements; without any, connect."""
     producers = {}
 
     def publish(settings, *values, partition=None, key=None):
         if settings not in producers:
             producers[settings] = producer_for(settings)
+            producers[settings].partitions_for(settings.topic)  # once connected, it asks no other broker
         sent = []
         for value in values:
             encoded = value if isinstance(value, bytes | None) else json.dumps(value).encode()

@@ -82,6 +82,8 @@ def test_partitions_of_a_lost_node_are_named_and_others_are_read(nodes, consumer
     both, first_only = consumer_of(4, {1, 2}), consumer_of(1, {1})
     lost, kept = ([number for number, node in leaders(both).items() if node == each] for each in (2, 1))
     subscription, other = follow(both), follow(first_only)
+    for each in (both, first_only):
+        publish(each.settings)  # a producer that starts later may wait for the lost node
     with hurt(nodes[1]):
         reason = f"no response from the leader of partitions {', '.join(map(str, lost))}"
         status = until_status(both, lambda status: (status.state, status.reason) == ("reconnecting", reason))
