@@ -22,7 +22,7 @@ AT_ONCE = 20
 """Concurrent connection attempts, below any server's backlog."""
 
 
-class Client:
+class LoadClient:
     """One connection; it keeps the end of what it has read, in case a stamp is cut in two."""
 
     def __init__(self, port: int, path: str) -> None:
@@ -58,7 +58,7 @@ class Crowd:
     def __init__(self, port: int, path: str) -> None:
         self._port, self._path = port, path
         self._selector = selectors.DefaultSelector()
-        self.clients: list[Client] = []
+        self.clients: list[LoadClient] = []
         self.lost = 0
 
     def connect(self, count: int, seconds: float) -> int:
@@ -77,7 +77,7 @@ class Crowd:
         return len(self.clients) + self.lost >= count and all(each.has_message for each in self.clients)
 
     def _add(self) -> None:
-        client = Client(self._port, self._path)
+        client = LoadClient(self._port, self._path)
         self.clients.append(client)
         self._selector.register(client.sock, selectors.EVENT_READ, client)
 
@@ -92,7 +92,7 @@ class Crowd:
                 stamps.extend(found)
         return stamps
 
-    def _drop(self, client: Client) -> None:
+    def _drop(self, client: LoadClient) -> None:
         self.lost += 1
         self._selector.unregister(client.sock)
         client.sock.close()

@@ -232,3 +232,13 @@ print(*sorted(name for name in sys.modules if name.split(".")[0] == "kafka"))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_no_class_name_is_used_twice():
+    places = {}
+    for package in ("consumer", "web", "cli", "demo", "bench", "tools"):
+        for path in modules(package):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name.lstrip("_"), []).append(str(path.relative_to(ROOT)))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -26,7 +26,7 @@ _log = logging.getLogger("greenwave.quarantine")
 _utf8 = codecs.getincrementaldecoder("utf-8")
 
 
-class _Entry(NamedTuple):
+class _RefusedRecord(NamedTuple):
     """A refused message as it is kept: the beginning of its key and value, not the record itself."""
 
     partition: int
@@ -55,7 +55,7 @@ class Quarantine:
         # waits for a log handler.
         self._lock = Lock()
         self._counts: Counter[str] = Counter()
-        self._entries: deque[_Entry] = deque(maxlen=entries)
+        self._entries: deque[_RefusedRecord] = deque(maxlen=entries)
         self._logged_at: dict[str, float] = {}
         self._unlogged: Counter[str] = Counter()
 
@@ -79,18 +79,18 @@ class Quarantine:
         messages = [self._message(entry) for entry in reversed(entries)]
         return {"total": sum(counts.values()), "by_reason": counts, "messages": messages}
 
-    def _kept(self, record: Record, refusals: Sequence[Refusal]) -> list[_Entry]:
+    def _kept(self, record: Record, refusals: Sequence[Refusal]) -> list[_RefusedRecord]:
         """Return the entries of the last refusals of a record, as many as there is room for."""
         value, key = record.value, record.key
         begin = None if value is None else value[:KEPT_VALUE_BYTES]
         name = None if key is None else key[:KEPT_KEY_BYTES]
         now_ms = int(self._wall() * 1000)
         return [
-            _Entry(record.partition, record.offset, refusal, now_ms, name, begin, len(value or b""))
+            _RefusedRecord(record.partition, record.offset, refusal, now_ms, name, begin, len(value or b""))
             for refusal in refusals[-(self._entries.maxlen or 0) :]
         ]
 
-    def _message(self, entry: _Entry) -> dict[str, Any]:
+    def _message(self, entry: _RefusedRecord) -> dict[str, Any]:
         return {
             "topic": self._topic,
             "partition": entry.partition,

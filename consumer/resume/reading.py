@@ -97,7 +97,7 @@ def read_chunk(
         raise Unreplayable("other_topic")
     wanted = [at < end for at, end in zip(_padded(position.places, until), until, strict=True)]
     _require_kept(source, position, wanted)
-    reading = _Reading(source, position, until, wanted, Pace(budget.closed))
+    reading = _ChunkReader(source, position, until, wanted, Pace(budget.closed))
     items: list[Item] = []
     size = CHUNK_BYTES + 2 * PLACE_BYTES * len(until)
     for record in reading.records(budget):
@@ -134,7 +134,7 @@ def _items(record: Record, normalise: Normaliser) -> Iterator[Item]:
         yield Item(record.partition, own, go_on, prediction.segment_id, prediction, size_bytes)
 
 
-class _Reading:
+class _ChunkReader:
     """Reads from a position until each wanted partition is where it should be, or a chunk is full."""
 
     def __init__(self, source: Source, position: Position, until: Places, wanted: list[bool], pace: Pace) -> None:

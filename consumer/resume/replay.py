@@ -63,7 +63,7 @@ class _PendingRead:
         self.cost = cost
         self.clients: set[Hashable] = set()
         self.since = self.retry_at = self.awaited_until = since
-        self.reader: _Reader | None = None
+        self.reader: _ReaderThread | None = None
         self.found: Any = None
         self.error: Exception | None = None
 
@@ -72,15 +72,15 @@ class _PendingRead:
         return self.found is not None or self.error is not None
 
 
-class _Reader:
+class _ReaderThread:
     """A thread at work, since when."""
 
-    def __init__(self, run: "Callable[[_Reader], None]", since: float) -> None:
+    def __init__(self, run: "Callable[[_ReaderThread], None]", since: float) -> None:
         self.since = since
         self.thread = threading.Thread(target=run, args=(self,), name="greenwave-replay", daemon=True)
 
 
-class _Kept:
+class _CachedChunk:
     """A chunk, and when it was last asked for."""
 
     def __init__(self, chunk: Chunk, asked: float) -> None:
@@ -106,9 +106,9 @@ class Replays:
         self._changed = threading.Condition()
         self._is_shortest_next = True
         self._pending: dict[Hashable, _PendingRead] = {}
-        self._at_work: set[_Reader] = set()
-        self._hanging: set[_Reader] = set()
-        self._chunks: OrderedDict[Position, _Kept] = OrderedDict()
+        self._at_work: set[_ReaderThread] = set()
+        self._hanging: set[_ReaderThread] = set()
+        self._chunks: OrderedDict[Position, _CachedChunk] = OrderedDict()
         self._chunk_bytes = settings.replay_bytes // (CHUNKS_BESIDE + 2 * settings.replay_readers)
         self._closed = threading.Event()
         self.chunks_read = 0
@@ -206,7 +206,7 @@ class Replays:
                 self._changed.wait(min(left, LOOK_UP_SECONDS))
             return self._result(key, pending_read)
 
-    def _work(self, key: Hashable, pending_read: _PendingRead, reader: _Reader) -> None:
+    def _work(self, key: Hashable, pending_read: _PendingRead, reader: _ReaderThread) -> None:
         """What a reader's thread does."""
         found = error = None
         try:
@@ -242,7 +242,7 @@ class Replays:
         if isinstance(found, Chunk):
             assert isinstance(key, Position)
             self.chunks_read += 1
-            self._chunks[key] = _Kept(found, self._clock())
+            self._chunks[key] = _CachedChunk(found, self._clock())
             self._evict(key)
 
     def _evict(self, newest: Position) -> None:
@@ -282,7 +282,7 @@ class Replays:
                 self._forget(key, pending_read)  # a later request starts with a full timeout
         while self._has_place() and (next_one := self._next(now)) is not None:
             key, pending_read = next_one
-            pending_read.reader = reader = _Reader(partial(self._work, key, pending_read), now)
+            pending_read.reader = reader = _ReaderThread(partial(self._work, key, pending_read), now)
             self._at_work.add(reader)
             reader.thread.start()
 

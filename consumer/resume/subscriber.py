@@ -71,7 +71,7 @@ class Stage(Protocol):
         """The sequence number of the entry that is read next; None while it doesn't read the ring buffer."""
 
 
-class Reader(Stage, Protocol):
+class RingStage(Stage, Protocol):
     """A stage that reads the ring buffer."""
 
     def give(self, first: int, entries: Sequence[Entry], limit: int) -> tuple[list[Event], Stage]:
@@ -87,7 +87,7 @@ class Taken(NamedTuple):
 
     stage: Stage
     before: Sequence[Event] = ()
-    reader: Reader | None = None
+    reader: RingStage | None = None
     first: int = 0
     entries: Sequence[Entry] = ()
     after: Sequence[Event] = ()

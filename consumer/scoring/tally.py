@@ -18,7 +18,7 @@ _FRESH = 1_000
 _NAMES = ("rmse", "mae", "bias")
 
 
-class Errors:
+class ErrorSums:
     """Sums of errors; those in `fresh` are added later, since many at once cost less than each by itself."""
 
     __slots__ = ("absolute", "count", "fresh", "square", "total")
@@ -43,7 +43,7 @@ class Errors:
         self.absolute -= abs(error)
         self.square -= error * error
 
-    def merge(self, other: "Errors") -> None:
+    def merge(self, other: "ErrorSums") -> None:
         """Add the sums of another."""
         other.fold()
         self.count += other.count
@@ -68,8 +68,8 @@ class Tally:
     __slots__ = ("own", "still")
 
     def __init__(self) -> None:
-        self.own = Errors()
-        self.still = Errors()
+        self.own = ErrorSums()
+        self.still = ErrorSums()
 
     def add(self, predicted: float, now: float, actual: float) -> None:
         """Count a prediction; `now` is below 0 when no speed was measured."""

@@ -20,7 +20,7 @@ WAIT_SECONDS = 5.0
 """How long a stream may be more than half of the ring buffer behind until it is no longer waited for."""
 
 
-class Reader(Protocol):
+class RingReader(Protocol):
     """A stream that reads the ring buffer."""
 
     @property
@@ -37,10 +37,10 @@ class Backpressure:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._streams: WeakSet[Reader] = WeakSet()
-        self._behind_since: WeakKeyDictionary[Reader, float] = WeakKeyDictionary()
+        self._streams: WeakSet[RingReader] = WeakSet()
+        self._behind_since: WeakKeyDictionary[RingReader, float] = WeakKeyDictionary()
 
-    def add(self, stream: Reader) -> None:
+    def add(self, stream: RingReader) -> None:
         """Watch a stream for as long as it exists."""
         self._streams.add(stream)
 
@@ -49,7 +49,7 @@ class Backpressure:
         now, least = self._clock(), ring.end - max(FEWEST_BEHIND, len(ring) // 2)
         return any(self._needs_time(stream, now, ring.oldest, least) for stream in self._streams)
 
-    def _needs_time(self, stream: Reader, now: float, oldest: int, least: int) -> bool:
+    def _needs_time(self, stream: RingReader, now: float, oldest: int, least: int) -> bool:
         sequence = stream.next_sequence
         if sequence is None or sequence >= least:
             self._behind_since.pop(stream, None)

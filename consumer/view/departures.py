@@ -9,11 +9,11 @@ from .filters import Filter
 from .latest import rank
 from .ring import Entry
 
-Kept = Callable[[str, Filter], list[Prediction]]
+KeptBySegment = Callable[[str, Filter], list[Prediction]]
 """Returns what the view has of a segment, as Feed.kept() does."""
 
 
-def departures(entry: Entry, wanted: Filter, kept: Kept) -> Iterator[Evicted | Shown]:
+def departures(entry: Entry, wanted: Filter, kept: KeptBySegment) -> Iterator[Evicted | Shown]:
     """Yield what an entry evicted, and what the view has instead.
 
     It all comes before the entry: a client that is cut in between gets it again.

@@ -69,7 +69,7 @@ class Verdict(NamedTuple):
     evicted: tuple[Eviction, ...] = ()
 
 
-class _Kept(Struct, frozen=True, gc=False):
+class _Stored(Struct, frozen=True, gc=False):
     order: _Order
     prediction: Prediction
     size_bytes: int
@@ -90,7 +90,7 @@ class LatestView:
         self._reference = Reference(self.max_age_ms, now_ms)
         self._order = EvictionOrder()
         # Least recently renewed first, so what is too old is at the front.
-        self._segments: OrderedDict[str, dict[Horizon | None, _Kept]] = OrderedDict()
+        self._segments: OrderedDict[str, dict[Horizon | None, _Stored]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -139,7 +139,7 @@ class LatestView:
             now_ms = self._reference.now_ms
             aged_ms = timestamp if timestamp < now_ms else now_ms
             size_bytes = KEPT_BYTES + (footprint(prediction) if held_bytes is None else held_bytes)
-            self._keep(_Kept(order, prediction, size_bytes, aged_ms), horizons, evicted)
+            self._keep(_Stored(order, prediction, size_bytes, aged_ms), horizons, evicted)
         shown = not horizons or horizon == _preferred(horizons)
         return Verdict(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted) if evicted else ())
 
@@ -161,7 +161,7 @@ class LatestView:
         }
         for segment_id, left in lost.items():
             self._drop(segment_id)
-            horizons: dict[Horizon | None, _Kept] = {}
+            horizons: dict[Horizon | None, _Stored] = {}
             for kept in left:
                 self._keep(kept, horizons, [])
         return set(lost)
@@ -192,7 +192,7 @@ class LatestView:
     def _oldest_ms(self) -> int:
         return self._reference.time_ms - self.max_age_ms
 
-    def _fresh(self, kinds: dict[Horizon | None, _Kept]) -> dict[Horizon | None, _Kept]:
+    def _fresh(self, kinds: dict[Horizon | None, _Stored]) -> dict[Horizon | None, _Stored]:
         """Return a copy without what has aged."""
         oldest_ms = self._reference.time_ms - self.max_age_ms
         for each in kinds.values():
@@ -200,14 +200,14 @@ class LatestView:
                 return {horizon: kept for horizon, kept in kinds.items() if kept.aged_ms >= oldest_ms}
         return kinds.copy()
 
-    def _shown(self, kinds: dict[Horizon | None, _Kept]) -> Prediction | None:
+    def _shown(self, kinds: dict[Horizon | None, _Stored]) -> Prediction | None:
         if len(kinds) == 1:  # the usual case, made fast: a view is made with the feed locked
             (kept,) = kinds.values()
             return kept.prediction if kept.aged_ms >= self._oldest_ms else None
         fresh = self._fresh(kinds)
         return fresh[_preferred(fresh)].prediction if fresh else None
 
-    def _keep(self, kept: _Kept, horizons: dict[Horizon | None, _Kept], evicted: list[Eviction]) -> None:
+    def _keep(self, kept: _Stored, horizons: dict[Horizon | None, _Stored], evicted: list[Eviction]) -> None:
         """Keep a prediction beside the other horizons of its segment; adds what that displaces to `evicted`."""
         prediction, aged_ms, reference_ms = kept.prediction, kept.aged_ms, self._reference.time_ms
         segments, segment_id, horizon = self._segments, prediction.segment_id, prediction.horizon_minutes
@@ -250,14 +250,14 @@ class LatestView:
         assert kinds is not None, "the view and the order of eviction hold the same segments"
         evicted.append(Eviction(reason, segment_id, tuple(kept.prediction for kept in kinds.values()), True))
 
-    def _drop(self, segment_id: str) -> dict[Horizon | None, _Kept] | None:
+    def _drop(self, segment_id: str) -> dict[Horizon | None, _Stored] | None:
         self._order.remove(segment_id)
         kinds = self._segments.pop(segment_id, None)
         self.size_bytes -= _size(kinds)
         return kinds
 
 
-def _size(kinds: dict[Horizon | None, _Kept] | None) -> int:
+def _size(kinds: dict[Horizon | None, _Stored] | None) -> int:
     """Return the bytes that a segment takes."""
     if kinds is None:
         return 0
@@ -267,22 +267,22 @@ def _size(kinds: dict[Horizon | None, _Kept] | None) -> int:
     return size
 
 
-def _aged(segment_id: str, kinds: dict[Horizon | None, _Kept], fresh: dict[Horizon | None, _Kept]) -> Eviction:
+def _aged(segment_id: str, kinds: dict[Horizon | None, _Stored], fresh: dict[Horizon | None, _Stored]) -> Eviction:
     """Return what has aged of a segment, whose other horizons are fresh."""
     aged = tuple(kept.prediction for horizon, kept in kinds.items() if horizon not in fresh)
     return Eviction("max_age", segment_id, aged, not fresh)
 
 
 def _chosen(
-    kinds: dict[Horizon | None, _Kept], horizons: frozenset[Horizon | None] | Literal["all"]
-) -> Iterator[_Kept]:
+    kinds: dict[Horizon | None, _Stored], horizons: frozenset[Horizon | None] | Literal["all"]
+) -> Iterator[_Stored]:
     if horizons == "all":
         yield from kinds.values()
     else:
         yield from (kept for horizon, kept in kinds.items() if horizon in horizons)
 
 
-def _preferred(kinds: dict[Horizon | None, _Kept]) -> Horizon | None:
+def _preferred(kinds: dict[Horizon | None, _Stored]) -> Horizon | None:
     """Of no stated horizon, else of the smallest."""
     return next(iter(kinds)) if len(kinds) == 1 else min(kinds, key=rank)
 
