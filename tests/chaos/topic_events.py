@@ -30,6 +30,7 @@ from tests.chaos.health import Health, figures
 from tests.chaos.world import PARTITIONS, Producer, World
 from tests.kafka.helpers import create_again
 from tests.kafka.test_poison import poison
+from tests.stopping import stop_process
 from tests.web.server.test_worker import until
 
 GROWN = 8
@@ -138,7 +139,7 @@ class Run:
         (worker,) = self._server.workers()
         first, begins = self._numbers(), self._world.ends()
         count = 2 * EXPIRED * GROWN
-        os.kill(worker, signal.SIGSTOP)
+        stop_process(worker)
         try:
             producer = self._publish(10 * count, first, most=count)
             until(producer.is_done, seconds=30)

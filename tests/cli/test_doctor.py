@@ -1,6 +1,4 @@
 import json
-import os
-import signal
 import time
 
 import pytest
@@ -11,6 +9,7 @@ from consumer.sources.base import SourceStatus
 from consumer.sources.memory import MemorySource, MemoryTopic
 from demo.broker import EmbeddedBroker
 from tests.cli.helpers import closed_port, silent_server
+from tests.stopping import stop_process
 
 HOUR_MS = 3_600_000
 
@@ -219,7 +218,7 @@ def test_a_broker_that_never_answers_is_an_error_with_what_to_check(address):
 
 def test_a_stopped_broker_is_an_error_with_what_to_check():
     with EmbeddedBroker() as broker:
-        os.kill(broker.pid, signal.SIGSTOP)
+        stop_process(broker.pid)
         *_, last = examine(Settings(kafka_brokers=broker.address))
     assert last.ok is False
     assert "is not stuck" in last.advice

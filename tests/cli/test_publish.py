@@ -1,6 +1,4 @@
 import gc
-import os
-import signal
 import threading
 
 import pytest
@@ -10,6 +8,7 @@ from cli.publish import Publisher, PublishError, create_topic
 from consumer.settings import Settings
 from demo.broker import EmbeddedBroker
 from tests.cli.helpers import silent_server
+from tests.stopping import stop_process
 
 
 @pytest.fixture
@@ -85,7 +84,7 @@ def test_a_broker_that_stops_answering_is_an_error():
     with EmbeddedBroker() as broker:
         publisher = Publisher(Settings(kafka_brokers=broker.address), timeout=1)
         publisher.publish("LA_001", {})
-        os.kill(broker.pid, signal.SIGSTOP)
+        stop_process(broker.pid)
         with pytest.raises(PublishError, match="doctor"):
             publisher.publish("LA_001", {})
         publisher.close()
@@ -95,7 +94,7 @@ def test_close_discards_messages_in_flight_without_an_error():
     with EmbeddedBroker() as broker:
         publisher = Publisher(Settings(kafka_brokers=broker.address), timeout=1)
         publisher.publish("LA_001", {})
-        os.kill(broker.pid, signal.SIGSTOP)
+        stop_process(broker.pid)
         for number in range(500):
             publisher.send(f"key-{number}", {})
         with pytest.raises(PublishError, match="no answer"):

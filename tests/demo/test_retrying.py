@@ -13,6 +13,7 @@ from demo.retrying import WARN_SECONDS, RetryingPublisher
 from demo.synthetic import MessageMaker, run
 from demo.traffic import Traffic
 from tests.cli.helpers import eventually
+from tests.stopping import stop_process
 
 
 class Kafka:
@@ -179,7 +180,7 @@ def test_a_feed_continues_after_its_broker_was_paused():
             feed.start()
             try:
                 eventually(lambda: sender.acknowledged > len(network))
-                os.kill(broker.pid, signal.SIGSTOP)
+                stop_process(broker.pid)
                 eventually(lambda: warnings)
                 os.kill(broker.pid, signal.SIGCONT)
                 eventually(lambda: len(warnings) == 2)

@@ -25,6 +25,7 @@ from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
 from demo.broker import free_port
+from tests.stopping import stop_process
 
 HERE = Path(__file__).resolve().parent
 POM = HERE / "pom.xml"
@@ -236,7 +237,7 @@ class ApacheKafka(Admin):
 
     def pause(self) -> None:
         """Stop it without ending it (SIGSTOP): connections stay, nothing answers."""
-        os.kill(self.pid, signal.SIGSTOP)
+        stop_process(self.pid)
 
     def resume(self) -> None:
         """Let it go on (SIGCONT)."""
