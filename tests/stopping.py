@@ -2,21 +2,23 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
-from tests.consumer.helpers import eventually
 
-
-def stop_process(pid):
+def stop_process(pid: int) -> None:
     """Send SIGSTOP and wait until every thread has stopped: until then some may still answer a request."""
     os.kill(pid, signal.SIGSTOP)
-    eventually(lambda: states_of(pid) == {"T"})
+    deadline = time.monotonic() + 30
+    while states_of(pid) != {"T"}:
+        assert time.monotonic() < deadline, f"process {pid} does not stop: {states_of(pid)}"
+        time.sleep(0.005)
 
 
-def states_of(pid):
-    """Return the states of a process' threads, letters as in proc_pid_stat(5); None while a thread ends."""
+def states_of(pid: int) -> set[str]:
+    """Return the states of a process' threads, letters as in proc_pid_stat(5); none while a thread ends."""
     try:
         texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
     except (FileNotFoundError, ProcessLookupError):
-        return None
+        return set()
     return {text.rpartition(")")[2].split()[0] for text in texts}

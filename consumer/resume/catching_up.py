@@ -61,7 +61,7 @@ class CatchingUp:
         """Take the next entries, and after the last of them the view if it is due."""
         subscriber, ring = self._subscriber, state.ring
         if state.generation != self._generation:
-            return start_over(subscriber, state, state.break_ or Gap("topic_recreated", None))
+            return start_over(subscriber, state, state.gap_since(self._generation))
         if self.sequence < ring.oldest and (elsewhere := self._fall_off(state)) is not None:
             return elsewhere
         self._has_passed = reaches(tuple(state.places), self._floor)

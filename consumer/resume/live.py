@@ -35,7 +35,7 @@ class Live:
     def take(self, state: FeedState, limit: int) -> Taken | None:
         """Take the next entries."""
         if state.generation != self._generation:
-            return start_over(self._subscriber, state, state.break_ or Gap("topic_recreated", None))
+            return start_over(self._subscriber, state, state.gap_since(self._generation))
         first, ring = self.sequence, state.ring
         if first < ring.oldest:
             missed = records_between(self._places, tuple(state.places))

@@ -120,7 +120,7 @@ class Subscription:
         with self._feed.locked() as state:
             is_woken = self._note_wake(state)
             if taken is None and state.incarnation != stage.incarnation:
-                taken = start_over(self._subscriber, state, state.break_ or Gap("topic_recreated", None))
+                taken = start_over(self._subscriber, state, state.gap_since(state.generation - 1))
             elif taken is None and stage.is_between_chunks and state.ring.covers(stage.places):
                 position = Position(stage.incarnation, stage.places)
                 owes_view = self._subscriber.purpose != "history"

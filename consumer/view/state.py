@@ -5,7 +5,7 @@ No method does IO, encodes for clients, or waits, except `wait()`, which gives t
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -28,6 +28,8 @@ from .ring import Entry, Ring
 
 CUT_OFF: tuple[State, ...] = ("reconnecting", "circuit_open", "stopped")
 """States in which Kafka is known not to answer."""
+MAX_BREAKS = 16
+"""Breaks in reading that are remembered for clients that have not read since."""
 
 
 class Fill(NamedTuple):
@@ -42,7 +44,7 @@ class Fill(NamedTuple):
 class FeedState:
     """The state that `Feed.locked()` hands out; it must not be used after the lock was released.
 
-    `generation` changes with each `begin()`, and `break_` says why reading did not continue. `status`, `fill`,
+    `generation` counts the calls of `begin()`; `gap_since()` says why reading did not continue. `status`, `fill`,
     `version`, `warning` and `evicted` may be read without the lock: they are replaced as a whole.
     """
 
@@ -56,7 +58,7 @@ class FeedState:
         self.incarnation: bytes | None = None
         self.places: list[int] = []
         self.generation = 0
-        self.break_: Gap | None = None
+        self._breaks: deque[Gap] = deque(maxlen=MAX_BREAKS)
         self.status = Status("starting", time.time(), "not started")
         self.fill = Fill(0, 0, 0, 0)
         self.version = 0
@@ -106,8 +108,15 @@ class FeedState:
         self.places = list(position.places)
         self.ring.restart(position.places)
         self.generation += 1
-        self.break_ = break_
+        self._breaks.append(break_ or Gap("topic_recreated", None))
         self.ends.clear()
+
+    def gap_since(self, generation: int) -> Gap:
+        """Return the gap for a client that has read up to a generation: the last reason, what is missing in total."""
+        breaks = list(self._breaks)[generation - self.generation :]
+        missed = [each.missed for each in breaks]
+        is_known = len(breaks) == self.generation - generation and all(each.reason == "expired" for each in breaks)
+        return Gap(breaks[-1].reason, sum(filter(None, missed)) if is_known and None not in missed else None)
 
     def truncate(self, position: Position) -> None:
         """Continue where logs were truncated; the view gets back what it had before, if the ring buffer has it."""

@@ -664,3 +664,22 @@ def test_the_end_of_the_process_ends_the_rest_of_a_client():
     subscriptions.close()
     assert subscriptions.closed.is_set()
     assert subscription._rest._wait(600), "it waits no longer than until the feed is closed"
+
+
+@pytest.mark.parametrize(
+    ("breaks", "expected"),
+    [
+        ([Gap("expired", 50), Gap("expired", 33)], Gap("expired", 83)),
+        ([Gap("topic_recreated", None), Gap("expired", 33)], Gap("expired", None)),
+        ([Gap("expired", 1)] * 40, Gap("expired", None)),
+    ],
+    ids=["all counted", "one without a count", "more than are remembered"],
+)
+def test_a_client_that_missed_several_breaks_gets_one_gap(breaks, expected):
+    feed = feed_of()
+    subscriptions = Subscriptions(feed)
+    subscription = subscriptions.subscribe()
+    subscription.next(0)
+    for gap in breaks:
+        feed.begin(feed.position, gap)
+    assert [event for event in subscription.next(0) if isinstance(event, Gap)] == [expected]
