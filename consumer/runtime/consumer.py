@@ -187,7 +187,7 @@ class Consumer:
 
     @property
     def unclear_horizons(self) -> int:
-        """Predictions whose horizon was rounded to a whole minute, or is not known."""
+        """Predictions whose horizon is unknown, or whose target is not within 15 s of a whole minute."""
         return self._delivery.unclear_horizons
 
     @property

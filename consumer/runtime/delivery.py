@@ -36,7 +36,7 @@ class Delivery:
     """The way of records from a source into the feed. The consumer thread delivers; any thread reads the figures.
 
     records           records read, refused ones included
-    unclear_horizons  predictions whose horizon is no whole minute up to a target, or is not known
+    unclear_horizons  predictions whose horizon is unknown, or whose target is not within 15 s of a minute
     refused_in_a_row  messages refused since one was read
     last_ms           by partition, the Kafka time of its last record
     """

@@ -164,7 +164,7 @@ def _intake(consumer: Consumer) -> Iterator[Metric]:
     )
     yield _counter(
         "greenwave_predictions_unclear_horizon",
-        "Predictions whose horizon is not a whole minute, or is unknown",
+        "Predictions whose horizon is unknown, or whose target is not within 15 s of a whole minute",
         consumer.unclear_horizons,
     )
     yield _gauge(

@@ -1,6 +1,6 @@
 """WebSocket: the same messages as in an SSE stream, each with its `cursor`; the client may change its filter.
 
-Each `subscribe` of a client is answered by `subscribed`, the view under its filter, and what came after its cursor. An
+Each `subscribe` of a client is answered by `subscribed`, what came after its cursor, and the view under its filter. An
 equal one is answered again. A message that can't be used is answered by an `error` that names what was wrong, and
 changes nothing.
 
