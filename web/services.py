@@ -28,8 +28,8 @@ class Services:
         """Return the consumer; the first call starts it. Never waits."""
         consumer = self._get_consumer()
         if consumer is not self._known:
-            self._known = consumer
             self.messages = MessageCache(self.settings.message_bytes)  # it is keyed by the entries of one feed
+            self._known = consumer
             self.admission.on_close(consumer.subscriptions.close)
         return consumer
 

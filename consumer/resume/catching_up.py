@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from consumer.events import Change, Event, Gap
+from consumer.events import Change, Event, Gap, Initial
 from consumer.view.cursor import CATCHING_UP, PLAIN, Places, Position, furthest, reaches, records_between
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
@@ -34,6 +34,7 @@ class CatchingUp:
         rule: HorizonRule | None,
         owes_view: bool,
         replaying: Replaying | None = None,
+        is_view_next: bool = False,
     ) -> None:
         self._subscriber = subscriber
         self._incarnation, self._generation = position.incarnation, state.generation
@@ -42,6 +43,8 @@ class CatchingUp:
         self._rule = rule
         self._owes_view = owes_view
         self._replaying = replaying
+        # A poll that has all but the view gets it first, at its own cursor: else new entries could always come before.
+        self._is_view_next = is_view_next and subscriber.purpose == "poll"
         self._has_passed = reaches(tuple(state.places), position.places)
         self._until = state.ring.end
         self.sequence = state.ring.locate(position.places)
@@ -72,6 +75,11 @@ class CatchingUp:
         first = self.sequence
         entries = ring.read(first, limit if subscriber.channel is None else max(limit, CHUNK))
         is_last = self._owes_view and self._has_passed and ring.end - first <= limit
+        if is_last and self._is_view_next:
+            position = Position(self._incarnation, furthest(self._places, self._floor))
+            live = Live(subscriber, position, self._generation, first, ring.end - first)
+            return Taken(live, [Initial(state.latest.predictions(subscriber.wanted.horizons), live.cursor)])
+        self._is_view_next = False
         self.sequence += len(entries)
         self._unread = ring.end - self.sequence
         if entries:
@@ -80,12 +88,11 @@ class CatchingUp:
             self._places = tuple(state.places)
         # A poll gets the view in an answer of its own.
         if is_last and (not entries or subscriber.purpose == "stream"):
-            live, view = live_with_view(subscriber, state)
-            return Taken(live, (), self, first, entries, [view])
-        if entries:
-            return Taken(self, reader=self, first=first, entries=entries)
-        following = self._following()
-        return Taken(following) if following is not self else None
+            following, view = live_with_view(subscriber, state)
+            return Taken(following, (), self, first, entries, [view])
+        stage = self if entries else self._following()
+        reader = self if entries else None
+        return Taken(stage, (), reader, first, entries) if entries or stage is not self else None
 
     def give(self, first: int, entries: Sequence[Entry], limit: int) -> tuple[list[Event], Stage]:
         """Return the changes among the entries that the client didn't have, and the next stage."""

@@ -87,14 +87,19 @@ def synthetic_predictions(lines):
             yield data
 
 
+def predictions(url):
+    """Return the predictions of the view."""
+    with urllib.request.urlopen(f"{url}/api/predictions") as answer:
+        return json.load(answer)["data"]["predictions"]
+
+
 def test_make_run_serves_live_predictions_and_leaves_no_process():
     with Running(program="import sys, demo.run; sys.exit(demo.run.main())") as run:
         run.wait_for(f"Greenwave is at http://127.0.0.1:{run.port}/")
         url = f"http://127.0.0.1:{run.port}"
         with urllib.request.urlopen(f"{url}/predictions") as page:
             assert b"<title>Greenwave" in page.read()
-        with urllib.request.urlopen(f"{url}/api/predictions") as answer:
-            assert len(json.load(answer)["data"]["predictions"]) >= 200
+        eventually(lambda: len(predictions(url)) >= 200)  # it is ready once it has read what was there
         with urllib.request.urlopen(f"{url}/predictions/stream") as stream:
             assert len({each["segment_id"] for each in islice(synthetic_predictions(stream), 50)}) > 1
         processes = descendants(run.pid)

@@ -94,8 +94,22 @@ def test_a_poll_with_a_cursor_of_a_stream_gets_matches_then_the_view_in_an_answe
     feed = feed_of()
     publish(feed, record(0, 0, at(1, 10)), record(0, 1, at(2, 10, "T")), record(0, 2, at(3, 70)))
     found, cursor = answers(feed, BEGIN.encode(), limit=1)
-    assert found == [[("prediction", "S")], [("prediction", "T")], [("initial", None)]]
+    # The view is sent as soon as the rest fits into one answer, and what it is ahead of the cursor follows.
+    assert found == [[("prediction", "S")], [("prediction", "T")], [("initial", None)], [("left", "S")]]
     assert decode_kind(cursor)[1] == CURRENT
+
+
+def test_a_poll_gets_its_view_though_a_match_comes_before_each_request():
+    feed = feed_of()
+    publish(feed, record(0, 0, at(1, 10)))
+    cursor, found = BEGIN.encode(), []
+    for number in range(1, 5):
+        subscription = subscribe(feed, cursor, SEVERE, "poll")
+        found.append(kinds(first_events(subscription, 500)))
+        cursor = subscription.cursor
+        publish(feed, record(0, number, at(number + 1, 10)))
+    match = ("prediction", "S")
+    assert found == [[match], [("initial", None)], [match, match], [match]], "each match once"
 
 
 def test_a_poll_at_another_process_keeps_its_view_where_nothing_of_its_filter_was_read_in_another_order():
