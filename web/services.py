@@ -20,15 +20,15 @@ class Services:
         self.settings = settings
         self.admission = Admission(settings.web_threads, client_timeout=settings.client_timeout)
         self.views = Views(settings.answer_bytes)
-        self.messages = MessageCache(settings.message_bytes)
+        self.messages = MessageCache(settings.message_bytes, settings.buffer_entries)
         self._get_consumer = get_consumer
         self._known: Consumer | None = None
 
     def get_consumer(self) -> Consumer:
         """Return the consumer; the first call starts it. Never waits."""
         consumer = self._get_consumer()
-        if consumer is not self._known:
-            self.messages = MessageCache(self.settings.message_bytes)  # it is keyed by the entries of one feed
+        if consumer is not self._known:  # the cache is keyed by the entries of one feed
+            self.messages = MessageCache(self.settings.message_bytes, self.settings.buffer_entries)
             self._known = consumer
             self.admission.on_close(consumer.subscriptions.close)
         return consumer

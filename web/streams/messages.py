@@ -4,6 +4,7 @@ The messages of the feed's entries are shared by all clients through a cache. Wh
 client that reads what is no longer in it has its messages encoded again.
 """
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -71,8 +72,9 @@ def message_of(entry: Entry, cursor: str) -> Message:
 class MessageCache:
     """The messages of recent entries of one feed, shared by all its clients."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, max_entries: float = math.inf) -> None:
         self._max_bytes = max_bytes
+        self._max_entries = max_entries
         # Guards the fields below when a message is added. Look-ups take no lock.
         self._lock = threading.Lock()
         self._messages: OrderedDict[int, Message] = OrderedDict()
@@ -96,7 +98,7 @@ class MessageCache:
             return
         self._messages[sequence] = message
         self.size_bytes += _size(message)
-        while self.size_bytes > self._max_bytes:
+        while self.size_bytes > self._max_bytes or len(self._messages) > self._max_entries:
             evicted, oldest = self._messages.popitem(last=False)
             self.size_bytes -= _size(oldest)
             self._first = max(self._first, evicted + 1)

@@ -92,3 +92,10 @@ def test_threads_that_add_the_same_entries_keep_the_size_right():
     kept = [cache.get(entry) for entry in entries[-3:]]
     assert [cache.get(entry) for entry in entries[-3:]] == kept
     assert 0 < cache.size_bytes <= 40_000
+
+
+def test_no_more_messages_are_kept_than_entries():
+    cache = MessageCache(10**6, max_entries=3)
+    messages = [cache.get(an_entry(sequence)) for sequence in range(5)]
+    assert cache.get(an_entry(4)) is messages[4]
+    assert cache.get(an_entry(1)) is not messages[1]
