@@ -136,7 +136,7 @@ def test_what_memory_covers_is_not_asked_of_kafka_which_may_have_dropped_it():
 def test_a_filter_that_finds_nothing_does_not_make_a_step_long():
     topic = topic_of(3_000)
     process = process_over(topic)
-    subscription = process.subscribe_at(BEGIN, Filter(segments=frozenset({"nobody"})), purpose="poll")
+    subscription = process.subscribe_at(BEGIN, Filter(segments=frozenset({"unknown"})), purpose="poll")
     subscription.next(0)
     before, longest = BEGIN.places, 0
     while subscription.is_replaying:

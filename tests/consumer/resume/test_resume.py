@@ -257,7 +257,7 @@ class Client:
         elif self.begin is None:
             self.begin = places
         else:
-            assert reaches(places, self.places), "a view moves nobody back"
+            assert reaches(places, self.places), "a view moves no client back"
         self.gap, self.needs_view = None, False
         self.unheard = process.unread()
         self.view = {self.key(each.segment_id, each.horizon_minutes): each for each in event.predictions}
