@@ -130,7 +130,7 @@ class _Run:
                     self._start("feed", feed, ends)
                 self._start("web", web, ends)
                 self._wait_until_ready()
-                write_lines("run", f"Greenwave is at http://{self._authority()}/  (stop with Ctrl-C)")
+                self._say("run", f"Greenwave is at http://{self._authority()}/  (stop with Ctrl-C)")
                 while True:
                     self._wait_for_event(None)
             finally:
@@ -150,14 +150,14 @@ class _Run:
                 raise RunError(f"can't listen on {bind}:{self._port}: {why}") from error
 
     def _start_broker(self, ends: ExitStack) -> None:
-        write_lines("run", "KAFKA_BROKERS is not set: starting the embedded broker")
+        self._say("run", "KAFKA_BROKERS is not set: starting the embedded broker")
         broker = EmbeddedBroker(self._settings.topic)
         ends.enter_context(broker)
         threading.Thread(target=self._watch_broker, args=(broker,), daemon=True).start()
         kept = {name: value for name, value in self._environ.items() if not name.startswith(_NOT_FOR_EMBEDDED)}
         self._environ = {**kept, "KAFKA_BROKERS": broker.address, "KAFKA_FETCH_MAX_WAIT_MS": "50"}
         where = f"at {broker.address}, topic {self._settings.topic}, log file {broker.log}"
-        write_lines("broker", f"started as process {broker.pid} {where}")
+        self._say("broker", f"started as process {broker.pid} {where}")
 
     def _watch_broker(self, broker: EmbeddedBroker) -> None:
         code = broker.wait()
@@ -173,13 +173,17 @@ class _Run:
         ends.callback(child.stop)
         ends.callback(relay.join)
         ends.callback(child.terminate)
-        write_lines(name, f"started as process {child.pid}")
+        self._say(name, f"started as process {child.pid}")
+
+    def _say(self, name: str, text: str) -> None:
+        """Print text; request the end when the terminal or the reader of the pipe has closed standard output."""
+        if not write_lines(name, text):
+            self.request_stop()
 
     def _relay(self, name: str, child: Child) -> None:
         assert child.output is not None
         for line in child.output:
-            if not write_lines(name, line.decode(errors="replace").rstrip()):
-                self.request_stop()  # the terminal or the reader of the pipe has closed it
+            self._say(name, line.decode(errors="replace").rstrip())
         self._events.put(RunError(f"{name} ended unexpectedly with exit status {child.wait()}"))
 
     def _terminate(self) -> None:
@@ -207,7 +211,7 @@ class _Run:
                 raise RunError(f"not ready after {_READY_SECONDS:g} s: {why}")
             if now - said > pause:
                 advice = "" if self._own_broker else "; `flask --app app doctor` finds the reason"
-                write_lines("run", f"waiting for http://{self._authority()}/readyz: {why}{advice}")
+                self._say("run", f"waiting for http://{self._authority()}/readyz: {why}{advice}")
                 said, pause = now, min(2 * pause, _REMIND_AT_MOST_SECONDS)
 
     def _not_ready(self) -> str:
