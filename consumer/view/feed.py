@@ -137,7 +137,12 @@ class Feed:
         """Take the end offset of each partition, and when they were requested by the feed's clock."""
         with self.locked() as state:
             state.ends.note(ends, asked)
-            state.changed.notify_all()
+            state.notify()
+
+    def on_change(self, listener: Callable[[], object]) -> None:
+        """Call `listener` at each change, with the lock held: it must be quick, and not use the feed."""
+        with self.locked() as state:
+            state.listeners.append(listener)
 
     # For all threads; what a state replaces as a whole is read without the lock
 
@@ -254,4 +259,4 @@ class Feed:
         """Wake all waiting subscriptions, for instance at a shutdown."""
         with self.locked() as state:
             state.wakes += 1
-            state.changed.notify_all()
+            state.notify()

@@ -50,6 +50,8 @@ class FeedState:
 
     def __init__(self, settings: Settings, clock: Callable[[], float], now_ms: Callable[[], int]) -> None:
         self.changed = threading.Condition()
+        self.listeners: list[Callable[[], object]] = []
+        """Called at each change, with the lock held: they must be quick, and not use the feed."""
         self.ring = Ring(settings.buffer_entries, settings.buffer_bytes)
         self.latest = LatestView(settings.max_segments, settings.max_age, settings.view_bytes, now_ms)
         self.scores = Scores(settings)
@@ -97,7 +99,13 @@ class FeedState:
         """Wake all waiting threads after a change."""
         self.version += 1
         self.fill = Fill(len(self.ring), self.ring.size_bytes, len(self.latest), self._received)
+        self.notify()
+
+    def notify(self) -> None:
+        """Wake all waiting threads, and call the listeners."""
         self.changed.notify_all()
+        for listener in self.listeners:
+            listener()
 
     def begin(self, position: Position, break_: Gap | None) -> None:
         """Continue at a position that doesn't follow the last one."""
@@ -139,7 +147,7 @@ class FeedState:
         self.places = list(furthest(tuple(self.places), places))
         if self.is_awaited:  # for others it is no news
             self.is_awaited = False
-            self.changed.notify_all()
+            self.notify()
 
     def publish(self, batch: Iterable[tuple[Record, Normalised]]) -> list[Record]:
         """Take records in the order they were read; return the tombstones that named no known segment."""

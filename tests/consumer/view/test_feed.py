@@ -683,3 +683,12 @@ def test_a_client_that_missed_several_breaks_gets_one_gap(breaks, expected):
     for gap in breaks:
         feed.begin(feed.position, gap)
     assert [event for event in subscription.next(0) if isinstance(event, Gap)] == [expected]
+
+
+def test_a_listener_is_called_at_each_change():
+    feed, calls = feed_of(), []
+    feed.on_change(lambda: calls.append(feed.version))
+    publish(feed, record(0, 0, message("A")))
+    feed.announce(Status("live", 0.0, "caught up"))
+    feed.wake()
+    assert len(calls) == 3
