@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import cast
 
-from consumer.events import Change, Event, Gap, Initial, Left
+from msgspec import Struct
+
+from consumer.events import Change, Event, Gap, Initial, Left, Status
 from consumer.view.cursor import CURRENT, PLAIN, Places, Position, records_between
 from consumer.view.departures import departures
 from consumer.view.filters import MATCH, NOTHING, Verdict
@@ -11,6 +13,22 @@ from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 
 from .subscriber import CHUNK, Stage, Subscriber, Taken
+
+
+class Mark(Struct, frozen=True, eq=False):
+    """Where a live client is after what it was given: the next sequence number, its position and its last status."""
+
+    generation: int
+    sequence: int
+    position: Position
+    status: Status
+
+    def continues_like(self, other: "Mark") -> bool:
+        """Tell whether a client at the other mark, of the same filter, gets the same events from now on.
+
+        Positions may differ by records without predictions; a gap `too_slow` counts these as missed.
+        """
+        return self.generation == other.generation and self.sequence == other.sequence and self.status is other.status
 
 
 class Live:
@@ -32,19 +50,27 @@ class Live:
         kind = CURRENT if self._subscriber.purpose == "poll" else PLAIN
         return Position(self._incarnation, self._places).encode(kind)
 
-    def take(self, state: FeedState, limit: int) -> Taken | None:
-        """Take the next entries."""
+    def mark(self, status: Status) -> Mark:
+        """Return where the client is; `status` is the last that it was given."""
+        return Mark(self._generation, self.sequence, Position(self._incarnation, self._places), status)
+
+    def take(self, state: FeedState, limit: int, until: int | None = None) -> Taken | None:
+        """Take the next entries, those before the sequence number `until` if it is given."""
         if state.generation != self._generation:
             return start_over(self._subscriber, state, state.gap_since(self._generation))
         first, ring = self.sequence, state.ring
         if first < ring.oldest:
             missed = records_between(self._places, tuple(state.places))
             return start_over(self._subscriber, state, Gap("too_slow", missed))
+        if until is not None and first >= until:
+            self.entries_behind = ring.end - first
+            return None
         if first == ring.end:
             self._places = tuple(state.places)  # also past records that held nothing
             self.entries_behind = 0
             return None
-        entries = ring.read(first, limit if self._subscriber.channel is None else max(limit, CHUNK))
+        count = limit if self._subscriber.channel is None else max(limit, CHUNK)
+        entries = ring.read(first, count if until is None else min(count, until - first))
         self.sequence += len(entries)
         self.entries_behind = ring.end - self.sequence
         self._places = entries[-1].position.places if self.entries_behind else tuple(state.places)

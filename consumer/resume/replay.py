@@ -43,6 +43,8 @@ LOOKUP_SECONDS = 8.0
 """How long the look-up of the offsets of a time may take; a stream is silent until then."""
 LOOK_UP_SECONDS = 0.25
 """How often waiting clients check whether a reader may be retried, or hangs."""
+ASK_AGAIN_SECONDS = 1.0
+"""A client that waits elsewhere asks again within this time; a free reader passes over those that don't."""
 RETRY_SECONDS = 1.0
 HANG_SECONDS = 20.0
 """How much longer than REPLAY_SECONDS a reader may take: its last calls, each with a bound of its own."""
@@ -197,7 +199,7 @@ class Replays:
             now = self._clock()
             pending_read = self._pending.setdefault(key, _PendingRead(work, now, cost))
             pending_read.clients.add(client)
-            pending_read.awaited_until = max(pending_read.awaited_until, now + seconds + LOOK_UP_SECONDS)
+            pending_read.awaited_until = max(pending_read.awaited_until, now + seconds + ASK_AGAIN_SECONDS)
             while not pending_read.is_settled and not self.is_closed:
                 self._begin_readers()
                 left = deadline - time.monotonic()

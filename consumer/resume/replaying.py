@@ -38,6 +38,8 @@ class Replaying:
         self._pace = replays.pace(subscriber.shared.share)
         self._chunk: ref[Chunk] | None = None  # weak: replays may evict it under a slow client, which asks again
         self._index = 0
+        self.is_waiting = False
+        """Whether the last step found that its records are not read from Kafka yet."""
 
     @property
     def cursor(self) -> str:
@@ -60,16 +62,20 @@ class Replaying:
         self.places, self._chunk = places, None
         self.entries_behind = max(1, missed)
 
+    def rest(self) -> None:
+        """Pause before a step, as long as the last one took, with what the caller made of it."""
+        self._pace.keep()
+
     def step(self, limit: int, seconds: float) -> list[Event]:
         """Return the next changes, at most `limit`, on the way to the ring buffer; maybe none. Raises Unreplayable.
 
-        Steps are small, with a pause before each, which also counts what the caller has made of the last one. A chunk
-        that must be read from Kafka first is waited for so many seconds; the next step goes on with it.
+        Steps are small. A chunk that must be read from Kafka first is waited for so many seconds; the next step goes on
+        with it.
         """
-        self._pace.keep()
         limit = min(limit, STEP)
         chunk = self._held_chunk() or self._next_chunk(seconds)
         events: list[Event] = []
+        self.is_waiting = chunk is None
         if chunk is None:
             return events
         self._replays.used(chunk)

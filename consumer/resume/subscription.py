@@ -10,7 +10,7 @@ from consumer.view.filters import chosen
 from consumer.view.state import FeedState
 
 from .catching_up import CatchingUp
-from .live import Live, start_over
+from .live import Live, Mark, start_over
 from .pace import Rest
 from .replaying import Replaying
 from .starting import Starting
@@ -25,11 +25,11 @@ LOOK_UP_SECONDS = 0.25
 class Subscription:
     """One client's way through the feed. It belongs to one thread at a time; it holds nothing that must be closed."""
 
-    def __init__(self, subscriber: Subscriber, stage: AnyStage) -> None:
+    def __init__(self, subscriber: Subscriber, stage: AnyStage, status: Status | None = None) -> None:
         self._subscriber = subscriber
         self._feed = subscriber.shared.feed
         self._stage = stage
-        self._status: Status | None = None
+        self._status = status  # the last that was given
         self._is_woken = False
         self._rest = Rest(subscriber.shared.closed.wait)
         self.read_at = self._feed.clock()
@@ -42,6 +42,12 @@ class Subscription:
     def cursor(self) -> str | None:
         """Everything up to here was given; None until the consumer is positioned."""
         return self._stage.cursor
+
+    @property
+    def mark(self) -> Mark | None:
+        """Where a live client is after what it was given; None before it is live."""
+        stage, status = self._stage, self._status
+        return stage.mark(status) if isinstance(stage, Live) and status is not None else None
 
     @property
     def entries_behind(self) -> int:
@@ -57,6 +63,11 @@ class Subscription:
     def is_replaying(self) -> bool:
         """Whether the next step is read from Kafka, which may take a while."""
         return isinstance(self._stage, Replaying)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the last step of a replay found that its records are not read from Kafka yet."""
+        return isinstance(self._stage, Replaying) and self._stage.is_waiting
 
     @property
     def is_held_up(self) -> bool:
@@ -90,15 +101,24 @@ class Subscription:
                 self._rest.gave(bool(events))
                 return events
 
-    def read(self, limit: int = CHUNK) -> list[Event]:
-        """Return what is new without waiting; at most `limit` changes."""
-        return self._advance(0.0, limit)[0]
+    def read(self, limit: int = CHUNK, until: int | None = None) -> list[Event]:
+        """Return what is new, at most `limit` changes. It never waits and never pauses, so one thread serves many.
+
+        A live subscription reads no entry with the sequence number `until` or above. What a replay needs from Kafka is
+        requested, and returned by a later call: call it again within ASK_AGAIN_SECONDS, or the request may expire. Each
+        call works for about a millisecond; `is_waiting` tells whether another one can return more at once.
+        """
+        if (stage := self._open_replay()) is not None:
+            return self._replay(stage, limit, 0.0)[0]
+        with self._feed.locked() as state:
+            taken = self._take(state, limit, until)
+        return self._give(taken, limit) if taken is not None else []
 
     def _advance(self, deadline: float, limit: int) -> tuple[list[Event], bool]:
         """Take one step; return its events, and whether next() is due to return even without any."""
-        stage = self._stage
-        if isinstance(stage, Replaying) and stage.is_open and self._status is self._feed.status:
-            return self._replay(stage, deadline, limit)
+        if (stage := self._open_replay()) is not None:
+            stage.rest()
+            return self._replay(stage, limit, max(0.0, min(LOOK_UP_SECONDS, deadline - time.monotonic())))
         with self._feed.locked() as state:
             while (taken := self._take(state, limit)) is None and not self._has_wake(state):
                 left = deadline - time.monotonic()
@@ -108,11 +128,17 @@ class Subscription:
             is_woken = self._note_wake(state)
         return (self._give(taken, limit) if taken is not None else []), is_woken
 
-    def _replay(self, stage: Replaying, deadline: float, limit: int) -> tuple[list[Event], bool]:
+    def _open_replay(self) -> Replaying | None:
+        """Return the stage if it is a replay that can go on; a new status is given first."""
+        stage = self._stage
+        is_next = isinstance(stage, Replaying) and stage.is_open and self._status is self._feed.status
+        return cast(Replaying, stage) if is_next else None
+
+    def _replay(self, stage: Replaying, limit: int, seconds: float) -> tuple[list[Event], bool]:
         """Take a step of a replay; continue in the ring buffer once that leads on from all that was read."""
         taken: Taken | None = None
         try:
-            events = stage.step(limit, min(LOOK_UP_SECONDS, deadline - time.monotonic()))
+            events = stage.step(limit, seconds)
         except Unreplayable as error:
             events = []
             with self._feed.locked() as state:
@@ -138,10 +164,15 @@ class Subscription:
             missed = records_between(stage.places, tuple(state.places))
         return start_over(self._subscriber, state, Gap(error.reason, missed))
 
-    def _take(self, state: FeedState, limit: int) -> Taken | None:
+    def _take(self, state: FeedState, limit: int, until: int | None = None) -> Taken | None:
         """Take what is there: the status if it is news, and what the stage has."""
-        stage = self._stage
-        taken = None if isinstance(stage, Replaying) else stage.take(state, limit)
+        match self._stage:
+            case Replaying():
+                taken = None
+            case Live() as live:
+                taken = live.take(state, limit, until)
+            case stage:
+                taken = stage.take(state, limit)
         self.read_at = self._feed.clock()
         if state.status is not self._status:
             self._status = state.status

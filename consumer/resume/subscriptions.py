@@ -14,6 +14,7 @@ from consumer.view.cursor import PLAIN, Position, decode_kind
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 
+from .live import Live, Mark
 from .pace import Share
 from .replay import Replays
 from .starting import Starting
@@ -92,6 +93,14 @@ class Subscriptions:
         """Return a subscription that starts with a gap and the view."""
         subscriber = self._subscriber(wanted, purpose)
         return Subscription(subscriber, Starting(subscriber, None, PLAIN, gap=gap))
+
+    def subscribe_from(self, mark: Mark, wanted: Filter = EVERYTHING) -> Subscription:
+        """Return a subscription of a stream that continues where another one of the same filter was live."""
+        subscriber = self._subscriber(wanted, "stream")
+        with self.feed.locked() as state:
+            behind = state.ring.end - mark.sequence
+        live = Live(subscriber, mark.position, mark.generation, mark.sequence, behind)
+        return Subscription(subscriber, live, mark.status)
 
     def position_at(self, time_ms: int, client: Hashable = None) -> Position:
         """Return where what Kafka has of a time (epoch milliseconds) or later begins.
