@@ -8,12 +8,7 @@ import pytest
 from tools import dialect
 
 ALLOWED = (
-    "docs/chaos.md",  # written by tests/chaos
-    "tests/chaos/",
     "tests/consumer/resume/",
-    "tests/consumer/scoring/test_scores.py",
-    "tests/consumer/view/",
-    "tests/kafka/",
 )
 """What may still contain words of the list. Remove what is clean."""
 

@@ -36,13 +36,13 @@ def fresh_name():
 
 
 def recreate(apache, name, partitions=4):
-    """Put an empty topic of the same name in its place, as soon as the broker lets go of the old one."""
+    """Delete a topic and create an empty one of the same name, once the broker has finished the deletion."""
     apache.delete_topic(name)
     create_again(apache, name, partitions)
 
 
 def create_again(apache, name, partitions=4):
-    """Create a topic whose name was another one's, as soon as the broker has let go of that."""
+    """Create a topic of a name that was deleted, once the broker has finished the deletion."""
 
     def create():
         try:

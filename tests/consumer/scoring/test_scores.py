@@ -111,10 +111,10 @@ def test_persistence_covers_predictions_with_a_current_speed():
 
 
 def test_a_stated_target_time_overrides_the_horizon():
-    told_at_twenty = scored_feed(said_at(0, 50, 60, 15, target_time=iso(START + 20 * MINUTE)), said_at(15, 50, 45))
-    assert errors(told_at_twenty) == []
-    send(told_at_twenty, said_at(20, 50, 48))
-    assert errors(told_at_twenty) == [(15, 1, 2.0)]
+    known_at_twenty = scored_feed(said_at(0, 50, 60, 15, target_time=iso(START + 20 * MINUTE)), said_at(15, 50, 45))
+    assert errors(known_at_twenty) == []
+    send(known_at_twenty, said_at(20, 50, 48))
+    assert errors(known_at_twenty) == [(15, 1, 2.0)]
 
 
 @pytest.mark.parametrize("minute", [-10, 0, 2.5, 24 * 60 + 1])

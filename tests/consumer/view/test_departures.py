@@ -139,7 +139,7 @@ def test_what_is_evicted_at_once_is_late():
     assert client.is_true
 
 
-def test_a_client_cut_before_the_entry_is_told_of_its_evictions_again():
+def test_a_cut_before_the_entry_repeats_its_evictions():
     feed = feed_of(settings=structs.replace(SETTINGS, max_segments=1))
     client = Follower(feed)
     publish(feed, record(0, 0, message("A", timestamp=T)))

@@ -106,7 +106,7 @@ def test_a_cursor_that_is_ahead_waits_until_this_process_has_passed_it():
 def test_a_cursor_that_is_ahead_does_not_wait_in_an_outage():
     """The leader of one partition may be away for long while others go on."""
     feed = feed_of()
-    feed.announce(Status("reconnecting", 1.0, "no word from the leader of partition 1"))
+    feed.announce(Status("reconnecting", 1.0, "no response from the leader of partition 1"))
     subscription = subscribe(feed, Position(TOPIC, (place(0), place(1))).encode())
     publish(feed, record(0, 0, message("new")))
     (change,) = read(subscription)
@@ -131,7 +131,7 @@ def live_feed(places=(0, 0)):
     return feed, clock
 
 
-def test_a_cursor_beyond_the_end_offsets_is_a_gap_whoever_presents_it():
+def test_a_cursor_beyond_the_end_offsets_is_a_gap_in_any_process():
     feed, clock = live_feed()
     forged = Position(TOPIC, (place(1_000), place(0))).encode()
     waiting = subscribe(feed, forged)
@@ -328,7 +328,7 @@ def test_a_damaged_cursor_is_refused_or_a_gap_as_the_transport_likes():
     assert gap == Gap("bad_cursor", None)
 
 
-def test_a_client_that_falls_off_the_buffer_is_told_and_gets_the_view():
+def test_a_client_that_falls_off_the_buffer_gets_a_gap_and_the_view():
     feed = feed_of(settings=Settings(buffer_entries=100))
     subscription = subscribe(feed)
     read(subscription)
@@ -437,7 +437,7 @@ def test_a_record_read_once_more_after_a_restart_is_not_doubled():
     assert segments(read(subscription)) == ["A", "B", "C"]
 
 
-def test_a_wait_ends_when_something_comes_or_somebody_wakes_it():
+def test_a_wait_ends_at_an_event_or_when_it_is_woken():
     feed = feed_of()
     subscription = subscribe(feed)
     read(subscription)
@@ -505,7 +505,7 @@ def test_the_account_counts_every_message_and_part_of_one_that_was_refused():
     feed = feed_of()
     assert feed.account() == {"scores": None, "quarantined": 0, "warning": None}
     publish(feed, record(0, 0, message("A")), record(0, 1, b"{"), record(0, 2, array(message("B"), b"1", b"2")))
-    publish(feed, record(0, 3, None, key=b"never heard of"), record(0, 4, message("C")))
+    publish(feed, record(0, 3, None, key=b"unknown"), record(0, 4, message("C")))
     assert feed.account()["quarantined"] == 4
     assert statistics([], feed.account())["quarantined"] == 4
 

@@ -64,8 +64,8 @@ def test_a_segment_that_matches_no_longer_leaves_once():
     read(subscription)
     for offset, speed in enumerate((10, 12, 50, 55, 11)):
         publish(feed, record(0, offset, message("A", timestamp=1_700_000_000_000 + offset, speed=speed)))
-    told = kinds(read(subscription))
-    assert told == [("prediction", "A"), ("prediction", "A"), ("left", "A"), ("prediction", "A")]
+    events = kinds(read(subscription))
+    assert events == [("prediction", "A"), ("prediction", "A"), ("left", "A"), ("prediction", "A")]
 
 
 def test_other_segments_than_the_ones_asked_for_never_leave():
@@ -137,11 +137,11 @@ def test_a_limit_leaves_the_rest_for_the_next_time():
     subscription = subscribe(feed, wanted=SEVERE)
     read(subscription)
     publish(feed, *[record(0, n, message(f"S{n}", speed=10 if n % 3 == 0 else 70)) for n in range(31)])
-    told = []
+    batches = []
     for _ in range(5):
         batch = [each for each in subscription.next(0, 2) if isinstance(each, Change)]
-        told.append([each.entry.segment_id for each in batch])
-    assert told == [["S0", "S3"], ["S6", "S9"], ["S12", "S15"], ["S18", "S21"], ["S24", "S27"]]
+        batches.append([each.entry.segment_id for each in batch])
+    assert batches == [["S0", "S3"], ["S6", "S9"], ["S12", "S15"], ["S18", "S21"], ["S24", "S27"]]
 
 
 def test_a_thousand_clients_of_twenty_filters_cost_one_evaluation_per_filter_and_prediction():
@@ -152,8 +152,8 @@ def test_a_thousand_clients_of_twenty_filters_cost_one_evaluation_per_filter_and
     for each in clients:
         read(each)
     publish(feed, *[record(0, offset, message(f"S{offset % 25}")) for offset in range(100)])
-    told = [len(read(each)) for each in clients]
-    assert sum(told) == 1000 * 4
+    counts = [len(read(each)) for each in clients]
+    assert sum(counts) == 1000 * 4
     assert [subscriptions.channel(wanted).evaluations for wanted in filters] == [100] * 20
 
 
