@@ -55,8 +55,8 @@ class Eviction(NamedTuple):
     is_whole: bool
 
 
-class Verdict(NamedTuple):
-    """What became of a prediction: whether it came late, and whether its horizon is the one its segment shows.
+class Applied(NamedTuple):
+    """What apply() did with a prediction: whether it came late, and whether its horizon is the one its segment shows.
 
     `was` is what the view held of its segment and horizon before, `was_shown` what it showed of the segment. `evicted`
     is what it displaced, in this order: `clock` precedes the prediction, all else follows it.
@@ -114,7 +114,7 @@ class LatestView:
         """Tell whether a prediction's time is ahead of this process' clock at the last apply()."""
         return prediction.timestamp > self._reference.now_ms + AHEAD_MS
 
-    def apply(self, prediction: Prediction, partition: int, place: int, held_bytes: int | None = None) -> Verdict:
+    def apply(self, prediction: Prediction, partition: int, place: int, held_bytes: int | None = None) -> Applied:
         """Take in a prediction read at a place of a partition, unless a newer one of its kind is there.
 
         `held_bytes` is its footprint(), where that is known.
@@ -141,7 +141,7 @@ class LatestView:
             size_bytes = KEPT_BYTES + (footprint(prediction) if held_bytes is None else held_bytes)
             self._keep(_Stored(order, prediction, size_bytes, aged_ms), horizons, evicted)
         shown = not horizons or horizon == _preferred(horizons)
-        return Verdict(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted) if evicted else ())
+        return Applied(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted) if evicted else ())
 
     def supersedes(self, prediction: Prediction, partition: int, place: int) -> bool:
         """Tell whether the view holds a newer prediction of the same segment and horizon."""
