@@ -7,9 +7,7 @@ import pytest
 
 from tools import dialect
 
-ALLOWED = (
-    "tests/consumer/resume/",
-)
+ALLOWED = ("tests/consumer/resume/",)
 """What may still contain words of the list. Remove what is clean."""
 
 
