@@ -19,7 +19,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumer.errors import Closing, SourceError, Unreplayable
 from consumer.messages.normalise import Normaliser
@@ -82,6 +82,16 @@ class _ReaderThread:
         self.thread = threading.Thread(target=run, args=(self,), name="greenwave-replay", daemon=True)
 
 
+class _ChunkKey(NamedTuple):
+    """What a chunk was requested for: a position, in a generation of the feed.
+
+    Records of an earlier generation may be lost since, so its chunks serve no client of a later one.
+    """
+
+    generation: int
+    position: Position
+
+
 class _CachedChunk:
     """A chunk, and when it was last asked for."""
 
@@ -110,16 +120,19 @@ class Replays:
         self._pending: dict[Hashable, _PendingRead] = {}
         self._at_work: set[_ReaderThread] = set()
         self._hanging: set[_ReaderThread] = set()
-        self._chunks: OrderedDict[Position, _CachedChunk] = OrderedDict()
+        self._chunks: OrderedDict[_ChunkKey, _CachedChunk] = OrderedDict()
         self._chunk_bytes = settings.replay_bytes // (CHUNKS_BESIDE + 2 * settings.replay_readers)
         self._closed = threading.Event()
         self.chunks_read = 0
         self.hangs = 0
 
-    def chunk(self, position: Position, until: Places, seconds: float, client: Hashable = None) -> Chunk | None:
+    def chunk(
+        self, position: Position, until: Places, seconds: float, client: Hashable = None, generation: int = 0
+    ) -> Chunk | None:
         """Return the records from a position on, up to `until` in each partition or as many as a chunk holds.
 
-        `client` is any value that is the same for all requests of one client, such as its address.
+        `client` is any value that is the same for all requests of one client, such as its address. `generation` is that
+        of the feed: what was requested in another one isn't used, since a truncation may have removed its records.
         None when they aren't there after so many seconds, or the process closes: ask again. Raises Unreplayable if they
         never will be: `expired` (no longer in Kafka), `other_topic`, `replay_failed` (not read in time).
 
@@ -127,20 +140,21 @@ class Replays:
         only what is used() stays.
         """
         with self._changed:
-            for kept in self._chunks.values():
-                if kept.chunk.serves(position):
+            for key, kept in self._chunks.items():
+                if key.generation == generation and kept.chunk.serves(position):
                     kept.asked = self._clock()
                     return kept.chunk
         work = partial(
             read_chunk, position=position, until=until, normalise=self._normalise, max_bytes=self._chunk_bytes
         )
-        chunk: Chunk | None = self._ask(position, work, seconds, client, records_between(position.places, until))
+        cost = records_between(position.places, until)
+        chunk: Chunk | None = self._ask(_ChunkKey(generation, position), work, seconds, client, cost)
         return chunk
 
-    def used(self, chunk: Chunk, is_done: bool = False) -> None:
+    def used(self, chunk: Chunk, generation: int, is_done: bool = False) -> None:
         """Note that a client is reading a chunk, or is done with it: unless another one is in it, it may be evicted."""
         with self._changed:
-            kept = self._chunks.get(Position(chunk.incarnation, chunk.start))
+            kept = self._chunks.get(_ChunkKey(generation, Position(chunk.incarnation, chunk.start)))
             if kept is not None:
                 kept.asked = self._clock() - (IN_USE_SECONDS if is_done else 0)
 
@@ -163,8 +177,8 @@ class Replays:
         if self._chunks:
             with self._changed:
                 old = self._clock() - KEPT_SECONDS
-                for position in [each for each, kept in self._chunks.items() if kept.asked < old]:
-                    del self._chunks[position]
+                for key in [each for each, kept in self._chunks.items() if kept.asked < old]:
+                    del self._chunks[key]
 
     def reset_timeouts(self) -> None:
         """Restart the timeout of every pending read, for instance after an outage."""
@@ -242,12 +256,12 @@ class Replays:
         pending_read.found, pending_read.error = found, error
         self._forget(key, pending_read)
         if isinstance(found, Chunk):
-            assert isinstance(key, Position)
+            assert isinstance(key, _ChunkKey)
             self.chunks_read += 1
             self._chunks[key] = _CachedChunk(found, self._clock())
             self._evict(key)
 
-    def _evict(self, newest: Position) -> None:
+    def _evict(self, newest: _ChunkKey) -> None:
         """Drop the chunks used least recently, until the others fit; the newest always stays."""
         total = sum(kept.chunk.size_bytes for kept in self._chunks.values())
         for key, kept in sorted(self._chunks.items(), key=lambda item: item[1].asked):
@@ -257,7 +271,7 @@ class Replays:
 
     def _has_room(self, key: Hashable) -> bool:
         """Tell whether what is asked for fits in beside the chunks in use and those being read; a time always does."""
-        if not isinstance(key, Position):
+        if not isinstance(key, _ChunkKey):
             return True
         since = self._clock() - IN_USE_SECONDS
         used = sum(kept.chunk.size_bytes for kept in self._chunks.values() if kept.asked > since)

@@ -3,9 +3,10 @@
 from weakref import ref
 
 from consumer.errors import Unreplayable
-from consumer.events import Change, Event
+from consumer.events import Change, Event, Gap
 from consumer.view.cursor import CATCHING_UP, PLAIN, Kind, Places, Position, furthest, records_between
 from consumer.view.ring import Entry
+from consumer.view.state import FeedState
 
 from .horizons import HorizonRule
 from .reading import CHUNK_RECORDS, Chunk, Item
@@ -23,13 +24,20 @@ class Replaying:
     sequence = None
 
     def __init__(
-        self, subscriber: Subscriber, position: Position, kind: Kind, rule: HorizonRule | None, missed: int
+        self,
+        subscriber: Subscriber,
+        position: Position,
+        generation: int,
+        kind: Kind,
+        rule: HorizonRule | None,
+        missed: int,
     ) -> None:
         replays = subscriber.shared.replays
         assert replays is not None, "without replays there is a gap"
         self._subscriber = subscriber
         self._feed, self._replays = subscriber.shared.feed, replays
         self.incarnation = position.incarnation
+        self._generation = generation
         self._start = self.places = position.places
         self.rule = rule
         self._first_kind = kind
@@ -57,6 +65,13 @@ class Replaying:
         """Whether the client has all that was read for it so far."""
         return self._held_chunk() is None
 
+    def gap(self, state: FeedState) -> Gap | None:
+        """Return why the replay can't go on, if the feed began elsewhere since: its records may be lost."""
+        if state.generation == self._generation:
+            return None
+        gap = state.gap_since(self._generation)
+        return gap if gap.missed is None else Gap(gap.reason, records_between(self.places, tuple(state.places)))
+
     def go_back_to(self, places: Places, missed: int) -> None:
         """Continue from places that the client has reached since; what may be read in all stays bounded."""
         self.places, self._chunk = places, None
@@ -78,7 +93,7 @@ class Replaying:
         self.is_waiting = chunk is None
         if chunk is None:
             return events
-        self._replays.used(chunk)
+        self._replays.used(chunk, self._generation)
         last = min(len(chunk.items), self._index + STEP_ITEMS)
         while self._index < last and len(events) < limit:
             item = chunk.items[self._index]
@@ -87,7 +102,7 @@ class Replaying:
                 events.extend(self._take(item))
         if self._index == len(chunk.items):
             self.places, self._chunk = furthest(self.places, chunk.end), None
-            self._replays.used(chunk, is_done=True)
+            self._replays.used(chunk, self._generation, is_done=True)
         return events
 
     def _next_chunk(self, seconds: float) -> Chunk | None:
@@ -95,7 +110,7 @@ class Replaying:
             raise Unreplayable("replay_limit")
         position, until = Position(self.incarnation, self.places), self._until()
         self._pace.is_short = records_between(self.places, until) <= CHUNK_RECORDS
-        chunk = self._replays.chunk(position, until, seconds, self._subscriber.address)
+        chunk = self._replays.chunk(position, until, seconds, self._subscriber.address, self._generation)
         self._chunk, self._index = ref(chunk) if chunk else None, 0
         return chunk
 

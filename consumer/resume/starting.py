@@ -98,7 +98,7 @@ class Starting:
                 return Gap("too_old", missed)
             if missed > subscriber.shared.feed.settings.replay_records:
                 return Gap("replay_limit", missed)
-            return Replaying(subscriber, after, self._kind, rule, missed)
+            return Replaying(subscriber, after, state.generation, self._kind, rule, missed)
         if self._keeps_view and has_reached and (sequence := self._same_view(after, state)) is not None:
             return Live(subscriber, after, state.generation, sequence, state.ring.end - sequence)
         owes_view = self._owes_view or subscriber.channel is not None or self._kind == CATCHING_UP

@@ -145,8 +145,8 @@ class Subscription:
                 taken = self._give_up(stage, error, state)
         with self._feed.locked() as state:
             is_woken = self._note_wake(state)
-            if taken is None and state.incarnation != stage.incarnation:
-                taken = start_over(self._subscriber, state, state.gap_since(state.generation - 1))
+            if (gap := stage.gap(state)) is not None:
+                taken = taken or start_over(self._subscriber, state, gap)
             elif taken is None and stage.is_between_chunks and state.ring.covers(stage.places):
                 position = Position(stage.incarnation, stage.places)
                 owes_view = self._subscriber.purpose != "history"

@@ -596,7 +596,15 @@ def test_the_shortest_replay_goes_first_by_turns_with_the_oldest():
     short = [asked(replays, at) for at in (490, 491, 492)]
     source.released.set()
     eventually(lambda: len(replays._chunks) == 7)
-    assert list(replays._chunks) == [long[0], short[2], long[1], short[1], long[2], short[0], long[3]]
+    assert [key.position for key in replays._chunks] == [
+        long[0],
+        short[2],
+        long[1],
+        short[1],
+        long[2],
+        short[0],
+        long[3],
+    ]
 
 
 def test_a_client_with_a_reader_at_work_waits_for_other_clients():
@@ -608,12 +616,12 @@ def test_a_client_with_a_reader_at_work_waits_for_other_clients():
     other = asked(replays, 0, "other")
     sources[0].released.set()
     assert sources[2].polled.wait(10)
-    assert {at for at, pending_read in replays._pending.items() if pending_read.reader} == {second, other}, (
+    assert {key.position for key, pending_read in replays._pending.items() if pending_read.reader} == {second, other}, (
         "the third one waits"
     )
     for source in sources:
         source.released.set()
-    eventually(lambda: set(replays._chunks) == {first, second, third, other})
+    eventually(lambda: {key.position for key in replays._chunks} == {first, second, third, other})
     replays.join(10)
 
 
