@@ -96,7 +96,8 @@ RULES = [
     ("consumer/view", RIGHT_OF_VIEW, ()),
     ("consumer/resume", ("consumer.runtime",), ()),
     ("web/access", ("web.streams", "web.api", "web.server", "web.page"), ()),
-    ("web/server", ("web.api", "web.page", "flask", "consumer"), ()),
+    ("web/server", ("web.api", "web.page", "flask", "consumer"), ("web/server/client.py",)),
+    ("web/server/client.py", ("web.api", "web.page", "consumer"), ()),
     ("consumer/messages/normalise.py", ("threading", "time", "consumer.view.feed"), ()),
 ]
 

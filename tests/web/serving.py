@@ -16,7 +16,7 @@ from consumer import Consumer
 from consumer.settings import load
 from consumer.sources.memory import MemorySource, MemoryTopic
 from web.logs import configure
-from web.server.client import Client, wait_for
+from web.server.client import Client, TakenOver, take_over, wait_for
 from web.server.worker import Worker
 from web.services import services
 
@@ -151,14 +151,21 @@ def stuck() -> Response:
     return response
 
 
-@app.get("/handed-over")
-def handed_over() -> Response:
-    """Take the socket away from the worker and answer on a thread of its own."""
-    taken = socket.socket(fileno=request.environ["gunicorn.socket"].detach())
+@app.get("/taken-over")
+def taken_over() -> Response:
+    """Take over the client's socket, and answer with the bytes that it has sent after its request."""
+    found = take_over(request.environ)
+    if found is None:
+        return Response("not taken over")
+    taken, received = found
 
     def answer() -> None:
+        closed.wait()
         with taken:
-            taken.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\ntaken")
+            taken.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\ntaken " + received)
 
+    closed = threading.Event()
     threading.Thread(target=answer).start()
-    return Response()
+    response = TakenOver(status=299)
+    response.call_on_close(closed.set)
+    return response

@@ -1,13 +1,17 @@
-"""The client of a request: detect that it disconnected, limit blocking writes, disconnect it.
+"""The client of a request: detect that it disconnected, limit blocking writes, disconnect it, take over its socket.
 
 This needs the socket, which gunicorn provides. With other servers a stream ends at the first write that fails.
 """
 
 import contextlib
+import errno
 import select
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+
+from flask import Response
+from werkzeug.wsgi import ClosingIterator
 
 from .sockets import Socket
 
@@ -22,6 +26,41 @@ def wait_for(sock: Any) -> None:
         sock.buffers_writes = False
     with contextlib.suppress(OSError, AttributeError):  # not TCP, or not supported
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+
+
+def take_over(environ: Mapping[str, Any]) -> tuple[socket.socket, bytes] | None:
+    """Take the client's socket from the server; the caller then owns it, and returns a TakenOver.
+
+    Returns the socket, which does not block, and the bytes that the client has sent after its request: the first frames
+    of a WebSocket. After a request for an SSE stream they are pipelined requests, which are never answered and can be
+    dropped. Returns None where the socket can't be taken: with TLS, on other servers, for a HEAD request, and for one
+    with a body, whose end the caller would not know.
+    """
+    sock = environ.get("gunicorn.socket")
+    has_body = "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
+    if not isinstance(sock, Socket) or has_body or environ["REQUEST_METHOD"] == "HEAD":
+        return None
+    wait_for(sock)
+    with contextlib.suppress(OSError):  # not TCP
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock.take_over()
+
+
+class TakenOver(Response):
+    """The response to a request whose socket was taken over: the server writes nothing.
+
+    Its status is for the access log. What was registered with `call_on_close()` runs when the request has ended.
+    """
+
+    def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """End the request as after a client that disconnected: gunicorn writes the access log and nothing else."""
+        start_response(self.status, self.get_wsgi_headers(dict(environ)).to_wsgi_list())
+        return ClosingIterator(_disconnected(), self.close)
+
+
+def _disconnected() -> Iterator[bytes]:
+    yield from ()  # raise when iterated: the log has the status by then
+    raise BrokenPipeError(errno.EPIPE, "the socket was taken over")
 
 
 class Client:

@@ -97,6 +97,16 @@ class Socket(socket.socket):
             return data
         return bytes(self._in_time(super().recv, size, flags))
 
+    def take_over(self) -> tuple[socket.socket, bytes]:
+        """Return a plain socket that has the descriptor of this one, and the receive buffer. This one counts as closed.
+
+        The socket returned does not block.
+        """
+        received = bytes(self._received)
+        taken = socket.socket(self.family, self.type, self.proto, fileno=self.detach())
+        taken.setblocking(False)
+        return taken, received
+
     def send(self, data: Any, flags: int = 0) -> int:
         """Send what the kernel takes; with `buffers_writes`, send or keep all of it."""
         if self.buffers_writes:

@@ -67,6 +67,10 @@ SWITCH_SECONDS = 0.0002
 """The interpreter's switch interval. At its default, a busy thread delays each step of a live prediction by 5 ms."""
 
 
+BODY = {"CONTENT-LENGTH", "TRANSFER-ENCODING"}
+"""Headers of requests with a body."""
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]
     """A connection goes from `accept` to `heads`, `requests`, a thread, `outbox`, and back to `heads` or to its end."""
 
@@ -262,6 +266,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Handle a request; the accept loop sends what its client does not read at once."""
         if not self.cfg.is_ssl:
             conn.sock.buffers_writes = True
+            if BODY.isdisjoint(name for name, _ in req.headers):
+                # What the parser has read ahead belongs to the next request, or to a WebSocket.
+                conn.sock.unread(conn.parser.unreader.take_buffered())
         return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:

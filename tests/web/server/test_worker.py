@@ -456,12 +456,53 @@ def test_a_client_that_reads_nothing_is_disconnected_quietly(server):
     assert "Traceback" not in server.log.read_text()
 
 
-def test_a_detached_socket_is_left_alone_and_counted_once(server):
+TAKE_OVER = b"GET /taken-over HTTP/1.1\r\nHost: test\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+def test_a_socket_that_was_taken_over_is_counted_once(server):
     before = until(lambda: (now := server.counts())["lingering"] <= 1 and now)["connections"]
     for _ in range(20):
-        assert rest_of(server.open("/handed-over")).endswith(b"taken")
+        assert rest_of(server.open("/taken-over")).endswith(b"\r\n\r\ntaken ")
     until(lambda: server.counts()["connections"] <= before)
     assert server.counts()["connections"] >= 1
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_take_over_after_a_kept_connection_with_pipelined_bytes(server):
+    frames = bytes(range(256)) * 40
+    client = server.open_raw(HEALTH)
+    read_until(client, b'"alive"')
+    client.sendall(HEALTH + TAKE_OVER + frames)
+    answers = rest_of(client)
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == 2
+    received = answers.partition(b"taken ")[2]
+    assert received == frames[: len(received)]
+    assert len(received) >= 8_192 - len(HEALTH + TAKE_OVER), "all that the server had received"
+
+
+def test_a_request_after_one_without_take_over_is_answered(server):
+    with server.open_raw(TAKE_OVER.replace(b"GET", b"HEAD") + HEALTH) as client:
+        read_until(client, b'"alive"')
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /taken-over HTTP/1.1\r\nContent-Length: 3\r\n",
+        b"GET /taken-over HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
+    ],
+)
+def test_the_socket_of_a_request_with_a_body_is_not_taken(server, head):
+    client = server.open_raw(head + b"Host: test\r\nConnection: close\r\n\r\n0\r\n\r\n")
+    assert rest_of(client).endswith(b"not taken over")
+
+
+def test_a_socket_that_was_taken_over_is_in_the_access_log(fresh):
+    server = fresh("--access-logfile", "-", LOG_LEVEL="DEBUG")
+    assert rest_of(server.open("/taken-over")).endswith(b"taken ")
+    until(lambda: '"GET /taken-over HTTP/1.1" 299 0 bytes' in server.log.read_text())
+    assert "Traceback" not in server.log.read_text()
 
 
 def test_a_worker_that_is_killed_is_replaced(fresh):
