@@ -31,7 +31,9 @@ workers = _settings.web_concurrency
 worker_class = "web.server.worker.Worker"
 threads = _settings.web_threads
 # The consumer has one Kafka client, each replay another one.
-_descriptors = Descriptors(_settings.web_threads, kafka_clients=1 + _settings.replay_readers + MAX_HANGING)
+_kafka_clients = 1 + _settings.replay_readers + MAX_HANGING
+_descriptors = Descriptors(_settings.web_threads, _settings.max_streams, _kafka_clients)
+_descriptors.raise_limit()
 worker_connections = _descriptors.connections
 keepalive = 20
 # Streams end within a second; this is for requests that are still running. Hosts kill the process after 30 s.

@@ -14,11 +14,13 @@ EXTENSION = "greenwave"
 
 
 class Services:
-    """The settings, the consumer, the thread budget, and what is encoded once for all clients."""
+    """The settings, the consumer, the slots, and what is encoded once for all clients."""
 
     def __init__(self, settings: Settings, get_consumer: Callable[[], Consumer]) -> None:
         self.settings = settings
-        self.admission = Admission(settings.web_threads, client_timeout=settings.client_timeout)
+        self.admission = Admission(
+            settings.web_threads, client_timeout=settings.client_timeout, max_streams=settings.max_streams
+        )
         self.views = Views(settings.answer_bytes)
         self.messages = MessageCache(settings.message_bytes, settings.buffer_entries)
         self._get_consumer = get_consumer

@@ -144,6 +144,12 @@ class Settings(Struct, frozen=True, kw_only=True):
             "threads", "Threads per worker. Each stream holds one; two are reserved for short requests", ge=4, le=2000
         ),
     ] = 64
+    max_streams: Annotated[
+        int,
+        _meta(
+            "streams", "Maximum number of streams per worker; reduced if too few files may be open", ge=1, le=1_000_000
+        ),
+    ] = 10_000
     expected_interval: Annotated[
         float, _meta("s", "Expected time between updates of a segment; the page marks older ones as stale", gt=0)
     ] = 300

@@ -80,7 +80,7 @@ def put(topic, live):
 
 
 def hold_slot(admission, transport="sse", abort=None):
-    """Acquire a slot and return it; None if none is free."""
+    """Acquire a slot of the thread pool and return it; None if none is free."""
     slot = admission.slot()
     return slot if slot.acquire(transport, abort) else None
 

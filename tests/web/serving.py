@@ -169,3 +169,28 @@ def taken_over() -> Response:
     response = TakenOver(status=299)
     response.call_on_close(closed.set)
     return response
+
+
+@app.get("/streams")
+def streams() -> Response:
+    """Take over the client's socket and hold a slot of the stream pool until the client or the process closes."""
+    slot, here = services().admission.stream_slot(), services()
+    if not slot.acquire("sse"):
+        return Response("busy")
+    found = take_over(request.environ)
+    assert found is not None
+    taken, _ = found
+    taken.setblocking(True)
+    taken.sendall(b"HTTP/1.1 200 OK\r\n\r\nopened")
+
+    def hold() -> None:
+        with taken, slot:
+            taken.settimeout(0.02)
+            while not here.admission.closing.is_set():
+                with contextlib.suppress(TimeoutError):
+                    if taken.recv(1) == b"":
+                        return
+            taken.sendall(b"bye")
+
+    threading.Thread(target=hold, name="stream").start()
+    return TakenOver()

@@ -33,9 +33,18 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from web.access.admission import RESERVE, abort_all, close_all, on_acquire
+from web.access.admission import (
+    RESERVE,
+    abort_all,
+    close_all,
+    count_streams,
+    limit_streams,
+    on_acquire,
+    wait_for_streams,
+)
 from web.streams import wire
 
+from .descriptors import streams_within
 from .heads import Heads
 from .lingering import DRAIN_BYTES, Lingering
 from .outbox import Outbox
@@ -98,6 +107,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         # With TLS a thread waits for its client, so as many as there are may do so.
         self._requests = Requests(self.cfg.threads if is_tls else RESERVE, self._start_request, self._close)
         self._outbox, self._lingering = Outbox(self.poller, self._max_unsent_bytes), Lingering(self.poller)
+        limit_streams(streams_within(self.worker_connections, self.cfg.threads))
         # Objects that exist now stay: full collections, which stop all threads, can skip them.
         gc.collect()
         gc.freeze()
@@ -105,7 +115,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         try:
             super().run()
         finally:
+            # The stock worker does not wait for sockets that were taken over.
             close_all()
+            if not wait_for_streams(STREAM_END_SECONDS):
+                abort_all()
             self._lingering.close()
 
     def handle_quit(self, sig: int, frame: Any) -> None:
@@ -174,8 +187,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _accept_one(self, listener: socket.socket, is_waiting: bool) -> bool:
         """Accept a connection and receive what it has sent; return whether there was one."""
-        # Lingering sockets are not counted in nr_conns, but have a descriptor.
-        while self.nr_conns + len(self._lingering) + 1 >= self.worker_connections:
+        while self._open_sockets + 1 >= self.worker_connections:
             if not is_waiting or not self._make_room_or_pause():
                 return False
         try:
@@ -194,11 +206,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._heads.add(conn)
         return True
 
+    @property
+    def _open_sockets(self) -> int:
+        """How many clients have a descriptor: lingering sockets and streams are not counted in nr_conns."""
+        return int(self.nr_conns) + len(self._lingering) + count_streams()
+
     def _warn_of_descriptors(self, error: OSError) -> None:
         now = time.monotonic()
         if now - self._warned_at >= WARNING_SECONDS:
             self._warned_at = now
-            self.log.warning("connections can't be accepted: %s; %d are open", error, self.nr_conns)
+            self.log.warning("connections can't be accepted: %s; %d are open", error, self._open_sockets)
 
     def _make_room_or_pause(self) -> bool:
         """Close a connection, or pause accepting if none can be closed; return whether one was."""
@@ -212,7 +229,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Close a connection and free its descriptor; return whether there was one.
 
         First one that lingers or is idle, then the one that waits longest: for its request, its client or a thread. A
-        connection whose request is being handled is never closed.
+        connection whose request is being handled is never closed, and neither is a stream: MAX_STREAMS bounds those.
         """
         if len(self._lingering):
             self._lingering.end_oldest()

@@ -1,12 +1,14 @@
-"""The thread budget: slots, closing and the progress of clients."""
+"""Admission control: the pools of slots, closing and the progress of clients."""
 
+import sys
 import threading
+import time
 
 import pytest
 from werkzeug.exceptions import TooManyRequests
 
 from tests.web.conftest import hold_slot
-from web.access.admission import Admission, abort_all, close_all
+from web.access.admission import Admission, abort_all, close_all, count_streams, limit_streams, on_acquire
 
 
 @pytest.fixture
@@ -112,3 +114,108 @@ def test_a_client_whose_write_timed_out_counts_as_stalled_once():
     for each in (stalled, stalled, fine):
         each.release()
     assert admission.stalled() == {"sse": 1}
+
+
+def hold_stream(admission, transport="sse", abort=None):
+    slot = admission.stream_slot()
+    return slot if slot.acquire(transport, abort) else None
+
+
+@pytest.fixture
+def streaming():
+    return Admission(threads=12, max_streams=3, client_timeout=30)
+
+
+def test_streams_and_threads_are_counted_apart(streaming):
+    assert all(hold_stream(streaming) for _ in range(3))
+    assert hold_stream(streaming) is None
+    assert all(hold_slot(streaming, "long_poll") for _ in range(10))
+    assert hold_slot(streaming) is None
+    assert (streaming.size, streaming.max_streams, streaming.streams) == (10, 3, 3)
+
+
+def test_counts_add_up_both_pools(streaming):
+    hold_stream(streaming, "websocket"), hold_stream(streaming)
+    ended = hold_slot(streaming, "long_poll")
+    hold_slot(streaming)
+    ended.release()
+    assert streaming.counts() == {"websocket": 1, "sse": 2}
+    assert count_streams() >= 2
+
+
+def test_the_limit_of_streams_can_only_be_reduced(streaming):
+    limit_streams(2)
+    streaming.limit_streams(5)
+    assert streaming.max_streams == 2
+
+
+def test_a_released_stream_makes_room_for_another(streaming):
+    first, *_ = [hold_stream(streaming) for _ in range(3)]
+    first.release()
+    first.release()
+    assert hold_stream(streaming) is not None
+    assert hold_stream(streaming) is None
+
+
+def test_the_server_counts_a_stream_among_short_requests(streaming):
+    called = []
+    token = on_acquire.set(lambda: called.append("thread"))
+    try:
+        hold_stream(streaming)
+        assert called == []
+        hold_slot(streaming)
+        assert called == ["thread"]
+    finally:
+        on_acquire.reset(token)
+
+
+def test_slowest_lists_streams_and_requests_together(streaming):
+    blocked, behind, request = hold_stream(streaming), hold_stream(streaming), hold_slot(streaming, "history")
+    blocked.sent(5)
+    blocked.blocked(time.monotonic() - 9)
+    blocked.blocked(time.monotonic())
+    behind.behind, request.behind = 3, 2
+    first, second, third = streaming.slowest(3)
+    assert first.blocked_seconds >= 9
+    assert (first.sent_bytes, second.behind, third.transport) == (5, 3, "history")
+    blocked.sent(7)
+    assert [each.blocked_seconds for each in streaming.slowest(10)] == [0, 0, 0]
+
+
+def test_a_stream_that_reads_nothing_counts_as_stalled(streaming):
+    stalled, fine = hold_stream(streaming, "websocket"), hold_stream(streaming)
+    stalled.blocked(time.monotonic() - 31)
+    fine.blocked(time.monotonic() - 29)
+    stalled.release(), fine.release()
+    assert streaming.stalled() == {"websocket": 1}
+
+
+def test_closing_ends_when_the_last_stream_has_ended(streaming):
+    assert not streaming.wait_for_streams(0)
+    first, second = hold_stream(streaming), hold_stream(streaming)
+    streaming.close()
+    assert hold_stream(streaming) is None
+    first.release()
+    assert not streaming.wait_for_streams(0)
+    second.release()
+    assert streaming.wait_for_streams(0)
+
+
+def test_closing_without_streams_needs_no_wait(streaming):
+    hold_slot(streaming)
+    streaming.close()
+    assert streaming.wait_for_streams(0)
+
+
+def test_abort_reaches_streams(streaming):
+    aborted = []
+    hold_stream(streaming, abort=lambda: aborted.append("stream"))
+    hold_stream(streaming)
+    streaming.abort()
+    assert aborted == ["stream"]
+
+
+def test_a_stream_slot_is_small(streaming):
+    slot = streaming.stream_slot()
+    assert sys.getsizeof(slot) < 150
+    assert not hasattr(slot, "__dict__")

@@ -11,6 +11,7 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.http import get_parser
 
+from consumer import Settings
 from consumer.view.cursor import Position, decode
 from tests.web.server.test_worker import Server, assert_refused, read_until, rest_of, until
 from tests.web.streams.test_websocket import HANDSHAKE
@@ -111,7 +112,9 @@ def test_a_health_check_with_a_body_closes_its_connection(fresh):
 
 def test_more_connections_than_open_files_allowed(fresh):
     server = fresh(ulimit="ulimit -n 256")
-    assert "the limit of 256 open files is low" in server.log.read_text()
+    log = server.log.read_text()
+    assert "the limit of 256 open files is low: connections are limited to 72, and MAX_STREAMS=10000" in log
+    assert "is reduced to 52; a hard limit (ulimit -Hn) of" in log
     idle = [server.open_raw(b"") for _ in range(200)]
     assert b'"alive"' in server.get("/healthz")
     idle += [server.open_raw(b"GET /") for _ in range(200)]
@@ -125,7 +128,7 @@ def test_the_soft_limit_of_open_files_is_raised(fresh):
     server = fresh(ulimit="ulimit -S -n 128")
     (worker,) = server.workers()
     soft, still_hard = psutil.Process(worker).rlimit(psutil.RLIMIT_NOFILE)
-    assert soft == min(hard, 1_184), "1,000 connections, 4 threads and a reserve"
+    assert soft == min(hard, 1_188 + Settings().max_streams), "1,000 connections, 4 threads, streams and a reserve"
     assert still_hard == hard
 
 

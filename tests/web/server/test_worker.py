@@ -505,6 +505,43 @@ def test_a_socket_that_was_taken_over_is_in_the_access_log(fresh):
     assert "Traceback" not in server.log.read_text()
 
 
+def test_streams_of_the_pool_hold_no_thread_and_no_connection(fresh):
+    server = fresh(WEB_THREADS="4", MAX_STREAMS="20")
+    streams = [server.open("/streams") for _ in range(20)]
+    for stream in streams:
+        read_until(stream, b"opened")
+    assert rest_of(server.open("/streams", Connection="close")).endswith(b"busy")
+    counts = until(lambda: (now := server.counts())["connections"] <= 2 and now)
+    assert counts["sse"] == 20
+    for stream in streams:
+        stream.close()
+    until(lambda: "sse" not in server.counts())
+
+
+def test_streams_count_as_connections_and_are_never_closed(fresh):
+    server = fresh("--worker-connections", "30", WEB_THREADS="4")
+    streams = [server.open("/streams") for _ in range(10)]
+    for stream in streams:
+        read_until(stream, b"opened")
+    assert rest_of(server.open("/streams", Connection="close")).endswith(b"busy"), "20 are for requests"
+    idle = [server.open_raw(b"") for _ in range(40)]
+    assert b'"alive"' in server.get("/healthz")
+    assert server.open_sockets() <= 30
+    assert server.counts()["sse"] == 10
+    for client in streams + idle:
+        client.close()
+
+
+def test_a_worker_that_ends_waits_for_streams_of_the_pool(fresh):
+    server = fresh()
+    streams = [server.open("/streams") for _ in range(20)]
+    for stream in streams:
+        read_until(stream, b"opened")
+    server.process.terminate()
+    assert all(rest_of(stream) == b"bye" for stream in streams)
+    assert server.process.wait(10) == 0
+
+
 def test_a_worker_that_is_killed_is_replaced(fresh):
     server = fresh()
     (worker,) = server.workers()
