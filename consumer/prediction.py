@@ -4,7 +4,9 @@ A field that is always there but may be unknown is `None`; a field that only som
 and then it is absent from the JSON.
 """
 
-from msgspec import UNSET, Struct, UnsetType
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 CATEGORIES = ("free_flow", "moderate_traffic", "heavy_traffic", "severe_congestion")
 
@@ -18,8 +20,8 @@ Horizon = int | float
 class Coordinates(Struct, frozen=True, gc=False):
     """A place on the WGS 84 ellipsoid, in degrees."""
 
-    latitude: float
-    longitude: float
+    latitude: Annotated[float, Meta(ge=-90, le=90)]
+    longitude: Annotated[float, Meta(ge=-180, le=180)]
 
 
 class Prediction(Struct, frozen=True, gc=False):

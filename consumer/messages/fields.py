@@ -20,8 +20,9 @@ ALLOWED_IDS = f"text of 1 to {MAX_TEXT} characters or a whole number"
 
 _NO_IDS = frozenset({"null", "none", "nan", "undefined", "n/a", "<na>"})
 _NO_ID_GIVEN = f"neither {' nor '.join(SEGMENT)} is given"
+_BEGIN_NO_ID = frozenset(begin for each in _NO_IDS for begin in (each[0], each[0].upper()))
 _LONGEST_NO_ID = 16  # with blanks around it
-_MAX_VOLUME = 1e9
+MAX_VOLUME = 1e9
 _NUMBER = re.compile(
     r"\s*[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)\s*", re.ASCII | re.IGNORECASE
 )
@@ -52,6 +53,9 @@ def segment_id(item: Item, names: Names) -> str:
 def is_no_id(value: object) -> bool:
     """Tell whether a value stands for a missing id: blank text, NaN, or how some language writes null."""
     if type(value) is str:
+        begin = value[:1]
+        if begin and begin not in _BEGIN_NO_ID and not begin.isspace():  # the usual case, made fast
+            return False
         return not value or value.isspace() or (len(value) <= _LONGEST_NO_ID and value.strip().lower() in _NO_IDS)
     return type(value) is float and isnan(value)
 
@@ -145,9 +149,9 @@ def first_within(item: Item, names: tuple[str, ...], low: float, high: float) ->
 
 def volume(item: Item, names: Names) -> float | None:
     """Return the measured volume, in vehicles."""
-    found = first_within(item, names.current_volume, 0, _MAX_VOLUME)
+    found = first_within(item, names.current_volume, 0, MAX_VOLUME)
     if found is None and names.has_base:
-        return within(base_data(item).get("volume"), 0, _MAX_VOLUME)
+        return within(base_data(item).get("volume"), 0, MAX_VOLUME)
     return found
 
 

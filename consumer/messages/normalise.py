@@ -19,6 +19,7 @@ from .decode import decode
 from .fields import MAX_TEXT, coordinates, first_label, first_within, is_no_id, segment_id, text, volume
 from .names import Item, Names, NameSets
 from .network import Network
+from .plain import PlainReader
 from .refusal import REASONS, Refusal, Refused, shown
 from .speeds import NO_BOUNDS, Bounds, Said, Speeds, predicted_speeds, require
 from .timing import Moments, Timing
@@ -85,17 +86,21 @@ class Normaliser:
         self._max_bytes = settings.max_message_bytes
         self._speeds = Speeds(settings)
         self._names = NameSets(self._speeds.scales)
-        self._timing = Timing(Times(ZoneInfo(settings.producer_timezone)), settings.max_future * 1000, now_ms)
+        times, max_future_ms = Times(ZoneInfo(settings.producer_timezone)), settings.max_future * 1000
+        self._timing = Timing(times, max_future_ms, now_ms)
+        self._plain = PlainReader(self._speeds, times, self._network, max_future_ms, now_ms)
 
     def __call__(self, record: Record) -> Normalised:
         """Return the predictions, refusals and removal of one record; never raises, whatever the bytes are."""
         if record.unreadable is not None:
             return Normalised([], [_refusal_of(record.unreadable)], None)
         try:
-            if record.value is None:
+            value, kafka_ms = record.value, record.time_ms
+            if value is None:
                 return Normalised([], [], _removed(record.key))
-            document = self._document(record.value)
-            found, kafka_ms = _Found(), record.time_ms
+            if len(value) <= self._max_bytes and (predictions := self._plain.read(value, kafka_ms)) is not None:
+                return Normalised(predictions, [], None)
+            document, found = self._document(value), _Found()
             if type(document) is not list:
                 self._read(document, None, kafka_ms, found)
                 return found.normalised()

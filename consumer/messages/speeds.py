@@ -52,7 +52,7 @@ class Speeds:
         Raises Refused (no_predicted_speed, not_finite, absurd_speed).
         """
         name, value = said.name, said.value
-        speed = self._usable(value, said.scale)
+        speed = self.usable(value, said.scale)
         if speed is not None:
             return speed
         read = number(value)
@@ -65,9 +65,9 @@ class Speeds:
     def current(self, item: Item, names: Names) -> float | None:
         """Return the measured speed; None if there is none, or none that can be used. 0 is a speed."""
         for name, scale in names.current_speed:
-            if (speed := self._usable(item[name], scale)) is not None:
+            if (speed := self.usable(item[name], scale)) is not None:
                 return speed
-        return self._usable(base_data(item).get("current_speed_mph"), self._per_mph) if names.has_base else None
+        return self.usable(base_data(item).get("current_speed_mph"), self._per_mph) if names.has_base else None
 
     def bounds(self, item: Item, scale: float, predicted: float) -> Bounds:
         """Return the prediction interval (lower, upper) of a predicted speed; UNSET for both without one.
@@ -76,7 +76,7 @@ class Speeds:
         contains the speed counts.
         """
         for low, high, its_scale in self._stated_bounds(item, scale):
-            lower, upper = self._usable(_floored(low), its_scale), self._usable(high, its_scale)
+            lower, upper = self.usable(_floored(low), its_scale), self.usable(high, its_scale)
             if lower is not None and upper is not None and lower <= predicted <= upper:
                 return lower, upper
         return NO_BOUNDS
@@ -95,7 +95,8 @@ class Speeds:
         """Return the category of a speed in the served unit."""
         return categorise(speed, self._thresholds)
 
-    def _usable(self, value: object, scale: float) -> float | None:
+    def usable(self, value: object, scale: float) -> float | None:
+        """Return a speed in the served unit, rounded; None for anything that is no speed."""
         read = value if type(value) is float else number(value)
         if read is None or not read * scale >= 0:
             return None
