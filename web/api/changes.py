@@ -11,25 +11,32 @@ Item = Change | Left | Evicted | Shown
 
 
 class Changes:
-    """Collects up to `limit` changes. A view ends them: it belongs to this answer after a gap, else to the next one."""
+    """Collects up to `limit` changes. A view, with or without a gap, ends them and is left to the next poll.
+
+    The next poll finds the gap again at its cursor. One of a truncation it may not find, since Kafka can have other
+    records in the place of those that were collected: then the view replaces the changes in this answer.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._items: list[Item] = []
         self._gap: Gap | None = None
         self._view: Initial | None = None
-        self._view_after: str | None = None  # the cursor before the events that brought the view
+        self._end: str | None = None  # the cursor before the gap, or before the view if there is none
 
     def put(self, events: Iterable[Event], after: str | None) -> None:
         """Add events that came after a cursor."""
         for event in events:
             match event:
                 case Gap():
-                    self._gap = event
+                    self._gap, self._end = event, after
                 case Initial():
-                    self._view, self._view_after = event, after
+                    self._view = event
+                    if self._gap is None:
+                        self._end = after
                 case Change() | Left() | Evicted() | Shown():
                     self._items.append(event)
+                    after = event.cursor or after
 
     def __len__(self) -> int:
         return len(self._items)
@@ -47,7 +54,8 @@ class Changes:
     @property
     def view(self) -> Initial | None:
         """The view that the answer has instead of changes."""
-        return self._view if self._gap is not None or not self._items else None
+        is_truncated = self._gap is not None and self._gap.reason == "truncated"
+        return self._view if is_truncated or not self._items else None
 
     def answer(self, cursor: str | None, more: bool) -> dict[str, Any]:
         """Return the predictions, what left the view, and where the next poll continues.
@@ -58,7 +66,7 @@ class Changes:
             gap = self._gap and {"reason": self._gap.reason, "missed": self._gap.missed}
             return {"predictions": self.view.predictions, "left": [], "gap": gap, "cursor": cursor, "more": more}
         if self._view is not None:
-            cursor, more = self._view_after, True  # the next poll gets the view
+            cursor, more = self._end, True  # the next poll gets the view
         predictions = [prediction for item in self._items if (prediction := _prediction(item)) is not None]
         return {"predictions": predictions, "left": _removals(self._items), "cursor": cursor, "more": more}
 
