@@ -49,6 +49,8 @@ class Starting:
         self._kind = CATCHING_UP if owes_view and subscriber.purpose != "history" else kind
         self._owes_view = owes_view
         self._gap = gap
+        self.is_waiting = False
+        """Whether Kafka's end offsets must tell whether the cursor is ahead of the topic."""
 
     @property
     def cursor(self) -> str | None:
@@ -85,7 +87,9 @@ class Starting:
             return Gap("other_topic", None)
         if len(after.places) > len(state.places) + UNSEEN_PARTITIONS:
             return Gap("bad_cursor", None)
-        return Gap("ahead", None) if self._subscriber.is_ahead(state, after.places) else None
+        is_ahead = self._subscriber.is_ahead(state, after.places)
+        self.is_waiting = is_ahead is None
+        return Gap("ahead", None) if is_ahead else None
 
     def _next(self, after: Position, has_reached: bool, state: FeedState) -> Replaying | CatchingUp | Live | Gap:
         """Return the stage that continues after the cursor, or why none can."""

@@ -35,24 +35,23 @@ class Shared(NamedTuple):
 class Subscriber(NamedTuple):
     """One client; `channel` is that of its filter, None without a filter.
 
-    `presented` is when a client that waits presented its cursor, by the feed's clock; None for one that polls, which
-    `address` names.
+    `presented` is when it presented its cursor, by the feed's clock.
     """
 
     shared: Shared
     wanted: Filter
     channel: Channel | None
     purpose: Purpose
+    presented: float
     address: Hashable = None
-    presented: float | None = None
 
     def horizon_rule(self) -> HorizonRule | None:
         """Return the rule for horizons while it catches up; None where its filter names horizons."""
         return None if self.wanted.names_horizons else HorizonRule(self.shared.feed.settings.max_segments)
 
-    def is_ahead(self, state: FeedState, places: Places) -> bool:
-        """Tell whether the places of its cursor are known to be ahead of the topic."""
-        return state.is_ahead(places, self.address, self.presented)
+    def is_ahead(self, state: FeedState, places: Places) -> bool | None:
+        """Tell whether the places of its cursor are ahead of the topic; None while Kafka's end offsets are awaited."""
+        return state.is_ahead(places, self.presented)
 
 
 class Stage(Protocol):

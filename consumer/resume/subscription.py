@@ -66,8 +66,8 @@ class Subscription:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the last step of a replay found that its records are not read from Kafka yet."""
-        return isinstance(self._stage, Replaying) and self._stage.is_waiting
+        """Whether the last step found that Kafka has to answer first: with records to replay, or the end offsets."""
+        return isinstance(self._stage, Starting | Replaying) and self._stage.is_waiting
 
     @property
     def is_held_up(self) -> bool:

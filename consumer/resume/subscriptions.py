@@ -86,7 +86,7 @@ class Subscriptions:
             return self.subscribe_with_gap(Gap("bad_cursor", None), wanted)
         except Unreplayable as error:
             return self.subscribe_with_gap(Gap(error.reason, error.missed), wanted)
-        subscriber = self._subscriber(wanted, "stream", client, self.feed.clock())
+        subscriber = self._subscriber(wanted, "stream", client)
         return Subscription(subscriber, Starting(subscriber, position, kind, owes_view))
 
     def subscribe_with_gap(self, gap: Gap, wanted: Filter = EVERYTHING, purpose: Purpose = "stream") -> Subscription:
@@ -152,8 +152,6 @@ class Subscriptions:
         if self.replays is not None:
             self.replays.join(timeout)
 
-    def _subscriber(
-        self, wanted: Filter, purpose: Purpose, client: Hashable = None, presented: float | None = None
-    ) -> Subscriber:
+    def _subscriber(self, wanted: Filter, purpose: Purpose, client: Hashable = None) -> Subscriber:
         channel = None if wanted == EVERYTHING else self.channel(wanted)
-        return Subscriber(self._shared, wanted, channel, purpose, client, presented)
+        return Subscriber(self._shared, wanted, channel, purpose, self.feed.clock(), client)

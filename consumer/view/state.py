@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec import UNSET, structs
 
@@ -84,12 +84,12 @@ class FeedState:
         """Whether Kafka is known not to answer."""
         return self.status.state in CUT_OFF
 
-    def is_ahead(self, places: Places, client: Any = None, presented: float | None = None) -> bool:
-        """Tell whether a cursor is ahead of the topic by Kafka's end offsets, and request these if need be.
+    def is_ahead(self, places: Places, presented: float) -> bool | None:
+        """Tell whether a cursor is ahead of the topic by Kafka's end offsets; None while these are requested.
 
-        Only a live consumer can tell. For the arguments see Ends.is_ahead().
+        Only a live consumer can tell. `presented` is when the client presented the cursor, by the feed's clock.
         """
-        return self.status.state == "live" and self.ends.is_ahead(tuple(self.places), places, client, presented)
+        return self.status.state == "live" and self.ends.is_ahead(tuple(self.places), places, presented)
 
     def wait(self, seconds: float) -> None:
         """Wait until something changes, at most so many seconds, without the lock."""

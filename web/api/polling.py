@@ -30,7 +30,8 @@ MAX_SEGMENT_HISTORY = 1_000
 LOOK_UP_SECONDS = 0.5
 """How often a waiting poll checks whether its client has disconnected, or the process is closing."""
 COLLECT_SECONDS = 5.0
-"""How long one poll may read changes that do not match, or wait for Kafka. The next poll continues at its cursor."""
+"""How long one poll may read changes that do not match, or wait for Kafka: for records to replay, or for the end
+offsets if its cursor may be ahead. The next poll continues at its cursor."""
 
 
 class SegmentName(BaseConverter):
@@ -118,20 +119,23 @@ def _collect(feed: Feed, subscription: Subscription, limit: int, wait: float, sl
     waiting, reading = Deadline(wait if wait and slot.acquire("long_poll") else 0.0), Deadline(COLLECT_SECONDS)
     changes = Changes(limit)
     while not changes.is_complete:
-        if subscription.is_replaying and not subscription.is_held_up:
-            timeout = reading.left
-        else:
-            timeout = 0.0 if changes else waiting.left
+        timeout = reading.left if _waits_for_kafka(subscription) else 0.0 if changes else waiting.left
         after = subscription.cursor
         changes.put(subscription.next(min(timeout, LOOK_UP_SECONDS), changes.room), after)
         if closing.is_set() or client.has_left():
             break
-        if reading.passed if _has_more(subscription) else (changes or waiting.passed):
+        waits_for_kafka = _waits_for_kafka(subscription)
+        if reading.passed if waits_for_kafka or _has_more(subscription) else (changes or waiting.passed):
             break
-        if subscription.is_replaying:
+        if waits_for_kafka:
             slot.require()
     answer = changes.answer(subscription.cursor, _has_more(subscription)) | {"timestamp": now_iso()}
     return answer if changes.view is None else answer | {"stats": statistics(answer["predictions"], feed.account())}
+
+
+def _waits_for_kafka(subscription: Subscription) -> bool:
+    """Return whether Kafka is asked: for records of a replay, or for the end offsets, since a cursor may be ahead."""
+    return (subscription.is_replaying or subscription.is_waiting) and not subscription.is_held_up
 
 
 def _has_more(subscription: Subscription) -> bool:

@@ -13,7 +13,7 @@ from consumer.resume.starting import UNSEEN_PARTITIONS
 from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
 from consumer.view.cursor import CURRENT, Position, decode, place
-from consumer.view.ends import MAX_PLACES
+from consumer.view.ends import NEW_PARTITION_SECONDS
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.statistics import statistics
@@ -185,53 +185,35 @@ def test_end_offsets_that_were_asked_for_before_a_cursor_was_presented_say_nothi
     assert read(subscribe(feed, cursor))[0] == Gap("ahead", None)
 
 
-@pytest.mark.parametrize("arrive", ["subscribe", "subscribe_anyway"])
-def test_a_place_that_others_forged_is_no_gap_for_who_has_come_to_it(arrive):
+@pytest.mark.parametrize("purpose", ["stream", "poll", "history"])
+def test_each_client_is_judged_by_end_offsets_requested_after_it_came(purpose):
+    """Also behind an address that it shares with a client that forged the same place before."""
     feed, clock = live_feed()
     cursor = Position(TOPIC, (place(2), place(0))).encode()
-    read(subscribe(feed, cursor, client="forger"))
+    forger = subscribe(feed, cursor, purpose=purpose, client="proxy")
+    assert read(forger) == []
     feed.note_ends([0, 0], asked=0)
-    assert read(subscribe(feed, cursor, client="forger"))[0] == Gap("ahead", None)
+    assert read(forger)[0] == Gap("ahead", None)
     clock.now = 10
-    honest = getattr(Subscriptions(feed), arrive)(cursor, client="honest")
+    honest = subscribe(feed, cursor, purpose=purpose, client="proxy")
     assert read(honest) == []
+    assert honest.is_waiting
     assert feed.ends_wanted_since == 10
     feed.note_ends([3, 0], asked=10)
+    assert read(honest) == []
+    assert not honest.is_waiting, "it is not ahead: this process lags"
     publish(feed, *[record(0, offset, message(f"S{offset}")) for offset in range(3)])
-    assert segments([each for each in read(honest) if not isinstance(each, Initial)]) == ["S2"]
+    assert segments(read(honest)) == ["S2"]
 
 
-def test_a_stream_is_judged_by_an_answer_of_its_own_behind_a_shared_address():
+def test_a_cursor_that_is_ahead_in_one_partition_is_a_gap_though_others_move_on():
     feed, clock = live_feed()
-    cursor = Position(TOPIC, (place(2), place(0))).encode()
-    read(subscribe(feed, cursor, client="proxy"))
-    feed.note_ends([0, 0], asked=0)
-    clock.now = 10
-    assert read(Subscriptions(feed).subscribe_anyway(cursor, client="proxy")) == []
-    assert feed.ends_wanted_since == 10
-
-
-def test_a_place_that_was_ahead_is_asked_for_again_after_a_while():
-    feed, clock = live_feed()
-    cursor = Position(TOPIC, (place(2), place(0))).encode()
-    read(subscribe(feed, cursor))
-    feed.note_ends([0, 0], asked=0)
-    assert read(subscribe(feed, cursor))[0] == Gap("ahead", None)
-    clock.now = 100
-    assert read(subscribe(feed, cursor)) == []
-    assert feed.ends_wanted_since == 100
-
-
-def test_a_poll_that_is_ahead_in_one_partition_gets_a_gap_though_others_move_on():
-    feed, clock = live_feed()
-    cursor = Position(TOPIC, (place(100), place(0))).encode()
+    subscription = subscribe(feed, Position(TOPIC, (place(100), place(0))).encode(), purpose="poll")
     gaps = []
     for second in range(3):
         clock.now = float(second)
         publish(feed, record(0, second, message("lost")), record(1, second, message("moves on")))
-        subscription = subscribe(feed, cursor, purpose="poll")
         gaps.append([each for each in read(subscription) if isinstance(each, Gap)])
-        cursor = subscription.cursor
         if second == 0:
             feed.note_ends([1, 1], asked=0.5)
     assert gaps == [[], [Gap("ahead", None)], []]
@@ -253,25 +235,17 @@ def test_what_a_process_that_lags_has_dropped_is_no_gap_for_a_client_that_had_it
     assert segments(read(subscription)) == ["S150"]
 
 
-def test_a_partition_that_the_topic_does_not_have_is_ahead_unless_it_comes_in_time():
+def test_a_partition_that_the_topic_does_not_have_is_ahead_after_a_delay():
     feed, clock = live_feed()
-    forged = Position(TOPIC, (place(0), place(0), place(1))).encode()
-    assert read(subscribe(feed, forged)) == []
+    forged = subscribe(feed, Position(TOPIC, (place(0), place(0), place(1))).encode())
+    assert read(forged) == []
     feed.note_ends([0, 0], asked=0)
-    assert read(subscribe(feed, forged)) == [], "another process may have seen a partition that is new"
+    assert read(forged) == [], "another process may have seen a partition that is new"
     assert feed.ends_wanted_since is None
-    clock.now = 10
-    assert feed.ends_wanted_since == 10
-    feed.note_ends([0, 0], asked=10)
-    assert read(subscribe(feed, forged))[0] == Gap("ahead", None)
-
-
-def test_forged_cursors_are_remembered_within_bounds():
-    feed, _ = live_feed()
-    for number in range(MAX_PLACES + 100):
-        with feed.locked() as state:
-            state.is_ahead((place(number + 1), place(0)))
-    assert len(feed._state.ends._presented) == MAX_PLACES
+    clock.now = NEW_PARTITION_SECONDS
+    assert feed.ends_wanted_since == NEW_PARTITION_SECONDS
+    feed.note_ends([0, 0], asked=NEW_PARTITION_SECONDS)
+    assert read(forged)[0] == Gap("ahead", None)
 
 
 def test_a_feed_moves_past_what_holds_no_records():

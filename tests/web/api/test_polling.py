@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from consumer.settings import Settings
+from consumer.sources.memory import MemorySource
 from consumer.view.cursor import CURRENT, Position, place
 from consumer.view.filters import EVERYTHING
 from tests.consumer.helpers import array, feed_of, message, publish, record
@@ -126,6 +127,25 @@ def test_a_cursor_older_than_memory_is_a_gap_with_the_whole_view(client, put, se
     assert answer["gap"] == {"reason": "too_old", "missed": 1}
     assert len(answer["predictions"]) == answer["stats"]["total"] == 150
     assert answer["more"] is False
+
+
+def test_a_cursor_beyond_the_topic_is_a_gap_in_the_first_answer(client, put):
+    put(message("A"))
+    beyond = Position(b"memory-1", (place(9), place(0), place(0), place(0))).encode()
+    answer = data(client.get(f"/api/predictions?after={beyond}"))
+    assert answer["gap"] == {"reason": "ahead", "missed": None}
+    assert [each["segment_id"] for each in answer["predictions"]] == ["A"]
+
+
+def test_a_poll_that_waits_for_the_end_offsets_holds_a_slot(app, client, put, monkeypatch):
+    monkeypatch.setattr(MemorySource, "ends_since", lambda _self, _when: None)
+    put(message("A"))
+    admission = app.extensions["greenwave"].admission
+    slots = list(iter(lambda: hold_slot(admission), None))
+    beyond = Position(b"memory-1", (place(9), place(0), place(0), place(0))).encode()
+    assert client.get(f"/api/predictions?after={beyond}").status_code == 429
+    for each in slots:
+        each.release()
 
 
 def test_a_cursor_of_another_topic_is_a_gap(client, put):
