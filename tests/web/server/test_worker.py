@@ -244,6 +244,12 @@ def test_lingering_clients_do_not_block_the_accept_loop(server):
         client.close()
 
 
+def test_all_threads_run_before_the_first_request(fresh):
+    server = fresh(WEB_THREADS="40")
+    (worker,) = server.workers()
+    assert psutil.Process(worker).num_threads() > 40
+
+
 def test_silent_clients_hold_no_thread(server):
     silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
     assert b'"alive"' in server.get("/healthz", timeout=PROMPT_SECONDS)
