@@ -19,8 +19,8 @@ run: $(RUNNABLE) ## broker, synthetic feed and server on PORT (8000); with KAFKA
 test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
 	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/kafka --ignore tests/browser
 
-test-unit: $(READY) ## the tests of consumer/ and web/ that start no server, with fewer examples: about a minute
-	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 3 tests/consumer tests/web --ignore tests/web/server
+test-unit: $(READY) ## the tests of consumer/ and web/ that start no process and no server, in less than 30 s
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 4 -m "not integration" tests/consumer tests/web
 
 test-pythons: $(READY) ## the tests of test-unit on each of Python 3.11 to 3.14 that is installed
 	$(BIN)/python -m tools.pythons

@@ -8,7 +8,7 @@ import pytest
 
 from tests import metr_la, properties
 
-pytest_plugins = ["pytester", "tests.leak_check"]
+pytest_plugins = ["pytester", "tests.leak_check", "tests.lanes"]
 
 # As the product does. A captured record of the Kafka client would keep an error, its frames and their sockets alive.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -30,7 +30,7 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture(scope="session")
-def apache():
+def apache(integration):
     """Return Apache Kafka, started once; the run ends, and fails, when it can't be had."""
     from tests.kafka.apache import KafkaUnavailable, choose
 
@@ -43,7 +43,7 @@ def apache():
 
 
 @pytest.fixture(scope="session")
-def broker():
+def broker(integration):
     """Give one embedded broker to all tests that use topics of their own."""
     from demo.broker import EmbeddedBroker
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
-TESTS = ["-q", "-n", "2", "tests/consumer", "tests/web", "--ignore", "tests/web/server"]
+TESTS = ["-q", "-n", "2", "-m", "not integration", "tests/consumer", "tests/web"]
 PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
 
 

@@ -26,7 +26,7 @@ class Embedded(Admin):
 
 
 @pytest.fixture(scope="session")
-def broker(request):
+def broker(request, integration):
     if request.config.getoption("--broker") == "apache":
         yield request.getfixturevalue("apache")
     else:
@@ -109,7 +109,7 @@ def environ(settings):
 
 
 @pytest.fixture
-def serve(tmp_path, environ):
+def serve(tmp_path, environ, integration):
     """Start the product itself, with options of gunicorn and environment variables."""
     with contextlib.ExitStack() as stack:
 

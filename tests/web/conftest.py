@@ -53,7 +53,7 @@ def live(consumer):
 
 
 @pytest.fixture
-def server(app):
+def server(app, integration):
     """The app on a loopback port; returns its base URL."""
     http = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})

@@ -47,6 +47,7 @@ def test_ordinary_words_are_not_masked(settings):
     assert secrets_of(settings) == []
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("logger", ["greenwave.consumer", "kafka.net.connection", "gunicorn.error"])
 def test_a_started_process_masks_secrets_of_every_logger(logger):
     code = f"""

@@ -141,6 +141,7 @@ def test_start_after_wrong_settings_works(topic):
     assert start(topic).ready
 
 
+@pytest.mark.integration
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("lock_held", [False, True])
 def test_forked_child_starts_its_own_consumer(topic, lock_held):
@@ -173,6 +174,7 @@ def test_forked_child_starts_its_own_consumer(topic, lock_held):
     assert parent.ready
 
 
+@pytest.mark.integration
 def test_forked_child_has_a_free_lock():
     with singleton._lock:
         child = os.fork()

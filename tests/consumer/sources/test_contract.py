@@ -11,7 +11,6 @@ from consumer.settings import Settings
 from consumer.sources.base import Expired, Reading
 from consumer.sources.kafka import KafkaSource, client_options
 from consumer.sources.memory import MemorySource, MemoryTopic
-from demo.broker import EmbeddedBroker
 from tests.consumer.helpers import eventually
 from tests.kafka.apache import Admin
 
@@ -51,16 +50,16 @@ class InKafka:
             self._producer.send(self._settings.topic, value, partition=partition).get(20)
 
 
-@pytest.fixture(scope="module")
-def broker():
-    with EmbeddedBroker() as broker:
-        yield broker
+@pytest.fixture(scope="module", params=["memory", pytest.param("kafka", marks=pytest.mark.integration)])
+def address(request):
+    """Return the address of a broker, or None for the source in memory."""
+    return request.getfixturevalue("broker").address if request.param == "kafka" else None
 
 
-@pytest.fixture(params=["memory", "kafka"])
-def topic(request, broker):
+@pytest.fixture
+def topic(address):
     with contextlib.ExitStack() as stack:
-        yield InMemory() if request.param == "memory" else InKafka(broker.address, stack)
+        yield InKafka(address, stack) if address else InMemory()
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ except BatchTooLarge as error:
 """
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("codec", "bomb"), BOMBS.values(), ids=BOMBS)
 def test_process_of_one_gibibyte_survives_a_batch_of_one_gibibyte(codec, bomb):
     command = [sys.executable, "-c", UNDER_A_LIMIT, str(codec)]

@@ -66,7 +66,7 @@ def spellings(path):
 
 
 @pytest.fixture(scope="module")
-def status_of(tmp_path_factory):
+def status_of(tmp_path_factory, integration):
     """Start a server; return what gives the status of a target that is sent exactly so."""
     with Server(tmp_path_factory.mktemp("server") / "log") as server:
         server.get("/publish?from=1&to=2")

@@ -26,7 +26,10 @@ libc.malloc_info(0, ctypes.c_void_p(libc.fdopen(1, b"w")))
 libc.fflush(None)
 """
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="heaps of threads are glibc's")
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="heaps of threads are glibc's"),
+]
 
 
 def heaps(first, **environ):

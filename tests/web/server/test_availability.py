@@ -55,7 +55,7 @@ class Attacked(Server):
 
 
 @pytest.fixture
-def fresh(tmp_path):
+def fresh(tmp_path, integration):
     """Start servers of one's own."""
     with contextlib.ExitStack() as stack:
         yield lambda *options, **environ: stack.enter_context(Attacked(tmp_path / "log", *options, **environ))

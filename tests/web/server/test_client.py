@@ -45,6 +45,7 @@ def test_cutting_ends_the_connection(pair):
     assert theirs.recv(1) == b""
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="the system has no such bound")
 def test_little_is_kept_for_a_client_that_reads_nothing():
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as theirs:

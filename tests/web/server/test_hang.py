@@ -9,6 +9,8 @@ import pytest
 
 from tests.web.server.test_worker import ROOT, Server, read_until, rest_of, until
 
+pytestmark = pytest.mark.integration
+
 CODE = """
 import threading
 from consumer import Consumer, Settings

@@ -114,13 +114,13 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory, integration):
     with Server(tmp_path_factory.mktemp("server") / "log") as server:
         yield server
 
 
 @pytest.fixture
-def fresh(tmp_path):
+def fresh(tmp_path, integration):
     """Start servers of one's own."""
     with contextlib.ExitStack() as stack:
         yield lambda *options, **environ: stack.enter_context(Server(tmp_path / "log", *options, **environ))
@@ -582,6 +582,7 @@ def test_a_reload_sends_bye_and_starts_a_new_worker(fresh):
     assert b'"alive"' in until(server._answers)
 
 
+@pytest.mark.integration
 def test_a_missing_certificate_is_one_log_line_without_traceback(tmp_path):
     server = Server(tmp_path / "log", KAFKA_SECURITY_PROTOCOL="SSL", KAFKA_SSL_CAFILE="nowhere.pem")
     assert server.process.wait(20) != 0
@@ -590,6 +591,7 @@ def test_a_missing_certificate_is_one_log_line_without_traceback(tmp_path):
     assert "Traceback" not in text
 
 
+@pytest.mark.integration
 def test_wrong_settings_are_one_line_and_no_traceback(tmp_path):
     server = Server(tmp_path / "log", SPEED_UNIT="knots")
     assert server.process.wait(20) != 0

@@ -389,7 +389,7 @@ def test_pages_of_this_host_and_of_allowed_origins_may_connect(origin, host, all
 
 
 @pytest.fixture
-def gunicorn(tmp_path):
+def gunicorn(tmp_path, integration):
     with contextlib.ExitStack() as stack:
         yield lambda **environ: stack.enter_context(Server(tmp_path / "log", **environ))
 
