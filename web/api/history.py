@@ -71,7 +71,11 @@ class Walk:
     @property
     def is_over(self) -> bool:
         """Whether the end was reached."""
-        return self._subscription is None or self._end is None or self._subscription.has_reached(self._end)
+        subscription, end = self._subscription, self._end
+        if subscription is None or end is None:
+            return True
+        may_be_ahead = subscription.is_waiting and not subscription.is_replaying
+        return subscription.has_reached(end) and not may_be_ahead
 
     @property
     def is_replaying(self) -> bool:

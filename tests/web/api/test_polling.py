@@ -129,12 +129,11 @@ def test_a_cursor_older_than_memory_is_a_gap_with_the_whole_view(client, put, se
     assert answer["more"] is False
 
 
-def test_a_cursor_beyond_the_topic_is_a_gap_in_the_first_answer(client, put):
+@pytest.mark.parametrize("path", ["/api/predictions", "/api/predictions/history"])
+def test_a_cursor_beyond_the_topic_is_a_gap_in_the_first_answer(client, put, path):
     put(message("A"))
     beyond = Position(b"memory-1", (place(9), place(0), place(0), place(0))).encode()
-    answer = data(client.get(f"/api/predictions?after={beyond}"))
-    assert answer["gap"] == {"reason": "ahead", "missed": None}
-    assert [each["segment_id"] for each in answer["predictions"]] == ["A"]
+    assert data(client.get(f"{path}?after={beyond}"))["gap"] == {"reason": "ahead", "missed": None}
 
 
 def test_a_poll_that_waits_for_the_end_offsets_holds_a_slot(app, client, put, monkeypatch):
