@@ -19,7 +19,8 @@ VOTES_PER_RECORD = 8
 class Reference:
     """The reference time, in epoch milliseconds; 0 before the first event.
 
-    `now_ms` is this process' clock. It has no lock: one thread calls hear(), any reads `time_ms`.
+    `now_ms` is this process' clock at the last read_clock(). It has no lock: one thread calls hear(), any reads
+    `time_ms`.
     """
 
     def __init__(self, max_age_ms: int, now_ms: Callable[[], int]) -> None:
@@ -30,26 +31,29 @@ class Reference:
     def clear(self) -> None:
         """Forget all events."""
         self.time_ms = 0
-        self.now_ms = 0
-        """This process' clock at the last event."""
+        self.read_clock()
         self._recent: deque[int] = deque()
         self._sorted: list[int] = []
+
+    def read_clock(self) -> None:
+        """Read this process' clock: before each batch of events, since that takes time."""
+        self.now_ms = self._now_ms()
 
     def hear(self, event_ms: int, index: int) -> int:
         """Take in the time of an event, the item `index` of its record; return the reference time.
 
         This runs for every prediction with the feed locked.
         """
-        now_ms = self.now_ms = self._now_ms()
-        ordered, recent = self._sorted, self._recent
+        now_ms, ordered, recent = self.now_ms, self._sorted, self._recent
         count = len(ordered)
         if index == 0 or (index < VOTES_PER_RECORD and index <= count // 4):
-            if count == VOTES:
-                del ordered[bisect_left(ordered, recent.popleft())]
-            else:
-                count += 1
             recent.append(event_ms)
-            insort(ordered, event_ms)
+            if count < VOTES:
+                insort(ordered, event_ms)
+                count += 1
+            elif (oldest_ms := recent.popleft()) != event_ms:
+                del ordered[bisect_left(ordered, oldest_ms)]
+                insort(ordered, event_ms)
         reached_ms = ordered[(count - 1) // 2] if count else event_ms
         if now_ms - reached_ms <= self._max_age_ms:
             newest_ms = ordered[-1] if count else event_ms

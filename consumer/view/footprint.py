@@ -27,13 +27,10 @@ def footprint(prediction: Prediction) -> int:
         held += COORDINATES_BYTES
     if prediction.lower is not UNSET:
         held += INTERVAL_BYTES
-    # This runs for every prediction with the feed locked, so the usual case, ASCII, calls as little as can be.
-    texts = [text for text in _texts(prediction) if text is not UNSET]
-    joined = "".join(texts)
-    if joined.isascii():
-        return held + len(texts) * TEXT_BYTES + len(joined)
-    for text in texts:
-        held += TEXT_BYTES + len(text) if text.isascii() else getsizeof(text) + len(text.encode()) + 24
+    # This runs for every prediction with the feed locked.
+    for text in _texts(prediction):
+        if text is not UNSET:
+            held += TEXT_BYTES + len(text) if text.isascii() else getsizeof(text) + len(text.encode()) + 24
     return held
 
 

@@ -55,7 +55,7 @@ class Eviction(NamedTuple):
     is_whole: bool
 
 
-class Applied(NamedTuple):
+class Applied(Struct, frozen=True, gc=False):
     """What apply() did with a prediction: whether it came late, and whether its horizon is the one its segment shows.
 
     `was` is what the view held of its segment and horizon before, `was_shown` what it showed of the segment. `evicted`
@@ -89,7 +89,8 @@ class LatestView:
         self.max_age_ms = max_age_seconds * 1000
         self._reference = Reference(self.max_age_ms, now_ms)
         self._order = EvictionOrder()
-        # Least recently renewed first, so what is too old is at the front.
+        # Least recently renewed first, so what is too old is at the front. The horizons of a segment are in the order
+        # of rank(), so the first is the one that it shows.
         self._segments: OrderedDict[str, dict[Horizon | None, _Stored]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -111,8 +112,12 @@ class LatestView:
         return self._reference.time_ms
 
     def is_ahead(self, prediction: Prediction) -> bool:
-        """Tell whether a prediction's time is ahead of this process' clock at the last apply()."""
+        """Tell whether a prediction's time is ahead of this process' clock at the last read_clock()."""
         return prediction.timestamp > self._reference.now_ms + AHEAD_MS
+
+    def read_clock(self) -> None:
+        """Read this process' clock: before each batch of predictions, since that takes time."""
+        self._reference.read_clock()
 
     def apply(self, prediction: Prediction, partition: int, place: int, held_bytes: int | None = None) -> Applied:
         """Take in a prediction read at a place of a partition, unless a newer one of its kind is there.
@@ -125,7 +130,7 @@ class LatestView:
         known = self._segments.get(segment_id)
         horizons = self._fresh(known) if known else {}
         kept = horizons.get(horizon)
-        was_shown = horizons[_preferred(horizons)].prediction if horizons else None
+        was_shown = next(iter(horizons.values())).prediction if horizons else None
         late = timestamp < reference_ms - self.max_age_ms
         evicted: list[Eviction] = []
         if kept is not None and kept.order > order and not late:
@@ -140,7 +145,7 @@ class LatestView:
             aged_ms = timestamp if timestamp < now_ms else now_ms
             size_bytes = KEPT_BYTES + (footprint(prediction) if held_bytes is None else held_bytes)
             self._keep(_Stored(order, prediction, size_bytes, aged_ms), horizons, evicted)
-        shown = not horizons or horizon == _preferred(horizons)
+        shown = not horizons or horizon == next(iter(horizons))
         return Applied(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted) if evicted else ())
 
     def supersedes(self, prediction: Prediction, partition: int, place: int) -> bool:
@@ -185,8 +190,7 @@ class LatestView:
 
     def segment(self, segment_id: str) -> list[Prediction]:
         """Return the newest predictions of one segment, a prediction per horizon, shortest first."""
-        kinds = self._fresh(self._segments.get(segment_id, {}))
-        return [kinds[horizon].prediction for horizon in sorted(kinds, key=rank)]
+        return [kept.prediction for kept in self._fresh(self._segments.get(segment_id, {})).values()]
 
     @property
     def _oldest_ms(self) -> int:
@@ -205,19 +209,19 @@ class LatestView:
             (kept,) = kinds.values()
             return kept.prediction if kept.aged_ms >= self._oldest_ms else None
         fresh = self._fresh(kinds)
-        return fresh[_preferred(fresh)].prediction if fresh else None
+        return next(iter(fresh.values())).prediction if fresh else None
 
     def _keep(self, kept: _Stored, horizons: dict[Horizon | None, _Stored], evicted: list[Eviction]) -> None:
         """Keep a prediction beside the other horizons of its segment; adds what that displaces to `evicted`."""
         prediction, aged_ms, reference_ms = kept.prediction, kept.aged_ms, self._reference.time_ms
         segments, segment_id, horizon = self._segments, prediction.segment_id, prediction.horizon_minutes
         replaced = horizons.get(horizon)
-        self.size_bytes += kept.size_bytes - (replaced.size_bytes if replaced is not None else 0)
+        self.size_bytes += kept.size_bytes
         horizons[horizon] = kept
-        if len(horizons) > MAX_HORIZONS:
-            oldest = horizons.pop(min(horizons, key=lambda horizon: horizons[horizon].order))
-            self.size_bytes -= oldest.size_bytes
-            evicted.append(Eviction("max_horizons", segment_id, (oldest.prediction,), False))
+        if replaced is not None:
+            self.size_bytes -= replaced.size_bytes
+        elif len(horizons) > 1:
+            self._add_horizon(segment_id, horizons, evicted)
         if segment_id in segments:
             segments.move_to_end(segment_id)
         else:
@@ -227,6 +231,16 @@ class LatestView:
         event_ms = aged_ms if aged_ms < reference_ms else reference_ms
         self._order.renew(segment_id, event_ms, partition, offset_of(place))
         self._prune(evicted)
+
+    def _add_horizon(self, segment_id: str, horizons: dict[Horizon | None, _Stored], evicted: list[Eviction]) -> None:
+        """Bring the horizons of a segment into order after one was added, and evict the oldest of too many."""
+        if len(horizons) > MAX_HORIZONS:
+            oldest = horizons.pop(min(horizons, key=lambda horizon: horizons[horizon].order))
+            self.size_bytes -= oldest.size_bytes
+            evicted.append(Eviction("max_horizons", segment_id, (oldest.prediction,), False))
+        ordered = sorted(horizons.items(), key=lambda item: rank(item[0]))
+        horizons.clear()
+        horizons.update(ordered)
 
     def _prune(self, evicted: list[Eviction]) -> None:
         segments = self._segments
@@ -280,11 +294,6 @@ def _chosen(
         yield from kinds.values()
     else:
         yield from (kept for horizon, kept in kinds.items() if horizon in horizons)
-
-
-def _preferred(kinds: dict[Horizon | None, _Stored]) -> Horizon | None:
-    """Of no stated horizon, else of the smallest."""
-    return next(iter(kinds)) if len(kinds) == 1 else min(kinds, key=rank)
 
 
 def rank(horizon: Horizon | None) -> Horizon:

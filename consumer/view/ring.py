@@ -43,10 +43,10 @@ class Entry(Struct, gc=False):
     shown: bool
     was: Prediction | None = None
     was_shown: Prediction | None = None
+    evicted: tuple[Eviction, ...] = ()
     sequence: int = -1
     encoded: str | None = None
     size_bytes: int = 0
-    evicted: tuple[Eviction, ...] = ()
 
     def with_prediction(self, prediction: Prediction) -> "Entry":
         """Return a copy that holds another form of the prediction, for one client."""

@@ -71,7 +71,6 @@ class FeedState:
         self.evicted: Counter[str] = Counter(dict.fromkeys(EVICTION_REASONS, 0))
         self.is_awaited = False
         """Set by a client that waits for the places to move on, also past what holds no records."""
-        self._received = 0
         self._unscored: list[Prediction] = []
 
     @property
@@ -98,7 +97,7 @@ class FeedState:
     def touch(self) -> None:
         """Wake all waiting threads after a change."""
         self.version += 1
-        self.fill = Fill(len(self.ring), self.ring.size_bytes, len(self.latest), self._received)
+        self.fill = Fill(len(self.ring), self.ring.size_bytes, len(self.latest), self.ring.end)
         self.notify()
 
     def notify(self) -> None:
@@ -151,48 +150,46 @@ class FeedState:
 
     def publish(self, batch: Iterable[tuple[Record, Normalised]]) -> list[Record]:
         """Take records in the order they were read; return the tombstones that named no known segment."""
-        unknown = [record for record, normalised in batch if not self._take(record, normalised)]
+        self.latest.read_clock()
+        unknown = []
+        for record, normalised in batch:
+            if normalised.removal is not None:
+                if not self._remove(record, normalised.removal):
+                    unknown.append(record)
+            elif normalised.predictions:
+                self._take(record, normalised.predictions)
+            if normalised.refusals:
+                self.quarantined += count_refused(normalised.refusals)
+            # Also past what was refused, and past a record without anything in it.
+            self.places[record.partition] = place(record.offset + 1)
         self.quarantined += len(unknown)
         self._score()
         return unknown
 
-    def _take(self, record: Record, normalised: Normalised) -> bool:
-        """Take one record; False for a tombstone that names no known segment, which clients get all the same."""
-        known = True
-        after = place(record.offset + 1)
-        if normalised.removal is not None:
-            known = self._remove(record, normalised.removal, after)
-        else:
-            self._take_predictions(record, normalised.predictions, after)
-        if normalised.refusals:
-            self.quarantined += count_refused(normalised.refusals)
-        # Also past what was refused, and past a record without anything in it.
-        self.places[record.partition] = after
-        return known
-
-    def _remove(self, record: Record, segment_id: str, after: int) -> bool:
+    def _remove(self, record: Record, segment_id: str) -> bool:
+        """Take a tombstone; return whether its segment was known. Clients get that of an unknown one, too."""
         known = self.latest.remove(segment_id)
         self._score()
         self.scores.remove(segment_id)
+        self.places[record.partition] = place(record.offset + 1)
         assert self.incarnation is not None, "publish() comes after begin()"
-        self.places[record.partition] = after
         position = Position(self.incarnation, tuple(self.places))
         # Also of an unknown segment: a client may have it from before what this process has read.
         self.ring.append(Entry(record.partition, place(record.offset), position, segment_id, None, True))
-        self._received += 1
         return known
 
-    def _take_predictions(self, record: Record, predictions: Sequence[tuple[int, Prediction]], after: int) -> None:
-        partition, begin, count = record.partition, place(record.offset), len(predictions)
-        incarnation = self.incarnation
+    def _take(self, record: Record, predictions: Sequence[tuple[int, Prediction]]) -> None:
+        """Take the predictions of a record. This runs for every prediction with the feed locked."""
+        partition, begin, last = record.partition, place(record.offset), predictions[-1][0]
+        incarnation, places, latest = self.incarnation, self.places, self.latest
         assert incarnation is not None, "publish() comes after begin()"
-        places, latest = self.places, self.latest
-        for number, (index, prediction) in enumerate(predictions, 1):
+        for index, prediction in predictions:
             own = begin | index
             if own < places[partition]:
                 continue  # read once more after the thread was restarted in the middle of a record
             size_bytes = footprint(prediction)
-            late, shown, was, was_shown, evicted = latest.apply(prediction, partition, own, size_bytes)
+            applied = latest.apply(prediction, partition, own, size_bytes)
+            late, evicted = applied.late, applied.evicted
             if evicted:
                 self.evicted.update(each.reason for each in evicted)
                 # What is evicted at once replaces nothing, so it is late, too.
@@ -200,11 +197,21 @@ class FeedState:
             if not latest.is_ahead(prediction):
                 self._unscored.append(prediction)
             delivered = structs.replace(prediction, late=True) if late else prediction
-            places[partition] = after if number == count or index == MAX_INDEX else own + 1
-            position, segment_id = Position(incarnation, tuple(places)), prediction.segment_id
-            entry = Entry(partition, own, position, segment_id, delivered, shown, was, was_shown, evicted=evicted)
-            self.ring.append(entry, size_bytes)
-            self._received += 1
+            places[partition] = place(record.offset + 1) if index in (last, MAX_INDEX) else own + 1
+            self.ring.append(
+                Entry(
+                    partition,
+                    own,
+                    Position(incarnation, tuple(places)),
+                    prediction.segment_id,
+                    delivered,
+                    applied.shown,
+                    applied.was,
+                    applied.was_shown,
+                    evicted,
+                ),
+                size_bytes,
+            )
 
     def _restore(self, entry: Entry) -> None:
         if entry.prediction is None:

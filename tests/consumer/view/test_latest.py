@@ -46,6 +46,7 @@ def a_view(segments=100, age=86_400, size=10**9, clock=None):
 
 def apply_all(view, *predictions, offset=0):
     """Apply predictions, each of a record of its own; return the verdicts."""
+    view.read_clock()
     return [view.apply(each, 0, place(number)) for number, each in enumerate(predictions, offset)]
 
 
@@ -61,8 +62,8 @@ def segments_of(view):
 
 def test_the_newest_by_event_time_stays_whatever_comes_later():
     view = a_view()
-    assert view.apply(a_prediction(timestamp=2000, speed=20), 0, 1)[:2] == (False, True)
-    assert view.apply(a_prediction(timestamp=1000, speed=10), 1, 1)[:2] == (True, True)
+    assert not view.apply(a_prediction(timestamp=2000, speed=20), 0, 1).late
+    assert view.apply(a_prediction(timestamp=1000, speed=10), 1, 1).late
     assert [each.predicted_speed for each in view.predictions()] == [20]
 
 
