@@ -125,6 +125,13 @@ def publish() -> str:
     return "done"
 
 
+@app.get("/unreachable")
+def unreachable() -> str:
+    """Make the topic unreachable. With a long KAFKA_SILENCE_SECONDS the consumer stays live."""
+    topic.set(reachable=False)
+    return "done"
+
+
 @app.get("/cut")
 def cut() -> str:
     """Disconnect all clients that hold a slot, as a bad network does."""

@@ -15,6 +15,7 @@ from consumer import Settings
 from consumer.view.cursor import Position, decode
 from tests.web.server.test_worker import Server, assert_refused, read_until, rest_of, until
 from tests.web.streams.test_websocket import HANDSHAKE
+from web.server.descriptors import raise_limit
 from web.server.sockets import Socket
 from web.server.worker import Worker
 
@@ -62,14 +63,34 @@ def fresh(tmp_path, integration):
 
 
 def hold_all_slots(server):
-    for stream in [server.open() for _ in range(2)]:
-        read_until(stream, b'"connected"')
+    for _ in range(2):
+        server.open("/stuck")
+    until(lambda: server.counts().get("sse") == 2)
+
+
+def hold_threads_without_slot(server):
+    for client in [server.open("/hold") for _ in range(2)]:
+        read_until(client, b"held")
 
 
 def hold_all_threads(server):
     hold_all_slots(server)
-    for client in [server.open("/hold") for _ in range(2)]:
-        read_until(client, b"held")
+    hold_threads_without_slot(server)
+
+
+def assert_health(server):
+    for _ in range(5):
+        assert b'"alive"' in server.get("/healthz")
+
+
+@pytest.fixture
+def many_files():
+    """Allow this process to open a few thousand files."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if raise_limit(3_000) < 3_000:
+        pytest.skip("the hard limit of open files is low")
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_health_is_answered_while_all_threads_are_held(fresh):
@@ -207,6 +228,57 @@ def test_a_history_ahead_of_this_process_is_refused_without_a_slot(fresh):
         429,
         "all slots are in use",
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "holds"),
+    [("/api/predictions/history?segment=n1", "replay"), ("/api/predictions?segment=n1&wait=25", "long_poll")],
+)
+def test_health_is_answered_while_cursors_ahead_hold_all_threads(fresh, path, holds):
+    server = fresh(KAFKA_SILENCE_SECONDS="60")
+    cursor = until(lambda: json.loads(server.get("/api/predictions"))["data"]["cursor"])
+    server.get("/publish?from=0&to=50")
+    until(lambda: json.loads(server.get("/api/health"))["data"]["buffer"]["entries"] == 50)
+    server.get("/unreachable")  # so that each request waits for the end offsets
+    target = f"{path}&after={Position(decode(cursor).incarnation, (1_000 << 24, 0)).encode()}"
+    for _ in range(100):
+        server.open(target)
+    until(lambda: server.counts().get(holds) == 2)
+    hold_threads_without_slot(server)
+    for _ in range(100):
+        server.open(target)
+    assert_health(server)
+
+
+def test_health_is_answered_beside_1200_idle_connections(fresh, many_files):
+    server = fresh()
+    hold_all_threads(server)
+    for _ in range(1_200):
+        server.open_raw(b"")
+    until(lambda: server.open_sockets() >= 1_200)
+    assert_health(server)
+
+
+def test_health_is_answered_while_unread_responses_are_kept(fresh, many_files):
+    server = fresh()
+    for _ in range(200):
+        server.open_raw(LARGE_REQUEST * 20, receive_bytes=4096)
+    until(lambda: server.counts()["unsent"] >= 20)
+    hold_all_threads(server)
+    assert_health(server)
+
+
+def test_health_is_answered_while_64_filters_are_compressed(fresh):
+    server = fresh()
+    server.get("/publish?from=0&to=1000")
+    until(lambda: json.loads(server.get("/api/health"))["data"]["segments"] == 1_000)
+    hold_all_slots(server)
+    names = ",".join(f"n{number}" for number in range(150))
+    headers = {"Accept-Encoding": "gzip", "Connection": "close"}
+    clients = [server.open(f"/api/predictions?segment={names},x{number}", **headers) for number in range(64)]
+    assert_health(server)
+    for client in clients:
+        assert b"\r\nContent-Encoding: gzip\r\n" in rest_of(client)
 
 
 class NeverWaited(Socket):
