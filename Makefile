@@ -41,8 +41,8 @@ test-long: $(READY) node_modules/.ready ## full-length runs, about 25 minutes: m
 chaos: $(READY) ## kill, stop and hide the broker, hop, soak: an hour, with a report in docs/chaos.md
 	$(BIN)/python -m tests.chaos
 
-bench: $(READY) ## measure, beside peers in the same run
-	$(BIN)/python -m bench
+bench: $(READY) ## measure, beside peers in the same run: all, or what BENCH names (BENCH=--help)
+	$(BIN)/python -m bench $(BENCH)
 
 vendor: $(READY) ## download the page's libraries from npm, as listed in static/vendor/vendor.json
 	$(BIN)/python static/vendor/refresh.py

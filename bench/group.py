@@ -62,6 +62,10 @@ class Group:
         """Return the proportional set size of all members, so that shared pages count once."""
         return sum(map(_pss_kb, self._members())) / 1024
 
+    def threads(self) -> int:
+        """Return the number of threads of all members."""
+        return sum(int(fields[17]) for fields in map(_stat, self._members()) if fields)
+
     def close(self) -> None:
         """Terminate it; after 5 s, kill it."""
         if self.is_running:
@@ -82,8 +86,19 @@ class Group:
         return [pid for pid in pids if (fields := _stat(pid)) and int(fields[3]) == self.pid]
 
 
+def cpu_of(pid: int) -> float:
+    """Return the processor time of one process in seconds."""
+    return sum(map(int, _stat(pid)[11:15])) / TICKS
+
+
+def cpu_of_machine() -> float:
+    """Return the processor time that all processes and the kernel used since the start, in seconds."""
+    user, nice, system, _idle, _iowait, irq, softirq = map(int, Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + irq + softirq) / TICKS
+
+
 def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat after the command's name: state is [0], session [3], times [11:15]."""
+    """Return the fields of /proc/PID/stat after the name: state [0], session [3], times [11:15], threads [17]."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,12 +1,10 @@
 """The messages of all measures: one shape that contains the time of sending, which every server passes on."""
 
 import json
-import re
 import time
 
-SEGMENTS = 500
-STAMP = re.compile(rb"@(\d{16})@")
-"""The time of sending in epoch microseconds, in the field `model`, which is passed on unchanged."""
+SEGMENTS = 207
+ROADS = ("I-405 N", "I-405 S", "I-10 E", "I-10 W", "US-101 N", "I-5 S", "SR-110 N")
 
 
 def micros() -> int:
@@ -15,16 +13,28 @@ def micros() -> int:
 
 
 def message(number: int, stamp: int = 0, segments: int = SEGMENTS, source: str = "bench") -> bytes:
-    """Return the bytes of prediction `number`."""
+    """Return the bytes of prediction `number`, about 400.
+
+    The field `model`, which is passed on unchanged, holds "@<stamp, 16 digits>:<number, 8 digits>@".
+    """
+    segment, now = number % segments, time.time_ns() // 1_000_000
+    speed = 20.25 + (number * 7) % 50
     item = {
-        "segment_id": f"S{number % segments:05}",
-        "timestamp": int(time.time() * 1000),
-        "current_speed": 50.25 + number % 20,
-        "predicted_speed": 48.5 + number % 20,
-        "current_volume": 3200,
-        "coordinates": {"latitude": 34.05, "longitude": -118.24},
-        "road_name": "I-10",
-        "model": f"@{stamp:016}@",
+        "segment_id": f"LA_{segment:05}",
+        "timestamp": now,
+        "prediction_time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1000)) + f".{now % 1000:03}Z",
+        "current_speed": speed,
+        "predicted_speed": speed + number % 13 - 6,
+        "current_volume": 2400 + number % 900,
+        "predicted_volume": 2300 + number % 900,
+        "horizon_minutes": 15,
+        "confidence": (60 + number % 40) / 100,
+        "coordinates": {
+            "latitude": round(33.9 + segment % 20 / 97, 6),
+            "longitude": round(segment / 683 - 118.4, 6),
+        },
+        "road_name": ROADS[segment % len(ROADS)],
+        "model": f"lstm-v3 @{stamp:016}:{number:08}@",
         "source": source,
     }
     return json.dumps(item, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""The report, docs/benchmarks.md: a section per measure. A run replaces the sections of its own measures only."""
+"""The report, docs/benchmarks.md and its plot: a section per measure. A run replaces those of its own measures only."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from types import ModuleType
 
 from tests.kafka.apache import version as kafka_version
 
-from .figures import Figure, rows, table
+from .figures import Figure, tables
 from .group import ROOT
 from .peers import NOT_MEASURED, versions
 
@@ -18,21 +18,26 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 
 HEAD = """# Benchmarks
 
-Made by `make bench` (`python -m bench [NAME ...] [--rounds N]`, Linux only); do not edit. Every figure is the median of
-the rounds, with the smallest and the largest. In each round all servers are measured one after the other on the same
-machine, and a ratio is taken within its round, so a busy minute affects both sides of it. Clients, producer, broker and
-server share the machine: the absolute figures are low and say little about other machines, the ratios say more. No test
-depends on them. With few and short rounds, differences below about a third are noise.
+Made by `make bench` (Linux only, `python -m bench --help` lists the measures); do not edit. Every figure is the
+median of the rounds, with the smallest and the largest. In each round all servers of a case are measured one after
+the other on the same machine, and a ratio is taken within its round, so a busy minute affects both sides of it.
+Clients, producer, broker and server share the machine. A window in which other processes used more than 0.2 cores is
+repeated, at most twice. The absolute figures are low and say little about other machines; the ratios say more. No
+test depends on them. With few and short rounds, differences below about a third are noise.
 """
 
 
-def write(found: Mapping[ModuleType, Sequence[Sequence[Figure]]]) -> None:
-    """Replace the sections of the measures in the page, or add them at its end."""
-    sections = _sections(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
+def write(found: Mapping[ModuleType, Sequence[Sequence[Figure]]], page: Path) -> None:
+    """Replace the sections of the measures in the page, or add them at its end; write their plots beside it."""
+    sections = _sections(page.read_text(encoding="utf-8")) if page.exists() else {}
     sections |= {measure.TITLE: _section(measure, rounds) for measure, rounds in found.items()}
     missing = "\n".join(f"- {name}: {why}" for name, why in NOT_MEASURED.items())
-    PAGE.write_text("\n".join([HEAD, f"Not measured:\n\n{missing}\n", *sections.values()]), encoding="utf-8")
-    print(f"written: {PAGE.relative_to(ROOT)}")
+    page.write_text("\n".join([HEAD, f"Not measured:\n\n{missing}\n", *sections.values()]), encoding="utf-8")
+    for measure, rounds in found.items():
+        if hasattr(measure, "draw"):
+            for name, text in measure.draw(rounds).items():
+                page.with_name(name).write_text(text, encoding="utf-8")
+    print(f"written: {page}")
 
 
 def _sections(page: str) -> dict[str, str]:
@@ -50,7 +55,8 @@ def _section(measure: ModuleType, rounds: Sequence[Sequence[Figure]]) -> str:
     load = f"load average {os.getloadavg()[2]:.1f} over 15 minutes, this run included"
     facts = f"{date}, {len(rounds)} rounds, {_machine()}, {load}."
     details = f"<details><summary>Versions</summary>\n\n{listed}\n\n</details>"
-    return f"## {measure.TITLE}\n\n{measure.ABOUT}\n\n{facts}\n\n{table(rows(rounds))}\n\n{details}\n"
+    shown = tables(rounds, getattr(measure, "RATIOS", None))
+    return f"## {measure.TITLE}\n\n{measure.ABOUT}\n\n{facts}\n\n{shown}\n\n{details}\n"
 
 
 def _machine() -> str:

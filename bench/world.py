@@ -1,10 +1,10 @@
-"""What a run needs: Apache Kafka as a process, topics with messages, and a scratch folder."""
+"""What a run needs: Apache Kafka as a process, topics with messages, a scratch folder, and the options."""
 
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from kafka import KafkaProducer
 
@@ -13,10 +13,23 @@ from tests.kafka.apache import ApacheKafka
 PARTITIONS = 4
 
 
+class Options(NamedTuple):
+    """What the command line selects; the defaults measure everything."""
+
+    cases: tuple[str, ...] = ()
+    """Cases of the fan-out, each "CLIENTSxRATE"."""
+    peers: tuple[str, ...] = ()
+    streams: int = 10_000
+    """Size of the measures with many streams: storm, idle, fairness, pace."""
+    seconds: float = 5.0
+    """Length of a window."""
+
+
 class World:
     """A broker for the whole run; each server gets a topic of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Options | None = None) -> None:
+        self.options = options or Options()
         self._stack = contextlib.ExitStack()
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="greenwave-bench-")))
         self.kafka = ApacheKafka()

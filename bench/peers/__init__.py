@@ -2,20 +2,32 @@
 
 from collections.abc import Iterable
 
-from .base import Missing, Peer
+from bench.cache import Missing
+
+from .asgi import Asgi
+from .base import Peer
+from .centrifugo import Centrifugo
 from .greenwave import Greenwave
 from .kafka_sse import KafkaSse
 from .nchan import Nchan
-from .predecessor import Predecessor
+from .node import Node
+from .sockets import Sockets
 
-KINDS: tuple[type[Peer], ...] = (Greenwave, Predecessor, KafkaSse, Nchan)
-
-NOT_MEASURED = {
-    "Centrifugo 6": "its Go modules could not be downloaded",
-    "Mercure": "the same; Nchan stands for a hub that a publisher feeds",
+KINDS: dict[str, type[Peer]] = {
+    "greenwave": Greenwave,
+    "node": Node,
+    "centrifugo": Centrifugo,
+    "nchan": Nchan,
+    "asgi": Asgi,
+    "kafka-sse": KafkaSse,
+    "sockets": Sockets,
 }
+"""All of them by the names that --peers takes, in the order in which they are measured."""
+
+NOT_MEASURED = {"Mercure": "its Go module can't be downloaded; Nchan and Centrifugo stand for hubs"}
 """Peers that were not available; nothing here says how they would perform."""
 
+MISSING = "missing: "
 
 _found: dict[str, str] = {}
 
@@ -26,7 +38,7 @@ def versions(names: Iterable[str]) -> dict[str, str]:
     Asking for one fetches it, once, which may mean a build of several minutes.
     """
     named = set(names)
-    kinds = [kind for kind in KINDS if kind.name in named]
+    kinds = [kind for kind in KINDS.values() if kind.name in named]
     for kind in kinds:
         if kind.name not in _found:
             _found[kind.name] = _version(kind)
@@ -37,10 +49,4 @@ def _version(kind: type[Peer]) -> str:
     try:
         return kind.fetch()
     except Missing as why:
-        return f"missing: {why}"
-
-
-def fan_out_peers() -> list[type[Peer]]:
-    """Return the available peers."""
-    found = versions(kind.name for kind in KINDS)
-    return [kind for kind in KINDS if not found[kind.name].startswith("missing")]
+        return f"{MISSING}{why}"

@@ -1,24 +1,14 @@
 """The interface of all servers that are measured."""
 
 import contextlib
-import os
 from pathlib import Path
 from typing import Any, Self
 
-from bench.group import Group, listens, until
+from bench.group import ROOT, Group, listens, until
 from bench.world import World
 from demo.broker import free_port
 
-
-class Missing(Exception):
-    """A peer isn't available on this machine; the text says why."""
-
-
-def cache() -> Path:
-    """Return the folder in which built peers are kept between runs."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenwave" / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+PROGRAMS = ROOT / "bench" / "programs"
 
 
 class Peer:
@@ -29,8 +19,13 @@ class Peer:
 
     name = ""
     path = "/"
-    most_clients = 500
-    """Most clients in a measure; fewer where more would only measure how it fails."""
+    most_clients = 10_000
+    """Most streams that it is measured with; `limit` is the reason."""
+    limit = ""
+    resumes = False
+    """Whether a client can continue with Last-Event-ID after the server was restarted."""
+    record_header = "-"
+    """A record header (NAME=VALUE) without which it ignores a record."""
 
     def __init__(self, world: World, topic: str, clients: int) -> None:
         self.world, self.topic, self.clients = world, topic, clients
@@ -62,6 +57,11 @@ class Peer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def restart(self) -> None:
+        """End all of its processes as a host does, and start them again without waiting."""
+        self.close()
+        self.start()
+
     def close(self) -> None:
         """End all of its processes."""
         for group in reversed(self._groups):
@@ -76,15 +76,23 @@ class Peer:
         """Return the memory (proportional set size) of all of its processes."""
         return sum(group.memory_mb() for group in self._groups)
 
-    def run(self, *command: str, env: dict[str, str] | None = None, **options: Any) -> None:
+    def threads(self) -> int:
+        """Return the number of threads of all of its processes."""
+        return sum(group.threads() for group in self._groups)
+
+    def run(self, *command: str | Path, env: dict[str, str] | None = None, **options: Any) -> None:
         """Start one of its processes."""
         log = self.world.folder / f"{self.topic}-{len(self._groups)}.log"
-        self._groups.append(Group(command, log, env, **options))
+        self._groups.append(Group(list(map(str, command)), log, env, **options))
 
-    def _ready_or_dead(self) -> bool:
+    def check(self) -> None:
+        """Raise RuntimeError with the end of its log if one of its processes has ended."""
         for group in self._groups:
             if not group.is_running:
-                raise RuntimeError(f"{self.name} ended:\n{group.log.read_text(errors='replace')[-2000:]}")
+                raise RuntimeError(f"{self.name} ended: {group.log.read_text(errors='replace')[-1000:]}")
+
+    def _ready_or_dead(self) -> bool:
+        self.check()
         with contextlib.suppress(OSError, ValueError):
             return self.is_ready()
         return False

@@ -13,12 +13,15 @@ from bench.world import World
 
 from .base import Peer
 
+REQUEST_THREADS = 16
+
 
 class Greenwave(Peer):
     """The product, with the code of `tree`; `settings` are environment variables beside the broker and the topic."""
 
     name = OURS
     path = "/predictions/stream"
+    resumes = True
     settings: ClassVar[dict[str, str]] = {"KAFKA_BACKLOG": "all"}
 
     def __init__(self, world: World, topic: str, clients: int, name: str = OURS, tree: Path = ROOT) -> None:
@@ -41,16 +44,18 @@ class Greenwave(Peer):
             "PORT": str(self.port),
             "KAFKA_BROKERS": self.world.broker,
             "KAFKA_TOPIC": self.topic,
-            "WEB_THREADS": str(self.clients + 16),
             "LOG_LEVEL": "WARNING",
+            **self._capacity(),
             **self.settings,
         }
         self.run(sys.executable, "-m", "gunicorn", "wsgi:app", env=env, cwd=self._tree)
 
+    def _capacity(self) -> dict[str, str]:
+        fields = (self._tree / "consumer" / "settings" / "fields.py").read_text(encoding="utf-8")
+        if "max_streams" in fields:
+            return {"WEB_THREADS": str(REQUEST_THREADS), "MAX_STREAMS": str(max(self.clients, 10_000))}
+        return {"WEB_THREADS": str(self.clients + REQUEST_THREADS)}  # a commit in which a stream has a thread
+
     def is_ready(self) -> bool:
         """Tell whether it has read the topic to its end."""
         return bool(get_json(self.port, "/readyz")["success"])
-
-    def received(self) -> int:
-        """Return how many predictions it has read."""
-        return int(get_json(self.port, "/api/health")["data"]["buffer"]["received"])

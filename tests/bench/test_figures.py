@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.figures import OURS, Figure, percentile, rows, short, spread
+from bench.figures import OURS, Figure, percentile, rows, short, spread, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,11 +34,31 @@ def test_a_percentile_is_one_of_the_values():
 
 
 def test_numbers_are_short():
-    assert [short(each) for each in (1234.5, 12.345, 0.01234, math.nan)] == ["1,234", "12.3", "0.0123", "none"]
+    assert [short(each) for each in (1234.5, 12.345, 0.01234, 7.0, math.nan)] == [
+        "1,234",
+        "12.3",
+        "0.0123",
+        "7",
+        "none",
+    ]
+
+
+def test_a_server_without_figures_is_reported_with_its_reason():
+    rounds = [[Figure("m", "c", OURS, "ms", 5), Figure("m", "c", "other", "", math.nan, "it has no such thing")]]
+    assert tables(rounds).endswith("No figures:\n\n- c, other: it has no such thing")
+
+
+def test_a_table_has_a_line_per_server_and_a_column_per_figure():
+    figures = [Figure("m", "c", peer, unit, 4) for peer in (OURS, "other") for unit in ("ms", "MB")]
+    values, ratios = tables([figures], ["MB"]).split(f"\n\nRatio to {OURS} in the same round:\n\n")
+    assert values.splitlines()[0] == "| case | server | ms | MB |"
+    assert values.splitlines()[2:] == [f"| c | {OURS} | 4 | 4 |", "|  | other | 4 | 4 |"]
+    assert ratios.splitlines()[0] == "| case | server | MB |"
+    assert ratios.splitlines()[2:] == ["| c | other | 1 x |"]
 
 
 def test_the_program_names_its_measures():
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert "fanout, polling, ingest, micro" in done.stdout
+    assert "fanout, growth, idle, storm, fairness, bytes, pace, polling, ingest, micro" in " ".join(done.stdout.split())

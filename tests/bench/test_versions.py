@@ -21,5 +21,5 @@ class Remote(Local):
 
 
 def test_a_peer_that_was_not_measured_is_not_fetched(monkeypatch):
-    monkeypatch.setattr(peers, "KINDS", (Local, Remote))
+    monkeypatch.setattr(peers, "KINDS", {"local": Local, "remote": Remote})
     assert peers.versions({"local", "poll() alone"}) == {"local": "1.0"}

@@ -11,8 +11,6 @@ from bench.figures import Figure, rows, spread
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     path = tmp_path / "benchmarks.md"
-    monkeypatch.setattr(report, "PAGE", path)
-    monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(report, "kafka_version", lambda: "4")
     monkeypatch.setattr(report, "versions", lambda _names: {})
     return path
@@ -33,13 +31,20 @@ def one_round(value):
 
 def test_a_run_replaces_only_its_own_sections(page):
     first, second = measure("First"), measure("Second")
-    report.write({first: [one_round(10)], second: [one_round(20)]})
-    report.write({first: [one_round(30), one_round(50)]})
+    report.write({first: [one_round(10)], second: [one_round(20)]}, page)
+    report.write({first: [one_round(30), one_round(50)]}, page)
     text = page.read_text(encoding="utf-8")
     assert text.count("## First") == text.count("## Second") == 1
-    assert "| a case | records/s | Greenwave | 40 (30 to 50) | 1 x |" in text
-    assert "|  |  | other | 40 | 2 x |" in text.partition("## Second")[2]
+    assert "| a case | Greenwave | 40 (30 to 50) |" in text
+    assert "| a case | other | 2 x |" in text.partition("## Second")[2]
     assert text.startswith("# Benchmarks\n")
+
+
+def test_a_measure_may_draw_a_plot_beside_the_page(page):
+    first = measure("First")
+    first.draw = lambda rounds: {"plot.svg": f"{len(rounds)} rounds"}
+    report.write({first: [one_round(10)]}, page)
+    assert page.with_name("plot.svg").read_text(encoding="utf-8") == "1 rounds"
 
 
 def test_ratios_are_taken_within_a_round():
