@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from consumer.events import Change, Event, Gap, Initial
-from consumer.view.cursor import CATCHING_UP, PLAIN, Places, Position, furthest, reaches, records_between
+from consumer.view.cursor import CATCHING_UP, CURRENT, PLAIN, Kind, Places, Position, furthest, reaches, records_between
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 
@@ -34,7 +34,7 @@ class CatchingUp:
         rule: HorizonRule | None,
         owes_view: bool,
         replaying: Replaying | None = None,
-        is_view_next: bool = False,
+        kind: Kind = PLAIN,
     ) -> None:
         self._subscriber = subscriber
         self._incarnation, self._generation = position.incarnation, state.generation
@@ -44,7 +44,9 @@ class CatchingUp:
         self._owes_view = owes_view
         self._replaying = replaying
         # A poll that has all but the view gets it first, at its own cursor: else new entries could always come before.
-        self._is_view_next = is_view_next and subscriber.purpose == "poll"
+        self._is_view_next = kind == CATCHING_UP and subscriber.purpose == "poll"
+        self._has_view = kind == CURRENT and subscriber.purpose == "poll"  # of where it starts
+        self._start = position
         self._has_passed = reaches(tuple(state.places), position.places)
         self._until = state.ring.end
         self.sequence = state.ring.locate(position.places)
@@ -53,6 +55,8 @@ class CatchingUp:
     @property
     def cursor(self) -> str:
         """The cursor of what was given."""
+        if self._has_view and self._places == self._start.places:
+            return self._start.encode(CURRENT)
         return self._cursor_at(self._places)
 
     @property
@@ -76,9 +80,8 @@ class CatchingUp:
         entries = ring.read(first, limit if subscriber.channel is None else max(limit, CHUNK))
         is_last = self._owes_view and self._has_passed and ring.end - first <= limit
         if is_last and self._is_view_next:
-            position = Position(self._incarnation, furthest(self._places, self._floor))
-            live = Live(subscriber, position, self._generation, first, ring.end - first)
-            return Taken(live, [Initial(state.latest.predictions(subscriber.wanted.horizons), live.cursor)])
+            following = self._with_view(state)
+            return Taken(following, [Initial(state.latest.predictions(subscriber.wanted.horizons), following.cursor)])
         self._is_view_next = False
         self.sequence += len(entries)
         self._unread = ring.end - self.sequence
@@ -88,8 +91,8 @@ class CatchingUp:
             self._places = tuple(state.places)
         # A poll gets the view in an answer of its own.
         if is_last and (not entries or subscriber.purpose == "stream"):
-            following, view = live_with_view(subscriber, state)
-            return Taken(following, (), self, first, entries, [view])
+            live, view = live_with_view(subscriber, state)
+            return Taken(live, (), self, first, entries, [view])
         stage = self if entries else self._following()
         reader = self if entries else None
         return Taken(stage, (), reader, first, entries) if entries or stage is not self else None
@@ -105,6 +108,15 @@ class CatchingUp:
             if not self._has(entry):
                 events.extend(self._changes(entry))
         return events, self._following()
+
+    def _with_view(self, state: FeedState) -> "Live | CatchingUp":
+        """Return the stage of a poll that gets the view of now at its own cursor, before what is unread."""
+        subscriber, position = self._subscriber, Position(self._incarnation, furthest(self._places, self._floor))
+        if self.sequence == state.ring.end:
+            return Live(subscriber, position, self._generation, self.sequence, 0)
+        # Among what is unread may be what it had.
+        owes_view = subscriber.channel is not None
+        return CatchingUp(subscriber, state, position, subscriber.horizon_rule(), owes_view, kind=CURRENT)
 
     def _following(self) -> Stage:
         """Return the live stage where the client has caught up, and has the view by what it was given."""

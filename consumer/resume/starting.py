@@ -44,7 +44,7 @@ class Starting:
     ) -> None:
         self._subscriber = subscriber
         self._after = after
-        self._is_view_next = kind == CATCHING_UP
+        self._presented_kind = kind
         # Until the view is sent, cursors say that it is due.
         self._kind = CATCHING_UP if owes_view and subscriber.purpose != "history" else kind
         self._owes_view = owes_view
@@ -107,7 +107,7 @@ class Starting:
             return Live(subscriber, after, state.generation, sequence, state.ring.end - sequence)
         owes_view = self._owes_view or subscriber.channel is not None or self._kind == CATCHING_UP
         owes_view = owes_view and not is_history
-        return CatchingUp(subscriber, state, after, rule, owes_view, is_view_next=self._is_view_next)
+        return CatchingUp(subscriber, state, after, rule, owes_view, kind=self._presented_kind)
 
     def _same_view(self, after: Position, state: FeedState) -> int | None:
         """Return from which entry on the client needs what live clients do; None if it shows another view.

@@ -126,3 +126,17 @@ def test_a_poll_at_another_process_keeps_its_view_where_nothing_of_its_filter_wa
     publish(elsewhere, record(0, 3, at(4, 70)))
     found, _ = answers(elsewhere, cursor)
     assert found == [[("left", "S")]]
+
+
+@pytest.mark.parametrize("wanted", [SEVERE, EVERYTHING])
+def test_a_poll_with_its_view_is_not_given_again_what_it_had(wanted):
+    """Its cursor may lie between entries that this process read in another order."""
+    feed = feed_of()
+    publish(feed, record(0, 0, at(1, 10, "A")), record(1, 0, at(1, 10, "had")), record(0, 1, at(1, 10, "B")))
+    cursor = Position(TOPIC, (place(0), place(1))).encode(CATCHING_UP)
+    subscription = subscribe(feed, cursor, wanted, "poll")
+    view, *changes = [each for each in read(subscription) if not isinstance(each, Status)]
+    assert decode_kind(view.cursor) == (Position(TOPIC, (place(0), place(1))), CURRENT)
+    assert [name for kind, name in kinds(changes) if kind == "prediction"] == ["A", "B"]
+    found, _ = answers(feed, view.cursor, wanted)
+    assert [name for answer in found for kind, name in answer if kind == "prediction"] == ["A", "B"]
