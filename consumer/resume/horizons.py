@@ -6,43 +6,31 @@ same predictions by every process, from memory and in a replay. So what it is gi
 partition, on the records between its cursor and the prediction.
 """
 
-from consumer.prediction import MAX_HORIZONS, Horizon, Prediction
+from consumer.prediction import Horizon, Prediction
 from consumer.view.latest import rank
 
-_Newest = dict[Horizon, int]
-"""The newest timestamp by horizon; -1 stands for a horizon that is not stated."""
+_Given = tuple[str, Horizon, int]
+"""Segment, horizon (-1: not stated) and timestamp of a prediction."""
 
 
 class HorizonRule:
     """Decide for one client, entry by entry in the order of each partition, from its cursor on.
 
-    A prediction is given unless one of a smaller horizon of its segment, at least as new, came before it in its
-    partition. So all that a segment may show is given, and a few more: a client shows the smallest horizon.
+    A prediction is left out if the last one given of its partition is of the same segment and a smaller horizon, and at
+    least as new. So producers that publish the horizons of a segment together, the smallest first, have only that one
+    given. All that a segment may show is given: the smaller horizon was read before it by every process.
     """
 
-    def __init__(self, max_segments: int) -> None:
-        self._max_segments = max_segments
-        self._seen: dict[tuple[int, str], _Newest] = {}
+    def __init__(self) -> None:
+        self._last: dict[int, _Given] = {}
 
     def gives(self, partition: int, segment_id: str, prediction: Prediction | None) -> bool:
         """Tell whether the client is given an entry; None is a removal, which always is."""
-        key = (partition, segment_id)
         if prediction is None:
-            self._seen.pop(key, None)
+            self._last.pop(partition, None)
             return True
-        horizon, timestamp = rank(prediction.horizon_minutes), prediction.timestamp
-        seen = self._seen.get(key)
-        if seen is None:
-            self._add(key, {horizon: timestamp})
-            return True
-        if any(other < horizon and newest >= timestamp for other, newest in seen.items()):
+        last, horizon = self._last.get(partition), rank(prediction.horizon_minutes)
+        if last is not None and last[0] == segment_id and last[1] < horizon and last[2] >= prediction.timestamp:
             return False
-        seen[horizon] = max(timestamp, seen.get(horizon, timestamp))
-        if len(seen) > MAX_HORIZONS:
-            del seen[min(seen, key=lambda each: (seen[each], each))]
+        self._last[partition] = segment_id, horizon, prediction.timestamp
         return True
-
-    def _add(self, key: tuple[int, str], newest: _Newest) -> None:
-        if len(self._seen) >= self._max_segments:
-            self._seen.clear()  # to forget is safe: the client is given more
-        self._seen[key] = newest

@@ -47,7 +47,7 @@ class Subscriber(NamedTuple):
 
     def horizon_rule(self) -> HorizonRule | None:
         """Return the rule for horizons while it catches up; None where its filter names horizons."""
-        return None if self.wanted.names_horizons else HorizonRule(self.shared.feed.settings.max_segments)
+        return None if self.wanted.names_horizons else HorizonRule()
 
     def is_ahead(self, state: FeedState, places: Places) -> bool | None:
         """Tell whether the places of its cursor are ahead of the topic; None while Kafka's end offsets are awaited."""

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
 
 from consumer.events import Change, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.resume.replay import Replays
@@ -153,9 +152,9 @@ class World:
 class Process:
     """Reads a topic in an order of its own, a few records at a time."""
 
-    def __init__(self, topic, capacity, starts):
+    def __init__(self, topic, capacity, starts, max_segments=20_000):
         self.topic = topic
-        config = structs.replace(Settings(kafka_backlog="all"), buffer_entries=capacity)
+        config = Settings(kafka_backlog="all", buffer_entries=capacity, max_segments=max_segments)
         self.feed = Feed(config)
         self.subscriptions = Subscriptions(self.feed, Replays(config, lambda _: MemorySource(topic, batch=3)))
         self.feed.begin(Position(INCARNATION, tuple(map(place, starts))))
@@ -426,18 +425,63 @@ def test_ties_between_partitions_end_the_same_in_every_process(capacity):
         assert shown == ["of 1"] == [each.model for each in first.feed.snapshot().predictions]
 
 
-def test_a_smaller_horizon_that_is_added_later_hides_nothing_of_before():
-    topic = MemoryTopic(1, INCARNATION)
-    for minutes, number in ((15, 0), (15, 1), (5, 2), (15, 2)):
-        for segment in SEGMENTS:
-            at = 1_700_000_000_000 + number
-            topic.append(message(segment, timestamp=at, horizon_minutes=minutes, model=f"{segment} {minutes} {number}"))
+def published(process, *predictions):
+    """Publish predictions (segment, horizon, second) in one partition, each named after itself."""
+    for segment, minutes, second in predictions:
+        value = message(
+            segment,
+            timestamp=1_700_000_000_000 + second,
+            horizon_minutes=minutes,
+            model=f"{segment} {minutes} {second}",
+        )
+        process.topic.append(value)
+    process.finish()
+
+
+@pytest.mark.parametrize("capacity", [100, 1])
+def test_a_smaller_horizon_that_is_added_later_hides_nothing_of_before(capacity):
+    process = Process(MemoryTopic(1, INCARNATION), capacity, [0])
+    runs = [(segment, *of) for of in ((15, 0), (15, 1), (5, 2), (15, 2)) for segment in SEGMENTS]
+    published(process, *runs)
     start = Position(INCARNATION, (place(0),)).encode()
-    for capacity in (100, 1):
-        process = Process(topic, capacity, [0])
-        process.finish()
-        expected = [f"{segment} {kind}" for kind in ("15 0", "15 1", "5 2") for segment in SEGMENTS]
-        assert given_after(process, start, EVERYTHING) == {0: expected}
+    assert given_after(process, start, EVERYTHING) == {0: ["{} {} {}".format(*each) for each in runs]}
+
+
+@pytest.mark.parametrize("capacity", [100, 1])
+def test_larger_horizons_right_after_a_smaller_one_are_left_out(capacity):
+    process = Process(MemoryTopic(1, INCARNATION), capacity, [0])
+    published(process, ("A", 5, 1), ("A", 15, 1), ("A", 30, 1), ("B", 15, 1), ("B", 5, 1), ("B", 5, 2), ("B", 15, 3))
+    start = Position(INCARNATION, (place(0),)).encode()
+    assert given_after(process, start, EVERYTHING) == {0: ["A 5 1", "B 15 1", "B 5 1", "B 5 2", "B 15 3"]}
+
+
+def test_horizons_of_a_segment_in_rising_order_need_no_view_after_a_resume():
+    process = Process(MemoryTopic(1, INCARNATION), 100, [0])
+    published(process, *[(segment, minutes, 1) for segment in SEGMENTS for minutes in (5, 15, 30)])
+    cursor = process.feed.cursor
+    published(process, *[(segment, minutes, 2) for segment in SEGMENTS for minutes in (5, 15, 30)])
+    events = read(process.subscriptions.subscribe(cursor))
+    assert [type(each) for each in events] == [Change] * len(SEGMENTS)
+
+
+def test_what_is_given_of_many_segments_does_not_depend_on_the_interleaving():
+    """Also when the partitions together have more segments than the view may hold."""
+    topic = MemoryTopic(2, INCARNATION)
+    for minutes in (5, 15):
+        for number in range(60):
+            for partition in (0, 1):
+                topic.append(
+                    message(f"S{number}", horizon_minutes=minutes, model=f"{number} {minutes}"), partition=partition
+                )
+    cursor = Position(INCARNATION, (place(0), place(0))).encode()
+    orders = [[0] * 120 + [1] * 120, [0, 1] * 120]
+    found = []
+    for order in orders:
+        process = Process(topic, 1_000, [0, 0], max_segments=100)
+        for partition in order:
+            process.step(partition)
+        found.append(given_after(process, cursor, EVERYTHING))
+    assert found[0] == found[1]
 
 
 def is_subsequence(told, expected):
