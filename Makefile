@@ -7,8 +7,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
+COVERAGE_FLOOR := 90
+UNIT := -m "not integration" tests/consumer tests/web
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-pythons test-kafka test-browser test-long bench chaos vendor lint format lock clean
+.PHONY: help run test test-unit coverage test-pythons test-kafka test-browser test-long bench chaos vendor lint format lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -20,7 +23,11 @@ test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
 	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/kafka --ignore tests/browser
 
 test-unit: $(READY) ## the tests of consumer/ and web/ that start no process and no server, in less than 30 s
-	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 4 -m "not integration" tests/consumer tests/web
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 4 $(UNIT)
+
+coverage: $(READY) ## branch coverage of consumer/ and web/ in the tests of test-unit; fails when it is below the floor
+	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n 4 --cov=consumer --cov=web --cov-report=term:skip-covered \
+		--cov-fail-under=$(COVERAGE_FLOOR) $(UNIT)
 
 test-pythons: $(READY) ## the tests of test-unit on each of Python 3.11 to 3.14 that is installed
 	$(BIN)/python -m tools.pythons

@@ -75,3 +75,25 @@ def test_a_decision_has_a_date_and_three_parts(path):
     assert re.match(rf"# {path.name[:4]}: .+\n\nDate: \d{{4}}-\d\d-\d\d\n", text)
     assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
     assert 10 <= len(text.splitlines()) <= 20
+
+
+def test_contributing_names_the_coverage_floor():
+    floor = re.search(r"^COVERAGE_FLOOR := (\d+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert floor
+    assert f"less than {floor[1]} % of the lines" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def targets():
+    """Return the targets that `make help` lists."""
+    return set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_documents_name_only_commands_that_exist():
+    texts = "".join(each.read_text(encoding="utf-8") for each in DOCUMENTS)
+    assert set(re.findall(r"`make ([a-z-]+)", texts)) - targets() == set()
+
+
+def test_each_command_is_phony():
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert phony
+    assert set(phony[1].split()) == targets()
