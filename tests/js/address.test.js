@@ -7,8 +7,10 @@ import { TimeLink } from "../../static/js/time-link.js";
 import { settle } from "./fakes.js";
 
 function makeAddress(search = "") {
+  /** @type {any} */
   const location = { pathname: "/predictions", search, hash: "#list" };
   const written = [];
+  /** @type {any} */
   const history = {
     replaceState: (_state, _title, url) => {
       written.push(url);
@@ -22,6 +24,7 @@ function makeAddress(search = "") {
 
 function makeSelection(search, { hasDetails = true, fail = false } = {}) {
   const { address, location } = makeAddress(search);
+  /** @type {any} */
   const drawer = {
     isOpen: false,
     calls: [],
@@ -30,6 +33,7 @@ function makeSelection(search, { hasDetails = true, fail = false } = {}) {
     setHistory: (id, history) => drawer.calls.push(["history", id, history]),
   };
   const requests = [];
+  /** @type {any} */
   const api = {
     segment: async (id, signal) => {
       requests.push({ id, signal });
@@ -94,6 +98,7 @@ test("a link opens the drawer without taking the focus; an embedded page has non
 
 test("the time of the past is in the address, but not while it changes", () => {
   const { address, written } = makeAddress();
+  /** @type {any} */
   const past = { isThere: true, isReading: false, playing: false, missed: null, time: 60_000 };
   const link = new TimeLink({ address, past });
   link.write(1_000);

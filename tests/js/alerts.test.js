@@ -7,6 +7,7 @@ import { prediction } from "./fakes.js";
 const SEVERE = "severe_congestion";
 const MINUTE = 60_000;
 
+/** @param {import("../../static/js/types.js").SpeedUnit} unit */
 function alertsOf(unit = "mph") {
   const alerts = new Alerts({ unit, intervalSeconds: 300 });
   let minute = 0;
@@ -89,7 +90,7 @@ test("alerts end with their segment, and ignore late and invalid messages", () =
   alerts.apply({ type: "initial", predictions: [prediction("C", { speed_diff: -30 })] });
   assert.deepEqual(kinds(alerts), ["C drop"]);
   alerts.apply({ type: "prediction", data: prediction("D", { speed_diff: -30, late: true }) });
-  alerts.apply({ type: "prediction", data: { segment_id: 7 } });
+  alerts.apply({ type: "prediction", data: /** @type {any} */ ({ segment_id: 7 }) });
   assert.deepEqual(kinds(alerts), ["C drop"]);
 });
 
@@ -220,6 +221,7 @@ test("segments and acknowledgements are bounded", () => {
 
 test("acknowledgements survive a storage that is forbidden or invalid", () => {
   const kept = new Map();
+  /** @type {() => any} */
   const storage = () => ({ getItem: (key) => kept.get(key) ?? null, setItem: (key, text) => kept.set(key, text) });
   const keep = (alerts, given = storage) => new AcknowledgementStorage({ alerts, key: "k", storage: given });
   const alerts = opened(steps("A", "d"));

@@ -21,7 +21,7 @@ const TABLE = [
   ["unknown fields are let pass", "event: x\nwhat: y\ndata: a\n\n", [["a", null]]],
 ];
 
-for (const [name, text, expected] of TABLE) {
+for (const [name, text, expected] of /** @type {[string, string, any][]} */ (TABLE)) {
   test(name, () => assert.deepEqual(read(text).found, expected));
   test(`${name}, cut at every place`, () => assert.deepEqual(read(...text).found, expected));
 }

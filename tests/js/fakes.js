@@ -1,5 +1,7 @@
 /** Fakes for the tests of the page's modules: a clock that moves only by advance(), a network, transports. */
 
+import assert from "node:assert/strict";
+
 /** Timers and a clock that move only by advance(). */
 export class FakeTime {
   #timers = new Map();
@@ -13,6 +15,9 @@ export class FakeTime {
   };
 
   clearTimeout = (id) => this.#timers.delete(id);
+
+  setInterval = () => assert.fail("there are no intervals");
+  clearInterval = () => assert.fail("there are no intervals");
 
   /** Move on by so many milliseconds, letting everything that is due happen in its order. */
   async advance(milliseconds) {
@@ -45,7 +50,9 @@ export class FakeTransport {
   opened = [];
 
   constructor(name, pushes) {
-    Object.assign(this, { name, pushes, everySeconds: pushes ? undefined : 5 });
+    this.name = name;
+    this.pushes = pushes;
+    this.everySeconds = pushes ? undefined : 5;
   }
 
   open(options) {
@@ -94,6 +101,11 @@ export function jsonResponse(body, status = 200) {
   return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
 }
 
+/**
+ * A prediction with these fields, wrong ones among them.
+ *
+ * @returns {import("../../static/js/types.js").Prediction}
+ */
 export function prediction(segment_id, fields = {}) {
   return {
     segment_id,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as format from "../../static/js/view/format.js";
 
-for (const [call, expected] of [
+for (const [call, expected] of /** @type {[() => any, any][]} */ ([
   [() => format.speed(0), "0.0"],
   [() => format.speed(null), "–"],
   [() => format.speed(54.27), "54.3"],
@@ -25,7 +25,7 @@ for (const [call, expected] of [
   [() => format.share(null, "mph"), 0],
   [() => format.ranges([60, 45, 30], "mph").moderate_traffic, "45–60"],
   [() => format.ranges([60, 45, 30], "kmh").free_flow, "≥ 97"],
-]) {
+])) {
   test(`${call.toString().slice(13)} is ${expected}`, () => assert.equal(call(), expected));
 }
 
@@ -36,13 +36,13 @@ test("a sparkline spans the box over the full scale", () => {
   assert.equal(format.sparkline([50], "mph"), "");
 });
 
-for (const [given, expected] of [
+for (const [given, expected] of /** @type {[[any, any], string][]} */ ([
   [["severe_congestion", "fresh"], "Severe"],
   [["severe_congestion", "stale"], "Severe (stale)"],
   [["free_flow", "silent"], "Free flow (no data)"],
   [["constructor", "fresh"], "Unknown"],
   [[null, "stale"], "Unknown (stale)"],
-]) {
+])) {
   test(`category: ${expected}`, () => assert.equal(format.category(...given), expected));
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { corridorOf, headings, lines, placeOf } from "../../static/js/network.js";
 
+/** @returns {any} */
 const segment = (id, latitude, longitude, road) => ({ segment_id: id, coordinates: { latitude, longitude }, road_name: road });
 
 test("a corridor is a road with its direction, or the whole name", () => {
@@ -25,8 +26,8 @@ test("a wide gap begins a new line, and one segment makes none", () => {
 });
 
 test("a segment without place or road is on no line", () => {
-  assert.deepEqual(lines([{ segment_id: "x", road_name: "I-5 N" }, segment("y", 34, -118), segment("z", NaN, 0, "I-5 N")]), []);
-  assert.equal(placeOf({ coordinates: { latitude: "34", longitude: 0 } }), null);
+  assert.deepEqual(lines([/** @type {any} */ ({ segment_id: "x", road_name: "I-5 N" }), segment("y", 34, -118), segment("z", NaN, 0, "I-5 N")]), []);
+  assert.equal(placeOf(/** @type {any} */ ({ coordinates: { latitude: "34", longitude: 0 } })), null);
 });
 
 test("headings have the direction of travel and length 1", () => {

@@ -51,7 +51,9 @@ test("an empty recording has no range", () => {
 function travelling(pages, fail = false) {
   const time = new FakeTime();
   const intervals = [];
+  /** @type {any} */
   const timers = { setInterval: (action) => intervals.push(action), clearInterval: () => intervals.splice(0) };
+  /** @type {any} */
   const api = {
     async *history() {
       for (const page of pages) yield page;

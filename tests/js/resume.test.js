@@ -10,7 +10,9 @@ const MINUTE = 60_000;
 
 const at = (id, minute, fields = {}) =>
   prediction(id, { timestamp: minute * MINUTE, prediction_time: new Date(minute * MINUTE).toISOString(), ...fields });
+/** @returns {import("../../static/js/types.js").Message} */
 const arrives = (data) => ({ type: "prediction", data });
+/** @returns {import("../../static/js/types.js").Message} */
 const initial = (...predictions) => ({ type: "initial", predictions: structuredClone(predictions), count: predictions.length });
 
 function makeStore() {

@@ -3,7 +3,9 @@ import test from "node:test";
 import { horizonOf, nearest, scoreOf, seriesOf } from "../../static/js/series.js";
 
 const MINUTE = 60_000;
+/** @returns {import("../../static/js/types.js").Prediction} */
 const at = (minute, current, predicted, horizon = 15) => ({
+  segment_id: "A",
   timestamp: minute * MINUTE,
   current_speed: current,
   predicted_speed: predicted,

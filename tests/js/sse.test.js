@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { sseTransport } from "../../static/js/transports/sse.js";
 import { FakeTime, settle, streamingResponse } from "./fakes.js";
 
+/** @param {{ answer?: any, cursor?: string | null, pause?: () => Promise<any> }} options */
 function open({ answer, cursor = null, pause = async () => {} } = {}) {
   const time = new FakeTime();
   const seen = { messages: [], states: [], asked: [] };
@@ -84,10 +85,12 @@ test("a missing answer is late", async () => {
   assert.equal(seen.states[0].reason, "late");
 });
 
-for (const [name, given] of [
+/** @type {[string, Parameters<typeof streamingResponse>[0]][]} */
+const REFUSALS = [
   ["503", { status: 503 }],
   ["a page in place of a stream", { type: "text/html" }],
-]) {
+];
+for (const [name, given] of REFUSALS) {
   test(`${name} is a refusal`, async () => {
     const { seen } = open({ answer: streamingResponse(given) });
     await settle();

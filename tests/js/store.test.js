@@ -99,7 +99,7 @@ test("a field of the wrong type becomes null, or the prediction is refused", () 
 
 test("unknown and invalid messages are ignored", () => {
   const { store } = makeStore();
-  for (const message of [{ type: "new_kind" }, { type: "constructor" }, {}, null, 5]) store.apply(message);
+  for (const message of /** @type {any[]} */ ([{ type: "new_kind" }, { type: "constructor" }, {}, null, 5])) store.apply(message);
   store.apply({ type: "prediction", data: null });
   assert.equal(store.segments.size, 0);
   assert.equal(store.unreadable, 1);
@@ -329,7 +329,7 @@ test("in a pause ages, rates and totals stand still, in a replay too", () => {
     arrive(store, "live", { timestamp: time.now });
     time.now += 1_000;
   }
-  store.apply({ type: "stats", data: { total: 1 } });
+  store.apply({ type: "stats", data: { quarantined: 1 } });
   const seen = () => [
     ...[...store.segments.values()].map((each) => [store.ages.seconds(each), store.ages.freshness(each)]),
     totalsOf(store),
@@ -340,13 +340,13 @@ test("in a pause ages, rates and totals stand still, in a replay too", () => {
   store.pause();
   time.now += 26_000;
   arrive(store, "live", { timestamp: time.now });
-  store.apply({ type: "stats", data: { total: 2 } });
+  store.apply({ type: "stats", data: { quarantined: 2 } });
   store.apply({ type: "initial", predictions: [prediction("live", { timestamp: time.now })] });
   store.apply({ type: "connected", timestamp: new Date(time.now + 7_200_000).toISOString() });
   time.now += 600_000;
   assert.deepEqual(seen(), before);
   store.resume();
-  assert.deepEqual([store.stats, store.perMinute], [{ total: 2 }, 0], "what came is counted when it came");
+  assert.deepEqual([store.stats, store.perMinute], [{ quarantined: 2 }, 0], "what came is counted when it came");
   assert.notDeepEqual(totalsOf(store), before[2]);
 });
 
@@ -384,17 +384,20 @@ test("the duration of a consumer state is measured by the server's clock", () =>
   assert.equal(store.status.consumerSeconds, 11);
 });
 
+/** @returns {import("../../static/js/types.js").ConnectionState} */
+const connection = (lostAt) => ({ phase: "live", transport: "SSE", attempt: 0, retryAt: null, lostAt, reason: null });
+
 test("while disconnected, reporting counts are those of the disconnection", () => {
   const { store, time } = makeStore();
   arrive(store, "A", { timestamp: time.now - 700_000 });
   arrive(store, "B", { timestamp: time.now });
-  store.setConnection({ lostAt: null });
+  store.setConnection(connection(null));
   assert.deepEqual([store.keptSince, totalsOf(store).reporting], [null, 1]);
-  store.setConnection({ lostAt: time.now });
+  store.setConnection(connection(time.now));
   time.now += 3_600_000;
   const { reporting, keptSince, counts } = totalsOf(store);
   assert.deepEqual([reporting, keptSince, counts.not_current], [1, 1_000_000, 2]);
-  store.setConnection({ lostAt: null });
+  store.setConnection(connection(null));
   store.apply({ type: "status", state: "circuit_open", since: new Date(time.now - 3_600_000).toISOString(), reason: "" });
   assert.deepEqual([totalsOf(store).reporting, store.keptSince], [1, 1_000_000]);
 });

@@ -17,7 +17,7 @@ const roads = [
   prediction("S1", { predicted_speed: 33, category: "heavy_traffic", current_speed: null, speed_diff: null }),
 ];
 
-for (const [name, search, expected] of [
+for (const [name, search, expected] of /** @type {[string, string, string[]][]} */ ([
   ["names come the way people count", "", ["S1", "S2", "S10"]],
   ["and the other way round", "?sort=-segment", ["S10", "S2", "S1"]],
   ["roads too, the unnamed last", "?sort=road", ["S2", "S10", "S1"]],
@@ -34,7 +34,7 @@ for (const [name, search, expected] of [
   ["a road that there is not", "?road=I-5", []],
   ["nothing matches", "?q=zzz", []],
   ["what isn't known is ignored", "?category=nonsense&sort=nonsense", ["S1", "S2", "S10"]],
-]) {
+])) {
   test(`rows: ${name}`, () => assert.deepEqual(listing(roads, search), expected));
 }
 

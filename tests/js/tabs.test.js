@@ -10,13 +10,16 @@ class Browser {
   intervals = new Map();
 
   tab() {
+    /** @type {any} */
     const channel = { postMessage: (data) => this.#post(channel, data), onmessage: null, isClosed: false, said: [] };
     this.channels.push(channel);
+    /** @type {any} */
     const tab = { seen: [], states: [], connections: [], channel };
     const timers = {
       setTimeout: this.time.setTimeout,
       clearTimeout: (id) => (this.time.clearTimeout(id), this.intervals.delete(id)),
       setInterval: (action, every) => this.#every(action, every),
+      clearInterval: () => assert.fail("an interval ends by clearTimeout"),
     };
     tab.tabs = new Tabs({
       channel,
@@ -135,10 +138,10 @@ test("messages are forwarded in batches, and only if there are followers", async
   assert.equal(await give(8, 9), 2, "it is alone again");
 });
 
-for (const [how, goOn] of [
+for (const [how, goOn] of /** @type {[string, (first: any, browser: Browser) => any][]} */ ([
   ["the next message", (leader) => leader.connections[0].onMessage({ type: "prediction", n: 2 }, "c2")],
   ["the next sign of who leads", (_, browser) => browser.time.advance(2_000)],
-]) {
+])) {
   test(`a tab that missed messages gets the view again: ${how}`, async () => {
     const browser = new Browser();
     const [first, second] = [browser.tab(), browser.tab()];

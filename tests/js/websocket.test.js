@@ -6,7 +6,10 @@ import { FakeTime } from "./fakes.js";
 function open({ cursor = null } = {}) {
   const time = new FakeTime();
   const seen = { messages: [], states: [], sockets: [] };
-  class WebSocket {
+  class FakeSocket {
+    /** @type {(event: { data: string }) => void} */
+    onmessage;
+
     constructor(address) {
       Object.assign(this, { address, closed: false });
       seen.sockets.push(this);
@@ -20,6 +23,7 @@ function open({ cursor = null } = {}) {
       this.closed = true;
     }
   }
+  const WebSocket = /** @type {any} */ (FakeSocket);
   const transport = webSocketTransport({ url: "http://host/ws", heartbeatSeconds: 15, WebSocket, timers: time });
   const close = transport.open({
     cursor,
@@ -63,12 +67,12 @@ test("heartbeats keep a socket open, and two missing ones end it", async () => {
   assert.ok(socket.closed);
 });
 
-for (const [name, act, reason] of [
+for (const [name, act, reason] of /** @type {[string, (socket: any) => void, string][]} */ ([
   ["a handshake that fails is unreachable", (socket) => socket.onclose({ code: 1006 }), "unreachable"],
   ["a full house is said", (socket) => socket.onclose({ code: 1013 }), "busy"],
   ["a cut ends it", (socket) => (socket.say(GREETING), socket.onclose({ code: 1006 })), "ended"],
   ["a goodbye ends it", (socket) => (socket.say(GREETING), socket.say({ type: "bye" })), "bye"],
-]) {
+])) {
   test(name, () => {
     const { socket, seen } = open();
     act(socket);

@@ -4,7 +4,9 @@ import { Store } from "../../static/js/store.js";
 import { WholeView } from "../../static/js/transports/whole-view.js";
 
 const at = (name, speed = 50) => ({ segment_id: name, timestamp: 1, predicted_speed: speed, category: "moderate_traffic" });
+/** @returns {import("../../static/js/types.js").Message} */
 const initial = (count, ...names) => ({ type: "initial", predictions: names.map((name) => at(name)), count });
+/** @returns {import("../../static/js/types.js").Message} */
 const prediction = (name, speed) => ({ type: "prediction", data: at(name, speed) });
 const status = { type: "status", state: "live" };
 

@@ -9,11 +9,13 @@ const NOW = new Date(2026, 2, 7, 17, 31, 40).getTime();
 const LOST = NOW - 20_000;
 
 function statusOf(connection, consumer = null) {
+  /** @type {any} */
   const ages = { serverNow: NOW, toLocal: (time) => time };
   return Object.assign(new ServerStatus({ ages, clock: () => NOW }), { connection: { ...CONNECTION, ...connection }, consumer });
 }
 
-function pill(connection, { consumer = null, updates = {}, ...rest } = {}) {
+/** @returns {any} */
+function pill(connection, /** @type {any} */ { consumer = null, updates = {}, ...rest } = {}) {
   const given = { at: NOW - 1_200, staleSeconds: null, any: true, ...updates };
   return wording.pill({ status: statusOf(connection, consumer), updates: given, now: NOW, ...rest });
 }
@@ -144,6 +146,7 @@ test("accuracy is compared with the no-change forecast", () => {
 });
 
 test("a link outside of the history says what is shown instead", () => {
+  /** @type {[number, number]} */
   const range = [NOW, NOW + 60_000];
   assert.equal(wording.missedText(NOW - 86_400_000, range), "No history for 6 Mar 2026, 17:31; showing the oldest available");
   assert.match(wording.missedText(NOW + 90_000, range), /newest available$/);
