@@ -12,6 +12,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -26,7 +27,7 @@ from . import hooks
 from .base import Expired, Reading, SourceStatus, Truncated
 from .end_offsets import EndOffsets
 from .options import CALL_TIMEOUT_MS, client_options, consumer_options, fetch_timeout_ms
-from .record import Record, Topic, Unreadable
+from .record import Record, Topic
 
 __all__ = ["KafkaSource", "client_options"]
 
@@ -192,7 +193,7 @@ class KafkaSource:
             cut = {each.partition: at and at.offset for each, at in error.divergent_offsets.items()}
             self._of_no_epoch = {partition for partition, at in cut.items() if at is None}
             raise Truncated(cut) from error
-        return [_record(message) for batch in batches.values() for message in batch]
+        return list(chain.from_iterable(batches.values()))
 
     def _read_positions(self) -> list[Reading]:
         """Return where each partition is read; records that are held back were not read yet."""
@@ -227,12 +228,6 @@ class KafkaSource:
         if topic is None:
             raise SourceError(f"topic {self._name} is not there")
         return [TopicPartition(self._name, partition) for partition in range(topic.partitions)]
-
-
-def _record(message: Any) -> Record:
-    if isinstance(message.value, Unreadable):
-        return Record(message.partition, message.offset, -1, None, None, message.value)
-    return Record(message.partition, message.offset, message.timestamp, message.key, message.value)
 
 
 @contextlib.contextmanager

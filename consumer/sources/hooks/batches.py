@@ -9,16 +9,15 @@ Unpacking is bounded; headers are not decoded. Private names of kafka-python use
 import functools
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from kafka.consumer.fetcher import ConsumerRecord, Fetcher
+from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.legacy_records import LegacyRecordBatch
 from kafka.record.util import decode_varint
-from msgspec import Struct
 
-from consumer.sources.record import Unreadable
+from consumer.sources.record import Record, Unreadable
 from consumer.sources.unpacking import unpack
 
 log = logging.getLogger("greenwave.consumer")
@@ -31,21 +30,21 @@ def in_words(error: Exception) -> str:
 
 
 def read_around_damage(fetcher: Any) -> None:
-    """Let a batch that can't be unpacked become one record, whose value is an `Unreadable`."""
+    """Let `poll()` return each record as a `Record`, and a batch that can't be unpacked as one `unreadable` record."""
     fetcher.PartitionRecords = functools.partial(_PartitionRecords, {}, fetcher._subscriptions)
 
 
-class _Read(Struct, gc=False):
-    """A record with what the fetcher asks of it."""
+class _Whole(NamedTuple):
+    """A batch in the place of its first record, with what the fetcher asks of a record. `value` is the batch."""
 
-    size_in_bytes: int
     offset: int
-    timestamp: int
-    timestamp_type: int
-    key: bytes | None
-    value: bytes | None
+    value: Any
+    timestamp: int = -1
+    timestamp_type: int = 0
+    key: None = None
     headers: tuple[()] = ()
     checksum: None = None
+    size_in_bytes: int = 0
 
     def validate_crc(self) -> bool:
         """Return True: the batch has the checksum."""
@@ -67,12 +66,20 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc]
             self._pos = 0
         self._decompressed = True
 
-    def __iter__(self: Any) -> Iterator[_Read]:
+    def __len__(self: Any) -> int:
+        """Return the number of bytes: the fetcher takes the batch for the value of a record."""
+        return len(self._buffer)
+
+    def __iter__(self: Any) -> Iterator[_Whole]:
+        """Yield the batch itself, once: the fetcher decides whether it is read, and `records()` reads it."""
+        yield _Whole(self.base_offset - 1, self)
+
+    def records(self: Any, partition: int) -> Iterator[Record]:
         """Yield the records: in one loop and without the client's classes, since this is run for every record."""
         self._maybe_uncompress()
         buffer, at, size = self._buffer, self._pos, len(self._buffer)
-        base_offset, first_ms, kind = self.base_offset, self.first_timestamp, self.timestamp_type
-        appended_ms = self.max_timestamp if kind == self.LOG_APPEND_TIME else None
+        base_offset, first_ms = self.base_offset, self.first_timestamp
+        appended_ms = self.max_timestamp if self.timestamp_type == self.LOG_APPEND_TIME else None
         try:
             for _ in range(self.records_count):
                 length, at = decode_varint(buffer, at)
@@ -87,7 +94,7 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc]
                     raise CorruptRecordError(f"a record of {length} bytes does not hold its key, value and headers")
                 at = end
                 timestamp_ms = first_ms + delta_ms if appended_ms is None else appended_ms
-                yield _Read(length, base_offset + offset_delta, timestamp_ms, kind, key, value)
+                yield Record(partition, base_offset + offset_delta, timestamp_ms, key, value)
         except (ValueError, IndexError) as error:
             raise CorruptRecordError(f"the structure of a record is invalid: {error!r}") from error
         if at != size:
@@ -139,10 +146,10 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
         # An answer without a batch has no epoch; the client would forget the known one.
         self.leader_epoch = subscriptions.position(tp).leader_epoch
 
-    def _unpack_records(self, tp: Any, records: _Batches, *deserializers: Any) -> Iterator[Any]:
+    def _unpack_records(self, tp: Any, records: _Batches, *deserializers: Any) -> Iterator[Record]:
         while self:
             try:
-                yield from super()._unpack_records(tp, records, *deserializers)
+                yield from self._records(super()._unpack_records(tp, records, *deserializers), tp.partition)
             except Exception as error:  # whatever a decompressor raises
                 why = in_words(error)
                 if self._doubted.get(tp) != self.fetch_offset:
@@ -150,19 +157,28 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
                     self._doubted[tp] = self.next_fetch_offset
                     self.drain()
                     return
-                yield self._stand_in(tp, records.current, why)
+                yield self._stand_in(tp.partition, records.current, why)
                 if records.current is None:
                     self.drain()
 
-    def _stand_in(self, tp: Any, batch: Any, why: str) -> Any:
+    def _records(self, found: Iterator[Any], partition: int) -> Iterator[Record]:
+        """Yield the records of what the client found: batches, and single messages of an old format."""
+        for each in found:
+            if type(each.value) is not _Batch:
+                yield Record(partition, each.offset, each.timestamp, each.key, each.value)
+                continue
+            # A fetch may begin inside of a batch.
+            self.next_fetch_offset = max(self.fetch_offset, each.value.base_offset)
+            for record in each.value.records(partition):
+                self.next_fetch_offset = record.offset + 1
+                yield record
+
+    def _stand_in(self, partition: int, batch: Any, why: str) -> Record:
         last, count = _extent(batch, self.next_fetch_offset)
         self.next_fetch_offset = last + 1
         # With an epoch that is too small, the client would take the log for a truncated one.
         self.leader_epoch = batch.leader_epoch if batch is not None and batch.magic >= 2 else -1
-        unreadable = Unreadable(count, why)
-        return ConsumerRecord(
-            tp.topic, tp.partition, self.leader_epoch, last, -1, 0, None, unreadable, [], None, -1, -1, -1
-        )
+        return Record(partition, last, -1, None, None, Unreadable(count, why))
 
 
 def _extent(batch: Any, start: int) -> tuple[int, int]:

@@ -86,7 +86,7 @@ class Reader:
         part = _PartitionRecords(self.doubted, subscriptions, self.position, PARTITION, MemoryRecords(data))
         found = []
         while part:
-            found += [each.value if isinstance(each.value, Unreadable) else each.offset for each in part.take(3)]
+            found += [each.unreadable or each.offset for each in part.take(3)]
             assert len(found) < 50, "it goes round"
         self.position, self.epoch = part.next_fetch_offset, part.leader_epoch
         return found
