@@ -11,12 +11,11 @@ from .prediction import Horizon, Prediction
 
 State = Literal["starting", "catching_up", "live", "reconnecting", "circuit_open", "stopped"]
 
-
 STATES: tuple[State, ...] = get_args(State)
-
-
-WITHOUT_KAFKA: tuple[State, ...] = ("starting", "reconnecting", "circuit_open")
-"""States of one outage, whose `since` is that of the first."""
+NOT_CONNECTED: tuple[State, ...] = ("starting", "reconnecting", "circuit_open")
+"""States in which the consumer has no connection and tries to get one. A change between them keeps `since`."""
+CUT_OFF: tuple[State, ...] = ("reconnecting", "circuit_open", "stopped")
+"""States in which Kafka is known not to answer, so that nothing is asked of it. At the start that is not known yet."""
 
 
 class Status(Struct):
@@ -47,7 +46,7 @@ class Status(Struct):
 
     def since_of(self, next_state: State) -> float:
         """Return the `since` of a state that follows this one now."""
-        is_same = next_state == self.state or {next_state, self.state} <= set(WITHOUT_KAFKA)
+        is_same = next_state == self.state or {next_state, self.state} <= set(NOT_CONNECTED)
         return self.since if is_same else time.time()
 
 

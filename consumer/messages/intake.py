@@ -1,6 +1,6 @@
 """Counts of read and refused messages by reason, with an example and the field names seen.
 
-They are for operators of a topic whose messages can't be read. Memory is bounded whatever the messages are.
+They are for operators of a topic whose messages are refused. Memory is bounded whatever the messages are.
 """
 
 from collections import Counter

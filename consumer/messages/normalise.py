@@ -20,11 +20,11 @@ from .fields import MAX_TEXT, coordinates, first_label, first_within, is_no_id, 
 from .names import Item, Names, NameSets
 from .network import Network
 from .plain import PlainReader
-from .refusal import REASONS, Refusal, Refused, shown
+from .refusal import REFUSAL_REASONS, Refusal, Refused, shown
 from .speeds import NO_BOUNDS, Bounds, Said, Speeds, predicted_speeds, require
 from .timing import Moments, Timing
 
-__all__ = ["REASONS", "Normalised", "Normaliser", "Refusal"]
+__all__ = ["REFUSAL_REASONS", "Normalised", "Normaliser", "Refusal"]
 
 MAX_DESCRIBED = 100
 """Refused items of one array with a description each. Of the others, one refusal per reason has the number: a message

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-REASONS = (
+RefusalReason = Literal[
     "unreadable_batch",
     "too_large",
     "not_utf8",
@@ -18,7 +18,8 @@ REASONS = (
     "bad_time",
     "time_in_future",
     "unknown_tombstone",
-)
+]
+REFUSAL_REASONS: tuple[RefusalReason, ...] = get_args(RefusalReason)
 
 MAX_SHOWN = 60
 """Length to which a value is cut in a text, in characters."""
@@ -27,13 +28,13 @@ MAX_SHOWN = 60
 class Refusal(NamedTuple):
     """Why something was refused.
 
-    `index` is the item within an array (None: the whole record), `reason` one of REASONS. `detail` is one sentence:
-    what was wrong, the value (shortened and escaped) and what is allowed. `items` is the number of items of the array
-    that it stands for, from `index` on, or of messages of a batch that can't be unpacked.
+    `index` is the item within an array (None: the whole record). `detail` is one sentence: what was wrong, the value
+    (shortened and escaped) and what is allowed. `items` is the number of items of the array that it stands for, from
+    `index` on, or of messages of a batch that can't be unpacked.
     """
 
     index: int | None  # type: ignore[assignment]  # it hides tuple.index, which is not used
-    reason: str
+    reason: RefusalReason
     detail: str
     items: int = 1
     segment_id: str | None = None
@@ -56,7 +57,7 @@ def count_refused(refusals: Sequence[Refusal]) -> int:
 class Refused(Exception):
     """Raised inside the normaliser, and caught there, where a message can't become a prediction."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: RefusalReason, detail: str) -> None:
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail

@@ -1,4 +1,4 @@
-"""Deliver records: normalise them, publish them to the feed in slices, quarantine what can't be read, and warn."""
+"""Deliver records: normalise them, publish them to the feed in slices, quarantine what is refused, and warn."""
 
 import logging
 import time
@@ -138,7 +138,7 @@ class Delivery:
         self.unclear_horizons += predictions
 
     def _intake_warning(self) -> str | None:
-        """Return what is wrong with a topic whose messages can't be read; None when they can."""
+        """Return what is wrong with a topic whose messages are all refused; None when they are not."""
         refused, least = self.refused_in_a_row, REFUSED_IN_A_ROW if self._has_read else 1
         if refused.messages < least:
             return None

@@ -12,7 +12,7 @@ behind the end of the topic is catching up again.
 import logging
 import time
 
-from consumer.events import WITHOUT_KAFKA, State, Status
+from consumer.events import NOT_CONNECTED, State, Status
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.feed import Feed
 
@@ -55,7 +55,7 @@ class Announcer:
 
     def stall(self) -> None:
         """Announce that the consumer thread is stalled, so that data may be old; its next turn takes that back."""
-        if self.status.state not in WITHOUT_KAFKA:
+        if self.status.state not in NOT_CONNECTED:
             self.enter("reconnecting", STALLED)
 
 

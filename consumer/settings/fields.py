@@ -69,6 +69,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Literal["read_uncommitted", "read_committed"],
         _meta("", "Whether records of open and aborted transactions are read"),
     ] = "read_uncommitted"
+    # TLS and log-in towards Kafka
     kafka_security_protocol: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], _meta("", "Security protocol of broker connections")
     ] = "PLAINTEXT"
@@ -90,7 +91,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_client_cert_key: Annotated[
         str, _meta("PEM", "Heroku: key of the client certificate as text; never shown")
     ] = ""
-    # predictions
+    # Predictions
     speed_unit: Annotated[
         Literal["mph", "kmh"], _meta("", "Unit of all served speeds, and of speeds whose field names no unit")
     ] = "mph"
@@ -104,7 +105,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 600
     # At two bytes an item, no larger array has places for all its items (cursor.MAX_INDEX).
     max_message_bytes: Annotated[int, _meta("bytes", "Largest accepted message", ge=1024, le=33_554_432)] = 1_048_576
-    # memory
+    # Memory
     buffer_entries: Annotated[
         int, _meta("predictions", "Ring buffer: maximum number of entries", ge=100, le=10_000_000)
     ] = 50_000
@@ -121,12 +122,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     quarantine_entries: Annotated[
         int, _meta("messages", "Refused messages kept for GET /api/quarantine", ge=1, le=10_000)
     ] = 100
+    # Replays
     replay_records: Annotated[
         int, _meta("records", "Maximum records replayed from Kafka for one client; 0 disables replays", ge=0)
     ] = 500_000
     replay_seconds: Annotated[float, _meta("s", "Time limit of one read of a replay", ge=1, le=120)] = 20
     replay_readers: Annotated[int, _meta("readers", "Maximum concurrent replay readers", ge=1, le=16)] = 2
-    # serving
+    # Serving
     port: Annotated[int, _meta("", "Port to listen on", ge=0, le=65_535)] = 8000
     bind: Annotated[str, _meta("address", "Address to listen on")] = "0.0.0.0"
     script_name: Annotated[
@@ -161,6 +163,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     client_timeout: Annotated[
         float, _meta("s", "Time without progress after which a client is disconnected", gt=0, le=600)
     ] = 30
+    # Page and other sites
     allowed_origins: Annotated[
         str,
         _meta(
@@ -184,6 +187,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         str, _meta("URL", "Map tiles, such as https://tile.example.org/{z}/{x}/{y}.png. Empty: none")
     ] = ""
     map_attribution: Annotated[str, _meta("text", "Map attribution text")] = ""
+    # Logging
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _meta("", "Minimum log severity")] = "INFO"
 
     @property

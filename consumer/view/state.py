@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET, structs
 
-from consumer.events import Gap, State, Status
+from consumer.events import CUT_OFF, Gap, Status
 from consumer.messages.normalise import Normalised
 from consumer.messages.refusal import count_refused
 from consumer.prediction import Prediction
@@ -26,8 +26,6 @@ from .footprint import footprint
 from .latest import EVICTION_REASONS, LatestView
 from .ring import Entry, Ring
 
-CUT_OFF: tuple[State, ...] = ("reconnecting", "circuit_open", "stopped")
-"""States in which Kafka is known not to answer."""
 MAX_BREAKS = 16
 """Breaks in reading that are remembered for clients that have not read since."""
 

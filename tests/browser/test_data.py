@@ -118,7 +118,7 @@ def test_refused_messages_are_counted_and_linked(server: FakeServer, open_page: 
     server.publish_all([{"segment_id": 7}, prediction("A")])
     expect(part(page, "unreadable")).to_have_text("1 prediction could not be read by this page")
     server.sum_up(total=1, scores=None, quarantined=1234)
-    link = page.get_by_role("link", name="1,234 messages could not be read")
+    link = page.get_by_role("link", name="1,234 messages refused")
     expect(link).to_have_attribute("href", "/api/quarantine")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from consumer.errors import SettingsError
-from consumer.settings import Settings, load, table
+from consumer.settings import SECTIONS, Settings, fields, load, table
 from consumer.sources.security import security_options, security_protocol
 from tools.settings_page import PAGE, page
 
@@ -211,3 +211,9 @@ def test_every_default_is_a_value_that_is_allowed():
 
 def test_speeds_in_kmh_are_judged_in_mph():
     assert Settings(speed_unit="kmh").mph_per_unit == pytest.approx(0.621371, abs=1e-6)
+
+
+def test_each_section_of_the_table_has_its_title_as_a_comment():
+    source = Path(fields.__file__).read_text(encoding="utf-8")
+    missing = [title for first, title in SECTIONS.items() if f"\n    # {title}\n    {first.lower()}: " not in source]
+    assert missing == []

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from consumer.events import Gap, Status
-from consumer.messages.normalise import REASONS, Normaliser
+from consumer.messages.normalise import REFUSAL_REASONS, Normaliser
 from consumer.messages.quarantine import LOG_EVERY_SECONDS
 from consumer.messages.refusal import by_reason
 from consumer.sources.record import Record
@@ -111,13 +111,15 @@ def test_100_000_bad_messages_cost_no_good_one_and_few_log_lines(settings, consu
     eventually(lambda: consumer.quarantine.snapshot()["total"] == counted.total())
     refused = consumer.quarantine.snapshot()
     assert refused["by_reason"] == counted
-    assert set(counted) == {*REASONS} - {"unreadable_batch"}, "there was one of every kind that a producer can make"
+    assert set(counted) == {*REFUSAL_REASONS} - {"unreadable_batch"}, (
+        "there was one of every kind that a producer can make"
+    )
     assert len(refused["messages"]) == settings.quarantine_entries
 
     assert not [event for event in events if isinstance(event, Gap | Status)], "it was live all the time"
     assert consumer.ready
     assert not [record for record in caplog.records if record.name == "greenwave.consumer"]
-    assert len(caplog.records) <= len(REASONS) * (1 + seconds / LOG_EVERY_SECONDS)
+    assert len(caplog.records) <= len(REFUSAL_REASONS) * (1 + seconds / LOG_EVERY_SECONDS)
 
 
 def read_all(consumer, end, sent):

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from consumer import Consumer
 from consumer.events import GAP_REASONS, STATES
-from consumer.messages.refusal import REASONS
+from consumer.messages.refusal import REFUSAL_REASONS
 from consumer.version import VERSION
 from web.access.admission import TRANSPORTS
 from web.services import Services, services
@@ -173,7 +173,7 @@ def _intake(consumer: Consumer) -> Iterator[Metric]:
         consumer.refused_in_a_row,
     )
     refused = CounterMetricFamily("greenwave_messages_quarantined", "Messages refused, by reason", labels=["reason"])
-    for reason, count in _all(REASONS, consumer.quarantine.snapshot()["by_reason"]):
+    for reason, count in _all(REFUSAL_REASONS, consumer.quarantine.snapshot()["by_reason"]):
         refused.add_metric([reason], count)
     yield refused
 

@@ -1,5 +1,5 @@
 /**
- * The numbers of messages that could not be read: by the server, which keeps the last of them, and by this page.
+ * The number of messages that the server refused, and of predictions that this page could not read.
  *
  * @import { Store } from "../store.js"
  */
@@ -16,7 +16,7 @@ export class RefusalsView {
   render({ stats, unreadable }) {
     const refused = stats?.quarantined ?? 0;
     this.parts.quarantined.hidden = refused === 0;
-    setText(this.parts.quarantinedText, `${plural(refused, "message", "messages")} could not be read`);
+    setText(this.parts.quarantinedText, `${plural(refused, "message", "messages")} refused`);
     this.parts.unreadable.hidden = unreadable === 0;
     setText(this.parts.unreadable, `${plural(unreadable, "prediction", "predictions")} could not be read by this page`);
   }

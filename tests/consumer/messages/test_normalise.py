@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from consumer.messages.normalise import MAX_DESCRIBED, REASONS, Normalised, Normaliser
+from consumer.messages.normalise import MAX_DESCRIBED, REFUSAL_REASONS, Normalised, Normaliser
 from consumer.messages.refusal import by_reason
 from consumer.prediction import CATEGORIES, Prediction, categorise
 from consumer.settings import Settings
@@ -77,7 +77,7 @@ def test_the_documentation_shows_each_shape_of_the_table(shape: Shape) -> None:
 
 def test_the_documentation_lists_every_reason_and_no_other() -> None:
     table = DOCUMENT.read_text("utf-8").partition("## Why messages are refused")[2].partition("\n## ")[0]
-    assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == REASONS
+    assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == REFUSAL_REASONS
 
 
 def test_the_items_of_an_array_keep_their_index() -> None:
@@ -184,7 +184,7 @@ def test_an_item_that_is_no_object_is_refused_alone(item: object) -> None:
 
 
 def test_every_reason_that_is_decided_here_has_an_example() -> None:
-    assert {why for why, _ in REFUSED} | {"unknown_tombstone", "unreadable_batch"} == set(REASONS)
+    assert {why for why, _ in REFUSED} | {"unknown_tombstone", "unreadable_batch"} == set(REFUSAL_REASONS)
 
 
 def test_json_that_is_nested_too_deeply_is_refused() -> None:
@@ -642,7 +642,7 @@ def test_any_bytes_give_a_prediction_removal_or_refusal(
     predictions, refusals, removal, unclear = structs.astuple(normaliser(Record(0, 7, kafka_ms, key, value)))
     assert predictions or refusals or removal
     for refusal in refusals:
-        assert refusal.reason in REASONS
+        assert refusal.reason in REFUSAL_REASONS
         assert refusal.detail.isprintable()
         assert len(refusal.detail) < 600
     indexes = [index for index, _ in predictions]

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from consumer.events import CUT_OFF
 from consumer.settings import Settings
-from consumer.view.state import CUT_OFF
 from tests.consumer.helpers import array, message
 from tests.web.api.test_polling import data
 from tests.web.conftest import hold_slot

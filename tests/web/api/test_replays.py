@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from consumer import Consumer
+from consumer.events import CUT_OFF
 from consumer.settings import Settings
 from consumer.sources.base import SourceStatus
 from consumer.sources.memory import MemorySource
-from consumer.view.state import CUT_OFF
 from tests.consumer.helpers import message
 from tests.web.api.test_polling import data
 from tests.web.conftest import events_of
