@@ -6,7 +6,7 @@ import sys
 import consumer
 from consumer import SettingsError, load
 from consumer.messages.files import check_files
-from consumer.resume.replay import MAX_HANGING
+from consumer.resume.readers import MAX_HANGING
 from consumer.runtime.ending import EXIT_STATUS
 from consumer.secrets import secrets_of
 from web.access import forwarded

@@ -14,6 +14,7 @@ from pathlib import Path
 from msgspec import structs
 
 from consumer.messages.normalise import Normaliser
+from consumer.resume.chunks import ChunkKey
 from consumer.resume.replay import Replays
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
@@ -114,12 +115,12 @@ def chunks(settings, topic=None):
     ends, position = tuple(place(len(log)) for log in topic.logs), Position(TOPIC, (place(0),) * 4)
     before = resident()
     while position.places != ends:
-        chunk = replays.chunk(position, ends, 20)
+        chunk = replays.chunk(key := ChunkKey(0, position), ends, 20)
         position = Position(TOPIC, chunk.end)
-        replays.used(chunk, is_done=True)
+        replays.chunks.use(key, is_done=True)
     del chunk
-    replays.close()
-    replays.join(10)
+    replays.readers.close()
+    replays.readers.join(10)
     return topic, replays, before
 
 

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from consumer.messages.normalise import Normaliser
 from consumer.prediction import MAX_HORIZONS
+from consumer.resume.chunks import ChunkKey
 from consumer.resume.replay import Replays
 from consumer.scoring.scores import Scores
 from consumer.settings import Settings
@@ -123,15 +124,15 @@ def test_chunks_of_replays_take_replay_bytes():
     with measured() as taken:
         position = Position(topic.incarnation, (place(0),) * 4)
         for _ in range(8):
-            chunk = replays.chunk(position, ends, 20)
+            chunk = replays.chunk(key := ChunkKey(0, position), ends, 20)
             position = Position(topic.incarnation, chunk.end)
-            replays.used(chunk, is_done=True)
+            replays.chunks.use(key, is_done=True)
         del chunk
-        stated = sum(kept.chunk.size_bytes for kept in replays._chunks.values())
+        stated = replays.chunks.size_bytes
         assert is_near(taken(), stated)
         assert 0.75 * settings.replay_bytes <= stated <= settings.replay_bytes
-    replays.close()
-    replays.join(10)
+    replays.readers.close()
+    replays.readers.join(10)
 
 
 def test_bodies_of_filters_take_answer_bytes():

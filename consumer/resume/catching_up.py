@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from consumer.events import Change, Event, Gap, Initial
-from consumer.view.cursor import CATCHING_UP, CURRENT, PLAIN, Kind, Places, Position, furthest, reaches, records_between
+from consumer.view.cursor import CURRENT, PLAIN, VIEW_DUE, Kind, Places, Position, furthest, reaches, records_between
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 
 from .horizons import HorizonRule
 from .live import Live, live_with_view, start_over
 from .replaying import Replaying
-from .subscriber import CHUNK, Stage, Subscriber, Taken
+from .subscriber import BATCH, Stage, Subscriber, Taken
 
 
 class CatchingUp:
@@ -44,7 +44,7 @@ class CatchingUp:
         self._owes_view = owes_view
         self._replaying = replaying
         # A poll that has all but the view gets it first, at its own cursor: else new entries could always come before.
-        self._is_view_next = kind == CATCHING_UP and subscriber.purpose == "poll"
+        self._is_view_next = kind == VIEW_DUE and subscriber.purpose == "poll"
         self._has_view = kind == CURRENT and subscriber.purpose == "poll"  # of where it starts
         self._start = position
         self._has_passed = reaches(tuple(state.places), position.places)
@@ -77,7 +77,7 @@ class CatchingUp:
                 return start_over(subscriber, state, Gap("ahead", None))
             state.is_awaited = True
         first = self.sequence
-        entries = ring.read(first, limit if subscriber.channel is None else max(limit, CHUNK))
+        entries = ring.read(first, limit if subscriber.channel is None else max(limit, BATCH))
         is_last = self._owes_view and self._has_passed and ring.end - first <= limit
         if is_last and self._is_view_next:
             following = self._with_view(state)
@@ -166,7 +166,7 @@ class CatchingUp:
         return self._cursor_at(places) if self._floor or self._owes_view else None
 
     def _cursor_at(self, places: Places) -> str:
-        kind = CATCHING_UP if self._owes_view else PLAIN
+        kind = VIEW_DUE if self._owes_view else PLAIN
         return Position(self._incarnation, furthest(places, self._floor)).encode(kind)
 
 

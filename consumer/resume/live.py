@@ -12,7 +12,7 @@ from consumer.view.filters import MATCH, NOTHING, Verdict
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 
-from .subscriber import CHUNK, Stage, Subscriber, Taken
+from .subscriber import BATCH, Stage, Subscriber, Taken
 
 
 class Mark(Struct, frozen=True, eq=False):
@@ -69,7 +69,7 @@ class Live:
             self._places = tuple(state.places)  # also past records that held nothing
             self.entries_behind = 0
             return None
-        count = limit if self._subscriber.channel is None else max(limit, CHUNK)
+        count = limit if self._subscriber.channel is None else max(limit, BATCH)
         entries = ring.read(first, count if until is None else min(count, until - first))
         self.sequence += len(entries)
         self.entries_behind = ring.end - self.sequence

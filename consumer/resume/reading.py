@@ -28,7 +28,7 @@ from consumer.view.cursor import (
 )
 from consumer.view.footprint import footprint
 
-from .pace import Pace
+from .throttle import Throttle, ThrottledWork
 
 CHUNK_RECORDS = 5_000
 CHUNK_BYTES, PLACE_BYTES = 500, 40
@@ -97,7 +97,7 @@ def read_chunk(
         raise Unreplayable("other_topic")
     wanted = [at < end for at, end in zip(_padded(position.places, until), until, strict=True)]
     _require_kept(source, position, wanted)
-    reading = _ChunkReader(source, position, until, wanted, Pace(budget.closed))
+    reading = _ChunkReader(source, position, until, wanted, Throttle(budget.closed).start())
     items: list[Item] = []
     size = CHUNK_BYTES + 2 * PLACE_BYTES * len(until)
     for record in reading.records(budget):
@@ -137,9 +137,11 @@ def _items(record: Record, normalise: Normaliser) -> Iterator[Item]:
 class _ChunkReader:
     """Reads from a position until each wanted partition is where it should be, or a chunk is full."""
 
-    def __init__(self, source: Source, position: Position, until: Places, wanted: list[bool], pace: Pace) -> None:
+    def __init__(
+        self, source: Source, position: Position, until: Places, wanted: list[bool], work: ThrottledWork
+    ) -> None:
         self._source = source
-        self._pace = pace
+        self._work = work
         self.is_full = False
         """Set by who takes the records when it wants no more; reading goes on after the last one."""
         starts = _padded(position.places, until)
@@ -167,7 +169,7 @@ class _ChunkReader:
                 self._places[record.partition] = place(record.offset + 1)
                 if self.is_full:
                     return
-                self._pace.keep()
+                self._work.rest()
             self._look()
 
     def _poll(self) -> list[Record]:

@@ -4,10 +4,11 @@ from weakref import ref
 
 from consumer.errors import Unreplayable
 from consumer.events import Change, Event, Gap
-from consumer.view.cursor import CATCHING_UP, PLAIN, Kind, Places, Position, furthest, records_between
+from consumer.view.cursor import PLAIN, VIEW_DUE, Kind, Places, Position, furthest, records_between
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 
+from .chunks import ChunkKey
 from .horizons import HorizonRule
 from .reading import CHUNK_RECORDS, Chunk, Item
 from .subscriber import Subscriber
@@ -41,9 +42,9 @@ class Replaying:
         self._start = self.places = position.places
         self.rule = rule
         self._first_kind = kind
-        self._kind = PLAIN if subscriber.purpose == "history" else CATCHING_UP
+        self._kind = PLAIN if subscriber.purpose == "history" else VIEW_DUE
         self.entries_behind = max(1, missed)
-        self._pace = replays.pace(subscriber.shared.share)
+        self._work = subscriber.shared.throttle.start()
         self._chunk: ref[Chunk] | None = None  # weak: replays may evict it under a slow client, which asks again
         self._index = 0
         self.is_waiting = False
@@ -79,7 +80,7 @@ class Replaying:
 
     def rest(self) -> None:
         """Pause before a step, as long as the last one took, with what the caller made of it."""
-        self._pace.keep()
+        self._work.rest()
 
     def step(self, limit: int, seconds: float) -> list[Event]:
         """Return the next changes, at most `limit`, on the way to the ring buffer; maybe none. Raises Unreplayable.
@@ -93,7 +94,7 @@ class Replaying:
         self.is_waiting = chunk is None
         if chunk is None:
             return events
-        self._replays.used(chunk, self._generation)
+        self._replays.chunks.use(self._key_of(chunk))
         last = min(len(chunk.items), self._index + STEP_ITEMS)
         while self._index < last and len(events) < limit:
             item = chunk.items[self._index]
@@ -102,17 +103,20 @@ class Replaying:
                 events.extend(self._take(item))
         if self._index == len(chunk.items):
             self.places, self._chunk = furthest(self.places, chunk.end), None
-            self._replays.used(chunk, self._generation, is_done=True)
+            self._replays.chunks.use(self._key_of(chunk), is_done=True)
         return events
 
     def _next_chunk(self, seconds: float) -> Chunk | None:
         if records_between(self._start, self.places) > self._feed.settings.replay_records:
             raise Unreplayable("replay_limit")
-        position, until = Position(self.incarnation, self.places), self._until()
-        self._pace.is_short = records_between(self.places, until) <= CHUNK_RECORDS
-        chunk = self._replays.chunk(position, until, seconds, self._subscriber.address, self._generation)
+        key, until = ChunkKey(self._generation, Position(self.incarnation, self.places)), self._until()
+        self._work.is_short = records_between(self.places, until) <= CHUNK_RECORDS
+        chunk = self._replays.chunk(key, until, seconds, self._subscriber.address)
         self._chunk, self._index = ref(chunk) if chunk else None, 0
         return chunk
+
+    def _key_of(self, chunk: Chunk) -> ChunkKey:
+        return ChunkKey(self._generation, Position(chunk.incarnation, chunk.start))
 
     def _held_chunk(self) -> Chunk | None:
         return self._chunk() if self._chunk is not None else None

@@ -9,7 +9,7 @@ is the exception, since the leader of one partition may be away for long.
 """
 
 from consumer.events import Gap
-from consumer.view.cursor import CATCHING_UP, CURRENT, Kind, Position, reaches, records_between
+from consumer.view.cursor import CURRENT, VIEW_DUE, Kind, Position, reaches, records_between
 from consumer.view.filters import NOTHING
 from consumer.view.state import FeedState
 
@@ -46,7 +46,7 @@ class Starting:
         self._after = after
         self._presented_kind = kind
         # Until the view is sent, cursors say that it is due.
-        self._kind = CATCHING_UP if owes_view and subscriber.purpose != "history" else kind
+        self._kind = VIEW_DUE if owes_view and subscriber.purpose != "history" else kind
         self._owes_view = owes_view
         self._gap = gap
         self.is_waiting = False
@@ -105,7 +105,7 @@ class Starting:
             return Replaying(subscriber, after, state.generation, self._kind, rule, missed)
         if self._keeps_view and has_reached and (sequence := self._same_view(after, state)) is not None:
             return Live(subscriber, after, state.generation, sequence, state.ring.end - sequence)
-        owes_view = self._owes_view or subscriber.channel is not None or self._kind == CATCHING_UP
+        owes_view = self._owes_view or subscriber.channel is not None or self._kind == VIEW_DUE
         owes_view = owes_view and not is_history
         return CatchingUp(subscriber, state, after, rule, owes_view, kind=self._presented_kind)
 

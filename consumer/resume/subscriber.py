@@ -13,10 +13,10 @@ from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 
 from .horizons import HorizonRule
-from .pace import Share
 from .replay import Replays
+from .throttle import Throttle
 
-CHUNK = 500
+BATCH = 500
 """Entries read at a time."""
 
 Purpose = Literal["stream", "poll", "history"]
@@ -28,7 +28,7 @@ class Shared(NamedTuple):
 
     feed: Feed
     replays: Replays | None
-    share: Share
+    throttle: Throttle
     closed: threading.Event
 
 

@@ -14,12 +14,12 @@ from .live import Live, Mark, start_over
 from .pace import Rest
 from .replaying import Replaying
 from .starting import Starting
-from .subscriber import CHUNK, Subscriber, Taken
+from .subscriber import BATCH, Subscriber, Taken
 
 AnyStage = Starting | Replaying | CatchingUp | Live
 
-LOOK_UP_SECONDS = 0.25
-"""How long a client that waits for a replay doesn't look whether it was woken, or Kafka is gone."""
+STEP_SECONDS = 0.25
+"""How long a step of a replay waits for its records. Between two steps the status and wake() are noticed."""
 
 
 class Subscription:
@@ -85,7 +85,7 @@ class Subscription:
             self._is_woken = True
             state.changed.notify_all()
 
-    def next(self, timeout: float, limit: int = CHUNK) -> list[Event]:
+    def next(self, timeout: float, limit: int = BATCH) -> list[Event]:
         """Return what is new, waiting up to `timeout` seconds for it; empty when there is nothing, or on wake().
 
         At most `limit` changes come at once. A Gap is always followed by an Initial. What must be replayed from Kafka
@@ -101,11 +101,11 @@ class Subscription:
                 self._rest.gave(bool(events))
                 return events
 
-    def read(self, limit: int = CHUNK, until: int | None = None) -> list[Event]:
+    def read(self, limit: int = BATCH, until: int | None = None) -> list[Event]:
         """Return what is new, at most `limit` changes. It never waits and never pauses, so one thread serves many.
 
         A live subscription reads no entry with the sequence number `until` or above. What a replay needs from Kafka is
-        requested, and returned by a later call: call it again within ASK_AGAIN_SECONDS, or the request may expire. Each
+        requested, and returned by a later call: call it again within a second, or the request may expire. Each
         call works for about a millisecond; `is_waiting` tells whether another one can return more at once.
         """
         if (stage := self._open_replay()) is not None:
@@ -118,7 +118,7 @@ class Subscription:
         """Take one step; return its events, and whether next() is due to return even without any."""
         if (stage := self._open_replay()) is not None:
             stage.rest()
-            return self._replay(stage, limit, max(0.0, min(LOOK_UP_SECONDS, deadline - time.monotonic())))
+            return self._replay(stage, limit, max(0.0, min(STEP_SECONDS, deadline - time.monotonic())))
         with self._feed.locked() as state:
             while (taken := self._take(state, limit)) is None and not self._has_wake(state):
                 left = deadline - time.monotonic()

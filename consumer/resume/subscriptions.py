@@ -15,24 +15,24 @@ from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 
 from .live import Live, Mark
-from .pace import Share
 from .replay import Replays
 from .starting import Starting
 from .subscriber import Purpose, Shared, Subscriber
 from .subscription import Subscription
+from .throttle import Throttle
 
 
 class Subscriptions:
     """The subscriptions of one process. Without `replays`, or with REPLAY_RECORDS=0, they are served from memory."""
 
-    def __init__(self, feed: Feed, replays: Replays | None = None, share: Share | None = None) -> None:
+    def __init__(self, feed: Feed, replays: Replays | None = None, throttle: Throttle | None = None) -> None:
         self.feed = feed
         self.replays = replays if feed.settings.replay_records else None
-        self.share = share or Share()
-        """Throttles the threads that work on the past."""
         self.closed = threading.Event()
         """Set when the process ends; it ends every pause."""
-        self._shared = Shared(self.feed, self.replays, self.share, self.closed)
+        self.throttle = throttle or Throttle(self.closed)
+        """Throttles the threads that work on the past."""
+        self._shared = Shared(self.feed, self.replays, self.throttle, self.closed)
         # Guards the table of channels.
         self._lock = threading.Lock()
         self._channels: WeakValueDictionary[Filter, Channel] = WeakValueDictionary()
@@ -128,7 +128,7 @@ class Subscriptions:
     @property
     def hangs(self) -> int:
         """How many replay readers were abandoned in a call that hangs."""
-        return self.replays.hangs if self.replays is not None else 0
+        return self.replays.readers.hangs if self.replays is not None else 0
 
     def tidy(self) -> None:
         """Evict chunks of replays that were not read for a while; cheap when there are none."""
@@ -138,19 +138,19 @@ class Subscriptions:
     def reset_timeouts(self) -> None:
         """Restart the timeouts of pending replays, when the consumer's state has changed: an outage doesn't count."""
         if self.replays is not None:
-            self.replays.reset_timeouts()
+            self.replays.readers.reset_timeouts()
 
     def close(self) -> None:
         """End replays and pauses, and wake all subscriptions: the process ends."""
         self.closed.set()
         if self.replays is not None:
-            self.replays.close()
+            self.replays.readers.close()
         self.feed.wake()
 
     def join(self, timeout: float) -> None:
         """Wait for the replay readers to end, after close()."""
         if self.replays is not None:
-            self.replays.join(timeout)
+            self.replays.readers.join(timeout)
 
     def _subscriber(self, wanted: Filter, purpose: Purpose, client: Hashable = None) -> Subscriber:
         channel = None if wanted == EVERYTHING else self.channel(wanted)

@@ -37,14 +37,14 @@ from consumer.sources.record import MAX_OFFSET
 Kind = Literal[1, 2, 3]
 PLAIN: Kind = 1
 CURRENT: Kind = 2
-CATCHING_UP: Kind = 3
+VIEW_DUE: Kind = 3
 INDEX_BITS = 24
 MAX_INDEX = (1 << INDEX_BITS) - 1
 """Most items of one array that have a place of their own, less one."""
 MAX_LENGTH = 16_384
 """Characters; far above what 1,000 partitions need, so that a hostile cursor costs little."""
 
-_KINDS: dict[int, Kind] = {1: PLAIN, 2: CURRENT, 3: CATCHING_UP}
+_KINDS: dict[int, Kind] = {1: PLAIN, 2: CURRENT, 3: VIEW_DUE}
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]+")
 
 Places = tuple[int, ...]

@@ -5,7 +5,6 @@ MAX_FUTURE earlier, by which a prediction may be later than its record. The orde
 predictions of one partition stay in order.
 """
 
-import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,9 +14,9 @@ from werkzeug.exceptions import BadRequest
 from consumer import BadCursor
 from consumer.errors import Unreplayable
 from consumer.events import Change, Event, Gap
-from consumer.resume.pace import Pace, Share
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
+from consumer.resume.throttle import Throttle, ThrottledWork
 from consumer.settings import Settings
 from consumer.view.filters import Filter
 from web.access.admission import Slot
@@ -53,9 +52,9 @@ class Walk:
     """Reads the history up to its end at the start of the request."""
 
     def __init__(
-        self, share: Share, subscription: Subscription | None, end: str | None, span: Span, gap: Gap | None
+        self, throttle: Throttle, subscription: Subscription | None, end: str | None, span: Span, gap: Gap | None
     ) -> None:
-        self._share = share
+        self._throttle = throttle
         self._subscription = subscription
         self._end = end
         self._span = span
@@ -82,9 +81,9 @@ class Walk:
         """Whether the next step is read from Kafka, which may block."""
         return self._subscription is not None and self._subscription.is_replaying
 
-    def pace(self, closed: threading.Event) -> Pace:
+    def work(self) -> ThrottledWork:
         """Return the throttle of a thread that reads the whole history."""
-        return Pace(closed, self._share)
+        return self._throttle.start()
 
     def next(self, limit: int) -> list[Change]:
         """Return the next predictions of the range, at most `limit`, possibly none."""
@@ -151,15 +150,15 @@ def _span() -> Span:
 
 def _walk(subscriptions: Subscriptions, after: str | None, span: Span, wanted: Filter, settings: Settings) -> Walk:
     """Start after a cursor, at a time, or at the start of memory; there with a gap if Kafka is not available."""
-    end, client, share = subscriptions.feed.cursor, request.remote_addr, subscriptions.share
+    end, client, throttle = subscriptions.feed.cursor, request.remote_addr, subscriptions.throttle
     try:
         if after is not None:
             subscription = subscriptions.subscribe(after, wanted, "history", client)
-            return Walk(share, subscription, end, span, None)
+            return Walk(throttle, subscription, end, span, None)
         if span.since is not None:
             start = subscriptions.position_at(max(0, span.since - settings.max_future * 1000), client)
             subscription = subscriptions.subscribe_at(start, wanted, "history", client)
-            return Walk(share, subscription, end, span, None)
+            return Walk(throttle, subscription, end, span, None)
     except BadCursor as error:
         raise BadRequest(f"after can't be used: {error}; leave it out to start from the beginning") from error
     except Unreplayable as error:
@@ -170,7 +169,7 @@ def _walk(subscriptions: Subscriptions, after: str | None, span: Span, wanted: F
 def _from_memory(subscriptions: Subscriptions, wanted: Filter, end: str | None, span: Span, gap: Gap | None) -> Walk:
     oldest = subscriptions.feed.oldest()
     subscription = subscriptions.subscribe_at(oldest, wanted, "history") if oldest else None
-    return Walk(subscriptions.share, subscription, end, span, gap)
+    return Walk(subscriptions.throttle, subscription, end, span, gap)
 
 
 def _page(walk: Walk, limit: int, slot: Slot) -> dict[str, Any]:
@@ -194,10 +193,10 @@ def _page(walk: Walk, limit: int, slot: Slot) -> dict[str, Any]:
 def _lines(walk: Walk, most: int | None, client: ClientSocket) -> Iterator[bytes]:
     """Yield the predictions as NDJSON, each with its cursor, then `gap` if there was one, and `end`."""
     closing, count = services().admission.closing, 0
-    pace, stuck = walk.pace(closing), Deadline(PAGE_SECONDS)
+    work, stuck = walk.work(), Deadline(PAGE_SECONDS)
     while not closing.is_set() and not client.has_left():
         if not walk.is_replaying:  # a replay throttles itself
-            pace.keep()
+            work.rest()
         found = walk.next(STEP if most is None else min(STEP, most - count))
         count += len(found)
         if not walk.is_stuck:

@@ -4,7 +4,7 @@ import pytest
 
 from consumer.events import Change, Initial, Left, Status
 from consumer.resume.subscriptions import Subscriptions
-from consumer.view.cursor import CATCHING_UP, CURRENT, PLAIN, Position, decode_kind, place
+from consumer.view.cursor import CURRENT, PLAIN, VIEW_DUE, Position, decode_kind, place
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import TOPIC, feed_of, message, publish, record, subscribe
 from tests.consumer.resume.test_resume import read
@@ -61,7 +61,7 @@ def test_a_client_cut_before_a_view_that_is_due_gets_it_later(wanted):
     publish(feed, record(0, 0, at(1, 10, "A")), record(0, 1, at(2, 10, "B")))
     subscription = Subscriptions(feed).subscribe_anyway(BEGIN.encode(), wanted, owes_view=True)
     first = read(subscription)[0]
-    assert decode_kind(first.cursor)[1] == CATCHING_UP
+    assert decode_kind(first.cursor)[1] == VIEW_DUE
     assert kinds(read(subscribe(feed, first.cursor, wanted))) == [("prediction", "B"), ("initial", None)]
 
 
@@ -133,7 +133,7 @@ def test_a_poll_with_its_view_is_not_given_again_what_it_had(wanted):
     """Its cursor may lie between entries that this process read in another order."""
     feed = feed_of()
     publish(feed, record(0, 0, at(1, 10, "A")), record(1, 0, at(1, 10, "had")), record(0, 1, at(1, 10, "B")))
-    cursor = Position(TOPIC, (place(0), place(1))).encode(CATCHING_UP)
+    cursor = Position(TOPIC, (place(0), place(1))).encode(VIEW_DUE)
     subscription = subscribe(feed, cursor, wanted, "poll")
     view, *changes = [each for each in read(subscription) if not isinstance(each, Status)]
     assert decode_kind(view.cursor) == (Position(TOPIC, (place(0), place(1))), CURRENT)

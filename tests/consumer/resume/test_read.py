@@ -5,16 +5,17 @@ import threading
 from msgspec import structs
 
 from consumer.events import Change, Initial, Status
-from consumer.resume import pace
-from consumer.resume.pace import Share
-from consumer.resume.replay import ASK_AGAIN_SECONDS, Replays
+from consumer.resume import throttle
+from consumer.resume.readers import ASK_AGAIN_SECONDS
+from consumer.resume.replay import Replays
+from consumer.resume.throttle import Throttle
 from consumer.sources.memory import MemorySource
 from consumer.view.state import FeedState
 from tests.consumer.helpers import eventually
 from tests.consumer.resume.test_replay import BEGIN, SMALL, Clock, Watched, asked, held_replay, process_over, topic_of
 
 
-class Unbooked(Share):
+class Unbooked(Throttle):
     def book(self, took_seconds, is_short=False):
         raise AssertionError("a read must not rest")
 
@@ -25,13 +26,13 @@ class Unwaited(threading.Condition):
 
 
 def forbid_waiting(process, monkeypatch):
-    monkeypatch.setattr(process.replays, "_changed", Unwaited())
+    monkeypatch.setattr(process.replays.readers, "_changed", Unwaited())
     monkeypatch.setattr(FeedState, "wait", Unwaited.wait)
 
 
 def test_read_never_waits_and_never_rests_in_a_replay(monkeypatch):
-    monkeypatch.setattr(pace, "WORK_SECONDS", 0.0)
-    process = process_over(topic_of(2_000), share=Unbooked())
+    monkeypatch.setattr(throttle, "WORK_SECONDS", 0.0)
+    process = process_over(topic_of(2_000), throttle=Unbooked(threading.Event()))
     forbid_waiting(process, monkeypatch)
     subscription, events = process.subscribe_at(BEGIN), []
 
@@ -79,7 +80,7 @@ def test_a_client_that_asks_again_within_a_second_counts_as_waiting():
     asked(replays, 2)
     clock.now += 0.9 * ASK_AGAIN_SECONDS
     source.released.set()
-    eventually(lambda: len(replays._chunks) == 2)
-    assert [key.position for key in replays._chunks] == [first, again]
-    replays.join(10)
-    assert left not in [key.position for key in replays._chunks]
+    eventually(lambda: len(replays.chunks.keys) == 2)
+    assert replays.chunks.keys == [first, again]
+    replays.readers.join(10)
+    assert left not in replays.chunks.keys

@@ -8,10 +8,11 @@ from msgspec import structs
 
 from consumer.errors import Closing, SourceError
 from consumer.events import Change, Gap, Initial, Left, Status
-from consumer.resume import pace, reading, replay, replaying
-from consumer.resume.pace import Share
+from consumer.resume import chunks, readers, reading, replaying, throttle
+from consumer.resume.chunks import ChunkKey
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
+from consumer.resume.throttle import Throttle
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view.cursor import Position, decode, place, records_between
@@ -31,10 +32,10 @@ def topic_of(records, partitions=2):
     return topic
 
 
-def process_over(topic, settings=SMALL, open_source=None, share=None):
+def process_over(topic, settings=SMALL, open_source=None, throttle=None):
     """Return the subscriptions of a process that has read the whole topic."""
     replays = Replays(settings, open_source or (lambda _: MemorySource(topic)))
-    process = Subscriptions(Feed(settings), replays, share)
+    process = Subscriptions(Feed(settings), replays, throttle)
     process.feed.begin(Position(INCARNATION, (place(0),) * len(topic.logs)))
     for log in topic.logs:
         publish(process.feed, *log)
@@ -206,30 +207,30 @@ def test_who_has_not_taken_all_that_was_read_after_a_replay_is_replayed_what_it_
 
 
 def test_clients_in_a_replay_share_half_of_the_process():
-    class Recorded(Share):
+    class Recorded(Throttle):
         booked = 0
 
         def book(self, took_seconds, is_short=False):
             self.booked += 1
             return 0
 
-    process = process_over(topic_of(5_000), share=Recorded())
+    process = process_over(topic_of(5_000), throttle=Recorded(threading.Event()))
     read(process.subscribe_at(BEGIN))
-    assert process.share.booked > 0
+    assert process.throttle.booked > 0
 
 
 def test_a_replay_is_short_work_once_little_is_left(monkeypatch):
     monkeypatch.setattr(replaying, "CHUNK_RECORDS", 1_000)
     monkeypatch.setattr(reading, "CHUNK_RECORDS", 1_000)
-    monkeypatch.setattr(pace, "WORK_SECONDS", 0.0)
+    monkeypatch.setattr(throttle, "WORK_SECONDS", 0.0)
 
-    class Recorded(Share):
+    class Recorded(Throttle):
         def book(self, took_seconds, is_short=False):
             booked.append(is_short)
             return 0
 
     booked = []
-    process = process_over(topic_of(5_000), share=Recorded())
+    process = process_over(topic_of(5_000), throttle=Recorded(threading.Event()))
     read(process.subscribe_at(BEGIN))
     assert booked == sorted(booked), "from long to short, once"
     assert set(booked) == {False, True}
@@ -248,8 +249,9 @@ def test_memory_is_bounded_by_chunks_whatever_the_length(monkeypatch):
     topic = topic_of(2_000)
     process = process_over(topic, open_source=lambda _: MemorySource(topic, batch=25))
     assert len(changes_of(process.subscribe_at(BEGIN))) == 2_000
-    assert process.replays.chunks_read >= 30
-    assert all(len(kept.chunk.items) <= 75 for kept in process.replays._chunks.values())
+    assert process.replays.readers.chunks_read >= 30
+    found = [process.replays.chunks.find(key) for key in process.replays.chunks.keys]
+    assert all(len(chunk.items) <= 75 for chunk in found)
 
 
 def test_chunks_are_bounded_by_what_they_take_in_memory():
@@ -259,9 +261,9 @@ def test_chunks_are_bounded_by_what_they_take_in_memory():
     subscription, taken = process.subscribe_at(BEGIN), []
     while subscription.is_replaying or not taken:
         subscription.next(10)
-        taken.append(sum(kept.chunk.size_bytes for kept in process.replays._chunks.values()))
+        taken.append(process.replays.chunks.size_bytes)
     assert small.replay_bytes / 2 < max(taken) <= small.replay_bytes
-    assert process.replays.chunks_read >= 2_000 * 600 / (small.replay_bytes / 8)
+    assert process.replays.readers.chunks_read >= 2_000 * 600 / (small.replay_bytes / 8)
 
 
 def test_a_client_whose_chunk_was_evicted_goes_on_where_it_is():
@@ -270,9 +272,9 @@ def test_a_client_whose_chunk_was_evicted_goes_on_where_it_is():
     subscription, ids = process.subscribe_at(BEGIN), []
     while len(ids) < 950:
         ids += [event.entry.segment_id for event in subscription.next(10) if isinstance(event, Change)]
-        process.replays._chunks.clear()
+        process.replays.chunks.clear()
     assert len(set(ids)) == len(ids)
-    assert process.replays.chunks_read > 10
+    assert process.replays.readers.chunks_read > 10
 
 
 def test_clients_that_ask_for_the_same_share_one_reader():
@@ -291,7 +293,7 @@ def test_clients_that_ask_for_the_same_share_one_reader():
     for each in threads:
         each.join()
     assert counts == [2_000] * 8
-    assert topic.opened - before == process.replays.chunks_read == 1
+    assert topic.opened - before == process.replays.readers.chunks_read == 1
 
 
 def gap_of(process, position=BEGIN):
@@ -532,7 +534,7 @@ def test_a_chunk_that_comes_slowly_is_handed_over_before_it_is_full(monkeypatch)
     subscription.next(0)
     assert len(subscription.next(30)) == 50
     read(subscription)
-    assert process.replays.chunks_read >= 9
+    assert process.replays.readers.chunks_read >= 9
 
 
 class Hanging(MemorySource):
@@ -553,38 +555,42 @@ def test_a_reader_that_hangs_is_left_behind_counted_and_its_place_given_to_anoth
     sources = [Hanging(topic, release), MemorySource(topic)]
     replays = Replays(structs.replace(SMALL, replay_readers=1), lambda _: sources.pop(0), clock=clock)
     until = (place(500), place(500))
-    assert replays.chunk(BEGIN, until, 0) is None
-    hanging = next(iter(replays._at_work)).thread
-    clock.now += SMALL.replay_seconds + replay.HANG_SECONDS + 1
-    replays.reset_timeouts()
-    assert len(replays.chunk(BEGIN, until, 30).items) == 1_000
-    assert replays.hangs == 1
+    assert replays.chunk(ChunkKey(0, BEGIN), until, 0) is None
+    (hanging,) = replays.readers.threads
+    clock.now += SMALL.replay_seconds + readers.HANG_SECONDS + 1
+    replays.readers.reset_timeouts()
+    assert len(replays.chunk(ChunkKey(0, BEGIN), until, 30).items) == 1_000
+    assert replays.readers.hangs == 1
     assert "a reader for replays hangs" in caplog.text
     assert "self.release.wait" in caplog.text, "where it hangs"
     release.set()
     hanging.join(10)
-    assert (replays._at_work, replays._hanging) == (set(), set())
+    assert replays.readers.threads == []
 
 
 def test_readers_that_hang_are_bounded():
     topic, clock, release = topic_of(1_000), Clock(), threading.Event()
 
     replays = Replays(structs.replace(SMALL, replay_readers=1), lambda _: Hanging(topic, release), clock=clock)
-    for number in range(replay.MAX_HANGING + 3):
-        replays.chunk(Position(INCARNATION, (place(number), place(0))), (place(500), place(500)), 0)
-        clock.now += SMALL.replay_seconds + replay.HANG_SECONDS + 1
-    assert replays.hangs == len(replays._hanging) == replay.MAX_HANGING
-    assert topic.opened == replay.MAX_HANGING + 1
+    for number in range(readers.MAX_HANGING + 3):
+        asked(replays, number)
+        clock.now += SMALL.replay_seconds + readers.HANG_SECONDS + 1
+    assert replays.readers.hangs == readers.MAX_HANGING
+    assert len(replays.readers.threads) == readers.MAX_HANGING + 1
+    assert topic.opened == readers.MAX_HANGING + 1
     release.set()
-    replays.close()
-    replays.join(10)
+    replays.readers.close()
+    replays.readers.join(10)
 
 
-def asked(replays, at, client=None):
-    """Ask for what follows an offset of partition 1, without waiting; return the position."""
-    position = Position(INCARNATION, (place(500), place(at)))
-    assert replays.chunk(position, (place(500), place(500)), 0, client) is None
-    return position
+def asked(replays, at, client=None, generation=None):
+    """Ask for what follows an offset of partition 1, without waiting; return the key of the request.
+
+    Each is of a generation of its own, so that no chunk serves several of them.
+    """
+    key = ChunkKey(at if generation is None else generation, Position(INCARNATION, (place(500), place(at))))
+    assert replays.chunk(key, (place(500), place(500)), 0, client) is None
+    return key
 
 
 def test_the_shortest_replay_goes_first_by_turns_with_the_oldest():
@@ -595,16 +601,40 @@ def test_the_shortest_replay_goes_first_by_turns_with_the_oldest():
     long = [asked(replays, at) for at in (0, 1, 2, 3)]
     short = [asked(replays, at) for at in (490, 491, 492)]
     source.released.set()
-    eventually(lambda: len(replays._chunks) == 7)
-    assert [key.position for key in replays._chunks] == [
-        long[0],
-        short[2],
-        long[1],
-        short[1],
-        long[2],
-        short[0],
-        long[3],
-    ]
+    eventually(lambda: len(replays.chunks.keys) == 7)
+    assert replays.chunks.keys == [long[0], short[2], long[1], short[1], long[2], short[0], long[3]]
+
+
+def test_one_read_settles_all_requests_that_its_chunk_serves():
+    topic = topic_of(1_000)
+    source = Watched(topic)
+    replays = Replays(structs.replace(SMALL, replay_readers=1), lambda _: source, clock=Clock())
+    first, *later = (asked(replays, at, generation=1) for at in (0, 100, 400))
+    elsewhere = asked(replays, 50, generation=2)
+    assert list(replays.readers.pending) == [first, *later, elsewhere]
+    source.released.set()
+    eventually(lambda: replays.readers.pending == {})
+    assert replays.chunks.keys == [first, elsewhere], "that of another generation is read on its own"
+    assert all(replays.chunks.find(each) is replays.chunks.find(first) for each in later)
+    replays.readers.join(10)
+
+
+def test_requests_of_clients_that_are_gone_are_forgotten():
+    topic, clock = topic_of(1_000), Clock()
+    source = Watched(topic)
+    settings = structs.replace(SMALL, replay_readers=1, replay_seconds=5)
+    replays = Replays(settings, lambda _: source, clock=clock)
+    at_work, gone = asked(replays, 0), asked(replays, 1)
+    clock.now += 10
+    replays.tidy()
+    assert list(replays.readers.pending) == [at_work, gone], "a poll may ask again until the timeout"
+    clock.now += readers.ASK_AGAIN_SECONDS + 0.1
+    assert asked(replays, 1) == gone, "it starts with a full timeout"
+    clock.now += 10 + readers.ASK_AGAIN_SECONDS + 0.1
+    replays.tidy()
+    assert list(replays.readers.pending) == [at_work]
+    replays.readers.close()
+    replays.readers.join(10)
 
 
 def test_a_client_with_a_reader_at_work_waits_for_other_clients():
@@ -616,13 +646,12 @@ def test_a_client_with_a_reader_at_work_waits_for_other_clients():
     other = asked(replays, 0, "other")
     sources[0].released.set()
     assert sources[2].polled.wait(10)
-    assert {key.position for key, pending_read in replays._pending.items() if pending_read.reader} == {second, other}, (
-        "the third one waits"
-    )
+    pending = replays.readers.pending
+    assert {key for key in pending if pending[key].reader} == {second, other}, "the third one waits"
     for source in sources:
         source.released.set()
-    eventually(lambda: {key.position for key in replays._chunks} == {first, second, third, other})
-    replays.join(10)
+    eventually(lambda: set(replays.chunks.keys) == {first, second, third, other})
+    replays.readers.join(10)
 
 
 def test_a_time_is_exact_in_each_partition():
@@ -678,22 +707,22 @@ def test_a_chunk_is_kept_for_a_minute_after_somebody_asked_for_it():
     replays = Replays(SMALL, lambda _: MemorySource(topic), clock=clock)
 
     def ask():
-        return replays.chunk(BEGIN, (place(500), place(500)), 30)
+        return replays.chunk(ChunkKey(0, BEGIN), (place(500), place(500)), 30)
 
     chunk = ask()
     for _ in range(3):
-        clock.now += replay.KEPT_SECONDS
+        clock.now += chunks.KEPT_SECONDS
         replays.tidy()
         assert ask() is chunk
-    clock.now += replay.KEPT_SECONDS + 1
+    clock.now += chunks.KEPT_SECONDS + 1
     replays.tidy()
-    assert not replays._chunks
-    replays.join(10)
+    assert replays.chunks.keys == []
+    replays.readers.join(10)
 
 
 def test_after_the_close_nothing_is_read():
     topic = topic_of(1)
     replays = Replays(SMALL, lambda _: MemorySource(topic))
-    replays.close()
-    assert replays.chunk(BEGIN, (place(1), place(1)), 60) is None
+    replays.readers.close()
+    assert replays.chunk(ChunkKey(0, BEGIN), (place(1), place(1)), 60) is None
     assert topic.opened == 0

@@ -8,6 +8,7 @@ import pytest
 from consumer import Consumer
 from consumer.errors import NotReady, SettingsError
 from consumer.events import Change, Gap, Initial, Status
+from consumer.resume.chunks import ChunkKey
 from consumer.runtime.lag import Lag
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource
@@ -302,13 +303,13 @@ def test_cursor_beyond_the_end_of_the_topic_is_a_gap(topic, consume):
 
 
 def test_idle_replay_chunks_are_evicted_on_a_quiet_topic(topic, consume, monkeypatch):
-    monkeypatch.setattr("consumer.resume.replay.KEPT_SECONDS", 0.0)
+    monkeypatch.setattr("consumer.resume.chunks.KEPT_SECONDS", 0.0)
     record = topic.append(message("A"))
     consumer = consume()
     consumer.wait_ready(30)
     replays, begin = consumer.subscriptions.replays, Position(topic.incarnation, (place(0),) * 4)
-    assert replays.chunk(begin, (place(record.offset + 1), *begin.places[1:]), 30)
-    eventually(lambda: not replays._chunks)
+    assert replays.chunk(ChunkKey(0, begin), (place(record.offset + 1), *begin.places[1:]), 30)
+    eventually(lambda: not replays.chunks.keys)
 
 
 def test_unreadable_certificate_fails_before_anything_starts():

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from consumer.errors import BadCursor
 from consumer.view.cursor import (
-    CATCHING_UP,
     CURRENT,
     MAX_INDEX,
     MAX_OFFSET,
     PLAIN,
+    VIEW_DUE,
     Position,
     decode,
     decode_kind,
@@ -110,7 +110,7 @@ def test_a_cursor_of_an_unknown_kind_says_so():
         decode(cursor)
 
 
-@pytest.mark.parametrize("kind", [PLAIN, CURRENT, CATCHING_UP])
+@pytest.mark.parametrize("kind", [PLAIN, CURRENT, VIEW_DUE])
 def test_each_kind_of_cursor_stands_for_the_same_position(kind):
     position = EXACT[1][0]
     assert decode_kind(position.encode(kind)) == (position, kind)

@@ -129,7 +129,7 @@ def test_closing_during_a_look_up_of_since_sends_bye_without_a_gap(
     gate.clear()
     it = stream("?since=0")
     it.event("connected")
-    closing = threading.Thread(target=lambda: (until(lambda: live.subscriptions.replays._pending), close()))
+    closing = threading.Thread(target=lambda: (until(lambda: live.subscriptions.replays.readers.pending), close()))
     closing.start()
     assert rest(it) == ["bye"]
     closing.join()
@@ -197,11 +197,7 @@ def test_each_transport_passes_the_client_address_to_replays(app, live, gate, cu
     connect(f"?after={cursor}")
     with ThreadPoolExecutor(3) as pool:
         asking = pool.map(ask, paths)
-        pending = live.subscriptions.replays._pending
-        until(
-            lambda: (
-                set().union(*(pending_read.clients for pending_read in list(pending.values()))) == {"127.0.0.1", *paths}
-            )
-        )
+        readers = live.subscriptions.replays.readers
+        until(lambda: set().union(*(each.clients for each in readers.pending.values())) == {"127.0.0.1", *paths})
         gate.set()
         assert all(asking)

@@ -1,19 +1,12 @@
-"""Whoever has much to do rests as long as it has worked, and a client as long as its events were on their way."""
+"""The throttle of work on the past, and the rest of a client of a crowd."""
 
 import threading
 import time
 
 import pytest
 
-from consumer.resume.pace import (
-    LONGEST_REST_SECONDS,
-    MOST_WAITING,
-    REST_SECONDS,
-    WORK_SECONDS,
-    Pace,
-    Rest,
-    Share,
-)
+from consumer.resume.pace import REST_SECONDS, Rest
+from consumer.resume.throttle import LONGEST_REST_SECONDS, MOST_WAITING, WORK_SECONDS, Throttle
 
 
 class Rests(threading.Event):
@@ -35,44 +28,52 @@ class Clock:
         return self.now
 
 
-def work(seconds):
+def busy(seconds):
+    """Use so much processor time."""
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
 
 
+def throttle():
+    """Return a throttle and its clock."""
+    clock = Clock()
+    return Throttle(threading.Event(), clock), clock
+
+
 def test_a_thread_rests_as_long_as_it_has_worked():
     rests = Rests()
-    pace = Pace(rests)
-    work(0.02)
-    pace.keep()
+    work = Throttle(rests).start()
+    busy(0.02)
+    work.rest()
     assert rests.seconds[0] >= 0.02
     assert len(rests.seconds) == 1
 
 
 @pytest.mark.parametrize(("took", "times"), [(0.03, None), (60, MOST_WAITING)], ids=["others", "a client"])
-def test_a_thread_that_had_to_wait_for_its_turn_rests_longer_but_not_for_what_it_waited_for_otherwise(took, times):
+def test_a_thread_that_waited_for_the_interpreter_rests_longer(took, times):
+    """What it waited for otherwise, such as its client, counts up to a bound only."""
     clock, rests = Clock(), Rests()
     began = time.thread_time()
-    pace = Pace(rests, clock=clock)
-    work(0.02)
+    work = Throttle(rests, clock).start()
+    busy(0.02)
     clock.now = took
-    pace.keep()
+    work.rest()
     worked = time.thread_time() - began
     assert rests.seconds[0] == pytest.approx(times * worked if times else took, rel=0.1)
 
 
 def test_short_work_needs_no_rest():
     rests = Rests()
-    pace = Pace(rests)
-    pace.keep()
+    work = Throttle(rests).start()
+    work.rest()
     assert rests.seconds == []
-    work(WORK_SECONDS)
-    pace.keep()
+    busy(WORK_SECONDS)
+    work.rest()
     assert len(rests.seconds) == 1
 
 
-def test_a_client_rests_as_long_as_its_last_events_took_but_no_longer_than_it_may():
+def test_a_client_rests_as_long_as_its_last_events_took_within_bounds():
     clock, rests = Clock(), []
     rest = Rest(rests.append, clock)
     rest.take(5)
@@ -85,39 +86,37 @@ def test_a_client_rests_as_long_as_its_last_events_took_but_no_longer_than_it_ma
     rest.gave(False)
     clock.now += 1
     rest.take(5)
-    assert len(rests) == 4, "who waited in vain has kept nobody waiting"
+    assert len(rests) == 4, "after a wait without events it looks again at once"
 
 
-def test_whoever_has_a_share_alone_rests_as_long_as_it_has_worked():
-    clock = Clock()
-    share = Share(clock)
+def test_the_only_thread_of_a_throttle_rests_as_long_as_it_has_worked():
+    shared, clock = throttle()
     for now in (0.0, 0.02, 5.0):
         clock.now = now
-        assert share.book(0.01) == pytest.approx(0.01)
+        assert shared.book(0.01) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 10])
-def test_however_many_have_a_share_they_work_half_of_the_time(threads):
-    clock = Clock()
-    share = Share(clock)
+def test_all_threads_of_a_throttle_together_work_half_of_the_time(threads):
+    shared, clock = throttle()
     due, worked = [0.0] * threads, 0.0
     while clock.now < 10:
         first = due.index(min(due))
         clock.now = max(clock.now, due[first]) + 0.001  # one works at a time
         worked += 0.001
-        due[first] = clock.now + share.book(0.001)
+        due[first] = clock.now + shared.book(0.001)
     assert worked / clock.now == pytest.approx(0.5, rel=0.01)
 
 
-def test_nobody_rests_so_long_that_it_would_be_missed():
-    share = Share(Clock())
-    assert max(share.book(0.008) for _ in range(500)) == pytest.approx(LONGEST_REST_SECONDS)
+def test_no_rest_is_longer_than_a_bound():
+    shared, _ = throttle()
+    assert max(shared.book(0.008) for _ in range(500)) == pytest.approx(LONGEST_REST_SECONDS)
 
 
 def test_short_work_rests_for_other_short_work_only():
-    share = Share(Clock())
+    shared, _ = throttle()
     for _ in range(5):
-        share.book(0.01)
-    assert share.book(0.01, is_short=True) == pytest.approx(0.01)
-    assert share.book(0.01, is_short=True) == pytest.approx(0.03)
-    assert share.book(0.01) == pytest.approx(0.15), "long work rests for all of it"
+        shared.book(0.01)
+    assert shared.book(0.01, is_short=True) == pytest.approx(0.01)
+    assert shared.book(0.01, is_short=True) == pytest.approx(0.03)
+    assert shared.book(0.01) == pytest.approx(0.15), "long work rests for all of it"
