@@ -156,7 +156,7 @@ class CatchingUp:
     def _has(self, entry: Entry) -> bool:
         """Tell whether the client had the entry before it resumed."""
         floor = self._floor
-        return entry.partition < len(floor) and entry.before < floor[entry.partition]
+        return entry.partition < len(floor) and entry.place < floor[entry.partition]
 
     def _own_cursor(self, entry: Entry) -> str | None:
         """Return the client's own cursor after an entry; None where it is that of all clients."""

@@ -44,7 +44,7 @@ class Item(Struct, frozen=True, gc=False):
     """A prediction, or the removal of a segment, of one record: its own place, and where reading goes on after it."""
 
     partition: int
-    before: int
+    place: int
     after: int
     segment_id: str
     prediction: Prediction | None

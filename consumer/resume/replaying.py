@@ -99,7 +99,7 @@ class Replaying:
         while self._index < last and len(events) < limit:
             item = chunk.items[self._index]
             self._index += 1
-            if item.before >= self._place(item.partition):
+            if item.place >= self._place(item.partition):
                 events.extend(self._take(item))
         if self._index == len(chunk.items):
             self.places, self._chunk = furthest(self.places, chunk.end), None
@@ -139,5 +139,5 @@ class Replaying:
         if subscriber.channel is not None and (prediction is None or not subscriber.wanted.concerns(prediction)):
             return []
         position = Position(self.incarnation, self.places)
-        entry = Entry(item.partition, item.before, position, item.segment_id, prediction, True)
+        entry = Entry(item.partition, item.place, position, item.segment_id, prediction, True)
         return [Change(entry, position.encode(self._kind))]

@@ -119,7 +119,7 @@ class Starting:
         places, first = after.places, state.ring.locate(after.places)
         entries, had = state.ring.read(first, DETOUR), 0
         for number, entry in enumerate(entries, 1):
-            if entry.partition < len(places) and entry.before < places[entry.partition]:
+            if entry.partition < len(places) and entry.place < places[entry.partition]:
                 had = number
             if reaches(entry.position.places, places):
                 break

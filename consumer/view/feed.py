@@ -247,7 +247,7 @@ class Feed:
     def supersedes(self, entry: Entry) -> bool:
         """Tell whether the view has a newer prediction of an entry's segment and horizon; it takes no lock."""
         prediction = entry.prediction
-        return prediction is not None and self._state.latest.supersedes(prediction, entry.partition, entry.before)
+        return prediction is not None and self._state.latest.supersedes(prediction, entry.partition, entry.place)
 
     def wait_for_status(self, wanted: Callable[[Status], bool], timeout: float) -> Status:
         """Wait until the status is a wanted one, at most `timeout` seconds; return it as it is then."""

@@ -26,7 +26,7 @@ CURSOR_EVERY = 1_024
 class Entry(Struct, gc=False):
     """One delivered item: a prediction, or the removal of a segment (`prediction` is None).
 
-    `before` is the entry's own place, `position` is where reading goes on after it. `shown` tells whether it
+    `place` is where the entry is in its partition, `position` where reading goes on after it. `shown` tells whether it
     belongs to the view of one prediction per segment. `was` is what the view held of this segment and horizon before,
     `was_shown` what it showed of the segment. `evicted` is what the view lost by it. `sequence` is its number in the
     ring buffer, -1 outside of one, and `size_bytes` the memory it takes; the ring buffer sets both.
@@ -36,7 +36,7 @@ class Entry(Struct, gc=False):
     """
 
     partition: int
-    before: int
+    place: int
     position: Position
     segment_id: str
     prediction: Prediction | None
@@ -50,7 +50,7 @@ class Entry(Struct, gc=False):
 
     def with_prediction(self, prediction: Prediction) -> "Entry":
         """Return a copy that holds another form of the prediction, for one client."""
-        return Entry(self.partition, self.before, self.position, self.segment_id, prediction, self.shown)
+        return Entry(self.partition, self.place, self.position, self.segment_id, prediction, self.shown)
 
     @property
     def cursor(self) -> str:
@@ -148,7 +148,7 @@ class Ring:
         """Return the sequence number of the first entry that lies after `places`.
 
         Positions only grow along the ring, so the first entry whose position is ahead of `places` in any partition
-        is found by bisection. Entries after it may still be known to the client: compare `before` with its place. For
+        is found by bisection. Entries after it may still be known to the client: compare `place`. For
         `places` that the ring doesn't cover, the result says nothing.
         """
         low, high = self._head, len(self._entries)

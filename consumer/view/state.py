@@ -127,9 +127,9 @@ class FeedState:
         """Continue where logs were truncated; the view gets back what it had before, if the ring buffer has it."""
         places, entries = position.places, self.ring.read(self.ring.oldest, len(self.ring))
         lost = self.latest.drop_beyond(places)
-        lost |= {each.segment_id for each in entries if each.before >= places[each.partition]}
+        lost |= {each.segment_id for each in entries if each.place >= places[each.partition]}
         for entry in entries:
-            if entry.before < places[entry.partition] and entry.segment_id in lost:
+            if entry.place < places[entry.partition] and entry.segment_id in lost:
                 self._restore(entry)
         self.begin(position, Gap("truncated", None))
 
@@ -215,7 +215,7 @@ class FeedState:
         if entry.prediction is None:
             self.latest.remove(entry.segment_id)
         else:
-            self.latest.apply(structs.replace(entry.prediction, late=UNSET), entry.partition, entry.before)
+            self.latest.apply(structs.replace(entry.prediction, late=UNSET), entry.partition, entry.place)
 
     def _score(self) -> None:
         """Score what was taken since the last time; a batch at once costs less."""

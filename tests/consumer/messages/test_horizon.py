@@ -296,7 +296,7 @@ def test_a_replay_gives_the_same_predictions_of_a_record_as_memory():
         feed.begin(start)
         publish(feed, *topic.logs[0])
         given = [each.entry for each in read(subscriptions.subscribe_at(position, everything, "history"))]
-        return [(each.before, structs.replace(each.prediction, late=UNSET)) for each in given]
+        return [(each.place, structs.replace(each.prediction, late=UNSET)) for each in given]
 
     from_memory = given(roomy, start)
     assert [index_of(before) for before, _ in from_memory[:7]] == list(range(7))

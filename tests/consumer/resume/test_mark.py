@@ -44,7 +44,7 @@ class Process:
 
 
 def offsets(events):
-    return [each.entry.before >> 24 for each in events if isinstance(each, Change)]
+    return [each.entry.place >> 24 for each in events if isinstance(each, Change)]
 
 
 @FILTERS

@@ -58,7 +58,7 @@ def test_what_is_older_than_memory_is_replayed_and_joined_without_a_seam():
     subscription = process.subscribe_at(BEGIN)
     told = [each.entry for each in changes_of(subscription)]
     for partition in (0, 1):
-        offsets = [each.before >> 24 for each in told if each.partition == partition]
+        offsets = [each.place >> 24 for each in told if each.partition == partition]
         assert offsets == list(range(2_500))
     publish(process.feed, topic.append(message("live"), partition=0, timestamp_ms=TIME_MS))
     assert [each.entry.segment_id for each in read(subscription)] == ["live"]

@@ -114,7 +114,7 @@ def test_a_burst_of_many_times_the_buffer_costs_a_stream_nothing():
             # Few at a time: without waiting for it the consumer would be several buffers ahead.
             for event in stream.next(1, 50):
                 if isinstance(event, Change):
-                    seen.append(event.entry.before)
+                    seen.append(event.entry.place)
                 elif isinstance(event, Gap):
                     gaps.append(event)
 
