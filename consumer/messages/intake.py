@@ -8,7 +8,7 @@ from collections import Counter
 from consumer.sources.record import Record
 
 from .decode import decode
-from .normalise import Normalised
+from .normalised import Normalised
 from .refusal import Refused, by_reason
 
 MAX_FIELDS = 20

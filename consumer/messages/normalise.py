@@ -7,7 +7,7 @@ docs/messages.md says what producers may send, and what it becomes.
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from consumer.prediction import Prediction
 from consumer.settings import Settings
@@ -19,32 +19,17 @@ from .decode import decode
 from .fields import MAX_TEXT, coordinates, first_label, first_within, is_no_id, segment_id, text, volume
 from .names import Item, Names, NameSets
 from .network import Network
+from .normalised import Normalised
 from .plain import PlainReader
-from .refusal import REFUSAL_REASONS, Refusal, Refused, shown
+from .refusal import Refusal, Refused, shown
 from .speeds import NO_BOUNDS, Bounds, Said, Speeds, predicted_speeds, require
 from .timing import Moments, Timing
-
-__all__ = ["REFUSAL_REASONS", "Normalised", "Normaliser", "Refusal"]
 
 MAX_DESCRIBED = 100
 """Refused items of one array with a description each. Of the others, one refusal per reason has the number: a message
 of 1 MiB may have 500,000 of them."""
 
 _NOT_DESCRIBED = f"not described: more than {MAX_DESCRIBED} items of its array were refused"
-
-
-class Normalised(Struct, frozen=True, gc=False):
-    """The content of a record.
-
-    `predictions` are pairs (index within the record, prediction) with rising index from 0; each prediction and each
-    refusal has one. `removal` is the segment that a tombstone names. `unclear_horizons` counts predictions with
-    a horizon or target that can't be used, or with a target that is no whole number of minutes ahead.
-    """
-
-    predictions: list[tuple[int, Prediction]]
-    refusals: list[Refusal]
-    removal: str | None
-    unclear_horizons: int = 0
 
 
 class _Found:

@@ -63,11 +63,11 @@ class Consumer:
         self.subscriptions = Subscriptions(self.feed, Replays(settings, open_source, normalise))
         self.quarantine = Quarantine(settings.topic, settings.quarantine_entries)
         self._poll_seconds = poll_seconds
-        announcer = Announcer(self.feed, self.subscriptions)
+        announcer = Announcer(self.feed, self.subscriptions.reset_timeouts)
         self._watchdog = Watchdog(settings.watchdog_seconds, on_hang, settings.kafka_silence_seconds, announcer.stall)
         self._delivery = Delivery(settings, self.feed, self.quarantine, normalise, self.clock, self._watchdog)
         self._loop = Loop(
-            settings, self.feed, self.subscriptions, self._delivery, announcer, self._watchdog, poll_seconds
+            settings, self.feed, self.subscriptions.tidy, self._delivery, announcer, self._watchdog, poll_seconds
         )
         self.attempts = self._loop.attempts
         self._supervisor = Supervisor(settings, open_source, self._loop, announcer, self._watchdog)

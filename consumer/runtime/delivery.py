@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from consumer.messages.clock import Clock
 from consumer.messages.intake import Intake
-from consumer.messages.normalise import Normalised, Normaliser, Refusal
+from consumer.messages.normalise import Normaliser
+from consumer.messages.normalised import Normalised
 from consumer.messages.quarantine import Quarantine
-from consumer.messages.refusal import count_refused
+from consumer.messages.refusal import Refusal, count_refused
 from consumer.settings import Settings
 from consumer.sources.record import Record
 from consumer.view.feed import Feed

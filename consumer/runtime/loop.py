@@ -6,10 +6,9 @@ were truncated are gaps. Any error ends the loop; `supervisor` tries again, with
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from consumer.events import State
-from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
 from consumer.sources.base import Expired, Reading, Source, SourceStatus, Truncated
 from consumer.sources.record import Topic
@@ -29,13 +28,16 @@ OUTAGE_POLL_SECONDS = 0.05
 
 
 class Loop:
-    """Reads a source into the feed. The consumer thread runs it; any thread reads `readings`, `lag`, `is_throttled`."""
+    """Reads a source into the feed. The consumer thread runs it; any thread reads `readings`, `lag`, `is_throttled`.
+
+    `tidy` is called once per turn: it drops what no client needs any more.
+    """
 
     def __init__(
         self,
         settings: Settings,
         feed: Feed,
-        subscriptions: Subscriptions,
+        tidy: Callable[[], object],
         delivery: Delivery,
         announcer: Announcer,
         watchdog: Watchdog,
@@ -43,7 +45,7 @@ class Loop:
     ) -> None:
         self._settings = settings
         self._feed = feed
-        self._subscriptions = subscriptions
+        self._tidy = tidy
         self._delivery = delivery
         self._announcer = announcer
         self._watchdog = watchdog
@@ -60,7 +62,7 @@ class Loop:
         assigned: Topic | None = None
         while not self._watchdog.stopping.is_set():
             self._watchdog.beat()
-            self._subscriptions.tidy()
+            self._tidy()
             status = source.status()
             if not self._is_answering(source, status) or status.topic is None:
                 # When it is back, all is assigned again, so that `live` is proven by fetches sent since.

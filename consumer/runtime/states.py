@@ -11,9 +11,9 @@ behind the end of the topic is catching up again.
 
 import logging
 import time
+from collections.abc import Callable
 
 from consumer.events import NOT_CONNECTED, State, Status
-from consumer.resume.subscriptions import Subscriptions
 from consumer.view.feed import Feed
 
 log = logging.getLogger("greenwave.consumer")
@@ -26,11 +26,14 @@ FAILED = f"a request to Kafka failed; {SEE_LOG}"
 
 
 class Announcer:
-    """Announces states. The consumer thread calls it; the watchdog announces a stall of that thread."""
+    """Announces states. The consumer thread calls it; the watchdog announces a stall of that thread.
 
-    def __init__(self, feed: Feed, subscriptions: Subscriptions) -> None:
+    `on_state` is called after each announcement.
+    """
+
+    def __init__(self, feed: Feed, on_state: Callable[[], object]) -> None:
         self._feed = feed
-        self._subscriptions = subscriptions
+        self._on_state = on_state
 
     @property
     def status(self) -> Status:
@@ -43,7 +46,7 @@ class Announcer:
         status = Status(state, self.status.since_of(state), reason, deadline_in(retry_in), detail)
         log.log(logging.WARNING if is_problem else logging.INFO, "%s: %s", state, status.in_full)
         self._feed.announce(status)
-        self._subscriptions.reset_timeouts()
+        self._on_state()
 
     def enter_if_new(self, state: State, reason: str, retry_in: float | None, detail: str) -> None:
         """Announce a state unless it is the last one; the time to the next attempt changes without an announcement."""

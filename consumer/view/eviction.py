@@ -1,4 +1,4 @@
-"""Which segment of a view makes room first when it is full.
+"""What leaves a view without a tombstone, and which segment makes room first when the view is full.
 
 By event time alone, one array of new ids would push out all segments that were there before. So a segment's history
 counts: each record that renewed it, up to MOST_RECORDS, makes it CREDIT_MS more recent. A segment that came in two
@@ -7,12 +7,34 @@ came in MOST_RECORDS, as many records are needed for each of as many ids as the 
 """
 
 from heapq import heapify, heappop, heappush, heapreplace
+from typing import Literal, NamedTuple, get_args
 
 from msgspec import Struct
+
+from consumer.prediction import Prediction
 
 CREDIT_MS = 300_000
 MOST_RECORDS = 12
 _SLACK = 64
+
+EvictionReason = Literal["max_age", "max_segments", "max_bytes", "max_horizons", "clock"]
+EVICTION_REASONS: tuple[EvictionReason, ...] = get_args(EvictionReason)
+
+
+class Eviction(NamedTuple):
+    """Predictions of one segment that left the view without a tombstone; all that it had if `is_whole`.
+
+    max_age        no news for MAX_AGE; of one of several horizons it is found with the next prediction of its segment
+    max_segments   the view was full
+    max_bytes      the view took too much memory
+    max_horizons   a segment had more than MAX_HORIZONS horizons
+    clock          its time was ahead of this process' clock, and the prediction that caused this is older
+    """
+
+    reason: EvictionReason
+    segment_id: str
+    predictions: tuple[Prediction, ...]
+    is_whole: bool
 
 
 class _History(Struct, gc=False):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from consumer.events import Gap, Status
 from consumer.messages.clock import wall_ms
-from consumer.messages.normalise import Normalised
+from consumer.messages.normalised import Normalised
 from consumer.prediction import Prediction
 from consumer.scoring.scores import Truth
 from consumer.settings import Settings

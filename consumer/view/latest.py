@@ -11,7 +11,7 @@ segment is never changed, only replaced, so what they look up is of one moment.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, get_args
+from typing import Literal
 
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ from consumer.prediction import MAX_HORIZONS, Horizon, Prediction
 
 from .ageing import Reference
 from .cursor import Places, index_of, offset_of
-from .eviction import EvictionOrder
+from .eviction import Eviction, EvictionOrder, EvictionReason
 from .footprint import footprint
 
 SEGMENT_BYTES = 550
@@ -33,26 +33,6 @@ Horizons = frozenset[Horizon | None] | Literal["all"] | None
 """Which horizons are asked for, in minutes (None among them: not stated); None is the one that each segment shows."""
 
 _Order = tuple[int, str, int, int]
-
-
-EvictionReason = Literal["max_age", "max_segments", "max_bytes", "max_horizons", "clock"]
-EVICTION_REASONS: tuple[EvictionReason, ...] = get_args(EvictionReason)
-
-
-class Eviction(NamedTuple):
-    """Predictions of one segment that left the view without a tombstone; all that it had if `is_whole`.
-
-    max_age        no news for MAX_AGE; of one of several horizons it is found with the next prediction of its segment
-    max_segments   the view was full
-    max_bytes      the view took too much memory
-    max_horizons   a segment had more than MAX_HORIZONS horizons
-    clock          its time was ahead of this process' clock, and the prediction that caused this is older
-    """
-
-    reason: EvictionReason
-    segment_id: str
-    predictions: tuple[Prediction, ...]
-    is_whole: bool
 
 
 class Applied(Struct, frozen=True, gc=False):

@@ -12,8 +12,8 @@ from msgspec import Struct
 from consumer.prediction import Horizon, Prediction
 
 from .cursor import Places, Position
+from .eviction import Eviction
 from .footprint import footprint
-from .latest import Eviction
 
 ENTRY_BYTES = 330
 """An entry without its prediction, places and cursor: objects, list slots."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from msgspec import UNSET, structs
 
 from consumer.events import CUT_OFF, Gap, Status
-from consumer.messages.normalise import Normalised
+from consumer.messages.normalised import Normalised
 from consumer.messages.refusal import count_refused
 from consumer.prediction import Prediction
 from consumer.scoring.scores import Scores
@@ -22,8 +22,9 @@ from consumer.sources.record import Record
 from .backpressure import Backpressure
 from .cursor import MAX_INDEX, Places, Position, furthest, place
 from .ends import Ends
+from .eviction import EVICTION_REASONS
 from .footprint import footprint
-from .latest import EVICTION_REASONS, LatestView
+from .latest import LatestView
 from .ring import Entry, Ring
 
 MAX_BREAKS = 16

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from consumer.events import Gap, Status
-from consumer.messages.normalise import REFUSAL_REASONS, Normaliser
+from consumer.messages.normalise import Normaliser
 from consumer.messages.quarantine import LOG_EVERY_SECONDS
-from consumer.messages.refusal import by_reason
+from consumer.messages.refusal import REFUSAL_REASONS, by_reason
 from consumer.sources.record import Record
 from tests.consumer.helpers import array, message
 from tests.consumer.messages.test_normalise import REFUSED, good

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from consumer.messages.normalise import MAX_DESCRIBED, REFUSAL_REASONS, Normalised, Normaliser
-from consumer.messages.refusal import by_reason
+from consumer.messages.normalise import MAX_DESCRIBED, Normaliser
+from consumer.messages.normalised import Normalised
+from consumer.messages.refusal import REFUSAL_REASONS, by_reason
 from consumer.prediction import CATEGORIES, Prediction, categorise
 from consumer.settings import Settings
 from consumer.sources.record import Record

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from consumer.messages.names import MAX_MINUTES
 from consumer.messages.network import Network, Segment
-from consumer.messages.normalise import Normalised, Normaliser
+from consumer.messages.normalise import Normaliser
+from consumer.messages.normalised import Normalised
 from consumer.messages.plain import READ_OTHERWISE, PlainReader
 from consumer.messages.speeds import Speeds
 from consumer.prediction import Coordinates

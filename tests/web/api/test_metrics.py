@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from consumer.events import GAP_REASONS
 from consumer.messages.refusal import REFUSAL_REASONS
-from consumer.view.latest import EVICTION_REASONS
+from consumer.view.eviction import EVICTION_REASONS
 from tests.consumer.helpers import message
 from web.access.admission import TRANSPORTS
 
