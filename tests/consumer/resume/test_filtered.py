@@ -72,7 +72,7 @@ def test_a_plain_resume_from_memory_gets_no_view():
     assert decode_kind(change.cursor)[1] == PLAIN
 
 
-def test_a_view_follows_where_a_larger_horizon_was_given_than_is_shown():
+def test_a_view_follows_a_larger_horizon_than_is_shown():
     feed = feed_of()
     publish(feed, record(0, 0, at(1, 10, horizon_minutes=5)), record(0, 1, at(2, 10, horizon_minutes=15)))
     *changes, view = read(subscribe(feed, Position(TOPIC, (place(1), place(0))).encode()))
@@ -90,7 +90,7 @@ def test_a_poll_that_kept_its_view_gets_what_left():
     assert decode_kind(cursor)[1] == CURRENT
 
 
-def test_a_poll_with_a_cursor_of_a_stream_gets_matches_then_the_view_in_an_answer_of_its_own():
+def test_a_poll_with_the_cursor_of_a_stream_gets_matches_then_the_view():
     feed = feed_of()
     publish(feed, record(0, 0, at(1, 10)), record(0, 1, at(2, 10, "T")), record(0, 2, at(3, 70)))
     found, cursor = answers(feed, BEGIN.encode(), limit=1)
@@ -112,7 +112,7 @@ def test_a_poll_gets_its_view_though_a_match_comes_before_each_request():
     assert found == [[match], [("initial", None)], [match, match], [match]], "each match once"
 
 
-def test_a_poll_at_another_process_keeps_its_view_where_nothing_of_its_filter_was_read_in_another_order():
+def test_a_poll_elsewhere_keeps_its_view_if_its_matches_came_in_order():
     here, elsewhere = feed_of(), feed_of()
     publish(here, record(0, 0, at(1, 10)))
     for each in (record(1, 0, at(1, 70, "N")), record(1, 1, at(2, 70, "N")), record(1, 2, at(3, 70, "N"))):

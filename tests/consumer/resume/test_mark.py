@@ -1,4 +1,4 @@
-"""The mark of a live subscription: up to where to read, who continues like whom, and subscribing at one."""
+"""The mark of a live subscription: reading up to it, comparing two, and subscribing at one."""
 
 import itertools
 

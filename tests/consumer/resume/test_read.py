@@ -12,7 +12,8 @@ from consumer.resume.throttle import Throttle
 from consumer.sources.memory import MemorySource
 from consumer.view.state import FeedState
 from tests.consumer.helpers import eventually
-from tests.consumer.resume.test_replay import BEGIN, SMALL, Clock, Watched, asked, held_replay, process_over, topic_of
+from tests.consumer.resume.test_readers import Watched, asked, held_replay
+from tests.consumer.resume.test_replay import BEGIN, SMALL, Clock, process_over, topic_of
 
 
 class Unbooked(Throttle):

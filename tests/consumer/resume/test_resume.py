@@ -3,7 +3,7 @@
 Each process reads the topic in an order of its own and keeps a few entries; what is older is replayed from the topic. A
 client hops between the processes with its cursor, from one transport to another, and may change its filter. Of every
 prediction that its filter asks for it gets one event, in order per partition; what it misses lies under a gap. Once
-everybody has read everything, what it shows by the rules of docs/clients.md is the view of its filter.
+all processes have read all records, what it shows by the rules of docs/clients.md is the view of its filter.
 """
 
 import itertools
@@ -191,7 +191,7 @@ class Process:
 
 
 class Client:
-    """Keeps what it was told, as docs/clients.md says: of a segment the smallest horizon, of that the newest."""
+    """Keeps what it was given, as docs/clients.md says: of a segment the smallest horizon, of that the newest."""
 
     def __init__(self, wanted, cursor):
         self.wanted = wanted
@@ -199,7 +199,7 @@ class Client:
         self.events = []
         self.view = {}
         self.runs = []
-        """What it must have been told, but for the last: (filter, first places, places after the last)."""
+        """What it must have been given, but for the last: (filter, first places, places after the last)."""
         self.begin = decode(cursor).places if cursor else None
         self.gap = None
         self.needs_view = False
@@ -359,7 +359,7 @@ def read_to_the_end(world, client, data):
 
 @examples(400)
 @given(st.sampled_from(KINDS), st.sampled_from(FILTERS), st.integers(1, 30), st.data())
-def test_a_client_gets_each_prediction_once_or_a_gap_and_ends_with_the_view_of_its_filter(kind, wanted, capacity, data):
+def test_a_client_gets_each_prediction_once_and_ends_with_its_view(kind, wanted, capacity, data):
     logs = data.draw(topics(kind))
     world = World(kind, logs, capacity, data)
     first = Position(INCARNATION, (place(0),) * data.draw(st.integers(1, len(logs)))).encode()
@@ -369,12 +369,14 @@ def test_a_client_gets_each_prediction_once_or_a_gap_and_ends_with_the_view_of_i
     read_to_the_end(world, client, data)
 
     for partition in range(len(logs)):
-        told = [model for where, model in client.events if where == partition]
+        given_models = [model for where, model in client.events if where == partition]
         expected = [model for run in client.runs for model in world.expected(partition, run)]
         if kind.has_horizons and any(run[0].horizons is None for run in client.runs):
-            assert is_subsequence(told, expected), "in order, each once; which horizon is shown depends on the process"
+            assert is_subsequence(given_models, expected), (
+                "in order, each once; which horizon is shown depends on the process"
+            )
         else:
-            assert told == expected
+            assert given_models == expected
     truth = {
         client.key(each.segment_id, each.horizon_minutes): each.model
         for each in world.truth.feed.snapshot(client.wanted).predictions
@@ -439,7 +441,7 @@ def published(process, *predictions):
 
 
 @pytest.mark.parametrize("capacity", [100, 1])
-def test_a_smaller_horizon_that_is_added_later_hides_nothing_of_before(capacity):
+def test_a_smaller_horizon_that_is_added_later_hides_nothing(capacity):
     process = Process(MemoryTopic(1, INCARNATION), capacity, [0])
     runs = [(segment, *of) for of in ((15, 0), (15, 1), (5, 2), (15, 2)) for segment in SEGMENTS]
     published(process, *runs)
@@ -455,7 +457,7 @@ def test_larger_horizons_right_after_a_smaller_one_are_left_out(capacity):
     assert given_after(process, start, EVERYTHING) == {0: ["A 5 1", "B 15 1", "B 5 1", "B 5 2", "B 15 3"]}
 
 
-def test_horizons_of_a_segment_in_rising_order_need_no_view_after_a_resume():
+def test_horizons_in_rising_order_need_no_view_after_a_resume():
     process = Process(MemoryTopic(1, INCARNATION), 100, [0])
     published(process, *[(segment, minutes, 1) for segment in SEGMENTS for minutes in (5, 15, 30)])
     cursor = process.feed.cursor
@@ -464,7 +466,7 @@ def test_horizons_of_a_segment_in_rising_order_need_no_view_after_a_resume():
     assert [type(each) for each in events] == [Change] * len(SEGMENTS)
 
 
-def test_what_is_given_of_many_segments_does_not_depend_on_the_interleaving():
+def test_what_is_given_does_not_depend_on_the_interleaving():
     """Also when the partitions together have more segments than the view may hold."""
     topic = MemoryTopic(2, INCARNATION)
     for minutes in (5, 15):
@@ -484,6 +486,6 @@ def test_what_is_given_of_many_segments_does_not_depend_on_the_interleaving():
     assert found[0] == found[1]
 
 
-def is_subsequence(told, expected):
+def is_subsequence(some, expected):
     rest = iter(expected)
-    return all(model in rest for model in told)
+    return all(model in rest for model in some)

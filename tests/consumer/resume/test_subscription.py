@@ -23,7 +23,7 @@ def events_of(subscription):
 def test_after_a_gap_all_that_this_process_reads_is_given():
     """A gap replaces what the client had elsewhere, though this process has yet to read some of that."""
     process = Subscriptions(feed_of(settings=structs.replace(SETTINGS, buffer_entries=2)))
-    process.feed.announce(Status("reconnecting", 1.0, "no word from the leader of partition 1"))
+    process.feed.announce(Status("reconnecting", 1.0, "no response from the leader of partition 1"))
     subscription = process.subscribe(Position(TOPIC, (place(0), place(5))).encode())
     assert events_of(subscription) == []
     publish(process.feed, *[record(0, offset, message("A")) for offset in range(4)])
@@ -33,7 +33,7 @@ def test_after_a_gap_all_that_this_process_reads_is_given():
     assert [each.entry.segment_id for each in events_of(subscription)] == ["B"]
 
 
-def test_after_a_gap_a_slow_client_is_given_the_view_and_not_a_replay():
+def test_a_slow_client_gets_the_view_after_a_gap_and_no_replay():
     topic = topic_of(1_000)
     process = process_over(topic, structs.replace(SMALL, replay_records=1_200))
     subscription, _ = after_a_replay(process, 50)
@@ -59,7 +59,7 @@ def test_exactly_as_many_records_as_allowed_are_replayed(limit, expected):
 
 
 @pytest.mark.parametrize(("limit", "is_found"), [(1_000, True), (999, False)])
-def test_a_time_may_lie_exactly_as_many_records_back_as_allowed(limit, is_found):
+def test_a_time_may_be_as_many_records_back_as_allowed(limit, is_found):
     process = process_over(topic_of(1_000), structs.replace(SMALL, replay_records=limit))
     if is_found:
         assert process.position_at(TIME_MS) == BEGIN
@@ -68,7 +68,7 @@ def test_a_time_may_lie_exactly_as_many_records_back_as_allowed(limit, is_found)
             process.position_at(TIME_MS)
 
 
-def test_a_time_that_memory_covers_is_found_however_many_records_back():
+def test_a_time_that_memory_covers_is_found_beyond_the_limit():
     process = process_over(topic_of(100), structs.replace(SMALL, replay_records=1))
     assert process.position_at(TIME_MS) == BEGIN
 
