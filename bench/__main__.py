@@ -32,7 +32,7 @@ MEASURES: dict[str, ModuleType] = {
 ALONE = frozenset({"micro"})
 """Measures that need no broker."""
 
-Run = Callable[[], list[Figure]]
+Measurement = Callable[[], list[Figure]]
 
 
 def main() -> None:
@@ -94,7 +94,7 @@ def _compare(options: Options, commit: str, rounds: int) -> dict[ModuleType, lis
         return {compare: _rounds({"compare": functools.partial(compare.run, world, name, tree)}, rounds)["compare"]}
 
 
-def _rounds(runs: dict[str, Run], count: int) -> dict[str, list[list[Figure]]]:
+def _rounds(runs: dict[str, Measurement], count: int) -> dict[str, list[list[Figure]]]:
     found: dict[str, list[list[Figure]]] = {name: [] for name in runs}
     for number in range(1, count + 1):
         for name, run in runs.items():

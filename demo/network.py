@@ -22,7 +22,7 @@ _WORDS = {"N": "north", "S": "south", "E": "east", "W": "west"}
 
 _KM_TOLERANCE = 0.001  # a waypoint nearer to an end than this counts as the end
 
-Point = tuple[float, float]
+Location = tuple[float, float]
 """Latitude and longitude in degrees."""
 
 
@@ -33,8 +33,8 @@ class RoadSegment(NamedTuple):
     name: str
     road: str
     direction: str
-    line: tuple[Point, ...]
-    middle: Point
+    line: tuple[Location, ...]
+    middle: Location
     start_km: float
     length_km: float
     free_flow_mph: float
@@ -56,7 +56,7 @@ def segments() -> tuple[RoadSegment, ...]:
     return tuple(segment for freeway in FREEWAYS for segment in _both_directions(freeway))
 
 
-def distance_km(a: Point, b: Point) -> float:
+def distance_km(a: Location, b: Location) -> float:
     """Return the distance of two points of this area, computed on a plane; the error is below a metre."""
     north = (b[0] - a[0]) * _KM_PER_DEGREE
     east = (b[1] - a[1]) * _KM_PER_DEGREE * math.cos(math.radians((a[0] + b[0]) / 2))
@@ -96,11 +96,11 @@ def _cut(freeway: Freeway, direction: str, waypoints: Sequence[tuple[str, float,
     return found
 
 
-def _nearest(waypoints: Sequence[tuple[str, float, float]], point: Point) -> str:
+def _nearest(waypoints: Sequence[tuple[str, float, float]], point: Location) -> str:
     return min(waypoints, key=lambda each: distance_km((each[1], each[2]), point))[0]
 
 
-def _part(points: Sequence[Point], reached: Sequence[float], start: float, end: float) -> list[Point]:
+def _part(points: Sequence[Location], reached: Sequence[float], start: float, end: float) -> list[Location]:
     """Return the line from `start` to `end` kilometres along the points."""
     inner = [
         point for point, at in zip(points, reached, strict=True) if start + _KM_TOLERANCE < at < end - _KM_TOLERANCE
@@ -108,7 +108,7 @@ def _part(points: Sequence[Point], reached: Sequence[float], start: float, end: 
     return [_at(points, reached, start), *inner, _at(points, reached, end)]
 
 
-def _at(points: Sequence[Point], reached: Sequence[float], km: float) -> Point:
+def _at(points: Sequence[Location], reached: Sequence[float], km: float) -> Location:
     for (a, b), (from_km, to_km) in zip(itertools.pairwise(points), itertools.pairwise(reached), strict=True):
         if km <= to_km:
             share = (km - from_km) / (to_km - from_km)
@@ -116,7 +116,7 @@ def _at(points: Sequence[Point], reached: Sequence[float], km: float) -> Point:
     return points[-1]
 
 
-def _to_the_right(line: Sequence[Point]) -> tuple[Point, ...]:
+def _to_the_right(line: Sequence[Location]) -> tuple[Location, ...]:
     """Shift a line to the right, each point perpendicular to the line between its neighbours."""
     moved = []
     for index, (latitude, longitude) in enumerate(line):

@@ -36,7 +36,7 @@ class Factor(click.ParamType[float]):
         return factor
 
 
-class Minutes(click.ParamType[tuple[int, ...]]):
+class MinutesType(click.ParamType[tuple[int, ...]]):
     """Distinct whole numbers, separated by commas."""
 
     name = "minutes"
@@ -77,7 +77,7 @@ class Minutes(click.ParamType[tuple[int, ...]]):
 @click.option("--limit", type=COUNT, help="Maximum number of steps.")
 @click.option(
     "--horizons",
-    type=Minutes(),
+    type=MinutesType(),
     default="5,10,15",
     show_default=True,
     help="Forecast horizons in minutes, whole steps each.",

@@ -13,10 +13,10 @@ from statistics import NormalDist
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from .network import Point, RoadSegment, distance_km
+from .network import Location, RoadSegment, distance_km
 
 LOS_ANGELES = ZoneInfo("America/Los_Angeles")
-DOWNTOWN: Point = (34.0500, -118.2500)
+DOWNTOWN: Location = (34.0500, -118.2500)
 
 LOWEST_MPH = 4.0
 HIGHEST_MPH = 78.0

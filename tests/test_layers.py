@@ -235,11 +235,21 @@ print(*sorted(name for name in sys.modules if name.split(".")[0] == "kafka"))
     assert done.stdout.strip() == ""
 
 
-def test_no_class_name_is_used_twice():
+def named_types(tree):
+    """Yield the names of the classes and type aliases of a module, without leading underscores."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield node.name.lstrip("_")
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and "TypeVar(" not in ast.unparse(node.value):
+            names = map(ast.unparse, node.targets)
+            yield from (name.lstrip("_") for name in names if re.fullmatch(r"_?[A-Z]\w*[a-z]\w*", name))
+
+
+def test_no_name_of_a_type_is_used_twice():
     places = {}
     for package in ("consumer", "web", "cli", "demo", "bench", "tools"):
         for path in modules(package):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.ClassDef):
-                    places.setdefault(node.name.lstrip("_"), []).append(str(path.relative_to(ROOT)))
+            for name in named_types(ast.parse(path.read_text(encoding="utf-8"))):
+                places.setdefault(name, []).append(str(path.relative_to(ROOT)))
     assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -22,7 +22,7 @@ from .network import Network
 from .normalised import Normalised
 from .plain import PlainReader
 from .refusal import Refusal, Refused, shown
-from .speeds import NO_BOUNDS, Bounds, Said, Speeds, predicted_speeds, require
+from .speeds import NO_BOUNDS, Interval, Said, Speeds, predicted_speeds, require
 from .timing import Moments, Timing
 
 MAX_DESCRIBED = 100
@@ -162,7 +162,7 @@ class Normaliser:
             found.add(self._prediction(item, names, segment, moments, predicted, bounds))
 
     def _prediction(
-        self, item: Item, names: Names, segment: str, moments: Moments, predicted: float, bounds: Bounds
+        self, item: Item, names: Names, segment: str, moments: Moments, predicted: float, bounds: Interval
     ) -> Prediction:
         # Most messages have few of the optional fields, so none is asked for that isn't there.
         current = self._speeds.current(item, names) if names.has_current else None

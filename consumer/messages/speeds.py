@@ -20,8 +20,8 @@ MAX_MPH = 200.0
 
 _ALLOWED = ", ".join((*PREDICTED_SPEED, "predicted_speed_15min or of another number of minutes"))
 
-Bounds = tuple[float, float] | tuple[UnsetType, UnsetType]
-NO_BOUNDS: Bounds = (UNSET, UNSET)
+Interval = tuple[float, float] | tuple[UnsetType, UnsetType]
+NO_BOUNDS: Interval = (UNSET, UNSET)
 
 
 class Said(Struct, frozen=True, gc=False):
@@ -69,7 +69,7 @@ class Speeds:
                 return speed
         return self.usable(base_data(item).get("current_speed_mph"), self._per_mph) if names.has_base else None
 
-    def bounds(self, item: Item, scale: float, predicted: float) -> Bounds:
+    def bounds(self, item: Item, scale: float, predicted: float) -> Interval:
         """Return the prediction interval (lower, upper) of a predicted speed; UNSET for both without one.
 
         A bound without a unit in its name has that of the speed's field, which has this scale. The first pair that

@@ -40,7 +40,7 @@ HAND_OVER_SECONDS = 3.0
 """A chunk that isn't full by then is handed over as it is."""
 
 
-class Item(Struct, frozen=True, gc=False):
+class ReplayItem(Struct, frozen=True, gc=False):
     """A prediction, or the removal of a segment, of one record: its own place, and where reading goes on after it."""
 
     partition: int
@@ -57,7 +57,7 @@ class Chunk(Struct, frozen=True, eq=False, weakref=True):
     incarnation: bytes
     start: Places
     end: Places
-    items: list[Item]
+    items: list[ReplayItem]
     size_bytes: int
 
     def serves(self, position: Position) -> bool:
@@ -98,7 +98,7 @@ def read_chunk(
     wanted = [at < end for at, end in zip(_padded(position.places, until), until, strict=True)]
     _require_kept(source, position, wanted)
     reading = _ChunkReader(source, position, until, wanted, Throttle(budget.closed).start())
-    items: list[Item] = []
+    items: list[ReplayItem] = []
     size = CHUNK_BYTES + 2 * PLACE_BYTES * len(until)
     for record in reading.records(budget):
         for item in _items(record, normalise):
@@ -121,17 +121,17 @@ def find_time(source: Source, budget: ReadBudget, time_ms: int) -> Position:
     return Position(incarnation, tuple(place(end if at is None else at) for at, end in pairs))
 
 
-def _items(record: Record, normalise: Normaliser) -> Iterator[Item]:
+def _items(record: Record, normalise: Normaliser) -> Iterator[ReplayItem]:
     normalised = normalise(record)
     after = place(record.offset + 1)
     if normalised.removal is not None:
-        yield Item(record.partition, place(record.offset), after, normalised.removal, None, ITEM_BYTES)
+        yield ReplayItem(record.partition, place(record.offset), after, normalised.removal, None, ITEM_BYTES)
     last = len(normalised.predictions)
     for number, (index, prediction) in enumerate(normalised.predictions, 1):
         own = place(record.offset, index)
         go_on = after if number == last or index == MAX_INDEX else own + 1
         size_bytes = ITEM_BYTES + footprint(prediction)
-        yield Item(record.partition, own, go_on, prediction.segment_id, prediction, size_bytes)
+        yield ReplayItem(record.partition, own, go_on, prediction.segment_id, prediction, size_bytes)
 
 
 class _ChunkReader:

@@ -10,7 +10,7 @@ from consumer.view.state import FeedState
 
 from .chunks import ChunkKey
 from .horizons import HorizonRule
-from .reading import CHUNK_RECORDS, Chunk, Item
+from .reading import CHUNK_RECORDS, Chunk, ReplayItem
 from .subscriber import Subscriber
 
 STEP = 50
@@ -129,7 +129,7 @@ class Replaying:
     def _place(self, partition: int) -> int:
         return self.places[partition] if partition < len(self.places) else 0
 
-    def _take(self, item: Item) -> list[Event]:
+    def _take(self, item: ReplayItem) -> list[Event]:
         places = list(furthest(self.places, (0,) * (item.partition + 1)))
         places[item.partition] = item.after
         self.places = tuple(places)

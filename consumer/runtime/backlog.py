@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 from consumer.times import BEGIN_MS
 
-Bounds = Sequence[tuple[int, int]]
+OffsetRanges = Sequence[tuple[int, int]]
 """Per partition, the first offset and the one after the last."""
 
 
-def start_offsets(bounds: Bounds, since: Sequence[int | None] | None, records: int | None) -> list[int]:
+def start_offsets(bounds: OffsetRanges, since: Sequence[int | None] | None, records: int | None) -> list[int]:
     """Return the offset to start from in each partition: the last `records` of the topic, but none before `since`.
 
     `since` holds the first offset that is young enough, None where none is; None instead of a list sets no limit, as
@@ -25,7 +25,9 @@ def start_offsets(bounds: Bounds, since: Sequence[int | None] | None, records: i
     ]
 
 
-def offsets_since(since_ms: int, bounds: Bounds, offsets_at: Callable[[int], Sequence[int | None]]) -> list[int | None]:
+def offsets_since(
+    since_ms: int, bounds: OffsetRanges, offsets_at: Callable[[int], Sequence[int | None]]
+) -> list[int | None]:
     """Return per partition the first offset of a time or later, None where there is none.
 
     Where the records' Kafka times are unusable (0, in seconds), it is the first offset of all: they set no limit.

@@ -30,7 +30,7 @@ REFUSED_IN_A_ROW = 100
 WARN_EVERY_SECONDS = 10.0
 """Shortest time between two warnings of evictions."""
 
-Batch = list[tuple[Record, Normalised]]
+Slice = list[tuple[Record, Normalised]]
 
 
 class Delivery:
@@ -84,9 +84,9 @@ class Delivery:
                 while self._feed.has_streams_behind() and not self._watchdog.stopping.wait(STREAMS_BEHIND_SECONDS):
                     self._watchdog.beat()
 
-    def _slices(self, records: Sequence[Record]) -> Iterator[Batch]:
+    def _slices(self, records: Sequence[Record]) -> Iterator[Slice]:
         """Normalise records and yield them in slices; in between, other threads have access to the feed."""
-        batch: Batch = []
+        batch: Slice = []
         items = 0
         for record in records:
             normalised = self._normalise(record)
@@ -111,7 +111,7 @@ class Delivery:
             if refusal.reason == "time_in_future" and refusal.segment_id is not None:
                 self._clock.note(refusal.segment_id, record.time_ms)
 
-    def _count(self, batch: Batch) -> None:
+    def _count(self, batch: Slice) -> None:
         """Count the records of a published slice, and quarantine their refusals."""
         self.records += len(batch)
         last = {record.partition: record for record, _ in batch}

@@ -6,7 +6,7 @@ from typing import Any
 from consumer.events import Change, Event, Evicted, Gap, Initial, Left, Shown
 from consumer.prediction import Prediction
 
-Item = Change | Left | Evicted | Shown
+Update = Change | Left | Evicted | Shown
 """What an answer lists."""
 
 
@@ -19,7 +19,7 @@ class Changes:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._items: list[Item] = []
+        self._items: list[Update] = []
         self._gap: Gap | None = None
         self._view: Initial | None = None
         self._end: str | None = None  # the cursor before the gap, or before the view if there is none
@@ -71,7 +71,7 @@ class Changes:
         return {"predictions": predictions, "left": _removals(self._items), "cursor": cursor, "more": more}
 
 
-def _prediction(item: Item) -> Prediction | None:
+def _prediction(item: Update) -> Prediction | None:
     """Return the prediction of an item; None for a removal."""
     match item:
         case Change():
@@ -82,7 +82,7 @@ def _prediction(item: Item) -> Prediction | None:
             return None
 
 
-def _removals(items: list[Item]) -> list[dict[str, Any]]:
+def _removals(items: list[Update]) -> list[dict[str, Any]]:
     """List what left the view; `at` is the number of predictions of this answer before each."""
     removals: list[dict[str, Any]] = []
     for number, item in enumerate(items):
@@ -91,7 +91,7 @@ def _removals(items: list[Item]) -> list[dict[str, Any]]:
     return removals
 
 
-def _removal(item: Item) -> dict[str, Any]:
+def _removal(item: Update) -> dict[str, Any]:
     match item:
         case Evicted(segment_id, horizon, why):
             reason: str = why
