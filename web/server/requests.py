@@ -7,9 +7,21 @@ something, no longer counts.
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+
+def start_threads(count: int) -> ThreadPoolExecutor:
+    """Start all threads of a pool: starting one waits until it runs, and the accept loop would wait with it."""
+    pool = ThreadPoolExecutor(count, "request")
+    all_run = threading.Barrier(count + 1)
+    for _ in range(count):
+        pool.submit(all_run.wait)
+    all_run.wait()
+    return pool
 
 
 class Requests:

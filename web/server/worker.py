@@ -12,7 +12,7 @@ How it differs from gunicorn's threaded worker:
 - *Busy threads.* The stock worker handles as many requests at once as it has threads. Here a few at once, beside those
   that hold a slot (`requests`), and health checks on the accept loop itself.
 - *Limits.* The stock worker stops accepting at `worker_connections`, and exits when no file descriptor is left. Here
-  the oldest idle connection is closed for a new one; accepting pauses only when none can be closed.
+  the oldest idle connection is closed for a new one; accepting pauses only when none can be closed (`accepting`).
 - *Refusals.* The stock worker answers invalid HTTP with HTML, and some of it with 5xx. Here with JSON and 4xx.
 - *Shutdown.* The stock worker waits for open streams until `graceful_timeout`. Here streams send `bye` and end; after
   STREAM_END_SECONDS the others are disconnected. The death of the master counts as SIGTERM.
@@ -20,13 +20,11 @@ How it differs from gunicorn's threaded worker:
 To end a worker from inside, send SIGTERM to its own process: gunicorn starts another one.
 """
 
-import errno
 import gc
 import math
 import re
 import socket
 import sys
-import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -45,39 +43,25 @@ from web.access.admission import (
 )
 from web.streams import wire
 
+from .accepting import PAUSE_SECONDS, Acceptor
 from .descriptors import streams_within
 from .heads import Heads
 from .lingering import DRAIN_BYTES, Lingering
 from .outbox import Outbox
 from .refusals import SERVER_ERROR, refuse, status_of
-from .requests import Requests
+from .requests import Requests, start_threads
 from .sockets import Socket
 
-ACCEPTS_PER_TURN = 16
-"""Connections that are accepted in one turn of the loop, at most. Each takes four system calls, and after each call the
-loop waits for a busy thread: 64 took 33 ms of which 2 ms were work, and requests that had arrived waited for that."""
-PAUSE_SECONDS = 0.1
-"""How long accepting pauses when no descriptor is left and no connection can be closed."""
 EXPIRY_SECONDS = 0.25
 """How often timeouts are checked, at most."""
-WARNING_SECONDS = 60.0
-"""How often a lack of descriptors is logged, at most."""
 STREAM_END_SECONDS = 1.0
 """How long streams may take to send `bye` and end."""
 KEEPALIVE_END_SECONDS = 0.3
 """How long a worker that ends keeps idle connections, for requests on their way."""
 HEALTH_CHECK = rb"(GET|HEAD) %b/(healthz|readyz)(\?[^ ]*)? HTTP/1\.[01]\r\n"
 """Requests below a prefix that are handled on the accept loop: their handlers read memory and never block."""
-NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-CONNECTION_LOST = {
-    *(errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR, errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENOPROTOOPT),
-    *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EOPNOTSUPP),
-}
-"""Errors of accept(2) that concern one connection, which is lost; the next one can be accepted."""
 SWITCH_SECONDS = 0.0002
 """The interpreter's switch interval. At its default, a busy thread delays each step of a live prediction by 5 ms."""
-
-
 BODY = {"CONTENT-LENGTH", "TRANSFER-ENCODING"}
 """Headers of requests with a body."""
 
@@ -87,9 +71,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._paused_until = self._warned_at = self._expired_at = -math.inf
+        self._expired_at = -math.inf
         self._abort_at: float | None = None
         self.configure("", 0)
+        self._acceptor: Acceptor
         self._heads: Heads
         self._requests: Requests
         self._outbox: Outbox
@@ -103,22 +88,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     # Running and ending
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
-        """Start all threads now: starting one waits until it runs, and the accept loop would wait with it."""
-        pool = ThreadPoolExecutor(self.cfg.threads, "request")
-        all_run = threading.Barrier(self.cfg.threads + 1)
-        for _ in range(self.cfg.threads):
-            pool.submit(all_run.wait)
-        all_run.wait()
-        return pool
+        """Start all threads before the accept loop."""
+        return start_threads(self.cfg.threads)
 
     def run(self) -> None:
         """Serve until the worker ends, then close what still lingers."""
-        is_tls = self.cfg.is_ssl
+        is_tls, limit = self.cfg.is_ssl, self.worker_connections
+        self._acceptor = Acceptor(limit, self._open_sockets, self._make_room, self._on_accept, self.log.warning)
         self._heads = Heads(self.poller, is_tls, on_head=self.enqueue_req, on_end=self._linger)
         # With TLS a thread waits for its client, so as many as there are may do so.
         self._requests = Requests(self.cfg.threads if is_tls else RESERVE, self._start_request, self._close)
         self._outbox, self._lingering = Outbox(self.poller, self._max_unsent_bytes), Lingering(self.poller)
-        limit_streams(streams_within(self.worker_connections, self.cfg.threads))
+        limit_streams(streams_within(limit, self.cfg.threads))
         # Objects that exist now stay: full collections, which stop all threads, can skip them.
         gc.collect()
         gc.freeze()
@@ -187,55 +168,24 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
         The stock worker stops accepting at `worker_connections`, and would not notice when one of them can be closed.
         """
-        super().set_accept_enabled(self.alive and time.monotonic() >= self._paused_until)
+        super().set_accept_enabled(self.alive and not self._acceptor.is_paused)
 
     def accept(self, listener: socket.socket) -> None:
-        """Accept the connections that wait, up to ACCEPTS_PER_TURN."""
-        server = listener.getsockname()
-        for number in range(ACCEPTS_PER_TURN):
-            # Only the first certainly waits. Without a descriptor, accept() fails even if none does.
-            if not self._accept_one(listener, server, is_waiting=number == 0):
-                return
+        """Accept the connections that wait."""
+        self._acceptor.accept(listener)
+        if self._acceptor.is_paused:
+            self.set_accept_enabled(False)
 
-    def _accept_one(self, listener: socket.socket, server: Any, is_waiting: bool) -> bool:
-        """Accept a connection and receive what it has sent; return whether there was one."""
-        while self._open_sockets + 1 >= self.worker_connections:
-            if not is_waiting or not self._make_room_or_pause():
-                return False
-        try:
-            accepted, address = listener.accept()
-        except OSError as error:
-            if error.errno in NO_DESCRIPTORS:
-                if is_waiting:
-                    self._warn_of_descriptors(error)
-                    self._make_room_or_pause()
-            elif error.errno not in CONNECTION_LOST:
-                raise
-            return False
+    def _on_accept(self, sock: socket.socket, client: Any, server: Any) -> None:
+        """Receive what a new connection has sent."""
         self.nr_conns += 1
-        conn = TConn(self.cfg, Socket(fileno=accepted.detach()), address, server)
+        conn = TConn(self.cfg, Socket(fileno=sock.detach()), client, server)
         conn.data_ready = True  # it gets a thread only then
         self._heads.add(conn)
-        return True
 
-    @property
     def _open_sockets(self) -> int:
-        """How many clients have a descriptor: lingering sockets and streams are not counted in nr_conns."""
+        """Return how many clients have a descriptor: lingering sockets and streams are not counted in nr_conns."""
         return int(self.nr_conns) + len(self._lingering) + count_streams()
-
-    def _warn_of_descriptors(self, error: OSError) -> None:
-        now = time.monotonic()
-        if now - self._warned_at >= WARNING_SECONDS:
-            self._warned_at = now
-            self.log.warning("connections can't be accepted: %s; %d are open", error, self._open_sockets)
-
-    def _make_room_or_pause(self) -> bool:
-        """Close a connection, or pause accepting if none can be closed; return whether one was."""
-        is_made = self._make_room()
-        if not is_made:
-            self._paused_until = time.monotonic() + PAUSE_SECONDS
-            self.set_accept_enabled(False)
-        return is_made
 
     def _make_room(self) -> bool:
         """Close a connection and free its descriptor; return whether there was one.
