@@ -200,6 +200,7 @@ def _clients(here: Services, consumer: Consumer) -> Iterator[Metric]:
     for transport, count in _all(TRANSPORTS, here.admission.counts()):
         clients.add_metric([transport], count)
     yield clients
+    yield _gauge("greenwave_max_streams", "Maximum number of SSE streams and WebSockets", here.admission.max_streams)
     stalled = CounterMetricFamily(
         "greenwave_clients_stalled", "Clients disconnected because they did not read", labels=["transport"]
     )

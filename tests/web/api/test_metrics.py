@@ -56,7 +56,8 @@ def test_gaps_and_clients_are_counted(scrape, client, live):
     seen = b""
     while b'"gap"' not in seen:
         seen += next(frames)
-    assert scrape()["greenwave_clients", "sse"] == 1
+    metrics = scrape()
+    assert (metrics["greenwave_clients", "sse"], metrics["greenwave_max_streams",]) == (1, 10_000)
     response.close()
     metrics = scrape()
     assert (metrics["greenwave_clients", "sse"], metrics["greenwave_gaps_total", "bad_cursor"]) == (0, 1)
