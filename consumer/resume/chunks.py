@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from consumer.view.cursor import Position
+from consumer.view.cursor import Position, reaches, records_between
 
 from .reading import Chunk
 
@@ -32,6 +32,14 @@ class ChunkKey(NamedTuple):
     def is_served_by(self, other: "ChunkKey", chunk: Chunk) -> bool:
         """Tell whether the chunk that was read for another request has records for this one."""
         return self.generation == other.generation and chunk.serves(self.position)
+
+    def records_since(self, earlier: "ChunkKey") -> int | None:
+        """Count the records between an earlier request and this one; None if it doesn't lie before this one."""
+        mine, its = self.position, earlier.position
+        is_later = self.generation == earlier.generation and mine.incarnation == its.incarnation
+        if not is_later or not reaches(mine.places, its.places):
+            return None
+        return records_between(its.places, mine.places)
 
 
 class _CachedChunk:

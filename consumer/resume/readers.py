@@ -1,7 +1,8 @@
 """The readers of replays: who is served next, retries, timeouts, and threads that hang.
 
 At most REPLAY_READERS read at once. A free reader serves a client that has no reader at work. Among those it takes the
-shortest replay and the oldest request in turn, so neither a short absence nor a long replay starves.
+shortest replay and the oldest request in turn, so neither a short absence nor a long replay starves. It begins at the
+earliest request shortly before that one, so that one chunk serves many clients whose cursors are close together.
 
 A failed read is retried: Kafka may be away, which the consumer learns soon. After twice REPLAY_SECONDS without a result
 it has failed for good; outages don't count.
@@ -24,7 +25,7 @@ from consumer.sources.base import Source
 from consumer.stacks import stack_of
 
 from .chunks import ChunkKey, Chunks
-from .reading import Chunk, ReadBudget
+from .reading import CHUNK_RECORDS, Chunk, ReadBudget
 
 log = logging.getLogger("greenwave.consumer")
 
@@ -32,6 +33,8 @@ CHECK_SECONDS = 0.25
 """How often waiting clients check whether a reader may be retried, or hangs."""
 ASK_AGAIN_SECONDS = 1.0
 """A client that waits elsewhere asks again within this time; a free reader passes over those that don't."""
+NEAR_RECORDS = CHUNK_RECORDS // 2
+"""How many records before a request another one may begin that is read first."""
 RETRY_SECONDS = 1.0
 HANG_SECONDS = 20.0
 """How much longer than REPLAY_SECONDS a reader may take: its last calls, each with a bound of its own."""
@@ -53,6 +56,8 @@ class PendingRead:
         self.clients: set[Hashable] = set()
         self.since = self.retry_at = self.awaited_until = since
         self.reader: _ReaderThread | None = None
+        self.was_deferred = False
+        """Whether another read began for it, at an earlier position."""
         self.found: Any = None
         self.error: Exception | None = None
 
@@ -252,7 +257,22 @@ class Readers:
         ]
         chosen = min(fair, key=lambda each: each[1].cost) if self._is_shortest_next else fair[0]
         self._is_shortest_next ^= len(fair) > 1
-        return chosen
+        return self._earliest_near(*chosen, waiting)
+
+    def _earliest_near(
+        self, key: Hashable, pending: PendingRead, waiting: list[tuple[Hashable, PendingRead]]
+    ) -> tuple[Hashable, PendingRead]:
+        """Return the earliest request whose chunk should serve a request, too; the request itself the second time."""
+        if not isinstance(key, ChunkKey) or pending.was_deferred:
+            return key, pending
+        found: tuple[Hashable, PendingRead] = key, pending
+        longest = 0
+        for other, its in waiting:
+            distance = key.records_since(other) if isinstance(other, ChunkKey) else None
+            if distance is not None and longest < distance <= NEAR_RECORDS:
+                found, longest = (other, its), distance
+        pending.was_deferred = longest > 0
+        return found
 
     def _leave_hanging(self, now: float) -> None:
         """Free the slots of hung readers; their reads are started again."""

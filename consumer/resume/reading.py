@@ -61,12 +61,11 @@ class Chunk(Struct, frozen=True, eq=False, weakref=True):
     size_bytes: int
 
     def serves(self, position: Position) -> bool:
-        """Tell whether it has records after a position."""
+        """Tell whether it leads on from a position, which may be past its end in some partitions."""
         return (
             self.incarnation == position.incarnation
             and reaches(position.places, self.start)
-            and reaches(self.end, position.places)
-            and not reaches(position.places, self.end)  # of more partitions, places may differ and say the same
+            and not reaches(position.places, self.end)
         )
 
 

@@ -289,6 +289,35 @@ def test_one_read_settles_all_requests_that_its_chunk_serves():
     replays.readers.join(10)
 
 
+def test_a_read_begins_at_the_earliest_request_close_before_the_next_one():
+    topic = topic_of(1_000)
+    sources = [Watched(topic), *(MemorySource(topic) for _ in range(2))]
+    replays = Replays(structs.replace(SMALL, replay_readers=1), lambda _: sources.pop(0), clock=Clock())
+    first = sources[0]
+    at_work = asked(replays, 499, generation=0)
+    near = [asked(replays, at, generation=1) for at in (300, 100, 400)]
+    far = asked(replays, 450, generation=2)
+    first.released.set()
+    eventually(lambda: replays.readers.pending == {})
+    assert set(replays.chunks.keys) == {at_work, near[1], far}
+    replays.readers.join(10)
+
+
+def test_a_request_is_deferred_for_an_earlier_one_only_once(monkeypatch):
+    """The chunk of the earlier one may be too small to serve it."""
+    monkeypatch.setattr(reading, "CHUNK_RECORDS", 10)
+    topic = topic_of(1_000)
+    sources = [Watched(topic), *(MemorySource(topic, batch=10) for _ in range(4))]
+    replays = Replays(structs.replace(SMALL, replay_readers=1), lambda _: sources.pop(0), clock=Clock())
+    first = sources[0]
+    at_work = asked(replays, 499, generation=0)
+    late, early, earlier = (asked(replays, at, generation=1) for at in (400, 200, 100))
+    first.released.set()
+    eventually(lambda: replays.readers.pending == {})
+    assert replays.chunks.keys == [at_work, earlier, late, early]
+    replays.readers.join(10)
+
+
 def test_requests_that_are_not_repeated_expire():
     topic, clock = topic_of(1_000), Clock()
     source = Watched(topic)

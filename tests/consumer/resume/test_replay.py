@@ -304,6 +304,7 @@ def test_a_chunk_serves_positions_before_its_end_in_a_topic_that_grew():
     chunk = reading.Chunk(INCARNATION, (place(0), place(0)), (place(5), place(3)), [], 0)
     assert chunk.serves(Position(INCARNATION, (place(5), place(2), place(0))))
     assert not chunk.serves(Position(INCARNATION, (place(5), place(3), place(0)))), "it would lead nowhere for ever"
+    assert chunk.serves(Position(INCARNATION, (place(9), place(2)))), "also past its end in another partition"
 
 
 def test_records_that_kafka_dropped_are_an_expired_gap_with_their_number():
