@@ -62,6 +62,20 @@ class RunError(Exception):
     """A process can't be started or has ended; the text says why, and what to do."""
 
 
+class Reminder:
+    """When to repeat a text: after _REMIND_SECONDS, then after twice as long each time, up to a limit."""
+
+    def __init__(self, now: float) -> None:
+        self._said, self._pause = now, _REMIND_SECONDS
+
+    def is_due(self, now: float) -> bool:
+        """Return whether the text is due; then the next pause begins."""
+        if now - self._said < self._pause:
+            return False
+        self._said, self._pause = now, min(2 * self._pause, _REMIND_AT_MOST_SECONDS)
+        return True
+
+
 class StopRequested(Exception):
     """A signal requested the end, or standard output was closed."""
 
@@ -202,17 +216,16 @@ class _Run:
             pass
 
     def _wait_until_ready(self) -> None:
-        begin = said = time.monotonic()
-        pause = _REMIND_SECONDS
+        begin = time.monotonic()
+        reminder = Reminder(begin)
         while why := self._not_ready():
             self._wait_for_event(_POLL_SECONDS)
             now = time.monotonic()
             if now - begin > _READY_SECONDS and self._own_broker:
                 raise RunError(f"not ready after {_READY_SECONDS:g} s: {why}")
-            if now - said > pause:
+            if reminder.is_due(now):
                 advice = "" if self._own_broker else "; `flask --app app doctor` finds the reason"
                 self._say("run", f"waiting for http://{self._authority()}/readyz: {why}{advice}")
-                said, pause = now, min(2 * pause, _REMIND_AT_MOST_SECONDS)
 
     def _not_ready(self) -> str:
         """Return what is missing; an empty text when /readyz answers 200."""

@@ -1,4 +1,5 @@
 import json
+import re
 import time
 
 import pytest
@@ -73,12 +74,12 @@ def test_records_older_than_the_backlog_are_a_note(topic, address):
 
 
 @pytest.mark.parametrize(
-    ("age_ms", "said"), [(0, "0 s ago"), (20 * 60_000, "20 minutes ago"), (72 * HOUR_MS, "3 days ago")]
+    ("age_ms", "said"), [(0, r"\d+ s ago"), (20 * 60_000, "20 minutes ago"), (72 * HOUR_MS, "3 days ago")]
 )
 def test_the_age_is_that_of_the_newest_record_of_all_partitions(topic, address, age_ms, said):
     fill(topic, 1, age_ms=100 * HOUR_MS, partition=1)
     fill(topic, 1, age_ms=age_ms)
-    assert findings(topic, address)["last record"].detail == said
+    assert re.fullmatch(said, findings(topic, address)["last record"].detail)
 
 
 def test_skipped_features_of_a_network_are_reported(topic, address, tmp_path):

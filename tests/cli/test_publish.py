@@ -82,7 +82,7 @@ def test_a_missing_topic_has_another_error_than_a_silent_broker():
 
 def test_a_broker_that_stops_answering_is_an_error():
     with EmbeddedBroker() as broker:
-        publisher = Publisher(Settings(kafka_brokers=broker.address), timeout=1)
+        publisher = Publisher(Settings(kafka_brokers=broker.address), timeout=3)
         publisher.publish("LA_001", {})
         stop_process(broker.pid)
         with pytest.raises(PublishError, match="doctor"):
@@ -92,7 +92,7 @@ def test_a_broker_that_stops_answering_is_an_error():
 
 def test_close_discards_messages_in_flight_without_an_error():
     with EmbeddedBroker() as broker:
-        publisher = Publisher(Settings(kafka_brokers=broker.address), timeout=1)
+        publisher = Publisher(Settings(kafka_brokers=broker.address), timeout=3)
         publisher.publish("LA_001", {})
         stop_process(broker.pid)
         for number in range(500):

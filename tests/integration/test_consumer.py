@@ -16,6 +16,7 @@ from consumer.events import Change, Initial
 from consumer.runtime import singleton
 from consumer.settings import Settings
 from consumer.view.cursor import Position, place
+from demo.broker import free_port
 from tests.consumer.helpers import array, message
 from tests.kafka.helpers import WAIT_SECONDS, eventually
 
@@ -87,9 +88,7 @@ def test_good_messages_among_bad_ones_are_delivered(settings, produce, consume):
 
 
 def test_start_before_the_broker_raises_and_is_live_when_it_comes(broker, topic):
-    with socket.socket() as taken:  # a port where nothing listens yet
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = free_port()  # nothing listens there yet
     settings = Settings(kafka_brokers=f"127.0.0.1:{port}", kafka_topic=topic)
 
     def refused():
