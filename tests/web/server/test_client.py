@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from web.server.client import UNSENT_BYTES, ClientSocket
+from web.server.client import UNSENT_BYTES, ClientSocket, TakenOver, take_over
+from web.server.sockets import Socket
 
 
 @pytest.fixture
@@ -66,3 +67,65 @@ def test_a_server_that_shows_no_socket_leaves_it_to_the_write():
     client = ClientSocket({}, 5)
     client.cut()
     assert not client.has_left()
+
+
+@pytest.fixture
+def ours(pair):
+    """The worker's side of a connection."""
+    here, _ = pair
+    with Socket(fileno=here.detach()) as sock:
+        yield sock
+
+
+def environ(sock, method="GET", **more):
+    return {"gunicorn.socket": sock, "REQUEST_METHOD": method, **more}
+
+
+def test_take_over_returns_the_socket_and_what_it_has_received(ours, pair):
+    _, theirs = pair
+    theirs.send(b"head frames")
+    assert ours.gather()
+    assert ours.recv(5) == b"head "
+    theirs.send(b"more")
+    taken, received = take_over(environ(ours))
+    with taken:
+        assert (received, taken.gettimeout(), ours.fileno()) == (b"frames", 0, -1)
+        assert taken.recv(10) == b"more"
+        with pytest.raises(BlockingIOError):
+            taken.recv(10)
+        taken.send(b"answer")
+        assert theirs.recv(10) == b"answer"
+
+
+@pytest.mark.integration
+def test_a_socket_that_was_taken_over_sends_at_once_and_keeps_little():
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        taken, _ = take_over(environ(Socket(fileno=accepted.detach())))
+        with taken:
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT_BYTES
+
+
+@pytest.mark.parametrize("more", [{"method": "HEAD"}, {"CONTENT_LENGTH": "3"}, {"HTTP_TRANSFER_ENCODING": "chunked"}])
+def test_the_socket_of_head_or_of_a_body_is_not_taken_over(ours, more):
+    assert take_over(environ(ours, **more)) is None
+    assert ours.fileno() != -1
+
+
+def test_sockets_of_other_servers_and_of_tls_are_not_taken_over(pair):
+    assert take_over(environ(pair[0])) is None
+    assert take_over({"REQUEST_METHOD": "GET"}) is None
+
+
+def test_a_response_after_take_over_ends_as_if_disconnected():
+    closed, started = [], []
+    response = TakenOver(status=101)
+    response.call_on_close(lambda: closed.append(True))
+    parts = response({"REQUEST_METHOD": "GET"}, lambda status, headers: started.append(status))
+    with pytest.raises(BrokenPipeError):
+        list(parts)
+    assert (started, closed) == (["101 SWITCHING PROTOCOLS"], [])
+    parts.close()
+    assert closed == [True]
