@@ -49,7 +49,7 @@ WORDS = {
 
 SUFFIXES = frozenset({".py", ".md", ".js", ".html", ".css", ".toml", ".json", ".conf", ".sh", ""})
 _LISTS = ("tools/dialect.py", "tests/test_language.py")
-SKIPPED = ("static/vendor/", "docs/chaos/", "package-lock.json", "LICENSE", *_LISTS)
+SKIPPED = ("static/vendor/", "package-lock.json", "LICENSE", *_LISTS)
 _ALTERNATIVES = "|".join(map(re.escape, WORDS)).replace(r"\ ", r"[\s_]+")
 PATTERN = re.compile(rf"(?<![^\W_])({_ALTERNATIVES})(?![^\W_])", re.IGNORECASE)
 

@@ -35,7 +35,7 @@ class Answer(NamedTuple):
     positions: list
     ends: list
     lags: list
-    clients: int  # that hold a place
+    clients: int  # slots in use
 
 
 class Health(threading.Thread):

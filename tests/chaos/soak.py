@@ -68,7 +68,7 @@ def soak(minutes=30, rate=200, clients=40, seed=1):
         server = world.serve()
         world.wait_live(server)
         (pid,) = server.workers()
-        # What grows to its bound does so before: a buffer full of what was delivered, and a thread for each place.
+        # What grows to its bound does so before: a buffer full of what was delivered, and a thread for each slot.
         with contextlib.closing(open_streams(server, 1)) as reader:
             passing = Producer(world.kafka.address, world.topic, ENTRIES, most=ENTRIES)
             wait_for_all(reader.streams, {0: range(ENTRIES)})
@@ -131,7 +131,7 @@ def all_have(streams, ends):
 
 
 def at_rest(health, pid):
-    """Wait until no client holds a place; return what the process has."""
+    """Wait until no slot is in use; return what the process has."""
     asked = time.monotonic()
     until(lambda: health.first(asked, lambda answer: answer.clients == 0) is not None, seconds=30)
     return belongings(pid)
