@@ -6,7 +6,7 @@ from msgspec import structs
 
 from consumer.events import Change, Initial, Status
 from consumer.resume import throttle
-from consumer.resume.readers import ASK_AGAIN_SECONDS
+from consumer.resume.pending import ASK_AGAIN_SECONDS
 from consumer.resume.replay import Replays
 from consumer.resume.throttle import Throttle
 from consumer.sources.memory import MemorySource

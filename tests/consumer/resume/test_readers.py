@@ -8,7 +8,7 @@ from msgspec import structs
 
 from consumer.errors import Closing, SourceError
 from consumer.events import Status
-from consumer.resume import chunks, readers, reading
+from consumer.resume import chunks, pending, readers, reading
 from consumer.resume.chunks import ChunkKey
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
@@ -281,9 +281,9 @@ def test_one_read_settles_all_requests_that_its_chunk_serves():
     replays = Replays(structs.replace(SMALL, replay_readers=1), lambda _: source, clock=Clock())
     first, *later = (asked(replays, at, generation=1) for at in (0, 100, 400))
     elsewhere = asked(replays, 50, generation=2)
-    assert list(replays.readers.pending) == [first, *later, elsewhere]
+    assert [each.key for each in replays.readers.pending] == [first, *later, elsewhere]
     source.released.set()
-    eventually(lambda: replays.readers.pending == {})
+    eventually(lambda: replays.readers.pending == [])
     assert replays.chunks.keys == [first, elsewhere], "that of another generation is read on its own"
     assert all(replays.chunks.find(each) is replays.chunks.find(first) for each in later)
     replays.readers.join(10)
@@ -298,7 +298,7 @@ def test_a_read_begins_at_the_earliest_request_close_before_the_next_one():
     near = [asked(replays, at, generation=1) for at in (300, 100, 400)]
     far = asked(replays, 450, generation=2)
     first.released.set()
-    eventually(lambda: replays.readers.pending == {})
+    eventually(lambda: replays.readers.pending == [])
     assert set(replays.chunks.keys) == {at_work, near[1], far}
     replays.readers.join(10)
 
@@ -313,7 +313,7 @@ def test_a_request_is_deferred_for_an_earlier_one_only_once(monkeypatch):
     at_work = asked(replays, 499, generation=0)
     late, early, earlier = (asked(replays, at, generation=1) for at in (400, 200, 100))
     first.released.set()
-    eventually(lambda: replays.readers.pending == {})
+    eventually(lambda: replays.readers.pending == [])
     assert replays.chunks.keys == [at_work, earlier, late, early]
     replays.readers.join(10)
 
@@ -326,12 +326,12 @@ def test_requests_that_are_not_repeated_expire():
     at_work, gone = asked(replays, 0), asked(replays, 1)
     clock.now += 10
     replays.tidy()
-    assert list(replays.readers.pending) == [at_work, gone], "a poll may ask again until the timeout"
-    clock.now += readers.ASK_AGAIN_SECONDS + 0.1
+    assert [each.key for each in replays.readers.pending] == [at_work, gone], "a poll may ask again until the timeout"
+    clock.now += pending.ASK_AGAIN_SECONDS + 0.1
     assert asked(replays, 1) == gone, "it starts with a full timeout"
-    clock.now += 10 + readers.ASK_AGAIN_SECONDS + 0.1
+    clock.now += 10 + pending.ASK_AGAIN_SECONDS + 0.1
     replays.tidy()
-    assert list(replays.readers.pending) == [at_work]
+    assert [each.key for each in replays.readers.pending] == [at_work]
     replays.readers.close()
     replays.readers.join(10)
 
@@ -345,8 +345,7 @@ def test_a_client_with_a_reader_at_work_waits_for_other_clients():
     other = asked(replays, 0, "other")
     sources[0].released.set()
     assert sources[2].polled.wait(10)
-    pending = replays.readers.pending
-    assert {key for key in pending if pending[key].reader} == {second, other}, "the third one waits"
+    assert {each.key for each in replays.readers.pending if each.reader} == {second, other}, "the third one waits"
     for source in sources:
         source.released.set()
     eventually(lambda: set(replays.chunks.keys) == {first, second, third, other})

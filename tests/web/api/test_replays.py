@@ -198,6 +198,6 @@ def test_each_transport_passes_the_client_address_to_replays(app, live, gate, cu
     with ThreadPoolExecutor(3) as pool:
         asking = pool.map(ask, paths)
         readers = live.subscriptions.replays.readers
-        until(lambda: set().union(*(each.clients for each in readers.pending.values())) == {"127.0.0.1", *paths})
+        until(lambda: set().union(*(each.clients for each in readers.pending)) == {"127.0.0.1", *paths})
         gate.set()
         assert all(asking)
