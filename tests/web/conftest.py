@@ -61,7 +61,7 @@ def server(app, integration):
     yield f"http://127.0.0.1:{http.port}"
     app.extensions["greenwave"].admission.close()
     http.shutdown()
-    thread.join(10)
+    thread.join(60)
     http.server_close()
 
 
@@ -73,7 +73,7 @@ def put(topic, live):
         record = topic.append(value, partition=partition, key=key)
         after = record.offset + 1 << 24
         with live.feed._state.changed:
-            assert live.feed._state.changed.wait_for(lambda: live.feed._state.places[partition] >= after, 10)
+            assert live.feed._state.changed.wait_for(lambda: live.feed._state.places[partition] >= after, 60)
         return record
 
     return put

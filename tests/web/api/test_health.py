@@ -27,7 +27,7 @@ def test_alive_is_not_ready(client, topic):
 def test_readiness_follows_the_consumer(client, live, topic):
     assert client.get("/readyz").status_code == 200
     topic.set(reachable=False)
-    live.feed.wait_for_status(lambda status: status.state == "reconnecting", 10)
+    live.feed.wait_for_status(lambda status: status.state == "reconnecting", 60)
     response = client.get("/readyz")
     assert response.status_code == 503
     assert response.json["error"] == "not ready: reconnecting, no response from the broker for 0.5 s"
@@ -63,6 +63,7 @@ def read_up_to(partition, offset, age):
     return known | {"last_record_age_seconds": age, "leader_silent_seconds": recent}
 
 
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all")], ids=["silence of 6 s"])
 def test_health_reports_version_state_consumer_buffer_and_clients(client, app, topic, settings, live, put):
     now_ms = int(time.time() * 1000)
     topic.append(message("A"), partition=2, timestamp_ms=now_ms - 60_000)
@@ -146,7 +147,7 @@ def test_health_reports_lag_and_record_ages_per_partition(client, topic, live, m
 
 def test_health_reports_attempts_during_an_outage(client, topic, live):
     topic.set(reachable=False)
-    lost = live.feed.wait_for_status(lambda status: status.state == "reconnecting", 10)
+    lost = live.feed.wait_for_status(lambda status: status.state == "reconnecting", 60)
     eventually(lambda: live.attempts.consecutive_failures >= 1)
     health = client.get("/api/health").json["data"]
     assert (health["state"], health["ready"]) == ("reconnecting", False)
@@ -164,7 +165,8 @@ def test_health_lists_the_slowest_clients(client, app, live):
         with slot.writing(100):
             pass
         (named,) = client.get("/api/health").json["data"]["slowest_clients"]
-    assert named == {"transport": "sse", "age_seconds": 0.0, "behind": 7, "sent_bytes": 100, "blocked_seconds": 0.0}
+    assert named.pop("age_seconds") == pytest.approx(0, abs=5)
+    assert named == {"transport": "sse", "behind": 7, "sent_bytes": 100, "blocked_seconds": 0.0}
 
 
 def test_quarantine_shows_refused_messages_with_reasons(client, put):
@@ -206,7 +208,7 @@ def test_fifty_concurrent_first_requests_share_one_consumer_in_an_outage(monkeyp
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     consumer.stop()
     assert codes == [200] * 50
     assert len(opened) == 1
@@ -222,7 +224,7 @@ def test_the_first_stream_starts_the_consumer(caplog):
     app = create_app(settings, lambda: consumer.start(0, settings, lambda _: MemorySource(topic)))
     client = app.test_client()
     with client.get("/predictions/stream"):
-        consumer.start(10)
+        consumer.start(60)
         with client.get("/predictions/stream"):
             pass
     consumer.stop()
@@ -271,7 +273,7 @@ def test_clients_see_neither_broker_addresses_nor_login_errors(source, topic, ca
     app = create_app(settings, lambda: consumer)
     consumer.start()
     try:
-        consumer.feed.wait_for_status(lambda status: "log-in" in status.detail, 10)
+        consumer.feed.wait_for_status(lambda status: "log-in" in status.detail, 60)
         client = app.test_client()
         paths = ["/api/health", "/readyz", "/healthz", "/api/config", "/metrics", "/api/predictions", "/api/quarantine"]
         shown = [client.get(path).text for path in paths]

@@ -208,7 +208,7 @@ def test_a_long_poll_answers_at_the_first_change(client, put, app):
     thread = threading.Thread(target=lambda: answers.append(other.get(f"/api/predictions?after={cursor}&wait=25")))
     thread.start()
     put(message("A"))
-    thread.join(10)
+    thread.join(60)
     assert [each["segment_id"] for each in data(answers[0])["predictions"]] == ["A"]
 
 

@@ -95,7 +95,7 @@ def test_a_resume_beyond_memory_in_an_outage_loses_nothing(
     live,
 ):
     topic.set(reachable=False)
-    live.feed.wait_for_status(lambda status: status.state in CUT_OFF, 10)
+    live.feed.wait_for_status(lambda status: status.state in CUT_OFF, 60)
     it = stream(f"?after={cursor}")
     assert it.event("status")[1]["state"] in CUT_OFF
     assert b": heartbeat" in next(it.frames)
