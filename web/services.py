@@ -6,8 +6,11 @@ from typing import cast
 from flask import current_app
 
 from consumer import Consumer, Settings
+from consumer.view.filters import Filter
 from web.access.admission import Admission
+from web.streams.hub import Hub
 from web.streams.messages import MessageCache
+from web.streams.session import StreamSession
 from web.streams.views import Views
 
 EXTENSION = "greenwave"
@@ -25,6 +28,7 @@ class Services:
         self.messages = MessageCache(settings.message_bytes, settings.buffer_entries)
         self._get_consumer = get_consumer
         self._known: Consumer | None = None
+        self.hub: Hub
 
     def get_consumer(self) -> Consumer:
         """Return the consumer; the first call starts it. Never waits."""
@@ -32,8 +36,27 @@ class Services:
         if consumer is not self._known:  # the cache is keyed by the entries of one feed
             self.messages = MessageCache(self.settings.message_bytes, self.settings.buffer_entries)
             self._known = consumer
+            self.hub = self._hub_of(consumer)
+            self.admission.on_close(self.hub.close)
             self.admission.on_close(consumer.subscriptions.close)
         return consumer
+
+    def _hub_of(self, consumer: Consumer) -> Hub:
+        settings, feed = self.settings, consumer.feed
+
+        def open_session(wanted: Filter, now: float, cursor: str | None) -> StreamSession:
+            return StreamSession(
+                self.messages, lambda: self.views.stats(feed, wanted), settings.heartbeat_seconds, now, cursor
+            )
+
+        return Hub(
+            consumer.subscriptions,
+            open_session,
+            flush_seconds=0.02,
+            client_timeout=settings.client_timeout,
+            ping_seconds=settings.heartbeat_seconds,
+            max_lag_bytes=settings.message_bytes // 4,
+        )
 
 
 def services() -> Services:

@@ -77,7 +77,7 @@ class CatchingUp:
                 return start_over(subscriber, state, Gap("ahead", None))
             state.is_awaited = True
         first = self.sequence
-        entries = ring.read(first, limit if subscriber.channel is None else max(limit, BATCH))
+        entries = ring.read(first, max(limit, BATCH) if subscriber.is_filtered else limit)
         is_last = self._owes_view and self._has_passed and ring.end - first <= limit
         if is_last and self._is_view_next:
             following = self._with_view(state)
@@ -115,7 +115,7 @@ class CatchingUp:
         if self.sequence == state.ring.end:
             return Live(subscriber, position, self._generation, self.sequence, 0)
         # Among what is unread may be what it had.
-        owes_view = subscriber.channel is not None
+        owes_view = subscriber.is_filtered
         return CatchingUp(subscriber, state, position, subscriber.horizon_rule(), owes_view, kind=CURRENT)
 
     def _following(self) -> Stage:
@@ -144,7 +144,7 @@ class CatchingUp:
         is_shown = entry.shown or prediction is None
         if (is_given != is_shown or entry.evicted) and subscriber.purpose != "history":
             self._owes_view = True
-        if subscriber.channel is not None and (prediction is None or not subscriber.wanted.concerns(prediction)):
+        if subscriber.is_filtered and (prediction is None or not subscriber.wanted.concerns(prediction)):
             return []
         if not is_given:
             return []

@@ -1,14 +1,13 @@
 """The stage of a client that has the view of this process, and gets what changes it."""
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 from msgspec import Struct
 
 from consumer.events import Change, Event, Gap, Initial, Left, Status
 from consumer.view.cursor import CURRENT, PLAIN, Places, Position, records_between
 from consumer.view.departures import departures
-from consumer.view.filters import MATCH, NOTHING, Verdict
+from consumer.view.filters import MATCH, NOTHING
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 
@@ -69,7 +68,7 @@ class Live:
             self._places = tuple(state.places)  # also past records that held nothing
             self.entries_behind = 0
             return None
-        count = limit if self._subscriber.channel is None else max(limit, BATCH)
+        count = max(limit, BATCH) if self._subscriber.is_filtered else limit
         entries = ring.read(first, count if until is None else min(count, until - first))
         self.sequence += len(entries)
         self.entries_behind = ring.end - self.sequence
@@ -78,10 +77,8 @@ class Live:
 
     def give(self, first: int, entries: Sequence[Entry], limit: int) -> tuple[list[Event], Stage]:
         """Return what the entries change; it stays live."""
-        channel = self._subscriber.channel
-        if channel is not None:
-            verdicts = cast(Sequence[Verdict], channel.verdicts(first, entries))
-            return self._filtered(first, entries, verdicts, limit), self
+        if self._subscriber.is_filtered:
+            return self._filtered(first, entries, limit), self
         if any(entry.evicted for entry in entries):
             return list(self._all(entries)), self
         # The same for most entries: much of a process' time goes into this.
@@ -93,10 +90,11 @@ class Live:
             if entry.shown or entry.prediction is None:
                 yield Change(entry, None)
 
-    def _filtered(self, first: int, entries: Sequence[Entry], verdicts: Sequence[Verdict], limit: int) -> list[Event]:
+    def _filtered(self, first: int, entries: Sequence[Entry], limit: int) -> list[Event]:
         events: list[Event] = []
-        names_horizons = self._subscriber.wanted.names_horizons
-        for number, (entry, verdict) in enumerate(zip(entries, verdicts, strict=True)):
+        wanted = self._subscriber.wanted
+        for number, entry in enumerate(entries):
+            verdict = wanted.judge(entry)
             if verdict == NOTHING and not entry.evicted:
                 continue
             if len(events) >= limit:
@@ -106,7 +104,7 @@ class Live:
             if verdict == MATCH or (verdict != NOTHING and entry.prediction is None):
                 events.append(Change(entry, None))
             elif verdict != NOTHING:
-                events.append(Left(entry, names_horizons))
+                events.append(Left(entry, wanted.names_horizons))
         return events
 
     def _departures(self, entry: Entry) -> Iterator[Event]:

@@ -136,7 +136,7 @@ class Replaying:
         prediction, subscriber = item.prediction, self._subscriber
         if self.rule is not None and not self.rule.gives(item.partition, item.segment_id, prediction):
             return []
-        if subscriber.channel is not None and (prediction is None or not subscriber.wanted.concerns(prediction)):
+        if subscriber.is_filtered and (prediction is None or not subscriber.wanted.concerns(prediction)):
             return []
         position = Position(self.incarnation, self.places)
         entry = Entry(item.partition, item.place, position, item.segment_id, prediction, True)

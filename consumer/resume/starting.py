@@ -105,7 +105,7 @@ class Starting:
             return Replaying(subscriber, after, state.generation, self._kind, rule, missed)
         if self._keeps_view and has_reached and (sequence := self._same_view(after, state)) is not None:
             return Live(subscriber, after, state.generation, sequence, state.ring.end - sequence)
-        owes_view = self._owes_view or subscriber.channel is not None or self._kind == VIEW_DUE
+        owes_view = self._owes_view or subscriber.is_filtered or self._kind == VIEW_DUE
         owes_view = owes_view and not is_history
         return CatchingUp(subscriber, state, after, rule, owes_view, kind=self._presented_kind)
 

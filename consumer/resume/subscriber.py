@@ -5,7 +5,6 @@ from collections.abc import Hashable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from consumer.events import Event
-from consumer.view.channel import Channel
 from consumer.view.cursor import Places
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
@@ -33,14 +32,14 @@ class Shared(NamedTuple):
 
 
 class Subscriber(NamedTuple):
-    """One client; `channel` is that of its filter, None without a filter.
+    """One client; `is_filtered` tells whether `wanted` leaves anything out.
 
     `presented` is when it presented its cursor, by the feed's clock.
     """
 
     shared: Shared
     wanted: Filter
-    channel: Channel | None
+    is_filtered: bool
     purpose: Purpose
     presented: float
     address: Hashable = None

@@ -189,7 +189,7 @@ class Subscription:
             stage = stage if taken.after else following
         events.extend(taken.after)
         self._stage = cast(AnyStage, stage)
-        if self._subscriber.channel is None:
+        if not self._subscriber.is_filtered:
             return events
         return [self._narrowed(event) if isinstance(event, Initial) else event for event in events]
 

@@ -5,11 +5,9 @@ It joins the feed, which holds what is in memory, and the replays, which read wh
 
 import threading
 from collections.abc import Hashable
-from weakref import WeakValueDictionary
 
 from consumer.errors import BadCursor, Unreplayable
 from consumer.events import Gap
-from consumer.view.channel import Channel
 from consumer.view.cursor import PLAIN, Position, decode_kind
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
@@ -33,9 +31,6 @@ class Subscriptions:
         self.throttle = throttle or Throttle(self.closed)
         """Throttles the threads that work on the past."""
         self._shared = Shared(self.feed, self.replays, self.throttle, self.closed)
-        # Guards the table of channels.
-        self._lock = threading.Lock()
-        self._channels: WeakValueDictionary[Filter, Channel] = WeakValueDictionary()
 
     def subscribe(
         self,
@@ -117,14 +112,6 @@ class Subscriptions:
             raise Unreplayable("replay_limit", missed)
         return found
 
-    def channel(self, wanted: Filter) -> Channel:
-        """Return the channel that all clients of a filter share."""
-        with self._lock:
-            channel = self._channels.get(wanted)
-            if channel is None:
-                channel = self._channels[wanted] = Channel(wanted)
-            return channel
-
     @property
     def hangs(self) -> int:
         """How many replay readers were abandoned in a call that hangs."""
@@ -153,5 +140,4 @@ class Subscriptions:
             self.replays.readers.join(timeout)
 
     def _subscriber(self, wanted: Filter, purpose: Purpose, client: Hashable = None) -> Subscriber:
-        channel = None if wanted == EVERYTHING else self.channel(wanted)
-        return Subscriber(self._shared, wanted, channel, purpose, self.feed.clock(), client)
+        return Subscriber(self._shared, wanted, wanted != EVERYTHING, purpose, self.feed.clock(), client)

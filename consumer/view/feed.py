@@ -141,8 +141,7 @@ class Feed:
 
     def on_change(self, listener: Callable[[], object]) -> None:
         """Call `listener` at each change, with the lock held: it must be quick, and not use the feed."""
-        with self.locked() as state:
-            state.listeners.append(listener)
+        self._state.listeners.append(listener)  # without the lock, which may be held for a while at the start
 
     # For all threads; what a state replaces as a whole is read without the lock
 

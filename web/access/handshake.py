@@ -7,6 +7,8 @@ other than browsers send no Origin and are allowed.
 
 import base64
 import binascii
+import contextlib
+import socket
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,22 +63,25 @@ def is_allowed(origin: str, host: str, scheme: str, allowed_origins: str) -> boo
         return False
 
 
-def environ_for(environ: Mapping[str, Any], sockets: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an environ with only the headers of the handshake, and with `sockets` replaced."""
-    others = {name: value for name, value in environ.items() if not name.startswith("HTTP_") or name in NEEDED}
-    return {**others, **sockets}
+def environ_for(environ: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an environ with only the headers of the handshake."""
+    return {name: value for name, value in environ.items() if not name.startswith("HTTP_") or name in NEEDED}
 
 
-def closed_at_once(environ: Mapping[str, Any], code: int, reason: str) -> bytes:
-    """Return a response that accepts a handshake and closes the WebSocket (RFC 6455, section 5.5.1).
+def close_at_once(sock: Any, environ: Mapping[str, Any], code: int, reason: str) -> None:
+    """Accept a handshake and close the WebSocket, without waiting for the client (RFC 6455, section 5.5.1).
 
-    A page learns code and reason of a close, but nothing of a refused handshake. Raises RemoteProtocolError for an
-    invalid handshake.
+    A page learns code and reason of a close, but nothing of a refused handshake. The server, which owns the socket,
+    closes it. Raises RemoteProtocolError for an invalid handshake.
     """
     connection = WSConnection(ConnectionType.SERVER)
     lines = [f"{name[5:].replace('_', '-')}: {environ[name]}\r\n" for name in NEEDED if name in environ]
     connection.receive_data(f"GET / HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1"))
-    return connection.send(AcceptConnection()) + connection.send(CloseConnection(code, reason))
+    answer = connection.send(AcceptConnection()) + connection.send(CloseConnection(code, reason))
+    with contextlib.suppress(OSError):  # disconnected, or the send buffer is full
+        sock.settimeout(0)
+        sock.send(answer)
+        sock.shutdown(socket.SHUT_WR)
 
 
 def _port(scheme: str, port: int | None) -> int | None:

@@ -28,18 +28,26 @@ def wait_for(sock: Any) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
+def can_take_over(environ: Mapping[str, Any]) -> bool:
+    """Tell whether the client's socket can be taken from the server.
+
+    It can't with TLS, on other servers, for a HEAD request, and for one with a body, whose end the caller would not
+    know.
+    """
+    has_body = "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
+    return isinstance(environ.get("gunicorn.socket"), Socket) and not has_body and environ["REQUEST_METHOD"] != "HEAD"
+
+
 def take_over(environ: Mapping[str, Any]) -> tuple[socket.socket, bytes] | None:
     """Take the client's socket from the server; the caller then owns it, and returns a TakenOver.
 
     Returns the socket, which does not block, and the bytes that the client has sent after its request: the first frames
     of a WebSocket. After a request for an SSE stream they are pipelined requests, which are never answered and can be
-    dropped. Returns None where the socket can't be taken: with TLS, on other servers, for a HEAD request, and for one
-    with a body, whose end the caller would not know.
+    dropped. Returns None where the socket can't be taken.
     """
-    sock = environ.get("gunicorn.socket")
-    has_body = "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
-    if not isinstance(sock, Socket) or has_body or environ["REQUEST_METHOD"] == "HEAD":
+    if not can_take_over(environ):
         return None
+    sock: Socket = environ["gunicorn.socket"]
     wait_for(sock)
     with contextlib.suppress(OSError):  # not TCP
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -50,7 +50,8 @@ class StreamSession:
         self._heartbeat_seconds = heartbeat_seconds
         self._cursor = self._reached = cursor  # of the last message, and where the client is without a message
         self._sent_at = self._moved_at = self._stats_at = now
-        self._sent_stats: Mapping[str, object] | None = None
+        self.sent_stats: Mapping[str, object] | None = None
+        """The statistics that were sent last."""
         self._pending: Iterator[Message] = iter(())
         self.is_drained = True
         """Whether all messages of the last events were taken, so that the next events can be put."""
@@ -108,8 +109,8 @@ class StreamSession:
     def _due(self, now: float) -> Iterator[Message]:
         if now - self._stats_at >= STATS_SECONDS:
             self._stats_at = now
-            if self._cursor is not None and (stats := self._stats()) != self._sent_stats:
-                self._sent_stats = stats
+            if self._cursor is not None and (stats := self._stats()) != self.sent_stats:
+                self.sent_stats = stats
                 yield Message(wire.stats(stats))
         if now - self._moved_at >= POSITION_SECONDS:
             self._moved_at = now

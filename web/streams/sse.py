@@ -1,43 +1,35 @@
-"""Server-Sent Events: one generator per client, on a thread of its own.
-
-How a stream ends:
-
-    client disconnects ── noticed within 2 s, or at the next write
-    client reads nothing ── CLIENT_TIMEOUT of the socket ends the write, and frees the thread
-    process closes ── `bye`, then a regular end
+"""Server-Sent Events: the route, and what a client gets first and last. The hub sends what comes in between.
 
 An EventSource never reconnects after a 4xx or 5xx answer, so when all slots are in use, the answer is 200 with `busy`.
 """
 
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from flask import Blueprint, Response, request
 
-from consumer.errors import Closing
-from web.access.admission import Slot
 from web.api import params
-from web.server.client import ClientSocket
 from web.services import Services, services
 from web.times import now_iso
 
 from . import wire
-from .blocking import BlockingStream, open_stream
-from .messages import sse_events
+from .encodings import SSE, SSE_GZIP, Encoding
+from .handover import StreamResponse, stream_slot
+from .hub import BUSY_RETRY_MS, Start
 
 log = logging.getLogger("greenwave.web.sse")
 
 blueprint = Blueprint("sse", __name__)
 
+MIMETYPE = "text/event-stream"
 HEADERS = {
+    "Vary": "Accept-Encoding",
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
 }
 RETRY_MS = (1_000, 3_000)
 """Range of the reconnection delay sent to a client. It is drawn at random, so that clients do not reconnect at once."""
-BUSY_RETRY_MS = (5_000, 15_000)
-BYE_RETRY_MS = (500, 5_000)
 
 
 @blueprint.get("/predictions/stream")
@@ -52,60 +44,28 @@ def stream() -> Response:
     # An EventSource repeats its first URL at every reconnect, so the header is newer than the parameters.
     after = request.headers.get("Last-Event-ID") or last_id or first
     here = services()
+    encoding = SSE_GZIP if request.accept_encodings.quality("gzip") > 0 else SSE
+    headers = HEADERS | ({"Content-Encoding": "gzip"} if encoding is SSE_GZIP else {})
     if request.method == "HEAD":
-        return _response(iter(()))
+        return Response(iter(()), mimetype=MIMETYPE, headers=headers)
     consumer = here.get_consumer()
-    client = ClientSocket(request.environ, here.settings.client_timeout)
-    slot = here.admission.slot()
-    if not slot.acquire("sse", client.cut):
-        log.info("SSE stream refused: all %d slots in use", here.admission.size)
-        return _response(_busy())
-    # An error between here and call_on_close() would leak the slot.
+    slot = stream_slot(here.admission)
+    if not slot.acquire("sse"):
+        log.info("SSE stream refused: all slots are in use")
+        return Response(_busy(encoding), mimetype=MIMETYPE, headers=headers)
     active = here.admission.counts().get("sse", 0)
     log.info("SSE stream opened (consumer %s, %d active)", consumer.feed.status.state, active)
-    address = request.remote_addr
-
-    def start() -> BlockingStream:
-        subscription = consumer.subscriptions.subscribe_anyway(after, wanted, since, address)
-        return open_stream(here, consumer, subscription, wanted)
-
-    response = _response(slot.written(_frames(start, here, client, slot)))
-    response.call_on_close(slot.release)
-    return response
+    greeting = (
+        encoding.prefix + encoding.padding + encoding.encode_with_retry(_greeting(here), random.randint(*RETRY_MS))
+    )
+    start = Start(wanted, after, since, request.remote_addr)
+    return StreamResponse(here.hub, encoding, slot, start, greeting, mimetype=MIMETYPE, headers=headers)
 
 
-def _response(frames: Iterator[bytes]) -> Response:
-    return Response(frames, mimetype="text/event-stream", headers=HEADERS)
-
-
-def _frames(start: Callable[[], BlockingStream], here: Services, client: ClientSocket, slot: Slot) -> Iterator[bytes]:
-    yield wire.sse_padding() + _with_retry(RETRY_MS, _greeting(here))
-    try:
-        stream = start()  # after the first bytes, because it may ask Kafka for the offsets of a time
-        while not here.admission.closing.is_set():
-            messages = stream.next()
-            slot.behind = stream.entries_behind
-            if messages:
-                yield sse_events(messages)
-            if client.has_left():
-                return
-    except Closing:
-        pass  # while the start was looked up: the client asks another process
-    except Exception as error:
-        log.exception("SSE stream failed")
-        yield wire.sse_frame(wire.error("The stream failed; reconnect to continue", type(error).__name__, now_iso()))
-        return
-    yield _with_retry(BYE_RETRY_MS, wire.bye("the server is closing; reconnect to continue"))
-
-
-def _busy() -> Iterator[bytes]:
-    yield _with_retry(BUSY_RETRY_MS, wire.busy())
+def _busy(encoding: Encoding) -> Iterator[bytes]:
+    yield encoding.prefix + encoding.encode_with_retry(wire.busy(), random.randint(*BUSY_RETRY_MS))
 
 
 def _greeting(here: Services) -> bytes:
     settings = here.settings
     return wire.connected("sse", now_iso(), {"topic": settings.topic, "heartbeat_seconds": settings.heartbeat_seconds})
-
-
-def _with_retry(bounds_ms: tuple[int, int], message: bytes) -> bytes:
-    return wire.sse_retry(random.randint(*bounds_ms), wire.sse_frame(message))

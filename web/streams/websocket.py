@@ -2,81 +2,63 @@
 
 Each `subscribe` of a client is answered by `subscribed`, what came after its cursor, and the view under its filter. An
 equal one is answered again. A message that can't be used is answered by an `error` that names what was wrong, and
-changes nothing.
+changes nothing. A client that has not answered a ping by the next one, HEARTBEAT_SECONDS later, is closed.
+`websocket_protocol` has the limits and the close codes.
 
-Two threads serve a client: one of the thread budget writes the stream; one of the library reads, answers pings, and
-sends a ping every HEARTBEAT_SECONDS. Both write through a SharedSocket. A client that has not answered a ping by the
-next one is closed. `websocket_protocol` has the limits and the close codes.
+Flask-Sock does the handshake; then the socket is handed over to the hub.
 """
 
 import contextlib
 import logging
+import socket
 import threading
-import time
-from collections.abc import Sequence
-from functools import partial
+from typing import Any
 
 from flask import Blueprint, Flask, Response, g, request
 from flask_sock import Sock
-from simple_websocket import ConnectionClosed, Server
-from werkzeug.exceptions import BadRequest
+from simple_websocket import Server
 from werkzeug.routing.exceptions import WebsocketMismatch
 from wsproto.utilities import RemoteProtocolError
 
-from consumer.errors import Closing
-from consumer.view.filters import Filter
 from web.access import handshake
 from web.access.admission import Slot
 from web.api import params
-from web.services import Services, services
+from web.server.client import take_over
+from web.services import services
 from web.times import now_iso
 
 from . import wire
-from .blocking import BlockingStream, open_stream
+from .encodings import WEBSOCKET
+from .handover import COPY_BYTES, stream_slot
+from .hub import HubClient, Start
 from .messages import Message, websocket_frames
-from .shared_socket import SharedSocket
-from .websocket_protocol import (
-    GOING_AWAY,
-    INTERNAL,
-    MAX_MESSAGE_BYTES,
-    MAX_UNREAD,
-    TRY_LATER,
-    ClientMessages,
-    CloseRequired,
-)
+from .websocket_peer import WebSocketPeer
+from .websocket_protocol import MAX_MESSAGE_BYTES, TRY_LATER
 
 log = logging.getLogger("greenwave.web.websocket")
 
 blueprint = Blueprint("websocket", __name__)
 _sock = Sock()
 
-CLOSING_SECONDS = 1.0
-"""How long a client has to answer a close."""
+
+class NoThread:
+    """Stands for the thread with which the library would read from the client: the hub does."""
+
+    name = "greenwave-websocket"
+
+    def __init__(self, target: Any) -> None:
+        pass
+
+    def start(self) -> None:
+        """Do nothing."""
 
 
-class WakingEvent(threading.Event):
-    """The event that the library sets when a message has arrived or the connection has ended; it wakes the stream."""
-
-    stream: BlockingStream | None = None
-
-    def set(self) -> None:
-        """Set the event, and wake the stream."""
-        super().set()
-        if self.stream is not None:
-            self.stream.wake()
-
-
-OPTIONS = {
-    "max_message_size": MAX_MESSAGE_BYTES,
-    "event_class": WakingEvent,
-    "thread_class": partial(threading.Thread, name="greenwave-websocket", daemon=True),
-}
+OPTIONS = {"max_message_size": MAX_MESSAGE_BYTES, "thread_class": NoThread}
 
 
 def register(app: Flask) -> None:
     """Add the route."""
-    interval = app.config["GREENWAVE_SETTINGS"].heartbeat_seconds
-    app.config["SOCK_SERVER_OPTIONS"] = {**OPTIONS, "ping_interval": interval}
+    app.config["SOCK_SERVER_OPTIONS"] = OPTIONS
     app.register_blueprint(blueprint)
     app.register_error_handler(WebsocketMismatch, _mismatch)
 
@@ -97,22 +79,21 @@ def check() -> Response | None:
     params.only("after", "since", *params.FILTER)
     params.wanted(), params.since(), params.text("after")
     handshake.check(services().settings.allowed_origins)
-    sockets = {name: SharedSocket(request.environ[name]) for name in handshake.SOCKETS if name in request.environ}
-    request.environ = handshake.environ_for(request.environ, sockets)
+    request.environ = handshake.environ_for(request.environ)
     here = services()
-    sock = next(iter(sockets.values()))
-    g.slot = here.admission.slot()
-    if not g.slot.acquire("websocket", sock.cut):
-        log.info("WebSocket refused: all %d slots in use", here.admission.size)
+    g.slot = stream_slot(here.admission)
+    if not g.slot.acquire("websocket"):
+        log.info("WebSocket refused: all slots are in use")
         text = "all slots are in use; retry later, or poll /api/predictions"
-        sock.send_last(handshake.closed_at_once(request.environ, TRY_LATER, text))
+        sock = next(request.environ[name] for name in handshake.SOCKETS if name in request.environ)
+        handshake.close_at_once(sock, request.environ, TRY_LATER, text)
         return Response()  # which can't be sent any more
     return None
 
 
 @blueprint.teardown_request
 def release(_: BaseException | None) -> None:
-    """Release the slot, when the thread has nothing more to do."""
+    """Release the slot of a handshake that failed; the hub has that of a stream."""
     slot: Slot | None = g.pop("slot", None)
     if slot is not None:
         slot.release()
@@ -128,94 +109,41 @@ def refuse(error: RemoteProtocolError) -> Response:
 @_sock.route("/predictions/ws", bp=blueprint)  # type: ignore[untyped-decorator]
 def websocket(server: Server) -> None:
     """Send the view and then every change; ?after=, ?since= and the filters are those of the SSE stream."""
-    sock: SharedSocket = server.sock
-    sock.is_flooded = lambda: len(server.input_buffer) > MAX_UNREAD
+    server.connected = False  # for the library: it sends nothing more
+    here, slot = services(), g.pop("slot")
+    state, settings = here.get_consumer().feed.status.state, here.settings
+    log.info("WebSocket opened (consumer %s, %d active)", state, here.admission.counts().get("websocket", 0))
+    details = {"topic": settings.topic, "heartbeat_seconds": settings.heartbeat_seconds}
+    first = websocket_frames([Message(wire.connected("websocket", now_iso(), details))])
+    start = Start(params.wanted(), params.text("after"), params.since(), request.remote_addr)
+    taken, peer = take_over(request.environ), WebSocketPeer(request.remote_addr)
+    if taken is not None:
+        here.hub.add(HubClient(taken[0], WEBSOCKET, slot, peer, taken[1]), start, first)
+        return
     try:
-        _serve(WebSocketConnection(server, services(), g.slot), server)
-    finally:
-        # The library's thread closes the socket. The worker must not have it back while that thread reads.
-        server.thread.join(CLOSING_SECONDS)
-        sock.cut()
-        server.thread.join()
+        ours, hubs = socket.socketpair()
+    except OSError:
+        slot.release()
+        raise
+    hubs.setblocking(False)
+    here.hub.add(HubClient(hubs, WEBSOCKET, slot, peer), start, first)
+    _copy_both(server.sock, ours)
 
 
-def _serve(connection: "WebSocketConnection", server: Server) -> None:
-    """Serve a connection until one side ends it."""
-    try:
-        connection.serve()
-    except CloseRequired as error:
-        _close(server, error.code, error.reason)
-    except (ConnectionClosed, OSError):
-        pass  # the client has disconnected
-    except Exception as error:
-        log.exception("WebSocket failed")
-        text = "The connection failed; reconnect to continue"
-        with contextlib.suppress(ConnectionClosed, OSError):
-            server.send(wire.error(text, type(error).__name__, now_iso()).decode())
-        _close(server, INTERNAL, text)
+def _copy_both(client: Any, hub: socket.socket) -> None:
+    """Copy bytes between a client's socket that the server keeps and the hub, until one of them closes."""
+    client.settimeout(None)
+    reader = threading.Thread(target=_copy, args=(client, hub), name="greenwave-websocket", daemon=True)
+    reader.start()
+    _copy(hub, client)
+    reader.join()
+    hub.close()
 
 
-def _close(server: Server, code: int, reason: str) -> None:
-    with contextlib.suppress(ConnectionClosed, OSError):  # the client has closed already
-        server.close(code, reason)
-
-
-class WebSocketConnection:
-    """One client: sends its stream, and answers what it sends."""
-
-    def __init__(self, server: Server, here: Services, slot: Slot) -> None:
-        self._server = server
-        self._here = here
-        self._slot = slot
-        self._consumer = here.get_consumer()
-        self._messages = ClientMessages()
-
-    def serve(self) -> None:
-        """Serve the client until the process closes. Raises CloseRequired, ConnectionClosed, OSError."""
-        settings, state = self._here.settings, self._consumer.feed.status.state
-        self._server.sock.settimeout(settings.client_timeout)
-        active = self._here.admission.counts().get("websocket", 0)
-        log.info("WebSocket opened (consumer %s, %d active)", state, active)
-        details = {"topic": settings.topic, "heartbeat_seconds": settings.heartbeat_seconds}
-        self._send([Message(wire.connected("websocket", now_iso(), details))])
-        with contextlib.suppress(Closing):  # while the start was looked up: the client asks another process
-            self._send_stream()
-        reason = "the server is closing; reconnect to continue"
-        self._send([Message(wire.bye(reason))])
-        _close(self._server, GOING_AWAY, reason)
-
-    def _send_stream(self) -> None:
-        stream = self._open(params.text("after"), params.wanted(), params.since())
-        while not self._here.admission.closing.is_set():
-            stream = self._answer_client() or stream
-            if self._server.input_buffer:
-                stream.wake()  # send what there is without waiting, then read the next message
-            self._send(stream.next())
-            self._slot.behind = stream.entries_behind
-
-    def _answer_client(self) -> BlockingStream | None:
-        """Answer one message of the client, if there is one; return the stream that it asks for."""
-        message = self._server.receive(timeout=0)
-        if message is None:
-            return None
-        try:
-            asked = self._messages.read(message, time.monotonic())
-        except BadRequest as error:
-            self._send([Message(wire.error("The message was not understood", str(error.description), now_iso()))])
-            return None
-        self._send([Message(wire.subscribed(asked.given))])
-        # The view follows in any case, whatever the client shows, of this filter or of another one.
-        return self._open(asked.after, asked.wanted, asked.since_ms, owes_view=True)
-
-    def _open(self, after: str | None, wanted: Filter, since_ms: int | None, owes_view: bool = False) -> BlockingStream:
-        address = request.remote_addr
-        subscription = self._consumer.subscriptions.subscribe_anyway(after, wanted, since_ms, address, owes_view)
-        stream = open_stream(self._here, self._consumer, subscription, wanted)
-        self._server.event.stream = stream
-        return stream
-
-    def _send(self, messages: Sequence[Message]) -> None:
-        if messages:
-            frames = websocket_frames(messages)
-            with self._slot.writing(len(frames)):
-                self._server.sock.send(frames)
+def _copy(source: Any, target: Any) -> None:
+    """Copy bytes to the end of the source; then the target is shut down for writing, too."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(COPY_BYTES):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)

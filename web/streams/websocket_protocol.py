@@ -13,19 +13,16 @@ from werkzeug.exceptions import BadRequest
 from consumer.view.filters import Filter
 from web.api import params
 
-GOING_AWAY, UNSUPPORTED, POLICY, INTERNAL, TRY_LATER = 1001, 1003, 1008, 1011, 1013
-"""Close codes (RFC 6455, section 7.4.1): the server is closing, after `bye`; a binary message; too many messages; a
-fault of the server, after `error`; all slots are in use. The library closes with 1007 for text that is not UTF-8, 1008
-for a ping without a pong, and 1009 for a message above MAX_MESSAGE_BYTES."""
+GOING_AWAY, UNSUPPORTED, POLICY, MESSAGE_TOO_LARGE, INTERNAL, TRY_LATER = 1001, 1003, 1008, 1009, 1011, 1013
+"""Close codes (RFC 6455, section 7.4.1): the server is closing, after `bye`; a binary message; too many messages, or a
+ping without a pong; a message above MAX_MESSAGE_BYTES; a fault of the server, after `error`; all slots are in use. The
+library closes with 1007 for text that is not UTF-8, and 1002 for what isn't a WebSocket."""
 
 MAX_MESSAGE_BYTES = 32_768
 """As for the head of a request: a cursor of 1,000 partitions and a filter of 200 segments fit."""
 MAX_MESSAGES = 20
 MESSAGES_SECONDS = 10.0
 """A client may send MAX_MESSAGES within this time, which is more than a person changes filters."""
-MAX_UNREAD = 25
-"""Maximum number of received messages that were not read yet; a client that sends more is disconnected."""
-
 Value = str | int | float
 
 

@@ -1,13 +1,10 @@
 """Filters: what matches, what leaves, and that clients of the same filter share the work."""
 
-import threading
 
 import pytest
 
 from consumer.events import Change, Initial, Left
 from consumer.prediction import Coordinates
-from consumer.resume.subscriptions import Subscriptions
-from consumer.view.channel import WINDOW, Channel
 from consumer.view.filters import EVERYTHING, Box, Filter
 from tests.consumer.helpers import array, feed_of, message, normalise, publish, record, subscribe
 from tests.consumer.view.test_feed import read
@@ -142,58 +139,3 @@ def test_a_limit_leaves_the_rest_for_the_next_time():
         batch = [each for each in subscription.next(0, 2) if isinstance(each, Change)]
         batches.append([each.entry.segment_id for each in batch])
     assert batches == [["S0", "S3"], ["S6", "S9"], ["S12", "S15"], ["S18", "S21"], ["S24", "S27"]]
-
-
-def test_a_thousand_clients_of_twenty_filters_cost_one_evaluation_per_filter_and_prediction():
-    feed = feed_of()
-    filters = [Filter(segments=frozenset({f"S{number}"}), categories=None) for number in range(20)]
-    subscriptions = Subscriptions(feed)
-    clients = [subscriptions.subscribe(wanted=filters[number % 20]) for number in range(1000)]
-    for each in clients:
-        read(each)
-    publish(feed, *[record(0, offset, message(f"S{offset % 25}")) for offset in range(100)])
-    counts = [len(read(each)) for each in clients]
-    assert sum(counts) == 1000 * 4
-    assert [subscriptions.channel(wanted).evaluations for wanted in filters] == [100] * 20
-
-
-def test_a_channel_lives_as_long_as_a_client_of_its_filter():
-    feed = feed_of()
-    subscriptions = Subscriptions(feed)
-    client = subscriptions.subscribe(wanted=SEVERE)
-    assert len(subscriptions._channels) == 1
-    del client
-    assert len(subscriptions._channels) == 0
-
-
-def test_clients_that_ask_at_once_find_the_verdicts_once():
-    feed = feed_of()
-    channel = Channel(SEVERE)
-    publish(feed, *[record(0, offset, message(f"S{offset}", speed=10)) for offset in range(300)])
-    entries = feed._state.ring.read(0, 300)
-    barrier, results = threading.Barrier(8), []
-
-    def ask():
-        barrier.wait()
-        results.append(channel.verdicts(0, entries))
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert results == [b"\x01" * 300] * 8
-    assert channel.evaluations == 300
-
-
-def test_a_client_far_behind_finds_its_verdicts_for_itself():
-    feed = feed_of()
-    channel = Channel(SEVERE)
-    publish(feed, *[record(0, offset, message(f"S{offset}", speed=10)) for offset in range(WINDOW + 500)])
-    for start in range(0, WINDOW + 500, 500):
-        channel.verdicts(start, feed._state.ring.read(start, 500))
-    before = channel.evaluations
-    assert channel.verdicts(0, feed._state.ring.read(0, 100)) == b"\x01" * 100
-    assert channel.evaluations == before + 100
-    assert channel.verdicts(WINDOW, feed._state.ring.read(WINDOW, 100)) == b"\x01" * 100
-    assert channel.evaluations == before + 100

@@ -206,8 +206,8 @@ def test_requests_that_wait_for_a_thread_make_room(fresh):
 
 
 def test_a_refused_websocket_holds_no_thread(fresh):
-    server = fresh()
-    hold_all_slots(server)
+    server = fresh(MAX_STREAMS="1")
+    read_until(server.open(), b'"initial"')
     refused = [server.open("/predictions/ws", **HANDSHAKE) for _ in range(20)]
     for client in refused:
         answer = read_until(client, BUSY)

