@@ -1,6 +1,5 @@
 """Filters: what matches, what leaves, and that clients of the same filter share the work."""
 
-
 import pytest
 
 from consumer.events import Change, Initial, Left
