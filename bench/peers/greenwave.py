@@ -51,8 +51,7 @@ class Greenwave(Peer):
         self.run(sys.executable, "-m", "gunicorn", "wsgi:app", env=env, cwd=self._tree)
 
     def _capacity(self) -> dict[str, str]:
-        fields = (self._tree / "consumer" / "settings" / "fields.py").read_text(encoding="utf-8")
-        if "max_streams" in fields:
+        if (self._tree / "web" / "streams" / "hub.py").exists():
             return {"WEB_THREADS": str(REQUEST_THREADS), "MAX_STREAMS": str(max(self.clients, 10_000))}
         return {"WEB_THREADS": str(self.clients + REQUEST_THREADS)}  # a commit in which a stream has a thread
 
