@@ -83,7 +83,7 @@ def tables(rounds: Sequence[Sequence[Figure]], ratio_units: Sequence[str] | None
         for row in found
         if row.ratios and (ratio_units is None or row.unit in ratio_units)
     }
-    parts = [_table(values)]
+    parts = [_table(values)] if values else []
     if ratios:
         parts.append(f"Ratio to {OURS} in the same round:\n\n{_table(ratios)}")
     notes = dict.fromkeys(

@@ -46,6 +46,7 @@ def test_numbers_are_short():
 def test_a_server_without_figures_is_reported_with_its_reason():
     rounds = [[Figure("m", "c", OURS, "ms", 5), Figure("m", "c", "other", "", math.nan, "it has no such thing")]]
     assert tables(rounds).endswith("No figures:\n\n- c, other: it has no such thing")
+    assert tables([rounds[0][1:]]) == "No figures:\n\n- c, other: it has no such thing"
 
 
 def test_a_table_has_a_line_per_server_and_a_column_per_figure():
