@@ -91,9 +91,37 @@ HORIZON |= dict.fromkeys(reversed(HORIZON_BASES))  # names without a unit come l
 SPEED_AHEAD = "predicted_speed_"
 _SPEED_AHEAD = re.compile(r"predicted_speed_(\d{1,5})(min|m|h)(?:_mph|_kmh)?", re.ASCII)
 
+_KNOWN = frozenset(
+    chain(
+        SEGMENT,
+        EVENT_TIME,
+        LATE_EVENT_TIME,
+        PREDICTED_SPEED,
+        CURRENT_SPEED,
+        CURRENT_VOLUME,
+        MADE_AT,
+        TARGET_TIME,
+        MAYBE_TARGET_TIME,
+        CONFIDENCE,
+        MODEL,
+        CATEGORY,
+        PLACE,
+        TEXTS,
+        [BASE],
+        [bound + unit for pair in BOUNDS for bound in pair for unit in ("", *UNITS)],
+        [name for name, *_ in INTERVALS],
+        HORIZON,
+    )
+)
+
 MAX_SETS = 256
 MAX_SET_CHARACTERS = 2_000
 """Sets of names that are kept, and the characters of one that is: a producer can send new ones without end."""
+
+
+def is_read(name: str) -> bool:
+    """Tell whether any field of the result may be read from a field of this name."""
+    return name in _KNOWN or name.startswith(SPEED_AHEAD)
 
 
 class Names:

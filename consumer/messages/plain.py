@@ -1,11 +1,12 @@
 """Read messages in the plain shape: the field names of the result, in their JSON types, all values in range.
 
-msgspec checks names, types and ranges while it decodes, so this takes a third of the time of reading field by field.
-The result is the same. Any other message is left to `normalise`: other names or units, text for numbers, a value that
-can't be used.
+msgspec checks names, types and ranges while it decodes, so this takes half of the time of reading field by field. The
+result is the same. Any other message is left to `normalise`: other names or units, text for numbers, a value that can't
+be used. Names that are never read are learned from the messages.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import msgspec
@@ -15,13 +16,19 @@ from consumer.prediction import Coordinates, Prediction
 from consumer.times import BEGIN_MS, END_MS, UNKNOWN_MS, Times, iso
 
 from .fields import MAX_TEXT, MAX_VOLUME, as_id, text
-from .names import MAX_MINUTES
+from .names import MAX_MINUTES, is_read
 from .network import Network
 from .speeds import Speeds
 from .timing import MINUTE_MS
 
 READ_OTHERWISE = 50
 """Messages that are not tried after one of another shape, since a try in vain takes time."""
+MAX_IGNORED = 64
+"""Names that are learned: a producer can send new ones without end."""
+MAX_NAME_CHARACTERS = 64
+
+_NAME = re.compile(r"[\w .:/-]+")
+"""What a learned name is made of; msgspec takes no quotes and control characters."""
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Speed = Annotated[float, Meta(ge=0)]
@@ -46,10 +53,17 @@ class _Plain(Struct, gc=False, forbid_unknown_fields=True):
     model: str | None = None
     source: str | None = None
     category: str | None = None
-    speed_diff: Any = None
 
 
-_decode = msgspec.json.Decoder(_Plain | list[_Plain]).decode
+def _decoder(ignored: Iterable[str]) -> Callable[[bytes], _Plain | list[_Plain]]:
+    """Return a decoder of the plain shape that accepts further names, whose values mean nothing."""
+    # Any and not Raw: text that is not UTF-8 refuses a message in whatever field it is.
+    names = {f"ignored_{number}": name for number, name in enumerate(ignored)}
+    fields = [(field, Any, None) for field in names]
+    shape: Any = msgspec.defstruct(
+        "_PlainWithMore", fields, bases=(_Plain,), rename=names, gc=False, forbid_unknown_fields=True
+    )
+    return msgspec.json.Decoder(shape | list[shape]).decode
 
 
 class PlainReader:
@@ -64,6 +78,8 @@ class PlainReader:
         self._max_future_ms = max_future_ms
         self._now_ms = now_ms
         self._untried = 0
+        self._ignored: frozenset[str] = frozenset()
+        self._decode = _decoder(self._ignored)
 
     def read(self, value: bytes, kafka_ms: int) -> list[tuple[int, Prediction]] | None:
         """Return the pairs (index within the message, prediction); None for a message that needs a closer look.
@@ -74,11 +90,12 @@ class PlainReader:
             self._untried -= 1
             return None
         try:
-            item = _decode(value)
+            item = self._decode(value)
         except (ValueError, RecursionError):
             self._untried = READ_OTHERWISE
+            self._learn(value)
             return None
-        if type(item) is _Plain:
+        if isinstance(item, _Plain):
             prediction = self._prediction(item, kafka_ms)
             return None if prediction is None else [(0, prediction)]
         found = []
@@ -87,6 +104,19 @@ class PlainReader:
                 return None
             found.append((index, prediction))
         return found or None  # an empty array is refused
+
+    def _learn(self, value: bytes) -> None:
+        """Learn the names of a message that are never read, so that those after it can be read at once."""
+        try:
+            document = msgspec.json.decode(value)
+        except (ValueError, RecursionError):
+            return
+        item = document[0] if type(document) is list and document else document
+        new = {name for name in item if not is_read(name)} - self._ignored if type(item) is dict else set()
+        names = self._ignored | {name for name in new if len(name) <= MAX_NAME_CHARACTERS and _NAME.fullmatch(name)}
+        if new and len(names) <= MAX_IGNORED:
+            self._ignored, self._decode = names, _decoder(names)
+            self._untried = 0
 
     def _prediction(self, item: _Plain, kafka_ms: int) -> Prediction | None:
         """Return the prediction of an item. This runs for every prediction, so it makes few calls."""

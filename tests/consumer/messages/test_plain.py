@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.messages.names import MAX_MINUTES
+from consumer.messages.names import HORIZON, MAX_MINUTES
 from consumer.messages.network import Network, Segment
 from consumer.messages.normalise import Normaliser
 from consumer.messages.normalised import Normalised
-from consumer.messages.plain import READ_OTHERWISE, PlainReader
+from consumer.messages.plain import MAX_IGNORED, MAX_NAME_CHARACTERS, READ_OTHERWISE, PlainReader
 from consumer.messages.speeds import Speeds
 from consumer.prediction import Coordinates
 from consumer.settings import Settings
 from consumer.sources.record import Record
 from consumer.times import BEGIN_MS, END_MS, Times
+from tests.consumer.messages.test_names import PLAIN
 from tests.consumer.shapes import KAFKA_MS
 from tests.properties import examples
 
@@ -38,7 +39,6 @@ NORMAL: dict[str, Any] = {
     "model": "dcrnn",
     "source": "detectors",
     "category": "light",
-    "speed_diff": 3,
 }
 # Of each field, values that the plain shape takes, values at its edges, and values that need a closer look.
 VALUES: dict[str, list[Any]] = {
@@ -64,9 +64,13 @@ VALUES: dict[str, list[Any]] = {
     "model": ["dcrnn", "", "x" * 300, 2, 2.5],
     "source": ["detectors", "", "\u2028", 7],
     "category": ["light", "", 3],
-    "speed_diff": [3, "x", {"a": []}],
+    "speed_diff": [3, "x", {"a": []}, "\ud800"],
+    "weather": ["rain"],
+    "": [0],
 }
-FIELDS = {name: st.none() | st.just(NORMAL[name]) | st.sampled_from(values) for name, values in VALUES.items()}
+# Names that are read from other shapes: none of them may be ignored.
+OTHER_NAMES = {*PLAIN, *HORIZON, "predicted_speed_5min", "lower_kmh"} - VALUES.keys()
+FIELDS = {name: st.none() | st.just(NORMAL.get(name)) | st.sampled_from(values) for name, values in VALUES.items()}
 ITEMS = st.fixed_dictionaries({}, optional=FIELDS) | st.fixed_dictionaries(
     {name: st.just(NORMAL[name]) for name in ("segment_id", "predicted_speed")},
     optional={name: each for name, each in FIELDS.items() if name not in ("segment_id", "predicted_speed")},
@@ -75,9 +79,11 @@ SETTINGS = Settings()
 
 
 def read(document: object, settings: Settings = SETTINGS, kafka_ms: int = KAFKA_MS) -> Normalised:
-    """Normalise a document by a normaliser that has read nothing before."""
-    value = json.dumps(document).encode()
-    return Normaliser(settings, NETWORK, now_ms=lambda: KAFKA_MS)(Record(0, 7, kafka_ms, None, value))
+    """Normalise a document twice by one normaliser, which knows its names then; return the second result."""
+    normalise, value = Normaliser(settings, NETWORK, now_ms=lambda: KAFKA_MS), json.dumps(document).encode()
+    first, second = [normalise(Record(0, offset, kafka_ms, None, value)) for offset in range(2)]
+    assert repr(first) == repr(second)
+    return second
 
 
 def reader() -> PlainReader:
@@ -85,8 +91,8 @@ def reader() -> PlainReader:
 
 
 def field_by_field(item: Any) -> Any:
-    """Return an item with a name that the plain shape doesn't have, and that means nothing."""
-    return {**item, "unknown": None}
+    """Return an item with the name of another shape, which says nothing as its value is null."""
+    return {"sensor_id": None, **item}
 
 
 @examples(500)
@@ -103,6 +109,12 @@ def test_each_value_becomes_the_same_in_both_ways(name: str, value: object) -> N
     assert repr(read(item)) == repr(read(field_by_field(item)))
 
 
+@pytest.mark.parametrize("name", sorted(OTHER_NAMES))
+def test_no_name_that_is_read_is_ignored(name: str) -> None:
+    for value in (20, "20"):
+        read({**NORMAL, name: value})
+
+
 @examples(100)
 @given(items=st.lists(ITEMS, max_size=4))
 def test_an_array_becomes_the_same_in_both_ways(items: list[Any]) -> None:
@@ -113,6 +125,24 @@ def test_an_array_becomes_the_same_in_both_ways(items: list[Any]) -> None:
 def test_the_plain_shape_is_read_at_once(document: object) -> None:
     found = reader().read(json.dumps(document).encode(), KAFKA_MS)
     assert found == read(document).predictions
+
+
+def test_names_that_mean_nothing_are_learned() -> None:
+    value = json.dumps({**NORMAL, "predicted_volume": 1, "day of week": 3}).encode()
+    reads = reader().read
+    assert reads(value, KAFKA_MS) is None
+    assert reads(value, KAFKA_MS) == read(NORMAL).predictions
+    assert reads(json.dumps(NORMAL).encode(), KAFKA_MS) == read(NORMAL).predictions
+
+
+def test_the_names_learned_are_bounded() -> None:
+    plain, reads = json.dumps(NORMAL).encode(), reader().read
+    for number in range(MAX_IGNORED + 1):
+        reads(json.dumps({**NORMAL, f"x{number}": 1}).encode(), KAFKA_MS)
+    for name in ("y", "z" * (MAX_NAME_CHARACTERS + 1)):
+        value = json.dumps({**NORMAL, name: 1}).encode()
+        assert [reads(value, KAFKA_MS) for _ in range(2 * READ_OTHERWISE)] == [None] * 2 * READ_OTHERWISE
+    assert any(reads(plain, KAFKA_MS) for _ in range(READ_OTHERWISE + 1))
 
 
 def test_another_shape_pauses_the_attempts() -> None:
