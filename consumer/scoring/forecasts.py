@@ -69,14 +69,16 @@ class HorizonForecasts:
 
     def insert(self, target_ms: int, predicted: float, now: float) -> int | None:
         """Add a forecast, whatever its target, and return its index; None when it is a duplicate."""
-        index = bisect_left(self.targets, target_ms)
-        for same in range(index, bisect_right(self.targets, target_ms)):
-            if (self.predicted[same], self.nows[same]) == (predicted, now):
+        targets = self.targets
+        index = same = bisect_left(targets, target_ms)
+        while same < len(targets) and targets[same] == target_ms:
+            if self.predicted[same] == predicted and self.nows[same] == now:
                 return None
-        self.targets.insert(index, target_ms)
+            same += 1
+        targets.insert(index, target_ms)
         self.predicted.insert(index, predicted)
         self.nows.insert(index, now)
-        self.last_ms = self.targets[-1]
+        self.last_ms = targets[-1]
         return index
 
     def add(self, index: int, actual: float) -> None:

@@ -118,29 +118,33 @@ class SegmentHistory:
             return 0
         after_ms = max(self._times[index - 1] if index else NEVER, at_ms - MATCH_MS - 1)
         until_ms = min(self._times[min(index + known, len(self._times) - 1)], at_ms + MATCH_MS)
-        self._take_back(after_ms, until_ms)
+        decided = self._decided(after_ms, until_ms)
+        for forecasts, begin, end in decided:
+            for number, actual in self._scored(forecasts, begin, end):
+                forecasts.take_back(number, actual)
         if known:
             self._speeds[index] = speed
             self.speed = self._speeds[-1]
         else:
             self._times.insert(index, at_ms)
             self._speeds.insert(index, speed)
-        self._add(after_ms, until_ms)
+        for forecasts, begin, end in decided:
+            for number, actual in self._scored(forecasts, begin, end):
+                forecasts.add(number, actual)
         return 0 if known else 1
 
-    def _take_back(self, after_ms: int, until_ms: int) -> None:
-        for forecasts in self.forecasts.values():
-            for index, actual in self._scored_between(forecasts, after_ms, until_ms):
-                forecasts.take_back(index, actual)
+    def _decided(self, after_ms: int, until_ms: int) -> list[tuple[HorizonForecasts, int, int]]:
+        """Return the forecasts that are due with targets after one time and up to another: (horizon, begin, end).
 
-    def _add(self, after_ms: int, until_ms: int) -> None:
+        There are mostly none: this runs for every measurement between others.
+        """
+        found = []
         for forecasts in self.forecasts.values():
-            for index, actual in self._scored_between(forecasts, after_ms, until_ms):
-                forecasts.add(index, actual)
-
-    def _scored_between(self, forecasts: HorizonForecasts, after_ms: int, until_ms: int) -> Iterator[tuple[int, float]]:
-        targets = forecasts.targets
-        return self._scored(forecasts, bisect_right(targets, after_ms), bisect_right(targets, until_ms))
+            targets, due = forecasts.targets, forecasts.due
+            begin = bisect_right(targets, after_ms, 0, due)
+            if begin < due and targets[begin] <= until_ms:
+                found.append((forecasts, begin, bisect_right(targets, until_ms, begin, due)))
+        return found
 
     def _scored(self, forecasts: HorizonForecasts, begin: int, end: int) -> Iterator[tuple[int, float]]:
         """Yield (index, actual speed) of the forecasts whose actual speed is known."""
