@@ -90,26 +90,28 @@ class Delivery:
         items = 0
         for record in records:
             normalised = self._normalise(record)
-            self._note_time(record, normalised)
-            batch.append((record, normalised))
-            items += len(normalised.predictions)
+            predictions = normalised.predictions
+            if predictions:
+                # Its Kafka time is a vote for one of its segments: of an array for another one with each record.
+                _, prediction = predictions[record.offset % len(predictions)]
+                self._clock.note(prediction.segment_id, record.time_ms)
+                items += len(predictions)
+            elif normalised.refusals:
+                self._note_future(record, normalised.refusals)
             if normalised.refusals:
                 items += count_refused(normalised.refusals)
+            batch.append((record, normalised))
             if items >= SLICE_ITEMS:
                 yield batch
                 batch, items = [], 0
         if batch:
             yield batch
 
-    def _note_time(self, record: Record, normalised: Normalised) -> None:
-        """Give the clock a record's Kafka time for one of its segments: for another one with each record of arrays."""
-        if normalised.predictions:
-            _, prediction = normalised.predictions[record.offset % len(normalised.predictions)]
-            self._clock.note(prediction.segment_id, record.time_ms)
-        elif normalised.refusals:
-            refusal = normalised.refusals[record.offset % len(normalised.refusals)]
-            if refusal.reason == "time_in_future" and refusal.segment_id is not None:
-                self._clock.note(refusal.segment_id, record.time_ms)
+    def _note_future(self, record: Record, refusals: Sequence[Refusal]) -> None:
+        """Give the clock the time of a record without predictions whose event time is in the future by this clock."""
+        refusal = refusals[record.offset % len(refusals)]
+        if refusal.reason == "time_in_future" and refusal.segment_id is not None:
+            self._clock.note(refusal.segment_id, record.time_ms)
 
     def _count(self, batch: Slice) -> None:
         """Count the records of a published slice, and quarantine their refusals."""
