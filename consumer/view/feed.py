@@ -21,6 +21,9 @@ from .filters import EVERYTHING, Filter, chosen
 from .ring import Entry
 from .state import FeedState, Fill
 
+READ_ENTRIES = 1_000
+"""Entries that are read at once of the whole ring buffer."""
+
 
 class Snapshot(NamedTuple):
     """The view with its position (None: nothing was read yet), and a number that differs after each change."""
@@ -198,11 +201,20 @@ class Feed:
         return Snapshot(chosen(predictions, wanted), position, version)
 
     def segment(self, segment_id: str) -> tuple[list[Prediction], list[Prediction]]:
-        """Return the newest predictions of a segment by horizon, and all of it in the window, oldest first."""
+        """Return the newest predictions of a segment by horizon, and all of it in the window, oldest first.
+
+        The window is read in slices, so that nothing waits for the lock as long as that takes.
+        """
         with self.locked() as state:
-            entries = state.ring.read(state.ring.oldest, len(state.ring))
-            latest = state.latest.segment(segment_id)
-        return latest, [entry.prediction for entry in entries if entry.prediction and entry.segment_id == segment_id]
+            latest, sequence, end = state.latest.segment(segment_id), state.ring.oldest, state.ring.end
+        found: list[Prediction] = []
+        while sequence < end:
+            with self.locked() as state:
+                sequence = max(sequence, state.ring.oldest)
+                entries = state.ring.read(sequence, max(0, min(READ_ENTRIES, end - sequence)))
+            sequence += len(entries)
+            found += [each.prediction for each in entries if each.segment_id == segment_id and each.prediction]
+        return latest, found
 
     def account(self) -> dict[str, Any]:
         """Return what holds for all that was read, whatever a view holds.

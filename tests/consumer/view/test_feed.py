@@ -14,11 +14,13 @@ from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
 from consumer.view.cursor import CURRENT, Position, decode, place
 from consumer.view.ends import NEW_PARTITION_SECONDS
-from consumer.view.feed import Feed
+from consumer.view.feed import READ_ENTRIES, Feed
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.statistics import statistics
 from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record, subscribe
 from tests.properties import examples
+
+START_MS = 1_700_000_000_000
 
 
 def read(subscription, limit=500):
@@ -42,6 +44,38 @@ def test_a_new_client_gets_the_view_and_then_every_change():
     assert {each.segment_id for each in first.predictions} == {"A", "B"}
     publish(feed, record(0, 1, message("C")))
     assert segments(read(subscription)) == ["C"]
+
+
+class Publishing:
+    """A ring buffer to which 1,500 entries are added during each read; `limits` has the sizes of the reads."""
+
+    def __init__(self, feed, ring):
+        self.feed, self.ring, self.limits = feed, ring, []
+
+    def __getattr__(self, name):
+        return getattr(self.ring, name)
+
+    def __len__(self):
+        return len(self.ring)
+
+    def read(self, sequence, limit):
+        self.limits.append(limit)
+        entries = self.ring.read(sequence, limit)
+        publish(self.feed, *[record(0, self.ring.end + number, message("B")) for number in range(1_500)])
+        return entries
+
+
+def test_a_segment_is_read_in_slices_while_others_publish():
+    feed = feed_of(settings=Settings(buffer_entries=3_000))
+    publish(feed, *[record(0, number, message("AB"[number % 2], START_MS + number)) for number in range(3_000)])
+    with feed.locked() as state:
+        state.ring = ring = Publishing(feed, state.ring)
+    latest, window = feed.segment("A")
+    assert [each.timestamp - START_MS for each in latest] == [2_998]
+    # What was displaced before it was read is missing, and so is what came after the first read.
+    read_at_all = [*range(0, 1_000, 2), *range(1_500, 2_500, 2)]
+    assert [each.timestamp - START_MS for each in window] == read_at_all
+    assert max(ring.limits) == READ_ENTRIES
 
 
 def test_the_status_comes_first_and_then_only_when_it_changes():
