@@ -152,7 +152,7 @@ SHARES = [
     ("plain", 1),
     ("wide", 1),
     ("partitions", 1),
-    ("messages", 1 / 2),
+    ("messages", 3 / 8),
     ("chunks", 1 / 4),
 ]
 

@@ -1,5 +1,6 @@
 """What the routes of one app share: an object kept at `app.extensions["greenwave"]`."""
 
+import threading
 from collections.abc import Callable
 from typing import cast
 
@@ -27,19 +28,27 @@ class Services:
         self.views = Views(settings.answer_bytes)
         self.messages = MessageCache(settings.message_bytes, settings.buffer_entries)
         self._get_consumer = get_consumer
+        # Guards what belongs to one consumer while it is made.
+        self._lock = threading.Lock()
         self._known: Consumer | None = None
         self.hub: Hub
 
     def get_consumer(self) -> Consumer:
-        """Return the consumer; the first call starts it. Never waits."""
+        """Return the consumer; the first call starts it. Never waits for Kafka."""
         consumer = self._get_consumer()
-        if consumer is not self._known:  # the cache is keyed by the entries of one feed
-            self.messages = MessageCache(self.settings.message_bytes, self.settings.buffer_entries)
-            self._known = consumer
-            self.hub = self._hub_of(consumer)
-            self.admission.on_close(self.hub.close)
-            self.admission.on_close(consumer.subscriptions.close)
+        if consumer is not self._known:
+            with self._lock:
+                if consumer is not self._known:
+                    self._begin(consumer)
         return consumer
+
+    def _begin(self, consumer: Consumer) -> None:
+        """Make what belongs to one consumer."""
+        self.messages = MessageCache(self.settings.message_bytes, self.settings.buffer_entries)
+        self.hub = self._hub_of(consumer)
+        self.admission.on_close(self.hub.close)
+        self.admission.on_close(consumer.subscriptions.close)
+        self._known = consumer
 
     def _hub_of(self, consumer: Consumer) -> Hub:
         settings, feed = self.settings, consumer.feed
@@ -52,10 +61,10 @@ class Services:
         return Hub(
             consumer.subscriptions,
             open_session,
-            flush_seconds=0.02,
+            flush_seconds=settings.flush_ms / 1000,
             client_timeout=settings.client_timeout,
             ping_seconds=settings.heartbeat_seconds,
-            max_lag_bytes=settings.message_bytes // 4,
+            max_lag_bytes=settings.block_bytes,
         )
 
 

@@ -11,7 +11,6 @@ from consumer.view.state import FeedState
 
 from .catching_up import CatchingUp
 from .live import Live, Mark, start_over
-from .pace import Rest
 from .replaying import Replaying
 from .starting import Starting
 from .subscriber import BATCH, Subscriber, Taken
@@ -31,7 +30,6 @@ class Subscription:
         self._stage = stage
         self._status = status  # the last that was given
         self._is_woken = False
-        self._rest = Rest(subscriber.shared.closed.wait)
         self.read_at = self._feed.clock()
         with self._feed.locked() as state:
             self._wakes = state.wakes
@@ -93,12 +91,9 @@ class Subscription:
         the process ends, a replay makes no progress.
         """
         deadline = time.monotonic() + timeout
-        if not self.entries_behind:
-            self._rest.take(timeout)
         while True:
             events, is_due = self._advance(deadline, limit)
             if events or is_due or time.monotonic() >= deadline:
-                self._rest.gave(bool(events))
                 return events
 
     def read(self, limit: int = BATCH, until: int | None = None) -> list[Event]:

@@ -143,15 +143,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     web_threads: Annotated[
         int,
         _meta(
-            "threads", "Threads per worker. Each stream holds one; two are reserved for short requests", ge=4, le=2000
+            "threads",
+            "Threads per worker, for requests. Two are reserved for short ones; streams need none",
+            ge=4,
+            le=2000,
         ),
-    ] = 64
+    ] = 16
     max_streams: Annotated[
         int,
         _meta(
             "streams", "Maximum number of streams per worker; reduced if too few files may be open", ge=1, le=1_000_000
         ),
     ] = 10_000
+    flush_ms: Annotated[
+        int, _meta("ms", "Longest time for which events are gathered under load; 0 sends each at once", ge=0, le=1000)
+    ] = 20
     expected_interval: Annotated[
         float, _meta("s", "Expected time between updates of a segment; the page marks older ones as stale", gt=0)
     ] = 300
@@ -234,8 +240,13 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def message_bytes(self) -> int:
-        """Maximum memory of the messages that are encoded once for all clients."""
-        return self.buffer_bytes // 2
+        """Memory limit of the messages that are encoded once for all clients."""
+        return self.buffer_bytes * 3 // 8
+
+    @property
+    def block_bytes(self) -> int:
+        """Memory limit of blocks of messages that slow clients have not been sent."""
+        return self.buffer_bytes // 8
 
     @property
     def answer_bytes(self) -> int:

@@ -237,13 +237,13 @@ class Hub:
             thread.join(timeout)
 
     def counts(self) -> dict[str, int]:
-        """Return the numbers of channels, of clients, and of those that read slowly or have messages of their own."""
-        own = len(self._waiting) + len(self._due)
+        """Return the numbers of channels, of streams, of those whose clients read slowly, and of those that resume."""
+        resuming = len(self._waiting) + len(self._due) + len(self._replaying)
         return {
             "channels": len(self._groups),
             "clients": len(self._clients),
             "slow": len(self._blocked),
-            "own": own,
+            "resuming": resuming,
         }
 
     def _on_change(self) -> None:

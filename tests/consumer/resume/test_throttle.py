@@ -1,11 +1,10 @@
-"""The throttle of work on the past, and the rest of a client of a crowd."""
+"""The throttle of work on the past."""
 
 import threading
 import time
 
 import pytest
 
-from consumer.resume.pace import REST_SECONDS, Rest
 from consumer.resume.throttle import LONGEST_REST_SECONDS, MOST_WAITING, WORK_SECONDS, Throttle
 
 
@@ -71,22 +70,6 @@ def test_short_work_needs_no_rest():
     busy(WORK_SECONDS)
     work.rest()
     assert len(rests.seconds) == 1
-
-
-def test_a_client_rests_as_long_as_its_last_events_took_within_bounds():
-    clock, rests = Clock(), []
-    rest = Rest(rests.append, clock)
-    rest.take(5)
-    assert rests == [], "nothing was given yet"
-    for took, most_seconds in ((0.02, 5), (7, 5), (0.05, 0.01), (0.05, 0)):
-        rest.gave(True)
-        clock.now += took
-        rest.take(most_seconds)
-    assert [round(seconds, 6) for seconds in rests] == [0.02, REST_SECONDS, 0.01, 0]
-    rest.gave(False)
-    clock.now += 1
-    rest.take(5)
-    assert len(rests) == 4, "after a wait without events it looks again at once"
 
 
 def test_the_only_thread_of_a_throttle_rests_as_long_as_it_has_worked():

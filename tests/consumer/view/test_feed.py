@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from consumer.errors import BadCursor
 from consumer.events import Change, Gap, Initial, Status
-from consumer.resume.pace import Rest
 from consumer.resume.starting import UNSEEN_PARTITIONS
 from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
@@ -623,29 +622,6 @@ def test_a_prediction_that_can_not_be_scored_fails_once_and_not_with_each_later_
     assert [each.segment_id for each in taken] == ["B"]
 
 
-def test_what_comes_while_a_client_rests_is_given_all_at_once():
-    feed = feed_of()
-    a, b = record(0, 0, message("A")), record(1, 0, message("B"))
-    subscription = subscribe(feed)
-    subscription._rest = Rest(lambda _: [publish(feed, a), publish(feed, b)])
-    subscription.next(0)
-    assert segments(subscription.next(0)) == ["A", "B"]
-
-
-def test_a_client_that_is_behind_does_not_rest():
-    feed = feed_of()
-    rests = []
-    subscription = subscribe(feed)
-    subscription._rest = Rest(rests.append)
-    subscription.next(0)
-    publish(feed, *[record(0, offset, message(f"S{offset}")) for offset in range(3)])
-    for _ in range(3):
-        subscription.next(0, limit=1)
-    assert len(rests) == 1, "after the view, with which it had caught up"
-    subscription.next(0)
-    assert len(rests) == 2
-
-
 def test_what_a_truncated_log_lost_is_dropped_and_the_view_gets_back_what_it_had():
     feed = feed_of()
     publish(
@@ -663,15 +639,6 @@ def test_what_a_truncated_log_lost_is_dropped_and_the_view_gets_back_what_it_had
     assert gap == Gap("truncated", None)
     assert {each.segment_id: each.predicted_speed for each in view.predictions} == {"A": 40, "B": 50}
     assert feed.position.places == (place(1), place(1))
-
-
-def test_the_end_of_the_process_ends_the_rest_of_a_client():
-    feed = feed_of()
-    subscriptions = Subscriptions(feed)
-    subscription = subscriptions.subscribe()
-    subscriptions.close()
-    assert subscriptions.closed.is_set()
-    assert subscription._rest._wait(600), "it waits no longer than until the feed is closed"
 
 
 @pytest.mark.parametrize(
