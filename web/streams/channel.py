@@ -86,15 +86,20 @@ class Channel:
 
     def flush(self, now: float, until: int | None = None) -> None:
         """Append what is new; with `until`, only entries before that sequence number."""
+        if self._view is not None and self._view.expires <= now:
+            self._view = None  # it holds all blocks since
         subscription, session = self._subscription, self._session
+        has_moved = False
         while True:
             if session.is_drained:
+                before = subscription.next_sequence
                 events = subscription.read(until=until)
+                has_moved = subscription.next_sequence != before
                 session.put(events, None if events else subscription.cursor)
             messages = session.take(now)
             if messages:
                 self._append(self.encoding.encode(messages), subscription.mark if session.is_drained else None)
-            elif session.is_drained:
+            elif session.is_drained and not has_moved:  # many entries may hold nothing for the filter
                 return
 
     def view(self, now: float, max_bytes: int) -> Block | None:

@@ -518,7 +518,7 @@ class Hub:
             self._shut_down(client, now)
         elif stream.is_waiting:
             self._replaying[descriptor] = client
-        elif stream.is_replaying:
+        elif stream.has_more:
             self._due[descriptor] = client
         elif stream.has_own_messages:
             self._waiting[descriptor] = client

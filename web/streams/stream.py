@@ -27,14 +27,14 @@ class ClientStream:
     follow() where it could not write all.
     """
 
-    __slots__ = ("_block", "_first", "_is_started", "_last", "_session", "_subscription", "channel")
+    __slots__ = ("_block", "_first", "_is_started", "_rest", "_session", "_subscription", "channel")
 
     def __init__(self) -> None:
         self.channel: Channel | None = None
         self._is_started = False
         self._first: deque[bytes] | None = None
         self._block: Block | None = None  # it was given all up to this one
-        self._last: Block | None = None  # the last one before messages of its own
+        self._rest: deque[bytes] | None = None  # of a view, before messages of its own
         self._subscription: Subscription | None = None
         self._session: StreamSession | None = None
 
@@ -59,10 +59,17 @@ class ClientStream:
         return self._subscription is not None and self._subscription.is_waiting
 
     @property
-    def is_replaying(self) -> bool:
-        """Whether it has records from Kafka to go through."""
+    def has_more(self) -> bool:
+        """Whether another take() may return more at once after one that returned nothing: few entries may match."""
         own = self._subscription
-        return own is not None and own.is_replaying and not own.is_waiting and not own.is_held_up
+        if own is None or own.is_waiting or own.is_held_up:
+            return False
+        if own.is_replaying:
+            return True
+        goal, at = self.channel.mark if self.channel else None, own.next_sequence
+        if own.mark is None:
+            return own.entries_behind > 0
+        return goal is not None and at is not None and at < goal.sequence
 
     @property
     def deadline(self) -> float:
@@ -96,6 +103,7 @@ class ClientStream:
 
     def follow(self, block: Block) -> None:
         """Continue after a block of the channel."""
+        self._stop()
         self._is_started = True
         self._block = block
 
@@ -104,11 +112,13 @@ class ClientStream:
 
         A client that reads slowly keeps all blocks after its own in memory; the ring buffer has their entries anyway.
         """
-        block = self._block
+        block, rest = self._block, deque[bytes]()
         while block is not None and block.mark is None:
             block = block.next
+            if block is not None and block.data:
+                rest.append(block.data)
         if block is not None and block.mark is not None and self.channel is not None:
-            self._last, mark = block, block.mark
+            self._block, self._rest, mark = None, rest, block.mark
             self._own(subscriptions.subscribe_from(mark, self.channel.wanted), mark.position.encode(), now)
 
     def end(self, last: bytes) -> None:
@@ -124,11 +134,13 @@ class ClientStream:
             self._first = self._first or None
             return data
         # Where its own messages end, it continues with the blocks that follow.
+        if self._rest:
+            return self._rest.popleft()  # before messages of its own
         return self._take_block() or self._take_own(now) or self._take_block()
 
     def _take_block(self) -> bytes:
         while self._block is not None:
-            self._block = self._block.next if self._block is not self._last else None
+            self._block = self._block.next
             if self._block is not None and self._block.data:
                 return self._block.data
         return b""
@@ -157,4 +169,4 @@ class ClientStream:
 
     def _stop(self) -> None:
         self._is_started = False
-        self._block = self._last = self._subscription = self._session = None
+        self._block = self._rest = self._subscription = self._session = None

@@ -1,0 +1,209 @@
+"""Channels: each entry is judged and encoded once for all clients, and a shared view leads into the blocks."""
+
+import gc
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.view.filters import EVERYTHING, Filter
+from tests.properties import examples
+from tests.web.streams.feeds import CHANGES, FILTERS, SEVERE, Own, World, events_of
+from web.streams.channel import VIEW_BYTES_PER_SECOND, VIEW_SECONDS, Block
+from web.streams.encodings import SSE, WEBSOCKET
+from web.streams.session import BATCH, STATS_SECONDS
+from web.streams.stream import ClientStream
+
+
+def after(block):
+    """Return the blocks that follow a block."""
+    blocks = []
+    while (block := block.next) is not None:
+        blocks.append(block)
+    return blocks
+
+
+def data_after(block):
+    return b"".join(each.data for each in after(block))
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_each_entry_is_judged_once_per_filter_for_1000_clients(world, monkeypatch):
+    filters = [Filter(segments=frozenset({f"S{number % 5}", f"X{number}"})) for number in range(20)]
+    channels = [world.channel(wanted) for wanted in filters]
+    streams = []
+    for number in range(1_000):
+        stream = ClientStream()
+        stream.enter(channels[number % 20])
+        stream.follow(channels[number % 20].tail)
+        streams.append(stream)
+    judged, judge = [], Filter.judge
+
+    def count(wanted, entry):
+        judged.append((id(wanted), entry.sequence))
+        return judge(wanted, entry)
+
+    monkeypatch.setattr(Filter, "judge", count)
+    world.publish(25)
+    for channel in channels:
+        channel.flush(world.now)
+    given = [stream.take(world.now) for stream in streams]
+    assert all(len(events_of(data)) == 5 for data in given)
+    assert len(judged) == 20 * 25
+    assert len(set(judged)) == len(judged)
+    assert len({id(data) for data in given}) == 20, "clients of a filter share the bytes"
+
+
+def test_a_flush_appends_one_block_of_all_that_is_new(world):
+    channel = world.channel()
+    tail = channel.tail
+    for _ in range(3):
+        world.publish(10)
+    channel.flush(world.now)
+    (block,) = after(tail)
+    assert len(events_of(block.data)) == 30
+    assert block.end == tail.end + len(block.data)
+    assert (channel.tail, block.mark.sequence) == (block, 30)
+
+
+def test_a_flush_without_news_appends_nothing(world):
+    channel = world.channel()
+    tail = channel.tail
+    channel.flush(world.now)
+    assert channel.tail is tail
+
+
+def test_a_flush_passes_all_entries_that_do_not_match():
+    world = World(segments=3_000)
+    channel = world.channel(Filter(segments=frozenset({"S2999"})))
+    tail = channel.tail
+    world.publish(3_000)
+    channel.flush(world.now)
+    assert channel.mark.sequence == 3_000
+    assert len(events_of(data_after(tail))) == 1
+
+
+def test_a_flush_until_a_sequence_number_stops_before_it(world):
+    channel = world.channel()
+    tail = channel.tail
+    world.publish(10)
+    channel.flush(world.now, 4)
+    assert (channel.mark.sequence, len(events_of(data_after(tail)))) == (4, 4)
+
+
+def test_statistics_are_flushed_when_they_are_due(world):
+    channel = world.channel()
+    tail, world.now = channel.tail, STATS_SECONDS
+    assert channel.deadline == STATS_SECONDS
+    channel.flush(world.now)
+    assert [message["type"] for _, message in events_of(data_after(tail))] == ["stats"]
+
+
+def test_there_is_no_view_before_the_consumer_has_started():
+    world = World(has_started=False)
+    channel = world.channel()
+    assert (channel.mark, channel.view(world.now, 1_000)) == (None, None)
+
+
+def test_clients_share_a_view_until_it_expires(world):
+    world.publish(10)
+    channel = world.channel()
+    view = channel.view(world.now, 100_000)
+    assert channel.view(world.now + VIEW_SECONDS / 2, 100_000) is view
+    assert channel.view(world.now + VIEW_SECONDS, 100_000) is not view
+
+
+def test_a_view_is_not_shared_after_max_bytes_of_blocks(world):
+    channel = world.channel()
+    view = channel.view(world.now, 1_000)
+    world.publish(10)
+    channel.flush(world.now)
+    assert channel.view(world.now, 1_000) is not view
+
+
+def test_a_large_view_is_shared_longer():
+    world = World(segments=2_000)
+    world.publish(2_000, 50.0)
+    channel = world.channel()
+    view = channel.view(world.now, 10**9)
+    size = sum(len(each.data) for each in after(view))
+    assert channel.view(world.now + 0.9 * size / VIEW_BYTES_PER_SECOND, 10**9) is view
+    assert channel.view(world.now + size / VIEW_BYTES_PER_SECOND, 10**9) is not view
+
+
+def test_a_large_view_is_several_blocks_with_the_cursor_on_the_last():
+    world = World(segments=3 * BATCH)
+    world.publish(3 * BATCH, 50.0)
+    channel = world.channel()
+    blocks = [each for each in after(channel.view(world.now, 10**9)) if each.data]
+    assert len(blocks) >= 3
+    assert [each.mark is None for each in blocks] == [True] * (len(blocks) - 1) + [False]
+    assert blocks[-1].mark.sequence == 3 * BATCH
+    cursors = [cursor for block in blocks for cursor, _ in events_of(block.data)]
+    assert [cursor is None for cursor in cursors] == [True] * (len(cursors) - 1) + [False]
+
+
+def test_blocks_are_freed_when_the_view_before_them_has_expired(world):
+    channel = world.channel()
+    assert channel.view(world.now, 10**9) is not None
+    for _ in range(100):
+        world.now += 0.1
+        world.publish(5)
+        channel.flush(world.now)
+    gc.collect()
+    assert sum(isinstance(each, Block) for each in gc.get_objects()) < 5
+
+
+def test_a_client_that_joins_gets_the_statistics_of_the_channel(world):
+    channel = world.channel()
+    world.publish(1)
+    session = world.open_session(EVERYTHING, world.now, None)
+    assert channel.stats_after(session) == [], "the channel has sent none"
+    channel.flush(world.now + STATS_SECONDS)
+    (message,) = channel.stats_after(session)
+    assert json.loads(message.content)["type"] == "stats"
+    session.sent_stats = dict(world.stats)
+    assert channel.stats_after(session) == []
+
+
+@examples(150)
+@given(
+    st.sampled_from(FILTERS),
+    st.sampled_from([SSE, WEBSOCKET]),
+    st.lists(st.one_of(CHANGES, st.just(("flush",)), st.just(("view",))), max_size=30),
+)
+def test_view_and_blocks_are_what_an_own_subscription_gets(wanted, encoding, steps):
+    world = World()
+    channel = world.channel(wanted, encoding)
+    clients = []
+    for name, *arguments in [*steps, ("flush",)]:
+        match name:
+            case "view":
+                for _, own in clients:
+                    own.read()  # at the same time as the channel
+                own = Own(world, wanted, encoding)
+                own.read()
+                clients.append((channel.view(world.now, 10**9), own))
+                world.now += VIEW_SECONDS  # the next client gets another view
+            case "flush":
+                channel.flush(world.now)
+                for _, own in clients:
+                    own.read()
+            case _:
+                getattr(world, name)(*arguments)
+    for view, own in clients:
+        assert view is not None
+        assert data_after(view) == own.data
+
+
+def test_a_view_under_a_filter_has_only_what_matches(world):
+    world.publish(10)
+    channel = world.channel(SEVERE)
+    (_, _), (_, view) = events_of(data_after(channel.view(world.now, 10**9)))
+    assert view["count"] == 5
+    assert {each["category"] for each in view["predictions"]} == {"severe_congestion"}
