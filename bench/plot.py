@@ -9,8 +9,9 @@ from typing import NamedTuple
 from .figures import OURS, Figure
 
 WIDTH, HEIGHT, COLUMNS = 300, 220, 3
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 28, 34
+LEFT, RIGHT, TOP, BOTTOM = 46, 22, 28, 34
 LEGEND = 40
+CHARACTER = 6
 COLOURS = ("#0b6e4f", "#d1495b", "#30638e", "#edae49", "#8d6a9f", "#7d7d7d", "#000000")
 DELIVERED, LEAST_DELIVERED = "delivered, %", 99.0
 
@@ -91,9 +92,9 @@ def _share(value: float, low: float, high: float) -> float:
 
 
 def _legend(servers: Sequence[str]) -> str:
-    step = (WIDTH * COLUMNS - LEFT) / max(1, len(servers))
-    return "".join(
-        f'<rect x="{step * n:.0f}" width="12" height="4" y="4" fill="{COLOURS[n % len(COLOURS)]}"/>'
-        f'<text x="{step * n + 16:.0f}" y="10">{escape(server)}</text>'
-        for n, server in enumerate(servers)
-    )
+    parts, x = [], 0.0
+    for number, server in enumerate(servers):
+        parts.append(f'<rect x="{x:.0f}" width="12" height="4" y="4" fill="{COLOURS[number % len(COLOURS)]}"/>')
+        parts.append(f'<text x="{x + 16:.0f}" y="10">{escape(server)}</text>')
+        x += 36 + CHARACTER * len(server)
+    return "".join(parts)

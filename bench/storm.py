@@ -19,8 +19,9 @@ CONNECT_SECONDS = 60.0
 TITLE = "Reconnect storm"
 ABOUT = f"""A server with all streams connected and {RATE:g} messages per second gets SIGTERM and is started again at
 once. The clients reconnect as an EventSource does: with the delay of `retry:` and with `Last-Event-ID`. *all live* is
-the time from SIGTERM until every stream has received a message that was sent after it reconnected. *missed* and
-*doubled* are counted exactly over {WINDOW_SECONDS:g} s, which begin {BEFORE_SECONDS:g} s before SIGTERM."""
+the time from SIGTERM until every stream has received a message that was sent after it reconnected. *p99* is the
+latency of all messages, those of the pause included. *missed* and *doubled* are counted exactly over
+{WINDOW_SECONDS:g} s, which begin {BEFORE_SECONDS:g} s before SIGTERM."""
 RATIOS = ()
 
 
@@ -58,6 +59,7 @@ def _storm(world: World, kind: type[Peer], case: str) -> list[Figure]:
         "live before": ready["live"],
         "all live, s": (got["live_again_at"] - restarted) / 1e6 if is_live else float("nan"),
         "live at the end": got["live"],
+        "p99, ms": got["p99"],
         "missed": expected - got["delivered"],
         "doubled": got["doubled"],
         "gaps": got["gaps"],
