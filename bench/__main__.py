@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add, default = parser.add_argument, Options()
     add("names", nargs="*", metavar="NAME", help=f"{', '.join(MEASURES)}; all by default; or compare")
-    add("--rounds", type=int, default=3, help="rounds of each measure (3)")
+    add("--rounds", type=int, default=5, help="rounds of each measure (%(default)s)")
     add("--cases", type=_cases, default=(), help=f"cases of fanout, STREAMSxRATE ({','.join(fanout.CASES)})")
     add("--peers", type=_peers, default=(), help=f"servers of all measures with streams ({','.join(KINDS)})")
     add("--streams", type=int, default=default.streams, help="size of idle, storm and fairness (%(default)s)")

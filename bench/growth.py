@@ -11,8 +11,8 @@ from .world import World
 
 SWEEPS = {
     "streams": [(f"{clients:,} streams", Level(clients, 20), SEGMENTS) for clients in (10, 100, 1000, 10_000)],
-    "messages/s": [(f"{rate} messages/s", Level(1000, rate), SEGMENTS) for rate in (5, 50, 200, 500)],
-    "segments": [(f"{segments:,} segments", Level(500, 100), segments) for segments in (20, 200, 2_000, 10_000)],
+    "messages/s": [(f"{rate} messages/s", Level(1000, rate), SEGMENTS) for rate in (5, 50, 500)],
+    "segments": [(f"{segments:,} segments", Level(500, 100), segments) for segments in (20, 1_000, 10_000)],
 }
 PLOT = "benchmarks.svg"
 
