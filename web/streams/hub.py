@@ -45,7 +45,7 @@ from .encodings import Encoding
 from .messages import Message
 from .sending import send, send_to_all
 from .stream import ClientStream
-from .websocket_protocol import GOING_AWAY, INTERNAL, POLICY
+from .websocket_protocol import GOING_AWAY, INTERNAL, POLICY, TRY_LATER
 
 log = logging.getLogger("greenwave.web.hub")
 
@@ -65,10 +65,13 @@ LOOKUPS = 4
 MAX_CHANNELS = 1_000
 MAX_CHANNELS_PER_ADDRESS = 250
 """Channels that one client address may have made; behind a proxy that is not trusted, all clients share an address."""
+MAX_UNREAD_BYTES = 65_536
+"""How much of answers may wait for a client that sends more without reading them."""
 MIN_LAG_BYTES = 131_072
 """How far a client may be behind in the blocks of its channel in any case."""
 BUSY_RETRY_MS = (5_000, 15_000)
 BYE_RETRY_MS = (500, 5_000)
+BUSY_TEXT = "there are too many filters; retry later"
 CLOSING_TEXT = "the server is closing; reconnect to continue"
 FAILED_TEXT = "The stream failed; reconnect to continue"
 
@@ -118,6 +121,7 @@ class HubClient:
         "group",
         "is_blocked",
         "is_ending",
+        "looked_up",
         "peer",
         "received",
         "rest",
@@ -143,6 +147,8 @@ class HubClient:
         """Whether the hub waits until the socket takes more."""
         self.is_ending = False
         """Whether it is closed when all was sent."""
+        self.looked_up: Start | None = None
+        """What another thread looks up for it."""
         self.ends_at = math.inf
         """When it is closed if its client does not close it before."""
         slot.abort = self.cut
@@ -198,7 +204,7 @@ class Hub:
         self._changes = 0
         self._is_closing = False
         self._new: deque[tuple[HubClient, Start, bytes]] = deque()
-        self._found: deque[tuple[HubClient, Subscription | None]] = deque()
+        self._found: deque[tuple[HubClient, Start, Subscription | None]] = deque()
         subscriptions.feed.on_change(self._on_change)
         # All that follows belongs to the thread.
         self._selector: selectors.BaseSelector
@@ -304,7 +310,8 @@ class Hub:
             if client is None:
                 self._drain_waker()
                 continue
-            if mask & READ:
+            # An event before may have disconnected this client.
+            if mask & READ and client.sock.fileno() != -1:
                 self._receive(client, now)
             if mask & WRITE and client.is_blocked:
                 self._write(client, now)
@@ -356,9 +363,10 @@ class Hub:
                 self._take(client, client.received, now)
                 client.received = b""
         while self._found:
-            client, subscription = self._found.popleft()
-            if client.group is None:
+            client, start, subscription = self._found.popleft()
+            if client.looked_up is not start or client.is_ending:
                 continue  # disconnected since, or asked for something else
+            client.looked_up = None
             if subscription is None:
                 self._say_bye(client, now)
             else:
@@ -366,10 +374,21 @@ class Hub:
                 self._write(client, now)
 
     def _start(self, client: HubClient, start: Start, now: float) -> None:
-        """Let a client into its channel, and start its stream."""
+        """Let a client into its channel, and start its stream; what fails concerns this client only."""
+        try:
+            self._try_to_start(client, start, now)
+        except Exception as error:
+            log.exception("a stream could not be started")
+            self._fail([client], error, now)
+
+    def _try_to_start(self, client: HubClient, start: Start, now: float) -> None:
+        client.looked_up = None
         group = self._enter(client, start, now)
         if group is None:
-            client.stream.end(client.encoding.encode_with_retry(wire.busy(), random.randint(*BUSY_RETRY_MS)))
+            last = client.encoding.encode_with_retry(wire.busy(), random.randint(*BUSY_RETRY_MS))
+            if client.peer is not None:
+                last += client.peer.close(TRY_LATER, BUSY_TEXT)
+            client.stream.end(last)
             client.is_ending = True
             return
         stream = client.stream
@@ -421,6 +440,8 @@ class Hub:
 
         def find() -> None:
             subscription = None
+            if client.looked_up is not start or client.is_ending:
+                return
             try:
                 subscription = self._subscriptions.subscribe_anyway(
                     None, start.wanted, start.since_ms, start.address, start.owes_view
@@ -429,9 +450,10 @@ class Hub:
                 pass
             except Exception:
                 log.exception("the start of a stream could not be found")
-            self._found.append((client, subscription))
+            self._found.append((client, start, subscription))
             self._wake()
 
+        client.looked_up = start
         if self._lookups is None:
             self._lookups = ThreadPoolExecutor(LOOKUPS, "greenwave-lookup")
         self._lookups.submit(find)
@@ -570,16 +592,28 @@ class Hub:
 
     def _take(self, client: HubClient, data: bytes, now: float) -> None:
         """Answer what a client sent; what the client of an SSE stream sends means nothing."""
-        if client.peer is not None and not client.is_ending:
+        if client.peer is None or client.is_ending:
+            return
+        try:
             for answer in client.peer.receive(data, now):
                 self._answer(client, answer, now)
+                if client.stream.unsent_bytes > MAX_UNREAD_BYTES:
+                    log.info("a WebSocket was disconnected: its client sends, but reads no answers")
+                    self._disconnect(client)
+                    return
+        except Exception as error:
+            log.exception("what a client sent could not be answered")
+            self._fail([client], error, now)
 
     def _answer(self, client: HubClient, answer: Answer, now: float) -> None:
+        if client.is_ending:
+            return
+        if answer.is_last:
+            self._finish(client, answer.data, now)
+            return
         self._leave_live(client)
         client.stream.add(answer.data)
-        if answer.is_last:
-            self._finish(client, b"", now)
-        elif answer.start is not None:
+        if answer.start is not None:
             self._start(client, answer.start, now)
         if not client.is_blocked:
             self._write(client, now)
@@ -633,6 +667,8 @@ class Hub:
 
     def _disconnect(self, client: HubClient) -> None:
         descriptor = client.sock.fileno()
+        if descriptor == -1:
+            return
         self._leave(client)
         for table in (self._clients, self._blocked, self._waiting, self._replaying, self._due, self._ending):
             table.pop(descriptor, None)
@@ -640,7 +676,9 @@ class Hub:
         client.sock.close()
         client.is_blocked = False
         client.is_ending = True
+        # A ping to come keeps the object: what it was to be sent must be free now.
         client.rest = None
+        client.stream = ClientStream()
         client.slot.release()
 
     def _tick(self, now: float) -> None:
@@ -665,10 +703,12 @@ class Hub:
             _, client = self._pings.popleft()
             if client.is_ending or client.peer is None:
                 continue
+            if client.is_blocked:  # CLIENT_TIMEOUT is for those
+                self._pings.append((now + self._ping_seconds, client))
+                continue
             ping = client.peer.ping()
             if ping is None:
                 self._finish(client, client.peer.close(POLICY, "the last ping was not answered"), now)
                 continue
             self._pings.append((now + self._ping_seconds, client))
-            if not client.is_blocked:
-                self._answer(client, Answer(ping), now)
+            self._answer(client, Answer(ping), now)

@@ -84,6 +84,11 @@ class ClientStream:
         return self.channel.tail.end - self._block.end
 
     @property
+    def unsent_bytes(self) -> int:
+        """How many bytes were added and not given yet."""
+        return sum(map(len, self._first or ()))
+
+    @property
     def entries_behind(self) -> int:
         """How many entries it was not given yet, as far as that is known."""
         if self._subscription is not None:

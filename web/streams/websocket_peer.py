@@ -1,5 +1,6 @@
 """The client of a WebSocket: what it sends, as answers of the server. wsproto reads the frames; there is no IO here."""
 
+import math
 from collections.abc import Iterator
 
 from werkzeug.exceptions import BadRequest
@@ -13,8 +14,11 @@ from web.times import now_iso
 from . import wire
 from .hub import Answer, Start
 from .messages import Message, websocket_frames
-from .websocket_protocol import MAX_MESSAGE_BYTES, MESSAGE_TOO_LARGE, ClientMessages, CloseRequired
+from .websocket_protocol import MAX_MESSAGE_BYTES, MESSAGE_TOO_LARGE, POLICY, ClientMessages, CloseRequired
 
+MAX_FRAMES = 500
+FRAMES_SECONDS = 10.0
+"""A client may send MAX_FRAMES within this time, parts of frames included; each takes the hub 40 µs."""
 PING = b"\x89\x00"
 """A ping without content, unmasked (RFC 6455, section 5.5.2)."""
 
@@ -22,7 +26,7 @@ PING = b"\x89\x00"
 class WebSocketPeer:
     """The client of one connection after its handshake; `address` is that of its streams."""
 
-    __slots__ = ("_address", "_awaits_pong", "_messages", "_parts", "_protocol", "_size")
+    __slots__ = ("_address", "_awaits_pong", "_counted_since", "_frames", "_messages", "_parts", "_protocol", "_size")
 
     def __init__(self, address: str | None) -> None:
         self._address = address
@@ -30,6 +34,8 @@ class WebSocketPeer:
         self._messages = ClientMessages()
         self._parts: list[str | bytes | bytearray] = []  # of a message that has not arrived as a whole
         self._size = 0
+        self._frames = 0
+        self._counted_since = -math.inf
         self._awaits_pong = False
 
     def receive(self, data: bytes, now: float) -> Iterator[Answer]:
@@ -37,6 +43,7 @@ class WebSocketPeer:
         try:
             self._protocol.receive_data(data)
             for event in self._protocol.events():
+                self._count(now)
                 if (answer := self._answer(event, now)) is not None:
                     yield answer
                     if answer.is_last:
@@ -59,6 +66,14 @@ class WebSocketPeer:
             return self._protocol.send(CloseConnection(code, reason))
         except LocalProtocolError:
             return b""
+
+    def _count(self, now: float) -> None:
+        """Count a frame. Raises CloseRequired when there are too many."""
+        if now - self._counted_since >= FRAMES_SECONDS:
+            self._frames, self._counted_since = 0, now
+        self._frames += 1
+        if self._frames > MAX_FRAMES:
+            raise CloseRequired(POLICY, f"too many frames; allowed: {MAX_FRAMES} in {FRAMES_SECONDS:g} s")
 
     def _answer(self, event: Event, now: float) -> Answer | None:
         match event:
