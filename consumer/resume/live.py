@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from consumer.events import Change, Event, Gap, Initial, Left, Status
-from consumer.view.cursor import CURRENT, PLAIN, Places, Position, records_between
+from consumer.view.cursor import CURRENT, PLAIN, Places, Position, decode, reaches, records_between
 from consumer.view.departures import departures
 from consumer.view.filters import MATCH, NOTHING
 from consumer.view.ring import Entry
@@ -28,6 +28,11 @@ class Mark(Struct, frozen=True, eq=False):
         Positions may differ by records without predictions; a gap `too_slow` counts these as missed.
         """
         return self.generation == other.generation and self.sequence == other.sequence and self.status is other.status
+
+    def includes(self, cursor: str) -> bool:
+        """Tell whether the cursor is of this topic and not ahead of the mark. Raises BadCursor."""
+        other = decode(cursor)
+        return self.position.incarnation == other.incarnation and reaches(self.position.places, other.places)
 
 
 class Live:

@@ -27,6 +27,10 @@ _MINUTES = re.compile(r"[0-9]{1,5}(\.[0-9]{1,2})?")
 MAX_HORIZONS = 24
 
 
+EVERY = "every"
+MIN_EVERY_SECONDS, MAX_EVERY_SECONDS = 1, 60
+
+
 def only(*allowed: str) -> None:
     """Refuse unknown parameters, because an answer that ignores a filter would be wrong.
 
@@ -35,6 +39,8 @@ def only(*allowed: str) -> None:
     unknown = sorted(set(request.args) - set(allowed) - {"_"})
     if unknown:
         named = ", ".join(dict.fromkeys(allowed)) or "none"
+        if unknown[0] == EVERY:
+            raise BadRequest(f"every can't be used here: it is the pace of a stream; allowed here: {named}")
         raise BadRequest(f"unknown parameter {unknown[0]!r}; allowed here: {named}")
 
 
@@ -72,6 +78,20 @@ def seconds(name: str, highest: float) -> float:
         return 0.0
     if not _DECIMAL.fullmatch(given) or not float(given) <= highest:
         raise BadRequest(f"{name}={given[:40]!r} can't be used; allowed: seconds from 0 to {highest:g}")
+    return float(given)
+
+
+def every() -> float | None:
+    """Return the pace of a stream in seconds; None when it is missing."""
+    given = text(EVERY)
+    return None if given is None else every_of(given)
+
+
+def every_of(given: str) -> float:
+    """Return the pace of a stream in seconds. Raises BadRequest."""
+    if not _DECIMAL.fullmatch(given) or not MIN_EVERY_SECONDS <= float(given) <= MAX_EVERY_SECONDS:
+        allowed = f"seconds from {MIN_EVERY_SECONDS} to {MAX_EVERY_SECONDS}"
+        raise BadRequest(f"every={given[:40]!r} can't be used; allowed: {allowed}")
     return float(given)
 
 

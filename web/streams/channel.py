@@ -1,4 +1,4 @@
-"""Channels: what all clients of one filter and encoding get, made once.
+"""Channels: what all clients of one filter, pace and encoding get, made once.
 
 A channel reads the feed with a subscription of its own. At each flush it appends what is new as a block of bytes. The
 blocks are a linked list: a client holds the block that it was sent last, and blocks that no client needs are free.
@@ -9,9 +9,11 @@ blocks are a linked list: a client holds the block that it was sent last, and bl
 Only the thread of the hub uses channels; nothing here waits.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+from consumer.errors import BadCursor
 from consumer.resume.live import Mark
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.filters import Filter
@@ -19,6 +21,7 @@ from consumer.view.filters import Filter
 from . import wire
 from .encodings import Encoding
 from .messages import Message
+from .pace import Pace
 from .session import StreamSession
 
 VIEW_SECONDS = 0.05
@@ -48,25 +51,42 @@ class Block:
 
 
 class _View(NamedTuple):
-    """A view that clients without a cursor share: the block that it follows, and until when they do."""
+    """A view that clients without a cursor share: the block that it follows, what it includes, until when they do."""
 
     start: Block
+    mark: Mark
     made_until: int
     expires: float
 
 
 class Channel:
-    """One combination of filter and encoding in use."""
+    """One combination of filter, encoding and pace in use.
+
+    With `every` (seconds) it has at most one update per segment in that time. The feed is read at each flush all the
+    same. A cursor is sent only where all that was read before it was sent, too.
+    """
 
     def __init__(
-        self, subscriptions: Subscriptions, wanted: Filter, encoding: Encoding, open_session: OpenSession, now: float
+        self,
+        subscriptions: Subscriptions,
+        wanted: Filter,
+        encoding: Encoding,
+        open_session: OpenSession,
+        now: float,
+        every: float | None = None,
     ) -> None:
         self.wanted = wanted
         self.encoding = encoding
+        self.every = every
         self._subscriptions = subscriptions
         self._open_session = open_session
         self._subscription = subscriptions.subscribe(None, wanted)
         self._session = open_session(wanted, now, None)
+        self._pace: Pace | None = None
+        if every is not None:
+            max_changes = 2 * subscriptions.feed.settings.max_segments
+            self._pace = Pace(every, wanted.names_horizons, max_changes, now)
+            self._session.heartbeats_have_cursor = False  # a view may include more than was emitted
         self._view: _View | None = None
         self.tail = Block(b"", 0, None)
         """The newest block."""
@@ -77,11 +97,16 @@ class Channel:
     @property
     def deadline(self) -> float:
         """The clock value at which flush() is to be called at the latest."""
-        return self._session.deadline
+        return min(self._session.deadline, self.emits_at)
+
+    @property
+    def emits_at(self) -> float:
+        """The clock value at which changes are to be sent that the pace holds back; infinite if there are none."""
+        return math.inf if self._pace is None else self._pace.deadline
 
     @property
     def mark(self) -> Mark | None:
-        """Where a client is that was sent all blocks; None before the consumer has started."""
+        """Where the channel is; None before the consumer has started. Without a pace all up to there is in blocks."""
         return self._subscription.mark
 
     def flush(self, now: float, until: int | None = None) -> None:
@@ -89,28 +114,41 @@ class Channel:
         if self._view is not None and self._view.expires <= now:
             self._view = None  # it holds all blocks since
         subscription, session = self._subscription, self._session
-        has_moved = False
+        has_more = True
         while True:
             if session.is_drained:
-                before = subscription.next_sequence
-                events = subscription.read(until=until)
-                has_moved = subscription.next_sequence != before
-                session.put(events, None if events else subscription.cursor)
+                has_more = self._put_next(now, until)
             messages = session.take(now)
             if messages:
                 self._append(self.encoding.encode(messages), subscription.mark if session.is_drained else None)
-            elif session.is_drained and not has_moved:  # many entries may hold nothing for the filter
+            elif session.is_drained and not has_more:
                 return
 
-    def view(self, now: float, max_bytes: int) -> Block | None:
-        """Return the block from which a client without a cursor starts; None before the consumer has started.
+    def first_block(self, after: str | None, owes_view: bool, now: float, max_bytes: int) -> Block | None:
+        """Return the block from which a client with this cursor starts; None if it needs messages of its own first.
 
-        The blocks after it hold the view and all that came since, which is at most `max_bytes`.
+        With a pace it is always the view, which has the newest of each segment since the cursor: it follows at once
+        unless the cursor can't be used, or is ahead of this process.
+        """
+        if self._pace is None:
+            return self.view(now, max_bytes) if after is None and not owes_view else None
+        try:
+            is_reached = not after or (self.mark is not None and self.mark.includes(after))
+        except BadCursor:
+            return None
+        return self.view(now, max_bytes, after) if is_reached else None
+
+    def view(self, now: float, max_bytes: int, after: str | None = None) -> Block | None:
+        """Return the block from which a client starts that needs the view.
+
+        The blocks after it hold the view and all that came since, which is at most `max_bytes`. None before the
+        consumer has started, and while it has not read all up to the cursor `after`.
         """
         view = self._view
-        if view is None or view.expires <= now or self.tail.end - view.made_until > max_bytes:
+        is_old = view is None or view.expires <= now or self.tail.end - view.made_until > max_bytes
+        if view is None or is_old or (after and not view.mark.includes(after)):
             self._view = view = self._make_view(now)
-        return None if view is None else view.start
+        return None if view is None or (after and not view.mark.includes(after)) else view.start
 
     def stats_after(self, session: StreamSession) -> list[Message]:
         """Return what a client that joins after a session of its own must be sent to have the channel's statistics."""
@@ -120,6 +158,25 @@ class Channel:
     def open_session(self, now: float, cursor: str | None) -> StreamSession:
         """Return a session for a client that isn't where the channel is."""
         return self._open_session(self.wanted, now, cursor)
+
+    def _put_next(self, now: float, until: int | None) -> bool:
+        """Put what is new into the session; return whether there may be more."""
+        subscription, session, pace = self._subscription, self._session, self._pace
+        if pace is not None and pace.is_full:
+            session.put_messages(pace.emit(now), subscription.cursor)
+            return True
+        before = subscription.next_sequence
+        events = subscription.read(until=until)
+        has_moved = subscription.next_sequence != before  # many entries may hold nothing for the filter
+        if pace is None:
+            session.put(events, None if events else subscription.cursor)
+        elif events or has_moved:
+            session.put(pace.add(events, now))
+        elif pace.deadline <= now:
+            session.put_messages(pace.emit(now), subscription.cursor)
+        else:
+            session.put((), subscription.cursor if pace.is_empty else None)
+        return has_moved
 
     def _append(self, data: bytes, mark: Mark | None) -> None:
         block = Block(data, self.tail.end + len(data), mark)
@@ -145,4 +202,4 @@ class Channel:
             last = last.next
             size += len(last.data)
         last.mark, last.next = mark, self.tail
-        return _View(start, self.tail.end, now + max(VIEW_SECONDS, size / VIEW_BYTES_PER_SECOND))
+        return _View(start, mark, self.tail.end, now + max(VIEW_SECONDS, size / VIEW_BYTES_PER_SECOND))

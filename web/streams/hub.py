@@ -81,7 +81,8 @@ READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 class Start(NamedTuple):
     """Where a stream starts: its filter, a cursor, a time (epoch milliseconds), the address of the client.
 
-    With `owes_view` the view follows in any case after what came since the cursor.
+    With `owes_view` the view follows in any case after what came since the cursor. With `every`, at most one update per
+    segment is sent in so many seconds, and the stream starts with the view, once that includes the cursor.
     """
 
     wanted: Filter
@@ -89,6 +90,7 @@ class Start(NamedTuple):
     since_ms: int | None = None
     address: Hashable = None
     owes_view: bool = False
+    every: float | None = None
 
 
 class Answer(NamedTuple):
@@ -210,7 +212,7 @@ class Hub:
         self._selector: selectors.BaseSelector
         self._lookups: ThreadPoolExecutor | None = None
         self._clients: dict[int, HubClient] = {}
-        self._groups: dict[tuple[Filter, Encoding], _Members] = {}
+        self._groups: dict[tuple[Filter, Encoding, float | None], _Members] = {}
         self._made_by: Counter[Hashable] = Counter()
         self._blocked: dict[int, HubClient] = {}
         self._waiting: dict[int, HubClient] = {}
@@ -393,29 +395,29 @@ class Hub:
             return
         stream = client.stream
         stream.enter(group.channel)
-        if start.since_ms is not None and not start.after:
+        is_paced = start.every is not None
+        if start.since_ms is not None and not start.after and not is_paced:
             self._look_up(client, start)
             return
-        if start.after is None and not start.owes_view:
-            block = group.channel.view(now, self._lag_bytes // 2)
-            if block is not None:
-                stream.follow(block)
-                return
+        block = group.channel.first_block(start.after, start.owes_view, now, self._lag_bytes // 2)
+        if block is not None:
+            stream.follow(block)
+            return
         subscription = self._subscriptions.subscribe_anyway(
-            start.after, start.wanted, None, start.address, start.owes_view
+            start.after, start.wanted, None, start.address, start.owes_view or is_paced
         )
         stream.start(subscription, now)
 
     def _enter(self, client: HubClient, start: Start, now: float) -> _Members | None:
         """Return the group of a client, with the client in it; None when there are too many."""
         self._leave(client)
-        key, address = (start.wanted, client.encoding), start.address
+        key, address = (start.wanted, client.encoding, start.every), start.address
         group = self._groups.get(key)
         if group is None:
             if len(self._groups) >= MAX_CHANNELS or self._made_by[address] >= MAX_CHANNELS_PER_ADDRESS:
                 log.info("a stream was refused: there are %d channels", len(self._groups))
                 return None
-            channel = Channel(self._subscriptions, start.wanted, client.encoding, self._open_session, now)
+            channel = Channel(self._subscriptions, start.wanted, client.encoding, self._open_session, now, start.every)
             group = self._groups[key] = _Members(channel, address)
             self._made_by[address] += 1
         group.members[client.sock.fileno()] = client
@@ -431,7 +433,7 @@ class Hub:
         group.live.pop(descriptor, None)
         del group.members[descriptor]
         if not group.members:
-            del self._groups[group.channel.wanted, client.encoding]
+            del self._groups[group.channel.wanted, client.encoding, group.channel.every]
             self._made_by[group.address] -= 1
             self._made_by += Counter()  # without those that are zero
 
@@ -477,6 +479,7 @@ class Hub:
             log.exception("a channel failed; its streams end")
             self._fail(list(group.members.values()), error, now)
             return
+        self._tick_at = min(self._tick_at, group.channel.emits_at)
         self._send_blocks(group, now)
 
     def _send_blocks(self, group: _Members, now: float) -> None:

@@ -12,7 +12,7 @@ returns messages. A transport waits for events until the deadline, and encodes a
     write(session.take(clock()))
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from consumer.events import Change, Event, Evicted, Gap, Initial, Left, Shown, Status
@@ -53,6 +53,8 @@ class StreamSession:
         self.sent_stats: Mapping[str, object] | None = None
         """The statistics that were sent last."""
         self._pending: Iterator[Message] = iter(())
+        self.heartbeats_have_cursor = True
+        """Whether the cursor sent last is where all clients of the session are."""
         self.is_drained = True
         """Whether all messages of the last events were taken, so that the next events can be put."""
 
@@ -68,6 +70,14 @@ class StreamSession:
         self._reached = cursor or self._reached
         self.is_drained = False
 
+    def put_messages(self, contents: Sequence[bytes], cursor: str | None) -> None:
+        """Add messages, when the session is drained. Only the last one has the cursor: all are needed to be there."""
+        assert self.is_drained
+        last = len(contents) - 1
+        self._pending = (Message(each, cursor if number == last else None) for number, each in enumerate(contents))
+        self._reached = cursor or self._reached
+        self.is_drained = False
+
     def take(self, now: float) -> list[Message]:
         """Return the next messages, at most BATCH of the events, then what is due at `now`; maybe none."""
         messages = list(islice(self._pending, BATCH))
@@ -80,7 +90,7 @@ class StreamSession:
             self.is_drained = True
             messages.extend(self._due(now))  # never between the parts of a view
         if not messages and now - self._sent_at >= self._heartbeat_seconds:
-            messages.append(heartbeat(self._cursor))
+            messages.append(heartbeat(self._cursor if self.heartbeats_have_cursor else None))
         if messages:
             self._sent_at = now
         return messages

@@ -38,8 +38,8 @@ def stream() -> Response:
     """Stream the view and then every change; resume with Last-Event-ID or ?after=, or start at ?since=."""
     # Libraries that can't set the header put it into the query, under several spellings. A 400 would end the client.
     spellings = params.spellings_of("lastEventId")
-    params.only("after", "since", "lastEventId", *params.FILTER, *spellings)
-    wanted, since = params.wanted(), params.since()
+    params.only("after", "since", "lastEventId", params.EVERY, *params.FILTER, *spellings)
+    wanted, since, every = params.wanted(), params.since(), params.every()
     last_id, first = params.text(*spellings), params.text("after")
     # An EventSource repeats its first URL at every reconnect, so the header is newer than the parameters.
     after = request.headers.get("Last-Event-ID") or last_id or first
@@ -58,7 +58,7 @@ def stream() -> Response:
     greeting = (
         encoding.prefix + encoding.padding + encoding.encode_with_retry(_greeting(here), random.randint(*RETRY_MS))
     )
-    start = Start(wanted, after, since, request.remote_addr)
+    start = Start(wanted, after, since, request.remote_addr, every=every)
     return StreamResponse(here.hub, encoding, slot, start, greeting, mimetype=MIMETYPE, headers=headers)
 
 

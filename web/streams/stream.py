@@ -3,6 +3,7 @@
 import math
 from collections import deque
 
+from consumer.events import Gap, Status
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
 
@@ -154,6 +155,8 @@ class ClientStream:
         subscription, session, channel = self._subscription, self._session, self.channel
         if subscription is None or session is None or channel is None:
             return b""
+        if channel.every is not None:
+            return self._take_until_view(subscription, session, channel, now)
         goal = channel.mark
         if session.is_drained:
             events = subscription.read(STEP, None if goal is None else goal.sequence)
@@ -165,6 +168,23 @@ class ClientStream:
                 messages = channel.stats_after(session)
                 self._subscription = self._session = None
                 self._block = channel.tail
+        return channel.encoding.encode(messages) if messages else b""
+
+    def _take_until_view(
+        self, subscription: Subscription, session: StreamSession, channel: Channel, now: float
+    ) -> bytes:
+        """Leave out changes up to the view, which has the newest of each segment; it is that of the channel."""
+        view = None
+        if session.is_drained:
+            events = subscription.read(STEP)
+            mine = subscription.mark
+            view = None if mine is None else channel.view(now, 0, mine.position.encode())
+            wanted = Gap | Status if view is None else Gap  # the view has the status, too
+            session.put([each for each in events if isinstance(each, wanted)])
+        messages = session.take(now)
+        if view is not None:
+            self._subscription = self._session = None
+            self._block = view
         return channel.encoding.encode(messages) if messages else b""
 
     def _own(self, subscription: Subscription, cursor: str | None, now: float) -> None:

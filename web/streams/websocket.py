@@ -76,8 +76,8 @@ def _mismatch(_: WebsocketMismatch) -> Response:
 @blueprint.before_request
 def check() -> Response | None:
     """Refuse a request before the WebSocket is opened: by an HTTP error, or by a close when all slots are in use."""
-    params.only("after", "since", *params.FILTER)
-    params.wanted(), params.since(), params.text("after")
+    params.only("after", "since", params.EVERY, *params.FILTER)
+    params.wanted(), params.since(), params.text("after"), params.every()
     handshake.check(services().settings.allowed_origins)
     request.environ = handshake.environ_for(request.environ)
     here = services()
@@ -115,7 +115,8 @@ def websocket(server: Server) -> None:
     log.info("WebSocket opened (consumer %s, %d active)", state, here.admission.counts().get("websocket", 0))
     details = {"topic": settings.topic, "heartbeat_seconds": settings.heartbeat_seconds}
     first = websocket_frames([Message(wire.connected("websocket", now_iso(), details))])
-    start = Start(params.wanted(), params.text("after"), params.since(), request.remote_addr)
+    after, every = params.text("after"), params.every()
+    start = Start(params.wanted(), after, params.since(), request.remote_addr, every=every)
     taken, peer = take_over(request.environ), WebSocketPeer(request.remote_addr)
     if taken is not None:
         here.hub.add(HubClient(taken[0], WEBSOCKET, slot, peer, taken[1]), start, first)

@@ -103,5 +103,5 @@ class WebSocketPeer:
             text = wire.error("The message was not understood", str(error.description), now_iso())
             return Answer(websocket_frames([Message(text)]))
         # The view follows in any case, whatever the client shows, of this filter or of another one.
-        start = Start(asked.wanted, asked.after, asked.since_ms, self._address, owes_view=True)
+        start = Start(asked.wanted, asked.after, asked.since_ms, self._address, owes_view=True, every=asked.every)
         return Answer(websocket_frames([Message(wire.subscribed(asked.given))]), start)

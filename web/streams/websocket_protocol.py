@@ -1,7 +1,7 @@
 """What a client may send over a WebSocket, and the codes with which the server closes one. No socket, no thread.
 
-A client sends one kind of message, `{"type": "subscribe", "filter": {…}, "after": CURSOR, "since": TIME}`. It asks for
-the view under a filter, and for what came after a cursor or a time.
+A client sends one kind of message, `{"type": "subscribe", "filter": {…}, "after": CURSOR, "since": TIME,
+"every": SECONDS}`. It asks for the view under a filter, and for what came after a cursor or a time.
 """
 
 from collections import deque
@@ -36,12 +36,13 @@ class CloseRequired(Exception):
 
 
 class Subscribe(NamedTuple):
-    """A `subscribe` message: its filter as given and as read, a cursor, a time in epoch milliseconds."""
+    """A `subscribe` message: its filter as given and as read, a cursor, a time (epoch ms), a pace (seconds)."""
 
     given: dict[str, Any]
     wanted: Filter
     after: str | None
     since_ms: int | None
+    every: float | None
 
 
 class ClientMessages:
@@ -68,20 +69,22 @@ class _SubscribeMessage(msgspec.Struct, forbid_unknown_fields=True):
     filter: dict[str, Value | list[Value] | None] = {}
     after: str | None = None
     since: str | int | None = None
+    every: Value | None = None
 
 
 def _read(text: str) -> Subscribe:
     try:
         asked = msgspec.json.decode(text, type=_SubscribeMessage)
     except msgspec.DecodeError as error:
-        allowed = '{"type": "subscribe", "filter": {…}, "after": CURSOR, "since": TIME}'
+        allowed = '{"type": "subscribe", "filter": {…}, "after": CURSOR, "since": TIME, "every": SECONDS}'
         raise BadRequest(f"{error}; allowed: {allowed}") from error
     unknown = sorted(set(asked.filter) - set(params.FILTER))
     if unknown:
         raise BadRequest(f"unknown filter {unknown[0][:40]!r}; allowed: {', '.join(params.FILTER)}")
     wanted = params.filter_of(lambda name: _values(asked.filter.get(name)))
     since_ms = None if asked.since is None else params.moment_of("since", str(asked.since))
-    return Subscribe(asked.filter, wanted, asked.after, since_ms)
+    every = None if asked.every is None else params.every_of(str(asked.every))
+    return Subscribe(asked.filter, wanted, asked.after, since_ms, every)
 
 
 def _values(given: Value | list[Value] | None) -> list[str]:

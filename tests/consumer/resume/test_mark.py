@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from consumer.errors import BadCursor
 from consumer.events import Change, Gap, Initial, Status
 from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource
@@ -213,3 +214,15 @@ def test_subscriptions_whose_marks_continue_alike_get_the_same_events(wanted, da
             assert without_missed(events) == without_missed(others)
             assert not is_same_position or events == others
             assert one.mark.continues_like(other.mark)
+
+
+def test_a_mark_includes_the_cursors_before_it():
+    process = Process()
+    process.publish(3)
+    mark = process.live().mark
+    assert mark.includes(START)
+    assert mark.includes(mark.position.encode())
+    assert not mark.includes(Position(TOPIC, (place(4),)).encode())
+    assert not mark.includes(Position(b"topic-02", (place(0),)).encode())
+    with pytest.raises(BadCursor):
+        mark.includes("nonsense")

@@ -205,3 +205,18 @@ def test_events_cannot_be_put_before_the_last_ones_are_taken(steps):
     steps.session.put([a_view(2 * BATCH)])
     with pytest.raises(AssertionError):
         steps.session.put([CHANGED])
+
+
+def test_of_messages_put_together_only_the_last_has_the_cursor(steps):
+    steps.session.put_messages([b'{"type":"left"}'] * (BATCH + 1), "C")
+    assert {cursor for _, cursor in steps.take(1.0)} == {None}
+    assert steps.take(1.0) == [("left", "C")]
+    steps.session.put_messages([], "D")
+    assert steps.take(1.0 + POSITION_SECONDS)[-1] == ("position", "D")
+
+
+def test_heartbeats_can_be_without_a_cursor(steps):
+    steps.session.heartbeats_have_cursor = False
+    steps.give(0.0, VIEW)
+    steps.take(STATS_SECONDS)
+    assert steps.take(STATS_SECONDS + HEARTBEAT_SECONDS) == [("position", None)]

@@ -28,6 +28,11 @@ def test_a_subscribe_message_is_read(text, wanted, after, since_ms):
     assert (asked.wanted, asked.after, asked.since_ms) == (wanted, after, since_ms)
 
 
+@pytest.mark.parametrize(("given", "every"), [("5", 5.0), ("2.5", 2.5), ('"60"', 60.0), ("null", None)])
+def test_a_pace_is_read(given, every):
+    assert ClientMessages().read(f'{{"type":"subscribe","every":{given}}}', 0.0).every == every
+
+
 def test_the_filter_is_returned_as_given():
     assert ClientMessages().read('{"type":"subscribe","filter":{"horizon":15}}', 0.0).given == {"horizon": 15}
 
@@ -47,6 +52,9 @@ def test_the_filter_is_returned_as_given():
         ('{"type":"subscribe","filter":{"category":["red"]}}', "category='red' can't be used; allowed: free_flow"),
         ('{"type":"subscribe","filter":{"bbox":[1,2]}}', "bbox='1,2' can't be used; allowed: west,south,east,north"),
         ('{"type":"subscribe","filter":{"segment":["a",""]}}', "segment lists an empty value"),
+        ('{"type":"subscribe","every":0.5}', "every='0.5' can't be used; allowed: seconds from 1 to 60"),
+        ('{"type":"subscribe","every":"often"}', "every='often' can't be used; allowed: seconds from 1 to 60"),
+        ('{"type":"subscribe","every":true}', "Expected `int | float | str | null`, got `bool` - at `$.every`"),
         ('{"type":"subscribe","since":"yesterday"}', "since='yesterday' can't be used; allowed: epoch milliseconds"),
     ],
 )
