@@ -99,8 +99,9 @@ class ClientStream:
 
     def add(self, data: bytes) -> None:
         """Give these bytes next."""
-        self._first = self._first or deque()
-        self._first.append(data)
+        if data:  # without data take() would say that there is nothing
+            self._first = self._first or deque()
+            self._first.append(data)
 
     def start(self, subscription: Subscription, now: float) -> None:
         """Continue with a subscription under the filter of the channel."""
@@ -109,7 +110,6 @@ class ClientStream:
 
     def follow(self, block: Block) -> None:
         """Continue after a block of the channel."""
-        self._stop()
         self._is_started = True
         self._block = block
 
@@ -128,10 +128,9 @@ class ClientStream:
             self._own(subscriptions.subscribe_from(mark, self.channel.wanted), mark.position.encode(), now)
 
     def end(self, last: bytes) -> None:
-        """Give these bytes next, and then nothing more."""
+        """Give these bytes next, and then nothing more; what was added before still comes first."""
         self._stop()
-        if last:
-            self.add(last)
+        self.add(last)
 
     def take(self, now: float) -> bytes:
         """Return what comes next; empty if there is nothing now."""

@@ -148,6 +148,48 @@ def test_a_large_view_is_several_blocks_with_the_cursor_on_the_last():
     assert [cursor is None for cursor in cursors] == [True] * (len(cursors) - 1) + [False]
 
 
+def test_only_the_last_block_of_a_view_after_a_gap_has_a_mark():
+    world = World(segments=3 * BATCH)
+    world.publish(3 * BATCH, 50.0)
+    channel = world.channel()
+    tail = channel.tail
+    world.begin()
+    channel.flush(world.now)
+    marks = [each.mark is None for each in after(tail)]
+    assert marks == [True] * (len(marks) - 1) + [False]
+    assert len(marks) >= 3
+
+
+def publish_during_a_view(world, channel, monkeypatch, change):
+    """Let something change after a view was read and before the channel is flushed."""
+    flush = channel.flush
+
+    def change_first(now, until=None):
+        change()
+        flush(now, until)
+
+    monkeypatch.setattr(channel, "flush", change_first)
+
+
+def test_what_is_published_while_a_view_is_made_comes_after_it(world, monkeypatch):
+    world.publish(10)
+    channel = world.channel()
+    publish_during_a_view(world, channel, monkeypatch, lambda: world.publish(3))
+    view = channel.view(world.now, 10**9)
+    monkeypatch.undo()
+    channel.flush(world.now)
+    kinds = [message["type"] for _, message in events_of(data_after(view))]
+    assert kinds == ["status", "initial"] + ["prediction"] * 3
+
+
+def test_a_view_is_not_shared_when_the_state_changed_while_it_was_made(world, monkeypatch):
+    channel = world.channel()
+    publish_during_a_view(world, channel, monkeypatch, world.announce)
+    assert channel.view(world.now, 10**9) is None
+    monkeypatch.undo()
+    assert channel.view(world.now, 10**9) is not None
+
+
 def test_blocks_are_freed_when_the_view_before_them_has_expired(world):
     channel = world.channel()
     assert channel.view(world.now, 10**9) is not None

@@ -91,6 +91,7 @@ def test_nothing_is_given_before_the_start(world, channel):
 
 def test_what_was_added_comes_first_in_order(client):
     client.stream.add(b"one")
+    client.stream.add(b"")
     client.stream.add(b"two")
     assert not client.stream.is_live
     assert [client.stream.take(0.0) for _ in range(3)] == [b"one", b"two", b""]
@@ -222,6 +223,31 @@ def test_a_client_leaves_the_blocks_after_the_view_that_it_is_in():
     assert client.offsets[-101:] == list(range(3_000, 3_101)), "the end of the view, then each change"
 
 
+def test_the_rest_of_a_view_comes_in_order_after_leaving_the_blocks():
+    world = World(segments=5_000)
+    world.publish(5_000, 50.0)
+    client, other = Client(world, world.channel()), Client(world, world.channel())
+    for each in (client, other):
+        each.connect()
+        each.take(1)
+    client.stream.leave_blocks(world.subscriptions, world.now)
+    client.take()
+    other.take()
+    assert client.events == other.events
+
+
+def test_a_status_that_the_channel_has_not_flushed_delays_a_join(world, channel, client):
+    world.announce()
+    cut_off(client)
+    client.take()
+    assert client.types[-1] == "status"
+    assert not client.stream.is_live, "the status would come twice"
+    channel.flush(world.now)
+    client.take()
+    assert client.types.count("status") == 1
+    assert client.stream.is_live
+
+
 def test_a_client_that_left_keeps_no_blocks_in_memory(world, channel, client):
     sent = channel.tail
     world.publish()
@@ -264,6 +290,21 @@ def test_few_matches_among_many_entries_are_read_without_news():
     world.publish(10 * STEP + 3_000)
     channel.flush(world.now)
     cut_off(client)
+    client.take()
+    assert client.offsets == [5_000]
+    assert client.stream.is_live
+
+
+def test_few_matches_are_read_without_news_after_leaving_the_blocks():
+    world = World(segments=5_000)
+    channel = world.channel(Filter(segments=frozenset({"S4999"})))
+    client = Client(world, channel)
+    client.connect()
+    client.take()
+    client.stream.follow(channel.tail)
+    client.stream.leave_blocks(world.subscriptions, world.now)
+    world.publish(5_000)
+    channel.flush(world.now)
     client.take()
     assert client.offsets == [5_000]
     assert client.stream.is_live

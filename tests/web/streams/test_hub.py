@@ -1,0 +1,696 @@
+"""The hub over socket pairs: what clients get, slow and broken clients, and endings.
+
+Most tests make the rounds of the hub themselves, at a clock that they set; the others wait for its thread.
+"""
+
+import contextlib
+import gc
+import socket
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from consumer.view.filters import EVERYTHING, Filter
+from tests.consumer.helpers import eventually
+from tests.web.streams.feeds import SEVERE, World, events_of
+from web.access import slots
+from web.access.admission import Admission
+from web.streams import hub as hub_module
+from web.streams.channel import Block
+from web.streams.encodings import SSE, WEBSOCKET
+from web.streams.hub import MAX_ANSWERS, MAX_DISCARDED_BYTES, Answer, Hub, HubClient, Start
+
+CLIENT_TIMEOUT = 30.0
+PING_SECONDS = 15.0
+FLUSH_SECONDS = 0.02
+SMALL_BUFFER = 4_096
+ONE = Start(EVERYTHING)
+
+
+class Rounds(Hub):
+    """A hub whose rounds are made by the test instead of its thread."""
+
+    def _run(self):
+        pass
+
+    def _timeout(self):
+        super()._timeout()
+        return 0.0
+
+    def run(self, rounds=3):
+        """Make some rounds; one passes on what the one before has started."""
+        if self._thread is not None:
+            for _ in range(rounds):
+                self._round()
+
+    def end(self):
+        if self._thread is not None:
+            self._end()
+
+
+def types_of(data):
+    """Return the types of the messages that have arrived whole."""
+    return [message["type"] for _, message in events_of(data.rpartition(b"\n\n")[0])]
+
+
+class Far:
+    """The other end of a client's socket."""
+
+    def __init__(self, sock):
+        self.socket = sock
+        self.data = b""
+
+    def read(self):
+        """Read what has arrived; return all that was read so far."""
+        with contextlib.suppress(BlockingIOError):
+            while data := self.socket.recv(1_000_000):
+                self.data += data
+        return self.data
+
+    def has_ended(self):
+        try:
+            while data := self.socket.recv(1_000_000):
+                self.data += data
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            pass
+        return True
+
+    @property
+    def types(self):
+        return types_of(self.read())
+
+    def predictions(self):
+        return self.types.count("prediction")
+
+
+class Peer:
+    """A peer whose answers are given by the test, by what the client sends."""
+
+    def __init__(self, answers=None):
+        self.answers = answers or {}
+        self.pings = [b"ping"]
+
+    def receive(self, data, now):
+        yield from self.answers[data]
+
+    def ping(self):
+        return self.pings.pop(0) if self.pings else None
+
+    def close(self, code, reason):
+        return f"closed {code}".encode()
+
+
+class Setup:
+    """A hub with its feed, admission and clients."""
+
+    def __init__(self, hub_class, clock=None, **options):
+        self.world = World(segments=options.pop("segments", 5))
+        self.admission = Admission(0, client_timeout=CLIENT_TIMEOUT)
+        self.hub = hub_class(
+            self.world.subscriptions,
+            self.world.open_session,
+            flush_seconds=FLUSH_SECONDS,
+            client_timeout=CLIENT_TIMEOUT,
+            ping_seconds=PING_SECONDS,
+            max_lag_bytes=options.pop("max_lag_bytes", 1_000_000),
+            **({"clock": clock} if clock else {}),
+        )
+        self.ends = []
+
+    def connect(self, start=ONE, encoding=SSE, first=b"", peer=None, received=b""):
+        """Add a client with small buffers; return its other end."""
+        near, far = socket.socketpair()
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+        near.setblocking(False)
+        far.setblocking(False)
+        slot = self.admission.stream_slot()
+        assert slot.acquire("sse")
+        client = Far(far)
+        self.ends.append(client)
+        self.hub.add(HubClient(near, encoding, slot, peer, received), start, first)
+        return client
+
+    def live(self, count=1, **options):
+        """Return clients that have read the view."""
+        clients = [self.connect(**options) for _ in range(count)]
+        self.hub.run()
+        for each in clients:
+            assert each.types[-1] == "initial"
+            each.data = b""
+        return clients
+
+    def publish(self, count=1):
+        self.world.publish(count)
+        self.hub.run()
+
+    def wait(self, seconds):
+        self.world.now += seconds
+        self.hub.run()
+
+    def stall(self, *readers):
+        """Publish 100 predictions, which is more than a socket takes; some clients read them."""
+        for _ in range(10):
+            self.publish(10)
+            for each in readers:
+                each.read()
+        assert self.hub.counts()["slow"] == 1
+
+    def close(self):
+        for each in self.ends:
+            each.socket.close()
+
+
+@pytest.fixture
+def make(monkeypatch):
+    """Return a function that makes a hub whose rounds are made by the test."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**options):
+            setup = Setup(Rounds, lambda: setup.world.now, **options)
+            # The pool compares with the same clock whether a client has stalled.
+            monkeypatch.setattr(slots, "time", SimpleNamespace(monotonic=lambda: setup.world.now))
+            stack.callback(setup.hub.end)
+            stack.callback(setup.hub.run)
+            stack.callback(setup.close)
+            return setup
+
+        yield make
+
+
+@pytest.fixture
+def setup(make):
+    return make()
+
+
+# What clients get
+
+
+def test_a_client_gets_the_first_bytes_then_the_view_then_changes(setup):
+    client = setup.connect(first=b"first\n\n")
+    setup.hub.run()
+    assert client.read().startswith(b"first\n\n")
+    assert client.types == ["status", "initial"]
+    setup.publish(2)
+    assert client.types == ["status", "initial", "prediction", "prediction"]
+
+
+def test_all_clients_of_a_channel_get_the_same_bytes(setup):
+    clients = setup.live(10)
+    setup.publish(7)
+    assert len({each.read() for each in clients}) == 1
+    assert clients[0].predictions() == 7
+    assert setup.hub.counts() == {"channels": 1, "clients": 10, "slow": 0, "resuming": 0}
+
+
+def test_clients_of_other_filters_get_other_channels(setup):
+    (one,), (other,) = setup.live(), setup.live(start=Start(SEVERE))
+    setup.publish(10)
+    assert (one.predictions(), other.predictions()) == (10, 5)
+    assert setup.hub.counts()["channels"] == 2
+
+
+def test_a_client_resumes_after_its_cursor(setup):
+    (client,) = setup.live()
+    setup.publish(3)
+    cursor = events_of(client.read())[0][0]
+    again = setup.connect(Start(EVERYTHING, cursor))
+    setup.hub.run()
+    assert again.types == ["status", "prediction", "prediction"]
+    setup.publish()
+    assert again.predictions() == 3
+    assert setup.hub.counts()["resuming"] == 0
+
+
+def test_a_bad_cursor_is_answered_by_a_gap(setup):
+    client = setup.connect(Start(EVERYTHING, "nonsense"))
+    setup.hub.run()
+    assert client.types == ["status", "gap", "initial"]
+
+
+# Clients that read slowly
+
+
+def test_a_partial_write_continues_at_the_right_byte(setup):
+    slow, quick = setup.live(2)
+    sent = 0
+    for _ in range(100):
+        sent += 5
+        setup.publish(5)
+        quick.read()
+    assert setup.hub.counts()["slow"] == 1
+    while slow.predictions() < sent:
+        before = len(slow.data)
+        setup.hub.run()
+        assert len(slow.read()) > before
+    assert slow.data == quick.data
+    assert setup.hub.counts()["slow"] == 0
+    setup.publish(2)
+    assert slow.predictions() == quick.predictions() == sent + 2
+
+
+def test_a_stalled_client_is_disconnected_and_counted(setup):
+    slow, quick = setup.live(2)
+    setup.stall(quick)
+    setup.wait(CLIENT_TIMEOUT - 1)
+    assert setup.hub.counts()["clients"] == 2
+    setup.wait(1)
+    assert setup.hub.counts()["clients"] == 1
+    assert slow.has_ended()
+    assert setup.admission.stalled() == {"sse": 1}
+    assert setup.admission.streams == 1
+    setup.publish()
+    assert quick.predictions() == 101, "others are not delayed"
+
+
+def test_a_client_that_reads_a_little_is_not_stalled(setup):
+    (slow,) = setup.live()
+    setup.stall()
+    for _ in range(3):
+        setup.wait(CLIENT_TIMEOUT * 0.6)
+        slow.read()
+        setup.hub.run()
+        setup.publish(100)
+    assert setup.hub.counts()["clients"] == 1
+    assert setup.admission.stalled() == {}
+
+
+def test_what_is_kept_for_a_stalled_client_is_bounded(make, monkeypatch):
+    monkeypatch.setattr(hub_module, "MIN_LAG_BYTES", 20_000)
+    setup = make(max_lag_bytes=20_000)
+    slow, quick = setup.live(2)
+    most = 0
+    for _ in range(50):
+        setup.wait(0.1)
+        setup.publish(20)
+        quick.read()
+        gc.collect()
+        most = max(most, sum(len(each.data) for each in gc.get_objects() if isinstance(each, Block)))
+    assert most < 40_000
+    while slow.predictions() < 1_000:
+        setup.hub.run()
+    changes = [[each for each in events_of(client.data) if each[0]] for client in (slow, quick)]
+    assert changes[0] == changes[1]
+
+
+def test_blocks_of_a_disconnected_client_are_freed(setup):
+    setup.live(1, peer=Peer())
+    (other,) = setup.live(1)
+    setup.stall(other)
+    setup.wait(CLIENT_TIMEOUT)
+    setup.publish()
+    gc.collect()
+    assert sum(isinstance(each, Block) for each in gc.get_objects()) < 10
+
+
+# Clients that leave, or send something
+
+
+def test_a_disconnect_frees_the_slot_and_the_channel(setup):
+    one, other = setup.live(2)
+    one.socket.close()
+    setup.hub.run()
+    assert (setup.admission.streams, setup.hub.counts()["clients"]) == (1, 1)
+    other.socket.close()
+    setup.hub.run()
+    assert setup.admission.counts() == {}
+    assert setup.hub.counts() == {"channels": 0, "clients": 0, "slow": 0, "resuming": 0}
+
+
+def test_a_disconnect_found_by_a_write_leaves_others(setup):
+    clients = setup.live(3)
+    clients[1].socket.close()
+    setup.world.publish()
+    setup.hub._flush_all(setup.world.now)  # before the hub reads the end of the socket
+    assert setup.hub.counts()["clients"] == 2
+    setup.publish()
+    assert [each.predictions() for each in (clients[0], clients[2])] == [2, 2]
+
+
+def test_a_client_that_is_disconnected_while_it_is_ready_does_no_harm(setup):
+    one, other = setup.live(), setup.live()
+    other[0].socket.close()
+    near = list(setup.hub._clients.values())
+    setup.hub._disconnect(near[1])
+    setup.hub._receive(near[1], setup.world.now)
+    setup.hub._disconnect(near[1])
+    setup.publish()
+    assert one[0].predictions() == 1
+
+
+def test_an_abort_disconnects_the_client(setup):
+    (client,) = setup.live()
+    setup.admission.abort()
+    setup.hub.run()
+    assert client.has_ended()
+    assert setup.admission.counts() == {}
+
+
+def test_bytes_of_an_sse_client_are_discarded(setup):
+    (client,) = setup.live()
+    client.socket.send(b"GET /next HTTP/1.1\r\n\r\n")
+    setup.publish()
+    assert client.types == ["prediction"]
+
+
+def test_an_sse_client_that_sends_too_much_is_disconnected(setup):
+    flood, other = setup.live(2)
+    for _ in range(MAX_DISCARDED_BYTES // 2_048 + 1):
+        flood.socket.send(b"x" * 2_048)
+        setup.hub.run(1)
+    assert setup.hub.counts()["clients"] == 1
+    assert flood.has_ended()
+    setup.publish()
+    assert other.types == ["prediction"]
+
+
+def test_answers_come_between_blocks(setup):
+    peer = Peer({b"a": [Answer(b"data: {}\n\n".replace(b"{}", b'{"type":"a"}'))]})
+    (client,) = setup.live(peer=peer)
+    setup.publish()
+    client.socket.send(b"a")
+    setup.hub.run()
+    setup.publish()
+    assert client.types == ["prediction", "a", "prediction"]
+
+
+def test_bytes_received_before_the_handover_are_answered(setup):
+    client = setup.connect(peer=Peer({b"a": [Answer(b"answer")]}), received=b"a")
+    setup.hub.run()
+    assert client.read().endswith(b"answer")
+
+
+def test_a_client_changes_its_filter(setup):
+    peer = Peer({b"s": [Answer(b"", Start(SEVERE, owes_view=True))]})
+    (client,) = setup.live(peer=peer)
+    client.socket.send(b"s")
+    setup.hub.run()
+    assert client.types == ["status", "initial"]
+    setup.publish(10)
+    assert client.predictions() == 5
+    assert setup.hub.counts()["channels"] == 1
+
+
+def test_a_last_answer_ends_the_stream(setup):
+    (client,) = setup.live(peer=Peer({b"x": [Answer(b"end", is_last=True), Answer(b"never")]}))
+    client.socket.send(b"x")
+    setup.publish()
+    assert client.has_ended()
+    assert client.data == b"end"
+    client.socket.close()
+    setup.hub.run()
+    assert setup.admission.counts() == {}
+
+
+def test_a_client_that_does_not_close_is_closed(setup):
+    (client,) = setup.live(peer=Peer({b"x": [Answer(b"end", is_last=True)]}))
+    client.socket.send(b"x")
+    setup.hub.run()
+    assert setup.admission.streams == 1
+    setup.wait(hub_module.CLOSING_SECONDS)
+    assert setup.admission.streams == 0
+
+
+def test_a_client_that_leaves_amid_its_answers_does_no_harm(setup):
+    (other,) = setup.live()
+    peer = Peer({b"x": [Answer(b"1"), Answer(b"2", ONE), Answer(b"3")]})
+    (client,) = setup.live(peer=peer)
+    client.socket.send(b"x")
+    client.socket.close()
+    setup.publish()
+    assert setup.hub.counts()["clients"] == 1
+    assert other.types == ["prediction"]
+
+
+def test_a_client_that_reads_no_answers_is_ended(setup):
+    (client,) = setup.live(peer=Peer({b"x": [Answer(b"a" * 100)] * 500}))
+    for _ in range(2 * MAX_ANSWERS // 500 + 1):
+        client.socket.send(b"x")
+        setup.hub.run()
+    for _ in range(300):
+        client.read()
+        setup.hub.run()
+    assert client.has_ended()
+    assert client.data.endswith(b"closed 1008")
+
+
+def test_a_fault_in_an_answer_ends_this_client_only(setup):
+    (other,) = setup.live()
+    (client,) = setup.live(peer=Peer())
+    client.socket.send(b"unknown")
+    setup.publish()
+    assert client.types == ["error"]
+    assert other.types == ["prediction"]
+
+
+def test_pings_are_sent_and_a_missing_pong_closes(setup):
+    (client,) = setup.live(peer=Peer())
+    setup.wait(PING_SECONDS)
+    assert client.read().endswith(b"ping")
+    assert not client.has_ended()
+    setup.wait(PING_SECONDS)
+    assert client.has_ended()
+    assert client.data.endswith(b"closed 1008")
+
+
+def test_a_blocked_client_is_not_pinged(setup):
+    peer = Peer()
+    (client,) = setup.live(peer=peer)
+    setup.stall()
+    setup.wait(PING_SECONDS)
+    assert peer.pings == [b"ping"]
+    while client.predictions() < 100:
+        setup.hub.run()
+    setup.wait(PING_SECONDS)
+    assert client.read().find(b"ping") > 0
+
+
+# Limits and faults
+
+
+def test_too_many_channels_are_busy(setup, monkeypatch):
+    monkeypatch.setattr(hub_module, "MAX_CHANNELS", 2)
+    setup.live()
+    setup.live(start=Start(SEVERE))
+    busy = setup.connect(Start(Filter(segments=frozenset({"S1"}))))
+    setup.hub.run()
+    assert busy.has_ended()
+    assert types_of(busy.data) == ["busy"]
+    setup.live()  # of a channel that is there
+
+
+def test_too_many_channels_of_an_address_are_busy(setup, monkeypatch):
+    monkeypatch.setattr(hub_module, "MAX_CHANNELS_PER_ADDRESS", 1)
+    (first,) = setup.live(start=Start(EVERYTHING, address="A"))
+    busy = setup.connect(Start(SEVERE, address="A"), peer=Peer())
+    setup.hub.run()
+    assert busy.has_ended()
+    assert b'"busy"' in busy.data
+    assert busy.data.endswith(b"closed 1013")
+    setup.live(start=Start(SEVERE, address="B"))
+    first.socket.close()
+    setup.hub.run()
+    setup.live(start=Start(Filter(segments=frozenset({"S1"})), address="A"))
+
+
+def fail(*_):
+    raise OSError("a test's fault")
+
+
+def test_a_channel_that_fails_ends_its_streams_only(setup, monkeypatch):
+    ones, (other,) = setup.live(2), setup.live(start=Start(SEVERE))
+    channel = next(iter(setup.hub._groups.values())).channel
+    monkeypatch.setattr(channel, "flush", fail)
+    setup.publish(10)
+    for one in ones:
+        assert one.has_ended()
+        assert types_of(one.data) == ["error"]
+    assert other.predictions() == 5
+    setup.live()
+
+
+def test_a_stream_that_cannot_start_leaves_others(setup, monkeypatch):
+    (other,) = setup.live()
+    monkeypatch.setattr(setup.world.subscriptions, "subscribe", fail)
+    client = setup.connect(Start(SEVERE))
+    setup.hub.run()
+    assert client.has_ended()
+    assert types_of(client.data) == ["error"]
+    setup.publish()
+    assert other.types == ["prediction"]
+
+
+# Look-ups of a time
+
+
+def test_a_look_up_for_another_question_is_dropped(setup, monkeypatch):
+    gate, found = threading.Event(), threading.Event()
+    subscribe = setup.world.subscriptions.subscribe_anyway
+
+    def look_up(after, wanted, since_ms, *options):
+        if since_ms is not None:
+            assert gate.wait(10)
+            found.set()
+        return subscribe(after, wanted, None, *options)
+
+    monkeypatch.setattr(setup.world.subscriptions, "subscribe_anyway", look_up)
+    peer = Peer({b"s": [Answer(b"", Start(SEVERE, owes_view=True))]})
+    client = setup.connect(Start(EVERYTHING, since_ms=5), peer=peer)
+    setup.hub.run()
+    client.socket.send(b"s")
+    setup.hub.run()
+    assert client.types == ["status", "initial"]
+    gate.set()
+    eventually(lambda: setup.hub._found)
+    setup.publish(10)
+    assert client.predictions() == 5
+    assert client.types.count("initial") == 1
+
+
+def test_a_stream_starts_when_its_time_was_looked_up(setup):
+    client = setup.connect(Start(EVERYTHING, since_ms=5))
+    setup.hub.run()
+    eventually(lambda: (setup.hub.run(), client.types)[1])
+    assert client.types == ["status", "gap", "initial"], "there are no replays in this test"
+
+
+# Flushes
+
+
+def test_news_after_a_quiet_time_leave_at_once(setup):
+    (client,) = setup.live()
+    setup.world.publish()
+    setup.hub.run(1)
+    assert client.types == ["prediction"]
+
+
+def test_news_while_the_hub_rests_are_gathered(setup):
+    (client,) = setup.live()
+    appended = []
+
+    def slow_flush(now, until=None):
+        setup.world.now += 0.01  # what the flush takes
+        flush(now, until)
+        appended.append(channel.tail)
+
+    channel = next(iter(setup.hub._groups.values())).channel
+    flush, channel.flush = channel.flush, slow_flush
+    setup.publish()
+    assert client.predictions() == 1
+    for _ in range(5):
+        setup.publish(2)
+    assert client.predictions() == 1
+    setup.wait(0.014)
+    assert client.predictions() == 1, "the rest is 1.5 times as long as the flush"
+    setup.wait(0.001)
+    assert client.predictions() == 11
+    assert len(appended) == 2
+
+
+def test_the_rest_is_bounded(setup):
+    (client,) = setup.live()
+    channel = next(iter(setup.hub._groups.values())).channel
+    flush = channel.flush
+
+    def slow_flush(now, until=None):
+        setup.world.now += 1
+        flush(now, until)
+
+    channel.flush = slow_flush
+    setup.publish()
+    setup.publish()
+    assert client.predictions() == 1
+    channel.flush = flush
+    setup.wait(FLUSH_SECONDS + 0.001)
+    assert client.predictions() == 2
+
+
+def test_statistics_and_heartbeats_are_sent_by_the_clock(setup):
+    (client,) = setup.live()
+    setup.wait(2.0)
+    assert client.types == ["stats"]
+    setup.wait(15.0)
+    assert b": heartbeat" in client.read()
+
+
+# The thread
+
+
+@pytest.fixture
+def threaded():
+    setup = Setup(Hub)
+    yield setup
+    setup.close()
+    setup.hub.close()
+    setup.hub.join(30)
+
+
+def hub_threads():
+    return [each for each in threading.enumerate() if each.name == "greenwave-hub"]
+
+
+def test_the_thread_ends_with_the_last_client_and_starts_again(threaded):
+    assert hub_threads() == []
+    for _ in range(3):
+        client = threaded.connect()
+        eventually(lambda client=client: client.types == ["status", "initial"])
+        assert len(hub_threads()) == 1
+        threaded.world.publish()
+        client.socket.close()
+        eventually(lambda: hub_threads() == [])
+    assert threaded.admission.counts() == {}
+
+
+def test_clients_that_come_and_go_at_once_leak_nothing(threaded):
+    def come_and_go():
+        for _ in range(20):
+            threaded.connect().socket.close()
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(5)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    eventually(lambda: threaded.admission.counts() == {} and hub_threads() == [])
+
+
+def test_a_change_wakes_the_thread(threaded):
+    client = threaded.connect()
+    eventually(lambda: client.types == ["status", "initial"])
+    for number in range(1, 20):
+        threaded.world.publish()
+        eventually(lambda number=number: client.predictions() == number)
+
+
+@pytest.mark.parametrize("encoding", [SSE, WEBSOCKET], ids=["sse", "websocket"])
+def test_close_ends_all_streams_with_bye(threaded, encoding):
+    peer = Peer() if encoding is WEBSOCKET else None
+    clients = [threaded.connect(encoding=encoding, peer=peer) for _ in range(5)]
+    eventually(lambda: all(b'"initial"' in each.read() for each in clients))
+    threaded.hub.close()
+    for each in clients:
+        eventually(each.has_ended)
+        assert b'"bye"' in each.data
+        assert each.data.endswith(b"closed 1001") == (peer is not None)
+        each.socket.close()
+    threaded.hub.join(30)
+    assert hub_threads() == []
+    assert threaded.admission.counts() == {}
+
+
+def test_a_client_that_comes_after_close_gets_bye(threaded):
+    threaded.hub.close()
+    client = threaded.connect()
+    eventually(client.has_ended)
+    assert types_of(client.data)[-1] == "bye"
+
+
+def test_a_fault_of_the_hub_ends_all_streams_with_an_error(threaded, monkeypatch):
+    client = threaded.connect()
+    eventually(lambda: client.types == ["status", "initial"])
+    monkeypatch.setattr(threaded.hub, "_flush_all", fail)
+    threaded.world.publish()
+    eventually(client.has_ended)
+    assert types_of(client.data)[-1] == "error"
