@@ -65,6 +65,8 @@ LOOKUPS = 4
 MAX_CHANNELS = 1_000
 MAX_CHANNELS_PER_ADDRESS = 250
 """Channels that one client address may have made; behind a proxy that is not trusted, all clients share an address."""
+MAX_DISCARDED_BYTES = 65_536
+"""What a client may send that means nothing, in all: the client of an SSE stream has no reason to send more."""
 MAX_UNREAD_BYTES = 65_536
 """How much of answers may wait for a client that sends more without reading them."""
 MIN_LAG_BYTES = 131_072
@@ -118,6 +120,7 @@ class HubClient:
     """The socket of a client, and its stream. The socket is non-blocking, and the hub closes it."""
 
     __slots__ = (
+        "discarded_bytes",
         "encoding",
         "ends_at",
         "group",
@@ -143,6 +146,8 @@ class HubClient:
         """What the client sent before it was handed over."""
         self.group: _Members | None = None
         self.stream = ClientStream()
+        self.discarded_bytes = 0
+        """What it sent that means nothing."""
         self.rest: memoryview | None = None
         """What the socket did not take."""
         self.is_blocked = False
@@ -596,6 +601,9 @@ class Hub:
     def _take(self, client: HubClient, data: bytes, now: float) -> None:
         """Answer what a client sent; what the client of an SSE stream sends means nothing."""
         if client.peer is None or client.is_ending:
+            client.discarded_bytes += len(data)
+            if client.discarded_bytes > MAX_DISCARDED_BYTES:
+                self._disconnect(client)
             return
         try:
             for answer in client.peer.receive(data, now):
