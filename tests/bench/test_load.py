@@ -200,6 +200,12 @@ def test_a_client_resumes_after_its_last_complete_event(start):
     assert (counts["delivered"], counts["doubled"], counts["reconnects"]) == (4, 0, 1)
 
 
+def test_the_last_chunk_ends_a_stream_whose_connection_stays_open(start):
+    server, load = start(1, "--resume", head=HEAD + CHUNKED)
+    load.connections[0].sendall(chunked(b"retry: 10\n" + event(0), 100) + b"0\r\n\r\n")
+    assert "Last-Event-ID: cursor-0\r\n" in server.accept()[1]
+
+
 def test_clients_cut_their_connections_and_return(start):
     server, load = start(1, "--cut", "0.01")
     load.connections[0].sendall(b"retry: 1\n" + event(0))
