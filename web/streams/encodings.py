@@ -4,6 +4,7 @@ An encoding is a value that many clients share. What it returns for a list of me
 encoding at a message boundary, whatever the client was sent before.
 """
 
+import threading
 import zlib
 from collections.abc import Sequence
 from typing import Protocol
@@ -52,15 +53,24 @@ class GzipEncoding(SseEncoding):
     prefix = GZIP_HEADER
 
     def __init__(self) -> None:
-        self.padding = deflate(SseEncoding.padding)
+        # Making a compressor costs more than compressing 25 events, so there is one, which the lock guards: requests
+        # use it as well as the hub. A full flush makes it forget what it has compressed.
+        self._lock = threading.Lock()
+        self._compressor = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self.padding = self._deflate(SseEncoding.padding)
 
     def encode(self, messages: Sequence[Message]) -> bytes:
         """Return messages as a block."""
-        return deflate(super().encode(messages))
+        return self._deflate(super().encode(messages))
 
     def encode_with_retry(self, content: bytes, retry_ms: int) -> bytes:
         """Return an event with a `retry:` line as a block."""
-        return deflate(super().encode_with_retry(content, retry_ms))
+        return self._deflate(super().encode_with_retry(content, retry_ms))
+
+    def _deflate(self, data: bytes) -> bytes:
+        """Return data as raw deflate blocks, which refer to nothing before them and end at a byte (RFC 1951)."""
+        with self._lock:
+            return self._compressor.compress(data) + self._compressor.flush(zlib.Z_FULL_FLUSH)
 
 
 class WebSocketEncoding:
@@ -75,12 +85,6 @@ class WebSocketEncoding:
     def encode_with_retry(self, content: bytes, retry_ms: int) -> bytes:  # noqa: ARG002 - a WebSocket has no `retry:`
         """Return a message as a frame."""
         return wire.websocket_frame(content)
-
-
-def deflate(data: bytes) -> bytes:
-    """Return data as raw deflate blocks, which refer to nothing before them and end at a byte (RFC 1951)."""
-    compressor = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return compressor.compress(data) + compressor.flush(zlib.Z_FULL_FLUSH)
 
 
 SSE = SseEncoding()

@@ -17,7 +17,7 @@ from tests.web.streams.feeds import SEVERE, World, events_of
 from web.access import slots
 from web.access.admission import Admission
 from web.streams import hub as hub_module
-from web.streams.channel import Block
+from web.streams.channel import VIEW_SECONDS, Block
 from web.streams.encodings import SSE, WEBSOCKET
 from web.streams.hub import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES, Answer, Hub, HubClient, Start
 
@@ -230,6 +230,36 @@ def test_a_bad_cursor_is_answered_by_a_gap(setup):
     assert client.types == ["status", "gap", "initial"]
 
 
+def test_a_view_that_is_made_during_a_rest_gives_nothing_twice(setup):
+    (client,) = setup.live()
+    setup.wait(VIEW_SECONDS)
+    setup.hub._flush_at = setup.world.now + 1
+    setup.publish(3)
+    late = setup.connect()
+    setup.hub.run()
+    assert late.types == ["status", "initial"]
+    setup.wait(1)
+    setup.publish(2)
+    assert (client.predictions(), late.predictions()) == (5, 2)
+
+
+def test_an_answer_before_blocks_that_were_not_sent_loses_none(make):
+    setup = make(segments=200)
+    (client,) = setup.live(peer=Peer({b"a": [Answer(b"answer\n\n")]}))
+    for _ in range(20):
+        setup.publish(10)
+        client.read()
+    setup.wait(VIEW_SECONDS)
+    setup.hub._flush_at = setup.world.now + 1
+    setup.publish(1)
+    setup.connect()  # its view flushes the channel, and its socket does not take the view
+    client.socket.send(b"a")
+    setup.hub.run()
+    setup.hub.run()
+    setup.wait(1)
+    assert client.predictions() == 201
+
+
 # Clients that read slowly
 
 
@@ -299,8 +329,10 @@ def test_blocks_of_a_disconnected_client_are_freed(setup):
     setup.live(1, peer=Peer())
     (other,) = setup.live(1)
     setup.stall(other)
-    setup.wait(CLIENT_TIMEOUT)
+    setup.wait(PING_SECONDS + 1)  # the next ping is due after the disconnect
+    setup.wait(CLIENT_TIMEOUT - PING_SECONDS - 1)
     setup.publish()
+    assert setup.hub.counts()["clients"] == 1
     gc.collect()
     assert sum(isinstance(each, Block) for each in gc.get_objects()) < 10
 

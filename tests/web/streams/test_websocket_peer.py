@@ -1,0 +1,200 @@
+"""The client of a WebSocket, without a socket: frames of a client to answers of the server."""
+
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wsproto import ConnectionType
+from wsproto.connection import Connection
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+from wsproto.frame_protocol import CloseReason
+
+from consumer.view.filters import EVERYTHING, Filter
+from web.streams.websocket_peer import FRAMES_SECONDS, MAX_FRAMES, WebSocketPeer
+from web.streams.websocket_protocol import MAX_MESSAGE_BYTES, MAX_MESSAGES, MESSAGES_SECONDS
+
+SUBSCRIBE = '{"type":"subscribe","filter":{"segment":"Größe"}}'
+GROESSE = Filter(segments=frozenset({"Größe"}))
+
+
+class Client:
+    """A peer, and the client that speaks with it."""
+
+    def __init__(self):
+        self.peer = WebSocketPeer("address")
+        self.protocol = Connection(ConnectionType.CLIENT)
+
+    def send(self, *events, now=0.0):
+        """Send events; return the answers."""
+        return self.raw(b"".join(map(self.protocol.send, events)), now)
+
+    def raw(self, data, now=0.0):
+        return list(self.peer.receive(data, now))
+
+    def read(self, answers):
+        """Return what the client understands of answers."""
+        self.protocol.receive_data(b"".join(each.data for each in answers))
+        return list(self.protocol.events())
+
+
+@pytest.fixture
+def client():
+    return Client()
+
+
+def text_of(client, answer):
+    (event,) = client.read([answer])
+    return json.loads(event.data)
+
+
+def test_a_subscribe_is_answered_and_starts_another_stream(client):
+    (answer,) = client.send(TextMessage(SUBSCRIBE))
+    assert text_of(client, answer) == {"type": "subscribed", "filter": {"segment": "Größe"}}
+    assert not answer.is_last
+    start = answer.start
+    assert (start.wanted, start.after, start.since_ms, start.address) == (GROESSE, None, None, "address")
+    assert start.owes_view
+
+
+def test_a_cursor_and_a_time_are_passed_on(client):
+    (one,) = client.send(TextMessage('{"type":"subscribe","after":"CURSOR"}'))
+    (other,) = client.send(TextMessage('{"type":"subscribe","since":"2026-01-01T00:00:00Z"}'))
+    assert (one.start.wanted, one.start.after, other.start.since_ms) == (EVERYTHING, "CURSOR", 1_767_225_600_000)
+
+
+def test_a_message_in_fragments_is_read_when_it_is_whole(client):
+    parts = [SUBSCRIBE[:9], SUBSCRIBE[9:30], SUBSCRIBE[30:]]
+    given = [client.send(TextMessage(part, message_finished=part is parts[-1])) for part in parts]
+    assert given[:2] == [[], []]
+    assert given[2][0].start.wanted == GROESSE
+    (again,) = client.send(TextMessage(SUBSCRIBE))
+    assert again.start.wanted == GROESSE, "nothing of the last message is left"
+
+
+def test_a_ping_between_fragments_is_answered(client):
+    client.send(TextMessage(SUBSCRIBE[:9], message_finished=False))
+    (pong,) = client.send(Ping(b"now"))
+    assert client.read([pong]) == [Pong(b"now")]
+    (answer,) = client.send(TextMessage(SUBSCRIBE[9:]))
+    assert answer.start.wanted == GROESSE
+
+
+@given(st.lists(st.integers(1, 200), max_size=8))
+def test_frames_can_arrive_in_any_pieces(cuts):
+    client = Client()
+    data = client.protocol.send(TextMessage(SUBSCRIBE)) + client.protocol.send(Ping(b"p"))
+    answers, begin = [], 0
+    for end in [*sorted(cuts), len(data)]:
+        answers += client.raw(data[begin:end])
+        begin = max(begin, end)
+    subscribed, pong = answers
+    assert subscribed.start.wanted == GROESSE
+    assert client.read([pong]) == [Pong(b"p")]
+
+
+def test_a_client_that_answers_is_pinged_again(client):
+    ping = client.peer.ping()
+    client.protocol.receive_data(ping)
+    (event,) = client.protocol.events()
+    assert client.peer.ping() is None, "the last one was not answered"
+    assert client.send(event.response()) == []
+    assert client.peer.ping() == ping
+
+
+def test_what_is_not_understood_is_answered_and_changes_nothing(client):
+    for text in ("no JSON", '{"type":"other"}', '{"type":"subscribe","filter":{"x":1}}', "[]", ""):
+        (answer,) = client.send(TextMessage(text))
+        error = text_of(client, answer)
+        assert (error["type"], answer.start, answer.is_last) == ("error", None, False)
+
+
+@pytest.mark.parametrize("code", [CloseReason.NORMAL_CLOSURE, CloseReason.GOING_AWAY, 4_000])
+def test_a_close_is_answered_by_the_same_code(client, code):
+    (answer,) = client.send(CloseConnection(code, "reason"))
+    assert answer.is_last
+    assert client.read([answer]) == [CloseConnection(code, "reason")]
+
+
+def test_a_close_without_a_code_is_answered(client):
+    (answer,) = client.raw(b"\x88\x80\x00\x00\x00\x00")
+    assert answer == (b"\x88\x00", None, True)
+
+
+def test_nothing_is_answered_after_a_close(client):
+    client.send(CloseConnection(1_000))
+    (answer,) = client.raw(b"\x81\x80\x00\x00\x00\x00")
+    assert answer == (b"", None, True)
+
+
+@pytest.mark.parametrize(
+    ("events", "code"),
+    [
+        ([BytesMessage(b"{}")], 1003),
+        ([BytesMessage(b"{", message_finished=False), BytesMessage(b"}")], 1003),
+        ([TextMessage("x" * (MAX_MESSAGE_BYTES + 1))], 1009),
+        ([TextMessage("x" * MAX_MESSAGE_BYTES, message_finished=False), TextMessage("x")], 1009),
+        ([TextMessage('{"type":"subscribe"}')] * (MAX_MESSAGES + 1), 1008),
+        ([TextMessage("garbage")] * (MAX_MESSAGES + 1), 1008),
+        ([Ping()] * (MAX_FRAMES + 1), 1008),
+    ],
+    ids=["binary", "binary fragments", "too large", "too large fragments", "too many", "bad ones", "pings"],
+)
+def test_what_is_not_allowed_closes_with_its_code(client, events, code):
+    *_, last = client.send(*events)
+    assert last.is_last
+    assert last.start is None
+    assert client.read([last])[-1].code == code
+    assert client.peer.close(1001, "again") == b"", "it was closed already"
+
+
+def test_a_message_of_the_largest_size_is_read(client):
+    text = '{"type":"subscribe","filter":{"segment":"%s"}}' % ("x" * 200)
+    (answer,) = client.send(TextMessage(text.ljust(MAX_MESSAGE_BYTES)))
+    assert answer.start is not None
+
+
+def test_limits_hold_for_a_time(client):
+    for round_ in range(3):
+        now = round_ * max(FRAMES_SECONDS, MESSAGES_SECONDS)
+        answers = client.send(*[TextMessage('{"type":"subscribe"}')] * MAX_MESSAGES, now=now)
+        assert [each.is_last for each in answers] == [False] * MAX_MESSAGES
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\x81\x02hi", 1002),  # not masked
+        (b"\xf1\x80\x00\x00\x00\x00", 1002),  # reserved bits
+        (b"\x83\x80\x00\x00\x00\x00", 1002),  # unknown opcode
+        (b"\x80\x80\x00\x00\x00\x00", 1002),  # a continuation of nothing
+        (b"\x89\xfe\x00\xff\x00\x00\x00\x00", 1002),  # a ping that is too long
+        (b"\x81\x81\x00\x00\x00\x00\xff", 1007),  # not UTF-8
+        (b"\x88\x82\x00\x00\x00\x00\x00\x01", 1002),  # a code that is none
+    ],
+)
+def test_what_is_no_websocket_closes_with_its_code(client, data, code):
+    (answer,) = client.raw(data)
+    assert answer.is_last
+    (close,) = client.read([answer])
+    assert close.code == code
+
+
+@given(st.lists(st.binary(min_size=1, max_size=200), max_size=5))
+def test_random_bytes_never_fail(pieces):
+    client = Client()
+    for piece in pieces:
+        for answer in client.raw(piece):
+            assert answer.start is None
+            if answer.is_last:
+                return
+
+
+def test_random_frames_are_bounded_in_memory(client):
+    header = b"\x01\xff" + (2**40).to_bytes(8) + bytes(4)  # a frame of a terabyte
+    answers = client.raw(header)
+    while not answers:
+        answers = client.raw(os.urandom(1).hex().encode() * 500)
+    assert answers[-1].is_last
+    assert client.read(answers)[-1].code == 1009
