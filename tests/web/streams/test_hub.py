@@ -253,8 +253,8 @@ def test_an_answer_before_blocks_that_were_not_sent_loses_none(make):
     setup.hub._flush_at = setup.world.now + 1
     setup.publish(1)
     setup.connect()  # its view flushes the channel, and its socket does not take the view
-    client.socket.send(b"a")
     setup.hub.run()
+    client.socket.send(b"a")
     setup.hub.run()
     setup.wait(1)
     assert client.predictions() == 201
