@@ -51,6 +51,7 @@ class PendingReads:
     """The pending reads of one process, oldest first. Its owner guards it by one lock.
 
     After `timeout` seconds without a client that asks, a read is forgotten: a later request starts with a full timeout.
+    One that has failed stays for the clients that don't wait, until ASK_AGAIN_SECONDS after they asked last.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -74,7 +75,7 @@ class PendingReads:
         return pending
 
     def remove(self, pending: PendingRead) -> None:
-        """Remove a read that has a result, or has failed."""
+        """Remove a read that has a result, or took too long."""
         if self._reads.get(pending.key) is pending:
             del self._reads[pending.key]
 
@@ -86,7 +87,8 @@ class PendingReads:
         """Settle all reads that a chunk serves: after a restart many clients are at positions close together."""
         for pending in self.all():
             other = pending.key
-            if pending.reader is None and isinstance(other, ChunkKey) and other.is_served_by(key, chunk):
+            is_open = pending.reader is None and not pending.is_settled
+            if is_open and isinstance(other, ChunkKey) and other.is_served_by(key, chunk):
                 pending.found = chunk
                 del self._reads[other]
 
@@ -99,6 +101,7 @@ class PendingReads:
             each
             for each in self._reads.values()
             if each.reader is None
+            and not each.is_settled
             and each.retry_at <= now <= each.awaited_until
             and (has_room or not isinstance(each.key, ChunkKey))
         ]
@@ -112,7 +115,8 @@ class PendingReads:
         return _earliest_near(chosen, waiting)
 
     def _is_forgotten(self, pending: PendingRead, now: float) -> bool:
-        return pending.reader is None and pending.awaited_until + self._timeout < now
+        timeout = 0.0 if pending.is_settled else self._timeout
+        return pending.reader is None and pending.awaited_until + timeout < now
 
 
 def _earliest_near(chosen: PendingRead, waiting: list[PendingRead]) -> PendingRead:

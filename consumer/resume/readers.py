@@ -88,7 +88,8 @@ class Readers:
         with self._changed:
             now = self._clock()
             pending = self._pending.request(key, read, now, client, cost)
-            pending.awaited_until = max(pending.awaited_until, now + seconds + ASK_AGAIN_SECONDS)
+            if not pending.is_settled:
+                pending.awaited_until = max(pending.awaited_until, now + seconds + ASK_AGAIN_SECONDS)
             while not pending.is_settled and not self.closed.is_set():
                 self._begin_reads()
                 left = deadline - time.monotonic()
@@ -153,7 +154,8 @@ class Readers:
             pending.retry_at = self._clock() + RETRY_SECONDS
             return
         pending.found, pending.error = found, error
-        self._pending.remove(pending)
+        if error is None:
+            self._pending.remove(pending)  # else a client that doesn't wait gets the error when it asks again
         if isinstance(found, Chunk):
             assert isinstance(pending.key, ChunkKey)
             self.chunks_read += 1

@@ -4,7 +4,7 @@ import threading
 
 from msgspec import structs
 
-from consumer.events import Change, Initial, Status
+from consumer.events import Change, Gap, Initial, Status
 from consumer.resume import throttle
 from consumer.resume.pending import ASK_AGAIN_SECONDS
 from consumer.resume.replay import Replays
@@ -85,3 +85,19 @@ def test_a_client_that_asks_again_within_a_second_counts_as_waiting():
     assert replays.chunks.keys == [first, again]
     replays.readers.join(10)
     assert left not in replays.chunks.keys
+
+
+def test_a_client_that_never_waits_gets_the_gap_of_a_failed_read():
+    topic = topic_of(1_000)
+    process = process_over(topic)
+    topic.set(begins=[10, 10])
+    clients = [process.subscribe_at(BEGIN) for _ in range(2)]
+
+    def gaps():
+        return [each for client in clients for each in client.read() if isinstance(each, Gap)]
+
+    assert gaps() == []
+    process.replays.readers.join(10)
+    found = []
+    eventually(lambda: found.extend(gaps()) or len(found) == len(clients), timeout=5)
+    assert found == [Gap("expired", 20)] * 2, "they share the read, and its error"
