@@ -201,5 +201,8 @@ class Channel:
             last.next = Block(self.encoding.encode(session.take(now)), self.tail.end, None)
             last = last.next
             size += len(last.data)
+        if stats := self.stats_after(session):
+            last.next = Block(self.encoding.encode(stats), self.tail.end, None)
+            last = last.next
         last.mark, last.next = mark, self.tail
         return _View(start, mark, self.tail.end, now + max(VIEW_SECONDS, size / VIEW_BYTES_PER_SECOND))

@@ -249,3 +249,12 @@ def test_a_view_under_a_filter_has_only_what_matches(world):
     (_, _), (_, view) = events_of(data_after(channel.view(world.now, 10**9)))
     assert view["count"] == 5
     assert {each["category"] for each in view["predictions"]} == {"severe_congestion"}
+
+
+def test_a_shared_view_includes_unchanged_statistics(world):
+    channel = world.channel()
+    world.publish()
+    world.now += STATS_SECONDS
+    channel.flush(world.now)
+    kinds = [event["type"] for _, event in events_of(data_after(channel.view(world.now, 100_000)))]
+    assert kinds == ["status", "initial", "stats"]

@@ -423,7 +423,7 @@ def test_a_slow_client_continues_with_the_view():
         channel.flush(world.now)
     client.stream.leave_blocks(world.subscriptions, world.now)
     client.read()
-    assert [sent["type"] for _, sent in client.events][-2:] == ["status", "initial"]
+    assert [sent["type"] for _, sent in client.events][-3:] == ["status", "initial", "stats"]
     assert client.shown == world.view(EVERYTHING)
 
 
