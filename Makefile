@@ -41,8 +41,8 @@ test-browser: $(READY) node_modules/.ready ## page in Chromium, its modules in N
 	npm test --silent
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
 
-test-long: $(READY) node_modules/.ready ## full-length runs, about 25 minutes: more examples, a day at 300x, 5 minutes at speed
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 -o timeout=1200 tests/consumer
+test-long: $(READY) node_modules/.ready ## full-length runs, about 30 minutes: more examples and seeds, a day at 300x, 5 minutes at speed
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 -o timeout=1200 tests/consumer tests/simulation
 	$(BIN)/python -m pytest --full-length tests/browser/test_day.py tests/browser/test_speed.py
 
 chaos: $(READY) ## kill, stop and hide the broker, hop, soak: an hour, with a report in docs/chaos.md

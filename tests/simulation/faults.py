@@ -1,0 +1,235 @@
+"""Faults of one line that the simulation must find. They are planted in memory; no file is changed."""
+
+import importlib
+import inspect
+from contextlib import contextmanager
+from types import CodeType, FunctionType, ModuleType
+from typing import NamedTuple
+
+from web.streams.encodings import SSE_GZIP
+
+
+class Fault(NamedTuple):
+    """A line of a module that is replaced by another one, and what that breaks."""
+
+    breaks: str
+    module: str
+    line: str
+    instead: str
+
+
+FAULTS = [
+    # Three that are found soon come first: `make test` has these.
+    Fault(
+        "the element-wise maximum forgets the cursor of the client",
+        "consumer.view.cursor",
+        "return tuple(a if a > b else b for a, b in zip_longest(ours, theirs, fillvalue=0))",
+        "return ours + theirs[len(ours):]",
+    ),
+    Fault(
+        "a client that joins its channel loses its last messages",
+        "web.streams.stream",
+        "if not messages and session.is_drained:",
+        "if session.is_drained:",
+    ),
+    Fault(
+        "a compressed block refers to blocks that a new client was not sent",
+        "web.streams.encodings",
+        "self._compressor.flush(zlib.Z_FULL_FLUSH)",
+        "self._compressor.flush(zlib.Z_SYNC_FLUSH)",
+    ),
+    Fault(
+        "the ring buffer says that it has one record more than it has",
+        "consumer.view.ring",
+        "(places[partition] if partition < len(places) else 0) >= first",
+        "(places[partition] if partition < len(places) else 0) >= first - (1 << 24)",
+    ),
+    Fault(
+        "a resume in the ring buffer begins one entry too late",
+        "consumer.view.ring",
+        "return self.oldest + low - self._head",
+        "return min(self.end, self.oldest + low - self._head + 1)",
+    ),
+    Fault(
+        "the ring buffer does not note what it dropped",
+        "consumer.view.ring",
+        "self.whole_from[partition] = max(self.whole_from[partition], after)",
+        "pass",
+    ),
+    Fault(
+        "a cursor inside a record is that of the item before",
+        "consumer.view.cursor",
+        "return _encode_varint(doubled | 1) + _encode_varint(index) if index else _encode_varint(doubled)",
+        "return _encode_varint(doubled | 1) + _encode_varint(index - 1) if index > 1 else _encode_varint(doubled)",
+    ),
+    Fault(
+        "a live client under a filter skips an entry when there are more than it may take",
+        "consumer.resume.live",
+        "self._step_back(first + number, entries[number - 1].position.places)",
+        "self._step_back(first + number + 1, entries[number - 1].position.places)",
+    ),
+    Fault(
+        "a client joins its channel before it is where that is",
+        "consumer.resume.live",
+        "self.generation == other.generation and self.sequence == other.sequence and",
+        "self.generation == other.generation and",
+    ),
+    Fault(
+        "a client that falls off the ring buffer gets no gap",
+        "consumer.resume.live",
+        "if first < ring.oldest:",
+        "if False:",
+    ),
+    Fault(
+        "a resume leaves out the first entry after the cursor",
+        "consumer.resume.catching_up",
+        "return entry.partition < len(floor) and entry.place < floor[entry.partition]",
+        "return entry.partition < len(floor) and entry.place <= floor[entry.partition]",
+    ),
+    Fault(
+        "a resume gives again what the client had from another process",
+        "consumer.resume.catching_up",
+        "if not self._has(entry):",
+        "if True:",
+    ),
+    Fault(
+        "a client that is cut before its view never gets it",
+        "consumer.resume.catching_up",
+        "kind = VIEW_DUE if self._owes_view else PLAIN",
+        "kind = PLAIN",
+    ),
+    Fault(
+        "a horizon that is not shown is given without the view after it",
+        "consumer.resume.catching_up",
+        'if (is_given != is_shown or entry.evicted) and subscriber.purpose != "history":',
+        "if False:",
+    ),
+    Fault(
+        "the rule for horizons leaves out a repeated horizon",
+        "consumer.resume.horizons",
+        "if last is not None and last[0] == segment_id and last[1] < horizon and last[2] >= prediction.timestamp:",
+        "if last is not None and last[0] == segment_id and last[1] <= horizon and last[2] >= prediction.timestamp:",
+    ),
+    Fault(
+        "a replay leaves out the first record of a chunk",
+        "consumer.resume.replaying",
+        "if item.place >= self._place(item.partition):",
+        "if item.place > self._place(item.partition):",
+    ),
+    Fault(
+        "a replay goes back to the end of a chunk that the client is past",
+        "consumer.resume.replaying",
+        "self.places, self._chunk = furthest(self.places, chunk.end), None",
+        "self.places, self._chunk = chunk.end, None",
+    ),
+    Fault(
+        "a chunk ends one record further than was read",
+        "consumer.resume.reading",
+        "self._places[record.partition] = place(record.offset + 1)",
+        "self._places[record.partition] = place(record.offset + 2)",
+    ),
+    Fault(
+        "a block inside of a batch says where the client is after the batch",
+        "web.streams.channel",
+        "self._append(self.encoding.encode(messages), subscription.mark if session.is_drained else None)",
+        "self._append(self.encoding.encode(messages), subscription.mark)",
+    ),
+    Fault(
+        "a shared view leads into the block before it",
+        "web.streams.channel",
+        'self._append(b"", mark)',
+        "pass",
+    ),
+    Fault(
+        "a shared view does not lead into the blocks after it",
+        "web.streams.channel",
+        "last.mark, last.next = mark, self.tail",
+        "last.mark, last.next = mark, None",
+    ),
+    Fault(
+        "a slow client is sent blocks that its own messages repeat",
+        "web.streams.stream",
+        "self._block, self._rest, mark = None, rest, block.mark",
+        "self._rest, mark = rest, block.mark",
+    ),
+    Fault(
+        "a slow client loses the blocks before its own messages",
+        "web.streams.stream",
+        "rest.append(block.data)",
+        "pass",
+    ),
+    Fault(
+        "a late prediction replaces the newer one in a paced stream",
+        "web.streams.pace",
+        "elif not entry.late:",
+        "else:",
+    ),
+    Fault(
+        "a session forgets what is left of a full batch",
+        "web.streams.session",
+        "if len(messages) < BATCH:",
+        "if len(messages) <= BATCH:",
+    ),
+    Fault(
+        "each part of a view has the cursor of the whole",
+        "web.streams.session",
+        "yield Message(content, None if rest else view.cursor)",
+        "yield Message(content, view.cursor)",
+    ),
+    Fault(
+        "a replay that fails between two requests of its client is never reported to it",
+        "consumer.resume.readers",
+        "if error is None:",
+        "if True:",
+    ),
+]
+
+
+@contextmanager
+def planted(fault):
+    """Plant a fault: run the module's text with the other line, and give its functions the code of that."""
+    module = importlib.import_module(fault.module)
+    text = inspect.getsource(module)
+    assert text.count(fault.line) == 1, f"{fault.module} does not have this line once: {fault.line}"
+    changed = ModuleType(module.__name__)
+    changed.__file__, changed.__package__ = module.__file__, module.__package__
+    exec(compile(text.replace(fault.line, fault.instead), module.__file__, "exec"), vars(changed))
+    before: list[tuple[FunctionType, CodeType]] = []
+    for name, function in _functions(module):
+        code = dict(_functions(changed))[name].__code__
+        if code != function.__code__:
+            before.append((function, function.__code__))
+            function.__code__ = code
+    assert before, "no function has this line"
+    _clear_caches(module)
+    try:
+        yield
+    finally:
+        for function, code in before:
+            function.__code__ = code
+        _clear_caches(module)
+        SSE_GZIP.encode([])  # the compressor forgets what it has of the fault
+
+
+def _clear_caches(module):
+    for each in vars(module).values():
+        if hasattr(each, "cache_clear"):
+            each.cache_clear()
+
+
+def _functions(module):
+    """Yield all functions that a module defines, with their names: also methods, properties, and what is cached."""
+    for name, each in list(vars(module).items()):
+        if isinstance(each, type) and each.__module__ == module.__name__:
+            for inner, attribute in vars(each).items():
+                if (function := _function(attribute)) is not None:
+                    yield f"{name}.{inner}", function
+        elif (function := _function(each)) is not None and function.__module__ == module.__name__:
+            yield name, function
+
+
+def _function(value):
+    if isinstance(value, property):
+        value = value.fget
+    value = inspect.unwrap(value) if callable(value) else value
+    return value if isinstance(value, FunctionType) else None

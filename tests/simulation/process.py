@@ -1,0 +1,379 @@
+"""One simulated process: the product's feed, subscriptions, channels and streams, without threads and sockets.
+
+`Process` does what the consumer thread and the hub do, one small step at a time, when the simulation says so.
+"""
+
+import threading
+
+from consumer.errors import SourceError
+from consumer.events import Gap, Status
+from consumer.resume.readers import Readers
+from consumer.resume.replay import Replays
+from consumer.resume.subscriptions import Subscriptions
+from consumer.resume.throttle import Throttle
+from consumer.sources.memory import MemorySource
+from consumer.view.cursor import Position, place
+from consumer.view.feed import Feed
+from web.streams import wire
+from web.streams.channel import Channel
+from web.streams.messages import Message, MessageCache
+from web.streams.session import StreamSession
+from web.streams.stream import ClientStream
+
+HEARTBEAT_SECONDS = 7.0
+CACHE_BYTES = 20_000
+VIEW_LAG_BYTES = 4_000
+GREETING = wire.json_bytes({"type": "connected"})
+
+
+class NoRest(threading.Event):
+    """An event that is never set, and that no thread waits for: throttled work does not rest."""
+
+    def wait(self, timeout=None):
+        """Return at once."""
+        return False
+
+
+class SteppedBudget:
+    """The time of a reader, counted in questions."""
+
+    closed = NoRest()
+
+    def __init__(self):
+        self._asked = 0
+
+    def is_over(self, has_something=False):
+        """Tell whether it was asked a few times: what isn't in the log then does not come."""
+        self._asked += 1
+        return self._asked > 6
+
+
+class SteppedSource(MemorySource):
+    """A source in memory that never waits, and answers its process only while that is connected."""
+
+    def __init__(self, topic, process, batch):
+        super().__init__(topic, batch)
+        self._process = process
+
+    def poll(self, timeout):
+        """Return the next records, without waiting."""
+        self._require()
+        return super().poll(0)
+
+    def request_metadata(self, timeout=0.0):
+        """Ask without waiting."""
+        return super().request_metadata(0)
+
+    def _require(self):
+        if self._process.feed.is_cut_off:
+            raise SourceError("the process has no connection")
+
+
+class SteppedReaders(Readers):
+    """Readers without threads: `step()` does one read. Only the look-up of a time is done at once."""
+
+    def ask(self, key, read, seconds, client, cost):
+        """Request a read, and return its result if it was done."""
+        now = self._clock()
+        pending = self._pending.request(key, read, now, client, cost)
+        if not pending.is_settled:
+            pending.awaited_until = now + 1_000
+        if isinstance(key, int):
+            self._read(pending)
+        return self._result(pending)
+
+    def step(self):
+        """Do the next read; return whether there was one."""
+        pending = self._pending.next(self._clock(), True)
+        if pending is not None:
+            self._read(pending)
+        return pending is not None
+
+    def _read(self, pending):
+        found = error = None
+        try:
+            found = pending.read(self._open(self._settings), SteppedBudget())
+        except Exception as raised:
+            error = raised
+        self._settle(pending, found, error)
+
+
+class Connection:
+    """The server's side of one client, and the bytes on their way to it."""
+
+    def __init__(self, client, encoding, random):
+        self.client = client
+        self.encoding = encoding
+        self.stream = ClientStream()
+        self.group = None
+        self.sent = b""
+        """What the client has not handled yet."""
+        self.rest = b""
+        """What its socket did not take."""
+        self.is_stalled = False
+        self._random = random
+
+    @property
+    def is_blocked(self):
+        """Whether it must take the rest of a block first."""
+        return bool(self.rest)
+
+    def send(self, data):
+        """Take all bytes, or some if the client reads slowly; return how many."""
+        count = self._random.randrange(len(data)) if self.is_stalled else len(data)
+        self.sent += data[:count]
+        return count
+
+
+class Group:
+    """A channel and its clients, as in the hub; those who are `live` were sent all blocks up to `sent`."""
+
+    def __init__(self, channel):
+        self.channel = channel
+        self.sent = channel.tail
+        self.live = {}
+        self.members = {}
+
+
+class Process:
+    """A process that reads `topic`; `random` decides what its sockets take."""
+
+    def __init__(self, name, world, settings):
+        self.name = name
+        self._world = world
+        self._topic, self._normalise = world.topic, world.normalise
+        self._random = world.random
+        self.settings = settings
+        self.feed = Feed(settings, clock=world.clock, now_ms=world.now_ms)
+        replays = Replays(settings, lambda _: SteppedSource(self._topic, self, 7), world.normalise, world.clock)
+        self.readers = replays.readers = SteppedReaders(
+            settings, lambda _: SteppedSource(self._topic, self, 7), replays.chunks, world.clock
+        )
+        self.subscriptions = Subscriptions(self.feed, replays, Throttle(NoRest()))
+        self._cache = MessageCache(CACHE_BYTES)
+        self.offsets = []
+        self.incarnation = None
+        self.groups = {}
+        self.connections = []
+
+    # The consumer thread
+
+    def begin(self, gap=None):
+        """Begin to read the topic from its start."""
+        self.incarnation = self._topic.incarnation
+        self.offsets = list(self._topic.begins)
+        self.feed.begin(self._position(), gap)
+
+    def announce(self, state):
+        """Enter a state."""
+        self.feed.announce(Status(state, self._world.seconds, f"the simulation chose {state}"))
+        self.subscriptions.reset_timeouts()
+
+    @property
+    def is_current(self):
+        """Whether it reads the topic as it is now."""
+        return self.incarnation == self._topic.incarnation and len(self.offsets) == len(self._topic.logs)
+
+    def notice(self):
+        """Notice that the topic was recreated, or has more partitions; return whether there was anything."""
+        if self.is_current:
+            return False
+        if self.incarnation != self._topic.incarnation:
+            self.begin(Gap("topic_recreated", None))
+        else:
+            count = len(self._topic.logs)
+            self.offsets += [0] * (count - len(self.offsets))
+            self.feed.grow(count)
+        return True
+
+    def read(self, partition, count):
+        """Read so many records of a partition; return how many offsets it moved on."""
+        if self.feed.is_cut_off or self.incarnation != self._topic.incarnation or partition >= len(self.offsets):
+            return 0
+        at, begin = self.offsets[partition], self._topic.begins[partition]
+        if at < begin:
+            missed = sum(max(0, one - other) for one, other in zip(self._topic.begins, self.offsets, strict=False))
+            self.offsets = [max(pair) for pair in zip(self._topic.begins, self.offsets, strict=False)]
+            self.feed.begin(self._position(), Gap("expired", missed))
+            return begin - at
+        records = self._topic.logs[partition][at : at + count]
+        self.offsets[partition] += len(records)
+        self.feed.publish([(record, self._normalise(record)) for record in records if record is not None])
+        self.feed.advance(self.offsets)
+        return len(records)
+
+    def truncate(self, partition, offset):
+        """Notice that records were lost; return whether it had read some of them."""
+        if self.incarnation != self._topic.incarnation or partition >= len(self.offsets):
+            return False
+        if self.offsets[partition] <= offset:
+            return False
+        self.offsets[partition] = offset
+        self.feed.truncate(self._position())
+        return True
+
+    def answer_ends(self):
+        """Give the feed the end offsets if a client waits for them."""
+        if self.incarnation != self._topic.incarnation or self.feed.is_cut_off:
+            return
+        if self.feed.ends_wanted_since is not None:
+            self.feed.note_ends([len(log) for log in self._topic.logs], self._world.seconds)
+
+    @property
+    def generation(self):
+        """How often it began to read somewhere else."""
+        with self.feed.locked() as state:
+            return state.generation
+
+    def _position(self):
+        return Position(self.incarnation, tuple(map(place, self.offsets)))
+
+    # The hub
+
+    def connect(self, client, encoding, start):
+        """Open a stream for a client, which asked for `start`."""
+        connection = Connection(client, encoding, self._random)
+        self.connections.append(connection)
+        connection.stream.add(encoding.prefix + encoding.encode([Message(GREETING)]))
+        self._start(connection, start)
+        self.write(connection)
+        return connection
+
+    def subscribe(self, connection, start):
+        """Answer a `subscribe` message of a WebSocket."""
+        group = connection.group
+        if group.live.pop(connection, None) is not None:
+            connection.stream.follow(group.sent)
+        connection.stream.add(connection.encoding.encode([Message(wire.subscribed({}))]))
+        self._start(connection, start)
+        if not connection.is_blocked:
+            self.write(connection)
+
+    def disconnect(self, connection):
+        """End a stream."""
+        self._leave(connection)
+        self.connections.remove(connection)
+
+    def flush(self, group):
+        """Let a channel make blocks of what is new, and send them."""
+        channel = group.channel
+        with self._too_slow_only_behind(channel._subscription):
+            channel.flush(self._world.seconds)
+        self._send_blocks(group)
+
+    def write(self, connection, most=1_000):
+        """Send a stream what there is for it, at most so many pieces; return whether there was anything."""
+        stream, sent = connection.stream, 0
+        while sent < most:
+            with self._too_slow_only_behind(stream._subscription):
+                data = connection.rest or stream.take(self._world.seconds)
+            if not data:
+                break
+            sent += 1
+            count = connection.send(data)
+            connection.rest = data[count:]
+            if connection.rest:
+                return True
+        else:
+            return True
+        if stream.is_live:
+            self._send_blocks(connection.group)
+            connection.group.live[connection] = None
+        return sent > 0
+
+    def leave_blocks(self, group, lag_bytes):
+        """Let clients that are far behind read the ring buffer."""
+        for connection in group.members:
+            if connection.is_blocked and connection.stream.lag_bytes > lag_bytes:
+                connection.stream.leave_blocks(self.subscriptions, self._world.seconds)
+
+    def tick(self):
+        """Do what the clock asks for."""
+        now = self._world.seconds
+        for group in list(self.groups.values()):
+            if group.channel.deadline <= now:
+                self.flush(group)
+        for connection in self.connections:
+            if connection.stream.has_own_messages and connection.stream.deadline <= now and not connection.is_blocked:
+                self.write(connection)
+        self.subscriptions.tidy()
+
+    def _send_blocks(self, group):
+        while (block := group.sent.next) is not None:
+            group.sent = block
+            if not block.data:
+                continue
+            for connection in list(group.live):
+                count = connection.send(block.data)
+                if count < len(block.data):
+                    del group.live[connection]
+                    connection.stream.follow(block)
+                    connection.rest = block.data[count:]
+
+    def _start(self, connection, start):
+        now, stream = self._world.seconds, connection.stream
+        group = self._enter(connection, start)
+        stream.enter(group.channel)
+        is_paced, since_ms = start.every is not None, start.since_ms
+        if since_ms is None or start.after or is_paced:
+            block = group.channel.first_block(start.after, start.owes_view, now, VIEW_LAG_BYTES)
+            if block is not None:
+                stream.follow(block)
+                return
+            since_ms = None
+        own = self.subscriptions.subscribe_anyway(
+            start.after, start.wanted, since_ms, start.address, start.owes_view or is_paced
+        )
+        stream.start(own, now)
+
+    def _enter(self, connection, start):
+        self._leave(connection)
+        key = start.wanted, connection.encoding, start.every
+        if key not in self.groups:
+            self.groups[key] = Group(
+                Channel(
+                    self.subscriptions,
+                    start.wanted,
+                    connection.encoding,
+                    self._open_session,
+                    self._world.seconds,
+                    start.every,
+                )
+            )
+        connection.group = self.groups[key]
+        connection.group.members[connection] = None
+        return connection.group
+
+    def _leave(self, connection):
+        group, connection.group = connection.group, None
+        if group is not None:
+            group.live.pop(connection, None)
+            del group.members[connection]
+            if not group.members:
+                del self.groups[group.channel.wanted, connection.encoding, group.channel.every]
+
+    def _open_session(self, wanted, now, cursor):
+        return StreamSession(self._cache, self._stats, HEARTBEAT_SECONDS, now, cursor)
+
+    def _stats(self):
+        return {"received": self.feed.fill().received}
+
+    def _too_slow_only_behind(self, subscription):
+        return _TooSlowOnlyBehind(self.feed, subscription)
+
+
+class _TooSlowOnlyBehind:
+    """Checks that a subscription gets the gap `too_slow` only if the ring buffer dropped what it reads next."""
+
+    def __init__(self, feed, subscription):
+        self._feed = feed
+        self._sequence = subscription.next_sequence if subscription is not None else None
+
+    def __enter__(self):
+        with self._feed.locked() as state:
+            self._gaps, self._oldest = state.gaps["too_slow"], state.ring.oldest
+
+    def __exit__(self, kind, *_):
+        if kind is None and self._feed.gaps().get("too_slow", 0) > self._gaps:
+            assert self._sequence is not None, "a gap `too_slow` for a client that did not read the ring buffer"
+            assert self._sequence < self._oldest, "a gap `too_slow` for a client within the ring buffer"
