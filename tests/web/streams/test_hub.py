@@ -19,7 +19,7 @@ from web.access.admission import Admission
 from web.streams import hub as hub_module
 from web.streams.channel import VIEW_SECONDS, Block
 from web.streams.encodings import SSE, WEBSOCKET
-from web.streams.hub import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES, Answer, Hub, HubClient, Start
+from web.streams.hub import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES, READ, WRITE, Answer, Hub, HubClient, Start
 
 CLIENT_TIMEOUT = 30.0
 PING_SECONDS = 15.0
@@ -224,6 +224,22 @@ def test_a_client_resumes_after_its_cursor(setup):
     assert setup.hub.counts()["resuming"] == 0
 
 
+def test_a_client_ahead_of_its_channel_joins_at_the_next_flush(setup):
+    (client,) = setup.live()
+    setup.publish(1)
+    cursor = events_of(client.read())[0][0]
+    setup.hub._flush_at = setup.world.now + 1
+    setup.publish(3)
+    ahead = setup.connect(Start(EVERYTHING, cursor))
+    setup.hub.run()
+    assert ahead.predictions() == 3
+    assert setup.hub.counts()["resuming"] == 1
+    setup.wait(1)
+    assert setup.hub.counts()["resuming"] == 0
+    setup.publish(2)
+    assert (client.predictions(), ahead.predictions()) == (6, 5)
+
+
 def test_a_bad_cursor_is_answered_by_a_gap(setup):
     client = setup.connect(Start(EVERYTHING, "nonsense"))
     setup.hub.run()
@@ -297,14 +313,23 @@ def test_a_stalled_client_is_disconnected_and_counted(setup):
 
 def test_a_client_that_reads_a_little_is_not_stalled(setup):
     (slow,) = setup.live()
-    setup.stall()
+    setup.publish(200)  # one block, of which the socket takes a part at a time
     for _ in range(3):
         setup.wait(CLIENT_TIMEOUT * 0.6)
         slow.read()
         setup.hub.run()
-        setup.publish(100)
-    assert setup.hub.counts()["clients"] == 1
+        assert setup.hub.counts()["slow"] == 1
     assert setup.admission.stalled() == {}
+    assert setup.hub.counts()["clients"] == 1
+
+
+def test_the_hub_waits_for_writable_sockets_of_slow_clients_only(setup):
+    slow, quick = setup.live(2)
+    setup.stall(quick)
+    assert sum(bool(each.events & WRITE) for each in setup.hub._selector.get_map().values()) == 1
+    while slow.predictions() < 100:
+        setup.hub.run()
+    assert {each.events for each in setup.hub._selector.get_map().values()} == {READ}
 
 
 def test_what_is_kept_for_a_stalled_client_is_bounded(make, monkeypatch):
