@@ -99,9 +99,9 @@ class Client:
 
 
 class ClientSocket(Client):
-    """The client of a stream: a write blocks for at most `timeout_seconds`."""
+    """The client of a stream: a write blocks for at most `timeout_seconds`; with None, until cut()."""
 
-    def __init__(self, environ: Mapping[str, Any], timeout_seconds: float) -> None:
+    def __init__(self, environ: Mapping[str, Any], timeout_seconds: float | None) -> None:
         super().__init__(environ)
         if self._socket is not None:
             wait_for(self._socket)

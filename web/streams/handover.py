@@ -6,14 +6,14 @@ there the thread of the request copies the bytes until the stream ends.
 
 import contextlib
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from email.utils import formatdate
 from typing import Any
 
 from flask import Response, request
 
 from web.access.admission import Admission, Slot
-from web.server.client import Client, TakenOver, can_take_over, take_over
+from web.server.client import Client, ClientSocket, TakenOver, can_take_over, take_over
 
 from .encodings import Encoding
 from .hub import Hub, HubClient, Start
@@ -51,13 +51,16 @@ class StreamResponse(Response):
             self._slot.release()
             raise
         hubs.setblocking(False)
-        self._add(hubs, self._first)
-        self.response = Copied(ours, Client(environ))
+        client = ClientSocket(environ, None)  # the hub disconnects it after CLIENT_TIMEOUT
+        self._add(hubs, self._first, client.cut)
+        self.response = Copied(ours, client)
         self.call_on_close(self._slot.release)  # the hub notices the end a moment later than the thread
         return super().__call__(environ, start_response)
 
-    def _add(self, sock: socket.socket, first: bytes) -> None:
-        self._hub.add(HubClient(sock, self._encoding, self._slot), self._start, first)
+    def _add(self, sock: socket.socket, first: bytes, cut_other: Callable[[], object] | None = None) -> None:
+        client = HubClient(sock, self._encoding, self._slot)
+        client.cut_other = cut_other
+        self._hub.add(client, self._start, first)
 
     def _head(self) -> bytes:
         lines = [f"HTTP/1.1 {self.status}", f"Date: {formatdate(usegmt=True)}", "Connection: close"]

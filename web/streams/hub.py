@@ -120,6 +120,7 @@ class HubClient:
     """The socket of a client, and its stream. The socket is non-blocking, and the hub closes it."""
 
     __slots__ = (
+        "cut_other",
         "discarded_bytes",
         "encoding",
         "ends_at",
@@ -158,10 +159,14 @@ class HubClient:
         """What another thread looks up for it."""
         self.ends_at = math.inf
         """When it is closed if its client does not close it before."""
+        self.cut_other: Callable[[], object] | None = None
+        """Disconnects the client where another thread copies the bytes from a socket pair."""
         slot.abort = self.cut
 
     def cut(self) -> None:
         """Disconnect the client, from any thread."""
+        if self.cut_other is not None:
+            self.cut_other()
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -703,9 +708,11 @@ class Hub:
         for client in list(self._blocked.values()):
             client.slot.behind = client.stream.entries_behind
             if client.slot.blocked_seconds(now) >= self._client_timeout:
+                client.cut()
                 self._disconnect(client)
         for client in list(self._ending.values()):
             if now >= client.ends_at:
+                client.cut()
                 self._disconnect(client)
         self._send_pings(now)
 

@@ -127,7 +127,9 @@ def websocket(server: Server) -> None:
         slot.release()
         raise
     hubs.setblocking(False)
-    here.hub.add(HubClient(hubs, WEBSOCKET, slot, peer), start, first)
+    client = HubClient(hubs, WEBSOCKET, slot, peer)
+    client.cut_other = lambda: _shut_down(server.sock, socket.SHUT_RDWR)
+    here.hub.add(client, start, first)
     _copy_both(server.sock, ours)
 
 
@@ -146,5 +148,9 @@ def _copy(source: Any, target: Any) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(COPY_BYTES):
             target.sendall(data)
+    _shut_down(target, socket.SHUT_WR)
+
+
+def _shut_down(sock: Any, how: int) -> None:
     with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+        sock.shutdown(how)

@@ -54,17 +54,17 @@ class Lookups(Subscriptions):
 class Process:
     """A feed, a hub and its slots."""
 
-    def __init__(self, ping_seconds=60.0):
+    def __init__(self, ping_seconds=60.0, client_timeout=60.0):
         cache.__init__(1_000_000)
         self.feed = feed_of()
         self.offset = 0
         self.subscriptions = Lookups(self.feed)
-        self.admission = Admission(4, client_timeout=60.0)
+        self.admission = Admission(4, client_timeout=client_timeout)
         self.hub = Hub(
             self.subscriptions,
             open_session,
             flush_seconds=0.0,
-            client_timeout=60.0,
+            client_timeout=client_timeout,
             ping_seconds=ping_seconds,
             max_lag_bytes=1_000_000,
         )
@@ -110,6 +110,13 @@ def process():
 @pytest.fixture
 def pinging():
     process = Process(ping_seconds=0.05)
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def impatient():
+    process = Process(client_timeout=0.1)
     yield process
     process.close()
 
@@ -250,6 +257,17 @@ def test_a_slow_client_is_not_closed_for_a_ping_that_was_not_sent(pinging):
             if isinstance(event, Ping):
                 client.sendall(mine.send(event.response()))
         seen = seen[-500:] + data
+
+
+def test_a_stalled_client_behind_a_thread_is_disconnected_there(impatient):
+    client = impatient.open_sse()
+    is_cut = threading.Event()
+    impatient.last.cut_other = is_cut.set
+    read_until(client, b'"initial"')
+    while not impatient.hub.counts()["slow"]:
+        impatient.publish(road_name="x" * 200)
+    assert is_cut.wait(30)
+    eventually(lambda: impatient.admission.stalled() == {"sse": 1})
 
 
 def test_a_client_that_disconnected_holds_no_blocks(process):
