@@ -16,8 +16,7 @@ class Hopping(contextlib.ExitStack):
     def __init__(self, clients):
         super().__init__()
         self._count = clients
-        # All may land on one process, and a slot is released a moment after its client was cut.
-        self.world = self.enter_context(World(WEB_THREADS=str(2 * clients + 10)))
+        self.world = self.enter_context(World())
 
     def start(self, cuts, rate, roads=None):
         """Begin."""

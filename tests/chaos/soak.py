@@ -21,7 +21,6 @@ from tests.chaos.streams import Stream
 from tests.chaos.world import Producer, World, belongings
 from tests.web.server.test_worker import until
 
-THREADS = 80
 ENTRIES = 20_000
 
 
@@ -64,16 +63,15 @@ class Follower(Stream):
 def soak(minutes=30, rate=200, clients=40, seed=1):
     """Let clients come and go for a long time; memory, threads and descriptors stay flat, and each stream is exact."""
     chance = random.Random(seed)
-    with World(WEB_THREADS=str(THREADS), BUFFER_ENTRIES=str(ENTRIES)) as world, contextlib.ExitStack() as stack:
+    with World(BUFFER_ENTRIES=str(ENTRIES)) as world, contextlib.ExitStack() as stack:
         server = world.serve()
         world.wait_live(server)
         (pid,) = server.workers()
-        # What grows to its bound does so before: a buffer full of what was delivered, and a thread for each slot.
+        # What grows to its bound does so before: a buffer full of what was delivered.
         with contextlib.closing(open_streams(server, 1)) as reader:
             passing = Producer(world.kafka.address, world.topic, ENTRIES, most=ENTRIES)
             wait_for_all(reader.streams, {0: range(ENTRIES)})
             passing.close()
-            open_streams(server, THREADS - 2 - 1).close()  # two are kept free, and the reader holds one
         health = stack.enter_context(contextlib.closing(Health(server.port)))
         first_rest = at_rest(health, pid)
         numbers = [len(numbers) for _, numbers in sorted(world.log().items())]

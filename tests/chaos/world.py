@@ -119,7 +119,6 @@ class World:
             "KAFKA_BROKERS": self.kafka.address,
             "KAFKA_BACKLOG": "all",
             "KAFKA_FETCH_MAX_WAIT_MS": "50",
-            "WEB_THREADS": "80",
             **environ,
         }
         self.servers = []
