@@ -1,5 +1,7 @@
 """Third-party clients with the programs of docs/clients.md: after a cut nothing is lost or repeated."""
 
+import contextlib
+import json
 import os
 import re
 import subprocess
@@ -18,7 +20,7 @@ PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^## (?P<title>[^\n]+)\n[^#]*?```(?P<language>\w+)\n(?P<code>.*?)```", re.MULTILINE | re.DOTALL)
 PROGRAMS = {match["title"]: match["code"] for match in FENCE.finditer(PAGE)}
 SEEN = re.compile(r"""['"]segment_id['"]: ?['"]n(\d+)['"]""")
-ASKED = re.compile(r"all 2 slots in use|GET /api/predictions\S* HTTP")
+ASKED = re.compile(r"all 2 slots are in use|GET /api/predictions\S* HTTP")
 IN_A_BROWSER = ("EventSource in a browser", "WebSocket in a browser")
 COMMANDS = {
     "npm eventsource": ["node", "client.mjs"],
@@ -73,13 +75,18 @@ def test_a_documented_client_resumes(gunicorn: Server, tmp_path: Path, title: st
 @pytest.mark.parametrize("title", [title for title in COMMANDS if COMMANDS[title][0] == sys.executable])
 def test_a_client_waits_before_it_retries_a_busy_server(tmp_path: Path, title: str) -> None:
     log = tmp_path / "server.log"
-    with Server(log, WEB_THREADS="4", LOG_LEVEL="DEBUG") as server, server.open() as first, server.open() as second:
-        first.recv(1), second.recv(1)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(Server(log, MAX_STREAMS="2", WEB_THREADS="4", LOG_LEVEL="DEBUG"))
+        cursor = until(lambda: json.loads(server.get("/api/predictions"))["data"]["cursor"])
+        for path in ["/predictions/stream"] * 2 + [f"/api/predictions?after={cursor}&wait=25"] * 2:
+            stack.enter_context(server.open(path))
+        until(lambda: sum(server.counts().get(each, 0) for each in ("sse", "long_poll")) == 4)
+        asked = len(ASKED.findall(log.read_text()))
         code = PROGRAMS[title].replace("localhost:8000", f"127.0.0.1:{server.port}")
         begin = time.monotonic()
         with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.DEVNULL) as client:
             try:
-                until(lambda: len(ASKED.findall(log.read_text())) >= 4, seconds=30)
+                until(lambda: len(ASKED.findall(log.read_text())) >= asked + 4, seconds=30)
             finally:
                 client.terminate()
     assert time.monotonic() - begin >= 3  # at least three pauses of a second or more

@@ -189,7 +189,7 @@ def test_a_websocket_gives_the_same_when_streams_are_blocked(
     expect_received(page, 2)
 
 
-@pytest.mark.parametrize("real_server", [{"WEB_THREADS": "4"}], indirect=True)
+@pytest.mark.parametrize("real_server", [{"MAX_STREAMS": "2"}], indirect=True)
 def test_a_page_polls_when_all_streams_are_taken(
     real_server: RealServer, publisher: Publisher, watched: Watched
 ) -> None:

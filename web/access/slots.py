@@ -49,6 +49,11 @@ class Slot:
         self.sent_bytes = 0
         self.blocked_since: float | None = None
 
+    @property
+    def pool_size(self) -> int:
+        """How many slots its pool has."""
+        return self._pool.size
+
     def acquire(self, transport: Transport, abort: Callable[[], object] | None = None) -> bool:
         """Acquire the slot unless it is held already; return False if none is free or the process is closing.
 

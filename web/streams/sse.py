@@ -51,7 +51,7 @@ def stream() -> Response:
     consumer = here.get_consumer()
     slot = stream_slot(here.admission)
     if not slot.acquire("sse"):
-        log.info("SSE stream refused: all slots are in use")
+        log.info("SSE stream refused: all %d slots are in use", slot.pool_size)
         return Response(_busy(encoding), mimetype=MIMETYPE, headers=headers)
     active = here.admission.counts().get("sse", 0)
     log.info("SSE stream opened (consumer %s, %d active)", consumer.feed.status.state, active)

@@ -83,7 +83,7 @@ def check() -> Response | None:
     here = services()
     g.slot = stream_slot(here.admission)
     if not g.slot.acquire("websocket"):
-        log.info("WebSocket refused: all slots are in use")
+        log.info("WebSocket refused: all %d slots are in use", g.slot.pool_size)
         text = "all slots are in use; retry later, or poll /api/predictions"
         sock = next(request.environ[name] for name in handshake.SOCKETS if name in request.environ)
         handshake.close_at_once(sock, request.environ, TRY_LATER, text)
