@@ -3,6 +3,7 @@
 import pytest
 
 from consumer.events import Gap, Status
+from consumer.resume.chunks import ChunkKey
 from consumer.view.cursor import Position, place
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
@@ -38,6 +39,13 @@ def quarantined(consumer, by_reason):
     return consumer.quarantine.snapshot()
 
 
+def chunk_from(consumer, start, until):
+    """Return what a replay reads from a position on."""
+    with consumer.feed.locked() as state:
+        key = ChunkKey(state.generation, start)
+    return consumer.subscriptions.replays.chunk(key, until, seconds=WAIT_SECONDS)
+
+
 def names_up_to(subscription, last):
     """Read until a segment comes; return the names of all that came, and all gaps and states."""
     events = events_until(subscription, lambda events: last in segments(changes(events)))
@@ -66,7 +74,7 @@ def test_unreadable_batch_is_quarantined_and_its_neighbours_delivered(
     eventually(lambda: consumer.readings == [(9, 9), (1, 1)])
     assert (consumer.ready, consumer.restarts) == (True, 0)
     start = Position(consumer.feed.position.incarnation, (place(0),) * 2)
-    late = consumer.subscriptions.replays.chunk(start, (place(9), 0), seconds=WAIT_SECONDS)
+    late = chunk_from(consumer, start, (place(9), 0))
     assert ([item.segment_id for item in late.items], late.end) == (["A", "B"], (place(9), 0))
 
 
@@ -112,7 +120,7 @@ def test_batch_that_unpacks_to_too_much_is_one_refusal(apache, settings_for, con
     refused = quarantined(consumer, {"unreadable_batch": 1})
     assert "unpacks to more than 33554432 bytes" in refused["messages"][0]["detail"]
     start = Position(consumer.feed.position.incarnation, (place(0),))
-    late = consumer.subscriptions.replays.chunk(start, (place(3),), seconds=WAIT_SECONDS)
+    late = chunk_from(consumer, start, (place(3),))
     assert ([item.segment_id for item in late.items], late.end) == (["A", "B"], (place(3),))
     assert (consumer.ready, consumer.restarts) == (True, 0)
 
