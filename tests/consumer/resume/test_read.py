@@ -60,16 +60,6 @@ def test_read_returns_at_once_while_kafka_is_waited_for(monkeypatch):
     process.close()
 
 
-def test_read_gives_the_gap_of_a_replay_that_failed():
-    topic = topic_of(1_000)
-    process = process_over(topic)
-    topic.set(begins=[10, 5])
-    subscription = process.subscribe_at(BEGIN)
-    events = eventually(lambda: [each for each in subscription.read() if not isinstance(each, Status)])
-    assert events[0] == Gap("expired", 15)
-    process.close()
-
-
 def test_read_gives_a_new_status_during_a_replay():
     source, process, subscription = held_replay()
     away = Status("reconnecting", 2.0, "x")
