@@ -52,7 +52,11 @@ class StreamResponse(Response):
             raise
         hubs.setblocking(False)
         client = ClientSocket(environ, None)  # the hub disconnects it after CLIENT_TIMEOUT
-        self._add(hubs, self._first, client.cut)
+        try:
+            self._add(hubs, self._first, client.cut)
+        except (OSError, RuntimeError):
+            ours.close()
+            raise
         self.response = Copied(ours, client)
         self.call_on_close(self._slot.release)  # the hub notices the end a moment later than the thread
         return super().__call__(environ, start_response)

@@ -20,6 +20,7 @@ The thread runs while there are clients. How a stream ends:
     process closes ── `bye`, then the socket is closed
 """
 
+import contextlib
 import logging
 import math
 import random
@@ -236,11 +237,19 @@ class Hub:
     # For all threads
 
     def add(self, client: HubClient, start: Start, first: bytes) -> None:
-        """Take over a connection: send `first`, then its stream. The hub closes the socket and releases the slot."""
+        """Take over a connection: send `first`, then its stream. The hub closes the socket and releases the slot.
+
+        Raises OSError or RuntimeError when the thread can't be started, for want of descriptors or threads.
+        """
         with self._lock:
-            self._new.append((client, start, first))
             if self._thread is None:
-                self._begin()
+                try:
+                    self._begin()
+                except (OSError, RuntimeError):
+                    client.sock.close()
+                    client.slot.release()
+                    raise
+            self._new.append((client, start, first))
         self._wake()
 
     def close(self) -> None:
@@ -281,13 +290,18 @@ class Hub:
     # The thread
 
     def _begin(self) -> None:
-        self._waker = socket.socketpair()
-        for each in self._waker:
-            each.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._waker[0], READ)
-        self._thread = threading.Thread(target=self._run, name="greenwave-hub", daemon=True)
-        self._thread.start()
+        with contextlib.ExitStack() as on_failure:
+            self._waker = waker = socket.socketpair()
+            for each in waker:
+                on_failure.callback(each.close)
+                each.setblocking(False)
+            self._selector = selectors.DefaultSelector()
+            on_failure.callback(self._selector.close)
+            self._selector.register(waker[0], READ)
+            thread = threading.Thread(target=self._run, name="greenwave-hub", daemon=True)
+            thread.start()
+            self._thread = thread
+            on_failure.pop_all()
 
     def _run(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 import contextlib
 import email
 import re
+import selectors
 import socket
 
 import pytest
@@ -179,6 +180,16 @@ def test_a_copied_stream_ends_with_the_hub(app, client, live):
     app.extensions["greenwave"].hub.close()
     data += b"".join(frames)
     assert types(data)[-1] == "bye"
+
+
+def test_a_hub_that_cannot_start_holds_no_slot(app, client, live, monkeypatch):
+    def fail(*_):
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(selectors, "DefaultSelector", fail)
+    with pytest.raises(OSError, match="open files"):
+        client.get("/predictions/stream")
+    assert app.extensions["greenwave"].admission.counts() == {}
 
 
 # In gunicorn

@@ -711,6 +711,22 @@ def test_clients_that_come_and_go_at_once_leak_nothing(threaded):
     eventually(lambda: threaded.admission.counts() == {} and hub_threads() == [])
 
 
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(hub_module.selectors, "DefaultSelector"), (threading.Thread, "start")],
+    ids=["descriptors", "threads"],
+)
+def test_a_thread_that_cannot_start_leaves_nothing_and_starts_later(threaded, monkeypatch, owner, name):
+    monkeypatch.setattr(owner, name, fail)
+    with pytest.raises(OSError, match="fault"):
+        threaded.connect()
+    monkeypatch.undo()
+    assert threaded.admission.counts() == {}
+    assert threaded.ends[0].has_ended()
+    client = threaded.connect()
+    eventually(lambda: client.types == ["status", "initial"])
+
+
 def test_a_change_wakes_the_thread(threaded):
     client = threaded.connect()
     eventually(lambda: client.types == ["status", "initial"])
