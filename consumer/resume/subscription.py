@@ -18,7 +18,7 @@ from .subscriber import BATCH, Subscriber, Taken
 AnyStage = Starting | Replaying | CatchingUp | Live
 
 STEP_SECONDS = 0.25
-"""How long a step of a replay waits for its records. Between two steps the status and wake() are noticed."""
+"""How long a step of a replay waits for its records. Between two steps the status and wake() of the feed are noticed."""
 
 
 class Subscription:
@@ -29,7 +29,6 @@ class Subscription:
         self._feed = subscriber.shared.feed
         self._stage = stage
         self._status = status  # the last that was given
-        self._is_woken = False
         self.read_at = self._feed.clock()
         with self._feed.locked() as state:
             self._wakes = state.wakes
@@ -77,14 +76,8 @@ class Subscription:
         mine = self.cursor
         return mine is not None and reaches(decode(mine).places, decode(cursor).places)
 
-    def wake(self) -> None:
-        """Let next() return at once, or after its pause, from any thread; the next one, if none waits now."""
-        with self._feed.locked() as state:
-            self._is_woken = True
-            state.changed.notify_all()
-
     def next(self, timeout: float, limit: int = BATCH) -> list[Event]:
-        """Return what is new, waiting up to `timeout` seconds for it; empty when there is nothing, or on wake().
+        """Return what is new, waiting up to `timeout` seconds for it; empty when there is nothing, or on wake() of the feed.
 
         At most `limit` changes come at once. A Gap is always followed by an Initial. What must be replayed from Kafka
         is waited for like news; when the replay is done, it returns at once, maybe with nothing. In an outage, and when
@@ -193,10 +186,10 @@ class Subscription:
         return Initial(chosen(view.predictions, self._subscriber.wanted), view.cursor)
 
     def _has_wake(self, state: FeedState) -> bool:
-        return self._is_woken or state.wakes != self._wakes
+        return state.wakes != self._wakes
 
     def _note_wake(self, state: FeedState) -> bool:
         """Tell whether it was woken since the last time."""
         is_woken = self._has_wake(state)
-        self._is_woken, self._wakes = False, state.wakes
+        self._wakes = state.wakes
         return is_woken

@@ -5,11 +5,11 @@
     match, and a heartbeat after HEARTBEAT_SECONDS without a message
 
 A session does no IO, never waits, and knows no SSE or WebSocket syntax. It is given events and clock values, and
-returns messages. A transport waits for events until the deadline, and encodes and writes the messages:
+returns messages. A channel, or the stream of a client that resumes, reads the events and encodes the messages:
 
     if session.is_drained:
-        session.put(subscription.next(session.deadline - clock()), …)
-    write(session.take(clock()))
+        session.put(subscription.read(), …)
+    encode(session.take(clock()))
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -132,7 +132,7 @@ def test_wake_ends_the_wait_for_a_replay():
     source, process, subscription = held_replay()
     thread, results = started(lambda: subscription.next(60))
     assert source.polled.wait(10)
-    subscription.wake()
+    process.feed.wake()
     thread.join(10)
     assert results == [[]]
     process.close()
