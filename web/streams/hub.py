@@ -36,7 +36,7 @@ from typing import NamedTuple, Protocol
 from consumer.errors import Closing
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
-from consumer.view.filters import Filter
+from consumer.view.filters import EVERYTHING, Filter
 from web.access.admission import Slot
 from web.times import now_iso
 
@@ -438,7 +438,9 @@ class Hub:
         key, address = (start.wanted, client.encoding, start.every), start.address
         group = self._groups.get(key)
         if group is None:
-            if len(self._groups) >= MAX_CHANNELS or self._made_by[address] >= MAX_CHANNELS_PER_ADDRESS:
+            is_full = len(self._groups) >= MAX_CHANNELS or self._made_by[address] >= MAX_CHANNELS_PER_ADDRESS
+            # There are few channels without a filter, and most clients want one of them.
+            if is_full and (start.wanted != EVERYTHING or start.every is not None):
                 log.info("a stream was refused: there are %d channels", len(self._groups))
                 return None
             channel = Channel(self._subscriptions, start.wanted, client.encoding, self._open_session, now, start.every)

@@ -106,6 +106,12 @@ def refuse(error: RemoteProtocolError) -> Response:
     return Response(wire.failure(text), 400, mimetype="application/json")
 
 
+@blueprint.errorhandler(ConnectionError)
+def disconnected(_: ConnectionError) -> Response:
+    """End the request of a client that disconnected before it had the answer to its handshake."""
+    return Response(status=400)
+
+
 @_sock.route("/predictions/ws", bp=blueprint)  # type: ignore[untyped-decorator]
 def websocket(server: Server) -> None:
     """Send the view and then every change; ?after=, ?since= and the filters are those of the SSE stream."""

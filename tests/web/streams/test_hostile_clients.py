@@ -14,7 +14,7 @@ from wsproto.events import CloseConnection, Ping, TextMessage
 
 from app import create_app
 from consumer.resume.subscriptions import Subscriptions
-from consumer.view.filters import EVERYTHING
+from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually, feed_of, message, publish, record
 from web.access.admission import Admission
 from web.services import EXTENSION
@@ -301,9 +301,29 @@ def test_requests_at_once_get_one_hub(consumer, settings, monkeypatch):
         assert len(set(pool.map(ask, [barrier] * 8))) == 1
 
 
+def test_a_stream_without_filter_is_served_beside_too_many_filters(process, monkeypatch):
+    monkeypatch.setattr("web.streams.hub.MAX_CHANNELS", 0)
+    assert b'"busy"' in rest_of(process.open_sse(Start(Filter(segments=frozenset({"a"})))))
+    read_until(process.open_sse(), b'"initial"')
+
+
+def test_a_reset_during_a_websocket_handshake_is_no_error(client, caplog):
+    ours, theirs = socket.socketpair()
+    ours.close()
+    headers = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    with theirs:
+        client.get("/predictions/ws", headers=headers, environ_overrides={"werkzeug.socket": theirs})
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
 def test_too_many_filters_close_a_websocket_with_a_code(process, monkeypatch):
-    monkeypatch.setattr("web.streams.hub.MAX_CHANNELS", 1)
-    process.open_sse()
-    seen = rest_of(process.open_websocket())
+    monkeypatch.setattr("web.streams.hub.MAX_CHANNELS", 0)
+    client = process.open_websocket(frames(subscribe(filter={"segment": "a"})))
+    seen = rest_of(client)
     assert b'"busy"' in seen
     assert (1013).to_bytes(2, "big") in seen
