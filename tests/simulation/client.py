@@ -105,6 +105,8 @@ class Client:
 
     def opened(self, connection, process, start):
         """Note that a connection was opened; `start` says what was asked for."""
+        if self.process is not process:
+            self.map_of = None
         self.connection, self.process = connection, process
         self._decoder = Decoder(connection.encoding)
         self._asked, self.last = [], {}

@@ -100,7 +100,7 @@ class Log:
         has_cause = {
             "bad_cursor": client.has_presented_damage,
             "other_topic": self.is_recreated and (is_elsewhere or client.saw_recreation),
-            "ahead": client.was_ahead,
+            "ahead": client.was_ahead or client.is_unsure,
             "topic_recreated": self.is_recreated,
             "truncated": self.is_truncated,
             "expired": self.is_expired,

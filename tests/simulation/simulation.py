@@ -111,6 +111,7 @@ class Simulation:
                     step = self.random.choices(self._steps(), _WEIGHTS)[0]
                     self._note(f"{number}: {step.__name__.strip('_')}")
                     step()
+                    self.seconds += 0.001
                 self._settle()
         except Exception as error:
             steps = "\n  ".join(self.trace)
@@ -296,7 +297,6 @@ class Simulation:
         process = self.random.choice(self.processes)
         encoding = self.random.choice([SSE, SSE_GZIP, WEBSOCKET])
         self._more(client.name, "to", process.name, type(encoding).__name__, start)
-        client.process = process
         client.opened(process.connect(client, encoding, start), process, start)
 
     def _start(self, client, may_change=True):
