@@ -171,7 +171,8 @@ class Channel:
         if pace is None:
             session.put(events, None if events else subscription.cursor)
         elif events or has_moved:
-            session.put(pace.add(events, now))
+            # A cursor that was not sent yet must not follow: a client may have the view of a later one by then.
+            session.put(pace.add(events, now), session.sent_cursor)
         elif pace.deadline <= now:
             session.put_messages(pace.emit(now), subscription.cursor)
         else:

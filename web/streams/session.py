@@ -63,6 +63,11 @@ class StreamSession:
         """The clock value at which take() is to be called at the latest once drained, even without events."""
         return min(self._sent_at + self._heartbeat_seconds, self._stats_at + STATS_SECONDS)
 
+    @property
+    def sent_cursor(self) -> str | None:
+        """The cursor that was sent last."""
+        return self._cursor
+
     def put(self, events: Iterable[Event], cursor: str | None = None) -> None:
         """Add events, when the session is drained. `cursor` is where the client is after events that carry none."""
         assert self.is_drained

@@ -22,7 +22,7 @@ from web.streams.channel import Channel
 from web.streams.encodings import SSE
 from web.streams.messages import MessageCache
 from web.streams.pace import MIN_CHANGES, Pace
-from web.streams.session import StreamSession
+from web.streams.session import POSITION_SECONDS, StreamSession
 from web.streams.stream import ClientStream
 
 __all__ = ["connect", "stream"]  # fixtures
@@ -410,6 +410,21 @@ def test_a_shared_view_that_is_older_than_the_cursor_is_not_used():
     channel.flush(world.now)
     again = channel.first_block(channel.mark.position.encode(), False, world.now, 100_000)
     assert again not in (None, first)
+
+
+def test_a_position_is_not_older_than_a_view_sent_before():
+    world = World()
+    channel = world.channel(every=20.0)
+    for value in (None, "late", None):
+        world.put("A", value)
+        channel.flush(world.now)
+    client = Client(world, channel)
+    client.read()
+    world.now += POSITION_SECONDS
+    channel.flush(world.now)
+    client.read()
+    cursors = [cursor for cursor, _ in client.events if cursor is not None]
+    assert set(cursors) == {channel.mark.position.encode()}
 
 
 def test_a_slow_client_continues_with_the_view():
