@@ -18,7 +18,7 @@ from .subscriber import BATCH, Subscriber, Taken
 AnyStage = Starting | Replaying | CatchingUp | Live
 
 STEP_SECONDS = 0.25
-"""How long a step of a replay waits for its records. Between two steps the status and wake() of the feed are noticed."""
+"""How long a step of a replay waits for its records. Between two steps the status and wakes are noticed."""
 
 
 class Subscription:
@@ -77,7 +77,7 @@ class Subscription:
         return mine is not None and reaches(decode(mine).places, decode(cursor).places)
 
     def next(self, timeout: float, limit: int = BATCH) -> list[Event]:
-        """Return what is new, waiting up to `timeout` seconds for it; empty when there is nothing, or on wake() of the feed.
+        """Return what is new, waiting up to `timeout` seconds for it; empty without, and when the feed wakes it.
 
         At most `limit` changes come at once. A Gap is always followed by an Initial. What must be replayed from Kafka
         is waited for like news; when the replay is done, it returns at once, maybe with nothing. In an outage, and when
