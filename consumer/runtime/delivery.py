@@ -18,7 +18,7 @@ from .watchdog import Watchdog
 
 log = logging.getLogger("greenwave.consumer")
 
-SLICE_ITEMS = 1_000
+SLICE_ITEMS = 1_500
 """Predictions and refusals that are published at once: under one lock, in some 15 ms, so readers of the feed wait no
 longer than that, and heartbeats come often enough."""
 BURST_RECORDS = 100

@@ -13,7 +13,8 @@ CALL_TIMEOUT_MS = 4_000
 FETCH_TIMEOUT_MS = 20_000
 """Shortest timeout of a fetch of which not a byte comes. A slow disk takes that long; a broker that hangs is reported
 earlier, after KAFKA_SILENCE_SECONDS."""
-MAX_POLL_RECORDS = 500
+MAX_POLL_RECORDS = 2_000
+"""The answers of several partitions, when messages are small."""
 MAX_PARTITION_FETCH_BYTES = 131_072
 """A larger answer delays those behind it, on the connection and in the client: with the default of 1 MiB a replay
 delayed live records by up to 30 ms."""

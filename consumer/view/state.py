@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import UNSET, structs
@@ -221,4 +222,8 @@ class FeedState:
     def _score(self) -> None:
         """Score what was taken since the last time; a batch at once costs less."""
         unscored, self._unscored = self._unscored, []  # also when it fails, or each later batch would fail on it
+        unscored.sort(key=_timestamp)  # what is in order is scored faster, and a slice may be of several partitions
         self.scores.take(unscored, self.latest.reference_ms)
+
+
+_timestamp = attrgetter("timestamp")

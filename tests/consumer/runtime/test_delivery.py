@@ -84,7 +84,7 @@ def test_large_batch_is_published_in_slices(topic, consume):
         for number in range(20):
             topic.append(array(*(message(f"S{number}-{each}") for each in range(210))))
     eventually(lambda: consumer.records == 20)
-    assert slices == [1050, 1050, 1050, 1050]
+    assert slices == [1680, 1680, 840]
     assert len(consumer.feed.snapshot().predictions) == 20 * 210
 
 
