@@ -83,15 +83,15 @@ class StreamSession:
         self._reached = cursor or self._reached
         self.is_drained = False
 
-    def take(self, now: float) -> list[Message]:
-        """Return the next messages, at most BATCH of the events, then what is due at `now`; maybe none."""
-        messages = list(islice(self._pending, BATCH))
+    def take(self, now: float, limit: int = BATCH) -> list[Message]:
+        """Return the next messages, at most `limit` of the events, then what is due at `now`; maybe none."""
+        messages = list(islice(self._pending, limit))
         for message in reversed(messages):
             if message.cursor is not None:
                 self._cursor = self._reached = message.cursor
                 self._moved_at = now
                 break
-        if len(messages) < BATCH:
+        if len(messages) < limit:
             self.is_drained = True
             messages.extend(self._due(now))  # never between the parts of a view
         if not messages and now - self._sent_at >= self._heartbeat_seconds:

@@ -12,6 +12,8 @@ from .session import StreamSession
 
 STEP = 200
 """Events of its own that a client is given in one step; making bytes of them takes about a millisecond."""
+MESSAGES = 250
+"""Messages of its own that a client is given as one piece, which it holds until it has read them. It is above STEP."""
 
 
 class ClientStream:
@@ -160,7 +162,7 @@ class ClientStream:
         if session.is_drained:
             events = subscription.read(STEP, None if goal is None else goal.sequence)
             session.put(events, None if events else subscription.cursor)
-        messages = session.take(now)
+        messages = session.take(now, MESSAGES)
         if not messages and session.is_drained:
             mine = subscription.mark
             if mine is not None and goal is not None and mine.continues_like(goal):

@@ -321,6 +321,16 @@ def test_a_reset_during_a_websocket_handshake_is_no_error(client, caplog):
     assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
+def test_a_client_that_reads_nothing_holds_a_small_part_of_a_view_of_its_own(process):
+    for number in range(3_000):
+        process.publish(segment=f"segment-{number}")
+    process.open_sse(Start(EVERYTHING, after="not a cursor"))
+    eventually(lambda: process.hub.counts()["slow"])
+    assert process.last.rest is not None
+    assert process.last.rest.obj is not None
+    assert len(process.last.rest.obj) < 150_000
+
+
 def test_too_many_filters_close_a_websocket_with_a_code(process, monkeypatch):
     monkeypatch.setattr("web.streams.hub.MAX_CHANNELS", 0)
     client = process.open_websocket(frames(subscribe(filter={"segment": "a"})))
