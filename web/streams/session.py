@@ -137,7 +137,8 @@ class StreamSession:
 def _view(view: Initial) -> Iterator[Message]:
     """Yield a view in parts. Only the last part has the cursor: a client cut off before it does not have the view."""
     content, count = wire.initial(view.predictions, view.cursor)
-    rest = view.predictions[count:]
+    rest = len(view.predictions) - count
     yield Message(content, None if rest else view.cursor)
-    for number, each in enumerate(rest, 1):
-        yield Message(wire.prediction(each), view.cursor if number == len(rest) else None)
+    # No copy: a client that reads slowly holds this while it reads.
+    for number, each in enumerate(islice(view.predictions, count, None), 1):
+        yield Message(wire.prediction(each), view.cursor if number == rest else None)
