@@ -9,6 +9,7 @@ else when this process showed or evicted something that the rule of the log (Hor
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from msgspec import structs
 
@@ -21,6 +22,9 @@ from .horizons import HorizonRule
 from .live import Live, live_with_view, start_over
 from .replaying import Replaying
 from .subscriber import BATCH, Stage, Subscriber, Taken
+
+SHARED_CURSORS = 1_024
+"""Cursors that clients share which resume at the same place, as thousands do when a process restarts."""
 
 
 class CatchingUp:
@@ -167,7 +171,13 @@ class CatchingUp:
 
     def _cursor_at(self, places: Places) -> str:
         kind = VIEW_DUE if self._owes_view else PLAIN
-        return Position(self._incarnation, furthest(places, self._floor)).encode(kind)
+        return _cursor(self._incarnation, places, self._floor, kind)
+
+
+@lru_cache(maxsize=SHARED_CURSORS)
+def _cursor(incarnation: bytes, places: Places, floor: Places, kind: Kind) -> str:
+    """Return the cursor of a client that had everything up to `floor`, after an entry."""
+    return Position(incarnation, furthest(places, floor)).encode(kind)
 
 
 def _late(entry: Entry) -> Entry:

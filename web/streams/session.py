@@ -19,7 +19,7 @@ from consumer.events import Change, Event, Evicted, Gap, Initial, Left, Shown, S
 from web.times import iso
 
 from . import wire
-from .messages import Message, MessageCache, heartbeat, message_of
+from .messages import Message, MessageCache, heartbeat
 
 STATS_SECONDS = 2.0
 """Interval at which statistics are compared with those sent before."""
@@ -106,7 +106,8 @@ class StreamSession:
             match event:
                 case Change():  # first: as many of these as predictions times clients
                     own = event.own_cursor
-                    yield shared(event.entry) if own is None else message_of(event.entry, own)
+                    message = shared(event.entry)
+                    yield message if own is None else Message(message.content, own)
                 case Left():
                     content = wire.left(event.entry.segment_id, "no_longer_matches", event.horizon_minutes)
                     yield Message(content, event.cursor)
