@@ -93,12 +93,6 @@ FAULTS = [
         "if True:",
     ),
     Fault(
-        "a client that is cut before its view never gets it",
-        "consumer.resume.catching_up",
-        "kind = VIEW_DUE if self._owes_view else PLAIN",
-        "kind = PLAIN",
-    ),
-    Fault(
         "a horizon that is not shown is given without the view after it",
         "consumer.resume.catching_up",
         'if (is_given != is_shown or entry.evicted) and subscriber.purpose != "history":',
@@ -167,8 +161,8 @@ FAULTS = [
     Fault(
         "a session forgets what is left of a full batch",
         "web.streams.session",
-        "if len(messages) < BATCH:",
-        "if len(messages) <= BATCH:",
+        "if len(messages) < limit:",
+        "if len(messages) <= limit:",
     ),
     Fault(
         "each part of a view has the cursor of the whole",

@@ -10,8 +10,9 @@ from consumer.resume import replaying
 from consumer.settings import Settings
 from consumer.sources.memory import MemoryTopic
 from consumer.view.filters import EVERYTHING, Filter
-from web.streams import session, stream, wire
+from web.streams import stream, wire
 from web.streams.encodings import SSE, SSE_GZIP, WEBSOCKET
+from web.streams.session import StreamSession
 
 from .client import Broken, Client
 from .log import Log
@@ -54,8 +55,8 @@ class Start(NamedTuple):
 @contextmanager
 def small_limits():
     """Let views, steps and batches have several parts though there is little in them."""
-    limits = [(wire, "INITIAL_BYTES", 1_500), (session, "BATCH", 11), (stream, "STEP", 5)]
-    limits += [(replaying, "STEP", 4), (replaying, "STEP_ITEMS", 9)]
+    limits = [(wire, "INITIAL_BYTES", 1_500), (StreamSession.take, "__defaults__", (11,)), (stream, "STEP", 5)]
+    limits += [(stream, "MESSAGES", 7), (replaying, "STEP", 4), (replaying, "STEP_ITEMS", 9)]
     before = [getattr(module, name) for module, name, _ in limits]
     for module, name, value in limits:
         setattr(module, name, value)

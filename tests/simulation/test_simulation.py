@@ -34,6 +34,12 @@ def test_a_planted_fault_is_found(fault):
     assert "the last steps:\n" in found
 
 
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.breaks)
+def test_a_fault_changes_a_line_that_is_there(fault):
+    with planted(fault):
+        pass
+
+
 def failure_of(seed):
     """Return why a run fails; None if it does not."""
     try:
