@@ -12,7 +12,7 @@ from web.access.admission import Admission
 from web.streams.hub import Hub
 from web.streams.messages import MessageCache
 from web.streams.session import StreamSession
-from web.streams.views import Views
+from web.streams.views import SharedBodies, Views
 
 EXTENSION = "greenwave"
 
@@ -27,6 +27,7 @@ class Services:
         )
         self.views = Views(settings.answer_bytes)
         self.messages = MessageCache(settings.message_bytes, settings.buffer_entries)
+        self.poll_views = SharedBodies()
         self._get_consumer = get_consumer
         # Guards what belongs to one consumer while it is made.
         self._lock = threading.Lock()

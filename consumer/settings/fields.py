@@ -152,7 +152,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_streams: Annotated[
         int,
         _meta(
-            "streams", "Maximum number of streams per worker; reduced if too few files may be open", ge=1, le=1_000_000
+            "streams",
+            "Maximum number of streams and waiting long polls per worker; reduced if too few files may be open",
+            ge=1,
+            le=1_000_000,
         ),
     ] = 10_000
     flush_ms: Annotated[

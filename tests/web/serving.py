@@ -125,6 +125,23 @@ def publish() -> str:
     return "done"
 
 
+@app.get("/burst")
+def burst() -> str:
+    """Publish one record with predictions for the segments b0 to b19."""
+    items = [
+        {"segment_id": f"b{number}", "timestamp": 1_700_000_000_000, "predicted_speed": 50} for number in range(20)
+    ]
+    topic.append(json.dumps(items).encode(), partition=0)
+    return "done"
+
+
+@app.get("/recreate")
+def recreate() -> str:
+    """Replace the topic by an empty one."""
+    topic.recreate(4, b"memory-2")
+    return "done"
+
+
 @app.get("/unreachable")
 def unreachable() -> str:
     """Make the topic unreachable. With a long KAFKA_SILENCE_SECONDS the consumer stays live."""

@@ -1,9 +1,10 @@
 """Admission control: the threads and the streams of one process, each a pool with a fixed number of slots.
 
-- A slot of the *thread pool* bounds the requests that wait for something: long polls, histories, replays, and streams
-  whose socket can't be handed over. All threads but RESERVE have one.
-- A slot of the *stream pool* bounds the open SSE streams and WebSockets, and with them file descriptors and memory
-  (MAX_STREAMS). Their sockets are handed over, so they hold no thread and are no connections of the server.
+- A slot of the *thread pool* bounds the requests that wait for something: histories, replays, and the streams and long
+  polls whose socket can't be handed over. All threads but RESERVE have one.
+- A slot of the *stream pool* bounds the open SSE streams, WebSockets and waiting long polls, and with them file
+  descriptors and memory (MAX_STREAMS). Their sockets are handed over, so they hold no thread and are no connections of
+  the server.
 
 A handler acquires a slot before its response starts, because a generator that never starts never runs its `finally`.
 

@@ -52,6 +52,11 @@ class Changes:
         return self._view is not None or self.room <= 0
 
     @property
+    def gap(self) -> Gap | None:
+        """The gap before the view."""
+        return self._gap
+
+    @property
     def view(self) -> Initial | None:
         """The view that the answer has instead of changes."""
         is_truncated = self._gap is not None and self._gap.reason == "truncated"

@@ -204,7 +204,9 @@ def _clients(here: Services, consumer: Consumer) -> Iterator[Metric]:
     yield _gauge("greenwave_channels", "Combinations of filter and encoding that streams use", streams["channels"])
     yield _gauge("greenwave_streams_slow", "Streams whose clients have not read what was sent", streams["slow"])
     yield _gauge("greenwave_streams_resuming", "Streams that are sent what others had before", streams["resuming"])
-    yield _gauge("greenwave_max_streams", "Maximum number of SSE streams and WebSockets", here.admission.max_streams)
+    yield _gauge(
+        "greenwave_max_streams", "Maximum number of streams and waiting long polls", here.admission.max_streams
+    )
     stalled = CounterMetricFamily(
         "greenwave_clients_stalled", "Clients disconnected because they did not read", labels=["transport"]
     )

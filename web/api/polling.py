@@ -1,6 +1,7 @@
 """JSON polling: the whole view, the changes since a cursor (long poll included), one segment."""
 
-from typing import Any
+import time
+from functools import partial
 
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
@@ -16,9 +17,10 @@ from consumer.view.feed import Feed
 from consumer.view.filters import Filter
 from consumer.view.statistics import statistics
 from web.access.admission import Slot
-from web.server.client import Client
+from web.server.client import Client, can_take_over
 from web.services import services
 from web.streams import wire
+from web.streams.waiting_poll import Poll, WaitingResponse, has_more, waits_for_kafka
 from web.times import Deadline, now_iso
 
 from . import answers, params
@@ -48,7 +50,11 @@ def _learn_names(state: BlueprintSetupState) -> None:
 
 @blueprint.get("/api/predictions")
 def predictions() -> Response:
-    """Answer with the view, or with the changes after a cursor or since a time."""
+    """Answer with the view, or with the changes after a cursor or since a time.
+
+    A long poll that finds none is handed over to the hub. It holds a slot while it waits; if none is free, it is
+    answered at once, as a plain poll.
+    """
     params.only("after", "since", "limit", "wait", *params.FILTER)
     wanted, since = params.wanted(), params.since()
     limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
@@ -58,8 +64,17 @@ def predictions() -> Response:
     if after is None and since is None:
         return _whole(consumer.feed, wanted)
     with services().admission.slot() as slot:
-        subscription = _subscribe(consumer.subscriptions, after, since, wanted, slot)
-        return answers.json(wire.success(_collect(consumer.feed, subscription, limit, wait, slot)))
+        subscription, changes = _subscribe(consumer.subscriptions, after, since, wanted, slot), Changes(limit)
+        hands_over, deadline = can_take_over(request.environ), Deadline(wait)
+        waits = wait > 0 and not hands_over and slot.acquire("long_poll")
+        _collect(subscription, changes, deadline if waits else Deadline(0), slot)
+        encode = partial(_encode, consumer.feed)
+        if hands_over and not deadline.passed and _is_idle(subscription, changes):
+            waiting = services().admission.stream_slot()
+            if waiting.acquire("long_poll"):
+                poll = Poll(subscription, changes, time.monotonic() + deadline.left, encode, (wanted,))
+                return WaitingResponse(services().hub, waiting, poll, services().poll_views)
+        return answers.json(encode(changes, subscription.cursor, has_more(subscription)))
 
 
 @blueprint.get("/api/predictions/<segment:segment_id>")
@@ -110,34 +125,31 @@ def _subscribe(
         return subscriptions.subscribe_with_gap(Gap(error.reason, error.missed), wanted, "poll")
 
 
-def _collect(feed: Feed, subscription: Subscription, limit: int, wait: float, slot: Slot) -> dict[str, Any]:
-    """Wait for changes and return the answer.
-
-    A long poll holds a slot while it waits. If none is free, it answers at once, as a plain poll.
-    """
+def _collect(subscription: Subscription, changes: Changes, waiting: Deadline, slot: Slot) -> None:
+    """Read what there is, and wait for the first changes until a deadline."""
     closing, client = services().admission.closing, Client(request.environ)
-    waiting, reading = Deadline(wait if wait and slot.acquire("long_poll") else 0.0), Deadline(COLLECT_SECONDS)
-    changes = Changes(limit)
+    reading = Deadline(COLLECT_SECONDS)
     while not changes.is_complete:
-        timeout = reading.left if _waits_for_kafka(subscription) else 0.0 if changes else waiting.left
+        timeout = reading.left if waits_for_kafka(subscription) else 0.0 if changes else waiting.left
         after = subscription.cursor
         changes.put(subscription.next(min(timeout, LOOK_UP_SECONDS), changes.room), after)
         if closing.is_set() or client.has_left():
             break
-        waits_for_kafka = _waits_for_kafka(subscription)
-        if reading.passed if waits_for_kafka or _has_more(subscription) else (changes or waiting.passed):
+        is_asking = waits_for_kafka(subscription)
+        if reading.passed if is_asking or has_more(subscription) else (changes or waiting.passed):
             break
-        if waits_for_kafka:
+        if is_asking:
             slot.require()
-    answer = changes.answer(subscription.cursor, _has_more(subscription)) | {"timestamp": now_iso()}
-    return answer if changes.view is None else answer | {"stats": statistics(answer["predictions"], feed.account())}
 
 
-def _waits_for_kafka(subscription: Subscription) -> bool:
-    """Return whether Kafka is asked: for records of a replay, or for the end offsets, since a cursor may be ahead."""
-    return (subscription.is_replaying or subscription.is_waiting) and not subscription.is_held_up
+def _is_idle(subscription: Subscription, changes: Changes) -> bool:
+    """Return whether a poll has nothing to answer, and can only wait for new records."""
+    is_empty = not changes and not changes.is_complete
+    return is_empty and not has_more(subscription) and not waits_for_kafka(subscription)
 
 
-def _has_more(subscription: Subscription) -> bool:
-    """Return whether more is available without waiting for a new record, or for Kafka to return."""
-    return subscription.entries_behind > 0 and not subscription.is_held_up
+def _encode(feed: Feed, changes: Changes, cursor: str | None, more: bool) -> bytes:
+    answer = changes.answer(cursor, more) | {"timestamp": now_iso()}
+    if changes.view is not None:
+        answer["stats"] = statistics(answer["predictions"], feed.account())
+    return wire.success(answer)

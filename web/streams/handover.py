@@ -28,6 +28,13 @@ def stream_slot(admission: Admission) -> Slot:
     return admission.stream_slot() if can_take_over(request.environ) else admission.slot()
 
 
+def head(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """Return the head of a response after which the connection is closed."""
+    lines = [f"HTTP/1.1 {status}", f"Date: {formatdate(usegmt=True)}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    return "\r\n".join([*lines, "\r\n"]).encode("latin-1")
+
+
 class StreamResponse(Response):
     """A response whose body the hub sends: `first`, then a stream.
 
@@ -43,7 +50,7 @@ class StreamResponse(Response):
         """Hand over the socket with the head of the response, or one end of a socket pair."""
         taken = take_over(environ)
         if taken is not None:
-            self._add(taken[0], self._head() + self._first)
+            self._add(taken[0], head(self.status, self.headers) + self._first)
             return TakenOver(status=self.status, headers=self.headers)(environ, start_response)
         try:
             ours, hubs = socket.socketpair()
@@ -65,11 +72,6 @@ class StreamResponse(Response):
         client = HubClient(sock, self._encoding, self._slot)
         client.cut_other = cut_other
         self._hub.add(client, self._start, first)
-
-    def _head(self) -> bytes:
-        lines = [f"HTTP/1.1 {self.status}", f"Date: {formatdate(usegmt=True)}", "Connection: close"]
-        lines += [f"{name}: {value}" for name, value in self.headers]
-        return "\r\n".join([*lines, "\r\n"]).encode("latin-1")
 
 
 class Copied(Iterator[bytes]):

@@ -30,8 +30,8 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, Protocol, TypeVar
 
 from consumer.errors import Closing
 from consumer.resume.subscription import Subscription
@@ -62,7 +62,7 @@ CLOSING_SECONDS = 1.0
 """How long a client has to close its side after the server has."""
 RECEIVE_BYTES = 16_384
 LOOKUPS = 4
-"""Threads that look up in Kafka where a time begins."""
+"""Threads that look up in Kafka where a time begins, and encode views for polls."""
 MAX_CHANNELS = 1_000
 MAX_CHANNELS_PER_ADDRESS = 250
 """Channels that one client address may have made; behind a proxy that is not trusted, all clients share an address."""
@@ -77,6 +77,8 @@ BYE_RETRY_MS = (500, 5_000)
 BUSY_TEXT = "there are too many filters; retry later"
 CLOSING_TEXT = "the server is closing; reconnect to continue"
 FAILED_TEXT = "The stream failed; reconnect to continue"
+
+Result = TypeVar("Result")
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -164,6 +166,16 @@ class HubClient:
         """Disconnects the client where another thread copies the bytes from a socket pair."""
         slot.abort = self.cut
 
+    def bye(self) -> bytes:
+        """Return what the client is sent last when the process closes."""
+        last = self.encoding.encode_with_retry(wire.bye(CLOSING_TEXT), random.randint(*BYE_RETRY_MS))
+        return last if self.peer is None else last + self.peer.close(GOING_AWAY, CLOSING_TEXT)
+
+    def failure(self, error: Exception) -> bytes:
+        """Return what the client is sent last when the server fails."""
+        last = self.encoding.encode([Message(wire.error(FAILED_TEXT, type(error).__name__, now_iso()))])
+        return last if self.peer is None else last + self.peer.close(INTERNAL, FAILED_TEXT)
+
     def cut(self) -> None:
         """Disconnect the client, from any thread."""
         if self.cut_other is not None:
@@ -216,7 +228,7 @@ class Hub:
         self._waker: tuple[socket.socket, socket.socket] | None = None
         self._changes = 0
         self._is_closing = False
-        self._new: deque[tuple[HubClient, Start, bytes]] = deque()
+        self._new: deque[tuple[HubClient, Start | None, bytes]] = deque()
         self._found: deque[tuple[HubClient, Start, Subscription | None]] = deque()
         subscriptions.feed.on_change(self._on_change)
         # All that follows belongs to the thread.
@@ -236,10 +248,11 @@ class Hub:
 
     # For all threads
 
-    def add(self, client: HubClient, start: Start, first: bytes) -> None:
+    def add(self, client: HubClient, start: Start | None, first: bytes) -> None:
         """Take over a connection: send `first`, then its stream. The hub closes the socket and releases the slot.
 
-        Raises OSError or RuntimeError when the thread can't be started, for want of descriptors or threads.
+        Without `start` the client enters no channel, and is sent what its stream gives until that is over. Raises
+        OSError or RuntimeError when the thread can't be started, for want of descriptors or threads.
         """
         with self._lock:
             if self._thread is None:
@@ -265,12 +278,12 @@ class Hub:
 
     def counts(self) -> dict[str, int]:
         """Return the numbers of channels, of streams, of those whose clients read slowly, and of those that resume."""
-        resuming = len(self._waiting) + len(self._due) + len(self._replaying)
+        own = [*self._waiting.values(), *self._due.values(), *self._replaying.values()]
         return {
             "channels": len(self._groups),
             "clients": len(self._clients),
             "slow": len(self._blocked),
-            "resuming": resuming,
+            "resuming": sum(each.group is not None for each in own),  # a long poll has no channel
         }
 
     def _on_change(self) -> None:
@@ -383,7 +396,8 @@ class Hub:
             client.stream.add(first)
             if client.peer is not None:
                 self._pings.append((now + self._ping_seconds, client))
-            self._start(client, start, now)
+            if start is not None:
+                self._start(client, start, now)
             self._write(client, now)
             if client.received:
                 self._take(client, client.received, now)
@@ -394,7 +408,7 @@ class Hub:
                 continue  # disconnected since, or asked for something else
             client.looked_up = None
             if subscription is None:
-                self._say_bye(client, now)
+                self._finish(client, client.bye(), now)
             else:
                 client.stream.start(subscription, now)
                 self._write(client, now)
@@ -482,9 +496,13 @@ class Hub:
             self._wake()
 
         client.looked_up = start
+        self.submit(find)
+
+    def submit(self, function: Callable[[], Result]) -> "Future[Result]":
+        """Run what takes a while on another thread. Only the streams call this, on the thread of the hub."""
         if self._lookups is None:
             self._lookups = ThreadPoolExecutor(LOOKUPS, "greenwave-lookup")
-        self._lookups.submit(find)
+        return self._lookups.submit(function)
 
     # Clients are sent something
 
@@ -565,7 +583,8 @@ class Hub:
                 self._due[descriptor] = client
                 return
         self._unblock(client)
-        if client.is_ending:
+        if client.is_ending or stream.is_over:
+            client.is_ending = True
             self._shut_down(client, now)
         elif stream.is_waiting:
             self._replaying[descriptor] = client
@@ -660,22 +679,12 @@ class Hub:
         """End all streams with `bye`."""
         for client in list(self._clients.values()):
             if not client.is_ending:
-                self._say_bye(client, now)
-
-    def _say_bye(self, client: HubClient, now: float) -> None:
-        last = client.encoding.encode_with_retry(wire.bye(CLOSING_TEXT), random.randint(*BYE_RETRY_MS))
-        if client.peer is not None:
-            last += client.peer.close(GOING_AWAY, CLOSING_TEXT)
-        self._finish(client, last, now)
+                self._finish(client, client.bye(), now)
 
     def _fail(self, connections: list[HubClient], error: Exception, now: float) -> None:
         """End streams with an `error`."""
-        text = wire.error(FAILED_TEXT, type(error).__name__, now_iso())
         for client in connections:
-            last = client.encoding.encode([Message(text)])
-            if client.peer is not None:
-                last += client.peer.close(INTERNAL, FAILED_TEXT)
-            self._finish(client, last, now)
+            self._finish(client, client.failure(error), now)
 
     def _finish(self, client: HubClient, last: bytes, now: float) -> None:
         """Send a client these bytes last."""

@@ -30,11 +30,11 @@ class ClientStream:
     follow() where it could not write all.
     """
 
-    __slots__ = ("_block", "_first", "_is_started", "_rest", "_session", "_subscription", "channel")
+    __slots__ = ("_block", "_first", "_is_over", "_is_started", "_rest", "_session", "_subscription", "channel")
 
     def __init__(self) -> None:
         self.channel: Channel | None = None
-        self._is_started = False
+        self._is_started = self._is_over = False
         self._first: deque[bytes] | None = None
         self._block: Block | None = None  # it was given all up to this one
         self._rest: deque[bytes] | None = None  # of a view, before messages of its own
@@ -55,6 +55,11 @@ class ClientStream:
     def has_own_messages(self) -> bool:
         """Whether it isn't where its channel is, so that new events and the clock bring it messages of its own."""
         return self._subscription is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing follows what it has to give."""
+        return self._is_over
 
     @property
     def is_waiting(self) -> bool:
@@ -132,6 +137,7 @@ class ClientStream:
     def end(self, last: bytes) -> None:
         """Give these bytes next, and then nothing more; what was added before still comes first."""
         self._stop()
+        self._is_over = True
         self.add(last)
 
     def take(self, now: float) -> bytes:

@@ -8,9 +8,10 @@ import hashlib
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cached_property
 from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -52,6 +53,10 @@ class Body:
     def size_bytes(self) -> int:
         """The memory that it takes now."""
         return len(self.content) + len(self.__dict__.get("compressed", b""))
+
+
+SharedBodies = WeakValueDictionary[Hashable, Body]
+"""Bodies that are being sent, so that others can be sent the same."""
 
 
 class Views:

@@ -232,7 +232,7 @@ def test_a_history_ahead_of_this_process_is_refused_without_a_slot(fresh):
 
 @pytest.mark.parametrize(
     ("path", "holds"),
-    [("/api/predictions/history?segment=n1", "replay"), ("/api/predictions?segment=n1&wait=25", "long_poll")],
+    [("/api/predictions/history?segment=n1", "replay"), ("/api/predictions?segment=n1&wait=25", "replay")],
 )
 def test_health_is_answered_while_cursors_ahead_hold_all_threads(fresh, path, holds):
     server = fresh(KAFKA_SILENCE_SECONDS="60")
