@@ -115,7 +115,8 @@ def test_filter_lets_only_matches_end_the_wait(start):
     client = poll(server, cursor, "&segment=n7")
     until_waiting(server, 1)
     server.get("/publish?from=0&to=7")
-    late = poll(server, json.loads(server.get("/api/predictions"))["data"]["cursor"])
+    view = until(lambda: len((data := json.loads(server.get("/api/predictions"))["data"])["predictions"]) == 7 and data)
+    late = poll(server, view["cursor"])
     until_waiting(server, 2)
     server.get("/publish?from=7&to=8")
     assert segments(answer_of(client)) == segments(answer_of(late)) == ["n7"]
