@@ -16,7 +16,8 @@ from web.access.admission import Admission, Slot
 from web.server.client import Client, ClientSocket, TakenOver, can_take_over, take_over
 
 from .encodings import Encoding
-from .hub import Hub, HubClient, Start
+from .hub import Hub
+from .hub_client import HubClient, Start
 
 COPY_BYTES = 65_536
 LOOK_UP_SECONDS = 2.0

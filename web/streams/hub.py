@@ -22,31 +22,27 @@ The thread runs while there are clients. How a stream ends:
 
 import contextlib
 import logging
-import math
 import random
 import selectors
 import socket
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, Protocol, TypeVar
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import count
+from typing import TypeVar
 
-from consumer.errors import Closing
-from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
-from consumer.view.filters import EVERYTHING, Filter
-from web.access.admission import Slot
-from web.times import now_iso
 
 from . import wire
-from .channel import Block, Channel, OpenSession
-from .encodings import Encoding
-from .messages import Message
+from .channel import OpenSession
+from .channels import Channels
+from .hub_client import Answer, HubClient, Members, Start
+from .lookups import Lookups
 from .sending import send, send_to_all
 from .stream import ClientStream
-from .websocket_protocol import GOING_AWAY, INTERNAL, POLICY, TRY_LATER
+from .websocket_protocol import POLICY, TRY_LATER
 
 log = logging.getLogger("greenwave.web.hub")
 
@@ -54,6 +50,8 @@ REST = 1.5
 """After a flush the hub rests for so many times as long as the flush took."""
 SHARE_SECONDS = 0.004
 """How long the hub works for clients with messages of their own in one round."""
+MIN_PIECES = 2
+"""A client is sent so many pieces in any case: the answer to what it sent, and what that announces."""
 REPLAY_SECONDS = 0.02
 """How often it looks whether records for a client have come from Kafka."""
 TICK_SECONDS = 0.25
@@ -61,140 +59,16 @@ TICK_SECONDS = 0.25
 CLOSING_SECONDS = 1.0
 """How long a client has to close its side after the server has."""
 RECEIVE_BYTES = 16_384
-LOOKUPS = 4
-"""Threads that look up in Kafka where a time begins, and encode views for polls."""
-MAX_CHANNELS = 1_000
-MAX_CHANNELS_PER_ADDRESS = 250
-"""Channels that one client address may have made; behind a proxy that is not trusted, all clients share an address."""
 MAX_DISCARDED_BYTES = 65_536
 """What a client may send that means nothing, in all: the client of an SSE stream has no reason to send more."""
 MAX_UNREAD_BYTES = 65_536
 """How much of answers may wait for a client that sends more without reading them."""
-MIN_LAG_BYTES = 131_072
-"""How far a client may be behind in the blocks of its channel in any case."""
 BUSY_RETRY_MS = (5_000, 15_000)
-BYE_RETRY_MS = (500, 5_000)
 BUSY_TEXT = "there are too many filters; retry later"
-CLOSING_TEXT = "the server is closing; reconnect to continue"
-FAILED_TEXT = "The stream failed; reconnect to continue"
 
 Result = TypeVar("Result")
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-
-
-class Start(NamedTuple):
-    """Where a stream starts: its filter, a cursor, a time (epoch milliseconds), the address of the client.
-
-    With `owes_view` the view follows in any case after what came since the cursor. With `every`, at most one update per
-    segment is sent in so many seconds, and the stream starts with the view, once that includes the cursor.
-    """
-
-    wanted: Filter
-    after: str | None = None
-    since_ms: int | None = None
-    address: Hashable = None
-    owes_view: bool = False
-    every: float | None = None
-
-
-class Answer(NamedTuple):
-    """What a client gets for something that it sent: bytes, then maybe another stream, or the end."""
-
-    data: bytes = b""
-    start: Start | None = None
-    is_last: bool = False
-
-
-class StreamPeer(Protocol):
-    """The other side of a client whose client sends messages."""
-
-    def receive(self, data: bytes, now: float) -> Iterable[Answer]:
-        """Return the answers to bytes of the client."""
-
-    def ping(self) -> bytes | None:
-        """Return a ping; None when the client has not answered the last one."""
-
-    def close(self, code: int, reason: str) -> bytes:
-        """Return what ends the connection."""
-
-
-class HubClient:
-    """The socket of a client, and its stream. The socket is non-blocking, and the hub closes it."""
-
-    __slots__ = (
-        "cut_other",
-        "discarded_bytes",
-        "encoding",
-        "ends_at",
-        "group",
-        "is_blocked",
-        "is_ending",
-        "looked_up",
-        "peer",
-        "received",
-        "rest",
-        "slot",
-        "sock",
-        "stream",
-    )
-
-    def __init__(
-        self, sock: socket.socket, encoding: Encoding, slot: Slot, peer: StreamPeer | None = None, received: bytes = b""
-    ) -> None:
-        self.sock = sock
-        self.encoding = encoding
-        self.slot = slot
-        self.peer = peer
-        self.received = received
-        """What the client sent before it was handed over."""
-        self.group: _Members | None = None
-        self.stream = ClientStream()
-        self.discarded_bytes = 0
-        """What it sent that means nothing."""
-        self.rest: memoryview | None = None
-        """What the socket did not take."""
-        self.is_blocked = False
-        """Whether the hub waits until the socket takes more."""
-        self.is_ending = False
-        """Whether it is closed when all was sent."""
-        self.looked_up: Start | None = None
-        """What another thread looks up for it."""
-        self.ends_at = math.inf
-        """When it is closed if its client does not close it before."""
-        self.cut_other: Callable[[], object] | None = None
-        """Disconnects the client where another thread copies the bytes from a socket pair."""
-        slot.abort = self.cut
-
-    def bye(self) -> bytes:
-        """Return what the client is sent last when the process closes."""
-        last = self.encoding.encode_with_retry(wire.bye(CLOSING_TEXT), random.randint(*BYE_RETRY_MS))
-        return last if self.peer is None else last + self.peer.close(GOING_AWAY, CLOSING_TEXT)
-
-    def failure(self, error: Exception) -> bytes:
-        """Return what the client is sent last when the server fails."""
-        last = self.encoding.encode([Message(wire.error(FAILED_TEXT, type(error).__name__, now_iso()))])
-        return last if self.peer is None else last + self.peer.close(INTERNAL, FAILED_TEXT)
-
-    def cut(self) -> None:
-        """Disconnect the client, from any thread."""
-        if self.cut_other is not None:
-            self.cut_other()
-        try:
-            self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # disconnected already
-
-
-class _Members:
-    """A channel and its clients. Those who are `live` were sent all blocks up to `sent`."""
-
-    def __init__(self, channel: Channel, address: Hashable) -> None:
-        self.channel = channel
-        self.address = address
-        self.sent: Block = channel.tail
-        self.live: dict[int, socket.socket] = {}
-        self.members: dict[int, HubClient] = {}
 
 
 class Hub:
@@ -215,11 +89,9 @@ class Hub:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._subscriptions = subscriptions
-        self._open_session = open_session
         self._flush_seconds = flush_seconds
         self._client_timeout = client_timeout
         self._ping_seconds = ping_seconds
-        self._max_lag_bytes = max_lag_bytes
         self._clock = clock
         # Guards the start and the end of the thread.
         self._lock = threading.Lock()
@@ -229,14 +101,12 @@ class Hub:
         self._changes = 0
         self._is_closing = False
         self._new: deque[tuple[HubClient, Start | None, bytes]] = deque()
-        self._found: deque[tuple[HubClient, Start, Subscription | None]] = deque()
+        self._lookups = Lookups(subscriptions, self._wake)
         subscriptions.feed.on_change(self._on_change)
         # All that follows belongs to the thread.
         self._selector: selectors.BaseSelector
-        self._lookups: ThreadPoolExecutor | None = None
         self._clients: dict[int, HubClient] = {}
-        self._groups: dict[tuple[Filter, Encoding, float | None], _Members] = {}
-        self._made_by: Counter[Hashable] = Counter()
+        self._channels = Channels(subscriptions, open_session, max_lag_bytes)
         self._blocked: dict[int, HubClient] = {}
         self._waiting: dict[int, HubClient] = {}
         self._replaying: dict[int, HubClient] = {}
@@ -280,11 +150,15 @@ class Hub:
         """Return the numbers of channels, of streams, of those whose clients read slowly, and of those that resume."""
         own = [*self._waiting.values(), *self._due.values(), *self._replaying.values()]
         return {
-            "channels": len(self._groups),
+            "channels": len(self._channels),
             "clients": len(self._clients),
             "slow": len(self._blocked),
             "resuming": sum(each.group is not None for each in own),  # a long poll has no channel
         }
+
+    def submit(self, function: Callable[[], Result]) -> "Future[Result]":
+        """Run what takes a while on another thread. Only the streams call this, on the thread of the hub."""
+        return self._lookups.submit(function)
 
     def _on_change(self) -> None:
         self._changes += 1
@@ -322,11 +196,21 @@ class Hub:
                 self._round()
             except Exception as error:
                 log.exception("the hub failed; all streams end")
-                self._fail(list(self._clients.values()), error, self._clock())
+                self._fail_all(error)
             with self._lock:
                 if not self._clients and not self._new:
                     self._end()
                     return
+
+    def _fail_all(self, error: Exception) -> None:
+        """End all streams with an `error`; those that can't be sent it are disconnected."""
+        clients = list(self._clients.values())
+        try:
+            self._fail(clients, error, self._clock())
+        except Exception:
+            log.exception("the hub failed again; all clients are disconnected")
+            for client in clients:
+                self._disconnect(client)
 
     def _end(self) -> None:
         self._thread = None
@@ -334,11 +218,8 @@ class Hub:
         self._selector.close()
         for each in waker or ():
             each.close()
-        if self._lookups is not None:
-            self._lookups.shutdown(wait=False, cancel_futures=True)
-            self._lookups = None
+        self._lookups.close()
         self._pings.clear()
-        self._found.clear()
 
     def _round(self) -> None:
         ready = self._selector.select(self._timeout())
@@ -373,7 +254,7 @@ class Hub:
         if self._changes != self._seen:
             return max(0.0, min(until, self._flush_at) - now)
         self._is_asleep = True
-        if self._changes != self._seen or self._new or self._found:
+        if self._changes != self._seen or self._new or self._lookups.found:
             return 0.0
         return max(0.0, until - now)
 
@@ -402,8 +283,8 @@ class Hub:
             if client.received:
                 self._take(client, client.received, now)
                 client.received = b""
-        while self._found:
-            client, start, subscription = self._found.popleft()
+        while self._lookups.found:
+            client, start, subscription = self._lookups.found.popleft()
             if client.looked_up is not start or client.is_ending:
                 continue  # disconnected since, or asked for something else
             client.looked_up = None
@@ -423,7 +304,7 @@ class Hub:
 
     def _try_to_start(self, client: HubClient, start: Start, now: float) -> None:
         client.looked_up = None
-        group = self._enter(client, start, now)
+        group = self._channels.enter(client, start, now)
         if group is None:
             last = client.encoding.encode_with_retry(wire.busy(), random.randint(*BUSY_RETRY_MS))
             if client.peer is not None:
@@ -435,9 +316,9 @@ class Hub:
         stream.enter(group.channel)
         is_paced = start.every is not None
         if start.since_ms is not None and not start.after and not is_paced:
-            self._look_up(client, start)
+            self._lookups.start(client, start)
             return
-        block = group.channel.first_block(start.after, start.owes_view, now, self._lag_bytes // 2)
+        block = group.channel.first_block(start.after, start.owes_view, now, self._channels.lag_bytes // 2)
         if block is not None:
             stream.follow(block)
             return
@@ -446,77 +327,19 @@ class Hub:
         )
         stream.start(subscription, now)
 
-    def _enter(self, client: HubClient, start: Start, now: float) -> _Members | None:
-        """Return the group of a client, with the client in it; None when there are too many."""
-        self._leave(client)
-        key, address = (start.wanted, client.encoding, start.every), start.address
-        group = self._groups.get(key)
-        if group is None:
-            is_full = len(self._groups) >= MAX_CHANNELS or self._made_by[address] >= MAX_CHANNELS_PER_ADDRESS
-            # There are few channels without a filter, and most clients want one of them.
-            if is_full and (start.wanted != EVERYTHING or start.every is not None):
-                log.info("a stream was refused: there are %d channels", len(self._groups))
-                return None
-            channel = Channel(self._subscriptions, start.wanted, client.encoding, self._open_session, now, start.every)
-            group = self._groups[key] = _Members(channel, address)
-            self._made_by[address] += 1
-        group.members[client.sock.fileno()] = client
-        client.group = group
-        return group
-
-    def _leave(self, client: HubClient) -> None:
-        """Take a client out of its channel, which goes with its last client."""
-        group, client.group = client.group, None
-        if group is None:
-            return
-        descriptor = client.sock.fileno()
-        group.live.pop(descriptor, None)
-        del group.members[descriptor]
-        if not group.members:
-            del self._groups[group.channel.wanted, client.encoding, group.channel.every]
-            self._made_by[group.address] -= 1
-            self._made_by += Counter()  # without those that are zero
-
-    def _look_up(self, client: HubClient, start: Start) -> None:
-        """Find out on another thread where a time begins: it may take Kafka seconds to answer."""
-
-        def find() -> None:
-            subscription = None
-            if client.looked_up is not start or client.is_ending:
-                return
-            try:
-                subscription = self._subscriptions.subscribe_anyway(
-                    None, start.wanted, start.since_ms, start.address, start.owes_view
-                )
-            except Closing:
-                pass
-            except Exception:
-                log.exception("the start of a stream could not be found")
-            self._found.append((client, start, subscription))
-            self._wake()
-
-        client.looked_up = start
-        self.submit(find)
-
-    def submit(self, function: Callable[[], Result]) -> "Future[Result]":
-        """Run what takes a while on another thread. Only the streams call this, on the thread of the hub."""
-        if self._lookups is None:
-            self._lookups = ThreadPoolExecutor(LOOKUPS, "greenwave-lookup")
-        return self._lookups.submit(function)
-
     # Clients are sent something
 
     def _flush_all(self, now: float) -> None:
         """Flush all channels, and let those who wait for news of their own look at them."""
         self._seen = self._changes
-        for group in list(self._groups.values()):
+        for group in self._channels.all():
             self._flush(group, now)
         self._due.update(self._waiting)
         self._waiting.clear()
         after = self._clock()
         self._flush_at = after + min(self._flush_seconds, REST * (after - now))
 
-    def _flush(self, group: _Members, now: float) -> None:
+    def _flush(self, group: Members, now: float) -> None:
         try:
             group.channel.flush(now)
         except Exception as error:
@@ -526,7 +349,7 @@ class Hub:
         self._tick_at = min(self._tick_at, group.channel.emits_at)
         self._send_blocks(group, now)
 
-    def _send_blocks(self, group: _Members, now: float) -> None:
+    def _send_blocks(self, group: Members, now: float) -> None:
         """Send the new blocks to all clients that were sent those before."""
         while (block := group.sent.next) is not None:
             group.sent = block
@@ -543,24 +366,20 @@ class Hub:
         if len(group.live) < len(group.members):
             self._limit_lag(group, now)
 
-    def _limit_lag(self, group: _Members, now: float) -> None:
+    def _limit_lag(self, group: Members, now: float) -> None:
         """Let slow clients read the ring buffer: blocks are kept for those only that are close behind."""
-        limit = self._lag_bytes
+        limit = self._channels.lag_bytes
         for descriptor in group.members.keys() & self._blocked.keys():
             stream = group.members[descriptor].stream
             if stream.lag_bytes > limit:
                 stream.leave_blocks(self._subscriptions, now)
-
-    @property
-    def _lag_bytes(self) -> int:
-        return max(MIN_LAG_BYTES, self._max_lag_bytes // max(1, len(self._groups)))
 
     def _write(self, client: HubClient, now: float, until: float | None = None) -> None:
         """Send what there is for a client until its socket takes no more, or the share of such clients is used up."""
         stream, sock, descriptor = client.stream, client.sock, client.sock.fileno()
         for table in (self._due, self._waiting, self._replaying):
             table.pop(descriptor, None)
-        while True:
+        for pieces in count(1):
             try:
                 data = client.rest or stream.take(now)
             except Exception as error:
@@ -578,7 +397,8 @@ class Hub:
                 return
             client.rest = None
             client.slot.sent(sent)
-            if stream.has_own_messages and self._clock() >= (until or now + SHARE_SECONDS):
+            is_over = pieces >= MIN_PIECES and self._clock() >= (until or now + SHARE_SECONDS)
+            if is_over and stream.has_own_messages:
                 self._unblock(client)
                 self._due[descriptor] = client
                 return
@@ -681,16 +501,16 @@ class Hub:
             if not client.is_ending:
                 self._finish(client, client.bye(), now)
 
-    def _fail(self, connections: list[HubClient], error: Exception, now: float) -> None:
+    def _fail(self, clients: list[HubClient], error: Exception, now: float) -> None:
         """End streams with an `error`."""
-        for client in connections:
+        for client in clients:
             self._finish(client, client.failure(error), now)
 
     def _finish(self, client: HubClient, last: bytes, now: float) -> None:
         """Send a client these bytes last."""
         if client.is_ending:
             return
-        self._leave(client)
+        self._channels.leave(client)
         client.is_ending = True
         client.stream.end(last)
         if not client.is_blocked:
@@ -710,7 +530,7 @@ class Hub:
         descriptor = client.sock.fileno()
         if descriptor == -1:
             return
-        self._leave(client)
+        self._channels.leave(client)
         for table in (self._clients, self._blocked, self._waiting, self._replaying, self._due, self._ending):
             table.pop(descriptor, None)
         self._selector.unregister(client.sock)
@@ -724,7 +544,7 @@ class Hub:
 
     def _tick(self, now: float) -> None:
         """Do what the clock asks for."""
-        for group in list(self._groups.values()):
+        for group in self._channels.all():
             if group.channel.deadline <= now:
                 self._flush(group, now)
         for descriptor, client in list(self._waiting.items()):

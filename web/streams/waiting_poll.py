@@ -24,7 +24,8 @@ from web.server.client import TakenOver, take_over
 from . import wire
 from .encodings import SSE
 from .handover import head
-from .hub import Hub, HubClient
+from .hub import Hub
+from .hub_client import HubClient
 from .stream import STEP, ClientStream
 from .views import Body, SharedBodies
 

@@ -30,7 +30,7 @@ from web.times import now_iso
 from . import wire
 from .encodings import WEBSOCKET
 from .handover import COPY_BYTES, stream_slot
-from .hub import HubClient, Start
+from .hub_client import HubClient, Start
 from .messages import Message, websocket_frames
 from .websocket_peer import WebSocketPeer
 from .websocket_protocol import MAX_MESSAGE_BYTES, TRY_LATER

@@ -12,7 +12,7 @@ from wsproto.utilities import LocalProtocolError
 from web.times import now_iso
 
 from . import wire
-from .hub import Answer, Start
+from .hub_client import Answer, Start
 from .messages import Message, websocket_frames
 from .websocket_protocol import MAX_MESSAGE_BYTES, MESSAGE_TOO_LARGE, POLICY, ClientMessages, CloseRequired
 

@@ -20,7 +20,8 @@ from web.access.admission import Admission
 from web.services import EXTENSION
 from web.streams.channel import Block, Channel
 from web.streams.encodings import SSE, WEBSOCKET
-from web.streams.hub import Hub, HubClient, Start
+from web.streams.hub import Hub
+from web.streams.hub_client import HubClient, Start
 from web.streams.messages import MessageCache
 from web.streams.session import StreamSession
 from web.streams.websocket_peer import MAX_FRAMES, WebSocketPeer
@@ -302,7 +303,7 @@ def test_requests_at_once_get_one_hub(consumer, settings, monkeypatch):
 
 
 def test_a_stream_without_filter_is_served_beside_too_many_filters(process, monkeypatch):
-    monkeypatch.setattr("web.streams.hub.MAX_CHANNELS", 0)
+    monkeypatch.setattr("web.streams.channels.MAX_CHANNELS", 0)
     assert b'"busy"' in rest_of(process.open_sse(Start(Filter(segments=frozenset({"a"})))))
     read_until(process.open_sse(), b'"initial"')
 
@@ -332,7 +333,7 @@ def test_a_client_that_reads_nothing_holds_a_small_part_of_a_view_of_its_own(pro
 
 
 def test_too_many_filters_close_a_websocket_with_a_code(process, monkeypatch):
-    monkeypatch.setattr("web.streams.hub.MAX_CHANNELS", 0)
+    monkeypatch.setattr("web.streams.channels.MAX_CHANNELS", 0)
     client = process.open_websocket(frames(subscribe(filter={"segment": "a"})))
     seen = rest_of(client)
     assert b'"busy"' in seen

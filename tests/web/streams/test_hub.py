@@ -16,10 +16,12 @@ from tests.consumer.helpers import eventually
 from tests.web.streams.feeds import SEVERE, World, events_of
 from web.access import slots
 from web.access.admission import Admission
+from web.streams import channels
 from web.streams import hub as hub_module
 from web.streams.channel import VIEW_SECONDS, Block
 from web.streams.encodings import SSE, WEBSOCKET
-from web.streams.hub import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES, READ, WRITE, Answer, Hub, HubClient, Start
+from web.streams.hub import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES, READ, WRITE, Hub
+from web.streams.hub_client import Answer, HubClient, Start
 
 CLIENT_TIMEOUT = 30.0
 PING_SECONDS = 15.0
@@ -334,7 +336,7 @@ def test_the_hub_waits_for_writable_sockets_of_slow_clients_only(setup):
 
 
 def test_what_is_kept_for_a_stalled_client_is_bounded(make, monkeypatch):
-    monkeypatch.setattr(hub_module, "MIN_LAG_BYTES", 20_000)
+    monkeypatch.setattr(channels, "MIN_LAG_BYTES", 20_000)
     setup = make(max_lag_bytes=20_000)
     slow, quick = setup.live(2)
     most = 0
@@ -528,7 +530,7 @@ def test_a_blocked_client_is_not_pinged(setup):
 
 
 def test_too_many_channels_are_busy(setup, monkeypatch):
-    monkeypatch.setattr(hub_module, "MAX_CHANNELS", 2)
+    monkeypatch.setattr(channels, "MAX_CHANNELS", 2)
     setup.live()
     setup.live(start=Start(SEVERE))
     busy = setup.connect(Start(Filter(segments=frozenset({"S1"}))))
@@ -539,7 +541,7 @@ def test_too_many_channels_are_busy(setup, monkeypatch):
 
 
 def test_too_many_channels_of_an_address_are_busy(setup, monkeypatch):
-    monkeypatch.setattr(hub_module, "MAX_CHANNELS_PER_ADDRESS", 1)
+    monkeypatch.setattr(channels, "MAX_CHANNELS_PER_ADDRESS", 1)
     (first,) = setup.live(start=Start(EVERYTHING, address="A"))
     busy = setup.connect(Start(SEVERE, address="A"), peer=Peer())
     setup.hub.run()
@@ -558,7 +560,7 @@ def fail(*_):
 
 def test_a_channel_that_fails_ends_its_streams_only(setup, monkeypatch):
     ones, (other,) = setup.live(2), setup.live(start=Start(SEVERE))
-    channel = next(iter(setup.hub._groups.values())).channel
+    channel = next(iter(setup.hub._channels.all())).channel
     monkeypatch.setattr(channel, "flush", fail)
     setup.publish(10)
     for one in ones:
@@ -600,7 +602,7 @@ def test_a_look_up_for_another_question_is_dropped(setup, monkeypatch):
     setup.hub.run()
     assert client.types == ["status", "initial"]
     gate.set()
-    eventually(lambda: setup.hub._found)
+    eventually(lambda: setup.hub._lookups.found)
     setup.publish(10)
     assert client.predictions() == 5
     assert client.types.count("initial") == 1
@@ -632,7 +634,7 @@ def test_news_while_the_hub_rests_are_gathered(setup):
         flush(now, until)
         appended.append(channel.tail)
 
-    channel = next(iter(setup.hub._groups.values())).channel
+    channel = next(iter(setup.hub._channels.all())).channel
     flush, channel.flush = channel.flush, slow_flush
     setup.publish()
     assert client.predictions() == 1
@@ -648,7 +650,7 @@ def test_news_while_the_hub_rests_are_gathered(setup):
 
 def test_the_rest_is_bounded(setup):
     (client,) = setup.live()
-    channel = next(iter(setup.hub._groups.values())).channel
+    channel = next(iter(setup.hub._channels.all())).channel
     flush = channel.flush
 
     def slow_flush(now, until=None):

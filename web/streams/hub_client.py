@@ -1,0 +1,136 @@
+"""A client of the hub: its socket, its stream, where that starts, and what the client may send."""
+
+import math
+import random
+import socket
+from collections.abc import Callable, Hashable, Iterable
+from typing import NamedTuple, Protocol
+
+from consumer.view.filters import Filter
+from web.access.admission import Slot
+from web.times import now_iso
+
+from . import wire
+from .channel import Block, Channel
+from .encodings import Encoding
+from .messages import Message
+from .stream import ClientStream
+from .websocket_protocol import GOING_AWAY, INTERNAL
+
+BYE_RETRY_MS = (500, 5_000)
+CLOSING_TEXT = "the server is closing; reconnect to continue"
+FAILED_TEXT = "The stream failed; reconnect to continue"
+
+
+class Start(NamedTuple):
+    """Where a stream starts: its filter, a cursor, a time (epoch milliseconds), the address of the client.
+
+    With `owes_view` the view follows in any case after what came since the cursor. With `every`, at most one update per
+    segment is sent in so many seconds, and the stream starts with the view, once that includes the cursor.
+    """
+
+    wanted: Filter
+    after: str | None = None
+    since_ms: int | None = None
+    address: Hashable = None
+    owes_view: bool = False
+    every: float | None = None
+
+
+class Answer(NamedTuple):
+    """What a client gets for something that it sent: bytes, then maybe another stream, or the end."""
+
+    data: bytes = b""
+    start: Start | None = None
+    is_last: bool = False
+
+
+class StreamPeer(Protocol):
+    """The other side of a client whose client sends messages."""
+
+    def receive(self, data: bytes, now: float) -> Iterable[Answer]:
+        """Return the answers to bytes of the client."""
+
+    def ping(self) -> bytes | None:
+        """Return a ping; None when the client has not answered the last one."""
+
+    def close(self, code: int, reason: str) -> bytes:
+        """Return what ends the connection."""
+
+
+class HubClient:
+    """The socket of a client, and its stream. The socket is non-blocking, and the hub closes it."""
+
+    __slots__ = (
+        "cut_other",
+        "discarded_bytes",
+        "encoding",
+        "ends_at",
+        "group",
+        "is_blocked",
+        "is_ending",
+        "looked_up",
+        "peer",
+        "received",
+        "rest",
+        "slot",
+        "sock",
+        "stream",
+    )
+
+    def __init__(
+        self, sock: socket.socket, encoding: Encoding, slot: Slot, peer: StreamPeer | None = None, received: bytes = b""
+    ) -> None:
+        self.sock = sock
+        self.encoding = encoding
+        self.slot = slot
+        self.peer = peer
+        self.received = received
+        """What the client sent before it was handed over."""
+        self.group: Members | None = None
+        self.stream = ClientStream()
+        self.discarded_bytes = 0
+        """What it sent that means nothing."""
+        self.rest: memoryview | None = None
+        """What the socket did not take."""
+        self.is_blocked = False
+        """Whether the hub waits until the socket takes more."""
+        self.is_ending = False
+        """Whether it is closed when all was sent."""
+        self.looked_up: Start | None = None
+        """What another thread looks up for it."""
+        self.ends_at = math.inf
+        """When it is closed if its client does not close it before."""
+        self.cut_other: Callable[[], object] | None = None
+        """Disconnects the client where another thread copies the bytes from a socket pair."""
+        slot.abort = self.cut
+
+    def bye(self) -> bytes:
+        """Return what the client is sent last when the process closes."""
+        last = self.encoding.encode_with_retry(wire.bye(CLOSING_TEXT), random.randint(*BYE_RETRY_MS))
+        return last if self.peer is None else last + self.peer.close(GOING_AWAY, CLOSING_TEXT)
+
+    def failure(self, error: Exception) -> bytes:
+        """Return what the client is sent last when the server fails."""
+        last = self.encoding.encode([Message(wire.error(FAILED_TEXT, type(error).__name__, now_iso()))])
+        return last if self.peer is None else last + self.peer.close(INTERNAL, FAILED_TEXT)
+
+    def cut(self) -> None:
+        """Disconnect the client, from any thread."""
+        if self.cut_other is not None:
+            self.cut_other()
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # disconnected already
+
+
+class Members:
+    """A channel and its clients. Those who are `live` were sent all blocks up to `sent`."""
+
+    def __init__(self, channel: Channel, address: Hashable) -> None:
+        self.channel = channel
+        self.address = address
+        self.sent: Block = channel.tail
+        self.live: dict[int, socket.socket] = {}
+        self.members: dict[int, HubClient] = {}
