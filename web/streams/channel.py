@@ -90,8 +90,6 @@ class Channel:
         self._view: _View | None = None
         self.tail = Block(b"", 0, None)
         """The newest block."""
-        self.clients = 0
-        """How many clients belong to it; counted by the hub."""
         self.flush(now)
 
     @property

@@ -31,8 +31,11 @@ def poll(server, cursor, query="", wait="25", version="1.1", **headers):
     return server.open_raw("\r\n".join([*lines, "", ""]).encode())
 
 
-def until_waiting(server, count):
-    """Wait until so many long polls wait, and the worker has no connections but those of this function."""
+def until_waiting(server, count, *clients):
+    """Wait until so many long polls wait, and the worker has no connections but those of this function.
+
+    A failure shows what the server has answered to `clients` instead.
+    """
     counts = {}
 
     def is_reached():
@@ -42,7 +45,7 @@ def until_waiting(server, count):
     try:
         until(is_reached)
     except AssertionError as error:
-        error.add_note(f"{counts}\n{server.log.read_text()}")
+        error.add_note(f"{counts}\n{[client.recv(65_536) for client in clients]}\n{server.log.read_text()}")
         raise
 
 
@@ -85,7 +88,7 @@ def test_100_long_polls_hold_no_thread_and_get_one_record(start):
 def test_response_of_a_long_poll_that_waited_is_like_any_other(start):
     server, cursor = start()
     client = poll(server, cursor)
-    until_waiting(server, 1)
+    until_waiting(server, 1, client)
     server.get("/publish?from=0&to=1")
     _, waited, _ = parsed(rest_of(client))
     _, plain, _ = parsed(rest_of(poll(server, cursor, Connection="close")))
@@ -113,7 +116,7 @@ def test_deadline_gives_an_empty_answer_with_the_cursor(start):
 def test_filter_lets_only_matches_end_the_wait(start):
     server, cursor = start()
     client = poll(server, cursor, "&segment=n7")
-    until_waiting(server, 1)
+    until_waiting(server, 1, client)
     server.get("/publish?from=0&to=7")
     view = until(lambda: len((data := json.loads(server.get("/api/predictions"))["data"])["predictions"]) == 7 and data)
     late = poll(server, view["cursor"])
@@ -147,7 +150,7 @@ def test_long_polls_are_answered_when_the_process_ends(start):
 def test_long_poll_over_http_1_0_is_answered(start):
     server, cursor = start()
     client = poll(server, cursor, version="1.0")
-    until_waiting(server, 1)
+    until_waiting(server, 1, client)
     server.get("/publish?from=0&to=1")
     assert segments(answer_of(client)) == ["n0"]
 
@@ -175,7 +178,7 @@ def test_long_poll_without_a_free_stream_slot_answers_at_once(start):
 def test_metrics_count_waiting_long_polls(start):
     server, cursor = start()
     client = poll(server, cursor)
-    until_waiting(server, 1)
+    until_waiting(server, 1, client)
     assert b'transport="long_poll"} 1' in server.get("/metrics")
     client.close()
 
@@ -184,7 +187,7 @@ def test_request_on_a_kept_connection_can_wait(start):
     server, cursor = start()
     client = server.open_raw(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
     client.sendall(f"GET /api/predictions?after={cursor}&wait=25 HTTP/1.1\r\nHost: test\r\n\r\n".encode())
-    until_waiting(server, 1)
+    until_waiting(server, 1, client)
     server.get("/publish?from=0&to=1")
     seen = rest_of(client)
     assert segments(parsed(seen[seen.rindex(b"HTTP/1.1 200 OK") :])[2]) == ["n0"]

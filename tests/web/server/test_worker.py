@@ -210,9 +210,12 @@ def test_an_unread_history_does_not_delay_shutdown(fresh):
 def test_a_long_poll_releases_its_slot_when_its_client_has_left(fresh):
     server = fresh()
     cursor = until(lambda: json.loads(server.get("/api/predictions"))["data"]["cursor"])  # none before Kafka is ready
-    client = server.open(f"/api/predictions?after={cursor}&wait=25")
-    until(lambda: server.counts().get("long_poll") == 1)
-    client.close()
+    with server.open(f"/api/predictions?after={cursor}&wait=25") as client:
+        try:
+            until(lambda: server.counts().get("long_poll") == 1)
+        except AssertionError as error:
+            error.add_note(f"{client.recv(65_536)!r}\n{server.log.read_text()}")
+            raise
     until(lambda: "long_poll" not in server.counts())
 
 
