@@ -84,7 +84,9 @@ class Server:
             connection.close()
 
     def counts(self):
-        return json.loads(self.get("/connections"))
+        counts = json.loads(self.get("/connections"))
+        assert "connections" in counts, counts
+        return counts
 
     def open(self, path="/predictions/stream", **headers):
         """Send a request and return the socket, with nothing read."""
