@@ -12,6 +12,7 @@ import msgspec
 from .refusal import Refused, shown
 
 _MOST_DIGITS = 20  # 64 bits; Python refuses to read an integer of more than 4,300
+_CONFLUENT_BYTES = 5
 _BOM = b"\xef\xbb\xbf"
 
 _fast = msgspec.json.Decoder().decode
@@ -35,14 +36,36 @@ def _slow(value: bytes) -> object:
     except RecursionError:
         raise Refused("not_json", "the JSON is nested too deeply") from None
     except ValueError as error:
-        raise Refused("not_json", f"{shown(text)} is not JSON: {error}") from None
+        raise Refused("not_json", f"{shown(text)} is not JSON: {error}{_format_of(value)}") from None
 
 
 def _text(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError as error:
-        raise Refused("not_utf8", f"byte {error.start} (0x{value[error.start]:02x}) is not UTF-8") from None
+        where = f"byte {error.start} (0x{value[error.start]:02x})"
+        raise Refused("not_utf8", f"{where} is not UTF-8{_format_of(value)}") from None
+
+
+def _format_of(value: bytes) -> str:
+    """Return the format that the first bytes of a value show, as the end of a text; "" for an unknown one."""
+    if value[:2] == b"\x1f\x8b":
+        return "; it begins like gzip"
+    if value[:4] == b"Obj\x01":
+        return "; it begins like an Avro container file: send one record per message"
+    if value[:2] in (b"\xff\xfe", b"\xfe\xff") or _is_utf_16(value[:4]):
+        return "; it looks like UTF-16: encode as UTF-8"
+    if value[:1] == b"\0" and len(value) > _CONFLUENT_BYTES:
+        schema = int.from_bytes(value[1:_CONFLUENT_BYTES], "big")
+        return f"; it begins like the wire format of a Confluent schema registry (byte 0, then schema id {schema})"
+    return ""
+
+
+def _is_utf_16(begin: bytes) -> bool:
+    """Tell whether two ASCII characters have a zero byte beside each."""
+    return len(begin) == 4 and (
+        (begin[1] == begin[3] == 0 and begin[0] in b"{[") or (begin[0] == begin[2] == 0 and begin[1] in b"{[")
+    )
 
 
 def _integer(digits: str) -> int | float:

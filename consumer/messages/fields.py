@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from consumer.prediction import Coordinates
 
 from .names import BASE, SEGMENT, Item, Names
-from .refusal import Refused, shown
+from .refusal import Refused, shown, top_level
 
 MAX_TEXT = 256
 """Longest segment id, and length to which other texts are cut, in characters."""
@@ -47,7 +47,8 @@ def segment_id(item: Item, names: Names) -> str:
         if not is_no_id(value):
             raise Refused("no_segment", f"{name} is {shown(value)}; allowed: {ALLOWED_IDS}")
         missing = f"{name} is {shown(value)}, which stands for no id"
-    raise Refused("no_segment", f"{missing}; one of {' and '.join(SEGMENT)} is needed")
+    needed = f"one of {' and '.join(SEGMENT)} is needed"
+    raise Refused("no_segment", f"{missing}; {needed}; {top_level(item)}")
 
 
 def is_no_id(value: object) -> bool:

@@ -112,7 +112,7 @@ class Normaliser:
             names = self._names.of(item)
             speeds = predicted_speeds(item, names)
             segment = owner = segment_id(item, names)
-            require(speeds)
+            require(speeds, item)
             if len(speeds) > 1:
                 self._read_several(item, names, index, kafka_ms, segment, speeds, found)
                 return

@@ -1,7 +1,8 @@
 """Why a message, or one item of it, was refused: the reasons and their texts."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Literal, NamedTuple, get_args
 
 RefusalReason = Literal[
@@ -66,6 +67,23 @@ class Refused(Exception):
     def at(self, index: int | None) -> Refusal:
         """Return the refusal of the item at `index` (None: of the whole record)."""
         return Refusal(index, self.reason, self.detail, segment_id=self.segment_id)
+
+
+MAX_NAMED = 10
+"""Names of an object that a text lists."""
+MAX_NAME_SHOWN = 40
+
+
+def top_level(item: Mapping[str, object]) -> str:
+    """Return which fields an object has, as part of a text: "the object has schema, payload"."""
+    names = ", ".join(_plainly(name[:MAX_NAME_SHOWN]) for name in islice(item, MAX_NAMED))
+    if not names:
+        return "the object is empty"
+    return f"the object has {names}{', …' if len(item) > MAX_NAMED else ''}"
+
+
+def _plainly(text: str) -> str:
+    return text if text.isprintable() and text else repr(text)
 
 
 _WORDS = {dict: "an object", list: "an array", bool: "true or false", type(None): "null"}

@@ -14,7 +14,7 @@ from consumer.settings import Settings
 
 from .fields import base_data, number
 from .names import BOUNDS, INTERVALS, PREDICTED_SPEED, Item, Names
-from .refusal import Refused, shown
+from .refusal import Refused, shown, top_level
 
 MAX_MPH = 200.0
 
@@ -134,7 +134,8 @@ def predicted_speeds(item: Item, names: Names) -> list[Said]:
     return found
 
 
-def require(said: list[Said]) -> None:
+def require(said: list[Said], item: Item) -> None:
     """Raise Refused (no_predicted_speed) for a message that states none."""
     if not said:
-        raise Refused("no_predicted_speed", f"no predicted speed is given; one is needed, as {_ALLOWED}")
+        detail = f"no predicted speed is given; one is needed, as {_ALLOWED}; {top_level(item)}"
+        raise Refused("no_predicted_speed", detail)

@@ -206,6 +206,40 @@ def test_a_detail_names_the_value_shortened_and_on_one_line() -> None:
     assert len(refusal.detail) < 250
 
 
+@pytest.mark.parametrize(
+    ("value", "end"),
+    [
+        ({"schema": {}, "payloads": {"a": 1}}, "; the object has schema, payloads"),
+        ({"segment_id": "A", "speeds": [], "": 1}, "; the object has segment_id, speeds, ''"),
+        ({"segment_id": "A"} | {f"f{number}": 1 for number in range(20)}, ", f6, f7, f8, …"),
+        ({"a\nb" + "x" * 99: 1}, rf"; the object has 'a\nb{'x' * 37}'"),
+        ({}, "; the object is empty"),
+    ],
+)
+def test_a_refusal_lists_the_top_level_names(value: object, end: str) -> None:
+    _, (refusal,), _, _ = parts(value)
+    assert refusal.detail.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("value", "end"),
+    [
+        (b"\x00\x00\x00\x04\xd2\x10LA_001", "Confluent schema registry (byte 0, then schema id 1234)"),
+        (b"\x1f\x8b\x08\x00 cut off", "it begins like gzip"),
+        (b"Obj\x01\x04\x16avro.schema", "it begins like an Avro container file: send one record per message"),
+        (json.dumps(GOOD).encode("utf-16"), "it looks like UTF-16: encode as UTF-8"),
+        (json.dumps(GOOD).encode("utf-16-be"), "it looks like UTF-16: encode as UTF-8"),
+        (json.dumps([GOOD]).encode("utf-16-le"), "it looks like UTF-16: encode as UTF-8"),
+        (b"\x00\x00", "Expecting value: line 1 column 1 (char 0)"),
+        (b"LA_001,61.5", "Expecting value: line 1 column 1 (char 0)"),
+    ],
+)
+def test_a_refusal_recognises_formats_by_their_first_bytes(value: bytes, end: str) -> None:
+    _, (refusal,), _, _ = parts(value)
+    assert refusal.reason in ("not_utf8", "not_json")
+    assert refusal.detail.endswith(end)
+
+
 def test_a_large_array_of_bad_items_gives_few_refusals_with_counts() -> None:
     _, refusals, _, _ = parts([1] * 3000 + [{}, 1] * 1000)
     assert [refusal.index for refusal in refusals[:MAX_DESCRIBED]] == list(range(MAX_DESCRIBED))
@@ -355,7 +389,10 @@ def test_a_current_speed_that_is_no_speed_is_unknown(fields: dict[str, object], 
 
 def test_a_refused_id_is_named() -> None:
     _, (refusal,), _, _ = parts(good(segment_id="NaN"))
-    assert refusal.detail == "segment_id is 'NaN', which stands for no id; one of segment_id and sensor_id is needed"
+    assert refusal.detail == (
+        "segment_id is 'NaN', which stands for no id; one of segment_id and sensor_id is needed; "
+        "the object has segment_id, timestamp, predicted_speed"
+    )
 
 
 # intervals
