@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Literal, NamedTuple, get_args
 
 RefusalReason = Literal[
@@ -75,11 +74,12 @@ MAX_NAME_SHOWN = 40
 
 
 def top_level(item: Mapping[str, object]) -> str:
-    """Return which fields an object has, as part of a text: "the object has schema, payload"."""
-    names = ", ".join(_plainly(name[:MAX_NAME_SHOWN]) for name in islice(item, MAX_NAMED))
-    if not names:
+    """Return which fields an object has, as part of a text ("the object has schema, payload"); null is none."""
+    given = [name for name, value in item.items() if value is not None]
+    if not given:
         return "the object is empty"
-    return f"the object has {names}{', …' if len(item) > MAX_NAMED else ''}"
+    names = ", ".join(_plainly(name[:MAX_NAME_SHOWN]) for name in given[:MAX_NAMED])
+    return f"the object has {names}{', …' if len(given) > MAX_NAMED else ''}"
 
 
 def _plainly(text: str) -> str:

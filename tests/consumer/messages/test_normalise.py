@@ -213,7 +213,8 @@ def test_a_detail_names_the_value_shortened_and_on_one_line() -> None:
         ({"segment_id": "A", "speeds": [], "": 1}, "; the object has segment_id, speeds, ''"),
         ({"segment_id": "A"} | {f"f{number}": 1 for number in range(20)}, ", f6, f7, f8, …"),
         ({"a\nb" + "x" * 99: 1}, rf"; the object has 'a\nb{'x' * 37}'"),
-        ({}, "; the object is empty"),
+        ({"a": None, "b": 0}, "; the object has b"),
+        ({"segment_id": None}, "; the object is empty"),
     ],
 )
 def test_a_refusal_lists_the_top_level_names(value: object, end: str) -> None:
