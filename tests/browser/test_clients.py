@@ -46,10 +46,10 @@ def check_resume(server: Server, output: Callable[[], str]) -> None:
     until(lambda: '"count":0' in output() or "'count': 0" in output() or output().startswith("[] None"))
     for begin in (0, 20, 40):
         server.get(f"/publish?from={begin}&to={begin + 10}")
-        until(lambda begin=begin: len(SEEN.findall(output())) >= begin + 10, seconds=20)
+        until(lambda begin=begin: len(SEEN.findall(output())) >= begin + 10)
         server.get("/cut")
         server.get(f"/publish?from={begin + 10}&to={begin + 20}")
-    until(lambda: len(SEEN.findall(output())) >= 60, seconds=20)
+    until(lambda: len(SEEN.findall(output())) >= 60)
     numbers = [int(number) for number in SEEN.findall(output())]
     for partition in (0, 1):
         assert [number for number in numbers if number % 2 == partition] == list(range(partition, 60, 2))
@@ -88,7 +88,7 @@ def test_a_client_waits_before_it_retries_a_busy_server(tmp_path: Path, title: s
         begin = time.monotonic()
         with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.DEVNULL) as client:
             try:
-                until(lambda: len(ASKED.findall(log.read_text())) >= asked + 4, seconds=30)
+                until(lambda: len(ASKED.findall(log.read_text())) >= asked + 4)
             finally:
                 client.terminate()
     assert time.monotonic() - begin >= 3  # at least three pauses of a second or more

@@ -99,7 +99,7 @@ def test_an_upgrade_to_the_stream_loses_and_repeats_nothing(
     page = open_page()
     expect_pill(page, POLLING)
     server.publish_all([prediction(f"S{number}") for number in range(5)])
-    expect(row(page, "S4")).to_be_visible(timeout=8_000)
+    expect(row(page, "S4")).to_be_visible()
     server.publish("S0", 21.0)
     server.mode = "ok"
     expect_pill(page, LIVE)
@@ -226,7 +226,7 @@ def test_without_kafka_data_is_marked_as_not_live(server: FakeServer, open_page:
     assert "Live ·" not in page.locator("body").inner_text()
     expect_value(page, "A", "40.0")
     server.announce("live")
-    expect(part(page, "banner")).to_be_hidden(timeout=12_000)
+    expect(part(page, "banner")).to_be_hidden()
 
 
 def test_only_changes_of_the_connection_are_announced(

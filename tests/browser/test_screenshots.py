@@ -72,7 +72,7 @@ def test_picture_of_the_history_of_a_replay(server: FakeServer, open_page: OpenP
     page = open_page("?sort=change", timezone_id=str(ZONE))
     expect(part(page, "replayText")).to_contain_text("4 Mar 2026, 17:05")
     part(page, "travel").click()
-    expect(part(page, "slider")).to_be_visible(timeout=20_000)
+    expect(part(page, "slider")).to_be_visible()
     travel_to(page, round(AFTERNOON.timestamp() * 1000))
     expect(part(page, "pillText")).to_have_text("History · 15:30")
     expect(part(page, "replayText")).to_contain_text("4 Mar 2026, 15:30")

@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from msgspec import structs
 from werkzeug.serving import make_server
 
 from app import create_app
@@ -11,7 +12,11 @@ from consumer import Consumer
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
 
-SETTINGS = Settings(kafka_backlog="all", kafka_silence_seconds=0.5, heartbeat_seconds=0.2, web_threads=8)
+SETTINGS = Settings(kafka_backlog="all", web_threads=8)
+SHORT_SILENCE = structs.replace(SETTINGS, kafka_silence_seconds=2.0)
+"""For tests of outages alone: a thread that gets no CPU for so long counts as an outage, too."""
+SHORT_HEARTBEAT = structs.replace(SETTINGS, heartbeat_seconds=1.0)
+"""For tests of heartbeats and pings alone: a WebSocket client has so long to answer a ping."""
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ DATA = {
         "speed_unit": "mph",
         "category_thresholds_mph": [60.0, 45.0, 30.0],
         "expected_interval_seconds": 300,
-        "heartbeat_seconds": 0.2,
+        "heartbeat_seconds": 15,
         "max_limit": 1000,
         "max_wait_seconds": 25,
         "buffer_entries": 50000,

@@ -17,26 +17,29 @@ from consumer.sources.base import Reading
 from consumer.sources.memory import MemorySource
 from consumer.version import VERSION
 from tests.consumer.helpers import eventually, message
-from tests.web.conftest import hold_slot
+from tests.web.conftest import SHORT_SILENCE, hold_slot
 
 
 def test_alive_is_not_ready(client, topic):
     assert client.get("/healthz").json == {"success": True, "status": "alive"}
 
 
+@pytest.mark.parametrize("settings", [SHORT_SILENCE])
 def test_readiness_follows_the_consumer(client, live, topic):
     assert client.get("/readyz").status_code == 200
     topic.set(reachable=False)
-    live.feed.wait_for_status(lambda status: status.state == "reconnecting", 60)
+    reason = "no response from the broker for 2 s"
+    live.feed.wait_for_status(lambda status: status.reason == reason, 60)
     response = client.get("/readyz")
     assert response.status_code == 503
-    assert response.json["error"] == "not ready: reconnecting, no response from the broker for 0.5 s"
+    assert response.json["error"].endswith(f"reconnecting, {reason}")
 
 
+@pytest.mark.parametrize("settings", [SHORT_SILENCE])
 def test_readiness_names_what_is_stale(client, live, topic):
     with topic.changed:  # which the consumer thread waits for
         topic.reachable = False
-        eventually(lambda: live.stalled_seconds > 0.6 and live.broker_silent_seconds > 0.6)
+        eventually(lambda: live.stalled_seconds > 2.1 and live.broker_silent_seconds > 2.1)
         answer = client.get("/readyz")
         assert answer.status_code == 503
         stale = r"the consumer thread is stalled for \d+ s; no response from the broker for \d+ s"
@@ -53,7 +56,7 @@ def test_readiness_names_what_is_stale(client, live, topic):
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/health"])
 def test_health_does_not_wait_for_the_lock_of_the_feed(client, live, path):
     with ThreadPoolExecutor(1) as pool, live.feed._state.changed:
-        assert pool.submit(client.get, path).result(5).json
+        assert pool.submit(client.get, path).result(60).json
 
 
 def read_up_to(partition, offset, age):
@@ -63,7 +66,6 @@ def read_up_to(partition, offset, age):
     return known | {"last_record_age_seconds": age, "leader_silent_seconds": recent}
 
 
-@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all")], ids=["silence of 6 s"])
 def test_health_reports_version_state_consumer_buffer_and_clients(client, app, topic, settings, live, put):
     now_ms = int(time.time() * 1000)
     topic.append(message("A"), partition=2, timestamp_ms=now_ms - 60_000)
@@ -145,6 +147,7 @@ def test_health_reports_lag_and_record_ages_per_partition(client, topic, live, m
     ]
 
 
+@pytest.mark.parametrize("settings", [SHORT_SILENCE])
 def test_health_reports_attempts_during_an_outage(client, topic, live):
     topic.set(reachable=False)
     lost = live.feed.wait_for_status(lambda status: status.state == "reconnecting", 60)
@@ -156,7 +159,7 @@ def test_health_reports_attempts_during_an_outage(client, topic, live):
     attempts = health["consumer"]["attempts"]
     assert attempts["consecutive_failures"] == attempts["failed"] == attempts["total"] - 1
     assert attempts["success_rate"] == pytest.approx(1 / attempts["total"], abs=0.001)
-    assert health["consumer"]["broker_silent_seconds"] >= 0.5
+    assert health["consumer"]["broker_silent_seconds"] >= 2
 
 
 def test_health_lists_the_slowest_clients(client, app, live):

@@ -13,7 +13,8 @@ import websocket
 
 from consumer.view.cursor import decode
 from tests.consumer.helpers import array, message
-from tests.web.server.test_worker import Server, until
+from tests.web.conftest import SHORT_HEARTBEAT
+from tests.web.server.test_worker import PROMPT_SECONDS, Server, until
 from web.access.handshake import is_allowed
 from web.streams.websocket_protocol import MAX_MESSAGE_BYTES, MAX_MESSAGES
 
@@ -30,7 +31,7 @@ class Connection:
     """A client that collects its messages."""
 
     def __init__(self, url, **options):
-        self.socket = websocket.create_connection(url, timeout=10, **options)
+        self.socket = websocket.create_connection(url, timeout=60, **options)
 
     def next(self, kind=None):
         """Return the next message, or the next one of a type."""
@@ -297,6 +298,7 @@ def test_a_client_that_disconnects_releases_its_slot(connect, app):
     until(lambda: not admission.counts())
 
 
+@pytest.mark.parametrize("settings", [SHORT_HEARTBEAT])
 def test_pings_are_sent_without_changes(connect):
     it = connect()
     while True:
@@ -305,10 +307,11 @@ def test_pings_are_sent_without_changes(connect):
             break
 
 
+@pytest.mark.parametrize("settings", [SHORT_HEARTBEAT])
 def test_a_client_that_does_not_answer_pings_is_closed(server, app):
     host, port = server.removeprefix("http://").split(":")
     lines = [f"{name}: {value}" for name, value in HANDSHAKE.items()]
-    with socket.create_connection((host, int(port)), 10) as dead:
+    with socket.create_connection((host, int(port)), 60) as dead:
         dead.sendall("\r\n".join(["GET /predictions/ws HTTP/1.1", "Host: here", *lines, "", ""]).encode())
         seen = b"".join(iter(lambda: dead.recv(65_536), b""))
     assert b"the last ping was not answered" in seen
@@ -411,9 +414,9 @@ def test_a_signal_closes_websockets_and_ends_the_process_promptly(gunicorn, numb
     for thread in threads:
         thread.start()
     server.process.send_signal(number)
-    server.process.wait(3)
+    server.process.wait(PROMPT_SECONDS)
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     for client in clients:
         client.close()
     assert ended == [1001] * 20
