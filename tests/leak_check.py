@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+FOLDER = "/proc/self/fd"
 SETTLE_SECONDS = 20.0
 """How long what is just ending may take; a test that leaks nothing waits for nothing."""
 
@@ -23,23 +24,21 @@ class Belongings:
     def leaked_since(self, before):
         """Name what is here and was not before."""
         threads = [f"thread {each.name}" for each in self.threads - before.threads if each.is_alive()]
-        files = [f"descriptor {what}" for fd, what in self.descriptors.items() if before.descriptors.get(fd) != what]
+        opened = [what for fd, what in self.descriptors.items() if before.descriptors.get(fd) != what]
+        files = [f"descriptor {what}" for what in opened if not what.startswith("/") or os.path.isfile(what)]
         children = [f"child process {pid}" for pid in self.children - before.children]
         return sorted(threads + files + children)
 
 
 def _descriptors():
-    folder = Path("/proc/self/fd")
-    for entry in folder.iterdir() if folder.is_dir() else ():
+    for name in os.listdir(FOLDER) if os.path.isdir(FOLDER) else ():
         try:
-            target = os.readlink(entry)
+            target = os.readlink(f"{FOLDER}/{name}")
         except OSError:
             continue  # it was the one that lists the folder
         # The test runner's own captures and the caches of libraries are no leak of a test.
-        if target.startswith(("socket:", "pipe:", "anon_inode:")) or (
-            target.startswith("/") and os.path.isfile(target)
-        ):
-            yield int(entry.name), target
+        if target.startswith(("socket:", "pipe:", "anon_inode:", "/")):
+            yield int(name), target
 
 
 def _children():

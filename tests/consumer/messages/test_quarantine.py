@@ -141,18 +141,18 @@ def test_the_first_of_each_reason_is_logged_at_once_with_its_place(
 def test_one_log_line_per_reason_in_ten_seconds_with_the_count(
     quarantine: Quarantine, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for offset in range(100_000):
+    for offset in range(1_000):
         quarantine.add(record(offset), [BAD_TIME])
     clock.now += 9.9
-    quarantine.add(record(100_000), [BAD_TIME])
+    quarantine.add(record(1_000), [BAD_TIME])
     assert len(caplog.messages) == 1
     clock.now += 0.2
-    quarantine.add(record(100_001), [BAD_TIME])
+    quarantine.add(record(1_001), [BAD_TIME])
     assert len(caplog.messages) == 2
     assert caplog.messages[1].endswith(
-        "offset=100001: timestamp is 'soon' (100000 more of this reason since the last line)"
+        "offset=1001: timestamp is 'soon' (1000 more of this reason since the last line)"
     )
-    assert quarantine.snapshot()["total"] == 100_002
+    assert quarantine.snapshot()["total"] == 1_002
 
 
 def test_the_other_items_of_one_array_count_as_not_logged(

@@ -30,7 +30,7 @@ def test_the_number_of_readers_is_bounded():
             return super().poll(timeout)
 
     process = process_over(
-        topic, structs.replace(SMALL, replay_readers=1, replay_seconds=1), open_source=lambda _: Held(topic)
+        topic, structs.replace(SMALL, replay_readers=1, replay_seconds=0.2), open_source=lambda _: Held(topic)
     )
     first = threading.Thread(target=lambda: read(process.subscribe_at(BEGIN)))
     first.start()
@@ -162,7 +162,8 @@ def test_a_replay_waits_through_an_outage_and_continues_without_a_gap():
     assert process.feed.gaps() == {}
 
 
-def test_a_failed_read_is_retried_before_the_outage_is_known():
+def test_a_failed_read_is_retried_before_the_outage_is_known(monkeypatch):
+    monkeypatch.setattr(readers, "RETRY_SECONDS", 0.05)
     topic, gone, failed = topic_of(1_000), threading.Event(), threading.Event()
 
     class Failing(MemorySource):
@@ -190,7 +191,7 @@ def test_a_failed_read_is_retried_before_the_outage_is_known():
 
 
 def test_a_slow_chunk_is_handed_over_before_it_is_full(monkeypatch):
-    monkeypatch.setattr(reading, "HAND_OVER_SECONDS", 0.2)
+    monkeypatch.setattr(reading, "HAND_OVER_SECONDS", 0.05)
     topic = topic_of(1_000)
 
     class Slow(MemorySource):

@@ -82,7 +82,7 @@ def test_what_was_read_while_its_topic_was_replaced_is_not_replayed():
             topic.recreate(2, b"memory-2")
             return records
 
-    budget, until = ReadBudget(5, threading.Event()), (place(10), place(10))
+    budget, until = ReadBudget(0.5, threading.Event()), (place(10), place(10))
     with pytest.raises(Unreplayable, match="other_topic"):
         read_chunk(Replaced(topic), budget, BEGIN, until, normalise, max_bytes=1_000_000)
 

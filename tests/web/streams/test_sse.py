@@ -257,27 +257,39 @@ def test_heartbeats_are_sent_without_changes(stream, live):
         seen += next(it.frames)
 
 
-def test_stats_follow_a_change(stream, put):
+@pytest.fixture
+def frequent_stats(monkeypatch):
+    monkeypatch.setattr("web.streams.session.STATS_SECONDS", 0.05)
+    monkeypatch.setattr("web.streams.views.STATS_MAX_AGE_SECONDS", 0.0)
+
+
+def wait_for_stats(stream, condition):
+    """Read events until the statistics fulfil a condition."""
+    while not condition(stream.event("stats")[1]["data"]):
+        pass
+
+
+def test_stats_follow_a_change(frequent_stats, stream, put):
     it = stream()
     it.event("initial")
     put(message("A", speed=10))
-    assert it.event("stats")[1]["data"]["categories"]["severe_congestion"] == 1
+    wait_for_stats(it, lambda stats: stats["categories"]["severe_congestion"] == 1)
 
 
-def test_stats_count_refused_messages(stream, put):
+def test_stats_count_refused_messages(frequent_stats, stream, put):
     it = stream()
     it.event("initial")
     put(b"{")
-    assert it.event("stats")[1]["data"]["quarantined"] == 1
+    wait_for_stats(it, lambda stats: stats["quarantined"] == 1)
 
 
-def test_stats_have_scores_once_actual_speeds_are_known(stream, put):
+def test_stats_have_scores_once_actual_speeds_are_known(frequent_stats, stream, put):
     it = stream()
     it.event("initial")
     put(message("A", speed=50, current_speed=60, horizon_minutes=5))
-    assert it.event("stats")[1]["data"]["scores"] is None
+    wait_for_stats(it, lambda stats: stats["total"] == 1 and stats["scores"] is None)
     put(message("A", timestamp=1_700_000_300_000, speed=50, current_speed=48))
-    assert it.event("stats")[1]["data"]["scores"]["rmse"] == 2.0
+    wait_for_stats(it, lambda stats: stats["scores"] and stats["scores"]["rmse"] == 2.0)
 
 
 @pytest.mark.parametrize("settings", [SHORT_SILENCE])
