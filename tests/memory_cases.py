@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec import structs
 
 from consumer.messages.normalise import Normaliser
-from consumer.resume.chunks import ChunkKey
+from consumer.resume.chunk import ChunkKey
 from consumer.resume.replay import Replays
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
@@ -117,7 +117,7 @@ def chunks(settings, topic=None):
     while position.places != ends:
         chunk = replays.chunk(key := ChunkKey(0, position), ends, 20)
         position = Position(TOPIC, chunk.end)
-        replays.chunks.use(key, is_done=True)
+        replays.use(key, is_done=True)
     del chunk
     replays.readers.close()
     replays.readers.join(10)

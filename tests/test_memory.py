@@ -11,7 +11,7 @@ from msgspec import structs
 
 from consumer.messages.normalise import Normaliser
 from consumer.prediction import MAX_HORIZONS
-from consumer.resume.chunks import ChunkKey
+from consumer.resume.chunk import ChunkKey
 from consumer.resume.replay import Replays
 from consumer.scoring.scores import Scores
 from consumer.settings import Settings
@@ -126,7 +126,7 @@ def test_chunks_of_replays_take_replay_bytes():
         for _ in range(8):
             chunk = replays.chunk(key := ChunkKey(0, position), ends, 20)
             position = Position(topic.incarnation, chunk.end)
-            replays.chunks.use(key, is_done=True)
+            replays.use(key, is_done=True)
         del chunk
         stated = replays.chunks.size_bytes
         assert is_near(taken(), stated)

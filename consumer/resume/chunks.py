@@ -5,11 +5,8 @@ Clients hold no chunk for longer than a step. So what is kept is bounded by `max
 
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
 
-from consumer.view.cursor import Position, reaches, records_between
-
-from .reading import Chunk
+from .chunk import Chunk, ChunkKey
 
 CHUNKS_BESIDE = 4
 """Chunks that fit in beside two for each reader: the one that it reads, and the one that its client is in."""
@@ -17,29 +14,6 @@ IN_USE_SECONDS = 1.0
 """While chunks that were used this recently fill the memory, no other is read."""
 KEPT_SECONDS = 60.0
 """How long a chunk is kept after its last use."""
-
-
-class ChunkKey(NamedTuple):
-    """What a chunk was requested for: a position, in a generation of the feed.
-
-    A truncation begins a generation. Records that were read before it may be lost, so no client of a later one gets
-    them.
-    """
-
-    generation: int
-    position: Position
-
-    def is_served_by(self, other: "ChunkKey", chunk: Chunk) -> bool:
-        """Tell whether the chunk that was read for another request has records for this one."""
-        return self.generation == other.generation and chunk.serves(self.position)
-
-    def records_since(self, earlier: "ChunkKey") -> int | None:
-        """Count the records between an earlier request and this one; None if it doesn't lie before this one."""
-        mine, its = self.position, earlier.position
-        is_later = self.generation == earlier.generation and mine.incarnation == its.incarnation
-        if not is_later or not reaches(mine.places, its.places):
-            return None
-        return records_between(its.places, mine.places)
 
 
 class _CachedChunk:

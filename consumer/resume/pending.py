@@ -11,8 +11,8 @@ from typing import Any
 
 from consumer.sources.base import Source
 
-from .chunks import ChunkKey
-from .reading import CHUNK_RECORDS, Chunk, ReadBudget
+from .chunk import CHUNK_RECORDS, Chunk, ChunkKey
+from .reading import ReadBudget
 
 ASK_AGAIN_SECONDS = 1.0
 """A client that waits elsewhere asks again within this time; a free reader passes over those that don't."""

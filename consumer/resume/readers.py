@@ -19,9 +19,10 @@ from consumer.settings import Settings
 from consumer.sources.base import Source
 from consumer.stacks import stack_of
 
-from .chunks import ChunkKey, Chunks
+from .chunk import Chunk, ChunkKey
+from .chunks import Chunks
 from .pending import ASK_AGAIN_SECONDS, PendingRead, PendingReads, Read
-from .reading import Chunk, ReadBudget
+from .reading import ReadBudget
 
 log = logging.getLogger("greenwave.consumer")
 

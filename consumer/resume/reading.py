@@ -9,11 +9,8 @@ import time
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from msgspec import Struct
-
 from consumer.errors import SourceError, Unreplayable
 from consumer.messages.normalise import Normaliser
-from consumer.prediction import Prediction
 from consumer.sources.base import Expired, Source, Truncated
 from consumer.sources.record import Record, Topic
 from consumer.view.cursor import (
@@ -23,14 +20,13 @@ from consumer.view.cursor import (
     index_of,
     offset_of,
     place,
-    reaches,
     records_between,
 )
 from consumer.view.footprint import footprint
 
+from .chunk import CHUNK_RECORDS, Chunk, ReplayItem
 from .throttle import Throttle, ThrottledWork
 
-CHUNK_RECORDS = 5_000
 CHUNK_BYTES, PLACE_BYTES = 500, 40
 """What a chunk takes beside its items and places, and one of these."""
 ITEM_BYTES = 150
@@ -38,35 +34,6 @@ ITEM_BYTES = 150
 POLL_SECONDS = 0.5
 HAND_OVER_SECONDS = 3.0
 """A chunk that isn't full by then is handed over as it is."""
-
-
-class ReplayItem(Struct, frozen=True, gc=False):
-    """A prediction, or the removal of a segment, of one record: its own place, and where reading goes on after it."""
-
-    partition: int
-    place: int
-    after: int
-    segment_id: str
-    prediction: Prediction | None
-    size_bytes: int
-
-
-class Chunk(Struct, frozen=True, eq=False, weakref=True):
-    """What was read from `start` to `end`, in the order in which it was read; it takes `size_bytes` of memory."""
-
-    incarnation: bytes
-    start: Places
-    end: Places
-    items: list[ReplayItem]
-    size_bytes: int
-
-    def serves(self, position: Position) -> bool:
-        """Tell whether it leads on from a position, which may be past its end in some partitions."""
-        return (
-            self.incarnation == position.incarnation
-            and reaches(position.places, self.start)
-            and not reaches(position.places, self.end)
-        )
 
 
 class ReadBudget:

@@ -14,9 +14,10 @@ from consumer.settings import Settings
 from consumer.sources.base import Source
 from consumer.view.cursor import Places, Position, records_between
 
-from .chunks import ChunkKey, Chunks
+from .chunk import Chunk, ChunkKey
+from .chunks import Chunks
 from .readers import Readers
-from .reading import Chunk, find_time, read_chunk
+from .reading import find_time, read_chunk
 
 FIND_TIME_SECONDS = 8.0
 """How long it may take to find the offsets of a time; a stream is silent until then."""
@@ -44,8 +45,8 @@ class Replays:
         None when they aren't there after so many seconds, or the process closes: ask again. Raises Unreplayable if they
         never will be: `expired` (no longer in Kafka), `other_topic`, `replay_failed` (not read in time).
 
-        Hold no strong reference to a chunk for longer than a step: what is kept is bounded, and only what is used by
-        `chunks.use()` stays.
+        Hold no strong reference to a chunk for longer than a step: what is kept is bounded, and only what is in use by
+        `use()` stays.
         """
         found = self.chunks.find(key)
         if found is not None:
@@ -55,6 +56,10 @@ class Replays:
         cost = records_between(position.places, until)
         chunk: Chunk | None = self.readers.ask(key, read, seconds, client, cost)
         return chunk
+
+    def use(self, key: ChunkKey, is_done: bool = False) -> None:
+        """Note that a client is reading the chunk of a key, or is done with it."""
+        self.chunks.use(key, is_done)
 
     def position_at(self, time_ms: int, client: Hashable = None) -> Position:
         """Return where the records of a time (epoch milliseconds) or later begin. Raises Unreplayable, Closing."""

@@ -8,9 +8,8 @@ from consumer.view.cursor import PLAIN, VIEW_DUE, Kind, Places, Position, furthe
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 
-from .chunks import ChunkKey
+from .chunk import CHUNK_RECORDS, Chunk, ChunkKey, ReplayItem
 from .horizons import HorizonRule
-from .reading import CHUNK_RECORDS, Chunk, ReplayItem
 from .subscriber import Subscriber
 
 STEP = 50
@@ -94,7 +93,7 @@ class Replaying:
         self.is_waiting = chunk is None
         if chunk is None:
             return events
-        self._replays.chunks.use(self._key_of(chunk))
+        self._replays.use(self._key_of(chunk))
         last = min(len(chunk.items), self._index + STEP_ITEMS)
         while self._index < last and len(events) < limit:
             item = chunk.items[self._index]
@@ -103,7 +102,7 @@ class Replaying:
                 events.extend(self._take(item))
         if self._index == len(chunk.items):
             self.places, self._chunk = furthest(self.places, chunk.end), None
-            self._replays.chunks.use(self._key_of(chunk), is_done=True)
+            self._replays.use(self._key_of(chunk), is_done=True)
         return events
 
     def _next_chunk(self, seconds: float) -> Chunk | None:

@@ -11,8 +11,8 @@ from consumer.view.filters import Filter
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 
+from .chunk import Chunk, ChunkKey
 from .horizons import HorizonRule
-from .replay import Replays
 from .throttle import Throttle
 
 BATCH = 500
@@ -22,11 +22,25 @@ Purpose = Literal["stream", "poll", "history"]
 """`history` wants the predictions of the log alone: no view, and nothing that depends on what this process shows."""
 
 
+class ChunkSource(Protocol):
+    """What a stage needs of the replays (`replay.py`): chunks, at the speed of its client."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing will be read any more."""
+
+    def chunk(self, key: ChunkKey, until: Places, seconds: float, client: Hashable = None) -> Chunk | None:
+        """Return the records from a position on; None when they aren't there after so many seconds."""
+
+    def use(self, key: ChunkKey, is_done: bool = False) -> None:
+        """Note that a client is reading the chunk of a key, or is done with it."""
+
+
 class Shared(NamedTuple):
     """The feed, the replays (None: memory only), the throttle of work on the past, and whether the process ends."""
 
     feed: Feed
-    replays: Replays | None
+    replays: ChunkSource | None
     throttle: Throttle
     closed: threading.Event
 

@@ -3,7 +3,7 @@
 import pytest
 
 from consumer.events import Gap, Status
-from consumer.resume.chunks import ChunkKey
+from consumer.resume.chunk import ChunkKey
 from consumer.view.cursor import Position, place
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka

@@ -9,7 +9,7 @@ from msgspec import structs
 from consumer.errors import Closing, SourceError
 from consumer.events import Status
 from consumer.resume import chunks, pending, readers, reading
-from consumer.resume.chunks import ChunkKey
+from consumer.resume.chunk import ChunkKey
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource

@@ -8,6 +8,7 @@ from msgspec import structs
 from consumer.errors import SourceError
 from consumer.events import Change, Gap, Initial, Left
 from consumer.resume import reading, replaying, throttle
+from consumer.resume.chunk import Chunk
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
 from consumer.resume.throttle import Throttle
@@ -301,7 +302,7 @@ def gap_of(process, position=BEGIN):
 
 
 def test_a_chunk_serves_positions_before_its_end_in_a_topic_that_grew():
-    chunk = reading.Chunk(INCARNATION, (place(0), place(0)), (place(5), place(3)), [], 0)
+    chunk = Chunk(INCARNATION, (place(0), place(0)), (place(5), place(3)), [], 0)
     assert chunk.serves(Position(INCARNATION, (place(5), place(2), place(0))))
     assert not chunk.serves(Position(INCARNATION, (place(5), place(3), place(0)))), "it would lead nowhere for ever"
     assert chunk.serves(Position(INCARNATION, (place(9), place(2)))), "also past its end in another partition"

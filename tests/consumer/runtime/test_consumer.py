@@ -8,7 +8,7 @@ import pytest
 from consumer import Consumer
 from consumer.errors import NotReady, SettingsError
 from consumer.events import Change, Gap, Initial, Status
-from consumer.resume.chunks import ChunkKey
+from consumer.resume.chunk import ChunkKey
 from consumer.runtime.lag import Lag
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource
