@@ -7,9 +7,9 @@ import { FakeTime, settle, streamingResponse } from "./fakes.js";
 function open({ answer, cursor = null, pause = async () => {} } = {}) {
   const time = new FakeTime();
   const seen = { messages: [], states: [], asked: [] };
-  const fetch = async (address, { signal }) => {
+  const fetch = async (address, options) => {
     seen.asked.push(address);
-    seen.signal = signal;
+    seen.signal = options.signal;
     return typeof answer === "function" ? answer() : answer.response;
   };
   const transport = sseTransport({ url: "/stream", heartbeatSeconds: 15, fetch, timers: time, pause });
