@@ -14,7 +14,7 @@ from consumer.settings import Settings
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
 from tests.consumer.helpers import eventually, message
-from tests.consumer.runtime.helpers import take, until
+from tests.consumer.runtime.helpers import SHORT_SILENCE, take, until
 
 
 def test_live_when_every_partition_was_read_to_its_high_watermark(topic, consume):
@@ -85,12 +85,12 @@ def test_missing_topic_is_reported_and_read_once_created(topic, consume):
 
 
 def test_outage_and_return_of_the_broker(topic, consume):
-    consumer = consume()
+    consumer = consume(SHORT_SILENCE)
     consumer.wait_ready(30)
     topic.append(message("before"))
     topic.set(reachable=False)
     status = until(consumer, "reconnecting")
-    assert status.reason == "no response from the broker for 0.5 s"
+    assert status.reason == "no response from the broker for 1 s"
     assert not consumer.ready
     topic.append(message("during"))
     topic.set(reachable=True)
@@ -100,7 +100,7 @@ def test_outage_and_return_of_the_broker(topic, consume):
 
 
 def test_silent_leader_is_named_while_others_are_delivered(topic, consume):
-    consumer = consume(Settings(kafka_backlog="all", kafka_silence_seconds=0.3, kafka_fetch_max_wait_ms=100))
+    consumer = consume(Settings(kafka_backlog="all", kafka_silence_seconds=1.0, kafka_fetch_max_wait_ms=100))
     consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
@@ -109,7 +109,7 @@ def test_silent_leader_is_named_while_others_are_delivered(topic, consume):
     status = take(subscription, Status)
     assert (status.state, status.reason) == ("reconnecting", "no response from the leader of partitions 0, 2")
     assert not consumer.ready
-    assert [seconds > 0.3 for seconds in consumer.leader_silent_seconds] == [True, False, True, False]
+    assert [seconds > 1 for seconds in consumer.leader_silent_seconds] == [True, False, True, False]
     topic.append(message("during"), partition=1)
     assert take(subscription, Change).entry.segment_id == "during"
     topic.set(leaderless={2})
@@ -122,13 +122,13 @@ def test_silent_leader_is_named_while_others_are_delivered(topic, consume):
 
 
 def test_silent_leader_and_silent_broker_are_different(topic, consume):
-    consumer = consume()
+    consumer = consume(SHORT_SILENCE)
     consumer.wait_ready(30)
     topic.set(leaderless={1})
     status = until(consumer, "reconnecting")
     assert "leader" in status.reason
     topic.set(reachable=False)
-    consumer.feed.wait_for_status(lambda status: status.reason == "no response from the broker for 0.5 s", 30)
+    consumer.feed.wait_for_status(lambda status: status.reason == "no response from the broker for 1 s", 30)
     topic.set(reachable=True, leaderless=set())
     topic.append(message("during"), partition=1)
     until(consumer, "live")
@@ -136,7 +136,7 @@ def test_silent_leader_and_silent_broker_are_different(topic, consume):
 
 
 def test_leader_that_answers_again_causes_no_assignment(topic, consume):
-    settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, kafka_fetch_max_wait_ms=1)
+    settings = Settings(kafka_backlog="all", kafka_silence_seconds=1.0, kafka_fetch_max_wait_ms=1)
     assigned = []
 
     class Counted(MemorySource):
@@ -154,7 +154,7 @@ def test_leader_that_answers_again_causes_no_assignment(topic, consume):
 
 
 def test_subscription_gets_a_status_when_the_broker_is_gone(topic, consume):
-    consumer = consume()
+    consumer = consume(SHORT_SILENCE)
     consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
@@ -163,7 +163,7 @@ def test_subscription_gets_a_status_when_the_broker_is_gone(topic, consume):
 
 
 def test_circuit_breaker_opens_in_an_outage_and_closes_after_it(topic, consume):
-    settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, circuit_failures=2, circuit_probe_seconds=0.1)
+    settings = Settings(kafka_backlog="all", kafka_silence_seconds=1.0, circuit_failures=2, circuit_probe_seconds=0.1)
     consumer = consume(settings)
     consumer.wait_ready(30)
     topic.set(reachable=False)
@@ -179,7 +179,7 @@ def test_circuit_breaker_opens_in_an_outage_and_closes_after_it(topic, consume):
 
 def test_all_states_of_an_outage_have_one_since(topic, consume):
     topic.connection_errors = "refused"
-    settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, circuit_failures=2, circuit_probe_seconds=0.3)
+    settings = Settings(kafka_backlog="all", kafka_silence_seconds=1.0, circuit_failures=2, circuit_probe_seconds=0.3)
     consumer = consume(settings)
     consumer.wait_ready(30)
     live_since = consumer.feed.status.since
@@ -195,7 +195,7 @@ def test_all_states_of_an_outage_have_one_since(topic, consume):
 
 
 def test_retry_time_changes_without_a_new_status(topic, consume):
-    settings = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, circuit_failures=2, circuit_probe_seconds=0.3)
+    settings = Settings(kafka_backlog="all", kafka_silence_seconds=1.0, circuit_failures=2, circuit_probe_seconds=0.3)
     consumer = consume(settings)
     consumer.wait_ready(30)
     topic.set(reachable=False)

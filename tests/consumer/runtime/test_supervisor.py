@@ -10,7 +10,7 @@ from consumer.settings import Settings
 from consumer.sources.memory import MemorySource
 from consumer.view.feed import Feed
 from tests.consumer.helpers import eventually, message
-from tests.consumer.runtime.helpers import SOON_AGAIN, take, until
+from tests.consumer.runtime.helpers import SHORT_SILENCE, SOON_AGAIN, take, until
 
 
 class Failing(MemorySource):
@@ -123,7 +123,7 @@ def test_system_exit_in_the_client_does_not_end_the_thread(topic, consume, caplo
 
 
 def test_stalled_thread_is_announced_before_it_counts_as_hung(topic, consume):
-    consumer = consume()
+    consumer = consume(SHORT_SILENCE)
     consumer.wait_ready(30)
     with topic.changed:  # which the thread waits for
         status = until(consumer, "reconnecting")
@@ -172,13 +172,15 @@ def test_opening_a_source_that_hangs_is_reported(topic, consume):
     until(consumer, "live")
 
 
-def test_back_off_is_no_hang(consume):
+def test_back_off_is_no_hang(consume, monkeypatch):
+    monkeypatch.setattr("consumer.runtime.supervisor.BACKOFF_SECONDS", 4.0)
+    monkeypatch.setattr("consumer.runtime.watchdog.HEARTBEAT_SECONDS", 0.02)
+
     def open_source(_):
         raise SourceError("never")
 
-    settings = Settings(kafka_silence_seconds=0.2, watchdog_seconds=0.3, circuit_probe_seconds=5)
-    consumer = consume(settings, open_source)
-    eventually(lambda: consumer.feed.status.retry_in is not None and consumer.feed.status.retry_in > 0.6)
+    consumer = consume(Settings(watchdog_seconds=1.5, circuit_probe_seconds=5), open_source)
+    eventually(lambda: consumer.feed.status.retry_at is not None)  # in 2 to 4 s
     delayed = consumer.feed.status
     eventually(lambda: consumer.feed.status is not delayed)
     assert not consumer.has_hung
