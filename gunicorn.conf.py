@@ -51,6 +51,7 @@ limit_request_line = 0
 limit_request_field_size = MAX_HEAD_BYTES
 # It would bypass the send buffers of the worker's sockets.
 sendfile = False
+logger_class = "web.server.access_log.AccessLog"
 accesslog = None
 access_log_format = '%(h)s "%(r)s" %(s)s %(B)s bytes %(L)s s "%(f)s" "%(a)s"'
 

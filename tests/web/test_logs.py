@@ -1,4 +1,4 @@
-"""The log: secrets of the settings are masked in the lines of all loggers."""
+"""The log: secrets of the settings are masked in the lines of all loggers; lines that are not shown cost little."""
 
 import logging
 import os
@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from gunicorn.config import Config
 
 from consumer.secrets import secrets_of
 from consumer.settings import Settings
 from web.logs import MaskingFormatter
+from web.server.access_log import AccessLog
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\nBgkqhkiG9w0B\n-----END PRIVATE KEY-----"
@@ -69,3 +71,23 @@ logging.getLogger({logger!r}).critical("refused: s3cret-password")
     )
     assert "refused: ***" in done.stderr
     assert "s3cret" not in done.stderr
+
+
+@pytest.mark.parametrize(("level", "lines"), [("INFO", 1), ("WARNING", 0)])
+def test_a_line_of_the_access_log_is_built_only_if_shown(level, lines):
+    built = []
+
+    class Recorded(AccessLog):
+        access_log_enabled = True
+
+        def setup(self, cfg):
+            self.cfg = cfg
+
+        def atoms(self, *args):
+            built.append(args)
+            return {}
+
+    log = Recorded(Config())
+    log.access_log = logging.Logger("access", level)
+    log.access(None, None, {}, None)
+    assert len(built) == lines

@@ -21,11 +21,11 @@ def apply(request: Any, settings: Any) -> None:
 
     `settings` is the configuration of gunicorn.
     """
-    if not is_trusted(request.peer_addr, settings):
+    scheme, prefix = _last(request, SCHEME), _last(request, PREFIX).rstrip("/")
+    if not (scheme or prefix) or not is_trusted(request.peer_addr, settings):
         return
-    if scheme := _last(request, SCHEME):
+    if scheme:
         request.scheme = "https" if scheme.lower() in SECURE else "http"
-    prefix = _last(request, PREFIX).rstrip("/")
     if not prefix:
         return
     if not _PREFIX.fullmatch(prefix):

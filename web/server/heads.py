@@ -38,9 +38,9 @@ class Heads:
     def add(self, conn: Any) -> None:
         """Receive the next request of a connection; a part of it, or all, may have arrived."""
         conn.sock.setblocking(False)
-        self._since[conn] = time.monotonic()
         # Most requests arrive at once. Those need no registration, which takes two system calls.
         if self._is_tls or self._receive(conn):
+            self._since[conn] = time.monotonic()
             self._poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_readable, conn))
 
     @property
@@ -94,8 +94,8 @@ class Heads:
         return is_open
 
     def _remove(self, conn: Any) -> None:
-        del self._since[conn]
-        if conn.sock in self._poller.get_map():
+        if conn in self._since:
+            del self._since[conn]
             self._poller.unregister(conn.sock)
 
     def _end(self, conn: Any) -> None:

@@ -25,41 +25,78 @@ def start_threads(count: int) -> ThreadPoolExecutor:
 
 
 class Requests:
-    """The connections with a request. Only the accept loop uses it; nothing here blocks.
+    """The connections with a request, and those whose request is being handled. Nothing here blocks.
 
-    `start` hands a connection to a thread, `drop` closes one whose request was not started.
+    `submit` runs a call in a thread. There `handle` is called with one connection after the other, as long as one
+    waits: waking a thread for each takes longer than a short request. `done` is called there with a connection and
+    what `handle` returned. `drop` closes a connection whose request was not started.
     """
 
-    def __init__(self, limit: int, start: Callable[[Any], None], drop: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        limit: int,
+        submit: Callable[..., object],
+        handle: Callable[[Any], bool],
+        done: Callable[[Any, bool], object],
+        drop: Callable[[Any], object],
+    ) -> None:
         self._limit = limit
-        self._start = start
+        self._submit = submit
+        self._handle = handle
+        self._done = done
         self._drop = drop
+        # Guards the two fields below; only the accept loop adds to those that wait.
+        self._lock = threading.Lock()
         self._since: dict[Any, float] = {}  # waiting connections, oldest first
-        self._running: set[Any] = set()
+        self._counted: set[Any] = set()  # being handled, without a slot
 
     def add(self, conn: Any) -> None:
         """Queue the request of a connection."""
-        self._since[conn] = time.monotonic()
+        with self._lock:
+            self._since[conn] = time.monotonic()
 
     def start(self) -> None:
-        """Start as many waiting requests as the limit allows."""
-        while self._since and len(self._running) < self._limit:
-            conn = next(iter(self._since))
-            del self._since[conn]
-            self._running.add(conn)
-            self._start(conn)
+        """Start threads for the waiting requests, as many as the limit allows."""
+        while (conn := self._next()) is not None:
+            self._submit(self._run, conn)
 
     def uncount(self, conn: Any) -> None:
-        """Make room for the next request: this one has ended or holds a slot."""
-        self._running.discard(conn)
+        """Make room for the next request, because this one holds a slot; start() must be called."""
+        with self._lock:
+            self._counted.discard(conn)
 
     @property
     def oldest_since(self) -> float:
         """Since when the oldest request waits (monotonic time); infinity if none waits."""
-        return next(iter(self._since.values()), math.inf)
+        with self._lock:
+            return next(iter(self._since.values()), math.inf)
 
     def end_oldest(self) -> None:
-        """Drop the request that waits longest."""
-        conn = next(iter(self._since))
-        del self._since[conn]
-        self._drop(conn)
+        """Drop the request that waits longest, if one still does."""
+        with self._lock:
+            conn = next(iter(self._since), None)
+            if conn is not None:
+                del self._since[conn]
+        if conn is not None:
+            self._drop(conn)
+
+    def _run(self, conn: Any) -> None:
+        """Handle requests until none waits, or until one has held a slot: another thread has its turn."""
+        while conn is not None:
+            result = self._handle(conn)
+            following = self._next(after=conn)
+            self._done(conn, result)  # last, because the next request of this connection may come at once
+            conn = following
+
+    def _next(self, after: Any = None) -> Any:
+        """Return the next request to be handled, instead of `after` if given; None if none waits or may start."""
+        with self._lock:
+            if after is not None and after not in self._counted:
+                return None
+            self._counted.discard(after)
+            if not self._since or len(self._counted) >= self._limit:
+                return None
+            conn = next(iter(self._since))
+            del self._since[conn]
+            self._counted.add(conn)
+            return conn

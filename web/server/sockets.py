@@ -2,9 +2,11 @@
 
 import errno
 import re
+import select
 import socket
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 IO_SECONDS = 20.0
@@ -13,6 +15,8 @@ RECEIVE_BYTES = 16_384
 LINE_END = b"\r\n"
 HEAD_END = b"\r\n\r\n"
 EMPTY_LINES = re.compile(rb"(?:\r\n)+")
+MAX_PARTS = 64
+"""How many parts of a response are sent with one call; sendmsg(2) takes 1,024 at most."""
 
 
 class Socket(socket.socket):
@@ -22,29 +26,39 @@ class Socket(socket.socket):
     arrived never waits for it.
 
     While `buffers_writes` is set, `send()` and `sendall()` keep what the kernel does not take, and `flush()` sends it
-    later. While `never_blocks` is set, `setblocking(True)` has no effect, and a call that would block raises
-    BlockingIOError.
+    later. While `holds_head` is set too, the next part that `sendall()` is given, the head of a response, is kept until
+    the part that follows, or flush(). While `never_blocks` is set, `setblocking(True)` has no effect, and a call that
+    would block raises BlockingIOError.
 
     A timeout raises BrokenPipeError, as if the client had disconnected: gunicorn ends such a request without a
     traceback.
+
+    The kernel's socket never blocks, and a call with a timeout waits with poll(2). So changing the timeout is no system
+    call: each of those releases the GIL, and a thread then waits for its turn.
     """
 
     buffers_writes = False
+    holds_head = False
     never_blocks = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        super().setblocking(False)
+        self._timeout: float | None = None
         self._received = bytearray()
         self._unsent: deque[memoryview] = deque()
 
     def setblocking(self, flag: bool) -> None:
         """Block for at most IO_SECONDS, or not at all."""
-        self.settimeout(IO_SECONDS if flag and not self.never_blocks else 0.0)
+        self._timeout = IO_SECONDS if flag and not self.never_blocks else 0.0
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set the timeout; without a system call, which would release the GIL, if it is the same."""
-        if seconds != self.gettimeout():
-            super().settimeout(seconds)
+        """Set the timeout of a call in seconds: 0 never blocks, None blocks without a limit."""
+        self._timeout = seconds
+
+    def gettimeout(self) -> float | None:
+        """Return the timeout."""
+        return self._timeout
 
     def gather(self) -> bool:
         """Receive what has arrived, without blocking; return False at the end of the stream. Raises OSError."""
@@ -95,7 +109,7 @@ class Socket(socket.socket):
             data = bytes(self._received[:size])
             del self._received[:size]
             return data
-        return bytes(self._in_time(super().recv, size, flags))
+        return bytes(self._in_time(select.POLLIN, super().recv, size, flags))
 
     def take_over(self) -> tuple[socket.socket, bytes]:
         """Return a plain socket that has the descriptor of this one, and the receive buffer. This one counts as closed.
@@ -110,20 +124,28 @@ class Socket(socket.socket):
     def send(self, data: Any, flags: int = 0) -> int:
         """Send what the kernel takes; with `buffers_writes`, send or keep all of it."""
         if self.buffers_writes:
-            self.sendall(data, flags)
+            self._keep(data)
+            self.flush()
             return len(data)
-        return int(self._in_time(super().send, data, flags))
+        return int(self._in_time(select.POLLOUT, super().send, data, flags))
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send all of it; the timeout starts again with each part that was sent."""
-        self._unsent.append(memoryview(data))
+        self._keep(data)
         if self.buffers_writes:
-            self.flush()
+            if self.holds_head:
+                self.holds_head = False
+            else:
+                self.flush()
             return
         while self._unsent:
             rest = self._unsent.popleft()
             while rest:
                 rest = rest[self.send(rest, flags) :]
+
+    def _keep(self, data: Any) -> None:
+        if data:
+            self._unsent.append(memoryview(data))
 
     @property
     def unsent_bytes(self) -> int:
@@ -137,24 +159,29 @@ class Socket(socket.socket):
 
     def flush(self) -> None:
         """Send what the kernel takes of the send buffer, without blocking. Raises OSError when disconnected."""
-        timeout = self.gettimeout()
-        self.settimeout(0)
         try:
             while self._unsent:
-                rest = self._unsent.popleft()
-                sent = 0
-                try:
-                    sent = super().send(rest)
-                finally:
-                    if sent < len(rest):
-                        self._unsent.appendleft(rest[sent:])
+                self._remove(super().sendmsg(list(islice(self._unsent, MAX_PARTS))))
         except BlockingIOError:
             pass
-        finally:
-            self.settimeout(timeout)
 
-    def _in_time(self, call: Callable[..., Any], *args: Any) -> Any:
-        try:
-            return call(*args)
-        except TimeoutError as error:
-            raise BrokenPipeError(errno.EPIPE, f"no progress for {self.gettimeout()} s") from error
+    def _remove(self, sent: int) -> None:
+        """Remove `sent` bytes from the send buffer."""
+        while sent:
+            first = self._unsent.popleft()
+            if sent < len(first):
+                self._unsent.appendleft(first[sent:])
+            sent -= min(sent, len(first))
+
+    def _in_time(self, event: int, call: Callable[..., Any], *args: Any) -> Any:
+        """Call until it does not block; raise BrokenPipeError if the socket is not ready in time."""
+        while True:
+            try:
+                return call(*args)
+            except BlockingIOError:
+                if self._timeout == 0:
+                    raise
+            ready = select.poll()
+            ready.register(self, event)
+            if not ready.poll(None if self._timeout is None else self._timeout * 1000):
+                raise BrokenPipeError(errno.EPIPE, f"no progress for {self._timeout} s")

@@ -23,10 +23,11 @@ To end a worker from inside, send SIGTERM to its own process: gunicorn starts an
 import gc
 import math
 import re
+import selectors
 import socket
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -53,7 +54,7 @@ from .requests import Requests, start_threads
 from .sockets import Socket
 
 EXPIRY_SECONDS = 0.25
-"""How often timeouts are checked, at most."""
+"""How often timeouts are checked and the heartbeat is sent, at most."""
 STREAM_END_SECONDS = 1.0
 """How long streams may take to send `bye` and end."""
 KEEPALIVE_END_SECONDS = 0.3
@@ -71,9 +72,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._expired_at = -math.inf
+        self._expired_at = self._notified_at = -math.inf
         self._abort_at: float | None = None
         self.configure("", 0)
+        self._is_tls: bool
         self._acceptor: Acceptor
         self._heads: Heads
         self._requests: Requests
@@ -94,10 +96,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until the worker ends, then close what still lingers."""
         is_tls, limit = self.cfg.is_ssl, self.worker_connections
+        self._is_tls = is_tls
         self._acceptor = Acceptor(limit, self._open_sockets, self._make_room, self._on_accept, self.log.warning)
         self._heads = Heads(self.poller, is_tls, on_head=self.enqueue_req, on_end=self._linger)
         # With TLS a thread waits for its client, so as many as there are may do so.
-        self._requests = Requests(self.cfg.threads if is_tls else RESERVE, self._start_request, self._close)
+        at_once = self.cfg.threads if is_tls else RESERVE
+        self._requests = Requests(at_once, self.tpool.submit, self._handle_in_thread, self._finish_later, self._close)
         self._outbox, self._lingering = Outbox(self.poller, self._max_unsent_bytes), Lingering(self.poller)
         limit_streams(streams_within(limit, self.cfg.threads))
         # Objects that exist now stay: full collections, which stop all threads, can skip them.
@@ -119,6 +123,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         Like the stock handler of SIGTERM it takes no lock, which the accept loop may hold.
         """
         self.handle_exit(sig, frame)
+
+    def notify(self) -> None:
+        """Send the heartbeat to the master. The stock worker does so in each turn, which is a system call."""
+        now = time.monotonic()
+        if now - self._notified_at >= EXPIRY_SECONDS:
+            self._notified_at = now
+            super().notify()
 
     def is_parent_alive(self) -> bool:
         """Handle the death of the master as SIGTERM: the stock worker would wait for its streams, and keep the port."""
@@ -212,7 +223,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def on_client_socket_readable(self, conn: Any, client: Socket) -> None:
         """Receive the next request of a connection that was kept alive."""
-        if self.cfg.is_ssl:
+        if self._is_tls:
             super().on_client_socket_readable(conn, client)
             return
         self.poller.unregister(client)
@@ -221,34 +232,45 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Any) -> None:
         """Handle a health check at once, and queue any other request."""
-        if self.cfg.is_ssl or not conn.sock.begins_with(self._health_check):
+        if self._is_tls or not conn.sock.begins_with(self._health_check):
             self._requests.add(conn)
             return
-        done: Future[Any] = Future()
         conn.sock.never_blocks = True
         try:
-            done.set_result(self.handle(conn))
+            keepalive = self.handle(conn)
         finally:
             conn.sock.never_blocks = False
         # Not at once: other connections come before the next request of this one.
-        self.method_queue.defer(self.finish_request, conn, done)
+        self._finish_later(conn, keepalive)
 
-    def _start_request(self, conn: Any) -> None:
-        future = self.tpool.submit(self._handle_in_thread, conn)
-        future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+    def _handle_in_thread(self, conn: Any) -> bool:
+        """Handle a request; return whether its connection can be kept alive."""
+        on_acquire.set(partial(self._on_acquire, conn))
+        try:
+            return bool(self.handle(conn))
+        except BaseException:  # a fault of the server: the thread goes on with the next request
+            self.log.exception("request failed")
+            return False
 
-    def _handle_in_thread(self, conn: Any) -> Any:
-        on_acquire.set(lambda: self.method_queue.defer(self._requests.uncount, conn))
-        return self.handle(conn)
+    def _on_acquire(self, conn: Any) -> None:
+        """Let another request start in place of one that holds a slot."""
+        self._requests.uncount(conn)
+        self.method_queue.defer(self._requests.start)
+
+    def _finish_later(self, conn: Any, keepalive: bool) -> None:
+        self.method_queue.defer(self.finish_request, conn, keepalive)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Handle a request; the accept loop sends what its client does not read at once."""
-        if not self.cfg.is_ssl:
-            conn.sock.buffers_writes = True
-            if BODY.isdisjoint(name for name, _ in req.headers):
-                # What the parser has read ahead belongs to the next request, or to a WebSocket.
-                conn.sock.unread(conn.parser.unreader.take_buffered())
-        return super().handle_request(req, conn)
+        if self._is_tls:
+            return super().handle_request(req, conn)
+        conn.sock.buffers_writes = conn.sock.holds_head = True
+        if BODY.isdisjoint(name for name, _ in req.headers):
+            # What the parser has read ahead belongs to the next request, or to a WebSocket.
+            conn.sock.unread(conn.parser.unreader.take_buffered())
+        keepalive = super().handle_request(req, conn)
+        conn.sock.flush()
+        return keepalive
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer a request that is not valid HTTP, or that failed."""
@@ -268,32 +290,41 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             return False
 
-    def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
+    def finish_request(self, conn: Any, keepalive: bool) -> None:
         """Send the rest of a response, then keep the connection or close it."""
-        self._requests.uncount(conn)
         is_open = conn.sock.fileno() != -1  # else it was taken over by its handler, which closes it
-        if is_open and isinstance(conn.sock, Socket) and conn.sock.unsent_bytes:
-            self._outbox.send(conn.sock, partial(self._after_sending, conn, fs))
-        elif fs.exception() is None and fs.result() is False:
-            self._linger(conn)
+        if is_open and not self._is_tls and conn.sock.unsent_bytes:
+            self._outbox.send(conn.sock, partial(self._after_sending, conn, keepalive))
+        elif is_open and keepalive:
+            self._keep_alive(conn)
         else:
-            self._keep_alive(conn, fs)
+            self._linger(conn)
 
-    def _after_sending(self, conn: Any, fs: "Future[Any]", is_sent: bool) -> None:
+    def _after_sending(self, conn: Any, keepalive: bool, is_sent: bool) -> None:
         if is_sent:
-            self.finish_request(conn, fs)
+            self.finish_request(conn, keepalive)
         else:
             self._close(conn)
 
-    def _keep_alive(self, conn: Any, fs: "Future[Any]") -> None:
-        if fs.exception() is None and not self.cfg.is_ssl:
-            conn.sock.unread(conn.parser.unreader.take_buffered())
-            if conn.sock.received_bytes:  # the next request has begun
+    def _keep_alive(self, conn: Any) -> None:
+        """Receive the next request of a connection if it has begun, else wait for it."""
+        buffered = conn.parser.unreader.take_buffered()
+        if self._is_tls:
+            conn.parser.unreader.unread(buffered)
+            if buffered:
+                self.enqueue_req(conn)
+                return
+        else:
+            conn.sock.unread(buffered)
+            if conn.sock.received_bytes:
                 self._heads.add(conn)
                 return
-        super().finish_request(conn, fs)  # which also closes the connection of a failed request
+        conn.sock.setblocking(False)
+        conn.set_timeout()
         if not self.alive:
-            self._cap_keepalive(math.inf)
+            conn.timeout = min(conn.timeout, time.monotonic() + KEEPALIVE_END_SECONDS)
+        self.keepalived_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
 
     def _cap_keepalive(self, deadline: float) -> None:
         super()._cap_keepalive(min(deadline, time.monotonic() + KEEPALIVE_END_SECONDS))

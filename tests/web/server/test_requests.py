@@ -8,17 +8,39 @@ from web.server.requests import Requests
 
 
 class Threads:
-    """Records what the queue starts and drops."""
+    """Threads that wait until run() lets them handle their requests, one after the other."""
 
     def __init__(self, limit):
-        self.started = []
+        self.ready = []
+        self.handled = []
+        self.done = []
         self.dropped = []
-        self.requests = Requests(limit, self.started.append, self.dropped.append)
+        self.holds_slot = set()
+        self.requests = Requests(limit, self.submit, self.handle, self.end, self.dropped.append)
+
+    def submit(self, call, conn):
+        self.ready.append((call, conn))
+
+    def handle(self, conn):
+        self.handled.append(conn)
+        if conn in self.holds_slot:
+            self.requests.uncount(conn)
+        return conn == "kept"
+
+    def end(self, conn, result):
+        self.done.append((conn, result))
 
     def add(self, *conns):
         for conn in conns:
             self.requests.add(conn)
         self.requests.start()
+
+    def started(self):
+        return [conn for _, conn in self.ready]
+
+    def run(self):
+        call, conn = self.ready.pop(0)
+        call(conn)
 
 
 @pytest.fixture
@@ -28,10 +50,27 @@ def threads():
 
 def test_requests_start_in_order_up_to_the_limit(threads):
     threads.add("a", "b", "c", "d")
-    assert threads.started == ["a", "b"]
+    assert threads.started() == ["a", "b"]
     threads.requests.uncount("b")
     threads.requests.start()
-    assert threads.started == ["a", "b", "c"]
+    assert threads.started() == ["a", "b", "c"]
+
+
+def test_a_thread_handles_one_request_after_the_other(threads):
+    threads.add("a", "b", "c", "kept")
+    threads.run()
+    assert threads.handled == ["a", "c", "kept"]
+    assert threads.done == [("a", False), ("c", False), ("kept", True)]
+    assert threads.started() == ["b"]
+
+
+def test_a_thread_whose_request_held_a_slot_takes_no_other(threads):
+    threads.holds_slot.add("a")
+    threads.add("a", "b", "c")
+    threads.run()
+    assert threads.handled == ["a"]
+    threads.requests.start()
+    assert threads.started() == ["b", "c"], "another one was started in its place"
 
 
 def test_a_request_uncounted_twice_makes_room_once(threads):
@@ -39,14 +78,16 @@ def test_a_request_uncounted_twice_makes_room_once(threads):
     for _ in range(2):
         threads.requests.uncount("a")
     threads.add("c", "d")
-    assert threads.started == ["a", "b", "c"]
+    assert threads.started() == ["a", "b", "c"]
 
 
-def test_a_connection_is_queued_again_after_its_request(threads):
+def test_a_connection_may_be_queued_again_as_its_request_ends(threads):
+    threads.requests = Requests(1, threads.submit, threads.handle, lambda conn, _: threads.add(conn), None)
     threads.add("a")
-    threads.requests.uncount("a")
-    threads.add("a", "b", "c")
-    assert threads.started == ["a", "a", "b"]
+    threads.run()
+    assert threads.started() == ["a"]
+    threads.add("b")
+    assert threads.started() == ["a"], "one at once"
 
 
 def test_the_oldest_waiting_request_is_dropped_first(threads):
@@ -55,7 +96,8 @@ def test_the_oldest_waiting_request_is_dropped_first(threads):
     assert threads.requests.oldest_since < math.inf
     threads.requests.end_oldest()
     assert threads.dropped == ["c"]
-    threads.requests.uncount("a")
-    threads.requests.start()
-    assert threads.started == ["a", "b", "d"]
+    threads.run()
+    assert threads.handled == ["a", "d"]
     assert threads.requests.oldest_since == math.inf, "a started request is not dropped"
+    threads.requests.end_oldest()
+    assert threads.dropped == ["c"]
