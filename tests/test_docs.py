@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from app import COMMANDS, create_app
+from consumer import Settings
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = ROOT / "docs" / "decisions"
@@ -97,3 +100,30 @@ def test_each_command_is_phony():
     phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert phony
     assert set(phony[1].split()) == targets()
+
+
+def test_the_readme_lists_the_routes():
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Routes\n")[2].partition("\n## ")[0]
+    first_column = re.findall(r"^\| (.+?) \|", table, re.MULTILINE)
+    named = set(re.findall(r"`(?:GET )?(/[\w/]+)", " ".join(first_column))) | set(
+        re.findall(r"also at `([\w/]+)`", table)
+    )
+    rules = {re.sub(r"<.+>", "SEGMENT", rule.rule) for rule in create_app(Settings(), None).url_map.iter_rules()}
+    assert named == rules - {"/static/SEGMENT", "/", "/predictions/"}
+
+
+def test_the_readme_lists_the_commands():
+    named = set(
+        re.findall(r"^\| `flask --app app ([\w-]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert named == set(COMMANDS)
+
+
+def test_the_metrics_that_documents_name_exist():
+    source = (ROOT / "web" / "api" / "metrics.py").read_text(encoding="utf-8")
+    counters = set(re.findall(r'(?:_counter|CounterMetricFamily)\(\s*"(greenwave_\w+)"', source))
+    known = set(re.findall(r'"(greenwave_\w+)"', source)) - counters | {f"{name}_total" for name in counters}
+    texts = "".join(each.read_text(encoding="utf-8") for each in DOCUMENTS)
+    named = set(re.findall(r"`[^`\n]*\b(greenwave_\w+)", texts))
+    assert len(named) > 5
+    assert named - known == {"greenwave_info", "greenwave_polls_waiting"}  # the client adds one's suffix; an example
