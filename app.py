@@ -17,6 +17,7 @@ from web.services import EXTENSION, Services
 from web.streams import sse, websocket
 
 COMMANDS = {
+    "check-mapping": "cli.mapping:check_mapping",
     "create-topic": "cli.commands:create_topic_command",
     "doctor": "cli.commands:doctor",
     "send-test-events": "cli.commands:send_test_events",

@@ -98,6 +98,11 @@ RULES = [
     ),
     ("consumer/sources", ("consumer.messages", "consumer.view", *RIGHT_OF_VIEW), ()),
     ("consumer/messages", ("consumer.view", *RIGHT_OF_VIEW), ()),
+    (
+        "consumer/mapping",
+        ("threading", "time", "consumer.view", "consumer.scoring", "consumer.messages.normalise", *RIGHT_OF_VIEW),
+        (),
+    ),
     ("consumer/scoring", ("consumer.sources", "consumer.messages", "consumer.view", "threading", *RIGHT_OF_VIEW), ()),
     ("consumer/view", RIGHT_OF_VIEW, ()),
     ("consumer/resume", ("consumer.runtime",), ()),

@@ -15,7 +15,8 @@ _MOST_DIGITS = 20  # 64 bits; Python refuses to read an integer of more than 4,3
 _CONFLUENT_BYTES = 5
 _BOM = b"\xef\xbb\xbf"
 
-_fast = msgspec.json.Decoder().decode
+decode_strictly = msgspec.json.Decoder().decode
+"""Read strict JSON; raises ValueError or RecursionError for anything else, which `decode` may accept."""
 
 
 def decode(value: bytes) -> object:
@@ -24,7 +25,7 @@ def decode(value: bytes) -> object:
     NaN, Infinity and numbers beyond a double become floats that are not finite. Raises Refused (not_utf8, not_json).
     """
     try:
-        return _fast(value)
+        return decode_strictly(value)
     except (ValueError, RecursionError):
         return _slow(value.removeprefix(_BOM))
 
@@ -50,7 +51,7 @@ def _text(value: bytes) -> str:
 def _format_of(value: bytes) -> str:
     """Return the format that the first bytes of a value show, as the end of a text; "" for an unknown one."""
     if value[:2] == b"\x1f\x8b":
-        return "; it begins like gzip"
+        return "; it begins like gzip, which ENVELOPES does not have"
     if value[:4] == b"Obj\x01":
         return "; it begins like an Avro container file: send one record per message"
     if value[:2] in (b"\xff\xfe", b"\xfe\xff") or _is_utf_16(value[:4]):

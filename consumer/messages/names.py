@@ -67,6 +67,9 @@ INTERVALS = (
 """Objects that give a prediction interval, with the names of the bounds in them."""
 _ANY_BOUND = {low + unit for low, _ in BOUNDS for unit in ("", *UNITS)} | {name for name, *_ in INTERVALS}
 
+MARKS = frozenset({"payload", "op", "specversion", "__deleted"})
+"""Names that may mark an envelope, for `consumer.mapping`: a message without any of them is none."""
+
 MAX_MINUTES = 10_080
 """Largest horizon: a week."""
 
@@ -120,8 +123,8 @@ MAX_SET_CHARACTERS = 2_000
 
 
 def is_read(name: str) -> bool:
-    """Tell whether any field of the result may be read from a field of this name."""
-    return name in _KNOWN or name.startswith(SPEED_AHEAD)
+    """Tell whether a field of this name may change the result."""
+    return name in _KNOWN or name in MARKS or name.startswith(SPEED_AHEAD)
 
 
 class Names:

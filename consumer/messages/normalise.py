@@ -1,22 +1,36 @@
 """Turn a record's bytes into predictions, a removal or refusals.
 
 The result depends on the record, the settings, the network and, for times ahead of it, the clock. No record raises.
-docs/messages.md says what producers may send, and what it becomes.
+docs/messages.md says what producers may send, and what it becomes. What wraps a message is opened, and its fields are
+mapped, by `consumer.mapping`.
 """
 
 from collections.abc import Callable
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import UNSET
 
+from consumer.mapping.envelopes import Deleted
+from consumer.mapping.opening import Content, Mapped, Opening
 from consumer.prediction import Prediction
 from consumer.settings import Settings
 from consumer.sources.record import Record, Unreadable
 from consumer.times import Times, iso
 
 from .clock import wall_ms
-from .decode import decode
-from .fields import MAX_TEXT, coordinates, first_label, first_within, is_no_id, segment_id, text, volume
+from .fields import (
+    ALLOWED_IDS,
+    MAX_TEXT,
+    as_id,
+    coordinates,
+    first_label,
+    first_within,
+    is_no_id,
+    segment_id,
+    text,
+    volume,
+)
 from .names import Item, Names, NameSets
 from .network import Network
 from .normalised import Normalised
@@ -58,15 +72,19 @@ class _Found:
         first = self._rest.get(why.reason, Refusal(index, why.reason, _NOT_DESCRIBED, 0))
         self._rest[why.reason] = first._replace(items=first.items + 1)
 
-    def normalised(self) -> Normalised:
+    def normalised(self, removal: str | None) -> Normalised:
         refusals = self._refusals + list(self._rest.values()) if self._rest else self._refusals
-        return Normalised(self._predictions, refusals, None, self.unclear_horizons)
+        return Normalised(self._predictions, refusals, removal, self.unclear_horizons)
 
 
 class Normaliser:
-    """Turns records into their content; may be called from any thread."""
+    """Turns records into their content; may be called from any thread.
+
+    Raises SettingsError for a mapping that can't be used.
+    """
 
     def __init__(self, settings: Settings, network: Network | None = None, now_ms: Callable[[], int] = wall_ms) -> None:
+        self._opening = Opening(settings)
         self._network = network or Network()
         self._max_bytes = settings.max_message_bytes
         self._speeds = Speeds(settings)
@@ -82,28 +100,63 @@ class Normaliser:
         try:
             value, kafka_ms = record.value, record.time_ms
             if value is None:
-                return Normalised([], [], _removed(record.key))
-            if len(value) <= self._max_bytes and (predictions := self._plain.read(value, kafka_ms)) is not None:
-                return Normalised(predictions, [], None)
-            document, found = self._document(value), _Found()
-            if type(document) is not list:
-                self._read(document, None, kafka_ms, found)
-                return found.normalised()
-            if not document:
-                raise Refused("not_an_object", "the array is empty; it must hold predictions")
-            for index, item in enumerate(document):
-                self._read(item, index, kafka_ms, found)
-            return found.normalised()
+                return Normalised([], [], self._removed(record))
+            if not self._opening.has_shapes and len(value) <= self._max_bytes:
+                predictions = self._plain.read(value, kafka_ms)
+                if predictions is not None:
+                    return Normalised(predictions, [], None)
+            content, found, removal = self._opening.open(record, value), _Found(), None
+            if type(content) is dict:
+                self._read(content, None, kafka_ms, found)
+            elif isinstance(content, Content):
+                removal = self._take_all(record, content, kafka_ms, found)
+            else:
+                self._take(content, None, kafka_ms, found)
+            return found.normalised(removal)
         except Refused as why:
             return Normalised([], [why.at(None)], None)
 
-    def _document(self, value: bytes) -> object:
-        if len(value) > self._max_bytes:
-            limit = f"allowed: at most {self._max_bytes} (MAX_MESSAGE_BYTES)"
-            raise Refused("too_large", f"the message has {len(value)} bytes; {limit}")
-        return decode(value)
+    def _take_all(self, record: Record, content: Content, kafka_ms: int, found: "_Found") -> str | None:
+        """Add what an opened record holds; return the segment that it removes. Raises Refused (unknown_tombstone)."""
+        items, is_array = content
+        if not is_array and type(items[0]) is Deleted:
+            return self._removed(record, items[0].row)
+        for number, item in enumerate(items):
+            self._take(item, number if is_array else None, kafka_ms, found)
+        return None
 
-    def _read(self, item: object, index: int | None, kafka_ms: int, found: "_Found") -> None:
+    def _removed(self, record: Record, row: Any = None) -> str:
+        """Return the segment that a deleted row is of, else that the key names. Raises Refused (unknown_tombstone)."""
+        if type(row) is dict:
+            try:
+                return segment_id(row, self._names.of(row))
+            except Refused:
+                pass  # a database may state only the key of what it deleted
+        named = self._opening.removed(record)
+        if named is None:
+            return _removed(record.key)
+        if (segment := as_id(named)) is None:
+            raise Refused("unknown_tombstone", f"the key of a removal names {shown(named)}; allowed: {ALLOWED_IDS}")
+        return segment
+
+    def _take(self, item: object, index: int | None, kafka_ms: int, found: "_Found") -> None:
+        """Add the predictions or the refusal of what an opened record holds."""
+        if type(item) is dict:
+            self._read(item, index, kafka_ms, found)
+        elif type(item) is Mapped:
+            prediction = self._plain.read_item(item.fields, kafka_ms)
+            if prediction is None:
+                self._read(item.stated(), index, kafka_ms, found, item)
+            else:
+                found.add(prediction)
+        elif type(item) is Refused:
+            found.refuse(item, index)
+        else:
+            self._read(item, index, kafka_ms, found)
+
+    def _read(
+        self, item: object, index: int | None, kafka_ms: int, found: "_Found", mapped: Mapped | None = None
+    ) -> None:
         """Add the predictions of one object, item `index` of an array, or its refusal."""
         owner: str | None = None
         try:
@@ -125,6 +178,8 @@ class Normaliser:
             found.add(self._prediction(item, names, segment, moments, predicted, bounds))
         except Refused as why:
             why.segment_id = owner
+            if mapped is not None:
+                why.detail += mapped.note()
             found.refuse(why, index)
 
     def _read_several(

@@ -105,6 +105,13 @@ class PlainReader:
             found.append((index, prediction))
         return found or None  # an empty array is refused
 
+    def read_item(self, item: dict[str, Any], kafka_ms: int) -> Prediction | None:
+        """Return the prediction of an object in the plain shape; None for one that needs a closer look."""
+        try:
+            return self._prediction(msgspec.convert(item, _Plain), kafka_ms)
+        except msgspec.ValidationError:
+            return None
+
     def _learn(self, value: bytes) -> None:
         """Learn the names of a message that are never read, so that those after it can be read at once."""
         try:

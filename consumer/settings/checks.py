@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from consumer.errors import SettingsError
 
 from .brokers import is_host_and_port, masked, without_login
-from .fields import SECRETS, Settings
+from .fields import ENVELOPES, SECRETS, Settings
 
 
 def refusal(name: str, value: object, allowed: str) -> SettingsError:
@@ -84,6 +84,11 @@ _CHECKS = (
     ("kafka_backlog", lambda settings: settings.backlog, "10000/1h, 500, 0, all"),
     ("kafka_sasl_username", _login, "a user name, for SASL_PLAINTEXT or SASL_SSL"),
     ("category_thresholds", _thresholds, "three descending speeds in mph, such as 60,45,30"),
+    (
+        "envelopes",
+        lambda settings: settings.known_envelopes,
+        f"a comma list of {', '.join(ENVELOPES)}, or none",
+    ),
     ("map_tiles", _tiles, "a URL with {z}, {x} and {y}, such as https://tile.example.org/{z}/{x}/{y}.png"),
     (
         "embed_origins",

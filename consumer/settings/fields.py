@@ -13,6 +13,10 @@ from consumer.prediction import KM_PER_MILE
 from .backlog import Backlog, parse_backlog
 from .brokers import host_of, with_port
 
+ENVELOPES = ("connect", "debezium", "cloudevents", "deleted", "lines", "gzip")
+"""What `consumer.mapping` can open: JSON with a schema by Kafka Connect, change events of Debezium, CloudEvents, rows
+that are marked with `__deleted`, several lines of JSON, and values packed with gzip."""
+
 SECRETS = frozenset({"kafka_sasl_password", "kafka_client_cert_key"})
 """Fields that are never logged or shown."""
 
@@ -105,6 +109,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 600
     # At two bytes an item, no larger array has places for all its items (cursor.MAX_INDEX).
     max_message_bytes: Annotated[int, _meta("bytes", "Largest accepted message", ge=1024, le=33_554_432)] = 1_048_576
+    mapping_file: Annotated[
+        str, _meta("path", "TOML that maps the fields of messages to those of predictions; see docs/mapping.md")
+    ] = ""
+    envelopes: Annotated[
+        str, _meta("names", f"Envelopes that are opened: a comma list of {', '.join(ENVELOPES)}; or none")
+    ] = ",".join(ENVELOPES)
     # Memory
     buffer_entries: Annotated[
         int, _meta("predictions", "Ring buffer: maximum number of entries", ge=100, le=10_000_000)
@@ -212,6 +222,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         if self.kafka_url:
             return [host_of(part.strip()) for part in self.kafka_url.split(",")]
         return ["localhost:9092"]
+
+    @property
+    def known_envelopes(self) -> frozenset[str]:
+        """The envelopes that are opened. Raises ValueError for an unknown name."""
+        names = {part.strip() for part in self.envelopes.split(",")} - {"", "none"}
+        if unknown := sorted(names.difference(ENVELOPES)):
+            raise ValueError(f"{unknown[0]!r} is unknown")
+        return frozenset(names)
 
     @property
     def thresholds_mph(self) -> tuple[float, float, float]:

@@ -37,11 +37,12 @@ class MemoryTopic:
         partition: int = 0,
         timestamp_ms: int | None = None,
         unreadable: Unreadable | None = None,
+        raw_headers: bytes = b"",
     ) -> Record:
         """Append a message, or a batch that can't be unpacked; its time is now unless given."""
         with self.changed:
             now_ms = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
-            record = Record(partition, len(self.logs[partition]), now_ms, key, value, unreadable)
+            record = Record(partition, len(self.logs[partition]), now_ms, key, value, unreadable, raw_headers)
             self.logs[partition].append(record)
             self.changed.notify_all()
         return record

@@ -29,11 +29,49 @@ class Record(Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes | None
     unreadable: Unreadable | None = None
+    raw_headers: bytes = b""
+    """The headers as Kafka encodes them; use `headers`."""
 
     @property
     def time_ms(self) -> int:
         """Its Kafka time in epoch milliseconds; UNKNOWN_MS for none, or one that can't be right."""
         return usable_ms(self.timestamp_ms)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Its headers by name, decoded at each call; what is not UTF-8 is left out."""
+        return decode_headers(self.raw_headers)
+
+
+def decode_headers(raw: bytes) -> dict[str, str]:
+    """Return headers by name; of several with the same name the last. Those that can't be read are left out."""
+    headers: dict[str, str] = {}
+    try:
+        count, at = _varint(raw, 0) if raw else (0, 0)
+        for _ in range(count):
+            size, at = _varint(raw, at)
+            name, at = raw[at : at + max(0, size)], at + max(0, size)
+            size, at = _varint(raw, at)
+            value, at = raw[at : at + max(0, size)], at + max(0, size)
+            try:
+                headers[name.decode()] = value.decode()
+            except UnicodeDecodeError:
+                continue
+    except IndexError:  # cut off: the broker does not check it
+        pass
+    return headers
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    """Return a signed number in zigzag encoding, and where it ends."""
+    value = shift = 0
+    while True:
+        octet = raw[at]
+        at += 1
+        value |= (octet & 0x7F) << shift
+        if octet < 0x80:
+            return (value >> 1) ^ -(value & 1), at
+        shift += 7
 
 
 class Topic(NamedTuple):

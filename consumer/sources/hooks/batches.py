@@ -2,7 +2,7 @@
 
 kafka-python raises at such a batch (unknown codec, damaged on a disk), and is stuck from then on, with all partitions.
 Here it is fetched once more, since the damage may be of the network, and then becomes one record that stands for it.
-Unpacking is bounded; headers are not decoded. Private names of kafka-python used here: `_subscriptions`,
+Unpacking is bounded; headers are kept as they are. Private names of kafka-python used here: `_subscriptions`,
 `PartitionRecords` with `_unpack_records`, and those of the two batch classes.
 """
 
@@ -52,8 +52,8 @@ class _Whole(NamedTuple):
 
 
 class _Batch(DefaultRecordBatch):  # type: ignore[misc]
-    """A batch that is unpacked within a bound, and whose headers are skipped: nothing here needs them, and the client
-    raises at a key that is not UTF-8.
+    """A batch that is unpacked within a bound, and whose headers are kept as bytes: the client raises at a name that is
+    not UTF-8.
     """
 
     __slots__ = ()
@@ -90,11 +90,13 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc]
                 key = None if key_size < 0 else bytes(buffer[at : at + key_size])
                 value_size, at = decode_varint(buffer, at + max(0, key_size))
                 value = None if value_size < 0 else bytes(buffer[at : at + value_size])
-                if not at + max(0, value_size) < end <= size:
+                at += max(0, value_size)
+                if not at < end <= size:
                     raise CorruptRecordError(f"a record of {length} bytes does not hold its key, value and headers")
+                headers = bytes(buffer[at:end]) if end - at > 1 else b""  # one byte says that there are none
                 at = end
                 timestamp_ms = first_ms + delta_ms if appended_ms is None else appended_ms
-                yield Record(partition, base_offset + offset_delta, timestamp_ms, key, value)
+                yield Record(partition, base_offset + offset_delta, timestamp_ms, key, value, None, headers)
         except (ValueError, IndexError) as error:
             raise CorruptRecordError(f"the structure of a record is invalid: {error!r}") from error
         if at != size:

@@ -1,0 +1,113 @@
+"""What an expression of a mapping can refer to, beside the item: the whole message, key, headers and Kafka time."""
+
+import re
+import struct
+from collections.abc import Callable
+from typing import Any, Literal
+
+from consumer.messages.decode import decode
+from consumer.messages.fields import as_id
+from consumer.messages.refusal import Refused
+from consumer.sources.record import Record
+from consumer.times import UNKNOWN_MS
+
+from .paths import Path
+
+KeyFormat = Literal["text", "json", "long", "int"]
+"""How the key of a record is encoded; `long` and `int` are 8 and 4 bytes, the highest first."""
+
+ROOTS = ("$message", "$key", "$header", "$kafka_time")
+"""What an expression may begin with; without one of them it is about the item."""
+
+Reader = Callable[[Any, Any, Record], Any]
+"""From an item, the message that it is in, and the record, to a value; None for nothing."""
+
+_ROOTED = re.compile(r"(\$\w+)(.*)", re.DOTALL)
+_PIECE = re.compile(r"\{([^{}]*)\}")
+
+
+def decode_key(key: bytes | None, how: KeyFormat) -> object:
+    """Return the content of a key; None for one that is not encoded as stated."""
+    if key is None:
+        return None
+    try:
+        match how:
+            case "long":
+                return struct.unpack(">q", key)[0]
+            case "int":
+                return struct.unpack(">i", key)[0]
+            case "text":
+                return key.decode()
+        return without_schema(decode(key))
+    except (struct.error, UnicodeDecodeError, Refused):
+        return None
+
+
+def without_schema(document: Any) -> Any:
+    """Return the payload of what Kafka Connect writes with a schema; anything else as it is."""
+    if type(document) is dict and document.keys() == {"schema", "payload"}:
+        return document["payload"]
+    return document
+
+
+def compile_expression(text: str, key: KeyFormat) -> Reader:
+    """Return an expression, which may begin with one of ROOTS, as a function. Raises ValueError."""
+    match = _ROOTED.fullmatch(text)
+    if match is None:
+        return _of_item(Path(text))
+    root, rest = match.groups()
+    if root not in ROOTS:
+        raise ValueError(f"{root} is unknown; allowed: {', '.join(ROOTS)}")
+    if root == "$kafka_time":
+        if rest:
+            raise ValueError(f"{text!r}: nothing can follow $kafka_time")
+        return lambda _item, _message, record: _known(record.time_ms)
+    path = Path(rest[1:] if rest[:1] == "." else rest if rest[:1] == "[" else "@" + rest)
+    if root == "$message":
+        return lambda _item, message, _record: path(message)
+    if root == "$key":
+        return lambda _item, _message, record: path(decode_key(record.key, key))
+    return lambda _item, _message, record: path(record.headers)
+
+
+def _of_item(path: Path) -> Reader:
+    """Return an expression about the item. One or two names, the usual case, are made fast."""
+    match path.steps:
+        case [str(name)]:
+            return lambda item, _message, _record: item.get(name) if type(item) is dict else None
+        case [str(first), str(second)]:
+
+            def read(item: Any, _message: Any, _record: Record) -> Any:
+                inner = item.get(first) if type(item) is dict else None
+                return inner.get(second) if type(inner) is dict else None
+
+            return read
+    return lambda item, _message, _record: path(item)
+
+
+def _known(time_ms: int) -> int | None:
+    return None if time_ms == UNKNOWN_MS else time_ms
+
+
+def compile_text(template: str, key: KeyFormat) -> Reader:
+    """Return a text with expressions in braces (`{u}-{v}`) as a function. Raises ValueError.
+
+    It gives None when a part is no text or whole number.
+    """
+    *parts, end = _PIECE.split(template)
+    if not parts:
+        raise ValueError(f"{template!r} has no expression in braces; allowed: text such as '{{u}}-{{v}}'")
+    for literal in (*parts[::2], end):
+        if "{" in literal or "}" in literal:
+            raise ValueError(f"{template!r} has a brace without its other half")
+    pairs = [(literal, compile_expression(each, key)) for literal, each in zip(parts[::2], parts[1::2], strict=True)]
+
+    def compose(item: Any, message: Any, record: Record) -> str | None:
+        composed = ""
+        for literal, read in pairs:
+            if (part := as_id(read(item, message, record))) is None:
+                return None
+            composed += literal + part
+        return composed + end
+
+    return compose

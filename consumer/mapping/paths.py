@@ -1,0 +1,123 @@
+"""Path expressions in JMESPath: compiled once, with a bounded cost for each message.
+
+A path of names and indexes (`a.b[0].c`), the usual case, is followed without an interpreter. No expression can refer to
+what encloses its value, so its cost grows with the size of the message. What multiplies that is bounded by MOST.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from jmespath import functions, parser, visitor
+from jmespath.exceptions import JMESPathError
+
+MAX_CHARACTERS = 300
+MAX_DEPTH = 16
+MAX_NODES = 80
+MOST = {"flatten": 3, "multi_select_list": 3, "multi_select_dict": 3}
+"""How often an expression may use what can repeat a part of a message."""
+ALLOWED = "a path such as road.id, results[].speed or lines[0].x (JMESPath)"
+
+
+class _Functions(functions.Functions):  # type: ignore[misc]
+    """The functions of JMESPath, and `split`."""
+
+    @functions.signature({"types": ["string"]}, {"types": ["string"]})  # type: ignore[untyped-decorator]
+    def _func_split(self, text: str, separator: str) -> list[str]:
+        """Return the parts of a text between separators."""
+        return text.split(separator) if separator else [text]
+
+
+_FUNCTIONS = _Functions()
+_interpreter = visitor.TreeInterpreter(visitor.Options(custom_functions=_FUNCTIONS))
+
+
+class Path:
+    """A compiled expression; called with a JSON value, it returns what it finds in it, None for nothing.
+
+    `steps` are its names and indexes; None for an expression that is no such path.
+    """
+
+    def __init__(self, text: str) -> None:
+        """Compile an expression. Raises ValueError, which says what is wrong with it."""
+        if len(text) > MAX_CHARACTERS:
+            raise ValueError(f"the expression has {len(text)} characters; allowed: at most {MAX_CHARACTERS}")
+        try:
+            self._tree = parser.Parser().parse(text).parsed
+        except (JMESPathError, RecursionError) as error:
+            raise ValueError(f"{text!r} is no expression: {_in_one_line(error)}; allowed: {ALLOWED}") from error
+        _check(self._tree)
+        self.steps = _steps(self._tree)
+
+    def __call__(self, value: Any) -> Any:
+        """Return what the expression finds."""
+        if self.steps is None:
+            try:
+                return _interpreter.visit(self._tree, value)
+            except (JMESPathError, ArithmeticError, TypeError, ValueError, RecursionError):
+                return None  # a function was given what it does not take: the message has no such value
+        for step in self.steps:
+            if isinstance(step, str):
+                value = value.get(step) if type(value) is dict else None
+            else:
+                is_there = type(value) is list and -len(value) <= step < len(value)
+                value = value[step] if is_there else None
+        return value
+
+
+def _in_one_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].strip().rstrip(":") or type(error).__name__
+
+
+def _check(tree: dict[str, Any]) -> None:
+    """Raise ValueError for an expression that may cost too much, or calls a function in a wrong way."""
+    counts: Counter[str] = Counter()
+    for node, depth in _nodes(tree, 1):
+        if depth > MAX_DEPTH:
+            raise ValueError(f"the expression is nested too deeply; allowed: at most {MAX_DEPTH} levels")
+        counts[node["type"]] += 1
+        if node["type"] == "function_expression":
+            _check_call(node)
+    if counts.total() > MAX_NODES:
+        raise ValueError(f"the expression has {counts.total()} parts; allowed: at most {MAX_NODES}")
+    for kind, most in MOST.items():
+        if counts[kind] > most:
+            raise ValueError(f"the expression has {counts[kind]} of {kind.replace('_', ' ')}; allowed: at most {most}")
+
+
+def _nodes(node: dict[str, Any], depth: int) -> Iterator[tuple[dict[str, Any], int]]:
+    yield node, depth
+    if depth <= MAX_DEPTH:
+        for child in node["children"]:
+            if isinstance(child, dict):  # those of a slice are numbers
+                yield from _nodes(child, depth + 1)
+
+
+def _check_call(node: dict[str, Any]) -> None:
+    table, name, given = _FUNCTIONS.FUNCTION_TABLE, node["value"], len(node["children"])
+    if name not in table:
+        raise ValueError(f"there is no function {name}(); allowed: {', '.join(sorted(table))}")
+    signature = table[name]["signature"]
+    is_variadic = bool(signature) and signature[-1].get("variadic", False)
+    if given < len(signature) or (given > len(signature) and not is_variadic):
+        raise ValueError(
+            f"{name}() has {given} arguments; allowed: {len(signature)}{' or more' if is_variadic else ''}"
+        )
+
+
+def _steps(node: dict[str, Any]) -> list[str | int] | None:
+    """Return a path as names and indexes; None for an expression that needs the interpreter."""
+    kind = node["type"]
+    if kind in ("field", "index"):
+        return [node["value"]]
+    if kind == "current":
+        return []
+    if kind not in ("subexpression", "index_expression"):
+        return None
+    steps: list[str | int] = []
+    for child in node["children"]:
+        part = _steps(child)
+        if part is None:
+            return None
+        steps += part
+    return steps

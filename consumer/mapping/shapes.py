@@ -1,0 +1,70 @@
+"""A shape: how the messages of one kind become items in the fields of the result."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from consumer.messages.refusal import Refused, shown
+from consumer.sources.record import Record
+
+from .expressions import Reader
+
+MAX_ITEMS = 10_000
+"""Items that one message may give: more of them would hold up its neighbours for too long."""
+
+
+class Shape(Struct, frozen=True, gc=False):
+    """One shape of a mapping, compiled. `when`, `each` and `tombstone` are None where the file states none."""
+
+    name: str
+    when: Reader | None
+    each: Reader | None
+    tombstone: Reader | None
+    fields: tuple[tuple[str, Reader], ...]
+
+    def holds(self, message: Any, record: Record) -> bool:
+        """Tell whether this shape is that of a message: `when` finds something that is not empty, null or false."""
+        if self.when is None:
+            return True
+        found = self.when(message, message, record)
+        return found is not None and found is not False and found not in ("", [], {})
+
+    def items(self, message: Any, record: Record) -> list[Any]:
+        """Return the items of a message. Raises Refused."""
+        if self.each is None:
+            return [message]
+        found = self.each(message, message, record)
+        if type(found) is not list:
+            detail = f"each of the shape {self.name!r} finds {shown(found)} in the message; allowed: an array"
+            raise Refused("not_an_object", detail)
+        if len(found) > MAX_ITEMS:
+            detail = f"each of the shape {self.name!r} finds {len(found)} items; allowed: at most {MAX_ITEMS}"
+            raise Refused("too_large", detail)
+        return found
+
+    def map(self, item: Any, message: Any, record: Record) -> dict[str, Any]:
+        """Return an item in the fields of the result; None for what it does not have."""
+        return {name: read(item, message, record) for name, read in self.fields}
+
+
+class Shapes:
+    """The shapes of one topic, in the order of the file. Immutable."""
+
+    def __init__(self, shapes: Iterable[Shape] = ()) -> None:
+        self._shapes = tuple(shapes)
+        self._tombstone = next((each.tombstone for each in self._shapes if each.tombstone is not None), None)
+
+    def __bool__(self) -> bool:
+        return bool(self._shapes)
+
+    def find(self, message: Any, record: Record) -> Shape | None:
+        """Return the first shape that holds for a message; None if none does."""
+        for shape in self._shapes:
+            if shape.when is None or shape.holds(message, record):
+                return shape
+        return None
+
+    def removed(self, record: Record) -> object:
+        """Return the segment that a tombstone names, by the first shape that says so; None without one."""
+        return None if self._tombstone is None else self._tombstone(None, None, record)
