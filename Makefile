@@ -74,6 +74,7 @@ lock: $(RUNNABLE) ## lock what requirements*.txt name, with hashes; UPGRADE=1 ta
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13,<1'
 	$(LOCK) requirements-dev.txt -o requirements-dev.lock
 	$(LOCK) -c requirements-dev.lock requirements-demo.txt -o requirements-demo.lock
+	$(LOCK) -c requirements-dev.lock requirements-confluent.txt -o requirements-confluent.lock
 	$(LOCK) -c requirements-dev.lock requirements.txt -o requirements.lock
 
 clean: ## remove the virtual environment and the files of tools

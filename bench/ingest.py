@@ -1,8 +1,8 @@
-"""A backlog: how fast a start reads it, compared with a loop that only polls.
+"""A backlog: how fast a start reads it with each Kafka client, compared with loops that only poll.
 
 Each reader is a process of its own:
 
-    python -m bench.ingest BROKER TOPIC COUNT greenwave|poll
+    python -m bench.ingest BROKER TOPIC COUNT greenwave|greenwave-confluent|poll|consume
 
 prints {"seconds": wall time, "cpu_seconds": processor time} of reading COUNT records from the beginning.
 """
@@ -11,8 +11,12 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
+import confluent_kafka
 from kafka import KafkaConsumer, TopicPartition
 
 from consumer import Consumer
@@ -25,22 +29,27 @@ from .world import PARTITIONS, World
 
 COUNT = 100_000
 SECONDS = 120.0
+CONSUMED_AT_ONCE = 2_000
+OURS_CONFLUENT = f"{OURS}, confluent"
 POLL = "poll() alone"
+CONSUME = "consume() alone"
+READERS = {OURS: "greenwave", OURS_CONFLUENT: "greenwave-confluent", POLL: "poll", CONSUME: "consume"}
 
 TITLE = "Backlog"
 ABOUT = f"""A start that reads {COUNT:,} messages of a topic with {PARTITIONS} partitions, from the first to the last.
 Each is normalised, scored, and kept in the ring buffer and the latest view; the time runs until the consumer is live.
-*{POLL}* is a loop around `KafkaConsumer.poll()` with the client's defaults that does nothing with the records. *one
-partition* has all messages in one of the {PARTITIONS} partitions. *CPU* is processor time of the process per
-record."""
+*{OURS}* reads by kafka-python, the default, *{OURS_CONFLUENT}* with `KAFKA_CLIENT=confluent`. *{POLL}* is a loop around
+`KafkaConsumer.poll()` with the client's defaults that does nothing with the records, and *{CONSUME}* one around
+`confluent_kafka.Consumer.consume()`. *one partition* has all messages in one of the {PARTITIONS} partitions. *CPU* is
+processor time of the process per record, threads of the clients included."""
 
 
 def run(world: World) -> list[Figure]:
     """Measure one round."""
     figures = []
     for case, partitions in ((f"all {PARTITIONS} partitions", PARTITIONS), ("one partition", 1)):
-        figures += read_backlog(world, case, partitions, OURS, "greenwave")
-        figures += read_backlog(world, case, partitions, POLL, "poll")
+        for peer, reader in READERS.items():
+            figures += read_backlog(world, case, partitions, peer, reader)
     return figures
 
 
@@ -58,8 +67,8 @@ def read_backlog(
     ]
 
 
-def _greenwave(broker: str, topic: str, count: int) -> None:
-    consumer = Consumer(Settings(kafka_brokers=broker, kafka_topic=topic, kafka_backlog="all"))
+def _greenwave(broker: str, topic: str, count: int, client: Literal["kafka-python", "confluent"]) -> None:
+    consumer = Consumer(Settings(kafka_brokers=broker, kafka_topic=topic, kafka_backlog="all", kafka_client=client))
     consumer.start()
     try:
         consumer.wait_ready(SECONDS)
@@ -80,10 +89,25 @@ def _poll(broker: str, topic: str, count: int) -> None:
     consumer.close()
 
 
+def _consume(broker: str, topic: str, count: int) -> None:
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": broker, "group.id": "bench", "enable.auto.commit": False})
+    consumer.assign([confluent_kafka.TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
+    read = 0
+    while read < count:
+        read += len(consumer.consume(CONSUMED_AT_ONCE, 0.2))
+    consumer.close()
+
+
 def main(broker: str, topic: str, count: str, reader: str) -> None:
     """Read a topic once."""
     begin, cpu = time.monotonic(), time.process_time()
-    {"greenwave": _greenwave, "poll": _poll}[reader](broker, topic, int(count))
+    readers: dict[str, Callable[[str, str, int], None]] = {
+        "greenwave": partial(_greenwave, client="kafka-python"),
+        "greenwave-confluent": partial(_greenwave, client="confluent"),
+        "poll": _poll,
+        "consume": _consume,
+    }
+    readers[reader](broker, topic, int(count))
     print(json.dumps({"seconds": time.monotonic() - begin, "cpu_seconds": time.process_time() - cpu}))
 
 

@@ -48,26 +48,33 @@ KAFKA_FILES = (
     "consumer/sources/end_offsets.py",
     *(str(path.relative_to(ROOT)) for path in modules("consumer/sources/hooks")),
 )
+CONFLUENT_FILES = (
+    "consumer/sources/confluent.py",
+    *(str(path.relative_to(ROOT)) for path in modules("consumer/sources/librdkafka")),
+)
+KAFKA = ("kafka", "confluent_kafka")
 
 RIGHT_OF_VIEW = ("consumer.resume", "consumer.runtime")
 STAGES = ("subscriber", "starting", "replaying", "catching_up", "live")
 READERS = tuple(f"consumer.resume.{each}" for each in ("replay", "readers", "reading", "pending", "chunks"))
 
 RULES = [
-    ("app.py", ("kafka", "threading", "web.streams.wire", "gunicorn"), ()),
-    ("wsgi.py", ("kafka", "flask", "web.streams.sse", "web.api.polling", "threading"), ()),
-    ("gunicorn.conf.py", ("kafka", "flask"), ()),
+    ("app.py", (*KAFKA, "threading", "web.streams.wire", "gunicorn"), ()),
+    ("wsgi.py", (*KAFKA, "flask", "web.streams.sse", "web.api.polling", "threading"), ()),
+    ("gunicorn.conf.py", (*KAFKA, "flask"), ()),
     ("consumer", (*FLASK, "web", "cli", "demo", "app", "wsgi"), ()),
     ("consumer", ("kafka",), KAFKA_FILES),
+    ("consumer", ("confluent_kafka",), CONFLUENT_FILES),
     (
         "web",
         (
-            "kafka",
+            *KAFKA,
             "cli",
             "demo",
             "app",
             "wsgi",
             "consumer.sources.kafka",
+            "consumer.sources.confluent",
             "consumer.view.cursor",
             "consumer.sources.record",
         ),
@@ -85,9 +92,9 @@ RULES = [
         (),
     ),
     ("web/streams/websocket_protocol.py", ("threading", "time", "flask_sock", "simple_websocket"), ()),
-    ("cli", ("kafka",), ("cli/publish.py", "cli/net_clients.py")),
+    ("cli", KAFKA, ("cli/publish.py", "cli/net_clients.py")),
     ("cli", ("web", "demo", "app", "wsgi", "gunicorn"), ()),
-    ("demo", ("kafka", "web", "app", "wsgi", "gunicorn"), ()),
+    ("demo", (*KAFKA, "web", "app", "wsgi", "gunicorn"), ()),
     ("consumer/view/cursor.py", ("kafka", "threading", "time", "consumer.view.ring", "consumer.view.feed"), ()),
     ("consumer/view/ring.py", ("threading", "time"), ()),
     ("consumer/view/latest.py", ("threading", "time"), ()),
@@ -257,7 +264,7 @@ def test_importing_the_app_and_the_web_side_loads_no_kafka_client():
 import importlib, sys
 for name in {["app", *names]!r}:
     importlib.import_module(name)
-print(*sorted(name for name in sys.modules if name.split(".")[0] == "kafka"))
+print(*sorted(name for name in sys.modules if name.split(".")[0] in {KAFKA!r}))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -25,7 +25,7 @@ def batches(broker: str, topic: str) -> Iterator[list[bytes]]:
     while True:
         first = consumer.poll(1.0)
         records = [first, *consumer.consume(BATCH, 0)] if first else []
-        if values := [record.value() for record in records if not record.error()]:
+        if values := [record.value() or b"" for record in records if not record.error()]:
             yield values
 
 

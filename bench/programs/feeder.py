@@ -23,7 +23,8 @@ def main(broker: str, topic: str, segments: int, header: str) -> None:
     """Publish until the input ends."""
     failed: list[object] = []
     producer = Producer({"bootstrap.servers": broker, "linger.ms": 0, "acks": "1"})
-    headers = None if header == "-" else [tuple(header.split("=", 1))]
+    name, _, text = header.partition("=")
+    headers: list[tuple[str, str | bytes | None]] | None = None if header == "-" else [(name, text)]
     stamps: list[int] = []
     rate, begin, since = 0.0, time.monotonic(), 0
     while True:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from consumer.settings import Settings, load
+from consumer.sources import kafka_source
 from consumer.sources.base import Source
 
 from .consumer import Consumer
@@ -35,7 +36,7 @@ def start(
     """
     consumer = current()
     if consumer is None or consumer.stopped:
-        consumer = _start_once(settings or load(os.environ), open_source or _kafka())
+        consumer = _start_once(settings or load(os.environ), open_source)
     seconds = consumer.settings.start_timeout if timeout is None else timeout
     if seconds > 0:
         consumer.wait_ready(seconds)
@@ -56,15 +57,10 @@ def current() -> Consumer | None:
     return _consumer
 
 
-def _kafka() -> OpenSource:
-    """Load the Kafka client, on the thread that starts: the server loads it before it accepts connections."""
-    from consumer.sources.kafka import KafkaSource
-
-    return KafkaSource
-
-
-def _start_once(settings: Settings, open_source: OpenSource) -> Consumer:
+def _start_once(settings: Settings, open_source: OpenSource | None) -> Consumer:
     global _consumer
+    # The Kafka client is loaded on the thread that starts: the server does that before it accepts connections.
+    open_source = open_source or kafka_source(settings)
     with _lock:
         if _consumer is None or _consumer.stopped:
             consumer = Consumer(settings, open_source)

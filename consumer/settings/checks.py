@@ -1,6 +1,7 @@
 """Checks of settings that the type of a single field can't make, and the error for a value that can't be used."""
 
 import re
+from importlib.util import find_spec
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from consumer.errors import SettingsError
@@ -72,6 +73,18 @@ def _login(settings: Settings) -> None:
         raise ValueError(f"KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol} needs a user name")
 
 
+def _client(settings: Settings) -> None:
+    if settings.kafka_client == "confluent" and not _is_installed("confluent_kafka"):
+        raise ValueError("the package confluent-kafka is not installed")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # importing it was made impossible
+        return False
+
+
 def _topic(settings: Settings) -> None:
     if len(settings.topic) > 249:
         raise ValueError("prefix and topic together are longer than 249 characters")
@@ -80,6 +93,7 @@ def _topic(settings: Settings) -> None:
 _CHECKS = (
     ("kafka_url", _url, "a comma list such as kafka+ssl://host:9096"),
     ("kafka_brokers", _brokers, "a comma list of host:port; a log-in belongs in KAFKA_SASL_USERNAME and _PASSWORD"),
+    ("kafka_client", _client, "kafka-python; confluent after `pip install -r requirements-confluent.txt`"),
     ("kafka_prefix", _topic, "a prefix with which the topic name has at most 249 characters"),
     ("kafka_backlog", lambda settings: settings.backlog, "10000/1h, 500, 0, all"),
     ("kafka_sasl_username", _login, "a user name, for SASL_PLAINTEXT or SASL_SSL"),

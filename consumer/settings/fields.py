@@ -44,6 +44,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_brokers: Annotated[
         str, _meta("host:port, …", "Bootstrap brokers, a comma list. Empty: KAFKA_URL, else localhost:9092")
     ] = ""
+    kafka_client: Annotated[
+        Literal["kafka-python", "confluent"],
+        _meta("", "Client that reads: kafka-python, or confluent (faster; needs requirements-confluent.txt)"),
+    ] = "kafka-python"
     kafka_topic: Annotated[str, _meta("", "Topic to read", pattern=r"^[A-Za-z0-9._-]{1,249}$")] = "traffic-predictions"
     kafka_prefix: Annotated[str, _meta("", "Prefix of the topic's name (shared Heroku plans)")] = ""
     kafka_backlog: Annotated[

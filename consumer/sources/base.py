@@ -1,7 +1,8 @@
 """The contract of a source of records: what the consumer thread, replay readers and the doctor need of Kafka.
 
-    kafka.KafkaSource      a topic of a Kafka cluster
-    memory.MemorySource    a topic in memory, for tests and for trying things out without a broker
+    kafka.KafkaSource            a topic of a Kafka cluster, by kafka-python
+    confluent.ConfluentSource    the same, by confluent-kafka
+    memory.MemorySource          a topic in memory, for tests and for trying things out without a broker
 
 A source belongs to one thread. `status()` is the exception: it reads memory, and any thread may call it.
 """

@@ -145,6 +145,16 @@ _SIGNS = (
     ("InvalidReceive", "it does not answer in plain; see KAFKA_SECURITY_PROTOCOL"),
     ("ECONNREFUSED", "nothing listens there"),
     ("DNS", "its name can't be resolved"),
+    # librdkafka's words
+    ("SASL authentication error", "it refused the log-in; see KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD"),
+    ("Unsupported SASL mechanism", "it does not offer this log-in; see KAFKA_SASL_MECHANISM"),
+    ("current SASL state", "it wants no log-in; see KAFKA_SECURITY_PROTOCOL"),
+    ("certificate verify failed", "its certificate is not trusted, or for another host name; see KAFKA_SSL_CAFILE"),
+    ("tls alert", "it refused the client certificate, or that there is none; see KAFKA_SSL_CERTFILE"),
+    ("PLAINTEXT broker listener", "it does not speak TLS; see KAFKA_SECURITY_PROTOCOL"),
+    ("SSL listener", CLOSED),
+    ("Connection refused", "nothing listens there"),
+    ("Failed to resolve", "its name can't be resolved"),
 )
 MAX_DETAIL = 200
 

@@ -1,6 +1,7 @@
 """Settings: documents show the table of the code; a wrong value is refused by name, value and what is allowed."""
 
 import re
+import sys
 import traceback
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def test_a_variable_is_read_by_its_name_and_converted():
         ("PORT", "70000", "a whole number from 0 to 65535"),
         ("KAFKA_SILENCE_SECONDS", "nan", "a number from 3 to 60"),
         ("KAFKA_SILENCE_SECONDS", "1", "a number from 3 to 60"),
+        ("KAFKA_CLIENT", "librdkafka", "one of confluent, kafka-python"),
         ("SPEED_UNIT", "knots", "one of kmh, mph"),
         ("KAFKA_SSL_CHECK_HOSTNAME", "perhaps", "true or false"),
         ("KAFKA_TOPIC", "a topic", "text that matches"),
@@ -72,6 +74,17 @@ def test_a_wrong_value_is_refused_by_name_with_what_is_allowed(name, value, allo
     with pytest.raises(SettingsError) as refused:
         load({name: value})
     assert str(refused.value).startswith(f"{name}={value!r} can't be used; allowed: {allowed}")
+
+
+def test_a_client_that_is_not_installed_is_refused_with_the_command_that_installs_it(monkeypatch):
+    assert load({"KAFKA_CLIENT": "confluent"}).kafka_client == "confluent"
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    with pytest.raises(SettingsError) as refused:
+        load({"KAFKA_CLIENT": "confluent"})
+    assert str(refused.value) == (
+        "KAFKA_CLIENT='confluent' can't be used; allowed: kafka-python; confluent after "
+        "`pip install -r requirements-confluent.txt` (the package confluent-kafka is not installed)"
+    )
 
 
 def test_a_login_without_a_name_is_refused():

@@ -8,7 +8,8 @@ from kafka import KafkaProducer
 
 from consumer import Consumer
 from consumer.settings import Settings
-from consumer.sources.kafka import KafkaSource, client_options
+from consumer.sources import open_kafka
+from consumer.sources.kafka import client_options
 from tests.kafka.helpers import Line
 
 # By the class of connections that leaves no socket behind when the broker goes.
@@ -24,7 +25,13 @@ def line():
 
 
 @pytest.fixture
-def settings_for(apache):
+def kafka_client():
+    """Return KAFKA_CLIENT; tests of both clients are parametrised by it (helpers.BOTH_CLIENTS)."""
+    return "kafka-python"
+
+
+@pytest.fixture
+def settings_for(apache, kafka_client):
     """Make settings for a topic, with all of it as the backlog."""
 
     def settings_for(topic, **more):
@@ -32,6 +39,7 @@ def settings_for(apache):
             **{
                 "kafka_brokers": apache.address,
                 "kafka_topic": topic,
+                "kafka_client": kafka_client,
                 "kafka_backlog": "all",
                 "kafka_fetch_max_wait_ms": 50,
                 **more,
@@ -46,7 +54,7 @@ def consume():
     """Start consumers; they are stopped at the end."""
     with contextlib.ExitStack() as stack:
 
-        def consume(settings, open_source=KafkaSource):
+        def consume(settings, open_source=open_kafka):
             consumer = Consumer(settings, open_source)
             stack.callback(consumer.stop)
             consumer.start()

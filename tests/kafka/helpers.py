@@ -9,6 +9,7 @@ import uuid
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from consumer.events import Change, Initial
@@ -18,6 +19,9 @@ from consumer.view.cursor import offset_of
 
 WAIT_SECONDS = 60.0
 """Limit of every wait for a condition. Only a failure takes so long, so it may be generous."""
+
+BOTH_CLIENTS = pytest.mark.parametrize("kafka_client", ["kafka-python", "confluent"])
+"""For tests of what holds with any client."""
 
 
 def eventually(condition, seconds=WAIT_SECONDS, every=0.05):

@@ -9,7 +9,17 @@ import pytest
 from consumer.events import Gap, Status
 from consumer.view.cursor import Position, offset_of, place
 from tests.consumer.helpers import message
-from tests.kafka.helpers import WAIT_SECONDS, changes, events_until, eventually, follow, log_of, offsets, segments
+from tests.kafka.helpers import (
+    BOTH_CLIENTS,
+    WAIT_SECONDS,
+    changes,
+    events_until,
+    eventually,
+    follow,
+    log_of,
+    offsets,
+    segments,
+)
 
 
 class Transactions:
@@ -60,6 +70,7 @@ def seen_up_to(subscription, last):
     return segments(changes(events)), [event for event in events if isinstance(event, Gap | Status)]
 
 
+@BOTH_CLIENTS
 def test_read_committed_never_delivers_aborted_records(committed, consume, transactions):
     producer = transactions(committed)
     producer.commit("A", "B")
@@ -93,6 +104,7 @@ def test_read_uncommitted_delivers_all_records(apache, settings_for, consume, tr
     assert consumer.ready
 
 
+@BOTH_CLIENTS
 def test_partition_with_only_aborted_records_is_read_to_its_end(committed, consume, transactions):
     producer = transactions(committed)
     for partition in range(4):
@@ -103,6 +115,7 @@ def test_partition_with_only_aborted_records_is_read_to_its_end(committed, consu
     assert consumer.feed.snapshot().predictions == []
 
 
+@BOTH_CLIENTS
 def test_transaction_open_at_start_does_not_delay_live(committed, consume, transactions):
     producer = transactions(committed)
     producer.commit("A")
@@ -115,6 +128,7 @@ def test_transaction_open_at_start_does_not_delay_live(committed, consume, trans
     assert seen_up_to(subscription, "B") == (["B"], [])
 
 
+@BOTH_CLIENTS
 def test_records_behind_an_open_transaction_come_in_order_after_it(committed, consume, transactions, publish):
     consumer = consume(committed)
     consumer.wait_ready(WAIT_SECONDS)
@@ -199,6 +213,7 @@ def test_a_cursor_at_a_commit_marker_is_not_ahead(apache, settings_for, consume,
 COMPACTED = {"cleanup.policy": "compact", "segment.ms": "1", "min.cleanable.dirty.ratio": "0.01"}
 
 
+@BOTH_CLIENTS
 @pytest.mark.parametrize("isolation", ["read_committed", "read_uncommitted"])
 def test_a_tail_that_compaction_emptied_is_read_to_its_end(apache, settings_for, consume, transactions, isolation):
     settings = settings_for(apache.create_topic(partitions=1, **COMPACTED), kafka_isolation_level=isolation)

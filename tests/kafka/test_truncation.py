@@ -3,7 +3,16 @@
 from consumer.events import Gap, Initial
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
-from tests.kafka.helpers import WAIT_SECONDS, changes, events_until, eventually, follow, segments, until_state
+from tests.kafka.helpers import (
+    BOTH_CLIENTS,
+    WAIT_SECONDS,
+    changes,
+    events_until,
+    eventually,
+    follow,
+    segments,
+    until_state,
+)
 
 
 def lose_what_follows(broker, topic, text):
@@ -13,6 +22,7 @@ def lose_what_follows(broker, topic, text):
     log.write_bytes(content[: content.index(text)])
 
 
+@BOTH_CLIENTS
 def test_truncated_log_is_a_gap_and_is_read_from_where_it_differs(settings_for, consume, producer_for):
     with ApacheKafka() as broker:
         settings = settings_for(broker.create_topic(partitions=1), kafka_brokers=broker.address)

@@ -1,4 +1,4 @@
-"""The contract of a source, kept by Kafka (the embedded broker) and by memory alike."""
+"""The contract of a source, kept by memory and, on the embedded broker, by both Kafka clients."""
 
 import contextlib
 import itertools
@@ -8,7 +8,9 @@ import pytest
 from kafka import KafkaProducer
 
 from consumer.settings import Settings
+from consumer.sources import open_kafka
 from consumer.sources.base import Expired, Reading
+from consumer.sources.confluent import ConfluentSource
 from consumer.sources.kafka import KafkaSource, client_options
 from consumer.sources.memory import MemorySource, MemoryTopic
 from tests.consumer.helpers import eventually
@@ -32,34 +34,42 @@ class InMemory:
 
 
 class InKafka:
-    """A topic of the embedded broker."""
+    """A topic of the embedded broker, read by one of the clients."""
 
-    def __init__(self, address, stack):
+    def __init__(self, address, client, stack):
         admin = Admin()
         admin.address, admin.admin_options = address, {}
         topic = admin.create_topic(partitions=PARTITIONS)
-        self._settings = Settings(kafka_brokers=address, kafka_topic=topic, kafka_fetch_max_wait_ms=50)
+        self._settings = Settings(
+            kafka_brokers=address, kafka_topic=topic, kafka_fetch_max_wait_ms=50, kafka_client=client
+        )
         self._producer = KafkaProducer(**client_options(self._settings), acks="all", linger_ms=0)
         stack.callback(self._producer.close)
 
     def open(self):
-        return KafkaSource(self._settings)
+        return open_kafka(self._settings)
 
     def publish(self, *values, partition=0):
         for value in values:
             self._producer.send(self._settings.topic, value, partition=partition).get(20)
 
 
-@pytest.fixture(scope="module", params=["memory", pytest.param("kafka", marks=pytest.mark.integration)])
-def address(request):
-    """Return the address of a broker, or None for the source in memory."""
-    return request.getfixturevalue("broker").address if request.param == "kafka" else None
+CLIENTS = [pytest.param(name, marks=pytest.mark.integration) for name in ("kafka-python", "confluent")]
+
+
+@pytest.fixture(scope="module", params=["memory", *CLIENTS])
+def open_topic(request):
+    """Return what makes a topic, in memory or on a broker; the broker is started before the leak check counts."""
+    if request.param == "memory":
+        return lambda _stack: InMemory()
+    address = request.getfixturevalue("broker").address
+    return lambda stack: InKafka(address, request.param, stack)
 
 
 @pytest.fixture
-def topic(address):
+def topic(open_topic):
     with contextlib.ExitStack() as stack:
-        yield InKafka(address, stack) if address else InMemory()
+        yield open_topic(stack)
 
 
 @pytest.fixture
@@ -215,5 +225,5 @@ def test_the_contract_is_small_and_all_of_it_is_implemented():
 
     methods = {name for name in vars(Source) if not name.startswith("_")}
     assert len(methods) <= 10
-    for kind, name in itertools.product((KafkaSource, MemorySource), sorted(methods)):
+    for kind, name in itertools.product((KafkaSource, ConfluentSource, MemorySource), sorted(methods)):
         assert callable(getattr(kind, name))

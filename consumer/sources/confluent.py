@@ -1,0 +1,263 @@
+"""Kafka as a source of records, by confluent-kafka (librdkafka). Its errors become SourceError here.
+
+As with kafka-python, all partitions are assigned, nothing is committed, no topic is created, and one consumer lives
+through all outages. librdkafka fetches on threads of its own, ahead of the reader.
+
+docs/operations.md, "Choice of the Kafka client", has what differs from kafka-python.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from confluent_kafka import Consumer as Client
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+
+from consumer.errors import SourceError, SourceLost
+from consumer.secrets import mask, secrets_of
+from consumer.settings import Settings
+
+from .base import Reading, SourceStatus, Truncated
+from .librdkafka.answers import LeaderAnswers
+from .librdkafka.cluster import CALL_SECONDS, EARLIEST, LATEST, Cluster, LatestEnds, in_words, results
+from .librdkafka.log import MetadataLog
+from .librdkafka.options import client_options, consumer_options
+from .librdkafka.taking import NextOffset, TakenMessages, take
+from .options import MAX_POLL_RECORDS
+from .record import Record
+
+THROTTLED_SECONDS = 1.0
+"""How long after the end of a throttle this client still counts as throttled: its next answer shows."""
+MAX_FAILURES = 3
+"""Most brokers whose failed connections are described at once."""
+IDLE_SECONDS = 10.0
+"""After so long without a poll, nothing more is fetched, and the events of the client are dropped."""
+
+
+class ConfluentSource:
+    """A Kafka topic, read by librdkafka; `options` are for its consumer, beside those of consumer_options()."""
+
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        self._settings = settings
+        self._name = settings.topic
+        self._secrets = secrets_of(settings)
+        self._read_committed = settings.kafka_isolation_level == "read_committed"
+        self._positions: dict[int, NextOffset] = {}
+        self._ends: dict[int, int] = {}
+        """By partition that was fetched since the assignment, the last end that it was read to; -1 for none."""
+        self._paused: set[int] = set()
+        self._readings: list[Reading] = []
+        self._error: Exception | None = None
+        self._must_restart = self._must_confirm = False
+        self._disconnects = 0
+        self._polled = time.monotonic()
+        # Held during each use of the consumer; the thread of the cluster uses it when the reader doesn't.
+        self._lock = threading.Lock()
+        self._answers = LeaderAnswers(self._name)
+        chosen = {
+            **consumer_options(settings),
+            "stats_cb": self._answers.note_report,
+            "throttle_cb": self._answers.note_throttle,
+            "error_cb": self._note_error,
+            "logger": MetadataLog(self._note_other_topic),
+            **options,
+        }
+        with self._translated():
+            self._consumer = Client(chosen)
+            self._cluster = Cluster(client_options(settings), self._name, self._stop_when_idle)
+        self._latest = LatestEnds(self._cluster)
+
+    def status(self) -> SourceStatus:
+        """Return the state; all of it is in memory."""
+        answers, metadata, now = self._answers, self._cluster.metadata, time.monotonic()
+        signs = [metadata.answered, answers.last, min(now, answers.throttled_until)]
+        failures = sorted(self._cluster.failures.items())[:MAX_FAILURES]
+        return SourceStatus(
+            topic=metadata.topic,
+            last_response=max(filter(None, signs), default=None),
+            leader_silent_seconds=answers.silent_seconds(),
+            is_throttled=now < answers.throttled_until + THROTTLED_SECONDS,
+            readings=self._readings,
+            connection_errors=mask("; ".join(f"{broker}: {why}" for broker, why in failures), self._secrets) or None,
+            brokers=metadata.brokers,
+        )
+
+    def request_metadata(self, timeout: float = 0.0) -> bool:
+        """Request metadata."""
+        if not self._cluster.alive:
+            raise SourceLost("the Kafka client requests no metadata any more")
+        return self._cluster.request(timeout)
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """Ask the broker for the first offsets and the ends."""
+        with self._translated():
+            begins = self._cluster.offsets(EARLIEST)
+            ends = self._cluster.offsets(LATEST, self._read_committed)
+        return [(begin.offset, end.offset) for begin, end in zip(results(begins), results(ends), strict=True)]
+
+    def offsets_at(self, time_ms: int) -> list[int | None]:
+        """Ask the broker for the offsets of a time."""
+        with self._translated():
+            asked = self._cluster.offsets(OffsetSpec.for_timestamp(time_ms))
+        # Tansu answers with a negative timestamp when there is no record so late.
+        return [each.offset if min(each.offset, each.timestamp) >= 0 else None for each in results(asked)]
+
+    def assign(self, offsets: Sequence[int | None]) -> None:
+        """Assign partitions at offsets; where reading continues, with the epoch by which truncation is noticed."""
+        before = self._positions
+        self._positions = {
+            number: before[number] if number in before and before[number].offset == at else NextOffset(at)
+            for number, at in enumerate(offsets)
+            if at is not None
+        }
+        if self._paused:
+            with self._lock, self._translated():
+                # A pause outlasts an assignment.
+                self._consumer.resume([TopicPartition(self._name, number) for number in self._paused])
+            self._paused.clear()
+        self._answers.expect(self._positions)
+        self._start()
+
+    def _start(self) -> None:
+        """Fetch from the next offsets on: what the client has queued is dropped, and high watermarks are unknown."""
+        self._ends, self._error, self._must_restart = {}, None, False
+        self._polled = time.monotonic()
+        partitions = [
+            TopicPartition(self._name, number, at.offset, leader_epoch=at.epoch)
+            if at.epoch >= 0
+            else TopicPartition(self._name, number, at.offset)
+            for number, at in self._positions.items()
+        ]
+        with self._lock, self._translated():
+            self._consumer.assign(partitions)
+        self._readings = self._read_positions()
+
+    def pause(self, partition: int) -> None:
+        """Pause a partition."""
+        self._paused.add(partition)
+        with self._lock, self._translated():
+            self._consumer.pause([TopicPartition(self._name, partition)])
+
+    def poll(self, timeout: float) -> list[Record]:
+        """Take what was fetched. After a connection ended, records wait until metadata has come.
+
+        Behind a new connection there may be another topic of the same name.
+        """
+        self._raise_noted()
+        if not self._cluster.alive:
+            raise SourceLost("the Kafka client requests no metadata any more")
+        if self._must_restart:
+            self._start()
+        with self._lock, self._translated(), self._answers.polling():
+            # consume() waits for as many as it may return, so the first one is awaited by poll().
+            first = self._consumer.poll(timeout)
+            messages = [first, *self._consumer.consume(MAX_POLL_RECORDS - 1, 0)] if first is not None else []
+            self._polled = time.monotonic()
+        taken = take(messages, self._positions)
+        if taken.is_topic_missing or self._answers.disconnects != self._disconnects:
+            self._disconnects, self._must_confirm = self._answers.disconnects, True
+        if (taken.records or taken.damaged) and self._must_confirm:
+            if not self._cluster.request(CALL_SECONDS):
+                self._must_restart = True
+                return []
+            self._must_confirm = False
+        for partition in taken.damaged:
+            self._read_around(taken, partition)
+        self._keep(taken)
+        if not taken.records:
+            self._raise_noted()
+        return taken.records
+
+    def _read_around(self, taken: TakenMessages, partition: int) -> None:
+        """Add what the other client reads of a partition, and position this one behind it: it may be stuck."""
+        from .librdkafka.damage import read_around  # late, since it loads the other Kafka client
+
+        self._must_restart = True
+        found = read_around(self._settings, partition, taken.positions[partition].offset)
+        taken.records += found
+        taken.positions[partition] = NextOffset(found[-1].offset + 1)
+
+    def _keep(self, taken: TakenMessages) -> None:
+        """Move on behind what was taken."""
+        self._positions = taken.positions
+        self._error = self._error or taken.error
+        if taken.fetched:
+            self._answers.note_fetched(taken.fetched)
+        if not self._read_committed:
+            self._ends.update(dict.fromkeys(taken.fetched - self._ends.keys(), -1))
+        self._ends.update(taken.ends)
+        self._readings = self._read_positions()
+
+    def _raise_noted(self) -> None:
+        """Raise an error that came in the place of messages, once those before it were returned."""
+        error, self._error = self._error, None
+        if error is None:
+            return
+        self._must_restart = True
+        if isinstance(error, Truncated):
+            # With the epoch of what was lost, each fetch would end as truncated.
+            without = {number: self._positions[number]._replace(epoch=-1) for number in error.offsets}
+            self._positions = {**self._positions, **without}
+        raise error
+
+    def _read_positions(self) -> list[Reading]:
+        return [Reading(at.offset, self._high_watermark(number)) for number, at in sorted(self._positions.items())]
+
+    def _high_watermark(self, partition: int) -> int | None:
+        """Return the end of a partition as of its last fetch since the assignment; None before the first."""
+        end = self._ends.get(partition)
+        if end is None:
+            return None
+        if self._read_committed:
+            return max(end, self._answers.stable_ends.get(partition, -1))
+        _, mark = self._consumer.get_watermark_offsets(TopicPartition(self._name, partition), cached=True)
+        return max(end, int(mark))
+
+    def forget_high_watermarks(self) -> None:
+        """Fetch again from the next offsets on, since librdkafka doesn't say when a fetch was sent."""
+        self._start()
+
+    def ends_since(self, when: float) -> tuple[list[int], float] | None:
+        """Return the end offsets, which the client's threads request."""
+        topic = self._cluster.metadata.topic
+        if topic is None:
+            return None
+        read = [self._positions.get(number, NextOffset(0)).offset for number in range(topic.partitions)]
+        with self._translated():
+            return self._latest.since(when, read)
+
+    def close(self) -> None:
+        """Close the consumer, its connections and its threads."""
+        self._cluster.close()
+        with self._lock, self._translated():
+            self._consumer.close()
+
+    def _stop_when_idle(self) -> None:
+        """Stop to fetch when the reader doesn't poll, as in an outage: the client's events would fill memory."""
+        if time.monotonic() - self._polled > IDLE_SECONDS and self._lock.acquire(blocking=False):
+            try:
+                self._must_restart = True
+                self._consumer.unassign()
+                self._consumer.consume(MAX_POLL_RECORDS, 0)
+            finally:
+                self._lock.release()
+
+    def _note_other_topic(self) -> None:
+        """Note that the topic may be another one of the same name; the client calls it in poll()."""
+        self._must_confirm = True
+
+    def _note_error(self, error: KafkaError) -> None:
+        """Note that a connection failed; the client calls it in poll()."""
+        self._must_confirm = True
+        if error.fatal():
+            self._error = SourceLost(error.str())
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            raise SourceError(mask(in_words(error), self._secrets)) from error

@@ -1,0 +1,214 @@
+"""The cluster as an admin client of librdkafka sees it: metadata of one topic, offsets, and failed connections.
+
+A thread requests the metadata every 2 s, which is the broker's heartbeat. The admin client has connections of its own,
+so a fetch that the broker holds, or a quota on fetches, delays no answer here.
+"""
+
+import hashlib
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from typing import Any, NamedTuple
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from consumer.errors import SourceError
+from consumer.sources.options import CALL_TIMEOUT_MS, METADATA_MAX_AGE_MS
+from consumer.sources.record import MAX_OFFSET, Topic
+from consumer.sources.security import CLOSED, explain
+
+from . import codes
+
+CALL_SECONDS = CALL_TIMEOUT_MS / 1000
+EVENT_SECONDS = 0.1
+"""Time between two looks at the events of connections while an answer is awaited."""
+RETRY_SECONDS = 0.1
+ENDS_SECONDS = 1.0
+"""Shortest time between two requests for end offsets, whatever cursors clients present."""
+
+LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+
+_BROKER = re.compile(r"(?:\w+://)?(?P<broker>[^\s/]+:\d+)/\S+: (?P<why>.*)", re.DOTALL)
+_AFTER = re.compile(r" \(after \d+ms in state \w+[^)]*\)")
+
+
+class Metadata(NamedTuple):
+    """What the last answer said: the topic (None: it does not exist, or may not be seen) and the brokers."""
+
+    topic: Topic | None = None
+    brokers: Sequence[str] = ()
+    answered: float | None = None
+
+
+class Cluster:
+    """Metadata and offsets of one topic; any thread may read `metadata`, `failures` and `alive`.
+
+    metadata   as of the last answer
+    failures   by host:port, why its last connection ended; cleared when metadata comes
+    between    called on the thread of this object, about every 2 s
+    """
+
+    def __init__(self, options: Mapping[str, Any], topic: str, between: Callable[[], None]) -> None:
+        self._name = topic
+        self._bootstrap = str(options["bootstrap.servers"]).split(",")
+        self._between = between
+        self.metadata = Metadata()
+        self.failures: dict[str, str] = {}
+        self._changed = threading.Condition()
+        self._requested = self._answered = 0
+        self._closing = False
+        chosen: dict[str, Any] = {**options, "error_cb": self._note_error}
+        self._client = AdminClient(chosen)
+        self._thread = threading.Thread(target=self._run, name="greenwave-metadata", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether metadata is still requested."""
+        return self._thread.is_alive()
+
+    def request(self, timeout: float) -> bool:
+        """Request metadata, and wait up to `timeout` seconds for an answer to a request sent since."""
+        with self._changed:
+            self._requested += 1
+            number = self._requested
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._answered >= number or self._closing, timeout) and (
+                self._answered >= number
+            )
+
+    def close(self) -> None:
+        """End the thread, and with it the connections."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(CALL_SECONDS + 1)
+
+    def partitions(self) -> list[int]:
+        """Return the numbers of the partitions. Raises SourceError when the topic is not known."""
+        topic = self.metadata.topic
+        if topic is None:
+            raise SourceError(f"topic {self._name} is not there")
+        return list(range(topic.partitions))
+
+    def offsets(self, spec: Any, read_committed: bool = False) -> "list[Future[Any]]":
+        """Request an offset of each partition. The results have `offset` and `timestamp`, negative for none."""
+        level = IsolationLevel.READ_COMMITTED if read_committed else IsolationLevel.READ_UNCOMMITTED
+        wanted = {TopicPartition(self._name, number): spec for number in self.partitions()}
+        found = self._client.list_offsets(wanted, isolation_level=level, request_timeout=CALL_SECONDS)
+        by_number = {partition.partition: future for partition, future in found.items()}
+        return [by_number[number] for number in sorted(by_number)]
+
+    def _run(self) -> None:
+        with self._client:  # closes its connections at the end
+            while not self._closing:
+                with self._changed:
+                    number = self._requested
+                has_answered = self._refresh(number)
+                self._client.poll(0)
+                self._between()
+                pause = METADATA_MAX_AGE_MS / 1000 if has_answered else RETRY_SECONDS
+                with self._changed:
+                    if self._requested == number and not self._closing:
+                        self._changed.wait(pause)
+
+    def _refresh(self, number: int) -> bool:
+        """Ask once; return whether a broker answered."""
+        topics = self._client.describe_topics(TopicCollection([self._name]), request_timeout=CALL_SECONDS)
+        asked = [topics[self._name], self._client.describe_cluster(request_timeout=CALL_SECONDS)]
+        while not self._closing and wait(asked, EVENT_SECONDS).not_done:
+            self._client.poll(0)
+        if not all(each.done() for each in asked):
+            return False
+        try:
+            nodes = asked[1].result().nodes
+            topic = self._topic(asked[0])
+        except KafkaException as error:
+            if _is_local(error.args[0]):
+                return False
+            nodes, topic = [], None
+        brokers = sorted({f"{node.host}:{node.port}" for node in nodes}) or self.metadata.brokers
+        self.failures = {}
+        with self._changed:
+            self.metadata = Metadata(topic, brokers, time.monotonic())
+            self._answered = number
+            self._changed.notify_all()
+        return True
+
+    def _topic(self, described: "Future[Any]") -> Topic | None:
+        """Return the topic; None when the broker doesn't know it. Raises KafkaException when no broker answered."""
+        try:
+            found = described.result()
+        except KafkaException as error:
+            if _is_local(error.args[0]):
+                raise
+            return None
+        if {each.id for each in found.partitions} != set(range(len(found.partitions))) or not found.partitions:
+            return None
+        # The first 8 of its 16 bytes, so that a cursor has the same meaning with any client. Brokers before 2.8 give
+        # none: then a topic that was recreated can't be distinguished from the old one.
+        bits = found.topic_id.get_most_significant_bits() if found.topic_id is not None else 0
+        named = bits.to_bytes(8, "big", signed=True) if bits else hashlib.sha256(self._name.encode()).digest()
+        return Topic(named[:8], len(found.partitions))
+
+    def _note_error(self, error: KafkaError) -> None:
+        """Note why a connection ended."""
+        if error.code() == codes.NO_BROKERS and not self.failures:
+            # A connection that the broker closed before it answered is reported by this alone.
+            self.failures = dict.fromkeys(self._bootstrap, CLOSED)
+        match = _BROKER.fullmatch(error.str())
+        if match is not None:
+            self.failures = {**self.failures, match["broker"]: explain(RuntimeError(_AFTER.sub("", match["why"])))}
+
+
+def _is_local(error: KafkaError) -> bool:
+    """Return whether an error is librdkafka's own: no broker has answered."""
+    return bool(error.code() < 0)
+
+
+def results(asked: "Sequence[Future[Any]]") -> list[Any]:
+    """Wait for offsets that were requested. Raises SourceError."""
+    try:
+        return [each.result(CALL_SECONDS + 1) for each in asked]
+    except (KafkaException, TimeoutError) as error:
+        raise SourceError(in_words(error)) from error
+
+
+def in_words(error: Exception) -> str:
+    """Return an error of the client in one line, with its name."""
+    inner = error.args[0] if error.args else None
+    return f"{inner.name()}: {inner.str()}" if isinstance(inner, KafkaError) else f"{type(error).__name__}: {error}"
+
+
+class LatestEnds:
+    """The end offsets of the topic, requested without waiting; at most one request is in flight."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._asked: list[Future[Any]] = []
+        self._requested = float("-inf")
+        self._read: Sequence[int] = ()
+        self._known: tuple[list[int], float] | None = None
+
+    def since(self, when: float, read: Sequence[int]) -> tuple[list[int], float] | None:
+        """Return end offsets that were requested at `when` or later, and when; else request them, and return None.
+
+        `read` has the next offset of each partition: some brokers (Tansu) count batches instead of records, and an end
+        before what was read already is no end.
+        """
+        if self._asked and all(each.done() for each in self._asked):
+            if not any(each.exception() for each in self._asked):
+                pairs = zip([each.result().offset for each in self._asked], self._read, strict=True)
+                self._known = [end if end >= at else MAX_OFFSET for end, at in pairs], self._requested
+            self._asked = []
+        if self._known is not None and self._known[1] >= when:
+            return self._known
+        now = time.monotonic()
+        if not self._asked and now - self._requested >= ENDS_SECONDS:
+            self._requested, self._read = now, read
+            self._asked = self._cluster.offsets(LATEST)
+        return None
