@@ -17,12 +17,13 @@ from consumer.view.feed import Feed
 from web.streams import wire
 from web.streams.channel import Channel
 from web.streams.messages import Message, MessageCache
+from web.streams.resume import Resume, Resumes
 from web.streams.session import StreamSession
 from web.streams.stream import ClientStream
 
 HEARTBEAT_SECONDS = 7.0
 CACHE_BYTES = 20_000
-VIEW_LAG_BYTES = 4_000
+VIEW_LAG_BYTES = SHARED_BYTES = 4_000
 GREETING = wire.json_bytes({"type": "connected"})
 
 
@@ -105,7 +106,7 @@ class Connection:
         self.client = client
         self.encoding = encoding
         self.stream = ClientStream()
-        self.group = None
+        self.group = self.line = None
         self.sent = b""
         """What the client has not handled yet."""
         self.rest = b""
@@ -118,6 +119,11 @@ class Connection:
         """Whether it must take the rest of a block first."""
         return bool(self.rest)
 
+    @property
+    def is_live(self):
+        """Whether it was sent all blocks of its channel."""
+        return self.group is not None and self.line is self.group.channel
+
     def send(self, data):
         """Take all bytes, or some if the client reads slowly; return how many."""
         count = self._random.randrange(len(data)) if self.is_stalled else len(data)
@@ -126,12 +132,11 @@ class Connection:
 
 
 class Group:
-    """A channel and its clients, as in the hub; those who are `live` were sent all blocks up to `sent`."""
+    """A channel, its clients, and where they start, as in the hub."""
 
-    def __init__(self, channel):
+    def __init__(self, channel, subscriptions):
         self.channel = channel
-        self.sent = channel.tail
-        self.live = {}
+        self.resumes = Resumes(channel, subscriptions)
         self.members = {}
 
 
@@ -241,9 +246,7 @@ class Process:
 
     def subscribe(self, connection, start):
         """Answer a `subscribe` message of a WebSocket."""
-        group = connection.group
-        if group.live.pop(connection, None) is not None:
-            connection.stream.follow(group.sent)
+        self._leave_live(connection)
         connection.stream.add(connection.encoding.encode([Message(wire.subscribed({}))]))
         self._start(connection, start)
         if not connection.is_blocked:
@@ -259,33 +262,29 @@ class Process:
         channel = group.channel
         with self._too_slow_only_behind(channel._subscription):
             channel.flush(self._world.seconds)
-        self._send_blocks(group)
+        self._send_blocks(channel)
+        group.resumes.limit(self._world.seconds, SHARED_BYTES)
 
     def write(self, connection, most=1_000):
         """Send a stream what there is for it, at most so many pieces; return whether there was anything."""
-        stream, sent = connection.stream, 0
-        while sent < most:
-            with self._too_slow_only_behind(stream._subscription):
-                data = connection.rest or stream.take(self._world.seconds)
-            if not data:
-                break
-            sent += 1
-            count = connection.send(data)
-            connection.rest = data[count:]
+        for sent in range(most):
+            data = connection.rest or connection.stream.take(self._world.seconds)
+            if data:
+                connection.rest = data[connection.send(data) :]
+            elif not self._go_live(connection):
+                return sent > 0
             if connection.rest:
                 return True
-        else:
-            return True
-        if stream.is_live:
-            self._send_blocks(connection.group)
-            connection.group.live[connection] = None
-        return sent > 0
+        return True
 
     def leave_blocks(self, group, lag_bytes):
         """Let clients that are far behind read the ring buffer."""
         for connection in group.members:
-            if connection.is_blocked and connection.stream.lag_bytes > lag_bytes:
-                connection.stream.leave_blocks(self.subscriptions, self._world.seconds)
+            stream = connection.stream
+            if connection.is_blocked and stream.block is not None and stream.lag_bytes > lag_bytes:
+                elsewhere = group.resumes.leave(stream.block, None, self._world.seconds, SHARED_BYTES)
+                if elsewhere is not None:
+                    stream.follow(*elsewhere)
 
     def tick(self):
         """Do what the clock asks for."""
@@ -294,37 +293,67 @@ class Process:
             if group.channel.deadline <= now:
                 self.flush(group)
         for connection in self.connections:
-            if connection.stream.has_own_messages and connection.stream.deadline <= now and not connection.is_blocked:
+            resume = connection.stream.resume
+            if resume is not None and connection.line is resume and resume.deadline <= now:
                 self.write(connection)
         self.subscriptions.tidy()
 
-    def _send_blocks(self, group):
-        while (block := group.sent.next) is not None:
-            group.sent = block
+    def _go_live(self, connection):
+        """Let a client that was sent all follow its resume, of which a step is made, or its channel.
+
+        Return whether there is more for it at once.
+        """
+        stream = connection.stream
+        if not stream.is_live:
+            return False
+        line = stream.resume or connection.group.channel
+        self._send_blocks(line)
+        line.live[connection], connection.line = None, line
+        return line is stream.resume and self._advance(line)
+
+    def _advance(self, resume):
+        """Make a step of a resume; return whether there was anything."""
+        tail = resume.tail
+        with self._too_slow_only_behind(resume._subscription):
+            resume.step(self._world.seconds, SHARED_BYTES)
+        self._send_blocks(resume)
+        if resume.has_joined:
+            for connection in list(resume.live):
+                self._leave_live(connection)
+                if not connection.is_blocked:
+                    self.write(connection)
+        return resume.has_joined or resume.tail is not tail
+
+    def _leave_live(self, connection):
+        line, connection.line = connection.line, None
+        if line is not None:
+            del line.live[connection]
+            connection.stream.follow(line.sent, line if isinstance(line, Resume) else None)
+
+    def _send_blocks(self, line):
+        while line.sent is not line.tail:
+            line.sent = block = line.sent.next
             if not block.data:
                 continue
-            for connection in list(group.live):
+            for connection in list(line.live):
                 count = connection.send(block.data)
                 if count < len(block.data):
-                    del group.live[connection]
-                    connection.stream.follow(block)
+                    self._leave_live(connection)
                     connection.rest = block.data[count:]
 
     def _start(self, connection, start):
         now, stream = self._world.seconds, connection.stream
         group = self._enter(connection, start)
         stream.enter(group.channel)
-        is_paced, since_ms = start.every is not None, start.since_ms
-        if since_ms is None or start.after or is_paced:
-            block = group.channel.first_block(start.after, start.owes_view, now, VIEW_LAG_BYTES)
-            if block is not None:
-                stream.follow(block)
-                return
-            since_ms = None
-        own = self.subscriptions.subscribe_anyway(
-            start.after, start.wanted, since_ms, start.address, start.owes_view or is_paced
+        block, resume = group.resumes.start(
+            start.after, start.since_ms, start.owes_view, start.address, now, VIEW_LAG_BYTES
         )
-        stream.start(own, now)
+        stream.follow(block, resume)
+        if resume is not None and resume.needs_look_up():
+            resume.begin(
+                self.subscriptions.subscribe_anyway(None, start.wanted, start.since_ms, start.address, start.owes_view),
+                now,
+            )
 
     def _enter(self, connection, start):
         self._leave(connection)
@@ -338,7 +367,8 @@ class Process:
                     self._open_session,
                     self._world.seconds,
                     start.every,
-                )
+                ),
+                self.subscriptions,
             )
         connection.group = self.groups[key]
         connection.group.members[connection] = None
@@ -347,7 +377,9 @@ class Process:
     def _leave(self, connection):
         group, connection.group = connection.group, None
         if group is not None:
-            group.live.pop(connection, None)
+            if connection.line is not None:
+                del connection.line.live[connection]
+                connection.line = None
             del group.members[connection]
             if not group.members:
                 del self.groups[group.channel.wanted, connection.encoding, group.channel.every]

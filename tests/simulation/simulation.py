@@ -10,7 +10,7 @@ from consumer.resume import replaying
 from consumer.settings import Settings
 from consumer.sources.memory import MemoryTopic
 from consumer.view.filters import EVERYTHING, Filter
-from web.streams import stream, wire
+from web.streams import resume, wire
 from web.streams.encodings import SSE, SSE_GZIP, WEBSOCKET
 from web.streams.session import StreamSession
 
@@ -55,8 +55,8 @@ class Start(NamedTuple):
 @contextmanager
 def small_limits():
     """Let views, steps and batches have several parts though there is little in them."""
-    limits = [(wire, "INITIAL_BYTES", 1_500), (StreamSession.take, "__defaults__", (11,)), (stream, "STEP", 5)]
-    limits += [(stream, "MESSAGES", 7), (replaying, "STEP", 4), (replaying, "STEP_ITEMS", 9)]
+    limits = [(wire, "INITIAL_BYTES", 1_500), (StreamSession.take, "__defaults__", (11,)), (resume, "STEP", 5)]
+    limits += [(resume, "MESSAGES", 7), (replaying, "STEP", 4), (replaying, "STEP_ITEMS", 9)]
     before = [getattr(module, name) for module, name, _ in limits]
     for module, name, value in limits:
         setattr(module, name, value)
@@ -351,9 +351,9 @@ class Simulation:
         idle = 0
         for _ in range(SETTLE_ROUNDS):
             idle = 0 if self._settle_once() else idle + 1
-            if idle > 35 and all(client.connection.stream.is_live for client in self.clients):
+            if idle > 35 and all(client.connection.is_live for client in self.clients):
                 return
-        waiting = [client.name for client in self.clients if not client.connection.stream.is_live]
+        waiting = [client.name for client in self.clients if not client.connection.is_live]
         raise Broken(f"it does not become idle; not live: {waiting}")
 
     def _settle_once(self):
@@ -367,7 +367,7 @@ class Simulation:
             for group in list(process.groups.values()):
                 process.flush(group)
             for connection in process.connections:
-                if connection.is_blocked or connection not in connection.group.live:
+                if connection.is_blocked or not connection.is_live:
                     is_busy |= process.write(connection)
             process.tick()
         for client in self.clients:

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from consumer.errors import BadCursor
+from consumer.events import Status
 from consumer.resume.live import Mark
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.filters import Filter
 
 from . import wire
+from .blocks import Block, BlockList
 from .encodings import Encoding
 from .messages import Message
 from .pace import Pace
@@ -34,32 +36,20 @@ OpenSession = Callable[[Filter, float, str | None], StreamSession]
 """Returns a session for a filter, at a clock value, with the cursor that the client has."""
 
 
-class Block:
-    """Bytes that every client of a channel is sent, and the block that follows.
+class _View(NamedTuple):
+    """A view that clients share: what it includes, and until when they share it.
 
-    `end` is how many bytes the channel has made up to the end of this block. `mark` is where a client is that was sent
-    all of it; None inside of a view, where a client can't continue otherwise.
+    Clients follow the block `start`, or `after_status` if they were given the status.
     """
 
-    __slots__ = ("data", "end", "mark", "next")
-
-    def __init__(self, data: bytes, end: int, mark: Mark | None) -> None:
-        self.data = data
-        self.end = end
-        self.mark = mark
-        self.next: Block | None = None
-
-
-class _View(NamedTuple):
-    """A view that clients without a cursor share: the block that it follows, what it includes, until when they do."""
-
     start: Block
+    after_status: Block
     mark: Mark
     made_until: int
     expires: float
 
 
-class Channel:
+class Channel(BlockList):
     """One combination of filter, encoding and pace in use.
 
     With `every` (seconds) it has at most one update per segment in that time. The feed is read at each flush all the
@@ -75,6 +65,7 @@ class Channel:
         now: float,
         every: float | None = None,
     ) -> None:
+        super().__init__()
         self.wanted = wanted
         self.encoding = encoding
         self.every = every
@@ -88,8 +79,6 @@ class Channel:
             self._pace = Pace(every, wanted.names_horizons, max_changes, now)
             self._session.heartbeats_have_cursor = False  # a view may include more than was emitted
         self._view: _View | None = None
-        self.tail = Block(b"", 0, None)
-        """The newest block."""
         self.flush(now)
 
     @property
@@ -118,7 +107,7 @@ class Channel:
                 has_more = self._put_next(now, until)
             messages = session.take(now)
             if messages:
-                self._append(self.encoding.encode(messages), subscription.mark if session.is_drained else None)
+                self.append(self.encoding.encode(messages), subscription.mark if session.is_drained else None)
             elif session.is_drained and not has_more:
                 return
 
@@ -136,8 +125,8 @@ class Channel:
             return None
         return self.view(now, max_bytes, after) if is_reached else None
 
-    def view(self, now: float, max_bytes: int, after: str | None = None) -> Block | None:
-        """Return the block from which a client starts that needs the view.
+    def view(self, now: float, max_bytes: int, after: str | None = None, status: Status | None = None) -> Block | None:
+        """Return the block from which a client starts that needs the view; `status` is the one that it was given last.
 
         The blocks after it hold the view and all that came since, which is at most `max_bytes`. None before the
         consumer has started, and while it has not read all up to the cursor `after`.
@@ -146,7 +135,9 @@ class Channel:
         is_old = view is None or view.expires <= now or self.tail.end - view.made_until > max_bytes
         if view is None or is_old or (after and not view.mark.includes(after)):
             self._view = view = self._make_view(now)
-        return None if view is None or (after and not view.mark.includes(after)) else view.start
+        if view is None or (after and not view.mark.includes(after)):
+            return None
+        return view.after_status if view.mark.status is status else view.start
 
     def stats_after(self, session: StreamSession) -> list[Message]:
         """Return what a client that joins after a session of its own must be sent to have the channel's statistics."""
@@ -177,31 +168,28 @@ class Channel:
             session.put((), subscription.cursor if pace.is_empty else None)
         return has_moved
 
-    def _append(self, data: bytes, mark: Mark | None) -> None:
-        block = Block(data, self.tail.end + len(data), mark)
-        self.tail.next = block
-        self.tail = block
-
     def _make_view(self, now: float) -> _View | None:
         """Read the view as a new client would, bring the channel to the same place, and join the two."""
         subscription = self._subscriptions.subscribe(None, self.wanted)
         session = self.open_session(now, None)
-        session.put(subscription.read())
+        events = subscription.read()
         mark = subscription.mark
         if mark is None:
             return None
         self.flush(now, mark.sequence)
         if self.mark is None or not mark.continues_like(self.mark):
             return None  # something happened in between: the next client tries again
-        self._append(b"", mark)
+        self.append(b"", mark)
         start = last = Block(b"", self.tail.end, None)
+        session.put(event for event in events if isinstance(event, Status))
+        last.next = last = Block(self.encoding.encode(session.take(now)), self.tail.end, None)
+        last.next = after_status = last = Block(b"", self.tail.end, None)
+        session.put(event for event in events if not isinstance(event, Status))
         size = 0
         while not session.is_drained:
-            last.next = Block(self.encoding.encode(session.take(now)), self.tail.end, None)
-            last = last.next
+            last.next = last = Block(self.encoding.encode(session.take(now)), self.tail.end, None)
             size += len(last.data)
         if stats := self.stats_after(session):
-            last.next = Block(self.encoding.encode(stats), self.tail.end, None)
-            last = last.next
-        last.mark, last.next = mark, self.tail
-        return _View(start, mark, self.tail.end, now + max(VIEW_SECONDS, size / VIEW_BYTES_PER_SECOND))
+            last.next = last = Block(self.encoding.encode(stats), self.tail.end, None)
+        last.place, last.next = mark, self.tail
+        return _View(start, after_status, mark, self.tail.end, now + max(VIEW_SECONDS, size / VIEW_BYTES_PER_SECOND))

@@ -10,6 +10,7 @@ from consumer.view.filters import EVERYTHING, Filter
 from .channel import Channel, OpenSession
 from .encodings import Encoding
 from .hub_client import HubClient, Members, Start
+from .resume import Resumes
 
 log = logging.getLogger("greenwave.web.hub")
 
@@ -57,9 +58,9 @@ class Channels:
                 log.info("a stream was refused: there are %d channels", len(self))
                 return None
             channel = Channel(self._subscriptions, start.wanted, client.encoding, self._open_session, now, start.every)
-            group = self._members[key] = Members(channel, address)
+            group = self._members[key] = Members(channel, Resumes(channel, self._subscriptions), address)
             self._made_by[address] += 1
-        group.members[client.sock.fileno()] = client
+        group.clients[client.sock.fileno()] = client
         client.group = group
         return group
 
@@ -69,9 +70,11 @@ class Channels:
         if group is None:
             return
         descriptor = client.sock.fileno()
-        group.live.pop(descriptor, None)
-        del group.members[descriptor]
-        if not group.members:
+        if client.line is not None:
+            del client.line.live[descriptor]
+            client.line = None
+        del group.clients[descriptor]
+        if not group.clients:
             del self._members[group.channel.wanted, client.encoding, group.channel.every]
             self._made_by[group.address] -= 1
             self._made_by += Counter()  # without those that are zero

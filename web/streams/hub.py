@@ -7,7 +7,7 @@ One round of the thread:
 
     1. wait for sockets, for new clients, and for news of the feed that may be flushed by now
     2. flush the channels, and send what is new
-    3. give clients with messages of their own (resuming, or slow) a bounded share
+    3. give resumes, and long polls that look at news, a bounded share
     4. close clients that read nothing, or don't answer
 
 News that come when nothing was flushed recently leave at once. After a flush the hub rests, and gathers what comes, for
@@ -30,16 +30,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from itertools import count
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from consumer.resume.subscriptions import Subscriptions
 
 from . import wire
+from .blocks import Block, BlockList
 from .channel import OpenSession
 from .channels import Channels
-from .hub_client import Answer, HubClient, Members, Start
+from .hub_client import Answer, HubClient, Members, Start, Turn
 from .lookups import Lookups
+from .resume import Resume
 from .sending import send, send_to_all
 from .stream import ClientStream
 from .websocket_protocol import POLICY, TRY_LATER
@@ -49,11 +50,11 @@ log = logging.getLogger("greenwave.web.hub")
 REST = 1.5
 """After a flush the hub rests for so many times as long as the flush took."""
 SHARE_SECONDS = 0.004
-"""How long the hub works for clients with messages of their own in one round."""
-MIN_PIECES = 2
-"""A client is sent so many pieces in any case: the answer to what it sent, and what that announces."""
+"""How long the hub works for resumes and long polls in one round."""
+FIRST_STEPS = 3
+"""Steps of a resume that a client gets at once when it asks for another stream: a status, the view, and the join."""
 REPLAY_SECONDS = 0.02
-"""How often it looks whether records for a client have come from Kafka."""
+"""How often it looks whether records for a resume have come from Kafka."""
 TICK_SECONDS = 0.25
 """How often it looks at the clock: for timeouts, pings, statistics and heartbeats."""
 CLOSING_SECONDS = 1.0
@@ -108,9 +109,10 @@ class Hub:
         self._clients: dict[int, HubClient] = {}
         self._channels = Channels(subscriptions, open_session, max_lag_bytes)
         self._blocked: dict[int, HubClient] = {}
-        self._waiting: dict[int, HubClient] = {}
-        self._replaying: dict[int, HubClient] = {}
-        self._due: dict[int, HubClient] = {}
+        # What may have more at the next news, when Kafka or another thread has returned, and now; each in turn.
+        self._waiting: dict[HubClient | Resume, None] = {}
+        self._replaying: dict[HubClient | Resume, None] = {}
+        self._due: dict[HubClient | Resume, None] = {}
         self._ending: dict[int, HubClient] = {}
         self._pings: deque[tuple[float, HubClient]] = deque()
         self._seen = 0
@@ -148,12 +150,12 @@ class Hub:
 
     def counts(self) -> dict[str, int]:
         """Return the numbers of channels, of streams, of those whose clients read slowly, and of those that resume."""
-        own = [*self._waiting.values(), *self._due.values(), *self._replaying.values()]
+        clients = list(self._clients.values())
         return {
             "channels": len(self._channels),
-            "clients": len(self._clients),
+            "clients": len(clients),
             "slow": len(self._blocked),
-            "resuming": sum(each.group is not None for each in own),  # a long poll has no channel
+            "resuming": sum(each.stream.resume is not None for each in clients),
         }
 
     def submit(self, function: Callable[[], Result]) -> "Future[Result]":
@@ -284,15 +286,9 @@ class Hub:
                 self._take(client, client.received, now)
                 client.received = b""
         while self._lookups.found:
-            client, start, subscription = self._lookups.found.popleft()
-            if client.looked_up is not start or client.is_ending:
-                continue  # disconnected since, or asked for something else
-            client.looked_up = None
-            if subscription is None:
-                self._finish(client, client.bye(), now)
-            else:
-                client.stream.start(subscription, now)
-                self._write(client, now)
+            resume, subscription = self._lookups.found.popleft()
+            resume.begin(subscription, now)
+            self._due[resume] = None
 
     def _start(self, client: HubClient, start: Start, now: float) -> None:
         """Let a client into its channel, and start its stream; what fails concerns this client only."""
@@ -303,7 +299,6 @@ class Hub:
             self._fail([client], error, now)
 
     def _try_to_start(self, client: HubClient, start: Start, now: float) -> None:
-        client.looked_up = None
         group = self._channels.enter(client, start, now)
         if group is None:
             last = client.encoding.encode_with_retry(wire.busy(), random.randint(*BUSY_RETRY_MS))
@@ -312,20 +307,13 @@ class Hub:
             client.stream.end(last)
             client.is_ending = True
             return
-        stream = client.stream
-        stream.enter(group.channel)
-        is_paced = start.every is not None
-        if start.since_ms is not None and not start.after and not is_paced:
-            self._lookups.start(client, start)
-            return
-        block = group.channel.first_block(start.after, start.owes_view, now, self._channels.lag_bytes // 2)
-        if block is not None:
-            stream.follow(block)
-            return
-        subscription = self._subscriptions.subscribe_anyway(
-            start.after, start.wanted, None, start.address, start.owes_view or is_paced
+        client.stream.enter(group.channel)
+        block, resume = group.resumes.start(
+            start.after, start.since_ms, start.owes_view, start.address, now, self._max_shared_bytes
         )
-        stream.start(subscription, now)
+        client.stream.follow(block, resume)
+        if resume is not None and resume.needs_look_up():
+            self._lookups.start(resume, start)
 
     # Clients are sent something
 
@@ -344,42 +332,52 @@ class Hub:
             group.channel.flush(now)
         except Exception as error:
             log.exception("a channel failed; its streams end")
-            self._fail(list(group.members.values()), error, now)
+            self._fail(list(group.clients.values()), error, now)
             return
         self._tick_at = min(self._tick_at, group.channel.emits_at)
-        self._send_blocks(group, now)
+        self._send_all(group.channel, now)
+        group.resumes.limit(now, self._max_shared_bytes)
 
-    def _send_blocks(self, group: Members, now: float) -> None:
+    def _send_all(self, line: BlockList, now: float) -> None:
         """Send the new blocks to all clients that were sent those before."""
-        while (block := group.sent.next) is not None:
-            group.sent = block
-            if not block.data:
+        while line.sent is not line.tail:
+            self._send_next(line, now)
+
+    def _send_next(self, line: BlockList, now: float) -> None:
+        line.sent = block = cast(Block, line.sent.next)
+        if not block.data:
+            return
+        if line.tail.end - line.checked_end > self._channels.lag_bytes // 8:
+            line.checked_end = line.tail.end
+            self._limit_lag(now)
+        for descriptor, sent in send_to_all(line.live, block.data).items():
+            client = self._clients[descriptor]
+            if sent < 0:
+                self._disconnect(client)
                 continue
-            for descriptor, sent in send_to_all(group.live, block.data).items():
-                client = group.members[descriptor]
-                if sent < 0:
-                    self._disconnect(client)
-                    continue
-                del group.live[descriptor]
-                client.stream.follow(block)
-                self._block(client, memoryview(block.data)[sent:], sent, now)
-        if len(group.live) < len(group.members):
-            self._limit_lag(group, now)
+            self._leave_live(client)
+            self._block(client, memoryview(block.data)[sent:], sent, now)
 
-    def _limit_lag(self, group: Members, now: float) -> None:
-        """Let slow clients read the ring buffer: blocks are kept for those only that are close behind."""
-        limit = self._channels.lag_bytes
-        for descriptor in group.members.keys() & self._blocked.keys():
-            stream = group.members[descriptor].stream
-            if stream.lag_bytes > limit:
-                stream.leave_blocks(self._subscriptions, now)
+    def _limit_lag(self, now: float) -> None:
+        """Keep blocks only for slow clients that are close behind; others read the ring buffer, or Kafka."""
+        for client in self._blocked.values():
+            stream, group = client.stream, client.group
+            if group is not None and stream.block is not None and stream.lag_bytes > self._channels.lag_bytes:
+                elsewhere = group.resumes.leave(stream.block, group.address, now, self._max_shared_bytes)
+                if elsewhere is not None:
+                    stream.follow(*elsewhere)
 
-    def _write(self, client: HubClient, now: float, until: float | None = None) -> None:
-        """Send what there is for a client until its socket takes no more, or the share of such clients is used up."""
-        stream, sock, descriptor = client.stream, client.sock, client.sock.fileno()
-        for table in (self._due, self._waiting, self._replaying):
-            table.pop(descriptor, None)
-        for pieces in count(1):
+    @property
+    def _max_shared_bytes(self) -> int:
+        """How much of blocks is kept so that other clients can start there."""
+        return self._channels.lag_bytes // 2
+
+    def _write(self, client: HubClient, now: float) -> None:
+        """Send what there is for a client, until its socket takes no more."""
+        stream = client.stream
+        for table in (self._waiting, self._replaying, self._due):
+            table.pop(client, None)
+        while True:
             try:
                 data = client.rest or stream.take(now)
             except Exception as error:
@@ -388,7 +386,7 @@ class Hub:
                 return
             if not data:
                 break
-            sent = send(sock, data)
+            sent = send(client.sock, data)
             if sent < 0:
                 self._disconnect(client)
                 return
@@ -397,34 +395,76 @@ class Hub:
                 return
             client.rest = None
             client.slot.sent(sent)
-            is_over = pieces >= MIN_PIECES and self._clock() >= (until or now + SHARE_SECONDS)
-            if is_over and stream.has_own_messages:
-                self._unblock(client)
-                self._due[descriptor] = client
-                return
         self._unblock(client)
         if client.is_ending or stream.is_over:
             client.is_ending = True
             self._shut_down(client, now)
-        elif stream.is_waiting:
-            self._replaying[descriptor] = client
-        elif stream.has_more:
-            self._due[descriptor] = client
-        elif stream.has_own_messages:
-            self._waiting[descriptor] = client
+        elif client.turn is not None:
+            self._queue(client, client.turn)
         elif stream.is_live and client.group is not None:
-            self._send_blocks(client.group, now)
-            client.group.live[descriptor] = sock
+            self._go_live(client, stream.resume or client.group.channel, now)
+
+    def _go_live(self, client: HubClient, line: BlockList, now: float) -> None:
+        """Send a client from now on what the others of a line are sent."""
+        self._send_all(line, now)
+        line.live[client.sock.fileno()] = client.sock
+        client.line = line
+        if isinstance(line, Resume):
+            self._due[line] = None
+
+    def _leave_live(self, client: HubClient) -> None:
+        """Take a client that has caught up back to where it was sent blocks one by one."""
+        line, client.line = client.line, None
+        if line is not None:
+            del line.live[client.sock.fileno()]
+            client.stream.follow(line.sent, line if isinstance(line, Resume) else None)
+
+    def _live_on(self, resume: Resume) -> list[HubClient]:
+        return [self._clients[descriptor] for descriptor in resume.live]
+
+    # Resumes and long polls
+
+    def _queue(self, each: HubClient | Resume, turn: Turn) -> None:
+        """Note when there may be more."""
+        for table in (self._waiting, self._replaying, self._due):
+            table.pop(each, None)
+        (self._replaying if turn.is_waiting else self._due if turn.has_more else self._waiting)[each] = None
 
     def _serve_due(self, now: float) -> None:
-        """Give clients with messages of their own their share, in turn."""
+        """Give resumes and long polls their share, in turn."""
         if self._replaying and now >= self._look_at:
             self._look_at = now + REPLAY_SECONDS
             self._due.update(self._replaying)
             self._replaying.clear()
         until = self._clock() + SHARE_SECONDS
         while self._due and self._clock() < until:
-            self._write(self._due[next(iter(self._due))], now, until)
+            each = next(iter(self._due))
+            del self._due[each]
+            if isinstance(each, Resume):
+                self._advance(each, now)
+            elif each.sock.fileno() != -1 and not each.is_blocked:
+                self._write(each, now)
+
+    def _advance(self, resume: Resume, now: float) -> None:
+        """Send the next of a resume to the clients that were sent all before."""
+        if not resume.live:
+            return  # the next client that comes there continues
+        try:
+            if resume.sent is resume.tail and not resume.has_joined:
+                resume.step(now, self._max_shared_bytes)
+        except Exception as error:
+            log.exception("a resume failed; its streams end")
+            self._fail(self._live_on(resume), error, now)
+            return
+        if resume.has_joined and resume.sent is resume.tail:
+            for client in self._live_on(resume):
+                self._leave_live(client)
+                self._due[client] = None
+        elif resume.sent is not resume.tail:
+            self._send_next(resume, now)
+            self._due[resume] = None
+        else:
+            self._queue(resume, resume)
 
     def _block(self, client: HubClient, rest: memoryview, sent: int, now: float) -> None:
         """Continue with a client when its socket takes more."""
@@ -488,12 +528,16 @@ class Hub:
             self._start(client, answer.start, now)
         if not client.is_blocked:
             self._write(client, now)
+        if answer.start is not None:
+            self._give_first(client, now)
 
-    def _leave_live(self, client: HubClient) -> None:
-        """Take a client that has caught up back to where it was sent blocks one by one."""
-        group = client.group
-        if group is not None and group.live.pop(client.sock.fileno(), None) is not None:
-            client.stream.follow(group.sent)
+    def _give_first(self, client: HubClient, now: float) -> None:
+        """Send the beginning of a stream at once, before what the client asks for next."""
+        for _ in range(FIRST_STEPS):
+            if isinstance(client.line, Resume):
+                self._advance(client.line, now)
+        if client in self._due:
+            self._write(client, now)
 
     def _end_all(self, now: float) -> None:
         """End all streams with `bye`."""
@@ -531,8 +575,10 @@ class Hub:
         if descriptor == -1:
             return
         self._channels.leave(client)
-        for table in (self._clients, self._blocked, self._waiting, self._replaying, self._due, self._ending):
+        for table in (self._clients, self._blocked, self._ending):
             table.pop(descriptor, None)
+        for turns in (self._waiting, self._replaying, self._due):
+            turns.pop(client, None)
         self._selector.unregister(client.sock)
         client.sock.close()
         client.is_blocked = False
@@ -547,9 +593,11 @@ class Hub:
         for group in self._channels.all():
             if group.channel.deadline <= now:
                 self._flush(group, now)
-        for descriptor, client in list(self._waiting.items()):
-            if client.stream.deadline <= now:
-                self._due[descriptor] = self._waiting.pop(descriptor)
+        for each in list(self._waiting):
+            turn = each if isinstance(each, Resume) else each.turn
+            if turn is None or turn.deadline <= now:
+                del self._waiting[each]
+                self._due[each] = None
         for client in list(self._blocked.values()):
             client.slot.behind = client.stream.entries_behind
             if client.slot.blocked_seconds(now) >= self._client_timeout:

@@ -11,9 +11,11 @@ from web.access.admission import Slot
 from web.times import now_iso
 
 from . import wire
-from .channel import Block, Channel
+from .blocks import BlockList
+from .channel import Channel
 from .encodings import Encoding
 from .messages import Message
+from .resume import Resumes
 from .stream import ClientStream
 from .websocket_protocol import GOING_AWAY, INTERNAL
 
@@ -58,6 +60,22 @@ class StreamPeer(Protocol):
         """Return what ends the connection."""
 
 
+class Turn(Protocol):
+    """What is made for clients that aren't where a channel is: the next of a resume, or the answer of a long poll."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether another thread, or Kafka, has to return first."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there may be more at once."""
+
+    @property
+    def deadline(self) -> float:
+        """The clock value at which it is to be looked at without news."""
+
+
 class HubClient:
     """The socket of a client, and its stream. The socket is non-blocking, and the hub closes it."""
 
@@ -69,7 +87,7 @@ class HubClient:
         "group",
         "is_blocked",
         "is_ending",
-        "looked_up",
+        "line",
         "peer",
         "received",
         "rest",
@@ -97,13 +115,18 @@ class HubClient:
         """Whether the hub waits until the socket takes more."""
         self.is_ending = False
         """Whether it is closed when all was sent."""
-        self.looked_up: Start | None = None
-        """What another thread looks up for it."""
+        self.line: BlockList | None = None
+        """Where it is live: its channel, or a resume."""
         self.ends_at = math.inf
         """When it is closed if its client does not close it before."""
         self.cut_other: Callable[[], object] | None = None
         """Disconnects the client where another thread copies the bytes from a socket pair."""
         slot.abort = self.cut
+
+    @property
+    def turn(self) -> Turn | None:
+        """What is made for this client alone."""
+        return None
 
     def bye(self) -> bytes:
         """Return what the client is sent last when the process closes."""
@@ -126,11 +149,10 @@ class HubClient:
 
 
 class Members:
-    """A channel and its clients. Those who are `live` were sent all blocks up to `sent`."""
+    """A channel, its clients by descriptor, and where they start."""
 
-    def __init__(self, channel: Channel, address: Hashable) -> None:
+    def __init__(self, channel: Channel, resumes: Resumes, address: Hashable) -> None:
         self.channel = channel
+        self.resumes = resumes
         self.address = address
-        self.sent: Block = channel.tail
-        self.live: dict[int, socket.socket] = {}
-        self.members: dict[int, HubClient] = {}
+        self.clients: dict[int, HubClient] = {}

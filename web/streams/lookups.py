@@ -6,12 +6,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
+from weakref import ref
 
 from consumer.errors import Closing
+from consumer.events import Gap
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
 
-from .hub_client import HubClient, Start
+from .hub_client import Start
+from .resume import Resume
 
 log = logging.getLogger("greenwave.web.hub")
 
@@ -21,21 +24,17 @@ Result = TypeVar("Result")
 
 
 class Lookups:
-    """The look-ups of one hub. `on_found` is called on another thread when `found` has a new result.
-
-    A result without a subscription means that the process closes.
-    """
+    """The look-ups of one hub. `on_found` is called on another thread when `found` has a new result."""
 
     def __init__(self, subscriptions: Subscriptions, on_found: Callable[[], object]) -> None:
         self._subscriptions = subscriptions
         self._on_found = on_found
         self._threads: ThreadPoolExecutor | None = None
-        self.found: deque[tuple[HubClient, Start, Subscription | None]] = deque()
+        self.found: deque[tuple[Resume, Subscription]] = deque()
 
-    def start(self, client: HubClient, start: Start) -> None:
-        """Find out where a client starts, unless it asks for something else before."""
-        client.looked_up = start
-        self.submit(partial(self._find, client, start))
+    def start(self, resume: Resume, start: Start) -> None:
+        """Find out where a resume starts, unless its clients ask for something else before."""
+        self.submit(partial(self._find, ref(resume), start))
 
     def submit(self, function: Callable[[], Result]) -> "Future[Result]":
         """Run a function on one of the threads."""
@@ -50,17 +49,18 @@ class Lookups:
             threads.shutdown(wait=False, cancel_futures=True)
         self.found.clear()
 
-    def _find(self, client: HubClient, start: Start) -> None:
-        if client.looked_up is not start or client.is_ending:
+    def _find(self, wanted: "ref[Resume]", start: Start) -> None:
+        if wanted() is None:
             return
-        subscription = None
         try:
-            subscription = self._subscriptions.subscribe_anyway(
+            found = self._subscriptions.subscribe_anyway(
                 None, start.wanted, start.since_ms, start.address, start.owes_view
             )
         except Closing:
-            pass
+            return  # the hub ends all streams
         except Exception:
             log.exception("the start of a stream could not be found")
-        self.found.append((client, start, subscription))
-        self._on_found()
+            found = self._subscriptions.subscribe_with_gap(Gap("replay_failed", None), start.wanted)
+        if (resume := wanted()) is not None:
+            self.found.append((resume, found))
+            self._on_found()

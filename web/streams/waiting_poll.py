@@ -26,7 +26,8 @@ from .encodings import SSE
 from .handover import head
 from .hub import Hub
 from .hub_client import HubClient
-from .stream import STEP, ClientStream
+from .resume import STEP
+from .stream import ClientStream
 from .views import Body, SharedBodies
 
 OK, FAILED = "200 OK", "500 INTERNAL SERVER ERROR"
@@ -63,7 +64,7 @@ class WaitingPoll(ClientStream):
     `shared` has the answers with a view that clients are being sent: after a truncation many get the same one.
     """
 
-    __slots__ = ("_after", "_body", "_making", "_poll", "_respond", "_shared", "_submit")
+    __slots__ = ("_after", "_body", "_making", "_poll", "_respond", "_shared", "_submit", "_subscription")
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class WaitingPoll(ClientStream):
         self._respond = respond
         self._submit = submit
         self._shared = shared
-        self._subscription = poll.subscription
+        self._subscription: Subscription | None = poll.subscription
         self._after = poll.subscription.cursor  # the cursor before the last read
         self._making: Future[Body] | None = None
         self._body: Body | None = None  # so that others can share it while it is sent
@@ -97,6 +98,16 @@ class WaitingPoll(ClientStream):
     def deadline(self) -> float:
         """When it is answered at the latest."""
         return self._poll.deadline
+
+    @property
+    def entries_behind(self) -> int:
+        """How many entries it has not gone through."""
+        return self._subscription.entries_behind if self._subscription is not None else 0
+
+    def end(self, last: bytes) -> None:
+        """Give these bytes next, and then nothing more."""
+        self._subscription = None
+        super().end(last)
 
     def take(self, now: float) -> bytes:
         """Return what comes next; empty if there is nothing now."""
@@ -150,6 +161,11 @@ class PollClient(HubClient):
     def __init__(self, sock: socket.socket, slot: Slot, poll: WaitingPoll) -> None:
         super().__init__(sock, SSE, slot)
         self.stream = self._poll = poll
+
+    @property
+    def turn(self) -> WaitingPoll:
+        """Its answer."""
+        return self._poll
 
     def bye(self) -> bytes:
         """Return what it is sent when the process closes."""

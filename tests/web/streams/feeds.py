@@ -14,9 +14,12 @@ from tests.consumer.helpers import SETTINGS, TOPIC, feed_of, message, publish, r
 from web.streams.channel import Channel
 from web.streams.encodings import SSE
 from web.streams.messages import MessageCache
+from web.streams.resume import Resumes
 from web.streams.session import StreamSession
+from web.streams.stream import ClientStream
 
 HEARTBEAT_SECONDS = 15.0
+MAX_BYTES = 10**9
 SEVERE = Filter(categories=frozenset({"severe_congestion"}))
 ONE_OF_FIVE = Filter(segments=frozenset({"S1"}))
 FILTERS = (EVERYTHING, SEVERE, ONE_OF_FIVE)
@@ -71,6 +74,63 @@ class World:
     def channel(self, wanted=EVERYTHING, encoding=SSE):
         """Return a channel at the clock's value."""
         return Channel(self.subscriptions, wanted, encoding, self.open_session, self.now)
+
+
+class Following:
+    """Takes what a stream gives, as the hub does: it makes the steps of its resume, and follows the list where it was.
+
+    Nothing is given twice or left out when several clients share a resume.
+    """
+
+    def __init__(self, world, channel):
+        self.world, self.channel = world, channel
+        self.resumes = Resumes(channel, world.subscriptions)
+        self.stream = ClientStream()
+        self._sent = None
+
+    def start(self, after=None, owes_view=False, since_ms=None, resumes=None):
+        """Start after a cursor, or with the view."""
+        self.stream = ClientStream()
+        self.stream.enter(self.channel)
+        self._sent = None
+        where = (resumes or self.resumes).start(after, since_ms, owes_view, None, self.world.now, MAX_BYTES)
+        self.stream.follow(*where)
+
+    def follow(self, block, resume=None):
+        """Continue after a block."""
+        self._sent = None
+        self.stream.follow(block, resume)
+
+    def leave_blocks(self):
+        """Leave the blocks, as a client that is too far behind."""
+        self._follow_again()
+        if (elsewhere := self.resumes.leave(self.stream.block, None, self.world.now, MAX_BYTES)) is not None:
+            self.stream.follow(*elsewhere)
+
+    def next(self):
+        """Return the next piece; empty if there is none now."""
+        self._follow_again()
+        while not (data := self.stream.take(self.world.now)):
+            resume = self.stream.resume
+            if not self.stream.is_live or resume is None:
+                return b""
+            tail = resume.tail
+            resume.step(self.world.now, MAX_BYTES)
+            if resume.tail is tail and not resume.has_joined and not resume.has_more:
+                self._sent = tail
+                return b""
+            self.stream.follow(tail, resume)
+        return data
+
+    @property
+    def is_resuming(self):
+        """Whether it is not in the blocks of the channel."""
+        return self.stream.resume is not None
+
+    def _follow_again(self):
+        if self._sent is not None:
+            self.stream.follow(self._sent, self.stream.resume)
+            self._sent = None
 
 
 class Own:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from consumer.view.filters import EVERYTHING, Filter
 from tests.properties import examples
 from tests.web.streams.feeds import CHANGES, FILTERS, SEVERE, Own, World, events_of
-from web.streams.channel import VIEW_BYTES_PER_SECOND, VIEW_SECONDS, Block
+from web.streams.blocks import Block
+from web.streams.channel import VIEW_BYTES_PER_SECOND, VIEW_SECONDS
 from web.streams.encodings import SSE, WEBSOCKET
 from web.streams.session import BATCH, STATS_SECONDS
 from web.streams.stream import ClientStream
@@ -68,7 +69,7 @@ def test_a_flush_appends_one_block_of_all_that_is_new(world):
     (block,) = after(tail)
     assert len(events_of(block.data)) == 30
     assert block.end == tail.end + len(block.data)
-    assert (channel.tail, block.mark.sequence) == (block, 30)
+    assert (channel.tail, block.place.sequence) == (block, 30)
 
 
 def test_a_flush_without_news_appends_nothing(world):
@@ -142,8 +143,8 @@ def test_a_large_view_is_several_blocks_with_the_cursor_on_the_last():
     channel = world.channel()
     blocks = [each for each in after(channel.view(world.now, 10**9)) if each.data]
     assert len(blocks) >= 3
-    assert [each.mark is None for each in blocks] == [True] * (len(blocks) - 1) + [False]
-    assert blocks[-1].mark.sequence == 3 * BATCH
+    assert [each.place is None for each in blocks] == [True] * (len(blocks) - 1) + [False]
+    assert blocks[-1].place.sequence == 3 * BATCH
     cursors = [cursor for block in blocks for cursor, _ in events_of(block.data)]
     assert [cursor is None for cursor in cursors] == [True] * (len(cursors) - 1) + [False]
 
@@ -155,7 +156,7 @@ def test_only_the_last_block_of_a_view_after_a_gap_has_a_mark():
     tail = channel.tail
     world.begin()
     channel.flush(world.now)
-    marks = [each.mark is None for each in after(tail)]
+    marks = [each.place is None for each in after(tail)]
     assert marks == [True] * (len(marks) - 1) + [False]
     assert len(marks) >= 3
 
@@ -197,6 +198,7 @@ def test_blocks_are_freed_when_the_view_before_them_has_expired(world):
         world.now += 0.1
         world.publish(5)
         channel.flush(world.now)
+        channel.sent = channel.tail
     gc.collect()
     assert sum(isinstance(each, Block) for each in gc.get_objects()) < 5
 

@@ -18,10 +18,12 @@ from web.access import slots
 from web.access.admission import Admission
 from web.streams import channels
 from web.streams import hub as hub_module
-from web.streams.channel import VIEW_SECONDS, Block
+from web.streams.blocks import Block
+from web.streams.channel import VIEW_SECONDS
 from web.streams.encodings import SSE, WEBSOCKET
 from web.streams.hub import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES, READ, WRITE, Hub
 from web.streams.hub_client import Answer, HubClient, Start
+from web.streams.resume import SHARED_SECONDS, Resume
 
 CLIENT_TIMEOUT = 30.0
 PING_SECONDS = 15.0
@@ -247,6 +249,46 @@ def test_a_bad_cursor_is_answered_by_a_gap(setup):
     client = setup.connect(Start(EVERYTHING, "nonsense"))
     setup.hub.run()
     assert client.types == ["status", "gap", "initial"]
+
+
+def test_clients_with_unusable_cursors_that_read_nothing_share_the_view(make):
+    setup = make(segments=1_000)
+    setup.world.publish(1_000)
+    for number in range(5):
+        setup.connect(Start(EVERYTHING, f"no cursor {number}"))
+        setup.hub.run()
+    assert setup.hub.counts()["slow"] == 5
+    assert len({id(each.rest.obj) for each in setup.hub._clients.values()}) == 1
+
+
+def test_clients_with_the_same_cursor_share_a_resume(setup, monkeypatch):
+    (client,) = setup.live()
+    for _ in range(10):
+        setup.publish(10)
+        client.read()
+    cursor = events_of(client.data)[0][0]
+    read = []
+    subscribe = setup.world.subscriptions.subscribe_anyway
+    monkeypatch.setattr(setup.world.subscriptions, "subscribe_anyway", lambda *it: read.append(it) or subscribe(*it))
+    clients = [setup.connect(Start(EVERYTHING, cursor)) for _ in range(3)]
+    while any(each.predictions() < 99 for each in clients):
+        setup.hub.run()
+    setup.publish(2)
+    assert [each.predictions() for each in clients] == [101] * 3
+    assert len({each.read() for each in clients}) == 1
+    assert len(read) == 1
+
+
+def test_a_resume_is_not_shared_for_long(setup):
+    (client,) = setup.live()
+    setup.publish(3)
+    cursor = events_of(client.read())[0][0]
+    setup.connect(Start(EVERYTHING, cursor))
+    setup.hub.run()
+    setup.wait(SHARED_SECONDS)
+    setup.publish()
+    gc.collect()
+    assert not any(isinstance(each, Resume) for each in gc.get_objects())
 
 
 def test_a_view_that_is_made_during_a_rest_gives_nothing_twice(setup):

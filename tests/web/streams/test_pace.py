@@ -16,6 +16,7 @@ from consumer.view.ring import Entry
 from tests.consumer.helpers import SETTINGS, TOPIC, feed_of, message, publish, record
 from tests.consumer.view.test_latest import a_prediction
 from tests.web.conftest import events_of
+from tests.web.streams.feeds import Following
 from tests.web.streams.test_sse import stream
 from tests.web.streams.test_websocket import HANDSHAKE, connect
 from web.streams.channel import Channel
@@ -23,7 +24,6 @@ from web.streams.encodings import SSE
 from web.streams.messages import MessageCache
 from web.streams.pace import MIN_CHANGES, Pace
 from web.streams.session import POSITION_SECONDS, StreamSession
-from web.streams.stream import ClientStream
 
 __all__ = ["connect", "stream"]  # fixtures
 
@@ -183,12 +183,11 @@ def key_of(prediction, wanted):
     return prediction["segment_id"], prediction["horizon_minutes"] if wanted.names_horizons else None
 
 
-class Client:
+class Client(Following):
     """A client that follows the rules, and checks the pace and that no value is older than the one before."""
 
     def __init__(self, world, channel):
-        self.world = world
-        self.channel = channel
+        super().__init__(world, channel)
         self.cursor = None
         self.shown = {}
         self.newest = defaultdict(int)
@@ -198,18 +197,11 @@ class Client:
     def connect(self, after=None):
         """Start a stream as the hub does."""
         self.updated_at = {}
-        self.stream = ClientStream()
-        self.stream.enter(self.channel)
-        block = self.channel.first_block(after, False, self.world.now, 100_000)
-        if block is not None:
-            self.stream.follow(block)
-        else:
-            own = self.world.subscriptions.subscribe_anyway(after, self.channel.wanted, owes_view=True)
-            self.stream.start(own, self.world.now)
+        self.start(after)
 
     def read(self, cut=False):
         """Take all there is; with `cut` only a part of the bytes arrives."""
-        data = b"".join(iter(lambda: self.stream.take(self.world.now), b""))
+        data = b"".join(iter(self.next, b""))
         if cut:
             data = data[: self.world.random.randrange(len(data) + 1)]
             data = data[: data.rfind(b"\n\n") + 2] if b"\n\n" in data else b""
@@ -217,8 +209,8 @@ class Client:
             self._apply(sent)
             self.cursor = cursor or self.cursor
             self.events.append((cursor, sent))
-        if self.stream.is_live:
-            self.stream.follow(self.channel.tail)
+        if self.stream.is_live and not self.is_resuming:
+            self.follow(self.channel.tail)
 
     def _apply(self, sent):
         wanted = self.channel.wanted
@@ -266,7 +258,7 @@ def test_a_client_that_is_cut_anywhere_ends_with_the_right_view(seed, wanted):
                 world.put_some()
             client.connect(client.cursor)
         client.read()
-        assert not client.stream.has_own_messages
+        assert not client.is_resuming
     world.now += 2 * EVERY
     channel.flush(world.now)
     client.read()
@@ -377,8 +369,8 @@ def test_an_unusable_cursor_is_a_gap_and_the_view(after):
     client.connect(after)
     client.read()
     kinds = [sent["type"] for _, sent in client.events]
-    assert kinds == ["gap", "status", "initial"]
-    assert not client.stream.has_own_messages
+    assert kinds == ["status", "gap", "initial"]
+    assert not client.is_resuming
 
 
 def test_no_view_is_sent_before_it_includes_the_cursor():
@@ -436,9 +428,9 @@ def test_a_slow_client_continues_with_the_view():
         world.put("A")
         world.now += EVERY
         channel.flush(world.now)
-    client.stream.leave_blocks(world.subscriptions, world.now)
+    client.leave_blocks()
     client.read()
-    assert [sent["type"] for _, sent in client.events][-3:] == ["status", "initial", "stats"]
+    assert [sent["type"] for _, sent in client.events][-2:] == ["initial", "stats"]
     assert client.shown == world.view(EVERYTHING)
 
 

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 
 from consumer.view.filters import MATCH, Filter
 from tests.properties import examples
-from tests.web.streams.feeds import FILTERS, HEARTBEAT_SECONDS, SEVERE, World, events_of, offset_of
-from web.streams.channel import Block
+from tests.web.streams.feeds import FILTERS, MAX_BYTES, SEVERE, Following, World, events_of, offset_of
+from web.streams.blocks import Block
+from web.streams.resume import STEP
 from web.streams.session import STATS_SECONDS
-from web.streams.stream import STEP, ClientStream
+from web.streams.stream import ClientStream
 
 
-class Client:
+class Client(Following):
     """A client that keeps what its stream gives it."""
 
     def __init__(self, world, channel):
-        self.world, self.channel = world, channel
-        self.stream = ClientStream()
+        super().__init__(world, channel)
         self.events = []
 
     @property
@@ -36,20 +36,14 @@ class Client:
         # Not of `left`: a client that resumes gets the view for these.
         return [offset_of(cursor) for cursor, message in self.events if cursor and message["type"] == "prediction"]
 
-    def connect(self):
+    def connect(self, resumes=None):
         """Start with the view, or resume after the last cursor."""
-        self.stream = ClientStream()
-        self.stream.enter(self.channel)
-        if self.cursor is None:
-            self.stream.follow(self.channel.view(self.world.now, 10**9))
-        else:
-            own = self.world.subscriptions.subscribe_anyway(self.cursor, self.channel.wanted)
-            self.stream.start(own, self.world.now)
+        self.start(self.cursor, resumes=resumes)
 
     def take(self, most=10**9):
         """Take at most so many pieces; return how many there were."""
         count = 0
-        while count < most and ((data := self.stream.take(self.world.now)) or self.stream.has_more):
+        while count < most and (data := self.next()):
             self.events += events_of(data)
             count += 1
         return count
@@ -101,14 +95,14 @@ def test_what_was_added_comes_first_in_order(client):
 def test_a_client_without_a_cursor_gets_the_view_then_is_live(client):
     assert client.types == ["status", "initial"]
     assert client.stream.is_live
-    assert not client.stream.has_own_messages
+    assert not client.is_resuming
 
 
 def test_a_live_client_follows_from_the_block_that_it_was_sent_last(world, channel, client):
     sent = channel.tail
     world.publish(3)
     channel.flush(world.now)
-    client.stream.follow(sent)
+    client.follow(sent)
     assert client.stream.lag_bytes == channel.tail.end - sent.end
     assert client.stream.entries_behind == 3
     client.take()
@@ -121,7 +115,7 @@ def test_a_resuming_client_gets_what_it_missed_then_joins(world, channel, client
     world.publish(10)
     channel.flush(world.now)
     cut_off(client)
-    assert client.stream.has_own_messages
+    assert client.is_resuming
     client.take()
     assert client.offsets == list(range(1, 11))
     assert client.stream.is_live
@@ -132,8 +126,8 @@ def test_a_client_that_is_ahead_of_its_channel_joins_after_the_next_flush(world,
     cut_off(client)
     client.take()
     assert client.offsets == [1, 2, 3, 4, 5]
-    assert client.stream.has_own_messages
-    assert not client.stream.has_more, "it has to wait for the channel"
+    assert client.is_resuming
+    assert not client.stream.resume.has_more, "it has to wait for the channel"
     world.publish(5)
     channel.flush(world.now)
     client.take()
@@ -142,8 +136,8 @@ def test_a_client_that_is_ahead_of_its_channel_joins_after_the_next_flush(world,
 
 
 def test_a_client_in_the_blocks_reads_no_entry_that_is_not_flushed(world, channel, client):
-    client.stream.follow(channel.tail)
-    client.stream.leave_blocks(world.subscriptions, world.now)
+    client.follow(channel.tail)
+    client.leave_blocks()
     world.publish(5)
     client.take()
     assert client.offsets == []
@@ -158,7 +152,7 @@ def test_a_client_that_joins_without_messages_gets_the_next_block(world, channel
     assert client.stream.is_live, "it joined in the call that returned nothing"
     world.publish()
     channel.flush(world.now)
-    client.stream.follow(tail)
+    client.follow(tail)
     client.take()
     assert client.offsets == [1]
 
@@ -177,10 +171,10 @@ def test_a_block_after_the_statistics_of_a_join_is_not_lost(world, channel, clie
     world.publish()
     tail = channel.tail
     channel.flush(world.now)
-    client.stream.follow(tail)
+    client.follow(tail)
     client.stream.take(world.now)
-    client.stream.follow(channel.tail)
-    client.stream.leave_blocks(world.subscriptions, world.now)
+    client.follow(channel.tail)
+    client.leave_blocks()
     client.events = []
     while "stats" not in client.types:
         client.take(1)
@@ -195,10 +189,10 @@ def test_a_client_that_leaves_the_blocks_continues_from_the_ring_buffer(world, c
     for _ in range(5):
         world.publish(2)
         channel.flush(world.now)
-    client.stream.follow(sent)
+    client.follow(sent)
     client.take(1)
-    client.stream.leave_blocks(world.subscriptions, world.now)
-    assert client.stream.has_own_messages
+    client.leave_blocks()
+    assert client.is_resuming
     assert client.stream.lag_bytes == 0
     assert client.stream.entries_behind == 8
     client.take()
@@ -215,7 +209,7 @@ def test_a_client_leaves_the_blocks_after_the_view_that_it_is_in():
     client.take(1)
     world.publish(100, 60.0)
     channel.flush(world.now)
-    client.stream.leave_blocks(world.subscriptions, world.now)
+    client.leave_blocks()
     client.take()
     kinds = [kind for kind in client.types if kind != "prediction"]
     assert kinds == ["status", "initial"]
@@ -230,7 +224,7 @@ def test_the_rest_of_a_view_comes_in_order_after_leaving_the_blocks():
     for each in (client, other):
         each.connect()
         each.take(1)
-    client.stream.leave_blocks(world.subscriptions, world.now)
+    client.leave_blocks()
     client.take()
     other.take()
     assert client.events == other.events
@@ -241,7 +235,7 @@ def test_a_status_that_the_channel_has_not_flushed_delays_a_join(world, channel,
     cut_off(client)
     client.take()
     assert client.types[-1] == "status"
-    assert not client.stream.is_live, "the status would come twice"
+    assert client.is_resuming, "the status would come twice"
     channel.flush(world.now)
     client.take()
     assert client.types.count("status") == 1
@@ -252,13 +246,15 @@ def test_a_client_that_left_keeps_no_blocks_in_memory(world, channel, client):
     sent = channel.tail
     world.publish()
     channel.flush(world.now)
-    client.stream.follow(sent)
-    client.stream.leave_blocks(world.subscriptions, world.now)
+    client.follow(sent)
+    client.leave_blocks()
     del sent
     for _ in range(100):
         world.now += 0.1
         world.publish()
         channel.flush(world.now)
+        channel.sent = channel.tail
+    client.resumes.limit(world.now, MAX_BYTES)
     gc.collect()
     assert sum(isinstance(each, Block) for each in gc.get_objects()) < 5
 
@@ -269,8 +265,8 @@ def test_a_client_that_falls_off_the_ring_buffer_gets_a_gap_and_the_view():
     client = Client(world, channel)
     client.connect()
     client.take()
-    client.stream.follow(channel.tail)
-    client.stream.leave_blocks(world.subscriptions, world.now)
+    client.follow(channel.tail)
+    client.leave_blocks()
     for _ in range(5):
         world.publish(10)
         channel.flush(world.now)
@@ -301,8 +297,8 @@ def test_few_matches_are_read_without_news_after_leaving_the_blocks():
     client = Client(world, channel)
     client.connect()
     client.take()
-    client.stream.follow(channel.tail)
-    client.stream.leave_blocks(world.subscriptions, world.now)
+    client.follow(channel.tail)
+    client.leave_blocks()
     world.publish(5_000)
     channel.flush(world.now)
     client.take()
@@ -310,18 +306,10 @@ def test_few_matches_are_read_without_news_after_leaving_the_blocks():
     assert client.stream.is_live
 
 
-def test_a_client_with_an_own_subscription_has_its_deadline(world, channel):
-    stream = ClientStream()
-    stream.enter(channel)
-    stream.start(world.subscriptions.subscribe(None), world.now)
-    assert stream.deadline == STATS_SECONDS < HEARTBEAT_SECONDS
-    assert stream.has_own_messages
-
-
 def test_a_client_that_enters_another_channel_gets_nothing_of_the_last(world, channel, client):
     world.publish(4)
     channel.flush(world.now)
-    client.stream.follow(channel.tail)
+    client.follow(channel.tail)
     other = world.channel(SEVERE)
     client.stream.enter(other)
     world.publish(4)
@@ -384,17 +372,17 @@ class Clients:
         client = self.all[number]
         self._leave_live(number)
         client.take(most)
-        if client.stream.is_live:
+        if client.stream.is_live and not client.is_resuming:
             self.sent[number] = client.channel.tail
 
     def _leave_live(self, number):
         if (block := self.sent.pop(number, None)) is not None:
-            self.all[number].stream.follow(block)
+            self.all[number].follow(block)
 
     def leave(self, number):
         if number not in self.cuts:
             self._leave_live(number)
-            self.all[number].stream.leave_blocks(self.world.subscriptions, self.world.now)
+            self.all[number].leave_blocks()
 
     def cut(self, number):
         self.cuts.add(number)

@@ -55,12 +55,7 @@ class Polls:
             poll, lambda status, body: (status.encode(), body.content), self.later.submit, self.shared
         )
         assert waiting.take(self.world.now) == b""
-        assert (waiting.has_own_messages, waiting.has_more, waiting.is_over, waiting.is_live) == (
-            True,
-            False,
-            False,
-            False,
-        )
+        assert (waiting.has_more, waiting.is_over, waiting.is_live) == (False, False, False)
         return waiting, own.cursor
 
     def answer(self, waiting):

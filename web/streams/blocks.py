@@ -1,0 +1,38 @@
+"""Blocks of bytes that many clients are sent, in lists that grow at their end."""
+
+import socket
+
+from consumer.resume.live import Mark
+
+
+class Block:
+    """Bytes that every client of a list is sent, and the block that follows.
+
+    `end` is how many bytes the list has up to the end of this block; a shared view adds none. `place` is where a client
+    is that was sent all of it: a mark, or a cursor while it resumes. None where it can't continue otherwise: in a view.
+    """
+
+    __slots__ = ("data", "end", "next", "place")
+
+    def __init__(self, data: bytes, end: int, place: Mark | str | None) -> None:
+        self.data = data
+        self.end = end
+        self.place = place
+        self.next: Block | None = None
+
+
+class BlockList:
+    """A list of blocks, and the sockets that were sent all of it up to the block `sent`, by descriptor."""
+
+    def __init__(self) -> None:
+        self.tail = self.sent = Block(b"", 0, None)
+        """`tail` is the newest block."""
+        self.live: dict[int, socket.socket] = {}
+        self.checked_end = 0
+        """The end of the list when clients that are far behind were looked for."""
+
+    def append(self, data: bytes, place: Mark | str | None) -> None:
+        """Append a block."""
+        block = Block(data, self.tail.end + len(data), place)
+        self.tail.next = block
+        self.tail = block
