@@ -200,7 +200,7 @@ def test_blocks_are_freed_when_the_view_before_them_has_expired(world):
         channel.flush(world.now)
         channel.sent = channel.tail
     gc.collect()
-    assert sum(isinstance(each, Block) for each in gc.get_objects()) < 5
+    assert sum(type(each) is Block for each in gc.get_objects()) < 5
 
 
 def test_a_client_that_joins_gets_the_statistics_of_the_channel(world):

@@ -161,7 +161,7 @@ def test_an_expired_view_keeps_no_blocks():
         publish(feed, record(0, offset, message(speed=offset % 90)))
         channel.flush(float(offset))
         channel.sent = channel.tail
-    held = [each for each in gc.get_objects() if isinstance(each, Block)]
+    held = [each for each in gc.get_objects() if type(each) is Block]
     assert len(held) < 10
 
 

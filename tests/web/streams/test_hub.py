@@ -288,7 +288,7 @@ def test_a_resume_is_not_shared_for_long(setup):
     setup.wait(SHARED_SECONDS)
     setup.publish()
     gc.collect()
-    assert not any(isinstance(each, Resume) for each in gc.get_objects())
+    assert not any(type(each) is Resume for each in gc.get_objects())
 
 
 def test_a_view_that_is_made_during_a_rest_gives_nothing_twice(setup):
@@ -388,7 +388,7 @@ def test_what_is_kept_for_a_stalled_client_is_bounded(make, monkeypatch):
         quick.read()
         if number % 25 == 24:
             gc.collect()
-            most = max(most, sum(len(each.data) for each in gc.get_objects() if isinstance(each, Block)))
+            most = max(most, sum(len(each.data) for each in gc.get_objects() if type(each) is Block))
     assert most < 40_000
     while slow.predictions() < 1_000:
         setup.hub.run()
@@ -405,7 +405,7 @@ def test_blocks_of_a_disconnected_client_are_freed(setup):
     setup.publish()
     assert setup.hub.counts()["clients"] == 1
     gc.collect()
-    assert sum(isinstance(each, Block) for each in gc.get_objects()) < 10
+    assert sum(type(each) is Block for each in gc.get_objects()) < 10
 
 
 # Clients that leave, or send something

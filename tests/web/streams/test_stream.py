@@ -256,7 +256,7 @@ def test_a_client_that_left_keeps_no_blocks_in_memory(world, channel, client):
         channel.sent = channel.tail
     client.resumes.limit(world.now, MAX_BYTES)
     gc.collect()
-    assert sum(isinstance(each, Block) for each in gc.get_objects()) < 5
+    assert sum(type(each) is Block for each in gc.get_objects()) < 5
 
 
 def test_a_client_that_falls_off_the_ring_buffer_gets_a_gap_and_the_view():
