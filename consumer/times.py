@@ -52,20 +52,14 @@ class Times:
             return value
         if type(value) is str:
             readings = self._text(value) if len(value) <= _MAX_CHARACTERS else ()
-            if len(readings) > 1 and near_ms != UNKNOWN_MS:
+            if len(readings) == 1:
+                return readings[0]
+            if readings and near_ms != UNKNOWN_MS:
                 return min(readings, key=lambda reading: abs(reading - near_ms))
             return readings[0] if readings else None
         if type(value) is int or type(value) is float:
             return _epoch_ms(value)
         return None
-
-
-def usable_ms(kafka_ms: int) -> int:
-    """Return Kafka's time of a record if it is in 2000..2200, else UNKNOWN_MS.
-
-    Producers may set any number: 0, seconds, or none, for which Kafka has -1.
-    """
-    return kafka_ms if BEGIN_MS <= kafka_ms < END_MS else UNKNOWN_MS
 
 
 @lru_cache(2048)

@@ -21,6 +21,8 @@ ALLOWED_IDS = f"text of 1 to {MAX_TEXT} characters or a whole number"
 _NO_IDS = frozenset({"null", "none", "nan", "undefined", "n/a", "<na>"})
 _NO_ID_GIVEN = f"neither {' nor '.join(SEGMENT)} is given"
 _BEGIN_NO_ID = frozenset(begin for each in _NO_IDS for begin in (each[0], each[0].upper()))
+_UNUSUAL_BEGIN = frozenset({"", *_BEGIN_NO_ID, *(chr(code) for code in range(128) if chr(code).isspace())})
+"""How ASCII text begins that may be no id."""
 _LONGEST_NO_ID = 16  # with blanks around it
 MAX_VOLUME = 1e9
 _NUMBER = re.compile(
@@ -54,9 +56,6 @@ def segment_id(item: Item, names: Names) -> str:
 def is_no_id(value: object) -> bool:
     """Tell whether a value stands for a missing id: blank text, NaN, or how some language writes null."""
     if type(value) is str:
-        begin = value[:1]
-        if begin and begin not in _BEGIN_NO_ID and not begin.isspace():  # the usual case, made fast
-            return False
         return not value or value.isspace() or (len(value) <= _LONGEST_NO_ID and value.strip().lower() in _NO_IDS)
     return type(value) is float and isnan(value)
 
@@ -64,7 +63,11 @@ def is_no_id(value: object) -> bool:
 def as_id(value: object) -> str | None:
     """Return a value as the id of a segment; None if it can't be one."""
     if type(value) is str:
-        return value if len(value) <= MAX_TEXT and encodable(value) and not is_no_id(value) else None
+        if len(value) > MAX_TEXT:
+            return None
+        if value.isascii() and value[:1] not in _UNUSUAL_BEGIN:  # the usual case, made fast
+            return value
+        return value if encodable(value) and not is_no_id(value) else None
     if type(value) is int and abs(value) < 1 << 64:
         return str(value)
     if type(value) is float and value.is_integer() and abs(value) < 1 << 53:  # 717447.0, as data frames write it

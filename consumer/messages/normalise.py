@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from consumer.mapping.envelopes import Deleted
 from consumer.mapping.opening import Content, Mapped, Opening
-from consumer.prediction import Prediction
+from consumer.prediction import Prediction, categorise
 from consumer.settings import Settings
 from consumer.sources.record import Record, Unreadable
 from consumer.times import Times, iso
@@ -238,7 +238,7 @@ class Normaliser:
             predicted,
             None if current is None else round(predicted - current, 2),
             volume(item, names) if names.has_volume else None,
-            self._speeds.category(predicted),
+            categorise(predicted, self._speeds.thresholds),
             place,
             road,
             UNSET if confidence is None else confidence,

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
-from consumer.prediction import Coordinates, Prediction
+from consumer.prediction import Coordinates, Prediction, categorise
 from consumer.times import BEGIN_MS, END_MS, UNKNOWN_MS, Times, iso
 
 from .fields import MAX_TEXT, MAX_VOLUME, as_id, text
@@ -95,7 +95,7 @@ class PlainReader:
             self._untried = READ_OTHERWISE
             self._learn(value)
             return None
-        if isinstance(item, _Plain):
+        if not isinstance(item, list):
             prediction = self._prediction(item, kafka_ms)
             return None if prediction is None else [(0, prediction)]
         found = []
@@ -127,12 +127,15 @@ class PlainReader:
 
     def _prediction(self, item: _Plain, kafka_ms: int) -> Prediction | None:
         """Return the prediction of an item. This runs for every prediction, so it makes few calls."""
-        segment, event_ms, minutes = item.segment_id, item.timestamp, item.horizon_minutes
-        predicted, current = self._speeds.usable(item.predicted_speed, 1.0), item.current_speed
-        if predicted is None or as_id(segment) is None:
+        segment, event_ms, minutes, speeds = item.segment_id, item.timestamp, item.horizon_minutes, self._speeds
+        predicted, current, difference = round(item.predicted_speed, 2) + 0.0, item.current_speed, None  # no -0.0
+        if predicted > speeds.most or as_id(segment) is None:
             return None
-        if current is not None and (current := self._speeds.usable(current, 1.0)) is None:
-            return None
+        if current is not None:
+            current = round(current, 2) + 0.0
+            if current > speeds.most:
+                return None
+            difference = round(predicted - current, 2)
         latest_ms = event_ms - self._max_future_ms
         if self._now_ms() < latest_ms or UNKNOWN_MS != kafka_ms < latest_ms:
             return None
@@ -147,7 +150,7 @@ class PlainReader:
             if minutes is None:
                 return None  # the target tells the horizon
             target_ms = self._times.read(item.target_time, event_ms + minutes * MINUTE_MS)
-        place, road = item.coordinates or UNSET, text(item.road_name)
+        place, road = item.coordinates or UNSET, UNSET if item.road_name is None else text(item.road_name)
         if place is not UNSET and place.latitude == place.longitude == 0:
             place = UNSET
         if place is UNSET or road is UNSET:
@@ -161,16 +164,16 @@ class PlainReader:
             minutes,
             current,
             predicted,
-            None if current is None else round(predicted - current, 2),
+            difference,
             item.current_volume,
-            self._speeds.category(predicted),
+            categorise(predicted, speeds.thresholds),
             place,
             road,
             UNSET if item.confidence is None else item.confidence,
             UNSET,
             UNSET,
-            text(item.model),
+            UNSET if item.model is None else text(item.model),
             UNSET if target_ms is None else iso(target_ms),
-            text(item.category),
-            text(item.source),
+            UNSET if item.category is None else text(item.category),
+            UNSET if item.source is None else text(item.source),
         )

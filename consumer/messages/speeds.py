@@ -9,7 +9,7 @@ from math import inf, isfinite
 
 from msgspec import UNSET, Struct, UnsetType
 
-from consumer.prediction import KM_PER_MILE, categorise
+from consumer.prediction import KM_PER_MILE
 from consumer.settings import Settings
 
 from .fields import base_data, number
@@ -42,9 +42,11 @@ class Speeds:
     def __init__(self, settings: Settings) -> None:
         self._per_mph = per_mph = 1 / settings.mph_per_unit
         self.scales = {"": 1.0, "_mph": per_mph, "_kmh": per_mph / KM_PER_MILE}
-        self._most = round(MAX_MPH * per_mph, 2)
+        self.most = round(MAX_MPH * per_mph, 2)
+        """Largest speed that can be used, in the served unit."""
         free, moderate, heavy = (round(bound * per_mph, 2) for bound in settings.thresholds_mph)
-        self._thresholds = free, moderate, heavy
+        self.thresholds = free, moderate, heavy
+        """The bounds of the categories in the served unit, for categorise()."""
 
     def predicted(self, said: Said) -> float:
         """Return a predicted speed in the served unit.
@@ -91,17 +93,13 @@ class Speeds:
                 for unit, each in scales.items():
                     yield interval.get(low + unit), interval.get(high + unit), each
 
-    def category(self, speed: float) -> str:
-        """Return the category of a speed in the served unit."""
-        return categorise(speed, self._thresholds)
-
     def usable(self, value: object, scale: float) -> float | None:
         """Return a speed in the served unit, rounded; None for anything that is no speed."""
         read = value if type(value) is float else number(value)
         if read is None or not read * scale >= 0:
             return None
         speed = round(read * scale, 2) + 0.0  # +0.0 turns -0.0 into 0.0
-        return speed if speed <= self._most else None
+        return speed if speed <= self.most else None
 
 
 def _floored(bound: object) -> object:

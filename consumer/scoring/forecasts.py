@@ -12,6 +12,7 @@ from consumer.prediction import Horizon
 MATCH_MS = 150_000
 """Largest distance of an actual speed from its target: half of the five minutes at which detectors usually report."""
 
+MINUTE_MS = 60_000
 NOT_MEASURED = -1.0
 NEVER = -1
 
@@ -40,19 +41,21 @@ def reach_ms(horizon: Horizon) -> int:
 
     It is half of the horizon at most: a forecast for in one minute must not be scored by the speed of now.
     """
-    return min(MATCH_MS, int(horizon * 30_000))
+    return min(MATCH_MS, int(horizon * MINUTE_MS / 2))
 
 
 class HorizonForecasts:
-    """The forecasts of one horizon, ordered by target time.
+    """The forecasts of one horizon (in minutes), ordered by target time.
 
     The segment was measured at or after the targets of the first `due` of them. `last_ms` is the latest target.
     """
 
-    __slots__ = ("counter", "due", "last_ms", "nows", "predicted", "reach_ms", "targets")
+    __slots__ = ("counter", "due", "horizon", "horizon_ms", "last_ms", "nows", "predicted", "reach_ms", "targets")
 
-    def __init__(self, reach_ms: int, counter: ErrorCounter) -> None:
-        self.reach_ms = reach_ms
+    def __init__(self, horizon: Horizon, counter: ErrorCounter) -> None:
+        self.horizon = horizon
+        self.horizon_ms = round(horizon * MINUTE_MS)
+        self.reach_ms = reach_ms(horizon)
         self.counter = counter
         self.due = 0
         self.last_ms = NEVER
@@ -97,7 +100,7 @@ class HorizonForecasts:
 
     def copy(self) -> "HorizonForecasts":
         """Return a copy that is read without the lock."""
-        forecasts = HorizonForecasts(self.reach_ms, self.counter)
+        forecasts = HorizonForecasts(self.horizon, self.counter)
         forecasts.due, forecasts.last_ms = self.due, self.last_ms
         forecasts.targets, forecasts.predicted, forecasts.nows = self.targets[:], self.predicted[:], self.nows[:]
         return forecasts

@@ -17,7 +17,7 @@ from consumer.prediction import MAX_HORIZONS, Horizon, Prediction
 from consumer.settings import Settings
 from consumer.times import Times
 
-from .forecasts import NEVER, NOT_MEASURED, HorizonForecasts, reach_ms
+from .forecasts import MINUTE_MS, NEVER, NOT_MEASURED, HorizonForecasts, reach_ms
 from .history import FORECASTS_SIZE, HISTORY_SIZE, SegmentHistory
 from .tally import STEPS, Tally, WindowTally, summary
 
@@ -69,7 +69,7 @@ class Truth:
         horizon, stated, at_ms = prediction.horizon_minutes, prediction.target_time, prediction.timestamp
         if not horizon:
             return None
-        target_ms = at_ms + round(horizon * 60_000) if stated is UNSET else _time_ms(stated)
+        target_ms = at_ms + round(horizon * MINUTE_MS) if stated is UNSET else _time_ms(stated)
         reach = reach_ms(horizon)
         return self._history.actual(target_ms, reach) if target_ms - at_ms > reach else None
 
@@ -128,12 +128,15 @@ class Scores:
             elif at_ms != history.measured_ms or speed != history.speed:
                 grown += history.measure(at_ms, speed)
             horizon = prediction.horizon_minutes
-            if not horizon or grown > room:
+            if (
+                not horizon
+                or grown > room
+                or not (forecasts := history.forecasts.get(horizon) or self._add_horizon(history, horizon))
+            ):
                 continue
-            forecasts = history.forecasts.get(horizon) or self._add_horizon(history, horizon)
             stated = prediction.target_time
-            target_ms = at_ms + round(horizon * 60_000) if stated is UNSET else _time_ms(stated)
-            if forecasts is None or not at_ms + forecasts.reach_ms < target_ms <= at_ms + window_ms:
+            target_ms = at_ms + forecasts.horizon_ms if stated is UNSET else _time_ms(stated)
+            if not at_ms + forecasts.reach_ms < target_ms <= at_ms + window_ms:
                 continue
             if target_ms > forecasts.last_ms and target_ms > history.measured_ms:
                 forecasts.append(target_ms, prediction.predicted_speed, speed)
@@ -202,6 +205,6 @@ class Scores:
             if len(self._tallies) >= MAX_HORIZONS:
                 return None
             tally = self._tallies[horizon] = WindowTally(self._step_ms, self._step)
-        forecasts = history.forecasts[horizon] = HorizonForecasts(reach_ms(horizon), tally)
+        forecasts = history.forecasts[horizon] = HorizonForecasts(horizon, tally)
         self.size += FORECASTS_SIZE
         return forecasts

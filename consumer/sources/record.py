@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from consumer.times import usable_ms
+from consumer.times import BEGIN_MS, END_MS, UNKNOWN_MS
 
 MAX_OFFSET = (1 << 63) - 1
 """Kafka's offsets are signed 64-bit integers."""
@@ -35,7 +35,8 @@ class Record(Struct, frozen=True, gc=False):
     @property
     def time_ms(self) -> int:
         """Its Kafka time in epoch milliseconds; UNKNOWN_MS for none, or one that can't be right."""
-        return usable_ms(self.timestamp_ms)
+        timestamp_ms = self.timestamp_ms  # producers may set any number: 0, seconds, or none, for which Kafka has -1
+        return timestamp_ms if BEGIN_MS <= timestamp_ms < END_MS else UNKNOWN_MS
 
     @property
     def headers(self) -> dict[str, str]:

@@ -19,7 +19,7 @@ from consumer.messages.clock import AHEAD_MS, wall_ms
 from consumer.prediction import MAX_HORIZONS, Horizon, Prediction
 
 from .ageing import Reference
-from .cursor import Places, index_of, offset_of
+from .cursor import INDEX_BITS, MAX_INDEX, Places
 from .eviction import Eviction, EvictionOrder, EvictionReason
 from .footprint import footprint
 
@@ -31,8 +31,6 @@ KEPT_BYTES = 200
 
 Horizons = frozenset[Horizon | None] | Literal["all"] | None
 """Which horizons are asked for, in minutes (None among them: not stated); None is the one that each segment shows."""
-
-_Order = tuple[int, str, int, int]
 
 
 class Applied(Struct, frozen=True, gc=False):
@@ -50,11 +48,21 @@ class Applied(Struct, frozen=True, gc=False):
 
 
 class _Stored(Struct, frozen=True, gc=False):
-    order: _Order
     prediction: Prediction
+    partition: int
+    place: int
     size_bytes: int
     aged_ms: int
     """The time by which it ages: its own, at most this process' clock when it came."""
+
+    @property
+    def order(self) -> tuple[int, str, int, int]:
+        """What decides which of two predictions is the newer one."""
+        return (self.prediction.timestamp, self.prediction.prediction_time, self.partition, self.place)
+
+    def is_after(self, prediction: Prediction, partition: int, place: int) -> bool:
+        """Tell whether this is newer than a prediction read at a place of a partition."""
+        return self.order > (prediction.timestamp, prediction.prediction_time, partition, place)
 
 
 class LatestView:
@@ -102,18 +110,19 @@ class LatestView:
     def apply(self, prediction: Prediction, partition: int, place: int, held_bytes: int | None = None) -> Applied:
         """Take in a prediction read at a place of a partition, unless a newer one of its kind is there.
 
-        `held_bytes` is its footprint(), where that is known.
+        `held_bytes` is its footprint(), where that is known. This runs for every prediction with the feed locked, so
+        it makes few calls.
         """
         timestamp, segment_id, horizon = prediction.timestamp, prediction.segment_id, prediction.horizon_minutes
-        reference_ms = self._reference.hear(timestamp, index_of(place))
-        order = (timestamp, prediction.prediction_time, partition, place)
+        oldest_ms = self._reference.hear(timestamp, place & MAX_INDEX) - self.max_age_ms
         known = self._segments.get(segment_id)
-        horizons = self._fresh(known) if known else {}
+        horizons = _fresh(known, oldest_ms) if known else {}
         kept = horizons.get(horizon)
         was_shown = next(iter(horizons.values())).prediction if horizons else None
-        late = timestamp < reference_ms - self.max_age_ms
+        late = timestamp < oldest_ms
         evicted: list[Eviction] = []
-        if kept is not None and kept.order > order and not late:
+        may_be_late = kept is not None and kept.prediction.timestamp >= timestamp and not late
+        if kept is not None and may_be_late and kept.is_after(prediction, partition, place):
             late = not self.is_ahead(kept.prediction) or self.is_ahead(prediction)
             if not late:
                 evicted.append(Eviction("clock", segment_id, (kept.prediction,), len(horizons) == 1))
@@ -124,14 +133,14 @@ class LatestView:
             now_ms = self._reference.now_ms
             aged_ms = timestamp if timestamp < now_ms else now_ms
             size_bytes = KEPT_BYTES + (footprint(prediction) if held_bytes is None else held_bytes)
-            self._keep(_Stored(order, prediction, size_bytes, aged_ms), horizons, evicted)
+            self._keep(_Stored(prediction, partition, place, size_bytes, aged_ms), horizons, evicted)
         shown = not horizons or horizon == next(iter(horizons))
         return Applied(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted) if evicted else ())
 
     def supersedes(self, prediction: Prediction, partition: int, place: int) -> bool:
         """Tell whether the view holds a newer prediction of the same segment and horizon."""
         kept = self._segments.get(prediction.segment_id, {}).get(prediction.horizon_minutes)
-        return kept is not None and kept.order > (prediction.timestamp, prediction.prediction_time, partition, place)
+        return kept is not None and kept.is_after(prediction, partition, place)
 
     def remove(self, segment_id: str) -> bool:
         """Forget all horizons of a segment; tell whether it was known."""
@@ -140,9 +149,9 @@ class LatestView:
     def drop_beyond(self, places: Places) -> set[str]:
         """Forget what was read at these places, one per partition, or later; return the segments concerned."""
         lost = {
-            segment_id: [kept for kept in kinds.values() if kept.order[3] < places[kept.order[2]]]
+            segment_id: [kept for kept in kinds.values() if kept.place < places[kept.partition]]
             for segment_id, kinds in self._segments.items()
-            if any(kept.order[3] >= places[kept.order[2]] for kept in kinds.values())
+            if any(kept.place >= places[kept.partition] for kept in kinds.values())
         }
         for segment_id, left in lost.items():
             self._drop(segment_id)
@@ -156,7 +165,10 @@ class LatestView:
         if horizons is None:
             shown = map(self._shown, self._segments.values())
             return [prediction for prediction in shown if prediction is not None]
-        return [kept.prediction for kinds in self._segments.values() for kept in _chosen(self._fresh(kinds), horizons)]
+        oldest_ms = self._oldest_ms
+        return [
+            kept.prediction for kinds in self._segments.values() for kept in _chosen(_fresh(kinds, oldest_ms), horizons)
+        ]
 
     def kept(self, segment_id: str, horizons: Horizons) -> list[Prediction]:
         """Return what is kept of one segment: what it shows, or the horizons asked for."""
@@ -166,29 +178,21 @@ class LatestView:
         if horizons is None:
             shown = self._shown(kinds)
             return [] if shown is None else [shown]
-        return [kept.prediction for kept in _chosen(self._fresh(kinds), horizons)]
+        return [kept.prediction for kept in _chosen(_fresh(kinds, self._oldest_ms), horizons)]
 
     def segment(self, segment_id: str) -> list[Prediction]:
         """Return the newest predictions of one segment, a prediction per horizon, shortest first."""
-        return [kept.prediction for kept in self._fresh(self._segments.get(segment_id, {})).values()]
+        return [kept.prediction for kept in _fresh(self._segments.get(segment_id, {}), self._oldest_ms).values()]
 
     @property
     def _oldest_ms(self) -> int:
         return self._reference.time_ms - self.max_age_ms
 
-    def _fresh(self, kinds: dict[Horizon | None, _Stored]) -> dict[Horizon | None, _Stored]:
-        """Return a copy without what has aged."""
-        oldest_ms = self._reference.time_ms - self.max_age_ms
-        for each in kinds.values():
-            if each.aged_ms < oldest_ms:
-                return {horizon: kept for horizon, kept in kinds.items() if kept.aged_ms >= oldest_ms}
-        return kinds.copy()
-
     def _shown(self, kinds: dict[Horizon | None, _Stored]) -> Prediction | None:
         if len(kinds) == 1:  # the usual case, made fast: a view is made with the feed locked
             (kept,) = kinds.values()
             return kept.prediction if kept.aged_ms >= self._oldest_ms else None
-        fresh = self._fresh(kinds)
+        fresh = _fresh(kinds, self._oldest_ms)
         return next(iter(fresh.values())).prediction if fresh else None
 
     def _keep(self, kept: _Stored, horizons: dict[Horizon | None, _Stored], evicted: list[Eviction]) -> None:
@@ -207,10 +211,15 @@ class LatestView:
         else:
             self.size_bytes += SEGMENT_BYTES
         segments[segment_id] = horizons
-        _, _, partition, place = kept.order
         event_ms = aged_ms if aged_ms < reference_ms else reference_ms
-        self._order.renew(segment_id, event_ms, partition, offset_of(place))
-        self._prune(evicted)
+        self._order.renew(segment_id, event_ms, kept.partition, kept.place >> INDEX_BITS)
+        first = next(iter(segments[next(iter(segments))].values()))  # of the least recently renewed segment
+        if (
+            first.aged_ms < reference_ms - self.max_age_ms
+            or len(segments) > self.max_segments
+            or self.size_bytes > self.max_bytes
+        ):
+            self._prune(evicted)
 
     def _add_horizon(self, segment_id: str, horizons: dict[Horizon | None, _Stored], evicted: list[Eviction]) -> None:
         """Bring the horizons of a segment into order after one was added, and evict the oldest of too many."""
@@ -249,6 +258,14 @@ class LatestView:
         kinds = self._segments.pop(segment_id, None)
         self.size_bytes -= _size(kinds)
         return kinds
+
+
+def _fresh(kinds: dict[Horizon | None, _Stored], oldest_ms: int) -> dict[Horizon | None, _Stored]:
+    """Return a copy without what has aged."""
+    for each in kinds.values():
+        if each.aged_ms < oldest_ms:
+            return {horizon: kept for horizon, kept in kinds.items() if kept.aged_ms >= oldest_ms}
+    return kinds.copy()
 
 
 def _size(kinds: dict[Horizon | None, _Stored] | None) -> int:

@@ -85,7 +85,8 @@ class Ring:
         """Per partition, the first place from which on everything is in memory."""
         self._entries: list[Entry] = []
         self._head = 0
-        self.oldest = 0
+        self.oldest = self.end = 0
+        """The sequence numbers of the oldest entry, and of the next one."""
         # What any entry takes beside its prediction: of which number of partitions that is, and the sequence number
         # from which on it is measured again.
         self._bare_bytes = 0
@@ -93,11 +94,6 @@ class Ring:
 
     def __len__(self) -> int:
         return len(self._entries) - self._head
-
-    @property
-    def end(self) -> int:
-        """The sequence number that the next entry will get."""
-        return self.oldest + len(self._entries) - self._head
 
     def restart(self, whole_from: Sequence[int]) -> None:
         """Forget all entries; from now on everything from `whole_from` on (a place per partition) is kept."""
@@ -113,18 +109,17 @@ class Ring:
         """
         if held_bytes is None:
             held_bytes = getsizeof(entry.segment_id) if entry.prediction is None else footprint(entry.prediction)
-        entries = self._entries
-        count = len(entries) - self._head
-        entry.sequence = sequence = self.oldest + count
+        sequence = self.end
         if len(entry.position.places) != self._bare_partitions or sequence >= self._bare_until:
             self._measure(entry.position)
-        entry.size_bytes = size_bytes = self._bare_bytes + held_bytes
-        entries.append(entry)
-        self.size_bytes += size_bytes
-        count += 1
-        while count > self.max_entries or (self.size_bytes > self.max_bytes and count > 1):
+        entry.sequence, entry.size_bytes = sequence, self._bare_bytes + held_bytes
+        self._entries.append(entry)
+        self.end = sequence + 1
+        self.size_bytes += entry.size_bytes
+        while self.end - self.oldest > self.max_entries or (
+            self.size_bytes > self.max_bytes and self.oldest < sequence
+        ):
             self._drop_oldest()
-            count -= 1
 
     def read(self, sequence: int, limit: int) -> list[Entry]:
         """Return up to `limit` entries from a sequence number on; `sequence` must not be below `oldest`."""

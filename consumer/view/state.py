@@ -21,7 +21,7 @@ from consumer.settings import Settings
 from consumer.sources.record import Record
 
 from .backpressure import Backpressure
-from .cursor import MAX_INDEX, Places, Position, furthest, place
+from .cursor import INDEX_BITS, MAX_INDEX, Places, Position, furthest, place
 from .ends import Ends
 from .eviction import EVICTION_REASONS
 from .footprint import footprint
@@ -151,17 +151,16 @@ class FeedState:
     def publish(self, batch: Iterable[tuple[Record, Normalised]]) -> list[Record]:
         """Take records in the order they were read; return the tombstones that named no known segment."""
         self.latest.read_clock()
-        unknown = []
+        unknown, places = [], self.places
         for record, normalised in batch:
-            if normalised.removal is not None:
-                if not self._remove(record, normalised.removal):
-                    unknown.append(record)
-            elif normalised.predictions:
+            if normalised.predictions:
                 self._take(record, normalised.predictions)
+            elif normalised.removal is not None and not self._remove(record, normalised.removal):
+                unknown.append(record)
             if normalised.refusals:
                 self.quarantined += count_refused(normalised.refusals)
             # Also past what was refused, and past a record without anything in it.
-            self.places[record.partition] = place(record.offset + 1)
+            places[record.partition] = record.offset + 1 << INDEX_BITS
         self.quarantined += len(unknown)
         self._score()
         return unknown
@@ -180,7 +179,7 @@ class FeedState:
 
     def _take(self, record: Record, predictions: Sequence[tuple[int, Prediction]]) -> None:
         """Take the predictions of a record. This runs for every prediction with the feed locked."""
-        partition, begin, last = record.partition, place(record.offset), predictions[-1][0]
+        partition, begin, last = record.partition, record.offset << INDEX_BITS, predictions[-1][0]
         incarnation, places, latest = self.incarnation, self.places, self.latest
         assert incarnation is not None, "publish() comes after begin()"
         for index, prediction in predictions:
@@ -197,7 +196,7 @@ class FeedState:
             if not latest.is_ahead(prediction):
                 self._unscored.append(prediction)
             delivered = structs.replace(prediction, late=True) if late else prediction
-            places[partition] = place(record.offset + 1) if index in (last, MAX_INDEX) else own + 1
+            places[partition] = record.offset + 1 << INDEX_BITS if index in (last, MAX_INDEX) else own + 1
             self.ring.append(
                 Entry(
                     partition,

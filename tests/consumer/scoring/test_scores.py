@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from consumer.events import Gap
 from consumer.prediction import MAX_HORIZONS
-from consumer.scoring.forecasts import HorizonForecasts, reach_ms
+from consumer.scoring.forecasts import HorizonForecasts
 from consumer.scoring.history import FORECASTS_SIZE, HISTORY_SIZE, SegmentHistory
 from consumer.scoring.scores import KEPT_BYTES
 from consumer.scoring.tally import STEPS
@@ -208,7 +208,7 @@ class CountingErrors:
 
 def test_a_late_measurement_rescores_only_near_targets():
     counter, history = CountingErrors(), SegmentHistory(0)
-    forecasts = history.forecasts[5] = HorizonForecasts(reach_ms(5), counter)
+    forecasts = history.forecasts[5] = HorizonForecasts(5, counter)
     for second in range(36_000):
         forecasts.append(START + second * 1_000, 50.0, 40.0)
     history.measure(START, 40.0)
