@@ -35,7 +35,7 @@ time.sleep(60)
 )
 def test_the_exit_status_of_the_command_is_that_of_the_child(ending, code):
     with Child([sys.executable, "-c", ending]) as child:
-        assert child.wait(10) == code
+        assert child.wait(60) == code
         assert child.poll() == code
 
 
@@ -86,14 +86,14 @@ def test_grandchildren_end_when_the_command_crashes():
         grandchild = int(child.output.readline())
         os.kill(child.pid, signal.SIGKILL)
         assert eventually(lambda: not runs(grandchild))
-        assert child.wait(10) == 128 + signal.SIGKILL
+        assert child.wait(60) == 128 + signal.SIGKILL
 
 
 def test_kill_needs_no_grace_period():
     with Child(IGNORING, grace_seconds=30) as child:
         assert child.output.readline() == b"ignoring\n"
         child.kill()
-        assert child.wait(10) == 128 + signal.SIGKILL
+        assert child.wait(60) == 128 + signal.SIGKILL
         child.kill()  # and once more does no harm
 
 
@@ -117,7 +117,7 @@ def test_a_scratch_file_is_deleted_unless_the_command_crashes(tmp_path, asked, s
     with Child(SLEEPER, scratch=scratch) as child:
         if not asked:
             os.kill(child.pid, signal.SIGKILL)
-            child.wait(10)
+            child.wait(60)
     assert scratch.exists() is stays
 
 
