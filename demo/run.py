@@ -44,6 +44,8 @@ _READY_SECONDS = 60.0
 _REMIND_SECONDS = 3.0
 _REMIND_AT_MOST_SECONDS = 60.0
 _POLL_SECONDS = 0.1
+_LOOK_SECONDS = 0.5
+"""How often it looks for a signal: one that arrives just before a wait, or at another thread, does not end the wait."""
 _GRACE_SECONDS = {"feed": 2.0, "web": 6.0}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ADVICE = {
@@ -146,7 +148,7 @@ class _Run:
                 self._wait_until_ready()
                 self._say("run", f"Greenwave is at http://{self._authority()}/  (stop with Ctrl-C)")
                 while True:
-                    self._wait_for_event(None)
+                    self._wait_for_event(_LOOK_SECONDS)
             finally:
                 self._terminate()
 
@@ -208,7 +210,7 @@ class _Run:
         for child in self._children:
             child.terminate()
 
-    def _wait_for_event(self, timeout: float | None) -> None:
+    def _wait_for_event(self, timeout: float) -> None:
         """Raise the next event; return when there is none for `timeout` seconds."""
         try:
             raise self._events.get(timeout=timeout)

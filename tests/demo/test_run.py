@@ -177,6 +177,24 @@ def test_no_process_outlives_a_killed_run():
         assert eventually(lambda: not log.exists())
 
 
+AT_A_THREAD = """
+import os, signal, threading, time
+def send():
+    while not os.path.exists({path!r}):
+        time.sleep(0.02)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+threading.Thread(target=send, daemon=True).start()
+"""
+
+
+def test_a_signal_that_does_not_interrupt_the_wait_ends_the_run(tmp_path):
+    path = tmp_path / "send"
+    with Running(before=SHELL + AT_A_THREAD.format(path=str(path)), KAFKA_BROKERS="kafka.example:9092") as run:
+        run.wait_for("Greenwave is at")
+        path.touch()
+        assert run.end() == 0
+
+
 @pytest.mark.parametrize("name", ["web", "feed", "broker"])
 def test_a_child_that_crashes_stops_all_with_exit_code_1(name):
     with Running() as run:
