@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.filters import EVERYTHING, Filter
@@ -45,6 +45,20 @@ class Channels:
     def lag_bytes(self) -> int:
         """How far a client may be behind in the blocks of its channel."""
         return max(MIN_LAG_BYTES, self._max_lag_bytes // max(1, len(self._members)))
+
+    @property
+    def max_shared_bytes(self) -> int:
+        """How much of blocks a channel keeps so that other clients can start there."""
+        return self.lag_bytes // 2
+
+    def limit_lag(self, clients: Iterable[HubClient], now: float) -> None:
+        """Keep blocks only for slow clients that are close behind; others read the ring buffer, or Kafka."""
+        for client in clients:
+            stream, group = client.stream, client.group
+            if group is not None and stream.block is not None and stream.lag_bytes > self.lag_bytes:
+                elsewhere = group.resumes.leave(stream.block, group.address, now, self.max_shared_bytes)
+                if elsewhere is not None:
+                    stream.follow(*elsewhere)
 
     def enter(self, client: HubClient, start: Start, now: float) -> Members | None:
         """Let a client into the channel that it asks for; return None when there are too many."""

@@ -16,8 +16,8 @@ from web.times import now_iso
 from . import wire
 from .encodings import SSE, SSE_GZIP, Encoding
 from .handover import StreamResponse, stream_slot
-from .hub import BUSY_RETRY_MS
 from .hub_client import Start
+from .incoming import BUSY_RETRY_MS
 
 log = logging.getLogger("greenwave.web.sse")
 

@@ -216,7 +216,7 @@ def test_a_filter_asked_for_during_a_lookup_replaces_it(process):
 
 
 def test_a_client_that_reads_no_answers_is_disconnected(process, monkeypatch):
-    monkeypatch.setattr("web.streams.hub.MAX_UNREAD_BYTES", 10_000)
+    monkeypatch.setattr("web.streams.incoming.MAX_UNREAD_BYTES", 10_000)
     client = process.open_websocket()
     read_until(client, b'"initial"')
     while not process.hub.counts()["slow"]:
@@ -251,7 +251,7 @@ def test_a_slow_client_is_not_closed_for_a_ping_that_was_not_sent(pinging):
     for _ in range(10):
         pinging.now += 15.0
         pinging.publish(road_name="y" * 200)
-        eventually(lambda: pinging.hub._tick_at > pinging.now)
+        eventually(lambda: pinging.hub._rounds._tick_at > pinging.now)
     pinging.publish(segment="last")
     seen = b""
     while b'"last"' not in seen:

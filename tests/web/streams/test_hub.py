@@ -16,13 +16,14 @@ from tests.consumer.helpers import eventually
 from tests.web.streams.feeds import SEVERE, World, events_of
 from web.access import slots
 from web.access.admission import Admission
-from web.streams import channels
-from web.streams import hub as hub_module
+from web.streams import channels, rounds
 from web.streams.blocks import Block
 from web.streams.channel import VIEW_SECONDS
+from web.streams.connections import CLOSING_SECONDS, READ, WRITE
 from web.streams.encodings import SSE, WEBSOCKET
-from web.streams.hub import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES, READ, WRITE, Hub
+from web.streams.hub import Hub
 from web.streams.hub_client import Answer, HubClient, Start
+from web.streams.incoming import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES
 from web.streams.resume import SHARED_SECONDS, Resume
 
 CLIENT_TIMEOUT = 30.0
@@ -32,25 +33,21 @@ SMALL_BUFFER = 4_096
 ONE = Start(EVERYTHING)
 
 
-class Rounds(Hub):
+class Stepped(Hub):
     """A hub whose rounds are made by the test instead of its thread."""
 
     def _run(self):
         pass
 
-    def _timeout(self):
-        super()._timeout()
-        return 0.0
-
-    def run(self, rounds=3):
+    def run(self, count=3):
         """Make some rounds; one passes on what the one before has started."""
         if self._thread is not None:
-            for _ in range(rounds):
-                self._round()
+            for _ in range(count):
+                self._rounds.round(0.0)
 
     def end(self):
         if self._thread is not None:
-            self._end()
+            self._rounds.close()
 
 
 def types_of(data):
@@ -174,7 +171,7 @@ def make(monkeypatch):
     with contextlib.ExitStack() as stack:
 
         def make(**options):
-            setup = Setup(Rounds, lambda: setup.world.now, **options)
+            setup = Setup(Stepped, lambda: setup.world.now, **options)
             # The pool compares with the same clock whether a client has stalled.
             monkeypatch.setattr(slots, "time", SimpleNamespace(monotonic=lambda: setup.world.now))
             stack.callback(setup.hub.end)
@@ -233,7 +230,7 @@ def test_a_client_ahead_of_its_channel_joins_at_the_next_flush(setup):
     (client,) = setup.live()
     setup.publish(1)
     cursor = events_of(client.read())[0][0]
-    setup.hub._flush_at = setup.world.now + 1
+    setup.hub._rounds._flush_at = setup.world.now + 1
     setup.publish(3)
     ahead = setup.connect(Start(EVERYTHING, cursor))
     setup.hub.run()
@@ -258,7 +255,7 @@ def test_clients_with_unusable_cursors_that_read_nothing_share_the_view(make):
         setup.connect(Start(EVERYTHING, f"no cursor {number}"))
         setup.hub.run()
     assert setup.hub.counts()["slow"] == 5
-    assert len({id(each.rest.obj) for each in setup.hub._clients.values()}) == 1
+    assert len({id(each.rest.obj) for each in setup.hub._connections.all.values()}) == 1
 
 
 def test_clients_with_the_same_cursor_share_a_resume(setup, monkeypatch):
@@ -294,7 +291,7 @@ def test_a_resume_is_not_shared_for_long(setup):
 def test_a_view_that_is_made_during_a_rest_gives_nothing_twice(setup):
     (client,) = setup.live()
     setup.wait(VIEW_SECONDS)
-    setup.hub._flush_at = setup.world.now + 1
+    setup.hub._rounds._flush_at = setup.world.now + 1
     setup.publish(3)
     late = setup.connect()
     setup.hub.run()
@@ -311,7 +308,7 @@ def test_an_answer_before_blocks_that_were_not_sent_loses_none(make):
         setup.publish(10)
         client.read()
     setup.wait(VIEW_SECONDS)
-    setup.hub._flush_at = setup.world.now + 1
+    setup.hub._rounds._flush_at = setup.world.now + 1
     setup.publish(1)
     setup.connect()  # its view flushes the channel, and its socket does not take the view
     setup.hub.run()
@@ -371,10 +368,10 @@ def test_a_client_that_reads_a_little_is_not_stalled(setup):
 def test_the_hub_waits_for_writable_sockets_of_slow_clients_only(setup):
     slow, quick = setup.live(2)
     setup.stall(quick)
-    assert sum(bool(each.events & WRITE) for each in setup.hub._selector.get_map().values()) == 1
+    assert sum(bool(each.events & WRITE) for each in setup.hub._connections.selector.get_map().values()) == 1
     while slow.predictions() < 100:
         setup.hub.run()
-    assert {each.events for each in setup.hub._selector.get_map().values()} == {READ}
+    assert {each.events for each in setup.hub._connections.selector.get_map().values()} == {READ}
 
 
 def test_what_is_kept_for_a_stalled_client_is_bounded(make, monkeypatch):
@@ -426,7 +423,7 @@ def test_a_disconnect_found_by_a_write_leaves_others(setup):
     clients = setup.live(3)
     clients[1].socket.close()
     setup.world.publish()
-    setup.hub._flush_all(setup.world.now)  # before the hub reads the end of the socket
+    setup.hub._rounds._flush_all(setup.world.now)  # before the hub reads the end of the socket
     assert setup.hub.counts()["clients"] == 2
     setup.publish()
     assert [each.predictions() for each in (clients[0], clients[2])] == [2, 2]
@@ -435,10 +432,10 @@ def test_a_disconnect_found_by_a_write_leaves_others(setup):
 def test_a_client_that_is_disconnected_while_it_is_ready_does_no_harm(setup):
     one, other = setup.live(), setup.live()
     other[0].socket.close()
-    near = list(setup.hub._clients.values())
-    setup.hub._disconnect(near[1])
-    setup.hub._receive(near[1], setup.world.now)
-    setup.hub._disconnect(near[1])
+    near = list(setup.hub._connections.all.values())
+    setup.hub._connections.disconnect(near[1])
+    setup.hub._rounds._incoming.receive(near[1], setup.world.now)
+    setup.hub._connections.disconnect(near[1])
     setup.publish()
     assert one[0].predictions() == 1
 
@@ -512,7 +509,7 @@ def test_a_client_that_does_not_close_is_closed(setup):
     client.socket.send(b"x")
     setup.hub.run()
     assert setup.admission.streams == 1
-    setup.wait(hub_module.CLOSING_SECONDS)
+    setup.wait(CLOSING_SECONDS)
     assert setup.admission.streams == 0
 
 
@@ -759,7 +756,7 @@ def test_clients_that_come_and_go_at_once_leak_nothing(threaded):
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(hub_module.selectors, "DefaultSelector"), (threading.Thread, "start")],
+    [(rounds.selectors, "DefaultSelector"), (threading.Thread, "start")],
     ids=["descriptors", "threads"],
 )
 def test_a_thread_that_cannot_start_leaves_nothing_and_starts_later(threaded, monkeypatch, owner, name):
@@ -807,7 +804,7 @@ def test_a_client_that_comes_after_close_gets_bye(threaded):
 def test_a_fault_of_the_hub_ends_all_streams_with_an_error(threaded, monkeypatch):
     client = threaded.connect()
     eventually(lambda: client.types == ["status", "initial"])
-    monkeypatch.setattr(threaded.hub, "_flush_all", fail)
+    monkeypatch.setattr(threaded.hub._rounds, "_flush_all", fail)
     threaded.world.publish()
     eventually(client.has_ended)
     assert types_of(client.data)[-1] == "error"

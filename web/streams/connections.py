@@ -1,0 +1,243 @@
+"""The clients of the hub: what is sent to them, and how they end. Only the thread of the hub uses them."""
+
+import logging
+import selectors
+import socket
+from collections import deque
+from typing import cast
+
+from .blocks import Block, BlockList
+from .channels import Channels
+from .hub_client import HubClient
+from .resume import Resume
+from .sending import send, send_to_all
+from .stream import ClientStream
+from .turns import Turns
+from .websocket_protocol import POLICY
+
+log = logging.getLogger("greenwave.web.hub")
+
+CLOSING_SECONDS = 1.0
+"""How long a client has to close its side after the server has."""
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+class Connections:
+    """All clients by descriptor (`all`), and those whose sockets are full (`blocked`).
+
+    `selector` is set while the thread runs.
+    """
+
+    def __init__(self, channels: Channels, client_timeout: float, ping_seconds: float) -> None:
+        self.channels = channels
+        self.turns = Turns()
+        self._client_timeout = client_timeout
+        self._ping_seconds = ping_seconds
+        self.selector: selectors.BaseSelector
+        self.all: dict[int, HubClient] = {}
+        self.blocked: dict[int, HubClient] = {}
+        self._ending: dict[int, HubClient] = {}
+        self._pings: deque[tuple[float, HubClient]] = deque()
+
+    def add(self, client: HubClient, now: float) -> None:
+        """Watch the socket of a new client."""
+        self.all[client.sock.fileno()] = client
+        self.selector.register(client.sock, READ, client)
+        if client.peer is not None:
+            self._pings.append((now + self._ping_seconds, client))
+
+    # Sending
+
+    def write(self, client: HubClient, now: float) -> None:
+        """Send what there is for a client, until its socket takes no more."""
+        stream = client.stream
+        self.turns.drop(client)
+        while True:
+            try:
+                data = client.rest or stream.take(now)
+            except Exception as error:
+                log.exception("a stream failed")
+                self.fail([client], error, now)
+                return
+            if not data:
+                break
+            sent = send(client.sock, data)
+            if sent < 0:
+                self.disconnect(client)
+                return
+            if sent < len(data):
+                self._block(client, memoryview(data)[sent:], sent, now)
+                return
+            client.rest = None
+            client.slot.sent(sent)
+        self._unblock(client)
+        if client.is_ending or stream.is_over:
+            client.is_ending = True
+            self._shut_down(client, now)
+        elif client.turn is not None:
+            self.turns.queue(client, client.turn)
+        elif stream.is_live and client.group is not None:
+            self._go_live(client, stream.resume or client.group.channel, now)
+
+    def send_all(self, line: BlockList, now: float) -> None:
+        """Send the new blocks to all clients that were sent those before."""
+        while line.sent is not line.tail:
+            self._send_next(line, now)
+
+    def _send_next(self, line: BlockList, now: float) -> None:
+        line.sent = block = cast(Block, line.sent.next)
+        if not block.data:
+            return
+        if line.tail.end - line.checked_end > self.channels.lag_bytes // 8:
+            line.checked_end = line.tail.end
+            self.channels.limit_lag(self.blocked.values(), now)
+        for descriptor, sent in send_to_all(line.live, block.data).items():
+            client = self.all[descriptor]
+            if sent < 0:
+                self.disconnect(client)
+                continue
+            self.leave_live(client)
+            self._block(client, memoryview(block.data)[sent:], sent, now)
+
+    def advance(self, resume: Resume, now: float) -> None:
+        """Send the next of a resume to the clients that were sent all before."""
+        if not resume.live:
+            return  # the next client that comes there continues
+        try:
+            if resume.sent is resume.tail and not resume.has_joined:
+                resume.step(now, self.channels.max_shared_bytes)
+        except Exception as error:
+            log.exception("a resume failed; its streams end")
+            self.fail(self._live_on(resume), error, now)
+            return
+        if resume.has_joined and resume.sent is resume.tail:
+            for client in self._live_on(resume):
+                self.leave_live(client)
+                self.turns.due[client] = None
+        elif resume.sent is not resume.tail:
+            self._send_next(resume, now)
+            self.turns.due[resume] = None
+        else:
+            self.turns.queue(resume, resume)
+
+    def _go_live(self, client: HubClient, line: BlockList, now: float) -> None:
+        """Send a client from now on what the others of a line are sent."""
+        self.send_all(line, now)
+        line.live[client.sock.fileno()] = client.sock
+        client.line = line
+        if isinstance(line, Resume):
+            self.turns.due[line] = None
+
+    def leave_live(self, client: HubClient) -> None:
+        """Take a client that has caught up back to where it was sent blocks one by one."""
+        line, client.line = client.line, None
+        if line is not None:
+            del line.live[client.sock.fileno()]
+            client.stream.follow(line.sent, line if isinstance(line, Resume) else None)
+
+    def _live_on(self, resume: Resume) -> list[HubClient]:
+        return [self.all[descriptor] for descriptor in resume.live]
+
+    def _block(self, client: HubClient, rest: memoryview, sent: int, now: float) -> None:
+        """Continue with a client when its socket takes more."""
+        client.rest = rest
+        if sent:
+            client.slot.sent(sent)
+        client.slot.blocked(now)
+        if not client.is_blocked:
+            client.is_blocked = True
+            self.blocked[client.sock.fileno()] = client
+            self.selector.modify(client.sock, READ | WRITE, client)
+
+    def _unblock(self, client: HubClient) -> None:
+        if client.is_blocked:
+            client.is_blocked = False
+            client.slot.behind = 0
+            del self.blocked[client.sock.fileno()]
+            self.selector.modify(client.sock, READ, client)
+
+    # Ending
+
+    def end_all(self, now: float) -> None:
+        """End all streams with `bye`."""
+        for client in list(self.all.values()):
+            if not client.is_ending:
+                self.finish(client, client.bye(), now)
+
+    def fail(self, clients: list[HubClient], error: Exception, now: float) -> None:
+        """End streams with an `error`."""
+        for client in clients:
+            self.finish(client, client.failure(error), now)
+
+    def finish(self, client: HubClient, last: bytes, now: float) -> None:
+        """Send a client these bytes last."""
+        if client.is_ending:
+            return
+        self.channels.leave(client)
+        client.is_ending = True
+        client.stream.end(last)
+        if not client.is_blocked:
+            self.write(client, now)
+
+    def _shut_down(self, client: HubClient, now: float) -> None:
+        """Close a client after its client has read all: closing it at once could discard the end of it."""
+        try:
+            client.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.disconnect(client)
+            return
+        self._ending[client.sock.fileno()] = client
+        client.ends_at = now + CLOSING_SECONDS
+
+    def disconnect(self, client: HubClient) -> None:
+        """Close a client's socket and release its slot, unless that was done before."""
+        descriptor = client.sock.fileno()
+        if descriptor == -1:
+            return
+        self.channels.leave(client)
+        for table in (self.all, self.blocked, self._ending):
+            table.pop(descriptor, None)
+        self.turns.drop(client)
+        self.selector.unregister(client.sock)
+        client.sock.close()
+        client.is_blocked = False
+        client.is_ending = True
+        # A ping to come keeps the object: what it was to be sent must be free now.
+        client.rest = None
+        client.stream = ClientStream()
+        client.slot.release()
+
+    def expire(self, now: float) -> None:
+        """Disconnect clients that read nothing, or don't close their side; send the pings that are due."""
+        for client in list(self.blocked.values()):
+            client.slot.behind = client.stream.entries_behind
+            if client.slot.blocked_seconds(now) >= self._client_timeout:
+                client.cut()
+                self.disconnect(client)
+        for client in list(self._ending.values()):
+            if now >= client.ends_at:
+                client.cut()
+                self.disconnect(client)
+        self._send_pings(now)
+
+    def _send_pings(self, now: float) -> None:
+        while self._pings and self._pings[0][0] <= now:
+            _, client = self._pings.popleft()
+            if client.is_ending or client.peer is None:
+                continue
+            if client.is_blocked:  # CLIENT_TIMEOUT is for those
+                self._pings.append((now + self._ping_seconds, client))
+                continue
+            ping = client.peer.ping()
+            if ping is None:
+                self.finish(client, client.peer.close(POLICY, "the last ping was not answered"), now)
+                continue
+            self._pings.append((now + self._ping_seconds, client))
+            self.leave_live(client)
+            client.stream.add(ping)
+            self.write(client, now)
+
+    def clear(self) -> None:
+        """Forget the pings to come, when the thread ends."""
+        self._pings.clear()

@@ -1,0 +1,57 @@
+"""What other threads leave for the thread of the hub, and how they wake it."""
+
+import contextlib
+import socket
+from collections import deque
+
+from .hub_client import HubClient, Start
+
+
+class Inbox:
+    """New clients, the number of changes of the feed, and whether the process closes.
+
+    The thread sets `is_asleep` before it waits: only then does a change write a byte to wake it.
+    """
+
+    def __init__(self) -> None:
+        self.new: deque[tuple[HubClient, Start | None, bytes]] = deque()
+        self.changes = 0
+        self.is_closing = False
+        self.is_asleep = False
+        self._waker: tuple[socket.socket, socket.socket] | None = None
+
+    def open(self) -> socket.socket:
+        """Return the socket that becomes readable when the thread is woken. Raises OSError."""
+        self._waker = waker = socket.socketpair()
+        for each in waker:
+            each.setblocking(False)
+        return waker[0]
+
+    def close(self) -> None:
+        """Close the sockets."""
+        waker, self._waker = self._waker, None
+        for each in waker or ():
+            each.close()
+
+    def note_change(self) -> None:
+        """Count a change of the feed, whose lock is held."""
+        self.changes += 1
+        if self.is_asleep:
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake the thread."""
+        self.is_asleep = False
+        waker = self._waker
+        if waker is not None:
+            try:
+                waker[1].send(b"\0")
+            except OSError:
+                pass  # it is full, or was closed: the thread is awake, or has ended
+
+    def drain(self) -> None:
+        """Read what woke the thread."""
+        assert self._waker is not None
+        with contextlib.suppress(BlockingIOError):
+            while len(self._waker[0].recv(1024)) == 1024:
+                pass

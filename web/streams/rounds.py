@@ -1,0 +1,157 @@
+"""The rounds of the hub's thread. One round:
+
+    1. wait for sockets, for new clients, and for news of the feed that may be flushed by now
+    2. flush the channels, and send what is new
+    3. give resumes, and long polls that look at news, a bounded share
+    4. close clients that read nothing, or don't answer
+
+News that come when nothing was flushed recently leave at once. After a flush the hub rests, and gathers what comes, for
+as long as the flush took times REST, FLUSH_MS at most: with many clients each is sent more at once.
+"""
+
+import logging
+import math
+import selectors
+from collections.abc import Callable
+
+from .connections import READ, WRITE, Connections
+from .hub_client import HubClient, Members
+from .inbox import Inbox
+from .incoming import Incoming
+from .lookups import Lookups
+from .resume import Resume
+
+log = logging.getLogger("greenwave.web.hub")
+
+REST = 1.5
+"""After a flush the hub rests for so many times as long as the flush took."""
+SHARE_SECONDS = 0.004
+"""How long the hub works for resumes and long polls in one round."""
+TICK_SECONDS = 0.25
+"""How often it looks at the clock: for timeouts, pings, statistics and heartbeats."""
+
+
+class Rounds:
+    """The state of the thread of the hub, and what it does in one round."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        connections: Connections,
+        lookups: Lookups,
+        flush_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._inbox = inbox
+        self._connections = connections
+        self._channels, self._turns = connections.channels, connections.turns
+        self._lookups = lookups
+        self._incoming = Incoming(inbox, connections, lookups)
+        self._flush_seconds = flush_seconds
+        self._clock = clock
+        self._selector: selectors.BaseSelector
+        self._seen = 0
+        self._flush_at = self._tick_at = 0.0
+
+    def open(self) -> None:
+        """Prepare the first round. Raises OSError."""
+        self._selector = self._connections.selector = selectors.DefaultSelector()
+        try:
+            self._selector.register(self._inbox.open(), READ)
+        except OSError:
+            self._selector.close()
+            raise
+
+    def close(self) -> None:
+        """End after the last round."""
+        self._selector.close()
+        self._inbox.close()
+        self._lookups.close()
+        self._connections.clear()
+
+    def round(self, most_seconds: float = math.inf) -> None:
+        """Make a round, which waits for at most so long."""
+        ready = self._selector.select(min(most_seconds, self._timeout()))
+        self._inbox.is_asleep = False
+        now = self._clock()
+        for key, mask in ready:
+            client: HubClient | None = key.data
+            if client is None:
+                self._inbox.drain()
+                continue
+            # An event before may have disconnected this client.
+            if mask & READ and client.sock.fileno() != -1:
+                self._incoming.receive(client, now)
+            if mask & WRITE and client.is_blocked:
+                self._connections.write(client, now)
+        self._incoming.begin_new(now)
+        if self._inbox.is_closing:
+            self._connections.end_all(now)
+        if self._inbox.changes != self._seen and now >= self._flush_at:
+            self._flush_all(now)
+        self._serve_due(now)
+        if now >= self._tick_at:
+            self._tick_at = now + TICK_SECONDS
+            self._tick(now)
+
+    def _timeout(self) -> float:
+        """Return for how long to wait; news and new clients end the wait, but not a rest after a flush."""
+        if self._turns.due:
+            return 0.0
+        now = self._clock()
+        until = self._turns.deadline(self._tick_at)
+        if self._inbox.changes != self._seen:
+            return max(0.0, min(until, self._flush_at) - now)
+        self._inbox.is_asleep = True
+        if self._inbox.changes != self._seen or self._inbox.new or self._lookups.found:
+            return 0.0
+        return max(0.0, until - now)
+
+    def _flush_all(self, now: float) -> None:
+        """Flush all channels, and let those who wait for news of their own look at them."""
+        self._seen = self._inbox.changes
+        for group in self._channels.all():
+            self._flush(group, now)
+        self._turns.note_news()
+        after = self._clock()
+        self._flush_at = after + min(self._flush_seconds, REST * (after - now))
+
+    def _flush(self, group: Members, now: float) -> None:
+        try:
+            group.channel.flush(now)
+        except Exception as error:
+            log.exception("a channel failed; its streams end")
+            self._connections.fail(list(group.clients.values()), error, now)
+            return
+        self._tick_at = min(self._tick_at, group.channel.emits_at)
+        self._connections.send_all(group.channel, now)
+        group.resumes.limit(now, self._channels.max_shared_bytes)
+
+    def _serve_due(self, now: float) -> None:
+        """Give resumes and long polls their share, in turn."""
+        self._turns.note_time(now)
+        until = self._clock() + SHARE_SECONDS
+        while self._turns.due and self._clock() < until:
+            each = self._turns.next()
+            if isinstance(each, Resume):
+                self._connections.advance(each, now)
+            elif each.sock.fileno() != -1 and not each.is_blocked:
+                self._connections.write(each, now)
+
+    def _tick(self, now: float) -> None:
+        """Do what the clock asks for."""
+        for group in self._channels.all():
+            if group.channel.deadline <= now:
+                self._flush(group, now)
+        self._turns.expire(now)
+        self._connections.expire(now)
+
+    def fail_all(self, error: Exception) -> None:
+        """End all streams with an `error`; those that can't be sent it are disconnected."""
+        clients = list(self._connections.all.values())
+        try:
+            self._connections.fail(clients, error, self._clock())
+        except Exception:
+            log.exception("the hub failed again; all clients are disconnected")
+            for client in clients:
+                self._connections.disconnect(client)
