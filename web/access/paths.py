@@ -5,6 +5,8 @@ slashes, needless percent-encoding, fragments.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from flask import Flask, request
 from werkzeug.exceptions import NotFound
@@ -25,15 +27,15 @@ def check() -> None:
     rule = request.url_rule
     if rule is None:
         return
-    sent, (fixed, variable, _) = _sent(), rule.rule.partition("<")
-    plain = request.environ.get("SCRIPT_NAME", "") + fixed
+    environ = request.environ
+    sent, (fixed, variable, _) = _sent(environ), rule.rule.partition("<")
+    plain = environ.get("SCRIPT_NAME", "") + fixed
     if not (sent.startswith(plain) if variable else sent == plain):
         raise NotFound(f"there is nothing at {sent[:200]}; did you mean {plain}?")
 
 
-def _sent() -> str:
+def _sent(environ: Mapping[str, Any]) -> str:
     """Return the path as the client or the proxy sent it: with the prefix, not decoded."""
-    environ = request.environ
     target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
     if not target:  # not provided by this server
         return f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"

@@ -2,11 +2,14 @@
 
 import gzip
 from collections.abc import Callable
+from typing import Any
 
 from flask import Response, request
+from werkzeug.datastructures import Headers
 
 MIN_BYTES = 1_024
 """Smaller answers are not compressed: they fit into one packet."""
+JSON = "application/json"
 HEADERS = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
 LEVEL = 5
 """Level of zlib. On predictions, higher levels save a few percent and take twice the time."""
@@ -19,7 +22,7 @@ def compress(content: bytes) -> bytes:
 
 def takes_gzip() -> bool:
     """Return whether the client of the request accepts gzip."""
-    return request.accept_encodings.quality("gzip") > 0
+    return "HTTP_ACCEPT_ENCODING" in request.environ and request.accept_encodings.quality("gzip") > 0
 
 
 def encoded(
@@ -31,7 +34,32 @@ def encoded(
     return (compressed() if compressed else compress(content)), {"Content-Encoding": "gzip"}
 
 
-def json(content: bytes, compressed: Callable[[], bytes] | None = None) -> Response:
-    """Return an answer that clients revalidate before each use; `compressed` returns cached gzip bytes."""
+class Answer(Response):
+    """A response whose headers are complete. Werkzeug copies and completes those of others, which takes longer."""
+
+    default_mimetype = None
+
+    def get_wsgi_headers(self, environ: Any) -> Headers:  # noqa: ARG002 - of Werkzeug
+        """Return the headers as they are."""
+        return self.headers
+
+
+def json(content: bytes) -> Response:
+    """Return an answer that clients revalidate before each use."""
+    body, headers = encoded(content, takes_gzip())
+    return _answer(body, {"Content-Type": JSON, **headers})
+
+
+def cached(tag: str, content: bytes, compressed: Callable[[], bytes], content_type: str = JSON) -> Response:
+    """Return an answer with a weak entity tag, or 304 if the client has it; `compressed` returns cached gzip bytes."""
+    weak_tag = f'W/"{tag}"'
+    given = request.environ.get("HTTP_IF_NONE_MATCH")
+    # Most clients send the tag as they got it; only other forms are parsed.
+    if given is not None and (given == weak_tag or request.if_none_match.contains_weak(tag)):
+        return Answer(status=304, headers={**HEADERS, "ETag": weak_tag})
     body, headers = encoded(content, takes_gzip(), compressed)
-    return Response(body, mimetype="application/json", headers=HEADERS | headers)
+    return _answer(body, {"Content-Type": content_type, "ETag": weak_tag, **headers})
+
+
+def _answer(body: bytes, headers: dict[str, str]) -> Response:
+    return Answer([body], headers={**HEADERS, "Content-Length": str(len(body)), **headers})

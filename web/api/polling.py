@@ -14,7 +14,7 @@ from consumer.events import Gap
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.feed import Feed
-from consumer.view.filters import Filter
+from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.statistics import statistics
 from web.access.admission import Slot
 from web.server.client import Client, can_take_over
@@ -55,12 +55,14 @@ def predictions() -> Response:
     A long poll that finds none is handed over to the hub. It holds a slot while it waits; if none is free, it is
     answered at once, as a plain poll.
     """
+    consumer = services().get_consumer()
+    if not request.args:  # most polls: nothing to check
+        return _whole(consumer.feed, EVERYTHING)
     params.only("after", "since", "limit", "wait", *params.FILTER)
     wanted, since = params.wanted(), params.since()
     limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
     wait = params.seconds("wait", params.MAX_WAIT_SECONDS)
     after = params.text("after")
-    consumer = services().get_consumer()
     if after is None and since is None:
         return _whole(consumer.feed, wanted)
     with services().admission.slot() as slot:
@@ -102,9 +104,7 @@ def segment(segment_id: str) -> Response:
 
 def _whole(feed: Feed, wanted: Filter) -> Response:
     body = services().views.body(feed, wanted)
-    response = answers.json(body.content, lambda: body.compressed)
-    response.set_etag(body.etag, weak=True)
-    return response.make_conditional(request)  # type: ignore[return-value]
+    return answers.cached(body.etag, body.content, lambda: body.compressed)
 
 
 def _subscribe(

@@ -89,10 +89,7 @@ def network() -> Response:
     """Return the segments of NETWORK_FILE as GeoJSON; no features without one."""
     params.only()
     body = _network_body(services().get_consumer().network)
-    answer = answers.json(body.content, lambda: body.compressed)
-    answer.mimetype = "application/geo+json"
-    answer.set_etag(body.etag, weak=True)
-    return answer.make_conditional(request)  # type: ignore[return-value]
+    return answers.cached(body.etag, body.content, lambda: body.compressed, "application/geo+json")
 
 
 @lru_cache(1)
@@ -129,6 +126,6 @@ def secure(app: Flask) -> None:
     @app.after_request
     def add_headers(response: Response) -> Response:
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "same-origin")
+        response.headers.add("X-Content-Type-Options", "nosniff")
+        response.headers.add("Referrer-Policy", "same-origin")
         return response

@@ -318,3 +318,27 @@ def test_an_error_is_a_500_with_a_traceback_in_the_log_only(app, caplog):
         "error": "the server failed to answer this request; the log says why",
     }
     assert any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("given", ["{}", '{}, W/"other"', '"other", {}', "{strong}", "*"])
+@pytest.mark.parametrize("path", ["/api/predictions", "/api/predictions?segment=A", "/api/network"])
+def test_each_form_of_a_known_tag_is_a_304_without_content(client, put, path, given):
+    put(message("A"))
+    first = client.get(path)
+    tag = first.headers["ETag"]
+    known = {"If-None-Match": given.format(tag, strong=tag.removeprefix("W/"))}
+    again = client.get(path, headers=known)
+    assert (again.status_code, again.data) == (304, b"")
+    assert {"Content-Type", "Content-Length", "Content-Encoding"}.isdisjoint(again.headers.keys())
+    for name in ("ETag", "Cache-Control", "Vary", "Content-Security-Policy"):
+        assert again.headers[name] == first.headers[name]
+    assert client.get(path, headers={"If-None-Match": 'W/"other"'}).data == first.data
+
+
+@pytest.mark.parametrize("path", ["/api/predictions", "/api/predictions?segment=A", "/api/network"])
+def test_head_has_the_headers_of_get_and_no_body(client, put, path):
+    put(message("A"))
+    whole, head = client.get(path), client.head(path)
+    assert (head.status_code, head.data) == (200, b"")
+    assert dict(head.headers) == dict(whole.headers)
+    assert int(head.headers["Content-Length"]) == len(whole.data)
