@@ -12,7 +12,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, starmap
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -48,6 +48,7 @@ class KafkaSource:
     def __init__(self, settings: Settings, **options: Any) -> None:
         self._name = settings.topic
         self._secrets = secrets_of(settings)
+        self._topic: Topic | None = None
         self._metadata_at: float | None = None
         self._has_news = threading.Event()
         """Set when metadata has come since the last request of this thread."""
@@ -84,16 +85,21 @@ class KafkaSource:
         """Return the state; all of it is in memory."""
         answers = self._answers
         last = max(filter(None, [self._metadata_at, answers.last]), default=None)
-        failures = sorted(self._manager.failures.copy().items())[:MAX_FAILURES]
+        failures = self._manager.failures
         return SourceStatus(
-            topic=self._topic(),
+            topic=self._topic,
             last_response=last,
             leader_silent_seconds=answers.silent_seconds(),
             is_throttled=time.monotonic() < answers.throttled_until + THROTTLED_SECONDS,
             readings=self._readings,
-            connection_errors=mask("; ".join(f"{broker}: {why}" for broker, why in failures), self._secrets) or None,
+            connection_errors=self._describe(failures.copy()) if failures else None,
             brokers=self._brokers,
         )
+
+    def _describe(self, failures: dict[str, str]) -> str | None:
+        """Return why connections failed, without secrets."""
+        first = sorted(failures.items())[:MAX_FAILURES]
+        return mask("; ".join(f"{broker}: {why}" for broker, why in first), self._secrets) or None
 
     def request_metadata(self, timeout: float = 0.0) -> bool:
         """Request metadata."""
@@ -104,6 +110,8 @@ class KafkaSource:
 
     def _note_metadata(self, _cluster: Any) -> None:
         """Note an answer; the client's IO thread calls it."""
+        self._topic = self._described_topic()
+        # Records of these connections are given out, so the topic is known before.
         self._known_connections = self._manager.connections()
         self._manager.failures.clear()
         self._brokers = sorted({f"{broker.host}:{broker.port}" for broker in self._cluster.brokers()})
@@ -113,14 +121,17 @@ class KafkaSource:
     def _require_metadata_loop(self) -> None:
         """Raise SourceLost when the client requests no metadata any more: any error but Kafka's ends that."""
         (has_ended, error), last = hooks.metadata_error(self._cluster), self._metadata_at
-        answered, throttled_until = self._answers.last, self._answers.throttled_until
-        is_stuck = (
-            last is not None and answered is not None and answered - max(last, throttled_until) > METADATA_LIMIT_SECONDS
-        )
-        if has_ended or is_stuck:
+        if has_ended or (last is not None and self._is_metadata_missed(last)):
             raise SourceLost("the Kafka client requests no metadata any more") from error
 
-    def _topic(self) -> Topic | None:
+    def _is_metadata_missed(self, last: float) -> bool:
+        """Return whether fetches were answered long after the last metadata."""
+        if time.monotonic() - last <= METADATA_LIMIT_SECONDS:
+            return False
+        answered = self._answers.last
+        return answered is not None and answered - max(last, self._answers.throttled_until) > METADATA_LIMIT_SECONDS
+
+    def _described_topic(self) -> Topic | None:
         partitions = self._cluster.partitions_for_topic(self._name)
         if not partitions or partitions != set(range(len(partitions))):
             return None
@@ -197,12 +208,10 @@ class KafkaSource:
 
     def _read_positions(self) -> list[Reading]:
         """Return where each partition is read; records that are held back were not read yet."""
-        held = {record.partition: record.offset for record in reversed(self._held)}
-        partitions = sorted(self._consumer.assignment())
-        return [
-            Reading(held.get(each.partition, hooks.offset_of(self._consumer, each)), self._consumer.highwater(each))
-            for each in partitions
-        ]
+        readings = hooks.readings_of(self._consumer)
+        for record in reversed(self._held):
+            readings[record.partition] = record.offset, readings[record.partition][1]
+        return list(starmap(Reading, readings.values()))
 
     def forget_high_watermarks(self) -> None:
         """Forget what is known, and ignore what is in flight."""
@@ -212,11 +221,11 @@ class KafkaSource:
 
     def ends_since(self, when: float) -> tuple[list[int], float] | None:
         """Return the end offsets, which the client's IO thread requests."""
-        if self._topic() is None:
+        if self._topic is None:
             return None
-        assigned = self._consumer.assignment()
-        read = [hooks.offset_of(self._consumer, each) if each in assigned else 0 for each in self._partitions()]
-        return self._ends.since(when, self._partitions(), read)
+        readings, partitions = hooks.readings_of(self._consumer), self._partitions()
+        read = [readings.get(each.partition, (0, None))[0] for each in partitions]
+        return self._ends.since(when, partitions, read)
 
     def close(self) -> None:
         """Close the consumer and its IO thread."""
@@ -224,7 +233,7 @@ class KafkaSource:
             self._consumer.close(autocommit=False, timeout_ms=1_000)
 
     def _partitions(self) -> list[TopicPartition]:
-        topic = self._topic()
+        topic = self._topic
         if topic is None:
             raise SourceError(f"topic {self._name} is not there")
         return [TopicPartition(self._name, partition) for partition in range(topic.partitions)]

@@ -43,6 +43,8 @@ def consumer_options(settings: Settings) -> dict[str, Any]:
         # known after an assignment.
         "enable_incremental_fetch_sessions": False,
         "metadata_max_age_ms": METADATA_MAX_AGE_MS,
+        # Its sensors take a sixth of the time of a fetch; nothing reads them.
+        "metrics_enabled": False,
         "request_timeout_ms": CALL_TIMEOUT_MS,
         "reconnect_backoff_ms": 100,
         "reconnect_backoff_max_ms": 1_000,

@@ -8,8 +8,9 @@ from typing import Any
 
 from .batches import in_words, read_around_damage
 from .connections import ClosedOnFailure, Manager, connect
-from .fetches import Answers, ask_for_all_at_once, end_at_last_stable_offset
-from .positions import discard_fetched, forget_high_watermarks, metadata_error, offset_of, positions_of, seek
+from .fetches import Answers, ask_for_all_at_once, end_at_last_stable_offset, take_empty_answers_quickly
+from .fetching import Fetching
+from .positions import discard_fetched, forget_high_watermarks, metadata_error, positions_of, readings_of, seek
 
 __all__ = [
     "Answers",
@@ -21,8 +22,8 @@ __all__ = [
     "in_words",
     "install",
     "metadata_error",
-    "offset_of",
     "positions_of",
+    "readings_of",
     "seek",
 ]
 
@@ -32,6 +33,8 @@ def install(consumer: Any, manager: Manager, read_committed: bool) -> Answers:
     fetcher = consumer._fetcher
     read_around_damage(fetcher)
     ask_for_all_at_once(fetcher)
+    take_empty_answers_quickly(fetcher)
+    Fetching(fetcher)
     if read_committed:
         end_at_last_stable_offset(fetcher)
     return Answers(fetcher, manager)

@@ -1,7 +1,7 @@
 """Connections of the Kafka client: timeouts by silence, known throttles, and why connections ended.
 
 A request times out when its connection is silent, not when an answer is slow or throttled. Private names of
-kafka-python used here: `_conns`, `_connect`, `_maybe_throttle`, `_request_timed_out`.
+kafka-python used here: `_build_transport`, `_conns`, `_connect`, `_maybe_throttle`, `_request_timed_out`.
 """
 
 import functools
@@ -13,10 +13,11 @@ from kafka.errors import RequestTimedOutError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.inet import KafkaNetSocket
 from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
 from kafka.protocol.consumer import FetchRequest
 
 from consumer.sources.security import CLOSED, AnswerBeforeEnd, explain
+
+from .transport import Selector, hasten
 
 FAILED_SECONDS = 30.0
 """After a failed connection, a broker is asked for metadata only when there is no other, for so long."""
@@ -72,6 +73,11 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
         conn._maybe_throttle = functools.partial(self._note_throttle, conn, conn._maybe_throttle)
         conn._request_timed_out = functools.partial(self._time_out, conn, conn._request_timed_out)
         await super()._connect(node, conn, **options)
+
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        transport = await super()._build_transport(node, timeout_at=timeout_at)
+        hasten(transport)
+        return transport
 
     def _note_failure(self, node: Any, why: str) -> None:
         self._failed_at[node.node_id] = time.monotonic()
@@ -154,6 +160,6 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
 
 def connect(configs: dict[str, Any], fetch_timeout_ms: int) -> tuple[Any, Manager]:
     """Return the client's network part, for its option `kafka_client`, and the connections in it."""
-    net = NetworkSelector(**configs)
+    net = Selector(**configs)
     manager = Manager(net, fetch_timeout_ms, **configs)
     return KafkaNetClient(net, manager, **configs), manager

@@ -24,10 +24,13 @@ def discard_fetched(consumer: Any) -> None:
     consumer._fetcher._cached_log_truncation = None
 
 
-def offset_of(consumer: Any, partition: TopicPartition) -> int:
-    """Return the next offset of an assigned partition, without the requests that `position()` sends."""
-    offset: int = consumer._subscription.position(partition).offset
-    return offset
+def readings_of(consumer: Any) -> dict[int, tuple[int, int | None]]:
+    """Return the next offset and the high watermark of each assigned partition, in their order.
+
+    Unlike `position()` it sends no requests. Only the thread that assigns may call it.
+    """
+    assigned = consumer._subscription.assignment
+    return {each.partition: (assigned[each].position.offset, assigned[each].highwater) for each in sorted(assigned)}
 
 
 def positions_of(consumer: Any) -> dict[TopicPartition, OffsetAndMetadata]:

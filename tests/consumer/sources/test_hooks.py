@@ -14,6 +14,7 @@ from kafka import TopicPartition
 from kafka.errors import NotLeaderForPartitionError, RequestTimedOutError
 from kafka.future import Future
 from kafka.net.connection import KafkaConnection
+from kafka.net.transport import KafkaTCPTransport
 from kafka.record import MemoryRecords
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.legacy_records import LegacyRecordBatch
@@ -28,7 +29,7 @@ from consumer.sources.hooks import Answers, Manager
 from consumer.sources.hooks import batches as hooked_batches
 from consumer.sources.hooks.batches import _PartitionRecords
 from consumer.sources.hooks.connections import FetchInFlight
-from consumer.sources.hooks.fetches import ask_for_all_at_once
+from consumer.sources.hooks.fetches import ask_for_all_at_once, take_empty_answers_quickly
 from consumer.sources.kafka import KafkaSource
 from consumer.sources.record import Unreadable
 from consumer.sources.unpacking import unpack
@@ -325,6 +326,35 @@ def test_no_fetch_is_sent_while_records_are_unread():
     assert fetcher.fetched_records(max_records=1) == ({}, True)
 
 
+def completed(offset, records=b"", error=0, high_watermark=12):
+    """Return the answer for a partition that was read up to `offset`, as it waits to be read."""
+    data = SimpleNamespace(
+        records=records, error_code=error, diverging_epoch=None, high_watermark=high_watermark, last_stable_offset=-1
+    )
+    return SimpleNamespace(topic_partition=PARTITION, fetched_offset=offset, partition_data=data)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_parsed", "mark"),
+    [
+        (completed(10), False, 12),
+        (completed(10, high_watermark=-1), False, 7),
+        (completed(10, records=b"a batch"), True, 7),
+        (completed(10, error=NotLeaderForPartitionError.errno), True, 7),
+        (completed(9), True, 7),
+    ],
+    ids=["empty", "without a high watermark", "records", "error", "of a former position"],
+)
+def test_empty_answer_gives_its_high_watermark_alone(answer, is_parsed, mark):
+    state, parsed = SimpleNamespace(highwater=7), []
+    subscriptions = Subscriptions(10, 7)
+    subscriptions.assignment, subscriptions.is_fetchable = {PARTITION: state}, lambda _partition: True
+    fetcher = SimpleNamespace(_parse_fetched_data=parsed.append, _subscriptions=subscriptions)
+    take_empty_answers_quickly(fetcher)
+    assert fetcher._parse_fetched_data(answer) is None
+    assert (parsed, state.highwater) == ([answer] if is_parsed else [], mark)
+
+
 class Timer:
     """A connection whose time is set by hand, with requests in flight; `closed_by` is the one that ended it."""
 
@@ -375,15 +405,31 @@ PRIVATE_NAMES = {
     "KafkaConsumer": ["_fetcher", "_subscription"],
     "Fetcher": [
         "_cached_log_truncation",
+        "_clear_pending_fetch_request",
         "_completed_fetches",
+        "_fetch_futures",
+        "_manager",
+        "_net",
         "_next_partition_records",
         "_parse_fetched_data",
+        "_send_fetches_async",
         "_subscriptions",
         "PartitionRecords",
     ],
     "PartitionRecords": ["_unpack_records"],
     "ClusterMetadata": ["_refresh_loop_future"],
-    "KafkaConnectionManager": ["_conns", "_connect"],
+    "KafkaConnectionManager": ["_build_transport", "_conns", "_connect"],
+    "KafkaTCPTransport": [
+        "_closed",
+        "_net",
+        "_protocol",
+        "_read",
+        "_read_from_sock",
+        "_sock",
+        "_sock_recv",
+        "_writing",
+    ],
+    "NetworkSelector": ["_current"],
     "KafkaConnection": ["_maybe_throttle", "_request_timed_out"],
     "DefaultRecordBatch": [
         "_assert_has_codec",
@@ -408,6 +454,8 @@ def owners():
         "PartitionRecords": _PartitionRecords.__mro__[1],
         "ClusterMetadata": source._cluster,
         "KafkaConnectionManager": source._manager,
+        "KafkaTCPTransport": KafkaTCPTransport(None, None),
+        "NetworkSelector": consumer._fetcher._net,
         "KafkaConnection": KafkaConnection,
         "DefaultRecordBatch": DefaultRecordBatch,
         "LegacyRecordBatch": LegacyRecordBatch,
