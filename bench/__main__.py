@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from . import compare, fairness, fanout, growth, idle, ingest, micro, pace, polling, report, sizes, storm
+from . import beside, compare, fairness, fanout, growth, idle, ingest, micro, pace, polling, report, sizes, storm
 from .figures import Figure
 from .peers import KINDS
 from .world import Options, World
@@ -23,6 +23,7 @@ MEASURES: dict[str, ModuleType] = {
     "idle": idle,
     "storm": storm,
     "fairness": fairness,
+    "beside": beside,
     "bytes": sizes,
     "pace": pace,
     "polling": polling,

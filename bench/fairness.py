@@ -44,7 +44,7 @@ def _one(world: World, kind: type[Peer]) -> list[Figure]:
     streams, is_ours = world.options.streams, kind.name == OURS
     with contextlib.ExitStack() as stack:
         peer = stack.enter_context(kind(world, world.topic(), MEASURED + streams // 5 + streams // 200))
-        cursor = _old_cursor(world, peer) if is_ours else ""
+        cursor = old_cursor(world, peer) if is_ours else ""
         feeder = stack.enter_context(Feeder(peer, RATE))
         crowd = stack.enter_context(Crowd(peer, MEASURED))
         time.sleep(WARM_SECONDS)
@@ -64,17 +64,17 @@ def _one(world: World, kind: type[Peer]) -> list[Figure]:
     ]
 
 
-def _old_cursor(world: World, peer: Peer) -> str:
+def old_cursor(world: World, peer: Peer) -> str:
     """Publish a past of which the server keeps only the end in memory; return a cursor before it."""
     world.publish(peer.topic, (message(number, micros()) for number in range(10)))
-    _wait_for(peer, 10)
+    wait_for(peer, 10)
     cursor = str(get_json(peer.port, POLLING)["data"]["cursor"])
     world.publish(peer.topic, (message(number, micros()) for number in range(PAST)))
-    _wait_for(peer, 10 + PAST)
+    wait_for(peer, 10 + PAST)
     return cursor
 
 
-def _wait_for(peer: Peer, count: int) -> None:
+def wait_for(peer: Peer, count: int) -> None:
     deadline = time.monotonic() + 60
     while get_json(peer.port, "/api/health")["data"]["buffer"]["received"] < count:
         if time.monotonic() > deadline:
