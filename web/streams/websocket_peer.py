@@ -21,18 +21,24 @@ FRAMES_SECONDS = 10.0
 """A client may send MAX_FRAMES within this time, parts of frames included; each takes the hub 40 µs."""
 PING = b"\x89\x00"
 """A ping without content, unmasked (RFC 6455, section 5.5.2)."""
+PONG = b"\x8a\x80"
+"""How the answer to it begins; a mask of four bytes follows, and nothing else."""
+PONG_BYTES = 6
 
 
 class WebSocketPeer:
-    """The client of one connection after its handshake; `address` is that of its streams."""
+    """The client of one connection after its handshake; `address` is that of its streams.
+
+    Most clients only answer pings. What reads frames takes 2.5 KB, so it is made when a client sends something else.
+    """
 
     __slots__ = ("_address", "_awaits_pong", "_counted_since", "_frames", "_messages", "_parts", "_protocol", "_size")
 
     def __init__(self, address: str | None) -> None:
         self._address = address
-        self._protocol = Connection(ConnectionType.SERVER)
-        self._messages = ClientMessages()
-        self._parts: list[str | bytes | bytearray] = []  # of a message that has not arrived as a whole
+        self._protocol: Connection | None = None
+        self._messages: ClientMessages | None = None
+        self._parts: list[str | bytes | bytearray] | None = None  # of a message that has not arrived as a whole
         self._size = 0
         self._frames = 0
         self._counted_since = -math.inf
@@ -41,8 +47,13 @@ class WebSocketPeer:
     def receive(self, data: bytes, now: float) -> Iterator[Answer]:
         """Return the answers to bytes of the client; `now` is monotonic, in seconds."""
         try:
-            self._protocol.receive_data(data)
-            for event in self._protocol.events():
+            if self._protocol is None and len(data) == PONG_BYTES and data.startswith(PONG):
+                self._count(now)
+                self._awaits_pong = False
+                return
+            protocol = self._reader()
+            protocol.receive_data(data)
+            for event in protocol.events():
                 self._count(now)
                 if (answer := self._answer(event, now)) is not None:
                     yield answer
@@ -63,9 +74,14 @@ class WebSocketPeer:
     def close(self, code: int, reason: str) -> bytes:
         """Return a close frame; nothing if one was sent already."""
         try:
-            return self._protocol.send(CloseConnection(code, reason))
+            return self._reader().send(CloseConnection(code, reason))
         except LocalProtocolError:
             return b""
+
+    def _reader(self) -> Connection:
+        """Return what reads the frames of the client, and knows whether it was closed."""
+        self._protocol = self._protocol or Connection(ConnectionType.SERVER)
+        return self._protocol
 
     def _count(self, now: float) -> None:
         """Count a frame. Raises CloseRequired when there are too many."""
@@ -78,7 +94,7 @@ class WebSocketPeer:
     def _answer(self, event: Event, now: float) -> Answer | None:
         match event:
             case Ping():
-                return Answer(self._protocol.send(event.response()))
+                return Answer(self._reader().send(event.response()))
             case Pong():
                 self._awaits_pong = False
             case CloseConnection():
@@ -92,11 +108,13 @@ class WebSocketPeer:
         self._size += len(event.data)
         if self._size > MAX_MESSAGE_BYTES:
             raise CloseRequired(MESSAGE_TOO_LARGE, f"the message is too large; allowed: {MAX_MESSAGE_BYTES} characters")
+        self._parts = self._parts or []
         self._parts.append(event.data)
         if not event.message_finished:
             return None
         message = "".join(self._parts) if isinstance(event, TextMessage) else b"binary"  # type: ignore[arg-type]
-        self._parts, self._size = [], 0
+        self._parts, self._size = None, 0
+        self._messages = self._messages or ClientMessages()
         try:
             asked = self._messages.read(message, now)
         except BadRequest as error:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -200,3 +201,35 @@ def test_random_frames_are_bounded_in_memory(client):
         answers = client.raw(os.urandom(1).hex().encode() * 500)
     assert answers[-1].is_last
     assert client.read(answers)[-1].code == 1009
+
+
+def test_an_empty_pong_is_read_without_a_protocol(client):
+    assert client.peer.ping()
+    assert client.send(Pong()) == []
+    assert client.peer.ping(), "the last one was answered"
+    assert client.peer.ping() is None
+    (answer,) = client.send(TextMessage(SUBSCRIBE))
+    assert answer.start is not None
+
+
+def test_a_pong_in_parts_or_with_content_is_read(client):
+    for parts in ([b"\x8a", b"\x80abcd"], [b"\x8a\x81abcdx"], [b"\x8a\x80abcd" * 2]):
+        assert client.peer.ping()
+        assert [answer for part in parts for answer in client.raw(part)] == []
+    assert client.peer.ping()
+
+
+def test_pongs_count_as_frames(client):
+    answers = [answer for _ in range(MAX_FRAMES + 1) for answer in client.send(Pong())]
+    assert [answer.is_last for answer in answers] == [True]
+
+
+def test_an_idle_client_takes_little_memory():
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        peers = [WebSocketPeer("address") for _ in range(1_000)]
+        size = (tracemalloc.get_traced_memory()[0] - before) / len(peers)
+    finally:
+        tracemalloc.stop()
+    assert size < 500
