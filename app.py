@@ -23,6 +23,7 @@ COMMANDS = {
     "send-test-events": "cli.commands:send_test_events",
     "version": "cli.commands:version",
     "synthetic-feed": "demo.feed_command:synthetic_feed",
+    "inspect": "cli.mapping:inspect",
     "replay": "demo.replay_command:replay",
 }
 """The commands of `flask --app app`. They are imported when they run, so the server does not load them."""

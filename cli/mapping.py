@@ -1,4 +1,4 @@
-"""The command `check-mapping`: what a mapping file makes of messages in files, without a broker."""
+"""The commands `inspect`, which shows what is in a topic, and `check-mapping`, which tests a mapping file offline."""
 
 import json
 import sys
@@ -10,14 +10,89 @@ import click
 import flask
 import msgspec
 
-from consumer.errors import SettingsError
+from consumer.errors import SettingsError, SourceError
+from consumer.messages.intake import Intake
 from consumer.messages.normalise import Normaliser
 from consumer.messages.normalised import Normalised
+from consumer.settings import Settings
+from consumer.sources import open_kafka
+from consumer.sources.base import Source
 from consumer.sources.record import Record
 
-from .options import app_settings, readable_errors
+from .guesses import mapping_text
+from .options import WrongInput, app_settings, readable_errors
+from .survey import Survey
+from .topic import read_last
 
 MAX_SAMPLE_BYTES = 33_554_432
+MAX_DETAIL_CHARACTERS = 400
+_TOPIC_SECONDS = 10.0
+
+
+@click.command(short_help="Show what is in a topic, and begin a mapping file.")
+@click.option("--topic", help="Topic to read; without it, that of the settings.")
+@click.option("--last", type=click.IntRange(1, 10_000), default=200, show_default=True, help="Number of messages.")
+@click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Mapping file to write.")
+@flask.cli.with_appcontext
+def inspect(topic: str | None, last: int, write: Path | None) -> None:
+    """Read the last messages of a topic; show their encodings, envelopes, keys and paths, and what was refused.
+
+    With --write, a first mapping file is written, with its guesses marked. An existing file is never replaced.
+    """
+    settings = app_settings()
+    if topic is not None:
+        settings = msgspec.structs.replace(settings, kafka_topic=topic, kafka_prefix="")
+    if write is not None and write.exists():
+        raise WrongInput(f"{write} exists; name another file")
+    with readable_errors(SettingsError):
+        normalise = Normaliser(settings)
+        records = _read(settings, last)
+    survey = Survey(settings)
+    for line in _report(records, survey, normalise):
+        click.echo(line)
+    if write is not None:
+        key = survey.keys.most_common(1)[0][0] if survey.keys else "none"
+        write.write_text(mapping_text(settings.topic, survey.paths, key), encoding="utf-8")
+        click.echo(f"written to {write}; check its guesses, then set MAPPING_FILE={write}")
+
+
+def _read(settings: Settings, count: int) -> list[Record]:
+    """Return the last records of the topic. Raises SourceError, also when the topic is not there in time."""
+    source = open_kafka(settings)
+    try:
+        _wait_for_topic(source, settings)
+        return read_last(source, count)
+    finally:
+        source.close()
+
+
+def _wait_for_topic(source: Source, settings: Settings) -> None:
+    deadline = time.monotonic() + _TOPIC_SECONDS
+    while source.status().topic is None:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            where = f"topic {settings.topic} at {', '.join(settings.brokers)}"
+            raise SourceError(
+                f"{where} was not found in {_TOPIC_SECONDS:g} s; `flask --app app doctor` finds the reason"
+            )
+        source.request_metadata(min(remaining, 0.2))
+
+
+def _report(records: list[Record], survey: Survey, normalise: Normaliser) -> Iterator[str]:
+    """Yield the lines of what was read: what is in it, what was understood, and why the rest was refused."""
+    intake = Intake()
+    reasons: dict[str, str] = {}
+    for record in records:
+        survey.add(record)
+        normalised = normalise(record)
+        intake.take(record, normalised)
+        for refusal in normalised.refusals:
+            reasons.setdefault(refusal.reason, refusal.detail[:MAX_DETAIL_CHARACTERS])
+    yield f"records: {len(records)}"
+    yield from survey.lines()
+    yield f"understood: {intake.messages - intake.refused} of {intake.messages}"
+    for reason, count in intake.by_reason.most_common():
+        yield f"refused ({reason}): {count}; the first: {reasons[reason]}"
 
 
 @click.command("check-mapping", short_help="Test a mapping file with messages in files.")

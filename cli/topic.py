@@ -21,6 +21,13 @@ _READ_SECONDS = 2.0
 _FRESH_SECONDS = 600
 
 
+def read_last(source: Source, count: int) -> list[Record]:
+    """Return the last records of a topic, `count` over all partitions. Raises SourceError."""
+    begins = [begin for begin, _ in source.bounds()]
+    ends = _ends(source, begins)
+    return [] if begins == ends else _last_records(source, list(zip(begins, ends, strict=True)), count)
+
+
 def check_topic(source: Source, settings: Settings) -> Iterator[Finding]:
     """Yield the findings about the topic that the source reads. Raises SourceError."""
     begins = [begin for begin, _ in source.bounds()]
@@ -51,9 +58,9 @@ def _ends(source: Source, begins: list[int]) -> list[int]:
     raise SourceError(f"no answer to a fetch in {_READ_SECONDS:g} s")
 
 
-def _last_records(source: Source, bounds: list[tuple[int, int]]) -> list[Record]:
-    """Read the last records: LAST_MESSAGES over all partitions, at least one of each partition that has any."""
-    counts = last_records([end - begin for begin, end in bounds], max(LAST_MESSAGES, len(bounds)))
+def _last_records(source: Source, bounds: list[tuple[int, int]], count: int = LAST_MESSAGES) -> list[Record]:
+    """Read the last records: `count` over all partitions, at least one of each partition that has any."""
+    counts = last_records([end - begin for begin, end in bounds], max(count, len(bounds)))
     source.assign([end - count for (_, end), count in zip(bounds, counts, strict=True)])
     records: list[Record] = []
     deadline = time.monotonic() + _READ_SECONDS
@@ -105,6 +112,7 @@ def _messages(records: list[Record], normalise: Normaliser) -> Finding:
         return Finding(True, "messages", readable)
     advice = (
         "docs/messages.md lists the accepted fields, GET /api/quarantine the messages that a running server refused\n"
+        "`flask --app app inspect --write mapping.toml` shows what is in them, and begins a mapping (docs/mapping.md)\n"
         f"example: {intake.example}"
     )
     ok = False if intake.refused == intake.messages else None

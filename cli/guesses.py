@@ -1,0 +1,198 @@
+"""Guess which path of a topic's messages is which field of a prediction, by names and values.
+
+The result is the first version of a mapping file. Each guess is marked as one, with what it is based on.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC
+from typing import NamedTuple
+
+from consumer.mapping.readers import SPEEDS
+from consumer.messages.fields import number
+from consumer.messages.refusal import shown
+from consumer.times import Times
+
+from .survey import PathSurvey
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_AHEAD = {"predicted", "prediction", "forecast", "forecasted", "pred", "next", "expected", "future", "estimated"}
+_UNITS = {
+    "kmh": "kmh",
+    "kph": "kmh",
+    "kmph": "kmh",
+    "mph": "mph",
+    "mps": "mps",
+    "ms": "mps",
+    "knots": "knots",
+    "kn": "knots",
+}
+_SPEED = {"speed", "velocity", "vspeed", "kmh", "kph", "mph"}
+_ENTITIES = {"segment", "link", "road", "edge", "sensor", "station", "detector", "way", "location", "site", "street"}
+_TIME = {
+    "timestamp",
+    "time",
+    "date",
+    "datetime",
+    "at",
+    "of",
+    "measured",
+    "observed",
+    "updated",
+    "millis",
+    "ts",
+    "windowend",
+}
+_NO_SPEED = {"limit", "free", "diff", "difference", "lower", "upper", "id", "unit"}
+_VOLUME = {"volume", "vcount", "count", "flow", "intensity", "vehicles"}
+
+
+MAX_PATH_CHARACTERS = 200
+"""A longer path is no guess: an expression is bounded."""
+
+
+class Guess(NamedTuple):
+    """A field of the result, where in a message it seems to be, and how it is written in the file."""
+
+    field: str
+    path: str
+    written: str
+
+
+def guess(paths: Mapping[str, PathSurvey]) -> tuple[str, list[Guess]]:
+    """Return the array that seems to hold the items ("": the message is the item), and the guesses about an item."""
+    paths = {path: survey for path, survey in paths.items() if len(path) <= MAX_PATH_CHARACTERS}
+    levels = [""] + [path.removesuffix("[]") for path in paths if path.endswith("[]") and paths[path].types["object"]]
+    best: tuple[int, str, list[Guess]] = (-1, "", [])
+    for level in levels:
+        prefix = f"{level}[]." if level else ""
+        inside = {
+            path.removeprefix(prefix): survey
+            for path, survey in paths.items()
+            if path.startswith(prefix) and "[]" not in path.removeprefix(prefix)
+        }
+        found = [each._replace(path=prefix + each.path) for each in _guesses(inside)]
+        fields = {each.field for each in found}
+        score = 4 * ("predicted_speed" in fields) + 2 * ("segment_id" in fields) + ("current_speed" in fields)
+        if score > best[0]:
+            best = score, level, found
+    _, level, found = best
+    if level and not any(each.field == "timestamp" for each in found):
+        outside = {path: survey for path, survey in paths.items() if "[]" not in path}
+        found += [
+            each._replace(written=_toml(f"$message.{each.path}"))
+            for each in _guesses(outside)
+            if each.field == "timestamp"
+        ]
+    return level, found
+
+
+def _guesses(paths: Mapping[str, PathSurvey]) -> Iterator[Guess]:
+    used: set[str] = set()
+    evidence = {path: _Evidence(path, survey) for path, survey in paths.items()}
+    for field, rank_of in _RANKS.items():
+        ranked = [(rank_of(each), path) for path, each in evidence.items() if path not in used]
+        rank, path = max(ranked, key=lambda each: each[0], default=(0, ""))
+        if rank > 0:
+            used.add(path)
+            yield Guess(field, path, _written(field, path))
+
+
+def words(path: str) -> list[str]:
+    """Return the words in the last name of a path, in lower case."""
+    return [word.lower() for word in _WORDS.findall(path.rpartition(".")[2])]
+
+
+_read_time = Times(UTC).read
+
+
+class _Evidence:
+    """What a path says about its values: the words of its name, and what all of the examples are."""
+
+    def __init__(self, path: str, survey: PathSurvey) -> None:
+        values = survey.examples
+        self.last = words(path)
+        self.words = {*self.last, "".join(self.last), *(word.lower() for word in _WORDS.findall(path))}
+        self.is_ahead = bool(self.words & _AHEAD)
+        self.are_ids = bool(values) and not any(isinstance(each, float | bool) for each in values)
+        self.are_numbers = bool(values) and all(number(each) is not None for each in values)
+        self.are_texts = bool(values) and all(isinstance(each, str) and number(each) is None for each in values)
+        self.are_times = bool(values) and all(_read_time(each) is not None for each in values)
+
+    def has(self, names: set[str]) -> bool:
+        return bool(self.words & names)
+
+    def is_speed(self) -> bool:
+        return self.are_numbers and self.has(_SPEED) and not self.has(_NO_SPEED)
+
+    def is_segment(self) -> int:
+        if not self.are_ids:
+            return 0
+        if self.has(_ENTITIES):
+            return 3 if self.has({"id", "uuid"}) else int(self.are_texts)
+        return 2 if self.last == ["id"] else 0
+
+
+_RANKS: dict[str, Callable[[_Evidence], int]] = {
+    "predicted_speed": lambda path: path.is_speed() and path.is_ahead,
+    "current_speed": lambda path: path.is_speed() and not path.is_ahead,
+    "segment_id": _Evidence.is_segment,
+    "timestamp": lambda path: path.are_times and path.has(_TIME) + path.has({"timestamp"}) - path.has(_AHEAD),
+    "prediction_time": lambda path: path.are_times and path.is_ahead and not path.has({"for", "target", "valid"}),
+    "horizon_minutes": lambda path: path.are_numbers and path.has({"horizon", "ahead", "lead"}),
+    "current_volume": lambda path: path.are_numbers and path.has(_VOLUME) and not path.is_ahead,
+    "latitude": lambda path: path.are_numbers and path.has({"latitude", "lat"}),
+    "longitude": lambda path: path.are_numbers and path.has({"longitude", "lon", "lng"}),
+    "road_name": lambda path: path.are_texts and path.has({"road", "street", "name", "description"}),
+    "confidence": lambda path: path.are_numbers and path.has({"confidence"}),
+    "model": lambda path: path.are_texts and path.has({"model"}),
+}
+"""By field, how well a path fits; 0 if it doesn't. In this order: a path is used once."""
+
+
+def _written(field: str, path: str) -> str:
+    """Return a field as it is written in a mapping file."""
+    said = words(path)
+    unit = next((_UNITS[word] for word in said if word in _UNITS), None)
+    if field in SPEEDS and unit is not None:
+        return f'{{ from = {_toml(path)}, unit = "{unit}" }}'
+    if field == "horizon_minutes" and (unit := next((each for each in said if each in _HORIZON_UNITS), None)):
+        return f'{{ from = {_toml(path)}, unit = "{_HORIZON_UNITS[unit]}" }}'
+    return _toml(path)
+
+
+_HORIZON_UNITS = {"seconds": "seconds", "sec": "seconds", "s": "seconds", "hours": "hours", "h": "hours"}
+
+
+def _toml(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_PAIR = ("latitude", "longitude")
+_ORDER = ("segment_id", "timestamp", *(field for field in _RANKS if field not in ("segment_id", "timestamp")))
+
+
+def mapping_text(topic: str, paths: Mapping[str, PathSurvey], key: str) -> str:
+    """Return a mapping file with the guesses; what is needed and was not found is a comment to fill in."""
+    each, found = guess(paths)
+    lines = [
+        f"# A first mapping of the topic {topic}, from the names and values of its last messages.",
+        "# All of it is guessed: check each line. docs/mapping.md has the reference.",
+        "",
+        "[[shape]]",
+        f"topic = {_toml(topic)}",
+    ]
+    lines += [f"each = {_toml(each + '[]')}  # guess"] if each else []
+    lines += [f'key = "{key}"  # guess'] if key in ("json", "long", "int") else []
+    lines += ["", "[shape.fields]"]
+    by_field = {one.field: one for one in found}
+    for field in _ORDER:
+        one = by_field.get(field)
+        if one is not None and (field not in _PAIR or all(other in by_field for other in _PAIR)):
+            examples = ", ".join(shown(value) for value in paths[one.path].examples)
+            lines.append(f"{field} = {one.written}  # guess: {examples}")
+        elif field == "segment_id" and key in ("text", "long", "int"):
+            lines.append('segment_id = "$key"  # guess: the key of the record')
+        elif field in ("segment_id", "predicted_speed"):
+            lines.append(f'# {field} = ""  # not found, and needed')
+    return "\n".join(lines) + "\n"
