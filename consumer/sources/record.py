@@ -1,5 +1,6 @@
 """One message of a topic, and the topic as metadata describes it."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -61,6 +62,26 @@ def decode_headers(raw: bytes) -> dict[str, str]:
     except IndexError:  # cut off: the broker does not check it
         pass
     return headers
+
+
+def encode_headers(headers: Iterable[tuple[str, bytes | None]]) -> bytes:
+    """Return headers as Kafka encodes them, for a client that has decoded them."""
+    pairs = list(headers)
+    encoded = _zigzag(len(pairs))
+    for name, value in pairs:
+        written = name.encode(errors="replace")
+        encoded += _zigzag(len(written)) + written
+        encoded += _zigzag(-1) if value is None else _zigzag(len(value)) + value
+    return encoded
+
+
+def _zigzag(number: int) -> bytes:
+    rest, encoded = (number << 1) ^ (number >> 63), bytearray()
+    while rest > 0x7F:
+        encoded.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    encoded.append(rest)
+    return bytes(encoded)
 
 
 def _varint(raw: bytes, at: int) -> tuple[int, int]:

@@ -110,7 +110,7 @@ def test_encodings_envelopes_keys_and_headers_are_counted():
     plain = {"segment_id": "S", "predicted_speed": 50}
     lines = list(
         survey(
-            record(plain, b"S", [(b"ce_specversion", b"1.0")]),
+            record(plain, b"S", [("ce_specversion", b"1.0")]),
             record([plain], b'{"id": 1}'),
             record({"schema": 0, "payload": {"op": "c", "after": plain}}, (5).to_bytes(4, "big")),
             record(gzip.compress(b"{}"), b"\xff"),

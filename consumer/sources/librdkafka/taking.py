@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from consumer.errors import SourceError, SourceLost
 from consumer.sources.base import Expired, Truncated
-from consumer.sources.record import Record
+from consumer.sources.record import Record, encode_headers
 
 from . import codes
 
@@ -54,7 +54,7 @@ def take(messages: Sequence[Any], positions: Mapping[int, NextOffset]) -> TakenM
         if (error := message.error()) is None:
             partition = message.partition()
             last[partition] = message
-            records.append(Record(partition, message.offset(), message.timestamp()[1], message.key(), message.value()))
+            records.append(_record(message, partition))
         elif error.code() in codes.DAMAGED and message.partition() in positions:
             damaged.append(message)
         else:
@@ -68,6 +68,16 @@ def take(messages: Sequence[Any], positions: Mapping[int, NextOffset]) -> TakenM
     for message in damaged:
         _end_at(taken, message.partition(), message.offset(), positions)
     return taken
+
+
+def _record(message: Any, partition: int) -> Record:
+    try:
+        headers = message.headers()
+    except UnicodeDecodeError:  # the client decodes their names
+        headers = None
+    raw_headers = encode_headers(headers) if headers else b""
+    offset, (_, timestamp_ms) = message.offset(), message.timestamp()
+    return Record(partition, offset, timestamp_ms, message.key(), message.value(), None, raw_headers)
 
 
 def _end_at(taken: TakenMessages, partition: int, offset: int, before: Mapping[int, NextOffset]) -> None:

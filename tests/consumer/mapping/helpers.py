@@ -4,31 +4,16 @@ import json
 
 from consumer.messages.normalise import Normaliser
 from consumer.settings import Settings
-from consumer.sources.record import Record
+from consumer.sources.record import Record, encode_headers
 from tests.consumer.shapes import KAFKA_MS
 
 FIELDS = '[shape.fields]\nsegment_id = "id"\npredicted_speed = "v"\n'
 
 
-def varint(number):
-    """Return a number as Kafka's variable-length integer in zigzag encoding."""
-    rest, encoded = (number << 1) ^ (number >> 63), b""
-    while rest > 0x7F:
-        encoded += bytes([rest & 0x7F | 0x80])
-        rest >>= 7
-    return encoded + bytes([rest])
-
-
-def raw_headers(*headers):
-    """Return pairs (name, value) as bytes, as they are in a batch."""
-    parts = [varint(len(name)) + name + varint(len(value)) + value for name, value in headers]
-    return varint(len(headers)) + b"".join(parts)
-
-
 def record(value, key=None, headers=()):
     """Return a record; a value that is not bytes is written as JSON."""
     content = value if isinstance(value, bytes | None) else json.dumps(value).encode()
-    return Record(0, 7, KAFKA_MS, key, content, None, raw_headers(*headers) if headers else b"")
+    return Record(0, 7, KAFKA_MS, key, content, None, encode_headers(headers) if headers else b"")
 
 
 def normaliser(tmp_path, mapping, **settings):

@@ -140,7 +140,7 @@ def one(tmp_path, fields, item, key=None, headers=(), **settings):
 )
 def test_a_field_is_read_as_stated(tmp_path, name, how, item, expected):
     more = {"lower": "{ value = 0 }"} if name == "upper" else {}
-    headers = [(b"ce_subject", b"H1"), (b"\xff", b"x")]
+    headers = [("ce_subject", b"H1"), ("bytes", b"\xff"), ("none", None)]
     prediction = one(tmp_path, {name: how} | more, item, b'{"id": "K1"}', headers)
     assert getattr(prediction, name) == expected
 
@@ -181,7 +181,7 @@ def test_the_first_shape_that_holds_is_used_else_the_built_in_names(tmp_path):
     plain = {"segment_id": "S", "predicted_speed": 50, "v": 1}
     sent = [
         (plain | {"kind": "a"}, ()),
-        (plain, [(b"type", b"x")]),
+        (plain, [("type", b"x")]),
         (plain | {"list": [0]}, ()),
         (plain | {"list": []}, ()),
     ]
@@ -244,7 +244,7 @@ def test_a_message_with_an_empty_array_gives_nothing(tmp_path):
 )
 def test_a_tombstone_names_its_segment_by_mapping(tmp_path, shape, key, removed):
     normalise = normaliser(tmp_path, f"[[shape]]\n{shape}\n{FIELDS}")
-    found = normalise(record(None, key, [(b"segment", b"H1")]))
+    found = normalise(record(None, key, [("segment", b"H1")]))
     assert (found.predictions, found.refusals, found.removal) == ([], [], removed)
 
 

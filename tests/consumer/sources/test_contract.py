@@ -13,6 +13,7 @@ from consumer.sources.base import Expired, Reading
 from consumer.sources.confluent import ConfluentSource
 from consumer.sources.kafka import KafkaSource, client_options
 from consumer.sources.memory import MemorySource, MemoryTopic
+from consumer.sources.record import encode_headers
 from tests.consumer.helpers import eventually
 from tests.kafka.apache import Admin
 
@@ -28,9 +29,9 @@ class InMemory:
     def open(self):
         return MemorySource(self.topic)
 
-    def publish(self, *values, partition=0):
+    def publish(self, *values, partition=0, headers=()):
         for value in values:
-            self.topic.append(value, partition=partition)
+            self.topic.append(value, partition=partition, raw_headers=encode_headers(headers) if headers else b"")
 
 
 class InKafka:
@@ -49,9 +50,9 @@ class InKafka:
     def open(self):
         return open_kafka(self._settings)
 
-    def publish(self, *values, partition=0):
+    def publish(self, *values, partition=0, headers=()):
         for value in values:
-            self._producer.send(self._settings.topic, value, partition=partition).get(20)
+            self._producer.send(self._settings.topic, value, partition=partition, headers=list(headers)).get(20)
 
 
 CLIENTS = [pytest.param(name, marks=pytest.mark.integration) for name in ("kafka-python", "confluent")]
@@ -119,6 +120,16 @@ def test_requested_metadata_comes(source):
     before = source.status().last_response
     assert source.request_metadata(5)
     assert source.status().last_response > before
+
+
+def test_records_have_their_headers(topic, source):
+    headers = [("ce_type", b"forecast"), ("é", "ü".encode()), ("bytes", b"\xff"), ("ce_type", b"last"), ("empty", b"")]
+    topic.publish(b"with", headers=headers)
+    topic.publish(b"without")
+    source.assign([0, 0])
+    found = []
+    eventually(lambda: found.extend(source.poll(0.05)) or len(found) == 2)
+    assert [record.headers for record in found] == [{"ce_type": "last", "é": "ü", "empty": ""}, {}]
 
 
 def test_records_of_a_partition_are_read_in_order_from_its_offset(topic, source):

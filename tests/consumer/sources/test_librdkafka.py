@@ -49,6 +49,9 @@ class FakeMessage(NamedTuple):
     def timestamp(self):
         return (1, 1_700_000_000_000)
 
+    def headers(self):
+        return None
+
     def key(self):
         return b"key"
 
