@@ -187,7 +187,7 @@ class _Run:
         relay = threading.Thread(target=self._relay, args=(name, child), daemon=True)
         relay.start()
         ends.callback(child.stop)
-        ends.callback(relay.join)
+        ends.callback(_join, relay)
         ends.callback(child.terminate)
         self._say(name, f"started as process {child.pid}")
 
@@ -240,6 +240,11 @@ class _Run:
             return f"no answer yet ({error or type(error).__name__})"
         finally:
             connection.close()
+
+
+def _join(thread: threading.Thread) -> None:
+    while thread.is_alive():
+        thread.join(_LOOK_SECONDS)
 
 
 def _reason(answer: http.client.HTTPResponse) -> str:

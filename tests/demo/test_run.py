@@ -22,7 +22,7 @@ FEED = [sys.executable, "-c", "import time; print('feeding', flush=True); time.s
 IGNORING = [
     sys.executable,
     "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ignoring', flush=True); time.sleep(99)",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ignoring', flush=1); time.sleep(600)",
 ]
 TICKING = [sys.executable, "-c", "import time\nwhile True: print('tick', flush=True); time.sleep(0.05)"]
 
@@ -153,10 +153,16 @@ def test_a_run_under_nohup_outlives_its_terminal():
         assert run.end() == 0
 
 
+PATIENT = f"""
+import sys, demo.run
+demo.run._GRACE_SECONDS["feed"] = 600
+sys.exit(demo.run.main(web=[sys.executable, {STANDIN!r}, "0"], feed={IGNORING!r}))
+"""
+"""A run whose feed ignores SIGTERM, and has ten minutes to end."""
+
+
 def test_a_second_ctrl_c_kills_children_that_ignore_sigterm():
-    program = "import sys, demo.run; demo.run._GRACE_SECONDS['feed'] = 600; sys.exit(demo.run.main({web}, {feed}))"
-    arguments = {"web": f"web=[sys.executable, {STANDIN!r}, '0']", "feed": f"feed={IGNORING!r}"}
-    with Running(program=program.format(**arguments)) as run:
+    with Running(program=PATIENT) as run:
         run.wait_for("Greenwave is at")
         run.wait_for("feed   | ignoring")
         run.signal(signal.SIGINT)
@@ -180,18 +186,24 @@ def test_no_process_outlives_a_killed_run():
 AT_A_THREAD = """
 import os, signal, threading, time
 def send():
-    while not os.path.exists({path!r}):
-        time.sleep(0.02)
-    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    for number in "12":
+        while not os.path.exists({folder!r} + number):
+            time.sleep(0.02)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
 threading.Thread(target=send, daemon=True).start()
 """
 
 
-def test_a_signal_that_does_not_interrupt_the_wait_ends_the_run(tmp_path):
-    path = tmp_path / "send"
-    with Running(before=SHELL + AT_A_THREAD.format(path=str(path)), KAFKA_BROKERS="kafka.example:9092") as run:
+def test_signals_that_do_not_interrupt_a_wait_stop_and_then_kill(tmp_path):
+    program, before = PATIENT, SHELL + AT_A_THREAD.format(folder=f"{tmp_path}/")
+    with Running(program=program, before=before) as run:
         run.wait_for("Greenwave is at")
-        path.touch()
+        run.wait_for("feed   | ignoring")
+        (tmp_path / "1").touch()
+        run.wait_for("stopping")
+        web = int(re.search(r"web +\| started as process (\d+)", run.output)[1])
+        eventually(lambda: not runs(web))  # from here on it waits for the feed alone
+        (tmp_path / "2").touch()
         assert run.end() == 0
 
 
