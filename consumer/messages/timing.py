@@ -20,9 +20,10 @@ _WHOLE_WITHIN_MINUTES = 0.25
 class Moments(Struct, frozen=True, gc=False):
     """The times of one prediction: of its event, when it was made, and which time it is about, in epoch milliseconds.
 
-    `minutes` is how far ahead of the event it looks; None when that isn't known. `is_clear` is False when a horizon or
-    a target is stated that can't be used, or when the minutes up to the target had to be rounded by much. `target_ms`
-    is None unless it is stated, or follows from a horizon that is no whole number of minutes.
+    `minutes` is how far ahead of the event it looks, below 0 for a target before the event; None when that isn't known.
+    `is_clear` is False when a horizon is stated that can't be used, when the only target is before the event or more
+    than MAX_MINUTES after it, or when the minutes up to the target had to be rounded by much. `target_ms` is None
+    unless it is stated, or follows from a horizon that is no whole number of minutes.
     """
 
     event_ms: int
@@ -75,15 +76,17 @@ class Timing:
         target_ms = self._target_ms(item, event_ms, stated) if names.has_target else None
         if target_ms is not None and not has_unit and not _is_target(target_ms, event_ms, stated):
             between = (target_ms - event_ms) / MINUTE_MS
-            if 0 <= between <= MAX_MINUTES:
+            is_usual = 0 <= between <= MAX_MINUTES
+            # Without any other horizon, an unusual one keeps predictions for different targets apart.
+            if is_usual or stated is None:
                 stated = _rounded(between)
-                is_clear = abs(between - round(between)) <= _WHOLE_WITHIN_MINUTES
+                is_clear = is_usual and abs(between - round(between)) <= _WHOLE_WITHIN_MINUTES
         minutes: Horizon | None = None
         if stated is not None:
             minutes = stated if type(stated) is int else _exact(stated)
             if target_ms is None and type(minutes) is float:
                 target_ms = event_ms + round(stated * MINUTE_MS)
-        elif said.is_given or target_ms is not None:
+        elif said.is_given:
             is_clear = False
         made_ms = self._made_ms(item, names, event_ms, kafka_ms, minutes, target_ms)
         return Moments(event_ms, made_ms, minutes, target_ms, is_clear)

@@ -130,6 +130,7 @@ class Scores:
             horizon = prediction.horizon_minutes
             if (
                 not horizon
+                or horizon < 0
                 or grown > room
                 or not (forecasts := history.forecasts.get(horizon) or self._add_horizon(history, horizon))
             ):

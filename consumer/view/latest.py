@@ -11,6 +11,7 @@ segment is never changed, only replaced, so what they look up is of one moment.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Literal
 
 from msgspec import Struct
@@ -295,4 +296,4 @@ def _chosen(
 
 def rank(horizon: Horizon | None) -> Horizon:
     """Return what orders horizons: one that is not stated comes first, then the smallest."""
-    return -1 if horizon is None else horizon
+    return -inf if horizon is None else horizon

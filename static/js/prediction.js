@@ -66,7 +66,7 @@ export function targetOf({ timestamp, horizon_minutes: horizon, target_time: sta
  * @param {number} maxAgeMs
  */
 export function isOfLargerHorizon({ timestamp, horizon_minutes: horizon }, shown, maxAgeMs) {
-  return (horizon ?? -1) > (shown.horizon_minutes ?? -1) && timestamp - shown.timestamp <= maxAgeMs;
+  return (horizon ?? -Infinity) > (shown.horizon_minutes ?? -Infinity) && timestamp - shown.timestamp <= maxAgeMs;
 }
 
 /**

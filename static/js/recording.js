@@ -97,5 +97,5 @@ export class Recording {
  * @param {Prediction} shown
  */
 function replaces({ horizon_minutes: horizon }, { horizon_minutes: other }) {
-  return (horizon ?? -1) <= (other ?? -1);
+  return (horizon ?? -Infinity) <= (other ?? -Infinity);
 }

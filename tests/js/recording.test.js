@@ -23,6 +23,8 @@ test("a past view shows the smallest horizon", () => {
   const recording = new Recording();
   recording.add([15, 30, 60].map((horizon_minutes, index) => at("A", 10 + index, { horizon_minutes })));
   assert.equal(recording.viewAt(99)[0].horizon_minutes, 15);
+  recording.add([at("A", 20, { horizon_minutes: null }), at("A", 21, { horizon_minutes: -5 })]);
+  assert.equal(recording.viewAt(99)[0].horizon_minutes, null);
 });
 
 test("a recording keeps the newest predictions up to its limit", () => {

@@ -56,6 +56,13 @@ test("a larger horizon replaces a smaller one only if that is too old", () => {
   assert.deepEqual(speeds(store), { A: 50 });
 });
 
+test("no horizon counts as smaller than one for a time before the event", () => {
+  const { store } = makeStore({ maxAgeSeconds: 60 });
+  arrive(store, "A", { timestamp: 1000, horizon_minutes: null, predicted_speed: 40 });
+  arrive(store, "A", { timestamp: 1001, horizon_minutes: -5, predicted_speed: 30 });
+  assert.deepEqual(speeds(store), { A: 40 });
+});
+
 test("initial replaces everything", () => {
   const { store } = makeStore();
   arrive(store, "A");

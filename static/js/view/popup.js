@@ -115,7 +115,8 @@ function targetText(prediction) {
   const target = targetOf(prediction);
   const { horizon_minutes: horizon } = prediction;
   if (target === null) return "no target time";
-  return `for ${clock(target)}${typeof horizon === "number" ? ` (+${horizon} min)` : ""}`;
+  if (typeof horizon !== "number") return `for ${clock(target)}`;
+  return `for ${clock(target)} (${horizon < 0 ? "−" : "+"}${Math.abs(horizon)} min)`;
 }
 
 /**

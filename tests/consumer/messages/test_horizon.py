@@ -132,8 +132,12 @@ def test_whole_horizons_are_written_without_a_fraction():
         (14.6, 14.5, 1),
         (15.5, 15.5, 1),
         (7.6, 7.5, 1),
-        (10_081, None, 1),
-        (-1, None, 1),
+        (10_080.2, 10_080, 1),
+        (10_081, 10_081, 1),
+        (525_600, 525_600, 1),
+        (-0.1, 0, 1),
+        (-1, -1, 1),
+        (-7.6, -7.5, 1),
     ],
 )
 @pytest.mark.parametrize("name", ["target_timestamp", "target_time"])
@@ -164,6 +168,23 @@ def test_predictions_of_several_targets_do_not_overwrite_each_other():
         (60, 1),
     ]
     assert [each.horizon_minutes for each in feed.snapshot().predictions] == [15]
+
+
+def test_unusual_targets_do_not_overwrite_each_other():
+    feed, targets = feed_of(), (20_160, -30, 43_200, 15, -5)
+    values = [message("A", EVENT_MS, 50.0, target_time=after(minutes)) for minutes in targets]
+    values.append(message("A", EVENT_MS, 50.0, target_time=after(20_160), horizon="next week"))
+    publish(feed, *(record(0, offset, value) for offset, value in enumerate(values)))
+    assert [each.horizon_minutes for each in feed.segment("A")[0]] == [-30, -5, 15, 20_160, 43_200]
+    assert sum(normalise(record(0, 0, value)).unclear_horizons for value in values) == 5
+
+
+def test_a_prediction_without_a_horizon_ranks_before_one_for_the_past():
+    feed = feed_of()
+    values = [message("A", EVENT_MS, 50.0), message("A", EVENT_MS, 50.0, target_time=after(-5))]
+    publish(feed, *(record(0, offset, value) for offset, value in enumerate(values)))
+    assert [each.horizon_minutes for each in feed.segment("A")[0]] == [None, -5]
+    assert [each.horizon_minutes for each in feed.snapshot().predictions] == [None]
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_horizon_selects_horizons(client, put):
     assert asked("?horizon=all") == [15, 30, 60]
     assert asked("?horizon=60,15") == [15, 60]
     assert asked("?horizon=30.0,7.5") == [30]
-    assert asked("?horizon=none") == []
+    assert asked("?horizon=none") == asked("?horizon=-5") == asked("?horizon=20160") == []
 
 
 def test_a_long_poll_answers_at_the_first_change(client, put, app):
