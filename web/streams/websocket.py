@@ -135,7 +135,11 @@ def websocket(server: Server) -> None:
     hubs.setblocking(False)
     client = HubClient(hubs, WEBSOCKET, slot, peer)
     client.cut_other = lambda: _shut_down(server.sock, socket.SHUT_RDWR)
-    here.hub.add(client, start, first)
+    try:
+        here.hub.add(client, start, first)
+    except (OSError, RuntimeError):
+        ours.close()
+        raise
     _copy_both(server.sock, ours)
 
 

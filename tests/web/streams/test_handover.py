@@ -192,6 +192,26 @@ def test_a_hub_that_cannot_start_holds_no_slot(app, client, live, monkeypatch):
     assert app.extensions["greenwave"].admission.counts() == {}
 
 
+def test_a_websocket_of_a_hub_that_cannot_start_leaves_no_socket(app, client, live, monkeypatch):
+    def fail(*_):
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(selectors, "DefaultSelector", fail)
+    pairs, pair = [], socket.socketpair
+    monkeypatch.setattr(socket, "socketpair", lambda: pairs.append(pair()) or pairs[-1])
+    near, far = pair()
+    headers = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    with near, far:
+        client.get("/predictions/ws", headers=headers, environ_overrides={"werkzeug.socket": near})
+    assert app.extensions["greenwave"].admission.counts() == {}
+    assert [each.fileno() for each in pairs[0]] == [-1, -1]
+
+
 # In gunicorn
 
 
