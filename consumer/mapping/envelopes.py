@@ -40,7 +40,7 @@ def open_envelope(item: dict[str, Any], known: frozenset[str]) -> object:
     return item
 
 
-_OPERATIONS = frozenset({"c", "u", "r", "d"})
+_OPERATIONS = ("c", "u", "r", "d")  # no set: any JSON value is compared with it
 """Of Debezium: create, update, read (a snapshot), delete."""
 
 

@@ -49,7 +49,7 @@ def segment_id(item: Item, names: Names) -> str:
         if not is_no_id(value):
             raise Refused("no_segment", f"{name} is {shown(value)}; allowed: {ALLOWED_IDS}")
         missing = f"{name} is {shown(value)}, which stands for no id"
-    needed = f"one of {' and '.join(SEGMENT)} is needed"
+    needed = f"one of {' and '.join(SEGMENT)} is needed, or a mapping: see `flask --app app inspect`"
     raise Refused("no_segment", f"{missing}; {needed}; {top_level(item)}")
 
 

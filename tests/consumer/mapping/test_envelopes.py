@@ -110,6 +110,7 @@ def test_a_deletion_among_other_items_is_refused_alone():
 @pytest.mark.parametrize(
     ("value", "reason", "end"),
     [
+        ({"op": [], "after": GOOD}, "no_segment", "the object has op, after"),
         ({"op": "c", "after": None}, "not_an_object", "has null as its after; allowed: an object"),
         (EVENT | {"data": "LA_001,61.5"}, "not_json", "(char 0)"),
         (EVENT | {"data_base64": "%%"}, "not_json", "data_base64 of a CloudEvent can't be decoded: "),

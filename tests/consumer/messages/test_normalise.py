@@ -390,7 +390,8 @@ def test_a_current_speed_that_is_no_speed_is_unknown(fields: dict[str, object], 
 def test_a_refused_id_is_named() -> None:
     _, (refusal,), _, _ = parts(good(segment_id="NaN"))
     assert refusal.detail == (
-        "segment_id is 'NaN', which stands for no id; one of segment_id and sensor_id is needed; "
+        "segment_id is 'NaN', which stands for no id; one of segment_id and sensor_id is needed, or a mapping: "
+        "see `flask --app app inspect`; "
         "the object has segment_id, timestamp, predicted_speed"
     )
 

@@ -71,7 +71,8 @@ REFUSED = {
     "offset": 0,
     "index": 1,
     "reason": "no_segment",
-    "detail": "neither segment_id nor sensor_id is given; one of segment_id and sensor_id is needed; "
+    "detail": "neither segment_id nor sensor_id is given; one of segment_id and sensor_id is needed, or a mapping: "
+    "see `flask --app app inspect`; "
     "the object has predicted_speed",
     "items": 1,
     "time": NOW,

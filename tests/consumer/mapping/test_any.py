@@ -1,0 +1,72 @@
+"""Any message gives predictions, refusals or a removal by a mapping, and never an error."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.mapping.paths import MAX_COPIES, Path
+from tests.consumer.mapping.helpers import normaliser, record
+from tests.properties import examples
+
+MAPPING = """
+[[shape]]
+when = "a || b"
+each = "a[].b[]"
+key = "json"
+tombstone = { text = "{$key.a}-{$key.b}" }
+
+[shape.fields]
+segment_id = { text = "{a}-{$message.b}-{$key.a}" }
+timestamp = { from = "a", format = "%d.%m.%Y", zone = "Europe/Berlin" }
+predicted_speed = { from = "b", unit = "knots", scale = 1e9, missing = [0, "a", true] }
+horizon_minutes = { from = "a", unit = "hours" }
+coordinates = { from = "a", order = "lonlat" }
+current_volume = "length(b)"
+confidence = "max_by(a, &b)"
+road_name = "sort_by(@, &a)[0]"
+model = "split(a, b)[0]"
+source = "$header.a"
+
+[[shape]]
+name = "second"
+
+[shape.fields]
+segment_id = "a"
+timestamp = "b"
+predicted_speed = "a"
+latitude = "a"
+longitude = "b"
+"""
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["a", "21.01.2025"])
+)
+NAMES = st.sampled_from(["a", "b", "op", "after", "before", "payload", "schema", "data", "specversion", "__deleted"])
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=12
+)
+
+
+@pytest.fixture(scope="module")
+def normalise(tmp_path_factory):
+    return normaliser(tmp_path_factory.mktemp("mapping"), MAPPING)
+
+
+@examples(500)
+@given(value=VALUES, key=st.none() | VALUES.map(lambda key: json.dumps(key).encode()) | st.binary(max_size=9))
+def test_any_message_is_read_or_refused(normalise, value, key):
+    for content in (json.dumps(value).encode(), b"\n".join([json.dumps(value).encode()] * 2), None):
+        found = normalise(record(content, key))
+        assert found.removal is None or found.removal
+        assert not (found.removal and found.predictions)
+        assert all(len(refusal.detail) < 5_000 for refusal in found.refusals)
+
+
+@pytest.mark.parametrize(
+    "text", ["a[*].[@, @]|[][]|[].[@, @]|[][].[@, @]|[]", "[a, a, a, a][]|[@, @, @, @][]|length(@)"]
+)
+def test_the_cost_of_an_expression_is_bounded_by_its_copies(text):
+    """Counted in the values that it gives or measures, since time depends on the machine."""
+    found = Path(text)({"a": [1] * 1_000})
+    assert (found if isinstance(found, int) else len(found)) <= MAX_COPIES * 1_000
