@@ -34,7 +34,7 @@ def encoded(
     return (compressed() if compressed else compress(content)), {"Content-Encoding": "gzip"}
 
 
-class Answer(Response):
+class JsonResponse(Response):
     """A response whose headers are complete. Werkzeug copies and completes those of others, which takes longer."""
 
     default_mimetype = None
@@ -56,10 +56,10 @@ def cached(tag: str, content: bytes, compressed: Callable[[], bytes], content_ty
     given = request.environ.get("HTTP_IF_NONE_MATCH")
     # Most clients send the tag as they got it; only other forms are parsed.
     if given is not None and (given == weak_tag or request.if_none_match.contains_weak(tag)):
-        return Answer(status=304, headers={**HEADERS, "ETag": weak_tag})
+        return JsonResponse(status=304, headers={**HEADERS, "ETag": weak_tag})
     body, headers = encoded(content, takes_gzip(), compressed)
     return _answer(body, {"Content-Type": content_type, "ETag": weak_tag, **headers})
 
 
 def _answer(body: bytes, headers: dict[str, str]) -> Response:
-    return Answer([body], headers={**HEADERS, "Content-Length": str(len(body)), **headers})
+    return JsonResponse([body], headers={**HEADERS, "Content-Length": str(len(body)), **headers})
