@@ -17,6 +17,7 @@ import time
 import uuid
 import warnings
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from kafka.admin import KafkaAdminClient, NewPartitions, NewTopic
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
+import consumer.sources.hooks  # noqa: F401, the connections of proxy_url
 from demo.broker import free_port
 from tests.stopping import stop_process
 
@@ -108,7 +110,12 @@ class Admin:
             clients.append(KafkaNetClient(**configs))
             return clients[-1]
 
-        options = {"bootstrap_servers": self.address, "api_version": (2, 8), "request_timeout_ms": 10_000}
+        options = {
+            "bootstrap_servers": self.address,
+            "api_version": (2, 8),
+            "request_timeout_ms": 10_000,
+            "proxy_url": "direct://",  # by the class of connections that closes the socket of one that fails
+        }
         try:
             admin = KafkaAdminClient(**options, kafka_client=keep, **self.admin_options)
         except BaseException:
@@ -139,7 +146,7 @@ class ApacheKafka(Admin):
     """A node as a process of ours; it can be killed, stopped, and started again with its data.
 
     `extra` are lines for server.properties, `listeners` maps a listener's name to its security protocol, beside the
-    plain one; `ports` tells where each listens. With `first` it is the second node of that one's cluster, and only a
+    plain one; `ports` tells where each listens. With `first` it is another node of that one's cluster, and only a
     broker.
     """
 
@@ -305,6 +312,21 @@ class ApacheKafka(Admin):
             "log.cleaner.backoff.ms": "500",
             **self._extra,
         }
+
+
+@contextlib.contextmanager
+def cluster(size: int) -> Iterator[list[ApacheKafka]]:
+    """Run several nodes of one cluster; the first one is its controller, too."""
+    first = ApacheKafka()
+    nodes = [first, *(ApacheKafka({"node.id": str(number)}, first=first) for number in range(2, size + 1))]
+    with contextlib.ExitStack() as stack:
+        for node in nodes:
+            stack.callback(node.close)
+            node.format()
+            node.start(wait=False)
+        for node in nodes:
+            node.wait()
+        yield nodes
 
 
 class DockerKafka(Admin):

@@ -1,8 +1,11 @@
-"""A broker that comes back without the end of its log, as after a power cut or an unclean election."""
+"""A log that lost its end: a broker that comes back without it, and a leader elected that never had it."""
+
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError
 
 from consumer.events import Gap, Initial
 from tests.consumer.helpers import message
-from tests.kafka.apache import ApacheKafka
+from tests.kafka.apache import ApacheKafka, cluster
 from tests.kafka.helpers import (
     BOTH_CLIENTS,
     WAIT_SECONDS,
@@ -51,6 +54,62 @@ def test_truncated_log_is_a_gap_and_is_read_from_where_it_differs(settings_for, 
         assert known(events) == names
         assert {each.segment_id for each in consumer.feed.snapshot().predictions} == names
         until_state(consumer, "live")
+        assert consumer.restarts == 0
+        consumer.stop()
+
+
+def replicated_topic(node, replicas):
+    """Create a topic of one partition on some nodes, whose leader need not have all that was acknowledged."""
+    configs = {"unclean.leader.election.enable": "true", "min.insync.replicas": "1"}
+    topic = NewTopic("replicated", replica_assignments={0: replicas}, topic_configs=configs)
+    with node.admin() as admin:
+        admin.create_topics([topic])
+    return topic.name
+
+
+def leader_and_in_sync(node, topic):
+    """Return the leader of a topic's partition and the replicas in sync; None when a node that is down was asked."""
+    try:
+        with node.admin() as admin:
+            (described,) = admin.describe_topics([topic])
+    except KafkaError:
+        return None
+    (partition,) = described["partitions"]
+    return partition["leader_id"], partition["isr_nodes"]
+
+
+@BOTH_CLIENTS
+def test_unclean_election_is_a_gap_and_lost_records_leave_the_view(settings_for, consume, producer_for):
+    with cluster(3) as (controller, leader, follower):
+        topic = replicated_topic(controller, [2, 3])
+        settings = settings_for(topic, kafka_brokers=controller.address)
+        producer = producer_for(settings, enable_idempotence=False)
+
+        def publish(*names):
+            for name in names:
+                producer.send(topic, message(name)).get(60)
+            return {*names}
+
+        eventually(lambda: leader_and_in_sync(controller, topic) == (2, [2, 3]))
+        kept = publish(*(f"S{number}" for number in range(10)))
+        consumer = consume(settings)
+        consumer.wait_ready(WAIT_SECONDS)
+        subscription = follow(consumer)
+        follower.kill()
+        eventually(lambda: leader_and_in_sync(controller, topic) == (2, [2]))
+        lost = publish(*(f"L{number}" for number in range(5)))
+        events_until(subscription, lambda events: {*segments(changes(events))} == lost)
+        leader.kill()
+        until_state(consumer, "reconnecting")
+        follower.start(wait=False)
+        eventually(lambda: leader_and_in_sync(controller, topic) == (3, [3]))
+        new = publish(*(f"N{number}" for number in range(8)))  # beyond where the consumer was
+        events = events_until(subscription, lambda events: known(events) >= new)
+        assert [event.reason for event in events if isinstance(event, Gap)] == ["truncated"]
+        assert known(events) == kept | new
+        assert {each.segment_id for each in consumer.feed.snapshot().predictions} == kept | new
+        until_state(consumer, "live")
+        assert consumer.readings[0].offset == len(kept | new)
         assert consumer.restarts == 0
         consumer.stop()
 

@@ -7,7 +7,7 @@ import pytest
 
 from consumer.events import Status
 from tests.consumer.helpers import message
-from tests.kafka.apache import ApacheKafka
+from tests.kafka.apache import cluster
 from tests.kafka.helpers import (
     WAIT_SECONDS,
     changes,
@@ -23,15 +23,7 @@ from tests.kafka.helpers import (
 @pytest.fixture
 def nodes():
     """Start two nodes of one cluster."""
-    with contextlib.ExitStack() as stack:
-        first = ApacheKafka()
-        nodes = first, ApacheKafka(first=first)
-        for node in nodes:
-            stack.callback(node.close)
-            node.format()
-            node.start(wait=False)
-        for node in nodes:
-            node.wait()
+    with cluster(2) as nodes:
         yield nodes
 
 

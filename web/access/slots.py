@@ -34,10 +34,21 @@ class ClientProgress(NamedTuple):
 class Slot:
     """A slot of one pool. It is free until `acquire()`; `release()` may be called repeatedly.
 
-    Its owner keeps `behind`, `sent_bytes` and `blocked_since` up to date, without a lock: only reports read them.
+    Its owner keeps `behind`, `sent_bytes` and `blocked_since` up to date, without a lock: only reports read them. Where
+    many clients are sent the same, `shared_bytes` returns how much was sent beside `sent_bytes`.
     """
 
-    __slots__ = ("_is_held", "_pool", "_since", "abort", "behind", "blocked_since", "sent_bytes", "transport")
+    __slots__ = (
+        "_is_held",
+        "_pool",
+        "_since",
+        "abort",
+        "behind",
+        "blocked_since",
+        "sent_bytes",
+        "shared_bytes",
+        "transport",
+    )
 
     def __init__(self, pool: "Pool") -> None:
         self._pool = pool
@@ -47,6 +58,7 @@ class Slot:
         self.abort: Callable[[], object] | None = None
         self.behind = 0
         self.sent_bytes = 0
+        self.shared_bytes: Callable[[], int] | None = None
         self.blocked_since: float | None = None
 
     @property
@@ -107,9 +119,8 @@ class Slot:
 
     def progress(self, now: float) -> ClientProgress:
         """Return the client's progress."""
-        return ClientProgress(
-            self.transport, now - self._since, self.behind, self.sent_bytes, self.blocked_seconds(now)
-        )
+        sent_bytes = self.sent_bytes + (self.shared_bytes() if self.shared_bytes is not None else 0)
+        return ClientProgress(self.transport, now - self._since, self.behind, sent_bytes, self.blocked_seconds(now))
 
     def __enter__(self) -> "Slot":
         return self

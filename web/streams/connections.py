@@ -98,6 +98,7 @@ class Connections:
                 self.disconnect(client)
                 continue
             self.leave_live(client)
+            client.slot.sent_bytes -= len(block.data)
             self._block(client, memoryview(block.data)[sent:], sent, now)
 
     def advance(self, resume: Resume, now: float) -> None:
@@ -125,12 +126,13 @@ class Connections:
         """Send a client from now on what the others of a line are sent."""
         self.send_all(line, now)
         line.live[client.sock.fileno()] = client.sock
-        client.line = line
+        client.line, client.live_since = line, line.sent.end
         if isinstance(line, Resume):
             self.turns.due[line] = None
 
     def leave_live(self, client: HubClient) -> None:
         """Take a client that has caught up back to where it was sent blocks one by one."""
+        client.slot.sent_bytes += client.live_bytes()
         line, client.line = client.line, None
         if line is not None:
             del line.live[client.sock.fileno()]

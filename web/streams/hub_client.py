@@ -88,6 +88,7 @@ class HubClient:
         "is_blocked",
         "is_ending",
         "line",
+        "live_since",
         "peer",
         "received",
         "rest",
@@ -117,16 +118,24 @@ class HubClient:
         """Whether it is closed when all was sent."""
         self.line: BlockList | None = None
         """Where it is live: its channel, or a resume."""
+        self.live_since = 0
+        """The end of that list when it became so, in bytes."""
         self.ends_at = math.inf
         """When it is closed if its client does not close it before."""
         self.cut_other: Callable[[], object] | None = None
         """Disconnects the client where another thread copies the bytes from a socket pair."""
         slot.abort = self.cut
+        slot.shared_bytes = self.live_bytes
 
     @property
     def turn(self) -> Turn | None:
         """What is made for this client alone."""
         return None
+
+    def live_bytes(self) -> int:
+        """Return how many bytes it was sent as one of the live clients of a list."""
+        line = self.line
+        return 0 if line is None else line.sent.end - self.live_since
 
     def bye(self) -> bytes:
         """Return what the client is sent last when the process closes."""

@@ -405,6 +405,22 @@ def test_blocks_of_a_disconnected_client_are_freed(setup):
     assert sum(type(each) is Block for each in gc.get_objects()) < 10
 
 
+def test_what_live_and_slow_clients_were_sent_is_counted(setup):
+    slow, quick = setup.live(2)
+    already = setup.admission.slowest(2)[0].sent_bytes
+    setup.publish(3)
+    assert [each.sent_bytes - already for each in setup.admission.slowest(2)] == [len(quick.read())] * 2
+    for _ in range(20):
+        setup.publish(10)
+        quick.read()
+    progress = setup.admission.slowest(2)
+    assert progress[1].sent_bytes == already + len(quick.data)
+    assert progress[0].sent_bytes < progress[1].sent_bytes
+    while slow.predictions() < 203:
+        setup.hub.run()
+    assert {each.sent_bytes for each in setup.admission.slowest(2)} == {already + len(quick.data)}
+
+
 # Clients that leave, or send something
 
 
