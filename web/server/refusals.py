@@ -1,4 +1,4 @@
-"""Answers to requests that never reach Flask: not HTTP, too slow or too large."""
+"""Answers to requests that never reach Flask: not HTTP, too slow, too large, or too late."""
 
 import contextlib
 from typing import Any
@@ -11,6 +11,7 @@ TOO_SLOW = "408 Request Timeout"
 LINE_TOO_LONG = "414 URI Too Long"
 TOO_LARGE = "431 Request Header Fields Too Large"
 SERVER_ERROR = "500 Internal Server Error"
+UNAVAILABLE = "503 Service Unavailable"
 STATUS = {
     errors.ForbiddenProxyRequest: "403 Forbidden",
     errors.ConfigurationProblem: "404 Not Found",  # outside of SCRIPT_NAME

@@ -80,6 +80,11 @@ class Requests:
         if conn is not None:
             self._drop(conn)
 
+    def end_all(self) -> None:
+        """Drop all requests that wait."""
+        while self.oldest_since < math.inf:
+            self.end_oldest()
+
     def _run(self, conn: Any) -> None:
         """Handle requests until none waits, or until one has held a slot: another thread has its turn."""
         while conn is not None:

@@ -72,7 +72,8 @@ class Socket(socket.socket):
 
     def unread(self, data: bytes) -> None:
         """Put bytes that a parser has read too many back before those received."""
-        self._received[:0] = data
+        if data:
+            self._received[:0] = data
         self._skip_empty_lines()
 
     def _skip_empty_lines(self) -> None:

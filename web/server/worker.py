@@ -14,8 +14,9 @@ How it differs from gunicorn's threaded worker:
 - *Limits.* The stock worker stops accepting at `worker_connections`, and exits when no file descriptor is left. Here
   the oldest idle connection is closed for a new one; accepting pauses only when none can be closed (`accepting`).
 - *Refusals.* The stock worker answers invalid HTTP with HTML, and some of it with 5xx. Here with JSON and 4xx.
-- *Shutdown.* The stock worker waits for open streams until `graceful_timeout`. Here streams send `bye` and end; after
-  STREAM_END_SECONDS the others are disconnected. The death of the master counts as SIGTERM.
+- *Shutdown.* The stock worker waits for open streams and queued requests until `graceful_timeout`. Here streams send
+  `bye` and end; after STREAM_END_SECONDS it waits only for requests that are being handled. The death of the master
+  counts as SIGTERM.
 
 To end a worker from inside, send SIGTERM to its own process: gunicorn starts another one.
 """
@@ -49,14 +50,14 @@ from .descriptors import streams_within
 from .heads import Heads
 from .lingering import DRAIN_BYTES, Lingering
 from .outbox import Outbox
-from .refusals import SERVER_ERROR, refuse, status_of
+from .refusals import SERVER_ERROR, UNAVAILABLE, refuse, status_of
 from .requests import Requests, start_threads
 from .sockets import Socket
 
 EXPIRY_SECONDS = 0.25
 """How often timeouts are checked and the heartbeat is sent, at most."""
 STREAM_END_SECONDS = 1.0
-"""How long streams may take to send `bye` and end."""
+"""How long streams may take to send `bye` and end, clients to read a response, and requests to wait for a thread."""
 KEEPALIVE_END_SECONDS = 0.3
 """How long a worker that ends keeps idle connections, for requests on their way."""
 HEALTH_CHECK = rb"(GET|HEAD) %b/(healthz|readyz)(\?[^ ]*)? HTTP/1\.[01]\r\n"
@@ -76,6 +77,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._abort_at: float | None = None
         self.configure("", 0)
         self._is_tls: bool
+        self._keepalive_seconds: float
         self._acceptor: Acceptor
         self._heads: Heads
         self._requests: Requests
@@ -96,12 +98,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until the worker ends, then close what still lingers."""
         is_tls, limit = self.cfg.is_ssl, self.worker_connections
-        self._is_tls = is_tls
+        self._is_tls, self._keepalive_seconds = is_tls, self.cfg.keepalive
         self._acceptor = Acceptor(limit, self._open_sockets, self._make_room, self._on_accept, self.log.warning)
         self._heads = Heads(self.poller, is_tls, on_head=self.enqueue_req, on_end=self._linger)
         # With TLS a thread waits for its client, so as many as there are may do so.
         at_once = self.cfg.threads if is_tls else RESERVE
-        self._requests = Requests(at_once, self.tpool.submit, self._handle_in_thread, self._finish_later, self._close)
+        self._requests = Requests(at_once, self.tpool.submit, self._handle_in_thread, self._finish_later, self._drop)
         self._outbox, self._lingering = Outbox(self.poller, self._max_unsent_bytes), Lingering(self.poller)
         limit_streams(streams_within(limit, self.cfg.threads))
         # Objects that exist now stay: full collections, which stop all threads, can skip them.
@@ -162,7 +164,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._lingering.expire()
 
     def _end_streams(self) -> None:
-        """Close connections without a request, have streams send `bye`, and later disconnect those that did not."""
+        """Close connections without a request, and have streams send `bye`.
+
+        After STREAM_END_SECONDS, disconnect streams that did not end and clients that read slowly, and refuse the
+        requests that still wait for a thread.
+        """
         self._heads.end_all()
         now = time.monotonic()
         if self._abort_at is None:
@@ -170,6 +176,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             close_all()
         elif self._abort_at <= now:
             abort_all()
+            self._requests.end_all()
             self._outbox.end_all()
 
     # Accepting
@@ -260,6 +267,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _finish_later(self, conn: Any, keepalive: bool) -> None:
         self.method_queue.defer(self.finish_request, conn, keepalive)
 
+    def _drop(self, conn: Any) -> None:
+        """Close a connection whose request was not started; at the end of the worker, answer first."""
+        if self.alive or self._is_tls:
+            self._close(conn)
+        else:
+            refuse(conn.sock, UNAVAILABLE, "the server is closing; retry")
+            self._linger(conn)
+
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Handle a request; the accept loop sends what its client does not read at once."""
         if self._is_tls:
@@ -308,21 +323,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _keep_alive(self, conn: Any) -> None:
         """Receive the next request of a connection if it has begun, else wait for it."""
-        buffered = conn.parser.unreader.take_buffered()
-        if self._is_tls:
-            conn.parser.unreader.unread(buffered)
-            if buffered:
+        if buffered := conn.parser.unreader.take_buffered():
+            if self._is_tls:
+                conn.parser.unreader.unread(buffered)
                 self.enqueue_req(conn)
                 return
-        else:
             conn.sock.unread(buffered)
-            if conn.sock.received_bytes:
-                self._heads.add(conn)
-                return
+        if not self._is_tls and conn.sock.received_bytes:
+            self._heads.add(conn)
+            return
         conn.sock.setblocking(False)
-        conn.set_timeout()
-        if not self.alive:
-            conn.timeout = min(conn.timeout, time.monotonic() + KEEPALIVE_END_SECONDS)
+        conn.timeout = time.monotonic() + (self._keepalive_seconds if self.alive else KEEPALIVE_END_SECONDS)
         self.keepalived_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
 

@@ -193,6 +193,18 @@ def test_a_request_that_is_still_running_may_finish(fresh):
     assert server.process.wait(10) == 0
 
 
+def test_requests_that_wait_for_a_thread_are_refused_at_the_end(fresh):
+    server = fresh("--graceful-timeout", "3")
+    with contextlib.ExitStack() as clients:
+        for _ in range(2):
+            read_until(clients.enter_context(server.open("/hold")), b"held")
+        waiting = [clients.enter_context(server.open("/api/health")) for _ in range(40)]
+        assert b'"alive"' in server.get("/healthz"), "accepted after those"
+        server.process.terminate()
+        for client in waiting:
+            assert_refused(client, 503, "the server is closing; retry")
+
+
 def test_an_unread_history_does_not_delay_shutdown(fresh):
     server = fresh()
     server.get("/flood-the-topic", timeout=60)
