@@ -6,7 +6,7 @@ No method does IO, encodes for clients, or waits, except `wait()`, which gives t
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -149,18 +149,50 @@ class FeedState:
             self.notify()
 
     def publish(self, batch: Iterable[tuple[Record, Normalised]]) -> list[Record]:
-        """Take records in the order they were read; return the tombstones that named no known segment."""
-        self.latest.read_clock()
-        unknown, places = [], self.places
+        """Take records in the order they were read; return the tombstones that named no known segment.
+
+        This runs for every prediction with the feed locked, so it is one loop.
+        """
+        latest, ring, places, incarnation = self.latest, self.ring, self.places, self.incarnation
+        assert incarnation is not None, "publish() comes after begin()"
+        latest.read_clock()
+        unknown: list[Record] = []
         for record, normalised in batch:
-            if normalised.predictions:
-                self._take(record, normalised.predictions)
-            elif normalised.removal is not None and not self._remove(record, normalised.removal):
+            partition, predictions = record.partition, normalised.predictions
+            begin, after = record.offset << INDEX_BITS, record.offset + 1 << INDEX_BITS
+            last = predictions[-1][0] if predictions else 0
+            for index, prediction in predictions:
+                own = begin | index
+                if own < places[partition]:
+                    continue  # read once more after the thread was restarted in the middle of a record
+                size_bytes = footprint(prediction)
+                applied = latest.apply(prediction, partition, own, size_bytes)
+                late, evicted = applied.late, applied.evicted
+                if evicted:
+                    self.evicted.update(each.reason for each in evicted)
+                    # What is evicted at once replaces nothing, so it is late, too.
+                    late = late or any(each is prediction for eviction in evicted for each in eviction.predictions)
+                if not latest.is_ahead(prediction):
+                    self._unscored.append(prediction)
+                places[partition] = after if index in (last, MAX_INDEX) else own + 1
+                entry = Entry(
+                    partition,
+                    own,
+                    Position(incarnation, tuple(places)),
+                    prediction.segment_id,
+                    structs.replace(prediction, late=True) if late else prediction,
+                    applied.shown,
+                    applied.was,
+                    applied.was_shown,
+                    evicted,
+                )
+                ring.append(entry, size_bytes)
+            if normalised.removal is not None and not self._remove(record, normalised.removal):
                 unknown.append(record)
             if normalised.refusals:
                 self.quarantined += count_refused(normalised.refusals)
             # Also past what was refused, and past a record without anything in it.
-            places[record.partition] = record.offset + 1 << INDEX_BITS
+            places[partition] = after
         self.quarantined += len(unknown)
         self._score()
         return unknown
@@ -176,41 +208,6 @@ class FeedState:
         # Also of an unknown segment: a client may have it from before what this process has read.
         self.ring.append(Entry(record.partition, place(record.offset), position, segment_id, None, True))
         return known
-
-    def _take(self, record: Record, predictions: Sequence[tuple[int, Prediction]]) -> None:
-        """Take the predictions of a record. This runs for every prediction with the feed locked."""
-        partition, begin, last = record.partition, record.offset << INDEX_BITS, predictions[-1][0]
-        incarnation, places, latest = self.incarnation, self.places, self.latest
-        assert incarnation is not None, "publish() comes after begin()"
-        for index, prediction in predictions:
-            own = begin | index
-            if own < places[partition]:
-                continue  # read once more after the thread was restarted in the middle of a record
-            size_bytes = footprint(prediction)
-            applied = latest.apply(prediction, partition, own, size_bytes)
-            late, evicted = applied.late, applied.evicted
-            if evicted:
-                self.evicted.update(each.reason for each in evicted)
-                # What is evicted at once replaces nothing, so it is late, too.
-                late = late or any(each is prediction for eviction in evicted for each in eviction.predictions)
-            if not latest.is_ahead(prediction):
-                self._unscored.append(prediction)
-            delivered = structs.replace(prediction, late=True) if late else prediction
-            places[partition] = record.offset + 1 << INDEX_BITS if index in (last, MAX_INDEX) else own + 1
-            self.ring.append(
-                Entry(
-                    partition,
-                    own,
-                    Position(incarnation, tuple(places)),
-                    prediction.segment_id,
-                    delivered,
-                    applied.shown,
-                    applied.was,
-                    applied.was_shown,
-                    evicted,
-                ),
-                size_bytes,
-            )
 
     def _restore(self, entry: Entry) -> None:
         if entry.prediction is None:
