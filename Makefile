@@ -29,7 +29,7 @@ test-unit: $(READY) ## the tests of consumer/ and web/ that start no process and
 	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 3 $(UNIT)
 
 coverage: $(READY) ## branch coverage of consumer/ and web/ in the tests of test-unit; fails when it is below the floor
-	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n 3 --cov=consumer --cov=web --cov-report=term:skip-covered \
+	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n 3 -o timeout=600 --cov=consumer --cov=web --cov-report=term:skip-covered \
 		--cov-fail-under=$(COVERAGE_FLOOR) $(UNIT)
 
 test-pythons: $(READY) ## the tests of test-unit on each of Python 3.11 to 3.14 that is installed
