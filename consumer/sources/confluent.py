@@ -14,7 +14,6 @@ from typing import Any
 
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from consumer.errors import SourceError, SourceLost
 from consumer.secrets import mask, secrets_of
@@ -22,7 +21,7 @@ from consumer.settings import Settings
 
 from .base import Reading, SourceStatus, Truncated
 from .librdkafka.answers import LeaderAnswers
-from .librdkafka.cluster import CALL_SECONDS, EARLIEST, LATEST, Cluster, LatestEnds, in_words, results
+from .librdkafka.cluster import CALL_SECONDS, Cluster, LatestEnds, in_words
 from .librdkafka.log import MetadataLog
 from .librdkafka.options import client_options, consumer_options
 from .librdkafka.taking import NextOffset, TakenMessages, take
@@ -50,6 +49,8 @@ class ConfluentSource:
         """By partition that was fetched since the assignment, the last end that it was read to; -1 for none."""
         self._paused: set[int] = set()
         self._readings: list[Reading] = []
+        self._topic_read: bytes | None = None
+        """The incarnation of the topic at the last assignment."""
         self._error: Exception | None = None
         self._must_restart = self._must_confirm = False
         self._disconnects = 0
@@ -57,16 +58,16 @@ class ConfluentSource:
         # Held during each use of the consumer; the thread of the cluster uses it when the reader doesn't.
         self._lock = threading.Lock()
         self._answers = LeaderAnswers(self._name)
-        chosen = {
+        self._options = {
             **consumer_options(settings),
             "stats_cb": self._answers.note_report,
             "throttle_cb": self._answers.note_throttle,
             "error_cb": self._note_error,
-            "logger": MetadataLog(self._note_other_topic),
+            "logger": MetadataLog(self._doubt_topic),
             **options,
         }
         with self._translated():
-            self._consumer = Client(chosen)
+            self._consumer = Client(self._options)
             self._cluster = Cluster(client_options(settings), self._name, self._stop_when_idle)
         self._latest = LatestEnds(self._cluster)
 
@@ -94,16 +95,12 @@ class ConfluentSource:
     def bounds(self) -> list[tuple[int, int]]:
         """Ask the broker for the first offsets and the ends."""
         with self._translated():
-            begins = self._cluster.offsets(EARLIEST)
-            ends = self._cluster.offsets(LATEST, self._read_committed)
-        return [(begin.offset, end.offset) for begin, end in zip(results(begins), results(ends), strict=True)]
+            return self._cluster.bounds(self._read_committed)
 
     def offsets_at(self, time_ms: int) -> list[int | None]:
         """Ask the broker for the offsets of a time."""
         with self._translated():
-            asked = self._cluster.offsets(OffsetSpec.for_timestamp(time_ms))
-        # Tansu answers with a negative timestamp when there is no record so late.
-        return [each.offset if min(each.offset, each.timestamp) >= 0 else None for each in results(asked)]
+            return self._cluster.offsets_at(time_ms)
 
     def assign(self, offsets: Sequence[int | None]) -> None:
         """Assign partitions at offsets; where reading continues, with the epoch by which truncation is noticed."""
@@ -113,17 +110,24 @@ class ConfluentSource:
             for number, at in enumerate(offsets)
             if at is not None
         }
-        if self._paused:
-            with self._lock, self._translated():
+        topic, former = self._cluster.metadata.topic, self._topic_read
+        self._topic_read = topic.incarnation if topic is not None else former
+        with self._lock, self._translated():
+            if former not in (None, self._topic_read):
+                # A client keeps the leader epochs of the former topic, and takes those of the new one for old.
+                self._consumer.close()
+                self._consumer = Client(self._options)
+            elif self._paused:
                 # A pause outlasts an assignment.
                 self._consumer.resume([TopicPartition(self._name, number) for number in self._paused])
-            self._paused.clear()
+        self._paused.clear()
         self._answers.expect(self._positions)
+        self._ends, self._error = {}, None
         self._start()
 
     def _start(self) -> None:
-        """Fetch from the next offsets on: what the client has queued is dropped, and high watermarks are unknown."""
-        self._ends, self._error, self._must_restart = {}, None, False
+        """Fetch from the next offsets on; what the client has queued is dropped."""
+        self._must_restart = False
         self._polled = time.monotonic()
         partitions = [
             TopicPartition(self._name, number, at.offset, leader_epoch=at.epoch)
@@ -194,14 +198,13 @@ class ConfluentSource:
     def _raise_noted(self) -> None:
         """Raise an error that came in the place of messages, once those before it were returned."""
         error, self._error = self._error, None
-        if error is None:
-            return
-        self._must_restart = True
         if isinstance(error, Truncated):
             # With the epoch of what was lost, each fetch would end as truncated.
             without = {number: self._positions[number]._replace(epoch=-1) for number in error.offsets}
             self._positions = {**self._positions, **without}
-        raise error
+            self._must_restart = True
+        if error is not None:
+            raise error
 
     def _read_positions(self) -> list[Reading]:
         return [Reading(at.offset, self._high_watermark(number)) for number, at in sorted(self._positions.items())]
@@ -218,6 +221,7 @@ class ConfluentSource:
 
     def forget_high_watermarks(self) -> None:
         """Fetch again from the next offsets on, since librdkafka doesn't say when a fetch was sent."""
+        self._ends = {}
         self._start()
 
     def ends_since(self, when: float) -> tuple[list[int], float] | None:
@@ -245,15 +249,15 @@ class ConfluentSource:
             finally:
                 self._lock.release()
 
-    def _note_other_topic(self) -> None:
-        """Note that the topic may be another one of the same name; the client calls it in poll()."""
-        self._must_confirm = True
-
     def _note_error(self, error: KafkaError) -> None:
         """Note that a connection failed; the client calls it in poll()."""
-        self._must_confirm = True
+        self._doubt_topic()
         if error.fatal():
             self._error = SourceLost(error.str())
+
+    def _doubt_topic(self) -> None:
+        """Let records wait for metadata: the topic may be another one of the same name."""
+        self._must_confirm = True
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

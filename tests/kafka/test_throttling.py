@@ -8,6 +8,7 @@ import pytest
 from kafka.protocol.admin import AlterClientQuotasRequest
 
 from consumer.events import Status
+from consumer.sources.confluent import ConfluentSource
 from consumer.sources.kafka import KafkaSource
 from tests.consumer.helpers import message
 from tests.kafka.helpers import WAIT_SECONDS, changes, eventually, follow, segments
@@ -24,27 +25,40 @@ def set_quota(apache, client_id, bytes_per_second):
     assert [each.error_code for each in response.entries] == [0]
 
 
-class Counted(KafkaSource):
-    """A source with a client id of its own, that counts its assignments."""
+def counted(settings, client_id):
+    """Return a source with a client id of its own, that counts its assignments."""
+    confluent = settings.kafka_client == "confluent"
+    kind, option = (ConfluentSource, "client.id") if confluent else (KafkaSource, "client_id")
 
-    def __init__(self, settings, client_id):
-        self.assigned = 0
-        super().__init__(settings, client_id=client_id)
+    class Counted(kind):
+        assigned = 0
 
-    def assign(self, offsets):
-        self.assigned += 1
-        super().assign(offsets)
+        def assign(self, offsets):
+            self.assigned += 1
+            super().assign(offsets)
+
+    return Counted(settings, **{option: client_id})
 
 
-@pytest.mark.parametrize(("kib_per_second", "messages"), [(20, 300), (64, 900), (256, 3_000)])
-def test_throttled_consumer_stays_ready_and_reads(apache, settings_for, consume, publish, kib_per_second, messages):
+@pytest.mark.parametrize(
+    ("kafka_client", "kib_per_second", "messages"),
+    [
+        ("kafka-python", 20, 300),
+        ("kafka-python", 64, 900),
+        ("kafka-python", 256, 3_000),
+        ("confluent", 64, 900),
+    ],
+)
+def test_throttled_consumer_stays_ready_and_reads(
+    apache, settings_for, consume, publish, kafka_client, kib_per_second, messages
+):
     """What is published takes some 10 to 15 s under each quota, whose window is 10 s."""
     settings, sources = settings_for(apache.create_topic()), []
-    client_id = f"throttled-{kib_per_second}"
+    client_id = f"throttled-{kafka_client}-{kib_per_second}"
     set_quota(apache, client_id, kib_per_second * 1024)
 
     def open_source(settings):
-        sources.append(Counted(settings, client_id))
+        sources.append(counted(settings, client_id))
         return sources[-1]
 
     consumer = consume(settings, open_source)

@@ -11,6 +11,7 @@ from consumer.sources.kafka import client_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import choose
 from tests.kafka.helpers import (
+    BOTH_CLIENTS,
     WAIT_SECONDS,
     changes,
     events_until,
@@ -45,6 +46,7 @@ def first_offsets(settings, partitions=4):
         consumer.close()
 
 
+@BOTH_CLIENTS
 def test_topic_missing_at_start_is_read_when_it_is_created(apache, settings_for, consume, publish):
     settings = settings_for(fresh_name())
     consumer = consume(settings)
@@ -100,6 +102,7 @@ class Load:
                 number += 1
 
 
+@BOTH_CLIENTS
 def test_new_partitions_under_load_are_read_completely(apache, settings_for, consume, producer_for):
     settings = settings_for(apache.create_topic(partitions=4), buffer_entries=100_000)
     consumer = consume(settings)

@@ -95,6 +95,18 @@ class Cluster:
             raise SourceError(f"topic {self._name} is not there")
         return list(range(topic.partitions))
 
+    def bounds(self, read_committed: bool) -> list[tuple[int, int]]:
+        """Return per partition the first offset and the one after the last. Raises SourceError."""
+        asked = self.offsets(EARLIEST), self.offsets(LATEST, read_committed)
+        begins, ends = map(_results, asked)
+        return [(begin.offset, end.offset) for begin, end in zip(begins, ends, strict=True)]
+
+    def offsets_at(self, time_ms: int) -> list[int | None]:
+        """Return per partition the first offset of that time or later. Raises SourceError."""
+        found = _results(self.offsets(OffsetSpec.for_timestamp(time_ms)))
+        # Tansu answers with a negative timestamp when there is no record so late.
+        return [each.offset if min(each.offset, each.timestamp) >= 0 else None for each in found]
+
     def offsets(self, spec: Any, read_committed: bool = False) -> "list[Future[Any]]":
         """Request an offset of each partition. The results have `offset` and `timestamp`, negative for none."""
         level = IsolationLevel.READ_COMMITTED if read_committed else IsolationLevel.READ_UNCOMMITTED
@@ -170,7 +182,7 @@ def _is_local(error: KafkaError) -> bool:
     return bool(error.code() < 0)
 
 
-def results(asked: "Sequence[Future[Any]]") -> list[Any]:
+def _results(asked: "Sequence[Future[Any]]") -> list[Any]:
     """Wait for offsets that were requested. Raises SourceError."""
     try:
         return [each.result(CALL_SECONDS + 1) for each in asked]
@@ -210,5 +222,6 @@ class LatestEnds:
         now = time.monotonic()
         if not self._asked and now - self._requested >= ENDS_SECONDS:
             self._requested, self._read = now, read
-            self._asked = self._cluster.offsets(LATEST)
+            asked = self._cluster.offsets(LATEST)
+            self._asked = asked if len(asked) == len(read) else []  # else partitions were added just now
         return None

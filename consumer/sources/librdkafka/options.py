@@ -47,7 +47,7 @@ def consumer_options(settings: Settings) -> dict[str, Any]:
         "check.crcs": True,
         "fetch.wait.max.ms": settings.kafka_fetch_max_wait_ms,
         "fetch.max.bytes": FETCH_BYTES,
-        # Bounds what a batch may unpack to as well, but not with gzip.
+        # With zstd it bounds what a batch may unpack to as well; the others have no bound.
         "receive.message.max.bytes": MAX_UNPACKED_BYTES,
         "fetch.error.backoff.ms": 100,
         # The reader takes the records that are queued in less time than the default of 1,000.

@@ -16,9 +16,11 @@ from consumer.sources.confluent import ConfluentSource
 from consumer.sources.librdkafka import answers
 from consumer.sources.librdkafka.answers import LeaderAnswers
 from consumer.sources.librdkafka.codes import PARTITION_END
+from consumer.sources.librdkafka.damage import read_around
 from consumer.sources.librdkafka.log import MetadataLog
 from consumer.sources.librdkafka.options import client_options, consumer_options
 from consumer.sources.librdkafka.taking import NextOffset, take
+from consumer.sources.record import Topic
 from consumer.sources.security import CLOSED, explain
 from tests.consumer.helpers import eventually
 from tests.kafka.apache import Admin
@@ -354,3 +356,41 @@ def test_source_that_is_not_polled_stops_fetching_and_loses_nothing(topic_of_bro
         found = []
         eventually(lambda: found.extend(source.poll(0.1)) or len(found) >= 2)
         assert [record.value for record in found] == [b"second", b"third"]
+
+
+@pytest.mark.integration
+def test_restart_behind_a_damaged_batch_keeps_high_watermarks(topic_of_broker):
+    settings, publish = topic_of_broker
+    with contextlib.closing(ConfluentSource(settings)) as source:
+        eventually(lambda: source.status().topic)
+        publish(b"first")
+        source.assign([0])
+        eventually(lambda: source.poll(0.1) == [] and source.status().readings == [(1, 1)])
+        source._must_restart = True
+        publish(b"second")
+        assert [record.value for record in eventually(lambda: source.poll(0.1))] == [b"second"]
+        assert source.status().readings == [(2, 2)]
+
+
+@pytest.mark.integration
+def test_records_around_a_damaged_batch_are_read_by_the_other_client(topic_of_broker):
+    settings, publish = topic_of_broker
+    for value in (b"first", b"second", b"third"):
+        publish(value)
+    first = read_around(settings, 0, 1)[0]
+    assert (first.offset, first.value) == (1, b"second")
+
+
+@pytest.mark.integration
+def test_another_topic_of_the_same_name_is_read_by_another_client(topic_of_broker):
+    settings, _ = topic_of_broker
+    with contextlib.closing(ConfluentSource(settings)) as source:
+        eventually(lambda: source.status().topic)
+        source.assign([0])
+        first = source._consumer
+        source.assign([0])
+        assert source._consumer is first
+        source._cluster.close()  # so that the metadata stays as the test sets it
+        source._cluster.metadata = source._cluster.metadata._replace(topic=Topic(b"another!", 1))
+        source.assign([0])
+        assert source._consumer is not first, "it would take the leader epochs of the new topic for old"
