@@ -24,14 +24,10 @@ class View(NamedTuple):
     before: dict  # partition: how many events had come
 
 
-class Stream:
-    """One open stream."""
+class Events:
+    """What came on a stream, from its bytes."""
 
-    def __init__(self, port, cursor=None):
-        self.sock = socket.create_connection(("127.0.0.1", port), 30)
-        resume = f"Last-Event-ID: {cursor}\r\n" if cursor else ""
-        self.sock.sendall(f"GET /predictions/stream HTTP/1.1\r\nHost: localhost\r\n{resume}\r\n".encode())
-        self.sock.setblocking(False)
+    def __init__(self):
         self.seen = {}  # partition: the names that came, in order
         self.arrived = []  # when, of each that came
         self.others = []  # (time, message) of all that is no prediction
@@ -88,6 +84,17 @@ class Stream:
     def of_type(self, kind):
         """Return the messages of a type, with their times."""
         return [(at, message) for at, message in self.others if message["type"] == kind]
+
+
+class Stream(Events):
+    """One open stream."""
+
+    def __init__(self, port, cursor=None):
+        super().__init__()
+        self.sock = socket.create_connection(("127.0.0.1", port), 30)
+        resume = f"Last-Event-ID: {cursor}\r\n" if cursor else ""
+        self.sock.sendall(f"GET /predictions/stream HTTP/1.1\r\nHost: localhost\r\n{resume}\r\n".encode())
+        self.sock.setblocking(False)
 
 
 class Streams(threading.Thread):
