@@ -24,6 +24,8 @@ def text(folder, plots):
         path = folder / f"{name}.json"
         if path.exists():
             parts.append(_section(plots, name, scenario, json.loads(path.read_text())))
+        else:
+            parts.append(f"## {name}\n\n{inspect.getdoc(scenario)}\n\nNot run with this version.\n")
     return "\n".join(parts)
 
 
