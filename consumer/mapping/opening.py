@@ -180,6 +180,8 @@ def _lines(value: bytes) -> list[object] | None:
         return None
     found: list[object] = []
     for number, line in enumerate(lines, 1):
+        if number == 2 and len(lines) > MAX_ITEMS:
+            raise Refused("too_large", f"the message has {len(lines)} lines; allowed: at most {MAX_ITEMS}")
         try:
             found.append(decode(line))
         except Refused as why:

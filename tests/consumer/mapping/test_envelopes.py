@@ -123,6 +123,7 @@ def test_a_deletion_among_other_items_is_refused_alone():
             "too_large",
             "unpacks to more than 1048576 bytes (MAX_MESSAGE_BYTES)",
         ),
+        (b"{}\n" * 10_001, "too_large", "the message has 10001 lines; allowed: at most 10000"),
         (b'{"segment_id": "S1",\n "predicted_speed": 5', "not_json", "(char 42)"),
     ],
 )
