@@ -31,8 +31,8 @@ TITLE = "Streams beside the past"
 ABOUT = f"""{MEASURED} streams with {RATE:g} messages per second (`horizon=15`) are measured *alone*, *beside replays*
 and *beside a backlog*. {REPLAYING} clients replay: they continue at an old cursor, each for {REPLAY_SECONDS:g} s on
 average, again and again. The backlog of {BACKLOG:,} messages (horizon 30) appears at once: it is published to a
-partition of its own in one transaction, and the consumer reads committed messages only. *messages read
-per s* are all that the consumer reads at that time."""
+partition of its own in one transaction, and the consumer reads committed messages only. *messages read per s* counts
+all messages that the consumer reads in that time."""
 RATIOS = ("p50, ms", "p99, ms")
 
 
