@@ -13,10 +13,12 @@ sent all of it, so clients that read slowly hold no more than they would alone. 
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
+from consumer.errors import BadCursor
 from consumer.events import Event, Gap, Initial, Status
 from consumer.resume.live import Mark
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
+from consumer.view.cursor import decode
 
 from .blocks import Block, BlockList
 from .channel import Channel
@@ -150,6 +152,16 @@ def _place(subscription: Subscription | None) -> Mark | str | None:
     return None if subscription is None else subscription.mark or subscription.cursor
 
 
+def _key_of(cursor: str | None) -> Hashable:
+    """Return what is the same for cursors that are answered alike: all that can't be read get the same gap."""
+    try:
+        if cursor:  # an empty one is none
+            decode(cursor)
+    except BadCursor:
+        return BadCursor
+    return cursor
+
+
 class _SharedResume(NamedTuple):
     """A resume that other clients may follow from its start, until a clock value."""
 
@@ -191,7 +203,7 @@ class Resumes:
                 return None
             return self._subscriptions.subscribe_anyway(after, channel.wanted, None, address, owes_view or is_paced)
 
-        return self._resume((after, since_ms, owes_view), subscribe, now, max_bytes)
+        return self._resume((_key_of(after), since_ms, owes_view), subscribe, now, max_bytes)
 
     def leave(self, block: Block, address: Hashable, now: float, max_bytes: int) -> tuple[Block, Resume] | None:
         """Return where a client continues that was sent all up to a block, and is too far behind to keep what follows.

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from consumer.view.cursor import Position, place
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually
 from tests.web.streams.feeds import SEVERE, World, events_of
@@ -251,10 +252,14 @@ def test_a_bad_cursor_is_answered_by_a_gap(setup):
 def test_clients_with_unusable_cursors_that_read_nothing_share_the_view(make):
     setup = make(segments=1_000)
     setup.world.publish(1_000)
+    other_topic = Position(b"topic-99", (place(1),)).encode()
     for number in range(5):
         setup.connect(Start(EVERYTHING, f"no cursor {number}"))
         setup.hub.run()
-    assert setup.hub.counts()["slow"] == 5
+    setup.connect(Start(EVERYTHING, other_topic))
+    setup.hub.run()
+    assert setup.hub.counts()["slow"] == 6
+    assert setup.world.feed.gaps() == {"bad_cursor": 1, "other_topic": 1}, "those that can't be read share a resume"
     assert len({id(each.rest.obj) for each in setup.hub._connections.all.values()}) == 1
 
 
