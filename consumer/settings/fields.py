@@ -46,7 +46,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = ""
     kafka_client: Annotated[
         Literal["kafka-python", "confluent"],
-        _meta("", "Client that reads: kafka-python, or confluent (faster; needs requirements-confluent.txt)"),
+        _meta("", "Client that reads: kafka-python, or confluent (librdkafka; needs requirements-confluent.txt)"),
     ] = "kafka-python"
     kafka_topic: Annotated[str, _meta("", "Topic to read", pattern=r"^[A-Za-z0-9._-]{1,249}$")] = "traffic-predictions"
     kafka_prefix: Annotated[str, _meta("", "Prefix of the topic's name (shared Heroku plans)")] = ""
