@@ -14,7 +14,7 @@ import pytest
 from consumer.view.cursor import Position, place
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually
-from tests.web.streams.feeds import SEVERE, World, events_of
+from tests.web.streams.feeds import HEARTBEAT_SECONDS, SEVERE, World, events_of
 from web.access import slots
 from web.access.admission import Admission
 from web.streams import channels, rounds
@@ -666,6 +666,26 @@ def test_a_look_up_for_another_question_is_dropped(setup, monkeypatch):
     setup.publish(10)
     assert client.predictions() == 5
     assert client.types.count("initial") == 1
+
+
+def test_streams_whose_time_is_looked_up_share_it_and_get_heartbeats(setup, monkeypatch):
+    gate, looked_up = threading.Event(), []
+    subscribe = setup.world.subscriptions.subscribe_anyway
+
+    def look_up(after, wanted, since_ms, *options):
+        looked_up.append(since_ms)
+        assert gate.wait(10)
+        return subscribe(after, wanted, None, *options)
+
+    monkeypatch.setattr(setup.world.subscriptions, "subscribe_anyway", look_up)
+    clients = [setup.connect(Start(EVERYTHING, since_ms=5)) for _ in range(3)]
+    setup.hub.run()
+    setup.wait(HEARTBEAT_SECONDS)
+    assert all(b": heartbeat" in each.read() for each in clients)
+    gate.set()
+    eventually(lambda: (setup.hub.run(), all("initial" in each.types for each in clients))[1])
+    assert [each.types[:2] for each in clients] == [["status", "initial"]] * 3
+    assert looked_up == [5]
 
 
 def test_a_stream_starts_when_its_time_was_looked_up(setup):
