@@ -25,7 +25,7 @@ def text(folder, plots):
         if path.exists():
             parts.append(_section(plots, name, scenario, json.loads(path.read_text())))
         else:
-            parts.append(f"## {name}\n\n{inspect.getdoc(scenario)}\n\nNot run with this version.\n")
+            parts.append(f"## {name}\n\n{inspect.getdoc(scenario)}\n\nNo passing run of this version is recorded.\n")
     return "\n".join(parts)
 
 
