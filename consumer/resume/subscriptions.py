@@ -20,6 +20,15 @@ from .subscription import Subscription
 from .throttle import Throttle
 
 
+def is_cursor(text: str) -> bool:
+    """Tell whether a text is a cursor that can be read."""
+    try:
+        decode_kind(text)
+    except BadCursor:
+        return False
+    return True
+
+
 class Subscriptions:
     """The subscriptions of one process. Without `replays`, or with REPLAY_RECORDS=0, they are served from memory."""
 

@@ -17,8 +17,7 @@ from consumer.errors import BadCursor
 from consumer.events import Event, Gap, Initial, Status
 from consumer.resume.live import Mark
 from consumer.resume.subscription import Subscription
-from consumer.resume.subscriptions import Subscriptions
-from consumer.view.cursor import decode
+from consumer.resume.subscriptions import Subscriptions, is_cursor
 
 from .blocks import Block, BlockList
 from .channel import Channel
@@ -154,12 +153,7 @@ def _place(subscription: Subscription | None) -> Mark | str | None:
 
 def _key_of(cursor: str | None) -> Hashable:
     """Return what is the same for cursors that are answered alike: all that can't be read get the same gap."""
-    try:
-        if cursor:  # an empty one is none
-            decode(cursor)
-    except BadCursor:
-        return BadCursor
-    return cursor
+    return BadCursor if cursor and not is_cursor(cursor) else cursor  # an empty one is none
 
 
 class _SharedResume(NamedTuple):
