@@ -217,7 +217,8 @@ class ConfluentSource:
         if self._read_committed:
             return max(end, self._answers.stable_ends.get(partition, -1))
         _, mark = self._consumer.get_watermark_offsets(TopicPartition(self._name, partition), cached=True)
-        return max(end, int(mark))
+        known = max(end, int(mark))
+        return known if known >= 0 else None  # behind a damaged batch the client does not know it yet
 
     def forget_high_watermarks(self) -> None:
         """Fetch again from the next offsets on, since librdkafka doesn't say when a fetch was sent."""

@@ -6,6 +6,7 @@ import time
 import pytest
 from kafka import TopicPartition
 
+from consumer.events import Gap
 from consumer.sources import open_kafka
 from consumer.sources.base import Expired
 from tests.consumer.helpers import message
@@ -13,8 +14,14 @@ from tests.kafka.apache import ApacheKafka
 from tests.kafka.helpers import (
     BOTH_CLIENTS,
     WAIT_SECONDS,
+    changes,
+    events_until,
     eventually,
+    follow,
     fresh_name,
+    recreate,
+    segments,
+    until_state,
     until_status,
 )
 
@@ -93,3 +100,39 @@ def test_confluent_joins_no_group_and_creates_no_topic(settings_for, consume):
             consumer.wait_ready(WAIT_SECONDS)
             assert admin.list_groups() == []
         consumer.stop()
+
+
+@CONFLUENT
+def test_confluent_reads_on_over_a_kill_and_a_recreated_topic(settings_for, consume, publish):
+    with ApacheKafka() as broker:
+        settings = settings_for(broker.create_topic(), kafka_brokers=broker.address)
+        publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
+        consumer = consume(settings)
+        consumer.wait_ready(WAIT_SECONDS)
+        subscription = follow(consumer)
+        broker.kill()
+        until_state(consumer, "reconnecting")
+        broker.start()
+        publish(settings, message("between"), partition=0)
+        events = events_until(subscription, lambda events: "between" in segments(changes(events)))
+        assert segments(changes(events)) == ["between"]
+        until_state(consumer, "live")
+        recreate(broker, settings.topic)
+        publish(settings, *[message(f"new-{number}") for number in range(60)], partition=0)
+        wanted = {f"new-{number}" for number in range(60)}
+        events = events_until(subscription, lambda events: wanted <= names_since_gap(events))
+        assert [event.reason for event in events if isinstance(event, Gap)] == ["topic_recreated"]
+        assert names_since_gap(events) == wanted
+        assert {each.segment_id for each in consumer.feed.snapshot().predictions} == wanted
+        consumer.stop()
+
+
+def names_since_gap(events):
+    """Return the segments in the view and the changes behind the last gap."""
+    found = set()
+    for event in events:
+        if isinstance(event, Gap):
+            found = set()
+        found.update(each.segment_id for each in getattr(event, "predictions", ()))
+        found.update(segments(changes([event])))
+    return found

@@ -123,6 +123,7 @@ def test_new_partitions_under_load_are_read_completely(apache, settings_for, con
     assert [type(event) for event in gaps(events)] == [Initial], "growing is no gap"
 
 
+@BOTH_CLIENTS
 def test_recreated_topic_is_one_gap_and_is_read_from_its_beginning(apache, settings_for, consume, publish):
     settings = settings_for(apache.create_topic())
     publish(settings, *[message(f"old-{number}") for number in range(25)], partition=0)
@@ -237,6 +238,7 @@ def test_retention_past_the_position_is_a_gap_with_the_exact_count(apache, setti
     until_state(consumer, "live")
 
 
+@BOTH_CLIENTS
 def test_compacted_topic_is_read_and_a_tombstone_removes_its_segment(apache, settings_for, consume, publish):
     compacted = {
         "cleanup.policy": "compact",
