@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
-COVERAGE_FLOOR := 91
+COVERAGE_FLOOR := 93
 UNIT := -m "not integration" tests/consumer tests/web
 
 # Without cached bytecode each worker of pytest rewrites the assertions of all tests, which takes half of the collection.
