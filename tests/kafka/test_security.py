@@ -201,12 +201,13 @@ def test_the_reason_is_shown_while_connecting(at, consume):
 
 
 @BOTH_CLIENTS
-def test_user_added_later_is_live_without_a_restart(secured, at, consume):
-    consumer = consume(at("LOGIN", **login("SCRAM-SHA-256", user="late", password="a late password")))
+def test_user_added_later_is_live_without_a_restart(secured, at, consume, kafka_client):
+    user = f"late-{kafka_client}"
+    consumer = consume(at("LOGIN", **login("SCRAM-SHA-256", user=user, password="a late password")))
     until_status(consumer, lambda status: "it refused the log-in" in status.detail)
     with secured.admin() as admin:
         mechanism = ScramMechanism.SCRAM_SHA_256
-        admin.alter_user_scram_credentials([UserScramCredentialUpsertion("late", mechanism, "a late password")])
+        admin.alter_user_scram_credentials([UserScramCredentialUpsertion(user, mechanism, "a late password")])
     consumer.wait_ready(WAIT_SECONDS)
 
 

@@ -3,6 +3,7 @@
 Without IO and without the client: the functions read messages, or anything with their methods.
 """
 
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from consumer.sources.record import Record, encode_headers
 
 from . import codes
 
+# At a name that is not UTF-8 the client returns with an exception set. Called by this, the error is raised at once; a
+# plain call isn't checked, and whatever is called next would fail.
+_headers_of = operator.methodcaller("headers")
 _CUT = re.compile(r"truncation detected .*broker end offset is (\d+)", re.DOTALL)
 
 
@@ -72,8 +76,8 @@ def take(messages: Sequence[Any], positions: Mapping[int, NextOffset]) -> TakenM
 
 def _record(message: Any, partition: int) -> Record:
     try:
-        headers = message.headers()
-    except UnicodeDecodeError:  # the client decodes their names
+        headers = _headers_of(message)
+    except (UnicodeDecodeError, SystemError):
         headers = None
     raw_headers = encode_headers(headers) if headers else b""
     offset, (_, timestamp_ms) = message.offset(), message.timestamp()

@@ -132,6 +132,20 @@ def test_records_have_their_headers(topic, source):
     assert [record.headers for record in found] == [{"ce_type": "last", "é": "ü", "empty": ""}, {}]
 
 
+class NotUtf8(str):
+    """A name of a header that is not UTF-8 in the record."""
+
+    def encode(self, *_, **__):
+        return b"\xff\xfe"
+
+
+def test_a_name_of_a_header_that_is_not_utf_8_costs_no_record(topic, source):
+    topic.publish(b"bad", headers=[(NotUtf8("name"), b"x")])
+    topic.publish(b"good", headers=[("name", b"y")])
+    source.assign([0, 0])
+    assert [value for _, value in read(source, 2)] == [b"bad", b"good"]
+
+
 def test_records_of_a_partition_are_read_in_order_from_its_offset(topic, source):
     topic.publish(b"0", b"1", b"2", partition=0)
     topic.publish(b"x", b"y", partition=1)
