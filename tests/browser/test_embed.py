@@ -13,7 +13,8 @@ from tests.browser.watched import Watched
 
 HERE = {"latitude": 34.05, "longitude": -118.25}
 COUNT_INK = """() => {
-  const [roads] = document.querySelectorAll(".leaflet-roads-pane canvas");
+  const roads = document.querySelector(".leaflet-roads-pane canvas");
+  if (!roads) return 0; // the map is not there yet
   const { data } = roads.getContext("2d").getImageData(0, 0, roads.width, roads.height);
   return data.filter((value, index) => index % 4 === 3 && value > 0).length;
 }"""
