@@ -20,6 +20,7 @@ COUNT_INK = """() => {
 }"""
 OUTLINE = """() => {
   const canvas = [...document.querySelectorAll(".leaflet-overlay-pane canvas")].at(-1);
+  if (!canvas) return null; // as above
   const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
   const ctx = copy.getContext("2d", { willReadFrequently: true });
   ctx.drawImage(canvas, 0, 0);
