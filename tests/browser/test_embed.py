@@ -12,27 +12,29 @@ from tests.browser.scene import publish_scene
 from tests.browser.watched import Watched
 
 HERE = {"latitude": 34.05, "longitude": -118.25}
-COUNT_INK = """() => {
-  const roads = document.querySelector(".leaflet-roads-pane canvas");
-  if (!roads) return 0; // the map is not there yet
-  const { data } = roads.getContext("2d").getImageData(0, 0, roads.width, roads.height);
-  return data.filter((value, index) => index % 4 === 3 && value > 0).length;
-}"""
-OUTLINE = """() => {
-  const canvas = [...document.querySelectorAll(".leaflet-overlay-pane canvas")].at(-1);
-  if (!canvas) return null; // as above
+# A copy is read: of a canvas that is read twice, the browser warns. None is there before the map.
+COPY = """(selector) => {
+  const canvas = [...document.querySelectorAll(selector)].at(-1);
+  if (!canvas?.width || !canvas.height) return [];
   const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
   const ctx = copy.getContext("2d", { willReadFrequently: true });
   ctx.drawImage(canvas, 0, 0);
-  const { data } = ctx.getImageData(0, 0, copy.width, copy.height);
+  return ctx.getImageData(0, 0, copy.width, copy.height).data;
+}"""
+COUNT_INK = f"""() => {{
+  const data = ({COPY})(".leaflet-roads-pane canvas");
+  return data.filter((value, index) => index % 4 === 3 && value > 0).length;
+}}"""
+OUTLINE = f"""() => {{
+  const data = ({COPY})(".leaflet-overlay-pane canvas");
   const counts = new Map();
-  for (let at = 0; at < data.length; at += 4) {
+  for (let at = 0; at < data.length; at += 4) {{
     if (data[at + 3] !== 255) continue;
     const colour = [...data.slice(at, at + 3)].join();
     if (Math.max(...data.slice(at, at + 3)) < 70) counts.set(colour, (counts.get(colour) ?? 0) + 1);
-  }
+  }}
   return [...counts].sort(([, one], [, other]) => other - one)[0]?.[0];
-}"""
+}}"""
 IS_OUTLINED = f"""wanted => {{
   const found = ({OUTLINE})()?.split(",") ?? [];
   return found.length === 3 && found.every((each, at) => Math.abs(each - wanted[at]) <= 2);
