@@ -199,8 +199,13 @@ class ConfluentSource:
         """Raise an error that came in the place of messages, once those before it were returned."""
         error, self._error = self._error, None
         if isinstance(error, Truncated):
-            # With the epoch of what was lost, each fetch would end as truncated.
-            without = {number: self._positions[number]._replace(epoch=-1) for number in error.offsets}
+            # If reading continues at the same offset, each fetch with this epoch ends as truncated. Otherwise the epoch
+            # is kept until an earlier offset is assigned, so that a truncation can't be missed.
+            without = {
+                number: self._positions[number]._replace(epoch=-1)
+                for number, cut in error.offsets.items()
+                if cut is None or cut >= self._positions[number].offset
+            }
             self._positions = {**self._positions, **without}
             self._must_restart = True
         if error is not None:

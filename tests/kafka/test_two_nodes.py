@@ -6,6 +6,8 @@ import time
 import pytest
 
 from consumer.events import Status
+from consumer.sources.librdkafka.cluster import Cluster
+from consumer.sources.librdkafka.options import client_options
 from tests.consumer.helpers import message
 from tests.kafka.apache import cluster
 from tests.kafka.helpers import (
@@ -107,3 +109,15 @@ def test_metadata_is_asked_of_another_node_while_one_is_stopped(nodes, consumer_
         # Within the time after which the first question to the node that is stopped was given up, and some more.
         eventually(lambda: source._metadata_at > began + 10)
         assert consumer.ready
+
+
+def test_librdkafka_asks_another_node_when_its_controller_is_killed(nodes, settings_for):
+    settings = settings_for(nodes[0].create_topic(partitions=1), kafka_brokers=nodes[0].address)
+    with contextlib.ExitStack() as stack:
+        # Each client knows one of the nodes as the controller, by chance.
+        clusters = [Cluster(client_options(settings), settings.topic, lambda: None) for _ in range(8)]
+        for each in clusters:
+            stack.callback(each.close)
+        assert all(each.request(WAIT_SECONDS) for each in clusters)
+        with killed(nodes[1]):
+            assert all(each.request(WAIT_SECONDS) for each in clusters)

@@ -26,6 +26,8 @@ CALL_SECONDS = CALL_TIMEOUT_MS / 1000
 EVENT_SECONDS = 0.1
 """Time between two looks at the events of connections while an answer is awaited."""
 RETRY_SECONDS = 0.1
+STALE_SECONDS = 1.0
+"""After so long without an answer, the client looks for another broker to ask."""
 ENDS_SECONDS = 1.0
 """Shortest time between two requests for end offsets, whatever cursors clients present."""
 
@@ -61,7 +63,14 @@ class Cluster:
         self._changed = threading.Condition()
         self._requested = self._answered = 0
         self._closing = False
-        chosen: dict[str, Any] = {**options, "error_cb": self._note_error}
+        chosen: dict[str, Any] = {
+            **options,
+            # By default librdkafka sends requests for up to 15 min to a controller or leader that is down.
+            "topic.metadata.refresh.interval.ms": METADATA_MAX_AGE_MS,
+            "metadata.max.age.ms": METADATA_MAX_AGE_MS,
+            "allow.auto.create.topics": False,
+            "error_cb": self._note_error,
+        }
         self._client = AdminClient(chosen)
         self._thread = threading.Thread(target=self._run, name="greenwave-metadata", daemon=True)
         self._thread.start()
@@ -131,25 +140,39 @@ class Cluster:
     def _refresh(self, number: int) -> bool:
         """Ask once; return whether a broker answered."""
         topics = self._client.describe_topics(TopicCollection([self._name]), request_timeout=CALL_SECONDS)
-        asked = [topics[self._name], self._client.describe_cluster(request_timeout=CALL_SECONDS)]
-        while not self._closing and wait(asked, EVENT_SECONDS).not_done:
+        described = topics[self._name]
+        listed = time.monotonic()
+        while not self._closing and wait([described], EVENT_SECONDS).not_done:
             self._client.poll(0)
-        if not all(each.done() for each in asked):
+            if time.monotonic() - listed > STALE_SECONDS:
+                # The controller that is asked may be down, and the list says which broker to ask instead.
+                self._list_brokers(STALE_SECONDS)
+                listed = time.monotonic()
+        if self._closing:
             return False
         try:
-            nodes = asked[1].result().nodes
-            topic = self._topic(asked[0])
-        except KafkaException as error:
-            if _is_local(error.args[0]):
-                return False
-            nodes, topic = [], None
-        brokers = sorted({f"{node.host}:{node.port}" for node in nodes}) or self.metadata.brokers
+            topic = self._topic(described)
+        except KafkaException:
+            return False
+        brokers = self._list_brokers(CALL_SECONDS) or self.metadata.brokers
         self.failures = {}
         with self._changed:
             self.metadata = Metadata(topic, brokers, time.monotonic())
             self._answered = number
             self._changed.notify_all()
         return True
+
+    def _list_brokers(self, timeout: float) -> list[str]:
+        """Return host:port of each broker; none when no broker answers.
+
+        Any broker is asked. librdkafka updates what it knows: in KRaft mode its controller is any broker that is up.
+        describe_cluster() would end the process when a broker names no brokers, as one that is starting does.
+        """
+        try:
+            found = self._client.list_topics(self._name, timeout=timeout).brokers.values()
+        except KafkaException:
+            return []
+        return sorted({f"{each.host}:{each.port}" for each in found})
 
     def _topic(self, described: "Future[Any]") -> Topic | None:
         """Return the topic; None when the broker doesn't know it. Raises KafkaException when no broker answered."""

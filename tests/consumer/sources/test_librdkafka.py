@@ -372,6 +372,17 @@ def test_restart_behind_a_damaged_batch_keeps_high_watermarks(topic_of_broker):
         assert source.status().readings == [(2, 2)]
 
 
+@pytest.mark.parametrize(("cut", "epoch"), [(10, 2), (15, -1), (None, -1)])
+def test_epoch_is_kept_until_positions_before_a_truncation_are_assigned(cut, epoch):
+    with contextlib.closing(ConfluentSource(NOWHERE)) as source:
+        source._positions = {0: NextOffset(15, 2)}
+        source._error = Truncated({0: cut})
+        with pytest.raises(Truncated):
+            source.poll(0)
+        source.assign([15])  # as after a recovery that failed since no metadata came
+        assert source._positions == {0: NextOffset(15, epoch)}
+
+
 @pytest.mark.integration
 def test_records_around_a_damaged_batch_are_read_by_the_other_client(topic_of_broker):
     settings, publish = topic_of_broker
