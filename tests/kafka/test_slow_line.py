@@ -1,10 +1,12 @@
 """A broker behind a slow line or with a slow disk: answers that trickle in, or come late, are no outage."""
 
 import contextlib
+import select
 import socket
 import threading
 import time
 import uuid
+from collections import deque
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -17,8 +19,8 @@ from tests.consumer.helpers import message
 from tests.kafka.helpers import WAIT_SECONDS, changes, events_until, follow, segments
 
 SLICE_SECONDS = 0.1
-PART_SECONDS = 0.02
-"""What comes within this time is a part of the same answer."""
+LOOK_SECONDS = 0.02
+"""How often it looks whether an answer may be passed on."""
 
 
 class Relay:
@@ -35,6 +37,7 @@ class Relay:
         self._closing = threading.Event()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
+        self._sockets = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
@@ -45,13 +48,17 @@ class Relay:
         self._server.close()
         for thread in self._threads:
             thread.join(10)
+        for each in self._sockets:
+            each.close()
         del self.relays[self.name]
 
     def _accept(self):
         with contextlib.suppress(OSError):
             while True:
                 ours = self._server.accept()[0]
+                self._sockets.append(ours)
                 theirs = socket.create_connection(self._broker)
+                self._sockets.append(theirs)
                 self._start(self._forward, ours, theirs)
                 self._start(self._slow_down, theirs, ours)
 
@@ -60,42 +67,41 @@ class Relay:
         self._threads[-1].start()
 
     def _forward(self, source, target):
-        for data in self._received(source, 65_536):
-            target.sendall(data)
-        _end(source, target)
+        with contextlib.suppress(OSError):
+            while not self._closing.is_set():
+                if is_readable(source):
+                    data = source.recv(65_536)
+                    if not data:
+                        break
+                    target.sendall(data)
+        end(source, target)
 
     def _slow_down(self, source, target):
-        last = 0.0
-        while not self._closing.is_set():
-            limit = self.bytes_per_second
-            data = next(self._received(source, int(limit * SLICE_SECONDS) if limit else 65_536), b"")
-            is_new = time.monotonic() - last > PART_SECONDS
-            if not data or self._closing.wait(SLICE_SECONDS if limit else self.late_seconds * is_new):
-                break
-            last = time.monotonic()
-            with contextlib.suppress(OSError):
-                target.sendall(data)
-        _end(source, target)
-
-    def _received(self, source, most):
-        source.settimeout(0.2)
-        while not self._closing.is_set():
-            try:
-                data = source.recv(most)
-            except TimeoutError:
-                continue
-            except OSError:
-                return
-            if not data:
-                return
-            yield data
+        waiting = deque()  # each part with the time at which it is passed on
+        with contextlib.suppress(OSError):
+            while not self._closing.is_set():
+                limit = self.bytes_per_second
+                if is_readable(source):
+                    data = source.recv(int(limit * SLICE_SECONDS) if limit else 65_536)
+                    if not data:
+                        break
+                    waiting.append((time.monotonic() + self.late_seconds, data))
+                while waiting and waiting[0][0] <= time.monotonic():
+                    target.sendall(waiting.popleft()[1])
+                if limit:
+                    self._closing.wait(SLICE_SECONDS)
+        end(source, target)
 
 
-def _end(*sockets):
+def is_readable(sock):
+    return bool(select.select([sock], [], [], LOOK_SECONDS)[0])
+
+
+def end(*sockets):
+    """End the connections; both threads notice it. The sockets are closed when no thread uses them."""
     for each in sockets:
         with contextlib.suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)
-        each.close()
 
 
 class _Relayed(ClosedOnFailure):
