@@ -112,7 +112,7 @@ class Channel(BlockList):
                 return
 
     def first_block(self, after: str | None, owes_view: bool, now: float, max_bytes: int) -> Block | None:
-        """Return the block from which a client with this cursor starts; None if it needs messages of its own first.
+        """Return the block from which a client with this cursor starts; None if it needs a resume first.
 
         With a pace it is always the view, which has the newest of each segment since the cursor: it follows at once
         unless the cursor can't be used, or is ahead of this process.

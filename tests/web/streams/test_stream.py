@@ -1,4 +1,4 @@
-"""The stream of one client: blocks, messages of its own, and the change from one to the other without a seam."""
+"""The stream of one client: blocks of a resume, those of the channel, and the change between them."""
 
 import gc
 
