@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from kafka.admin import KafkaAdminClient, NewPartitions, NewTopic
-from kafka.errors import KafkaError
+from kafka.errors import InvalidReplicationFactorError, KafkaError
 from kafka.net.compat import KafkaNetClient
 
 import consumer.sources.hooks  # noqa: F401, the connections of proxy_url
@@ -72,11 +72,22 @@ class Admin:
     admin_options: dict[str, Any]
 
     def create_topic(self, name: str | None = None, partitions: int = 4, **config: str) -> str:
-        """Create a topic and return its name."""
-        name = name or f"topic-{uuid.uuid4().hex[:8]}"
+        """Create a topic and return its name, once a broker takes partitions.
+
+        None does until the controller has its first heartbeat, or has it again after the machine was busy for 9 s
+        (`broker.session.timeout.ms`).
+        """
+        topic = NewTopic(name or f"topic-{uuid.uuid4().hex[:8]}", partitions, 1, topic_configs=config)
+        deadline = time.monotonic() + START_SECONDS
         with self.admin() as admin:
-            admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
-        return name
+            while True:
+                try:
+                    admin.create_topics([topic])
+                    return str(topic.name)
+                except InvalidReplicationFactorError:
+                    if time.monotonic() > deadline:
+                        raise
+                time.sleep(0.1)
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic."""
