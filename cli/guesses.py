@@ -193,6 +193,6 @@ def mapping_text(topic: str, paths: Mapping[str, PathSurvey], key: str) -> str:
             lines.append(f"{field} = {one.written}  # guess: {examples}")
         elif field == "segment_id" and key in ("text", "long", "int"):
             lines.append('segment_id = "$key"  # guess: the key of the record')
-        elif field in ("segment_id", "predicted_speed"):
+        elif field == "segment_id" or (field == "predicted_speed" and "current_speed" not in by_field):
             lines.append(f'# {field} = ""  # not found, and needed')
     return "\n".join(lines) + "\n"

@@ -14,6 +14,7 @@ from consumer.errors import SettingsError, SourceError
 from consumer.messages.intake import Intake
 from consumer.messages.normalise import Normaliser
 from consumer.messages.normalised import Normalised
+from consumer.prediction import Observation
 from consumer.settings import Settings
 from consumer.sources import open_kafka
 from consumer.sources.base import Source
@@ -90,7 +91,8 @@ def _report(records: list[Record], survey: Survey, normalise: Normaliser) -> Ite
             reasons.setdefault(refusal.reason, refusal.detail[:MAX_DETAIL_CHARACTERS])
     yield f"records: {len(records)}"
     yield from survey.lines()
-    yield f"understood: {intake.messages - intake.refused} of {intake.messages}"
+    observed = f", {intake.observations} with observations" if intake.observations else ""
+    yield f"understood: {intake.messages - intake.refused} of {intake.messages}{observed}"
     for reason, count in intake.by_reason.most_common():
         yield f"refused ({reason}): {count}; the first: {reasons[reason]}"
 
@@ -145,12 +147,13 @@ def _is_json(text: bytes) -> bool:
 
 def _described(normalised: Normalised) -> Iterator[str]:
     """Yield a line for each thing that a message becomes."""
-    for _, prediction in normalised.predictions:
-        yield f"prediction {msgspec.json.encode(prediction).decode()}"
+    for _, item in normalised.items:
+        kind = "observation" if isinstance(item, Observation) else "prediction"
+        yield f"{kind} {msgspec.json.encode(item).decode()}"
     for refusal in normalised.refusals:
-        item = "" if refusal.index is None else f" item {refusal.index}"
-        yield f"refused{item} ({refusal.reason}): {refusal.detail}"
+        where = "" if refusal.index is None else f" item {refusal.index}"
+        yield f"refused{where} ({refusal.reason}): {refusal.detail}"
     if normalised.removal is not None:
         yield f"removal of {normalised.removal!r}"
-    if not (normalised.predictions or normalised.refusals or normalised.removal):
+    if not (normalised.items or normalised.refusals or normalised.removal):
         yield "nothing: the message has no items"

@@ -108,6 +108,8 @@ def _messages(records: list[Record], normalise: Normaliser) -> Finding:
     for record in records:
         intake.take(record, normalise(record))
     readable = f"{intake.messages - intake.refused:,} of the last {intake.messages:,} can be read"
+    if intake.observations:
+        readable += f" ({intake.observations:,} with observations: measured speeds without a prediction)"
     if not intake.by_reason:
         return Finding(True, "messages", readable)
     advice = (

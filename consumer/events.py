@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from consumer.view.ring import Entry
 
-from .prediction import Horizon, Prediction
+from .prediction import Horizon, Observation, Prediction
 
 State = Literal["starting", "catching_up", "live", "reconnecting", "circuit_open", "stopped"]
 
@@ -51,10 +51,13 @@ class Status(Struct):
 
 
 class Initial(Struct, frozen=True):
-    """The whole view at `cursor`; it replaces everything that the client had."""
+    """The whole view at `cursor`; it replaces everything that the client had. Without `include=observations` it has
+    no observations (None).
+    """
 
     predictions: list[Prediction]
     cursor: str
+    observations: list[Observation] | None = None
 
 
 class Change(Struct, frozen=True):
@@ -70,7 +73,10 @@ class Change(Struct, frozen=True):
 
 
 class Left(Struct, frozen=True):
-    """An entry by which its segment left a filtered view: of its horizon if the view has several, else altogether."""
+    """An entry by which its segment left a filtered view: of its horizon if the view has several, else altogether.
+
+    By an observation, only the segment's observation left.
+    """
 
     entry: Entry
     names_horizon: bool
@@ -85,12 +91,19 @@ class Left(Struct, frozen=True):
         """The horizon that left; None for all of them."""
         return self.entry.horizon_minutes if self.names_horizon else None
 
+    @property
+    def is_observation(self) -> bool:
+        """Whether it is the observation of the segment that left."""
+        return self.entry.is_observation
+
 
 EvictedReason = Literal["expired", "evicted"]
 
 
 class Evicted(Struct, frozen=True):
     """Predictions that left the view without a record of their own: of one horizon, or all of a segment (None).
+
+    With `is_observation` it is the observation of the segment that left, and its predictions stay.
 
     expired   they became older than MAX_AGE
     evicted   the view had no room for them, or held them for times ahead of the clock
@@ -101,6 +114,7 @@ class Evicted(Struct, frozen=True):
     segment_id: str
     horizon_minutes: Horizon | None
     reason: EvictedReason
+    is_observation: bool = False
 
     @property
     def cursor(self) -> None:

@@ -1,10 +1,10 @@
-"""What a prediction is, in one shape for everything behind the normaliser.
+"""What a prediction and an observation are, in one shape each for everything behind the normaliser.
 
 A field that is always there but may be unknown is `None`; a field that only some producers give is `UNSET`,
 and then it is absent from the JSON.
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar, final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -48,6 +48,32 @@ class Prediction(Struct, frozen=True, gc=False):
     source: str | UnsetType = UNSET
     late: bool | UnsetType = UNSET
     """True on a prediction that is older than one that was already there; it replaces nothing."""
+
+
+@final
+class Observation(Struct, frozen=True, gc=False):
+    """A measured speed of one segment without a prediction; speeds are in SPEED_UNIT, `timestamp` in epoch ms.
+
+    The view keeps one of each segment, so it has no horizon. `category` is that of the measured speed.
+    """
+
+    segment_id: str
+    timestamp: int
+    current_speed: float
+    current_volume: float | None
+    category: str
+    coordinates: Coordinates | UnsetType = UNSET
+    road_name: str | UnsetType = UNSET
+    producer_category: str | UnsetType = UNSET
+    source: str | UnsetType = UNSET
+    late: bool | UnsetType = UNSET
+
+    # What the view and the footprint ask of predictions.
+    horizon_minutes: ClassVar[None] = None
+    prediction_time: ClassVar[str] = ""
+    lower: ClassVar[UnsetType] = UNSET
+    model: ClassVar[UnsetType] = UNSET
+    target_time: ClassVar[UnsetType] = UNSET
 
 
 MAX_HORIZONS = 24

@@ -31,7 +31,7 @@ _LONGEST_BLOCK_SECONDS = 3_000.0
 _LONGEST_EFFECT_SECONDS = _LONGEST_BLOCK_SECONDS + _LONGEST_QUEUE_KM / _QUEUE_CLEARS_KMH * 3_600
 
 
-class Observation(NamedTuple):
+class Conditions(NamedTuple):
     """A measurement on a segment: speed in mph, volume in vehicles per hour over all lanes."""
 
     speed: float
@@ -65,11 +65,11 @@ class Traffic:
         load = self._load(segment, time)
         return segment.free_flow_mph * (1 - 0.70 / (1 + math.exp((0.62 - load) / 0.085)))
 
-    def observe(self, segment: RoadSegment, time: float) -> Observation:
+    def observe(self, segment: RoadSegment, time: float) -> Conditions:
         """Return the measurement: the usual speed, changed by incidents and noise, and the volume."""
         speed = self.usual(segment, time) * self._slowdown(segment, time) + self.noise(segment, time)
         speed = min(max(speed, LOWEST_MPH), HIGHEST_MPH, segment.free_flow_mph + 9)
-        return Observation(round(speed, 1), self._volume(segment, time, speed))
+        return Conditions(round(speed, 1), self._volume(segment, time, speed))
 
     def incidents(self, corridor: str, time: float) -> list[Incident]:
         """Return the incidents of a corridor that may have an effect at this time."""

@@ -122,11 +122,12 @@ class _Compiler:
 
 
 def _check(fields: dict[str, Reader]) -> None:
-    """Raise ValueError for fields that give no prediction, whatever the message is."""
+    """Raise ValueError for fields that give no prediction and no observation, whatever the message is."""
     if "segment_id" not in fields:
         raise ValueError("segment_id is needed")
-    if "predicted_speed" not in fields and not any(map(SPEED_AHEAD.fullmatch, fields)):
-        raise ValueError("predicted_speed is needed, or predicted_speed_15min and so on")
+    speeds = {"predicted_speed", "current_speed"}
+    if speeds.isdisjoint(fields) and not any(map(SPEED_AHEAD.fullmatch, fields)):
+        raise ValueError("predicted_speed is needed, or predicted_speed_15min and so on; or current_speed, if measured")
     if ("latitude" in fields) != ("longitude" in fields):
         raise ValueError("latitude and longitude are needed together")
     if "latitude" in fields and "coordinates" in fields:

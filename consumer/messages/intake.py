@@ -23,8 +23,10 @@ class Intake:
 
     def __init__(self) -> None:
         self.messages = 0
+        self.observations = 0
+        """Messages with an observation."""
         self.refused = 0
-        """Messages without a single readable prediction."""
+        """Messages without a single readable prediction or observation."""
         self.by_reason: Counter[str] = Counter()
         self.fields: list[str] = []
         self.example: str | None = None
@@ -33,9 +35,10 @@ class Intake:
     def take(self, record: Record, normalised: Normalised) -> None:
         """Count one message."""
         self.messages += 1
+        self.observations += bool(normalised.observations)
         if not normalised.refusals:
             return
-        self.refused += not normalised.predictions
+        self.refused += not normalised.items
         self.by_reason.update(by_reason(normalised.refusals))
         if self.example is None:
             refusal = normalised.refusals[0]

@@ -31,11 +31,15 @@ CURRENT_SPEED = (
     "speed_mph",
     "speed_kmh",
 )
+PLAIN_SPEED = frozenset({"speed", "speed_mph", "speed_kmh"})
+"""Names of a measured speed that a forecast may have, too."""
 CURRENT_VOLUME = ("actual_volume", "current_volume", "volume")
 MADE_AT = ("prediction_time", "prediction_timestamp", "processed_at")
 TARGET_TIME = ("target_timestamp", "target_time")
 MAYBE_TARGET_TIME = ("prediction_timestamp", "valid_until")
 """They are the target time only where they agree with a stated horizon."""
+ABOUT_THE_FUTURE = (*TARGET_TIME, "prediction_time", "prediction_timestamp")
+"""With one of them, or with a horizon, a message is a forecast."""
 CONFIDENCE = ("confidence", "confidence_score")
 MODEL = ("model", "model_name", "model_type", "model_used", "model_version")
 CATEGORY = (
@@ -145,7 +149,6 @@ class Names:
         "has_place",
         "has_road",
         "has_source",
-        "has_speed",
         "has_target",
         "has_volume",
         "horizon",
@@ -184,8 +187,12 @@ class Names:
         self.has_place = not there.isdisjoint(PLACE)
         self.has_road = "road_name" in there
         self.has_source = "source" in there
-        self.has_speed = "speed" in there
         self.has_target = not there.isdisjoint(chain(TARGET_TIME, MAYBE_TARGET_TIME))
+
+    def about_the_future(self, item: Item) -> str | None:
+        """Return the first name by which a message is a forecast; None if it states none."""
+        names = chain((name for name, _ in self.horizon), ABOUT_THE_FUTURE)
+        return next((name for name in names if item.get(name) is not None), None)
 
 
 class NameSets:

@@ -1,4 +1,4 @@
-"""Turn a record's bytes into predictions, a removal or refusals.
+"""Turn a record's bytes into predictions and observations, a removal or refusals.
 
 The result depends on the record, the settings, the network and, for times ahead of it, the clock. No record raises.
 docs/messages.md says what producers may send, and what it becomes. What wraps a message is opened, and its fields are
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from consumer.mapping.envelopes import Deleted
 from consumer.mapping.opening import Content, Mapped, Opening
-from consumer.prediction import Prediction, categorise
+from consumer.prediction import Coordinates, Observation, Prediction, categorise
 from consumer.settings import Settings
 from consumer.sources.record import Record, Unreadable
 from consumer.times import Times, iso
@@ -36,7 +36,7 @@ from .network import Network
 from .normalised import Normalised
 from .plain import PlainReader
 from .refusal import Refusal, Refused, shown
-from .speeds import NO_BOUNDS, Interval, Said, Speeds, predicted_speeds, require
+from .speeds import NO_BOUNDS, Interval, Said, Speeds, predicted_speeds
 from .timing import Moments, Timing
 
 MAX_DESCRIBED = 100
@@ -49,17 +49,17 @@ _NOT_DESCRIBED = f"not described: more than {MAX_DESCRIBED} items of its array w
 class _Found:
     """Collects the content of a record."""
 
-    __slots__ = ("_index", "_predictions", "_refusals", "_rest", "unclear_horizons")
+    __slots__ = ("_index", "_items", "_refusals", "_rest", "unclear_horizons")
 
     def __init__(self) -> None:
         self.unclear_horizons = 0
         self._index = 0
-        self._predictions: list[tuple[int, Prediction]] = []
+        self._items: list[tuple[int, Prediction | Observation]] = []
         self._refusals: list[Refusal] = []
         self._rest: dict[str, Refusal] | None = None
 
-    def add(self, prediction: Prediction) -> None:
-        self._predictions.append((self._index, prediction))
+    def add(self, item: Prediction | Observation) -> None:
+        self._items.append((self._index, item))
         self._index += 1
 
     def refuse(self, why: Refused, index: int | None) -> None:
@@ -74,7 +74,7 @@ class _Found:
 
     def normalised(self, removal: str | None) -> Normalised:
         refusals = self._refusals + list(self._rest.values()) if self._rest else self._refusals
-        return Normalised(self._predictions, refusals, removal, self.unclear_horizons)
+        return Normalised(self._items, refusals, removal, self.unclear_horizons)
 
 
 class Normaliser:
@@ -94,7 +94,7 @@ class Normaliser:
         self._plain = PlainReader(self._speeds, times, self._network, max_future_ms, now_ms)
 
     def __call__(self, record: Record) -> Normalised:
-        """Return the predictions, refusals and removal of one record; never raises, whatever the bytes are."""
+        """Return the items, refusals and removal of one record; never raises, whatever the bytes are."""
         if record.unreadable is not None:
             return Normalised([], [_refusal_of(record.unreadable)], None)
         try:
@@ -145,7 +145,7 @@ class Normaliser:
         return segment
 
     def _take(self, item: object, index: int | None, kafka_ms: int, found: "_Found") -> None:
-        """Add the predictions or the refusal of what an opened record holds."""
+        """Add the predictions, the observation or the refusal of what an opened record holds."""
         if type(item) is dict:
             self._read(item, index, kafka_ms, found)
         elif type(item) is Mapped:
@@ -162,7 +162,7 @@ class Normaliser:
     def _read(
         self, item: object, index: int | None, kafka_ms: int, found: "_Found", mapped: Mapped | None = None
     ) -> None:
-        """Add the predictions of one object, item `index` of an array, or its refusal."""
+        """Add the predictions or the observation of one object, item `index` of an array, or its refusal."""
         owner: str | None = None
         try:
             if type(item) is not dict:
@@ -170,7 +170,9 @@ class Normaliser:
             names = self._names.of(item)
             speeds = predicted_speeds(item, names)
             segment = owner = segment_id(item, names)
-            require(speeds, item)
+            if not speeds:
+                found.add(self._observation(item, names, segment, kafka_ms))
+                return
             if len(speeds) > 1:
                 self._read_several(item, names, index, kafka_ms, segment, speeds, found)
                 return
@@ -227,12 +229,7 @@ class Normaliser:
         # Most messages have few of the optional fields, so none is asked for that isn't there.
         current = self._speeds.current(item, names) if names.has_current else None
         confidence = first_within(item, names.confidence, 0, 1) if names.confidence else None
-        place = coordinates(item) if names.has_place else UNSET
-        road = text(item["road_name"]) if names.has_road else UNSET
-        if place is UNSET or road is UNSET:
-            known = self._network.get(segment)
-            place = known.coordinates if place is UNSET else place
-            road = known.road_name if road is UNSET else road
+        place, road = self._place(item, names, segment)
         # By position, in the order of the fields: keywords would take several times as long.
         return Prediction(
             segment,
@@ -254,6 +251,32 @@ class Normaliser:
             first_label(item, names.category) if names.category else UNSET,
             text(item["source"]) if names.has_source else UNSET,
         )
+
+    def _observation(self, item: Item, names: Names, segment: str, kafka_ms: int) -> Observation:
+        """Return the observation of a message without a predicted speed. Raises Refused."""
+        speed = self._speeds.measured(item, names)
+        place, road = self._place(item, names, segment)
+        return Observation(
+            segment,
+            self._timing.event_ms(item, names, kafka_ms),
+            speed,
+            volume(item, names) if names.has_volume else None,
+            categorise(speed, self._speeds.thresholds),
+            place,
+            road,
+            first_label(item, names.category) if names.category else UNSET,
+            text(item["source"]) if names.has_source else UNSET,
+        )
+
+    def _place(self, item: Item, names: Names, segment: str) -> tuple[Coordinates | UnsetType, str | UnsetType]:
+        """Return the coordinates and the road of a message, or those that the network has of its segment."""
+        place = coordinates(item) if names.has_place else UNSET
+        road = text(item["road_name"]) if names.has_road else UNSET
+        if place is UNSET or road is UNSET:
+            known = self._network.get(segment)
+            place = known.coordinates if place is UNSET else place
+            road = known.road_name if road is UNSET else road
+        return place, road
 
 
 def _refusal_of(unreadable: Unreadable) -> Refusal:

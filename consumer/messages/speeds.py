@@ -13,12 +13,14 @@ from consumer.prediction import KM_PER_MILE
 from consumer.settings import Settings
 
 from .fields import base_data, number
-from .names import BOUNDS, INTERVALS, PREDICTED_SPEED, Item, Names
-from .refusal import Refused, shown, top_level
+from .names import BASE, BOUNDS, CURRENT_SPEED, INTERVALS, PLAIN_SPEED, PREDICTED_SPEED, Item, Names
+from .refusal import RefusalReason, Refused, shown, top_level
 
 MAX_MPH = 200.0
 
+_BASE_SPEED = "current_speed_mph"
 _ALLOWED = ", ".join((*PREDICTED_SPEED, "predicted_speed_15min or of another number of minutes"))
+_ALLOWED_MEASURED = ", ".join((*CURRENT_SPEED, f"{BASE}.{_BASE_SPEED}"))
 
 Interval = tuple[float, float] | tuple[UnsetType, UnsetType]
 NO_BOUNDS: Interval = (UNSET, UNSET)
@@ -53,23 +55,36 @@ class Speeds:
 
         Raises Refused (no_predicted_speed, not_finite, absurd_speed).
         """
-        name, value = said.name, said.value
-        speed = self.usable(value, said.scale)
-        if speed is not None:
+        speed = self.usable(said.value, said.scale)
+        if speed is None:
+            raise _unusable(said.name, said.value, "no_predicted_speed")
+        return speed
+
+    def measured(self, item: Item, names: Names) -> float:
+        """Return the measured speed of a message that states no predicted one.
+
+        Raises Refused (no_predicted_speed, not_a_prediction, not_finite, absurd_speed).
+        """
+        if (speed := self.current(item, names)) is not None:
+            name = next((name for name, scale in names.current_speed if self.usable(item[name], scale) is not None), "")
+            if name in PLAIN_SPEED and (ahead := names.about_the_future(item)) is not None:
+                detail = f"{name} beside {ahead} may be a forecast; name it predicted_speed, or current_speed"
+                raise Refused("not_a_prediction", detail)
             return speed
-        read = number(value)
-        if read is None:
-            raise Refused("no_predicted_speed", f"{name} is {shown(value)}; allowed: a number")
-        if not isfinite(read):
-            raise Refused("not_finite", f"{name} is {shown(value)}; allowed: a finite number")
-        raise Refused("absurd_speed", f"{name} is {shown(value)}; allowed: 0 to {MAX_MPH:g} mph")
+        for name, _ in names.current_speed:
+            if (value := item[name]) is not None:
+                raise _unusable(name, value, "not_a_prediction")
+        if names.has_base and (value := base_data(item).get(_BASE_SPEED)) is not None:
+            raise _unusable(f"{BASE}.{_BASE_SPEED}", value, "not_a_prediction")
+        needed = f"one is needed, as {_ALLOWED}; or a measured speed, as {_ALLOWED_MEASURED}"
+        raise Refused("no_predicted_speed", f"no predicted speed is given; {needed}; {top_level(item)}")
 
     def current(self, item: Item, names: Names) -> float | None:
         """Return the measured speed; None if there is none, or none that can be used. 0 is a speed."""
         for name, scale in names.current_speed:
             if (speed := self.usable(item[name], scale)) is not None:
                 return speed
-        return self.usable(base_data(item).get("current_speed_mph"), self._per_mph) if names.has_base else None
+        return self.usable(base_data(item).get(_BASE_SPEED), self._per_mph) if names.has_base else None
 
     def bounds(self, item: Item, scale: float, predicted: float) -> Interval:
         """Return the prediction interval (lower, upper) of a predicted speed; UNSET for both without one.
@@ -111,7 +126,7 @@ def _floored(bound: object) -> object:
 def predicted_speeds(item: Item, names: Names) -> list[Said]:
     """Return the predicted speeds that a message states, by rising horizon; at most one without, and it is the first.
 
-    Raises Refused (not_a_prediction) for a measurement: a speed, and no predicted one.
+    A message that states none may be an observation.
     """
     if names.only_speed is not None:  # the usual case, made fast
         name, scale = names.only_speed
@@ -127,13 +142,14 @@ def predicted_speeds(item: Item, names: Names) -> list[Said]:
             if (value := item[name]) is not None:
                 found.append(Said(name, value, scale, minutes))
                 break
-    if not found and names.has_speed:
-        raise Refused("not_a_prediction", "a measured speed without a predicted one: a raw event, not a prediction")
     return found
 
 
-def require(said: list[Said], item: Item) -> None:
-    """Raise Refused (no_predicted_speed) for a message that states none."""
-    if not said:
-        detail = f"no predicted speed is given; one is needed, as {_ALLOWED}; {top_level(item)}"
-        raise Refused("no_predicted_speed", detail)
+def _unusable(name: str, value: object, reason: RefusalReason) -> Refused:
+    """Return why a stated speed can't be used; `reason` is for what is no number."""
+    read = number(value)
+    if read is None:
+        return Refused(reason, f"{name} is {shown(value)}; allowed: a number")
+    if not isfinite(read):
+        return Refused("not_finite", f"{name} is {shown(value)}; allowed: a finite number")
+    return Refused("absurd_speed", f"{name} is {shown(value)}; allowed: 0 to {MAX_MPH:g} mph")

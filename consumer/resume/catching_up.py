@@ -13,13 +13,14 @@ from functools import lru_cache
 
 from msgspec import structs
 
-from consumer.events import Change, Event, Gap, Initial
+from consumer.events import Change, Event, Gap
+from consumer.prediction import Observation
 from consumer.view.cursor import CURRENT, PLAIN, VIEW_DUE, Kind, Places, Position, furthest, reaches, records_between
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 
 from .horizons import HorizonRule
-from .live import Live, live_with_view, start_over
+from .live import Live, live_with_view, start_over, view_at
 from .replaying import Replaying
 from .subscriber import BATCH, Stage, Subscriber, Taken
 
@@ -85,7 +86,7 @@ class CatchingUp:
         is_last = self._owes_view and self._has_passed and ring.end - first <= limit
         if is_last and self._is_view_next:
             following = self._with_view(state)
-            return Taken(following, [Initial(state.latest.predictions(subscriber.wanted.horizons), following.cursor)])
+            return Taken(following, [view_at(state, subscriber.wanted, following.cursor)])
         self._is_view_next = False
         self.sequence += len(entries)
         self._unread = ring.end - self.sequence
@@ -143,12 +144,14 @@ class CatchingUp:
         return Taken(self._replaying)
 
     def _changes(self, entry: Entry) -> list[Event]:
-        prediction, subscriber = entry.prediction, self._subscriber
-        is_given = self._rule is None or self._rule.gives(entry.partition, entry.segment_id, prediction)
-        is_shown = entry.shown or prediction is None
+        item, subscriber = entry.item, self._subscriber
+        if type(item) is Observation:
+            return [Change(entry, self._own_cursor(entry))] if subscriber.wanted.concerns(item) else []
+        is_given = self._rule is None or self._rule.gives(entry.partition, entry.segment_id, item)
+        is_shown = entry.shown or item is None
         if (is_given != is_shown or entry.evicted) and subscriber.purpose != "history":
             self._owes_view = True
-        if subscriber.is_filtered and (prediction is None or not subscriber.wanted.concerns(prediction)):
+        if subscriber.is_filtered and (item is None or not subscriber.wanted.concerns(item)):
             return []
         if not is_given:
             return []
@@ -182,6 +185,6 @@ def _cursor(incarnation: bytes, places: Places, floor: Places, kind: Kind) -> st
 
 def _late(entry: Entry) -> Entry:
     """Return a copy of an entry that replaces nothing."""
-    if entry.prediction is None or entry.late:
+    if entry.item is None or entry.late:
         return entry
-    return entry.with_prediction(structs.replace(entry.prediction, late=True))
+    return entry.with_item(structs.replace(entry.item, late=True))

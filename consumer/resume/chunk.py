@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from consumer.prediction import Prediction
+from consumer.prediction import Observation, Prediction
 from consumer.view.cursor import Places, Position, reaches, records_between
 
 CHUNK_RECORDS = 5_000
@@ -12,13 +12,16 @@ CHUNK_RECORDS = 5_000
 
 
 class ReplayItem(Struct, frozen=True, gc=False):
-    """A prediction, or the removal of a segment, of one record: its own place, and where reading goes on after it."""
+    """A prediction, an observation, or the removal of a segment (`item` is None), of one record.
+
+    `place` is its own, `after` where reading goes on.
+    """
 
     partition: int
     place: int
     after: int
     segment_id: str
-    prediction: Prediction | None
+    item: Prediction | Observation | None
     size_bytes: int
 
 

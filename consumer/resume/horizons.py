@@ -3,7 +3,7 @@
 Without `horizon=` a live client is given what its segments show: of no stated horizon, else of the smallest. What that
 was when an old record was read depends on what a process had read before it. A client that comes back must be given the
 same predictions by every process, from memory and in a replay. So what it is given depends on the log alone: of each
-partition, on the records between its cursor and the prediction.
+partition, on the records between its cursor and the prediction. Observations don't count.
 """
 
 from consumer.prediction import Horizon, Prediction

@@ -7,7 +7,7 @@ from msgspec import Struct
 from consumer.events import Change, Event, Gap, Initial, Left, Status
 from consumer.view.cursor import CURRENT, PLAIN, Places, Position, decode, reaches, records_between
 from consumer.view.departures import departures
-from consumer.view.filters import MATCH, NOTHING
+from consumer.view.filters import MATCH, NOTHING, Filter
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 
@@ -87,12 +87,12 @@ class Live:
         if any(entry.evicted for entry in entries):
             return list(self._all(entries)), self
         # The same for most entries: much of a process' time goes into this.
-        return [Change(entry, None) for entry in entries if entry.shown or entry.prediction is None], self
+        return [Change(entry, None) for entry in entries if entry.shown or entry.item is None], self
 
     def _all(self, entries: Sequence[Entry]) -> Iterator[Event]:
         for entry in entries:
             yield from self._departures(entry)
-            if entry.shown or entry.prediction is None:
+            if entry.shown or entry.item is None:
                 yield Change(entry, None)
 
     def _filtered(self, first: int, entries: Sequence[Entry], limit: int) -> list[Event]:
@@ -106,7 +106,7 @@ class Live:
                 self._step_back(first + number, entries[number - 1].position.places)
                 break
             events.extend(self._departures(entry))
-            if verdict == MATCH or (verdict != NOTHING and entry.prediction is None):
+            if verdict == MATCH or (verdict != NOTHING and entry.item is None):
                 events.append(Change(entry, None))
             elif verdict != NOTHING:
                 events.append(Left(entry, wanted.names_horizons))
@@ -133,4 +133,10 @@ def live_with_view(subscriber: Subscriber, state: FeedState) -> tuple[Live, Init
     position = state.position
     assert position is not None
     live = Live(subscriber, position, state.generation, state.ring.end, 0)
-    return live, Initial(state.latest.predictions(subscriber.wanted.horizons), position.encode())
+    return live, view_at(state, subscriber.wanted, position.encode())
+
+
+def view_at(state: FeedState, wanted: Filter, cursor: str) -> Initial:
+    """Return the view of now, of which the filter is still to be applied, for a client at a cursor."""
+    predictions, observations = state.view(wanted)
+    return Initial(predictions, cursor, observations)

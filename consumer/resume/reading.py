@@ -92,12 +92,12 @@ def _items(record: Record, normalise: Normaliser) -> Iterator[ReplayItem]:
     after = place(record.offset + 1)
     if normalised.removal is not None:
         yield ReplayItem(record.partition, place(record.offset), after, normalised.removal, None, ITEM_BYTES)
-    last = len(normalised.predictions)
-    for number, (index, prediction) in enumerate(normalised.predictions, 1):
+    last = len(normalised.items)
+    for number, (index, item) in enumerate(normalised.items, 1):
         own = place(record.offset, index)
         go_on = after if number == last or index == MAX_INDEX else own + 1
-        size_bytes = ITEM_BYTES + footprint(prediction)
-        yield ReplayItem(record.partition, own, go_on, prediction.segment_id, prediction, size_bytes)
+        size_bytes = ITEM_BYTES + footprint(item)
+        yield ReplayItem(record.partition, own, go_on, item.segment_id, item, size_bytes)
 
 
 class _ChunkReader:

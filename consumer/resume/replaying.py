@@ -4,6 +4,7 @@ from weakref import ref
 
 from consumer.errors import Unreplayable
 from consumer.events import Change, Event, Gap
+from consumer.prediction import Observation
 from consumer.view.cursor import PLAIN, VIEW_DUE, Kind, Places, Position, furthest, records_between
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
@@ -128,15 +129,20 @@ class Replaying:
     def _place(self, partition: int) -> int:
         return self.places[partition] if partition < len(self.places) else 0
 
-    def _take(self, item: ReplayItem) -> list[Event]:
-        places = list(furthest(self.places, (0,) * (item.partition + 1)))
-        places[item.partition] = item.after
+    def _take(self, read: ReplayItem) -> list[Event]:
+        places = list(furthest(self.places, (0,) * (read.partition + 1)))
+        places[read.partition] = read.after
         self.places = tuple(places)
-        prediction, subscriber = item.prediction, self._subscriber
-        if self.rule is not None and not self.rule.gives(item.partition, item.segment_id, prediction):
-            return []
-        if subscriber.is_filtered and (prediction is None or not subscriber.wanted.concerns(prediction)):
+        if not self._is_given(read):
             return []
         position = Position(self.incarnation, self.places)
-        entry = Entry(item.partition, item.place, position, item.segment_id, prediction, True)
+        entry = Entry(read.partition, read.place, position, read.segment_id, read.item, True)
         return [Change(entry, position.encode(self._kind))]
+
+    def _is_given(self, read: ReplayItem) -> bool:
+        item, subscriber = read.item, self._subscriber
+        if type(item) is Observation:
+            return subscriber.wanted.concerns(item)
+        if self.rule is not None and not self.rule.gives(read.partition, read.segment_id, item):
+            return False
+        return not subscriber.is_filtered or (item is not None and subscriber.wanted.concerns(item))

@@ -126,5 +126,8 @@ class Starting:
         else:
             if len(entries) == DETOUR:
                 return None
-        is_same = all(self._subscriber.wanted.judge(entry) == NOTHING and not entry.evicted for entry in entries[:had])
+        wanted = self._subscriber.wanted
+        is_same = all(
+            wanted.judge(entry) == NOTHING and not (entry.evicted and wanted.sees(entry)) for entry in entries[:had]
+        )
         return first + had if is_same else None

@@ -183,7 +183,9 @@ class Subscription:
 
     def _narrowed(self, view: Initial) -> Initial:
         """Choose from a view what the filter asks for, which may take a while for a large one."""
-        return Initial(chosen(view.predictions, self._subscriber.wanted), view.cursor)
+        wanted, observations = self._subscriber.wanted, view.observations
+        observed = None if observations is None else chosen(observations, wanted)
+        return Initial(chosen(view.predictions, wanted), view.cursor, observed)
 
     def _has_wake(self, state: FeedState) -> bool:
         return state.wakes != self._wakes

@@ -19,8 +19,8 @@ from .watchdog import Watchdog
 log = logging.getLogger("greenwave.consumer")
 
 SLICE_ITEMS = 1_500
-"""Predictions and refusals that are published at once: under one lock, in some 15 ms, so readers of the feed wait no
-longer than that, and heartbeats come often enough."""
+"""Predictions, observations and refusals that are published at once: under one lock, in some 15 ms, so readers of the
+feed wait no longer than that, and heartbeats come often enough."""
 BURST_RECORDS = 100
 """A smaller slice is no burst: streams have time to read it before the next one comes."""
 STREAMS_BEHIND_SECONDS = 0.005
@@ -90,12 +90,12 @@ class Delivery:
         items = 0
         for record in records:
             normalised = self._normalise(record)
-            predictions = normalised.predictions
-            if predictions:
+            found = normalised.items
+            if found:
                 # Its Kafka time is a vote for one of its segments: of an array for another one with each record.
-                _, prediction = predictions[record.offset % len(predictions)]
-                self._clock.note(prediction.segment_id, record.time_ms)
-                items += len(predictions)
+                _, item = found[record.offset % len(found)]
+                self._clock.note(item.segment_id, record.time_ms)
+                items += len(found)
             elif normalised.refusals:
                 self._note_future(record, normalised.refusals)
             if normalised.refusals:
@@ -108,7 +108,7 @@ class Delivery:
             yield batch
 
     def _note_future(self, record: Record, refusals: Sequence[Refusal]) -> None:
-        """Give the clock the time of a record without predictions whose event time is in the future by this clock."""
+        """Give the clock the time of a refused record whose event time is in the future by this clock."""
         refusal = refusals[record.offset % len(refusals)]
         if refusal.reason == "time_in_future" and refusal.segment_id is not None:
             self._clock.note(refusal.segment_id, record.time_ms)
@@ -123,9 +123,9 @@ class Delivery:
                 self._quarantine.add(record, normalised.refusals)
             if normalised.unclear_horizons:
                 self._count_unclear(record, normalised.unclear_horizons)
-            if normalised.refusals and not normalised.predictions:
+            if normalised.refusals and not normalised.items:
                 self.refused_in_a_row.take(record, normalised)
-            elif normalised.predictions and (self.refused_in_a_row.messages or not self._has_read):
+            elif normalised.items and (self.refused_in_a_row.messages or not self._has_read):
                 self._has_read = True
                 self.refused_in_a_row = Intake()
 

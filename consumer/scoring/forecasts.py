@@ -17,22 +17,29 @@ NOT_MEASURED = -1.0
 NEVER = -1
 
 
+class Actual(NamedTuple):
+    """The speed that was measured at a target time, and whether an observation states it, not a prediction."""
+
+    speed: float
+    is_observed: bool
+
+
 class Scored(NamedTuple):
     """A forecast whose actual speed is known; `now` is the speed when it was made, or NOT_MEASURED."""
 
     target_ms: int
     predicted: float
     now: float
-    actual: float
+    actual: Actual
 
 
 class ErrorCounter(Protocol):
     """Counts the errors of one horizon."""
 
-    def add(self, target_ms: int, predicted: float, now: float, actual: float) -> None:
-        """Count a forecast."""
+    def add(self, target_ms: int, predicted: float, now: float, actual: float, is_observed: bool) -> None:
+        """Count a forecast; `is_observed` is that of its Actual."""
 
-    def take_back(self, target_ms: int, predicted: float, now: float, actual: float) -> None:
+    def take_back(self, target_ms: int, predicted: float, now: float, actual: float, is_observed: bool) -> None:
         """Undo an add()."""
 
 
@@ -84,13 +91,13 @@ class HorizonForecasts:
         self.last_ms = targets[-1]
         return index
 
-    def add(self, index: int, actual: float) -> None:
+    def add(self, index: int, actual: Actual) -> None:
         """Score a forecast."""
-        self.counter.add(self.targets[index], self.predicted[index], self.nows[index], actual)
+        self.counter.add(self.targets[index], self.predicted[index], self.nows[index], *actual)
 
-    def take_back(self, index: int, actual: float) -> None:
+    def take_back(self, index: int, actual: Actual) -> None:
         """Undo an add()."""
-        self.counter.take_back(self.targets[index], self.predicted[index], self.nows[index], actual)
+        self.counter.take_back(self.targets[index], self.predicted[index], self.nows[index], *actual)
 
     def drop(self, until_ms: int) -> None:
         """Drop forecasts for times up to `until_ms`."""
@@ -105,6 +112,6 @@ class HorizonForecasts:
         forecasts.targets, forecasts.predicted, forecasts.nows = self.targets[:], self.predicted[:], self.nows[:]
         return forecasts
 
-    def scored(self, index: int, actual: float) -> Scored:
+    def scored(self, index: int, actual: Actual) -> Scored:
         """Return a forecast with its actual speed."""
         return Scored(self.targets[index], self.predicted[index], self.nows[index], actual)

@@ -1,5 +1,7 @@
 """One segment's measured speeds, and the forecasts that were made for it.
 
+Speeds are measured by observations, and stated by predictions. Of two for the same time, an observation counts.
+
 The actual speed of a target time is the measured one that is nearest to it, the earlier of two that are equally near.
 It is known once the segment was measured at that time or later. What is scored, and by which speed, depends on which
 messages there were and not on their order, so processes that read the partitions in different orders agree: a late
@@ -12,16 +14,26 @@ from collections.abc import Iterator
 
 from consumer.prediction import Horizon
 
-from .forecasts import MATCH_MS, NEVER, NOT_MEASURED, HorizonForecasts, Scored
+from .forecasts import MATCH_MS, NEVER, NOT_MEASURED, Actual, HorizonForecasts, Scored
 
-HISTORY_SIZE, FORECASTS_SIZE = 30, 20
+HISTORY_SIZE, FORECASTS_SIZE = 33, 20
 """The size of an empty history, and of an empty horizon of it, counted in forecasts."""
 
 
 class SegmentHistory:
     """What is known of one segment: its last measurement was `speed` at `measured_ms`."""
 
-    __slots__ = ("_floor_ms", "_speeds", "_times", "forecasts", "measured_ms", "speed", "step", "swept_step")
+    __slots__ = (
+        "_are_observed",
+        "_floor_ms",
+        "_speeds",
+        "_times",
+        "forecasts",
+        "measured_ms",
+        "speed",
+        "step",
+        "swept_step",
+    )
 
     def __init__(self, step: int) -> None:
         self.measured_ms = NEVER
@@ -31,6 +43,7 @@ class SegmentHistory:
         """The step of the window of its last prediction, and that of the last drop_before()."""
         self._times = array("q")
         self._speeds = array("d")
+        self._are_observed = array("b")
         # Measurements up to here were dropped: they change no score, and no later forecast is scored by them.
         self._floor_ms = NEVER
 
@@ -38,23 +51,28 @@ class SegmentHistory:
         kept = sum(FORECASTS_SIZE + len(each.targets) for each in self.forecasts.values())
         return HISTORY_SIZE + len(self._times) + kept
 
-    def measure(self, at_ms: int, speed: float) -> int:
-        """Add a measurement and score the forecasts that it decides; return by how much the size grew."""
-        before_ms, before = self.measured_ms, self.speed
+    def measure(self, at_ms: int, speed: float, is_observed: bool) -> int:
+        """Add a measurement and score the forecasts that it decides; return by how much the size grew.
+
+        `is_observed` tells whether an observation states it, not a prediction.
+        """
+        before_ms = self.measured_ms
         if at_ms <= before_ms:
-            return self._measure_late(at_ms, speed)
+            return self._measure_late(at_ms, speed, is_observed)
         for forecasts in self.forecasts.values():
             targets, index = forecasts.targets, forecasts.due
             while index < len(targets) and (target_ms := targets[index]) <= at_ms:
-                actual: float | None = speed
-                if target_ms != at_ms:
-                    actual = _nearest(target_ms, forecasts.reach_ms, before_ms, before, at_ms, speed)
-                if actual is not None:
-                    forecasts.counter.add(target_ms, forecasts.predicted[index], forecasts.nows[index], actual)
+                which = _AFTER if target_ms == at_ms else _nearest(target_ms, forecasts.reach_ms, before_ms, at_ms)
+                predicted, now = forecasts.predicted[index], forecasts.nows[index]
+                if which == _AFTER:
+                    forecasts.counter.add(target_ms, predicted, now, speed, is_observed)
+                elif which == _BEFORE:
+                    forecasts.counter.add(target_ms, predicted, now, self.speed, bool(self._are_observed[-1]))
                 index += 1
             forecasts.due = index
         self._times.append(at_ms)
         self._speeds.append(speed)
+        self._are_observed.append(is_observed)
         self.measured_ms, self.speed = at_ms, speed
         return 1
 
@@ -72,13 +90,15 @@ class SegmentHistory:
                 forecasts.add(index, actual)
         return 1
 
-    def actual(self, target_ms: int, reach_ms: int) -> float | None:
+    def actual(self, target_ms: int, reach_ms: int) -> Actual | None:
         """Return the actual speed of a target time; None when it is not known."""
         if not self._floor_ms <= target_ms <= self.measured_ms:
             return None
         index = bisect_left(self._times, target_ms)
-        before_ms, before = (self._times[index - 1], self._speeds[index - 1]) if index else (NEVER, NOT_MEASURED)
-        return _nearest(target_ms, reach_ms, before_ms, before, self._times[index], self._speeds[index])
+        which = _nearest(target_ms, reach_ms, self._times[index - 1] if index else NEVER, self._times[index])
+        if which is None:
+            return None
+        return Actual(self._speeds[index + which], bool(self._are_observed[index + which]))
 
     def scored(self) -> Iterator[tuple[Horizon, Scored]]:
         """Yield (horizon, forecast) for all scored forecasts that are kept."""
@@ -104,17 +124,17 @@ class SegmentHistory:
         """Return a copy that is read without the lock."""
         history = SegmentHistory(self.step)
         history.measured_ms, history.speed, history._floor_ms = self.measured_ms, self.speed, self._floor_ms
-        history._times, history._speeds = self._times[:], self._speeds[:]
+        history._times, history._speeds, history._are_observed = self._times[:], self._speeds[:], self._are_observed[:]
         history.forecasts = {horizon: each.copy() for horizon, each in self.forecasts.items()}
         return history
 
-    def _measure_late(self, at_ms: int, speed: float) -> int:
+    def _measure_late(self, at_ms: int, speed: float, is_observed: bool) -> int:
         """Add a measurement between others, or a correction of one, and score again what it is near enough to."""
         if at_ms <= self._floor_ms:
             return 0
         index = bisect_left(self._times, at_ms)
         known = self._times[index] == at_ms
-        if known and self._speeds[index] == speed:
+        if known and not self._is_news(index, speed, is_observed):
             return 0
         after_ms = max(self._times[index - 1] if index else NEVER, at_ms - MATCH_MS - 1)
         until_ms = min(self._times[min(index + known, len(self._times) - 1)], at_ms + MATCH_MS)
@@ -123,15 +143,21 @@ class SegmentHistory:
             for number, actual in self._scored(forecasts, begin, end):
                 forecasts.take_back(number, actual)
         if known:
-            self._speeds[index] = speed
+            self._speeds[index], self._are_observed[index] = speed, is_observed
             self.speed = self._speeds[-1]
         else:
             self._times.insert(index, at_ms)
             self._speeds.insert(index, speed)
+            self._are_observed.insert(index, is_observed)
         for forecasts, begin, end in decided:
             for number, actual in self._scored(forecasts, begin, end):
                 forecasts.add(number, actual)
         return 0 if known else 1
+
+    def _is_news(self, index: int, speed: float, is_observed: bool) -> bool:
+        """Tell whether a measurement replaces the one of the same time: no prediction replaces an observation."""
+        was_observed = bool(self._are_observed[index])
+        return is_observed >= was_observed and (speed, is_observed) != (self._speeds[index], was_observed)
 
     def _decided(self, after_ms: int, until_ms: int) -> list[tuple[HorizonForecasts, int, int]]:
         """Return the forecasts that are due with targets after one time and up to another: (horizon, begin, end).
@@ -146,7 +172,7 @@ class SegmentHistory:
                 found.append((forecasts, begin, bisect_right(targets, until_ms, begin, due)))
         return found
 
-    def _scored(self, forecasts: HorizonForecasts, begin: int, end: int) -> Iterator[tuple[int, float]]:
+    def _scored(self, forecasts: HorizonForecasts, begin: int, end: int) -> Iterator[tuple[int, Actual]]:
         """Yield (index, actual speed) of the forecasts whose actual speed is known."""
         for index in range(begin, end):
             actual = self.actual(forecasts.targets[index], forecasts.reach_ms)
@@ -157,15 +183,18 @@ class SegmentHistory:
         """Drop the first measurements. The first of the rest becomes the floor: later targets may be nearest to it."""
         if count < 1:
             return
-        del self._times[:count], self._speeds[:count]
+        del self._times[:count], self._speeds[:count], self._are_observed[:count]
         self._floor_ms = self._times[0]
         for forecasts in self.forecasts.values():
             forecasts.drop(self._floor_ms)
 
 
-def _nearest(target_ms: int, reach_ms: int, before_ms: int, before: float, after_ms: int, after: float) -> float | None:
-    """Return the speed nearest to a target between two measurements, or at the second; None if both are too far."""
+_BEFORE, _AFTER = -1, 0
+
+
+def _nearest(target_ms: int, reach_ms: int, before_ms: int, after_ms: int) -> int | None:
+    """Return which of two measurements is nearest to a target between them, or at the second; None if none is near."""
     to_before, to_after = target_ms - before_ms, after_ms - target_ms
     if to_before <= to_after:
-        return before if to_before <= reach_ms else None
-    return after if to_after <= reach_ms else None
+        return _BEFORE if to_before <= reach_ms else None
+    return _AFTER if to_after <= reach_ms else None

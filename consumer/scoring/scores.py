@@ -1,4 +1,4 @@
-"""Errors of past predictions, once the actual speed of their target time is known.
+"""Errors of past predictions, once the actual speed of their target time is known: by an observation or a prediction.
 
 An error is predicted minus actual, in SPEED_UNIT. The baseline is persistence: the speed that was measured when the
 prediction was made. `history` decides which speed is the actual one, `tally` sums up. There is no lock here: the feed
@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
-from consumer.prediction import MAX_HORIZONS, Horizon, Prediction
+from consumer.prediction import MAX_HORIZONS, Horizon, Observation, Prediction
 from consumer.settings import Settings
 from consumer.times import Times
 
@@ -25,7 +25,7 @@ SWEEP_STEPS = STEPS // 8
 """Steps between two clean-ups of one segment: each costs as much as ten predictions."""
 
 KEPT_BYTES = 28
-"""Memory of a forecast, with the reserve of its arrays; a measurement takes two thirds of it."""
+"""Memory of a forecast, with the reserve of its arrays; a measurement takes less than three quarters of it."""
 
 _times = Times(UTC)
 
@@ -62,7 +62,7 @@ class Truth:
         tallies: dict[Horizon, Tally] = {}
         for horizon, each in self._history.scored():
             if each.target_ms >= self._since_ms:
-                tallies.setdefault(horizon, Tally()).add(each.predicted, each.now, each.actual)
+                tallies.setdefault(horizon, Tally()).add(each.predicted, each.now, *each.actual)
         return summary(tallies)
 
     def _actual(self, prediction: Prediction) -> float | None:
@@ -71,7 +71,8 @@ class Truth:
             return None
         target_ms = at_ms + round(horizon * MINUTE_MS) if stated is UNSET else _time_ms(stated)
         reach = reach_ms(horizon)
-        return self._history.actual(target_ms, reach) if target_ms - at_ms > reach else None
+        actual = self._history.actual(target_ms, reach) if target_ms - at_ms > reach else None
+        return None if actual is None else actual.speed
 
 
 class Scores:
@@ -100,50 +101,52 @@ class Scores:
         self._histories: OrderedDict[str, SegmentHistory] = OrderedDict()
         self._tallies: dict[Horizon, WindowTally] = {}
 
-    def take(self, predictions: Iterable[Prediction], reference_ms: int) -> None:
-        """Add predictions: score earlier ones by the speeds that these state.
+    def take(self, items: Iterable[Prediction | Observation], reference_ms: int) -> None:
+        """Add predictions and observations: score earlier predictions by the speeds that these state.
 
-        `reference_ms` is the time of the latest view after them: no event moves the window beyond it, and predictions
-        more than a window ahead of it are not scored. This runs for every prediction with the feed locked, so the usual
+        `reference_ms` is the time of the latest view after them: no event moves the window beyond it, and items
+        more than a window ahead of it are not used. This runs for every prediction with the feed locked, so the usual
         case makes few calls.
         """
         if reference_ms < self._since_ms:
             self.clear()  # the times that moved the window there were wrong
         histories, step, window_ms = self._histories, self._step, self._window_ms
         grown, room = 0, self._max_size - self.size
-        for prediction in predictions:
-            at_ms = prediction.timestamp
+        for item in items:
+            at_ms = item.timestamp
             if at_ms >= self._until_ms:
                 if at_ms > reference_ms + window_ms:
                     continue
                 step = self._turn(min(at_ms, reference_ms))
-            history = histories.get(prediction.segment_id)
+            history = histories.get(item.segment_id)
             if history is None or history.step != step:
-                history = self._renewed(prediction.segment_id)
+                history = self._renewed(item.segment_id)
             if grown >= room:
                 room += self._halve(history)
-            speed = prediction.current_speed
+            speed = item.current_speed
+            is_observed = type(item) is Observation
             if speed is None:
                 speed = NOT_MEASURED
-            elif at_ms != history.measured_ms or speed != history.speed:
-                grown += history.measure(at_ms, speed)
-            horizon = prediction.horizon_minutes
+            elif is_observed or at_ms != history.measured_ms or speed != history.speed:
+                grown += history.measure(at_ms, speed, is_observed)
+            horizon = item.horizon_minutes
             if (
-                not horizon
+                not horizon  # an observation has none
+                or type(item) is Observation
                 or horizon < 0
                 or grown > room
                 or not (forecasts := history.forecasts.get(horizon) or self._add_horizon(history, horizon))
             ):
                 continue
-            stated = prediction.target_time
+            stated = item.target_time
             target_ms = at_ms + forecasts.horizon_ms if stated is UNSET else _time_ms(stated)
             if not at_ms + forecasts.reach_ms < target_ms <= at_ms + window_ms:
                 continue
             if target_ms > forecasts.last_ms and target_ms > history.measured_ms:
-                forecasts.append(target_ms, prediction.predicted_speed, speed)
+                forecasts.append(target_ms, item.predicted_speed, speed)
                 grown += 1
             else:
-                grown += history.expect(forecasts, target_ms, prediction.predicted_speed, speed)
+                grown += history.expect(forecasts, target_ms, item.predicted_speed, speed)
         self.size += grown
 
     def remove(self, segment_id: str) -> None:

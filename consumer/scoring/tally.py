@@ -63,24 +63,30 @@ class ErrorSums:
 
 
 class Tally:
-    """The errors of predictions, and those of persistence for the ones whose speed was measured when made."""
+    """The errors of predictions, and those of persistence for the ones whose speed was measured when made.
 
-    __slots__ = ("own", "still")
+    `observed` counts those whose actual speed an observation states.
+    """
+
+    __slots__ = ("observed", "own", "still")
 
     def __init__(self) -> None:
         self.own = ErrorSums()
         self.still = ErrorSums()
+        self.observed = 0
 
-    def add(self, predicted: float, now: float, actual: float) -> None:
+    def add(self, predicted: float, now: float, actual: float, is_observed: bool) -> None:
         """Count a prediction; `now` is below 0 when no speed was measured."""
+        self.observed += is_observed
         self.own.fresh.append(predicted - actual)
         if now >= 0:
             self.still.fresh.append(now - actual)
         if len(self.own.fresh) >= _FRESH:
             self.fold()
 
-    def take_back(self, predicted: float, now: float, actual: float) -> None:
+    def take_back(self, predicted: float, now: float, actual: float, is_observed: bool) -> None:
         """Undo an add()."""
+        self.observed -= is_observed
         self.own.take_back(predicted - actual)
         if now >= 0:
             self.still.take_back(now - actual)
@@ -94,13 +100,16 @@ class Tally:
         """Add the sums of another."""
         self.own.merge(other.own)
         self.still.merge(other.still)
+        self.observed += other.observed
 
     def score(self) -> dict[str, Any] | None:
         """Return the score with that of persistence beside it; None of nothing."""
         means, still = self.own.means(), self.still.means()
         if means is None:
             return None
-        return {"count": self.own.count, **means, "persistence": still and {"count": self.still.count, **still}}
+        observed = {"observed": self.observed} if self.observed else {}
+        persistence = still and {"count": self.still.count, **still}
+        return {"count": self.own.count, **observed, **means, "persistence": persistence}
 
 
 class WindowTally:
@@ -122,24 +131,26 @@ class WindowTally:
         self._now_ms, self._until_ms = step * self._step_ms, (step + 1) * self._step_ms
         self._past: Tally | None = None
 
-    def add(self, target_ms: int, predicted: float, now: float, actual: float) -> None:
+    def add(self, target_ms: int, predicted: float, now: float, actual: float, is_observed: bool) -> None:
         """Count a prediction, unless its target is before the window."""
         if not self._now_ms <= target_ms < self._until_ms:
             if (tally := self._other(target_ms)) is not None:
-                tally.add(predicted, now, actual)
+                tally.add(predicted, now, actual, is_observed)
             return
         # What Tally.add() does, without two calls: this runs for every prediction.
+        if is_observed:
+            self._now.observed += 1
         self._own.append(predicted - actual)
         if now >= 0:
             self._still.append(now - actual)
         if len(self._own) >= _FRESH:
             self._now.fold()
 
-    def take_back(self, target_ms: int, predicted: float, now: float, actual: float) -> None:
+    def take_back(self, target_ms: int, predicted: float, now: float, actual: float, is_observed: bool) -> None:
         """Undo an add()."""
         tally = self._now if self._now_ms <= target_ms < self._until_ms else self._other(target_ms)
         if tally is not None:
-            tally.take_back(predicted, now, actual)
+            tally.take_back(predicted, now, actual, is_observed)
 
     def total(self) -> Tally:
         """Return the sums over the window."""

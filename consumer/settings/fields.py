@@ -254,6 +254,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.buffer_bytes // 2
 
     @property
+    def observed_bytes(self) -> int:
+        """Memory limit of the latest view of observations."""
+        return self.buffer_bytes // 4
+
+    @property
     def scores_bytes(self) -> int:
         """Memory limit of the scores."""
         return self.buffer_bytes // 4

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 
 from msgspec import Struct
 
-from consumer.prediction import Prediction
+from consumer.prediction import Observation, Prediction
 
 CREDIT_MS = 300_000
 MOST_RECORDS = 12
@@ -22,7 +22,9 @@ EVICTION_REASONS: tuple[EvictionReason, ...] = get_args(EvictionReason)
 
 
 class Eviction(NamedTuple):
-    """Predictions of one segment that left the view without a tombstone; all that it had if `is_whole`.
+    """Predictions, or the observation, of one segment that left its view without a tombstone.
+
+    `is_whole` tells whether that is all that this view had of the segment. The reasons:
 
     max_age        no news for MAX_AGE; of one of several horizons it is found with the next prediction of its segment
     max_segments   the view was full
@@ -33,7 +35,7 @@ class Eviction(NamedTuple):
 
     reason: EvictionReason
     segment_id: str
-    predictions: tuple[Prediction, ...]
+    items: tuple[Prediction | Observation, ...]
     is_whole: bool
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from consumer.events import Gap, Status
 from consumer.messages.clock import wall_ms
 from consumer.messages.normalised import Normalised
-from consumer.prediction import Prediction
+from consumer.prediction import Observation, Prediction
 from consumer.scoring.scores import Truth
 from consumer.settings import Settings
 from consumer.sources.record import Record
@@ -31,6 +31,8 @@ class Snapshot(NamedTuple):
     predictions: list[Prediction]
     position: Position | None
     version: int
+    observations: list[Observation] | None = None
+    """None where the filter asks for none."""
 
     @property
     def cursor(self) -> str | None:
@@ -41,6 +43,17 @@ class Snapshot(NamedTuple):
     def poll_cursor(self) -> str | None:
         """The cursor of a poll client that got the view."""
         return self.position.encode(CURRENT) if self.position else None
+
+
+class SegmentMemory(NamedTuple):
+    """What is in memory of a segment: its newest predictions by horizon, and all of them, oldest first; the same of its
+    observations, of which the newest is one at most.
+    """
+
+    latest: list[Prediction]
+    history: list[Prediction]
+    observed: list[Observation]
+    observations: list[Observation]
 
 
 class _Lock:
@@ -197,24 +210,33 @@ class Feed:
         """Return the view under a filter, and its position, of one moment."""
         with self.locked() as state:
             position, version = state.position, state.version
-            predictions = state.latest.predictions(wanted.horizons)
-        return Snapshot(chosen(predictions, wanted), position, version)
+            predictions, observations = state.view(wanted)
+        observed = None if observations is None else chosen(observations, wanted)
+        return Snapshot(chosen(predictions, wanted), position, version, observed)
 
-    def segment(self, segment_id: str) -> tuple[list[Prediction], list[Prediction]]:
-        """Return the newest predictions of a segment by horizon, and all of it in the window, oldest first.
+    def segment(self, segment_id: str) -> SegmentMemory:
+        """Return what is in memory of a segment.
 
         The window is read in slices, so that nothing waits for the lock as long as that takes.
         """
         with self.locked() as state:
-            latest, sequence, end = state.latest.segment(segment_id), state.ring.oldest, state.ring.end
+            latest, observed = state.latest.segment(segment_id), state.observed.segment(segment_id)
+            sequence, end = state.ring.oldest, state.ring.end
         found: list[Prediction] = []
+        observations: list[Observation] = []
         while sequence < end:
             with self.locked() as state:
                 sequence = max(sequence, state.ring.oldest)
                 entries = state.ring.read(sequence, max(0, min(READ_ENTRIES, end - sequence)))
             sequence += len(entries)
-            found += [each.prediction for each in entries if each.segment_id == segment_id and each.prediction]
-        return latest, found
+            for each in entries:
+                if each.segment_id != segment_id:
+                    continue
+                if isinstance(each.item, Observation):
+                    observations.append(each.item)
+                elif each.item is not None:
+                    found.append(each.item)
+        return SegmentMemory(latest, found, observed, observations)
 
     def account(self) -> dict[str, Any]:
         """Return what holds for all that was read, whatever a view holds.
@@ -256,9 +278,9 @@ class Feed:
         return chosen(self._state.latest.kept(segment_id, wanted.horizons), wanted)
 
     def supersedes(self, entry: Entry) -> bool:
-        """Tell whether the view has a newer prediction of an entry's segment and horizon; it takes no lock."""
-        prediction = entry.prediction
-        return prediction is not None and self._state.latest.supersedes(prediction, entry.partition, entry.place)
+        """Tell whether the view has a newer item of an entry's segment and horizon; it takes no lock."""
+        item, state = entry.item, self._state
+        return item is not None and state.view_of(item).supersedes(item, entry.partition, entry.place)
 
     def wait_for_status(self, wanted: Callable[[Status], bool], timeout: float) -> Status:
         """Wait until the status is a wanted one, at most `timeout` seconds; return it as it is then."""

@@ -1,4 +1,4 @@
-"""Filters: which predictions a client asks for. Plain values that compare, so that clients of the same share work.
+"""Filters: which predictions and observations a client asks for. Plain values that compare, so that clients share work.
 
 A filtered view stays true: a prediction that doesn't match, but replaces one that did, makes its segment leave. What an
 entry means under a filter is its verdict. It depends on the entry and the filter alone, so it is found once for all
@@ -7,11 +7,11 @@ clients of the filter.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from msgspec import UNSET, Struct
 
-from consumer.prediction import Coordinates, Prediction
+from consumer.prediction import Coordinates, Observation, Prediction
 
 from .latest import Horizons
 from .ring import Entry
@@ -46,7 +46,8 @@ class Filter(Struct, frozen=True):
     """What a client asks for; None asks for all. What is given must all hold; of several values one.
 
     `roads` are in lower case; a road matches its name and what begins with it and a blank: "i-405" the road "I-405 N
-    at Carson". `horizons` None asks for one prediction per segment, the one that it shows.
+    at Carson". `horizons` None asks for one prediction per segment, the one that it shows; it is about predictions
+    alone. `observations` asks for observations, too.
     """
 
     segments: frozenset[str] | None = None
@@ -54,30 +55,37 @@ class Filter(Struct, frozen=True):
     roads: frozenset[str] | None = None
     box: Box | None = None
     horizons: Horizons = None
+    observations: bool = False
 
-    def asks_for(self, prediction: Prediction) -> bool:
-        """Tell whether a prediction matches, whatever its horizon."""
+    def asks_for(self, item: Prediction | Observation) -> bool:
+        """Tell whether an item matches, whatever its kind and horizon."""
         return (
-            (self.segments is None or prediction.segment_id in self.segments)
-            and (self.categories is None or prediction.category in self.categories)
-            and (self.box is None or (prediction.coordinates is not UNSET and self.box.holds(prediction.coordinates)))
-            and (self.roads is None or self._is_on_a_road(prediction))
+            (self.segments is None or item.segment_id in self.segments)
+            and (self.categories is None or item.category in self.categories)
+            and (self.box is None or (item.coordinates is not UNSET and self.box.holds(item.coordinates)))
+            and (self.roads is None or self._is_on_a_road(item))
         )
 
-    def concerns(self, prediction: Prediction) -> bool:
-        """Tell whether a client may have a prediction: it matches, and its horizon does."""
-        return self._has_horizon(prediction) and self.asks_for(prediction)
+    def concerns(self, item: Prediction | Observation) -> bool:
+        """Tell whether a client may have an item: it matches, and so does its horizon or kind."""
+        is_wanted = self.observations if type(item) is Observation else self._has_horizon(item)
+        return is_wanted and self.asks_for(item)
+
+    def sees(self, entry: Entry) -> bool:
+        """Tell whether an entry is of a kind that a client asks for."""
+        return self.observations or not entry.is_observation
 
     def judge(self, entry: Entry) -> Verdict:
         """Return what an entry means to a client that has the view of this process before it."""
-        prediction = entry.prediction
-        if prediction is None:
+        item = entry.item
+        if item is None:
             return LEFT if self._has_segment(entry) else NOTHING
-        if not self._has_horizon(prediction):
+        if type(item) is Observation:
+            if not self.observations:
+                return NOTHING
+        elif not self._has_horizon(item) or not (self.names_horizons or entry.shown):
             return NOTHING
-        if not self.names_horizons and not entry.shown:
-            return NOTHING
-        if self.asks_for(prediction):
+        if self.asks_for(item):
             return MATCH
         if entry.late:
             return NOTHING
@@ -90,16 +98,16 @@ class Filter(Struct, frozen=True):
         """Whether a segment may have several predictions in the view."""
         return self.horizons is not None
 
-    def _has_horizon(self, prediction: Prediction) -> bool:
-        return self.horizons is None or self.horizons == "all" or prediction.horizon_minutes in self.horizons
+    def _has_horizon(self, item: Prediction | Observation) -> bool:
+        return self.horizons is None or self.horizons == "all" or item.horizon_minutes in self.horizons
 
     def _has_segment(self, entry: Entry) -> bool:
         return self.segments is None or entry.segment_id in self.segments
 
-    def _is_on_a_road(self, prediction: Prediction) -> bool:
-        if prediction.road_name is UNSET or self.roads is None:
+    def _is_on_a_road(self, item: Prediction | Observation) -> bool:
+        if item.road_name is UNSET or self.roads is None:
             return False
-        name = prediction.road_name.casefold()
+        name = item.road_name.casefold()
         return name in self.roads or name.startswith(_beginnings(self.roads))
 
 
@@ -112,6 +120,9 @@ EVERYTHING = Filter()
 """One prediction per segment, of all segments."""
 
 
-def chosen(predictions: Sequence[Prediction], wanted: Filter) -> list[Prediction]:
-    """Return the predictions of a view that match."""
-    return [each for each in predictions if wanted.asks_for(each)]
+Held = TypeVar("Held", Prediction, Observation)
+
+
+def chosen(items: Sequence[Held], wanted: Filter) -> list[Held]:
+    """Return the items of a view that match."""
+    return [each for each in items if wanted.asks_for(each)]

@@ -1,4 +1,4 @@
-"""The memory that predictions take as objects, in bytes. Pure; tests/test_memory.py measures it.
+"""The memory that predictions and observations take as objects, in bytes. Pure; tests/test_memory.py measures it.
 
 An object takes what `sys.getsizeof` says, rounded up to the 16 bytes of CPython's allocator. A text takes one, two or
 four bytes per character, whichever its widest character needs, so one emoji makes a text four times as large. A text
@@ -10,25 +10,27 @@ from sys import getsizeof
 
 from msgspec import UNSET
 
-from consumer.prediction import Prediction
+from consumer.prediction import Observation, Prediction
 
 PREDICTION_BYTES = 416
 """A prediction without its texts: the struct, its numbers, and `prediction_time`."""
+OBSERVATION_BYTES = 208
+"""An observation without its texts."""
 COORDINATES_BYTES = 96
 INTERVAL_BYTES = 64
 TEXT_BYTES = 56
 """An ASCII text without its characters, rounding included."""
 
 
-def footprint(prediction: Prediction) -> int:
-    """Return the bytes that a prediction takes as an object."""
-    held = PREDICTION_BYTES
-    if prediction.coordinates is not UNSET:
+def footprint(item: Prediction | Observation) -> int:
+    """Return the bytes that a prediction or an observation takes as an object."""
+    held = OBSERVATION_BYTES if type(item) is Observation else PREDICTION_BYTES
+    if item.coordinates is not UNSET:
         held += COORDINATES_BYTES
-    if prediction.lower is not UNSET:
+    if item.lower is not UNSET:
         held += INTERVAL_BYTES
     # This runs for every prediction with the feed locked.
-    for text in _texts(prediction):
+    for text in _texts(item):
         if text is not UNSET:
             held += TEXT_BYTES + len(text) if text.isascii() else getsizeof(text) + len(text.encode()) + 24
     return held

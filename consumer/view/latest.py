@@ -1,5 +1,8 @@
 """The latest view: the newest prediction per segment and horizon, by event time and not by arrival.
 
+Observations have a view of their own, which is of the same kind with one horizon (None). So they neither evict
+predictions nor age them.
+
 Without keys, a segment's predictions arrive out of order across partitions. The order (timestamp, prediction_time,
 partition, place) decides, so all processes agree whatever their interleaving. The one exception is a prediction whose
 time is ahead of this process' clock: one that is not ahead replaces it, or a producer whose clock was set right would
@@ -12,12 +15,12 @@ segment is never changed, only replaced, so what they look up is of one moment.
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from math import inf
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct
 
 from consumer.messages.clock import AHEAD_MS, wall_ms
-from consumer.prediction import MAX_HORIZONS, Horizon, Prediction
+from consumer.prediction import MAX_HORIZONS, Horizon, Observation, Prediction
 
 from .ageing import Reference
 from .cursor import INDEX_BITS, MAX_INDEX, Places
@@ -34,22 +37,26 @@ Horizons = frozenset[Horizon | None] | Literal["all"] | None
 """Which horizons are asked for, in minutes (None among them: not stated); None is the one that each segment shows."""
 
 
+Held = TypeVar("Held", Prediction, Observation)
+"""What a view holds."""
+
+
 class Applied(Struct, frozen=True, gc=False):
-    """What apply() did with a prediction: whether it came late, and whether its horizon is the one its segment shows.
+    """What apply() did with an item: whether it came late, and whether its horizon is the one its segment shows.
 
     `was` is what the view held of its segment and horizon before, `was_shown` what it showed of the segment. `evicted`
-    is what it displaced, in this order: `clock` precedes the prediction, all else follows it.
+    is what it displaced, in this order: `clock` precedes the item, all else follows it.
     """
 
     late: bool
     shown: bool
-    was: Prediction | None
-    was_shown: Prediction | None
+    was: Prediction | Observation | None
+    was_shown: Prediction | Observation | None
     evicted: tuple[Eviction, ...] = ()
 
 
-class _Stored(Struct, frozen=True, gc=False):
-    prediction: Prediction
+class _Stored(Struct, Generic[Held], frozen=True, gc=False):
+    item: Held
     partition: int
     place: int
     size_bytes: int
@@ -58,16 +65,16 @@ class _Stored(Struct, frozen=True, gc=False):
 
     @property
     def order(self) -> tuple[int, str, int, int]:
-        """What decides which of two predictions is the newer one."""
-        return (self.prediction.timestamp, self.prediction.prediction_time, self.partition, self.place)
+        """What decides which of two items is the newer one."""
+        return (self.item.timestamp, self.item.prediction_time, self.partition, self.place)
 
-    def is_after(self, prediction: Prediction, partition: int, place: int) -> bool:
-        """Tell whether this is newer than a prediction read at a place of a partition."""
-        return self.order > (prediction.timestamp, prediction.prediction_time, partition, place)
+    def is_after(self, item: Prediction | Observation, partition: int, place: int) -> bool:
+        """Tell whether this is newer than an item read at a place of a partition."""
+        return self.order > (item.timestamp, item.prediction_time, partition, place)
 
 
-class LatestView:
-    """The newest prediction per (segment, horizon), bounded by segments, bytes and age behind the reference time."""
+class LatestView(Generic[Held]):
+    """The newest item per (segment, horizon), bounded by segments, bytes and age behind the reference time."""
 
     def __init__(
         self, max_segments: int, max_age_seconds: int, max_bytes: int, now_ms: Callable[[], int] = wall_ms
@@ -80,7 +87,7 @@ class LatestView:
         self._order = EvictionOrder()
         # Least recently renewed first, so what is too old is at the front. The horizons of a segment are in the order
         # of rank(), so the first is the one that it shows.
-        self._segments: OrderedDict[str, dict[Horizon | None, _Stored]] = OrderedDict()
+        self._segments: OrderedDict[str, dict[Horizon | None, _Stored[Held]]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -97,51 +104,51 @@ class LatestView:
 
     @property
     def reference_ms(self) -> int:
-        """The time by which the view ages, in epoch milliseconds; 0 before the first prediction."""
+        """The time by which the view ages, in epoch milliseconds; 0 before the first item."""
         return self._reference.time_ms
 
-    def is_ahead(self, prediction: Prediction) -> bool:
-        """Tell whether a prediction's time is ahead of this process' clock at the last read_clock()."""
-        return prediction.timestamp > self._reference.now_ms + AHEAD_MS
+    def is_ahead(self, item: Prediction | Observation) -> bool:
+        """Tell whether an item's time is ahead of this process' clock at the last read_clock()."""
+        return item.timestamp > self._reference.now_ms + AHEAD_MS
 
     def read_clock(self) -> None:
-        """Read this process' clock: before each batch of predictions, since that takes time."""
+        """Read this process' clock: before each batch of items, since that takes time."""
         self._reference.read_clock()
 
-    def apply(self, prediction: Prediction, partition: int, place: int, held_bytes: int | None = None) -> Applied:
-        """Take in a prediction read at a place of a partition, unless a newer one of its kind is there.
+    def apply(self, item: Held, partition: int, place: int, held_bytes: int | None = None) -> Applied:
+        """Take in an item read at a place of a partition, unless a newer one of its segment and horizon is there.
 
         `held_bytes` is its footprint(), where that is known. This runs for every prediction with the feed locked, so
         it makes few calls.
         """
-        timestamp, segment_id, horizon = prediction.timestamp, prediction.segment_id, prediction.horizon_minutes
+        timestamp, segment_id, horizon = item.timestamp, item.segment_id, item.horizon_minutes
         oldest_ms = self._reference.hear(timestamp, place & MAX_INDEX) - self.max_age_ms
         known = self._segments.get(segment_id)
         horizons = _fresh(known, oldest_ms) if known else {}
         kept = horizons.get(horizon)
-        was_shown = next(iter(horizons.values())).prediction if horizons else None
+        was_shown = next(iter(horizons.values())).item if horizons else None
         late = timestamp < oldest_ms
         evicted: list[Eviction] = []
-        may_be_late = kept is not None and kept.prediction.timestamp >= timestamp and not late
-        if kept is not None and may_be_late and kept.is_after(prediction, partition, place):
-            late = not self.is_ahead(kept.prediction) or self.is_ahead(prediction)
+        may_be_late = kept is not None and kept.item.timestamp >= timestamp and not late
+        if kept is not None and may_be_late and kept.is_after(item, partition, place):
+            late = not self.is_ahead(kept.item) or self.is_ahead(item)
             if not late:
-                evicted.append(Eviction("clock", segment_id, (kept.prediction,), len(horizons) == 1))
+                evicted.append(Eviction("clock", segment_id, (kept.item,), len(horizons) == 1))
         if not late:
             if known and len(known) > len(horizons):
                 evicted.append(_aged(segment_id, known, horizons))
                 self.size_bytes += _size(horizons) - _size(known)
             now_ms = self._reference.now_ms
             aged_ms = timestamp if timestamp < now_ms else now_ms
-            size_bytes = KEPT_BYTES + (footprint(prediction) if held_bytes is None else held_bytes)
-            self._keep(_Stored(prediction, partition, place, size_bytes, aged_ms), horizons, evicted)
+            size_bytes = KEPT_BYTES + (footprint(item) if held_bytes is None else held_bytes)
+            self._keep(_Stored(item, partition, place, size_bytes, aged_ms), horizons, evicted)
         shown = not horizons or horizon == next(iter(horizons))
-        return Applied(late, shown, kept.prediction if kept else None, was_shown, tuple(evicted) if evicted else ())
+        return Applied(late, shown, kept.item if kept else None, was_shown, tuple(evicted) if evicted else ())
 
-    def supersedes(self, prediction: Prediction, partition: int, place: int) -> bool:
-        """Tell whether the view holds a newer prediction of the same segment and horizon."""
-        kept = self._segments.get(prediction.segment_id, {}).get(prediction.horizon_minutes)
-        return kept is not None and kept.is_after(prediction, partition, place)
+    def supersedes(self, item: Prediction | Observation, partition: int, place: int) -> bool:
+        """Tell whether the view holds a newer item of the same segment and horizon."""
+        kept = self._segments.get(item.segment_id, {}).get(item.horizon_minutes)
+        return kept is not None and kept.is_after(item, partition, place)
 
     def remove(self, segment_id: str) -> bool:
         """Forget all horizons of a segment; tell whether it was known."""
@@ -156,22 +163,20 @@ class LatestView:
         }
         for segment_id, left in lost.items():
             self._drop(segment_id)
-            horizons: dict[Horizon | None, _Stored] = {}
+            horizons: dict[Horizon | None, _Stored[Held]] = {}
             for kept in left:
                 self._keep(kept, horizons, [])
         return set(lost)
 
-    def predictions(self, horizons: Horizons = None) -> list[Prediction]:
+    def items(self, horizons: Horizons = None) -> list[Held]:
         """Return what is kept, one per segment or those of the horizons asked for, least recently renewed first."""
         if horizons is None:
             shown = map(self._shown, self._segments.values())
-            return [prediction for prediction in shown if prediction is not None]
+            return [item for item in shown if item is not None]
         oldest_ms = self._oldest_ms
-        return [
-            kept.prediction for kinds in self._segments.values() for kept in _chosen(_fresh(kinds, oldest_ms), horizons)
-        ]
+        return [kept.item for kinds in self._segments.values() for kept in _chosen(_fresh(kinds, oldest_ms), horizons)]
 
-    def kept(self, segment_id: str, horizons: Horizons) -> list[Prediction]:
+    def kept(self, segment_id: str, horizons: Horizons) -> list[Held]:
         """Return what is kept of one segment: what it shows, or the horizons asked for."""
         kinds = self._segments.get(segment_id)
         if kinds is None:
@@ -179,27 +184,29 @@ class LatestView:
         if horizons is None:
             shown = self._shown(kinds)
             return [] if shown is None else [shown]
-        return [kept.prediction for kept in _chosen(_fresh(kinds, self._oldest_ms), horizons)]
+        return [kept.item for kept in _chosen(_fresh(kinds, self._oldest_ms), horizons)]
 
-    def segment(self, segment_id: str) -> list[Prediction]:
-        """Return the newest predictions of one segment, a prediction per horizon, shortest first."""
-        return [kept.prediction for kept in _fresh(self._segments.get(segment_id, {}), self._oldest_ms).values()]
+    def segment(self, segment_id: str) -> list[Held]:
+        """Return the newest items of one segment, one per horizon, shortest first."""
+        return [kept.item for kept in _fresh(self._segments.get(segment_id, {}), self._oldest_ms).values()]
 
     @property
     def _oldest_ms(self) -> int:
         return self._reference.time_ms - self.max_age_ms
 
-    def _shown(self, kinds: dict[Horizon | None, _Stored]) -> Prediction | None:
+    def _shown(self, kinds: dict[Horizon | None, _Stored[Held]]) -> Held | None:
         if len(kinds) == 1:  # the usual case, made fast: a view is made with the feed locked
             (kept,) = kinds.values()
-            return kept.prediction if kept.aged_ms >= self._oldest_ms else None
+            return kept.item if kept.aged_ms >= self._oldest_ms else None
         fresh = _fresh(kinds, self._oldest_ms)
-        return next(iter(fresh.values())).prediction if fresh else None
+        return next(iter(fresh.values())).item if fresh else None
 
-    def _keep(self, kept: _Stored, horizons: dict[Horizon | None, _Stored], evicted: list[Eviction]) -> None:
-        """Keep a prediction beside the other horizons of its segment; adds what that displaces to `evicted`."""
-        prediction, aged_ms, reference_ms = kept.prediction, kept.aged_ms, self._reference.time_ms
-        segments, segment_id, horizon = self._segments, prediction.segment_id, prediction.horizon_minutes
+    def _keep(
+        self, kept: _Stored[Held], horizons: dict[Horizon | None, _Stored[Held]], evicted: list[Eviction]
+    ) -> None:
+        """Keep an item beside the other horizons of its segment; adds what that displaces to `evicted`."""
+        item, aged_ms, reference_ms = kept.item, kept.aged_ms, self._reference.time_ms
+        segments, segment_id, horizon = self._segments, item.segment_id, item.horizon_minutes
         replaced = horizons.get(horizon)
         self.size_bytes += kept.size_bytes
         horizons[horizon] = kept
@@ -222,12 +229,14 @@ class LatestView:
         ):
             self._prune(evicted)
 
-    def _add_horizon(self, segment_id: str, horizons: dict[Horizon | None, _Stored], evicted: list[Eviction]) -> None:
+    def _add_horizon(
+        self, segment_id: str, horizons: dict[Horizon | None, _Stored[Held]], evicted: list[Eviction]
+    ) -> None:
         """Bring the horizons of a segment into order after one was added, and evict the oldest of too many."""
         if len(horizons) > MAX_HORIZONS:
             oldest = horizons.pop(min(horizons, key=lambda horizon: horizons[horizon].order))
             self.size_bytes -= oldest.size_bytes
-            evicted.append(Eviction("max_horizons", segment_id, (oldest.prediction,), False))
+            evicted.append(Eviction("max_horizons", segment_id, (oldest.item,), False))
         ordered = sorted(horizons.items(), key=lambda item: rank(item[0]))
         horizons.clear()
         horizons.update(ordered)
@@ -252,16 +261,16 @@ class LatestView:
     def _evict(self, segment_id: str, reason: EvictionReason, evicted: list[Eviction]) -> None:
         kinds = self._drop(segment_id)
         assert kinds is not None, "the view and the order of eviction hold the same segments"
-        evicted.append(Eviction(reason, segment_id, tuple(kept.prediction for kept in kinds.values()), True))
+        evicted.append(Eviction(reason, segment_id, tuple(kept.item for kept in kinds.values()), True))
 
-    def _drop(self, segment_id: str) -> dict[Horizon | None, _Stored] | None:
+    def _drop(self, segment_id: str) -> dict[Horizon | None, _Stored[Held]] | None:
         self._order.remove(segment_id)
         kinds = self._segments.pop(segment_id, None)
         self.size_bytes -= _size(kinds)
         return kinds
 
 
-def _fresh(kinds: dict[Horizon | None, _Stored], oldest_ms: int) -> dict[Horizon | None, _Stored]:
+def _fresh(kinds: dict[Horizon | None, _Stored[Held]], oldest_ms: int) -> dict[Horizon | None, _Stored[Held]]:
     """Return a copy without what has aged."""
     for each in kinds.values():
         if each.aged_ms < oldest_ms:
@@ -269,7 +278,7 @@ def _fresh(kinds: dict[Horizon | None, _Stored], oldest_ms: int) -> dict[Horizon
     return kinds.copy()
 
 
-def _size(kinds: dict[Horizon | None, _Stored] | None) -> int:
+def _size(kinds: dict[Horizon | None, _Stored[Held]] | None) -> int:
     """Return the bytes that a segment takes."""
     if kinds is None:
         return 0
@@ -279,15 +288,17 @@ def _size(kinds: dict[Horizon | None, _Stored] | None) -> int:
     return size
 
 
-def _aged(segment_id: str, kinds: dict[Horizon | None, _Stored], fresh: dict[Horizon | None, _Stored]) -> Eviction:
+def _aged(
+    segment_id: str, kinds: dict[Horizon | None, _Stored[Held]], fresh: dict[Horizon | None, _Stored[Held]]
+) -> Eviction:
     """Return what has aged of a segment, whose other horizons are fresh."""
-    aged = tuple(kept.prediction for horizon, kept in kinds.items() if horizon not in fresh)
+    aged = tuple(kept.item for horizon, kept in kinds.items() if horizon not in fresh)
     return Eviction("max_age", segment_id, aged, not fresh)
 
 
 def _chosen(
-    kinds: dict[Horizon | None, _Stored], horizons: frozenset[Horizon | None] | Literal["all"]
-) -> Iterator[_Stored]:
+    kinds: dict[Horizon | None, _Stored[Held]], horizons: frozenset[Horizon | None] | Literal["all"]
+) -> Iterator[_Stored[Held]]:
     if horizons == "all":
         yield from kinds.values()
     else:

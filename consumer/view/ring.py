@@ -9,14 +9,14 @@ from sys import getsizeof
 
 from msgspec import Struct
 
-from consumer.prediction import Horizon, Prediction
+from consumer.prediction import Horizon, Observation, Prediction
 
 from .cursor import Places, Position
 from .eviction import Eviction
 from .footprint import footprint
 
 ENTRY_BYTES = 330
-"""An entry without its prediction, places and cursor: objects, list slots."""
+"""An entry without its item, places and cursor: objects, list slots."""
 PLACE_BYTES = 8
 """A place in the position of an entry; the integers themselves are shared with the entries beside it."""
 CURSOR_EVERY = 1_024
@@ -24,12 +24,12 @@ CURSOR_EVERY = 1_024
 
 
 class Entry(Struct, gc=False):
-    """One delivered item: a prediction, or the removal of a segment (`prediction` is None).
+    """One delivered item: a prediction or an observation, or the removal of a segment (`item` is None).
 
     `place` is where the entry is in its partition, `position` where reading goes on after it. `shown` tells whether it
-    belongs to the view of one prediction per segment. `was` is what the view held of this segment and horizon before,
-    `was_shown` what it showed of the segment. `evicted` is what the view lost by it. `sequence` is its number in the
-    ring buffer, -1 outside of one, and `size_bytes` the memory it takes; the ring buffer sets both.
+    belongs to the view of one prediction per segment; no observation does. `was` is what its view held of this segment
+    and horizon before, `was_shown` what that showed of the segment. `evicted` is what its view lost by it. The ring
+    buffer sets `sequence`, its number there (-1 outside of one), and `size_bytes`, the memory it takes.
 
     None of what the ring holds is tracked by the garbage collector (there are no cycles in it): its full collections
     would stop the process for a second with a ring of 50,000.
@@ -39,18 +39,18 @@ class Entry(Struct, gc=False):
     place: int
     position: Position
     segment_id: str
-    prediction: Prediction | None
+    item: Prediction | Observation | None
     shown: bool
-    was: Prediction | None = None
-    was_shown: Prediction | None = None
+    was: Prediction | Observation | None = None
+    was_shown: Prediction | Observation | None = None
     evicted: tuple[Eviction, ...] = ()
     sequence: int = -1
     encoded: str | None = None
     size_bytes: int = 0
 
-    def with_prediction(self, prediction: Prediction) -> "Entry":
-        """Return a copy that holds another form of the prediction, for one client."""
-        return Entry(self.partition, self.place, self.position, self.segment_id, prediction, self.shown)
+    def with_item(self, item: Prediction | Observation) -> "Entry":
+        """Return a copy that holds another form of the item, for one client."""
+        return Entry(self.partition, self.place, self.position, self.segment_id, item, self.shown)
 
     @property
     def cursor(self) -> str:
@@ -62,12 +62,17 @@ class Entry(Struct, gc=False):
     @property
     def late(self) -> bool:
         """Whether it came late: it replaces nothing."""
-        return self.prediction is not None and self.prediction.late is True
+        return self.item is not None and self.item.late is True
 
     @property
     def horizon_minutes(self) -> Horizon | None:
-        """The horizon of the prediction; None when not stated, and for a removal."""
-        return self.prediction.horizon_minutes if self.prediction else None
+        """The horizon of the prediction; None when not stated, for an observation, and for a removal."""
+        return self.item.horizon_minutes if self.item else None
+
+    @property
+    def is_observation(self) -> bool:
+        """Whether the item is an observation."""
+        return type(self.item) is Observation
 
 
 _GONE = Entry(0, 0, Position(b"", ()), "", None, False)
@@ -87,7 +92,7 @@ class Ring:
         self._head = 0
         self.oldest = self.end = 0
         """The sequence numbers of the oldest entry, and of the next one."""
-        # What any entry takes beside its prediction: of which number of partitions that is, and the sequence number
+        # What any entry takes beside its item: of which number of partitions that is, and the sequence number
         # from which on it is measured again.
         self._bare_bytes = 0
         self._bare_partitions = self._bare_until = 0
@@ -104,11 +109,11 @@ class Ring:
     def append(self, entry: Entry, held_bytes: int | None = None) -> None:
         """Add an entry and drop the oldest ones until the bounds hold; the newest always stays.
 
-        `held_bytes` is the footprint() of its prediction, where that is known. What `was` and `was_shown` point to
-        isn't counted: it is the prediction of another entry, or was a part of the view.
+        `held_bytes` is the footprint() of its item, where that is known. What `was` and `was_shown` point to isn't
+        counted: it is the item of another entry, or was a part of the view.
         """
         if held_bytes is None:
-            held_bytes = getsizeof(entry.segment_id) if entry.prediction is None else footprint(entry.prediction)
+            held_bytes = getsizeof(entry.segment_id) if entry.item is None else footprint(entry.item)
         sequence = self.end
         if len(entry.position.places) != self._bare_partitions or sequence >= self._bare_until:
             self._measure(entry.position)

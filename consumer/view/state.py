@@ -8,14 +8,14 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import UNSET, structs
 
 from consumer.events import CUT_OFF, Gap, Status
 from consumer.messages.normalised import Normalised
 from consumer.messages.refusal import count_refused
-from consumer.prediction import Prediction
+from consumer.prediction import Observation, Prediction
 from consumer.scoring.scores import Scores
 from consumer.settings import Settings
 from consumer.sources.record import Record
@@ -24,6 +24,7 @@ from .backpressure import Backpressure
 from .cursor import INDEX_BITS, MAX_INDEX, Places, Position, furthest, place
 from .ends import Ends
 from .eviction import EVICTION_REASONS
+from .filters import Filter
 from .footprint import footprint
 from .latest import LatestView
 from .ring import Entry, Ring
@@ -33,12 +34,17 @@ MAX_BREAKS = 16
 
 
 class Fill(NamedTuple):
-    """How full the feed is."""
+    """How full the feed is: of the ring buffer entries, bytes and how many it ever got; segments with a prediction.
+
+    `observed` are the segments with an observation, `observations` how many were read.
+    """
 
     entries: int
     size_bytes: int
     segments: int
     received: int
+    observed: int = 0
+    observations: int = 0
 
 
 class FeedState:
@@ -53,7 +59,11 @@ class FeedState:
         self.listeners: list[Callable[[], object]] = []
         """Called at each change, with the lock held: they must be quick, and not use the feed."""
         self.ring = Ring(settings.buffer_entries, settings.buffer_bytes)
-        self.latest = LatestView(settings.max_segments, settings.max_age, settings.view_bytes, now_ms)
+        segments, age = settings.max_segments, settings.max_age
+        self.latest = LatestView[Prediction](segments, age, settings.view_bytes, now_ms)
+        self.observed = LatestView[Observation](segments, age, settings.observed_bytes, now_ms)
+        self.observations = 0
+        """Observations that were read."""
         self.scores = Scores(settings)
         self.ends = Ends(clock)
         self.backpressure = Backpressure(clock)
@@ -71,7 +81,7 @@ class FeedState:
         self.evicted: Counter[str] = Counter(dict.fromkeys(EVICTION_REASONS, 0))
         self.is_awaited = False
         """Set by a client that waits for the places to move on, also past what holds no records."""
-        self._unscored: list[Prediction] = []
+        self._unscored: list[Prediction | Observation] = []
 
     @property
     def position(self) -> Position | None:
@@ -97,7 +107,8 @@ class FeedState:
     def touch(self) -> None:
         """Wake all waiting threads after a change."""
         self.version += 1
-        self.fill = Fill(len(self.ring), self.ring.size_bytes, len(self.latest), self.ring.end)
+        ring = self.ring
+        self.fill = Fill(len(ring), ring.size_bytes, len(self.latest), ring.end, len(self.observed), self.observations)
         self.notify()
 
     def notify(self) -> None:
@@ -110,6 +121,7 @@ class FeedState:
         """Continue at a position that doesn't follow the last one."""
         if position.incarnation != self.incarnation:
             self.latest.clear()
+            self.observed.clear()
             self.scores.clear()
         self.incarnation = position.incarnation
         self.places = list(position.places)
@@ -128,7 +140,7 @@ class FeedState:
     def truncate(self, position: Position) -> None:
         """Continue where logs were truncated; the view gets back what it had before, if the ring buffer has it."""
         places, entries = position.places, self.ring.read(self.ring.oldest, len(self.ring))
-        lost = self.latest.drop_beyond(places)
+        lost = self.latest.drop_beyond(places) | self.observed.drop_beyond(places)
         lost |= {each.segment_id for each in entries if each.place >= places[each.partition]}
         for entry in entries:
             if entry.place < places[entry.partition] and entry.segment_id in lost:
@@ -148,40 +160,57 @@ class FeedState:
             self.is_awaited = False
             self.notify()
 
+    def view(self, wanted: Filter) -> tuple[list[Prediction], list[Observation] | None]:
+        """Return the predictions and observations of now for a client; the rest of its filter is still to be applied.
+
+        The observations are None for a client that asks for none.
+        """
+        return self.latest.items(wanted.horizons), self.observed.items() if wanted.observations else None
+
+    def view_of(self, item: Prediction | Observation) -> LatestView[Any]:
+        """Return the view that holds items of this kind."""
+        return self.observed if type(item) is Observation else self.latest
+
     def publish(self, batch: Iterable[tuple[Record, Normalised]]) -> list[Record]:
         """Take records in the order they were read; return the tombstones that named no known segment.
 
         This runs for every prediction with the feed locked, so it is one loop.
         """
-        latest, ring, places, incarnation = self.latest, self.ring, self.places, self.incarnation
+        latest, observed, ring, places = self.latest, self.observed, self.ring, self.places
+        incarnation = self.incarnation
         assert incarnation is not None, "publish() comes after begin()"
         latest.read_clock()
+        observed.read_clock()
         unknown: list[Record] = []
         for record, normalised in batch:
-            partition, predictions = record.partition, normalised.predictions
+            partition, items = record.partition, normalised.items
             begin, after = record.offset << INDEX_BITS, record.offset + 1 << INDEX_BITS
-            last = predictions[-1][0] if predictions else 0
-            for index, prediction in predictions:
+            last = items[-1][0] if items else 0
+            for index, item in items:
                 own = begin | index
                 if own < places[partition]:
                     continue  # read once more after the thread was restarted in the middle of a record
-                size_bytes = footprint(prediction)
-                applied = latest.apply(prediction, partition, own, size_bytes)
+                size_bytes = footprint(item)
+                if type(item) is Observation:
+                    applied, is_prediction = observed.apply(item, partition, own, size_bytes), False
+                    self.observations += 1
+                else:
+                    applied, is_prediction = latest.apply(item, partition, own, size_bytes), True
                 late, evicted = applied.late, applied.evicted
                 if evicted:
                     self.evicted.update(each.reason for each in evicted)
                     # What is evicted at once replaces nothing, so it is late, too.
-                    late = late or any(each is prediction for eviction in evicted for each in eviction.predictions)
-                if not latest.is_ahead(prediction):
-                    self._unscored.append(prediction)
+                    late = late or any(each is item for eviction in evicted for each in eviction.items)
+                if not latest.is_ahead(item):
+                    self._unscored.append(item)
                 places[partition] = after if index in (last, MAX_INDEX) else own + 1
                 entry = Entry(
                     partition,
                     own,
                     Position(incarnation, tuple(places)),
-                    prediction.segment_id,
-                    structs.replace(prediction, late=True) if late else prediction,
-                    applied.shown,
+                    item.segment_id,
+                    structs.replace(item, late=True) if late else item,
+                    applied.shown and is_prediction,
                     applied.was,
                     applied.was_shown,
                     evicted,
@@ -199,7 +228,7 @@ class FeedState:
 
     def _remove(self, record: Record, segment_id: str) -> bool:
         """Take a tombstone; return whether its segment was known. Clients get that of an unknown one, too."""
-        known = self.latest.remove(segment_id)
+        known = [view.remove(segment_id) for view in (self.latest, self.observed)]
         self._score()
         self.scores.remove(segment_id)
         self.places[record.partition] = place(record.offset + 1)
@@ -207,19 +236,20 @@ class FeedState:
         position = Position(self.incarnation, tuple(self.places))
         # Also of an unknown segment: a client may have it from before what this process has read.
         self.ring.append(Entry(record.partition, place(record.offset), position, segment_id, None, True))
-        return known
+        return any(known)
 
     def _restore(self, entry: Entry) -> None:
-        if entry.prediction is None:
+        if entry.item is None:
             self.latest.remove(entry.segment_id)
+            self.observed.remove(entry.segment_id)
         else:
-            self.latest.apply(structs.replace(entry.prediction, late=UNSET), entry.partition, entry.place)
+            self.view_of(entry.item).apply(structs.replace(entry.item, late=UNSET), entry.partition, entry.place)
 
     def _score(self) -> None:
         """Score what was taken since the last time; a batch at once costs less."""
         unscored, self._unscored = self._unscored, []  # also when it fails, or each later batch would fail on it
         unscored.sort(key=_timestamp)  # what is in order is scored faster, and a slice may be of several partitions
-        self.scores.take(unscored, self.latest.reference_ms)
+        self.scores.take(unscored, max(self.latest.reference_ms, self.observed.reference_ms))
 
 
 _timestamp = attrgetter("timestamp")

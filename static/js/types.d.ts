@@ -24,9 +24,24 @@ export interface Prediction {
   late?: boolean;
 }
 
+/** A measured speed that came without a prediction; only with include=observations. */
+export interface Observation {
+  segment_id: string;
+  timestamp: number;
+  current_speed: number;
+  current_volume?: number | null;
+  category?: string | null;
+  coordinates?: { latitude: number; longitude: number } | null;
+  road_name?: string | null;
+  producer_category?: string | null;
+  source?: string | null;
+  late?: boolean;
+}
+
 /** Errors of checked forecasts, as the server counts them. */
 export interface Score {
   count: number;
+  observed?: number;
   rmse: number;
   mae: number;
   bias: number;
@@ -46,9 +61,16 @@ export interface Stats {
 /** A message of the wire format, as every transport delivers it. */
 export type Message =
   | { type: "connected"; timestamp: string; heartbeat_seconds?: number }
-  | { type: "initial"; predictions: Prediction[]; count?: number }
+  | {
+      type: "initial";
+      predictions: Prediction[];
+      count?: number;
+      observations?: Observation[];
+      observation_count?: number;
+    }
   | { type: "prediction"; data: Prediction }
-  | { type: "left"; segment_id: string; horizon_minutes?: number | null; reason?: string }
+  | { type: "observation"; data: Observation }
+  | { type: "left"; segment_id: string; horizon_minutes?: number | null; reason?: string; kind?: "observation" }
   | { type: "stats"; data: Stats | null }
   | { type: "status"; state: string; since: string; reason: string; retry_in?: number | null }
   | { type: "gap"; reason: string; missed: number | null }

@@ -194,6 +194,14 @@ def test_messages_that_can_all_be_read_are_ok(topic, address):
     assert findings(topic, address)["messages"][:3] == (True, "messages", "1 of the last 1 can be read")
 
 
+def test_a_topic_of_measured_speeds_can_be_read(topic, address):
+    for number in range(3):
+        topic.append(b'{"segment_id": "A", "speed": 50}', partition=number % 2)
+    found = findings(topic, address)["messages"]
+    said = "3 of the last 3 can be read (3 with observations: measured speeds without a prediction)"
+    assert (found.ok, found.detail) == (True, said)
+
+
 def test_an_advertised_name_that_can_not_be_resolved_is_an_error(topic, address):
     topic.set(brokers=["no.such.host.invalid:9092"])
     found = findings(topic, address)

@@ -77,10 +77,13 @@ def test_each_guess_is_marked_and_what_is_missing_is_a_comment():
         "[shape.fields]",
         "segment_id = \"link\"  # guess: 'N1M1'",
         "timestamp = \"time\"  # guess: '2025-01-21T14:05:00Z'",
-        '# predicted_speed = ""  # not found, and needed',
         'current_speed = "vspeed"  # guess: 22.5',
         'current_volume = "vcount"  # guess: 4',
     ]
+    assert read_shapes(text, Settings(kafka_topic="roads")), "of measured speeds come observations"
+    without = survey(record({"time": "2025-01-21T14:05:00Z", "link": "N1M1", "vcount": 4}))
+    text = mapping_text("roads", without.paths, "none")
+    assert '# predicted_speed = ""  # not found, and needed' in text.splitlines()
     with pytest.raises(ValueError, match="predicted_speed is needed"):
         read_shapes(text, Settings())
 

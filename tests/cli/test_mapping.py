@@ -38,6 +38,13 @@ def test_each_message_is_shown_with_what_it_becomes(check):
     assert len(output) == 4
 
 
+def test_an_observation_is_called_one(check):
+    mapping = MAPPING.replace("predicted_speed", "current_speed").replace("\nmodel = '$key'", "")
+    code, output = check(mapping, '{"id": "A", "v": 45}')
+    label, _, observation = output[1].partition(": observation ")
+    assert (code, label, json.loads(observation)["current_speed"]) == (0, "0.json", 45.0)
+
+
 def test_a_removal_and_an_empty_message_are_shown(check):
     code, output = check(f"[[shape]]\nwhen = 'r'\neach = 'r'\n{MAPPING[23:]}", '{"segment_id": "A", "__deleted": true}')
     assert (code, output[1]) == (0, "0.json: removal of 'A'")

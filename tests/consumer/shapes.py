@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 class Shape(NamedTuple):
-    """A message (`value`, of the given key) and its predictions, or (index, reason) of each refusal."""
+    """A message (`value`, of the given key) and its predictions or observations, or (index, reason) of each refusal."""
 
     number: str
     title: str
@@ -388,7 +388,7 @@ SHAPES = [
     ),
     Shape(
         "9b",
-        "A raw event on the same topic: not a prediction",
+        "A measured speed on the same topic: an observation, not a prediction",
         None,
         {
             "sensor_id": "717447",
@@ -398,8 +398,15 @@ SHAPES = [
             "processed_at": "2025-01-21T14:05:01Z",
             "validation_status": "valid",
         },
-        [],
-        ((None, "not_a_prediction"),),
+        [
+            {
+                "segment_id": "717447",
+                "timestamp": 1737468300000,
+                "current_speed": 47.2,
+                "current_volume": 3050.0,
+                "category": "moderate_traffic",
+            }
+        ],
     ),
     Shape(
         "10",

@@ -268,5 +268,5 @@ def test_compacted_topic_is_read_and_a_tombstone_removes_its_segment(apache, set
     publish(settings, None, key=b"A")
     publish(settings, message("D"), key=b"D")
     entries = changes(events_until(subscription, lambda events: "D" in segments(changes(events))))
-    assert [(entry.segment_id, entry.prediction is None) for entry in entries] == [("A", True), ("D", False)]
+    assert [(entry.segment_id, entry.item is None) for entry in entries] == [("A", True), ("D", False)]
     assert names(consumer.feed.snapshot()) == {"C", "D", "Z"}

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from consumer.events import Change, Event, Evicted, Gap, Initial, Left, Shown
-from consumer.prediction import Prediction
+from consumer.prediction import Observation, Prediction
 
 Update = Change | Left | Evicted | Shown
 """What an answer lists."""
@@ -13,12 +13,15 @@ Update = Change | Left | Evicted | Shown
 class Changes:
     """Collects up to `limit` changes. A view, with or without a gap, ends them and is left to the next poll.
 
+    The answer lists observations if the client asks for them.
+
     The next poll finds the gap again at its cursor. One of a truncation it may not find, since Kafka can have other
     records in the place of those that were collected: then the view replaces the changes in this answer.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, has_observations: bool = False) -> None:
         self._limit = limit
+        self._has_observations = has_observations
         self._items: list[Update] = []
         self._gap: Gap | None = None
         self._view: Initial | None = None
@@ -63,47 +66,63 @@ class Changes:
         return self._view if is_truncated or not self._items else None
 
     def answer(self, cursor: str | None, more: bool) -> dict[str, Any]:
-        """Return the predictions, what left the view, and where the next poll continues.
+        """Return the predictions and observations, what left the view, and where the next poll continues.
 
         `cursor` is where the client is after all events; `more`, whether more is available without waiting.
         """
         if self.view is not None:
             gap = self._gap and {"reason": self._gap.reason, "missed": self._gap.missed}
-            return {"predictions": self.view.predictions, "left": [], "gap": gap, "cursor": cursor, "more": more}
+            answer = {"predictions": self.view.predictions, "left": [], "gap": gap, "cursor": cursor, "more": more}
+            return answer | {"observations": self.view.observations} if self._has_observations else answer
         if self._view is not None:
             cursor, more = self._end, True  # the next poll gets the view
-        predictions = [prediction for item in self._items if (prediction := _prediction(item)) is not None]
-        return {"predictions": predictions, "left": _removals(self._items), "cursor": cursor, "more": more}
+        return self._listed() | {"cursor": cursor, "more": more}
+
+    def _listed(self) -> dict[str, Any]:
+        """Return the changes. `at` is the number of predictions of this answer before each of what left.
+
+        Where there are observations, `at_observation` is the number of those.
+        """
+        predictions: list[Prediction] = []
+        observations: list[Observation] = []
+        removals: list[dict[str, Any]] = []
+        for update in self._items:
+            item = _item(update)
+            if isinstance(item, Prediction):
+                predictions.append(item)
+            elif isinstance(item, Observation):
+                observations.append(item)
+            else:
+                at = {"at": len(predictions)}
+                if self._has_observations:
+                    at["at_observation"] = len(observations)
+                removals.append(_removal(update) | at)
+        listed: dict[str, Any] = {"predictions": predictions, "left": removals}
+        return listed | {"observations": observations} if self._has_observations else listed
 
 
-def _prediction(item: Update) -> Prediction | None:
-    """Return the prediction of an item; None for a removal."""
-    match item:
+def _item(update: Update) -> Prediction | Observation | None:
+    """Return the prediction or observation of an update; None for a removal."""
+    match update:
         case Change():
-            return item.entry.prediction
+            return update.entry.item
         case Shown():
-            return item.prediction
+            return update.prediction
         case _:
             return None
 
 
-def _removals(items: list[Update]) -> list[dict[str, Any]]:
-    """List what left the view; `at` is the number of predictions of this answer before each."""
-    removals: list[dict[str, Any]] = []
-    for number, item in enumerate(items):
-        if _prediction(item) is None:
-            removals.append(_removal(item) | {"at": number - len(removals)})
-    return removals
-
-
-def _removal(item: Update) -> dict[str, Any]:
-    match item:
+def _removal(update: Update) -> dict[str, Any]:
+    kind = {}
+    match update:
         case Evicted(segment_id, horizon, why):
             reason: str = why
+            kind = {"kind": "observation"} if update.is_observation else {}
         case Left():
-            segment_id, horizon, reason = item.entry.segment_id, item.horizon_minutes, "no_longer_matches"
+            segment_id, horizon, reason = update.entry.segment_id, update.horizon_minutes, "no_longer_matches"
+            kind = {"kind": "observation"} if update.is_observation else {}
         case Change():
-            segment_id, horizon, reason = item.entry.segment_id, None, "removed"
+            segment_id, horizon, reason = update.entry.segment_id, None, "removed"
         case Shown():
             raise AssertionError("it has a prediction")
-    return {"segment_id": segment_id, "horizon_minutes": horizon, "reason": reason}
+    return {"segment_id": segment_id, "horizon_minutes": horizon, "reason": reason} | kind

@@ -99,6 +99,7 @@ def _health(consumer: Consumer) -> dict[str, Any]:
             "received": fill.received,
         },
         "segments": fill.segments,
+        "observations": {"segments": fill.observed, "received": fill.observations},
         "network": _network(consumer.network),
         "latest": {
             "segments": fill.segments,

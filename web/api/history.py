@@ -14,6 +14,7 @@ from werkzeug.exceptions import BadRequest
 from consumer import BadCursor
 from consumer.errors import Unreplayable
 from consumer.events import Change, Event, Gap
+from consumer.prediction import Observation, Prediction
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
 from consumer.resume.throttle import Throttle, ThrottledWork
@@ -86,7 +87,7 @@ class Walk:
         return self._throttle.start()
 
     def next(self, limit: int) -> list[Change]:
-        """Return the next predictions of the range, at most `limit`, possibly none."""
+        """Return the next predictions and observations of the range, at most `limit`, possibly none."""
         if self._subscription is None:
             return []
         if self._subscription.is_held_up:
@@ -106,8 +107,8 @@ class Walk:
                 self.gap, self._end = event, None
 
     def _is_wanted(self, change: Change) -> bool:
-        prediction = change.entry.prediction
-        return prediction is not None and self._span.holds(prediction.timestamp)
+        item = change.entry.item
+        return item is not None and self._span.holds(item.timestamp)
 
 
 @blueprint.get("/api/predictions/history")
@@ -133,7 +134,7 @@ def history() -> Response:
             return response
         if after is None and span.since is not None:
             slot.require()  # while Kafka is asked
-        page = _page(_walk(subscriptions, after, span, wanted, settings), limit, slot)
+        page = _page(_walk(subscriptions, after, span, wanted, settings), limit, slot, wanted.observations)
     except BaseException:
         slot.release()
         raise
@@ -172,7 +173,7 @@ def _from_memory(subscriptions: Subscriptions, wanted: Filter, end: str | None, 
     return Walk(subscriptions.throttle, subscription, end, span, gap)
 
 
-def _page(walk: Walk, limit: int, slot: Slot) -> dict[str, Any]:
+def _page(walk: Walk, limit: int, slot: Slot, has_observations: bool) -> dict[str, Any]:
     found: list[Change] = []
     enough = Deadline(PAGE_SECONDS)
     while True:
@@ -181,17 +182,16 @@ def _page(walk: Walk, limit: int, slot: Slot) -> dict[str, Any]:
         found.extend(walk.next(limit - len(found)))
         if len(found) >= limit or walk.is_over or enough.passed or services().admission.closing.is_set():
             break
-    page: dict[str, Any] = {
-        "predictions": [each.entry.prediction for each in found],
-        "cursor": walk.cursor,
-        "more": not walk.is_over,
-        "timestamp": now_iso(),
-    }
+    items = [each.entry.item for each in found]
+    page: dict[str, Any] = {"predictions": [each for each in items if isinstance(each, Prediction)]}
+    if has_observations:
+        page["observations"] = [each for each in items if isinstance(each, Observation)]
+    page |= {"cursor": walk.cursor, "more": not walk.is_over, "timestamp": now_iso()}
     return page if walk.gap is None else page | {"gap": {"reason": walk.gap.reason, "missed": walk.gap.missed}}
 
 
 def _lines(walk: Walk, most: int | None, client: ClientSocket) -> Iterator[bytes]:
-    """Yield the predictions as NDJSON, each with its cursor, then `gap` if there was one, and `end`."""
+    """Yield predictions and observations as NDJSON, each with its cursor, then `gap` if there was one, and `end`."""
     closing, count = services().admission.closing, 0
     work, stuck = walk.work(), Deadline(PAGE_SECONDS)
     while not closing.is_set() and not client.has_left():
@@ -204,7 +204,7 @@ def _lines(walk: Walk, most: int | None, client: ClientSocket) -> Iterator[bytes
         elif stuck.passed:
             break
         if found:
-            yield b"".join(wire.with_cursor(wire.prediction(e.entry.prediction), e.cursor) + b"\n" for e in found)  # type: ignore[arg-type]
+            yield b"".join(wire.with_cursor(wire.item(e.entry.item), e.cursor) + b"\n" for e in found)  # type: ignore[arg-type]
         if walk.is_over or count == most:
             break
     if walk.gap is not None:

@@ -12,7 +12,8 @@ from consumer.prediction import CATEGORIES
 from consumer.view.filters import MAX_VALUES, Box, Filter
 from consumer.view.latest import Horizons
 
-FILTER = ("segment", "category", "bbox", "horizon", "road")
+INCLUDE = "include"
+FILTER = ("segment", "category", "bbox", "horizon", "road", INCLUDE)
 """The parameters of a filter, the same on every transport."""
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
@@ -115,6 +116,7 @@ def filter_of(values_of: Callable[[str], list[str]]) -> Filter:
         roads=_roads(values_of),
         box=_box(values_of),
         horizons=_horizons(values_of),
+        observations=_includes_observations(values_of),
     )
 
 
@@ -165,6 +167,14 @@ def _categories(values_of: Callable[[str], list[str]]) -> frozenset[str] | None:
     if unknown:
         raise BadRequest(f"category={unknown[0][:40]!r} can't be used; allowed: {', '.join(CATEGORIES)}")
     return values
+
+
+def _includes_observations(values_of: Callable[[str], list[str]]) -> bool:
+    values = _values(INCLUDE, values_of) or frozenset()
+    unknown = sorted(values - {"observations"})
+    if unknown:
+        raise BadRequest(f"include={unknown[0][:40]!r} can't be used; allowed: observations")
+    return bool(values)
 
 
 def _roads(values_of: Callable[[str], list[str]]) -> frozenset[str] | None:

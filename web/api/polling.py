@@ -66,7 +66,8 @@ def predictions() -> Response:
     if after is None and since is None:
         return _whole(consumer.feed, wanted)
     with services().admission.slot() as slot:
-        subscription, changes = _subscribe(consumer.subscriptions, after, since, wanted, slot), Changes(limit)
+        subscription = _subscribe(consumer.subscriptions, after, since, wanted, slot)
+        changes = Changes(limit, wanted.observations)
         hands_over, deadline = can_take_over(request.environ), Deadline(wait)
         waits = wait > 0 and not hands_over and slot.acquire("long_poll")
         _collect(subscription, changes, deadline if waits else Deadline(0), slot)
@@ -83,22 +84,28 @@ def predictions() -> Response:
 def segment(segment_id: str) -> Response:
     """Answer with one segment: its newest prediction per horizon, its history in memory, oldest first, and its scores.
 
-    Each prediction of the history has the actual speed at its target time and its error, null while unknown.
+    Each prediction of the history has the actual speed at its target time and its error, null while unknown. With
+    include=observations, `observation` is the newest one, and `observations` are those in memory.
     """
-    params.only()
-    feed = services().get_consumer().feed
-    latest, history = feed.segment(segment_id)
-    if not latest and not history:
+    params.only(params.INCLUDE)
+    feed, has_observations = services().get_consumer().feed, params.wanted().observations
+    found = feed.segment(segment_id)
+    observations = found.observed or found.observations if has_observations else []
+    if not (found.latest or found.history or observations):
         raise NotFound(f"segment {segment_id[:80]!r} is unknown; GET /api/predictions lists the known ones")
-    kept, truth = history[-MAX_SEGMENT_HISTORY:], feed.truth(segment_id)
+    kept, truth = found.history[-MAX_SEGMENT_HISTORY:], feed.truth(segment_id)
     data = {
         "segment_id": segment_id,
-        "latest": latest,
+        "latest": found.latest,
         "history": [truth.judge(each) for each in kept],
-        "history_complete": len(kept) == len(history),
+        "history_complete": len(kept) == len(found.history),
         "scores": truth.scores(),
         "timestamp": now_iso(),
     }
+    if has_observations:
+        data["observation"] = found.observed[0] if found.observed else None
+        data["observations"] = found.observations[-MAX_SEGMENT_HISTORY:]
+        data["observations_complete"] = len(found.observations) <= MAX_SEGMENT_HISTORY
     return answers.json(wire.success(data))
 
 
@@ -151,5 +158,6 @@ def _is_idle(subscription: Subscription, changes: Changes) -> bool:
 def _encode(feed: Feed, changes: Changes, cursor: str | None, more: bool) -> bytes:
     answer = changes.answer(cursor, more) | {"timestamp": now_iso()}
     if changes.view is not None:
-        answer["stats"] = statistics(answer["predictions"], feed.account())
+        view = changes.view
+        answer["stats"] = statistics(view.predictions, feed.account(), view.observations)
     return wire.success(answer)

@@ -63,9 +63,9 @@ def heartbeat(cursor: str | None) -> Message:
 
 
 def message_of(entry: Entry, cursor: str) -> Message:
-    """Return the message of an entry: its prediction, or `left` for the removal of a segment."""
-    prediction = entry.prediction
-    content = wire.left(entry.segment_id, "removed") if prediction is None else wire.prediction(prediction)
+    """Return the message of an entry: its prediction or observation, or `left` for the removal of a segment."""
+    item = entry.item
+    content = wire.left(entry.segment_id, "removed") if item is None else wire.item(item)
     return Message(content, cursor)
 
 

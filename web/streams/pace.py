@@ -3,6 +3,8 @@
     events ── status, gap, view ──> at once
            └─ changes ── the newest per segment (and horizon) ── each `every` seconds ──> messages
 
+Observations count apart from predictions.
+
 The first change after a quiet interval leaves at once. A view replaces what was gathered before it.
 """
 
@@ -12,7 +14,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from consumer.events import Change, Event, Evicted, Gap, Initial, Left, Shown, Status
-from consumer.prediction import Horizon, Prediction
+from consumer.prediction import Horizon, Observation, Prediction
 
 from . import wire
 
@@ -33,7 +35,11 @@ class _Gathered(NamedTuple):
 
     horizon: Horizon | None
     effect: _Effect
-    content: Prediction | bytes
+    content: Prediction | Observation | bytes
+
+
+_Key = tuple[str, bool]
+"""A segment, and whether the changes are of its observation."""
 
 
 class Pace:
@@ -50,7 +56,7 @@ class Pace:
         self._names_horizons = names_horizons
         self._max_changes = max(MIN_CHANGES, max_changes)
         self._next_at = now
-        self._segments: dict[str, list[_Gathered]] = {}
+        self._segments: dict[_Key, list[_Gathered]] = {}
         self._count = 0
 
     @property
@@ -80,11 +86,11 @@ class Pace:
                 case Left():
                     horizon = event.horizon_minutes
                     effect = _Effect.REMOVED if self._names_horizons and horizon is None else _Effect.LEFT
-                    content = wire.left(event.entry.segment_id, "no_longer_matches", horizon)
-                    self._put(event.entry.segment_id, _Gathered(horizon, effect, content))
+                    key = event.entry.segment_id, event.is_observation
+                    self._put(key, _Gathered(horizon, effect, wire.left_by(event)))
                 case Evicted():
-                    content = wire.left(event.segment_id, event.reason, event.horizon_minutes)
-                    self._put(event.segment_id, _Gathered(event.horizon_minutes, _Effect.REMOVED, content))
+                    key = event.segment_id, event.is_observation
+                    self._put(key, _Gathered(event.horizon_minutes, _Effect.REMOVED, wire.left_by(event)))
                 case Shown():
                     self._show(event.prediction)
                 case Initial() | Gap():
@@ -95,27 +101,29 @@ class Pace:
         return at_once
 
     def emit(self, now: float) -> list[bytes]:
-        """Return the messages of all gathered changes, each removal before the prediction that follows it."""
+        """Return the messages of all gathered changes, each removal before what follows it."""
         # Counted from when it was due, so that delays don't add up.
         self._next_at = max(self._next_at + self._every, now + (1 - TOLERANCE) * self._every)
         gathered = [each.content for changes in self._segments.values() for each in changes]
         self._clear()
-        return [each if isinstance(each, bytes) else wire.prediction(each) for each in gathered]
+        return [each if isinstance(each, bytes) else wire.item(each) for each in gathered]
 
     def _change(self, event: Change) -> None:
         entry = event.entry
-        if entry.prediction is None:
-            self._put(entry.segment_id, _Gathered(None, _Effect.REMOVED, wire.left(entry.segment_id, "removed")))
+        if entry.item is None:
+            self._count -= len(self._segments.pop((entry.segment_id, True), ()))  # the removal is of both kinds
+            content = wire.left(entry.segment_id, "removed")
+            self._put((entry.segment_id, False), _Gathered(None, _Effect.REMOVED, content))
         elif not entry.late:  # a late one replaces nothing at the client, so it must not replace a newer one here
-            self._show(entry.prediction)
+            self._show(entry.item)
 
-    def _show(self, prediction: Prediction) -> None:
-        horizon = prediction.horizon_minutes if self._names_horizons else None
-        self._put(prediction.segment_id, _Gathered(horizon, _Effect.SHOWN, prediction))
+    def _show(self, item: Prediction | Observation) -> None:
+        horizon = item.horizon_minutes if self._names_horizons else None
+        self._put((item.segment_id, type(item) is Observation), _Gathered(horizon, _Effect.SHOWN, item))
 
-    def _put(self, segment_id: str, new: _Gathered) -> None:
-        """Add a change after those of the same segment that it doesn't replace."""
-        before = self._segments.get(segment_id, [])
+    def _put(self, key: _Key, new: _Gathered) -> None:
+        """Add a change after those of the same key that it doesn't replace."""
+        before = self._segments.get(key, [])
         is_whole = new.horizon is None and new.effect is not _Effect.SHOWN
         after = [
             each
@@ -125,7 +133,7 @@ class Pace:
         ]
         after.append(new)
         self._count += len(after) - len(before)
-        self._segments[segment_id] = after
+        self._segments[key] = after
 
     def _clear(self) -> None:
         self._segments = {}

@@ -13,9 +13,10 @@ returns messages. A channel, or the stream of a client that resumes, reads the e
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from consumer.events import Change, Event, Evicted, Gap, Initial, Left, Shown, Status
+from consumer.prediction import Observation, Prediction
 from web.times import iso
 
 from . import wire
@@ -109,12 +110,11 @@ class StreamSession:
                     message = shared(event.entry)
                     yield message if own is None else Message(message.content, own)
                 case Left():
-                    content = wire.left(event.entry.segment_id, "no_longer_matches", event.horizon_minutes)
-                    yield Message(content, event.cursor)
+                    yield Message(wire.left_by(event), event.cursor)
                 case Evicted():
-                    yield Message(wire.left(event.segment_id, event.reason, event.horizon_minutes))
+                    yield Message(wire.left_by(event))
                 case Shown():
-                    yield Message(wire.prediction(event.prediction))
+                    yield Message(wire.item(event.prediction))
                 case Initial():
                     yield from _view(event)
                 case Gap():
@@ -137,9 +137,11 @@ class StreamSession:
 
 def _view(view: Initial) -> Iterator[Message]:
     """Yield a view in parts. Only the last part has the cursor: a client cut off before it does not have the view."""
-    content, count = wire.initial(view.predictions, view.cursor)
-    rest = len(view.predictions) - count
+    observations = view.observations
+    content, count = wire.initial(view.predictions, view.cursor, observations)
+    rest = len(view.predictions) + len(observations or ()) - count
     yield Message(content, None if rest else view.cursor)
     # No copy: a client that reads slowly holds this while it reads.
-    for number, each in enumerate(islice(view.predictions, count, None), 1):
-        yield Message(wire.prediction(each), view.cursor if number == rest else None)
+    items: Iterable[Prediction | Observation] = chain(view.predictions, observations or ())
+    for number, each in enumerate(islice(items, count, None), 1):
+        yield Message(wire.item(each), view.cursor if number == rest else None)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
@@ -92,7 +93,8 @@ class Views:
             try:
                 if self._age(cached, feed) >= STATS_MAX_AGE_SECONDS:
                     now = self._clock()
-                    cached.value = statistics(feed.snapshot(wanted).predictions, feed.account())
+                    snapshot = feed.snapshot(wanted)
+                    cached.value = statistics(snapshot.predictions, feed.account(), snapshot.observations)
                     cached.state = (id(feed), now)
             finally:
                 cached.lock.release()
@@ -139,12 +141,15 @@ class _Cached(Generic[Value]):
 
 
 def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
-    """Return predictions (by segment and horizon), statistics, cursor and time of one moment."""
+    """Return predictions and observations (by segment and horizon), statistics, cursor and time of one moment."""
     snapshot = feed.snapshot(wanted)
     ordered = sorted(snapshot.predictions, key=lambda each: (each.segment_id, each.horizon_minutes or -1))
+    observations = snapshot.observations
+    observed = sorted(observations or (), key=attrgetter("segment_id"))
     return {
         "predictions": ordered,
-        "stats": statistics(ordered, feed.account()),
+        **({} if observations is None else {"observations": observed}),
+        "stats": statistics(ordered, feed.account(), observations),
         "cursor": snapshot.poll_cursor,
         "timestamp": now_iso(),
     }
@@ -153,7 +158,9 @@ def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
 def encode_body(feed: Feed, wanted: Filter) -> Body:
     """Return the answer with the view of now."""
     view = whole_view(feed, wanted)
-    view["predictions"] = msgspec.Raw(wire.json_bytes(view["predictions"]))  # once, for tag and body
+    for name in ("predictions", "observations"):
+        if name in view:
+            view[name] = msgspec.Raw(wire.json_bytes(view[name]))  # once, for tag and body
     # The tag covers all content but the time. The cursor is not enough: settings change the view of a topic.
     content = wire.success({**view, "timestamp": None})
     etag = hashlib.sha256(content).hexdigest()[:24]

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from consumer.events import Status
-from consumer.prediction import Prediction
+from consumer.events import Evicted, Left, Status
+from consumer.prediction import Observation, Prediction
 
 _encoder = msgspec.json.Encoder()
 
@@ -23,8 +23,8 @@ HEARTBEAT = b": heartbeat " + b"." * 256 + b"\n\n"
 
 INITIAL_BYTES = 60_000
 """Maximum size of an `initial` event or message. Many clients accept 64 KB at most by default."""
-ENVELOPE_BYTES = 100
-"""Maximum size of an `initial` without its predictions and cursor."""
+ENVELOPE_BYTES = 150
+"""Maximum size of an `initial` without its predictions, observations and cursor."""
 
 LINE_ENDS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 """Line ends that JSON allows in text, in UTF-8 and escaped. Many clients split streams at them, httpx for example."""
@@ -66,31 +66,53 @@ def connected(transport: str, timestamp: str, details: Mapping[str, Any]) -> byt
     return json_bytes({**greeting, "transport": transport, **details})
 
 
-def initial(predictions: Sequence[Prediction], cursor: str) -> tuple[bytes, int]:
-    """Return an `initial` message, and how many predictions of the view it holds.
+def initial(
+    predictions: Sequence[Prediction], cursor: str, observations: Sequence[Observation] | None = None
+) -> tuple[bytes, int]:
+    """Return an `initial` message, and how many items of the view it holds, predictions first.
 
-    It has the count of all, and as many of the first predictions as fit into INITIAL_BYTES together with the cursor.
-    The others follow as `prediction` messages.
+    It has the count of all, and as many of the first items as fit into INITIAL_BYTES together with the cursor. The
+    others follow as messages of their own. `observations` are None for a client that asks for none.
     """
-    parts: list[bytes] = []
     room = INITIAL_BYTES - ENVELOPE_BYTES - len(cursor)
-    for part in map(json_bytes, predictions):
-        room -= len(part) + 1
-        if room < 0:
+    parts, room = _fitting(predictions, room)
+    message = b'{"type":"initial","predictions":[%b],"count":%d' % (b",".join(parts), len(predictions))
+    if observations is None:
+        return message + b"}", len(parts)
+    observed, _ = _fitting(observations, room if len(parts) == len(predictions) else 0)
+    message += b',"observations":[%b],"observation_count":%d}' % (b",".join(observed), len(observations))
+    return message, len(parts) + len(observed)
+
+
+def _fitting(items: Sequence[Prediction] | Sequence[Observation], room: int) -> tuple[list[bytes], int]:
+    """Return as many of the first items as JSON as fit into so many bytes, and the bytes that are left."""
+    parts: list[bytes] = []
+    for part in map(json_bytes, items):
+        if len(part) + 1 > room:
             break
+        room -= len(part) + 1
         parts.append(part)
-    message = b'{"type":"initial","predictions":[%b],"count":%d}' % (b",".join(parts), len(predictions))
-    return message, len(parts)
+    return parts, room
 
 
-def prediction(item: Prediction) -> bytes:
-    """Return a `prediction` message."""
-    return json_bytes({"type": "prediction", "data": item})
+def item(of: Prediction | Observation) -> bytes:
+    """Return a `prediction` or an `observation` message."""
+    return json_bytes({"type": "observation" if type(of) is Observation else "prediction", "data": of})
 
 
-def left(segment_id: str, reason: str, horizon_minutes: float | None = None) -> bytes:
-    """Return a `left` message: one prediction of a segment left the view, or all (horizon null)."""
-    return json_bytes({"type": "left", "segment_id": segment_id, "horizon_minutes": horizon_minutes, "reason": reason})
+def left(segment_id: str, reason: str, horizon_minutes: float | None = None, is_observation: bool = False) -> bytes:
+    """Return a `left` message: one prediction of a segment left the view, or all (horizon null), or its observation."""
+    message = {"type": "left", "segment_id": segment_id, "horizon_minutes": horizon_minutes, "reason": reason}
+    return json_bytes(message | {"kind": "observation"} if is_observation else message)
+
+
+def left_by(event: Left | Evicted) -> bytes:
+    """Return the `left` message of what no longer matches, or was evicted."""
+    if isinstance(event, Left):
+        segment_id, reason = event.entry.segment_id, "no_longer_matches"
+    else:
+        segment_id, reason = event.segment_id, event.reason
+    return left(segment_id, reason, event.horizon_minutes, event.is_observation)
 
 
 def stats(numbers: Mapping[str, Any]) -> bytes:

@@ -162,7 +162,7 @@ def test_predictions_of_several_targets_do_not_overwrite_each_other():
         message("A", EVENT_MS, speed, target_timestamp=after(minutes)) for minutes, speed in ((60, 1), (15, 2), (30, 3))
     ]
     publish(feed, *(record(0, offset, value) for offset, value in enumerate(values)))
-    assert [(each.horizon_minutes, each.predicted_speed) for each in feed.segment("A")[0]] == [
+    assert [(each.horizon_minutes, each.predicted_speed) for each in feed.segment("A").latest] == [
         (15, 2),
         (30, 3),
         (60, 1),
@@ -175,7 +175,7 @@ def test_unusual_targets_do_not_overwrite_each_other():
     values = [message("A", EVENT_MS, 50.0, target_time=after(minutes)) for minutes in targets]
     values.append(message("A", EVENT_MS, 50.0, target_time=after(20_160), horizon="next week"))
     publish(feed, *(record(0, offset, value) for offset, value in enumerate(values)))
-    assert [each.horizon_minutes for each in feed.segment("A")[0]] == [-30, -5, 15, 20_160, 43_200]
+    assert [each.horizon_minutes for each in feed.segment("A").latest] == [-30, -5, 15, 20_160, 43_200]
     assert sum(normalise(record(0, 0, value)).unclear_horizons for value in values) == 5
 
 
@@ -183,7 +183,7 @@ def test_a_prediction_without_a_horizon_ranks_before_one_for_the_past():
     feed = feed_of()
     values = [message("A", EVENT_MS, 50.0), message("A", EVENT_MS, 50.0, target_time=after(-5))]
     publish(feed, *(record(0, offset, value) for offset, value in enumerate(values)))
-    assert [each.horizon_minutes for each in feed.segment("A")[0]] == [None, -5]
+    assert [each.horizon_minutes for each in feed.segment("A").latest] == [None, -5]
     assert [each.horizon_minutes for each in feed.snapshot().predictions] == [None]
 
 
@@ -194,7 +194,7 @@ def test_targets_half_a_minute_apart_do_not_replace_each_other(name):
     feed = feed_of()
     values = [message("A", EVENT_MS, 50.0, **name(minutes)) for minutes in (8, 7.5, 7)]
     publish(feed, *(record(0, offset, value) for offset, value in enumerate(values)))
-    assert [each.horizon_minutes for each in feed.segment("A")[0]] == [7, 7.5, 8]
+    assert [each.horizon_minutes for each in feed.segment("A").latest] == [7, 7.5, 8]
     wanted = Filter(horizons=frozenset({7.5}))
     assert [each.target_time for each in feed.snapshot(wanted).predictions] == [iso(after(7.5))]
 
@@ -317,7 +317,7 @@ def test_a_replay_gives_the_same_predictions_of_a_record_as_memory():
         feed.begin(start)
         publish(feed, *topic.logs[0])
         given = [each.entry for each in read(subscriptions.subscribe_at(position, everything, "history"))]
-        return [(each.place, structs.replace(each.prediction, late=UNSET)) for each in given]
+        return [(each.place, structs.replace(each.item, late=UNSET)) for each in given]
 
     from_memory = given(roomy, start)
     assert [index_of(before) for before, _ in from_memory[:7]] == list(range(7))

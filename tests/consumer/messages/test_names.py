@@ -86,6 +86,6 @@ def test_a_set_of_names_is_looked_up_once():
 def test_a_hostile_producer_fills_no_memory_with_names(name):
     sets = NameSets(SCALES)
     for number in range(2 * MAX_SETS):
-        assert sets.of({name(number): 1, "speed": 2}).has_speed
+        assert sets.of({name(number): 1, "speed": 2}).has_current
     assert len(sets) <= MAX_SETS
     assert sets.size_characters <= MAX_SETS * names.MAX_SET_CHARACTERS

@@ -2,8 +2,9 @@
 
 Each process reads the topic in an order of its own and keeps a few entries; what is older is replayed from the topic. A
 client hops between the processes with its cursor, from one transport to another, and may change its filter. Of every
-prediction that its filter asks for it gets one event, in order per partition; what it misses lies under a gap. Once
-all processes have read all records, what it shows by the rules of docs/clients.md is the view of its filter.
+prediction and observation that its filter asks for it gets one event, in order per partition; what it misses lies under
+a gap. Once all processes have read all records, what it shows by the rules of docs/clients.md is the view of its
+filter.
 """
 
 import itertools
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.events import Change, Evicted, Gap, Initial, Left, Shown, Status
+from consumer.prediction import Observation
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
@@ -35,6 +37,8 @@ FILTERS = [
     Filter(categories=frozenset({"free_flow"}), roads=frozenset({"i-5"})),
     Filter(horizons="all", categories=frozenset({"moderate_traffic"})),
     Filter(horizons=frozenset({15})),
+    Filter(observations=True),
+    Filter(observations=True, categories=frozenset({"severe_congestion", "heavy_traffic"}), horizons=frozenset({15})),
 ]
 REMOVAL = "removal"
 
@@ -56,6 +60,7 @@ class Kind(NamedTuple):
     has_horizons: bool
     has_restarts: bool
     has_ties: bool = False
+    has_observations: bool = False
 
 
 KINDS = [
@@ -64,9 +69,12 @@ KINDS = [
     Kind(is_keyed=False, has_horizons=True, has_restarts=False),
     Kind(is_keyed=False, has_horizons=False, has_restarts=False),
     Kind(is_keyed=True, has_horizons=True, has_restarts=False),
+    Kind(is_keyed=False, has_horizons=True, has_restarts=False, has_ties=True, has_observations=True),
+    Kind(is_keyed=True, has_horizons=True, has_restarts=False, has_observations=True),
     # A process that doesn't know the newest prediction takes an older one for it, so their times rise here; and what a
     # segment shows of several horizons is another matter for one that knows some of them.
     Kind(is_keyed=True, has_horizons=False, has_restarts=True),
+    Kind(is_keyed=True, has_horizons=False, has_restarts=True, has_observations=True),
 ]
 
 
@@ -94,7 +102,9 @@ def topics(draw, kind):
                 each["timestamp"] += 10 * number + index
             if kind.has_restarts:
                 each["timestamp"] = 1_700_000_000_000 + 10 * number + index
-            if kind.has_horizons:
+            if kind.has_observations and draw(st.booleans()):
+                each["current_speed"] = each.pop("predicted_speed")
+            elif kind.has_horizons:
                 each.update(draw(horizons))
         log.append(("items", group))
     return logs
@@ -111,8 +121,8 @@ class World:
                 if what == REMOVAL:
                     self.topic.append(None, key=content.encode(), partition=partition, timestamp_ms=-1)
                     continue
-                # The model tells every prediction from all others.
-                named = [{**item, "model": f"{number + index:06}"} for index, item in enumerate(content)]
+                # The source tells each item from all others.
+                named = [{**item, "source": f"{number + index:06}"} for index, item in enumerate(content)]
                 number += len(named)
                 value = array(*[json.dumps(each).encode() for each in named])
                 self.topic.append(value, partition=partition, timestamp_ms=-1)
@@ -142,11 +152,13 @@ class World:
         """Name what a filter asks for of a partition in a run, in log order, whatever horizon is shown."""
         wanted, begin, end = run
         for record in self.topic.logs[partition]:
-            for index, prediction in normalise(record).predictions:
+            for index, item in normalise(record).items:
                 is_in_it = at(begin, partition) <= place(record.offset, index) < at(end, partition)
-                fits = wanted.horizons in (None, "all") or prediction.horizon_minutes in wanted.horizons
-                if is_in_it and fits and wanted.asks_for(prediction):
-                    yield prediction.model
+                fits = wanted.horizons in (None, "all") or item.horizon_minutes in wanted.horizons
+                if isinstance(item, Observation):
+                    fits = wanted.observations
+                if is_in_it and fits and wanted.asks_for(item):
+                    yield item.source
 
 
 class Process:
@@ -185,9 +197,10 @@ class Process:
             self.step(there[0])
 
     def unread(self):
-        """Return the segments that may have come before its backlog alone."""
-        known = {each.segment_id for each in self.feed.snapshot(Filter(horizons="all")).predictions}
-        return set(SEGMENTS) - known if self.has_backlog else set()
+        """Return the segments and kinds that may have come before its backlog alone."""
+        view = self.feed.snapshot(Filter(horizons="all", observations=True))
+        known = {seen(each) for each in (*view.predictions, *view.observations)}
+        return set(itertools.product(SEGMENTS, (False, True))) - known if self.has_backlog else set()
 
 
 class Client:
@@ -204,7 +217,7 @@ class Client:
         self.gap = None
         self.needs_view = False
         self.unheard = set()
-        """Segments that its last view can't have had, since they came before the backlog of its process."""
+        """What its last view can't have had, since it came before the backlog of its process."""
 
     @property
     def places(self):
@@ -219,8 +232,11 @@ class Client:
             self.runs.append((self.wanted, self.begin, self.places))
         self.begin = self.places if self.cursor else None
 
-    def key(self, segment, horizon):
-        return (segment, horizon if self.wanted.names_horizons else None)
+    def key(self, segment, horizon, is_observation=False):
+        return (segment, horizon if self.wanted.names_horizons and not is_observation else None, is_observation)
+
+    def key_of(self, item):
+        return self.key(item.segment_id, item.horizon_minutes, isinstance(item, Observation))
 
     def take(self, event, process):
         match event:
@@ -229,14 +245,14 @@ class Client:
                 return
             case Initial():
                 self.replace(event, process)
-            case Change() if event.entry.prediction is not None:
-                self.events.append((event.entry.partition, event.entry.prediction.model))
-                self.replace_one(event.entry.prediction)
+            case Change() if event.entry.item is not None:
+                self.events.append((event.entry.partition, event.entry.item.source))
+                self.replace_one(event.entry.item)
             case Change():
                 for key in [key for key in self.view if key[0] == event.entry.segment_id]:
                     del self.view[key]
             case Evicted():
-                gone = [key for key in self.view if key[0] == event.segment_id]
+                gone = [key for key in self.view if (key[0], key[2]) == (event.segment_id, event.is_observation)]
                 for key in (
                     gone if event.horizon_minutes is None else [self.key(event.segment_id, event.horizon_minutes)]
                 ):
@@ -244,7 +260,8 @@ class Client:
             case Shown():
                 self.replace_one(event.prediction)
             case Left():
-                self.view.pop(self.key(event.entry.segment_id, event.horizon_minutes), None)
+                key = self.key(event.entry.segment_id, event.horizon_minutes, event.is_observation)
+                self.view.pop(key, None)
         self.cursor = event.cursor or self.cursor
 
     def replace(self, event, process):
@@ -259,19 +276,24 @@ class Client:
             assert reaches(places, self.places), "a view moves no client back"
         self.gap, self.needs_view = None, False
         self.unheard = process.unread()
-        self.view = {self.key(each.segment_id, each.horizon_minutes): each for each in event.predictions}
+        assert (event.observations is not None) == self.wanted.observations
+        self.view = {self.key_of(each): each for each in (*event.predictions, *(event.observations or ()))}
 
     def check(self, gap, places):
         assert gap.reason in ("too_slow", "expired")
         assert gap.missed >= 1
         assert furthest(self.places, places) != furthest(self.places, ()), "something was missed"
 
-    def replace_one(self, prediction):
-        key = self.key(prediction.segment_id, prediction.horizon_minutes)
+    def replace_one(self, item):
+        key = self.key_of(item)
         had = self.view.get(key)
-        if prediction.late is not True and (had is None or rank(had) <= rank(prediction)):
-            self.view[key] = prediction
-            self.unheard.discard(prediction.segment_id)
+        if item.late is not True and (had is None or rank(had) <= rank(item)):
+            self.view[key] = item
+            self.unheard.discard(seen(item))
+
+
+def seen(item):
+    return item.segment_id, isinstance(item, Observation)
 
 
 def at(places, partition):
@@ -369,33 +391,32 @@ def test_a_client_gets_each_prediction_once_and_ends_with_its_view(kind, wanted,
     read_to_the_end(world, client, data)
 
     for partition in range(len(logs)):
-        given_models = [model for where, model in client.events if where == partition]
-        expected = [model for run in client.runs for model in world.expected(partition, run)]
+        given_models = [source for where, source in client.events if where == partition]
+        expected = [source for run in client.runs for source in world.expected(partition, run)]
         if kind.has_horizons and any(run[0].horizons is None for run in client.runs):
             assert is_subsequence(given_models, expected), (
                 "in order, each once; which horizon is shown depends on the process"
             )
         else:
             assert given_models == expected
-    truth = {
-        client.key(each.segment_id, each.horizon_minutes): each.model
-        for each in world.truth.feed.snapshot(client.wanted).predictions
-    }
-    shown = {key: each.model for key, each in client.view.items()}
-    assert shown == {key: model for key, model in truth.items() if key in shown or key[0] not in client.unheard}
+    view = world.truth.feed.snapshot(client.wanted)
+    truth = {client.key_of(each): each.source for each in (*view.predictions, *(view.observations or ()))}
+    shown = {key: each.source for key, each in client.view.items()}
+    unheard = client.unheard
+    assert shown == {key: name for key, name in truth.items() if key in shown or (key[0], key[2]) not in unheard}
 
 
 def given_after(process, cursor, wanted, purpose="stream"):
     """Return the names of the predictions that a client is given after a cursor, by partition."""
     given = {}
     for event in read(process.subscriptions.subscribe(cursor, wanted, purpose)):
-        if isinstance(event, Change) and event.entry.prediction is not None:
-            given.setdefault(event.entry.partition, []).append(event.entry.prediction.model)
+        if isinstance(event, Change) and event.entry.item is not None:
+            given.setdefault(event.entry.partition, []).append(event.entry.item.source)
     return given
 
 
 @examples(150)
-@given(st.sampled_from(KINDS[:-1]), st.sampled_from(FILTERS), st.data())
+@given(st.sampled_from([kind for kind in KINDS if not kind.has_restarts]), st.sampled_from(FILTERS), st.data())
 def test_memory_and_a_replay_elsewhere_give_the_same_predictions(kind, wanted, data):
     logs = data.draw(topics(kind))
     topic = World(kind, logs, 100, data).topic
@@ -413,7 +434,7 @@ def test_memory_and_a_replay_elsewhere_give_the_same_predictions(kind, wanted, d
 def test_ties_between_partitions_end_the_same_in_every_process(capacity):
     topic = MemoryTopic(2, INCARNATION)
     for partition in (0, 1):
-        topic.append(message("S0", timestamp=1_700_000_000_000, model=f"of {partition}"), partition=partition)
+        topic.append(message("S0", timestamp=1_700_000_000_000, source=f"of {partition}"), partition=partition)
     processes = [Process(topic, capacity, [0, 0]) for _ in range(2)]
     for process, order in zip(processes, ([0, 1], [1, 0]), strict=True):
         for partition in order:
@@ -423,8 +444,8 @@ def test_ties_between_partitions_end_the_same_in_every_process(capacity):
         client.replace_one(normalise(topic.logs[places.index(1)][0]).predictions[0][1])
         for event in read(stream(first, client)):
             client.take(event, first)
-        shown = [each.model for each in client.view.values()]
-        assert shown == ["of 1"] == [each.model for each in first.feed.snapshot().predictions]
+        shown = [each.source for each in client.view.values()]
+        assert shown == ["of 1"] == [each.source for each in first.feed.snapshot().predictions]
 
 
 def published(process, *predictions):
@@ -434,7 +455,7 @@ def published(process, *predictions):
             segment,
             timestamp=1_700_000_000_000 + second,
             horizon_minutes=minutes,
-            model=f"{segment} {minutes} {second}",
+            source=f"{segment} {minutes} {second}",
         )
         process.topic.append(value)
     process.finish()
@@ -473,7 +494,7 @@ def test_what_is_given_does_not_depend_on_the_interleaving():
         for number in range(60):
             for partition in (0, 1):
                 topic.append(
-                    message(f"S{number}", horizon_minutes=minutes, model=f"{number} {minutes}"), partition=partition
+                    message(f"S{number}", horizon_minutes=minutes, source=f"{number} {minutes}"), partition=partition
                 )
     cursor = Position(INCARNATION, (place(0), place(0))).encode()
     orders = [[0] * 120 + [1] * 120, [0, 1] * 120]
@@ -488,4 +509,4 @@ def test_what_is_given_does_not_depend_on_the_interleaving():
 
 def is_subsequence(some, expected):
     rest = iter(expected)
-    return all(model in rest for model in some)
+    return all(source in rest for source in some)

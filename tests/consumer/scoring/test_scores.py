@@ -3,6 +3,7 @@
 Speeds are whole quarters, so sums are exact and scores can be compared for equality.
 """
 
+import json
 from collections import defaultdict
 from itertools import pairwise
 
@@ -33,7 +34,13 @@ MOST = TIGHT.scores_bytes // KEPT_BYTES
 
 
 def said_at(minute, predicted=50.0, current=None, horizon=None, segment="A", **fields):
-    """Return a message about a time in minutes after START; without a horizon it is only a measurement."""
+    """Return a message about a time in minutes after START; without a horizon it is only a measurement.
+
+    Without a predicted speed it is an observation.
+    """
+    if predicted is None:
+        at_ms = START + round(minute * MINUTE)
+        return json.dumps({"segment_id": segment, "timestamp": at_ms, "speed": current} | fields).encode()
     if current is not None:
         fields["current_speed"] = current
     if horizon is not None:
@@ -44,7 +51,7 @@ def said_at(minute, predicted=50.0, current=None, horizon=None, segment="A", **f
 def scored_feed(*messages, settings=SETTINGS):
     """Return a feed that has received messages, each in a batch of its own."""
     feed = feed_of(settings=settings)
-    feed._state.latest._reference = Newest()
+    feed._state.latest._reference = feed._state.observed._reference = Newest()
     send(feed, *messages)
     return feed
 
@@ -200,7 +207,7 @@ class CountingErrors:
     def __init__(self):
         self.calls = 0
 
-    def add(self, target_ms, predicted, now, actual):
+    def add(self, target_ms, predicted, now, actual, is_observed):
         self.calls += 1
 
     take_back = add
@@ -211,11 +218,11 @@ def test_a_late_measurement_rescores_only_near_targets():
     forecasts = history.forecasts[5] = HorizonForecasts(5, counter)
     for second in range(36_000):
         forecasts.append(START + second * 1_000, 50.0, 40.0)
-    history.measure(START, 40.0)
-    history.measure(START + 36_000_000, 40.0)
+    history.measure(START, 40.0, is_observed=False)
+    history.measure(START + 36_000_000, 40.0, is_observed=False)
     before = counter.calls
     for minute in range(10, 20):
-        history.measure(START + minute * MINUTE, 45.0)
+        history.measure(START + minute * MINUTE, 45.0, is_observed=False)
     assert 0 < counter.calls - before <= 10 * 2 * 301
 
 
@@ -251,7 +258,7 @@ def test_scores_survive_a_gap_but_not_a_recreated_topic():
 def test_history_has_actual_speed_and_error_once_known():
     feed = scored_feed(said_at(0, 50.1, 60, 5), said_at(5, 50, 40.3, 5), said_at(5, 50, 40.3))
     truth = feed.truth("A")
-    judged = [truth.judge(each) for each in feed.segment("A")[1]]
+    judged = [truth.judge(each) for each in feed.segment("A").history]
     assert [(each.timestamp, each.actual, each.error) for each in judged] == [
         (START, 40.3, 9.8),
         (START + 5 * MINUTE, None, None),
@@ -264,32 +271,34 @@ def test_history_has_actual_speed_and_error_once_known():
 
 
 def expected(messages, window_ms=SETTINGS.max_age * 1000):
-    """Score all (segment, time, current, predicted, horizon) by the documented rules."""
-    measured, forecasts = defaultdict(dict), set()
+    """Score all (segment, time, current, predicted, horizon) by the documented rules; None predicts an observation."""
+    measured, observed, forecasts = defaultdict(dict), defaultdict(dict), set()
     for segment, at, current, predicted, horizon in messages:
         if current is not None:
-            measured[segment][at] = current
+            (measured if predicted is not None else observed)[segment][at] = current
         if horizon:
             forecasts.add((segment, at + horizon * MINUTE, horizon, predicted, current))
     step = window_ms // STEPS
     since = (max(at for _, at, *_ in messages) // step - STEPS + 1) * step
     found = defaultdict(list)
     for segment, target, horizon, predicted, current in forecasts:
-        actual = nearest(measured[segment], target, min(150_000, horizon * MINUTE / 2))
-        if actual is not None and target >= since and horizon * MINUTE <= window_ms:
-            found[horizon].append((predicted - actual, None if current is None else current - actual))
-    return {horizon: (means(own), means(still)) for horizon, pairs in found.items() for own, still in [columns(pairs)]}
+        at = nearest(measured[segment] | observed[segment], target, min(150_000, horizon * MINUTE / 2))
+        if at is not None and target >= since and horizon * MINUTE <= window_ms:
+            actual = observed[segment].get(at, measured[segment].get(at))
+            error = predicted - actual, None if current is None else current - actual, at in observed[segment]
+            found[horizon].append(error)
+    return {
+        horizon: (means(own), means([each for each in still if each is not None]), sum(observed))
+        for horizon, errors in found.items()
+        for own, still, observed in [zip(*errors, strict=True)]
+    }
 
 
 def nearest(measured, target, reach):
     if not any(at >= target for at in measured):
         return None
     at = min(measured, key=lambda at: (abs(at - target), at))
-    return measured[at] if abs(at - target) <= reach else None
-
-
-def columns(pairs):
-    return [own for own, _ in pairs], [still for _, still in pairs if still is not None]
+    return at if abs(at - target) <= reach else None
 
 
 def means(found):
@@ -308,27 +317,32 @@ def shown(feed):
 
     scores = feed.account()["scores"]
     by_horizon = scores["by_horizon"] if scores else []
-    return {each["horizon_minutes"]: (values(each), values(each["persistence"])) for each in by_horizon}
+    return {
+        each["horizon_minutes"]: (values(each), values(each["persistence"]), each.get("observed", 0))
+        for each in by_horizon
+    }
 
 
 quarters = st.integers(0, 280).map(lambda quarter: quarter / 4)
 
 
 @st.composite
-def topics(draw, minutes=60, in_order=False):
-    """Draw messages; a segment has one speed at a time."""
+def topics(draw, minutes=60, in_order=False, kinds=("measured", "predicted", "observed")):
+    """Draw messages; a segment has one speed at a time in predictions, and one in observations."""
     speeds = {}
 
-    def one(segment, half_minutes, is_measured, speed, predicted, horizon):
+    def one(segment, half_minutes, kind, speed, predicted, horizon):
         at = START + half_minutes * MINUTE // 2
-        speed = speeds.setdefault((segment, at), speed)
-        return segment, at, speed if is_measured else None, predicted, horizon
+        speed = speeds.setdefault((segment, at, kind == "observed"), speed)
+        if kind == "observed":
+            return segment, at, speed, None, None
+        return segment, at, speed if kind == "measured" else None, predicted, horizon
 
     each = st.builds(
         one,
         st.sampled_from("AB"),
         st.integers(0, minutes * 2),
-        st.booleans(),
+        st.sampled_from(kinds),
         quarters,
         quarters,
         st.sampled_from([None, 1, 2, 5, 10, 15]),
@@ -359,7 +373,7 @@ class Newest:
 def run(messages, sizes, settings):
     """Publish messages over two partitions in batches of the sizes given."""
     feed, offsets, rest = feed_of(settings=settings), [0, 0], list(messages)
-    feed._state.latest._reference = Newest()
+    feed._state.latest._reference = feed._state.observed._reference = Newest()
     for size in (*sizes, len(rest)):
         batch, rest = rest[:size], rest[size:]
         records = []
@@ -380,6 +394,65 @@ def test_scores_do_not_depend_on_the_order_of_messages(data):
     for order in (messages, data.draw(st.permutations(messages))):
         feed = run(order, data.draw(st.lists(st.integers(1, 9), max_size=5)), SETTINGS)
         assert shown(feed) == wanted
+
+
+@examples(100)
+@given(st.data())
+def test_scores_without_observations_do_not_mention_them(data):
+    messages = data.draw(topics(kinds=["measured", "predicted"]))
+    scores = run(messages, (), SETTINGS).account()["scores"]
+    assert scores is None or "observed" not in json.dumps(scores)
+
+
+def test_actual_speeds_come_from_observations():
+    feed = scored_feed(said_at(0, 50, 60, 5), said_at(1, 50, None, 5), said_at(5, None, 40), said_at(6, 50, 44))
+    assert feed.account()["scores"] == {
+        "count": 2,
+        "observed": 1,
+        "rmse": 8.25,
+        "mae": 8.0,
+        "bias": 8.0,
+        "persistence": {"count": 1, "rmse": 20.0, "mae": 20.0, "bias": 20.0},
+        "by_horizon": [
+            {
+                "horizon_minutes": 5,
+                "count": 2,
+                "observed": 1,
+                "rmse": 8.25,
+                "mae": 8.0,
+                "bias": 8.0,
+                "persistence": {"count": 1, "rmse": 20.0, "mae": 20.0, "bias": 20.0},
+            }
+        ],
+    }
+    assert feed.truth("A").judge(feed.segment("A").history[0]).actual == 40.0
+    assert feed.truth("A").scores() == feed.account()["scores"]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 2, 0), (2, 1, 0)])
+def test_an_observation_counts_before_a_prediction_of_the_same_time(order):
+    messages = [said_at(0, 50, 60, 5), said_at(5, 50, 45), said_at(5, None, 40)]
+    feed = scored_feed(*[messages[number] for number in order])
+    assert errors(feed) == [(5, 1, 10.0)]
+    assert feed.account()["scores"]["observed"] == 1
+
+
+def test_observations_that_come_first_judge_later_predictions():
+    feed = feed_of(settings=Settings(kafka_backlog="all", max_age=3600))
+    send(
+        feed,
+        *[said_at(minute, None, 40) for minute in range(20)],
+        *[said_at(minute, 50, 45, 5) for minute in range(20)],
+    )
+    assert errors(feed) == [(5, 15, 10.0)]
+    assert feed.account()["scores"]["observed"] == 15
+
+
+def test_observations_alone_are_bounded_in_the_scores():
+    feed = feed_of(settings=TIGHT)
+    send(feed, *[said_at(number / 10, None, number % 60) for number in range(2 * MOST)])
+    assert MOST // 2 < feed._state.scores.size <= MOST + 1
+    assert feed.account()["scores"] is None
 
 
 @given(topics(minutes=180, in_order=True), st.lists(st.integers(1, 9), max_size=5))
@@ -449,14 +522,14 @@ def test_measurements_alone_are_bounded_too():
 
 def test_scores_of_dropped_histories_are_final():
     feed = scored_feed(said_at(0, 50, 40, 5), settings=TIGHT)
-    first = feed.segment("A")[1][0]
+    first = feed.segment("A").history[0]
     send(feed, *[said_at(number / 10, 50, 40, 5) for number in range(1, MOST)])
     before = feed.account()["scores"]
     assert before["count"] == MOST - 50
     send(feed, said_at(0.05, 50, 40, 5), said_at(0.05, 50, 60), said_at(7.05, 50, 60))
     assert feed.account()["scores"] == before
     assert feed.truth("A").scores()["count"] < MOST
-    assert feed.truth("A").judge(feed.segment("A")[1][0]).actual == 40
+    assert feed.truth("A").judge(feed.segment("A").history[0]).actual == 40
     assert feed.truth("A").judge(first).actual is None
 
 

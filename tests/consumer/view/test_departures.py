@@ -45,8 +45,8 @@ class Follower:
         match event:
             case Initial():
                 self.view = {self.key(each): each for each in event.predictions}
-            case Change() if event.entry.prediction is not None and not event.entry.late:
-                self.put(event.entry.prediction)
+            case Change() if event.entry.item is not None and not event.entry.late:
+                self.put(event.entry.item)
             case Shown():
                 self.put(event.prediction)
             case Evicted() | Left():

@@ -69,7 +69,7 @@ def test_a_segment_is_read_in_slices_while_others_publish():
     publish(feed, *[record(0, number, message("AB"[number % 2], START_MS + number)) for number in range(3_000)])
     with feed.locked() as state:
         state.ring = ring = Publishing(feed, state.ring)
-    latest, window = feed.segment("A")
+    latest, window, *_ = feed.segment("A")
     assert [each.timestamp - START_MS for each in latest] == [2_998]
     # What was displaced before it was read is missing, and so is what came after the first read.
     read_at_all = [*range(0, 1_000, 2), *range(1_500, 2_500, 2)]
@@ -384,7 +384,7 @@ def test_a_tombstone_reaches_clients_and_is_returned_if_its_segment_is_not_known
     read(subscription)
     known, unknown = record(0, 1, None, b"A"), record(0, 2, None, b"A")
     assert publish(feed, known, unknown) == [unknown]
-    assert [(each.entry.segment_id, each.entry.prediction) for each in read(subscription)] == [("A", None)] * 2
+    assert [(each.entry.segment_id, each.entry.item) for each in read(subscription)] == [("A", None)] * 2
     assert feed.snapshot().predictions == []
 
 
@@ -396,10 +396,10 @@ def test_a_process_that_began_after_a_segment_tells_of_its_removal_to_those_who_
     publish(restarted, record(0, 1, None, b"A"))
     cursor = Position(TOPIC, (place(1), place(1)))
     (gone,) = read(subscribe(restarted, cursor.encode()))
-    assert (gone.entry.segment_id, gone.entry.prediction) == ("A", None)
+    assert (gone.entry.segment_id, gone.entry.item) == ("A", None)
     filtered = Filter(categories=frozenset({"moderate_traffic"}))
     (gone,) = read(subscribe(restarted, cursor.encode(CURRENT), filtered, "poll"))
-    assert (gone.entry.segment_id, gone.entry.prediction) == ("A", None)
+    assert (gone.entry.segment_id, gone.entry.item) == ("A", None)
 
 
 def test_a_late_prediction_is_delivered_as_late_and_replaces_nothing():
@@ -412,8 +412,8 @@ def test_a_late_prediction_is_delivered_as_late_and_replaces_nothing():
         record(1, 0, message(timestamp=1_700_000_001_000, speed=1)),
     )
     first, second = read(subscription)
-    assert first.entry.prediction.late != True  # noqa: E712  UNSET is not False
-    assert second.entry.prediction.late is True
+    assert first.entry.item.late != True  # noqa: E712  UNSET is not False
+    assert second.entry.item.late is True
     assert [each.predicted_speed for each in feed.snapshot().predictions] == [2]
 
 

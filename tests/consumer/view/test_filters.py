@@ -104,7 +104,7 @@ def test_a_tombstone_makes_its_segment_leave_every_filter_that_may_show_it():
     read(subscription)
     publish(feed, record(0, 1, None, key=b"A"))
     (gone,) = read(subscription)
-    assert (gone.entry.segment_id, gone.entry.prediction) == ("A", None)
+    assert (gone.entry.segment_id, gone.entry.item) == ("A", None)
 
 
 def test_the_view_that_a_filtered_client_begins_with_holds_only_what_matches():

@@ -57,14 +57,14 @@ def apply_array(view, offset, predictions):
 
 
 def segments_of(view):
-    return {each.segment_id for each in view.predictions()}
+    return {each.segment_id for each in view.items()}
 
 
 def test_the_newest_by_event_time_stays_whatever_comes_later():
     view = a_view()
     assert not view.apply(a_prediction(timestamp=2000, speed=20), 0, 1).late
     assert view.apply(a_prediction(timestamp=1000, speed=10), 1, 1).late
-    assert [each.predicted_speed for each in view.predictions()] == [20]
+    assert [each.predicted_speed for each in view.items()] == [20]
 
 
 @given(st.permutations(range(6)))
@@ -80,7 +80,7 @@ def test_every_interleaving_ends_with_the_same_prediction(order):
     view = a_view()
     for number in order:
         view.apply(*stamped[number])
-    assert [each.predicted_speed for each in view.predictions()] == [5.0]
+    assert [each.predicted_speed for each in view.items()] == [5.0]
 
 
 def test_a_segment_shows_the_prediction_of_no_stated_horizon_else_of_the_smallest():
@@ -88,10 +88,10 @@ def test_a_segment_shows_the_prediction_of_no_stated_horizon_else_of_the_smalles
     assert view.apply(a_prediction(horizon=30), 0, 1).shown
     assert view.apply(a_prediction(horizon=15), 0, 2).shown
     assert not view.apply(a_prediction(horizon=60), 0, 3).shown
-    assert [each.horizon_minutes for each in view.predictions()] == [15]
+    assert [each.horizon_minutes for each in view.items()] == [15]
     assert view.apply(a_prediction(horizon=None), 0, 4).shown
     assert not view.apply(a_prediction(horizon=15, timestamp=1001), 0, 5).shown
-    assert [each.horizon_minutes for each in view.predictions()] == [None]
+    assert [each.horizon_minutes for each in view.items()] == [None]
 
 
 def test_horizons_that_are_asked_for_are_all_given():
@@ -99,7 +99,7 @@ def test_horizons_that_are_asked_for_are_all_given():
     for number, horizon in enumerate([None, 60, 15]):
         view.apply(a_prediction(horizon=horizon), 0, number)
     assert [each.horizon_minutes for each in view.segment("A")] == [None, 15, 60]
-    assert {each.horizon_minutes for each in view.predictions(frozenset({15, 60}))} == {15, 60}
+    assert {each.horizon_minutes for each in view.items(frozenset({15, 60}))} == {15, 60}
 
 
 def test_removing_a_segment_takes_all_its_horizons():
@@ -108,7 +108,7 @@ def test_removing_a_segment_takes_all_its_horizons():
     view.apply(a_prediction(horizon=30), 0, 2)
     assert view.remove("A")
     assert not view.remove("A")
-    assert view.predictions({15, 30}) == []
+    assert view.items({15, 30}) == []
 
 
 def test_what_is_too_much_older_than_the_newest_event_is_dropped():
@@ -127,7 +127,7 @@ def test_an_old_short_horizon_gives_way_to_a_fresh_longer_one():
     view.apply(a_prediction(horizon=15, timestamp=0), 0, 1)
     _, verdict = apply_all(view, *[a_prediction(horizon=30, timestamp=each) for each in (99_000, 100_000)], offset=2)
     assert verdict.shown
-    assert [each.horizon_minutes for each in view.predictions()] == [30]
+    assert [each.horizon_minutes for each in view.items()] == [30]
 
 
 def test_a_segment_cannot_collect_horizons_without_bound():
@@ -144,7 +144,7 @@ def test_one_horizon_too_many_displaces_the_oldest():
     assert {each.horizon_minutes for each in view.segment("A")} == {*range(1, MAX_HORIZONS), 900}
     (evicted,) = verdict.evicted
     assert (evicted.reason, evicted.is_whole) == ("max_horizons", False)
-    assert [each.horizon_minutes for each in evicted.predictions] == [0]
+    assert [each.horizon_minutes for each in evicted.items] == [0]
 
 
 # The time by which a view ages
@@ -259,8 +259,8 @@ def test_a_corrected_clock_is_believed_at_once():
     bad, good = a_prediction("S1", NOW + 50 * MINUTE, speed=5), a_prediction("S1", NOW, speed=61)
     _, verdict = apply_all(view, bad, good)
     assert not verdict.late
-    assert view.predictions() == [good]
-    assert [(each.reason, each.predictions, each.is_whole) for each in verdict.evicted] == [("clock", (bad,), True)]
+    assert view.items() == [good]
+    assert [(each.reason, each.items, each.is_whole) for each in verdict.evicted] == [("clock", (bad,), True)]
 
 
 def test_a_clock_that_stays_ahead_is_judged_by_its_own_times():

@@ -4,6 +4,7 @@ import pytest
 from msgspec import structs
 
 from consumer.events import Change, Evicted, Gap, Initial, Left, Shown, Status
+from consumer.prediction import Observation
 from consumer.resume import reading
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
@@ -15,7 +16,9 @@ from web.api.changes import Changes
 
 A, B = a_prediction("A", horizon=15), a_prediction("B")
 ENTRY = Entry(0, place(6), Position(b"topic-01", (place(7),)), "A", A, True)
-REMOVED = structs.replace(ENTRY, prediction=None)
+REMOVED = structs.replace(ENTRY, item=None)
+SEEN = Observation("A", 1, 40.0, None, "heavy_traffic")
+OBSERVED = structs.replace(ENTRY, item=SEEN)
 VIEW = Initial([B], "V")
 
 
@@ -54,6 +57,33 @@ def test_changes_and_removals_are_listed_in_order(events, predictions, removals)
         "cursor": "C",
         "more": False,
     }
+
+
+def test_observations_are_listed_where_they_are_asked_for():
+    events = [
+        Change(OBSERVED, None),
+        Change(ENTRY, None),
+        Left(OBSERVED, names_horizon=True),
+        Evicted("A", None, "expired", is_observation=True),
+        Change(OBSERVED, None),
+        Change(REMOVED, None),
+    ]
+    changes = Changes(10, has_observations=True)
+    changes.put(events, "before")
+    assert changes.answer("C", more=False) == {
+        "predictions": [A],
+        "observations": [SEEN, SEEN],
+        "left": [
+            left("no_longer_matches", 1) | {"kind": "observation", "at_observation": 1},
+            left("expired", 1) | {"kind": "observation", "at_observation": 1},
+            left("removed", 1) | {"at_observation": 2},
+        ],
+        "cursor": "C",
+        "more": False,
+    }
+    changes = Changes(10, has_observations=True)
+    changes.put([Initial([B], "V", [SEEN])], "before")
+    assert changes.answer("V", more=False)["observations"] == [SEEN]
 
 
 def test_a_gap_without_changes_is_the_answer_with_its_view():

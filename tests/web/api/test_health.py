@@ -121,6 +121,7 @@ def test_health_reports_version_state_consumer_buffer_and_clients(client, app, t
         "not_ready": None,
         "topic": "traffic-predictions",
         "segments": 2,
+        "observations": {"segments": 0, "received": 0},
         "network": {"segments": 0, "skipped_features": 0},
         "latest": {
             "segments": 2,

@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from consumer.events import Change, Evicted, Gap, Initial, Left, Shown, Status
+from consumer.prediction import Observation
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.cursor import Position, decode, place
 from consumer.view.filters import EVERYTHING, Filter
@@ -39,7 +40,7 @@ def change(segment="A", value=1, horizon=15, **fields):
 
 
 def removal(segment="A"):
-    return Change(structs.replace(change(segment).entry, prediction=None), None)
+    return Change(structs.replace(change(segment).entry, item=None), None)
 
 
 def left(segment="A", horizon=15, names_horizon=False):
@@ -47,7 +48,7 @@ def left(segment="A", horizon=15, names_horizon=False):
 
 
 def shown(segment="A", value=1, horizon=15):
-    return Shown(change(segment, value, horizon).entry.prediction)
+    return Shown(change(segment, value, horizon).entry.item)
 
 
 def short(content):
@@ -96,6 +97,32 @@ def test_the_newest_change_of_each_segment_is_emitted(events, messages):
 )
 def test_horizons_are_conflated_one_by_one_where_the_filter_names_them(events, messages):
     assert emitted(events, names_horizons=True) == messages
+
+
+def seen(segment="A", value=1, **fields):
+    item = Observation(segment, BEGIN_MS + value, 40.0, None, "heavy_traffic", **fields)
+    return Change(structs.replace(change(segment).entry, item=item), None)
+
+
+@pytest.mark.parametrize("names_horizons", [False, True])
+@pytest.mark.parametrize(
+    ("events", "messages"),
+    [
+        ([seen(value=1), change(value=2), seen(value=3)], [("A", 3), ("A", 2)]),
+        ([seen(value=3), seen(value=1, late=True)], [("A", 3)]),
+        ([seen(), change(), removal()], [("A", "removed", None)]),
+        ([removal(), seen(value=2), change(value=3)], [("A", "removed", None), ("A", 3), ("A", 2)]),
+        ([seen(), removal(), seen(value=2)], [("A", "removed", None), ("A", 2)]),
+        ([change(value=1), Left(seen().entry, False)], [("A", 1), ("A", "no_longer_matches", None)]),
+        ([seen(value=1), Evicted("A", None, "expired")], [("A", 1), ("A", "expired", None)]),
+        (
+            [change(value=1), Evicted("A", None, "expired", True), seen(value=2)],
+            [("A", 1), ("A", "expired", None), ("A", 2)],
+        ),
+    ],
+)
+def test_observations_are_conflated_apart_from_predictions(events, messages, names_horizons):
+    assert emitted(events, names_horizons) == messages
 
 
 @pytest.mark.parametrize("reset", [Initial([], "V"), Gap("too_slow", 7)])

@@ -22,7 +22,7 @@ def an_entry(segment_id="A", sequence=-1):
 
 
 CHANGED = Change(an_entry(), "C")
-REMOVED = Change(structs.replace(an_entry(), prediction=None), "C")
+REMOVED = Change(structs.replace(an_entry(), item=None), "C")
 
 
 class Steps:

@@ -8,7 +8,7 @@ from wsproto.frame_protocol import FrameProtocol
 
 from consumer.events import Status
 from consumer.messages.fields import MAX_TEXT
-from consumer.prediction import Coordinates, Prediction
+from consumer.prediction import Coordinates, Observation, Prediction
 from web.streams import wire
 
 SHORT = Prediction(
@@ -54,9 +54,35 @@ LONG_JSON = (
     b'"source":"replay","late":true}'
 )
 
+SEEN = Observation("LA_001", 1_700_000_000_000, 40.0, None, "heavy_traffic")
+SEEN_JSON = (
+    b'{"segment_id":"LA_001","timestamp":1700000000000,"current_speed":40.0,"current_volume":null,'
+    b'"category":"heavy_traffic"}'
+)
+
 EXACT = [
-    (wire.prediction(SHORT), b'{"type":"prediction","data":' + SHORT_JSON + b"}"),
-    (wire.prediction(LONG), b'{"type":"prediction","data":' + LONG_JSON + b"}"),
+    (wire.item(SEEN), b'{"type":"observation","data":' + SEEN_JSON + b"}"),
+    (
+        wire.initial([SHORT], "AQ", [SEEN]),
+        (
+            b'{"type":"initial","predictions":['
+            + SHORT_JSON
+            + b'],"count":1,"observations":['
+            + SEEN_JSON
+            + b'],"observation_count":1}',
+            2,
+        ),
+    ),
+    (
+        wire.initial([], "AQ", []),
+        (b'{"type":"initial","predictions":[],"count":0,"observations":[],"observation_count":0}', 0),
+    ),
+    (
+        wire.left("A", "expired", is_observation=True),
+        b'{"type":"left","segment_id":"A","horizon_minutes":null,"reason":"expired","kind":"observation"}',
+    ),
+    (wire.item(SHORT), b'{"type":"prediction","data":' + SHORT_JSON + b"}"),
+    (wire.item(LONG), b'{"type":"prediction","data":' + LONG_JSON + b"}"),
     (wire.initial([], "AQ"), (b'{"type":"initial","predictions":[],"count":0}', 0)),
     (wire.initial([SHORT], "AQ"), (b'{"type":"initial","predictions":[' + SHORT_JSON + b'],"count":1}', 1)),
     (
@@ -114,6 +140,18 @@ def test_an_initial_has_whole_predictions_within_its_limit(cursor):
     assert view["predictions"] == [json.loads(LONG_JSON)] * held
     framed = len(wire.sse_frame(message, cursor))
     assert wire.INITIAL_BYTES - len(LONG_JSON) - wire.ENVELOPE_BYTES <= framed <= wire.INITIAL_BYTES
+    assert len(wire.with_cursor(message, cursor)) <= wire.INITIAL_BYTES
+
+
+@pytest.mark.parametrize(("predictions", "whole"), [(20_000, False), (50, True)])
+def test_an_initial_with_observations_keeps_its_limit(predictions, whole):
+    cursor = "A" * 100
+    message, held = wire.initial([LONG] * predictions, cursor, [SEEN] * 20_000)
+    view = json.loads(message)
+    assert (view["count"], view["observation_count"]) == (predictions, 20_000)
+    assert (len(view["predictions"]) == predictions) is whole
+    assert (view["observations"] != []) is whole, "they follow all predictions"
+    assert len(view["predictions"]) + len(view["observations"]) == held
     assert len(wire.with_cursor(message, cursor)) <= wire.INITIAL_BYTES
 
 
