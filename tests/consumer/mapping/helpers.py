@@ -24,6 +24,6 @@ def normaliser(tmp_path, mapping, **settings):
 
 
 def predictions(normalised):
-    """Return the predictions of a record with nothing refused."""
+    """Return the predictions and observations of a record with nothing refused."""
     assert normalised.refusals == []
-    return [prediction for _, prediction in normalised.predictions]
+    return [item for _, item in normalised.items]
