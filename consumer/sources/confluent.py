@@ -19,12 +19,12 @@ from consumer.errors import SourceError, SourceLost
 from consumer.secrets import mask, secrets_of
 from consumer.settings import Settings
 
-from .base import Reading, SourceStatus, Truncated
+from .base import Expired, Reading, SourceStatus, Truncated
 from .librdkafka.answers import LeaderAnswers
 from .librdkafka.cluster import CALL_SECONDS, Cluster, LatestEnds, in_words
 from .librdkafka.log import MetadataLog
 from .librdkafka.options import client_options, consumer_options
-from .librdkafka.taking import NextOffset, TakenMessages, take
+from .librdkafka.taking import NextOffset, TakenMessages, take, without_fetched
 from .options import MAX_POLL_RECORDS
 from .record import Record
 
@@ -32,6 +32,9 @@ THROTTLED_SECONDS = 1.0
 """How long after the end of a throttle this client still counts as throttled: its next answer shows."""
 MAX_FAILURES = 3
 """Most brokers whose failed connections are described at once."""
+SEEK_ATTEMPTS = 5
+SEEK_SECONDS = 0.01
+"""A seek that comes too early is tried again so many times at once, and then after so long."""
 IDLE_SECONDS = 10.0
 """After so long without a poll, nothing more is fetched, and the events of the client are dropped."""
 
@@ -48,6 +51,10 @@ class ConfluentSource:
         self._ends: dict[int, int] = {}
         """By partition that was fetched since the assignment, the last end that it was read to; -1 for none."""
         self._paused: set[int] = set()
+        self._unvalidated: list[TopicPartition] = []
+        """Where reading continues and what the leader has not confirmed yet; no record of these is returned."""
+        self._out_of_range: dict[int, NextOffset] = {}
+        """By partition, the last position with an epoch that Kafka did not have."""
         self._readings: list[Reading] = []
         self._topic_read: bytes | None = None
         """The incarnation of the topic at the last assignment."""
@@ -137,7 +144,23 @@ class ConfluentSource:
         ]
         with self._lock, self._translated():
             self._consumer.assign(partitions)
+        self._unvalidated = [each for each in partitions if self._positions[each.partition].epoch >= 0]
         self._readings = self._read_positions()
+
+    def _validate(self) -> None:
+        """Let leaders compare the epochs at which reading continues with their logs: a seek does, assign() doesn't.
+
+        A seek fails until librdkafka's thread has begun to fetch the partition, some calls to that thread later.
+        """
+        for _ in range(SEEK_ATTEMPTS):
+            self._unvalidated = [each for each in self._unvalidated if not self._seek(each)]
+
+    def _seek(self, partition: TopicPartition) -> bool:
+        try:
+            self._consumer.seek(partition)
+        except KafkaException:
+            return False
+        return True
 
     def pause(self, partition: int) -> None:
         """Pause a partition."""
@@ -156,10 +179,13 @@ class ConfluentSource:
         if self._must_restart:
             self._start()
         with self._lock, self._translated(), self._answers.polling():
+            self._validate()
             # consume() waits for as many as it may return, so the first one is awaited by poll().
-            first = self._consumer.poll(timeout)
+            first = self._consumer.poll(min(timeout, SEEK_SECONDS) if self._unvalidated else timeout)
             messages = [first, *self._consumer.consume(MAX_POLL_RECORDS - 1, 0)] if first is not None else []
             self._polled = time.monotonic()
+        if self._unvalidated:
+            messages = without_fetched(messages, {each.partition for each in self._unvalidated})
         taken = take(messages, self._positions)
         if taken.is_topic_missing or self._answers.disconnects != self._disconnects:
             self._disconnects, self._must_confirm = self._answers.disconnects, True
@@ -198,6 +224,9 @@ class ConfluentSource:
     def _raise_noted(self) -> None:
         """Raise an error that came in the place of messages, once those before it were returned."""
         error, self._error = self._error, None
+        if isinstance(error, Expired) and self._may_be_truncated(error):
+            self._must_restart = True
+            return
         if isinstance(error, Truncated):
             # If reading continues at the same offset, each fetch with this epoch ends as truncated. Otherwise the epoch
             # is kept until an earlier offset is assigned, so that a truncation can't be missed.
@@ -210,6 +239,19 @@ class ConfluentSource:
             self._must_restart = True
         if error is not None:
             raise error
+
+    def _may_be_truncated(self, error: Expired) -> bool:
+        """Return whether a leader may know more by the epochs of these positions. Each one is asked once.
+
+        The end alone says nothing: a log that was truncated may grow again by now.
+        """
+        unvalidated = {each.partition for each in self._unvalidated}
+        known = {number: self._positions[number] for number in error.partitions if self._positions[number].epoch >= 0}
+        unsure = {number for number, at in known.items() if self._out_of_range.get(number) != at} | (
+            unvalidated & known.keys()
+        )
+        self._out_of_range |= {number: at for number, at in known.items() if number not in unvalidated}
+        return bool(unsure)
 
     def _read_positions(self) -> list[Reading]:
         return [Reading(at.offset, self._high_watermark(number)) for number, at in sorted(self._positions.items())]

@@ -1,9 +1,14 @@
 """A log that lost its end: a broker that comes back without it, and a leader elected that never had it."""
 
+import contextlib
+
+import pytest
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError
 
 from consumer.events import Gap, Initial
+from consumer.sources import confluent
+from consumer.sources.base import Truncated
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka, cluster
 from tests.kafka.helpers import (
@@ -58,6 +63,33 @@ def test_truncated_log_is_a_gap_and_is_read_from_where_it_differs(settings_for, 
         consumer.stop()
 
 
+@pytest.mark.parametrize("new", [pytest.param(2, id="shorter"), pytest.param(8, id="longer")])
+@pytest.mark.parametrize("kafka_client", ["confluent"])
+def test_truncation_before_reading_starts_again_is_noticed(settings_for, producer_for, monkeypatch, new):
+    # Then the new epoch is known already when partitions are assigned.
+    monkeypatch.setattr(confluent, "IDLE_SECONDS", 0.5)
+    with ApacheKafka() as broker:
+        settings = settings_for(broker.create_topic(partitions=1), kafka_brokers=broker.address)
+        producer = producer_for(settings, enable_idempotence=False)
+        for number in range(10):
+            producer.send(settings.topic, message(f"S{number}")).get(20)
+        with contextlib.closing(confluent.ConfluentSource(settings)) as source:
+            eventually(lambda: source.status().topic)
+            source.assign([0])
+            found = []
+            eventually(lambda: found.extend(source.poll(0.1)) or len(found) >= 10, every=0)
+            broker.kill()
+            eventually(lambda: source._must_restart)
+            lose_what_follows(broker, settings.topic, b"S6")
+            broker.start()
+            for number in range(new):
+                producer.send(settings.topic, message(f"T{number}")).get(20)
+            eventually(lambda: source._consumer.list_topics(settings.topic, timeout=5))
+            with pytest.raises(Truncated) as raised:
+                eventually(lambda: source.poll(0.1), every=0)
+            assert raised.value.offsets == {0: 6}
+
+
 def replicated_topic(node, replicas):
     """Create a topic of one partition on some nodes, whose leader need not have all that was acknowledged."""
     configs = {"unclean.leader.election.enable": "true", "min.insync.replicas": "1"}
@@ -78,7 +110,7 @@ def leader_and_in_sync(node, topic):
     return partition["leader_id"], sorted(partition["isr_nodes"])
 
 
-# Not with librdkafka, which can miss it: see docs/operations.md.
+@BOTH_CLIENTS
 def test_unclean_election_is_a_gap_and_lost_records_leave_the_view(settings_for, consume, producer_for):
     with cluster(3) as (controller, leader, follower):
         topic = replicated_topic(controller, [2, 3])
