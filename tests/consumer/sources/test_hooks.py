@@ -16,7 +16,7 @@ from kafka.future import Future
 from kafka.net.connection import KafkaConnection
 from kafka.net.transport import KafkaTCPTransport
 from kafka.record import MemoryRecords
-from kafka.record.default_records import DefaultRecordBatch
+from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from kafka.record.legacy_records import LegacyRecordBatch
 from kafka.record.memory_records import MemoryRecordsBuilder
 from kafka.record.util import calc_crc32c
@@ -113,6 +113,27 @@ def good(found):
 
 def lost(found):
     return [each.messages for each in found if isinstance(each, Unreadable)]
+
+
+NUMBERS_OF_BYTES = st.sampled_from([None, 0, 1, 31, 32, 63, 64, 4_095, 4_096, 8_191, 8_192, 20_000])
+"""Around the ends of numbers of one, two and three bytes."""
+
+
+@given(
+    st.lists(
+        st.tuples(NUMBERS_OF_BYTES, NUMBERS_OF_BYTES, st.sampled_from([-70, 0, 63, 64, 8_192])), min_size=1, max_size=70
+    )
+)
+def test_records_of_any_size_are_read_as_the_client_reads_them(wanted):
+    builder = DefaultRecordBatchBuilder(2, 0, False, -1, -1, -1, 1 << 30)
+    for offset, (key, value, late_ms) in enumerate(wanted):
+        text = [None if size is None else b"x" * size for size in (key, value)]
+        builder.append(offset, 1_700_000_000_000 + late_ms, *text, [])
+    raw = bytes(builder.build())
+    theirs = [(each.offset, each.timestamp, each.key, each.value) for each in MemoryRecords(raw).next_batch()]
+    batch = MemoryRecords(raw).next_batch()
+    batch.__class__ = hooked_batches._Batch
+    assert [(each.offset, each.timestamp_ms, each.key, each.value) for each in batch.records(0)] == theirs
 
 
 @pytest.mark.parametrize("number", range(4))
