@@ -75,6 +75,7 @@ lock: $(RUNNABLE) ## lock what requirements*.txt name, with hashes; UPGRADE=1 ta
 	$(LOCK) requirements-dev.txt -o requirements-dev.lock
 	$(LOCK) -c requirements-dev.lock requirements-demo.txt -o requirements-demo.lock
 	$(LOCK) -c requirements-dev.lock requirements-confluent.txt -o requirements-confluent.lock
+	$(LOCK) -c requirements-dev.lock requirements-registry.txt -o requirements-registry.lock
 	$(LOCK) -c requirements-dev.lock requirements.txt -o requirements.lock
 
 clean: ## remove the virtual environment and the files of tools

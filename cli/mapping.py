@@ -22,12 +22,14 @@ from consumer.sources.record import Record
 
 from .guesses import mapping_text
 from .options import WrongInput, app_settings, readable_errors
+from .schemas import normaliser, wait_for_schemas
 from .survey import Survey
 from .topic import read_last
 
 MAX_SAMPLE_BYTES = 33_554_432
 MAX_DETAIL_CHARACTERS = 400
 _TOPIC_SECONDS = 10.0
+_SCHEMA_SECONDS = 10.0
 
 
 @click.command(short_help="Show what is in a topic, and begin a mapping file.")
@@ -45,12 +47,12 @@ def inspect(topic: str | None, last: int, write: Path | None) -> None:
         settings = msgspec.structs.replace(settings, kafka_topic=topic, kafka_prefix="")
     if write is not None and write.exists():
         raise WrongInput(f"{write} exists; name another file")
-    with readable_errors(SettingsError):
-        normalise = Normaliser(settings)
+    with readable_errors(SettingsError), normaliser(settings) as normalise:
         records = _read(settings, last)
-    survey = Survey(settings)
-    for line in _report(records, survey, normalise):
-        click.echo(line)
+        wait_for_schemas(normalise, records, _SCHEMA_SECONDS)
+        survey = Survey(settings, normalise.registry)
+        for line in _report(records, survey, normalise):
+            click.echo(line)
     if write is not None:
         key = survey.keys.most_common(1)[0][0] if survey.keys else "none"
         write.write_text(mapping_text(settings.topic, survey.paths, key), encoding="utf-8")
@@ -109,17 +111,17 @@ def check_mapping(file: str, samples: tuple[Path, ...], key: str | None) -> None
     for a mapping that can't be used.
     """
     settings = msgspec.structs.replace(app_settings(), mapping_file=file)
-    with readable_errors(SettingsError):
-        normalise = Normaliser(settings)
-    click.echo(f"{file}: can be used")
     refused = 0
-    for sample in samples:
-        for label, value in _messages(sample):
-            record = Record(0, 0, int(time.time() * 1000), None if key is None else key.encode(), value)
-            normalised = normalise(record)
-            refused += bool(normalised.refusals)
-            for line in _described(normalised):
-                click.echo(f"{label}: {line}")
+    with readable_errors(SettingsError), normaliser(settings) as normalise:
+        click.echo(f"{file}: can be used")
+        for sample in samples:
+            for label, value in _messages(sample):
+                record = Record(0, 0, int(time.time() * 1000), None if key is None else key.encode(), value)
+                wait_for_schemas(normalise, [record], _SCHEMA_SECONDS)
+                normalised = normalise(record)
+                refused += bool(normalised.refusals)
+                for line in _described(normalised):
+                    click.echo(f"{label}: {line}")
     if refused:
         sys.exit(1)
 

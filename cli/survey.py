@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 
 from consumer.mapping.envelopes import Deleted
-from consumer.mapping.opening import Content, Opening
+from consumer.mapping.opening import Content, Mapped, Opening
 from consumer.messages.decode import decode
 from consumer.messages.refusal import Refused, shown
+from consumer.schemas.framing import schema_id
+from consumer.schemas.registry import Registry
 from consumer.settings import Settings
 from consumer.sources.record import Record
 
@@ -58,8 +60,8 @@ class PathSurvey:
 class Survey:
     """Collects what the records of a topic are made of."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._opening = Opening(msgspec.structs.replace(settings, mapping_file=""))
+    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
+        self._opening = Opening(msgspec.structs.replace(settings, mapping_file=""), registry)
         self.forms: Counter[str] = Counter()
         """Encodings and envelopes."""
         self.keys: Counter[str] = Counter()
@@ -81,7 +83,7 @@ class Survey:
         except Refused:
             return
         for item in (content.items if isinstance(content, Content) else [content])[:MAX_ITEMS_LOOKED_AT]:
-            row = item.row if isinstance(item, Deleted) else item
+            row = item.row if isinstance(item, Deleted) else item.fields if isinstance(item, Mapped) else item
             if isinstance(row, dict):
                 self.messages += 1
                 self._look_at(row, "", 0)
@@ -118,9 +120,11 @@ def _quoted(name: str) -> str:
 
 
 def key_form(key: bytes | None) -> str:
-    """Return how a key seems to be encoded: none, text, JSON, long, int or bytes."""
+    """Return how a key seems to be encoded: none, text, JSON, long, int, by a schema of the registry, or bytes."""
     if key is None:
         return "none"
+    if len(key) not in (4, 8) and (number := schema_id(key)) is not None:
+        return f"schema {number}"
     if key[:1] in (b"{", b"["):
         return "json"
     if key.isascii() and key.decode().isprintable():
@@ -133,8 +137,8 @@ def _forms(record: Record, value: bytes) -> Sequence[str]:
     begins = {b"\x1f\x8b": "gzip", b"Ob": "Avro container", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
     if (begin := begins.get(value[:2])) is not None:
         return [begin]
-    if value[:1] == b"\0" and len(value) > 5:
-        return [f"schema registry, schema id {int.from_bytes(value[1:5], 'big')}"]
+    if (number := schema_id(value)) is not None:
+        return [f"schema registry, schema id {number}"]
     try:
         document = decode(value)
     except Refused as why:

@@ -13,11 +13,13 @@ from consumer.sources.record import Record
 from consumer.times import UNKNOWN_MS
 
 from .finding import Finding
+from .schemas import check_registry, normaliser, wait_for_schemas
 
 LAST_MESSAGES = 200
 """How many messages are read, over all partitions."""
 
 _READ_SECONDS = 2.0
+_SCHEMA_SECONDS = 2.0
 _FRESH_SECONDS = 600
 
 
@@ -39,10 +41,12 @@ def check_topic(source: Source, settings: Settings) -> Iterator[Finding]:
         yield Finding(None, "records", "none yet", "start a producer, or run `flask --app app send-test-events`")
         return
     records = _last_records(source, bounds)
-    normalise = Normaliser(settings)
     yield _age(records)
-    yield _messages(records, normalise)
-    yield from _horizons(records, normalise)
+    with normaliser(settings) as normalise:
+        wait_for_schemas(normalise, records, _SCHEMA_SECONDS)
+        yield from check_registry(normalise.registry)
+        yield _messages(records, normalise)
+        yield from _horizons(records, normalise)
     yield _backlog(source, settings, bounds)
 
 

@@ -53,6 +53,7 @@ CONFLUENT_FILES = (
     *(str(path.relative_to(ROOT)) for path in modules("consumer/sources/librdkafka")),
 )
 KAFKA = ("kafka", "confluent_kafka")
+SCHEMA_FILES = ("consumer/schemas/avro.py", "consumer/schemas/protobuf.py")
 
 RIGHT_OF_VIEW = ("consumer.resume", "consumer.runtime")
 STAGES = ("subscriber", "starting", "replaying", "catching_up", "live")
@@ -65,6 +66,12 @@ RULES = [
     ("consumer", (*FLASK, "web", "cli", "demo", "app", "wsgi"), ()),
     ("consumer", ("kafka",), KAFKA_FILES),
     ("consumer", ("confluent_kafka",), CONFLUENT_FILES),
+    ("consumer", ("fastavro", "google", "grpc_tools"), SCHEMA_FILES),
+    (
+        "consumer/schemas",
+        ("consumer.view", "consumer.scoring", "consumer.mapping", "consumer.messages.normalise", *RIGHT_OF_VIEW),
+        (),
+    ),
     (
         "web",
         (

@@ -8,6 +8,8 @@ from typing import Any, Literal
 from consumer.messages.decode import decode
 from consumer.messages.fields import as_id
 from consumer.messages.refusal import Refused
+from consumer.schemas.framing import HEADER_BYTES, schema_id
+from consumer.schemas.registry import Registry
 from consumer.sources.record import Record
 from consumer.times import UNKNOWN_MS
 
@@ -15,6 +17,9 @@ from .paths import Path
 
 KeyFormat = Literal["text", "json", "long", "int"]
 """How the key of a record is encoded; `long` and `int` are 8 and 4 bytes, the highest first."""
+
+KeyReader = Callable[[bytes | None], Any]
+"""From a key to its content; None for one that is not encoded as stated. Raises Refused where its schema is missing."""
 
 ROOTS = ("$message", "$key", "$header", "$kafka_time")
 """What an expression may begin with; without one of them it is about the item."""
@@ -43,6 +48,20 @@ def decode_key(key: bytes | None, how: KeyFormat) -> object:
         return None
 
 
+def key_reader(how: KeyFormat, registry: Registry | None) -> KeyReader:
+    """Return how keys are read: those that refer to a schema registry by their schema, unless they are numbers."""
+    if registry is None or how in ("long", "int"):
+        return lambda key: decode_key(key, how)
+
+    def read(key: bytes | None) -> Any:
+        number = schema_id(key)
+        if key is None or number is None:
+            return decode_key(key, how)
+        return without_schema(registry.decode(number, key, HEADER_BYTES))
+
+    return read
+
+
 def without_schema(document: Any) -> Any:
     """Return the payload of what Kafka Connect writes with a schema; anything else as it is."""
     if type(document) is dict and document.keys() == {"schema", "payload"}:
@@ -50,7 +69,7 @@ def without_schema(document: Any) -> Any:
     return document
 
 
-def compile_expression(text: str, key: KeyFormat) -> Reader:
+def compile_expression(text: str, read_key: KeyReader) -> Reader:
     """Return an expression, which may begin with one of ROOTS, as a function. Raises ValueError."""
     match = _ROOTED.fullmatch(text)
     if match is None:
@@ -66,7 +85,7 @@ def compile_expression(text: str, key: KeyFormat) -> Reader:
     if root == "$message":
         return lambda _item, message, _record: path(message)
     if root == "$key":
-        return lambda _item, _message, record: path(decode_key(record.key, key))
+        return lambda _item, _message, record: path(read_key(record.key))
     return lambda _item, _message, record: path(record.headers)
 
 
@@ -89,7 +108,7 @@ def _known(time_ms: int) -> int | None:
     return None if time_ms == UNKNOWN_MS else time_ms
 
 
-def compile_text(template: str, key: KeyFormat) -> Reader:
+def compile_text(template: str, read_key: KeyReader) -> Reader:
     """Return a text with expressions in braces (`{u}-{v}`) as a function. Raises ValueError.
 
     It gives None when a part is no text or whole number.
@@ -100,7 +119,9 @@ def compile_text(template: str, key: KeyFormat) -> Reader:
     for literal in (*parts[::2], end):
         if "{" in literal or "}" in literal:
             raise ValueError(f"{template!r} has a brace without its other half")
-    pairs = [(literal, compile_expression(each, key)) for literal, each in zip(parts[::2], parts[1::2], strict=True)]
+    pairs = [
+        (literal, compile_expression(each, read_key)) for literal, each in zip(parts[::2], parts[1::2], strict=True)
+    ]
 
     def compose(item: Any, message: Any, record: Record) -> str | None:
         composed = ""

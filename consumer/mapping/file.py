@@ -17,9 +17,10 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from consumer.errors import SettingsError
+from consumer.schemas.registry import Registry
 from consumer.settings import Settings
 
-from .expressions import KeyFormat, Reader, compile_expression
+from .expressions import KeyFormat, Reader, compile_expression, key_reader
 from .lines import line_of
 from .readers import SPEED_AHEAD, ReaderMaker, as_table, pair
 from .shapes import Shape, Shapes
@@ -40,19 +41,19 @@ class _ShapeTable(Struct, forbid_unknown_fields=True):
     tombstone: Any = None
 
 
-def load_shapes(settings: Settings) -> Shapes:
-    """Return the shapes of the settings' topic; none without a file.
+def load_shapes(settings: Settings, registry: Registry | None = None) -> Shapes:
+    """Return the shapes of the settings' topic; none without a file. `registry` has the schemas of keys.
 
     Raises SettingsError, which names the line, shape and field of what is wrong, and what is allowed.
     """
     path = settings.mapping_file
     try:
-        return read_shapes(_content(path), settings) if path else Shapes()
+        return read_shapes(_content(path), settings, registry) if path else Shapes()
     except (OSError, ValueError) as error:
         raise SettingsError(f"MAPPING_FILE={path!r} can't be used: {error}") from error
 
 
-def read_shapes(text: str, settings: Settings) -> Shapes:
+def read_shapes(text: str, settings: Settings, registry: Registry | None = None) -> Shapes:
     """Return the shapes that a text has for the settings' topic. Those of others are checked, too.
 
     Raises ValueError.
@@ -65,7 +66,7 @@ def read_shapes(text: str, settings: Settings) -> Shapes:
         raise ValueError("it has no [[shape]]")
     if len(tables) > MAX_SHAPES:
         raise ValueError(f"it has {len(tables)} shapes; allowed: at most {MAX_SHAPES}")
-    compiler = _Compiler(text, settings)
+    compiler = _Compiler(text, settings, registry)
     compiled = [compiler.shape(number, table) for number, table in enumerate(tables)]
     names = (None, settings.topic, settings.kafka_topic)
     return Shapes(shape for topic, shape in compiled if topic in names)
@@ -86,8 +87,9 @@ def _at(text: str, keys: tuple[str | int, ...], error: str) -> str:
 class _Compiler:
     """Compiles the tables of one file."""
 
-    def __init__(self, text: str, settings: Settings) -> None:
+    def __init__(self, text: str, settings: Settings, registry: Registry | None) -> None:
         self._text = text
+        self._registry = registry
         self._maker = ReaderMaker(settings.mph_per_unit, settings.producer_timezone)
 
     def shape(self, number: int, stated: object) -> tuple[str | None, Shape]:
@@ -109,15 +111,16 @@ class _Compiler:
             except ValueError as error:
                 raise ValueError(_at(self._text, where, f"{label}, field {field}: {error}")) from error
 
-        when = compiled("when", compile_expression, table.when, table.key) if table.when else None
-        each = compiled("each", compile_expression, table.each, table.key) if table.each else None
-        fields = {
-            field: compiled(field, self._maker.make, field, how, table.key) for field, how in table.fields.items()
-        }
+        read_key = key_reader(table.key, self._registry)
+        when = compiled("when", compile_expression, table.when, read_key) if table.when else None
+        each = compiled("each", compile_expression, table.each, read_key) if table.each else None
+        fields = {field: compiled(field, self._maker.make, field, how, read_key) for field, how in table.fields.items()}
         compiled("fields", _check, fields)
         tombstone = table.tombstone or ("$key" if table.key != "text" else None)
-        removed = compiled("tombstone", self._maker.make, "segment_id", tombstone, table.key) if tombstone else None
-        shape = Shape(name or f"shape {number + 1}", when, each, removed, tuple(_emitted(fields).items()))
+        removed = compiled("tombstone", self._maker.make, "segment_id", tombstone, read_key) if tombstone else None
+        reads_keys = table.key in ("text", "json") and "$key" in str(stated)
+        emitted = tuple(_emitted(fields).items())
+        shape = Shape(name or f"shape {number + 1}", when, each, removed, emitted, reads_keys)
         return table.topic, shape
 
 

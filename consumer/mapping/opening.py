@@ -1,6 +1,7 @@
 """From a record to its items: unpack it, split its lines, open envelopes, and map what a shape holds for.
 
-value ── gzip ── JSON, or lines of JSON ── an object, or each of an array ── envelope ── shape ── items
+value ── schema of the registry ──┬── an object, or each of an array ── envelope ── shape ── items
+   └──── gzip ── JSON, or lines ──┘
 """
 
 import zlib
@@ -12,6 +13,8 @@ from msgspec import Struct
 from consumer.messages.decode import decode, decode_strictly
 from consumer.messages.names import MARKS
 from consumer.messages.refusal import Refused, top_level
+from consumer.schemas.framing import HEADER_BYTES, schema_id
+from consumer.schemas.registry import Registry
 from consumer.settings import Settings
 from consumer.sources.record import Record
 from consumer.sources.unpacking import GZIP, BatchTooLarge, unpack
@@ -25,10 +28,13 @@ _GZIP = b"\x1f\x8b"
 
 
 class Mapped(Struct, frozen=True, gc=False):
-    """An item in the fields of the result, and the shape and value that it is from."""
+    """An item that is likely to have the fields of the result, and the shape and value that it is from.
+
+    `shape` is None for a value that a schema of the registry made.
+    """
 
     fields: dict[str, Any]
-    shape: Shape
+    shape: Shape | None
     origin: Any
 
     def stated(self) -> dict[str, Any]:
@@ -37,6 +43,8 @@ class Mapped(Struct, frozen=True, gc=False):
 
     def note(self) -> str:
         """Return where the item comes from, as the end of a text."""
+        if self.shape is None:
+            return ""
         of = f"; {top_level(self.origin)}" if type(self.origin) is dict else ""
         return f"; mapped by the shape {self.shape.name!r} of MAPPING_FILE{of}"
 
@@ -53,12 +61,16 @@ class Content(NamedTuple):
 
 
 class Opening:
-    """Opens records; may be called from any thread. Raises SettingsError for a mapping that can't be used."""
+    """Opens records; may be called from any thread. Raises SettingsError for a mapping that can't be used.
 
-    def __init__(self, settings: Settings) -> None:
+    Without a registry, what refers to one is refused.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry | None = None) -> None:
         self._max_bytes = settings.max_message_bytes
         self._known = settings.known_envelopes
-        self._shapes = load_shapes(settings)
+        self._registry = registry
+        self._shapes = load_shapes(settings, registry)
         self.has_shapes = bool(self._shapes)
 
     def open(self, record: Record, value: bytes) -> dict[str, Any] | Mapped | Content:
@@ -69,13 +81,17 @@ class Opening:
         if len(value) > self._max_bytes:
             limit = f"allowed: at most {self._max_bytes} (MAX_MESSAGE_BYTES)"
             raise Refused("too_large", f"the message has {len(value)} bytes; {limit}")
-        try:
-            document = decode_strictly(value)
-        except (ValueError, RecursionError):
-            document = self._otherwise(value)
+        has_schema = False
+        if value[:1] == b"\0" and self._registry is not None and (number := schema_id(value)) is not None:
+            document, has_schema = self._registry.decode(number, value, HEADER_BYTES), True
+        else:
+            try:
+                document = decode_strictly(value)
+            except (ValueError, RecursionError):
+                document = self._otherwise(value)
         if type(document) is dict and document.keys().isdisjoint(MARKS):  # the usual cases, made fast
             if not self.has_shapes or (shape := self._shapes.find(document, record)) is None:
-                return document
+                return Mapped(document, None, document) if has_schema else document
             if shape.each is None:
                 return Mapped(shape.map(document, document, record), shape, document)
         if type(document) is not list:
@@ -112,21 +128,30 @@ class Opening:
                 raise
             return lines
 
+    def schemas_of(self, record: Record) -> list[int]:
+        """Return the ids of the schemas that a record needs to be read."""
+        key = record.key if record.value is None or self._shapes.reads_keys else None
+        return [number for data in (record.value, key) if (number := schema_id(data)) is not None]
+
     def removed(self, record: Record) -> object:
-        """Return the segment that the key of a tombstone names by a shape, or in JSON; None without one."""
+        """Return the segment that the key of a tombstone names, by a shape, by its schema or in JSON; None without one.
+
+        Raises Refused for a key whose schema is missing, or does not say which of its fields is the segment.
+        """
         if self.has_shapes and (found := self._shapes.removed(record)) is not None:
             return found
         key = record.key
-        if not key or key[:1] != b"{" or "connect" not in self._known:
+        if not key:
+            return None
+        if self._registry is not None and (number := schema_id(key)) is not None:
+            return _segment_of_key(without_schema(self._registry.decode(number, key, HEADER_BYTES)))
+        if key[:1] != b"{" or "connect" not in self._known:
             return None
         try:
-            document: Any = decode(key)
+            document = without_schema(decode(key))
         except Refused:
             return None
-        document = without_schema(document)
-        if type(document) is not dict:
-            return document
-        return next((document[name] for name in ("segment_id", "sensor_id") if document.get(name) is not None), None)
+        return _named_segment(document) if type(document) is dict else document
 
     def _unpacked(self, value: bytes) -> bytes:
         try:
@@ -161,6 +186,24 @@ class Opening:
         if type(row) is not dict or (shape := self._shapes.find(row, record)) is None:
             return deleted
         return Deleted(shape.map(row, row, record))
+
+
+def _named_segment(key: dict[str, Any]) -> object:
+    return next((key[name] for name in ("segment_id", "sensor_id") if key.get(name) is not None), None)
+
+
+def _segment_of_key(key: object) -> object:
+    """Return the segment that a decoded key names: itself, by one of the known names, or by its only field."""
+    if type(key) is not dict:
+        if key is None:
+            raise Refused("unknown_tombstone", "the key of a removal is null by its schema")
+        return key
+    if (named := _named_segment(key)) is not None:
+        return named
+    if len(key) != 1:
+        detail = f"the key of a removal does not say which segment it is: {top_level(key)}; map it with tombstone"
+        raise Refused("unknown_tombstone", detail)
+    return next(iter(key.values()))
 
 
 def _require_items(array: list[Any]) -> None:

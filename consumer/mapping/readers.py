@@ -20,7 +20,7 @@ from consumer.prediction import KM_PER_MILE
 from consumer.sources.record import Record
 from consumer.times import Times
 
-from .expressions import KeyFormat, Reader, compile_expression, compile_text
+from .expressions import KeyReader, Reader, compile_expression, compile_text
 
 SPEEDS = ("predicted_speed", "current_speed", "lower", "upper")
 TIMES = ("timestamp", "prediction_time", "target_time")
@@ -70,15 +70,15 @@ class ReaderMaker:
         self._per_mph = 1 / mph_per_unit
         self._zone = zone
 
-    def make(self, name: str, stated: object, key: KeyFormat) -> Reader:
-        """Return the reader of a field; `key` is how keys are encoded.
+    def make(self, name: str, stated: object, read_key: KeyReader) -> Reader:
+        """Return the reader of a field.
 
         Raises ValueError, which says what is wrong and what is allowed.
         """
         kind = kind_of(name)
         table = FieldTable(from_=stated) if isinstance(stated, str) else as_table(stated, FieldTable)
         convert = self._converter(kind, table)
-        find = _finder(table, key)
+        find = _finder(table, read_key)
         missing = frozenset((type(each) is bool, each) for each in table.missing)
         if not missing:
             return find if convert is None else _converted(find, convert)
@@ -182,14 +182,14 @@ def _converted(find: Reader, convert: Convert) -> Reader:
     return read
 
 
-def _finder(table: FieldTable, key: KeyFormat) -> Reader:
+def _finder(table: FieldTable, read_key: KeyReader) -> Reader:
     given = [name for name in ("from_", "text", "value") if getattr(table, name) is not None]
     if len(given) != 1:
         raise ValueError(f"exactly one of from, text and value is needed; there are {len(given)}")
     if table.from_ is not None:
-        return compile_expression(table.from_, key)
+        return compile_expression(table.from_, read_key)
     if table.text is not None:
-        return compile_text(table.text, key)
+        return compile_text(table.text, read_key)
     constant = table.value
     return lambda _item, _message, _record: constant
 

@@ -22,6 +22,8 @@ class Shape(Struct, frozen=True, gc=False):
     each: Reader | None
     tombstone: Reader | None
     fields: tuple[tuple[str, Reader], ...]
+    reads_keys: bool = False
+    """Whether a key may be needed whose schema is in the registry."""
 
     def holds(self, message: Any, record: Record) -> bool:
         """Tell whether this shape is that of a message: `when` finds something that is not empty, null or false."""
@@ -54,6 +56,7 @@ class Shapes:
     def __init__(self, shapes: Iterable[Shape] = ()) -> None:
         self._shapes = tuple(shapes)
         self._tombstone = next((each.tombstone for each in self._shapes if each.tombstone is not None), None)
+        self.reads_keys = any(each.reads_keys for each in self._shapes)
 
     def __bool__(self) -> bool:
         return bool(self._shapes)

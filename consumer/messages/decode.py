@@ -58,7 +58,8 @@ def _format_of(value: bytes) -> str:
         return "; it looks like UTF-16: encode as UTF-8"
     if value[:1] == b"\0" and len(value) > _CONFLUENT_BYTES:
         schema = int.from_bytes(value[1:_CONFLUENT_BYTES], "big")
-        return f"; it begins like the wire format of a Confluent schema registry (byte 0, then schema id {schema})"
+        begin = f"the wire format of a Confluent schema registry (byte 0, then schema id {schema})"
+        return f"; it begins like {begin}: set SCHEMA_REGISTRY_URL"
     return ""
 
 

@@ -1,6 +1,7 @@
 """Turn a record's bytes into predictions and observations, a removal or refusals.
 
-The result depends on the record, the settings, the network and, for times ahead of it, the clock. No record raises.
+The result depends on the record, the settings, the network, the schemas that a registry has and, for times ahead of it,
+the clock. No record raises.
 docs/messages.md says what producers may send, and what it becomes. What wraps a message is opened, and its fields are
 mapped, by `consumer.mapping`.
 """
@@ -11,9 +12,11 @@ from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, UnsetType
 
+from consumer.errors import SourceError
 from consumer.mapping.envelopes import Deleted
 from consumer.mapping.opening import Content, Mapped, Opening
 from consumer.prediction import Coordinates, Observation, Prediction, categorise
+from consumer.schemas.registry import Registry
 from consumer.settings import Settings
 from consumer.sources.record import Record, Unreadable
 from consumer.times import Times, iso
@@ -39,6 +42,8 @@ from .refusal import Refusal, Refused, shown
 from .speeds import NO_BOUNDS, Interval, Said, Speeds, predicted_speeds
 from .timing import Moments, Timing
 
+SCHEMA_SECONDS = 5.0
+"""Longest wait of `when_ready`."""
 MAX_DESCRIBED = 100
 """Refused items of one array with a description each. Of the others, one refusal per reason has the number: a message
 of 1 MiB may have 500,000 of them."""
@@ -80,11 +85,19 @@ class _Found:
 class Normaliser:
     """Turns records into their content; may be called from any thread.
 
+    `registry` has the schemas of records that refer to one; without it they are refused.
     Raises SettingsError for a mapping that can't be used.
     """
 
-    def __init__(self, settings: Settings, network: Network | None = None, now_ms: Callable[[], int] = wall_ms) -> None:
-        self._opening = Opening(settings)
+    def __init__(
+        self,
+        settings: Settings,
+        network: Network | None = None,
+        now_ms: Callable[[], int] = wall_ms,
+        registry: Registry | None = None,
+    ) -> None:
+        self.registry = registry
+        self._opening = Opening(settings, registry)
         self._network = network or Network()
         self._max_bytes = settings.max_message_bytes
         self._speeds = Speeds(settings)
@@ -120,6 +133,21 @@ class Normaliser:
             return found.normalised(removal)
         except Refused as why:
             return Normalised([], [why.at(None)], None)
+
+    def must_wait(self, record: Record) -> bool:
+        """Tell whether a schema of a record is not here, but may come."""
+        return self.registry is not None and any(map(self.registry.must_wait, self._opening.schemas_of(record)))
+
+    def wait(self, record: Record, seconds: float) -> bool:
+        """Wait for the schemas of a record; return False if they may still come after so many seconds."""
+        registry = self.registry
+        return registry is None or all(registry.wait_for(each, seconds) for each in self._opening.schemas_of(record))
+
+    def when_ready(self, record: Record) -> Normalised:
+        """Wait for the schemas of a record, and return its content. Raises SourceError if they don't come in time."""
+        if not self.wait(record, SCHEMA_SECONDS):
+            raise SourceError(f"the schema registry gave no schema in {SCHEMA_SECONDS:g} s")
+        return self(record)
 
     def _take_all(self, record: Record, content: Content, kafka_ms: int, found: "_Found") -> str | None:
         """Add what an opened record holds; return the segment that it removes. Raises Refused (unknown_tombstone)."""

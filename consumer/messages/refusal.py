@@ -6,6 +6,10 @@ from typing import Literal, NamedTuple, get_args
 
 RefusalReason = Literal[
     "unreadable_batch",
+    "unknown_schema",
+    "unusable_schema",
+    "schema_unavailable",
+    "not_decodable",
     "too_large",
     "not_utf8",
     "not_json",

@@ -6,11 +6,11 @@ SourceError; for what can never be read, Unreplayable.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import zip_longest
 
 from consumer.errors import SourceError, Unreplayable
-from consumer.messages.normalise import Normaliser
+from consumer.messages.normalised import Normalised
 from consumer.sources.base import Expired, Source, Truncated
 from consumer.sources.record import Record, Topic
 from consumer.view.cursor import (
@@ -35,6 +35,9 @@ POLL_SECONDS = 0.5
 HAND_OVER_SECONDS = 3.0
 """A chunk that isn't full by then is handed over as it is."""
 
+Normalise = Callable[[Record], Normalised]
+"""From a record to its content; it may wait for a schema, and raise SourceError when that does not come."""
+
 
 class ReadBudget:
     """The time that a reader may take; the end of the process ends it."""
@@ -51,7 +54,7 @@ class ReadBudget:
 
 
 def read_chunk(
-    source: Source, budget: ReadBudget, position: Position, until: Places, normalise: Normaliser, max_bytes: int
+    source: Source, budget: ReadBudget, position: Position, until: Places, normalise: Normalise, max_bytes: int
 ) -> Chunk:
     """Return the records from a position on, up to `until` in each partition or as many as a chunk holds.
 
@@ -87,7 +90,7 @@ def find_time(source: Source, budget: ReadBudget, time_ms: int) -> Position:
     return Position(incarnation, tuple(place(end if at is None else at) for at, end in pairs))
 
 
-def _items(record: Record, normalise: Normaliser) -> Iterator[ReplayItem]:
+def _items(record: Record, normalise: Normalise) -> Iterator[ReplayItem]:
     normalised = normalise(record)
     after = place(record.offset + 1)
     if normalised.removal is not None:

@@ -17,7 +17,7 @@ from consumer.view.cursor import Places, Position, records_between
 from .chunk import Chunk, ChunkKey
 from .chunks import Chunks
 from .readers import Readers
-from .reading import find_time, read_chunk
+from .reading import Normalise, find_time, read_chunk
 
 FIND_TIME_SECONDS = 8.0
 """How long it may take to find the offsets of a time; a stream is silent until then."""
@@ -30,7 +30,7 @@ class Replays:
         self,
         settings: Settings,
         open_source: Callable[[Settings], Source],
-        normalise: Normaliser | None = None,
+        normalise: Normalise | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings

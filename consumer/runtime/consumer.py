@@ -15,6 +15,7 @@ from consumer.messages.normalise import Normaliser
 from consumer.messages.quarantine import Quarantine
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
+from consumer.schemas.registry import open_registry
 from consumer.settings import Settings
 from consumer.sources import open_kafka
 from consumer.sources.base import Reading, Source
@@ -58,9 +59,10 @@ class Consumer:
         if self.network.skipped is not None:
             log.warning("NETWORK_FILE: %s", self.network.skipped)
         self.clock = clock or Clock()
-        normalise = Normaliser(settings, self.network, self.clock.now_ms)
+        self.registry = open_registry(settings)
+        normalise = Normaliser(settings, self.network, self.clock.now_ms, self.registry)
         self.feed = Feed(settings, now_ms=self.clock.now_ms)
-        self.subscriptions = Subscriptions(self.feed, Replays(settings, open_source, normalise))
+        self.subscriptions = Subscriptions(self.feed, Replays(settings, open_source, normalise.when_ready))
         self.quarantine = Quarantine(settings.topic, settings.quarantine_entries)
         self._poll_seconds = poll_seconds
         announcer = Announcer(self.feed, self.subscriptions.reset_timeouts)
@@ -80,6 +82,8 @@ class Consumer:
     def stop(self, timeout: float = 10.0) -> None:
         """End the thread and the replay readers, and wait for them; subscriptions wake up."""
         self._supervisor.stop(timeout)
+        if self.registry is not None:
+            self.registry.close()
         self.subscriptions.close()
         self.subscriptions.join(READERS_SECONDS)
 
@@ -179,6 +183,11 @@ class Consumer:
     def records(self) -> int:
         """Records read, refused ones included."""
         return self._delivery.records
+
+    @property
+    def waiting_records(self) -> int:
+        """Records read that wait for a schema of the registry."""
+        return self._delivery.waiting.records
 
     @property
     def refused_in_a_row(self) -> int:

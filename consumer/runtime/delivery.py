@@ -14,6 +14,7 @@ from consumer.settings import Settings
 from consumer.sources.record import Record
 from consumer.view.feed import Feed
 
+from .waiting import Waiting
 from .watchdog import Watchdog
 
 log = logging.getLogger("greenwave.consumer")
@@ -40,6 +41,7 @@ class Delivery:
     unclear_horizons  predictions whose horizon is unknown, or whose target is not within 15 s of a minute
     refused_in_a_row  messages refused since one was read
     last_ms           by partition, the Kafka time of its last record
+    waiting           records whose schema is not here yet
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Delivery:
         self._normalise = normalise
         self._clock = clock
         self._watchdog = watchdog
+        self.waiting = Waiting(normalise.must_wait)
         self.records = self.unclear_horizons = 0
         self._behind_ms = 0
         self._evicted, self._may_warn_at = 0, 0.0
@@ -88,7 +91,7 @@ class Delivery:
         """Normalise records and yield them in slices; in between, other threads have access to the feed."""
         batch: Slice = []
         items = 0
-        for record in records:
+        for record in records if self._normalise.registry is None else self.waiting.ready(records):
             normalised = self._normalise(record)
             found = normalised.items
             if found:

@@ -52,7 +52,7 @@ class Loop:
         self._poll_seconds = poll_seconds
         self.attempts = Attempts(settings.circuit_failures, settings.circuit_probe_seconds)
         self.lag = Lag(settings.max_lag)
-        self._positions = Positions(settings, feed, announcer, self.lag)
+        self._positions = Positions(settings, feed, announcer, self.lag, delivery.waiting)
         self.readings: Sequence[Reading] = ()
         self.is_throttled = False
         self._silent_leaders: list[int] = []
@@ -88,10 +88,10 @@ class Loop:
                 assigned = None
                 continue
             self._delivery.deliver(records)
-            self._feed.advance([reading.offset for reading in status.readings])
+            self._feed.advance([reading.offset for reading in self._delivery.waiting.before(status.readings)])
             self._answer_ends(source)
             self._note_throttle(status)
-            self.readings = self._follow_leaders(source, status)
+            self.readings = self._delivery.waiting.before(self._follow_leaders(source, status))
             self.lag.note(self.readings)
             self._follow_lag()
 

@@ -14,6 +14,7 @@ from consumer.view.feed import Feed
 from .backlog import offsets_since, start_offsets
 from .lag import Lag
 from .states import Announcer
+from .waiting import Waiting
 
 log = logging.getLogger("greenwave.consumer")
 
@@ -21,13 +22,17 @@ METADATA_SECONDS = 2.0
 
 
 class Positions:
-    """Assigns partitions to a source. Each assignment enters `catching_up` and begins a new measurement of the lag."""
+    """Assigns partitions to a source. Each assignment enters `catching_up` and begins a new measurement of the lag.
 
-    def __init__(self, settings: Settings, feed: Feed, announcer: Announcer, lag: Lag) -> None:
+    What waits for a schema is dropped then, and read again.
+    """
+
+    def __init__(self, settings: Settings, feed: Feed, announcer: Announcer, lag: Lag, waiting: Waiting) -> None:
         self._settings = settings
         self._feed = feed
         self._announcer = announcer
         self._lag = lag
+        self._waiting = waiting
 
     def start(self, source: Source, topic: Topic) -> bool:
         """Continue at the feed's position, or start where the backlog does; return whether the topic was recreated."""
@@ -54,7 +59,9 @@ class Positions:
         bounds, before = source.bounds(), self._offsets()
         if isinstance(error, Truncated):
             if all(cut is not None and cut >= before[partition] for partition, cut in error.offsets.items()):
-                return True  # found at former positions; nothing that was read is lost
+                if self._waiting:
+                    self._assign(source, before)  # what waits may be lost
+                return True  # found at former positions; nothing that was delivered is lost
             cuts = [error.offsets.get(partition, at) for partition, at in enumerate(before)]
             limits = [end if cut is None else cut for cut, (_, end) in zip(cuts, bounds, strict=True)]
             self._truncate(source, topic, [min(at, limit) for at, limit in zip(before, limits, strict=True)])
@@ -92,6 +99,7 @@ class Positions:
 
     def _assign(self, source: Source, offsets: Sequence[int]) -> None:
         source.assign(offsets)
+        self._waiting.clear()
         self._lag.clear()
         log.info("partitions assigned: %s", ", ".join(map(str, range(len(offsets)))))
         self._announcer.enter("catching_up", f"positioned at offsets {', '.join(map(str, offsets))}")

@@ -2,6 +2,7 @@
 
 import re
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from consumer.errors import SettingsError
@@ -78,6 +79,27 @@ def _client(settings: Settings) -> None:
         raise ValueError("the package confluent-kafka is not installed")
 
 
+_REGISTRY = re.compile(r"https?://([a-z0-9_.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?(/[\w.~/-]*)?", re.ASCII | re.IGNORECASE)
+
+
+def _registry(settings: Settings) -> None:
+    url = settings.schema_registry_url
+    if not url:
+        return
+    if not _REGISTRY.fullmatch(url) or urlsplit(url).port == 0:  # it raises ValueError for one that is too large
+        raise ValueError("it is not an http URL without a log-in")
+    for package in ("fastavro", "grpc_tools"):
+        if not _is_installed(package):
+            raise ValueError(f"the package {package} is not installed: `pip install -r requirements-registry.txt`")
+
+
+def _registry_login(settings: Settings) -> None:
+    if settings.schema_registry_password and not settings.schema_registry_username:
+        raise ValueError("SCHEMA_REGISTRY_PASSWORD needs a user name")
+    if ":" in settings.schema_registry_username:
+        raise ValueError("it has a colon")
+
+
 def _is_installed(package: str) -> bool:
     try:
         return find_spec(package) is not None
@@ -103,6 +125,12 @@ _CHECKS = (
         lambda settings: settings.known_envelopes,
         f"a comma list of {', '.join(ENVELOPES)}, or none",
     ),
+    (
+        "schema_registry_url",
+        _registry,
+        "a URL such as https://registry.example.org:8081; a log-in belongs in SCHEMA_REGISTRY_USERNAME and _PASSWORD",
+    ),
+    ("schema_registry_username", _registry_login, "a user name without a colon"),
     ("map_tiles", _tiles, "a URL with {z}, {x} and {y}, such as https://tile.example.org/{z}/{x}/{y}.png"),
     (
         "embed_origins",

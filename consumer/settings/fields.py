@@ -17,13 +17,14 @@ ENVELOPES = ("connect", "debezium", "cloudevents", "deleted", "lines", "gzip")
 """What `consumer.mapping` can open: JSON with a schema by Kafka Connect, change events of Debezium, CloudEvents, rows
 that are marked with `__deleted`, several lines of JSON, and values packed with gzip."""
 
-SECRETS = frozenset({"kafka_sasl_password", "kafka_client_cert_key"})
+SECRETS = frozenset({"kafka_sasl_password", "kafka_client_cert_key", "schema_registry_password"})
 """Fields that are never logged or shown."""
 
 SECTIONS = {
     "KAFKA_BROKERS": "Kafka",
     "KAFKA_SECURITY_PROTOCOL": "TLS and log-in towards Kafka",
     "SPEED_UNIT": "Predictions",
+    "SCHEMA_REGISTRY_URL": "Schema registry",
     "BUFFER_ENTRIES": "Memory",
     "REPLAY_RECORDS": "Replays",
     "PORT": "Serving",
@@ -119,6 +120,28 @@ class Settings(Struct, frozen=True, kw_only=True):
     envelopes: Annotated[
         str, _meta("names", f"Envelopes that are opened: a comma list of {', '.join(ENVELOPES)}; or none")
     ] = ",".join(ENVELOPES)
+    # Schema registry
+    schema_registry_url: Annotated[
+        str,
+        _meta(
+            "URL",
+            "Schema registry with Confluent's API, for Avro, Protobuf and JSON Schema; needs requirements-registry.txt",
+        ),
+    ] = ""
+    schema_registry_username: Annotated[str, _meta("", "User name for the schema registry (basic authentication)")] = ""
+    schema_registry_password: Annotated[str, _meta("", "Password for the schema registry; never shown")] = ""
+    schema_registry_cafile: Annotated[
+        str, _meta("path", "CA certificates to trust for the schema registry. Empty: the system's")
+    ] = ""
+    schema_registry_wait: Annotated[
+        float,
+        _meta(
+            "s",
+            "Time for which records wait for a schema while the registry is away; 0: only for the first attempt",
+            ge=0,
+            le=600,
+        ),
+    ] = 20
     # Memory
     buffer_entries: Annotated[
         int, _meta("predictions", "Ring buffer: maximum number of entries", ge=100, le=10_000_000)

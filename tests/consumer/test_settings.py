@@ -87,6 +87,51 @@ def test_a_client_that_is_not_installed_is_refused_with_the_command_that_install
     )
 
 
+@pytest.mark.parametrize("package", ["fastavro", "grpc_tools"])
+def test_a_registry_without_its_packages_is_refused(monkeypatch, package):
+    assert load({"SCHEMA_REGISTRY_URL": "http://localhost:8081"}).schema_registry_wait == 20
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        SettingsError, match=f"the package {package} is not installed: `pip install -r requirements-reg"
+    ):
+        load({"SCHEMA_REGISTRY_URL": "http://localhost:8081"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ada:hush@localhost:8081",
+        "http://ada:hu/sh@localhost:8081",
+        "http://ada:hu@sh@localhost/apis",
+        "http://hush@localhost",
+    ],
+)
+def test_a_login_in_the_url_of_the_registry_is_refused_and_not_shown(url):
+    with pytest.raises(SettingsError, match="SCHEMA_REGISTRY_URL") as refused:
+        load({"SCHEMA_REGISTRY_URL": url})
+    assert "hu" not in str(refused.value).replace("http", "")
+    assert "a log-in belongs in SCHEMA_REGISTRY_USERNAME and _PASSWORD" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8081", "ftp://localhost", "http://", "http://a:99999", "http://a/?b=c", "http://a:0"]
+)
+def test_a_registry_needs_an_http_url(url):
+    with pytest.raises(SettingsError, match="SCHEMA_REGISTRY_URL"):
+        load({"SCHEMA_REGISTRY_URL": url})
+
+
+@pytest.mark.parametrize("url", ["http://registry", "https://[::1]:8081/apis/ccompat/v7", "HTTPS://a.b-c_d:1/"])
+def test_urls_of_a_registry(url):
+    assert load({"SCHEMA_REGISTRY_URL": url}).schema_registry_url == url
+
+
+def test_a_password_for_the_registry_needs_a_user():
+    with pytest.raises(SettingsError, match="SCHEMA_REGISTRY_USERNAME") as refused:
+        load({"SCHEMA_REGISTRY_PASSWORD": "hush"})
+    assert "hush" not in str(refused.value)
+
+
 def test_a_login_without_a_name_is_refused():
     with pytest.raises(SettingsError, match="KAFKA_SASL_USERNAME='' can't be used"):
         load({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"})

@@ -110,8 +110,16 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         "slowest_clients": [_client(each) for each in admission.slowest(SLOWEST)],
         "warnings": [consumer.feed.warning] if consumer.feed.warning else [],
         "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
+        "schema_registry": _registry(consumer),
         "timestamp": now_iso(),
     }
+
+
+def _registry(consumer: Consumer) -> dict[str, Any] | None:
+    """Return the state of the schema registry; None without one. Clients see neither its address nor its errors."""
+    if consumer.registry is None:
+        return None
+    return {**consumer.registry.report(), "waiting_records": consumer.waiting_records}
 
 
 def _client(client: ClientProgress) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class _Metrics(Collector):
         yield from _attempts(self._consumer)
         yield from _partitions(self._consumer)
         yield from _intake(self._consumer)
+        yield from _schemas(self._consumer)
         yield from _buffer(self._consumer)
         yield from _clients(self._here, self._consumer)
 
@@ -176,6 +177,25 @@ def _intake(consumer: Consumer) -> Iterator[Metric]:
     for reason, count in _all(REFUSAL_REASONS, consumer.quarantine.snapshot()["by_reason"]):
         refused.add_metric([reason], count)
     yield refused
+
+
+def _schemas(consumer: Consumer) -> Iterator[Metric]:
+    if consumer.registry is None:
+        return
+    report = consumer.registry.report()
+    requests = CounterMetricFamily(
+        "greenwave_schema_registry_requests", "Schemas requested from the registry, by result", labels=["result"]
+    )
+    for result, count in report["requests"].items():
+        requests.add_metric([result], count)
+    yield requests
+    yield _gauge(
+        "greenwave_schema_registry_up",
+        "0 if the last request to the registry failed, else 1",
+        report["state"] != "away",
+    )
+    yield _gauge("greenwave_schemas", "Schemas whose decoders are kept", report["schemas"])
+    yield _gauge("greenwave_records_waiting", "Records that wait for a schema", consumer.waiting_records)
 
 
 def _buffer(consumer: Consumer) -> Iterator[Metric]:

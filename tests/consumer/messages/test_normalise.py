@@ -187,8 +187,13 @@ def test_an_item_that_is_no_object_is_refused_alone(item: object) -> None:
     assert [(refusal.index, refusal.reason) for refusal in refusals] == [(0, "not_an_object")]
 
 
+SCHEMA_REASONS = {"unknown_schema", "unusable_schema", "schema_unavailable", "not_decodable"}
+"""They are decided by the schema registry: tests/consumer/mapping/test_schemas.py."""
+
+
 def test_every_reason_that_is_decided_here_has_an_example() -> None:
-    assert {why for why, _ in REFUSED} | {"unknown_tombstone", "unreadable_batch"} == set(REFUSAL_REASONS)
+    others = {"unknown_tombstone", "unreadable_batch", *SCHEMA_REASONS}
+    assert {why for why, _ in REFUSED} | others == set(REFUSAL_REASONS)
 
 
 def test_json_that_is_nested_too_deeply_is_refused() -> None:
@@ -228,7 +233,10 @@ def test_a_refusal_lists_the_top_level_names(value: object, end: str) -> None:
 @pytest.mark.parametrize(
     ("value", "end"),
     [
-        (b"\x00\x00\x00\x04\xd2\x10LA_001", "Confluent schema registry (byte 0, then schema id 1234)"),
+        (
+            b"\x00\x00\x00\x04\xd2\x10LA_001",
+            "Confluent schema registry (byte 0, then schema id 1234): set SCHEMA_REGISTRY_URL",
+        ),
         (b"Obj\x01\x04\x16avro.schema", "it begins like an Avro container file: send one record per message"),
         (json.dumps(GOOD).encode("utf-16"), "it looks like UTF-16: encode as UTF-8"),
         (json.dumps(GOOD).encode("utf-16-be"), "it looks like UTF-16: encode as UTF-8"),

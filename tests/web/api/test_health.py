@@ -59,6 +59,24 @@ def test_health_does_not_wait_for_the_lock_of_the_feed(client, live, path):
         assert pool.submit(client.get, path).result(60).json
 
 
+def test_health_shows_the_schema_registry(client, live):
+    assert client.get("/api/health").json["data"]["schema_registry"] is None
+
+
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", schema_registry_url="http://127.0.0.1:1")])
+def test_health_shows_that_the_schema_registry_is_away(client, live, topic):
+    topic.append(b"\0\0\0\0\x07value")
+    eventually(lambda: live.registry.report()["state"] == "away" and live.waiting_records == 1)
+    shown = client.get("/api/health").json["data"]["schema_registry"]
+    assert (shown["schemas"], shown["wanted"], shown["waiting_records"]) == (0, 1, 1)
+    assert shown["requests"]["failed"] >= 1
+    assert "127.0.0.1" not in str(shown), "clients see no addresses"
+    metrics = client.get("/metrics").text
+    assert re.search(r'^greenwave_schema_registry_up\{pid="\d+"\} 0.0$', metrics, re.M)
+    assert re.search(r'^greenwave_records_waiting\{pid="\d+"\} 1.0$', metrics, re.M)
+    assert re.search(r'^greenwave_schema_registry_requests_total\{pid="\d+",result="ok"\} 0.0$', metrics, re.M)
+
+
 def read_up_to(partition, offset, age):
     """Return what health says of a partition that was read to its end."""
     recent = pytest.approx(0, abs=5)
@@ -131,6 +149,7 @@ def test_health_reports_version_state_consumer_buffer_and_clients(client, app, t
         "clients": {"sse": 1, "long_poll": 1},
         "warnings": [],
         "quarantine": {"total": 1, "by_reason": {"not_utf8": 1}},
+        "schema_registry": None,
     }
 
 

@@ -1,0 +1,87 @@
+"""Records that wait for a schema of the registry, by partition.
+
+A record behind one that waits waits, too, so each partition keeps its order; other partitions go on. What waits is not
+delivered: the feed's position, and so each cursor, stays before it. When a source is assigned again it continues at
+that position, so what waits is dropped and read again.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from consumer.sources.base import Reading
+from consumer.sources.record import Record
+
+MAX_RECORDS = 20_000
+MAX_BYTES = 8_388_608
+RECORD_BYTES = 200
+"""What a record takes beside its key, value and headers."""
+
+
+class Waiting:
+    """What waits. The consumer thread owns it; any thread reads `records`.
+
+    `must_wait` tells whether a schema of a record is not here, but may come.
+    """
+
+    def __init__(
+        self, must_wait: Callable[[Record], bool], max_records: int = MAX_RECORDS, max_bytes: int = MAX_BYTES
+    ) -> None:
+        self._must_wait = must_wait
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._queues: dict[int, deque[Record]] = {}
+        self.records = 0
+        self._bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)
+
+    def ready(self, records: Sequence[Record]) -> Iterator[Record]:
+        """Yield the records that can be read now: of those that wait, and of these. The others wait."""
+        for partition in list(self._queues):
+            yield from self._released(partition)
+        for record in records:
+            if record.partition not in self._queues and not self._must_wait(record):
+                yield record
+                continue
+            self._add(record)
+            while self.records > self._max_records or self._bytes > self._max_bytes:
+                yield self._take(record.partition)  # without its schema it is refused
+                yield from self._released(record.partition)
+
+    def before(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        """Return where each partition is delivered, from where it is read."""
+        if not self._queues:
+            return readings
+        queues = self._queues
+        return [
+            reading._replace(offset=min(reading.offset, queues[number][0].offset)) if number in queues else reading
+            for number, reading in enumerate(readings)
+        ]
+
+    def clear(self) -> None:
+        """Drop what waits: it will be read again."""
+        self._queues.clear()
+        self.records = self._bytes = 0
+
+    def _add(self, record: Record) -> None:
+        self._queues.setdefault(record.partition, deque()).append(record)
+        self.records += 1
+        self._bytes += _size(record)
+
+    def _take(self, partition: int) -> Record:
+        queue = self._queues[partition]
+        record = queue.popleft()
+        if not queue:
+            del self._queues[partition]
+        self.records -= 1
+        self._bytes -= _size(record)
+        return record
+
+    def _released(self, partition: int) -> Iterator[Record]:
+        while partition in self._queues and not self._must_wait(self._queues[partition][0]):
+            yield self._take(partition)
+
+
+def _size(record: Record) -> int:
+    return RECORD_BYTES + len(record.value or b"") + len(record.key or b"") + len(record.raw_headers)

@@ -1,0 +1,203 @@
+"""Decode Avro to JSON values with fastavro.
+
+A decoded value has what JSON has, without a second pass over it: the schema is rewritten so that fastavro converts each
+logical type by a reader of this module.
+
+    timestamp-millis, -micros, -nanos    epoch milliseconds
+    local-timestamp-*, date, time-*      text in ISO 8601, without a zone
+    decimal                              a number
+    uuid                                 text
+    bytes, fixed                         text in base64, as Kafka Connect writes them
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+
+import fastavro
+import fastavro.read
+
+from .schema import DecodePayload, SchemaText
+
+MAX_DEPTH = 50
+"""Levels of nested types in a schema."""
+MAX_DECIMAL_BYTES = 64
+
+
+def avro_decoder(schema: SchemaText) -> DecodePayload:
+    """Return the decoder of an Avro schema. Raises ValueError for one that can't be used."""
+    try:
+        parsed = _parsed(schema)
+    except (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, TypeError, KeyError) as error:
+        raise ValueError(f"it is no Avro schema: {type(error).__name__}: {error}") from error
+
+    def decode(data: bytes, at: int) -> object:
+        stream = BytesIO(data)
+        stream.seek(at)
+        try:
+            value: object = fastavro.schemaless_reader(stream, parsed, None)
+        except Exception as error:  # whatever damage makes fastavro raise: StopIteration, IndexError, its own errors
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+        if rest := len(data) - stream.tell():
+            raise ValueError(f"{rest} bytes are left after the value")
+        return value
+
+    return decode
+
+
+def _parsed(schema: SchemaText) -> Any:
+    stated: dict[str, Any] = {}
+    rewritten: dict[str, Any] = {}
+    rewriter = _Rewriter()
+    parsed: Any = None
+    for text in (*(each.text for each in schema.references), schema.text):
+        # Parsed twice: the first time completes the names, which the rewriter compares.
+        named = fastavro.parse_schema(_read(text), named_schemas=stated, _write_hint=False)
+        parsed = fastavro.parse_schema(rewriter.rewrite(named, 0), named_schemas=rewritten)
+    return parsed
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+class _Rewriter:
+    """Gives types of this module to what JSON does not have, and refuses what a short message could abuse.
+
+    A recursive type could end the process by its depth; an array of items without bytes could fill its memory.
+    """
+
+    def __init__(self) -> None:
+        self._open: set[str] = set()
+        self._empty: dict[str, bool] = {}
+
+    def rewrite(self, schema: Any, depth: int) -> Any:
+        """Return a parsed schema with its logical types replaced. Raises ValueError."""
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is nested too deeply; allowed: {MAX_DEPTH} levels")
+        if isinstance(schema, list):
+            return [self.rewrite(each, depth + 1) for each in schema]
+        if isinstance(schema, str):
+            if schema in self._open:
+                raise ValueError(f"{schema} is recursive")
+            return {"type": "bytes", "logicalType": _OWN + "bytes"} if schema == "bytes" else schema
+        changed = {name: value for name, value in schema.items() if not name.startswith("__")}
+        match schema["type"]:
+            case "record" | "error":
+                changed["fields"] = self._fields(schema, depth)
+            case "array":
+                changed["items"] = self.rewrite(schema["items"], depth + 1)
+                if self._is_empty(changed["items"]):
+                    raise ValueError("an array has items without bytes, so a short message could have any number")
+            case "map":
+                changed["values"] = self.rewrite(schema["values"], depth + 1)
+            case "enum":
+                pass
+            case primitive:
+                if primitive == "fixed":
+                    self._empty[schema["name"]] = schema["size"] == 0
+                return _with_own_type(changed)
+        return changed
+
+    def _fields(self, record: dict[str, Any], depth: int) -> list[dict[str, Any]]:
+        name = record["name"]
+        self._open.add(name)
+        fields = [{"name": field["name"], "type": self.rewrite(field["type"], depth + 1)} for field in record["fields"]]
+        self._open.discard(name)
+        self._empty[name] = all(self._is_empty(field["type"]) for field in fields)
+        return fields
+
+    def _is_empty(self, schema: Any) -> bool:
+        """Tell whether a value takes no bytes."""
+        if isinstance(schema, list):
+            return False  # the index of the branch takes one
+        kind = schema["type"] if isinstance(schema, dict) else schema
+        if kind in ("record", "error", "fixed"):
+            kind = schema["name"]
+        return kind == "null" or self._empty.get(kind, False)
+
+
+_OWN = "greenwave-"
+"""How the names of this module's logical types begin."""
+
+
+def _with_own_type(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a primitive or fixed type with a logical type of this module, or none where its value is used as it is."""
+    kind, stated = schema["type"], schema.pop("logicalType", None)
+    if f"{kind}-{_OWN}{stated}" in _READERS:
+        return {**schema, "logicalType": _OWN + stated}
+    return {**schema, "logicalType": _OWN + "bytes"} if kind in ("bytes", "fixed") else schema
+
+
+def _micros(value: int, *_schemas: Any) -> int:
+    return value // 1000
+
+
+def _nanos(value: int, *_schemas: Any) -> int:
+    return value // 1_000_000
+
+
+def _local(per_second: int) -> Callable[..., str]:
+    def read(value: int, *_schemas: Any) -> str:
+        moment = _EPOCH + timedelta(microseconds=value * 1_000_000 // per_second)
+        return moment.replace(tzinfo=None).isoformat()
+
+    return read
+
+
+def _time(per_second: int) -> Callable[..., str]:
+    def read(value: int, *_schemas: Any) -> str:
+        moment = datetime.min + timedelta(microseconds=value * 1_000_000 // per_second)
+        if moment.date() != date.min:
+            raise ValueError(f"{value} is no time of a day")
+        return time.isoformat(moment.time())
+
+    return read
+
+
+def _date(value: int, *_schemas: Any) -> str:
+    return (_EPOCH.date() + timedelta(days=value)).isoformat()
+
+
+def _decimal(value: bytes, schema: Any, *_schemas: Any) -> int | float:
+    if len(value) > MAX_DECIMAL_BYTES:
+        raise ValueError(f"a decimal has {len(value)} bytes; allowed: at most {MAX_DECIMAL_BYTES}")
+    unscaled = int.from_bytes(value, "big", signed=True)
+    scale = schema.get("scale", 0)
+    return unscaled / 10**scale if scale else unscaled
+
+
+def _uuid(value: bytes, *_schemas: Any) -> str:
+    return str(UUID(bytes=value))
+
+
+def _bytes(value: bytes, *_schemas: Any) -> str:
+    return base64.b64encode(value).decode()
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _readers() -> Iterator[tuple[str, Callable[..., Any]]]:
+    yield f"long-{_OWN}timestamp-micros", _micros
+    yield f"long-{_OWN}timestamp-nanos", _nanos
+    for unit, per_second in (("millis", 1000), ("micros", 1_000_000), ("nanos", 1_000_000_000)):
+        yield f"long-{_OWN}local-timestamp-{unit}", _local(per_second)
+    yield f"int-{_OWN}time-millis", _time(1000)
+    yield f"long-{_OWN}time-micros", _time(1_000_000)
+    yield f"int-{_OWN}date", _date
+    for kind in ("bytes", "fixed"):
+        yield f"{kind}-{_OWN}decimal", _decimal
+        yield f"{kind}-{_OWN}bytes", _bytes
+    yield f"fixed-{_OWN}uuid", _uuid
+
+
+_READERS = dict(_readers())
+fastavro.read.LOGICAL_READERS.update(_READERS)  # by names of this module, so nothing else is changed
