@@ -13,19 +13,14 @@ from typing import Any
 from flask import Response
 from werkzeug.wsgi import ClosingIterator
 
-from .sockets import Socket
-
-UNSENT_BYTES = 131_072
-"""Limit of unsent bytes in the kernel per stream (TCP_NOTSENT_LOWAT, tcp(7)). The default is megabytes: a stalled
-client would be detected late and receive old events."""
+from .sockets import Socket, limit_unsent
 
 
 def wait_for(sock: Any) -> None:
     """Make writes to a socket block while its client does not read: a stream has no end that could be buffered."""
     if isinstance(sock, Socket):
         sock.buffers_writes = False
-    with contextlib.suppress(OSError, AttributeError):  # not TCP, or not supported
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+    limit_unsent(sock)
 
 
 def can_take_over(environ: Mapping[str, Any]) -> bool:

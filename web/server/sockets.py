@@ -1,5 +1,6 @@
 """The socket of a client: receives the head of a request, and keeps unsent bytes, without blocking a thread."""
 
+import contextlib
 import errno
 import re
 import select
@@ -9,6 +10,9 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
+UNSENT_BYTES = 131_072
+"""Limit of unsent bytes in the kernel per connection (TCP_NOTSENT_LOWAT, tcp(7)). The default is megabytes: of large
+responses to clients that read nothing the kernel would take gigabytes, and a stalled stream would be detected late."""
 IO_SECONDS = 20.0
 """Timeout of a blocking read or write, counted from the last byte that was transferred."""
 RECEIVE_BYTES = 16_384
@@ -17,6 +21,12 @@ HEAD_END = b"\r\n\r\n"
 EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 MAX_PARTS = 64
 """How many parts of a response are sent with one call; sendmsg(2) takes 1,024 at most."""
+
+
+def limit_unsent(sock: Any) -> None:
+    """Let the kernel take at most UNSENT_BYTES that are not sent yet."""
+    with contextlib.suppress(OSError, AttributeError):  # not TCP, or not supported
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 class Socket(socket.socket):
@@ -44,6 +54,7 @@ class Socket(socket.socket):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         super().setblocking(False)
+        limit_unsent(self)
         self._timeout: float | None = None
         self._received = bytearray()
         self._unsent: deque[memoryview] = deque()

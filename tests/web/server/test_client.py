@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from web.server.client import UNSENT_BYTES, ClientSocket, TakenOver, take_over
-from web.server.sockets import Socket
+from web.server.client import ClientSocket, TakenOver, take_over
+from web.server.sockets import UNSENT_BYTES, Socket
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from web.server.sockets import Socket
+from web.server.sockets import UNSENT_BYTES, Socket
 
 
 @pytest.fixture
@@ -112,3 +112,16 @@ def test_a_socket_that_never_blocks_ignores_setblocking(pair):
     sock.setblocking(True)
     with pytest.raises(BlockingIOError):
         sock.recv(1)
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="the system has no such bound")
+def test_kernel_takes_little_of_a_response_that_is_not_read():
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        theirs.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        with Socket(fileno=accepted.detach()) as ours:
+            ours.buffers_writes = True
+            ours.sendall(b"x" * 10 * UNSENT_BYTES)
+            assert ours.unsent_bytes > 8 * UNSENT_BYTES
