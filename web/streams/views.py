@@ -32,6 +32,9 @@ MAX_FILTERS = 64
 """Maximum number of filters with a cached body, and with cached statistics."""
 IDLE_SECONDS = 30.0
 """A body is evicted this long after its last request."""
+EVICT_EVERY_SECONDS = 1.0
+"""Eviction looks at all bodies, so it runs when a body was made, and else so often: a body grows when it is compressed,
+and ages."""
 MAX_CONCURRENT = 2
 """Bodies encoded at the same time. Each takes several times its size until it is done, and threads share one GIL."""
 
@@ -67,6 +70,7 @@ class Views:
         self._max_bytes = max_bytes
         self._clock = clock
         self._encoding = threading.Semaphore(MAX_CONCURRENT)
+        self._evicted_at = clock()
         # Guards the two dicts during a look-up. Each value has a lock of its own, so filters don't wait for each other.
         self._lock = threading.Lock()
         self._bodies: dict[Filter, _Cached[Body]] = {}
@@ -77,11 +81,13 @@ class Views:
         cached = self._cached(self._bodies, wanted)
         with cached.lock:
             state = (id(feed), feed.version)
-            if cached.state != state:
+            is_new = cached.state != state
+            if is_new:
                 with self._encoding:
                     cached.state, cached.value = state, encode_body(feed, wanted)
             body = cached.value
-        self._evict(wanted)
+        if is_new or self._clock() - self._evicted_at >= EVICT_EVERY_SECONDS:
+            self._evict(wanted)
         return body
 
     def stats(self, feed: Feed, wanted: Filter) -> dict[str, object]:
@@ -104,7 +110,8 @@ class Views:
     def _evict(self, latest: Filter) -> None:
         """Evict idle bodies, then the least recently requested while all exceed the bound; a large one at once."""
         with self._lock:
-            bodies, idle = self._bodies, self._clock() - IDLE_SECONDS
+            self._evicted_at = self._clock()
+            bodies, idle = self._bodies, self._evicted_at - IDLE_SECONDS
             sizes = {wanted: each.value.size_bytes if each.value else 0 for wanted, each in bodies.items()}
             if latest != EVERYTHING and sizes.get(latest, 0) > self._max_bytes / 2:
                 del bodies[latest], sizes[latest]

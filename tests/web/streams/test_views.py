@@ -9,7 +9,7 @@ from consumer.view.feed import Snapshot
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually
 from tests.consumer.view.test_latest import a_prediction
-from web.streams.views import IDLE_SECONDS, STALE_SECONDS, STATS_MAX_AGE_SECONDS, Views
+from web.streams.views import EVICT_EVERY_SECONDS, IDLE_SECONDS, STALE_SECONDS, STATS_MAX_AGE_SECONDS, Views
 
 OTHER = Filter(segments=frozenset({"S"}))
 
@@ -171,6 +171,17 @@ def test_an_idle_body_is_evicted(views, feed, clock):
     clock.now += 1
     views.body(feed, of(3))
     assert are_kept(views, of(1), of(2), of(3)) == [False, True, True]
+
+
+def test_eviction_looks_at_bodies_once_a_second_while_none_is_made(views, feed, clock):
+    views.body(feed, of(1))
+    views.body(feed, of(2)).content += b"x" * 1_000_001
+    clock.now = EVICT_EVERY_SECONDS / 2
+    views.body(feed, of(1))
+    assert are_kept(views, of(1), of(2)) == [True, True]
+    clock.now = EVICT_EVERY_SECONDS
+    views.body(feed, of(1))
+    assert are_kept(views, of(1), of(2)) == [True, False]
 
 
 def test_two_bodies_at_most_are_encoded_at_once(views, feed, others):
