@@ -86,6 +86,7 @@ class Views:
                 with self._encoding:
                     cached.state, cached.value = state, encode_body(feed, wanted)
             body = cached.value
+        assert body is not None
         if is_new or self._clock() - self._evicted_at >= EVICT_EVERY_SECONDS:
             self._evict(wanted)
         return body
