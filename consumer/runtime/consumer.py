@@ -170,14 +170,18 @@ class Consumer:
         """Seconds since the consumer was made."""
         return time.time() - self._started
 
-    def record_ages(self) -> dict[int, float]:
-        """Return the age of the last record read, by partition: seconds since its Kafka time; 0 for a future one.
+    def record_times(self) -> dict[int, float]:
+        """Return the Kafka timestamp of the last record read, by partition, in epoch seconds.
 
         That is the producer's clock, unless the topic has the broker's (LogAppendTime). Partitions without a record or
         without a usable time are left out.
         """
-        now, last_ms = time.time(), self._delivery.last_ms.copy()
-        return {partition: max(0.0, now - ms / 1000) for partition, ms in last_ms.items() if ms != UNKNOWN_MS}
+        return {partition: ms / 1000 for partition, ms in self._delivery.last_ms.copy().items() if ms != UNKNOWN_MS}
+
+    def record_ages(self) -> dict[int, float]:
+        """Return the age of the last record read, by partition, in seconds; 0 for a time in the future."""
+        now = time.time()
+        return {partition: max(0.0, now - seconds) for partition, seconds in self.record_times().items()}
 
     @property
     def records(self) -> int:

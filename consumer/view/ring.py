@@ -10,12 +10,13 @@ from sys import getsizeof
 from msgspec import Struct
 
 from consumer.prediction import Horizon, Observation, Prediction
+from consumer.times import UNKNOWN_MS
 
 from .cursor import Places, Position
 from .eviction import Eviction
 from .footprint import footprint
 
-ENTRY_BYTES = 330
+ENTRY_BYTES = 370
 """An entry without its item, places and cursor: objects, list slots."""
 PLACE_BYTES = 8
 """A place in the position of an entry; the integers themselves are shared with the entries beside it."""
@@ -28,8 +29,9 @@ class Entry(Struct, gc=False):
 
     `place` is where the entry is in its partition, `position` where reading goes on after it. `shown` tells whether it
     belongs to the view of one prediction per segment; no observation does. `was` is what its view held of this segment
-    and horizon before, `was_shown` what that showed of the segment. `evicted` is what its view lost by it. The ring
-    buffer sets `sequence`, its number there (-1 outside of one), and `size_bytes`, the memory it takes.
+    and horizon before, `was_shown` what that showed of the segment. `evicted` is what its view lost by it.
+    `record_ms` is the Kafka timestamp of its record, as it is. The ring buffer sets `sequence`, its number there (-1
+    outside of one), and `size_bytes`, the memory it takes.
 
     None of what the ring holds is tracked by the garbage collector (there are no cycles in it): its full collections
     would stop the process for a second with a ring of 50,000.
@@ -44,6 +46,7 @@ class Entry(Struct, gc=False):
     was: Prediction | Observation | None = None
     was_shown: Prediction | Observation | None = None
     evicted: tuple[Eviction, ...] = ()
+    record_ms: int = UNKNOWN_MS
     sequence: int = -1
     encoded: str | None = None
     size_bytes: int = 0

@@ -214,6 +214,7 @@ class FeedState:
                     applied.was,
                     applied.was_shown,
                     evicted,
+                    record.timestamp_ms,
                 )
                 ring.append(entry, size_bytes)
             if normalised.removal is not None and not self._remove(record, normalised.removal):

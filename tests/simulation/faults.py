@@ -125,8 +125,8 @@ FAULTS = [
     Fault(
         "a block inside of a batch says where the client is after the batch",
         "web.streams.channel",
-        "self.append(self.encoding.encode(messages), subscription.mark if session.is_drained else None)",
-        "self.append(self.encoding.encode(messages), subscription.mark)",
+        "place = subscription.mark if session.is_drained else None",
+        "place = subscription.mark",
     ),
     Fault(
         "a shared view leads into the block before it",

@@ -117,10 +117,14 @@ class Slot:
         since = self.blocked_since
         return 0.0 if since is None else max(0.0, now - since)
 
+    def age_seconds(self, now: float) -> float:
+        """Return for how long it has been held, at a monotonic time."""
+        return now - self._since
+
     def progress(self, now: float) -> ClientProgress:
         """Return the client's progress."""
         sent_bytes = self.sent_bytes + (self.shared_bytes() if self.shared_bytes is not None else 0)
-        return ClientProgress(self.transport, now - self._since, self.behind, sent_bytes, self.blocked_seconds(now))
+        return ClientProgress(self.transport, self.age_seconds(now), self.behind, sent_bytes, self.blocked_seconds(now))
 
     def __enter__(self) -> "Slot":
         return self

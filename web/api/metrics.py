@@ -1,17 +1,18 @@
-"""Prometheus metrics: the values of /api/health, with names and units by the Prometheus conventions.
+"""Prometheus metrics: the values of /api/health, with names, units and types by the Prometheus conventions.
 
-A scrape reads them from memory, so it never waits for Kafka. Each worker process reports its own values: with several
-workers behind one port, a scrape reaches one of them. Every series has the label `pid`, because without it the counters
-of several processes would look like one that jumps. Series start at 0, because rate() does not see an increase before
-the first sample.
+A scrape reads them from memory, so it never waits for Kafka. An event at a known time is a timestamp, from which a
+query makes an age. Silences are durations, since they are measured by a clock that is never set.
+
+Each worker process reports its own values: with several workers behind one port, a scrape reaches one of them. Every
+series has the label `pid`, because without it the counters of several processes would look like one that jumps. Series
+start at 0, because rate() does not see an increase before the first sample.
 """
 
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 
 from flask import Blueprint, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
@@ -25,6 +26,8 @@ from web.services import Services, services
 from . import params
 
 blueprint = Blueprint("metrics", __name__)
+
+_process = ProcessCollector(registry=None)
 
 
 @blueprint.get("/metrics")
@@ -47,7 +50,11 @@ class _Metrics(Collector):
         """Yield all metric families, with the label `pid` on each series."""
         pid = str(os.getpid())
         for family in self._families():
-            family.samples = [sample._replace(labels={**sample.labels, "pid": pid}) for sample in family.samples]
+            family.samples = [
+                sample._replace(labels={**sample.labels, "pid": pid})
+                for sample in family.samples
+                if not sample.name.endswith("_created")  # a metric of its own in this format, and not used
+            ]
             yield family
 
     def _families(self) -> Iterator[Metric]:
@@ -58,6 +65,8 @@ class _Metrics(Collector):
         yield from _schemas(self._consumer)
         yield from _buffer(self._consumer)
         yield from _clients(self._here, self._consumer)
+        yield from self._here.hub.measurements.collect()
+        yield from _process.collect()
 
 
 def _state(consumer: Consumer) -> Iterator[Metric]:
@@ -72,9 +81,9 @@ def _state(consumer: Consumer) -> Iterator[Metric]:
     yield state
     yield _gauge("greenwave_ready", "1 if the served data is known to be current, else 0", float(consumer.ready))
     yield _gauge(
-        "greenwave_consumer_state_seconds",
-        "Time in the current state; an outage counts as one state",
-        time.time() - status.since,
+        "greenwave_consumer_state_timestamp_seconds",
+        "Time of the last change of the state; an outage counts as one state",
+        status.since,
     )
     yield _gauge("greenwave_consumer_thread_alive", "1 if the consumer thread runs, else 0", float(consumer.alive))
     yield _gauge(
@@ -82,7 +91,6 @@ def _state(consumer: Consumer) -> Iterator[Metric]:
         "Time since the last heartbeat of the consumer thread",
         consumer.stalled_seconds,
     )
-    yield _gauge("greenwave_uptime_seconds", "Time since the consumer was created", consumer.uptime_seconds)
     yield _counter(
         "greenwave_consumer_restarts",
         "Sources replaced after an unexpected error or a lost Kafka client",
@@ -136,9 +144,9 @@ def _partitions(consumer: Consumer) -> Iterator[Metric]:
         "greenwave_partition_position_offset", "Offset of the next record to read", labels=["partition"]
     )
     end = GaugeMetricFamily("greenwave_partition_end_offset", "High watermark", labels=["partition"])
-    age = GaugeMetricFamily(
-        "greenwave_partition_last_record_age_seconds",
-        "Age of the last record read, by its Kafka timestamp; 0 if that is in the future",
+    last = GaugeMetricFamily(
+        "greenwave_partition_last_record_timestamp_seconds",
+        "Kafka timestamp of the last record read",
         labels=["partition"],
     )
     silence = GaugeMetricFamily(
@@ -149,13 +157,13 @@ def _partitions(consumer: Consumer) -> Iterator[Metric]:
         if reading.high_watermark is not None:
             end.add_metric([str(number)], reading.high_watermark)
             lag.add_metric([str(number)], max(0, reading.high_watermark - reading.offset))
-    for number, seconds in consumer.record_ages().items():
-        age.add_metric([str(number)], seconds)
+    for number, seconds in consumer.record_times().items():
+        last.add_metric([str(number)], seconds)
     for number, seconds in enumerate(consumer.leader_silent_seconds):
         silence.add_metric([str(number)], seconds)
     for number, seconds in enumerate(consumer.lag_seconds):
         behind.add_metric([str(number)], seconds)
-    yield from (lag, behind, position, end, age, silence)
+    yield from (lag, behind, position, end, last, silence)
 
 
 def _intake(consumer: Consumer) -> Iterator[Metric]:

@@ -10,14 +10,16 @@ class Block:
 
     `end` is how many bytes the list has up to the end of this block; a shared view adds none. `place` is where a client
     is that was sent all of it: a mark, or a cursor while it resumes. None where it can't continue otherwise: in a view.
+    `record_ms` is the Kafka timestamp of its first record (epoch ms); None if its latency is not measured.
     """
 
-    __slots__ = ("data", "end", "next", "place")
+    __slots__ = ("data", "end", "next", "place", "record_ms")
 
-    def __init__(self, data: bytes, end: int, place: Mark | str | None) -> None:
+    def __init__(self, data: bytes, end: int, place: Mark | str | None, record_ms: int | None = None) -> None:
         self.data = data
         self.end = end
         self.place = place
+        self.record_ms = record_ms
         self.next: Block | None = None
 
 
@@ -31,8 +33,8 @@ class BlockList:
         self.checked_end = 0
         """The end of the list when clients that are far behind were looked for."""
 
-    def append(self, data: bytes, place: Mark | str | None) -> None:
+    def append(self, data: bytes, place: Mark | str | None, record_ms: int | None = None) -> None:
         """Append a block."""
-        block = Block(data, self.tail.end + len(data), place)
+        block = Block(data, self.tail.end + len(data), place, record_ms)
         self.tail.next = block
         self.tail = block

@@ -10,13 +10,14 @@ Only the thread of the hub uses channels; nothing here waits.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from consumer.errors import BadCursor
-from consumer.events import Status
+from consumer.events import Change, Event, Status
 from consumer.resume.live import Mark
 from consumer.resume.subscriptions import Subscriptions
+from consumer.times import UNKNOWN_MS
 from consumer.view.filters import Filter
 
 from . import wire
@@ -79,6 +80,7 @@ class Channel(BlockList):
             self._pace = Pace(every, wanted.names_horizons, max_changes, now)
             self._session.heartbeats_have_cursor = False  # a view may include more than was emitted
         self._view: _View | None = None
+        self._record_ms: int | None = None
         self.flush(now)
 
     @property
@@ -107,7 +109,8 @@ class Channel(BlockList):
                 has_more = self._put_next(now, until)
             messages = session.take(now)
             if messages:
-                self.append(self.encoding.encode(messages), subscription.mark if session.is_drained else None)
+                place = subscription.mark if session.is_drained else None
+                self.append(self.encoding.encode(messages), place, self._record_ms)
             elif session.is_drained and not has_more:
                 return
 
@@ -156,6 +159,8 @@ class Channel(BlockList):
             return True
         before = subscription.next_sequence
         events = subscription.read(until=until)
+        # With a pace the delay is wanted.
+        self._record_ms = _first_record_ms(events) if pace is None else None
         has_moved = subscription.next_sequence != before  # many entries may hold nothing for the filter
         if pace is None:
             session.put(events, None if events else subscription.cursor)
@@ -193,3 +198,9 @@ class Channel(BlockList):
             last.next = last = Block(self.encoding.encode(stats), self.tail.end, None)
         last.place, last.next = mark, self.tail
         return _View(start, after_status, mark, self.tail.end, now + max(VIEW_SECONDS, size / VIEW_BYTES_PER_SECOND))
+
+
+def _first_record_ms(events: Iterable[Event]) -> int | None:
+    """Return the Kafka timestamp of the first change; None if there is none, or it is unknown."""
+    first = next((event.entry.record_ms for event in events if isinstance(event, Change)), UNKNOWN_MS)
+    return first if first > 0 else None

@@ -9,6 +9,7 @@ from typing import cast
 from .blocks import Block, BlockList
 from .channels import Channels
 from .hub_client import HubClient
+from .measurements import Measurements
 from .resume import Resume
 from .sending import send, send_to_all
 from .stream import ClientStream
@@ -29,8 +30,11 @@ class Connections:
     `selector` is set while the thread runs.
     """
 
-    def __init__(self, channels: Channels, client_timeout: float, ping_seconds: float) -> None:
+    def __init__(
+        self, channels: Channels, client_timeout: float, ping_seconds: float, measurements: Measurements
+    ) -> None:
         self.channels = channels
+        self._measurements = measurements
         self.turns = Turns()
         self._client_timeout = client_timeout
         self._ping_seconds = ping_seconds
@@ -66,6 +70,7 @@ class Connections:
             if sent < 0:
                 self.disconnect(client)
                 return
+            self._measurements.sent_bytes += sent
             if sent < len(data):
                 self._block(client, memoryview(data)[sent:], sent, now)
                 return
@@ -92,8 +97,13 @@ class Connections:
         if line.tail.end - line.checked_end > self.channels.lag_bytes // 8:
             line.checked_end = line.tail.end
             self.channels.limit_lag(self.blocked.values(), now)
-        for descriptor, sent in send_to_all(line.live, block.data).items():
+        clients = len(line.live)
+        rest = send_to_all(line.live, block.data)
+        if clients:
+            self._measurements.add_block(block, clients)
+        for descriptor, sent in rest.items():
             client = self.all[descriptor]
+            self._measurements.sent_bytes -= len(block.data) - max(0, sent)
             if sent < 0:
                 self.disconnect(client)
                 continue
@@ -129,6 +139,9 @@ class Connections:
         client.line, client.live_since = line, line.sent.end
         if isinstance(line, Resume):
             self.turns.due[line] = None
+        elif client.is_opening:
+            client.is_opening = False
+            self._measurements.add_opened(client.slot)
 
     def leave_live(self, client: HubClient) -> None:
         """Take a client that has caught up back to where it was sent blocks one by one."""

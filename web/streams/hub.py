@@ -26,6 +26,7 @@ from .connections import Connections
 from .hub_client import HubClient, Start
 from .inbox import Inbox
 from .lookups import Lookups
+from .measurements import Measurements
 from .rounds import Rounds
 
 log = logging.getLogger("greenwave.web.hub")
@@ -55,7 +56,8 @@ class Hub:
         self._thread: threading.Thread | None = None
         self._inbox = Inbox()
         self._channels = Channels(subscriptions, open_session, max_lag_bytes)
-        self._connections = Connections(self._channels, client_timeout, ping_seconds)
+        self.measurements = Measurements()
+        self._connections = Connections(self._channels, client_timeout, ping_seconds, self.measurements)
         self._lookups = Lookups(subscriptions, self._inbox.wake)
         self._rounds = Rounds(self._inbox, self._connections, self._lookups, flush_seconds, clock)
         subscriptions.feed.on_change(self._inbox.note_change)

@@ -87,6 +87,7 @@ class HubClient:
         "group",
         "is_blocked",
         "is_ending",
+        "is_opening",
         "line",
         "live_since",
         "peer",
@@ -116,6 +117,8 @@ class HubClient:
         """Whether the hub waits until the socket takes more."""
         self.is_ending = False
         """Whether it is closed when all was sent."""
+        self.is_opening = True
+        """Whether it was never live on a channel."""
         self.line: BlockList | None = None
         """Where it is live: its channel, or a resume."""
         self.live_since = 0

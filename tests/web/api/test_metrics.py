@@ -1,6 +1,7 @@
 """Metrics: the facts of health, in the format that Prometheus reads."""
 
 import os
+import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,7 +30,7 @@ def scrape(client):
 
 def test_metrics_equal_health(scrape, put, client, live):
     put(message("A"))
-    put(b"\xff")
+    last = put(b"\xff")
     metrics = scrape()
     assert metrics["greenwave_consumer_state", "live"] == 1
     assert metrics["greenwave_consumer_state", "reconnecting"] == 0
@@ -45,8 +46,9 @@ def test_metrics_equal_health(scrape, put, client, live):
     assert metrics["greenwave_replay_hangs_total",] == 0
     assert metrics["greenwave_partition_end_offset", "3"] == 0
     assert metrics["greenwave_partition_lag_seconds", "3"] == 0
-    assert ("greenwave_partition_last_record_age_seconds", "0") in metrics
-    assert ("greenwave_partition_last_record_age_seconds", "1") not in metrics
+    assert metrics["greenwave_partition_last_record_timestamp_seconds", "0"] == last.timestamp_ms / 1000
+    assert ("greenwave_partition_last_record_timestamp_seconds", "1") not in metrics
+    assert metrics["greenwave_consumer_state_timestamp_seconds",] == live.feed.status.since
     assert metrics["greenwave_partition_leader_silent_seconds", "1"] < 5
 
 
@@ -85,3 +87,27 @@ def test_a_host_clock_that_is_behind_is_reported(scrape, client, live):
     clock = client.get("/api/health").json["data"]["consumer"]["clock"]
     assert (clock["segments"], clock["segments_ahead"]) == (5, 5)
     assert clock["warning"].startswith("this host's clock is 7")
+
+
+def test_a_stream_is_measured(scrape, client, live, put):
+    response = client.get("/predictions/stream")
+    frames = response.iter_encoded()
+    seen = b""
+    while b'"initial"' not in seen:
+        seen += next(frames)
+    put(message("A"))
+    while b'"prediction"' not in seen:
+        seen += next(frames)
+    metrics = scrape()
+    response.close()
+    assert metrics["greenwave_stream_opening_seconds_count", "sse"] == 1
+    assert metrics["greenwave_stream_opening_seconds_count", "websocket"] == 0
+    assert metrics["greenwave_delivery_seconds_count",] == metrics["greenwave_delivery_seconds_bucket", "+Inf"] == 1
+    assert metrics["greenwave_stream_sent_bytes_total",] >= len(seen)
+
+
+def test_the_process_is_measured(scrape, live):
+    metrics = scrape()
+    assert metrics["process_resident_memory_bytes",] > 10_000_000
+    assert 0 < metrics["process_open_fds",] < metrics["process_max_fds",]
+    assert 0 < time.time() - metrics["process_start_time_seconds",] < 86_400

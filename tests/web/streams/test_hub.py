@@ -10,14 +10,15 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 
 from consumer.view.cursor import Position, place
 from consumer.view.filters import EVERYTHING, Filter
-from tests.consumer.helpers import eventually
+from tests.consumer.helpers import eventually, message, publish, record
 from tests.web.streams.feeds import HEARTBEAT_SECONDS, SEVERE, World, events_of
 from web.access import slots
 from web.access.admission import Admission
-from web.streams import channels, rounds
+from web.streams import channels, measurements, rounds
 from web.streams.blocks import Block
 from web.streams.channel import VIEW_SECONDS
 from web.streams.connections import CLOSING_SECONDS, READ, WRITE
@@ -321,6 +322,76 @@ def test_an_answer_before_blocks_that_were_not_sent_loses_none(make):
     setup.hub.run()
     setup.wait(1)
     assert client.predictions() == 201
+
+
+# Measurements
+
+
+def measured(setup):
+    """Return the values of the metrics without labels, and those of SSE."""
+    families = setup.hub.measurements.collect()
+    return {each.name: each.value for family in families for each in family.samples if is_shown(each.labels)}
+
+
+def is_shown(labels):
+    return "le" not in labels and labels.get("transport") != "websocket"
+
+
+def publish_at(setup, *times_ms):
+    """Publish records with these Kafka timestamps as one batch."""
+    world = setup.world
+    fields = message("S1", 1_700_000_000_000 + world.offset, 10.0)
+    made = [record(0, world.offset + number, fields) for number in range(len(times_ms))]
+    world.offset += len(times_ms)
+    publish(world.feed, *[structs.replace(each, timestamp_ms=ms) for each, ms in zip(made, times_ms, strict=True)])
+    setup.hub.run()
+
+
+def test_a_block_is_one_observation_of_the_age_of_its_first_record(setup, monkeypatch):
+    monkeypatch.setattr(measurements, "time", SimpleNamespace(time=lambda: 1_700_000_100.0, monotonic=lambda: 0.0))
+    setup.live(10)
+    publish_at(setup, 1_700_000_098_000, 1_700_000_099_000)
+    assert (measured(setup)["greenwave_delivery_seconds_count"], measured(setup)["greenwave_delivery_seconds_sum"]) == (
+        1,
+        2,
+    )
+    publish_at(setup, 1_700_000_101_000)
+    assert measured(setup)["greenwave_delivery_seconds_count"] == 2
+    assert measured(setup)["greenwave_delivery_seconds_sum"] == 2, "a record from the future has the latency 0"
+
+
+def test_what_has_no_kafka_time_has_no_latency(setup):
+    setup.live()
+    publish_at(setup, -1)
+    setup.wait(HEARTBEAT_SECONDS)
+    assert measured(setup)["greenwave_delivery_seconds_count"] == 0
+
+
+def test_neither_the_view_nor_a_resume_nor_a_pace_is_a_delivery(setup):
+    publish_at(setup, 1_700_000_000_000)
+    (client,) = setup.live(start=Start(EVERYTHING, every=1.0))
+    publish_at(setup, 1_700_000_000_000)
+    setup.wait(1.0)
+    assert client.predictions() == 1
+    setup.connect(Start(EVERYTHING, events_of(client.data)[-1][0] or ""))
+    setup.hub.run()
+    assert measured(setup)["greenwave_delivery_seconds_count"] == 0
+
+
+def test_a_stream_opens_once(setup):
+    (slow, quick) = setup.live(2)
+    setup.stall(quick)
+    slow.read()
+    setup.hub.run()
+    assert measured(setup)["greenwave_stream_opening_seconds_count"] == 2
+
+
+def test_sent_bytes_are_those_that_sockets_took(setup):
+    slow, quick = setup.live(2)
+    start = measured(setup)["greenwave_stream_sent_bytes_total"]
+    setup.stall(quick)
+    taken = measured(setup)["greenwave_stream_sent_bytes_total"] - start
+    assert taken == len(quick.read()) + len(slow.read())
 
 
 # Clients that read slowly
