@@ -9,7 +9,7 @@ from flask import Flask
 import consumer
 from cli.lazy import LazyCommands
 from consumer import Consumer, Settings, SettingsError, load
-from web import errors
+from web import errors, request_ids
 from web.access import paths
 from web.api import health, history, metrics, polling
 from web.page import assets, pages
@@ -41,6 +41,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     app.config["GREENWAVE_SETTINGS"] = chosen
     start = get_consumer or (lambda: consumer.start(timeout=0, settings=chosen))
     app.extensions[EXTENSION] = Services(chosen, start)
+    request_ids.register(app)
     for blueprint in (
         pages.blueprint,
         polling.blueprint,

@@ -8,9 +8,8 @@ from consumer import SettingsError, load
 from consumer.messages.files import check_files
 from consumer.resume.readers import MAX_HANGING
 from consumer.runtime.ending import EXIT_STATUS
-from consumer.secrets import secrets_of
 from web.access import forwarded
-from web.logs import MaskingFormatter
+from web.logs import formatter
 from web.server.arenas import limit_arenas
 from web.server.descriptors import Descriptors
 from web.server.heads import MAX_HEAD_BYTES
@@ -53,18 +52,18 @@ limit_request_field_size = MAX_HEAD_BYTES
 sendfile = False
 logger_class = "web.server.access_log.AccessLog"
 accesslog = None
-access_log_format = '%(h)s "%(r)s" %(s)s %(B)s bytes %(L)s s "%(f)s" "%(a)s"'
+access_log_format = '%(h)s "%(r)s" %(s)s %(B)s bytes %(L)s s "%(f)s" "%(a)s" %({greenwave.request_id}e)s'
 
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"generic": {"()": lambda: MaskingFormatter(secrets_of(_settings))}},
+    "formatters": {"generic": {"()": lambda: formatter(_settings)}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "generic"}},
     "root": {"level": _settings.log_level, "handlers": []},
     "loggers": {
         "gunicorn.error": {"level": _settings.log_level, "handlers": ["console"], "propagate": False},
         "gunicorn.access": {
-            "level": "DEBUG" if _settings.log_level == "DEBUG" else "WARNING",
+            "level": "INFO" if _settings.access_log or _settings.log_level == "DEBUG" else "WARNING",
             "handlers": ["console"],
             "propagate": False,
         },

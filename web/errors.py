@@ -1,4 +1,4 @@
-"""Errors as JSON: what was wrong and what to do, without a traceback."""
+"""Errors as JSON: what was wrong, what to do, and the id of the request, without a traceback."""
 
 import logging
 
@@ -7,6 +7,7 @@ from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 
 from consumer.errors import Closing
 
+from .logs import request_id
 from .streams import wire
 
 log = logging.getLogger("greenwave.web")
@@ -28,7 +29,7 @@ def _http_error(error: HTTPException) -> Response:
     text = error.description or error.name
     if isinstance(error, NotFound) and text == NotFound.description:
         text = f"there is nothing at {request.path[:200]}; the page is /predictions, the data is /api/predictions"
-    response.set_data(wire.failure(text))
+    response.set_data(wire.failure(text, request_id.get()))
     response.content_type = "application/json"
     return response  # type: ignore[return-value]
 
@@ -39,4 +40,4 @@ def _closing(_: Closing) -> Response:
 
 def _bug(error: Exception) -> Response:
     log.exception("request failed: %s", type(error).__name__)
-    return Response(wire.failure(wire.FAILED), status=500, mimetype="application/json")
+    return Response(wire.failure(wire.FAILED, request_id.get()), status=500, mimetype="application/json")

@@ -235,6 +235,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     map_attribution: Annotated[str, _meta("text", "Map attribution text")] = ""
     # Logging
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _meta("", "Minimum log severity")] = "INFO"
+    log_format: Annotated[
+        Literal["text", "json"], _meta("", "Lines of text, or of JSON with the id of the request")
+    ] = "text"
+    access_log: Annotated[bool, _meta("", "Whether each request is logged; at LOG_LEVEL=DEBUG it always is")] = False
 
     @property
     def topic(self) -> str:

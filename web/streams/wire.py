@@ -176,9 +176,10 @@ FAILED = "the server failed to answer this request; the log says why"
 """Text of an internal error; its details are in the log only."""
 
 
-def failure(text: str) -> bytes:
-    """Return the body of a failed answer: what was wrong, and what to do."""
-    return json_bytes({"success": False, "error": text})
+def failure(text: str, request_id: str = "") -> bytes:
+    """Return the body of a failed answer: what was wrong, what to do, and the id of the request if it has one."""
+    body: dict[str, Any] = {"success": False, "error": text}
+    return json_bytes(body | {"request_id": request_id} if request_id else body)
 
 
 def websocket_frame(text: bytes) -> bytes:

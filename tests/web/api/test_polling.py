@@ -316,6 +316,7 @@ def test_an_error_is_a_500_with_a_traceback_in_the_log_only(app, caplog):
     assert response.json == {
         "success": False,
         "error": "the server failed to answer this request; the log says why",
+        "request_id": response.headers["X-Request-ID"],
     }
     assert any(record.exc_info for record in caplog.records)
 
@@ -338,7 +339,7 @@ def test_each_form_of_a_known_tag_is_a_304_without_content(client, put, path, gi
 @pytest.mark.parametrize("path", ["/api/predictions", "/api/predictions?segment=A", "/api/network"])
 def test_head_has_the_headers_of_get_and_no_body(client, put, path):
     put(message("A"))
-    whole, head = client.get(path), client.head(path)
+    whole, head = (ask(path, headers={"X-Request-ID": "mine"}) for ask in (client.get, client.head))
     assert (head.status_code, head.data) == (200, b"")
     assert dict(head.headers) == dict(whole.headers)
     assert int(head.headers["Content-Length"]) == len(whole.data)

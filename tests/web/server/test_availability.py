@@ -117,7 +117,7 @@ def test_health_is_the_same_from_accept_loop_and_thread(fresh):
     server = fresh()
 
     def answer(target):
-        lines = rest_of(server.open(target, Connection="close")).split(b"\r\n")
+        lines = rest_of(server.open(target, Connection="close", **{"X-Request-ID": "mine"})).split(b"\r\n")
         return [line for line in lines if not line.startswith(b"Date:")]
 
     assert answer("/healthz") == answer("http://test/healthz")

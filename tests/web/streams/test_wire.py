@@ -120,6 +120,7 @@ EXACT = [
     (wire.HEARTBEAT, b": heartbeat " + b"." * 256 + b"\n\n"),
     (wire.success({"a": 1}), b'{"success":true,"data":{"a":1}}'),
     (wire.failure("no"), b'{"success":false,"error":"no"}'),
+    (wire.failure("no", "a1"), b'{"success":false,"error":"no","request_id":"a1"}'),
 ]
 
 
