@@ -11,10 +11,10 @@ COVERAGE_FLOOR := 93
 UNIT := -m "not integration" tests/consumer tests/web
 
 # Without cached bytecode each worker of pytest rewrites the assertions of all tests, which takes half of the collection.
-test test-unit coverage: export PYTHONDONTWRITEBYTECODE =
+test test-unit coverage test-operations: export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit coverage test-pythons test-kafka test-browser test-long bench chaos vendor lint format lock clean
+.PHONY: help run test test-unit coverage test-pythons test-kafka test-browser test-operations test-long bench chaos vendor lint format lock sbom packages dist clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -23,7 +23,8 @@ run: $(RUNNABLE) ## broker, synthetic feed and server on PORT (8000); with KAFKA
 	@exec $(BIN)/python -m demo.run
 
 test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
-	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/kafka --ignore tests/browser
+	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/kafka --ignore tests/browser \
+		--ignore tests/operations
 
 test-unit: $(READY) ## the tests of consumer/ and web/ that start no process and no server, in less than 30 s
 	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 3 $(UNIT)
@@ -43,6 +44,9 @@ test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it 
 test-browser: $(READY) node_modules/.ready ## page in Chromium, its modules in Node, other people's clients
 	npm test --silent
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
+
+test-operations: $(READY) ## metrics, alerts and dashboard by Prometheus; what is deployed, by the tools that read it
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/operations
 
 test-long: $(READY) node_modules/.ready ## full-length runs, about 30 minutes: more examples and seeds, a day at 300x, 5 minutes at speed
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 -o timeout=1200 tests/consumer tests/simulation
@@ -78,8 +82,18 @@ lock: $(RUNNABLE) ## lock what requirements*.txt name, with hashes; UPGRADE=1 ta
 	$(LOCK) -c requirements-dev.lock requirements-registry.txt -o requirements-registry.lock
 	$(LOCK) -c requirements-dev.lock requirements.txt -o requirements.lock
 
+sbom: $(READY) ## bill of materials (CycloneDX) in dist/, and the list of licences
+	@$(BIN)/python -m tools.sbom dist/greenwave.cdx.json
+
+# Files get the time of the commit, so equal sources give equal bytes.
+dist: sbom packages ## bill of materials, wheel and source distribution in dist/
+
+DIST := dist
+packages: $(READY) ## wheel and source distribution in dist/
+	@SOURCE_DATE_EPOCH=$$(git log -1 --pretty=%ct) $(BIN)/python -m build --no-isolation --outdir $(DIST) .
+
 clean: ## remove the virtual environment and the files of tools
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage test-results node_modules
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage test-results node_modules dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 node_modules/.ready: package.json package-lock.json

@@ -120,7 +120,8 @@ def test_the_readme_lists_the_commands():
 
 
 def test_the_metrics_that_documents_name_exist():
-    source = (ROOT / "web" / "api" / "metrics.py").read_text(encoding="utf-8")
+    files = ("web/api/metrics.py", "web/streams/measurements.py")
+    source = "".join((ROOT / each).read_text(encoding="utf-8") for each in files)
     counters = set(re.findall(r'(?:_counter|CounterMetricFamily)\(\s*"(greenwave_\w+)"', source))
     known = set(re.findall(r'"(greenwave_\w+)"', source)) - counters | {f"{name}_total" for name in counters}
     texts = "".join(each.read_text(encoding="utf-8") for each in DOCUMENTS)

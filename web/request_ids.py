@@ -1,4 +1,4 @@
-"""Request ids: each response names the id of its request, and so do error bodies and what is logged meanwhile.
+"""Request ids: each response names the id of its request, and so do error bodies and what is logged for it.
 
 A proxy or client sends its own as `X-Request-ID`. One that is not well formed is replaced: it gets into logs.
 """
