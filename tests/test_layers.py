@@ -215,7 +215,11 @@ def test_only_settings_and_the_entry_points_read_the_environment():
         for path in modules(place)
         if "(os.environ" in path.read_text(encoding="utf-8")
     }
-    assert {name for name in readers if not name.startswith("demo/")} == {"app.py", "consumer/runtime/singleton.py"}
+    assert {name for name in readers if not name.startswith("demo/")} == {
+        "app.py",
+        "consumer/runtime/singleton.py",
+        "web/probe.py",
+    }
 
 
 def sleepers(source):

@@ -1,0 +1,252 @@
+"""The examples of nginx and Caddy: accepted by their own checks, and run in front of a server."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+import websocket
+
+from demo.broker import free_port
+from tests.web.server.test_worker import Server, until
+
+ROOT = Path(__file__).resolve().parents[2]
+NGINX = (ROOT / "deploy/nginx/greenwave.conf").read_text(encoding="utf-8")
+COMPOSE = (ROOT / "deploy/nginx/compose.conf").read_text(encoding="utf-8")
+CADDY = (ROOT / "deploy/caddy/Caddyfile").read_text(encoding="utf-8")
+NAME = "greenwave.example.org"
+TEMPORARY = "".join(
+    f"{each}_temp_path {{folder}}/{each}; " for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+)
+AROUND = "daemon off; pid {folder}/pid; error_log stderr warn; "
+STREAMS_PER_ADDRESS = 20
+
+
+class Running:
+    """A proxy that listens, and the way to reach it."""
+
+    def __init__(self, port, scheme, log):
+        self.port, self.scheme, self.log = port, scheme, log
+
+    def curl(self, path, *options):
+        """Return the status line, the headers and the body of an answer, as curl shows them."""
+        command = ["curl", "-sk", "-i", "-m", "20", "--resolve", f"{NAME}:{self.port}:127.0.0.1", *options]
+        done = subprocess.run(
+            [*command, f"{self.scheme}://{NAME}:{self.port}{path}"], check=False, capture_output=True, timeout=60
+        )
+        return done.stdout.decode(errors="replace")
+
+    def status(self, path, *options):
+        """Return the status of an answer."""
+        return int(self.curl(path, *options).split()[1])
+
+    @contextlib.contextmanager
+    def stream(self, path="/predictions/stream"):
+        """Yield the response of a stream."""
+        if self.scheme == "https":
+            context = ssl._create_unverified_context()
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=context)
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", path, headers={"Host": NAME})
+            with connection.getresponse() as response:
+                yield response
+        finally:
+            connection.close()
+
+    def socket(self, **options):
+        """Return a WebSocket."""
+        scheme = self.scheme.replace("http", "ws")
+        without_checks = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
+        return websocket.create_connection(
+            f"{scheme}://127.0.0.1:{self.port}/predictions/ws", host=NAME, timeout=60, sslopt=without_checks, **options
+        )
+
+
+@contextlib.contextmanager
+def started(command, port, scheme, folder, environ=None):
+    """Run a proxy until the block ends."""
+    log = folder / "proxy.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **(environ or {})})
+    try:
+
+        def listens():
+            assert process.poll() is None, log.read_text()
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        until(listens)
+        yield Running(port, scheme, log)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.contextmanager
+def nginx(folder, upstream):
+    """Run the example of nginx with a certificate of its own, on free ports."""
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={NAME}"]
+    made += ["-keyout", folder / "greenwave.key", "-out", folder / "greenwave.pem"]
+    subprocess.run(made, check=True, capture_output=True)
+    port, plain = free_port(), free_port()
+    changes = {
+        "listen 443 ssl http2;": f"listen 127.0.0.1:{port} ssl http2;",
+        "listen 80;": f"listen 127.0.0.1:{plain};",
+        "127.0.0.1:8000": f"127.0.0.1:{upstream}",
+        "/etc/nginx/tls/": f"{folder}/",
+    }
+    site = replaced(NGINX, changes)
+    path = folder / "nginx.conf"
+    around = AROUND.format(folder=folder) + "events {} http { access_log off; " + TEMPORARY.format(folder=folder)
+    path.write_text(f"{around}\n{site}\n}}\n")
+    checked = subprocess.run(["nginx", "-t", "-c", path, "-e", "stderr"], check=False, capture_output=True, text=True)
+    assert (checked.returncode, "[warn]" in checked.stderr) == (0, False), checked.stderr
+    with started(["nginx", "-c", path, "-e", "stderr"], port, "https", folder) as running:
+        running.plain_port = plain
+        yield running
+
+
+@contextlib.contextmanager
+def caddy(folder, upstream):
+    """Run the example of Caddy on a free port, without TLS: a certificate would come from outside."""
+    port = free_port()
+    site = replaced(CADDY, {f"{NAME} {{": f"http://{NAME}:{port} {{", "127.0.0.1:8000": f"127.0.0.1:{upstream}"})
+    path = folder / "Caddyfile"
+    path.write_text("{\n\tadmin off\n}\n" + site)
+    home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    command = ["caddy", "run", "--config", path, "--adapter", "caddyfile"]
+    with started(command, port, "http", folder, home) as running:
+        running.plain_port = port
+        yield running
+
+
+def replaced(text, changes):
+    """Return a text with each of these words replaced, all of which it must have."""
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.fixture(scope="module", params=[nginx, caddy], ids=["nginx", "caddy"])
+def proxy(request, tmp_path_factory):
+    """Return a proxy in front of a server with one segment."""
+    folder = tmp_path_factory.mktemp("proxy")
+    with Server(folder / "log") as server, request.param(folder, server.port) as running:
+        server.get("/publish?from=1&to=2")
+        until(lambda: running.status("/api/predictions/n1") == 200)
+        running.server = server
+        running.is_nginx = request.param is nginx
+        yield running
+
+
+def read_until(response, wanted):
+    seen = b""
+    while wanted not in seen:
+        seen += response.read1() or pytest.fail(f"closed before {wanted!r} came: {seen!r}")
+    return seen
+
+
+def test_the_page_and_its_assets_are_served(proxy):
+    assert proxy.status("/predictions") == 200
+    assert proxy.status("/static/js/main.js") == 200
+
+
+def test_each_event_of_a_stream_is_passed_on_at_once(proxy):
+    with proxy.stream() as response:
+        read_until(response, b'"initial"')
+        proxy.server.get("/publish?from=5&to=6")
+        read_until(response, b'"n5"')
+
+
+def test_a_stream_is_passed_on_over_http_2(proxy):
+    if not proxy.is_nginx:
+        return  # Caddy speaks HTTP/2 over TLS only
+    shown = proxy.curl("/predictions/stream", "--http2", "-m", "2")
+    assert shown.startswith("HTTP/2 200")
+    assert '"initial"' in shown
+
+
+def test_a_websocket_of_the_page_is_accepted_and_one_of_another_site_refused(proxy):
+    mine = proxy.socket(origin=f"{proxy.scheme}://{NAME}")
+    try:
+        assert json.loads(mine.recv())["type"] == "connected"
+    finally:
+        mine.close()
+    with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
+        proxy.socket(origin="https://evil.example.org")
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/api/quarantine", "/metrics?x", "//metrics", "/metrics/", "/%6detrics"])
+def test_routes_for_operators_are_not_passed_on(proxy, path):
+    shown = proxy.curl(path)
+    assert int(shown.split()[1]) in (403, 404)
+    assert "greenwave_" not in shown
+
+
+def test_headers_that_the_server_trusts_are_not_those_of_clients(proxy):
+    forged = ["-H", "X-Forwarded-Prefix: /evil", "-H", "X-Forwarded-Proto: gopher"]
+    shown = proxy.curl("/", *forged)
+    assert re.search(r"(?im)^location: /predictions\r$", shown), shown
+
+
+def test_a_request_id_reaches_the_server_if_it_is_well_formed(proxy):
+    def named(given):
+        return re.search(r"(?im)^x-request-id: (\S+)\r$", proxy.curl("/healthz", "-H", f"X-Request-ID: {given}"))[1]
+
+    assert named("mine") == "mine"
+    assert named("a b") not in ("a b", "a")
+
+
+def test_long_filters_are_passed_on(proxy):
+    names = "%2C".join(f"8b1f9c1e-53d2-4c0a-9d0e-{number:012}" for number in range(200))
+    assert proxy.status(f"/api/predictions?segment={names}") == 200
+
+
+def test_nginx_limits_the_streams_of_an_address(proxy):
+    if not proxy.is_nginx:
+        return  # Caddy has no such limit without a plugin
+    with contextlib.ExitStack() as stack:
+        statuses = [stack.enter_context(proxy.stream()).status for _ in range(STREAMS_PER_ADDRESS + 1)]
+        assert statuses == [200] * STREAMS_PER_ADDRESS + [429]
+        assert proxy.status("/api/predictions") == 200
+
+
+def test_nginx_redirects_plain_http(proxy):
+    if not proxy.is_nginx:
+        return
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.plain_port, timeout=60)
+    try:
+        connection.request("GET", "/predictions?show=map", headers={"Host": NAME})
+        response = connection.getresponse()
+        assert (response.status, response.headers["Location"]) == (301, f"https://{NAME}/predictions?show=map")
+    finally:
+        connection.close()
+
+
+def test_nginx_of_compose_passes_streams_on(tmp_path):
+    with Server(tmp_path / "log") as server:
+        port = free_port()
+        changes = {
+            "listen 8080;": f"listen 127.0.0.1:{port};",
+            "http://greenwave:8000": f"http://127.0.0.1:{server.port}",
+        }
+        text = replaced(COMPOSE, changes).replace("worker_rlimit_nofile 65536;", "")
+        text = text.replace("worker_connections 32768", "worker_connections 512")
+        path = tmp_path / "nginx.conf"
+        path.write_text(
+            AROUND.format(folder=tmp_path) + text.replace("http {", "http { " + TEMPORARY.format(folder=tmp_path), 1)
+        )
+        with started(["nginx", "-c", path, "-e", "stderr"], port, "http", tmp_path) as running:
+            with running.stream() as response:
+                read_until(response, b'"initial"')
+            assert running.status("/metrics") == 403
+            assert running.status("/predictions") == 200
