@@ -5,7 +5,7 @@ comes within ten seconds, whatever the broker does. No finding contains a secret
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 
 from consumer.errors import SettingsError, SourceError
 from consumer.messages.files import check_files
@@ -78,14 +78,24 @@ def _check_kafka(source: Source, settings: Settings) -> Iterator[Finding]:
     yield Finding(True, "Kafka", "the broker answers")
     if not (yield from _check_advertised(source, settings)):
         return
-    if not _wait(source, lambda: source.status().topic is not None, _TOPIC_SECONDS):
-        advice = (
-            "create it with `flask --app app create-topic`, correct KAFKA_TOPIC or KAFKA_PREFIX, "
-            "or grant the right to read it"
-        )
-        yield Finding(False, f"topic {settings.topic}", "it does not exist, or may not be read", advice)
-        return
-    yield from check_topic(source, settings)
+    wanted = settings.topics
+    _wait(source, lambda: bool(topics := source.status().topics) and not wanted.missing(topics), _TOPIC_SECONDS)
+    found = source.status().topics
+    yield from _missing(settings, found)
+    if found:
+        yield from check_topic(source, settings)
+
+
+def _missing(settings: Settings, found: Collection[str]) -> Iterator[Finding]:
+    """Yield a finding for each topic that was not found, or for a pattern that no topic matches."""
+    how = (
+        "create it with `flask --app app create-topic`, correct KAFKA_TOPIC or KAFKA_PREFIX, "
+        "or grant the right to read it"
+    )
+    for name in settings.topics.missing(found):
+        yield Finding(False, f"topic {name}", "it does not exist, or may not be read", how)
+    if settings.topics.pattern is not None and not found:
+        yield Finding(False, f"topics {settings.topic}", "no topic matches that may be read", how)
 
 
 def _no_answer(source: Source, settings: Settings) -> Finding:

@@ -71,7 +71,7 @@ def _read(settings: Settings, count: int) -> list[Record]:
 
 def _wait_for_topic(source: Source, settings: Settings) -> None:
     deadline = time.monotonic() + _TOPIC_SECONDS
-    while source.status().topic is None:
+    while not source.status().topics:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             where = f"topic {settings.topic} at {', '.join(settings.brokers)}"

@@ -1,19 +1,22 @@
 """Check a topic: its offsets, the age of its last record, whether its messages can be read, and the backlog."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from consumer.errors import SourceError
 from consumer.messages.intake import Intake
 from consumer.messages.normalise import Normaliser
-from consumer.runtime.backlog import last_records, offsets_since, start_offsets
+from consumer.runtime.backlog import backlog_of, last_records
 from consumer.settings import Settings
 from consumer.sources.base import Expired, Source
-from consumer.sources.record import Record
+from consumer.sources.record import Partition, Record
 from consumer.times import UNKNOWN_MS
 
 from .finding import Finding
 from .schemas import check_registry, normaliser, wait_for_schemas
+
+Bounds = Mapping[Partition, tuple[int, int]]
+"""By partition, the first offset and the one after the last."""
 
 LAST_MESSAGES = 200
 """How many messages are read, over all partitions."""
@@ -25,19 +28,20 @@ _FRESH_SECONDS = 600
 
 def read_last(source: Source, count: int) -> list[Record]:
     """Return the last records of a topic, `count` over all partitions. Raises SourceError."""
-    begins = [begin for begin, _ in source.bounds()]
-    ends = _ends(source, begins)
-    return [] if begins == ends else _last_records(source, list(zip(begins, ends, strict=True)), count)
+    bounds = _bounds(source)
+    return [] if _are_empty(bounds) else _last_records(source, bounds, count)
 
 
 def check_topic(source: Source, settings: Settings) -> Iterator[Finding]:
-    """Yield the findings about the topic that the source reads. Raises SourceError."""
-    begins = [begin for begin, _ in source.bounds()]
-    ends = _ends(source, begins)
-    bounds = list(zip(begins, ends, strict=True))
-    ranges = ", ".join(f"{partition}: {begin} to {end}" for partition, (begin, end) in enumerate(bounds))
-    yield Finding(True, f"topic {settings.topic}", f"{len(bounds)} partitions; offsets by partition: {ranges}")
-    if begins == ends:
+    """Yield the findings about the topics that the source reads. Raises SourceError."""
+    bounds = _bounds(source)
+    for name, topic in source.status().topics.items():
+        found = {
+            number: bounds[each] for number in range(topic.partitions) if (each := Partition(name, number)) in bounds
+        }
+        ranges = ", ".join(f"{number}: {begin} to {end}" for number, (begin, end) in found.items())
+        yield Finding(True, f"topic {name}", f"{len(found)} partitions; offsets by partition: {ranges}")
+    if _are_empty(bounds):
         yield Finding(None, "records", "none yet", "start a producer, or run `flask --app app send-test-events`")
         return
     records = _last_records(source, bounds)
@@ -50,28 +54,38 @@ def check_topic(source: Source, settings: Settings) -> Iterator[Finding]:
     yield _backlog(source, settings, bounds)
 
 
-def _ends(source: Source, begins: list[int]) -> list[int]:
-    """Return the end offsets of a fetch, since a lookup is not exact on every broker (Tansu counts batches)."""
+def _bounds(source: Source) -> Bounds:
+    """Return the bounds, with the ends of a fetch: a lookup is not exact on every broker (Tansu counts batches)."""
+    begins = {partition: begin for partition, (begin, _) in source.bounds().items()}
     source.assign(begins)
     deadline = time.monotonic() + _READ_SECONDS
     while time.monotonic() < deadline:
         _poll(source)
-        ends = [reading.high_watermark for reading in source.status().readings]
-        if None not in ends:
-            return [end for end in ends if end is not None]
+        readings = source.status().readings
+        ends = {
+            each: reading.high_watermark for each, reading in readings.items() if reading.high_watermark is not None
+        }
+        if len(ends) == len(begins):
+            return {partition: (begin, ends[partition]) for partition, begin in begins.items()}
     raise SourceError(f"no answer to a fetch in {_READ_SECONDS:g} s")
 
 
-def _last_records(source: Source, bounds: list[tuple[int, int]], count: int = LAST_MESSAGES) -> list[Record]:
+def _are_empty(bounds: Bounds) -> bool:
+    return all(begin == end for begin, end in bounds.values())
+
+
+def _last_records(source: Source, bounds: Bounds, count: int = LAST_MESSAGES) -> list[Record]:
     """Read the last records: `count` over all partitions, at least one of each partition that has any."""
-    counts = last_records([end - begin for begin, end in bounds], max(count, len(bounds)))
-    source.assign([end - count for (_, end), count in zip(bounds, counts, strict=True)])
+    counts = last_records([end - begin for begin, end in bounds.values()], max(count, len(bounds)))
+    starts = zip(bounds.items(), counts, strict=True)
+    source.assign({partition: end - count for (partition, (_, end)), count in starts})
     records: list[Record] = []
     deadline = time.monotonic() + _READ_SECONDS
     while time.monotonic() < deadline:
         records += _poll(source)
         # Not by the records: the end of the log may hold none, but the marker of a transaction.
-        if all(reading.offset >= end for reading, (_, end) in zip(source.status().readings, bounds, strict=True)):
+        readings = source.status().readings
+        if all(readings[partition].offset >= end for partition, (_, end) in bounds.items()):
             break
     return records
 
@@ -131,19 +145,17 @@ def _horizons(records: list[Record], normalise: Normaliser) -> Iterator[Finding]
     if unclear:
         record, _ = unclear[0]
         total = sum(count for _, count in unclear)
-        detail = f"{total:,} unclear; example: partition {record.partition}, offset {record.offset}"
+        detail = (
+            f"{total:,} unclear; example: topic {record.topic}, partition {record.partition}, offset {record.offset}"
+        )
         advice = "send horizon_minutes as a whole number; see Horizons in docs/messages.md"
         yield Finding(None, "horizons", detail, advice)
 
 
-def _backlog(source: Source, settings: Settings, bounds: list[tuple[int, int]]) -> Finding:
-    backlog = settings.backlog
-    since = None
-    if backlog.seconds is not None:
-        since = offsets_since(round((time.time() - backlog.seconds) * 1000), bounds, source.offsets_at)
-    starts = start_offsets(bounds, since, backlog.records)
-    count = sum(end - start for start, (_, end) in zip(starts, bounds, strict=True))
-    total = sum(end - begin for begin, end in bounds)
+def _backlog(source: Source, settings: Settings, bounds: Bounds) -> Finding:
+    starts = backlog_of(source, settings.backlog, bounds)
+    count = sum(end - starts[partition] for partition, (_, end) in bounds.items())
+    total = sum(end - begin for begin, end in bounds.values())
     detail = f"the server starts with the last {count:,} of {total:,} records (KAFKA_BACKLOG={settings.kafka_backlog})"
     if count:
         return Finding(True, "backlog", detail)

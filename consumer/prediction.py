@@ -46,6 +46,8 @@ class Prediction(Struct, frozen=True, gc=False):
     target_time: str | UnsetType = UNSET
     producer_category: str | UnsetType = UNSET
     source: str | UnsetType = UNSET
+    topic: str | UnsetType = UNSET
+    """The topic that it was read from, where a process reads several."""
     late: bool | UnsetType = UNSET
     """True on a prediction that is older than one that was already there; it replaces nothing."""
 
@@ -66,6 +68,8 @@ class Observation(Struct, frozen=True, gc=False):
     road_name: str | UnsetType = UNSET
     producer_category: str | UnsetType = UNSET
     source: str | UnsetType = UNSET
+    topic: str | UnsetType = UNSET
+    """The topic that it was read from, where a process reads several."""
     late: bool | UnsetType = UNSET
 
     # What the view and the footprint ask of predictions.

@@ -56,7 +56,14 @@ def fill(feed, count, partitions=4, serve=True, cache=None, **kinds):
     feed.begin(Position(TOPIC, (place(START),) * partitions))
     for begin in range(0, count, 250):
         records = [
-            Record(number % partitions, START + number // partitions, START_MS, None, value(number, **kinds))
+            Record(
+                number % partitions,
+                START + number // partitions,
+                START_MS,
+                None,
+                value(number, **kinds),
+                topic=feed.settings.topic,
+            )
             for number in range(begin, begin + 250)
         ]
         feed.publish([(record, normalise(record)) for record in records])

@@ -32,7 +32,7 @@ normalise = Normaliser(SMALL)
 
 
 def a_record(number, segments, text=PLAIN, horizons=1):
-    return Record(0, number, START_MS, None, value(number, segments, text, horizons))
+    return Record(0, number, START_MS, None, value(number, segments, text, horizons), topic=SMALL.topic)
 
 
 @contextmanager

@@ -74,6 +74,7 @@ class CatchingUp:
         subscriber, ring = self._subscriber, state.ring
         if state.generation != self._generation:
             return start_over(subscriber, state, state.gap_since(self._generation))
+        self._incarnation = state.incarnation or self._incarnation  # topics may have been added
         if self.sequence < ring.oldest and (elsewhere := self._fall_off(state)) is not None:
             return elsewhere
         self._has_passed = reaches(tuple(state.places), self._floor)
@@ -133,7 +134,7 @@ class CatchingUp:
 
     def _fall_off(self, state: FeedState) -> Taken | None:
         """Go on where the ring buffer dropped entries that the client has not read; None if it had them."""
-        ring, reached = state.ring, furthest(self._places, self._floor)
+        ring, reached = state.ring, state.padded(furthest(self._places, self._floor))
         if ring.covers(reached):
             self.sequence, self._places = ring.oldest, tuple(ring.whole_from)
             return None

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from consumer.events import Change, Event, Gap, Initial, Left, Status
-from consumer.view.cursor import CURRENT, PLAIN, Places, Position, decode, reaches, records_between
+from consumer.view.cursor import CURRENT, PLAIN, Places, Position, decode, records_between
 from consumer.view.departures import departures
 from consumer.view.filters import MATCH, NOTHING, Filter
 from consumer.view.ring import Entry
+from consumer.view.slots import includes
 from consumer.view.state import FeedState
 
 from .subscriber import BATCH, Stage, Subscriber, Taken
@@ -30,9 +31,8 @@ class Mark(Struct, frozen=True, eq=False):
         return self.generation == other.generation and self.sequence == other.sequence and self.status is other.status
 
     def includes(self, cursor: str) -> bool:
-        """Tell whether the cursor is of this topic and not ahead of the mark. Raises BadCursor."""
-        other = decode(cursor)
-        return self.position.incarnation == other.incarnation and reaches(self.position.places, other.places)
+        """Tell whether the cursor is of these topics and not ahead of the mark. Raises BadCursor."""
+        return includes(self.position, decode(cursor))
 
 
 class Live:
@@ -63,8 +63,9 @@ class Live:
         if state.generation != self._generation:
             return start_over(self._subscriber, state, state.gap_since(self._generation))
         first, ring = self.sequence, state.ring
+        self._incarnation = state.incarnation or self._incarnation  # topics may have been added
         if first < ring.oldest:
-            missed = records_between(self._places, tuple(state.places))
+            missed = records_between(state.padded(self._places), tuple(state.places))
             return start_over(self._subscriber, state, Gap("too_slow", missed))
         if until is not None and first >= until:
             self.entries_behind = ring.end - first

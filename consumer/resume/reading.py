@@ -6,18 +6,19 @@ SourceError; for what can never be read, Unreplayable.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from itertools import zip_longest
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from consumer.errors import SourceError, Unreplayable
 from consumer.messages.normalised import Normalised
 from consumer.sources.base import Expired, Source, Truncated
-from consumer.sources.record import Record, Topic
+from consumer.sources.record import Partition, Record, Topic
 from consumer.view.cursor import (
     MAX_INDEX,
     Places,
     Position,
+    incarnations,
     index_of,
+    joined,
     offset_of,
     place,
     records_between,
@@ -54,78 +55,90 @@ class ReadBudget:
 
 
 def read_chunk(
-    source: Source, budget: ReadBudget, position: Position, until: Places, normalise: Normalise, max_bytes: int
+    source: Source,
+    budget: ReadBudget,
+    position: Position,
+    until: Places,
+    partitions: Sequence[Partition],
+    normalise: Normalise,
+    max_bytes: int,
 ) -> Chunk:
     """Return the records from a position on, up to `until` in each partition or as many as a chunk holds.
 
-    It takes at most `max_bytes` of memory, and what the last record needs.
+    `partitions` has the partition of each place. It takes at most `max_bytes` of memory, and what the last record
+    needs.
 
     Raises Unreplayable (`expired`, `other_topic`), SourceError.
     """
-    if _topic_of(source, budget).incarnation != position.incarnation:
-        raise Unreplayable("other_topic")
-    wanted = [at < end for at, end in zip(_padded(position.places, until), until, strict=True)]
+    starts = _padded(position.places, until)
+    wanted = {partitions[slot]: slot for slot, end in enumerate(until) if starts[slot] < end}
+    ids = incarnations(Position(position.incarnation, tuple(starts)))
+    topics = {partition.topic: ids[slot] for partition, slot in wanted.items()}
+    _require_topics(source, budget, topics)
     _require_kept(source, position, wanted)
-    reading = _ChunkReader(source, position, until, wanted, Throttle(budget.closed).start())
+    reading = _ChunkReader(source, starts, until, wanted, Throttle(budget.closed).start())
     items: list[ReplayItem] = []
     size = CHUNK_BYTES + 2 * PLACE_BYTES * len(until)
-    for record in reading.records(budget):
-        for item in _items(record, normalise):
+    for slot, record in reading.records(budget):
+        for item in _items(slot, record, normalise):
             items.append(item)
             size += item.size_bytes
         if size >= max_bytes:
             reading.is_full = True
-    if _topic_of(source, budget).incarnation != position.incarnation:
-        raise Unreplayable("other_topic")  # what was read may be of either
+    _require_topics(source, budget, topics)  # what was read may be of either
     return Chunk(position.incarnation, position.places, reading.reached, items, size)
 
 
 def find_time(source: Source, budget: ReadBudget, time_ms: int) -> Position:
     """Return where the records of a time (epoch milliseconds) or later begin. Raises SourceError."""
-    incarnation = _topic_of(source, budget).incarnation
+    topics = _topics_of(source, budget)
     # In this order: what comes in between is not before the end, and a partition that does holds only that.
-    ends = [end for _, end in source.bounds()]
+    ends = {partition: end for partition, (_, end) in source.bounds().items()}
     found = source.offsets_at(time_ms)
-    pairs = zip_longest(found, ends[: len(found)], fillvalue=0)
-    return Position(incarnation, tuple(place(end if at is None else at) for at, end in pairs))
+    at = {partition: found[partition] for partition in sorted(found) if partition.topic in topics}
+    places = tuple(place(ends.get(each, 0) if offset is None else offset) for each, offset in at.items())
+    return Position(joined([topics[topic].incarnation for topic, _ in at]), places)
 
 
-def _items(record: Record, normalise: Normalise) -> Iterator[ReplayItem]:
+def _items(slot: int, record: Record, normalise: Normalise) -> Iterator[ReplayItem]:
     normalised = normalise(record)
     after = place(record.offset + 1)
     if normalised.removal is not None:
-        yield ReplayItem(record.partition, place(record.offset), after, normalised.removal, None, ITEM_BYTES)
+        yield ReplayItem(slot, place(record.offset), after, normalised.removal, None, ITEM_BYTES)
     last = len(normalised.items)
     for number, (index, item) in enumerate(normalised.items, 1):
         own = place(record.offset, index)
         go_on = after if number == last or index == MAX_INDEX else own + 1
         size_bytes = ITEM_BYTES + footprint(item)
-        yield ReplayItem(record.partition, own, go_on, item.segment_id, item, size_bytes)
+        yield ReplayItem(slot, own, go_on, item.segment_id, item, size_bytes)
 
 
 class _ChunkReader:
-    """Reads from a position until each wanted partition is where it should be, or a chunk is full."""
+    """Reads from places on until each wanted partition is where it should be, or a chunk is full.
+
+    `wanted` has the slot of each partition to read.
+    """
 
     def __init__(
-        self, source: Source, position: Position, until: Places, wanted: list[bool], work: ThrottledWork
+        self, source: Source, starts: list[int], until: Places, wanted: Mapping[Partition, int], work: ThrottledWork
     ) -> None:
         self._source = source
         self._work = work
         self.is_full = False
         """Set by who takes the records when it wants no more; reading goes on after the last one."""
-        starts = _padded(position.places, until)
         self._until = [offset_of(each) + (index_of(each) > 0) for each in until]
-        self._assigned = [partition for partition, is_wanted in enumerate(wanted) if is_wanted]
-        self._pending = set(self._assigned)
+        self._slots = wanted
+        self._pending = dict(wanted)
         self._places = list(starts)
-        source.assign([offset_of(at) if is_wanted else None for at, is_wanted in zip(starts, wanted, strict=True)])
+        source.assign({partition: offset_of(starts[slot]) for partition, slot in wanted.items()})
 
     @property
     def reached(self) -> Places:
         """Where reading goes on."""
         return tuple(self._places)
 
-    def records(self, budget: ReadBudget) -> Iterator[Record]:
+    def records(self, budget: ReadBudget) -> Iterator[tuple[int, Record]]:
+        """Yield the records with their slots."""
         count = 0
         while self._pending and count < CHUNK_RECORDS:
             if budget.is_over(has_something=count > 0):
@@ -134,8 +147,9 @@ class _ChunkReader:
                 return
             for record in self._poll():
                 count += 1
-                yield record
-                self._places[record.partition] = place(record.offset + 1)
+                slot = self._slots[Partition(record.topic, record.partition)]
+                yield slot, record
+                self._places[slot] = place(record.offset + 1)
                 if self.is_full:
                     return
                 self._work.rest()
@@ -143,7 +157,7 @@ class _ChunkReader:
 
     def _poll(self) -> list[Record]:
         try:
-            return [each for each in self._source.poll(POLL_SECONDS) if each.partition in self._pending]
+            return [each for each in self._source.poll(POLL_SECONDS) if (each.topic, each.partition) in self._pending]
         except Expired as expired:
             raise Unreplayable("expired") from expired
         except Truncated as truncated:
@@ -151,31 +165,42 @@ class _ChunkReader:
 
     def _look(self) -> None:
         """Note how far each partition is; what is done needs no more fetches."""
-        for partition, reading in zip(self._assigned, self._source.status().readings, strict=True):
-            if partition in self._pending:
-                self._places[partition] = max(self._places[partition], place(reading.offset))
-                if reading.offset >= self._until[partition]:
-                    self._pending.remove(partition)
-                    self._source.pause(partition)
+        readings = self._source.status().readings
+        for partition, slot in list(self._pending.items()):
+            reading = readings[partition]
+            self._places[slot] = max(self._places[slot], place(reading.offset))
+            if reading.offset >= self._until[slot]:
+                del self._pending[partition]
+                self._source.pause(partition)
 
 
 def _padded(places: Places, until: Places) -> list[int]:
     return [places[number] if number < len(places) else 0 for number in range(len(until))]
 
 
-def _topic_of(source: Source, budget: ReadBudget) -> Topic:
-    while (topic := source.status().topic) is None:
+def _topics_of(source: Source, budget: ReadBudget, wanted: Iterable[str] = ()) -> Mapping[str, Topic]:
+    """Wait until metadata has the wanted topics, or any, and return those that it has. Raises SourceError."""
+    names = set(wanted)
+    while not (topics := source.status().topics) or not names <= topics.keys():
         if budget.is_over():
-            raise SourceError("no word of the topic came in time")
+            raise SourceError(f"no metadata of topic {', '.join(sorted(names)) or 'any'} came in time")
         source.request_metadata(POLL_SECONDS)
-    return topic
+    return topics
 
 
-def _require_kept(source: Source, position: Position, wanted: list[bool]) -> None:
+def _require_topics(source: Source, budget: ReadBudget, wanted: Mapping[str, bytes]) -> None:
+    """Raise Unreplayable when a topic of this name is another one; `wanted` has the incarnations by name."""
+    topics = _topics_of(source, budget, wanted)
+    if any(topics[name].incarnation != incarnation for name, incarnation in wanted.items()):
+        raise Unreplayable("other_topic")
+
+
+def _require_kept(source: Source, position: Position, wanted: Mapping[Partition, int]) -> None:
     """Raise Unreplayable when Kafka has dropped what comes next, with the number of records that are gone."""
-    begins = tuple(
-        place(begin) if is_wanted else 0 for (begin, _), is_wanted in zip(source.bounds(), wanted, strict=False)
-    )
-    missed = records_between(position.places, begins)
+    begins = [0] * (1 + max(wanted.values(), default=-1))
+    for partition, (begin, _) in source.bounds().items():
+        if partition in wanted:
+            begins[wanted[partition]] = place(begin)
+    missed = records_between(position.places, tuple(begins))
     if missed:
         raise Unreplayable("expired", missed)

@@ -5,13 +5,14 @@ the same chunk share one reader. The last chunks are kept for clients that ask a
 """
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
 from consumer.errors import Closing, Unreplayable
 from consumer.messages.normalise import Normaliser
 from consumer.settings import Settings
 from consumer.sources.base import Source
+from consumer.sources.record import Partition
 from consumer.view.cursor import Places, Position, records_between
 
 from .chunk import Chunk, ChunkKey
@@ -38,10 +39,18 @@ class Replays:
         self.chunks = Chunks(settings.replay_bytes, settings.replay_readers, clock)
         self.readers = Readers(settings, open_source, self.chunks, clock)
 
-    def chunk(self, key: ChunkKey, until: Places, seconds: float, client: Hashable = None) -> Chunk | None:
+    def chunk(
+        self,
+        key: ChunkKey,
+        until: Places,
+        seconds: float,
+        client: Hashable = None,
+        partitions: Sequence[Partition] | None = None,
+    ) -> Chunk | None:
         """Return the records from a position on, up to `until` in each partition or as many as a chunk holds.
 
-        `client` is any value that is the same for all requests of one client, such as its address.
+        `client` is any value that is the same for all requests of one client, such as its address. `partitions` are
+        those of the places; None: the first ones of the topic in the settings.
         None when they aren't there after so many seconds, or the process closes: ask again. Raises Unreplayable if they
         never will be: `expired` (no longer in Kafka), `other_topic`, `replay_failed` (not read in time).
 
@@ -52,7 +61,16 @@ class Replays:
         if found is not None:
             return found
         position, max_bytes = key.position, self.chunks.chunk_bytes
-        read = partial(read_chunk, position=position, until=until, normalise=self._normalise, max_bytes=max_bytes)
+        if partitions is None:
+            partitions = [Partition(self._settings.topic, number) for number in range(len(until))]
+        read = partial(
+            read_chunk,
+            position=position,
+            until=until,
+            partitions=partitions,
+            normalise=self._normalise,
+            max_bytes=max_bytes,
+        )
         cost = records_between(position.places, until)
         chunk: Chunk | None = self.readers.ask(key, read, seconds, client, cost)
         return chunk

@@ -6,6 +6,7 @@ from consumer.errors import Unreplayable
 from consumer.events import Change, Event, Gap
 from consumer.prediction import Observation
 from consumer.view.cursor import PLAIN, VIEW_DUE, Kind, Places, Position, furthest, records_between
+from consumer.view.feed import Landing
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 
@@ -109,9 +110,13 @@ class Replaying:
     def _next_chunk(self, seconds: float) -> Chunk | None:
         if records_between(self._start, self.places) > self._feed.settings.replay_records:
             raise Unreplayable("replay_limit")
-        key, until = ChunkKey(self._generation, Position(self.incarnation, self.places)), self._until()
+        landing = self._feed.landing(self.places)
+        if landing.generation != self._generation:
+            return None  # gap() says why
+        self.incarnation, self.places = landing.start.incarnation, landing.start.places
+        key, until = ChunkKey(self._generation, landing.start), self._until(landing)
         self._work.is_short = records_between(self.places, until) <= CHUNK_RECORDS
-        chunk = self._replays.chunk(key, until, seconds, self._subscriber.address)
+        chunk = self._replays.chunk(key, until, seconds, self._subscriber.address, landing.partitions)
         self._chunk, self._index = ref(chunk) if chunk else None, 0
         return chunk
 
@@ -121,10 +126,10 @@ class Replaying:
     def _held_chunk(self) -> Chunk | None:
         return self._chunk() if self._chunk is not None else None
 
-    def _until(self) -> Places:
+    def _until(self, landing: Landing) -> Places:
         """Where to read to: well into memory, since its tail moves on, but only what it doesn't cover yet."""
-        tail, inside = self._feed.landing()
-        return tuple(inside[number] if self._place(number) < begin else begin for number, begin in enumerate(tail))
+        pairs = zip(landing.tail, landing.inside, strict=False)
+        return tuple(far if self._place(number) < begin else begin for number, (begin, far) in enumerate(pairs))
 
     def _place(self, partition: int) -> int:
         return self.places[partition] if partition < len(self.places) else 0

@@ -4,6 +4,9 @@
     older, but in Kafka ────────── replaying ─────> catching up ──> live
     no cursor, or nothing that leads on ── (gap,) the view ───────> live
 
+A cursor may be of other topics than this process reads. Of one that is not in it, the client is given what is in memory
+and then the view; one that is not read here is left out. A cursor with both may be of a topic that was recreated.
+
 Nothing is given until this process has reached the cursor: before, it can't know which predictions are late. An outage
 is the exception, since the leader of one partition may be away for long.
 """
@@ -59,22 +62,41 @@ class Starting:
 
     def take(self, state: FeedState, limit: int) -> Taken | None:
         """Take what comes first, where that is known."""
-        subscriber, after = self._subscriber, self._after
+        subscriber = self._subscriber
         if state.incarnation is None:
             return None
-        if after is None:
+        if self._after is None:
             return start_over(subscriber, state, self._gap)
-        if (gap := self._refuse(after, state)) is not None:
-            return start_over(subscriber, state, gap)
-        has_reached = reaches(tuple(state.places), after.places)
-        if not has_reached and (not state.is_cut_off or self._keeps_view):
-            state.is_awaited = True
+        after = self._adopted(self._after, state)
+        if after is None:
             return None
-        stage = self._next(after, has_reached, state)
+        stage = (
+            after if isinstance(after, Gap) else self._next(after, reaches(tuple(state.places), after.places), state)
+        )
         if isinstance(stage, Gap):
             return start_over(subscriber, state, stage)
         taken = None if isinstance(stage, Replaying) else stage.take(state, limit)
         return taken or Taken(stage)
+
+    def _adopted(self, cursor: Position, state: FeedState) -> Position | Gap | None:
+        """Return what the cursor means here, or why nothing leads on from it; None while that isn't known."""
+        subscriber, adopted = self._subscriber, state.adopt(cursor)
+        if adopted.is_other:
+            return Gap("other_topic", None)
+        self.is_waiting = adopted.is_of_unknown and state.may_be_found(subscriber.presented)
+        if self.is_waiting:
+            return None
+        after = Position(state.incarnation or cursor.incarnation, adopted.places)
+        if (gap := self._refuse(after, state)) is not None:
+            return gap
+        has_reached = reaches(tuple(state.places), after.places)
+        # Partitions that are not known here have no slots yet, so what was read of them could not be named.
+        if not has_reached and (not state.is_cut_off or self._keeps_view or adopted.is_wide):
+            state.is_awaited = True
+            return None
+        if adopted.lacks_topics and subscriber.purpose != "history":
+            self._kind = self._presented_kind = VIEW_DUE
+        return after
 
     @property
     def _keeps_view(self) -> bool:
@@ -82,9 +104,7 @@ class Starting:
         return self._subscriber.purpose == "poll" and self._kind == CURRENT and not self._owes_view
 
     def _refuse(self, after: Position, state: FeedState) -> Gap | None:
-        """Return why a cursor can't be of this topic, if so."""
-        if after.incarnation != state.incarnation:
-            return Gap("other_topic", None)
+        """Return why a cursor can't be of these topics, if so."""
         if len(after.places) > len(state.places) + UNSEEN_PARTITIONS:
             return Gap("bad_cursor", None)
         is_ahead = self._subscriber.is_ahead(state, after.places)

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from consumer.events import Event
+from consumer.sources.record import Partition
 from consumer.view.cursor import Places
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
@@ -29,7 +30,14 @@ class ChunkSource(Protocol):
     def is_closed(self) -> bool:
         """Whether nothing will be read any more."""
 
-    def chunk(self, key: ChunkKey, until: Places, seconds: float, client: Hashable = None) -> Chunk | None:
+    def chunk(
+        self,
+        key: ChunkKey,
+        until: Places,
+        seconds: float,
+        client: Hashable = None,
+        partitions: Sequence[Partition] | None = None,
+    ) -> Chunk | None:
         """Return the records from a position on; None when they aren't there after so many seconds."""
 
     def use(self, key: ChunkKey, is_done: bool = False) -> None:

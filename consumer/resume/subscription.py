@@ -5,8 +5,9 @@ from typing import cast
 
 from consumer.errors import Unreplayable
 from consumer.events import Event, Gap, Initial, Status
-from consumer.view.cursor import Position, decode, reaches, records_between
+from consumer.view.cursor import Position, decode, records_between
 from consumer.view.filters import chosen
+from consumer.view.slots import includes
 from consumer.view.state import FeedState
 
 from .catching_up import CatchingUp
@@ -72,9 +73,9 @@ class Subscription:
         return self.is_replaying and self._feed.is_cut_off
 
     def has_reached(self, cursor: str) -> bool:
-        """Tell whether everything up to a cursor of this topic was given."""
+        """Tell whether everything up to a cursor of these topics was given."""
         mine = self.cursor
-        return mine is not None and reaches(decode(mine).places, decode(cursor).places)
+        return mine is not None and includes(decode(mine), decode(cursor))
 
     def next(self, timeout: float, limit: int = BATCH) -> list[Event]:
         """Return what is new, waiting up to `timeout` seconds for it; empty without, and when the feed wakes it.
@@ -135,8 +136,8 @@ class Subscription:
             is_woken = self._note_wake(state)
             if (gap := stage.gap(state)) is not None:
                 taken = taken or start_over(self._subscriber, state, gap)
-            elif taken is None and stage.is_between_chunks and state.ring.covers(stage.places):
-                position = Position(stage.incarnation, stage.places)
+            elif taken is None and stage.is_between_chunks and state.ring.covers(state.padded(stage.places)):
+                position = Position(state.incarnation or stage.incarnation, state.padded(stage.places))
                 owes_view = self._subscriber.purpose != "history"
                 taken = Taken(CatchingUp(self._subscriber, state, position, stage.rule, owes_view, stage))
             else:
@@ -149,7 +150,7 @@ class Subscription:
     def _give_up(self, stage: Replaying, error: Unreplayable, state: FeedState) -> Taken:
         missed = error.missed
         if missed is None and error.reason != "other_topic":
-            missed = records_between(stage.places, tuple(state.places))
+            missed = records_between(state.padded(stage.places), tuple(state.places))
         return start_over(self._subscriber, state, Gap(error.reason, missed))
 
     def _take(self, state: FeedState, limit: int, until: int | None = None) -> Taken | None:

@@ -116,7 +116,7 @@ class Subscriptions:
         if self.feed.is_cut_off:
             raise Unreplayable("replay_failed")
         found = self.replays.position_at(time_ms, client)
-        missed, is_in_memory = self.feed.records_since(found.places)
+        missed, is_in_memory = self.feed.records_since(found)
         if missed > self.feed.settings.replay_records and not is_in_memory:
             raise Unreplayable("replay_limit", missed)
         return found

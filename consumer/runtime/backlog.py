@@ -1,11 +1,37 @@
 """Where reading starts: in the recent past, so that a restarted process has a full view at once."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
+from consumer.settings import Backlog
+from consumer.sources.base import Source
+from consumer.sources.record import Partition
 from consumer.times import BEGIN_MS
 
 OffsetRanges = Sequence[tuple[int, int]]
 """Per partition, the first offset and the one after the last."""
+
+
+def backlog_of(source: Source, backlog: Backlog, bounds: Mapping[Partition, tuple[int, int]]) -> dict[Partition, int]:
+    """Return where reading starts in each of these partitions; the backlog counts for each topic by itself.
+
+    Raises SourceError.
+    """
+    young: dict[Partition, int | None] = {}
+    if backlog.seconds is not None:
+        since_ms = round((time.time() - backlog.seconds) * 1000)
+
+        def offsets_at(time_ms: int) -> list[int | None]:
+            found = source.offsets_at(time_ms)
+            return [found.get(partition) for partition in bounds]
+
+        young = dict(zip(bounds, offsets_since(since_ms, list(bounds.values()), offsets_at), strict=True))
+    starts: dict[Partition, int] = {}
+    for topic in dict.fromkeys(partition.topic for partition in bounds):
+        own = [partition for partition in bounds if partition.topic == topic]
+        since = [young[partition] for partition in own] if young else None
+        starts |= zip(own, start_offsets([bounds[each] for each in own], since, backlog.records), strict=True)
+    return starts
 
 
 def start_offsets(bounds: OffsetRanges, since: Sequence[int | None] | None, records: int | None) -> list[int]:

@@ -19,6 +19,7 @@ from consumer.schemas.registry import open_registry
 from consumer.settings import Settings
 from consumer.sources import open_kafka
 from consumer.sources.base import Reading, Source
+from consumer.sources.record import Partition
 from consumer.sources.security import security_options
 from consumer.times import UNKNOWN_MS
 from consumer.view.feed import Feed
@@ -148,7 +149,7 @@ class Consumer:
     def leader_silent_seconds(self) -> Sequence[float]:
         """Seconds without an answered fetch, by the leader of each partition."""
         source = self._supervisor.source
-        return source.status().leader_silent_seconds if source else []
+        return list(source.status().leader_silent_seconds.values()) if source else []
 
     @property
     def throttled(self) -> bool:
@@ -157,8 +158,18 @@ class Consumer:
 
     @property
     def readings(self) -> Sequence[Reading]:
-        """Where each partition is read."""
-        return self._loop.readings
+        """Where each of the `partitions` is read."""
+        return list(self._loop.readings.values())
+
+    @property
+    def partitions(self) -> Sequence[Partition]:
+        """The partitions that are read, by topic and number; other lists by partition have the same order."""
+        return list(self._loop.readings)
+
+    @property
+    def missing_topics(self) -> Sequence[str]:
+        """Topics of the settings that were not found, while others were."""
+        return self._loop.missing_topics
 
     @property
     def lag_seconds(self) -> list[float]:
@@ -170,7 +181,7 @@ class Consumer:
         """Seconds since the consumer was made."""
         return time.time() - self._started
 
-    def record_times(self) -> dict[int, float]:
+    def record_times(self) -> dict[Partition, float]:
         """Return the Kafka timestamp of the last record read, by partition, in epoch seconds.
 
         That is the producer's clock, unless the topic has the broker's (LogAppendTime). Partitions without a record or
@@ -178,7 +189,7 @@ class Consumer:
         """
         return {partition: ms / 1000 for partition, ms in self._delivery.last_ms.copy().items() if ms != UNKNOWN_MS}
 
-    def record_ages(self) -> dict[int, float]:
+    def record_ages(self) -> dict[Partition, float]:
         """Return the age of the last record read, by partition, in seconds; 0 for a time in the future."""
         now = time.time()
         return {partition: max(0.0, now - seconds) for partition, seconds in self.record_times().items()}

@@ -11,7 +11,7 @@ from consumer.messages.normalised import Normalised
 from consumer.messages.quarantine import Quarantine
 from consumer.messages.refusal import Refusal, count_refused
 from consumer.settings import Settings
-from consumer.sources.record import Record
+from consumer.sources.record import Partition, Record
 from consumer.view.feed import Feed
 
 from .waiting import Waiting
@@ -68,7 +68,7 @@ class Delivery:
     def restart(self) -> None:
         """Forget what holds for one topic: it was recreated."""
         self.refused_in_a_row = Intake()
-        self.last_ms: dict[int, int] = {}
+        self.last_ms: dict[Partition, int] = {}
         self._has_read = False
 
     def deliver(self, records: Sequence[Record]) -> None:
@@ -119,8 +119,8 @@ class Delivery:
     def _count(self, batch: Slice) -> None:
         """Count the records of a published slice, and quarantine their refusals."""
         self.records += len(batch)
-        last = {record.partition: record for record, _ in batch}
-        self.last_ms |= {partition: record.time_ms for partition, record in last.items()}
+        last = {(record.topic, record.partition): record for record, _ in batch}
+        self.last_ms |= {Partition(*partition): record.time_ms for partition, record in last.items()}
         for record, normalised in batch:
             if normalised.refusals:
                 self._quarantine.add(record, normalised.refusals)
@@ -136,8 +136,9 @@ class Delivery:
         """Count predictions without a clear horizon, and log the first of them."""
         if not self.unclear_horizons:
             log.warning(
-                "a prediction has no clear horizon: partition %d, offset %d; health counts them as unclear_horizons, "
-                "docs/messages.md says what is read",
+                "a prediction has no clear horizon: topic %s, partition %d, offset %d; health counts them as "
+                "unclear_horizons, docs/messages.md says what is read",
+                record.topic,
                 record.partition,
                 record.offset,
             )

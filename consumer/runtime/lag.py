@@ -32,7 +32,7 @@ class Lag:
     def __init__(self, limit_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit_seconds
         self._clock = clock
-        self._partitions: list[_Partition] = []
+        self._partitions: list[_PartitionLag] = []
         self._since: list[float | None] = []
         self._unread: deque[tuple[float, int]] = deque()
 
@@ -45,7 +45,7 @@ class Lag:
         """Take in where each partition is read."""
         now = self._clock()
         while len(self._partitions) < len(readings):
-            self._partitions.append(_Partition(self._limit / MAX_ENDS))
+            self._partitions.append(_PartitionLag(self._limit / MAX_ENDS))
         self._since = [
             partition.note(reading, now) for partition, reading in zip(self._partitions, readings, strict=False)
         ]
@@ -85,7 +85,7 @@ class Lag:
         return bool(reached) and all(reached) and self.max_seconds <= self._limit / 2
 
 
-class _Partition:
+class _PartitionLag:
     """The high watermarks of one partition that reading has not reached, and when each was first seen."""
 
     def __init__(self, spacing_seconds: float) -> None:

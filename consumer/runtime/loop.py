@@ -6,12 +6,12 @@ were truncated are gaps. Any error ends the loop; `supervisor` tries again, with
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from consumer.events import State
 from consumer.settings import Settings
 from consumer.sources.base import Expired, Reading, Source, SourceStatus, Truncated
-from consumer.sources.record import Topic
+from consumer.sources.record import Partition, Topic, listed
 from consumer.view.feed import Feed
 
 from .attempts import Attempts
@@ -28,7 +28,7 @@ OUTAGE_POLL_SECONDS = 0.05
 
 
 class Loop:
-    """Reads a source into the feed. The consumer thread runs it; any thread reads `readings`, `lag`, `is_throttled`.
+    """Reads a source into the feed. The consumer thread runs it; any thread reads the fields without an underscore.
 
     `tidy` is called once per turn: it drops what no client needs any more.
     """
@@ -53,47 +53,65 @@ class Loop:
         self.attempts = Attempts(settings.circuit_failures, settings.circuit_probe_seconds)
         self.lag = Lag(settings.max_lag)
         self._positions = Positions(settings, feed, announcer, self.lag, delivery.waiting)
-        self.readings: Sequence[Reading] = ()
+        self.readings: Mapping[Partition, Reading] = {}
+        self.missing_topics: Sequence[str] = ()
+        """Topics of the settings that were not found, while others were."""
         self.is_throttled = False
-        self._silent_leaders: list[int] = []
+        self._silent_leaders: list[Partition] = []
 
     def run(self, source: Source) -> None:
         """Read until stop(). Raises what the source raises; the feed's position is where a next run continues."""
-        assigned: Topic | None = None
+        assigned: Mapping[str, Topic] = {}
         while not self._watchdog.stopping.is_set():
             self._watchdog.beat()
             self._tidy()
             status = source.status()
-            if not self._is_answering(source, status) or status.topic is None:
+            if not self._is_answering(source, status) or not status.topics:
                 # When it is back, all is assigned again, so that `live` is proven by fetches sent since.
-                assigned = None
+                assigned = {}
                 self._announce_missing(status)
                 self._watchdog.wait(min(self._poll_seconds, OUTAGE_POLL_SECONDS))
                 continue
-            if status.topic != assigned or self._announcer.status.reason == STALLED:
-                assigned, self._silent_leaders = None, []
-                if self._positions.start(source, status.topic):
+            if status.topics != assigned or self._announcer.status.reason == STALLED:
+                assigned, self._silent_leaders = {}, []
+                self._note_missing(status.topics)
+                if self._positions.start(source, status.topics):
                     self._delivery.restart()
-                assigned = status.topic
+                assigned = status.topics
             try:
                 records = source.poll(self._poll_seconds)
             except (Expired, Truncated) as error:
                 if not self._positions.recover(source, assigned, error):
-                    assigned = None
+                    assigned = {}
                 continue
             self._watchdog.beat()
             status = source.status()
-            if status.topic != assigned:
+            if status.topics != assigned:
                 # The records may be of another topic: they are read again from the feed's position.
-                assigned = None
+                assigned = {}
                 continue
             self._delivery.deliver(records)
-            self._feed.advance([reading.offset for reading in self._delivery.waiting.before(status.readings)])
+            self._advance(self._delivery.waiting.before(status.readings))
             self._answer_ends(source)
             self._note_throttle(status)
             self.readings = self._delivery.waiting.before(self._follow_leaders(source, status))
-            self.lag.note(self.readings)
+            self.lag.note(list(self.readings.values()))
             self._follow_lag()
+
+    def _advance(self, readings: Mapping[Partition, Reading]) -> None:
+        """Move the feed on to where each partition is read; partitions of a missing topic stay where they are."""
+        found = (readings.get(partition) for partition in self._feed.partitions)
+        self._feed.advance([reading.offset if reading is not None else 0 for reading in found])
+
+    def _note_missing(self, topics: Mapping[str, Topic]) -> None:
+        """Note which topics of the settings were not found, and log it when that changes."""
+        wanted = self._settings.topics
+        missing = wanted.missing(topics)
+        if missing != list(self.missing_topics):
+            self.missing_topics = missing
+            if missing:
+                log.warning("not found, or may not be read: topic %s; the others are read", ", ".join(missing))
+        self._feed.expect_topics(wanted.pattern is not None or bool(missing))
 
     def _is_answering(self, source: Source, status: SourceStatus) -> bool:
         """Return whether the broker answered recently; while it didn't, request metadata with back-off."""
@@ -113,7 +131,7 @@ class Loop:
         if is_open:
             state = "circuit_open"
         if retry_in is None:
-            missing = f"topic {settings.topic} does not exist, or may not be seen; it is picked up when it is there"
+            missing = f"{_absent(settings)}, or may not be seen; it is picked up when it is there"
             self._announcer.enter_if_new(state, missing, None, "")
             return
         details = [status.connection_errors] if status.connection_errors else []
@@ -132,7 +150,8 @@ class Loop:
         wanted = self._feed.ends_wanted_since
         answer = source.ends_since(wanted) if wanted is not None else None
         if answer is not None:
-            self._feed.note_ends(*answer)
+            ends, requested = answer
+            self._feed.note_ends([ends.get(partition, 0) for partition in self._feed.partitions], requested)
 
     def _note_throttle(self, status: SourceStatus) -> None:
         """Log when a broker quota begins to delay responses, and when that ends."""
@@ -142,14 +161,15 @@ class Loop:
             log.info("no longer throttled")
         self.is_throttled = status.is_throttled
 
-    def _follow_leaders(self, source: Source, status: SourceStatus) -> Sequence[Reading]:
+    def _follow_leaders(self, source: Source, status: SourceStatus) -> Mapping[Partition, Reading]:
         """Announce the partitions whose leader is silent, and when all answer again; return the readings that count."""
         # A fetch that finds nothing is answered after the fetch wait.
         limit = self._settings.kafka_silence_seconds + self._settings.kafka_fetch_max_wait_ms / 1000
-        silent = [partition for partition, seconds in enumerate(status.leader_silent_seconds) if seconds > limit]
+        silent = [partition for partition, seconds in status.leader_silent_seconds.items() if seconds > limit]
         was_silent, self._silent_leaders = self._silent_leaders, silent
         if silent:
-            reason = f"no response from the leader of partition{'s' * (len(silent) > 1)} {', '.join(map(str, silent))}"
+            which = listed(silent, self._settings.reads_several)
+            reason = f"no response from the leader of partition{'s' * (len(silent) > 1)} {which}"
             if (self._announcer.status.state, self._announcer.status.reason) != ("reconnecting", reason):
                 self._announcer.enter("reconnecting", reason)
         elif was_silent:
@@ -170,3 +190,10 @@ class Loop:
             log.warning("the consumer is %.0f s behind the end of the topic", self.lag.max_seconds)
             reason = f"more than {self._settings.max_lag:g} s behind the end of the topic (MAX_LAG)"
             self._announcer.enter("catching_up", reason)
+
+
+def _absent(settings: Settings) -> str:
+    """Return that none of the topics was found."""
+    if settings.topics.pattern is not None:
+        return f"no topic matches {settings.topic}"
+    return f"topic {settings.topic} does not exist"

@@ -1,17 +1,16 @@
 """Where reading starts and continues: at the backlog, at the feed's position, or behind a gap."""
 
 import logging
-import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 
 from consumer.events import Gap
 from consumer.settings import Settings
 from consumer.sources.base import Expired, Source, Truncated
-from consumer.sources.record import Topic
-from consumer.view.cursor import Position, offset_of, place
+from consumer.sources.record import Partition, Topic, listed, partitions_of
+from consumer.view.cursor import Position, incarnations, joined, offset_of, place
 from consumer.view.feed import Feed
 
-from .backlog import offsets_since, start_offsets
+from .backlog import backlog_of
 from .lag import Lag
 from .states import Announcer
 from .waiting import Waiting
@@ -19,6 +18,11 @@ from .waiting import Waiting
 log = logging.getLogger("greenwave.consumer")
 
 METADATA_SECONDS = 2.0
+
+FoundTopics = Mapping[str, Topic]
+"""The topics that were found, by name."""
+Offsets = Mapping[Partition, int]
+_RECREATED = Gap("topic_recreated", None)
 
 
 class Positions:
@@ -34,80 +38,137 @@ class Positions:
         self._lag = lag
         self._waiting = waiting
 
-    def start(self, source: Source, topic: Topic) -> bool:
-        """Continue at the feed's position, or start where the backlog does; return whether the topic was recreated."""
-        before = self._feed.position
-        log.info("connected; topic %s has %d partitions", self._settings.topic, topic.partitions)
-        is_recreated = before is not None and before.incarnation != topic.incarnation
-        if is_recreated:
-            self._begin(source, topic, [0] * topic.partitions, Gap("topic_recreated", None))
-        elif before is None:
-            self._begin(source, topic, self._backlog(source), None)
+    def start(self, source: Source, topics: FoundTopics) -> bool:
+        """Continue at the feed's position, or start where the backlog does; return whether a topic was recreated."""
+        before = self._incarnations()
+        for name, topic in topics.items():
+            log.info("connected; topic %s has %d partitions", name, topic.partitions)
+        recreated = {name for name in before if name in topics and topics[name].incarnation != before[name]}
+        if not before:
+            self._begin(topics, self._backlog(source, topics), None)
+        elif recreated == before.keys():
+            # Nothing of the former position is left.
+            added = self._backlog(source, topics.keys() - recreated)
+            self._begin(topics, {each: added.get(each, 0) for each in partitions_of(topics)}, _RECREATED)
         else:
-            self._feed.grow(topic.partitions)
-            self._assign(source, self._offsets())
-        return is_recreated
+            if recreated:
+                self._restart(topics, recreated)
+            self._grow(source, topics, before)
+        self._assign(source, self._offsets(topics))
+        return bool(recreated)
 
-    def recover(self, source: Source, topic: Topic, error: Expired | Truncated) -> bool:
-        """Continue where there are records again; return False when that isn't known, or the topic is another one.
+    def recover(self, source: Source, topics: FoundTopics, error: Expired | Truncated) -> bool:
+        """Continue where there are records again; return False when that isn't known, or a topic is another one.
 
         A log that ends before what was read was truncated, also when no leader epoch says where.
         """
         # The offsets of a recreated topic are out of range, too.
-        if not source.request_metadata(METADATA_SECONDS) or source.status().topic != topic:
+        if not source.request_metadata(METADATA_SECONDS) or source.status().topics != topics:
             return False
-        bounds, before = source.bounds(), self._offsets()
+        bounds, before = source.bounds(), self._offsets(topics)
+        if not before.keys() <= bounds.keys():
+            return False
         if isinstance(error, Truncated):
             if all(cut is not None and cut >= before[partition] for partition, cut in error.offsets.items()):
                 if self._waiting:
                     self._assign(source, before)  # what waits may be lost
                 return True  # found at former positions; nothing that was delivered is lost
-            cuts = [error.offsets.get(partition, at) for partition, at in enumerate(before)]
-            limits = [end if cut is None else cut for cut, (_, end) in zip(cuts, bounds, strict=True)]
-            self._truncate(source, topic, [min(at, limit) for at, limit in zip(before, limits, strict=True)])
+            cuts = {partition: error.offsets.get(partition, at) for partition, at in before.items()}
+            limits = {partition: bounds[partition][1] if cut is None else cut for partition, cut in cuts.items()}
+            self._truncate(source, before, {partition: min(at, limits[partition]) for partition, at in before.items()})
             return True
-        offsets = [min(max(at, begin), end) for at, (begin, end) in zip(before, bounds, strict=False)]
+        offsets = {each: min(max(at, bounds[each][0]), bounds[each][1]) for each, at in before.items()}
         if offsets == before:
             self._assign(source, offsets)  # found at former positions, too
-        elif any(now < at for at, now in zip(before, offsets, strict=True)):
-            self._truncate(source, topic, offsets)
+        elif any(now < before[partition] for partition, now in offsets.items()):
+            self._truncate(source, before, offsets)
         else:
-            missed = sum(now - at for at, now in zip(before, offsets, strict=True))
-            log.warning("Kafka dropped %d records before they were read, in partitions %s", missed, error.partitions)
-            self._begin(source, topic, offsets, Gap("expired", missed))
+            missed = sum(now - before[partition] for partition, now in offsets.items())
+            where = self._listed(error.partitions)
+            log.warning("Kafka dropped %d records before they were read, in partitions %s", missed, where)
+            gap = Gap("expired", missed)
+            log.warning("reading does not continue at its last position: %s", gap.reason)
+            self._feed.begin(self._moved_to(offsets), gap, self._feed.partitions)
+            self._assign(source, offsets)
         return True
 
-    def _backlog(self, source: Source) -> list[int]:
-        backlog, bounds = self._settings.backlog, source.bounds()
-        if backlog.seconds is None:
-            return start_offsets(bounds, None, backlog.records)
-        since_ms = int((time.time() - backlog.seconds) * 1000)
-        return start_offsets(bounds, offsets_since(since_ms, bounds, source.offsets_at), backlog.records)
+    def _backlog(self, source: Source, names: Collection[str]) -> dict[Partition, int]:
+        """Return where the backlog of each of these topics starts. Raises SourceError."""
+        if not names:
+            return {}
+        bounds = {partition: each for partition, each in source.bounds().items() if partition.topic in names}
+        return backlog_of(source, self._settings.backlog, bounds)
 
-    def _truncate(self, source: Source, topic: Topic, offsets: Sequence[int]) -> None:
-        """Drop what was read beyond these offsets, and continue there."""
-        lost = {part: at - now for part, (at, now) in enumerate(zip(self._offsets(), offsets, strict=True)) if now < at}
-        log.warning("Kafka lost %d records that were read, in partitions %s", sum(lost.values()), sorted(lost))
-        self._feed.truncate(_position(topic, offsets))
-        self._assign(source, offsets)
-
-    def _begin(self, source: Source, topic: Topic, offsets: Sequence[int], gap: Gap | None) -> None:
+    def _begin(self, topics: FoundTopics, offsets: Offsets, gap: Gap | None) -> None:
         if gap is not None:
             log.warning("reading does not continue at its last position: %s", gap.reason)
-        self._feed.begin(_position(topic, offsets), gap)
+        partitions = [each for each in partitions_of(topics) if each in offsets]
+        position = _position(topics, {partition: offsets[partition] for partition in partitions})
+        self._feed.begin(position, gap, partitions)
+
+    def _restart(self, topics: FoundTopics, recreated: Collection[str]) -> None:
+        """Begin at the start of the topics that were recreated; the others continue."""
+        before = self._feed.position
+        assert before is not None, "there was a position"
+        named = ", ".join(sorted(recreated))
+        log.warning("reading does not continue at its last position: %s (%s)", _RECREATED.reason, named)
+        names, places = incarnations(before), list(before.places)
+        for slot, (topic, _) in enumerate(self._feed.partitions):
+            if topic in recreated:
+                names[slot], places[slot] = topics[topic].incarnation, place(0)
+        self._feed.begin(Position(joined(names), tuple(places)), _RECREATED, self._feed.partitions)
+
+    def _grow(self, source: Source, topics: FoundTopics, before: Collection[str]) -> None:
+        """Add what was found since: new partitions from their beginning, a new topic from its backlog."""
+        known = set(self._feed.partitions)
+        added = [partition for partition in partitions_of(topics) if partition not in known]
+        if added:
+            starts = self._backlog(source, topics.keys() - set(before))
+            found = {partition: starts.get(partition, 0) for partition in added}
+            self._feed.grow(found, {name: topic.incarnation for name, topic in topics.items()})
+
+    def _truncate(self, source: Source, before: Offsets, offsets: Offsets) -> None:
+        """Drop what was read beyond these offsets, and continue there."""
+        lost = {partition: at - offsets[partition] for partition, at in before.items() if offsets[partition] < at}
+        where = self._listed(sorted(lost))
+        log.warning("Kafka lost %d records that were read, in partitions %s", sum(lost.values()), where)
+        self._feed.truncate(self._moved_to(offsets))
         self._assign(source, offsets)
 
-    def _assign(self, source: Source, offsets: Sequence[int]) -> None:
+    def _assign(self, source: Source, offsets: Offsets) -> None:
         source.assign(offsets)
         self._waiting.clear()
         self._lag.clear()
-        log.info("partitions assigned: %s", ", ".join(map(str, range(len(offsets)))))
-        self._announcer.enter("catching_up", f"positioned at offsets {', '.join(map(str, offsets))}")
+        log.info("partitions assigned: %s", self._listed(offsets))
+        where = f"at offsets {', '.join(map(str, offsets.values()))}"
+        if self._settings.reads_several:
+            where = f"in {len(offsets)} partitions of {len({topic for topic, _ in offsets})} topics"
+        self._announcer.enter("catching_up", f"positioned {where}")
 
-    def _offsets(self) -> list[int]:
+    def _incarnations(self) -> dict[str, bytes]:
+        """Return the incarnation of each topic that is or was read, by name."""
         position = self._feed.position
-        return [offset_of(each) for each in position.places] if position else []
+        names = incarnations(position) if position is not None else []
+        return {topic: name for (topic, _), name in zip(self._feed.partitions, names, strict=True)}
+
+    def _offsets(self, topics: FoundTopics) -> dict[Partition, int]:
+        """Return the feed's next offset of each partition that is there now, ordered by topic and number."""
+        position = self._feed.position
+        places = position.places if position is not None else ()
+        at = dict(zip(self._feed.partitions, map(offset_of, places), strict=True))
+        return {partition: at[partition] for partition in sorted(partitions_of(topics)) if partition in at}
+
+    def _moved_to(self, offsets: Offsets) -> Position:
+        """Return the feed's position with other offsets of these partitions."""
+        before = self._feed.position
+        assert before is not None, "there was a position"
+        pairs = zip(self._feed.partitions, before.places, strict=True)
+        places = (place(offsets[each]) if each in offsets else at for each, at in pairs)
+        return Position(before.incarnation, tuple(places))
+
+    def _listed(self, partitions: Collection[Partition]) -> str:
+        return listed(partitions, self._settings.reads_several)
 
 
-def _position(topic: Topic, offsets: Sequence[int]) -> Position:
-    return Position(topic.incarnation, tuple(map(place, offsets)))
+def _position(topics: FoundTopics, offsets: Offsets) -> Position:
+    return Position(joined([topics[topic].incarnation for topic, _ in offsets]), tuple(map(place, offsets.values())))

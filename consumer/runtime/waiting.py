@@ -6,10 +6,10 @@ that position, so what waits is dropped and read again.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from consumer.sources.base import Reading
-from consumer.sources.record import Record
+from consumer.sources.record import Partition, Record
 
 MAX_RECORDS = 20_000
 MAX_BYTES = 8_388_608
@@ -29,7 +29,7 @@ class Waiting:
         self._must_wait = must_wait
         self._max_records = max_records
         self._max_bytes = max_bytes
-        self._queues: dict[int, deque[Record]] = {}
+        self._queues: dict[Partition, deque[Record]] = {}
         self.records = 0
         self._bytes = 0
 
@@ -41,35 +41,36 @@ class Waiting:
         for partition in list(self._queues):
             yield from self._released(partition)
         for record in records:
-            if record.partition not in self._queues and not self._must_wait(record):
+            partition = Partition(record.topic, record.partition)
+            if partition not in self._queues and not self._must_wait(record):
                 yield record
                 continue
-            self._add(record)
+            self._add(partition, record)
             while self.records > self._max_records or self._bytes > self._max_bytes:
-                yield self._take(record.partition)  # without its schema it is refused
-                yield from self._released(record.partition)
+                yield self._take(partition)  # without its schema it is refused
+                yield from self._released(partition)
 
-    def before(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+    def before(self, readings: Mapping[Partition, Reading]) -> Mapping[Partition, Reading]:
         """Return where each partition is delivered, from where it is read."""
         if not self._queues:
             return readings
         queues = self._queues
-        return [
-            reading._replace(offset=min(reading.offset, queues[number][0].offset)) if number in queues else reading
-            for number, reading in enumerate(readings)
-        ]
+        return {
+            each: reading._replace(offset=min(reading.offset, queues[each][0].offset)) if each in queues else reading
+            for each, reading in readings.items()
+        }
 
     def clear(self) -> None:
         """Drop what waits: it will be read again."""
         self._queues.clear()
         self.records = self._bytes = 0
 
-    def _add(self, record: Record) -> None:
-        self._queues.setdefault(record.partition, deque()).append(record)
+    def _add(self, partition: Partition, record: Record) -> None:
+        self._queues.setdefault(partition, deque()).append(record)
         self.records += 1
         self._bytes += _size(record)
 
-    def _take(self, partition: int) -> Record:
+    def _take(self, partition: Partition) -> Record:
         queue = self._queues[partition]
         record = queue.popleft()
         if not queue:
@@ -78,7 +79,7 @@ class Waiting:
         self._bytes -= _size(record)
         return record
 
-    def _released(self, partition: int) -> Iterator[Record]:
+    def _released(self, partition: Partition) -> Iterator[Record]:
         while partition in self._queues and not self._must_wait(self._queues[partition][0]):
             yield self._take(partition)
 

@@ -9,5 +9,17 @@ from .brokers import masked
 from .checks import origins
 from .fields import SECRETS, SECTIONS, Settings
 from .loading import load, table
+from .topics import Topics
 
-__all__ = ["SECRETS", "SECTIONS", "Backlog", "Settings", "load", "masked", "origins", "parse_backlog", "table"]
+__all__ = [
+    "SECRETS",
+    "SECTIONS",
+    "Backlog",
+    "Settings",
+    "Topics",
+    "load",
+    "masked",
+    "origins",
+    "parse_backlog",
+    "table",
+]

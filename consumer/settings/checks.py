@@ -9,6 +9,7 @@ from consumer.errors import SettingsError
 
 from .brokers import is_host_and_port, masked, without_login
 from .fields import ENVELOPES, SECRETS, Settings
+from .topics import MAX_NAME, MAX_TOPICS
 
 
 def refusal(name: str, value: object, allowed: str) -> SettingsError:
@@ -107,16 +108,16 @@ def _is_installed(package: str) -> bool:
         return False
 
 
-def _topic(settings: Settings) -> None:
-    if len(settings.topic) > 249:
-        raise ValueError("prefix and topic together are longer than 249 characters")
-
-
 _CHECKS = (
     ("kafka_url", _url, "a comma list such as kafka+ssl://host:9096"),
     ("kafka_brokers", _brokers, "a comma list of host:port; a log-in belongs in KAFKA_SASL_USERNAME and _PASSWORD"),
     ("kafka_client", _client, "kafka-python; confluent after `pip install -r requirements-confluent.txt`"),
-    ("kafka_prefix", _topic, "a prefix with which the topic name has at most 249 characters"),
+    (
+        "kafka_topic",
+        lambda settings: settings.topics,
+        f"a name of at most {MAX_NAME} characters (letters, digits, . _ -) with KAFKA_PREFIX, a comma list of up to "
+        f"{MAX_TOPICS} names, or a pattern such as ^traffic\\.",
+    ),
     ("kafka_backlog", lambda settings: settings.backlog, "10000/1h, 500, 0, all"),
     ("kafka_sasl_username", _login, "a user name, for SASL_PLAINTEXT or SASL_SSL"),
     ("category_thresholds", _thresholds, "three descending speeds in mph, such as 60,45,30"),

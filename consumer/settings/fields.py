@@ -12,6 +12,7 @@ from consumer.prediction import KM_PER_MILE
 
 from .backlog import Backlog, parse_backlog
 from .brokers import host_of, with_port
+from .topics import MAX_TOPICS, Topics, parse_topics
 
 ENVELOPES = ("connect", "debezium", "cloudevents", "deleted", "lines", "gzip")
 """What `consumer.mapping` can open: JSON with a schema by Kafka Connect, change events of Debezium, CloudEvents, rows
@@ -49,8 +50,15 @@ class Settings(Struct, frozen=True, kw_only=True):
         Literal["kafka-python", "confluent"],
         _meta("", "Client that reads: kafka-python, or confluent (librdkafka; needs requirements-confluent.txt)"),
     ] = "kafka-python"
-    kafka_topic: Annotated[str, _meta("", "Topic to read", pattern=r"^[A-Za-z0-9._-]{1,249}$")] = "traffic-predictions"
-    kafka_prefix: Annotated[str, _meta("", "Prefix of the topic's name (shared Heroku plans)")] = ""
+    kafka_topic: Annotated[
+        str,
+        _meta(
+            "names",
+            f"Topics to read, at most {MAX_TOPICS}: a name, a comma list, or a regular expression that begins with ^ "
+            "and matches the beginning of names, such as ^traffic\\.",
+        ),
+    ] = "traffic-predictions"
+    kafka_prefix: Annotated[str, _meta("", "Prefix of the topics' names (shared Heroku plans)")] = ""
     kafka_backlog: Annotated[
         str,
         _meta(
@@ -241,9 +249,22 @@ class Settings(Struct, frozen=True, kw_only=True):
     access_log: Annotated[bool, _meta("", "Whether each request is logged; at LOG_LEVEL=DEBUG it always is")] = False
 
     @property
+    def topics(self) -> Topics:
+        """The topics to read. Raises ValueError when KAFKA_TOPIC can't be used."""
+        return parse_topics(self.kafka_topic, self.kafka_prefix)
+
+    @property
+    def reads_several(self) -> bool:
+        """Whether there may be more than one topic."""
+        return self.kafka_topic.startswith("^") or "," in self.kafka_topic
+
+    @property
     def topic(self) -> str:
-        """The topic's full name, prefix included."""
-        return self.kafka_prefix + self.kafka_topic
+        """The topic's full name, prefix included; of several the list of names or the pattern, as text."""
+        if not self.reads_several:
+            return self.kafka_prefix + self.kafka_topic
+        names, pattern = self.topics
+        return pattern.pattern if pattern is not None else ",".join(names)
 
     @property
     def brokers(self) -> list[str]:

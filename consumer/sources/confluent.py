@@ -9,7 +9,7 @@ docs/operations.md, "Choice of the Kafka client", has what differs from kafka-py
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer as Client
@@ -26,7 +26,7 @@ from .librdkafka.log import MetadataLog
 from .librdkafka.options import client_options, consumer_options
 from .librdkafka.taking import NextOffset, TakenMessages, take, without_fetched
 from .options import MAX_POLL_RECORDS
-from .record import Record
+from .record import Partition, Record, partitions_of
 
 THROTTLED_SECONDS = 1.0
 """How long after the end of a throttle this client still counts as throttled: its next answer shows."""
@@ -40,31 +40,30 @@ IDLE_SECONDS = 10.0
 
 
 class ConfluentSource:
-    """A Kafka topic, read by librdkafka; `options` are for its consumer, beside those of consumer_options()."""
+    """Topics of Kafka, read by librdkafka; `options` are for its consumer, beside those of consumer_options()."""
 
     def __init__(self, settings: Settings, **options: Any) -> None:
         self._settings = settings
-        self._name = settings.topic
         self._secrets = secrets_of(settings)
         self._read_committed = settings.kafka_isolation_level == "read_committed"
-        self._positions: dict[int, NextOffset] = {}
-        self._ends: dict[int, int] = {}
+        self._positions: dict[Partition, NextOffset] = {}
+        self._ends: dict[Partition, int] = {}
         """By partition that was fetched since the assignment, the last end that it was read to; -1 for none."""
-        self._paused: set[int] = set()
+        self._paused: set[Partition] = set()
         self._unvalidated: list[TopicPartition] = []
         """Where reading continues and what the leader has not confirmed yet; no record of these is returned."""
-        self._out_of_range: dict[int, NextOffset] = {}
+        self._out_of_range: dict[Partition, NextOffset] = {}
         """By partition, the last position with an epoch that Kafka did not have."""
-        self._readings: list[Reading] = []
-        self._topic_read: bytes | None = None
-        """The incarnation of the topic at the last assignment."""
+        self._readings: dict[Partition, Reading] = {}
+        self._topics_read: dict[str, bytes] = {}
+        """By name, the incarnation of each topic at the last assignment at which it was there."""
         self._error: Exception | None = None
         self._must_restart = self._must_confirm = False
         self._disconnects = 0
         self._polled = time.monotonic()
         # Held during each use of the consumer; the thread of the cluster uses it when the reader doesn't.
         self._lock = threading.Lock()
-        self._answers = LeaderAnswers(self._name)
+        self._answers = LeaderAnswers()
         self._options = {
             **consumer_options(settings),
             "stats_cb": self._answers.note_report,
@@ -75,7 +74,7 @@ class ConfluentSource:
         }
         with self._translated():
             self._consumer = Client(self._options)
-            self._cluster = Cluster(client_options(settings), self._name, self._stop_when_idle)
+            self._cluster = Cluster(client_options(settings), settings.topics, self._stop_when_idle)
         self._latest = LatestEnds(self._cluster)
 
     def status(self) -> SourceStatus:
@@ -84,7 +83,7 @@ class ConfluentSource:
         signs = [metadata.answered, answers.last, min(now, answers.throttled_until)]
         failures = sorted(self._cluster.failures.items())[:MAX_FAILURES]
         return SourceStatus(
-            topic=metadata.topic,
+            topics=metadata.topics,
             last_response=max(filter(None, signs), default=None),
             leader_silent_seconds=answers.silent_seconds(),
             is_throttled=now < answers.throttled_until + THROTTLED_SECONDS,
@@ -99,34 +98,33 @@ class ConfluentSource:
             raise SourceLost("the Kafka client requests no metadata any more")
         return self._cluster.request(timeout)
 
-    def bounds(self) -> list[tuple[int, int]]:
+    def bounds(self) -> dict[Partition, tuple[int, int]]:
         """Ask the broker for the first offsets and the ends."""
         with self._translated():
             return self._cluster.bounds(self._read_committed)
 
-    def offsets_at(self, time_ms: int) -> list[int | None]:
+    def offsets_at(self, time_ms: int) -> dict[Partition, int | None]:
         """Ask the broker for the offsets of a time."""
         with self._translated():
             return self._cluster.offsets_at(time_ms)
 
-    def assign(self, offsets: Sequence[int | None]) -> None:
+    def assign(self, offsets: Mapping[Partition, int]) -> None:
         """Assign partitions at offsets; where reading continues, with the epoch by which truncation is noticed."""
         before = self._positions
         self._positions = {
-            number: before[number] if number in before and before[number].offset == at else NextOffset(at)
-            for number, at in enumerate(offsets)
-            if at is not None
+            partition: before[partition] if partition in before and before[partition].offset == at else NextOffset(at)
+            for partition, at in offsets.items()
         }
-        topic, former = self._cluster.metadata.topic, self._topic_read
-        self._topic_read = topic.incarnation if topic is not None else former
+        former = self._topics_read
+        self._topics_read = former | {name: topic.incarnation for name, topic in self._cluster.metadata.topics.items()}
         with self._lock, self._translated():
-            if former not in (None, self._topic_read):
+            if any(self._topics_read[name] != incarnation for name, incarnation in former.items()):
                 # A client keeps the leader epochs of the former topic, and takes those of the new one for old.
                 self._consumer.close()
                 self._consumer = Client(self._options)
             elif self._paused:
                 # A pause outlasts an assignment.
-                self._consumer.resume([TopicPartition(self._name, number) for number in self._paused])
+                self._consumer.resume([TopicPartition(*partition) for partition in self._paused])
         self._paused.clear()
         self._answers.expect(self._positions)
         self._ends, self._error = {}, None
@@ -137,14 +135,14 @@ class ConfluentSource:
         self._must_restart = False
         self._polled = time.monotonic()
         partitions = [
-            TopicPartition(self._name, number, at.offset, leader_epoch=at.epoch)
+            TopicPartition(*partition, at.offset, leader_epoch=at.epoch)
             if at.epoch >= 0
-            else TopicPartition(self._name, number, at.offset)
-            for number, at in self._positions.items()
+            else TopicPartition(*partition, at.offset)
+            for partition, at in self._positions.items()
         ]
         with self._lock, self._translated():
             self._consumer.assign(partitions)
-        self._unvalidated = [each for each in partitions if self._positions[each.partition].epoch >= 0]
+        self._unvalidated = [each for each in partitions if self._positions[_key(each)].epoch >= 0]
         self._readings = self._read_positions()
 
     def _validate(self) -> None:
@@ -162,11 +160,11 @@ class ConfluentSource:
             return False
         return True
 
-    def pause(self, partition: int) -> None:
+    def pause(self, partition: Partition) -> None:
         """Pause a partition."""
         self._paused.add(partition)
         with self._lock, self._translated():
-            self._consumer.pause([TopicPartition(self._name, partition)])
+            self._consumer.pause([TopicPartition(*partition)])
 
     def poll(self, timeout: float) -> list[Record]:
         """Take what was fetched. After a connection ended, records wait until metadata has come.
@@ -185,7 +183,7 @@ class ConfluentSource:
             messages = [first, *self._consumer.consume(MAX_POLL_RECORDS - 1, 0)] if first is not None else []
             self._polled = time.monotonic()
         if self._unvalidated:
-            messages = without_fetched(messages, {each.partition for each in self._unvalidated})
+            messages = without_fetched(messages, set(map(_key, self._unvalidated)))
         taken = take(messages, self._positions)
         if taken.is_topic_missing or self._answers.disconnects != self._disconnects:
             self._disconnects, self._must_confirm = self._answers.disconnects, True
@@ -201,7 +199,7 @@ class ConfluentSource:
             self._raise_noted()
         return taken.records
 
-    def _read_around(self, taken: TakenMessages, partition: int) -> None:
+    def _read_around(self, taken: TakenMessages, partition: Partition) -> None:
         """Add what the other client reads of a partition, and position this one behind it: it may be stuck."""
         from .librdkafka.damage import read_around  # late, since it loads the other Kafka client
 
@@ -231,9 +229,9 @@ class ConfluentSource:
             # If reading continues at the same offset, each fetch with this epoch ends as truncated. Otherwise the epoch
             # is kept until an earlier offset is assigned, so that a truncation can't be missed.
             without = {
-                number: self._positions[number]._replace(epoch=-1)
-                for number, cut in error.offsets.items()
-                if cut is None or cut >= self._positions[number].offset
+                partition: self._positions[partition]._replace(epoch=-1)
+                for partition, cut in error.offsets.items()
+                if cut is None or cut >= self._positions[partition].offset
             }
             self._positions = {**self._positions, **without}
             self._must_restart = True
@@ -245,25 +243,26 @@ class ConfluentSource:
 
         The end alone says nothing: a log that was truncated may grow again by now.
         """
-        unvalidated = {each.partition for each in self._unvalidated}
-        known = {number: self._positions[number] for number in error.partitions if self._positions[number].epoch >= 0}
-        unsure = {number for number, at in known.items() if self._out_of_range.get(number) != at} | (
+        unvalidated = set(map(_key, self._unvalidated))
+        known = {each: self._positions[each] for each in error.partitions if self._positions[each].epoch >= 0}
+        unsure = {partition for partition, at in known.items() if self._out_of_range.get(partition) != at} | (
             unvalidated & known.keys()
         )
-        self._out_of_range |= {number: at for number, at in known.items() if number not in unvalidated}
+        self._out_of_range |= {partition: at for partition, at in known.items() if partition not in unvalidated}
         return bool(unsure)
 
-    def _read_positions(self) -> list[Reading]:
-        return [Reading(at.offset, self._high_watermark(number)) for number, at in sorted(self._positions.items())]
+    def _read_positions(self) -> dict[Partition, Reading]:
+        positions = sorted(self._positions.items())
+        return {partition: Reading(at.offset, self._high_watermark(partition)) for partition, at in positions}
 
-    def _high_watermark(self, partition: int) -> int | None:
+    def _high_watermark(self, partition: Partition) -> int | None:
         """Return the end of a partition as of its last fetch since the assignment; None before the first."""
         end = self._ends.get(partition)
         if end is None:
             return None
         if self._read_committed:
             return max(end, self._answers.stable_ends.get(partition, -1))
-        _, mark = self._consumer.get_watermark_offsets(TopicPartition(self._name, partition), cached=True)
+        _, mark = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
         known = max(end, int(mark))
         return known if known >= 0 else None  # behind a damaged batch the client does not know it yet
 
@@ -272,12 +271,11 @@ class ConfluentSource:
         self._ends = {}
         self._start()
 
-    def ends_since(self, when: float) -> tuple[list[int], float] | None:
+    def ends_since(self, when: float) -> tuple[dict[Partition, int], float] | None:
         """Return the end offsets, which the client's threads request."""
-        topic = self._cluster.metadata.topic
-        if topic is None:
+        if not (topics := self._cluster.metadata.topics):
             return None
-        read = [self._positions.get(number, NextOffset(0)).offset for number in range(topic.partitions)]
+        read = {each: self._positions.get(each, NextOffset(0)).offset for each in partitions_of(topics)}
         with self._translated():
             return self._latest.since(when, read)
 
@@ -313,3 +311,7 @@ class ConfluentSource:
             yield
         except KafkaException as error:
             raise SourceError(mask(in_words(error), self._secrets)) from error
+
+
+def _key(partition: TopicPartition) -> Partition:
+    return Partition(partition.topic, partition.partition)

@@ -11,8 +11,8 @@ import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from itertools import chain, starmap
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -27,7 +27,7 @@ from . import hooks
 from .base import Expired, Reading, SourceStatus, Truncated
 from .end_offsets import EndOffsets
 from .options import CALL_TIMEOUT_MS, client_options, consumer_options, fetch_timeout_ms
-from .record import Record, Topic
+from .record import Partition, Record, Topic, partitions_of
 
 __all__ = ["KafkaSource", "client_options"]
 
@@ -40,24 +40,26 @@ MAX_FAILURES = 3
 
 
 class KafkaSource:
-    """A Kafka topic, read by kafka-python; `options` are for its consumer, beside those of consumer_options()."""
+    """Topics of Kafka, read by kafka-python; `options` are for its consumer, beside those of consumer_options()."""
 
     _client: Any
     _manager: hooks.Manager
 
     def __init__(self, settings: Settings, **options: Any) -> None:
-        self._name = settings.topic
+        self._wanted = settings.topics
         self._secrets = secrets_of(settings)
-        self._topic: Topic | None = None
+        self._topics: dict[str, Topic] = {}
         self._metadata_at: float | None = None
         self._has_news = threading.Event()
         """Set when metadata has come since the last request of this thread."""
         self._held: list[Record] = []
-        self._readings: list[Reading] = []
+        self._held_of: set[Partition] = set()
+        """The partitions of the records that are held back."""
+        self._readings: dict[Partition, Reading] = {}
         self._brokers: list[str] = []
         self._known_connections: list[Any] = []
         # Partitions whose log doesn't know the epoch of what was read: with it, each fetch would end as truncated.
-        self._of_no_epoch: set[int] = set()
+        self._of_no_epoch: set[Partition] = set()
         self._fetch_timeout_ms = fetch_timeout_ms(settings)
         try:
             with _translated():
@@ -74,7 +76,10 @@ class KafkaSource:
         self._cluster.config["allow_auto_create_topics"] = False
         self._ends = EndOffsets(self._manager)
         self._cluster.add_listener(self._note_metadata)
-        self._cluster.set_topics([self._name])
+        if self._wanted.pattern is None:
+            self._cluster.set_topics(self._wanted.names)
+        else:
+            hooks.request_all_topics(self._cluster)
         self._cluster.start_refresh_loop()
 
     def _keep_client(self, **configs: Any) -> Any:
@@ -87,7 +92,7 @@ class KafkaSource:
         last = max(filter(None, [self._metadata_at, answers.last]), default=None)
         failures = self._manager.failures
         return SourceStatus(
-            topic=self._topic,
+            topics=self._topics,
             last_response=last,
             leader_silent_seconds=answers.silent_seconds(),
             is_throttled=time.monotonic() < answers.throttled_until + THROTTLED_SECONDS,
@@ -110,7 +115,9 @@ class KafkaSource:
 
     def _note_metadata(self, _cluster: Any) -> None:
         """Note an answer; the client's IO thread calls it."""
-        self._topic = self._described_topic()
+        known = self._cluster.topics(exclude_internal_topics=self._wanted.pattern is not None)
+        described = {name: self._described(name) for name in self._wanted.chosen(known, self._topics)}
+        self._topics = {name: topic for name, topic in described.items() if topic is not None}
         # Records of these connections are given out, so the topic is known before.
         self._known_connections = self._manager.connections()
         self._manager.failures.clear()
@@ -131,35 +138,36 @@ class KafkaSource:
         answered = self._answers.last
         return answered is not None and answered - max(last, self._answers.throttled_until) > METADATA_LIMIT_SECONDS
 
-    def _described_topic(self) -> Topic | None:
-        partitions = self._cluster.partitions_for_topic(self._name)
+    def _described(self, name: str) -> Topic | None:
+        partitions = self._cluster.partitions_for_topic(name)
         if not partitions or partitions != set(range(len(partitions))):
             return None
-        topic_id = self._cluster.topic_id(self._name)
+        topic_id = self._cluster.topic_id(name)
         # Brokers before 2.8 give no id: then a topic that was recreated can't be distinguished from the old one.
-        named = topic_id.bytes if topic_id else hashlib.sha256(self._name.encode()).digest()
+        named = topic_id.bytes if topic_id else hashlib.sha256(name.encode()).digest()
         return Topic(named[:8], len(partitions))
 
-    def bounds(self) -> list[tuple[int, int]]:
+    def bounds(self) -> dict[Partition, tuple[int, int]]:
         """Ask the broker for the first offsets and the ends."""
         partitions = self._partitions()
         with _translated():
             begins = self._consumer.beginning_offsets(partitions, timeout_ms=CALL_TIMEOUT_MS)
             ends = self._consumer.end_offsets(partitions, timeout_ms=CALL_TIMEOUT_MS)
-        return [(begins[partition], ends[partition]) for partition in partitions]
+        return {Partition(*each): (begins[each], ends[each]) for each in partitions}
 
-    def offsets_at(self, time_ms: int) -> list[int | None]:
+    def offsets_at(self, time_ms: int) -> dict[Partition, int | None]:
         """Ask the broker for the offsets of a time."""
         partitions = self._partitions()
         with _translated():
             found = self._consumer.offsets_for_times(dict.fromkeys(partitions, time_ms), timeout_ms=CALL_TIMEOUT_MS)
+        times = {Partition(*each): found.get(each) for each in partitions}
         # Tansu answers with a negative timestamp when there is no record so late.
-        return [at.offset if at and at.timestamp >= 0 else None for at in map(found.get, partitions)]
+        return {each: at.offset if at and at.timestamp >= 0 else None for each, at in times.items()}
 
-    def assign(self, offsets: Sequence[int | None]) -> None:
+    def assign(self, offsets: Mapping[Partition, int]) -> None:
         """Assign partitions and seek."""
-        starts = {TopicPartition(self._name, number): at for number, at in enumerate(offsets) if at is not None}
-        self._held = []
+        starts = {TopicPartition(*partition): at for partition, at in offsets.items()}
+        self._held, self._held_of = [], set()
         with _translated():
             # Fetched records are of the old positions, and after an error the fetcher may be stuck in them.
             known = hooks.positions_of(self._consumer)
@@ -169,16 +177,16 @@ class KafkaSource:
             for partition, offset in starts.items():
                 before = known.get(partition)
                 is_same = before is not None and before.offset == offset
-                is_same = is_same and partition.partition not in self._of_no_epoch
+                is_same = is_same and partition not in self._of_no_epoch
                 hooks.seek(self._consumer, partition, before if is_same else OffsetAndMetadata(offset, "", -1))
         self._of_no_epoch = set()
-        self._answers.expect(partition.partition for partition in starts)
+        self._answers.expect(Partition(*partition) for partition in starts)
         self.forget_high_watermarks()
 
-    def pause(self, partition: int) -> None:
+    def pause(self, partition: Partition) -> None:
         """Pause a partition."""
         with _translated():
-            self._consumer.pause(TopicPartition(self._name, partition))
+            self._consumer.pause(TopicPartition(*partition))
 
     def poll(self, timeout: float) -> list[Record]:
         """Fetch. Records of a connection that is newer than the metadata are held back until metadata has come.
@@ -186,32 +194,34 @@ class KafkaSource:
         Behind a new connection there may be another topic of the same name.
         """
         self._require_metadata_loop()
-        records = self._held + self._fetch(0 if self._held else timeout)
-        self._held = []
-        carriers = {self._answers.carriers.get(partition) for partition in {record.partition for record in records}}
+        batches = self._fetch(0 if self._held else timeout)
+        records, partitions = [*self._held, *chain.from_iterable(batches.values())], self._held_of.union(batches)
+        self._held, self._held_of = [], set()
+        carriers = {self._answers.carriers.get(partition) for partition in partitions}
         if not carriers.issubset(self._known_connections) and not self.request_metadata(CALL_TIMEOUT_MS / 1000):
-            self._held, records = records, []
+            self._held, self._held_of, records = records, partitions, []
         self._readings = self._read_positions()
         return records
 
-    def _fetch(self, timeout: float) -> list[Record]:
+    def _fetch(self, timeout: float) -> dict[Partition, list[Record]]:
         try:
             with _translated(), self._answers.fetching():
-                batches = self._consumer.poll(timeout_ms=int(timeout * 1000))
+                batches: dict[Partition, list[Record]] = self._consumer.poll(timeout_ms=int(timeout * 1000))
         except OffsetOutOfRangeError as error:
-            raise Expired(sorted(partition.partition for partition in error.args[0])) from error
+            raise Expired(Partition(*each) for each in error.args[0]) from error
         except LogTruncationError as error:
-            cut = {each.partition: at and at.offset for each, at in error.divergent_offsets.items()}
+            cut = {Partition(*each): at and at.offset for each, at in error.divergent_offsets.items()}
             self._of_no_epoch = {partition for partition, at in cut.items() if at is None}
             raise Truncated(cut) from error
-        return list(chain.from_iterable(batches.values()))
+        return batches
 
-    def _read_positions(self) -> list[Reading]:
+    def _read_positions(self) -> dict[Partition, Reading]:
         """Return where each partition is read; records that are held back were not read yet."""
-        readings = hooks.readings_of(self._consumer)
+        readings = {Partition(*each): Reading(*at) for each, at in hooks.readings_of(self._consumer).items()}
         for record in reversed(self._held):
-            readings[record.partition] = record.offset, readings[record.partition][1]
-        return list(starmap(Reading, readings.values()))
+            partition = Partition(record.topic, record.partition)
+            readings[partition] = Reading(record.offset, readings[partition].high_watermark)
+        return readings
 
     def forget_high_watermarks(self) -> None:
         """Forget what is known, and ignore what is in flight."""
@@ -219,13 +229,13 @@ class KafkaSource:
         self._answers.ignore_high_watermarks()
         self._readings = self._read_positions()
 
-    def ends_since(self, when: float) -> tuple[list[int], float] | None:
+    def ends_since(self, when: float) -> tuple[dict[Partition, int], float] | None:
         """Return the end offsets, which the client's IO thread requests."""
-        if self._topic is None:
+        if not self._topics:
             return None
-        readings, partitions = hooks.readings_of(self._consumer), self._partitions()
-        read = [readings.get(each.partition, (0, None))[0] for each in partitions]
-        return self._ends.since(when, partitions, read)
+        readings = hooks.readings_of(self._consumer)
+        read = {Partition(*each): readings.get(each, (0, None))[0] for each in self._partitions()}
+        return self._ends.since(when, read)
 
     def close(self) -> None:
         """Close the consumer and its IO thread."""
@@ -233,10 +243,9 @@ class KafkaSource:
             self._consumer.close(autocommit=False, timeout_ms=1_000)
 
     def _partitions(self) -> list[TopicPartition]:
-        topic = self._topic
-        if topic is None:
-            raise SourceError(f"topic {self._name} is not there")
-        return [TopicPartition(self._name, partition) for partition in range(topic.partitions)]
+        if not (topics := self._topics):
+            raise SourceError(f"{self._wanted} is not there")
+        return [TopicPartition(*each) for each in partitions_of(topics)]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
-"""One message of a topic, and the topic as metadata describes it."""
+"""One message of a topic, and topics and partitions as metadata describes them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -32,6 +32,7 @@ class Record(Struct, frozen=True, gc=False):
     unreadable: Unreadable | None = None
     raw_headers: bytes = b""
     """The headers as Kafka encodes them; use `headers`."""
+    topic: str = ""
 
     @property
     def time_ms(self) -> int:
@@ -101,3 +102,25 @@ class Topic(NamedTuple):
 
     incarnation: bytes
     partitions: int
+
+
+class Partition(NamedTuple):
+    """A partition of a topic. As the key of a dictionary it equals kafka-python's TopicPartition."""
+
+    topic: str
+    number: int
+
+
+def partitions_of(topics: Mapping[str, Topic]) -> list[Partition]:
+    """Return the partitions of all topics, in the order of topics."""
+    return [Partition(name, number) for name, topic in topics.items() for number in range(topic.partitions)]
+
+
+def listed(partitions: Iterable[Partition], with_topics: bool) -> str:
+    """Return partitions as text: "0, 2", or "roads 0, 2; sensors 1" with topics."""
+    if not with_topics:
+        return ", ".join(str(number) for _, number in partitions)
+    by_topic: dict[str, list[str]] = {}
+    for topic, number in partitions:
+        by_topic.setdefault(topic, []).append(str(number))
+    return "; ".join(f"{topic} {', '.join(numbers)}" for topic, numbers in by_topic.items())

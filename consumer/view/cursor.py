@@ -2,11 +2,18 @@
 
 A *place* is where reading goes on in one partition: the offset of the next record and, when that record holds several
 predictions, the index of the next one inside it. Both are kept in one integer, so that places compare and
-`max()` works on them. A *position* is the topic's incarnation with one place per partition.
+`max()` works on them. A *position* has one place per partition, and says of which topic each is. Version 1 of a cursor
+is of one topic:
 
     byte 0     kind, see below
     1 to 8     incarnation: the first 8 bytes of the topic's id
     then       per partition: varint(2 * offset + inside), and varint(index) when inside is 1
+    last 4     CRC-32 of all before, big endian
+
+Version 2 is of several topics. A position of one topic is always written in version 1, so each has one cursor:
+
+    byte 0     16 + kind
+    then       per topic, by rising incarnation: its 8 bytes, varint(number of partitions), and these as in version 1
     last 4     CRC-32 of all before, big endian
 
 The kind says what its client has, since a place alone doesn't:
@@ -16,7 +23,7 @@ The kind says what its client has, since a place alone doesn't:
     3   changes up to here on the way from an older cursor, after which the view is due
 
 all of it base64url without padding. Varints are LEB128, as in Protocol Buffers. At 4 partitions of up to 134 million
-records each that is at most 40 characters, at 32 partitions at most 192.
+records each that is at most 40 characters, at 32 partitions at most 192; each further topic of 4 adds 34.
 
 This file knows no Kafka client, no ring buffer and no clock.
 """
@@ -24,9 +31,9 @@ This file knows no Kafka client, no ring buffer and no clock.
 import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Literal
 
 from msgspec import Struct
@@ -44,7 +51,11 @@ MAX_INDEX = (1 << INDEX_BITS) - 1
 MAX_LENGTH = 16_384
 """Characters; far above what 1,000 partitions need, so that a hostile cursor costs little."""
 
+ID_BYTES = 8
+"""Bytes of a topic's id that stand for the topic."""
+
 _KINDS: dict[int, Kind] = {1: PLAIN, 2: CURRENT, 3: VIEW_DUE}
+_SEVERAL = 16
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]+")
 
 Places = tuple[int, ...]
@@ -81,15 +92,55 @@ def records_between(older: Places, newer: Places) -> int:
 
 
 class Position(Struct, frozen=True, gc=False):
-    """Where reading goes on: 8 bytes that name the topic's incarnation, and a place per partition."""
+    """Where reading goes on: a place per partition, and 8 bytes that name the incarnation of their topic.
+
+    With several topics, `incarnation` has 8 bytes for each place. The places of one topic are in the order of its
+    partitions; those of several topics may be in any order.
+    """
 
     incarnation: bytes
     places: Places
 
     def encode(self, kind: Kind = PLAIN) -> str:
         """Return the cursor."""
-        body = bytes([kind]) + self.incarnation + b"".join(map(_encode_place, self.places))
+        if len(self.incarnation) == ID_BYTES:
+            body = bytes([kind]) + self.incarnation + b"".join(map(_encode_place, self.places))
+        else:
+            body = self._encode_several(kind)
         return urlsafe_b64encode(body + binascii.crc32(body).to_bytes(4)).rstrip(b"=").decode("ascii")
+
+    def _encode_several(self, kind: Kind) -> bytes:
+        places = self.places
+        topics = slots_by_topic(self.incarnation, len(places))
+        parts = [bytes([kind if len(topics) == 1 else _SEVERAL + kind])]
+        for topic, slots in topics:
+            parts += [topic, b"" if len(topics) == 1 else _encode_varint(len(slots))]
+            parts += [_encode_place(places[slot]) for slot in slots]
+        return b"".join(parts)
+
+
+@lru_cache(maxsize=64)
+def slots_by_topic(incarnation: bytes, count: int) -> tuple[tuple[bytes, tuple[int, ...]], ...]:
+    """Return the topics of so many places by rising incarnation, and which of the places are of each."""
+    if len(incarnation) == ID_BYTES:
+        return ((incarnation, tuple(range(count))),)
+    found: dict[bytes, list[int]] = {}
+    for slot in range(count):
+        found.setdefault(incarnation[slot * ID_BYTES : (slot + 1) * ID_BYTES], []).append(slot)
+    return tuple(sorted((topic, tuple(slots)) for topic, slots in found.items()))
+
+
+def incarnations(position: Position) -> list[bytes]:
+    """Return the incarnation of the topic of each place."""
+    named, count = position.incarnation, len(position.places)
+    if len(named) == ID_BYTES:
+        return [named] * count
+    return [named[slot * ID_BYTES : (slot + 1) * ID_BYTES] for slot in range(count)]
+
+
+def joined(topics: Sequence[bytes]) -> bytes:
+    """Return the `incarnation` of a position from that of each place; there must be one."""
+    return topics[0] if len(set(topics)) == 1 else b"".join(topics)
 
 
 def decode(cursor: str) -> Position:
@@ -107,10 +158,16 @@ def decode_kind(cursor: str) -> tuple[Position, Kind]:
     if not _ALPHABET.fullmatch(cursor):
         raise BadCursor("the cursor is not base64url; pass it on exactly as it was received")
     body = _checked(cursor)
-    kind = _KINDS.get(body[0])
-    if kind is None:
-        raise BadCursor(f"the cursor is of kind {body[0]}; this server reads 1 to {max(_KINDS)}")
-    position = Position(body[1:9], tuple(_places(iter(body[9:]))))
+    kind, octets = _KINDS.get(body[0] % _SEVERAL), iter(body[1:])
+    if kind is None or body[0] > 2 * _SEVERAL:
+        most = max(_KINDS)
+        raise BadCursor(
+            f"the cursor is of kind {body[0]}; this server reads 1 to {most} and {_SEVERAL + 1} to {_SEVERAL + most}"
+        )
+    if body[0] < _SEVERAL:
+        position = Position(bytes(islice(octets, ID_BYTES)), tuple(_place(first, octets) for first in octets))
+    else:
+        position = _position_of_several(octets)
     if position.encode(kind) != cursor:
         raise BadCursor("the cursor was not written by this program")
     return position, kind
@@ -126,13 +183,32 @@ def _checked(cursor: str) -> bytes:
     return raw[:-4]
 
 
-def _places(octets: Iterator[int]) -> Iterable[int]:
+def _position_of_several(octets: Iterator[int]) -> Position:
+    topics: list[bytes] = []
+    places: list[int] = []
     for first in octets:
-        offset, inside = divmod(_varint(first, octets), 2)
-        index = _varint(next(octets, 0), octets) if inside else 0
-        if offset > MAX_OFFSET or index > MAX_INDEX:
-            raise BadCursor("the cursor holds an offset or index that Kafka can't have")
-        yield place(offset, index)
+        topic = bytes([first, *islice(octets, ID_BYTES - 1)])
+        for _ in range(_varint(_next(octets), octets)):
+            places.append(_place(_next(octets), octets))
+            topics.append(topic)
+    if not topics:
+        raise BadCursor("the cursor holds no topic")
+    return Position(joined(topics), tuple(places))
+
+
+def _next(octets: Iterator[int]) -> int:
+    octet = next(octets, None)
+    if octet is None:
+        raise BadCursor("the cursor ends within a topic")
+    return octet
+
+
+def _place(first: int, octets: Iterator[int]) -> int:
+    offset, inside = divmod(_varint(first, octets), 2)
+    index = _varint(next(octets, 0), octets) if inside else 0
+    if offset > MAX_OFFSET or index > MAX_INDEX:
+        raise BadCursor("the cursor holds an offset or index that Kafka can't have")
+    return place(offset, index)
 
 
 @lru_cache(maxsize=4_096)  # from one cursor to the next, one place of many is another

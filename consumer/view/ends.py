@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from consumer.view.cursor import Places, place
 
 NEW_PARTITION_SECONDS = 3.0
-"""How much later than other processes this one may learn of a partition: its metadata is at most two seconds old."""
+"""How much later than other processes this one may learn of a partition or topic: its metadata is at most two seconds
+old."""
 
 
 class Ends:
@@ -32,6 +33,13 @@ class Ends:
         """Take the end offset of each partition, and when they were requested."""
         self._ends, self._requested, self.wanted_since = tuple(map(place, ends)), requested, None
 
+    def were_requested(self, since: float) -> bool:
+        """Tell whether the end offsets are of a request at `since` or later; if not, that is noted as wanted."""
+        if self._requested >= since:
+            return True
+        self.wanted_since = since if self.wanted_since is None else min(self.wanted_since, since)
+        return False
+
     def is_ahead(self, ours: Places, theirs: Places, presented: float) -> bool | None:
         """Tell whether a cursor is ahead of the topic; None while that isn't known, which is noted as wanted.
 
@@ -49,7 +57,4 @@ class Ends:
         if is_known and at <= self._ends[partition]:
             return False
         since = presented + (NEW_PARTITION_SECONDS if self._ends and not is_known else 0.0)
-        if self._requested >= since:
-            return True
-        self.wanted_since = since if self.wanted_since is None else min(self.wanted_since, since)
-        return None
+        return True if self.were_requested(since) else None

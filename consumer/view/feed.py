@@ -5,7 +5,7 @@ for memory work only, never for IO or encoding.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consumer.events import Gap, Status
@@ -14,7 +14,7 @@ from consumer.messages.normalised import Normalised
 from consumer.prediction import Observation, Prediction
 from consumer.scoring.scores import Truth
 from consumer.settings import Settings
-from consumer.sources.record import Record
+from consumer.sources.record import Partition, Record
 
 from .cursor import CURRENT, Places, Position, furthest, place, records_between
 from .filters import EVERYTHING, Filter, chosen
@@ -56,6 +56,21 @@ class SegmentMemory(NamedTuple):
     observations: list[Observation]
 
 
+class Landing(NamedTuple):
+    """Where a client that is in a replay gets into memory, in a generation of the feed.
+
+    start         where the client is, with places of topics that were added since
+    tail, inside  places from which on everything is in memory, and those a quarter of the way on from there
+    partitions    the partition of each place
+    """
+
+    generation: int
+    start: Position
+    tail: Places
+    inside: Places
+    partitions: Sequence[Partition]
+
+
 class _Lock:
     """A context manager that holds the lock of a state and hands the state out."""
 
@@ -90,13 +105,16 @@ class Feed:
 
     # For the consumer thread
 
-    def begin(self, position: Position, break_: Gap | None = None) -> None:
+    def begin(
+        self, position: Position, break_: Gap | None = None, partitions: Iterable[Partition] | None = None
+    ) -> None:
         """Continue at a position that doesn't follow the last one; `break_` is the gap that subscriptions get.
 
-        The ring buffer is emptied; the latest view too if the topic is another one.
+        The ring buffer is emptied; the latest view loses what is of topics that were recreated. `partitions` are those
+        of the places; None: the first ones of the topic in the settings.
         """
         with self.locked() as state:
-            state.begin(position, break_)
+            state.begin(position, break_, partitions)
             state.touch()
 
     def truncate(self, position: Position) -> None:
@@ -105,11 +123,19 @@ class Feed:
             state.truncate(position)
             state.touch()
 
-    def grow(self, partitions: int) -> None:
-        """Add the partitions that the topic has got since, from their beginning."""
+    def grow(self, added: Mapping[Partition, int], topics: Mapping[str, bytes]) -> None:
+        """Add partitions that were found since, at these offsets; `topics` has the incarnation of each topic by name.
+
+        Partitions of one topic come in their order.
+        """
         with self.locked() as state:
-            state.grow(partitions)
+            state.grow(added, topics)
             state.touch()
+
+    def expect_topics(self, may_find_topics: bool) -> None:
+        """Set whether there may be topics to read that were not found yet."""
+        with self.locked() as state:
+            state.may_find_topics = may_find_topics
 
     def publish(self, batch: Iterable[tuple[Record, Normalised]]) -> list[Record]:
         """Take records in the order they were read; return the tombstones that named no known segment."""
@@ -132,7 +158,7 @@ class Feed:
                 state.touch()
 
     def advance(self, offsets: Sequence[int]) -> None:
-        """Move on to the next offset of each partition, past what holds no records: commit markers, compacted tails."""
+        """Move on to the next offset in each slot, past what holds no records: commit markers, compacted tails."""
         if all(place(at) <= ours for at, ours in zip(offsets, self._state.places, strict=False)):
             return  # only this thread moves the places
         with self.locked() as state:
@@ -150,7 +176,7 @@ class Feed:
         return wanted if wanted is not None and wanted <= self.clock() else None
 
     def note_ends(self, ends: Sequence[int], asked: float) -> None:
-        """Take the end offset of each partition, and when they were requested by the feed's clock."""
+        """Take the end offset in each slot, and when they were requested by the feed's clock."""
         with self.locked() as state:
             state.ends.note(ends, asked)
             state.notify()
@@ -160,6 +186,11 @@ class Feed:
         self._state.listeners.append(listener)  # without the lock, which may be held for a while at the start
 
     # For all threads; what a state replaces as a whole is read without the lock
+
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """The partition of each place in the positions of this process, slot by slot."""
+        return self._state.slots.partitions
 
     @property
     def status(self) -> Status:
@@ -258,17 +289,21 @@ class Feed:
         with self.locked() as state:
             return Position(state.incarnation, tuple(state.ring.whole_from)) if state.incarnation else None
 
-    def records_since(self, places: Places) -> tuple[int, bool]:
-        """Return how many records were read after places, and whether memory has all of them."""
+    def records_since(self, position: Position) -> tuple[int, bool]:
+        """Return how many records were read after a position, and whether memory has all of them."""
         with self.locked() as state:
+            places = position.places if state.incarnation is None else state.adopt(position).places
             return records_between(places, tuple(state.places)), state.ring.covers(places)
 
-    def landing(self) -> tuple[Places, Places]:
-        """Return from which places on everything is in memory, and places a quarter of the way on from there."""
+    def landing(self, places: Places) -> "Landing":
+        """Return where a client that has reached these places gets from Kafka into memory."""
         with self.locked() as state:
-            ring = state.ring
+            ring, incarnation = state.ring, state.incarnation
+            assert incarnation is not None, "a replay begins after begin()"
             tail = tuple(ring.whole_from)
-            return tail, furthest(tail, ring.places_before(ring.oldest + len(ring) // 4))
+            inside = furthest(tail, ring.places_before(ring.oldest + len(ring) // 4))
+            start = Position(incarnation, state.padded(places))
+            return Landing(state.generation, start, tail, inside, state.slots.partitions)
 
     def kept(self, segment_id: str, wanted: Filter) -> list[Prediction]:
         """Return what the view has of a segment under a filter.

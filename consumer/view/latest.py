@@ -4,9 +4,9 @@ Observations have a view of their own, which is of the same kind with one horizo
 predictions nor age them.
 
 Without keys, a segment's predictions arrive out of order across partitions. The order (timestamp, prediction_time,
-partition, place) decides, so all processes agree whatever their interleaving. The one exception is a prediction whose
-time is ahead of this process' clock: one that is not ahead replaces it, or a producer whose clock was set right would
-be late until its old times are over.
+topic, partition, place) decides, so all processes agree whatever their interleaving. The one exception is a prediction
+whose time is ahead of this process' clock: one that is not ahead replaces it, or a producer whose clock was set right
+would be late until its old times are over.
 
 It has no lock of its own: `consumer.view.feed` guards it, except for `kept()` and `supersedes()`. What is kept of a
 segment is never changed, only replaced, so what they look up is of one moment.
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from math import inf
 from typing import Generic, Literal, TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from consumer.messages.clock import AHEAD_MS, wall_ms
 from consumer.prediction import MAX_HORIZONS, Horizon, Observation, Prediction
@@ -64,13 +64,22 @@ class _Stored(Struct, Generic[Held], frozen=True, gc=False):
     """The time by which it ages: its own, at most this process' clock when it came."""
 
     @property
-    def order(self) -> tuple[int, str, int, int]:
+    def order(self) -> "_Order":
         """What decides which of two items is the newer one."""
-        return (self.item.timestamp, self.item.prediction_time, self.partition, self.place)
+        return _order(self.item, self.partition, self.place)
 
     def is_after(self, item: Prediction | Observation, partition: int, place: int) -> bool:
         """Tell whether this is newer than an item read at a place of a partition."""
-        return self.order > (item.timestamp, item.prediction_time, partition, place)
+        return self.order > _order(item, partition, place)
+
+
+_Order = tuple[int, str, str, int, int]
+
+
+def _order(item: Prediction | Observation, partition: int, place: int) -> _Order:
+    """Return the order of an item; `partition` is a slot, which rises with the partitions of one topic."""
+    topic = item.topic
+    return item.timestamp, item.prediction_time, "" if topic is UNSET else topic, partition, place
 
 
 class LatestView(Generic[Held]):

@@ -6,7 +6,7 @@ No method does IO, encodes for clients, or waits, except `wait()`, which gives t
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -18,19 +18,22 @@ from consumer.messages.refusal import count_refused
 from consumer.prediction import Observation, Prediction
 from consumer.scoring.scores import Scores
 from consumer.settings import Settings
-from consumer.sources.record import Record
+from consumer.sources.record import MAX_OFFSET, Partition, Record
 
 from .backpressure import Backpressure
-from .cursor import INDEX_BITS, MAX_INDEX, Places, Position, furthest, place
-from .ends import Ends
+from .cursor import INDEX_BITS, MAX_INDEX, Places, Position, furthest, incarnations, joined, place
+from .ends import NEW_PARTITION_SECONDS, Ends
 from .eviction import EVICTION_REASONS
 from .filters import Filter
 from .footprint import footprint
 from .latest import LatestView
 from .ring import Entry, Ring
+from .slots import Adopted, Slots, adopt
 
 MAX_BREAKS = 16
 """Breaks in reading that are remembered for clients that have not read since."""
+_NEVER = place(MAX_OFFSET)
+"""A place beyond all that is read."""
 
 
 class Fill(NamedTuple):
@@ -67,8 +70,15 @@ class FeedState:
         self.scores = Scores(settings)
         self.ends = Ends(clock)
         self.backpressure = Backpressure(clock)
+        self._topic = settings.topic
         self.incarnation: bytes | None = None
         self.places: list[int] = []
+        self.slots = Slots()
+        """Which partition each place is of."""
+        self._origins: list[int] = []
+        """Where reading began of what was added since begin(): a partition at its beginning, a topic maybe later."""
+        self.may_find_topics = False
+        """Whether there may be topics to read that were not found yet."""
         self.generation = 0
         self._breaks: deque[Gap] = deque(maxlen=MAX_BREAKS)
         self.status = Status("starting", time.time(), "not started")
@@ -100,6 +110,26 @@ class FeedState:
         """
         return self.status.state == "live" and self.ends.is_ahead(tuple(self.places), places, presented)
 
+    def adopt(self, cursor: Position) -> Adopted:
+        """Return what a cursor means here; of a topic that is not in it, the client is given what is in memory."""
+        assert self.incarnation is not None
+        return adopt(cursor, self.incarnation, tuple(self.ring.whole_from))
+
+    def may_be_found(self, presented: float) -> bool:
+        """Tell whether an unknown topic of a cursor may still be found; then the client waits.
+
+        `presented` is when the client presented the cursor, by the feed's clock.
+        """
+        return self.may_find_topics and not self.ends.were_requested(presented + NEW_PARTITION_SECONDS)
+
+    def padded(self, places: Places) -> Places:
+        """Return places that were reached in this generation with those where topics that were added since begin.
+
+        A partition without a place counts as unread from its beginning.
+        """
+        added = self._origins[len(places) :]
+        return (*places, *added) if any(added) else places
+
     def wait(self, seconds: float) -> None:
         """Wait until something changes, at most so many seconds, without the lock."""
         self.changed.wait(seconds)
@@ -117,18 +147,37 @@ class FeedState:
         for listener in self.listeners:
             listener()
 
-    def begin(self, position: Position, break_: Gap | None) -> None:
-        """Continue at a position that doesn't follow the last one."""
-        if position.incarnation != self.incarnation:
-            self.latest.clear()
-            self.observed.clear()
-            self.scores.clear()
+    def begin(self, position: Position, break_: Gap | None, partitions: Iterable[Partition] | None = None) -> None:
+        """Continue at a position that doesn't follow the last one.
+
+        `partitions` are those of its places; None: the first ones of the topic in the settings.
+        """
+        self._drop_recreated(position)
+        if partitions is None:
+            partitions = [Partition(self._topic, number) for number in range(len(position.places))]
+        self.slots = Slots(partitions)
         self.incarnation = position.incarnation
         self.places = list(position.places)
+        self._origins = [0] * len(self.places)
         self.ring.restart(position.places)
         self.generation += 1
         self._breaks.append(break_ or Gap("topic_recreated", None))
         self.ends.clear()
+
+    def _drop_recreated(self, position: Position) -> None:
+        """Drop what the view has of topics that are others than before."""
+        before = self.position
+        if before is None or before.incarnation == position.incarnation:
+            return
+        pairs = list(zip(incarnations(before), incarnations(position), strict=False))
+        if any(one == other for one, other in pairs):  # the other topics keep their slots
+            limits = tuple(_NEVER if one == other else 0 for one, other in pairs)
+            self.latest.drop_beyond(limits)
+            self.observed.drop_beyond(limits)
+        else:
+            self.latest.clear()
+            self.observed.clear()
+            self.scores.clear()
 
     def gap_since(self, generation: int) -> Gap:
         """Return the gap for a client that has read up to a generation: the last reason, what is missing in total."""
@@ -145,11 +194,17 @@ class FeedState:
         for entry in entries:
             if entry.place < places[entry.partition] and entry.segment_id in lost:
                 self._restore(entry)
-        self.begin(position, Gap("truncated", None))
+        self.begin(position, Gap("truncated", None), self.slots.partitions)
 
-    def grow(self, partitions: int) -> None:
-        """Add partitions, from their beginning."""
-        fresh = [place(0)] * (partitions - len(self.places))
+    def grow(self, added: Mapping[Partition, int], topics: Mapping[str, bytes]) -> None:
+        """Add partitions at these offsets; `topics` has the incarnation of each topic by name."""
+        position = self.position
+        assert position is not None, "grow() comes after begin()"
+        names = [*incarnations(position), *(topics[topic] for topic, _ in added)]
+        self.incarnation = joined(names) if names else position.incarnation
+        fresh = [place(offset) for offset in added.values()]
+        self.slots.add(added)
+        self._origins.extend(fresh)
         self.places.extend(fresh)
         self.ring.whole_from.extend(fresh)
 
@@ -177,13 +232,13 @@ class FeedState:
         This runs for every prediction with the feed locked, so it is one loop.
         """
         latest, observed, ring, places = self.latest, self.observed, self.ring, self.places
-        incarnation = self.incarnation
+        incarnation, slots = self.incarnation, self.slots.of
         assert incarnation is not None, "publish() comes after begin()"
         latest.read_clock()
         observed.read_clock()
         unknown: list[Record] = []
         for record, normalised in batch:
-            partition, items = record.partition, normalised.items
+            partition, items = slots[record.topic][record.partition], normalised.items
             begin, after = record.offset << INDEX_BITS, record.offset + 1 << INDEX_BITS
             last = items[-1][0] if items else 0
             for index, item in items:
@@ -217,7 +272,7 @@ class FeedState:
                     record.timestamp_ms,
                 )
                 ring.append(entry, size_bytes)
-            if normalised.removal is not None and not self._remove(record, normalised.removal):
+            if normalised.removal is not None and not self._remove(record, partition, normalised.removal):
                 unknown.append(record)
             if normalised.refusals:
                 self.quarantined += count_refused(normalised.refusals)
@@ -227,16 +282,16 @@ class FeedState:
         self._score()
         return unknown
 
-    def _remove(self, record: Record, segment_id: str) -> bool:
+    def _remove(self, record: Record, partition: int, segment_id: str) -> bool:
         """Take a tombstone; return whether its segment was known. Clients get that of an unknown one, too."""
         known = [view.remove(segment_id) for view in (self.latest, self.observed)]
         self._score()
         self.scores.remove(segment_id)
-        self.places[record.partition] = place(record.offset + 1)
+        self.places[partition] = place(record.offset + 1)
         assert self.incarnation is not None, "publish() comes after begin()"
         position = Position(self.incarnation, tuple(self.places))
         # Also of an unknown segment: a client may have it from before what this process has read.
-        self.ring.append(Entry(record.partition, place(record.offset), position, segment_id, None, True))
+        self.ring.append(Entry(partition, place(record.offset), position, segment_id, None, True))
         return any(known)
 
     def _restore(self, entry: Entry) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from app import create_app
 from consumer.sources.kafka import KafkaSource
+from consumer.sources.record import partitions_of
 
 
 def eventually(condition, seconds=30.0):
@@ -43,8 +44,8 @@ def published(settings, count):
     """Return the first `count` records of the topic."""
     source, records = KafkaSource(settings), []
     try:
-        eventually(lambda: source.status().topic is not None)
-        source.assign([0] * source.status().topic.partitions)
+        eventually(lambda: source.status().topics)
+        source.assign(dict.fromkeys(partitions_of(source.status().topics), 0))
         eventually(lambda: records.extend(source.poll(0.2)) or len(records) >= count)
     finally:
         source.close()

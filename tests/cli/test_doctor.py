@@ -101,7 +101,7 @@ def test_predictions_without_a_clear_horizon_are_reported(topic, address):
         value = {"segment_id": "A", "timestamp": now_ms, "predicted_speed": 50, "horizon": horizon}
         topic.append(json.dumps(value).encode(), partition=1)
     found = findings(topic, address)
-    assert found["horizons"].detail == "2 unclear; example: partition 1, offset 1"
+    assert found["horizons"].detail == "2 unclear; example: topic traffic-predictions, partition 1, offset 1"
     assert found["messages"].ok is True
 
 

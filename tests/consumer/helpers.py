@@ -7,7 +7,7 @@ from consumer.messages.clock import wall_ms
 from consumer.messages.normalise import Normaliser
 from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
-from consumer.sources.record import Record
+from consumer.sources.record import Partition, Record
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
 
@@ -29,7 +29,7 @@ def array(*items):
 
 def record(partition, offset, value, key=None):
     """Return a record with no time of its own."""
-    return Record(partition, offset, -1, key, value)
+    return Record(partition, offset, -1, key, value, topic=SETTINGS.topic)
 
 
 def feed_of(partitions=2, settings=SETTINGS, topic=TOPIC, start=0, now_ms=wall_ms):
@@ -37,6 +37,20 @@ def feed_of(partitions=2, settings=SETTINGS, topic=TOPIC, start=0, now_ms=wall_m
     feed = Feed(settings, now_ms=now_ms)
     feed.begin(Position(topic, (place(start),) * partitions))
     return feed
+
+
+def grow(feed, partitions):
+    """Add partitions to the only topic of a feed, from their beginning."""
+    position, topic = feed.position, feed.partitions[0].topic
+    feed.grow(
+        {Partition(topic, number): 0 for number in range(len(position.places), partitions)},
+        {topic: position.incarnation},
+    )
+
+
+def at(*offsets, topic=SETTINGS.topic):
+    """Return offsets of the partitions of one topic; None leaves one out."""
+    return {Partition(topic, number): offset for number, offset in enumerate(offsets) if offset is not None}
 
 
 def subscribe(feed, *args, **kwargs):

@@ -58,7 +58,7 @@ def test_a_variable_is_read_by_its_name_and_converted():
         ("KAFKA_CLIENT", "librdkafka", "one of confluent, kafka-python"),
         ("SPEED_UNIT", "knots", "one of kmh, mph"),
         ("KAFKA_SSL_CHECK_HOSTNAME", "perhaps", "true or false"),
-        ("KAFKA_TOPIC", "a topic", "text that matches"),
+        ("KAFKA_TOPIC", "a topic", "a name of at most 249 characters"),
         ("KAFKA_BROKERS", "kafka://a:1", "a comma list of host:port"),
         ("KAFKA_BROKERS", ",", "a comma list of host:port"),
         ("KAFKA_BACKLOG", "an hour", "10000/1h, 500, 0, all"),

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from consumer.sources.kafka import KafkaSource
-from tests.consumer.helpers import message
+from tests.consumer.helpers import at, message
 from tests.kafka.helpers import WAIT_SECONDS, eventually
 
 COUNT = 8_000
@@ -18,9 +18,9 @@ def test_a_partition_with_a_backlog_is_in_every_fetch(apache, settings_for, publ
     settings = settings_for(apache.create_topic(partitions=4))
     publish(settings, *(message(f"S{number:04}") for number in range(COUNT)), partition=0)
     with contextlib.closing(KafkaSource(settings)) as source:
-        assert eventually(lambda: source.status().topic)
+        assert eventually(lambda: source.status().topics)
         asked = record_fetches(source._consumer._fetcher)
-        source.assign([0, 0, 0, 0])
+        source.assign(at(0, 0, 0, 0, topic=settings.topic))
         records = []
         while len(records) < COUNT:
             records += source.poll(0.2)

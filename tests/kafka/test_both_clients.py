@@ -9,7 +9,7 @@ from kafka import TopicPartition
 from consumer.events import Gap
 from consumer.sources import open_kafka
 from consumer.sources.base import Expired
-from tests.consumer.helpers import message
+from tests.consumer.helpers import at, message
 from tests.kafka.apache import ApacheKafka
 from tests.kafka.helpers import (
     BOTH_CLIENTS,
@@ -36,7 +36,7 @@ def source_of():
 
         def source_of(settings):
             source = stack.enter_context(contextlib.closing(open_kafka(settings)))
-            eventually(lambda: source.status().topic)
+            eventually(lambda: source.status().topics)
             return source
 
         yield source_of
@@ -57,17 +57,17 @@ def test_position_outside_the_log_is_expired_and_others_are_read(apache, setting
     with apache.admin() as admin:
         admin.delete_records({TopicPartition(settings.topic, 0): 6})
     source = source_of(settings)
-    assert source.bounds() == [(6, 10), (0, 10), (0, 10)]
-    source.assign([2, 99, 4])
+    assert source.bounds() == at((6, 10), (0, 10), (0, 10), topic=settings.topic)
+    source.assign(at(2, 99, 4, topic=settings.topic))
     expired, found, deadline = set(), [], time.monotonic() + WAIT_SECONDS
     while (expired, len(found)) != ({0, 1}, 6):
         assert time.monotonic() < deadline, (expired, found)
         try:
             found += source.poll(0.1)
         except Expired as error:
-            expired.update(error.partitions)
+            expired.update(each.number for each in error.partitions)
     assert [(each.partition, each.offset) for each in found] == [(2, offset) for offset in range(4, 10)]
-    source.assign([6, 10, 10])
+    source.assign(at(6, 10, 10, topic=settings.topic))
     assert [(each.partition, each.offset) for each in read(source, 4)] == [(0, offset) for offset in range(6, 10)]
 
 
@@ -78,10 +78,10 @@ def test_both_clients_read_the_same_topic_and_records(apache, settings_for, publ
     seen = []
     for client in ("kafka-python", "confluent"):
         source = source_of(settings_for(settings.topic, kafka_client=client))
-        source.assign([0])
+        source.assign(at(0, topic=settings.topic))
         ends = eventually(lambda source=source: source.ends_since(0.0))[0]
         status = source.status()
-        seen.append((status.topic, status.brokers, source.bounds(), source.offsets_at(1), ends, read(source, 4)))
+        seen.append((status.topics, status.brokers, source.bounds(), source.offsets_at(1), ends, read(source, 4)))
     assert seen[0] == seen[1], "so a cursor is valid with either"
     assert [(each.key, each.value) for each in seen[0][-1]][:3] == [(b"key", b"value"), (b"key", None), (b"key", b"")]
 

@@ -15,7 +15,7 @@ from kafka.errors import LogTruncationError, NoOffsetForPartitionError, OffsetOu
 from consumer.sources.hooks import Answers, connect
 from consumer.sources.kafka import KafkaSource
 from consumer.sources.options import consumer_options
-from tests.consumer.helpers import message
+from tests.consumer.helpers import at, message
 from tests.kafka.apache import ApacheKafka
 from tests.kafka.helpers import WAIT_SECONDS, eventually, fresh_name, until_status
 
@@ -248,9 +248,9 @@ def test_requests_without_an_answer_end_at_their_timeout(settings, client, line)
 def test_assignment_forgets_a_truncation_of_the_old_positions(settings, publish):
     publish(settings, message("A"), partition=0)
     with contextlib.closing(KafkaSource(settings)) as source:
-        eventually(lambda: source.status().topic)
+        eventually(lambda: source.status().topics)
         source._consumer._fetcher._cached_log_truncation = LogTruncationError({TopicPartition(settings.topic, 0): None})
-        source.assign([0, 0, 0, 0])
+        source.assign(at(0, 0, 0, 0, topic=settings.topic))
         assert [record.offset for record in eventually(lambda: source.poll(0.2))] == [0]
 
 

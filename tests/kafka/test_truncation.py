@@ -9,7 +9,7 @@ from kafka.errors import KafkaError
 from consumer.events import Gap, Initial
 from consumer.sources import confluent
 from consumer.sources.base import Truncated
-from tests.consumer.helpers import message
+from tests.consumer.helpers import at, message
 from tests.kafka.apache import ApacheKafka, cluster
 from tests.kafka.helpers import (
     BOTH_CLIENTS,
@@ -74,8 +74,8 @@ def test_truncation_before_reading_starts_again_is_noticed(settings_for, produce
         for number in range(10):
             producer.send(settings.topic, message(f"S{number}")).get(20)
         with contextlib.closing(confluent.ConfluentSource(settings)) as source:
-            eventually(lambda: source.status().topic)
-            source.assign([0])
+            eventually(lambda: source.status().topics)
+            source.assign(at(0, topic=settings.topic))
             found = []
             eventually(lambda: found.extend(source.poll(0.1)) or len(found) >= 10, every=0)
             broker.kill()
@@ -87,7 +87,7 @@ def test_truncation_before_reading_starts_again_is_noticed(settings_for, produce
             eventually(lambda: source._consumer.list_topics(settings.topic, timeout=5))
             with pytest.raises(Truncated) as raised:
                 eventually(lambda: source.poll(0.1), every=0)
-            assert raised.value.offsets == {0: 6}
+            assert raised.value.offsets == at(6, topic=settings.topic)
 
 
 def replicated_topic(node, replicas):

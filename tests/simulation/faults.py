@@ -119,8 +119,8 @@ FAULTS = [
     Fault(
         "a chunk ends one record further than was read",
         "consumer.resume.reading",
-        "self._places[record.partition] = place(record.offset + 1)",
-        "self._places[record.partition] = place(record.offset + 2)",
+        "self._places[slot] = place(record.offset + 1)",
+        "self._places[slot] = place(record.offset + 2)",
     ),
     Fault(
         "a block inside of a batch says where the client is after the batch",

@@ -14,6 +14,7 @@ from consumer.resume.throttle import Throttle
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
+from tests.consumer.helpers import grow
 from web.streams import wire
 from web.streams.channel import Channel
 from web.streams.messages import Message, MessageCache
@@ -188,7 +189,7 @@ class Process:
         else:
             count = len(self._topic.logs)
             self.offsets += [0] * (count - len(self.offsets))
-            self.feed.grow(count)
+            grow(self.feed, count)
         return True
 
     def read(self, partition, count):

@@ -90,6 +90,7 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         "ready": missing is None,
         "not_ready": missing,
         "topic": consumer.settings.topic,
+        **({"missing_topics": list(consumer.missing_topics)} if consumer.settings.reads_several else {}),
         "consumer": _consumer(consumer),
         "buffer": {
             "entries": fill.entries,
@@ -171,18 +172,19 @@ def _clock(consumer: Consumer) -> dict[str, Any]:
 
 def _partitions(consumer: Consumer) -> list[dict[str, Any]]:
     ages, silences = consumer.record_ages(), dict(enumerate(consumer.leader_silent_seconds))
-    lags = dict(enumerate(consumer.lag_seconds))
+    lags, several = dict(enumerate(consumer.lag_seconds)), consumer.settings.reads_several
     return [
         {
-            "partition": number,
+            **({"topic": partition.topic} if several else {}),
+            "partition": partition.number,
             "position": at,
             "end": mark,
             "lag": None if mark is None else max(0, mark - at),
             "lag_seconds": _rounded(lags.get(number)),
-            "last_record_age_seconds": _rounded(ages.get(number)),
+            "last_record_age_seconds": _rounded(ages.get(partition)),
             "leader_silent_seconds": _rounded(silences.get(number)),
         }
-        for number, (at, mark) in enumerate(consumer.readings)
+        for number, (partition, (at, mark)) in enumerate(zip(consumer.partitions, consumer.readings, strict=False))
     ]
 
 

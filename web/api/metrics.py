@@ -134,35 +134,43 @@ def _attempts(consumer: Consumer) -> Iterator[Metric]:
 
 
 def _partitions(consumer: Consumer) -> Iterator[Metric]:
+    several = consumer.settings.reads_several
+    labels = ["topic", "partition"] if several else ["partition"]
+
+    def labelled(partition: tuple[str, int]) -> list[str]:
+        topic, number = partition
+        return [topic, str(number)] if several else [str(number)]
+
     lag = GaugeMetricFamily(
-        "greenwave_partition_lag_records", "Records between the position and the high watermark", labels=["partition"]
+        "greenwave_partition_lag_records", "Records between the position and the high watermark", labels=labels
     )
     behind = GaugeMetricFamily(
-        "greenwave_partition_lag_seconds", "Time since the first unread record became known", labels=["partition"]
+        "greenwave_partition_lag_seconds", "Time since the first unread record became known", labels=labels
     )
     position = GaugeMetricFamily(
-        "greenwave_partition_position_offset", "Offset of the next record to read", labels=["partition"]
+        "greenwave_partition_position_offset", "Offset of the next record to read", labels=labels
     )
-    end = GaugeMetricFamily("greenwave_partition_end_offset", "High watermark", labels=["partition"])
+    end = GaugeMetricFamily("greenwave_partition_end_offset", "High watermark", labels=labels)
     last = GaugeMetricFamily(
         "greenwave_partition_last_record_timestamp_seconds",
         "Kafka timestamp of the last record read",
-        labels=["partition"],
+        labels=labels,
     )
     silence = GaugeMetricFamily(
-        "greenwave_partition_leader_silent_seconds", "Time since the leader answered a fetch", labels=["partition"]
+        "greenwave_partition_leader_silent_seconds", "Time since the leader answered a fetch", labels=labels
     )
-    for number, reading in enumerate(consumer.readings):
-        position.add_metric([str(number)], reading.offset)
+    names = [labelled(partition) for partition in consumer.partitions]
+    for name, reading in zip(names, consumer.readings, strict=False):
+        position.add_metric(name, reading.offset)
         if reading.high_watermark is not None:
-            end.add_metric([str(number)], reading.high_watermark)
-            lag.add_metric([str(number)], max(0, reading.high_watermark - reading.offset))
-    for number, seconds in consumer.record_times().items():
-        last.add_metric([str(number)], seconds)
-    for number, seconds in enumerate(consumer.leader_silent_seconds):
-        silence.add_metric([str(number)], seconds)
-    for number, seconds in enumerate(consumer.lag_seconds):
-        behind.add_metric([str(number)], seconds)
+            end.add_metric(name, reading.high_watermark)
+            lag.add_metric(name, max(0, reading.high_watermark - reading.offset))
+    for partition, seconds in consumer.record_times().items():
+        last.add_metric(labelled(partition), seconds)
+    for name, seconds in zip(names, consumer.leader_silent_seconds, strict=False):
+        silence.add_metric(name, seconds)
+    for name, seconds in zip(names, consumer.lag_seconds, strict=False):
+        behind.add_metric(name, seconds)
     yield from (lag, behind, position, end, last, silence)
 
 

@@ -10,7 +10,15 @@ from .batches import in_words, read_around_damage
 from .connections import ClosedOnFailure, Manager, connect
 from .fetches import Answers, ask_for_all_at_once, end_at_last_stable_offset, take_empty_answers_quickly
 from .fetching import Fetching
-from .positions import discard_fetched, forget_high_watermarks, metadata_error, positions_of, readings_of, seek
+from .positions import (
+    discard_fetched,
+    forget_high_watermarks,
+    metadata_error,
+    positions_of,
+    readings_of,
+    request_all_topics,
+    seek,
+)
 
 __all__ = [
     "Answers",
@@ -24,6 +32,7 @@ __all__ = [
     "metadata_error",
     "positions_of",
     "readings_of",
+    "request_all_topics",
     "seek",
 ]
 

@@ -77,7 +77,7 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc]
         """Yield the batch itself, once: the fetcher decides whether it is read, and `records()` reads it."""
         yield _Whole(self.base_offset - 1, self)
 
-    def records(self: Any, partition: int) -> Iterator[Record]:  # noqa: PLR0912 - a call takes longer than a branch
+    def records(self: Any, topic: str, partition: int) -> Iterator[Record]:  # noqa: PLR0912 - a call takes longer than a branch
         """Yield the records: in one loop and without the client's classes, since this is run for every record."""
         self._maybe_uncompress()
         buffer, at, size = self._buffer, self._pos, len(self._buffer)
@@ -119,7 +119,7 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc]
                 headers = bytes(buffer[at:end]) if end - at > 1 else b""  # one byte says that there are none
                 at = end
                 timestamp_ms = first_ms + delta_ms if appended_ms is None else appended_ms
-                yield Record(partition, base_offset + offset_delta, timestamp_ms, key, value, None, headers)
+                yield Record(partition, base_offset + offset_delta, timestamp_ms, key, value, None, headers, topic)
         except (ValueError, IndexError) as error:
             raise CorruptRecordError(f"the structure of a record is invalid: {error!r}") from error
         if at != size:
@@ -174,36 +174,37 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
     def _unpack_records(self, tp: Any, records: _Batches, *deserializers: Any) -> Iterator[Record]:
         while self:
             try:
-                yield from self._records(super()._unpack_records(tp, records, *deserializers), tp.partition)
+                yield from self._records(super()._unpack_records(tp, records, *deserializers), tp)
             except Exception as error:  # whatever a decompressor raises
                 why = in_words(error)
                 if self._doubted.get(tp) != self.fetch_offset:
-                    log.debug("partition %d is fetched again at %d: %s", tp.partition, self.next_fetch_offset, why)
+                    log.debug("%s %d is fetched again at %d: %s", *tp, self.next_fetch_offset, why)
                     self._doubted[tp] = self.next_fetch_offset
                     self.drain()
                     return
-                yield self._stand_in(tp.partition, records.current, why)
+                yield self._stand_in(tp, records.current, why)
                 if records.current is None:
                     self.drain()
 
-    def _records(self, found: Iterator[Any], partition: int) -> Iterator[Record]:
+    def _records(self, found: Iterator[Any], tp: Any) -> Iterator[Record]:
         """Yield the records of what the client found: batches, and single messages of an old format."""
+        topic, partition = tp
         for each in found:
             if type(each.value) is not _Batch:
-                yield Record(partition, each.offset, each.timestamp, each.key, each.value)
+                yield Record(partition, each.offset, each.timestamp, each.key, each.value, topic=topic)
                 continue
             # A fetch may begin inside of a batch.
             self.next_fetch_offset = max(self.fetch_offset, each.value.base_offset)
-            for record in each.value.records(partition):
+            for record in each.value.records(topic, partition):
                 self.next_fetch_offset = record.offset + 1
                 yield record
 
-    def _stand_in(self, partition: int, batch: Any, why: str) -> Record:
+    def _stand_in(self, tp: Any, batch: Any, why: str) -> Record:
         last, count = _extent(batch, self.next_fetch_offset)
         self.next_fetch_offset = last + 1
         # With an epoch that is too small, the client would take the log for a truncated one.
         self.leader_epoch = batch.leader_epoch if batch is not None and batch.magic >= 2 else -1
-        return Record(partition, last, -1, None, None, Unreadable(count, why))
+        return Record(tp.partition, last, -1, None, None, Unreadable(count, why), topic=tp.topic)
 
 
 def _extent(batch: Any, start: int) -> tuple[int, int]:

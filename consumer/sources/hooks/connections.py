@@ -15,6 +15,7 @@ from kafka.net.inet import KafkaNetSocket
 from kafka.net.manager import KafkaConnectionManager
 from kafka.protocol.consumer import FetchRequest
 
+from consumer.sources.record import Partition
 from consumer.sources.security import CLOSED, AnswerBeforeEnd, explain
 
 from .transport import Selector, hasten
@@ -47,7 +48,7 @@ class FetchInFlight(NamedTuple):
     """A fetch that is not answered yet: when it was sent (time.monotonic()), and the partitions that it asks for."""
 
     sent: float
-    partitions: frozenset[int]
+    partitions: frozenset[Partition]
 
 
 class Manager(KafkaConnectionManager):  # type: ignore[misc]
@@ -91,7 +92,9 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
         """Send a request; a fetch has a timeout of its own, and its response goes to `on_fetched` first."""
         if not isinstance(request, FetchRequest):
             return super().send(request, node_id=node_id, request_timeout_ms=request_timeout_ms)
-        partitions = frozenset(each.partition for topic in request.topics for each in topic.partitions)
+        partitions = frozenset(
+            Partition(topic.topic, each.partition) for topic in request.topics for each in topic.partitions
+        )
         fetch = self.fetches[node_id] = FetchInFlight(time.monotonic(), partitions)
         future = super().send(request, node_id=node_id, request_timeout_ms=self._fetch_timeout_ms)
         future.add_both(lambda _: self.fetches.pop(node_id, None))

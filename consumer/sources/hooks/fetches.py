@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from consumer.sources.record import Partition
+
 from .connections import FetchInFlight, Manager
 
 LONG_PAUSE_SECONDS = 1.0
@@ -24,14 +26,14 @@ class Answers:
     def __init__(self, fetcher: Any, manager: Manager) -> None:
         self._fetcher, self._manager = fetcher, manager
         manager.on_fetched = self._note
-        self._answered: dict[int, float] = {}
+        self._answered: dict[Partition, float] = {}
         self._fetched = time.monotonic()
         self._last: float | None = None
         self._counts_from = float("-inf")
-        self.carriers: dict[int, Any] = {}
+        self.carriers: dict[Partition, Any] = {}
         """By partition, the connection of its last answer."""
 
-    def expect(self, partitions: Iterable[int]) -> None:
+    def expect(self, partitions: Iterable[Partition]) -> None:
         """Wait for answers of these partitions from now on."""
         self._answered = dict.fromkeys(partitions, time.monotonic())
 
@@ -74,14 +76,14 @@ class Answers:
         """Until when a quota delays the answers of a broker, in time.monotonic() seconds; 0 if none ever did."""
         return max(self._manager.throttled_until.copy().values(), default=0.0)
 
-    def silent_seconds(self) -> list[float]:
+    def silent_seconds(self) -> dict[Partition, float]:
         """Return the time without an answer of each expected partition, in their order."""
         answered, now = self._answered.copy(), time.monotonic()
         for node, fetch in self._in_flight():
             if self._has_sign(node, fetch.sent):
                 for partition in fetch.partitions & answered.keys():
                     answered[partition] = max(answered[partition], self._manager.last_sign(node, fetch.sent))
-        return [max(0.0, now - answered[partition]) for partition in sorted(answered)]
+        return {partition: max(0.0, now - answered[partition]) for partition in sorted(answered)}
 
     def _in_flight(self) -> list[tuple[Any, FetchInFlight]]:
         return list(self._manager.fetches.copy().items())
@@ -90,21 +92,22 @@ class Answers:
         """Return whether a node gave a sign of life after a fetch was sent to it."""
         return self._manager.last_sign(node, sent) > sent
 
-    def _unread(self) -> set[int]:
+    def _unread(self) -> set[Partition]:
         """Return the partitions with an answer that waits to be read and is no error, or is being read."""
         answers = [each for each in self._fetcher._completed_fetches.copy() if each.partition_data.error_code == 0]
         current = self._fetcher._next_partition_records
-        return {each.topic_partition.partition for each in [*answers, *([current] if current else [])]}
+        return {each.topic_partition for each in [*answers, *([current] if current else [])]}
 
     def _note(self, node: Any, fetch: FetchInFlight, response: Any) -> None:
         answered, self._last = self._answered, time.monotonic()
         connection = self._manager.connection(node)
-        for answer in [each for topic in response.responses for each in topic.partitions]:
-            self.carriers[answer.partition_index] = connection
+        for topic, answer in [(each.topic, answer) for each in response.responses for answer in each.partitions]:
+            partition = Partition(topic, answer.partition_index)
+            self.carriers[partition] = connection
             if fetch.sent < self._counts_from:
                 answer.high_watermark = -1  # the client ignores a negative one
-            if answer.error_code == 0 and answer.partition_index in answered:
-                answered[answer.partition_index] = self._last
+            if answer.error_code == 0 and partition in answered:
+                answered[partition] = self._last
         if response.throttle_time_ms:
             # A throttled fetch is answered with nothing, and sent again when the throttle ends.
             until = self._last + response.throttle_time_ms / 1000

@@ -15,6 +15,17 @@ def metadata_error(cluster: Any) -> tuple[bool, BaseException | None]:
     return loop.is_done, loop.exception
 
 
+def request_all_topics(cluster: Any) -> None:
+    """Let each metadata request ask for all topics; the client asks for those of its assignment after each one."""
+    request = cluster.metadata_request
+
+    def request_all() -> Any:
+        cluster.need_all_topic_metadata = True
+        return request()
+
+    cluster.metadata_request = request_all
+
+
 def discard_fetched(consumer: Any) -> None:
     """Drop fetched records that were not delivered; after an error the client may be stuck in them.
 
@@ -24,13 +35,13 @@ def discard_fetched(consumer: Any) -> None:
     consumer._fetcher._cached_log_truncation = None
 
 
-def readings_of(consumer: Any) -> dict[int, tuple[int, int | None]]:
+def readings_of(consumer: Any) -> dict[TopicPartition, tuple[int, int | None]]:
     """Return the next offset and the high watermark of each assigned partition, in their order.
 
     Unlike `position()` it sends no requests. Only the thread that assigns may call it.
     """
     assigned = consumer._subscription.assignment
-    return {each.partition: (assigned[each].position.offset, assigned[each].highwater) for each in sorted(assigned)}
+    return {each: (assigned[each].position.offset, assigned[each].highwater) for each in sorted(assigned)}
 
 
 def positions_of(consumer: Any) -> dict[TopicPartition, OffsetAndMetadata]:

@@ -8,6 +8,8 @@ import msgspec
 from confluent_kafka import ThrottleEvent
 from msgspec import Struct
 
+from consumer.sources.record import Partition
+
 LONG_PAUSE_SECONDS = 1.0
 """A longer time between two polls is the reader's: it was busy, or the machine slept."""
 
@@ -45,16 +47,15 @@ class LeaderAnswers:
     disconnects      connections that ended
     """
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
-        self._answered: dict[int, float] = {}
+    def __init__(self) -> None:
+        self._answered: dict[Partition, float] = {}
         self._polled = time.monotonic()
         self.last: float | None = None
         self.throttled_until = 0.0
-        self.stable_ends: dict[int, int] = {}
+        self.stable_ends: dict[Partition, int] = {}
         self.disconnects = 0
 
-    def expect(self, partitions: Iterable[int]) -> None:
+    def expect(self, partitions: Iterable[Partition]) -> None:
         """Wait for answers of these partitions from now on."""
         self._polled = time.monotonic()
         self._answered = dict.fromkeys(partitions, self._polled)
@@ -76,7 +77,7 @@ class LeaderAnswers:
             for partition, when in list(answered.items()):
                 answered[partition] = max(when, throttled)
 
-    def note_fetched(self, partitions: Set[int]) -> None:
+    def note_fetched(self, partitions: Set[Partition]) -> None:
         """Note that records, or the end, of these partitions were fetched."""
         self.last = now = time.monotonic()
         self._answered |= dict.fromkeys(self._answered.keys() & partitions, now)
@@ -87,17 +88,19 @@ class LeaderAnswers:
         received = {each.nodeid: now - each.rxidle / 1e6 for each in report.brokers.values() if each.rxidle >= 0}
         self.last = max([*received.values(), *filter(None, [self.last])], default=None)
         self.disconnects = sum(each.disconnects for each in report.brokers.values())
-        topic = report.topics.get(self._topic)
-        for name, partition in topic.partitions.items() if topic else ():
-            number = int(name)
-            if number in self._answered:
-                self.stable_ends[number] = partition.ls_offset
-                self._answered[number] = max(self._answered[number], received.get(partition.broker, float("-inf")))
+        for topic, described in report.topics.items():
+            for number, found in described.partitions.items():
+                partition = Partition(topic, int(number))
+                if partition in self._answered:
+                    self.stable_ends[partition] = found.ls_offset
+                    answered = received.get(found.broker, float("-inf"))
+                    self._answered[partition] = max(self._answered[partition], answered)
 
     def note_throttle(self, event: ThrottleEvent) -> None:
         """Note for how long a quota delays the answers of a broker; the client calls it in poll()."""
         self.throttled_until = max(self.throttled_until, time.monotonic() + event.throttle_time)
 
-    def silent_seconds(self) -> list[float]:
+    def silent_seconds(self) -> dict[Partition, float]:
         """Return the time without an answer of each expected partition up to the last poll, in their order."""
-        return [max(0.0, self._polled - when) for _, when in sorted(self._answered.copy().items())]
+        answered = sorted(self._answered.copy().items())
+        return {partition: max(0.0, self._polled - when) for partition, when in answered}

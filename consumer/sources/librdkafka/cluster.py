@@ -1,4 +1,4 @@
-"""The cluster as an admin client of librdkafka sees it: metadata of one topic, offsets, and failed connections.
+"""The cluster as an admin client of librdkafka sees it: metadata of topics, offsets, and failed connections.
 
 A thread requests the metadata every 2 s, which is the broker's heartbeat. The admin client has connections of its own,
 so a fetch that the broker holds, or a quota on fetches, delays no answer here.
@@ -10,14 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from consumer.errors import SourceError
+from consumer.settings import Topics
 from consumer.sources.options import CALL_TIMEOUT_MS, METADATA_MAX_AGE_MS
-from consumer.sources.record import MAX_OFFSET, Topic
+from consumer.sources.record import MAX_OFFSET, Partition, Topic, partitions_of
 from consumer.sources.security import CLOSED, explain
 
 from . import codes
@@ -39,23 +41,23 @@ _AFTER = re.compile(r" \(after \d+ms in state \w+[^)]*\)")
 
 
 class Metadata(NamedTuple):
-    """What the last answer said: the topic (None: it does not exist, or may not be seen) and the brokers."""
+    """What the last answer said: the topics that exist and may be seen, by name, and the brokers."""
 
-    topic: Topic | None = None
+    topics: Mapping[str, Topic] = MappingProxyType({})
     brokers: Sequence[str] = ()
     answered: float | None = None
 
 
 class Cluster:
-    """Metadata and offsets of one topic; any thread may read `metadata`, `failures` and `alive`.
+    """Metadata and offsets of topics; any thread may read `metadata`, `failures` and `alive`.
 
     metadata   as of the last answer
     failures   by host:port, why its last connection ended; cleared when metadata comes
     between    called on the thread of this object, about every 2 s
     """
 
-    def __init__(self, options: Mapping[str, Any], topic: str, between: Callable[[], None]) -> None:
-        self._name = topic
+    def __init__(self, options: Mapping[str, Any], topics: Topics, between: Callable[[], None]) -> None:
+        self._wanted = topics
         self._bootstrap = str(options["bootstrap.servers"]).split(",")
         self._between = between
         self.metadata = Metadata()
@@ -97,32 +99,33 @@ class Cluster:
             self._changed.notify_all()
         self._thread.join(CALL_SECONDS + 1)
 
-    def partitions(self) -> list[int]:
-        """Return the numbers of the partitions. Raises SourceError when the topic is not known."""
-        topic = self.metadata.topic
-        if topic is None:
-            raise SourceError(f"topic {self._name} is not there")
-        return list(range(topic.partitions))
+    def partitions(self) -> list[Partition]:
+        """Return the partitions of all topics. Raises SourceError when no topic is known."""
+        if not (topics := self.metadata.topics):
+            raise SourceError(f"{self._wanted} is not there")
+        return partitions_of(topics)
 
-    def bounds(self, read_committed: bool) -> list[tuple[int, int]]:
+    def bounds(self, read_committed: bool) -> dict[Partition, tuple[int, int]]:
         """Return per partition the first offset and the one after the last. Raises SourceError."""
         asked = self.offsets(EARLIEST), self.offsets(LATEST, read_committed)
         begins, ends = map(_results, asked)
-        return [(begin.offset, end.offset) for begin, end in zip(begins, ends, strict=True)]
+        return {partition: (begins[partition].offset, end.offset) for partition, end in ends.items()}
 
-    def offsets_at(self, time_ms: int) -> list[int | None]:
+    def offsets_at(self, time_ms: int) -> dict[Partition, int | None]:
         """Return per partition the first offset of that time or later. Raises SourceError."""
         found = _results(self.offsets(OffsetSpec.for_timestamp(time_ms)))
         # Tansu answers with a negative timestamp when there is no record so late.
-        return [each.offset if min(each.offset, each.timestamp) >= 0 else None for each in found]
+        return {
+            partition: each.offset if min(each.offset, each.timestamp) >= 0 else None
+            for partition, each in found.items()
+        }
 
-    def offsets(self, spec: Any, read_committed: bool = False) -> "list[Future[Any]]":
+    def offsets(self, spec: Any, read_committed: bool = False) -> "dict[Partition, Future[Any]]":
         """Request an offset of each partition. The results have `offset` and `timestamp`, negative for none."""
         level = IsolationLevel.READ_COMMITTED if read_committed else IsolationLevel.READ_UNCOMMITTED
-        wanted = {TopicPartition(self._name, number): spec for number in self.partitions()}
+        wanted = {TopicPartition(*partition): spec for partition in self.partitions()}
         found = self._client.list_offsets(wanted, isolation_level=level, request_timeout=CALL_SECONDS)
-        by_number = {partition.partition: future for partition, future in found.items()}
-        return [by_number[number] for number in sorted(by_number)]
+        return {Partition(each.topic, each.partition): future for each, future in found.items()}
 
     def _run(self) -> None:
         with self._client:  # closes its connections at the end
@@ -139,10 +142,13 @@ class Cluster:
 
     def _refresh(self, number: int) -> bool:
         """Ask once; return whether a broker answered."""
-        topics = self._client.describe_topics(TopicCollection([self._name]), request_timeout=CALL_SECONDS)
-        described = topics[self._name]
+        if (names := self._names()) is None:
+            return False
+        described: dict[str, Future[Any]] = {}
+        if names:
+            described = self._client.describe_topics(TopicCollection(names), request_timeout=CALL_SECONDS)
         listed = time.monotonic()
-        while not self._closing and wait([described], EVENT_SECONDS).not_done:
+        while not self._closing and wait(described.values(), EVENT_SECONDS).not_done:
             self._client.poll(0)
             if time.monotonic() - listed > STALE_SECONDS:
                 # The controller that is asked may be down, and the list says which broker to ask instead.
@@ -151,16 +157,27 @@ class Cluster:
         if self._closing:
             return False
         try:
-            topic = self._topic(described)
+            found = {name: self._topic(name, described[name]) for name in names}
         except KafkaException:
             return False
+        topics = {name: topic for name, topic in found.items() if topic is not None}
         brokers = self._list_brokers(CALL_SECONDS) or self.metadata.brokers
         self.failures = {}
         with self._changed:
-            self.metadata = Metadata(topic, brokers, time.monotonic())
+            self.metadata = Metadata(topics, brokers, time.monotonic())
             self._answered = number
             self._changed.notify_all()
         return True
+
+    def _names(self) -> list[str] | None:
+        """Return the topics to ask for: those that the pattern matches now. None when no broker answers."""
+        if self._wanted.pattern is None:
+            return list(self._wanted.names)
+        try:
+            known = self._client.list_topics(timeout=CALL_SECONDS).topics
+        except KafkaException:
+            return None
+        return self._wanted.chosen(known, self.metadata.topics)
 
     def _list_brokers(self, timeout: float) -> list[str]:
         """Return host:port of each broker; none when no broker answers.
@@ -169,12 +186,13 @@ class Cluster:
         describe_cluster() would end the process when a broker names no brokers, as one that is starting does.
         """
         try:
-            found = self._client.list_topics(self._name, timeout=timeout).brokers.values()
+            some = next(iter([*self._wanted.names, *self.metadata.topics]), None)
+            found = self._client.list_topics(some, timeout=timeout).brokers.values()
         except KafkaException:
             return []
         return sorted({f"{each.host}:{each.port}" for each in found})
 
-    def _topic(self, described: "Future[Any]") -> Topic | None:
+    def _topic(self, name: str, described: "Future[Any]") -> Topic | None:
         """Return the topic; None when the broker doesn't know it. Raises KafkaException when no broker answered."""
         try:
             found = described.result()
@@ -187,7 +205,7 @@ class Cluster:
         # The first 8 of its 16 bytes, so that a cursor has the same meaning with any client. Brokers before 2.8 give
         # none: then a topic that was recreated can't be distinguished from the old one.
         bits = found.topic_id.get_most_significant_bits() if found.topic_id is not None else 0
-        named = bits.to_bytes(8, "big", signed=True) if bits else hashlib.sha256(self._name.encode()).digest()
+        named = bits.to_bytes(8, "big", signed=True) if bits else hashlib.sha256(name.encode()).digest()
         return Topic(named[:8], len(found.partitions))
 
     def _note_error(self, error: KafkaError) -> None:
@@ -205,10 +223,10 @@ def _is_local(error: KafkaError) -> bool:
     return bool(error.code() < 0)
 
 
-def _results(asked: "Sequence[Future[Any]]") -> list[Any]:
+def _results(asked: "Mapping[Partition, Future[Any]]") -> dict[Partition, Any]:
     """Wait for offsets that were requested. Raises SourceError."""
     try:
-        return [each.result(CALL_SECONDS + 1) for each in asked]
+        return {partition: each.result(CALL_SECONDS + 1) for partition, each in asked.items()}
     except (KafkaException, TimeoutError) as error:
         raise SourceError(in_words(error)) from error
 
@@ -220,31 +238,34 @@ def in_words(error: Exception) -> str:
 
 
 class LatestEnds:
-    """The end offsets of the topic, requested without waiting; at most one request is in flight."""
+    """The end offsets of the topics, requested without waiting; at most one request is in flight."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._asked: list[Future[Any]] = []
+        self._asked: dict[Partition, Future[Any]] = {}
         self._requested = float("-inf")
-        self._read: Sequence[int] = ()
-        self._known: tuple[list[int], float] | None = None
+        self._read: Mapping[Partition, int] = {}
+        self._known: tuple[dict[Partition, int], float] | None = None
 
-    def since(self, when: float, read: Sequence[int]) -> tuple[list[int], float] | None:
+    def since(self, when: float, read: Mapping[Partition, int]) -> tuple[dict[Partition, int], float] | None:
         """Return end offsets that were requested at `when` or later, and when; else request them, and return None.
 
         `read` has the next offset of each partition: some brokers (Tansu) count batches instead of records, and an end
         before what was read already is no end.
         """
-        if self._asked and all(each.done() for each in self._asked):
-            if not any(each.exception() for each in self._asked):
-                pairs = zip([each.result().offset for each in self._asked], self._read, strict=True)
-                self._known = [end if end >= at else MAX_OFFSET for end, at in pairs], self._requested
-            self._asked = []
+        if self._asked and all(each.done() for each in self._asked.values()):
+            if not any(each.exception() for each in self._asked.values()):
+                found = {partition: each.result().offset for partition, each in self._asked.items()}
+                ends = {
+                    partition: end if end >= self._read[partition] else MAX_OFFSET for partition, end in found.items()
+                }
+                self._known = ends, self._requested
+            self._asked = {}
         if self._known is not None and self._known[1] >= when:
             return self._known
         now = time.monotonic()
         if not self._asked and now - self._requested >= ENDS_SECONDS:
             self._requested, self._read = now, read
             asked = self._cluster.offsets(LATEST)
-            self._asked = asked if len(asked) == len(read) else []  # else partitions were added just now
+            self._asked = asked if asked.keys() == read.keys() else {}  # else partitions were added just now
         return None

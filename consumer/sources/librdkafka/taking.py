@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from consumer.errors import SourceError, SourceLost
 from consumer.sources.base import Expired, Truncated
-from consumer.sources.record import Record, encode_headers
+from consumer.sources.record import Partition, Record, encode_headers
 
 from . import codes
 
@@ -40,19 +40,19 @@ class TakenMessages:
     is_topic_missing    the topic was not there for a moment, so it may be another one
     """
 
-    positions: dict[int, NextOffset]
+    positions: dict[Partition, NextOffset]
     records: list[Record] = field(default_factory=list)
-    fetched: set[int] = field(default_factory=set)
-    ends: dict[int, int] = field(default_factory=dict)
+    fetched: set[Partition] = field(default_factory=set)
+    ends: dict[Partition, int] = field(default_factory=dict)
     error: Exception | None = None
-    damaged: set[int] = field(default_factory=set)
+    damaged: set[Partition] = field(default_factory=set)
     is_topic_missing: bool = False
 
 
-def without_fetched(messages: Sequence[Any], partitions: Collection[int]) -> list[Any]:
+def without_fetched(messages: Sequence[Any], partitions: Collection[Partition]) -> list[Any]:
     """Leave out what was fetched of some partitions and is fetched again: records, ends and damaged batches."""
     again = {None, codes.PARTITION_END, *codes.DAMAGED}
-    return [each for each in messages if each.partition() not in partitions or _code(each) not in again]
+    return [each for each in messages if _partition(each) not in partitions or _code(each) not in again]
 
 
 def _code(message: Any) -> int | None:
@@ -60,17 +60,22 @@ def _code(message: Any) -> int | None:
     return None if error is None else int(error.code())
 
 
-def take(messages: Sequence[Any], positions: Mapping[int, NextOffset]) -> TakenMessages:
+def take(messages: Sequence[Any], positions: Mapping[Partition, NextOffset]) -> TakenMessages:
     """Return what the messages hold, beginning at these positions."""
     taken = TakenMessages(dict(positions))
     records, last = taken.records, {}
     damaged = []
+    topics = {partition.topic for partition in positions}
+    only = topics.pop() if len(topics) == 1 else None
+    partition = Partition("", -1)
     for message in messages:
         if (error := message.error()) is None:
-            partition = message.partition()
+            # The name of a topic is asked for only where there are several: this is run for every record.
+            if message.partition() != partition.number or (only is None and message.topic() != partition.topic):
+                partition = Partition(only or message.topic(), message.partition())
             last[partition] = message
             records.append(_record(message, partition))
-        elif error.code() in codes.DAMAGED and message.partition() in positions:
+        elif error.code() in codes.DAMAGED and _partition(message) in positions:
             damaged.append(message)
         else:
             _note_event(taken, message, error)
@@ -81,23 +86,30 @@ def take(messages: Sequence[Any], positions: Mapping[int, NextOffset]) -> TakenM
             taken.positions[partition] = NextOffset(offset, -1 if epoch is None else epoch)
     taken.fetched.update(last)
     for message in damaged:
-        _end_at(taken, message.partition(), message.offset(), positions)
+        _end_at(taken, _partition(message), message.offset(), positions)
     return taken
 
 
-def _record(message: Any, partition: int) -> Record:
+def _partition(message: Any) -> Partition:
+    return Partition(message.topic(), message.partition())
+
+
+def _record(message: Any, partition: Partition) -> Record:
     try:
         headers = _headers_of(message)
     except (UnicodeDecodeError, SystemError):
         headers = None
     raw_headers = encode_headers(headers) if headers else b""
     offset, (_, timestamp_ms) = message.offset(), message.timestamp()
-    return Record(partition, offset, timestamp_ms, message.key(), message.value(), None, raw_headers)
+    topic, number = partition
+    return Record(number, offset, timestamp_ms, message.key(), message.value(), None, raw_headers, topic)
 
 
-def _end_at(taken: TakenMessages, partition: int, offset: int, before: Mapping[int, NextOffset]) -> None:
+def _end_at(taken: TakenMessages, partition: Partition, offset: int, before: Mapping[Partition, NextOffset]) -> None:
     """Leave out what lies behind the beginning of a damaged batch: it is read after what the batch has."""
-    taken.records = [each for each in taken.records if each.partition != partition or each.offset < offset]
+    taken.records = [
+        each for each in taken.records if (each.topic, each.partition) != partition or each.offset < offset
+    ]
     taken.positions[partition] = NextOffset(
         max(before[partition].offset, min(offset, taken.positions[partition].offset))
     )
@@ -106,7 +118,7 @@ def _end_at(taken: TakenMessages, partition: int, offset: int, before: Mapping[i
 
 
 def _note_event(taken: TakenMessages, message: Any, error: Any) -> None:
-    code, text, partition = error.code(), error.str(), message.partition()
+    code, text, partition = error.code(), error.str(), _partition(message)
     if error.fatal():
         taken.error = SourceLost(f"{error.name()}: {text}")
     elif code in codes.NO_TOPIC:
@@ -124,7 +136,7 @@ def _note_event(taken: TakenMessages, message: Any, error: Any) -> None:
         taken.error = taken.error or SourceError(f"{error.name()}: {text}")
 
 
-def _lost_position(before: Exception | None, partition: int, text: str) -> Exception:
+def _lost_position(before: Exception | None, partition: Partition, text: str) -> Exception:
     """Return Expired, or Truncated with the offset where the log differs, for this partition and those before it."""
     cut = _CUT.search(text)
     if cut is not None or "truncation" in text:
@@ -132,4 +144,4 @@ def _lost_position(before: Exception | None, partition: int, text: str) -> Excep
         return Truncated({**known, partition: int(cut[1]) if cut else None})
     if isinstance(before, Truncated):
         return before  # reading starts again, and finds this one then
-    return Expired(sorted({*(before.partitions if isinstance(before, Expired) else []), partition}))
+    return Expired({*(before.partitions if isinstance(before, Expired) else []), partition})

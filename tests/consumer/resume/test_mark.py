@@ -13,7 +13,7 @@ from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, decode, place
 from consumer.view.filters import EVERYTHING, Filter
-from tests.consumer.helpers import SETTINGS, TOPIC, feed_of, message, publish, record
+from tests.consumer.helpers import SETTINGS, TOPIC, feed_of, grow, message, publish, record
 from tests.consumer.resume.test_replay import BEGIN, process_over, topic_of
 from tests.properties import examples
 
@@ -175,7 +175,7 @@ class Readers:
                 process.next = max(0, process.next - 2)
                 feed.truncate(Position(TOPIC, (place(process.next), *places[1:])))
             case "grow":
-                feed.grow(len(places) + 1)
+                grow(feed, len(places) + 1)
             case "announce":
                 feed.announce(structs.replace(feed.status))
 

@@ -24,7 +24,7 @@ from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view.cursor import Position, decode, furthest, offset_of, place, reaches
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
-from tests.consumer.helpers import array, message, normalise, publish
+from tests.consumer.helpers import array, grow, message, normalise, publish
 from tests.properties import examples
 
 INCARNATION = b"memory-1"
@@ -181,7 +181,7 @@ class Process:
         self.next[partition] += 1
 
     def grow(self):
-        self.feed.grow(len(self.topic.logs))
+        grow(self.feed, len(self.topic.logs))
         self.next.extend([0] * (len(self.topic.logs) - len(self.next)))
 
     def advance(self, data):

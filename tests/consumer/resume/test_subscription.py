@@ -11,7 +11,7 @@ from consumer.resume.reading import ReadBudget, read_chunk
 from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
-from tests.consumer.helpers import SETTINGS, TOPIC, feed_of, message, normalise, publish, record
+from tests.consumer.helpers import SETTINGS, TOPIC, at, feed_of, message, normalise, publish, record
 from tests.consumer.resume.test_replay import BEGIN, SMALL, TIME_MS, after_a_replay, process_over, topic_of
 from tests.consumer.resume.test_resume import INCARNATION, read
 
@@ -84,7 +84,7 @@ def test_what_was_read_while_its_topic_was_replaced_is_not_replayed():
 
     budget, until = ReadBudget(0.5, threading.Event()), (place(10), place(10))
     with pytest.raises(Unreplayable, match="other_topic"):
-        read_chunk(Replaced(topic), budget, BEGIN, until, normalise, max_bytes=1_000_000)
+        read_chunk(Replaced(topic), budget, BEGIN, until, list(at(0, 0)), normalise, max_bytes=1_000_000)
 
 
 def test_a_replay_ends_when_the_topic_is_replaced():

@@ -7,8 +7,10 @@ from consumer.settings import Settings
 from consumer.sources.base import Expired, Truncated
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, decode, place
-from tests.consumer.helpers import eventually, message
+from tests.consumer.helpers import at, eventually, message
 from tests.consumer.runtime.helpers import take, until
+
+(PARTITION_1,) = at(None, 0)
 
 
 def test_backlog_is_the_last_records_of_all_partitions(topic, consume):
@@ -129,7 +131,7 @@ def test_truncation_beyond_the_position_is_no_gap(topic, consume):
 
         def poll(self, timeout):
             if errors:
-                raise Truncated({0: errors.pop()})
+                raise Truncated(at(errors.pop()))
             return super().poll(timeout)
 
     topic.append(message("A"))
@@ -148,8 +150,8 @@ def test_truncation_beyond_the_position_is_no_gap(topic, consume):
 def test_shorter_log_is_truncated_also_without_an_epoch(topic, consume):
     class Shorter(MemorySource):
         def poll(self, timeout):
-            if self._offsets and self._offsets[1] > len(topic.logs[1]):
-                raise Expired([1])
+            if self._offsets and self._offsets[PARTITION_1] > len(topic.logs[1]):
+                raise Expired([PARTITION_1])
             return super().poll(timeout)
 
     for number in range(5):
@@ -180,7 +182,7 @@ def test_expiry_of_a_former_position_is_no_gap(topic, consume):
     consumer.wait_ready(30)
     subscription = consumer.subscriptions.subscribe()
     take(subscription, Initial)
-    errors.append(Expired([0]))
+    errors.append(Expired(at(0)))
     eventually(lambda: not errors)
     topic.append(message("B"))
     event = take(subscription, Change | Gap)

@@ -1,14 +1,13 @@
 """Questions for the end offsets: one at a time, off the reader's thread, and no end before what was read."""
 
 import pytest
-from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
 from kafka.future import Future
 
 from consumer.sources.end_offsets import EndOffsets
-from consumer.sources.record import MAX_OFFSET
+from consumer.sources.record import MAX_OFFSET, Partition
 
-PARTITIONS = [TopicPartition("topic", 0), TopicPartition("topic", 1)]
+A, B = Partition("topic", 0), Partition("topic", 1)
 
 
 class Manager:
@@ -29,28 +28,28 @@ def manager():
 
 def test_end_offsets_are_requested_once_and_returned_when_they_came(manager):
     ends = EndOffsets(manager)
-    assert ends.since(5.0, PARTITIONS, [3, 0]) is None
-    assert ends.since(5.0, PARTITIONS, [3, 0]) is None
+    assert ends.since(5.0, {A: 3, B: 0}) is None
+    assert ends.since(5.0, {A: 3, B: 0}) is None
     (question,) = manager.questions
-    question.success([7, 0])
-    found, asked = ends.since(5.0, PARTITIONS, [9, 0])
-    assert (found, asked >= 5.0) == ([7, 0], True)
-    assert ends.since(asked, PARTITIONS, [9, 0]) == ([7, 0], asked)
-    assert ends.since(asked + 0.01, PARTITIONS, [9, 0]) is None
+    question.success({A: 7, B: 0})
+    found, asked = ends.since(5.0, {A: 9, B: 0})
+    assert (found, asked >= 5.0) == ({A: 7, B: 0}, True)
+    assert ends.since(asked, {A: 9, B: 0}) == ({A: 7, B: 0}, asked)
+    assert ends.since(asked + 0.01, {A: 9, B: 0}) is None
     assert len(manager.questions) == 1, "the next one waits a second"
 
 
 def test_end_before_the_position_is_no_end(manager):
     ends = EndOffsets(manager)
-    ends.since(0.0, PARTITIONS, [100, 0])
-    manager.questions[0].success([1, 0])
-    assert ends.since(0.0, PARTITIONS, [100, 0])[0] == [MAX_OFFSET, 0]
+    ends.since(0.0, {A: 100, B: 0})
+    manager.questions[0].success({A: 1, B: 0})
+    assert ends.since(0.0, {A: 100, B: 0})[0] == {A: MAX_OFFSET, B: 0}
 
 
 def test_failed_request_is_sent_again(manager, monkeypatch):
     monkeypatch.setattr("consumer.sources.end_offsets.INTERVAL_SECONDS", 0)
     ends = EndOffsets(manager)
-    ends.since(0.0, PARTITIONS, [0, 0])
+    ends.since(0.0, {A: 0, B: 0})
     manager.questions[0].failure(KafkaTimeoutError("no answer"))
-    assert ends.since(0.0, PARTITIONS, [0, 0]) is None
+    assert ends.since(0.0, {A: 0, B: 0}) is None
     assert len(manager.questions) == 2

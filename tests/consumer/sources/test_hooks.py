@@ -133,7 +133,7 @@ def test_records_of_any_size_are_read_as_the_client_reads_them(wanted):
     theirs = [(each.offset, each.timestamp, each.key, each.value) for each in MemoryRecords(raw).next_batch()]
     batch = MemoryRecords(raw).next_batch()
     batch.__class__ = hooked_batches._Batch
-    assert [(each.offset, each.timestamp_ms, each.key, each.value) for each in batch.records(0)] == theirs
+    assert [(each.offset, each.timestamp_ms, each.key, each.value) for each in batch.records("topic", 0)] == theirs
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -270,59 +270,68 @@ def waiting(partition, error=0):
 def answer_comes(manager, *partitions, error=0, throttle_time_ms=0, asked=(0,), sent=None):
     """Deliver an answer to a fetch, with these of the requested partitions; return that of the first."""
     parts = [SimpleNamespace(partition_index=each, error_code=error, high_watermark=7) for each in partitions]
-    response = SimpleNamespace(responses=[SimpleNamespace(partitions=parts)], throttle_time_ms=throttle_time_ms)
-    manager.on_fetched(1, FetchInFlight(sent or time.monotonic(), frozenset(asked)), response)
+    response = SimpleNamespace(
+        responses=[SimpleNamespace(topic="topic", partitions=parts)], throttle_time_ms=throttle_time_ms
+    )
+    manager.on_fetched(1, FetchInFlight(sent or time.monotonic(), frozenset(map(numbered, asked))), response)
     return parts[0] if parts else None
 
 
+def numbered(partition):
+    return TopicPartition("topic", partition)
+
+
 def silent_for(answers, seconds=0.02):
-    eventually(lambda: min(answers.silent_seconds()) > seconds)
+    eventually(lambda: min(answers.silent_seconds().values()) > seconds)
 
 
 def test_error_is_no_answer_of_a_leader():
     manager = Connections()
     answers = Answers(fetcher_with(waiting(0, NotLeaderForPartitionError.errno)), manager)
-    answers.expect([0])
+    answers.expect([PARTITION])
     silent_for(answers)
     answer_comes(manager, 0, error=NotLeaderForPartitionError.errno)
     with answers.fetching():
         pass
-    assert min(answers.silent_seconds()) > 0.02
+    assert min(answers.silent_seconds().values()) > 0.02
 
 
 @pytest.mark.parametrize("is_being_read", [False, True], ids=["waits to be read", "is being read"])
 def test_partition_is_not_silent_while_its_answer_waits(is_being_read):
     current = SimpleNamespace(topic_partition=TopicPartition("topic", 0)) if is_being_read else None
     answers = Answers(fetcher_with(*([] if is_being_read else [waiting(0)]), current=current), Connections())
-    answers.expect([0, 1])
+    answers.expect(map(numbered, [0, 1]))
     silent_for(answers)
     with answers.fetching():
         pass
-    busy, silent = answers.silent_seconds()
+    busy, silent = answers.silent_seconds().values()
     assert busy < 0.02 < silent
 
 
 def test_part_of_an_answer_ends_the_silence_of_its_partitions():
     manager = Connections()
     answers = Answers(fetcher_with(), manager)
-    answers.expect([0, 1, 2])
+    answers.expect(map(numbered, [0, 1, 2]))
     silent_for(answers)
     sent = time.monotonic()
-    manager.fetches = {1: FetchInFlight(sent, frozenset({0, 1})), 2: FetchInFlight(sent, frozenset({2}))}
+    manager.fetches = {
+        1: FetchInFlight(sent, frozenset(map(numbered, [0, 1]))),
+        2: FetchInFlight(sent, frozenset(map(numbered, [2]))),
+    }
     manager.read_at = {1: time.monotonic()}
-    assert [each > 0.02 for each in answers.silent_seconds()] == [False, False, True]
+    assert [each > 0.02 for each in answers.silent_seconds().values()] == [False, False, True]
     assert answers.last == manager.read_at[1]
 
 
 def test_silence_counts_from_the_end_of_a_throttle():
     manager = Connections()
     answers = Answers(fetcher_with(), manager)
-    answers.expect([0, 1])
+    answers.expect(map(numbered, [0, 1]))
     silent_for(answers)
     answer_comes(manager, throttle_time_ms=100, asked=[0])
-    throttled, other = answers.silent_seconds()
+    throttled, other = answers.silent_seconds().values()
     assert (throttled, other > 0.02) == (0, True)
-    eventually(lambda: answers.silent_seconds()[0] > 0.02)
+    eventually(lambda: answers.silent_seconds()[PARTITION] > 0.02)
 
 
 def test_only_fetches_sent_after_a_reset_give_a_high_watermark():
@@ -330,7 +339,7 @@ def test_only_fetches_sent_after_a_reset_give_a_high_watermark():
     unread = waiting(0)
     unread.partition_data.high_watermark = 7
     answers = Answers(fetcher_with(unread), manager)
-    answers.expect([0])
+    answers.expect([PARTITION])
     before = time.monotonic()
     answers.ignore_high_watermarks()
     in_flight = answer_comes(manager, 0, sent=before)

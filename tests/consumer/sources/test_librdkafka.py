@@ -20,13 +20,14 @@ from consumer.sources.librdkafka.damage import read_around
 from consumer.sources.librdkafka.log import MetadataLog
 from consumer.sources.librdkafka.options import client_options, consumer_options
 from consumer.sources.librdkafka.taking import NextOffset, take, without_fetched
-from consumer.sources.record import Topic
+from consumer.sources.record import Partition, Topic
 from consumer.sources.security import CLOSED, explain
-from tests.consumer.helpers import eventually
+from tests.consumer.helpers import at, eventually
 from tests.kafka.apache import Admin
 
 NOWHERE = Settings(kafka_brokers="127.0.0.1:1")
-AT_START = {0: NextOffset(0), 1: NextOffset(0)}
+P0, P1 = at(0, 0, topic="topic")
+AT_START = {P0: NextOffset(0), P1: NextOffset(0)}
 AUTO_RESET = KafkaError._AUTO_OFFSET_RESET
 
 
@@ -34,7 +35,7 @@ class FakeMessage(NamedTuple):
     """A message, or an event in the place of one, with the methods of librdkafka's."""
 
     number: int
-    at: int
+    position: int
     content: bytes | None = b"value"
     failure: KafkaError | None = None
     leader: int | None = 3
@@ -45,8 +46,11 @@ class FakeMessage(NamedTuple):
     def partition(self):
         return self.number
 
+    def topic(self):
+        return "topic"
+
     def offset(self):
-        return self.at
+        return self.position
 
     def timestamp(self):
         return (1, 1_700_000_000_000)
@@ -73,24 +77,24 @@ def test_messages_become_records_and_move_the_next_offsets():
     found = [(each.partition, each.offset, each.timestamp_ms, each.key, each.value) for each in taken.records]
     when = 1_700_000_000_000
     assert found == [(0, 4, when, b"key", b"value"), (1, 8, when, b"key", None), (0, 5, when, b"key", b"value")]
-    assert taken.positions == {0: NextOffset(6, 3), 1: NextOffset(9, 3)}
-    assert (taken.fetched, taken.ends, taken.error) == ({0, 1}, {}, None)
+    assert taken.positions == {P0: NextOffset(6, 3), P1: NextOffset(9, 3)}
+    assert (taken.fetched, taken.ends, taken.error) == ({P0, P1}, {}, None)
 
 
 def test_end_behind_the_last_record_keeps_its_epoch():
     taken = take([FakeMessage(0, 4), event(0, PARTITION_END, offset=5)], AT_START)
-    assert taken.positions[0] == NextOffset(5, 3)
-    assert take([event(0, PARTITION_END, offset=5)], taken.positions).positions[0] == NextOffset(5, 3)
+    assert taken.positions[P0] == NextOffset(5, 3)
+    assert take([event(0, PARTITION_END, offset=5)], taken.positions).positions[P0] == NextOffset(5, 3)
 
 
 def test_messages_of_an_old_format_have_no_epoch():
-    assert take([FakeMessage(0, 4, leader=None)], AT_START).positions[0] == NextOffset(5, -1)
+    assert take([FakeMessage(0, 4, leader=None)], AT_START).positions[P0] == NextOffset(5, -1)
 
 
 def test_end_of_a_partition_moves_behind_control_records():
     taken = take([FakeMessage(0, 4), event(0, PARTITION_END, offset=6)], AT_START)
-    assert taken.positions[0] == NextOffset(6)
-    assert (taken.ends, taken.fetched) == ({0: 6}, {0})
+    assert taken.positions[P0] == NextOffset(6)
+    assert (taken.ends, taken.fetched) == ({P0: 6}, {P0})
 
 
 def test_records_behind_a_damaged_batch_are_left_out():
@@ -98,27 +102,27 @@ def test_records_behind_a_damaged_batch_are_left_out():
     end = event(0, PARTITION_END, offset=10)
     taken = take([FakeMessage(0, 4), damage, FakeMessage(0, 9), FakeMessage(1, 0), end], AT_START)
     assert [(each.partition, each.offset) for each in taken.records] == [(0, 4), (1, 0)]
-    assert taken.positions == {0: NextOffset(5), 1: NextOffset(1, 3)}
-    assert (taken.damaged, taken.ends, taken.error) == ({0}, {}, None)
+    assert taken.positions == {P0: NextOffset(5), P1: NextOffset(1, 3)}
+    assert (taken.damaged, taken.ends, taken.error) == ({P0}, {}, None)
 
 
 def test_position_inside_a_damaged_batch_stays():
     damage = event(0, KafkaError._BAD_COMPRESSION, "Decompression (codec 0x4) of message at 5 failed", offset=5)
-    taken = take([damage], {0: NextOffset(8)})
-    assert (taken.positions, taken.damaged) == ({0: NextOffset(8)}, {0})
+    taken = take([damage], {P0: NextOffset(8)})
+    assert (taken.positions, taken.damaged) == ({P0: NextOffset(8)}, {P0})
 
 
 def test_what_is_fetched_again_is_left_out_and_errors_are_kept():
     lost = event(0, AUTO_RESET, "Broker: Offset out of range")
     messages = [FakeMessage(0, 4), event(0, PARTITION_END, offset=5), event(0, KafkaError._BAD_MSG), lost]
-    assert without_fetched([*messages, FakeMessage(1, 8)], {0}) == [lost, FakeMessage(1, 8)]
+    assert without_fetched([*messages, FakeMessage(1, 8)], {P0}) == [lost, FakeMessage(1, 8)]
 
 
 def test_position_that_kafka_does_not_have_is_expired():
     text = "fetch failed due to requested offset not available on the broker: Broker: Offset out of range (broker 1)"
     error = take([event(1, AUTO_RESET, text), event(0, AUTO_RESET, text)], AT_START).error
     assert isinstance(error, Expired)
-    assert error.partitions == [0, 1]
+    assert error.partitions == [P0, P1]
 
 
 def test_truncation_has_the_offset_from_which_the_log_differs():
@@ -129,12 +133,12 @@ def test_truncation_has_the_offset_from_which_the_log_differs():
     expired = event(0, AUTO_RESET, "Broker: Offset out of range")
     error = take([expired, event(1, AUTO_RESET, text), expired], AT_START).error
     assert isinstance(error, Truncated)
-    assert error.offsets == {1: 6}
+    assert error.offsets == {P1: 6}
 
 
 def test_truncation_of_unknown_extent_has_no_offset():
     error = take([event(1, AUTO_RESET, "Local: Partition log truncation detected")], AT_START).error
-    assert error.offsets == {1: None}
+    assert error.offsets == {P1: None}
 
 
 def test_records_before_an_error_are_kept():
@@ -209,8 +213,8 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def leaders(clock):
-    leaders = LeaderAnswers("topic")
-    leaders.expect([0, 1])
+    leaders = LeaderAnswers()
+    leaders.expect([P0, P1])
     return leaders
 
 
@@ -219,7 +223,7 @@ def poll(leaders, clock, *reports, seconds=0.5):
         clock.now += seconds
         for text in reports:
             leaders.note_report(text)
-    return leaders.silent_seconds()
+    return list(leaders.silent_seconds().values())
 
 
 def test_leader_is_silent_since_its_last_byte(leaders, clock):
@@ -227,7 +231,7 @@ def test_leader_is_silent_since_its_last_byte(leaders, clock):
         silent = poll(leaders, clock, report((1, 100_000), (2, 5_000_000), p0=1, p1=2))
     assert silent == pytest.approx([0.1, 2.0]), "it counts from the assignment on"
     assert leaders.last == pytest.approx(clock.now - 0.1)
-    assert (leaders.disconnects, leaders.stable_ends) == (2, {0: 7, 1: 7})
+    assert (leaders.disconnects, leaders.stable_ends) == (2, {P0: 7, P1: 7})
 
 
 def test_new_connection_without_a_byte_is_no_answer(leaders, clock):
@@ -241,14 +245,14 @@ def test_partition_without_a_leader_is_silent(leaders, clock):
 
 def test_fetched_records_are_an_answer(leaders, clock):
     poll(leaders, clock)
-    leaders.note_fetched({1})
-    assert leaders.silent_seconds() == pytest.approx([0.5, 0.0])
+    leaders.note_fetched({P1})
+    assert list(leaders.silent_seconds().values()) == pytest.approx([0.5, 0.0])
 
 
 def test_pause_of_the_reader_is_not_the_silence_of_a_leader(leaders, clock):
     poll(leaders, clock)
     clock.now += 60
-    assert leaders.silent_seconds() == pytest.approx([0.5, 0.5])
+    assert list(leaders.silent_seconds().values()) == pytest.approx([0.5, 0.5])
     assert poll(leaders, clock) == pytest.approx([1.0, 1.0])
 
 
@@ -321,7 +325,7 @@ def test_words_of_librdkafka_name_what_to_check(text, words):
 def test_without_a_broker_nothing_is_known_and_nothing_waits():
     source = ConfluentSource(NOWHERE)
     try:
-        source.assign([0, 0])
+        source.assign(at(0, 0))
         began = time.monotonic()
         assert source.poll(0.01) == []
         assert not source.request_metadata(0)
@@ -331,7 +335,7 @@ def test_without_a_broker_nothing_is_known_and_nothing_waits():
         assert time.monotonic() - began < 5
         status = eventually(lambda: source.status().connection_errors and source.status())
         assert status.connection_errors.startswith("127.0.0.1:1: nothing listens there")
-        assert (status.topic, status.last_response, status.brokers) == (None, None, ())
+        assert (status.topics, status.last_response, status.brokers) == ({}, None, ())
     finally:
         source.close()
 
@@ -350,9 +354,9 @@ def topic_of_broker(broker):
 def test_source_that_is_not_polled_stops_fetching_and_loses_nothing(topic_of_broker, monkeypatch):
     settings, publish = topic_of_broker
     with contextlib.closing(ConfluentSource(settings)) as source:
-        eventually(lambda: source.status().topic)
+        eventually(lambda: source.status().topics)
         publish(b"first")
-        source.assign([0])
+        source.assign(at(0, topic=settings.topic))
         assert [record.value for record in eventually(lambda: source.poll(0.1))] == [b"first"]
         publish(b"second")
         monkeypatch.setattr("consumer.sources.confluent.IDLE_SECONDS", 0.0)
@@ -368,25 +372,25 @@ def test_source_that_is_not_polled_stops_fetching_and_loses_nothing(topic_of_bro
 def test_restart_behind_a_damaged_batch_keeps_high_watermarks(topic_of_broker):
     settings, publish = topic_of_broker
     with contextlib.closing(ConfluentSource(settings)) as source:
-        eventually(lambda: source.status().topic)
+        eventually(lambda: source.status().topics)
         publish(b"first")
-        source.assign([0])
-        eventually(lambda: source.poll(0.1) == [] and source.status().readings == [(1, 1)])
+        source.assign(at(0, topic=settings.topic))
+        eventually(lambda: source.poll(0.1) == [] and list(source.status().readings.values()) == [(1, 1)])
         source._must_restart = True
         publish(b"second")
         assert [record.value for record in eventually(lambda: source.poll(0.1))] == [b"second"]
-        assert source.status().readings == [(2, 2)]
+        assert list(source.status().readings.values()) == [(2, 2)]
 
 
 @pytest.mark.parametrize(("cut", "epoch"), [(10, 2), (15, -1), (None, -1)])
 def test_epoch_is_kept_until_positions_before_a_truncation_are_assigned(cut, epoch):
     with contextlib.closing(ConfluentSource(NOWHERE)) as source:
-        source._positions = {0: NextOffset(15, 2)}
-        source._error = Truncated({0: cut})
+        source._positions = {P0: NextOffset(15, 2)}
+        source._error = Truncated({P0: cut})
         with pytest.raises(Truncated):
             source.poll(0)
-        source.assign([15])  # as after a recovery that failed since no metadata came
-        assert source._positions == {0: NextOffset(15, epoch)}
+        source.assign({P0: 15})  # as after a recovery that failed since no metadata came
+        assert source._positions == {P0: NextOffset(15, epoch)}
 
 
 @pytest.mark.integration
@@ -394,7 +398,7 @@ def test_records_around_a_damaged_batch_are_read_by_the_other_client(topic_of_br
     settings, publish = topic_of_broker
     for value in (b"first", b"second", b"third"):
         publish(value)
-    first = read_around(settings, 0, 1)[0]
+    first = read_around(settings, Partition(settings.topic, 0), 1)[0]
     assert (first.offset, first.value) == (1, b"second")
 
 
@@ -402,12 +406,12 @@ def test_records_around_a_damaged_batch_are_read_by_the_other_client(topic_of_br
 def test_another_topic_of_the_same_name_is_read_by_another_client(topic_of_broker):
     settings, _ = topic_of_broker
     with contextlib.closing(ConfluentSource(settings)) as source:
-        eventually(lambda: source.status().topic)
-        source.assign([0])
+        eventually(lambda: source.status().topics)
+        source.assign(at(0, topic=settings.topic))
         first = source._consumer
-        source.assign([0])
+        source.assign(at(0, topic=settings.topic))
         assert source._consumer is first
         source._cluster.close()  # so that the metadata stays as the test sets it
-        source._cluster.metadata = source._cluster.metadata._replace(topic=Topic(b"another!", 1))
-        source.assign([0])
+        source._cluster.metadata = source._cluster.metadata._replace(topics={settings.topic: Topic(b"another!", 1)})
+        source.assign(at(0, topic=settings.topic))
         assert source._consumer is not first, "it would take the leader epochs of the new topic for old"

@@ -16,7 +16,7 @@ from consumer.view.ends import NEW_PARTITION_SECONDS
 from consumer.view.feed import READ_ENTRIES, Feed
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.statistics import statistics
-from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record, subscribe
+from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, grow, message, publish, record, subscribe
 from tests.properties import examples
 
 START_MS = 1_700_000_000_000
@@ -322,7 +322,7 @@ def test_a_cursor_of_far_more_partitions_than_the_topic_has_is_a_gap_and_of_a_fe
         gap, view = read(subscribe(feed, wide, wanted))
         assert (gap, len(decode(view.cursor).places)) == (Gap("bad_cursor", None), 2)
     before_growth = subscribe(feed, Position(TOPIC, (place(1), place(0), place(1))).encode())
-    feed.grow(3)
+    grow(feed, 3)
     publish(feed, record(2, 0, message("had")), record(2, 1, message("B")))
     assert segments(read(before_growth)) == ["B"]
 
@@ -360,7 +360,7 @@ def test_a_recreated_topic_is_a_gap_for_those_who_are_here():
 def test_partitions_that_appear_later_belong_to_the_cursor():
     feed = feed_of(partitions=1)
     old = feed.position.encode()
-    feed.grow(3)
+    grow(feed, 3)
     publish(feed, record(2, 0, message("A")))
     assert segments(read(subscribe(feed, old))) == ["A"]
 

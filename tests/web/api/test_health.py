@@ -16,7 +16,7 @@ from consumer.settings import Settings
 from consumer.sources.base import Reading
 from consumer.sources.memory import MemorySource
 from consumer.version import VERSION
-from tests.consumer.helpers import eventually, message
+from tests.consumer.helpers import at, eventually, message
 from tests.web.conftest import SHORT_SILENCE, hold_slot
 
 
@@ -155,8 +155,8 @@ def test_health_reports_version_state_consumer_buffer_and_clients(client, app, t
 
 def test_health_reports_lag_and_record_ages_per_partition(client, topic, live, monkeypatch):
     behind = [Reading(3, 5), Reading(1, None)]
-    status = MemorySource.status
-    monkeypatch.setattr(MemorySource, "status", lambda source: status(source)._replace(readings=behind))
+    status, readings = MemorySource.status, at(*behind)
+    monkeypatch.setattr(MemorySource, "status", lambda source: status(source)._replace(readings=readings))
     topic.append(message("A"), partition=1, timestamp_ms=int(time.time() * 1000) - 60_000)
     eventually(lambda: live.records == 1 and live.readings == behind)
     partitions = client.get("/api/health").json["data"]["consumer"]["partitions"]
