@@ -23,6 +23,7 @@ from .chunk import Chunk, ChunkKey
 from .chunks import Chunks
 from .pending import ASK_AGAIN_SECONDS, PendingRead, PendingReads, Read
 from .reading import ReadBudget
+from .throttle import Throttle
 
 log = logging.getLogger("greenwave.consumer")
 
@@ -65,6 +66,8 @@ class Readers:
         self._hanging: set[_ReaderThread] = set()
         self.closed = threading.Event()
         """Set at the end of the process; it ends the reads."""
+        self.throttle = Throttle(self.closed)
+        """Throttles all threads of the process that work on the past."""
         self.chunks_read = 0
         self.hangs = 0
 
@@ -132,7 +135,7 @@ class Readers:
         try:
             source = self._open(self._settings)
             try:
-                found = pending.read(source, ReadBudget(self._settings.replay_seconds, self.closed))
+                found = pending.read(source, ReadBudget(self._settings.replay_seconds, self.closed, self.throttle))
             finally:
                 source.close()
         except Exception as raised:

@@ -41,12 +41,13 @@ Normalise = Callable[[Record], Normalised]
 
 
 class ReadBudget:
-    """The time that a reader may take; the end of the process ends it."""
+    """The time that a reader may take; the end of the process ends it. Its work is throttled."""
 
-    def __init__(self, seconds: float, closed: threading.Event) -> None:
+    def __init__(self, seconds: float, closed: threading.Event, throttle: Throttle | None = None) -> None:
         self._begun = time.monotonic()
         self._seconds = seconds
         self.closed = closed
+        self.throttle = throttle or Throttle(closed)
 
     def is_over(self, has_something: bool = False) -> bool:
         """Tell whether it is time to end, which is earlier for a reader that has something to hand over."""
@@ -76,7 +77,7 @@ def read_chunk(
     topics = {partition.topic: ids[slot] for partition, slot in wanted.items()}
     _require_topics(source, budget, topics)
     _require_kept(source, position, wanted)
-    reading = _ChunkReader(source, starts, until, wanted, Throttle(budget.closed).start())
+    reading = _ChunkReader(source, starts, until, wanted, budget.throttle.start())
     items: list[ReplayItem] = []
     size = CHUNK_BYTES + 2 * PLACE_BYTES * len(until)
     for slot, record in reading.records(budget):

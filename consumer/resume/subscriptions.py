@@ -37,7 +37,9 @@ class Subscriptions:
         self.replays = replays if feed.settings.replay_records else None
         self.closed = threading.Event()
         """Set when the process ends; it ends every pause."""
-        self.throttle = throttle or Throttle(self.closed)
+        if throttle is None:
+            throttle = Throttle(self.closed) if self.replays is None else self.replays.readers.throttle
+        self.throttle = throttle
         """Throttles the threads that work on the past."""
         self._shared = Shared(self.feed, self.replays, self.throttle, self.closed)
 

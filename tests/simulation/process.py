@@ -39,7 +39,7 @@ class NoRest(threading.Event):
 class SteppedBudget:
     """The time of a reader, counted in questions."""
 
-    closed = NoRest()
+    throttle = Throttle(NoRest())
 
     def __init__(self):
         self._asked = 0

@@ -59,7 +59,9 @@ class Hub:
         self.measurements = Measurements()
         self._connections = Connections(self._channels, client_timeout, ping_seconds, self.measurements)
         self._lookups = Lookups(subscriptions, self._inbox.wake)
-        self._rounds = Rounds(self._inbox, self._connections, self._lookups, flush_seconds, clock)
+        self._rounds = Rounds(
+            self._inbox, self._connections, self._lookups, subscriptions.throttle, flush_seconds, clock
+        )
         subscriptions.feed.on_change(self._inbox.note_change)
 
     def add(self, client: HubClient, start: Start | None, first: bytes) -> None:
@@ -76,8 +78,7 @@ class Hub:
                     client.sock.close()
                     client.slot.release()
                     raise
-            self._inbox.new.append((client, start, first))
-        self._inbox.wake()
+            self._inbox.add(client, start, first)
 
     def close(self) -> None:
         """Let all streams end with `bye`; later ones do so at once."""

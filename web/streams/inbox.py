@@ -10,7 +10,8 @@ from .hub_client import HubClient, Start
 class Inbox:
     """New clients, the number of changes of the feed, and whether the process closes.
 
-    The thread sets `is_asleep` before it waits: only then does a change write a byte to wake it.
+    The thread sets `is_asleep` before it waits: only then does a change or a client write a byte to wake it. While the
+    thread rests after a flush, both wait for the end of the rest.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,12 @@ class Inbox:
         waker, self._waker = self._waker, None
         for each in waker or ():
             each.close()
+
+    def add(self, client: HubClient, start: Start | None, first: bytes) -> None:
+        """Add a client."""
+        self.new.append((client, start, first))
+        if self.is_asleep:
+            self.wake()
 
     def note_change(self) -> None:
         """Count a change of the feed, whose lock is held."""

@@ -33,18 +33,22 @@ class Incoming:
         self._channels = connections.channels
         self._lookups = lookups
 
-    def begin_new(self, now: float) -> None:
-        """Begin the streams of new clients, and those whose time was looked up."""
-        while self._inbox.new:
-            client, start, first = self._inbox.new.popleft()
-            self._connections.add(client, now)
-            client.stream.add(first)
-            if start is not None:
-                self._start(client, start, now)
-            self._connections.write(client, now)
-            if client.received:
-                self._take(client, client.received, now)
-                client.received = b""
+    def begin_next(self, now: float) -> None:
+        """Begin the stream of the next new client, if there is one."""
+        if not self._inbox.new:
+            return
+        client, start, first = self._inbox.new.popleft()
+        self._connections.add(client, now)
+        client.stream.add(first)
+        if start is not None:
+            self._start(client, start, now)
+        self._connections.write(client, now)
+        if client.received:
+            self._take(client, client.received, now)
+            client.received = b""
+
+    def begin_found(self, now: float) -> None:
+        """Begin the streams whose time was looked up."""
         while self._lookups.found:
             resume, subscription = self._lookups.found.popleft()
             resume.begin(subscription, now)

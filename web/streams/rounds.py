@@ -2,8 +2,10 @@
 
     1. wait for sockets, for new clients, and for news of the feed that may be flushed by now
     2. flush the channels, and send what is new
-    3. give resumes, and long polls that look at news, a bounded share
-    4. close clients that read nothing, or don't answer
+    3. receive from clients, and continue with those whose sockets take more
+    4. begin new streams, and give resumes and long polls that look at news their turn: until there are news to flush,
+       and for SHARE_SECONDS at most
+    5. close clients that read nothing, or don't answer
 
 News that come when nothing was flushed recently leave at once. After a flush the hub rests, and gathers what comes, for
 as long as the flush took times REST, FLUSH_MS at most: with many clients each is sent more at once.
@@ -13,6 +15,8 @@ import logging
 import math
 import selectors
 from collections.abc import Callable
+
+from consumer.resume.throttle import Throttle
 
 from .connections import READ, WRITE, Connections
 from .hub_client import HubClient, Members
@@ -26,7 +30,7 @@ log = logging.getLogger("greenwave.web.hub")
 REST = 1.5
 """After a flush the hub rests for so many times as long as the flush took."""
 SHARE_SECONDS = 0.004
-"""How long the hub works for resumes and long polls in one round."""
+"""How long the hub works for new streams, resumes and long polls in one round."""
 TICK_SECONDS = 0.25
 """How often it looks at the clock: for timeouts, pings, statistics and heartbeats."""
 
@@ -39,6 +43,7 @@ class Rounds:
         inbox: Inbox,
         connections: Connections,
         lookups: Lookups,
+        throttle: Throttle,
         flush_seconds: float,
         clock: Callable[[], float],
     ) -> None:
@@ -46,6 +51,7 @@ class Rounds:
         self._connections = connections
         self._channels, self._turns = connections.channels, connections.turns
         self._lookups = lookups
+        self._throttle = throttle
         self._incoming = Incoming(inbox, connections, lookups)
         self._flush_seconds = flush_seconds
         self._clock = clock
@@ -74,6 +80,8 @@ class Rounds:
         ready = self._selector.select(min(most_seconds, self._timeout()))
         self._inbox.is_asleep = False
         now = self._clock()
+        if self._has_news(now):
+            self._flush_all(now)
         for key, mask in ready:
             client: HubClient | None = key.data
             if client is None:
@@ -84,19 +92,16 @@ class Rounds:
                 self._incoming.receive(client, now)
             if mask & WRITE and client.is_blocked:
                 self._connections.write(client, now)
-        self._incoming.begin_new(now)
+        self._serve(now)
         if self._inbox.is_closing:
             self._connections.end_all(now)
-        if self._inbox.changes != self._seen and now >= self._flush_at:
-            self._flush_all(now)
-        self._serve_due(now)
         if now >= self._tick_at:
             self._tick_at = now + TICK_SECONDS
             self._tick(now)
 
     def _timeout(self) -> float:
         """Return for how long to wait; news and new clients end the wait, but not a rest after a flush."""
-        if self._turns.due:
+        if self._turns.due or self._inbox.new:
             return 0.0
         now = self._clock()
         until = self._turns.deadline(self._tick_at)
@@ -106,6 +111,10 @@ class Rounds:
         if self._inbox.changes != self._seen or self._inbox.new or self._lookups.found:
             return 0.0
         return max(0.0, until - now)
+
+    def _has_news(self, now: float) -> bool:
+        """Tell whether there are news, and the rest after the last flush is over."""
+        return self._inbox.changes != self._seen and now >= self._flush_at
 
     def _flush_all(self, now: float) -> None:
         """Flush all channels, and let those who wait for news of their own look at them."""
@@ -127,16 +136,26 @@ class Rounds:
         self._connections.send_all(group.channel, now)
         group.resumes.limit(now, self._channels.max_shared_bytes)
 
-    def _serve_due(self, now: float) -> None:
-        """Give resumes and long polls their share, in turn."""
+    def _serve(self, now: float) -> None:
+        """Begin new streams, and give resumes and long polls their share, in turn; news come first."""
+        self._incoming.begin_found(now)
         self._turns.note_time(now)
         until = self._clock() + SHARE_SECONDS
-        while self._turns.due and self._clock() < until:
-            each = self._turns.next()
-            if isinstance(each, Resume):
-                self._connections.advance(each, now)
-            elif each.sock.fileno() != -1 and not each.is_blocked:
-                self._connections.write(each, now)
+        while self._inbox.new or self._turns.due:
+            self._incoming.begin_next(now)
+            self._serve_next(now)
+            at = self._clock()
+            if at >= until or self._has_news(at):
+                return
+
+    def _serve_next(self, now: float) -> None:
+        if not self._turns.due:
+            return
+        each = self._turns.next()
+        if isinstance(each, Resume):
+            self._connections.advance(each, now)
+        elif each.sock.fileno() != -1 and not each.is_blocked:
+            self._connections.write(each, now)
 
     def _tick(self, now: float) -> None:
         """Do what the clock asks for."""

@@ -8,6 +8,10 @@ from .blocks import Block
 from .channel import Channel
 from .resume import Resume
 
+JOINED_BYTES = 16_384
+"""Small pieces are given together, up to so many bytes: each costs a system call. A client that takes only a part of
+them holds a copy; of larger ones it holds no more than the block that all share."""
+
 
 class ClientStream:
     """What one client is sent, piece by piece.
@@ -91,17 +95,23 @@ class ClientStream:
 
     def take(self, now: float) -> bytes:  # noqa: ARG002 - a waiting poll looks at the clock
         """Return what comes next; empty if there is nothing now."""
+        parts: list[bytes] = []
+        size = 0
         if self._first is not None:
-            data = self._first.popleft()
+            parts.append(self._first.popleft())
+            size = len(parts[0])
             self._first = self._first or None
-            return data
-        while (block := self._block) is not None:
+        while self._first is None and (block := self._block) is not None:
+            following = block.next
+            if parts and (following is None or size + len(following.data) > JOINED_BYTES):
+                break  # it is live only when it has nothing left to give
             if self.resume is not None and block is self.resume.tail and self.resume.has_joined:
                 self.resume = None
-            self._block = block.next
-            if self._block is not None and self._block.data:
-                return self._block.data
-        return b""
+            self._block = following
+            if following is not None and following.data:
+                parts.append(following.data)
+                size += len(following.data)
+        return b"".join(parts)  # without a copy if there is one
 
     def _stop(self) -> None:
         self._is_started = False

@@ -15,6 +15,7 @@ from msgspec import structs
 from consumer.view.cursor import Position, place
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually, message, publish, record
+from tests.consumer.resume.test_replay import BEGIN, process_over, topic_of
 from tests.web.streams.feeds import HEARTBEAT_SECONDS, SEVERE, World, events_of
 from web.access import slots
 from web.access.admission import Admission
@@ -112,9 +113,10 @@ class Setup:
 
     def __init__(self, hub_class, clock=None, **options):
         self.world = World(segments=options.pop("segments", 5))
+        subscriptions = options.pop("subscriptions", self.world.subscriptions)
         self.admission = Admission(0, client_timeout=CLIENT_TIMEOUT)
         self.hub = hub_class(
-            self.world.subscriptions,
+            subscriptions,
             self.world.open_session,
             flush_seconds=FLUSH_SECONDS,
             client_timeout=CLIENT_TIMEOUT,
@@ -588,6 +590,7 @@ def test_a_client_changes_its_filter(setup):
 def test_a_last_answer_ends_the_stream(setup):
     (client,) = setup.live(peer=Peer({b"x": [Answer(b"end", is_last=True), Answer(b"never")]}))
     client.socket.send(b"x")
+    setup.hub.run()
     setup.publish()
     assert client.has_ended()
     assert client.data == b"end"
@@ -630,6 +633,7 @@ def test_a_fault_in_an_answer_ends_this_client_only(setup):
     (other,) = setup.live()
     (client,) = setup.live(peer=Peer())
     client.socket.send(b"unknown")
+    setup.hub.run()
     setup.publish()
     assert client.types == ["error"]
     assert other.types == ["prediction"]
@@ -764,6 +768,60 @@ def test_a_stream_starts_when_its_time_was_looked_up(setup):
     setup.hub.run()
     # There are no replays in this test.
     eventually(lambda: (setup.hub.run(), client.types)[1] == ["status", "gap", "initial"])
+
+
+# Shares
+
+
+class Publishing(Peer):
+    """A peer with whose first bytes news come."""
+
+    def __init__(self, world):
+        super().__init__()
+        self.world = world
+
+    def receive(self, data, now):
+        self.world.publish()
+        return ()
+
+
+def test_new_clients_begin_in_shares(setup, monkeypatch):
+    monkeypatch.setattr(rounds, "SHARE_SECONDS", 0.0)
+    clients = [setup.connect() for _ in range(3)]
+    for begun in (1, 2, 3):
+        setup.hub.run(1)
+        assert sum(bool(each.read()) for each in clients) == begun
+
+
+def test_news_come_before_other_new_clients(setup):
+    (live,) = setup.live()
+    setup.wait(1)
+    publishing = setup.connect(peer=Publishing(setup.world), received=b"a")
+    other = setup.connect()
+    setup.hub.run(1)
+    assert publishing.read()
+    assert not other.read()
+    setup.hub.run(1)
+    assert live.predictions() == 1
+    assert other.types[:2] == ["status", "initial"]
+
+
+def test_a_replay_rests_between_its_steps(make, monkeypatch):
+    setup = make(subscriptions=process_over(topic_of(1_000)))
+    rests = []
+
+    def book(took_seconds, is_short=False):
+        rests.append(took_seconds)
+        return 0.5
+
+    monkeypatch.setattr(setup.hub._rounds._throttle, "book", book)
+    client = setup.connect(Start(EVERYTHING, BEGIN.encode()))
+    eventually(lambda: (setup.wait(1), client.predictions())[1] > 0)
+    steps = len(rests)
+    setup.hub.run(10)
+    assert len(rests) == steps
+    eventually(lambda: (setup.wait(0.5), "initial" in client.types)[1])
+    assert client.types[: client.types.index("initial")].count("prediction") == 1_000
 
 
 # Flushes

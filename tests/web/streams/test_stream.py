@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from consumer.view.filters import MATCH, Filter
 from tests.properties import examples
 from tests.web.streams.feeds import FILTERS, MAX_BYTES, SEVERE, Following, World, events_of, offset_of
+from web.streams import stream
 from web.streams.blocks import Block
 from web.streams.resume import STEP
 from web.streams.session import STATS_SECONDS
-from web.streams.stream import ClientStream
+from web.streams.stream import JOINED_BYTES, ClientStream
 
 
 class Client(Following):
@@ -68,6 +69,12 @@ def client(world, channel):
     return client
 
 
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """Let streams give each block alone."""
+    monkeypatch.setattr(stream, "JOINED_BYTES", 0)
+
+
 def cut_off(client):
     """Connect a client again after its last cursor."""
     client.events = [each for each in client.events if each[0]][-1:]
@@ -90,6 +97,32 @@ def test_what_was_added_comes_first_in_order(client):
     assert not client.stream.is_live
     assert [client.stream.take(0.0) for _ in range(3)] == [b"one", b"two", b""]
     assert client.stream.is_live
+
+
+def test_small_pieces_are_given_together(world, channel):
+    given = ClientStream()
+    given.enter(channel)
+    given.add(b"first")
+    given.follow(channel.tail)
+    for data in (b"a", b"", b"b"):
+        channel.append(data, None)
+    assert given.take(world.now) == b"firstab"
+    channel.append(b"c", None)
+    assert not given.is_live, "its client may not have taken all of it yet"
+    assert [given.take(world.now) for _ in range(2)] == [b"c", b""]
+    assert given.is_live
+
+
+def test_large_blocks_are_given_alone_and_without_a_copy(world, channel):
+    large = b"." * JOINED_BYTES
+    given = ClientStream()
+    given.enter(channel)
+    given.follow(channel.tail)
+    for data in (b"a", large, b"b", b"c"):
+        channel.append(data, None)
+    pieces = [given.take(world.now) for _ in range(4)]
+    assert pieces == [b"a", large, b"bc", b""]
+    assert pieces[1] is large
 
 
 def test_a_client_without_a_cursor_gets_the_view_then_is_live(client):
@@ -166,7 +199,7 @@ def test_a_client_that_joins_gets_the_statistics_that_the_channel_sent(world, ch
     assert client.stream.is_live
 
 
-def test_a_block_after_the_statistics_of_a_join_is_not_lost(world, channel, client):
+def test_a_block_after_the_statistics_of_a_join_is_not_lost(world, channel, client, one_by_one):
     world.now = STATS_SECONDS
     world.publish()
     tail = channel.tail
@@ -184,7 +217,7 @@ def test_a_block_after_the_statistics_of_a_join_is_not_lost(world, channel, clie
     assert client.offsets == [2]
 
 
-def test_a_client_that_leaves_the_blocks_continues_from_the_ring_buffer(world, channel, client):
+def test_a_client_that_leaves_the_blocks_continues_from_the_ring_buffer(world, channel, client, one_by_one):
     sent = channel.tail
     for _ in range(5):
         world.publish(2)
