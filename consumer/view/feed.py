@@ -72,7 +72,7 @@ class Landing(NamedTuple):
 
 
 class _Lock:
-    """A context manager that holds the lock of a state and hands the state out."""
+    """A context manager that holds the lock of a state and hands the state out. After news it calls the listeners."""
 
     def __init__(self, state: FeedState) -> None:
         self._state = state
@@ -82,7 +82,12 @@ class _Lock:
         return self._state
 
     def __exit__(self, *_: object) -> None:
-        self._state.changed.release()
+        state = self._state
+        has_news, state.has_news = state.has_news, False
+        state.changed.release()
+        if has_news:
+            for listener in state.listeners:
+                listener()
 
 
 class Feed:
@@ -182,7 +187,7 @@ class Feed:
             state.notify()
 
     def on_change(self, listener: Callable[[], object]) -> None:
-        """Call `listener` at each change, with the lock held: it must be quick, and not use the feed."""
+        """Call `listener` after each change, when the lock is free again, on the thread that made the change."""
         self._state.listeners.append(listener)  # without the lock, which may be held for a while at the start
 
     # For all threads; what a state replaces as a whole is read without the lock

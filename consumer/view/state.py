@@ -60,7 +60,9 @@ class FeedState:
     def __init__(self, settings: Settings, clock: Callable[[], float], now_ms: Callable[[], int]) -> None:
         self.changed = threading.Condition()
         self.listeners: list[Callable[[], object]] = []
-        """Called at each change, with the lock held: they must be quick, and not use the feed."""
+        """Called after each change, when the lock is free again."""
+        self.has_news = False
+        """Whether the listeners are to be called."""
         self.ring = Ring(settings.buffer_entries, settings.buffer_bytes)
         segments, age = settings.max_segments, settings.max_age
         self.latest = LatestView[Prediction](segments, age, settings.view_bytes, now_ms)
@@ -142,10 +144,9 @@ class FeedState:
         self.notify()
 
     def notify(self) -> None:
-        """Wake all waiting threads, and call the listeners."""
+        """Wake all waiting threads. The listeners are called when the lock is free again: they wake threads, too."""
         self.changed.notify_all()
-        for listener in self.listeners:
-            listener()
+        self.has_news = True
 
     def begin(self, position: Position, break_: Gap | None, partitions: Iterable[Partition] | None = None) -> None:
         """Continue at a position that doesn't follow the last one.

@@ -8,7 +8,7 @@ from .hub_client import HubClient, Start
 
 
 class Inbox:
-    """New clients, the number of changes of the feed, and whether the process closes.
+    """New clients, whether the feed has news, and whether the process closes.
 
     The thread sets `is_asleep` before it waits: only then does a change or a client write a byte to wake it. While the
     thread rests after a flush, both wait for the end of the rest.
@@ -16,7 +16,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.new: deque[tuple[HubClient, Start | None, bytes]] = deque()
-        self.changes = 0
+        self.has_news = False
         self.is_closing = False
         self.is_asleep = False
         self._waker: tuple[socket.socket, socket.socket] | None = None
@@ -41,8 +41,8 @@ class Inbox:
             self.wake()
 
     def note_change(self) -> None:
-        """Count a change of the feed, whose lock is held."""
-        self.changes += 1
+        """Note a change of the feed."""
+        self.has_news = True
         if self.is_asleep:
             self.wake()
 

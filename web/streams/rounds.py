@@ -56,7 +56,6 @@ class Rounds:
         self._flush_seconds = flush_seconds
         self._clock = clock
         self._selector: selectors.BaseSelector
-        self._seen = 0
         self._flush_at = self._tick_at = 0.0
 
     def open(self) -> None:
@@ -105,20 +104,20 @@ class Rounds:
             return 0.0
         now = self._clock()
         until = self._turns.deadline(self._tick_at)
-        if self._inbox.changes != self._seen:
+        if self._inbox.has_news:
             return max(0.0, min(until, self._flush_at) - now)
         self._inbox.is_asleep = True
-        if self._inbox.changes != self._seen or self._inbox.new or self._lookups.found:
+        if self._inbox.has_news or self._inbox.new or self._lookups.found:
             return 0.0
         return max(0.0, until - now)
 
     def _has_news(self, now: float) -> bool:
         """Tell whether there are news, and the rest after the last flush is over."""
-        return self._inbox.changes != self._seen and now >= self._flush_at
+        return self._inbox.has_news and now >= self._flush_at
 
     def _flush_all(self, now: float) -> None:
         """Flush all channels, and let those who wait for news of their own look at them."""
-        self._seen = self._inbox.changes
+        self._inbox.has_news = False
         for group in self._channels.all():
             self._flush(group, now)
         self._turns.note_news()

@@ -1,6 +1,7 @@
 """The feed: snapshots, changes after a cursor, gaps; nothing lost and nothing twice, in any process."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -667,3 +668,11 @@ def test_a_listener_is_called_at_each_change():
     feed.announce(Status("live", 0.0, "caught up"))
     feed.wake()
     assert len(calls) == 3
+
+
+def test_a_listener_is_called_when_the_lock_is_free():
+    feed, cursors = feed_of(), []
+    with ThreadPoolExecutor(1) as other:
+        feed.on_change(lambda: cursors.append(other.submit(lambda: feed.cursor).result(10)))
+        publish(feed, record(0, 0, message("A")))
+    assert cursors == [feed.cursor]
