@@ -20,7 +20,8 @@ from consumer.settings import Settings, load
 from consumer.version import VERSION
 from demo.broker import free_port
 from tests.kafka.apache import version as kafka_version
-from tests.web.server.test_worker import Server, until
+from tests.web.server.test_worker import Server, read_until, rest_of, until
+from web.server.descriptors import Descriptors
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -257,6 +258,18 @@ def test_a_pod_has_time_for_what_is_still_running():
     assert spec["terminationGracePeriodSeconds"] >= int(seconds) + GRACEFUL_SECONDS + 1
 
 
+def test_a_pod_ends_after_its_streams_and_requests_within_the_grace_period(tmp_path):
+    spec = manifest("Deployment")["spec"]["template"]["spec"]
+    pre_stop = int(spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+    with Server(tmp_path / "log") as server, server.open() as stream, server.open("/slow?seconds=2") as request:
+        read_until(stream, b'"initial"')
+        until(lambda: server.counts()["sse"] == 1)
+        server.process.terminate()
+        assert b'"type":"bye"' in rest_of(stream)
+        assert rest_of(request).endswith(b"done")
+        assert server.process.wait(spec["terminationGracePeriodSeconds"] - pre_stop) == 0
+
+
 def test_the_probes_ask_routes_that_answer(server):
     container = manifest("Deployment")["spec"]["template"]["spec"]["containers"][0]
     for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
@@ -323,3 +336,37 @@ def test_gunicorn_reports_to_systemd_when_it_is_ready(tmp_path):
         notified.settimeout(60)
         with Server(tmp_path / "log", NOTIFY_SOCKET=str(tmp_path / "notify")), contextlib.suppress(TimeoutError):
             assert b"READY=1" in notified.recv(4_096)
+
+
+# Sizing
+
+
+SIZING = (ROOT / "docs/operations/sizing.md").read_text(encoding="utf-8")
+
+
+def number(text):
+    return float(text.replace(",", ""))
+
+
+def test_the_open_files_of_a_process_are_those_that_it_wants():
+    settings = Settings()
+    wanted = Descriptors(settings.web_threads, settings.max_streams, 1 + settings.replay_readers + 4).wanted
+    assert f"With the defaults that is {wanted:,}." in SIZING
+
+
+def test_the_egress_of_kafka_is_that_of_the_formula():
+    rows = re.findall(r"^\| ([\d,]+) \| ([\d,]+) \| ([\d.]+) MB/s \| ([\d,]+) \|$", SIZING, re.MULTILINE)
+    assert len(rows) == 4
+    for processes, streams, egress, fetches in rows:
+        assert number(streams) == 5_000 * number(processes)
+        assert number(egress) == pytest.approx(number(processes) * 100 * 400 / 1e6)
+        assert number(fetches) == number(processes) * 1_000 / Settings().kafka_fetch_max_wait_ms
+
+
+def test_the_buffer_of_a_process_is_that_of_the_formula():
+    rows = re.findall(r"^\| ([\d.]+) (MB|GB) \| ([\d,]+) \| ([\d,]+) \|$", SIZING, re.MULTILINE)
+    assert len(rows) == 4
+    for memory, unit, buffer_bytes, predictions in rows:
+        megabytes = number(memory) * (1_000 if unit == "GB" else 1)
+        assert number(buffer_bytes) == pytest.approx((megabytes - 100) * 1e6 / 2.9, rel=0.1)
+        assert number(predictions) == pytest.approx(number(buffer_bytes) / 3_100, rel=0.05)
