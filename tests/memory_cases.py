@@ -32,8 +32,11 @@ START_MS, START = 1_700_000_000_000, 10_000_000
 PLAIN, WIDE = "northbound", "🚗 " + "x" * 200
 
 
-def value(number, segments, text=PLAIN, horizons=1):
-    """Return a message of some 380 bytes without its text; segments and horizons take turns."""
+def value(number, segments, text=PLAIN, horizons=1, is_observation=False):
+    """Return a message of some 380 bytes without its text; segments and horizons take turns.
+
+    An observation is smaller.
+    """
     turn, segment = divmod(number, segments)
     message = {
         "segment_id": f"LA_{segment:06}",
@@ -47,6 +50,9 @@ def value(number, segments, text=PLAIN, horizons=1):
         "model": "dcrnn-2026-11",
         "source": "detectors",
     }
+    if is_observation:
+        for name in ("predicted_speed", "horizon_minutes"):
+            del message[name]
     return json.dumps(message, ensure_ascii=False).encode()
 
 
@@ -152,6 +158,7 @@ def everything(settings):
     before = resident()
     feed, cache = Feed(settings), MessageCache(settings.message_bytes)
     segments = settings.buffer_bytes // 4_000
+    fill(feed, 2 * segments, serve=False, segments=2 * segments, text="x" * 150, is_observation=True)
     fill(feed, settings.buffer_bytes // 500, cache=cache, segments=segments, horizons=4, text="x" * 150)
     views = Views(settings.answer_bytes)
     for number in range(16):
@@ -164,6 +171,7 @@ CASES = {
     "unsent": unsent,
     "plain": ring,
     "messages": messages,
+    "observations": lambda settings: ring(settings, is_observation=True),
     "wide": lambda settings: ring(settings, text=WIDE),
     "partitions": lambda settings: ring(settings, partitions=400),
     "view": view,

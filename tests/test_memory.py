@@ -94,6 +94,37 @@ def test_the_latest_view_takes_view_bytes(horizons, text):
         assert is_near(taken(), SMALL.view_bytes)
 
 
+@pytest.mark.parametrize("text", [PLAIN, WIDE])
+def test_the_view_of_observations_takes_observed_bytes(text):
+    with measured() as taken:
+        view = LatestView(SMALL.max_segments, SMALL.max_age, SMALL.observed_bytes)
+        for number in range(500):
+            record = Record(0, number, START_MS, None, value(number, 500, text, is_observation=True))
+            view.apply(normalise(record).observations[0][1], 0, place(number))
+        assert len(view) < 400, "it is full"
+        assert is_near(taken(), SMALL.observed_bytes)
+
+
+def test_a_ring_buffer_of_observations_takes_buffer_bytes():
+    with measured() as taken:
+        feed = Feed(SMALL)
+        fill(feed, 3_000, segments=20, is_observation=True)
+        assert len(feed._state.ring) < 2_000, "it is full"
+        assert is_near(taken(), SMALL.buffer_bytes)
+
+
+def test_observations_in_the_scores_take_scores_bytes():
+    with measured() as taken:
+        scores = Scores(SMALL)
+        for number in range(20_000):
+            record = Record(0, number, START_MS, None, value(number, 40, is_observation=True))
+            observation = normalise(record).observations[0][1]
+            scores.take([observation], observation.timestamp)
+        assert 0.5 * SMALL.scores_bytes <= taken() <= 1.25 * SMALL.scores_bytes, (
+            "a measurement takes less than a forecast"
+        )
+
+
 def test_the_view_forgets_what_it_counted():
     view = LatestView(10, SMALL.max_age, SMALL.view_bytes)
     for number in range(400):
@@ -147,10 +178,11 @@ def test_bodies_of_filters_take_answer_bytes():
 
 
 SHARES = [
-    ("everything", 2.875),
+    ("everything", 3.125),
     ("unsent", 1 / 4),
     ("plain", 1),
     ("wide", 1),
+    ("observations", 1),
     ("partitions", 1),
     ("messages", 3 / 8),
     ("chunks", 1 / 4),

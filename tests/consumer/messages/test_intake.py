@@ -36,6 +36,12 @@ def test_messages_are_counted_by_reason_with_an_example_and_their_fields():
     assert intake.example.endswith('it begins with {"id": 1, "speed_kph": 5}')
 
 
+def test_messages_with_observations_are_counted_and_can_be_read():
+    seen = b'{"segment_id": "A", "timestamp": 1700000000000, "speed": 40}'
+    intake = taken(seen, message("A"), array(seen, b"7"), array(message("A"), seen), b"7")
+    assert (intake.messages, intake.observations, intake.refused) == (5, 3, 1)
+
+
 def test_example_and_fields_are_bounded_and_printable():
     hostile = {f"{number}\x1b[2J\n{'x' * 10_000}": number for number in range(1_000)}
     intake = taken(*[json.dumps(hostile).encode()] * 30, b"\x00" * 5_000)

@@ -437,6 +437,13 @@ def test_an_observation_counts_before_a_prediction_of_the_same_time(order):
     assert feed.account()["scores"]["observed"] == 1
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0)])
+def test_an_observation_of_the_same_speed_counts_as_observed(order):
+    messages = [said_at(0, 50, 60, 5), said_at(5, 50, 40), said_at(5, None, 40)]
+    scores = scored_feed(*[messages[number] for number in order]).account()["scores"]
+    assert (scores["count"], scores["observed"]) == (1, 1)
+
+
 def test_observations_that_come_first_judge_later_predictions():
     feed = feed_of(settings=Settings(kafka_backlog="all", max_age=3600))
     send(

@@ -261,6 +261,21 @@ def plain(event):
             return event
 
 
+def test_a_poll_elsewhere_needs_no_view_for_evicted_observations():
+    settings, wanted = structs.replace(SETTINGS, max_segments=10), Filter(segments=frozenset({"A"}))
+    here, there = feed_of(2, settings), feed_of(2, settings)
+    publish(there, *[record(1, number, seen(f"S{number}")) for number in range(12)])
+    for feed in (here, there):
+        publish(feed, record(0, 0, message("B", T)))
+    poll = subscribe(here, wanted=wanted, purpose="poll")
+    read(poll)
+    assert there.evictions()["max_segments"] == 2
+    assert read(subscribe(there, poll.cursor, wanted, purpose="poll")) == []
+    with_ = structs.replace(wanted, observations=True)
+    (view,) = read(subscribe(there, poll.cursor, with_, purpose="poll"))
+    assert isinstance(view, Initial), "it may have had what was evicted"
+
+
 # Resuming from Kafka
 
 

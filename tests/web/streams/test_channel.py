@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.view.filters import EVERYTHING, Filter
+from tests.consumer.helpers import publish, record
 from tests.properties import examples
 from tests.web.streams.feeds import CHANGES, FILTERS, SEVERE, Own, World, events_of
 from web.streams.blocks import Block
@@ -58,6 +59,31 @@ def test_each_entry_is_judged_once_per_filter_for_1000_clients(world, monkeypatc
     assert len(judged) == 20 * 25
     assert len(set(judged)) == len(judged)
     assert len({id(data) for data in given}) == 20, "clients of a filter share the bytes"
+
+
+SEEN = b'{"segment_id": "S1", "timestamp": 1700000000000, "speed": %d}'
+
+
+@pytest.mark.parametrize("wanted", FILTERS)
+@pytest.mark.parametrize("encoding", [SSE, WEBSOCKET])
+def test_observations_change_no_byte_of_clients_that_do_not_ask(wanted, encoding):
+    given = []
+    for value in (SEEN, b'{"segment_id": "refused %d"}'):
+        world, after = World(), None
+        world.announce()
+        client, resumed = Own(world, wanted, encoding), Own(world, wanted, encoding)
+        for number in range(30):
+            publish(world.feed, record(0, world.offset, value % number))
+            world.offset += 1
+            world.publish(number % 7)
+            client.read()
+            after = world.feed.cursor if number == 20 else after
+        resumed.subscription = world.subscriptions.subscribe(after, wanted)
+        resumed.read()
+        given.append((client.data, resumed.data, client.subscription.cursor, resumed.subscription.cursor))
+    assert given[0] == given[1]
+    assert b"observation" not in given[0][0] + given[0][1]
+    assert given[0][0].count(b"prediction") > 10
 
 
 def test_a_flush_appends_one_block_of_all_that_is_new(world):
