@@ -176,9 +176,13 @@ def _partitions(consumer: Consumer) -> Iterator[Metric]:
 
 def _intake(consumer: Consumer) -> Iterator[Metric]:
     yield _counter("greenwave_records_consumed", "Records read, including refused ones", consumer.records)
+    fill = consumer.feed.fill()
     yield _counter(
-        "greenwave_predictions_received", "Predictions and removals added to the feed", consumer.feed.fill().received
+        "greenwave_predictions_received",
+        "Predictions and removals added to the feed",
+        fill.received - fill.observations,
     )
+    yield _counter("greenwave_observations_received", "Observations added to the feed", fill.observations)
     yield _counter(
         "greenwave_predictions_unclear_horizon",
         "Predictions whose horizon is unknown, or whose target is not within 15 s of a whole minute",
@@ -223,6 +227,7 @@ def _buffer(consumer: Consumer) -> Iterator[Metric]:
     yield _gauge("greenwave_buffer_bytes", "Memory of the ring buffer", fill.size_bytes)
     yield _gauge("greenwave_buffer_max_bytes", "Maximum memory of the ring buffer", settings.buffer_bytes)
     yield _gauge("greenwave_segments", "Segments in the latest view", fill.segments)
+    yield _gauge("greenwave_observed_segments", "Segments with an observation in the latest view", fill.observed)
     evicted = CounterMetricFamily(
         "greenwave_latest_evictions", "Evictions from the latest view, by reason", labels=["reason"]
     )

@@ -1,6 +1,7 @@
 """`include=observations` on every transport, and answers without it."""
 
 import json
+import os
 
 import pytest
 
@@ -196,3 +197,7 @@ def test_a_feed_of_observations_is_no_feed_of_refusals(client, put, live):
     assert (health["warnings"], health["quarantine"]["total"], health["segments"]) == ([], 0, 0)
     put(b"not JSON")
     assert data(client.get("/api/health"))["warnings"] == []
+    put(message("A"))
+    metrics = dict(line.split(" ") for line in client.get("/metrics").text.splitlines() if not line.startswith("#"))
+    names = ("predictions_received_total", "observations_received_total", "segments", "observed_segments")
+    assert [metrics[f'greenwave_{name}{{pid="{os.getpid()}"}}'] for name in names] == ["1.0", "3.0", "1.0", "3.0"]
