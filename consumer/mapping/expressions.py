@@ -28,6 +28,7 @@ Reader = Callable[[Any, Any, Record], Any]
 """From an item, the message that it is in, and the record, to a value; None for nothing."""
 
 _ROOTED = re.compile(r"(\$\w+)(.*)", re.DOTALL)
+_LARGE = 1 << 63
 _PIECE = re.compile(r"\{([^{}]*)\}")
 
 
@@ -108,6 +109,11 @@ def _known(time_ms: int) -> int | None:
     return None if time_ms == UNKNOWN_MS else time_ms
 
 
+def expressions_in(template: str) -> list[str]:
+    """Return the expressions in braces of a text."""
+    return _PIECE.findall(template)
+
+
 def compile_text(template: str, read_key: KeyReader) -> Reader:
     """Return a text with expressions in braces (`{u}-{v}`) as a function. Raises ValueError.
 
@@ -119,16 +125,18 @@ def compile_text(template: str, read_key: KeyReader) -> Reader:
     for literal in (*parts[::2], end):
         if "{" in literal or "}" in literal:
             raise ValueError(f"{template!r} has a brace without its other half")
-    pairs = [
-        (literal, compile_expression(each, read_key)) for literal, each in zip(parts[::2], parts[1::2], strict=True)
-    ]
+    readers = [compile_expression(each, read_key) for each in parts[1::2]]
+    layout = "%s".join(literal.replace("%", "%%") for literal in (*parts[::2], end))
 
     def compose(item: Any, message: Any, record: Record) -> str | None:
-        composed = ""
-        for literal, read in pairs:
-            if (part := as_id(read(item, message, record))) is None:
-                return None
-            composed += literal + part
-        return composed + end
+        found = []
+        for read in readers:
+            part = read(item, message, record)
+            if type(part) is not int or not -_LARGE < part < _LARGE:  # the usual case, made fast
+                part = as_id(part)
+                if part is None:
+                    return None
+            found.append(part)
+        return layout % tuple(found)
 
     return compose

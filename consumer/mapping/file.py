@@ -22,7 +22,7 @@ from consumer.settings import Settings
 
 from .expressions import KeyFormat, Reader, compile_expression, key_reader
 from .lines import line_of
-from .readers import SPEED_AHEAD, ReaderMaker, as_table, pair
+from .readers import SPEED_AHEAD, ReaderMaker, as_table, is_of_item, pair
 from .shapes import Shape, Shapes
 
 MAX_BYTES = 262_144
@@ -119,9 +119,9 @@ class _Compiler:
         tombstone = table.tombstone or ("$key" if table.key != "text" else None)
         removed = compiled("tombstone", self._maker.make, "segment_id", tombstone, read_key) if tombstone else None
         reads_keys = table.key in ("text", "json") and "$key" in str(stated)
+        own = frozenset(_EMITTED.get(field, field) for field, how in table.fields.items() if is_of_item(how))
         emitted = tuple(_emitted(fields).items())
-        shape = Shape(name or f"shape {number + 1}", when, each, removed, emitted, reads_keys)
-        return table.topic, shape
+        return table.topic, Shape(name or f"shape {number + 1}", when, each, removed, emitted, own, reads_keys)
 
 
 def _check(fields: dict[str, Reader]) -> None:
@@ -135,6 +135,10 @@ def _check(fields: dict[str, Reader]) -> None:
         raise ValueError("latitude and longitude are needed together")
     if "latitude" in fields and "coordinates" in fields:
         raise ValueError("coordinates are given twice: use either these, or latitude and longitude")
+
+
+_EMITTED = {"latitude": "coordinates", "longitude": "coordinates", "producer_category": "category"}
+"""The names that `consumer.messages` knows, where they are others."""
 
 
 def _emitted(fields: dict[str, Reader]) -> dict[str, Reader]:

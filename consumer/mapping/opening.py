@@ -176,9 +176,9 @@ class Opening:
     def _mapped(self, record: Record, message: object) -> list[object]:
         if not self.has_shapes or type(message) is not dict or (shape := self._shapes.find(message, record)) is None:
             return [message]
-        if shape.each is None:
-            return [Mapped(shape.map(message, message, record), shape, message)]
-        return [Mapped(shape.map(each, message, record), shape, each) for each in shape.items(message, record)]
+        items = shape.items(message, record)
+        mapped = shape.map_all(items, message, record)
+        return [Mapped(fields, shape, item) for fields, item in zip(mapped, items, strict=True)]
 
     def _deleted(self, record: Record, deleted: Deleted) -> Deleted:
         """Return a deletion whose row is in the fields of the result."""

@@ -1,7 +1,8 @@
 """Path expressions in JMESPath: compiled once, with a bounded cost for each message.
 
-A path of names and indexes (`a.b[0].c`), the usual case, is followed without an interpreter. No expression can refer to
-what encloses its value, so its cost grows with the size of the message. What multiplies that is bounded, too.
+A path of names and indexes (`a.b[0].c`), the usual case, is followed without an interpreter, and so is one to the
+elements of an array (`a.b[]`). No expression can refer to what encloses its value, so its cost grows with the size of
+the message. What multiplies that is bounded, too.
 """
 
 from collections.abc import Iterator
@@ -47,21 +48,40 @@ class Path:
             raise ValueError(f"{text!r} is no expression: {_in_one_line(error)}; allowed: {ALLOWED}") from error
         _check(self._tree)
         self.steps = _steps(self._tree)
+        self._array = _array_steps(self._tree)
 
     def __call__(self, value: Any) -> Any:
         """Return what the expression finds."""
         if self.steps is None:
+            if self._array is not None:
+                return _elements(_follow(value, self._array))
             try:
                 return _interpreter.visit(self._tree, value)
             except Exception:  # whatever a function raises for what it does not take: the message has no such value
                 return None
-        for step in self.steps:
-            if isinstance(step, str):
-                value = value.get(step) if type(value) is dict else None
-            else:
-                is_there = type(value) is list and -len(value) <= step < len(value)
-                value = value[step] if is_there else None
-        return value
+        return _follow(value, self.steps)
+
+
+def _follow(value: Any, steps: list[str | int]) -> Any:
+    for step in steps:
+        if isinstance(step, str):
+            value = value.get(step) if type(value) is dict else None
+        else:
+            is_there = type(value) is list and -len(value) <= step < len(value)
+            value = value[step] if is_there else None
+    return value
+
+
+def _elements(array: Any) -> list[Any] | None:
+    """Return what `[]` finds in an array: its elements, and those of the arrays among them, without null."""
+    if type(array) is not list:
+        return None
+    if not any(element is None or type(element) is list for element in array):
+        return array
+    found: list[Any] = []
+    for element in array:
+        found += element if type(element) is list else [element]
+    return [element for element in found if element is not None]
 
 
 def _in_one_line(error: Exception) -> str:
@@ -103,6 +123,16 @@ def _check_call(node: dict[str, Any]) -> None:
         raise ValueError(
             f"{name}() has {given} arguments; allowed: {len(signature)}{' or more' if is_variadic else ''}"
         )
+
+
+def _array_steps(node: dict[str, Any]) -> list[str | int] | None:
+    """Return the path to an array whose elements are all that an expression finds (`a.b[]`); None for any other."""
+    if node["type"] != "projection":
+        return None
+    source, each = node["children"]
+    if source["type"] != "flatten" or each["type"] != "identity":
+        return None
+    return _steps(source["children"][0])
 
 
 def _steps(node: dict[str, Any]) -> list[str | int] | None:

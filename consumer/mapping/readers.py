@@ -20,7 +20,7 @@ from consumer.prediction import KM_PER_MILE
 from consumer.sources.record import Record
 from consumer.times import Times
 
-from .expressions import KeyReader, Reader, compile_expression, compile_text
+from .expressions import KeyReader, Reader, compile_expression, compile_text, expressions_in
 
 SPEEDS = ("predicted_speed", "current_speed", "lower", "upper")
 TIMES = ("timestamp", "prediction_time", "target_time")
@@ -79,13 +79,19 @@ class ReaderMaker:
         table = FieldTable(from_=stated) if isinstance(stated, str) else as_table(stated, FieldTable)
         convert = self._converter(kind, table)
         find = _finder(table, read_key)
-        missing = frozenset((type(each) is bool, each) for each in table.missing)
-        if not missing:
+        if not table.missing:
             return find if convert is None else _converted(find, convert)
+        # Apart from each other, since True equals 1.
+        booleans = frozenset(each for each in table.missing if type(each) is bool)
+        others = frozenset(each for each in table.missing if type(each) is not bool)
 
         def read(item: Any, message: Any, record: Record) -> Any:
             value = find(item, message, record)
-            if type(value) in _SCALARS and (type(value) is bool, value) in missing:
+            kind = type(value)
+            if kind in _NUMBERS_AND_TEXT:
+                if value in others:
+                    return None
+            elif kind is bool and value in booleans:
                 return None
             return value if convert is None else convert(value)
 
@@ -129,6 +135,14 @@ class ReaderMaker:
             return value if found is None else found
 
         return _OfText(as_ms)
+
+
+def is_of_item(stated: object) -> bool:
+    """Tell whether a field, as a mapping file states it, may differ from item to item of one message."""
+    table = FieldTable(from_=stated) if isinstance(stated, str) else as_table(stated, FieldTable)
+    if table.text is not None:
+        return any(not expression.startswith("$") for expression in expressions_in(table.text))
+    return table.from_ is not None and not table.from_.startswith("$")
 
 
 def kind_of(name: str) -> str:
@@ -194,7 +208,7 @@ def _finder(table: FieldTable, read_key: KeyReader) -> Reader:
     return lambda _item, _message, _record: constant
 
 
-_SCALARS = frozenset({str, int, float, bool})
+_NUMBERS_AND_TEXT = frozenset({str, int, float})
 
 
 def _scale(table: FieldTable) -> float:

@@ -22,6 +22,8 @@ class Shape(Struct, frozen=True, gc=False):
     each: Reader | None
     tombstone: Reader | None
     fields: tuple[tuple[str, Reader], ...]
+    own: frozenset[str]
+    """The fields that may differ from item to item of a message; others are constants, or about something else."""
     reads_keys: bool = False
     """Whether a key may be needed whose schema is in the registry."""
 
@@ -48,6 +50,18 @@ class Shape(Struct, frozen=True, gc=False):
     def map(self, item: Any, message: Any, record: Record) -> dict[str, Any]:
         """Return an item in the fields of the result; None for what it does not have."""
         return {name: read(item, message, record) for name, read in self.fields}
+
+    def map_all(self, items: Iterable[Any], message: Any, record: Record) -> list[dict[str, Any]]:
+        """Return items of one message in the fields of the result; what they share is read once."""
+        shared = {name: read(None, message, record) for name, read in self.fields if name not in self.own}
+        own = [(name, read) for name, read in self.fields if name in self.own]
+        found = []
+        for item in items:
+            fields = shared.copy()
+            for name, read in own:
+                fields[name] = read(item, message, record)
+            found.append(fields)
+        return found
 
 
 class Shapes:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumer.mapping.file import read_shapes
 from consumer.mapping.paths import MAX_COPIES, Path
+from consumer.settings import Settings
 from tests.consumer.mapping.helpers import normaliser, record
 from tests.properties import examples
 
@@ -70,3 +72,22 @@ def test_the_cost_of_an_expression_is_bounded_by_its_copies(text):
     """Counted in the values that it gives or measures, since time depends on the machine."""
     found = Path(text)({"a": [1] * 1_000})
     assert (found if isinstance(found, int) else len(found)) <= MAX_COPIES * 1_000
+
+
+EACH = read_shapes(MAPPING.replace("[shape.fields]", '[shape.fields]\nprediction_time = "$message.a"', 1), Settings())
+
+
+@given(st.lists(VALUES, max_size=3), VALUES, st.sampled_from([None, b"text", b'{"a": 1}']))
+def test_items_mapped_together_equal_items_mapped_alone(items, message, key):
+    whole = record(message, key)
+    shape = EACH.find({"a": 1}, whole)
+    assert {"prediction_time", "source"}.isdisjoint(shape.own)
+    assert {"segment_id", "coordinates"} <= shape.own
+    alone = [shape.map(item, message, whole) for item in items]
+    together = shape.map_all(items, message, whole)
+    assert list(map(shown, together)) == list(map(shown, alone))
+
+
+def shown(fields):
+    """Return fields so that NaN equals NaN."""
+    return {name: repr(value) for name, value in fields.items()}

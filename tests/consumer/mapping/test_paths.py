@@ -1,6 +1,9 @@
 """Expressions: what they find, and which are refused at the start."""
 
+import jmespath
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumer.mapping.paths import MAX_CHARACTERS, Path
 
@@ -32,6 +35,18 @@ DOCUMENT = {"a": {"b": [{"c": 1}, {"c": 2}], "text": "x/y/z"}, "list": [10, 20],
 )
 def test_an_expression_finds_what_jmespath_defines(text, expected):
     assert Path(text)(DOCUMENT) == expected
+
+
+VALUES = st.recursive(
+    st.none() | st.integers(0, 3) | st.text("ab", max_size=2),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+    max_leaves=12,
+)
+
+
+@given(VALUES, st.sampled_from(["a[]", "a.b[]", "a[0][]", "a[-1].b[]", "a[].b", "a[][]", "a[*]", "[]", "@[]"]))
+def test_expressions_for_arrays_equal_jmespath(value, text):
+    assert Path(text)(value) == jmespath.search(text, value)
 
 
 @pytest.mark.parametrize("value", [None, 5, "text", [], {}, True])
