@@ -3,13 +3,15 @@
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
+# More than one where optional parts are wanted: "requirements.lock requirements-registry.lock".
 ARG REQUIREMENTS=requirements.lock
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /opt/greenwave
-COPY requirements.lock requirements-confluent.lock ./
+COPY requirements.lock requirements-confluent.lock requirements-registry.lock ./
 # Bytecode that names no times of files makes equal images of equal sources, and needs no writes at run time.
 RUN python -m venv --without-pip venv \
-    && python -m pip --python venv install --no-compile --only-binary :all: --require-hashes -r "${REQUIREMENTS}"
+    && for lock in ${REQUIREMENTS}; do set -- "$@" -r "$lock"; done \
+    && python -m pip --python venv install --no-compile --only-binary :all: --require-hashes "$@"
 COPY app.py wsgi.py gunicorn.conf.py ./app/
 COPY cli ./app/cli
 COPY consumer ./app/consumer
@@ -18,7 +20,7 @@ COPY static ./app/static
 COPY templates ./app/templates
 COPY web ./app/web
 RUN venv/bin/python -m compileall -q --invalidation-mode unchecked-hash venv/lib app \
-    && rm requirements.lock requirements-confluent.lock
+    && rm requirements*.lock
 
 FROM ${PYTHON_IMAGE}
 ARG VERSION=0.1.0
