@@ -46,7 +46,7 @@ def answer_of(schema, kind=None, references=None):
 class FakeRegistry:
     """A registry whose answers tests set: by path, or `fault` for all of them: a function of the request's handler."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
         self.answers = {}
         self.fault = None
         self.requests = []
@@ -78,7 +78,9 @@ class FakeRegistry:
                 pass  # a client that hangs up
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        if tls is not None:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.server.server_address[1]}"
         self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
         self._thread.start()
 
@@ -101,9 +103,9 @@ class FakeRegistry:
 
 
 @contextlib.contextmanager
-def fake_registry():
-    """Run a registry."""
-    registry = FakeRegistry()
+def fake_registry(tls=None):
+    """Run a registry, with a context for TLS if that is given."""
+    registry = FakeRegistry(tls)
     try:
         yield registry
     finally:

@@ -218,6 +218,20 @@ def test_schemas_that_no_record_asks_for_any_more_are_forgotten(open_registry):
     eventually(lambda: not registry.report()["wanted"])
 
 
+def test_a_first_attempt_is_not_waited_for_without_end(open_registry):
+    source, clock = Source(_7=JSON), Clock()
+    source.gate.clear()
+    registry = open_registry(Settings(**SOME), clock, source)
+    assert registry.must_wait(7)
+    clock.now += module.QUEUE_SECONDS - 1
+    assert registry.must_wait(7)
+    clock.now += 2
+    assert not registry.must_wait(7)
+    assert reason_of(registry, 7) == "schema_unavailable"
+    source.gate.set()
+    eventually(lambda: registry.report()["schemas"])
+
+
 def test_a_wait_ends_at_its_limit_and_at_close(open_registry):
     source = Source(_7=JSON)
     source.gate.clear()
