@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from flask import Blueprint, Response, request
 
+from consumer.view.filters import EVERYTHING
 from web.api import params
 from web.services import Services, services
 from web.times import now_iso
@@ -37,13 +38,7 @@ RETRY_MS = (1_000, 3_000)
 @blueprint.get("/api/predictions/stream", endpoint="api_stream")
 def stream() -> Response:
     """Stream the view and then every change; resume with Last-Event-ID or ?after=, or start at ?since=."""
-    # Libraries that can't set the header put it into the query, under several spellings. A 400 would end the client.
-    spellings = params.spellings_of("lastEventId")
-    params.only("after", "since", "lastEventId", params.EVERY, *params.FILTER, *spellings)
-    wanted, since, every = params.wanted(), params.since(), params.every()
-    last_id, first = params.text(*spellings), params.text("after")
-    # An EventSource repeats its first URL at every reconnect, so the header is newer than the parameters.
-    after = request.headers.get("Last-Event-ID") or last_id or first
+    start = _start()
     here = services()
     encoding = SSE_GZIP if request.accept_encodings.quality("gzip") > 0 else SSE
     headers = HEADERS | ({"Content-Encoding": "gzip"} if encoding is SSE_GZIP else {})
@@ -59,8 +54,21 @@ def stream() -> Response:
     greeting = (
         encoding.prefix + encoding.padding + encoding.encode_with_retry(_greeting(here), random.randint(*RETRY_MS))
     )
-    start = Start(wanted, after, since, request.remote_addr, every=every)
     return StreamResponse(here.hub, encoding, slot, start, greeting, mimetype=MIMETYPE, headers=headers)
+
+
+def _start() -> Start:
+    """Return where the request lets the stream start."""
+    # An EventSource repeats its first URL at every reconnect, so the header is newer than the parameters.
+    last_event_id = request.headers.get("Last-Event-ID") or None
+    if not request.args:  # most streams: nothing to check
+        return Start(EVERYTHING, last_event_id, address=request.remote_addr)
+    # Libraries that can't set the header put it into the query, under several spellings. A 400 would end the client.
+    spellings = params.spellings_of("lastEventId")
+    params.only("after", "since", "lastEventId", params.EVERY, *params.FILTER, *spellings)
+    wanted, since, every = params.wanted(), params.since(), params.every()
+    last_id, first = params.text(*spellings), params.text("after")
+    return Start(wanted, last_event_id or last_id or first, since, request.remote_addr, every=every)
 
 
 def _busy(encoding: Encoding) -> Iterator[bytes]:
