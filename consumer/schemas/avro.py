@@ -26,6 +26,9 @@ from .schema import DecodePayload, SchemaText
 MAX_DEPTH = 50
 """Levels of nested types in a schema."""
 MAX_DECIMAL_BYTES = 64
+MAX_SCALE = 100
+MAX_EMPTY_FIELDS = 16
+"""Fields of a record that take no bytes: an item of an array that has one byte may become so many."""
 
 
 def avro_decoder(schema: SchemaText) -> DecodePayload:
@@ -111,7 +114,10 @@ class _Rewriter:
         self._open.add(name)
         fields = [{"name": field["name"], "type": self.rewrite(field["type"], depth + 1)} for field in record["fields"]]
         self._open.discard(name)
-        self._empty[name] = all(self._is_empty(field["type"]) for field in fields)
+        empty = sum(self._is_empty(field["type"]) for field in fields)
+        if empty > MAX_EMPTY_FIELDS:
+            raise ValueError(f"{name} has {empty} fields without bytes; allowed: at most {MAX_EMPTY_FIELDS}")
+        self._empty[name] = empty == len(fields)
         return fields
 
     def _is_empty(self, schema: Any) -> bool:
@@ -131,6 +137,8 @@ _OWN = "greenwave-"
 def _with_own_type(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a primitive or fixed type with a logical type of this module, or none where its value is used as it is."""
     kind, stated = schema["type"], schema.pop("logicalType", None)
+    if stated == "decimal" and schema.get("scale", 0) > MAX_SCALE:
+        raise ValueError(f"the scale of a decimal is {schema['scale']}; allowed: at most {MAX_SCALE}")
     if f"{kind}-{_OWN}{stated}" in _READERS:
         return {**schema, "logicalType": _OWN + stated}
     return {**schema, "logicalType": _OWN + "bytes"} if kind in ("bytes", "fixed") else schema

@@ -112,6 +112,14 @@ RECURSIVE = {"type": "record", "name": "L", "fields": [{"name": "next", "type": 
         (record_of({"type": "array", "items": record_of("null", "N")}), "without bytes"),
         (record_of({"type": "array", "items": {"type": "fixed", "name": "Z", "size": 0}}), "without bytes"),
         (nested(60), "nested too deeply"),
+        (
+            {"type": "record", "name": "R", "fields": [{"name": f"f{each}", "type": "null"} for each in range(17)]},
+            "R has 17 fields without bytes",
+        ),
+        (
+            record_of({"type": "bytes", "logicalType": "decimal", "precision": 101, "scale": 101}),
+            "the scale of a decim",
+        ),
         ({"type": "record"}, "no Avro schema"),
         ({"type": "record", "name": "R", "fields": [{"name": "v", "type": "unknown"}]}, "no Avro schema"),
         ([1], "Avro"),
