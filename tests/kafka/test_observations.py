@@ -4,11 +4,14 @@ import contextlib
 import json
 import random
 
+from msgspec import structs
+
 from consumer.events import Change, Initial, Left, Status
 from consumer.prediction import Observation
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import array, message
 from tests.consumer.mapping.test_sources import SOURCES
+from tests.consumer.scoring.test_scores import MINUTE, START, expected, said_at, shown
 from tests.consumer.shapes import KAFKA_MS
 from tests.consumer.view.test_observed import seen
 from tests.integration.test_serving import ready
@@ -44,6 +47,32 @@ def test_sources_of_measured_speeds_reach_the_stream(apache, settings_for, produ
             (initial,) = [line for line in begun.split(b"\n") if b'"type":"initial"' in line]
             given = json.loads(initial.removeprefix(b"data: "))["observations"]
             assert sorted(given, key=str) == sorted(expected, key=str)
+
+
+def test_observations_of_a_topic_of_their_own_judge_predictions(apache, settings_for, consume, publish):
+    forecasts, detectors = (settings_for(apache.create_topic(partitions=2)) for _ in range(2))
+    chance, messages = random.Random(3), []
+    for half_minutes in range(60):
+        for segment in "ABCDE":
+            at = START + half_minutes * MINUTE // 2
+            messages.append((segment, at, None, float(chance.randrange(80)), chance.choice([1, 5, 10])))
+            if half_minutes % 2 == 0:
+                messages.append((segment, at, float(chance.randrange(80)), None, None))
+    both = structs.replace(forecasts, kafka_topic=f"{forecasts.topic},{detectors.topic}")
+    processes = [consume(both)]
+    processes[0].wait_ready(WAIT_SECONDS)
+    for segment, at, current, predicted, horizon in messages:
+        value = said_at((at - START) / MINUTE, predicted, current, horizon, segment)
+        publish(detectors if predicted is None else forecasts, value, partition=chance.randrange(2))
+    processes.append(consume(both))
+    wanted = expected(messages)
+    counts = {horizon: (own[0], observed) for horizon, (own, _, observed) in wanted.items()}
+    assert counts.keys() == {1, 5, 10}
+    assert all(count == observed > 50 for count, observed in counts.values()), "all actual speeds are observed"
+    for process in processes:
+        eventually(lambda process=process: process.feed.fill().received == len(messages))
+        assert shown(process.feed) == wanted
+        assert process.quarantine.snapshot()["total"] == 0
 
 
 class Hopping:
