@@ -37,6 +37,7 @@ test-pythons: $(READY) ## the tests of test-unit on each of Python 3.11 to 3.14 
 	$(BIN)/python -m tools.pythons
 
 # The outage tests check how many seconds it takes until clients are notified, so nothing else may run beside them.
+# The schema registry needs Java 17 and Maven in any case.
 test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
 	$(BIN)/python -m pytest --broker=apache tests/kafka/test_outages.py
 	$(BIN)/python -m pytest -n 2 --dist loadfile --broker=apache --ignore tests/kafka/test_outages.py tests/kafka tests/integration

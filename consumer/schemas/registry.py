@@ -222,31 +222,32 @@ class Registry:
 
     def _add(self, schema_id: int, known: _Known, schema: SchemaText) -> None:
         with self._changed:
-            self._answered(schema_id, "ok")
+            away_seconds = self._answered(schema_id, "ok")
             self._absent.pop(schema_id, None)
             self._known[schema_id] = known
             characters = sum(each.characters for each in self._known.values())
             while len(self._known) > MAX_KNOWN or (characters > MAX_KNOWN_CHARACTERS and len(self._known) > 1):
                 characters -= self._known.pop(next(iter(self._known))).characters
+        _log_recovery(away_seconds)
         log.info("schema %d fetched: %s, %d characters", schema_id, schema.kind, known.characters)
 
     def _leave_out(self, schema_id: int, result: str, reason: RefusalReason, detail: str) -> None:
         with self._changed:
-            self._answered(schema_id, result)
+            away_seconds = self._answered(schema_id, result)
             self._absent.pop(schema_id, None)  # so that it comes last
             self._absent[schema_id] = _Absent(reason, detail, self._clock() + ABSENT_SECONDS)
             if len(self._absent) > MAX_ABSENT:
                 del self._absent[next(iter(self._absent))]
+        _log_recovery(away_seconds)
 
-    def _answered(self, schema_id: int, result: str) -> None:
-        """Note a usable answer; under the lock."""
+    def _answered(self, schema_id: int, result: str) -> float | None:
+        """Note a usable answer, under the lock; return for how long the registry was away, None if it was not."""
         self._wanted.pop(schema_id, None)
         self.requests[result] += 1
         self._failures, self._retry_at, self._why = 0, 0.0, ""
-        if self._away_since is not None:
-            log.info("the schema registry answers again, after %.1f s", self._clock() - self._away_since)
-            self._away_since = None
+        since, self._away_since = self._away_since, None
         self._changed.notify_all()
+        return None if since is None else self._clock() - since
 
     def _fail(self, schema_id: int, why: str) -> None:
         with self._changed:
@@ -269,6 +270,11 @@ class Registry:
             self._logged_at = now if is_due else self._logged_at
         if is_due:
             log.warning("schema %d could not be fetched, next attempt in %.1f s: %s", schema_id, delay, why)
+
+
+def _log_recovery(away_seconds: float | None) -> None:
+    if away_seconds is not None:
+        log.info("the schema registry answers again, after %.1f s", away_seconds)
 
 
 def open_registry(settings: Settings) -> Registry | None:
