@@ -52,6 +52,10 @@ class Relay:
             each.close()
         del self.relays[self.name]
 
+    def cut(self):
+        """End all connections that there are."""
+        end(*self._sockets)
+
     def _accept(self):
         with contextlib.suppress(OSError):
             while True:
@@ -158,4 +162,17 @@ def test_slow_answers_leave_the_consumer_ready(apache, settings_for, consume, pu
     assert (missing, consumer.restarts) == ([], 0)
     assert [event for event in events if isinstance(event, Status)] == []
     relay.bytes_per_second, relay.late_seconds = None, 0.0
+    consumer.stop()
+
+
+def test_broker_that_answers_late_is_connected_again(apache, settings_for, consume, publish, relay, relayed):
+    settings = settings_for(apache.create_topic(), kafka_silence_seconds=30)
+    consumer = consume(settings, relayed)
+    consumer.wait_ready(WAIT_SECONDS)
+    subscription = follow(consumer)
+    relay.late_seconds = 5.0  # longer than the timeout of a request
+    relay.cut()
+    publish(settings, message("A"))
+    events_until(subscription, lambda events: "A" in segments(changes(events)), 2 * WAIT_SECONDS)
+    relay.late_seconds = 0.0
     consumer.stop()

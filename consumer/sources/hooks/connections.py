@@ -23,6 +23,9 @@ from .transport import Selector, hasten
 FAILED_SECONDS = 30.0
 """After a failed connection, a broker is asked for metadata only when there is no other, for so long."""
 
+MAX_SILENCES = 8
+"""Most connections of a node in a row that count as closed by its silence."""
+
 
 class ClosedOnFailure(KafkaNetSocket):  # type: ignore[misc]
     """How the client connects, with the socket of a failed connection closed at once.
@@ -68,6 +71,8 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
         self.fetches: dict[Any, FetchInFlight] = {}
         self.on_fetched: Callable[[Any, FetchInFlight, Any], None] = lambda *_: None
         self._failed_at: dict[Any, float] = {}
+        self._silences: dict[Any, int] = {}
+        """By node, how often its connection was closed as silent since it answered in time."""
 
     async def _connect(self, node: Any, conn: Any, **options: Any) -> None:
         conn.close_future.add_errback(lambda error: self._note_failure(node, explain(error)))
@@ -89,9 +94,18 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
             self.failures[broker] = why
 
     def send(self, request: Any, node_id: Any = None, request_timeout_ms: float | None = None) -> Any:
-        """Send a request; a fetch has a timeout of its own, and its response goes to `on_fetched` first."""
+        """Send a request; a fetch has a timeout of its own, and its response goes to `on_fetched` first.
+
+        The timeout of other requests is doubled each time that the node's connection was closed as silent, up to that
+        of a fetch: a broker that answers too late could never be connected again.
+        """
         if not isinstance(request, FetchRequest):
-            return super().send(request, node_id=node_id, request_timeout_ms=request_timeout_ms)
+            node_id, sent = self.least_loaded_node() if node_id is None else node_id, time.monotonic()
+            shortest_ms = self.config["request_timeout_ms"]
+            timeout_ms = min(shortest_ms << self._silences.get(node_id, 0), max(shortest_ms, self._fetch_timeout_ms))
+            future = super().send(request, node_id=node_id, request_timeout_ms=request_timeout_ms or timeout_ms)
+            future.add_callback(lambda _: self._note_answer(node_id, sent))
+            return future
         partitions = frozenset(
             Partition(topic.topic, each.partition) for topic in request.topics for each in topic.partitions
         )
@@ -100,6 +114,10 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
         future.add_both(lambda _: self.fetches.pop(node_id, None))
         future.add_callback(lambda response: self.on_fetched(node_id, fetch, response))
         return future
+
+    def _note_answer(self, node_id: Any, sent: float) -> None:
+        if time.monotonic() - sent < self.config["request_timeout_ms"] / 1000:
+            self._silences.pop(node_id, None)
 
     def connection(self, node_id: Any) -> Any:
         """Return the connection to a node; None when there is none."""
@@ -137,6 +155,7 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
         if due > time.monotonic():
             conn.net.call_at(due, lambda: self._time_out(conn, close, future, sent, timeout_at))
         elif future is next(first for _, first, *_ in conn.in_flight_requests if not first.is_done):
+            self._silences[conn.node_id] = min(MAX_SILENCES, self._silences.get(conn.node_id, 0) + 1)
             close(future, sent, timeout_at)
         else:
             future.failure(RequestTimedOutError("no answer before the timeout; an earlier request has none either"))

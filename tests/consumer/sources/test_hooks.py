@@ -392,13 +392,14 @@ class Timer:
         now = time.monotonic()
         self.node_id, self.closed, self.closed_by, self.due = 1, False, None, []
         self.transport = SimpleNamespace(last_read=0.0)
+        self.silences = {}
         self.net = SimpleNamespace(call_at=lambda due, _again: self.due.append(due - now))
         self.in_flight_requests = deque((number, Future(), now - age, 0, None) for number, age in enumerate(ages))
 
     def time_out(self, number, limit, throttled_until=()):
         """Let the time of a request be over."""
         _, future, sent, *_ = self.in_flight_requests[number]
-        manager = SimpleNamespace(throttled_until=dict(throttled_until))
+        manager = SimpleNamespace(throttled_until=dict(throttled_until), _silences=self.silences)
         close = lambda future, *_: setattr(self, "closed_by", number)  # noqa: E731
         Manager._time_out(manager, self, close, future, sent, sent + limit)
         return future
@@ -407,7 +408,7 @@ class Timer:
 def test_silent_connection_is_closed_when_a_request_times_out():
     connection = Timer(4.1)
     connection.time_out(0, 4)
-    assert connection.closed_by == 0
+    assert (connection.closed_by, connection.silences) == (0, {1: 1})
 
 
 def test_connection_that_receives_bytes_is_kept():
