@@ -21,6 +21,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from consumer import Consumer
 from consumer.settings import Settings
+from web.server.interpreter import tune
 
 from .figures import OURS, Figure
 from .group import ROOT
@@ -68,6 +69,7 @@ def read_backlog(
 
 
 def _greenwave(broker: str, topic: str, count: int, client: Literal["kafka-python", "confluent"]) -> None:
+    tune()  # as a worker does
     consumer = Consumer(Settings(kafka_brokers=broker, kafka_topic=topic, kafka_backlog="all", kafka_client=client))
     consumer.start()
     try:

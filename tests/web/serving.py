@@ -1,11 +1,14 @@
 """The app as it is served, with a few more routes for the tests of the worker."""
 
 import contextlib
+import gc
 import json
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from flask import Response, request
 
@@ -98,6 +101,12 @@ def connections() -> dict[str, int]:
     readers = sum(each.name == "greenwave-websocket" for each in threading.enumerate())
     waiting["websocket_threads"] = readers
     return {"connections": worker.nr_conns, **waiting, **services().admission.counts()}
+
+
+@app.get("/interpreter")
+def interpreter() -> dict[str, Any]:
+    """Tell how the interpreter is tuned."""
+    return {"collect_after": gc.get_threshold(), "kept": gc.get_freeze_count(), "switch": sys.getswitchinterval()}
 
 
 @app.get("/large")

@@ -21,12 +21,10 @@ How it differs from gunicorn's threaded worker:
 To end a worker from inside, send SIGTERM to its own process: gunicorn starts another one.
 """
 
-import gc
 import math
 import re
 import selectors
 import socket
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -48,6 +46,7 @@ from web.streams import wire
 from .accepting import PAUSE_SECONDS, Acceptor
 from .descriptors import streams_within
 from .heads import Heads
+from .interpreter import tune
 from .lingering import DRAIN_BYTES, Lingering
 from .outbox import Outbox
 from .refusals import SERVER_ERROR, UNAVAILABLE, refuse, status_of
@@ -62,8 +61,6 @@ KEEPALIVE_END_SECONDS = 0.3
 """How long a worker that ends keeps idle connections, for requests on their way."""
 HEALTH_CHECK = rb"(GET|HEAD) %b/(healthz|readyz)(\?[^ ]*)? HTTP/1\.[01]\r\n"
 """Requests below a prefix that are handled on the accept loop: their handlers read memory and never block."""
-SWITCH_SECONDS = 0.0002
-"""The interpreter's switch interval. At its default, a busy thread delays each step of a live prediction by 5 ms."""
 BODY = {"CONTENT-LENGTH", "TRANSFER-ENCODING"}
 """Headers of requests with a body."""
 
@@ -106,10 +103,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._requests = Requests(at_once, self.tpool.submit, self._handle_in_thread, self._finish_later, self._drop)
         self._outbox, self._lingering = Outbox(self.poller, self._max_unsent_bytes), Lingering(self.poller)
         limit_streams(streams_within(limit, self.cfg.threads))
-        # Objects that exist now stay: full collections, which stop all threads, can skip them.
-        gc.collect()
-        gc.freeze()
-        sys.setswitchinterval(SWITCH_SECONDS)
+        tune()
         try:
             super().run()
         finally:

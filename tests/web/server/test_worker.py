@@ -18,6 +18,7 @@ import websocket
 
 from consumer.view.cursor import Position, place
 from demo.broker import free_port
+from web.server.interpreter import COLLECT_AFTER, SWITCH_SECONDS
 
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))
 ROOT = Path(__file__).resolve().parents[3]
@@ -262,6 +263,13 @@ def test_all_threads_run_before_the_first_request(fresh):
     server = fresh(WEB_THREADS="40")
     (worker,) = server.workers()
     assert psutil.Process(worker).num_threads() > 40
+
+
+def test_worker_collects_garbage_rarely_and_switches_threads_often(server):
+    tuned = json.loads(server.get("/interpreter"))
+    assert tuned["collect_after"] == list(COLLECT_AFTER)
+    assert tuned["switch"] == pytest.approx(SWITCH_SECONDS)
+    assert tuned["kept"] > 10_000, "objects that exist at the start are not looked at again"
 
 
 def test_silent_clients_hold_no_thread(server):
