@@ -175,7 +175,8 @@ class Delivery:
         if evicted > self._evicted and time.monotonic() >= self._may_warn_at:
             log.warning(
                 "%d segments were evicted: there are more than %d (MAX_SEGMENTS), or they take more than %d bytes "
-                "(half of BUFFER_BYTES). The oldest go first; look for unknown ids, or raise the setting",
+                "(half of BUFFER_BYTES; of observations a quarter). The oldest go first; look for unknown ids, or raise"
+                " the setting",
                 evicted - self._evicted,
                 self._settings.max_segments,
                 self._settings.view_bytes,
