@@ -49,6 +49,15 @@ export class Ages {
     return serverMs - this.#offsetMs;
   }
 
+  /**
+   * Convert a time of this clock to the server's.
+   *
+   * @param {number} localMs
+   */
+  toServer(localMs) {
+    return localMs + this.#offsetMs;
+  }
+
   /** Stop all ages, until resume(). */
   freeze() {
     this.#frozen ??= { now: this.clock(), offsetMs: this.#offsetMs };
@@ -72,6 +81,24 @@ export class Ages {
   clear() {
     this.#newestMs = null;
     this.#replay = new ReplayClock();
+  }
+
+  /**
+   * Record how long the server had received nothing when it sent the view, so that a replay that has ended is old.
+   *
+   * @param {number} seconds
+   * @param {number} sinceMs when it sent the view, by this clock
+   */
+  setSilence(seconds, sinceMs) {
+    this.#replay.arrivedAt(sinceMs - 1000 * seconds);
+  }
+
+  /** The age of the newest replayed event in seconds, if it is not fresh; null if it is, or nothing is replayed. */
+  get staleReplaySeconds() {
+    if (this.replayMs === null) return null;
+    const newest = { timestamp: this.replayMs, source: REPLAY };
+    if (this.freshness(newest) === FRESH) return null;
+    return this.#replay.silentMs(this.#frozen?.now ?? this.clock()) / 1000;
   }
 
   /** The newest event time of replayed data; null if nothing is replayed. */

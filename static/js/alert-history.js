@@ -18,9 +18,10 @@ const MAX_PAGES = 10;
 export async function learnEarlierSteps(alerts, api) {
   const filter = writeSegments(alerts.unsure());
   if (filter === "") return false;
+  const horizon = alerts.horizon === null ? "" : `&horizon=${alerts.horizon}`;
   const earlier = [];
   try {
-    for await (const page of api.history(undefined, filter, MAX_PAGES)) earlier.push(...page);
+    for await (const page of api.history(undefined, filter + horizon, MAX_PAGES)) earlier.push(...page);
   } catch {
     return false; // alerts then begin with the steps that arrive
   }

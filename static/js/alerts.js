@@ -1,23 +1,28 @@
 /**
  * Raises an alert for a segment with severe congestion for two steps, or with an expected drop of 15 mph or more. Pure.
  *
- * A step is a prediction with a later time than the one before. An alert ends after two steps that are not severe with a
- * drop below 10 mph. A drop that becomes severe is a new alert. After a silence of five intervals earlier steps no longer
- * count. Times are those of the predictions.
+ * A step is a prediction with a later time than the one before. It is severe if its measured speed is, or the predicted
+ * one. An alert ends after two steps that are not severe with a drop below 10 mph. A drop that becomes severe is a new
+ * alert. After a silence of five intervals earlier steps no longer count. Times are those of the predictions. They are of
+ * the chosen horizon; without one, of the smallest of each segment.
  *
- * @import { Alert, Message, Prediction, SpeedUnit } from "./types.d.ts"
- * @typedef {{ steps: number, severe: number, calm: number, severeSince: number, newest: Prediction }} Segment
+ * @import { Alert, ChosenTime, Message, Prediction, SpeedUnit } from "./types.d.ts"
+ * @typedef {{ steps: number, severe: number, calm: number, severeSince: number }} Counts
+ * @typedef {Counts & { newest: Prediction, before: Counts }} Segment
  */
 import { Acknowledgements } from "./acknowledgements.js";
+import { speedOf } from "./alert-groups.js";
 import { SEVERE } from "./categories.js";
 import { STALE_INTERVALS } from "./freshness.js";
 import { isOfLargerHorizon, readPrediction, targetOf } from "./prediction.js";
+import { fromMph, SpeedScale } from "./speeds.js";
 import { MAX_SEGMENTS } from "./store.js";
 
 const STEPS = 2;
 const DROP_MPH = 15;
 const DROP_END_MPH = 10;
-const UNITS_PER_MPH = { mph: 1, kmh: 1.609344 };
+/** @type {Counts} */
+const NO_STEPS = { steps: 0, severe: 0, calm: 0, severeSince: 0 };
 
 export class Alerts {
   /** @type {Map<string, Segment>} */
@@ -26,11 +31,14 @@ export class Alerts {
   #open = new Map();
   #acknowledgements;
 
-  /** @param {{ unit: SpeedUnit, intervalSeconds: number, maxAgeSeconds?: number }} options */
-  constructor({ unit, intervalSeconds, maxAgeSeconds = Infinity }) {
+  /** @param {{ unit: SpeedUnit, intervalSeconds: number, maxAgeSeconds?: number, scale?: SpeedScale }} options */
+  constructor({ unit, intervalSeconds, maxAgeSeconds = Infinity, scale = new SpeedScale({ unit }) }) {
     this.maxAgeMs = 1000 * maxAgeSeconds;
-    this.drop = DROP_MPH * UNITS_PER_MPH[unit];
-    this.dropEnd = DROP_END_MPH * UNITS_PER_MPH[unit];
+    this.scale = scale;
+    this.drop = fromMph(DROP_MPH, unit);
+    this.dropEnd = fromMph(DROP_END_MPH, unit);
+    /** @type {number | null} */
+    this.horizon = null;
     this.silenceMs = STALE_INTERVALS * intervalSeconds * 1000;
     this.#acknowledgements = new Acknowledgements({ silenceMs: this.silenceMs });
   }
@@ -46,11 +54,25 @@ export class Alerts {
     else if (message.type === "left") this.#forget(message.segment_id);
   }
 
-  /** Return the segments with one known step for which earlier steps would matter, lowest predicted speed first. */
+  /**
+   * Judge predictions of another horizon from now on: none of the steps before count.
+   *
+   * @param {ChosenTime} time
+   * @param {Prediction[]} predictions the newest ones, of all horizons
+   */
+  choose(time, predictions) {
+    const horizon = typeof time === "number" ? time : null;
+    if (horizon === this.horizon) return;
+    this.horizon = horizon;
+    for (const id of [...this.#segments.keys()]) this.#forget(id);
+    this.#replace(predictions);
+  }
+
+  /** Return the segments with one known step for which earlier steps would matter, lowest speed first. */
   unsure() {
     const found = [];
     for (const { steps, newest } of this.#segments.values()) {
-      if (steps === 1 && (newest.category === SEVERE || dropsBy(newest, this.dropEnd))) found.push(newest);
+      if (steps === 1 && (this.#isSevere(newest) || dropsBy(newest, this.dropEnd))) found.push(newest);
     }
     return found.sort((one, other) => one.predicted_speed - other.predicted_speed).map(({ segment_id }) => segment_id);
   }
@@ -64,6 +86,7 @@ export class Alerts {
     /** @type {Map<string, Prediction[]>} */
     const earlier = new Map();
     for (const each of history.filter(readPrediction)) {
+      if (!this.#isOfHorizon(each)) continue;
       const known = this.#segments.get(each.segment_id);
       if (!known || each.timestamp >= known.newest.timestamp) continue;
       earlier.set(each.segment_id, [...(earlier.get(each.segment_id) ?? []), each]);
@@ -80,7 +103,7 @@ export class Alerts {
     /** @param {Alert} alert */
     const rank = (alert) => 4 * Number(!isCurrent(alert)) + 2 * Number(alert.acknowledged) + Number(alert.kind === "drop");
     const ranked = [...this.#open.values()].map((alert) => ({ alert, rank: rank(alert) }));
-    const found = ranked.sort((one, other) => one.rank - other.rank || one.alert.value - other.alert.value);
+    const found = ranked.sort((one, other) => one.rank - other.rank || speedOf(one.alert) - speedOf(other.alert));
     return found.map(({ alert }) => alert);
   }
 
@@ -114,17 +137,27 @@ export class Alerts {
 
   /** @param {Prediction | null} prediction */
   #arrive(prediction) {
-    if (prediction === null || prediction.late) return;
+    if (prediction === null || prediction.late || !this.#isOfHorizon(prediction)) return;
     const known = this.#segments.get(prediction.segment_id);
     if (known && isOfLargerHorizon(prediction, known.newest, this.maxAgeMs)) return;
     this.#step(prediction);
+  }
+
+  /** @param {Prediction} prediction */
+  #isOfHorizon({ horizon_minutes: horizon }) {
+    return this.horizon === null || horizon === this.horizon;
+  }
+
+  /** @param {Prediction} prediction */
+  #isSevere({ category, current_speed: now }) {
+    return category === SEVERE || this.scale.category(now) === SEVERE;
   }
 
   /** @param {Prediction[]} predictions */
   #replace(predictions) {
     const present = new Set(predictions.map(({ segment_id }) => segment_id));
     for (const id of this.#segments.keys()) if (!present.has(id)) this.#forget(id);
-    for (const each of predictions) this.#step(each);
+    for (const each of predictions) this.#arrive(each);
   }
 
   /** @param {string} id */
@@ -155,18 +188,14 @@ export class Alerts {
   #step(prediction) {
     const { segment_id: id, timestamp } = prediction;
     let known = this.#segments.get(id);
-    if (known && timestamp <= known.newest.timestamp) return;
+    const revises = known !== undefined && isNearer(prediction, known.newest);
+    if (known && timestamp <= known.newest.timestamp && !revises) return;
     if (known && timestamp - known.newest.timestamp >= this.silenceMs) {
       this.#end(id, timestamp);
       known = undefined;
     }
-    known ??= { steps: 0, severe: 0, calm: 0, severeSince: timestamp, newest: prediction };
-    const isSevere = prediction.category === SEVERE;
-    if (known.severe === 0) known.severeSince = timestamp;
-    known.severe = isSevere ? known.severe + 1 : 0;
-    known.calm = isSevere ? 0 : known.calm + 1;
-    known.steps += 1;
-    known.newest = prediction;
+    const before = known === undefined ? NO_STEPS : revises ? known.before : countsOf(known);
+    known = { ...this.#count(prediction, before), newest: prediction, before };
     this.#segments.delete(id); // so that the Map's order is the order of updates
     this.#segments.set(id, known);
     this.#judge(prediction, known);
@@ -175,16 +204,26 @@ export class Alerts {
 
   /**
    * @param {Prediction} prediction
+   * @param {Counts} before
+   * @returns {Counts}
+   */
+  #count(prediction, { steps, severe, calm, severeSince }) {
+    if (!this.#isSevere(prediction)) return { steps: steps + 1, severe: 0, calm: calm + 1, severeSince };
+    return { steps: steps + 1, severe: severe + 1, calm: 0, severeSince: severe ? severeSince : prediction.timestamp };
+  }
+
+  /**
+   * @param {Prediction} prediction
    * @param {Segment} known
    */
   #judge(prediction, known) {
-    const { segment_id: id, predicted_speed: value, speed_diff: change, timestamp } = prediction;
+    const { segment_id: id, predicted_speed: value, current_speed: now = null, speed_diff: change, timestamp } = prediction;
     const alert = this.#open.get(id);
     const isSevere = known.severe >= STEPS;
     const stillDrops = dropsBy(prediction, this.dropEnd);
     if (known.calm >= STEPS && !stillDrops) this.#end(id, timestamp);
     else if (alert && !(isSevere && alert.kind === "drop")) {
-      Object.assign(alert, { value, timestamp }, stillDrops && { change, target: targetOf(prediction) });
+      Object.assign(alert, { now, value, timestamp, target: targetOf(prediction) }, stillDrops && { change });
     } else if (isSevere) this.#begin(prediction, "severe", known.severeSince);
     else if (dropsBy(prediction, this.drop)) this.#begin(prediction, "drop", timestamp);
   }
@@ -196,9 +235,10 @@ export class Alerts {
    */
   #begin(prediction, kind, since) {
     const { segment_id: id, road_name: road, predicted_speed: value, speed_diff: change, timestamp, source } = prediction;
+    const { current_speed: now = null } = prediction;
     const target = targetOf(prediction);
     /** @type {Alert} */
-    const alert = { id, road, kind, change, target, value, since, timestamp, source, acknowledged: false };
+    const alert = { id, road, kind, change, target, now, value, since, timestamp, source, acknowledged: false };
     this.#open.set(id, alert);
     this.#recognise(alert);
   }
@@ -227,4 +267,25 @@ export class Alerts {
  */
 function dropsBy({ speed_diff: change }, limit) {
   return typeof change === "number" && change <= -limit;
+}
+
+/**
+ * Tell whether a prediction is of the same time as another one, and of a smaller horizon.
+ *
+ * @param {Prediction} prediction
+ * @param {Prediction} other
+ */
+function isNearer(prediction, other) {
+  return (
+    prediction.timestamp === other.timestamp &&
+    (prediction.horizon_minutes ?? -Infinity) < (other.horizon_minutes ?? -Infinity)
+  );
+}
+
+/**
+ * @param {Segment} segment
+ * @returns {Counts}
+ */
+function countsOf({ steps, severe, calm, severeSince }) {
+  return { steps, severe, calm, severeSince };
 }

@@ -24,6 +24,17 @@ export class Api {
   }
 
   /**
+   * Return how long the server has received no record, in seconds; null if it doesn't know.
+   *
+   * @returns {Promise<number | null>}
+   */
+  async silenceSeconds() {
+    const { data } = await succeeded(await this.#get("/api/health")).json();
+    const seconds = data.consumer?.last_record_age_seconds;
+    return Number.isFinite(seconds) ? seconds : null;
+  }
+
+  /**
    * Return the network of the segments, as GeoJSON.
    *
    * @returns {Promise<Network>}

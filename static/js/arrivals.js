@@ -1,7 +1,7 @@
 /**
  * When predictions arrived, and how many in the last minute. Pure.
  *
- * @import { Prediction } from "./types.d.ts"
+ * @import { Prediction, Shown } from "./types.d.ts"
  */
 
 const RATE_SECONDS = 60;
@@ -9,10 +9,14 @@ const RATE_SECONDS = 60;
 export class Arrivals {
   /** @type {Map<number, number>} count by second */
   #bySecond = new Map();
-  /** @type {WeakMap<Prediction, number>} */
+  /** @type {WeakMap<Prediction | Shown, number>} */
   #times = new WeakMap();
   /** @type {number | null} */
   #frozenRate = null;
+  /** @type {number | null} */
+  #beganAt = null;
+  /** @type {number | null} */
+  #frozenSeconds = null;
 
   /** @param {{ clock: () => number }} options */
   constructor({ clock }) {
@@ -20,6 +24,18 @@ export class Arrivals {
     this.count = 0;
     /** @type {number | null} */
     this.lastAt = null;
+  }
+
+  /** Predictions arrive from now on. */
+  begin() {
+    this.#beganAt ??= this.clock();
+  }
+
+  /** Over how many seconds predictions were counted: 60, and fewer in the first minute. */
+  get seconds() {
+    if (this.#frozenSeconds !== null) return this.#frozenSeconds;
+    const passed = this.#beganAt === null ? 0 : (this.clock() - this.#beganAt) / 1000;
+    return Math.min(RATE_SECONDS, Math.max(1, Math.ceil(passed)));
   }
 
   /** @param {Prediction} prediction */
@@ -35,7 +51,7 @@ export class Arrivals {
   /**
    * Return when a prediction arrived; null if it came as part of a view.
    *
-   * @param {Prediction} prediction
+   * @param {Prediction | Shown} prediction
    */
   timeOf(prediction) {
     return this.#times.get(prediction) ?? null;
@@ -51,10 +67,12 @@ export class Arrivals {
   /** Stop the rate, until resume(). */
   freeze() {
     this.#frozenRate ??= this.perMinute;
+    this.#frozenSeconds ??= this.seconds;
   }
 
   resume() {
     this.#frozenRate = null;
+    this.#frozenSeconds = null;
   }
 
   /** @param {number} second */

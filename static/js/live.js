@@ -9,6 +9,9 @@ import { pollingTransport } from "./transports/polling.js";
 import { sseTransport } from "./transports/sse.js";
 import { webSocketTransport } from "./transports/websocket.js";
 
+/** The tabs that share the connection may show different horizons. */
+const ALL = "?horizon=all";
+
 /**
  * Return the connection, not started yet.
  *
@@ -23,9 +26,9 @@ import { webSocketTransport } from "./transports/websocket.js";
 export function makeConnection({ config, root, snapshot, onMessage, onState }) {
   const { heartbeat_seconds: heartbeatSeconds, poll_seconds: everySeconds } = config;
   const transports = [
-    sseTransport({ url: `${root}/predictions/stream`, heartbeatSeconds }),
-    webSocketTransport({ url: `${location.origin}${root}/predictions/ws`, heartbeatSeconds }),
-    pollingTransport({ url: `${root}/api/predictions`, healthUrl: `${root}/api/health`, everySeconds }),
+    sseTransport({ url: `${root}/predictions/stream${ALL}`, heartbeatSeconds }),
+    webSocketTransport({ url: `${location.origin}${root}/predictions/ws${ALL}`, heartbeatSeconds }),
+    pollingTransport({ url: `${root}/api/predictions${ALL}`, healthUrl: `${root}/api/health`, everySeconds }),
   ];
   /** @param {{ cursor: string | null, onMessage: OnMessage, onState: OnState }} options */
   const connect = ({ cursor, ...listeners }) => {
@@ -35,6 +38,6 @@ export function makeConnection({ config, root, snapshot, onMessage, onState }) {
   };
   if (!("BroadcastChannel" in globalThis)) return connect({ cursor: null, onMessage, onState });
   // The name changes with the messages of tabs.js, since tabs of two versions may be open at the same time.
-  const channel = new BroadcastChannel(`greenwave tabs 2 ${root}`);
+  const channel = new BroadcastChannel(`greenwave tabs 3 ${root}`);
   return new Tabs({ channel, connect, snapshot, onMessage, onState });
 }

@@ -13,9 +13,11 @@ import { makeConnection } from "./live.js";
 import { drawn, linesOf } from "./network.js";
 import { Selection } from "./selection.js";
 import { snapshotOf } from "./snapshot.js";
+import { SpeedScale } from "./speeds.js";
 import { Store } from "./store.js";
 import { TimeLink } from "./time-link.js";
 import { TimeTravel } from "./time-travel.js";
+import { TrailHistory } from "./trail-history.js";
 import { Frames } from "./view/frames.js";
 import { PageView } from "./view/page.js";
 
@@ -28,14 +30,16 @@ const root = document.body.dataset.root ?? "";
 const isEmbedded = "embed" in document.body.dataset;
 
 const limits = { intervalSeconds: config.expected_interval_seconds, maxAgeSeconds: config.max_age_seconds };
-const store = new Store(limits);
-const alerts = new Alerts({ unit: config.speed_unit, ...limits });
+const scale = new SpeedScale({ thresholdsMph: config.thresholds_mph, unit: config.speed_unit });
+const store = new Store({ ...limits, scale });
+const alerts = new Alerts({ unit: config.speed_unit, ...limits, scale });
 const acknowledgements = new AcknowledgementStorage({ alerts, key: `greenwave.acknowledged ${root}` });
 const api = new Api({ root });
 const frames = new Frames({ render: (inFull) => page.render(inFull) });
 const render = () => frames.renderSoon();
-const address = new Address({ onChange: render });
-const past = new TimeTravel({ api, intervalSeconds: limits.intervalSeconds, onChange: render });
+const address = new Address({ onChange: follow });
+const past = new TimeTravel({ api, intervalSeconds: limits.intervalSeconds, scale, onChange: render });
+const trails = new TrailHistory({ store, api, onChange: render });
 const connection = makeConnection({
   config,
   root,
@@ -48,12 +52,13 @@ const connection = makeConnection({
 const actions = {
   render,
   select: (id, withDetails) => selection.select(id, withDetails),
-  acknowledge: (id) => acknowledge(() => alerts.acknowledge(id)),
+  acknowledge: (ids) => acknowledge(() => ids.forEach((id) => alerts.acknowledge(id))),
   acknowledgeAll: () => acknowledge(() => alerts.acknowledgeAll()),
   retry: () => connection.retryNow(),
   togglePause,
   travel: () => past.begin(store),
   goLive,
+  completeTrails: (ids) => void trails.complete(isEmbedded ? [] : ids),
 };
 const timeLink = new TimeLink({ address, past });
 const page = new PageView(document, { config, store, alerts, past, timeLink, address, hasKeys: !isEmbedded, actions });
@@ -63,11 +68,37 @@ const selection = new Selection({ address, api, drawer: page.drawer, hasDetails:
 function take(message) {
   alerts.apply(message);
   store.apply(message);
-  if (message.type === "initial" && !isEmbedded) completeAlerts();
+  if (message.type !== "initial") return;
+  if (!isEmbedded) completeAlerts();
+  if (store.ages.replayMs !== null) ageReplay();
+}
+
+/** Replayed events say nothing of the time, so the server is asked for how long none came. */
+async function ageReplay() {
+  const { count } = store.arrivals;
+  const at = Date.now();
+  const seconds = await api.silenceSeconds().catch(() => null); // a replay that has ended then looks live for a while
+  if (seconds === null || store.arrivals.count !== count) return;
+  store.ages.setSilence(seconds, at);
+  render();
 }
 
 async function completeAlerts() {
   if (await learnEarlierSteps(alerts, api)) render();
+}
+
+function follow() {
+  chooseTime();
+  render();
+}
+
+function chooseTime() {
+  const { time } = address.query;
+  if (time === store.time) return;
+  store.choose(time);
+  past.store.choose(time);
+  alerts.choose(time, [...store.forecasts.all()]);
+  if (!isEmbedded) completeAlerts();
 }
 
 /** @param {() => void} change */
@@ -141,6 +172,7 @@ window.addEventListener("storage", ({ key }) => {
 setInterval(() => acknowledgements.write(), STORE_ACKNOWLEDGEMENTS_MS);
 
 acknowledgements.read();
+chooseTime();
 selection.follow();
 if (address.query.at !== null) travelTo(address.query.at);
 if (config.has_network) loadNetwork();

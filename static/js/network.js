@@ -4,7 +4,7 @@
  * A name such as "I-405 N at Sunset" belongs to the corridor "I-405 N", which runs north. A name without a direction is
  * a corridor of its own.
  *
- * @import { Geometry, Heading, Network, Place, Prediction } from "./types.d.ts"
+ * @import { Geometry, Heading, Network, Place, Shown } from "./types.d.ts"
  * @typedef {{ id: string, place: Place }} Stop
  * @typedef {{ corridor: string, places: Place[], ids: string[] }} Line
  */
@@ -17,7 +17,7 @@ const MAX_GAP_KM = 8;
 /**
  * Return a segment's place; null if it has none.
  *
- * @param {Prediction} prediction
+ * @param {Pick<Shown, "coordinates">} prediction
  * @returns {Place | null}
  */
 export function placeOf({ coordinates }) {
@@ -38,7 +38,7 @@ export function corridorOf(roadName) {
 /**
  * Return lines through neighbouring segments, each in the direction of travel.
  *
- * @param {Iterable<Prediction>} predictions
+ * @param {Iterable<Shown>} predictions
  * @returns {Line[]}
  */
 export function lines(predictions) {

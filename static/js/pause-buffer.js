@@ -1,9 +1,10 @@
 /**
- * Messages that wait in a pause. Per segment a `left` and the newest prediction after it are kept, so that a pause of
- * hours takes no more memory than two views. Pure.
+ * Messages that wait in a pause. Per segment and horizon a `left` and the newest prediction after it are kept, so that a
+ * pause of hours takes no more memory than two views. Pure.
  *
- * @import { Message, Prediction } from "./types.d.ts"
+ * @import { Message } from "./types.d.ts"
  */
+import { isOlder } from "./prediction.js";
 
 /** Messages that change shown values. All others are applied in a pause, too. */
 const BUFFERED = new Set(["initial", "prediction", "left", "stats"]);
@@ -11,6 +12,8 @@ const BUFFERED = new Set(["initial", "prediction", "left", "stats"]);
 export class PauseBuffer {
   /** @type {Map<string, Message>} */
   #messages = new Map();
+  /** @type {Set<number | null>} */
+  #horizons = new Set();
   /** @type {Message | null} */
   #stats = null;
 
@@ -23,22 +26,18 @@ export class PauseBuffer {
     return BUFFERED.has(message?.type);
   }
 
-  /**
-   * Add a message.
-   *
-   * @param {Message} message
-   * @param {(prediction: Prediction, known: Prediction | undefined) => boolean} isOutdated
-   */
-  add(message, isOutdated) {
+  /** @param {Message} message */
+  add(message) {
     if (message.type === "stats") this.#stats = message;
     else if (message.type === "initial") this.#messages = new Map([["initial", message]]);
-    else if (message.type === "left") {
-      this.#messages.delete(`prediction ${message.segment_id}`);
-      this.#put(`left ${message.segment_id}`, message);
-    } else if (message.type === "prediction") {
-      const key = `prediction ${message.data?.segment_id}`;
+    else if (message.type === "left") this.#addRemoval(message);
+    else if (message.type === "prediction" && message.data && !message.data.late) {
+      const { segment_id: id, horizon_minutes: given } = message.data;
+      const horizon = typeof given === "number" ? given : null; // not checked yet
+      this.#horizons.add(horizon);
+      const key = keyOf("prediction", id, horizon);
       const known = this.#messages.get(key);
-      if (!isOutdated(message.data, known?.type === "prediction" ? known.data : undefined)) this.#put(key, message);
+      if (!isOlder(message.data, known?.type === "prediction" ? known.data : undefined)) this.#put(key, message);
     }
   }
 
@@ -49,7 +48,16 @@ export class PauseBuffer {
 
   clear() {
     this.#messages = new Map();
+    this.#horizons.clear();
     this.#stats = null;
+  }
+
+  /** @param {Extract<Message, { type: "left" }>} message */
+  #addRemoval(message) {
+    const { segment_id: id, horizon_minutes: horizon = null } = message;
+    if (horizon !== null) this.#messages.delete(keyOf("prediction", id, horizon));
+    else for (const each of this.#horizons) this.#messages.delete(keyOf("prediction", id, each));
+    this.#put(keyOf("left", id, horizon), message);
   }
 
   /**
@@ -60,4 +68,13 @@ export class PauseBuffer {
     this.#messages.delete(key);
     this.#messages.set(key, message);
   }
+}
+
+/**
+ * @param {string} kind
+ * @param {string} id
+ * @param {number | null} horizon
+ */
+function keyOf(kind, id, horizon) {
+  return `${kind} ${horizon} ${id}`;
 }

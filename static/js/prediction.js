@@ -28,6 +28,8 @@ const OPTIONAL = Object.entries({
 });
 
 const MINUTE_MS = 60_000;
+/** The last time of a Date. */
+const MAX_TIME_MS = 8.64e15;
 
 /**
  * Return `value` as a prediction, or null if it lacks a segment, a time or a predicted speed. Any other field of the
@@ -49,12 +51,13 @@ export function readPrediction(value) {
 /**
  * Return the time that a prediction is for, in epoch milliseconds; null if it states neither a time nor a horizon.
  *
- * @param {Prediction} prediction
+ * @param {Pick<Prediction, "timestamp" | "horizon_minutes" | "target_time">} prediction
  */
 export function targetOf({ timestamp, horizon_minutes: horizon, target_time: stated }) {
   const target = Date.parse(stated ?? "");
   if (!Number.isNaN(target)) return target;
-  return typeof horizon === "number" ? timestamp + horizon * MINUTE_MS : null;
+  const ahead = typeof horizon === "number" ? timestamp + horizon * MINUTE_MS : NaN;
+  return Math.abs(ahead) <= MAX_TIME_MS ? ahead : null;
 }
 
 /**
@@ -70,19 +73,16 @@ export function isOfLargerHorizon({ timestamp, horizon_minutes: horizon }, shown
 }
 
 /**
- * Tell whether a prediction is older than what its segment shows, or of a larger horizon. The server marks the late
- * ones, except after a change of server, when it may not have read the newer one yet.
+ * Tell whether a prediction is older than the known one of its segment and horizon. Servers read partitions in different
+ * orders, so this happens after a change of server.
  *
- * @param {Prediction | null} prediction
- * @param {Prediction | undefined} shown
- * @param {number} maxAgeMs
+ * @param {Prediction} prediction
+ * @param {Prediction | undefined} known
  */
-export function isOutdated(prediction, shown, maxAgeMs) {
-  if (prediction?.late) return true;
-  if (!shown || !prediction) return false;
-  if (shown.horizon_minutes !== prediction.horizon_minutes) return isOfLargerHorizon(prediction, shown, maxAgeMs);
-  if (shown.timestamp !== prediction.timestamp) return shown.timestamp > prediction.timestamp;
-  const [before, after] = [shown.prediction_time, prediction.prediction_time];
+export function isOlder(prediction, known) {
+  if (!known) return false;
+  if (known.timestamp !== prediction.timestamp) return known.timestamp > prediction.timestamp;
+  const [before, after] = [known.prediction_time, prediction.prediction_time];
   return Boolean(before && after && before > after);
 }
 

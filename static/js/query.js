@@ -2,9 +2,10 @@
  * What the user asked to see: filters, order, selection, map position, time. Pure. A URL's search part holds it, so that
  * a link shows the same view to other users.
  *
- * @import { MapPosition, Query } from "./types.d.ts"
+ * @import { ChosenTime, MapPosition, Query } from "./types.d.ts"
  */
 import { GROUPS } from "./categories.js";
+import { NOW } from "./forecasts.js";
 
 export const COLUMNS = ["segment", "road", "now", "predicted", "change", "category", "age"];
 const DEFAULT_COLUMN = "segment";
@@ -13,8 +14,8 @@ const MAX_TEXT = 200;
 const MAX_FILTER = 3_000;
 
 /**
- * Read a search part such as "?q=i-405&road=I-405+N&category=heavy_traffic&sort=-predicted&map=34.05,-118.25,11" or
- * "?at=2026-03-04T17:05:00Z". Unknown values are ignored.
+ * Read a search part such as "?q=i-405&road=I-405+N&category=heavy_traffic&sort=-predicted&map=34.05,-118.25,11",
+ * "?horizon=15", "?horizon=now" or "?at=2026-03-04T17:05:00Z". Unknown values are ignored.
  *
  * @param {string} search
  * @returns {Query}
@@ -32,6 +33,7 @@ export function readQuery(search) {
     road: (given.get("road") ?? "").slice(0, MAX_TEXT) || null,
     view: readPosition(given.get("map") ?? ""),
     at: readTime(given.get("at")),
+    time: readChosenTime(given.get("horizon") ?? ""),
     groups: (given.get("category") ?? "").split(",").filter((group) => GROUPS.includes(group)),
     column: isKnown ? column : DEFAULT_COLUMN,
     descending: isKnown && sort.startsWith("-"),
@@ -44,7 +46,7 @@ export function readQuery(search) {
  * @param {Query} query
  */
 export function writeQuery(query, search = "") {
-  const { segment = null, details, predictions = true, words, road, groups, column, descending, view, at } = query;
+  const { segment = null, details, predictions = true, words, road, groups, column, descending, view, at, time } = query;
   const given = new URLSearchParams(search);
   set(given, "segment", segment);
   set(given, "details", details && segment !== null ? "1" : "");
@@ -56,6 +58,7 @@ export function writeQuery(query, search = "") {
   set(given, "sort", isDefault ? "" : (descending ? "-" : "") + column);
   set(given, "map", view && [...view.centre.map((degrees) => degrees.toFixed(4)), view.zoom].join(","));
   set(given, "at", typeof at === "number" ? new Date(at).toISOString().replace(/\.\d+Z$/, "Z") : "");
+  set(given, "horizon", time === null ? "" : String(time));
   const text = given.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
   return text && `?${text}`;
 }
@@ -118,6 +121,15 @@ function readPosition(text) {
   const [north, east, zoom, ...more] = text.split(",").map((part) => (part.trim() === "" ? NaN : Number(part)));
   const isValid = more.length === 0 && Math.abs(north) <= 85 && Math.abs(east) <= 180 && zoom >= 0 && zoom <= 19;
   return isValid ? { centre: [north, east], zoom } : null;
+}
+
+/**
+ * @param {string} text
+ * @returns {ChosenTime}
+ */
+function readChosenTime(text) {
+  if (text === NOW) return NOW;
+  return /^-?\d{1,5}(\.\d{1,2})?$/.test(text) ? Number(text) : null;
 }
 
 /** @param {string | null} text */

@@ -1,8 +1,9 @@
 /**
  * The history that time travel shows: predictions in the order of their observation. Pure.
  *
- * @import { Prediction } from "./types.d.ts"
+ * @import { ChosenTime, Prediction } from "./types.d.ts"
  */
+import { NOW } from "./forecasts.js";
 
 const MAX_PREDICTIONS = 200_000;
 
@@ -40,40 +41,65 @@ export class Recording {
   }
 
   /**
-   * Return the view at a time: the newest prediction of each segment, of its smallest horizon.
+   * Return when the view is complete at first: once each segment that reports within one interval has reported. Null if
+   * there are no predictions.
+   *
+   * @param {number} intervalMs
+   */
+  completeFrom(intervalMs) {
+    const { range } = this;
+    if (range === null) return null;
+    const [first] = range;
+    let complete = first;
+    /** @type {Set<string>} */
+    const seen = new Set();
+    for (const { segment_id: id, timestamp } of this.#predictions) {
+      if (timestamp - first > intervalMs) break;
+      if (!seen.has(id)) complete = timestamp;
+      seen.add(id);
+    }
+    return complete;
+  }
+
+  /**
+   * Return the view at a time: the newest prediction of each segment and horizon.
    *
    * @param {number} timeMs
    */
   viewAt(timeMs) {
     this.#sort();
-    /** @type {Map<string, Prediction>} */
+    /** @type {Map<string, Map<number | null | undefined, Prediction>>} */
     const view = new Map();
     for (const prediction of this.#predictions) {
       if (prediction.timestamp > timeMs) break;
-      const { segment_id: id } = prediction;
-      const before = view.get(id);
-      if (before === undefined || replaces(prediction, before)) view.set(id, prediction);
+      const { segment_id: id, horizon_minutes: horizon } = prediction;
+      const known = view.get(id);
+      if (known) known.set(horizon, prediction);
+      else view.set(id, new Map([[horizon, prediction]]));
     }
-    return [...view.values()];
+    return [...view.values()].flatMap((known) => [...known.values()]);
   }
 
   /**
-   * Return the last `count` predicted speeds of a segment and horizon up to a time, oldest first.
+   * Return the last `count` speeds of a segment up to a time, oldest first: those predicted for a horizon, or for "now"
+   * the measured ones.
    *
    * @param {string} id
    * @param {number} timeMs
-   * @param {number | null | undefined} horizon
+   * @param {ChosenTime | undefined} key
    * @param {number} count
    */
-  trailAt(id, timeMs, horizon, count) {
+  trailAt(id, timeMs, key, count) {
     this.#sort();
-    const found = [];
+    /** @type {Map<number, number>} */
+    const found = new Map();
     const all = this.#bySegment.get(id) ?? [];
-    for (let at = all.length - 1; at >= 0 && found.length < count; at -= 1) {
-      const { timestamp, horizon_minutes: other, predicted_speed: speed } = all[at];
-      if (timestamp <= timeMs && other === horizon) found.push(speed);
+    for (let at = all.length - 1; at >= 0 && found.size < count; at -= 1) {
+      const { timestamp, horizon_minutes: horizon = null, predicted_speed: predicted, current_speed: measured } = all[at];
+      const speed = key === NOW ? measured : horizon === (key ?? null) ? predicted : null;
+      if (timestamp <= timeMs && typeof speed === "number" && !found.has(timestamp)) found.set(timestamp, speed);
     }
-    return found.reverse();
+    return [...found.values()].reverse();
   }
 
   #sort() {
@@ -88,14 +114,4 @@ export class Recording {
     }
     this.#isSorted = true;
   }
-}
-
-/**
- * A segment shows its smallest horizon (none stated counts as the smallest), and of one horizon the newest.
- *
- * @param {Prediction} prediction
- * @param {Prediction} shown
- */
-function replaces({ horizon_minutes: horizon }, { horizon_minutes: other }) {
-  return (horizon ?? -Infinity) <= (other ?? -Infinity);
 }

@@ -24,9 +24,27 @@ export class ReplayClock {
     if (wallMs - this.#since.wallMs > WINDOW_MS) this.#since = { ...this.#newest, speed: this.#speed() };
   }
 
+  /**
+   * Move the arrival of the newest event into the past: it came with a view, some time after the server had read it.
+   *
+   * @param {number} wallMs
+   */
+  arrivedAt(wallMs) {
+    if (this.#newest && wallMs < this.#newest.wallMs) this.#newest.wallMs = wallMs;
+  }
+
   /** The newest event time in epoch milliseconds; null before the first event. */
   get newestMs() {
     return this.#newest?.eventMs ?? null;
+  }
+
+  /**
+   * Return how long there was no event.
+   *
+   * @param {number} wallMs
+   */
+  silentMs(wallMs) {
+    return this.#newest === null ? 0 : wallMs - this.#newest.wallMs;
   }
 
   /**
@@ -39,8 +57,7 @@ export class ReplayClock {
    */
   ageMs(eventMs, wallMs, maxSpeed) {
     if (this.#newest === null) return 0;
-    const silentMs = wallMs - this.#newest.wallMs;
-    return Math.max(this.#newest.eventMs - eventMs, silentMs * Math.min(this.#speed(), maxSpeed));
+    return Math.max(this.#newest.eventMs - eventMs, this.silentMs(wallMs) * Math.min(this.#speed(), maxSpeed));
   }
 
   #speed() {

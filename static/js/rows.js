@@ -5,10 +5,11 @@
  * new name appears.
  *
  * @import { Store } from "./store.js"
- * @import { Prediction, Query } from "./types.d.ts"
+ * @import { Query, Shown } from "./types.d.ts"
  */
 import { CATEGORIES } from "./categories.js";
 import { corridorOf } from "./network.js";
+import { Search } from "./search.js";
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
@@ -45,6 +46,7 @@ export class Ranks {
 export class Rows {
   #names = new Ranks();
   #roads = new Ranks();
+  #search = new Search();
   /** @type {Map<string | null | undefined, string | null>} */
   #corridors = new Map();
 
@@ -62,9 +64,11 @@ export class Rows {
     this.store = store;
     this.#rank();
     const found = [];
-    const words = query.words.trim().toLowerCase().split(/\s+/).filter(Boolean);
-    for (const prediction of this.store.segments.values()) {
-      if (this.#matches(prediction, words, query)) found.push(prediction);
+    const { segments } = this.store;
+    const matching = this.#search.find(segments.values(), query.words);
+    for (const prediction of segments.values()) {
+      const isFound = matching === null || matching.has(prediction.segment_id);
+      if (isFound && this.#matches(prediction, query)) found.push(prediction);
     }
     return found.sort(this.#order(query));
   }
@@ -93,7 +97,7 @@ export class Rows {
   #rank() {
     const { segments } = this.store;
     // Names of removed segments are dropped in bulk, so that the ranks stay bounded.
-    for (const each of [this.#names, this.#roads, this.#corridors]) if (each.size > 2 * segments.size + 100) each.clear();
+    for (const each of [this.#names, this.#roads, this.#corridors, this.#search]) if (each.size > 2 * segments.size + 100) each.clear();
     for (const prediction of segments.values()) {
       this.#names.add(prediction.segment_id);
       this.#roads.add(prediction.road_name ?? "");
@@ -101,23 +105,19 @@ export class Rows {
   }
 
   /**
-   * @param {Prediction} prediction
-   * @param {string[]} words
+   * @param {Shown} prediction
    * @param {Query} query
    */
-  #matches(prediction, words, { groups, road }) {
+  #matches(prediction, { groups, road }) {
     if (road !== null && this.#corridor(prediction.road_name) !== road) return false;
-    if (groups.length && !groups.includes(this.store.group(prediction))) return false;
-    if (!words.length) return true;
-    const text = `${prediction.segment_id} ${prediction.road_name ?? ""}`.toLowerCase();
-    return words.every((word) => text.includes(word));
+    return groups.length === 0 || groups.includes(this.store.group(prediction));
   }
 
   /**
    * Return the comparison of a query's order. Unknown values come last in both directions.
    *
    * @param {Query} query
-   * @returns {(one: Prediction, other: Prediction) => number}
+   * @returns {(one: Shown, other: Shown) => number}
    */
   #order({ column, descending }) {
     const value = this.#values()[column];
@@ -132,7 +132,7 @@ export class Rows {
     };
   }
 
-  /** @returns {Record<string, (prediction: Prediction) => number | null | undefined>} */
+  /** @returns {Record<string, (prediction: Shown) => number | null | undefined>} */
   #values() {
     return {
       segment: (each) => this.#names.of(each.segment_id),
@@ -140,7 +140,7 @@ export class Rows {
       now: (each) => each.current_speed,
       predicted: (each) => each.predicted_speed,
       change: (each) => each.speed_diff,
-      category: (each) => CATEGORIES.indexOf(each.category ?? ""),
+      category: (each) => CATEGORIES.indexOf(this.store.category(each) ?? ""),
       age: (each) => -each.timestamp,
     };
   }

@@ -1,18 +1,20 @@
 /**
- * The state of the page: the newest prediction per segment, and what is known of the server.
+ * The state of the page: the newest predictions of each segment, which one it shows, and what is known of the server.
  *
  * Pure: no DOM, no network, no timers; `clock` returns epoch milliseconds. It takes in the messages of the wire format
  * of any transport. Its data comes from Kafka and is not trusted: segment names are keys of a Map, never of an object.
  *
- * @import { ConnectionState, Message, Prediction, Stats } from "./types.d.ts"
+ * @import { ChosenTime, ConnectionState, Message, Prediction, Shown, Stats } from "./types.d.ts"
  */
 import { Ages } from "./ages.js";
 import { Arrivals } from "./arrivals.js";
 import { CATEGORIES, NOT_CURRENT } from "./categories.js";
+import { Forecasts, NOW } from "./forecasts.js";
 import { FRESH } from "./freshness.js";
 import { PauseBuffer } from "./pause-buffer.js";
-import { isOutdated, isSameRecord, readPrediction } from "./prediction.js";
+import { readPrediction } from "./prediction.js";
 import { ServerStatus } from "./server-status.js";
+import { SpeedScale } from "./speeds.js";
 import { Trails } from "./trails.js";
 
 export const MAX_SEGMENTS = 20_000;
@@ -31,18 +33,27 @@ export class Store {
    * @param {number} options.intervalSeconds the expected interval of a segment's predictions
    * @param {number} [options.maxAgeSeconds]
    * @param {() => number} [options.clock]
-   * @param {((prediction: Prediction) => number[]) | null} [options.trailOf] only for a view of the past
+   * @param {SpeedScale} [options.scale]
+   * @param {((id: string, key: ChosenTime) => number[]) | null} [options.trailOf] only for a view of the past
    */
-  constructor({ intervalSeconds, maxAgeSeconds = Infinity, clock = Date.now, trailOf = null }) {
+  constructor({ intervalSeconds, maxAgeSeconds = Infinity, clock = Date.now, scale = new SpeedScale(), trailOf = null }) {
     this.maxAgeMs = 1000 * maxAgeSeconds;
+    this.scale = scale;
     this.trailOf = trailOf;
     this.isPast = trailOf !== null;
     this.clock = clock;
     this.ages = new Ages({ intervalSeconds, clock });
     this.arrivals = new Arrivals({ clock });
     this.status = new ServerStatus({ ages: this.ages, clock });
-    /** @type {Map<string, Prediction>} */
+    this.forecasts = new Forecasts({ maxAgeMs: this.maxAgeMs });
+    /** @type {ChosenTime} */
+    this.time = null;
+    /** @type {Map<string, Shown>} */
     this.segments = new Map();
+    /** Whether a view was received; before that there may be segments that are not known yet. */
+    this.hasView = false;
+    /** @type {number | null} the number of predictions that a view on its way has */
+    this.loading = null;
     /** @type {Stats | null} */
     this.stats = null;
     this.paused = false;
@@ -111,15 +122,49 @@ export class Store {
   }
 
   /**
-   * Return the group of a prediction: its category while it is fresh, else "not_current".
+   * Show another time: a horizon, or now.
    *
-   * @param {Prediction} prediction
+   * @param {ChosenTime} time
+   */
+  choose(time) {
+    if (time === this.time) return;
+    this.time = time;
+    this.#replaced = true;
+    for (const id of this.segments.keys()) {
+      const shown = this.forecasts.shown(id, time);
+      if (shown) this.segments.set(id, shown);
+    }
+    this.#notify();
+  }
+
+  /**
+   * Return the group of a segment: its category at the chosen time while it is fresh, else "not_current".
+   *
+   * @param {Shown} shown
    * @param {number} [now]
    */
-  group(prediction, now) {
-    const { category } = prediction;
-    const isFresh = this.ages.freshness(prediction, now) === FRESH;
+  group(shown, now) {
+    const category = this.category(shown);
+    const isFresh = this.ages.freshness(shown, now) === FRESH;
     return category && CATEGORIES.includes(category) && isFresh ? category : NOT_CURRENT;
+  }
+
+  /**
+   * Return the category of a segment at the chosen time.
+   *
+   * @param {Shown} shown
+   */
+  category(shown) {
+    return this.time === NOW ? this.scale.category(shown.current_speed) : shown.category;
+  }
+
+  /**
+   * Return the category of a segment at the other one of now and the predicted time.
+   *
+   * @param {Shown} shown
+   */
+  otherCategory(shown) {
+    return this.time === NOW ? shown.category : this.scale.category(shown.current_speed);
   }
 
   /** Since when the shown values are kept because the server or Kafka can't be reached; null if they are live or past. */
@@ -128,14 +173,27 @@ export class Store {
   }
 
   /**
-   * Return a segment's last predicted speeds, oldest first.
+   * Return a segment's last speeds for the chosen time, oldest first.
    *
    * @param {string} id
    */
   trail(id) {
-    const prediction = this.segments.get(id);
-    if (this.trailOf) return prediction ? this.trailOf(prediction) : [];
-    return this.#trails.of(id);
+    const key = this.time ?? this.segments.get(id)?.horizon_minutes ?? null;
+    return this.trailOf ? this.trailOf(id, key) : this.#trails.of(id, key);
+  }
+
+  /**
+   * Add earlier predictions to the trails of known segments.
+   *
+   * @param {Prediction[]} history
+   */
+  completeTrails(history) {
+    /** @type {Map<string, Prediction[]>} */
+    const bySegment = new Map();
+    for (const each of history.filter((given) => readPrediction(given) !== null)) {
+      if (this.segments.has(each.segment_id)) bySegment.set(each.segment_id, [...(bySegment.get(each.segment_id) ?? []), each]);
+    }
+    for (const [id, predictions] of bySegment) this.#trails.complete(id, predictions);
   }
 
   /** Predictions that arrived in the last minute; null for a view of the past. */
@@ -149,20 +207,23 @@ export class Store {
   }
 
   /**
-   * Replace the view. A record that is shown already stays the same object, so that it isn't taken for an update.
+   * Replace the view. A record that is known already stays the same object, so that it isn't taken for an update.
    *
    * @param {Prediction[]} predictions
    */
   replaceAll(predictions) {
-    const before = new Map(this.segments);
+    const before = this.forecasts;
+    this.forecasts = new Forecasts({ maxAgeMs: this.maxAgeMs });
     this.segments.clear();
     this.ages.clear();
     this.#replaced = true;
+    this.hasView = true;
+    this.loading = null;
+    this.arrivals.begin();
     for (const prediction of predictions) {
       if (!this.#isReadable(prediction)) continue;
-      const shown = before.get(prediction.segment_id);
-      if (shown && isSameRecord(shown, prediction)) this.#show(shown);
-      else this.#put(prediction);
+      const known = before.known(prediction);
+      this.#put(known ?? prediction, known !== null);
     }
     this.#trails.keepOnly(this.segments);
   }
@@ -183,7 +244,10 @@ export class Store {
         this.#arrive(message.data, wasBuffered);
         break;
       case "left":
-        this.#remove(message.segment_id);
+        this.#remove(message.segment_id, message.horizon_minutes ?? null);
+        break;
+      case "loading":
+        this.loading = message.count;
         break;
       case "stats":
         this.stats = message.data;
@@ -202,7 +266,7 @@ export class Store {
       this.arrivals.record(message.data);
       this.waiting += 1;
     }
-    this.#buffer.add(message, (prediction, known) => isOutdated(prediction, known, this.maxAgeMs));
+    this.#buffer.add(message);
   }
 
   /**
@@ -212,14 +276,21 @@ export class Store {
   #arrive(prediction, wasBuffered) {
     if (!this.#isReadable(prediction)) return;
     if (!wasBuffered) this.arrivals.record(prediction);
-    const shown = this.segments.get(prediction.segment_id);
-    if (!isOutdated(prediction, shown, this.maxAgeMs)) this.#put(prediction);
+    if (!prediction.late) this.#put(prediction);
   }
 
-  /** @param {string} id */
-  #remove(id) {
+  /**
+   * @param {string} id
+   * @param {number | null} horizon null for all
+   */
+  #remove(id, horizon) {
+    this.forecasts.remove(id, horizon);
+    const shown = this.forecasts.shown(id, this.time);
+    if (this.segments.has(id)) this.#changed.add(id);
+    if (shown !== null) return this.#show(id, shown);
     this.#trails.remove(id);
-    if (this.segments.delete(id)) this.#changed.add(id);
+    this.segments.delete(id);
+    return undefined;
   }
 
   /** @param {unknown} value */
@@ -229,19 +300,31 @@ export class Store {
     return isReadable;
   }
 
-  /** @param {Prediction} prediction */
-  #put(prediction) {
-    this.#trails.extend(prediction.segment_id, prediction.predicted_speed);
-    this.#changed.add(prediction.segment_id);
-    this.#show(prediction);
+  /**
+   * @param {Prediction} prediction
+   * @param {boolean} isKnown whether it was shown before
+   */
+  #put(prediction, isKnown = false) {
+    if (!this.forecasts.put(prediction)) return;
+    const { segment_id: id, horizon_minutes: horizon = null, predicted_speed: speed, current_speed: now, timestamp } = prediction;
+    this.ages.record(prediction);
+    if (!isKnown && !this.isPast) {
+      this.#trails.extend(id, horizon, [timestamp, speed]);
+      if (typeof now === "number") this.#trails.extend(id, NOW, [timestamp, now]);
+    }
+    if (!isKnown) this.#changed.add(id);
+    const shown = this.forecasts.shown(id, this.time);
+    if (shown) this.#show(id, shown);
   }
 
-  /** @param {Prediction} prediction */
-  #show(prediction) {
-    this.segments.delete(prediction.segment_id); // so that the Map's order is the order of updates
-    this.segments.set(prediction.segment_id, prediction);
-    this.ages.record(prediction);
-    if (this.segments.size > MAX_SEGMENTS) for (const oldest of this.segments.keys()) return void this.#remove(oldest);
+  /**
+   * @param {string} id
+   * @param {Shown} shown
+   */
+  #show(id, shown) {
+    this.segments.delete(id); // so that the Map's order is the order of updates
+    this.segments.set(id, shown);
+    if (this.segments.size > MAX_SEGMENTS) for (const oldest of this.segments.keys()) return void this.#remove(oldest, null);
   }
 
   #notify() {

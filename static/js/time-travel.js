@@ -5,7 +5,8 @@
  * States: "live"; "reading" the history; "failed" or "empty"; "there". It knows no DOM; timers are injected.
  *
  * @import { Api } from "./api.js"
- * @import { Prediction, Timers } from "./types.d.ts"
+ * @import { SpeedScale } from "./speeds.js"
+ * @import { ChosenTime, Timers } from "./types.d.ts"
  * @typedef {"live" | "reading" | "failed" | "empty" | "there"} TravelState
  */
 import { Recording } from "./recording.js";
@@ -24,11 +25,12 @@ export class TimeTravel {
   /** @type {number | undefined} */
   #timer;
 
-  /** @param {{ api: Api, intervalSeconds: number, onChange: () => void, timers?: Timers }} options */
-  constructor({ api, intervalSeconds, onChange, timers = globalThis }) {
+  /** @param {{ api: Api, intervalSeconds: number, scale?: SpeedScale, onChange: () => void, timers?: Timers }} options */
+  constructor({ api, intervalSeconds, scale, onChange, timers = globalThis }) {
     this.api = api;
     this.onChange = onChange;
     this.timers = timers;
+    this.intervalMs = 1000 * intervalSeconds;
     /** @type {TravelState} */
     this.state = "live";
     this.time = 0;
@@ -37,7 +39,8 @@ export class TimeTravel {
     /** @type {number | null} the time that a link asked for, if the history doesn't reach it */
     this.missed = null;
     this.playing = false;
-    this.store = new Store({ intervalSeconds, clock: () => this.time, trailOf: (prediction) => this.#trailOf(prediction) });
+    const trailOf = (/** @type {string} */ id, /** @type {ChosenTime} */ key) => this.#trailOf(id, key);
+    this.store = new Store({ intervalSeconds, scale, clock: () => this.time, trailOf });
   }
 
   get isThere() {
@@ -59,7 +62,7 @@ export class TimeTravel {
     this.#abort = new AbortController();
     const recording = new Recording();
     try {
-      for await (const page of this.api.history(this.#abort.signal)) recording.add(page);
+      for await (const page of this.api.history(this.#abort.signal, "&horizon=all")) recording.add(page);
     } catch {
       if (this.isReading) this.#change("failed");
       return;
@@ -68,7 +71,9 @@ export class TimeTravel {
     const { range } = recording;
     this.store.status.connection = live.status.connection;
     if (range === null) return void this.#change("empty");
-    [this.#recording, this.range] = [recording, range];
+    // Before that the view would lack segments that were there.
+    const begin = recording.completeFrom(this.intervalMs) ?? range[0];
+    [this.#recording, this.range] = [recording, [begin, range[1]]];
     this.#change("there");
     this.seek(range[1]);
   }
@@ -123,9 +128,12 @@ export class TimeTravel {
     this.#change("live");
   }
 
-  /** @param {Prediction} prediction */
-  #trailOf({ segment_id: id, horizon_minutes: horizon }) {
-    return this.#recording?.trailAt(id, this.time, horizon, TRAIL_LENGTH) ?? [];
+  /**
+   * @param {string} id
+   * @param {ChosenTime} key
+   */
+  #trailOf(id, key) {
+    return this.#recording?.trailAt(id, this.time, key, TRAIL_LENGTH) ?? [];
   }
 
   #stop() {

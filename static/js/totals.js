@@ -3,21 +3,26 @@
  *
  * @import { Store } from "./store.js"
  */
-import { GROUPS, NOT_CURRENT } from "./categories.js";
+import { GROUPS } from "./categories.js";
+import { FRESH } from "./freshness.js";
 
 /**
  * Return the number of segments, of those that report (while a connection is lost: that reported when it was lost),
- * the counts by group, and the means of fresh predictions (null if there are none).
+ * the counts by group at the chosen time and at the other one of now and predicted, and the means of fresh values (null
+ * if there are none).
  *
  * @param {Store} store
  */
 export function totalsOf(store) {
   const counts = Object.fromEntries(GROUPS.map((group) => [group, 0]));
+  const others = Object.fromEntries(GROUPS.map((group) => [group, 0]));
   const fresh = [];
-  for (const prediction of store.segments.values()) {
-    const group = store.group(prediction);
-    counts[group] += 1;
-    if (group !== NOT_CURRENT) fresh.push(prediction);
+  for (const shown of store.segments.values()) {
+    counts[store.group(shown)] += 1;
+    if (store.ages.freshness(shown) !== FRESH) continue;
+    fresh.push(shown);
+    const other = store.otherCategory(shown) ?? "";
+    if (Object.hasOwn(others, other)) others[other] += 1;
   }
   const { keptSince } = store;
   return {
@@ -25,6 +30,8 @@ export function totalsOf(store) {
     reporting: keptSince === null ? fresh.length : reportingAt(store, keptSince),
     keptSince,
     counts,
+    others,
+    meanNow: mean(fresh.map(({ current_speed }) => current_speed)),
     meanPredicted: mean(fresh.map(({ predicted_speed }) => predicted_speed)),
     meanChange: mean(fresh.map(({ speed_diff }) => speed_diff)),
   };
@@ -36,7 +43,7 @@ export function totalsOf(store) {
  */
 function reportingAt(store, time) {
   let count = 0;
-  for (const each of store.segments.values()) if (store.group(each, time) !== NOT_CURRENT) count += 1;
+  for (const each of store.segments.values()) if (store.ages.freshness(each, time) === FRESH) count += 1;
   return count;
 }
 

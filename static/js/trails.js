@@ -1,25 +1,67 @@
-/** The last predicted speeds of each segment, oldest first. Pure. */
+/**
+ * The last predicted speeds of each segment and horizon, and its last measured ones. Pure.
+ *
+ * @import { Prediction } from "./types.d.ts"
+ */
 
 export const TRAIL_LENGTH = 24;
 
+/**
+ * What a trail is of: a horizon (null for none stated), or "now" for measured speeds.
+ *
+ * @typedef {number | "now" | null} TrailKey
+ * @typedef {[number, number]} Point time and speed
+ */
+
 export class Trails {
-  /** @type {Map<string, number[]>} */
+  /** @type {Map<string, Map<TrailKey, Point[]>>} points in the order of their times */
   #bySegment = new Map();
 
   /**
+   * Add a speed, unless a later one is there. A second one of the same time replaces the first.
+   *
    * @param {string} id
-   * @param {number} speed
+   * @param {TrailKey} key
+   * @param {Point} point
    */
-  extend(id, speed) {
-    const trail = this.#bySegment.get(id) ?? [];
-    trail.push(speed);
-    if (trail.length > TRAIL_LENGTH) trail.shift();
-    this.#bySegment.set(id, trail);
+  extend(id, key, point) {
+    const points = this.#points(id, key);
+    const last = points.at(-1);
+    if (last && last[0] > point[0]) return;
+    if (last?.[0] === point[0]) points.pop();
+    points.push(point);
+    if (points.length > TRAIL_LENGTH) points.shift();
   }
 
-  /** @param {string} id */
-  of(id) {
-    return this.#bySegment.get(id) ?? [];
+  /**
+   * Add earlier predictions of a segment, in any order.
+   *
+   * @param {string} id
+   * @param {Prediction[]} predictions
+   */
+  complete(id, predictions) {
+    /** @type {Map<TrailKey, Point[]>} */
+    const found = new Map();
+    const add = (/** @type {TrailKey} */ key, /** @type {Point} */ point) => found.set(key, [...(found.get(key) ?? []), point]);
+    for (const { timestamp, horizon_minutes: horizon = null, predicted_speed: speed, current_speed: now } of predictions) {
+      add(horizon, [timestamp, speed]);
+      if (typeof now === "number") add("now", [timestamp, now]);
+    }
+    for (const [key, earlier] of found) {
+      const points = this.#points(id, key);
+      const all = [...new Map([...earlier, ...points])].sort(([one], [other]) => one - other);
+      points.splice(0, points.length, ...all.slice(-TRAIL_LENGTH));
+    }
+  }
+
+  /**
+   * Return the speeds of a trail, oldest first.
+   *
+   * @param {string} id
+   * @param {TrailKey} key
+   */
+  of(id, key) {
+    return (this.#bySegment.get(id)?.get(key) ?? []).map(([, speed]) => speed);
   }
 
   /** @param {string} id */
@@ -34,5 +76,16 @@ export class Trails {
    */
   keepOnly(ids) {
     for (const id of this.#bySegment.keys()) if (!ids.has(id)) this.#bySegment.delete(id);
+  }
+
+  /**
+   * @param {string} id
+   * @param {TrailKey} key
+   */
+  #points(id, key) {
+    const trails = this.#bySegment.get(id) ?? new Map();
+    const points = trails.get(key) ?? [];
+    this.#bySegment.set(id, trails.set(key, points));
+    return points;
   }
 }

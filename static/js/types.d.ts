@@ -38,6 +38,12 @@ export interface Observation {
   late?: boolean;
 }
 
+/** What a segment shows for the chosen time: a prediction, or only what was measured. */
+export type Shown = Omit<Prediction, "predicted_speed"> & { predicted_speed: number | null };
+
+/** The time that the page shows: a horizon in minutes, or now; null for the smallest horizon of each segment. */
+export type ChosenTime = number | "now" | null;
+
 /** Errors of checked forecasts, as the server counts them. */
 export interface Score {
   count: number;
@@ -75,6 +81,7 @@ export type Message =
   | { type: "status"; state: string; since: string; reason: string; retry_in?: number | null }
   | { type: "gap"; reason: string; missed: number | null }
   | { type: "error"; message: string }
+  | { type: "loading"; count: number }
   | { type: "position" }
   | { type: "busy" | "bye" };
 
@@ -169,6 +176,7 @@ export interface Query {
   road: string | null;
   view: MapPosition | null;
   at: number | null;
+  time: ChosenTime;
   groups: string[];
   column: string;
   descending: boolean;
@@ -180,6 +188,9 @@ export interface Alert {
   kind: "severe" | "drop";
   change: number | null | undefined;
   target: number | null;
+  /** the measured speed */
+  now: number | null;
+  /** the predicted speed */
   value: number;
   since: number;
   timestamp: number;

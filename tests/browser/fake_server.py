@@ -60,6 +60,9 @@ class FakeServer:
         self.status: Message = {"state": "live", "since": now_iso(), "reason": "", "retry_in": None}
         self.log: list[Message] = []
         self.latest: dict[str, Message] = {}
+        self.view: dict[tuple[str, float | None], Message] = {}
+        self.last_record_age: float | None = None
+        self.holds_view_back = False
         self.stats: Message = {}
         self.network: Message = {"type": "FeatureCollection", "features": []}
         self.delivered: list[tuple[str, int]] = []
@@ -116,6 +119,7 @@ class FakeServer:
                 self.log.append({"type": "prediction", "data": each})
                 if not each.get("late"):
                     self.latest[each["segment_id"]] = each
+                    self.view[(each["segment_id"], each.get("horizon_minutes"))] = each
             self._changed.notify_all()
         return predictions
 
@@ -123,11 +127,13 @@ class FakeServer:
         """Remove a segment from the view."""
         self._append({"type": "left", "segment_id": segment_id, "horizon_minutes": None, "reason": "removed"})
         self.latest.pop(segment_id, None)
+        self.view = {key: each for key, each in self.view.items() if key[0] != segment_id}
 
     def gap(self, reason: str, missed: int | None, predictions: list[Message]) -> None:
         """Send a gap, and a new view."""
         with self._changed:
             self.latest = {each["segment_id"]: each for each in predictions}
+            self.view = {(each["segment_id"], each.get("horizon_minutes")): each for each in predictions}
             self.log.append({"type": "gap", "reason": reason, "missed": missed})
             self.log.append({"type": "initial", "predictions": predictions, "count": len(predictions)})
             self._changed.notify_all()
@@ -181,7 +187,7 @@ class FakeServer:
         return Response(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}, mimetype="text/html")
 
     def _health(self) -> Response:
-        return jsonify(success=True, data=self.status)
+        return jsonify(success=True, data=self.status | {"consumer": {"last_record_age_seconds": self.last_record_age}})
 
     def _poll(self) -> Response | tuple[Response, int]:
         self.polls += 1
@@ -193,7 +199,7 @@ class FakeServer:
             news = self.log[int(after) :] if after else []
             gap = next((each for each in news if each["type"] == "gap"), None)
             if after is None or gap:
-                data |= {"predictions": list(self.latest.values()), "stats": self.stats}
+                data |= {"predictions": list(self.view.values()), "stats": self.stats}
                 data |= {"gap": {"reason": gap["reason"], "missed": gap["missed"]}} if gap else {}
             else:
                 data |= {"predictions": [], "left": [], "more": False}
@@ -289,14 +295,27 @@ class FakeServer:
     def _follow(self, place: int | None, alive: int, mode: str) -> Iterator[bytes]:
         if place is None:
             with self._changed:
-                place, view = len(self.log), list(self.latest.values())
-            yield frame({"type": "initial", "predictions": view, "count": len(view)}, place)
+                place, view = len(self.log), list(self.view.values())
+            yield from self._view(view, place, alive)
         while self._alive == alive:
             news = self._news(place, alive)
             if mode == "silent" or self.mode == "silent":
                 continue
             yield b": padding\n\n".join(self._numbered(news, place)) or b": heartbeat\n\n"
             place += len(news)
+
+    def _view(self, view: list[Message], place: int, alive: int) -> Iterator[bytes]:
+        """Yield the view; in two parts, with the second one held back, if that is wanted."""
+        if not self.holds_view_back:
+            yield frame({"type": "initial", "predictions": view, "count": len(view)}, place)
+            return
+        yield frame({"type": "initial", "predictions": view[:1], "count": len(view)})
+        while self.holds_view_back and self._alive == alive:
+            time.sleep(0.02)
+            yield b": heartbeat\n\n"
+        for each in view[1:-1]:
+            yield frame({"type": "prediction", "data": each})
+        yield frame({"type": "prediction", "data": view[-1]}, place)
 
     def _news(self, place: int, alive: int) -> list[Message]:
         with self._changed:

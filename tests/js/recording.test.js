@@ -19,12 +19,14 @@ test("a past view has the newest prediction of each segment, in any order", () =
   assert.deepEqual(names(99), ["A30", "B40"]);
 });
 
-test("a past view shows the smallest horizon", () => {
+test("a past view has the newest prediction of each horizon", () => {
   const recording = new Recording();
   recording.add([15, 30, 60].map((horizon_minutes, index) => at("A", 10 + index, { horizon_minutes })));
-  assert.equal(recording.viewAt(99)[0].horizon_minutes, 15);
-  recording.add([at("A", 20, { horizon_minutes: null }), at("A", 21, { horizon_minutes: -5 })]);
-  assert.equal(recording.viewAt(99)[0].horizon_minutes, null);
+  const horizons = () => recording.viewAt(99).map(({ horizon_minutes }) => horizon_minutes);
+  assert.deepEqual(horizons(), [15, 30, 60]);
+  recording.add([at("A", 20, { horizon_minutes: 15, predicted_speed: 7 })]);
+  assert.deepEqual(horizons(), [15, 30, 60]);
+  assert.equal(recording.viewAt(99)[0].predicted_speed, 7);
 });
 
 test("a recording keeps the newest predictions up to its limit", () => {
@@ -39,7 +41,7 @@ test("a recording keeps the newest predictions up to its limit", () => {
 test("the trail of a past moment has the predictions before it", async () => {
   const steps = [10, 20, 30].map((speed, index) => at("A", 1_000 * (index + 1), { predicted_speed: speed }));
   const others = [5, 15].map((horizon_minutes) => at("A", 2_500, { predicted_speed: 99, horizon_minutes }));
-  const { travel } = travelling([[...steps, ...others, at("B", 4_000)]]);
+  const { travel } = travelling([[...steps, ...others, at("B", 1_000)]]);
   await travel.begin(new Store({ intervalSeconds: 300 }));
   assert.deepEqual(travel.store.trail("A"), [10, 20, 30]);
   travel.seek(2_000);

@@ -413,7 +413,7 @@ test("a new view drops the trails of missing segments", () => {
   const { store } = makeStore();
   arrive(store, "A", { predicted_speed: 1 });
   arrive(store, "B", { predicted_speed: 2 });
-  store.apply({ type: "initial", predictions: [prediction("A", { predicted_speed: 3 })] });
+  store.apply({ type: "initial", predictions: [prediction("A", { predicted_speed: 3, timestamp: 1_000_001 })] });
   arrive(store, "B", { predicted_speed: 4 });
   assert.deepEqual([store.trail("A"), store.trail("B")], [[1, 3], [4]]);
 });

@@ -8,6 +8,8 @@ const at = (name, speed = 50) => ({ segment_id: name, timestamp: 1, predicted_sp
 const initial = (count, ...names) => ({ type: "initial", predictions: names.map((name) => at(name)), count });
 /** @returns {import("../../static/js/types.js").Message} */
 const prediction = (name, speed) => ({ type: "prediction", data: at(name, speed) });
+/** @returns {import("../../static/js/types.js").Message} */
+const loading = (count) => ({ type: "loading", count });
 const status = { type: "status", state: "live" };
 
 function joined(...messages) {
@@ -19,7 +21,7 @@ function joined(...messages) {
 
 test("parts are joined to one view, with the cursor of the last part", () => {
   const seen = joined([initial(3, "A")], [prediction("B")], [prediction("C"), "c1"], [prediction("A", 7), "c2"]);
-  assert.deepEqual(seen, [[initial(3, "A", "B", "C"), "c1"], [prediction("A", 7), "c2"]]);
+  assert.deepEqual(seen, [[loading(3), null], [initial(3, "A", "B", "C"), "c1"], [prediction("A", 7), "c2"]]);
 });
 
 test("a complete view, or one without a count, is passed on", () => {
@@ -30,12 +32,12 @@ test("a complete view, or one without a count, is passed on", () => {
 
 test("other messages pass while a view is joined", () => {
   const seen = joined([initial(2, "A")], [status], [prediction("B"), "c1"]);
-  assert.deepEqual(seen, [[status, null], [initial(2, "A", "B"), "c1"]]);
+  assert.deepEqual(seen, [[loading(2), null], [status, null], [initial(2, "A", "B"), "c1"]]);
 });
 
 test("a new view replaces an incomplete one", () => {
   const seen = joined([initial(3, "A")], [prediction("B")], [initial(2, "X")], [prediction("Y"), "c1"]);
-  assert.deepEqual(seen, [[initial(2, "X", "Y"), "c1"]]);
+  assert.deepEqual(seen, [[loading(3), null], [loading(2), null], [initial(2, "X", "Y"), "c1"]]);
 });
 
 test("the parts of a view don't count as received", () => {

@@ -120,21 +120,21 @@ test("each documented reason of a gap has a text", () => {
   assert.deepEqual(reasons.filter((reason) => wording.gapText({ reason, missed: 1 }).includes(reason)), []);
 });
 
-const ALERT = { id: "A", road: null, kind: "drop", change: -16.6, target: NOW + 900_000, value: 44, since: NOW, timestamp: NOW };
+const ALERT = { id: "A", road: null, kind: "drop", change: -16.6, target: NOW + 900_000, now: 61, value: 44, since: NOW, timestamp: NOW };
 
 function alertText(fields, given = {}) {
   return wording.alertText({ ...ALERT, ...fields }, { unit: "mph", freshness: "fresh", ageSeconds: 5, isCurrent: true, now: NOW, ...given });
 }
 
 test("a drop alert shows its size and target time", () => {
-  assert.equal(alertText({}), "17 mph drop expected by 17:46, now 44.0 mph predicted");
-  assert.equal(alertText({ target: null }), "17 mph drop expected, now 44.0 mph predicted");
+  assert.equal(alertText({}), "17 mph drop expected: 61 mph now, 44 mph predicted for 17:46");
+  assert.equal(alertText({ target: null, now: null }), "17 mph drop expected: 44 mph predicted");
 });
 
 test("a severe alert shows its start, and a stale one its age", () => {
-  assert.equal(alertText({ kind: "severe" }), "Severe since 17:31, now 44.0 mph predicted");
+  assert.equal(alertText({ kind: "severe" }), "Severe since 17:31: 61 mph now, 44 mph predicted for 17:46");
   const stale = alertText({ kind: "severe" }, { freshness: "stale", ageSeconds: 780, isCurrent: false });
-  assert.equal(stale, "Severe since 17:31, last 44.0 mph predicted; stale, no update for 13 min");
+  assert.equal(stale, "Severe since 17:31: 61 mph last, 44 mph predicted for 17:46; stale, no update for 13 min");
 });
 
 test("accuracy is compared with the no-change forecast", () => {

@@ -23,7 +23,7 @@ POLL_SECONDS = 5
 
 EMBEDDED = ("map", "table", "both")
 THEMES = ("light", "dark")
-PAGE_PARAMETERS = ("q", "road", "category", "segment", "details", "sort", "map", "predictions", "at")
+PAGE_PARAMETERS = ("q", "road", "category", "segment", "details", "sort", "map", "predictions", "at", "horizon")
 """Read by the page itself, in static/js/query.js."""
 
 

@@ -25,5 +25,5 @@ export function parseMessage(text) {
  * @param {string | null} cursor
  */
 export function resumeAt(url, cursor) {
-  return cursor === null ? url : `${url}?after=${encodeURIComponent(cursor)}`;
+  return cursor === null ? url : `${url}${url.includes("?") ? "&" : "?"}after=${encodeURIComponent(cursor)}`;
 }

@@ -2,7 +2,8 @@
  * Joins a view that arrives in parts: `initial` with a `count`, then `prediction` messages up to that count.
  *
  * Without it the page would show a part of the view for a moment, and take the rest for updates. A view that is cut
- * off is dropped. Only its last part has the cursor, so the next connection begins with a view again.
+ * off is dropped. Only its last part has the cursor, so the next connection begins with a view again. Before an incomplete
+ * view `loading` says how many predictions are on their way.
  *
  * @import { Message, OnMessage } from "../types.d.ts"
  */
@@ -26,7 +27,10 @@ export class WholeView {
     else if (this.#view !== null && message.type === "prediction") this.#view.predictions.push(message.data);
     else return this.onMessage(message, cursor);
     const view = this.#view;
-    if (view.predictions.length < (view.count ?? 0)) return undefined;
+    if (view.predictions.length < (view.count ?? 0)) {
+      if (message.type === "initial") this.onMessage({ type: "loading", count: view.count ?? 0 }, null);
+      return undefined;
+    }
     this.#view = null;
     return this.onMessage(view, cursor);
   }

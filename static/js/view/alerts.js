@@ -1,24 +1,26 @@
 /**
- * The list of alerts, and the announcement of new ones to screen readers.
+ * The list of alerts by road, and the announcement of new ones to screen readers.
  *
+ * @import { AlertGroup } from "../alert-groups.js"
  * @import { Store } from "../store.js"
  * @import { Alert, Config, Parts } from "../types.d.ts"
- * @typedef {{ element: HTMLElement, parts: Parts }} Item
+ * @typedef {Alert | AlertGroup} Entry
+ * @typedef {{ element: HTMLElement, parts: Parts, entry: Entry, members: Map<Alert, Item> | null }} Item
  */
-import { FRESH } from "../freshness.js";
-import { fromTemplate, parts, setAttribute, setText, shape } from "./elements.js";
+import { grouped } from "../alert-groups.js";
+import { fromTemplate, parts, setAttribute, setName, setText, shape } from "./elements.js";
 import { exactly, label, plural, UNIT_LABELS } from "./format.js";
-import { alertText } from "./wording.js";
+import { alertText, groupText } from "./wording.js";
 
-const MAX_SHOWN = 50;
+const MAX_SHOWN = 500;
 const MAX_NAMED = 3;
 const ANNOUNCE_AFTER_MS = 2_000;
 const CATEGORY_OF = { severe: "severe_congestion", drop: "heavy_traffic" };
 
 export class AlertsView {
-  /** @type {Map<Alert, Item>} */
+  /** @type {Map<string | Alert, Item>} by road, or for an alert by itself */
   #items = new Map();
-  /** @type {Alert[]} */
+  /** @type {(string | Alert)[]} */
   #shown = [];
   /** @type {Set<Alert>} */
   #known = new Set();
@@ -29,7 +31,7 @@ export class AlertsView {
 
   /**
    * @param {ParentNode} root
-   * @param {{ config: Config, onSelect(id: string): void, onAcknowledge(id: string): void, onAcknowledgeAll(): void }} options
+   * @param {{ config: Config, onSelect(id: string): void, onAcknowledge(ids: string[]): void, onAcknowledgeAll(): void }} options
    */
   constructor(root, { config, onSelect, onAcknowledge, onAcknowledgeAll }) {
     this.parts = parts(root);
@@ -52,73 +54,107 @@ export class AlertsView {
     const open = alerts.filter(({ acknowledged }) => !acknowledged).length;
     setText(this.parts.alertCount, countText(open, alerts.length));
     this.parts.acknowledgeAll.hidden = open === 0;
-    this.#place(this.#inStableOrder(alerts).slice(0, MAX_SHOWN), store);
-    setText(this.parts.alertsMore, alerts.length > MAX_SHOWN ? `and ${alerts.length - MAX_SHOWN} more` : "");
+    const entries = this.#inStableOrder(grouped(alerts)).slice(0, MAX_SHOWN);
+    this.#shown = entries.map(keyOf);
+    this.#place(this.parts.alerts, this.#items, entries, store);
+    const shown = entries.reduce((sum, entry) => sum + alertsOf(entry).length, 0);
+    setText(this.parts.alertsMore, alerts.length > shown ? `and ${(alerts.length - shown).toLocaleString("en")} more` : "");
     this.#announce(alerts);
   }
 
   /**
-   * While the pointer or the focus is in the list, alerts keep their places and new ones come last.
+   * While the pointer or the focus is in the list, entries keep their places and new ones come last.
    *
-   * @param {Alert[]} alerts
+   * @param {Entry[]} entries
    */
-  #inStableOrder(alerts) {
-    if (!this.parts.alerts.matches(":hover, :focus-within")) return alerts;
-    const present = new Set(alerts);
-    const kept = this.#shown.filter((alert) => present.has(alert));
+  #inStableOrder(entries) {
+    if (!this.parts.alerts.matches(":hover, :focus-within")) return entries;
+    const byKey = new Map(entries.map((entry) => [keyOf(entry), entry]));
+    const kept = this.#shown.flatMap((key) => byKey.get(key) ?? []);
     const known = new Set(kept);
-    return [...kept, ...alerts.filter((alert) => !known.has(alert))];
+    return [...kept, ...entries.filter((entry) => !known.has(entry))];
   }
 
   /**
-   * @param {Alert[]} alerts
+   * @param {HTMLElement} list
+   * @param {Map<any, Item>} items
+   * @param {Entry[]} entries
    * @param {Store} store
    */
-  #place(alerts, store) {
-    const { alerts: list } = this.parts;
-    this.#shown = alerts;
-    const present = new Set(alerts);
-    for (const [alert, { element }] of this.#items) {
-      if (present.has(alert)) continue;
+  #place(list, items, entries, store) {
+    const present = new Set(entries.map(keyOf));
+    for (const [key, { element }] of items) {
+      if (present.has(key)) continue;
       element.remove();
-      this.#items.delete(alert);
+      items.delete(key);
     }
-    for (const [index, alert] of alerts.entries()) {
-      const item = this.#items.get(alert) ?? this.#make(alert);
-      this.#renderItem(item, alert, store);
+    for (const [index, entry] of entries.entries()) {
+      const item = items.get(keyOf(entry)) ?? this.#make(entry);
+      items.set(keyOf(entry), item);
+      item.entry = entry;
+      if ("alerts" in entry) this.#renderGroup(item, entry, store);
+      else this.#renderAlert(item, entry, store);
       const current = list.children[index];
       if (current !== item.element) list.insertBefore(item.element, current ?? null);
     }
   }
 
-  /** @param {Alert} alert */
-  #make(alert) {
-    const element = fromTemplate("alert-template");
-    const item = { element, parts: parts(element) };
-    const { alertMark, alertName, alertDone } = item.parts;
-    alertMark.append(shape(CATEGORY_OF[alert.kind]));
-    element.dataset.category = CATEGORY_OF[alert.kind];
-    setText(alertName, label(alert.road ?? alert.id));
-    alertName.addEventListener("click", () => this.onSelect(alert.id));
-    alertDone.addEventListener("click", () => {
-      this.#moveFocus(alert);
-      this.onAcknowledge(alert.id);
+  /**
+   * @param {Entry} entry
+   * @returns {Item}
+   */
+  #make(entry) {
+    const isGroup = "alerts" in entry;
+    const element = fromTemplate(isGroup ? "alert-group-template" : "alert-template");
+    /** @type {Item} */
+    const item = { element, parts: parts(element), entry, members: isGroup ? new Map() : null };
+    const { alertName, alertDone, members } = item.parts;
+    const name = label(isGroup ? entry.road : (entry.road ?? entry.id));
+    setName(alertName, name);
+    setAttribute(alertName, "title", name);
+    setAttribute(alertDone, "aria-label", isGroup ? `Acknowledge all of ${name}` : `Acknowledge ${name}`);
+    alertName.addEventListener("click", () => {
+      if (!("alerts" in item.entry)) return this.onSelect(item.entry.id);
+      members.hidden = !members.hidden;
+      return setAttribute(alertName, "aria-expanded", String(!members.hidden));
     });
-    this.#items.set(alert, item);
+    alertDone.addEventListener("click", () => {
+      this.#moveFocus(alertDone);
+      this.onAcknowledge(alertsOf(item.entry).map(({ id }) => id));
+    });
     return item;
   }
 
   /**
    * The pressed button disappears: focus the next one, or the title if there is none.
    *
-   * @param {Alert} alert
+   * @param {HTMLElement} pressed
    */
-  #moveFocus(alert) {
-    const index = this.#shown.indexOf(alert);
-    const others = [...this.#shown.slice(index + 1), ...this.#shown.slice(0, index)];
-    const next = others.find(({ acknowledged }) => !acknowledged);
-    const button = next && this.#items.get(next)?.parts.alertDone;
-    (button ?? this.parts.alertsTitle).focus();
+  #moveFocus(pressed) {
+    const buttons = [.../** @type {NodeListOf<HTMLElement>} */ (this.parts.alerts.querySelectorAll("[data-part=alertDone]"))];
+    const index = buttons.indexOf(pressed);
+    const inside = pressed.closest("li");
+    const others = [...buttons.slice(index + 1), ...buttons.slice(0, index)].filter((each) => !inside?.contains(each));
+    const next = others.find((each) => !each.hidden && each.getClientRects().length > 0);
+    (next ?? this.parts.alertsTitle).focus();
+  }
+
+  /**
+   * @param {Item} item
+   * @param {AlertGroup} group
+   * @param {Store} store
+   */
+  #renderGroup({ element, parts: own, members }, group, store) {
+    const { counts, text, open, kind, since } = groupText(group, this.unit, store.clock());
+    this.#mark(element, own, kind);
+    setAttribute(element, "data-acknowledged", String(open === 0));
+    const isFresh = group.alerts.some((alert) => store.ages.freshness(alert) === "fresh");
+    setAttribute(element, "data-freshness", isFresh ? "fresh" : "stale");
+    own.alertDone.hidden = open === 0;
+    setText(own.alertCounts, counts);
+    setText(own.alertText, text);
+    setAttribute(own.alertText, "title", `${text} (${exactly(since)})`);
+    if (members) this.#place(own.members, members, own.members.hidden ? [] : group.alerts, store);
   }
 
   /**
@@ -126,15 +162,27 @@ export class AlertsView {
    * @param {Alert} alert
    * @param {Store} store
    */
-  #renderItem({ element, parts: { alertDone, alertText: text } }, alert, store) {
+  #renderAlert({ element, parts: own }, alert, store) {
     const freshness = store.ages.freshness(alert);
+    this.#mark(element, own, alert.kind);
     setAttribute(element, "data-acknowledged", String(alert.acknowledged));
     setAttribute(element, "data-freshness", freshness);
-    alertDone.hidden = alert.acknowledged;
-    const isCurrent = store.keptSince === null && freshness === FRESH;
+    own.alertDone.hidden = alert.acknowledged;
+    const isCurrent = store.keptSince === null && freshness === "fresh";
     const given = { unit: this.unit, freshness, ageSeconds: store.ages.seconds(alert), isCurrent, now: store.clock() };
-    setText(text, alertText(alert, given));
-    setAttribute(text, "title", `Since ${exactly(alert.since)}`);
+    setText(own.alertText, alertText(alert, given));
+    setAttribute(own.alertText, "title", `Since ${exactly(alert.since)}`);
+  }
+
+  /**
+   * @param {HTMLElement} element
+   * @param {Parts} own
+   * @param {Alert["kind"]} kind
+   */
+  #mark(element, { alertMark }, kind) {
+    if (element.dataset.category === CATEGORY_OF[kind]) return;
+    element.dataset.category = CATEGORY_OF[kind];
+    alertMark.replaceChildren(shape(CATEGORY_OF[kind]));
   }
 
   /**
@@ -155,6 +203,19 @@ export class AlertsView {
       this.#timer = null;
     }, ANNOUNCE_AFTER_MS);
   }
+}
+
+/** @param {Entry} entry */
+function keyOf(entry) {
+  return "alerts" in entry ? entry.road : entry;
+}
+
+/**
+ * @param {Entry} entry
+ * @returns {Alert[]}
+ */
+function alertsOf(entry) {
+  return "alerts" in entry ? entry.alerts : [entry];
 }
 
 /**

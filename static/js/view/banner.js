@@ -5,7 +5,7 @@
  * @import { Notice } from "../types.d.ts"
  */
 import { parts, setAttribute, setText } from "./elements.js";
-import { exactly, label, momentWithZone } from "./format.js";
+import { age, exactly, label, momentWithZone } from "./format.js";
 import { banner, gapText } from "./wording.js";
 
 const NOTICE_MS = 20_000;
@@ -35,11 +35,13 @@ export class BannerView {
    * Show the time of replayed data.
    *
    * @param {number | null} time that of the totals beside it; null if nothing is replayed
+   * @param {number | null} silentSeconds how long no event came, if that is long
    */
-  renderReplay(time) {
+  renderReplay(time, silentSeconds) {
     this.parts.replay.hidden = time === null;
     if (time === null) return;
-    setText(this.parts.replayText, `Replay of ${momentWithZone(time)}`);
+    const silence = silentSeconds === null ? "" : `, ended or stopped: no event for ${age(silentSeconds)}`;
+    setText(this.parts.replayText, `Replay of ${momentWithZone(time)}${silence}`);
     setAttribute(this.parts.replayText, "title", exactly(time));
   }
 

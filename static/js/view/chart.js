@@ -3,11 +3,16 @@
  *
  * uPlot (static/vendor) is loaded for the first chart, since most visits show none.
  *
- * @import { Config } from "../types.d.ts"
+ * @import { Config, SpeedUnit } from "../types.d.ts"
  */
-import { change, speed } from "./format.js";
+import { fromMph } from "../speeds.js";
+import { change, fullScale, speed, UNIT_LABELS } from "./format.js";
 
 const HEIGHT = 200;
+/** In a low window the chart is lower, so that it is seen whole beside the map. */
+const LOW_HEIGHT = 150;
+const LOW_WINDOW = "(max-height: 860px)";
+const LEAST_ERROR_MPH = 20;
 const MIN_WIDTH = 200;
 const HOURS = [60, "{HH}:{mm}", null, null, null, null, null, null, 1];
 const SECONDS = [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1];
@@ -16,7 +21,7 @@ export class Chart {
   /** @type {any} uPlot has no types */
   #plot = null;
 
-  /** @param {{ element: HTMLElement, unit: string, files: Config["charts"] }} options */
+  /** @param {{ element: HTMLElement, unit: SpeedUnit, files: Config["charts"] }} options */
   constructor({ element, unit, files }) {
     this.element = element;
     this.unit = unit;
@@ -61,6 +66,8 @@ export class Chart {
       points: { size: 5 },
       value: (/** @type {unknown} */ _, /** @type {number | null} */ value) => format(value),
     });
+    const full = fullScale(this.unit);
+    const leastError = fromMph(LEAST_ERROR_MPH, this.unit);
     const changes = (/** @type {unknown} */ _, /** @type {number[]} */ ticks) => ticks.map(change);
     return {
       ...this.#size(),
@@ -72,18 +79,36 @@ export class Chart {
       ],
       axes: [
         { ...axis, values: [HOURS, SECONDS] },
-        { ...axis, size: 42, label: this.unit, labelSize: 18 },
+        { ...axis, size: 42, label: UNIT_LABELS[this.unit], labelSize: 18 },
         { ...axis, scale: "error", side: 1, size: 42, grid: { show: false }, values: changes },
       ],
+      // The same scales for every segment, so that a small change doesn't look large.
+      scales: {
+        y: { range: (/** @type {unknown} */ _, /** @type {number | null} */ low, /** @type {number | null} */ high) => [Math.min(0, low ?? 0), Math.max(full, high ?? 0)] },
+        error: { range: (/** @type {unknown} */ _, /** @type {number | null} */ low, /** @type {number | null} */ high) => around(leastError, low, high) },
+      },
       legend: { live: true },
     };
   }
 
   #size() {
-    return { width: Math.max(MIN_WIDTH, this.element.clientWidth), height: HEIGHT };
+    return { width: Math.max(MIN_WIDTH, this.element.clientWidth), height: matchMedia(LOW_WINDOW).matches ? LOW_HEIGHT : HEIGHT };
   }
 
   #resize() {
     if (this.#plot && this.element.clientWidth) this.#plot.setSize(this.#size());
   }
+}
+
+/**
+ * Return a range around 0 that holds the values.
+ *
+ * @param {number} least
+ * @param {number | null} low
+ * @param {number | null} high
+ * @returns {[number, number]}
+ */
+function around(least, low, high) {
+  const most = Math.max(least, Math.abs(low ?? 0), Math.abs(high ?? 0));
+  return [-most, most];
 }

@@ -2,7 +2,7 @@
  * The drawer: the facts and the history of one segment. It is updated in place.
  *
  * @import { Store } from "../store.js"
- * @import { Config, Prediction } from "../types.d.ts"
+ * @import { ChosenTime, Config, Prediction } from "../types.d.ts"
  */
 import { horizonOf, scoreOf, seriesOf } from "../series.js";
 import { Chart } from "./chart.js";
@@ -19,8 +19,10 @@ export class DrawerView {
   /** @type {Prediction[]} */
   #history = [];
   #isChanged = false;
-  /** @type {Prediction | null} */
-  #newest = null;
+  /** @type {WeakSet<Prediction>} */
+  #seen = new WeakSet();
+  /** @type {ChosenTime} */
+  #time = null;
   /** @type {Element | null} */
   #opener = null;
 
@@ -31,7 +33,7 @@ export class DrawerView {
   constructor(root, { config, onClose }) {
     this.parts = parts(root);
     this.unit = UNIT_LABELS[config.speed_unit];
-    this.chart = new Chart({ element: this.parts.chart, unit: this.unit, files: config.charts });
+    this.chart = new Chart({ element: this.parts.chart, unit: config.speed_unit, files: config.charts });
     this.facts = new PopupContent({ unit: config.speed_unit });
     this.parts.drawerFacts.replaceChildren(this.facts.element);
     this.parts.drawerClose.addEventListener("click", onClose);
@@ -50,7 +52,7 @@ export class DrawerView {
   open(id, takesFocus) {
     this.#id = id;
     this.#history = [];
-    this.#newest = null;
+    this.#seen = new WeakSet();
     this.#isChanged = true;
     if (!this.parts.drawer.contains(document.activeElement)) this.#opener = document.activeElement;
     this.parts.drawer.hidden = false;
@@ -87,9 +89,10 @@ export class DrawerView {
   /** @param {Store} store */
   render(store) {
     if (!this.isOpen || this.#id === null) return;
-    const prediction = store.segments.get(this.#id);
     this.facts.render(store, this.#id);
-    if (prediction && prediction !== this.#newest) this.#append(prediction);
+    for (const each of store.forecasts.of(this.#id)) if (!this.#seen.has(each)) this.#append(each);
+    if (store.time !== this.#time) this.#isChanged = true;
+    this.#time = store.time;
     if (this.#isChanged && this.chart.isLoaded) this.#draw();
   }
 
@@ -114,7 +117,7 @@ export class DrawerView {
 
   /** @param {Prediction} prediction */
   #append(prediction) {
-    this.#newest = prediction;
+    this.#seen.add(prediction);
     this.#history.push(prediction);
     if (this.#history.length > MAX_HISTORY) this.#history.shift();
     this.#isChanged = true;
@@ -122,7 +125,7 @@ export class DrawerView {
 
   #draw() {
     this.#isChanged = false;
-    const horizon = horizonOf(this.#history);
+    const horizon = typeof this.#time === "number" ? this.#time : horizonOf(this.#history);
     const { x, actual, predicted, error, noChange } = seriesOf(this.#history, horizon);
     this.chart.draw([x, actual, predicted, error]);
     const accuracy = accuracyText({ horizon, score: scoreOf(error), noChange: scoreOf(noChange), unit: this.unit });

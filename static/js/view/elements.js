@@ -31,6 +31,34 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+const LEAST_PARTED = 14;
+const MAX_TAIL = 14;
+const END = /[\s_\-/.][^\s_\-/.]*$/u;
+
+/**
+ * Set a name whose end stays visible when it is cut: names of one road begin alike.
+ *
+ * @param {Element} element
+ * @param {string} text
+ */
+export function setName(element, text) {
+  if (element.textContent === text) return;
+  const at = END.exec(text.trimEnd())?.index ?? 0;
+  const tail = text.length - at;
+  if (at === 0 || tail > MAX_TAIL || text.length < LEAST_PARTED) return element.replaceChildren(text);
+  const head = span("name-head", text.slice(0, at));
+  head.style.maxWidth = `calc(100% - ${(0.62 * tail).toFixed(1)}em)`;
+  return element.replaceChildren(head, span("name-tail", text.slice(at)));
+}
+
+/**
+ * @param {string} className
+ * @param {string} text
+ */
+function span(className, text) {
+  return Object.assign(document.createElement("span"), { className, textContent: text });
+}
+
 /**
  * Set an attribute if it is different; null removes it.
  *

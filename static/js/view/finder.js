@@ -102,18 +102,29 @@ export class FinderView {
    * @param {Store} store
    * @param {number} matching
    */
-  #renderEmpty({ segments: { size }, status, stats }, matching) {
+  #renderEmpty({ segments: { size }, status, stats, hasView, loading }, matching) {
     const { phase, lostAt } = status.connection;
     const isStarting = status.consumer?.state === "starting";
     const isConnected = (phase === "live" || phase === "polling") && !isStarting;
-    const isEmpty = size === 0 && isConnected && !status.isKafkaUnreachable;
+    const isEmpty = size === 0 && isConnected && hasView && !status.isKafkaUnreachable;
     const warning = stats?.warning ?? null;
     this.parts.nothingMatches.hidden = size === 0 || matching > 0;
     this.parts.noData.hidden = !isEmpty || warning !== null;
     this.parts.unreadTopic.hidden = !isEmpty || warning === null;
     setText(this.parts.unreadTopicText, label(warning ?? "", MAX_WARNING));
-    setText(this.parts.loadingTitle, isStarting ? "Connected, the server is waiting for Kafka" : "Connecting");
-    this.parts.loading.hidden = size > 0 || isConnected || lostAt !== null;
+    setText(this.parts.loadingTitle, loadingText(isStarting, isConnected, loading));
+    this.parts.loading.hidden = size > 0 || (isConnected && hasView) || lostAt !== null;
     this.parts.table.hidden = matching === 0;
   }
+}
+
+/**
+ * @param {boolean} isStarting
+ * @param {boolean} isConnected
+ * @param {number | null} loading
+ */
+function loadingText(isStarting, isConnected, loading) {
+  if (isStarting) return "Connected, the server is waiting for Kafka";
+  if (!isConnected) return "Connecting";
+  return loading === null ? "Connected, loading" : `Connected, loading ${plural(loading, "prediction", "predictions")}`;
 }

@@ -3,12 +3,12 @@
  *
  * @import { SpeedUnit } from "../types.d.ts"
  */
+import { fromMph } from "../speeds.js";
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const MAX_LABEL = 200;
-const UNITS_PER_MPH = { mph: 1, kmh: 1.609344 };
 const FULL_SCALE_MPH = 75;
 
 export const NONE = "–";
@@ -123,13 +123,30 @@ export function moment(epochMs) {
 }
 
 /**
+ * The zone of a time, "PST".
+ *
+ * @param {number} epochMs
+ */
+export function zoneOf(epochMs) {
+  return ZONE.formatToParts(epochMs).find(({ type }) => type === "timeZoneName")?.value ?? "local time";
+}
+
+/**
  * A time with its date and zone, "7 Mar 2012, 17:05 PST".
  *
  * @param {number} epochMs
  */
 export function momentWithZone(epochMs) {
-  const zone = ZONE.formatToParts(epochMs).find(({ type }) => type === "timeZoneName");
-  return zone ? `${moment(epochMs)} ${zone.value}` : moment(epochMs);
+  return `${moment(epochMs)} ${zoneOf(epochMs)}`;
+}
+
+/**
+ * A horizon, "+15 min".
+ *
+ * @param {number} minutes
+ */
+export function horizonText(minutes) {
+  return `${minutes < 0 ? "−" : "+"}${Math.abs(minutes)} min`;
 }
 
 /**
@@ -190,7 +207,7 @@ export function plural(count, one, many) {
  * @returns {Record<string, string>}
  */
 export function ranges(thresholdsMph, unit) {
-  const [free, moderate, heavy] = thresholdsMph.map((mph) => String(Math.round(mph * UNITS_PER_MPH[unit])));
+  const [free, moderate, heavy] = thresholdsMph.map((mph) => String(Math.round(fromMph(mph, unit))));
   return {
     free_flow: `≥ ${free}`,
     moderate_traffic: `${moderate}–${free}`,
@@ -200,14 +217,22 @@ export function ranges(thresholdsMph, unit) {
 }
 
 /**
+ * The speed at the end of a full bar, and of a chart.
+ *
+ * @param {SpeedUnit} unit
+ */
+export function fullScale(unit) {
+  return fromMph(FULL_SCALE_MPH, unit);
+}
+
+/**
  * The length of a speed's bar, from 0 to 1.
  *
  * @param {number | null | undefined} value
  * @param {SpeedUnit} unit
  */
 export function share(value, unit) {
-  const fullScale = FULL_SCALE_MPH * UNITS_PER_MPH[unit];
-  return typeof value === "number" ? Math.min(1, Math.max(0, value / fullScale)) : 0;
+  return typeof value === "number" ? Math.min(1, Math.max(0, value / fullScale(unit))) : 0;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Keyboard shortcuts, which work unless the focus is in a field, and the help that lists them. */
 import { parts } from "./elements.js";
 
-const TYPING = "input:not([type=range], [type=checkbox]), textarea, select, [contenteditable]";
+const TYPING = "input:not([type=range], [type=checkbox], [type=radio]), textarea, select, [contenteditable]";
 const PRESSED_BY_SPACE = "button, summary, a, input, select, textarea";
 
 export class KeysView {

@@ -20,8 +20,9 @@ const RESTYLE_MS = 1_000;
 // Each change redraws the whole canvas, which takes longer than a frame with thousands of markers.
 const DRAW_MS = 100;
 const DRAW_MS_PER_MARKER = 0.125;
-/** @type {Place[]} */
-const LOS_ANGELES = [[33.7, -118.7], [34.35, -117.7]];
+/** Before segments are known the map shows no place in particular. */
+const WORLD = { centre: /** @type {Place} */ ([20, 0]), zoom: 1.5 };
+const NARROW = "(max-width: 900px)";
 
 export class MapView {
   #segmentsOfRoads = 0;
@@ -30,7 +31,10 @@ export class MapView {
   #drawnAt = -Infinity;
   /** @type {Set<string>} */
   #changed = new Set();
-  #isFitted = false;
+  /** Whether the user chose what the map shows. */
+  #isChosen = false;
+  /** @type {L.LatLngBounds | null} what the map was fitted to */
+  #fitted = null;
   /** @type {string | null} */
   #selected = null;
   /** @type {Query | null} */
@@ -53,13 +57,13 @@ export class MapView {
     this.parts = parts(root);
     this.onView = onView;
     this.map = makeMap(this.parts.map, config, view);
-    this.#isFitted = view !== null;
+    this.#isChosen = view !== null;
     const colours = readColours();
     this.roads = new Roads({ map: this.map, colours });
     this.markers = new Markers({ map: this.map, onSelect });
     this.markers.recolour(colours);
     this.facts = new PopupContent({ unit: config.speed_unit, onDetails: (id) => onSelect(id, true) });
-    this.popup = L.popup({ autoPanPadding: [10, 10], minWidth: 220, maxWidth: 310 }).setContent(this.facts.element);
+    this.popup = L.popup({ ...popupRoom(), minWidth: 220, maxWidth: 310 }).setContent(this.facts.element);
     this.popup.on("remove", () => {
       if (this.#selected !== null && !this.#isProgrammatic) onSelect(null);
     });
@@ -71,8 +75,7 @@ export class MapView {
       this.#showMarkers(showPredictions.checked);
       onPredictions(showPredictions.checked);
     });
-    const resize = () => this.#programmatically(() => this.map.invalidateSize({ pan: false }));
-    new ResizeObserver(resize).observe(this.parts.map);
+    new ResizeObserver(() => this.#resize()).observe(this.parts.map);
   }
 
   /**
@@ -131,7 +134,7 @@ export class MapView {
   setNetwork({ lines, headings }) {
     this.roads.setNetwork(lines);
     this.markers.setHeadings(headings);
-    this.#fit();
+    this.#fit(L.latLngBounds(lines.flat()));
   }
 
   /** @param {boolean} isShown */
@@ -172,6 +175,7 @@ export class MapView {
 
   #onMoveEnd() {
     if (this.#isProgrammatic || this.#isProgrammaticMove) return;
+    this.#isChosen = true;
     const { lat, lng } = this.map.getCenter();
     this.onView({ centre: [lat, lng], zoom: this.map.getZoom() });
   }
@@ -200,12 +204,23 @@ export class MapView {
     this.#fit();
   }
 
-  /** Show all segments, once. */
-  #fit() {
-    if (this.#isFitted || this.markers.size === 0) return;
-    this.#isFitted = true;
-    const bounds = L.latLngBounds(this.markers.places);
+  /**
+   * Show all segments, until the user moves the map.
+   *
+   * @param {L.LatLngBounds} bounds
+   */
+  #fit(bounds = L.latLngBounds(this.markers.places)) {
+    if (this.#isChosen || this.#selected !== null || !bounds.isValid() || this.#fitted?.contains(bounds)) return;
+    this.#fitted = bounds;
     this.#programmatically(() => this.map.fitBounds(bounds, { padding: [24, 24], maxZoom: 14, animate: false }));
+  }
+
+  #resize() {
+    this.#programmatically(() => this.map.invalidateSize({ pan: false }));
+    const bounds = this.#fitted;
+    this.#fitted = null;
+    if (bounds) this.#fit(bounds);
+    this.#fitted ??= bounds;
   }
 
   /** @param {Store} store */
@@ -233,11 +248,22 @@ function makeMap(element, config, view) {
     zoomAnimation: moves,
     inertia: moves,
     fadeAnimation: false,
-  }).fitBounds(LOS_ANGELES, { animate: false });
-  if (view) map.setView(view.centre, view.zoom, { animate: false });
+    // With one finger a phone scrolls the page; two fingers move the map.
+    dragging: !matchMedia("(pointer: coarse)").matches,
+  });
+  const { centre, zoom } = view ?? WORLD;
+  map.setView(centre, zoom, { animate: false });
+  if (matchMedia(NARROW).matches) map.zoomControl.setPosition("bottomright");
   map.attributionControl?.setPrefix(false);
   if (config.map_tiles) L.tileLayer(config.map_tiles, { attribution: escaped(config.map_attribution) }).addTo(map);
   return map;
+}
+
+/** Return the room that a popup leaves at the edges of the map, for the zoom buttons, too. */
+function popupRoom() {
+  const edge = L.point(10, 10);
+  if (matchMedia(NARROW).matches) return { autoPanPaddingTopLeft: edge, autoPanPaddingBottomRight: L.point(10, 90) };
+  return { autoPanPaddingTopLeft: L.point(56, 10), autoPanPaddingBottomRight: edge };
 }
 
 /**

@@ -2,10 +2,13 @@
  * The markers of the map: one per segment with a place. They are made once, and restyled when their look changes.
  *
  * @import { Store } from "../store.js"
- * @import { Heading, Place } from "../types.d.ts"
+ * @import { Heading, Place, Shown } from "../types.d.ts"
  * @import { Colours } from "./marks.js"
+ * @typedef {{ shape: string, ring: string | null, course: string | null, opacity: number }} Look
  */
+import { NOT_CURRENT, CATEGORIES } from "../categories.js";
 import { placeOf } from "../network.js";
+import { isJam } from "../speeds.js";
 import { setText } from "./elements.js";
 import { label } from "./format.js";
 import { Mark, MarksCanvas } from "./marks.js";
@@ -15,6 +18,8 @@ const MIN_RADIUS = 4;
 const MAX_RADIUS = 8;
 const SELECTED_SCALE = 1.7;
 const FAINT = 0.12;
+/** @type {(keyof Look)[]} */
+const LOOKS = ["shape", "ring", "course", "opacity"];
 
 export class Markers {
   /** @type {Map<string, any>} Mark has Leaflet's class system, whose types are any */
@@ -86,11 +91,10 @@ export class Markers {
     const marker = this.#markers.get(id) ?? this.#add(id, place);
     const { lat, lng } = marker.getLatLng();
     if (lat !== place[0] || lng !== place[1]) marker.setLatLng(place);
-    const shape = store.group(prediction);
-    const opacity = matching === null || matching.has(id) ? 1 : FAINT;
-    if (marker.isOutdated || marker.options.shape !== shape || marker.options.opacity !== opacity) {
+    const look = { ...lookOf(store, prediction), opacity: matching === null || matching.has(id) ? 1 : FAINT };
+    if (marker.isOutdated || LOOKS.some((name) => marker.options[name] !== look[name])) {
       marker.isOutdated = false;
-      marker.setStyle({ shape, opacity });
+      marker.setStyle(look);
     }
   }
 
@@ -168,4 +172,19 @@ export class Markers {
     setText(this.#name, label(marker.segment));
     this.#hint.setLatLng(marker.getLatLng()).addTo(this.map);
   }
+}
+
+/**
+ * Return the look of a segment: the shape is its category at the chosen time. A jam at the other one of now and the
+ * predicted time is a ring, if it is worse.
+ *
+ * @param {Store} store
+ * @param {Shown} shown
+ */
+function lookOf(store, shown) {
+  const shape = store.group(shown);
+  if (shape === NOT_CURRENT) return { shape, ring: null, course: null };
+  const other = store.otherCategory(shown) ?? "";
+  const isWorse = isJam(other) && CATEGORIES.indexOf(other) > CATEGORIES.indexOf(shape);
+  return { shape, ring: isWorse ? other : null, course: store.scale.course(shown.current_speed, shown.predicted_speed) };
 }

@@ -5,11 +5,16 @@
  * Methods whose names begin with "_" override Leaflet's own, which its types don't include: there `this` is any.
  *
  * @typedef {Record<string, string>} Colours by category, and by name
+ * @typedef {{ shape: string, radius: number, ring: string | null, course: string | null }} Look `ring` is a category
  * @typedef {new (...args: any[]) => any} LayerClass a class of Leaflet's own class system
  */
+import { WORSENING } from "../speeds.js";
+
 const { L } = globalThis;
 const OFFSET_PX = 3;
 const OUTLINE_PX = 1.2;
+const RING_PX = 2.6;
+const ARROW_PX = 4.5;
 /** The largest distance from the centre of a shape to its outline, in radii. */
 const REACH = 1.25;
 /** @type {Record<string, (ctx: CanvasRenderingContext2D, r: number) => void>} */
@@ -52,6 +57,7 @@ export function readColours() {
     ground: of("hatch-ground"),
     line: of("hatch-line"),
     outline: of("outline"),
+    arrow: of("course"),
     road: of("road"),
     county: of("county"),
   };
@@ -67,36 +73,71 @@ class ShapeImages {
     this.colours = colours;
   }
 
-  /**
-   * @param {string} shape
-   * @param {number} radius
-   */
-  of(shape, radius) {
-    const key = `${shape} ${radius}`;
-    const image = this.#images.get(key) ?? this.#draw(shape, radius);
+  /** @param {Look} look */
+  of(look) {
+    const { shape, radius, ring, course } = look;
+    const key = `${shape} ${radius} ${ring} ${course}`;
+    const image = this.#images.get(key) ?? this.#draw(look);
     this.#images.set(key, image);
     return image;
   }
 
-  /**
-   * @param {string} shape
-   * @param {number} radius
-   */
-  #draw(shape, radius) {
+  /** @param {Look} look */
+  #draw({ shape, radius, ring, course }) {
     const scale = L.Browser.retina ? 2 : 1; // as in Leaflet's canvas
-    const half = Math.ceil(REACH * radius + OUTLINE_PX);
+    const half = reachOf({ shape, radius, ring, course });
     const { image, ctx } = canvas(2 * half * scale);
     ctx.scale(scale, scale);
     ctx.translate(half, half);
+    if (course !== null) arrow(ctx, course, this.colours.arrow, REACH * radius + (ring ? RING_PX : 0));
     ctx.beginPath();
     SHAPES[shape](ctx, radius);
+    if (ring !== null) {
+      stroke(ctx, this.colours.outline, 2 * (RING_PX + OUTLINE_PX));
+      stroke(ctx, this.colours[ring], 2 * RING_PX);
+    }
     ctx.fillStyle = shape === "not_current" ? hatch(this.colours) : this.colours[shape];
     ctx.fill();
-    ctx.lineWidth = OUTLINE_PX;
-    ctx.strokeStyle = this.colours.outline;
-    ctx.stroke();
+    stroke(ctx, this.colours.outline, OUTLINE_PX);
     return { image, half };
   }
+}
+
+/**
+ * Return the distance from the centre of a mark to the edge of its image.
+ *
+ * @param {Look} look
+ */
+function reachOf({ radius, ring, course }) {
+  return Math.ceil(REACH * radius + OUTLINE_PX + (ring ? RING_PX : 0) + (course ? ARROW_PX + 2 : 0));
+}
+
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {string} colour
+ * @param {number} width
+ */
+function stroke(ctx, colour, width) {
+  ctx.lineWidth = width;
+  ctx.strokeStyle = colour;
+  ctx.stroke();
+}
+
+/**
+ * Draw an arrow: below a mark downwards for "worsening", above it upwards for "recovering".
+ *
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {string} course
+ * @param {string} colour
+ * @param {number} distance from the centre to the arrow
+ */
+function arrow(ctx, course, colour, distance) {
+  const sign = course === WORSENING ? 1 : -1;
+  const from = sign * (distance + 1);
+  ctx.beginPath();
+  polygon(ctx, [[-ARROW_PX, from], [ARROW_PX, from], [0, from + sign * ARROW_PX]]);
+  ctx.fillStyle = colour;
+  ctx.fill();
 }
 
 /** @param {Colours} colours */
@@ -157,13 +198,20 @@ export const MarksCanvas = /** @type {LayerClass} */ (L.Canvas.extend({
   },
 }));
 
-/** A segment. Options: `shape`; `isSelected`; `heading`, the direction of travel. */
+/** A segment. Options: `shape`, `ring` and `course` of its look; `isSelected`; `heading`, the direction of travel. */
 export const Mark = /** @type {LayerClass} */ (L.CircleMarker.extend({
-  options: { opacity: 1, shape: "not_current", isSelected: false, heading: null },
+  options: { opacity: 1, shape: "not_current", ring: null, course: null, isSelected: false, heading: null },
 
   /** @this {any} */
   rank() {
-    return ORDER.indexOf(this.options.isSelected ? "selected" : this.options.shape);
+    const { isSelected, ring, shape } = this.options;
+    return ORDER.indexOf(isSelected ? "selected" : (ring ?? shape)); // a ring is worse than its shape
+  },
+
+  /** @this {any} */
+  _look() {
+    const { shape, ring, course } = this.options;
+    return { shape, radius: this._radius, ring, course };
   },
 
   /** @this {any} */
@@ -171,14 +219,14 @@ export const Mark = /** @type {LayerClass} */ (L.CircleMarker.extend({
     const renderer = this._renderer;
     if (!renderer._drawing || this._empty()) return;
     const { x, y } = this._drawnAt();
-    const { image, half } = renderer.shapeImages.of(this.options.shape, this._radius);
+    const { image, half } = renderer.shapeImages.of(this._look());
     renderer._ctx.globalAlpha = this.options.opacity;
     renderer._ctx.drawImage(image, Math.round(x) - half, Math.round(y) - half, 2 * half, 2 * half);
   },
 
   /** @this {any} */
   _updateBounds() {
-    const reach = Math.ceil(REACH * this._radius + OUTLINE_PX) + OFFSET_PX + 1;
+    const reach = reachOf(this._look()) + OFFSET_PX + 1;
     const corner = L.point(reach, reach);
     this._pxBounds = L.bounds(this._point.subtract(corner), this._point.add(corner));
   },

@@ -9,13 +9,14 @@
  * @import { Config } from "../types.d.ts"
  * @typedef {object} Actions what the user can do
  * @property {(id: string | null, withDetails?: boolean) => void} select
- * @property {(id: string) => void} acknowledge
+ * @property {(ids: string[]) => void} acknowledge
  * @property {() => void} acknowledgeAll
  * @property {() => void} retry
  * @property {() => void} togglePause
  * @property {() => void} travel
  * @property {() => void} goLive
  * @property {() => void} render
+ * @property {(ids: string[]) => void} completeTrails
  */
 import { FRESH } from "../freshness.js";
 import { narrows, sortBy, toggleGroup } from "../query.js";
@@ -34,6 +35,7 @@ import { SummaryView } from "./summary.js";
 import { TableView } from "./table.js";
 import { ThemeView } from "./theme.js";
 import { TimelineView } from "./timeline.js";
+import { WhenView } from "./when.js";
 
 const LISTS_MS = 500;
 
@@ -66,6 +68,8 @@ export class PageView {
     this.pill = new PillView(root, { onRetry: actions.retry });
     this.banner = new BannerView(root);
     this.summary = new SummaryView(root, { config, onToggle: (group) => address.change(toggleGroup(address.query, group)) });
+    this.completeTrails = actions.completeTrails;
+    this.when = new WhenView(root, { onChoose: (time) => address.change({ time }) });
     this.scores = new ScoresView(root, { config });
     this.refusals = new RefusalsView(root);
     this.paper = new PaperView(root);
@@ -133,6 +137,7 @@ export class PageView {
     if (shown !== this.#shown) changes.replaced = true;
     this.#shown = shown;
     this.#renderState(shown, now);
+    this.when.render(shown, query);
     const listed = this.table.render(shown, query, changes.replaced);
     this.finder.render(shown, query, listed.length);
     yield;
@@ -141,7 +146,8 @@ export class PageView {
     this.drawer.render(shown);
     yield; // to the map's canvas, which is drawn in the frame after
     yield;
-    this.banner.renderReplay(shown.ages.replayMs); // with the totals, whose time it is
+    // With the totals, whose time it is.
+    this.banner.renderReplay(shown.ages.replayMs, shown.isPast ? null : shown.ages.staleReplaySeconds);
     this.summary.render(shown, query);
     if (!inFull && startedAt - this.#listsAt < LISTS_MS) return;
     yield;
@@ -181,9 +187,10 @@ export class PageView {
   #renderLists(shown, count, now) {
     const { store, past } = this;
     this.alertList.render(this.alerts.list((alert) => store.ages.freshness(alert) === FRESH), store);
-    this.scores.render(store);
+    this.scores.render(store, this.address.query.time);
     this.refusals.render(store);
     const time = shown === store ? null : past.time;
+    if (time === null) this.completeTrails(this.table.visible);
     this.paper.render({ query: this.address.query, time, paused: store.paused, count, now });
     this.timeLink.write(now);
   }

@@ -29,7 +29,7 @@ export class PillView {
    */
   render(store, now, shown) {
     const { status } = store;
-    const updates = { at: store.updatedAt, staleSeconds: store.ages.staleSeconds, any: store.segments.size > 0 };
+    const updates = { at: store.updatedAt, staleSeconds: store.ages.staleSeconds ?? store.ages.staleReplaySeconds, any: store.segments.size > 0 };
     const { tone, text, spoken } = pill({ status, updates, now, browserOnline: navigator.onLine, shown });
     setAttribute(this.parts.pill, "data-tone", tone);
     setText(this.parts.pillText, text);

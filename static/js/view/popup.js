@@ -2,18 +2,18 @@
  * The facts of a segment, in the map's popup and in the drawer. The elements are made once and updated in place.
  *
  * @import { Store } from "../store.js"
- * @import { Freshness, Prediction, SpeedUnit } from "../types.d.ts"
+ * @import { Freshness, Shown, SpeedUnit } from "../types.d.ts"
  */
 import { CATEGORIES, NOT_CURRENT } from "../categories.js";
 import { SILENT } from "../freshness.js";
 import { targetOf } from "../prediction.js";
 import { fromTemplate, parts, setAttribute, setText } from "./elements.js";
-import { age, category, clock, direction, exactly, label, NONE, since, speed, UNIT_LABELS } from "./format.js";
+import { age, category, clock, direction, exactly, horizonText, label, NONE, since, speed, UNIT_LABELS } from "./format.js";
 import { changeText } from "./wording.js";
 
 const NOT_MEASURED = "not measured";
 const CLEARED = ["popupRoad", "popupPredicted", "popupNow", "popupChange", "popupVolume", "popupModel", "popupConfidence",
-  "popupTime", "popupMade", "popupTarget", "popupArrived"];
+  "popupCourse", "popupTime", "popupMade", "popupTarget", "popupArrived"];
 
 export class PopupContent {
   /** @type {string} */
@@ -42,13 +42,15 @@ export class PopupContent {
 
   /**
    * @param {Store} store
-   * @param {Prediction} prediction
+   * @param {Shown} prediction
    */
   #renderPrediction(store, prediction) {
     this.#id = prediction.segment_id;
     const freshness = store.ages.freshness(prediction);
-    this.#mark(prediction.category, freshness);
-    this.#write({ ...facts(store, prediction, this.unit), popupCategory: category(prediction.category, freshness) });
+    const known = store.category(prediction);
+    this.#mark(known, freshness);
+    const course = freshness === SILENT ? null : store.scale.course(prediction.current_speed, prediction.predicted_speed);
+    this.#write({ ...facts(store, prediction, this.unit), popupCategory: category(known, freshness), popupCourse: course ?? "" });
     setAttribute(this.parts.popupChange, "data-direction", direction(prediction.speed_diff));
     const times = { popupTime: prediction.timestamp, popupMade: madeAt(prediction), popupTarget: targetOf(prediction) };
     for (const [name, time] of Object.entries(times)) {
@@ -87,7 +89,7 @@ export class PopupContent {
 
 /**
  * @param {Store} store
- * @param {Prediction} prediction
+ * @param {Shown} prediction
  * @param {string} unit
  */
 function facts(store, prediction, unit) {
@@ -110,26 +112,26 @@ function facts(store, prediction, unit) {
   };
 }
 
-/** @param {Prediction} prediction */
+/** @param {Shown} prediction */
 function targetText(prediction) {
   const target = targetOf(prediction);
   const { horizon_minutes: horizon } = prediction;
   if (target === null) return "no target time";
   if (typeof horizon !== "number") return `for ${clock(target)}`;
-  return `for ${clock(target)} (${horizon < 0 ? "−" : "+"}${Math.abs(horizon)} min)`;
+  return `for ${clock(target)} (${horizonText(horizon)})`;
 }
 
 /**
  * @param {Store} store
- * @param {Prediction} prediction
+ * @param {Shown} prediction
  */
 function arrivalText(store, prediction) {
   if (store.isPast) return NONE; // the history has no arrival times
   const arrivedAt = store.arrivals.timeOf(prediction);
-  return arrivedAt === null ? "before this page was opened" : clock(arrivedAt, true);
+  return arrivedAt === null ? "before this page was opened" : clock(store.ages.toServer(arrivedAt), true);
 }
 
-/** @param {Prediction} prediction */
+/** @param {Shown} prediction */
 function madeAt({ prediction_time: text }) {
   const time = Date.parse(text ?? "");
   return Number.isNaN(time) ? null : time;

@@ -1,19 +1,20 @@
 /**
  * A row of the table. Rows are reused; only differences are written.
  *
- * @import { Freshness, Prediction, SpeedUnit } from "../types.d.ts"
+ * @import { Freshness, Shown, SpeedUnit } from "../types.d.ts"
  */
 import { CATEGORIES, NOT_CURRENT } from "../categories.js";
 import { SILENT } from "../freshness.js";
-import { fromTemplate, parts, setAttribute, setText } from "./elements.js";
-import { age, category as categoryText, change, direction, label, NONE, share, sparkline, speed } from "./format.js";
+import { targetOf } from "../prediction.js";
+import { fromTemplate, parts, setAttribute, setName, setText } from "./elements.js";
+import { age, category as categoryText, change, clock, direction, exactly, label, NONE, share, sparkline, speed } from "./format.js";
 
 const QUIET_MS = 2_000;
 const LIT_MS = 900;
 const reducedMotion = globalThis.matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Row {
-  /** @type {Prediction | null} */
+  /** @type {Shown | null} */
   #prediction = null;
   #changedAt = 0;
 
@@ -36,49 +37,71 @@ export class Row {
   }
 
   /**
-   * @param {Prediction} prediction
+   * @param {Shown} prediction
    * @param {object} given
    * @param {number} given.index aria-rowindex: from 1, the header's row included
    * @param {number} given.ageSeconds
    * @param {Freshness} given.freshness
    * @param {number[]} given.trail
+   * @param {string | null | undefined} given.category at the chosen time
+   * @param {string | null} given.categoryNow
+   * @param {string | null} given.course
    */
-  render(prediction, { index, ageSeconds, freshness, trail }) {
+  render(prediction, { index, ageSeconds, freshness, trail, category, categoryNow, course }) {
     setAttribute(this.element, "aria-rowindex", String(index));
     setAttribute(this.element, "data-parity", String(index % 2));
     setAttribute(this.element, "data-freshness", freshness);
     setText(this.parts.age, freshness === SILENT ? `no data, ${age(ageSeconds)}` : age(ageSeconds));
-    this.#renderCategory(prediction, freshness);
+    this.#renderCategory(category, freshness);
+    this.#renderCourse(freshness === SILENT ? null : course);
+    setAttribute(this.parts.now, "data-category", categoryNow);
+    setAttribute(this.parts.spark, "points", sparkline(trail, this.unit));
     if (prediction === this.#prediction) return;
     this.#renderValues(prediction);
-    setAttribute(this.parts.spark, "points", sparkline(trail, this.unit));
     this.#highlight(prediction);
     this.#prediction = prediction;
   }
 
   /**
-   * @param {Prediction} prediction
+   * @param {string | null | undefined} category
    * @param {Freshness} freshness
    */
-  #renderCategory({ category }, freshness) {
+  #renderCategory(category, freshness) {
     const known = category && CATEGORIES.includes(category) ? category : NOT_CURRENT;
     setAttribute(this.element, "data-category", known);
     setAttribute(this.parts.mark, "href", `#shape-${freshness === SILENT ? NOT_CURRENT : known}`);
     setText(this.parts.category, categoryText(category, freshness));
   }
 
-  /** @param {Prediction} prediction */
-  #renderValues({ segment_id: id, road_name: road, current_speed: now, predicted_speed: predicted, speed_diff: difference }) {
+  /** @param {string | null} course */
+  #renderCourse(course) {
+    setAttribute(this.parts.course, "href", course === null ? null : `#course-${course}`);
+    setAttribute(this.parts.courseMark, "role", course === null ? null : "img");
+    setAttribute(this.parts.courseMark, "aria-label", course);
+    setAttribute(this.parts.courseMark, "aria-hidden", course === null ? "true" : null);
+    setAttribute(this.parts.courseMark, "data-course", course);
+  }
+
+  /** @param {Shown} prediction */
+  #renderValues(prediction) {
+    const { segment_id: id, road_name: road, current_speed: now, predicted_speed: predicted, speed_diff: difference } = prediction;
     setAttribute(this.element, "data-segment", label(id));
     setWithTitle(this.parts.segment, label(id));
     setWithTitle(this.parts.road, typeof road === "string" ? label(road) : NONE);
-    setText(this.parts.roadBelow, label(road ?? ""));
+    setName(this.parts.roadBelow, label(road ?? ""));
     setMeasured(this.parts.now, speed(now), now);
     setText(this.parts.predicted, speed(predicted));
+    this.#renderTarget(predicted === null ? null : targetOf(prediction));
     this.#renderChange(difference);
     setAttribute(this.parts.bar, "width", String(100 * share(predicted, this.unit)));
     setAttribute(this.parts.tick, "x", String(100 * share(now, this.unit) - 0.75));
     setAttribute(this.element, "data-now", typeof now === "number" ? "known" : "unknown");
+  }
+
+  /** @param {number | null} target */
+  #renderTarget(target) {
+    setText(this.parts.target, target === null ? "" : clock(target));
+    setAttribute(this.parts.target, "title", target === null ? null : `Predicted for ${exactly(target)}`);
   }
 
   /** @param {number | null | undefined} difference */
@@ -93,7 +116,7 @@ export class Row {
   /**
    * Highlight a new value for a moment, unless it follows another one so soon that the cell would always be lit.
    *
-   * @param {Prediction} prediction
+   * @param {Shown} prediction
    */
   #highlight(prediction) {
     const before = this.#prediction;
@@ -111,7 +134,7 @@ export class Row {
  * @param {string} text
  */
 function setWithTitle(element, text) {
-  setText(element, text);
+  setName(element, text);
   setAttribute(element, "title", text);
 }
 

@@ -1,7 +1,7 @@
 /**
  * The accuracy of checked forecasts by horizon, compared with the no-change forecast.
  *
- * @import { Config, Parts, Score, Scores, Stats } from "../types.d.ts"
+ * @import { ChosenTime, Config, Parts, Score, Stats } from "../types.d.ts"
  * @typedef {Score & { horizon_minutes: number | null }} ScoreRow
  */
 import { fromTemplate, parts, setText } from "./elements.js";
@@ -21,15 +21,21 @@ export class ScoresView {
     setText(this.parts.scoresUnit, this.unit);
   }
 
-  /** @param {{ stats: Stats | null }} store */
-  render({ stats }) {
+  /**
+   * Show the scores of all horizons in the table, and in the figures those of the chosen one.
+   *
+   * @param {{ stats: Stats | null }} store
+   * @param {ChosenTime} time
+   */
+  render({ stats }, time) {
     const scores = stats?.scores ?? null;
     this.parts.scores.hidden = scores === null;
-    this.#renderFigures(scores);
+    const chosen = typeof time === "number" && scores?.by_horizon?.find(({ horizon_minutes: each }) => each === time);
+    this.#renderFigures(typeof time === "number" && scores?.by_horizon ? chosen || null : scores);
     if (scores) this.#renderRows([...(scores.by_horizon ?? []), { ...scores, horizon_minutes: null }]);
   }
 
-  /** @param {Scores | null} scores */
+  /** @param {Score | null} scores */
   #renderFigures(scores) {
     const { error, noChange, checked } = this.parts;
     setText(error, scores ? `${speed(scores.rmse)} ${this.unit}` : NONE);

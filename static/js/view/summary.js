@@ -3,9 +3,10 @@
  *
  * @import { Store } from "../store.js"
  * @import { Config, Query } from "../types.d.ts"
- * @typedef {{ root: HTMLElement, count: HTMLElement, percent: HTMLElement }} Chip
+ * @typedef {{ root: HTMLElement, count: HTMLElement, percent: HTMLElement, other: HTMLElement }} Chip
  */
 import { GROUPS, NOT_CURRENT } from "../categories.js";
+import { NOW } from "../forecasts.js";
 import { totalsOf } from "../totals.js";
 import { fromTemplate, parts, setAttribute, setText, shape } from "./elements.js";
 import { change, clock, LABELS, NONE, ranges, speed, UNIT_LABELS } from "./format.js";
@@ -31,6 +32,7 @@ export class SummaryView {
     }
     this.parts.chips.replaceChildren(...[...this.#chips.values()].map(({ root: chip }) => chip));
     this.parts.shares.replaceChildren(...this.#shares.values());
+    this.parts.legend?.replaceChildren(...GROUPS.map((group) => this.#makeLegend(group, texts[group])));
   }
 
   /**
@@ -38,16 +40,24 @@ export class SummaryView {
    * @param {Query} query
    */
   render(store, query) {
-    const { total, reporting, keptSince, counts, meanPredicted, meanChange } = totalsOf(store);
+    const { total, reporting, keptSince, counts, others, meanNow, meanPredicted, meanChange } = totalsOf(store);
     setText(this.parts.reporting, total ? reporting.toLocaleString("en") : NONE);
     const at = keptSince === null ? "" : ` at ${clock(keptSince)}`;
     setText(this.parts.total, total ? `of ${total.toLocaleString("en")} reporting${at}` : "no segments yet");
-    setText(this.parts.meanPredicted, meanPredicted === null ? NONE : `${speed(meanPredicted)} ${this.unit}`);
+    const isNow = store.time === NOW;
+    setText(this.parts.meanTitle, isNow ? "Mean now" : "Mean predicted");
+    const shownMean = isNow ? meanNow : meanPredicted;
+    setText(this.parts.meanPredicted, shownMean === null ? NONE : `${speed(shownMean)} ${this.unit}`);
     setText(this.parts.meanChange, meanChange === null ? NONE : `${change(meanChange)} ${this.unit}`);
     const { perMinute } = store;
-    setText(this.parts.perMinute, perMinute === null ? NONE : `${perMinute.toLocaleString("en")} / min`);
+    const { seconds } = store.arrivals;
+    const rate = seconds < 60 ? `in ${seconds} s` : "/ min";
+    setText(this.parts.perMinute, perMinute === null ? NONE : `${perMinute.toLocaleString("en")} ${rate}`);
     setAttribute(this.parts.perMinute, "data-received", String(store.arrivals.count));
-    for (const group of GROUPS) this.#renderGroup(group, counts[group], total, query.groups.includes(group));
+    for (const group of GROUPS) {
+      const other = group === NOT_CURRENT ? "" : `${isNow ? "next" : "now"} ${others[group].toLocaleString("en")}`;
+      this.#renderGroup(group, { count: counts[group], total, other, pressed: query.groups.includes(group) });
+    }
   }
 
   /**
@@ -58,28 +68,42 @@ export class SummaryView {
    */
   #makeChip(group, range, onToggle) {
     const root = fromTemplate("chip-template");
-    const { name, text, unit, mark, count, percent } = parts(root);
+    const { name, text, unit, mark, count, percent, other } = parts(root);
     root.dataset.group = group;
     setText(name, LABELS[group]);
     setText(text, range);
     setText(unit, group === NOT_CURRENT ? "" : this.unit);
     mark.append(shape(group));
     root.addEventListener("click", () => onToggle(group));
-    return { root, count, percent };
+    return { root, count, percent, other };
+  }
+
+  /**
+   * The embedded page has no chips.
+   *
+   * @param {string} group
+   * @param {string} range
+   */
+  #makeLegend(group, range) {
+    const item = document.createElement("li");
+    item.dataset.group = group;
+    item.append(shape(group), `${LABELS[group]} ${range} ${group === NOT_CURRENT ? "" : this.unit}`.trim());
+    return item;
   }
 
   /**
    * @param {string} group
-   * @param {number} count
-   * @param {number} total
-   * @param {boolean} pressed
+   * @param {{ count: number, total: number, other: string, pressed: boolean }} given `other` is the count at the other time
    */
-  #renderGroup(group, count, total, pressed) {
+  #renderGroup(group, { count, total, other, pressed }) {
     const chip = this.#chips.get(group);
     const share = this.#shares.get(group);
     if (!chip || !share) return;
     setText(chip.count, count.toLocaleString("en"));
-    setText(chip.percent, total ? `${Math.round((100 * count) / total)} %` : "");
+    const percent = total ? `${Math.round((100 * count) / total)} %` : "";
+    setText(chip.percent, percent);
+    setAttribute(chip.root, "title", percent && `${percent} of all segments`);
+    setText(chip.other, other);
     setAttribute(chip.root, "aria-pressed", String(pressed));
     // A style set by script is not inline style for the Content-Security-Policy.
     share.style.flexGrow = String(count);

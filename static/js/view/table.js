@@ -1,12 +1,13 @@
 /**
  * The table: sortable, and virtual, so that 20,000 segments cost as much as the visible ones.
  *
- * Values change as they arrive. The order changes at most twice a second, so that rows don't jump while they are read. A
- * row element stays with its segment while that is visible, and is reused afterwards.
+ * Values change as they arrive. The order changes at most twice a second, and not while the mouse is over the rows, so that
+ * they don't jump while they are read or clicked. A row element stays with its segment while that is visible, and is reused
+ * afterwards.
  *
  * @import { Rows } from "../rows.js"
  * @import { Store } from "../store.js"
- * @import { Config, Query } from "../types.d.ts"
+ * @import { Config, Query, Shown } from "../types.d.ts"
  */
 import { parts, setAttribute, setText } from "./elements.js";
 import { UNIT_LABELS } from "./format.js";
@@ -26,6 +27,7 @@ export class TableView {
   /** @type {string[]} */
   #ids = [];
   #orderedAt = -Infinity;
+  #isUnderMouse = false;
   /** @type {Query | null} */
   #query = null;
   #rowHeight = 0;
@@ -58,7 +60,14 @@ export class TableView {
       const row = [...this.#shown.values()].find((each) => each.element === element);
       if (row?.segment) onSelect(row.segment);
     });
+    this.parts.body.addEventListener("pointerenter", ({ pointerType }) => (this.#isUnderMouse = pointerType === "mouse"));
+    this.parts.body.addEventListener("pointerleave", () => (this.#isUnderMouse = false));
     this.#observe(onResize);
+  }
+
+  /** The segments of the rows in the document. */
+  get visible() {
+    return [...this.#shown.keys()];
   }
 
   /**
@@ -119,9 +128,12 @@ export class TableView {
     const now = performance.now();
     if (!replaced && query === this.#query && now - this.#orderedAt < ORDER_MS) return;
     const before = this.#query;
-    this.#ids = this.rows.list(query, store).map(({ segment_id }) => segment_id);
+    const listed = this.rows.list(query, store).map(({ segment_id }) => segment_id);
+    const isOtherList = before === null || LIST_FIELDS.some((name) => before[name] !== query[name]);
+    const holds = this.#isUnderMouse && !isOtherList && before.time === query.time;
+    this.#ids = holds ? inOrderOf(this.#ids, listed) : listed;
     this.#query = query;
-    if (before !== null && LIST_FIELDS.some((name) => before[name] !== query[name])) this.#scrollTo(0);
+    if (before !== null && isOtherList) this.#scrollTo(0);
     this.#orderedAt = now;
   }
 
@@ -198,8 +210,7 @@ export class TableView {
       const row = this.#row(id);
       const prediction = store.segments.get(id);
       if (prediction) {
-        const [ageSeconds, freshness] = [store.ages.seconds(prediction), store.ages.freshness(prediction)];
-        row.render(prediction, { index: first + at + 2, ageSeconds, freshness, trail: store.trail(id) });
+        row.render(prediction, { index: first + at + 2, trail: store.trail(id), ...lookOf(prediction, store) });
       }
       setAttribute(row.element, "aria-current", id === selected ? "true" : null);
       const current = body.children[at];
@@ -228,4 +239,31 @@ export class TableView {
     this.parts.before.style.height = `${before * this.#rowHeight}px`;
     this.parts.after.style.height = `${after * this.#rowHeight}px`;
   }
+}
+
+/**
+ * Return a list in the order of another one; what that lacks comes last.
+ *
+ * @param {string[]} before
+ * @param {string[]} listed
+ */
+function inOrderOf(before, listed) {
+  const present = new Set(listed);
+  const kept = new Set(before.filter((id) => present.has(id)));
+  return [...kept, ...listed.filter((id) => !kept.has(id))];
+}
+
+/**
+ * @param {Shown} shown
+ * @param {Store} store
+ */
+function lookOf(shown, store) {
+  const { ages, scale } = store;
+  return {
+    ageSeconds: ages.seconds(shown),
+    freshness: ages.freshness(shown),
+    category: store.category(shown),
+    categoryNow: scale.category(shown.current_speed),
+    course: scale.course(shown.current_speed, shown.predicted_speed),
+  };
 }

@@ -1,11 +1,13 @@
 /**
  * The sentences of the page about connection, Kafka, gaps, alerts and accuracy. Pure: no DOM, and times are parameters.
  *
+ * @import { AlertGroup } from "../alert-groups.js"
  * @import { ServerStatus } from "../server-status.js"
  * @import { Alert, ConnectionState, Consumer } from "../types.d.ts"
  * @typedef {Pick<ServerStatus, "connection" | "consumer" | "isKafkaUnreachable" | "consumerSeconds">} Status
  * @typedef {{ at: number | null, staleSeconds: number | null, any: boolean }} Updates
  */
+import { speedOf, summaryOf } from "../alert-groups.js";
 import { age, ago, change, clock, label, moment, plural, since, speed } from "./format.js";
 
 const OFFLINE_AFTER_MS = 60_000;
@@ -146,26 +148,59 @@ export function gapText({ reason, missed }) {
 const SILENCE_TEXTS = { stale: "stale, no update", silent: "no data" };
 
 /**
- * An alert: "17 mph drop expected by 04:31, now 44.0 mph predicted".
+ * An alert: "Severe since 16:10: 4 mph now, 31 mph predicted for 16:25", "17 mph drop expected: 60 mph now, …".
  *
  * @param {Alert} alert
  * @param {{ unit: string, freshness: string, ageSeconds: number, isCurrent: boolean, now: number }} given
  */
 export function alertText(alert, { unit, freshness, ageSeconds, isCurrent, now }) {
-  const what = alert.kind === "severe" ? `Severe since ${since(alert.since, now)}` : dropText(alert, unit, now);
-  const predicted = `${isCurrent ? "now" : "last"} ${speed(alert.value)} ${unit} predicted`;
+  const what = alert.kind === "severe" ? `Severe since ${since(alert.since, now)}` : dropText(alert, unit);
+  const text = `${what}: ${speedsText(alert, unit, isCurrent, now)}`;
   const silence = SILENCE_TEXTS[freshness];
-  return silence ? `${what}, ${predicted}; ${silence} for ${age(ageSeconds)}` : `${what}, ${predicted}`;
+  return silence ? `${text}; ${silence} for ${age(ageSeconds)}` : text;
 }
 
 /**
  * @param {Alert} alert
  * @param {string} unit
+ */
+function dropText({ change: drop }, unit) {
+  return `${Math.round(Math.abs(drop ?? 0))} ${unit} drop expected`;
+}
+
+/**
+ * @param {Alert} alert
+ * @param {string} unit
+ * @param {boolean} isCurrent
+ * @param {number} time
+ */
+function speedsText({ now, value, target }, unit, isCurrent, time) {
+  const measured = now === null ? "" : `${whole(now)} ${unit} ${isCurrent ? "now" : "last"}, `;
+  return `${measured}${whole(value)} ${unit} predicted${target === null ? "" : ` for ${since(target, time)}`}`;
+}
+
+/**
+ * The alerts of a road: "12 severe, 3 drops, 9 new" and "4 mph at Sunset, since 16:10".
+ *
+ * @param {AlertGroup} group
+ * @param {string} unit
  * @param {number} now
  */
-function dropText({ change: drop, target }, unit, now) {
-  const by = target === null ? "" : ` by ${since(target, now)}`;
-  return `${Math.round(Math.abs(drop ?? 0))} ${unit} drop expected${by}`;
+export function groupText(group, unit, now) {
+  const { open, severe, drops, since: begin, slowest } = summaryOf(group);
+  const counts = [
+    severe > 0 && `${severe.toLocaleString("en")} severe`,
+    drops > 0 && plural(drops, "drop", "drops"),
+    open > 0 && open < group.alerts.length && `${open.toLocaleString("en")} new`,
+  ];
+  const place = label(slowest.road ?? slowest.id).slice(group.road.length).trim() || label(slowest.id);
+  const text = `${whole(speedOf(slowest))} ${unit} ${place}, since ${since(begin, now)}`;
+  return { counts: counts.filter(Boolean).join(", "), text, open, kind: /** @type {Alert["kind"]} */ (severe > 0 ? "severe" : "drop"), since: begin };
+}
+
+/** @param {number} speed */
+function whole(speed) {
+  return String(Math.round(speed));
 }
 
 /**

@@ -83,7 +83,7 @@ def test_the_embed_page_names_its_parts_and_links_to_the_whole_page(client):
         (
             "tiles=x",
             "unknown parameter 'tiles'; allowed here: show, theme, q, road, category, segment, details, sort, map, "
-            "predictions, at",
+            "predictions, at, horizon",
         ),
     ],
 )
