@@ -70,7 +70,7 @@ export class Ages {
   /**
    * Record the time of a prediction that is shown.
    *
-   * @param {Prediction} prediction
+   * @param {Pick<Prediction, "source" | "timestamp">} prediction
    */
   record({ source, timestamp }) {
     if (source === REPLAY) this.#replay.record(timestamp, this.clock());

@@ -1,12 +1,13 @@
 /**
- * The newest prediction of each segment and horizon, and which one a segment shows for the chosen time. Pure.
+ * The newest prediction of each segment and horizon, its newest observation, and what a segment shows of them for the
+ * chosen time. Pure.
  *
  * The time is a horizon in minutes, or "now". Without a choice, and for now, a segment shows its smallest horizon (none
  * stated counts as the smallest), unless that is more than `maxAgeMs` older than a larger one.
  *
- * @import { ChosenTime, Prediction, Shown } from "./types.d.ts"
+ * @import { ChosenTime, Observation, Prediction, Shown } from "./types.d.ts"
  */
-import { isOlder, isSameRecord } from "./prediction.js";
+import { isOlder, isSameRecord, targetOf } from "./prediction.js";
 
 export const NOW = "now";
 /** As many as the server keeps of a segment. */
@@ -17,8 +18,8 @@ export class Forecasts {
   #bySegment = new Map();
   /** @type {Map<number | null, number>} segments by horizon */
   #counts = new Map();
-  /** @type {WeakMap<Prediction, Shown>} */
-  #measuredOnly = new WeakMap();
+  /** @type {Map<string, Observation>} */
+  #observed = new Map();
 
   /** @param {{ maxAgeMs: number }} options */
   constructor({ maxAgeMs }) {
@@ -41,6 +42,28 @@ export class Forecasts {
     known.set(horizon, prediction);
     this.#bySegment.set(id, known);
     return true;
+  }
+
+  /**
+   * Take in a measured speed that came without a prediction. Tell whether it is the newest of its segment.
+   *
+   * @param {Observation} observation
+   */
+  observe(observation) {
+    const known = this.#observed.get(observation.segment_id);
+    if (observation.late || (known && known.timestamp > observation.timestamp)) return false;
+    this.#observed.set(observation.segment_id, observation);
+    return true;
+  }
+
+  /** @param {string} id */
+  removeObservation(id) {
+    this.#observed.delete(id);
+  }
+
+  /** All observations, one of each segment. */
+  get observations() {
+    return [...this.#observed.values()];
   }
 
   /**
@@ -98,11 +121,11 @@ export class Forecasts {
    */
   shown(id, time) {
     const known = this.#bySegment.get(id);
-    if (!known) return null;
-    const found = typeof time === "number" ? known.get(time) : undefined;
-    if (found) return found;
+    const observed = this.#observed.get(id);
+    if (!known) return observed ? { ...observed, category: null, predicted_speed: null } : null;
     const nearest = this.#nearest(known);
-    return typeof time === "number" ? this.#withoutForecast(nearest) : nearest;
+    const found = typeof time === "number" ? (known.get(time) ?? measuredOnly(nearest)) : nearest;
+    return observed && observed.timestamp > found.timestamp ? withMeasured(found, observed, time) : found;
   }
 
   /** @param {Map<number | null, Prediction>} known */
@@ -110,13 +133,6 @@ export class Forecasts {
     const rising = [...known.values()];
     if (rising.length > 1) rising.sort((one, other) => (one.horizon_minutes ?? -Infinity) - (other.horizon_minutes ?? -Infinity));
     return rising.reduce((shown, each) => (each.timestamp - shown.timestamp > this.maxAgeMs ? each : shown));
-  }
-
-  /** @param {Prediction} prediction */
-  #withoutForecast(prediction) {
-    const found = this.#measuredOnly.get(prediction) ?? measuredOnly(prediction);
-    this.#measuredOnly.set(prediction, found);
-    return found;
   }
 
   /** @param {number | null} horizon */
@@ -133,4 +149,21 @@ export class Forecasts {
  */
 function measuredOnly({ segment_id, timestamp, current_speed, current_volume, road_name, source, coordinates }) {
   return { segment_id, timestamp, current_speed, current_volume, road_name, source, coordinates, predicted_speed: null };
+}
+
+/**
+ * Return a prediction with a newer measured speed. Its age stays that of the prediction, unless the page shows now.
+ *
+ * @param {Shown} shown
+ * @param {Observation} observed
+ * @param {ChosenTime} time
+ * @returns {Shown}
+ */
+function withMeasured(shown, { current_speed, current_volume, timestamp }, time) {
+  const { predicted_speed: predicted } = shown;
+  const speed_diff = predicted === null ? null : predicted - current_speed;
+  const measured = { ...shown, current_speed, current_volume, speed_diff };
+  if (time !== NOW && predicted !== null) return measured;
+  const target = targetOf(shown);
+  return { ...measured, timestamp, target_time: target === null ? null : new Date(target).toISOString() };
 }

@@ -10,7 +10,7 @@ import { sseTransport } from "./transports/sse.js";
 import { webSocketTransport } from "./transports/websocket.js";
 
 /** The tabs that share the connection may show different horizons. */
-const ALL = "?horizon=all";
+const ALL = "?horizon=all&include=observations";
 
 /**
  * Return the connection, not started yet.

@@ -7,7 +7,7 @@
 import { isOlder } from "./prediction.js";
 
 /** Messages that change shown values. All others are applied in a pause, too. */
-const BUFFERED = new Set(["initial", "prediction", "left", "stats"]);
+const BUFFERED = new Set(["initial", "prediction", "observation", "left", "stats"]);
 
 export class PauseBuffer {
   /** @type {Map<string, Message>} */
@@ -31,6 +31,11 @@ export class PauseBuffer {
     if (message.type === "stats") this.#stats = message;
     else if (message.type === "initial") this.#messages = new Map([["initial", message]]);
     else if (message.type === "left") this.#addRemoval(message);
+    else if (message.type === "observation" && message.data && !message.data.late) {
+      const key = keyOf("observation", message.data.segment_id, null);
+      const known = this.#messages.get(key);
+      if (!(known?.type === "observation" && known.data.timestamp > message.data.timestamp)) this.#put(key, message);
+    }
     else if (message.type === "prediction" && message.data && !message.data.late) {
       const { segment_id: id, horizon_minutes: given } = message.data;
       const horizon = typeof given === "number" ? given : null; // not checked yet
@@ -54,10 +59,12 @@ export class PauseBuffer {
 
   /** @param {Extract<Message, { type: "left" }>} message */
   #addRemoval(message) {
-    const { segment_id: id, horizon_minutes: horizon = null } = message;
+    const { segment_id: id, horizon_minutes: horizon = null, kind, reason } = message;
+    if (kind === "observation" || reason === "removed") this.#messages.delete(keyOf("observation", id, null));
+    if (kind === "observation") return this.#put(keyOf("left observation", id, null), message);
     if (horizon !== null) this.#messages.delete(keyOf("prediction", id, horizon));
     else for (const each of this.#horizons) this.#messages.delete(keyOf("prediction", id, each));
-    this.#put(keyOf("left", id, horizon), message);
+    return this.#put(keyOf(reason === "removed" ? "removed" : "left", id, horizon), message);
   }
 
   /**

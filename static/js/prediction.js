@@ -1,7 +1,7 @@
 /**
  * Reads predictions. Every value is checked here, so that no other module has to check types. Pure.
  *
- * @import { Prediction } from "./types.d.ts"
+ * @import { Observation, Prediction } from "./types.d.ts"
  */
 
 /** @param {unknown} value */
@@ -41,6 +41,22 @@ const MAX_TIME_MS = 8.64e15;
 export function readPrediction(value) {
   if (!isText(value?.segment_id)) return null;
   if (!Number.isFinite(value.timestamp) || !Number.isFinite(value.predicted_speed)) return null;
+  return readOptional(value);
+}
+
+/**
+ * Return `value` as an observation, or null if it lacks a segment, a time or a measured speed.
+ *
+ * @param {any} value
+ * @returns {Observation | null}
+ */
+export function readObservation(value) {
+  if (!isText(value?.segment_id) || !Number.isFinite(value.timestamp) || !Number.isFinite(value.current_speed)) return null;
+  return readOptional(value);
+}
+
+/** @param {any} value */
+function readOptional(value) {
   for (const [field, isValid] of OPTIONAL) {
     const given = value[field];
     if (given !== undefined && given !== null && !isValid(given)) value[field] = null;

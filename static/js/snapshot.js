@@ -17,7 +17,8 @@ export function snapshotOf(store) {
   const messages = [{ type: "connected", timestamp: iso(store.ages.serverNow) }];
   if (consumer) messages.push({ type: "status", ...consumer, since: iso(consumer.since) });
   if (store.stats) messages.push({ type: "stats", data: store.stats });
-  if (store.hasView) messages.push({ type: "initial", predictions: [...store.forecasts.all()] });
+  const { forecasts } = store;
+  if (store.hasView) messages.push({ type: "initial", predictions: [...forecasts.all()], observations: forecasts.observations });
   return [...messages, ...store.buffered];
 }
 

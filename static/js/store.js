@@ -4,7 +4,7 @@
  * Pure: no DOM, no network, no timers; `clock` returns epoch milliseconds. It takes in the messages of the wire format
  * of any transport. Its data comes from Kafka and is not trusted: segment names are keys of a Map, never of an object.
  *
- * @import { ChosenTime, ConnectionState, Message, Prediction, Shown, Stats } from "./types.d.ts"
+ * @import { ChosenTime, ConnectionState, Message, Observation, Prediction, Shown, Stats } from "./types.d.ts"
  */
 import { Ages } from "./ages.js";
 import { Arrivals } from "./arrivals.js";
@@ -12,7 +12,7 @@ import { CATEGORIES, NOT_CURRENT } from "./categories.js";
 import { Forecasts, NOW } from "./forecasts.js";
 import { FRESH } from "./freshness.js";
 import { PauseBuffer } from "./pause-buffer.js";
-import { readPrediction } from "./prediction.js";
+import { readObservation, readPrediction } from "./prediction.js";
 import { ServerStatus } from "./server-status.js";
 import { SpeedScale } from "./speeds.js";
 import { Trails } from "./trails.js";
@@ -155,7 +155,8 @@ export class Store {
    * @param {Shown} shown
    */
   category(shown) {
-    return this.time === NOW ? this.scale.category(shown.current_speed) : shown.category;
+    const isMeasured = this.time === NOW || (this.time === null && shown.predicted_speed === null);
+    return isMeasured ? this.scale.category(shown.current_speed) : shown.category;
   }
 
   /**
@@ -210,8 +211,9 @@ export class Store {
    * Replace the view. A record that is known already stays the same object, so that it isn't taken for an update.
    *
    * @param {Prediction[]} predictions
+   * @param {Observation[]} observations
    */
-  replaceAll(predictions) {
+  replaceAll(predictions, observations = []) {
     const before = this.forecasts;
     this.forecasts = new Forecasts({ maxAgeMs: this.maxAgeMs });
     this.segments.clear();
@@ -225,6 +227,7 @@ export class Store {
       const known = before.known(prediction);
       this.#put(known ?? prediction, known !== null);
     }
+    for (const each of observations) if (readObservation(each)) this.#observe(each);
     this.#trails.keepOnly(this.segments);
   }
 
@@ -238,13 +241,16 @@ export class Store {
         this.ages.setServerTime(message.timestamp);
         break;
       case "initial":
-        this.replaceAll(message.predictions);
+        this.replaceAll(message.predictions, message.observations);
+        break;
+      case "observation":
+        if (readObservation(message.data)) this.#observe(message.data);
         break;
       case "prediction":
         this.#arrive(message.data, wasBuffered);
         break;
       case "left":
-        this.#remove(message.segment_id, message.horizon_minutes ?? null);
+        this.#leave(message);
         break;
       case "loading":
         this.loading = message.count;
@@ -279,12 +285,37 @@ export class Store {
     if (!prediction.late) this.#put(prediction);
   }
 
+  /** @param {Observation} observation */
+  #observe(observation) {
+    if (!this.forecasts.observe(observation)) return;
+    const { segment_id: id, timestamp, current_speed: speed } = observation;
+    this.ages.record(observation);
+    if (!this.isPast) this.#trails.extend(id, NOW, [timestamp, speed]);
+    this.#changed.add(id);
+    const shown = this.forecasts.shown(id, this.time);
+    if (shown) this.#show(id, shown);
+  }
+
+  /** @param {Extract<Message, { type: "left" }>} message */
+  #leave({ segment_id: id, horizon_minutes: horizon = null, reason, kind }) {
+    if (kind === "observation" || reason === "removed") this.forecasts.removeObservation(id);
+    if (kind !== "observation") this.forecasts.remove(id, horizon);
+    this.#renew(id);
+  }
+
+  /** @param {string} id */
+  #remove(id) {
+    this.forecasts.remove(id);
+    this.forecasts.removeObservation(id);
+    this.#renew(id);
+  }
+
   /**
+   * Show what is left of a segment.
+   *
    * @param {string} id
-   * @param {number | null} horizon null for all
    */
-  #remove(id, horizon) {
-    this.forecasts.remove(id, horizon);
+  #renew(id) {
     const shown = this.forecasts.shown(id, this.time);
     if (this.segments.has(id)) this.#changed.add(id);
     if (shown !== null) return this.#show(id, shown);
@@ -324,7 +355,7 @@ export class Store {
   #show(id, shown) {
     this.segments.delete(id); // so that the Map's order is the order of updates
     this.segments.set(id, shown);
-    if (this.segments.size > MAX_SEGMENTS) for (const oldest of this.segments.keys()) return void this.#remove(oldest, null);
+    if (this.segments.size > MAX_SEGMENTS) for (const oldest of this.segments.keys()) return void this.#remove(oldest);
   }
 
   #notify() {

@@ -61,6 +61,7 @@ class FakeServer:
         self.log: list[Message] = []
         self.latest: dict[str, Message] = {}
         self.view: dict[tuple[str, float | None], Message] = {}
+        self.observed: dict[str, Message] = {}
         self.last_record_age: float | None = None
         self.holds_view_back = False
         self.stats: Message = {}
@@ -122,6 +123,13 @@ class FakeServer:
                     self.view[(each["segment_id"], each.get("horizon_minutes"))] = each
             self._changed.notify_all()
         return predictions
+
+    def observe(self, segment_id: str, current_speed: float) -> None:
+        """Append a measured speed without a prediction."""
+        at = int(time.time() * 1000)
+        data: Message = {"segment_id": segment_id, "timestamp": at, "current_speed": current_speed}
+        self.observed[segment_id] = data
+        self._append({"type": "observation", "data": data})
 
     def remove(self, segment_id: str) -> None:
         """Remove a segment from the view."""
@@ -307,7 +315,7 @@ class FakeServer:
     def _view(self, view: list[Message], place: int, alive: int) -> Iterator[bytes]:
         """Yield the view; in two parts, with the second one held back, if that is wanted."""
         if not self.holds_view_back:
-            yield frame({"type": "initial", "predictions": view, "count": len(view)}, place)
+            yield frame({"type": "initial", "predictions": view, "count": len(view)} | self._observations(), place)
             return
         yield frame({"type": "initial", "predictions": view[:1], "count": len(view)})
         while self.holds_view_back and self._alive == alive:
@@ -316,6 +324,10 @@ class FakeServer:
         for each in view[1:-1]:
             yield frame({"type": "prediction", "data": each})
         yield frame({"type": "prediction", "data": view[-1]}, place)
+
+    def _observations(self) -> Message:
+        observations = list(self.observed.values())
+        return {"observations": observations, "observation_count": len(observations)}
 
     def _news(self, place: int, alive: int) -> list[Message]:
         with self._changed:
@@ -326,7 +338,9 @@ class FakeServer:
         for index, message in enumerate(news, place):
             if message["type"] == "prediction":
                 self.delivered.append(("sse", index))
-            yield frame(message, index + 1 if message["type"] in ("prediction", "left", "initial") else None)
+            yield frame(
+                message, index + 1 if message["type"] in ("prediction", "observation", "left", "initial") else None
+            )
 
 
 def frame(message: Message, cursor: int | None = None) -> bytes:

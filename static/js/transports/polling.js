@@ -4,10 +4,11 @@
  * Interface and reasons: see sse.js. The cursor moves once per answer, with its last message, so an answer counts as a
  * whole or not at all.
  *
- * @import { Fetch, Message, Prediction, Stats, Timers, Transport, TransportOptions } from "../types.d.ts"
- * @typedef {{ at: number, segment_id: string, horizon_minutes: number | null, reason: string }} Removal
+ * @import { Fetch, Message, Observation, Prediction, Stats, Timers, Transport, TransportOptions } from "../types.d.ts"
+ * @typedef {{ at: number, at_observation?: number, kind?: "observation", segment_id: string, horizon_minutes: number | null, reason: string }} Removal
  * @typedef {object} Answer
  * @property {Prediction[]} predictions
+ * @property {Observation[]} [observations]
  * @property {Removal[]} [left]
  * @property {{ reason: string, missed: number | null } | null} [gap] there (null for no gap) if this is the whole view
  * @property {Stats} [stats]
@@ -19,6 +20,7 @@
 import { resumeAt } from "./messages.js";
 
 const MAX_ROUND_SECONDS = 10;
+const END = { at: Infinity, at_observation: Infinity };
 
 /**
  * Return the transport that polls `url`, and `healthUrl` for the consumer's state, every `everySeconds`.
@@ -149,33 +151,25 @@ class Refusal extends Error {}
  * @param {Answer} answer
  * @returns {Generator<Message>}
  */
-function* wholeView({ predictions, gap, stats }) {
+function* wholeView({ predictions, observations, gap, stats }) {
   if (gap) yield { type: "gap", ...gap };
-  yield { type: "initial", predictions, count: predictions.length };
+  yield { type: "initial", predictions, count: predictions.length, ...(observations ? { observations } : {}) };
   if (stats) yield { type: "stats", data: stats };
 }
 
 /**
- * Put removals back to their place in the log: `at` is the number of predictions before each.
+ * Put removals back to their place in the log: `at` is the number of predictions before each, and `at_observation` that of
+ * observations.
  *
  * @param {Answer} answer
  * @returns {Generator<Message>}
  */
-function* changes({ predictions, left = [] }) {
-  const removals = [...left];
-  for (const [index, data] of predictions.entries()) {
-    while (removals.length && removals[0].at <= index) yield* removal(removals.shift());
-    yield { type: "prediction", data };
+function* changes({ predictions, observations = [], left = [] }) {
+  let [predicted, observed] = [0, 0];
+  for (const { at, at_observation: atObservation = 0, ...removal } of [...left, END]) {
+    for (const data of predictions.slice(predicted, at)) yield { type: "prediction", data };
+    for (const data of observations.slice(observed, atObservation)) yield { type: "observation", data };
+    [predicted, observed] = [Math.max(predicted, at), Math.max(observed, atObservation)];
+    if ("segment_id" in removal) yield { type: "left", ...removal };
   }
-  for (const each of removals) yield* removal(each);
-}
-
-/**
- * @param {Removal | undefined} removed
- * @returns {Generator<Message>}
- */
-function* removal(removed) {
-  if (!removed) return;
-  const { segment_id, horizon_minutes, reason } = removed;
-  yield { type: "left", segment_id, horizon_minutes, reason };
 }

@@ -87,8 +87,14 @@ export class Chart {
         y: { range: (/** @type {unknown} */ _, /** @type {number | null} */ low, /** @type {number | null} */ high) => [Math.min(0, low ?? 0), Math.max(full, high ?? 0)] },
         error: { range: (/** @type {unknown} */ _, /** @type {number | null} */ low, /** @type {number | null} */ high) => around(leastError, low, high) },
       },
+      hooks: { setScale: [(/** @type {any} */ plot, /** @type {string} */ key) => key === "y" && this.#noteScale(plot.scales.y)] },
       legend: { live: true },
     };
+  }
+
+  /** @param {{ min: number, max: number }} scale */
+  #noteScale({ min, max }) {
+    this.element.dataset.scale = `${min} to ${max}`;
   }
 
   #size() {

@@ -69,6 +69,8 @@ export class MapView {
     });
     // An animated move by the program ends later than the call that started it.
     this.map.on("movestart", () => (this.#isProgrammaticMove = this.#isProgrammatic));
+    this.#noteBounds();
+    this.map.on("moveend resize", () => this.#noteBounds());
     this.map.on("moveend", () => this.#onMoveEnd());
     const { showPredictions } = this.parts;
     showPredictions.addEventListener("change", () => {
@@ -171,6 +173,10 @@ export class MapView {
   #movePopup(place) {
     const current = this.popup.getLatLng();
     if (place && current && !current.equals(place, 0)) this.#programmatically(() => this.popup.setLatLng(place));
+  }
+
+  #noteBounds() {
+    setAttribute(this.parts.map, "data-bounds", this.map.getBounds().toBBoxString());
   }
 
   #onMoveEnd() {
