@@ -167,10 +167,12 @@ function nearest(from, stops) {
 }
 
 /**
+ * Return the distance of two places in kilometres, computed on a plane.
+ *
  * @param {Place} from
  * @param {Place} to
  */
-function km([north, east], [otherNorth, otherEast]) {
+export function km([north, east], [otherNorth, otherEast]) {
   const shrink = Math.cos((north * Math.PI) / 180);
   return KM_PER_DEGREE * Math.hypot(otherNorth - north, (otherEast - east) * shrink);
 }

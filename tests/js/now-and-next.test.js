@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { grouped, summaryOf } from "../../static/js/alert-groups.js";
 import { Alerts } from "../../static/js/alerts.js";
+import { Crossings } from "../../static/js/crossings.js";
 import { Search } from "../../static/js/search.js";
 import { SpeedScale } from "../../static/js/speeds.js";
 import { Store } from "../../static/js/store.js";
@@ -131,6 +132,20 @@ test("alerts are grouped by road and direction, at the place of the first", () =
   assert.equal(group.road, "I-5 N");
   const { slowest, ...counts } = summaryOf(group);
   assert.deepEqual([counts, slowest.id], [{ open: 1, severe: 1, drops: 1, since: 3 }, "C"]);
+});
+
+test("a road name without a place is placed by the nearest other road", () => {
+  const at = (id, road_name, longitude) => prediction(id, { road_name, coordinates: { latitude: 34, longitude } });
+  const { segments } = storeOf(
+    at("1", "US-101 N", -118),
+    at("2", "US-101 S", -118.001),
+    at("3", "I-405 N", -118.01),
+    at("4", "I-10 W", -118.015),
+    at("5", "I-5 N at Burbank", -118.3),
+    at("6", "SR-2 E", -119),
+  );
+  const crossings = new Crossings();
+  assert.deepEqual(["1", "3", "5", "6", "7"].map((id) => crossings.near(segments, id)), ["I-405", "I-10", null, null, null]);
 });
 
 const ROADS = { 1: "I-10 W at Downtown", 2: "I-105 E at Hawthorne", 3: "I-110 S at Downtown", 17: "Road 2 N", 22: "Road 12 N" };

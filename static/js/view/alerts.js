@@ -7,7 +7,8 @@
  * @typedef {Alert | AlertGroup} Entry
  * @typedef {{ element: HTMLElement, parts: Parts, entry: Entry, members: Map<Alert, Item> | null }} Item
  */
-import { grouped } from "../alert-groups.js";
+import { grouped, summaryOf } from "../alert-groups.js";
+import { Crossings, saysNoPlace } from "../crossings.js";
 import { fromTemplate, parts, setAttribute, setName, setText, shape } from "./elements.js";
 import { exactly, label, plural, UNIT_LABELS } from "./format.js";
 import { alertText, groupText } from "./wording.js";
@@ -28,6 +29,7 @@ export class AlertsView {
   #unannounced = [];
   /** @type {number | null} */
   #timer = null;
+  #crossings = new Crossings();
 
   /**
    * @param {ParentNode} root
@@ -89,7 +91,7 @@ export class AlertsView {
       items.delete(key);
     }
     for (const [index, entry] of entries.entries()) {
-      const item = items.get(keyOf(entry)) ?? this.#make(entry);
+      const item = items.get(keyOf(entry)) ?? this.#make(entry, store);
       items.set(keyOf(entry), item);
       item.entry = entry;
       if ("alerts" in entry) this.#renderGroup(item, entry, store);
@@ -101,15 +103,16 @@ export class AlertsView {
 
   /**
    * @param {Entry} entry
+   * @param {Store} store
    * @returns {Item}
    */
-  #make(entry) {
+  #make(entry, store) {
     const isGroup = "alerts" in entry;
     const element = fromTemplate(isGroup ? "alert-group-template" : "alert-template");
     /** @type {Item} */
     const item = { element, parts: parts(element), entry, members: isGroup ? new Map() : null };
     const { alertName, alertDone, members } = item.parts;
-    const name = label(isGroup ? entry.road : (entry.road ?? entry.id));
+    const name = isGroup ? label(entry.road) : this.#nameOf(entry, store);
     setName(alertName, name);
     setAttribute(alertName, "title", name);
     setAttribute(alertDone, "aria-label", isGroup ? `Acknowledge all of ${name}` : `Acknowledge ${name}`);
@@ -123,6 +126,27 @@ export class AlertsView {
       this.onAcknowledge(alertsOf(item.entry).map(({ id }) => id));
     });
     return item;
+  }
+
+  /**
+   * Return the road and place of an alert: "I-405 N at Sunset", "US-101 N near I-405, 717447", or its segment.
+   *
+   * @param {Alert} alert
+   * @param {Store} store
+   */
+  #nameOf(alert, store) {
+    if (!alert.road) return label(alert.id);
+    if (!saysNoPlace(alert.road)) return label(alert.road);
+    return `${label(alert.road)} ${this.#near(alert, store)}, ${label(alert.id)}`.replace(" ,", ",");
+  }
+
+  /**
+   * @param {Alert} alert
+   * @param {Store} store
+   */
+  #near({ id }, store) {
+    const road = this.#crossings.near(store.segments, id);
+    return road === null ? "" : `near ${label(road)}`;
   }
 
   /**
@@ -145,7 +169,8 @@ export class AlertsView {
    * @param {Store} store
    */
   #renderGroup({ element, parts: own, members }, group, store) {
-    const { counts, text, open, kind, since } = groupText(group, this.unit, store.clock());
+    const near = this.#near(summaryOf(group).slowest, store);
+    const { counts, text, open, kind, since } = groupText(group, this.unit, store.clock(), near);
     this.#mark(element, own, kind);
     setAttribute(element, "data-acknowledged", String(open === 0));
     const isFresh = group.alerts.some((alert) => store.ages.freshness(alert) === "fresh");

@@ -185,15 +185,16 @@ function speedsText({ now, value, target }, unit, isCurrent, time) {
  * @param {AlertGroup} group
  * @param {string} unit
  * @param {number} now
+ * @param {string} near where the slowest is, if its road name doesn't say it: "near I-10"
  */
-export function groupText(group, unit, now) {
+export function groupText(group, unit, now, near = "") {
   const { open, severe, drops, since: begin, slowest } = summaryOf(group);
   const counts = [
     severe > 0 && `${severe.toLocaleString("en")} severe`,
     drops > 0 && plural(drops, "drop", "drops"),
     open > 0 && open < group.alerts.length && `${open.toLocaleString("en")} new`,
   ];
-  const place = label(slowest.road ?? slowest.id).slice(group.road.length).trim() || label(slowest.id);
+  const place = label(slowest.road ?? "").slice(group.road.length).trim() || [near, label(slowest.id)].filter(Boolean).join(", ");
   const text = `${whole(speedOf(slowest))} ${unit} ${place}, since ${since(begin, now)}`;
   return { counts: counts.filter(Boolean).join(", "), text, open, kind: /** @type {Alert["kind"]} */ (severe > 0 ? "severe" : "drop"), since: begin };
 }
