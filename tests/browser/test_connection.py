@@ -116,7 +116,7 @@ def test_a_server_outage_loses_and_repeats_nothing(server: FakeServer, open_page
     expect_pill(page, LIVE)
     server.publish_all([prediction(f"S{number}", 50.0 + number, current_speed=70.0) for number in range(5)])
     expect_value(page, "S4", "54.0")
-    expect(part(page, "alerts")).to_contain_text("now 50.0 mph predicted")
+    expect(part(page, "alerts")).to_contain_text("70 mph now, 50 mph predicted")
     expect(part(page, "spoken")).to_have_text("Live")
     server.stop()
     expect_pill(page, RECONNECTING)
@@ -145,7 +145,7 @@ def assert_looks_outdated(page: Page) -> None:
     assert "(offline)" in row(page, "S4").locator("[data-part=category]").evaluate(
         "element => getComputedStyle(element, '::after').content"
     )
-    expect(part(page, "alerts")).to_contain_text("last 50.0 mph predicted")
+    expect(part(page, "alerts")).to_contain_text("70 mph last, 50 mph predicted")
     expect(page.locator("button.chip .shape").first).to_have_css("fill", re.compile("hatch"))
     expect(part(page, "map").locator("canvas").last).to_have_css("filter", "grayscale(1) contrast(0.4)")
 

@@ -63,6 +63,9 @@ def test_an_embedded_page_shows_the_requested_parts_live(
     expect_pill(page, LIVE)
     expect(part(page, "map")).to_be_visible(visible=has_map)
     expect(part(page, "scroller")).to_be_visible(visible=has_table)
+    if has_map:
+        expect(part(page, "legend")).to_contain_text("Severe < 30 mph")
+        expect(part(page, "legend")).to_be_in_viewport(ratio=1)
     server.publish("A", 20.0, coordinates=HERE)
     if has_table:
         expect_value(page, "A", "20.0")

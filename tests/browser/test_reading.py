@@ -144,7 +144,7 @@ def test_a_replay_that_ended_is_marked_on_a_fresh_page(server: FakeServer, open_
     server.publish("A", source="replay", timestamp=1_331_168_700_000)
     server.last_record_age = 1_800.0
     page = open_page()
-    expect(part(page, "replayText")).to_contain_text("ended or stopped: no event for 30 min")
+    expect(part(page, "replaySilence")).to_have_text("ended or stopped: no event for 30 min")
     expect(part(page, "pill")).to_have_attribute("data-tone", "warn")
     expect(row(page, "A")).to_have_attribute("data-freshness", "silent")
 

@@ -40,8 +40,8 @@ export class BannerView {
   renderReplay(time, silentSeconds) {
     this.parts.replay.hidden = time === null;
     if (time === null) return;
-    const silence = silentSeconds === null ? "" : `, ended or stopped: no event for ${age(silentSeconds)}`;
-    setText(this.parts.replayText, `Replay of ${momentWithZone(time)}${silence}`);
+    setText(this.parts.replayText, `Replay of ${momentWithZone(time)}`);
+    setText(this.parts.replaySilence, silentSeconds === null ? "" : `ended or stopped: no event for ${age(silentSeconds)}`);
     setAttribute(this.parts.replayText, "title", exactly(time));
   }
 
