@@ -1,13 +1,15 @@
 """A consumer of a topic whose records refer to a schema registry: outages, replays, changes of schema."""
 
 import json
+import random
 
 import pytest
 
-from consumer.events import Change, Initial
+from consumer.events import Change, Gap, Initial
 from consumer.messages.normalise import Normaliser
 from consumer.resume.chunk import ChunkKey
 from consumer.resume.replay import Replays
+from consumer.schemas import registry as registry_module
 from consumer.schemas.registry import Registry
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource
@@ -182,6 +184,37 @@ def test_a_replay_gives_what_memory_gave(topic, consume, fake):
             if isinstance(event, Change):
                 given[event.entry.segment_id] = event.entry.item
     assert given == {each.segment_id: each for each in consumer.feed.snapshot().predictions}
+
+
+def test_clients_that_hop_lose_nothing_while_the_registry_flaps(topic, consume, fake, monkeypatch):
+    monkeypatch.setattr(registry_module, "FIRST_BACKOFF_SECONDS", 0.01)
+    chance = random.Random(7)
+    for schema_id in range(1, 31):
+        fake.has(schema_id, PREDICTION)
+
+    def flap(handler):
+        handler.answer(*(fake.answers[handler.path] if len(fake.requests) % 3 == 0 else (503, b"")))
+
+    fake.fault = flap
+    processes = [consume(settings_of(fake, schema_registry_wait=600)) for _ in range(2)]
+    for process in processes:
+        process.wait_ready(30)
+    cursor = Position(topic.incarnation, (place(0),) * 4).encode()
+    given, count = [], 300
+    for number in range(count):
+        value = avro(f"S{number}", chance.randint(1, 30)) if number % 3 else message(f"S{number}", TIME_MS)
+        topic.append(value, partition=number % 4)
+    while len(given) < count:
+        subscription = chance.choice(processes).subscriptions.subscribe(cursor)
+        for _ in range(chance.randint(1, 4)):
+            events = subscription.next(0.05, chance.randint(1, 20))
+            assert not any(isinstance(event, Gap) for event in events)
+            given += [event.entry.segment_id for event in events if isinstance(event, Change)]
+            cursor = subscription.cursor
+    assert sorted(given) == sorted(f"S{number}" for number in range(count))
+    for partition in range(4):
+        mine = [int(each[1:]) for each in given if int(each[1:]) % 4 == partition]
+        assert mine == sorted(mine)
 
 
 def test_a_replay_waits_for_a_schema_too(topic, consume, fake):
