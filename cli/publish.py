@@ -43,6 +43,7 @@ class Publisher:
     """
 
     def __init__(self, settings: Settings, timeout: float = 10.0, clients: NetClients | None = None) -> None:
+        _require_one_topic(settings)
         self._settings = settings
         self._timeout = timeout
         self._unacknowledged: list[Any] = []
@@ -121,6 +122,7 @@ class Publisher:
 
 def create_topic(settings: Settings, partitions: int, timeout: float = 10.0) -> bool:
     """Create the topic of the settings; return False if it exists. Raises PublishError."""
+    _require_one_topic(settings)
     clients = NetClients()
     timeout_ms = int(timeout * 1000)
     options = {
@@ -178,6 +180,14 @@ def _translated(settings: Settings) -> Iterator[None]:
         raise _TopicExists from error
     except KafkaError as error:
         raise PublishError(_what_to_do(settings, error)) from error
+
+
+def _require_one_topic(settings: Settings) -> None:
+    if settings.reads_several:
+        stated = settings.kafka_topic[:200]
+        raise PublishError(
+            f"KAFKA_TOPIC={stated!r} may be several topics: set it to the one to write to, for this command"
+        )
 
 
 def _no_topic(settings: Settings) -> str:

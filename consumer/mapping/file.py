@@ -54,7 +54,7 @@ def load_shapes(settings: Settings, registry: Registry | None = None) -> Shapes:
 
 
 def read_shapes(text: str, settings: Settings, registry: Registry | None = None) -> Shapes:
-    """Return the shapes that a text has for the settings' topic. Those of others are checked, too.
+    """Return the shapes that a text has for the settings' topics. Those of others are checked, too.
 
     Raises ValueError.
     """
@@ -68,8 +68,22 @@ def read_shapes(text: str, settings: Settings, registry: Registry | None = None)
         raise ValueError(f"it has {len(tables)} shapes; allowed: at most {MAX_SHAPES}")
     compiler = _Compiler(text, settings, registry)
     compiled = [compiler.shape(number, table) for number, table in enumerate(tables)]
-    names = (None, settings.topic, settings.kafka_topic)
-    return Shapes(shape for topic, shape in compiled if topic in names)
+    if not settings.reads_several:
+        names = (None, settings.topic, settings.kafka_topic)
+        return Shapes(shape for topic, shape in compiled if topic in names)
+    return _by_topic(compiled, settings)
+
+
+def _by_topic(compiled: list[tuple[str | None, Shape]], settings: Settings) -> Shapes:
+    """Return shapes for several topics; a shape names its topic with KAFKA_PREFIX or without."""
+    wanted = settings.topics
+    stated = {topic: {topic, settings.kafka_prefix + topic} for topic, _ in compiled if topic is not None}
+    by_topic = {
+        name: Shapes(shape for topic, shape in compiled if topic is None or name in stated[topic])
+        for name in set().union(*stated.values())
+        if wanted.includes(name)
+    }
+    return Shapes((shape for topic, shape in compiled if topic is None), by_topic)
 
 
 def _content(path: str) -> str:

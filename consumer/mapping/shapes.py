@@ -1,6 +1,6 @@
 """A shape: how the messages of one kind become items in the fields of the result."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -65,18 +65,26 @@ class Shape(Struct, frozen=True, gc=False):
 
 
 class Shapes:
-    """The shapes of one topic, in the order of the file. Immutable."""
+    """The shapes of one topic, in the order of the file. Immutable.
 
-    def __init__(self, shapes: Iterable[Shape] = ()) -> None:
+    Where several topics are read, `by_topic` has those of a topic by its full name, and `shapes` are for all others.
+    """
+
+    def __init__(self, shapes: Iterable[Shape] = (), by_topic: "Mapping[str, Shapes] | None" = None) -> None:
         self._shapes = tuple(shapes)
+        self._by_topic = by_topic or {}
         self._tombstone = next((each.tombstone for each in self._shapes if each.tombstone is not None), None)
-        self.reads_keys = any(each.reads_keys for each in self._shapes)
+        self.reads_keys: bool = any(each.reads_keys for each in self._shapes) or any(
+            own.reads_keys for own in self._by_topic.values()
+        )
 
     def __bool__(self) -> bool:
-        return bool(self._shapes)
+        return bool(self._shapes or self._by_topic)
 
     def find(self, message: Any, record: Record) -> Shape | None:
         """Return the first shape that holds for a message; None if none does."""
+        if self._by_topic and (own := self._by_topic.get(record.topic)) is not None:
+            return own.find(message, record)
         for shape in self._shapes:
             if shape.when is None or shape.holds(message, record):
                 return shape
@@ -84,4 +92,6 @@ class Shapes:
 
     def removed(self, record: Record) -> object:
         """Return the segment that a tombstone names, by the first shape that says so; None without one."""
+        if self._by_topic and (own := self._by_topic.get(record.topic)) is not None:
+            return own.removed(record)
         return None if self._tombstone is None else self._tombstone(None, None, record)

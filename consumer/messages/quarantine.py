@@ -29,6 +29,7 @@ _utf8 = codecs.getincrementaldecoder("utf-8")
 class _RefusedRecord(NamedTuple):
     """A refused message as it is kept: the beginning of its key and value, not the record itself."""
 
+    topic: str
     partition: int
     offset: int
     refusal: Refusal
@@ -39,7 +40,10 @@ class _RefusedRecord(NamedTuple):
 
 
 class Quarantine:
-    """The messages that one process refused. One thread adds; any thread reads."""
+    """The messages that one process refused. One thread adds; any thread reads.
+
+    `topic` is the name of the topic for records that don't have one.
+    """
 
     def __init__(
         self,
@@ -86,13 +90,22 @@ class Quarantine:
         name = None if key is None else key[:KEPT_KEY_BYTES]
         now_ms = int(self._wall() * 1000)
         return [
-            _RefusedRecord(record.partition, record.offset, refusal, now_ms, name, begin, len(value or b""))
+            _RefusedRecord(
+                record.topic or self._topic,
+                record.partition,
+                record.offset,
+                refusal,
+                now_ms,
+                name,
+                begin,
+                len(value or b""),
+            )
             for refusal in refusals[-(self._entries.maxlen or 0) :]
         ]
 
     def _message(self, entry: _RefusedRecord) -> dict[str, Any]:
         return {
-            "topic": self._topic,
+            "topic": entry.topic,
             "partition": entry.partition,
             "offset": entry.offset,
             "index": entry.refusal.index,
@@ -122,7 +135,7 @@ class Quarantine:
         _log.warning(
             "refused (%s): topic=%s partition=%d offset=%d%s: %s%s",
             refusal.reason,
-            self._topic,
+            record.topic or self._topic,
             record.partition,
             record.offset,
             item,

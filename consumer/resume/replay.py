@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
 from consumer.errors import Closing, Unreplayable
-from consumer.messages.normalise import Normaliser
+from consumer.messages.naming import normaliser_for
 from consumer.settings import Settings
 from consumer.sources.base import Source
 from consumer.sources.record import Partition
@@ -35,7 +35,7 @@ class Replays:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._normalise = normalise or Normaliser(settings)
+        self._normalise = normalise or normaliser_for(settings)(settings)
         self.chunks = Chunks(settings.replay_bytes, settings.replay_readers, clock)
         self.readers = Readers(settings, open_source, self.chunks, clock)
 

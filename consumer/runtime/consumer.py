@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from consumer.errors import NotReady
 from consumer.messages.clock import Clock
+from consumer.messages.naming import normaliser_for
 from consumer.messages.network import load_network
-from consumer.messages.normalise import Normaliser
 from consumer.messages.quarantine import Quarantine
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
@@ -61,7 +61,7 @@ class Consumer:
             log.warning("NETWORK_FILE: %s", self.network.skipped)
         self.clock = clock or Clock()
         self.registry = open_registry(settings)
-        normalise = Normaliser(settings, self.network, self.clock.now_ms, self.registry)
+        normalise = normaliser_for(settings)(settings, self.network, self.clock.now_ms, self.registry)
         self.feed = Feed(settings, now_ms=self.clock.now_ms)
         self.subscriptions = Subscriptions(self.feed, Replays(settings, open_source, normalise.when_ready))
         self.quarantine = Quarantine(settings.topic, settings.quarantine_entries)

@@ -47,7 +47,8 @@ class Filter(Struct, frozen=True):
 
     `roads` are in lower case; a road matches its name and what begins with it and a blank: "i-405" the road "I-405 N
     at Carson". `horizons` None asks for one prediction per segment, the one that it shows; it is about predictions
-    alone. `observations` asks for observations, too.
+    alone. `observations` asks for observations, too. `topics` are full names; items have a topic only where several are
+    read.
     """
 
     segments: frozenset[str] | None = None
@@ -56,6 +57,7 @@ class Filter(Struct, frozen=True):
     box: Box | None = None
     horizons: Horizons = None
     observations: bool = False
+    topics: frozenset[str] | None = None
 
     def asks_for(self, item: Prediction | Observation) -> bool:
         """Tell whether an item matches, whatever its kind and horizon."""
@@ -64,6 +66,7 @@ class Filter(Struct, frozen=True):
             and (self.categories is None or item.category in self.categories)
             and (self.box is None or (item.coordinates is not UNSET and self.box.holds(item.coordinates)))
             and (self.roads is None or self._is_on_a_road(item))
+            and (self.topics is None or item.topic in self.topics)
         )
 
     def concerns(self, item: Prediction | Observation) -> bool:

@@ -176,7 +176,7 @@ def test_refused_messages_are_counted_by_reason_with_an_example(topic, address):
     assert "no_segment 100" in found.detail
     assert "not_json 100" in found.detail
     assert found.detail.endswith("they have the fields id, kph")
-    assert "\nexample: partition " in found.advice
+    assert "\nexample: topic traffic-predictions, partition " in found.advice
 
 
 def test_some_refused_messages_are_a_note(topic, address):

@@ -113,3 +113,11 @@ def test_creating_a_topic_at_a_silent_broker_ends_at_its_deadline():
 def test_nan_is_refused_since_json_has_none(settings):
     with Publisher(settings) as publisher, pytest.raises(ValueError, match="not JSON compliant"):
         publisher.send("key", {"speed": float("nan")})
+
+
+@pytest.mark.parametrize("stated", ["a,b", "^a"])
+def test_several_topics_can_not_be_written_to(stated):
+    settings = Settings(kafka_topic=stated)
+    for write in (Publisher, lambda several: create_topic(several, 4)):
+        with pytest.raises(PublishError, match="set it to the one to write to"):
+            write(settings)

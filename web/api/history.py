@@ -115,7 +115,7 @@ class Walk:
 def history() -> Response:
     """Answer with a page of the history, or with all of it as NDJSON if the client accepts that."""
     params.only("since", "until", "after", "limit", *params.FILTER)
-    wanted, span = params.wanted(), _span()
+    wanted, span = params.wanted(services().settings.topics), _span()
     limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
     after = params.text("after")
     here = services()

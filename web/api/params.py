@@ -9,11 +9,12 @@ from flask import request
 from werkzeug.exceptions import BadRequest
 
 from consumer.prediction import CATEGORIES
+from consumer.settings import Topics
 from consumer.view.filters import MAX_VALUES, Box, Filter
 from consumer.view.latest import Horizons
 
 INCLUDE = "include"
-FILTER = ("segment", "category", "bbox", "horizon", "road", INCLUDE)
+FILTER = ("segment", "category", "bbox", "horizon", "road", "topic", INCLUDE)
 """The parameters of a filter, the same on every transport."""
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
@@ -25,6 +26,8 @@ MAX_LIMIT = 1_000
 MAX_WAIT_SECONDS = 25.0
 _MINUTES = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,2})?", re.ASCII)  # below 0 for targets before the event
 MAX_HORIZONS = 24
+MAX_SHOWN = 20
+"""Names of topics in an error."""
 
 
 EVERY = "every"
@@ -103,12 +106,19 @@ def one_of(name: str, allowed: Sequence[str]) -> str | None:
     return given
 
 
-def wanted() -> Filter:
-    """Return the filter of the query: all given parameters must match, each with one of its values."""
-    return filter_of(lambda name: [part for given in request.args.getlist(name) if given for part in given.split(",")])
+def wanted(topics: Topics) -> Filter:
+    """Return the filter of the query: all given parameters must match, each with one of its values.
+
+    `topics` are those that are read.
+    """
+
+    def values_of(name: str) -> list[str]:
+        return [part for given in request.args.getlist(name) if given for part in given.split(",")]
+
+    return filter_of(values_of, topics)
 
 
-def filter_of(values_of: Callable[[str], list[str]]) -> Filter:
+def filter_of(values_of: Callable[[str], list[str]], topics: Topics) -> Filter:
     """Return the filter of the values per name in FILTER; no values match anything. Raises BadRequest."""
     return Filter(
         segments=_values("segment", values_of),
@@ -117,6 +127,7 @@ def filter_of(values_of: Callable[[str], list[str]]) -> Filter:
         box=_box(values_of),
         horizons=_horizons(values_of),
         observations=_includes_observations(values_of),
+        topics=_topics(values_of, topics),
     )
 
 
@@ -175,6 +186,22 @@ def _includes_observations(values_of: Callable[[str], list[str]]) -> bool:
     if unknown:
         raise BadRequest(f"include={unknown[0][:40]!r} can't be used; allowed: observations")
     return bool(values)
+
+
+def _topics(values_of: Callable[[str], list[str]], topics: Topics) -> frozenset[str] | None:
+    """Return the requested topics; None for all, also where the only topic that is read is named."""
+    values = _values("topic", values_of)
+    unknown = sorted(name for name in values or () if not topics.includes(name))
+    if unknown:
+        raise BadRequest(f"topic={unknown[0][:40]!r} can't be used; allowed: {_allowed(topics)}")
+    return values if topics.are_several else None
+
+
+def _allowed(topics: Topics) -> str:
+    if topics.pattern is not None:
+        return f"names that match {topics.pattern.pattern}"
+    more = len(topics.names) - MAX_SHOWN
+    return ", ".join(topics.names[:MAX_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _roads(values_of: Callable[[str], list[str]]) -> frozenset[str] | None:

@@ -59,7 +59,7 @@ def predictions() -> Response:
     if not request.args:  # most polls: nothing to check
         return _whole(consumer.feed, EVERYTHING)
     params.only("after", "since", "limit", "wait", *params.FILTER)
-    wanted, since = params.wanted(), params.since()
+    wanted, since = params.wanted(services().settings.topics), params.since()
     limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
     wait = params.seconds("wait", params.MAX_WAIT_SECONDS)
     after = params.text("after")
@@ -88,7 +88,7 @@ def segment(segment_id: str) -> Response:
     include=observations, `observation` is the newest one, and `observations` are those in memory.
     """
     params.only(params.INCLUDE)
-    feed, has_observations = services().get_consumer().feed, params.wanted().observations
+    feed, has_observations = services().get_consumer().feed, params.wanted(services().settings.topics).observations
     found = feed.segment(segment_id)
     observations = found.observed or found.observations if has_observations else []
     if not (found.latest or found.history or observations):

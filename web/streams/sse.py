@@ -66,7 +66,7 @@ def _start() -> Start:
     # Libraries that can't set the header put it into the query, under several spellings. A 400 would end the client.
     spellings = params.spellings_of("lastEventId")
     params.only("after", "since", "lastEventId", params.EVERY, *params.FILTER, *spellings)
-    wanted, since, every = params.wanted(), params.since(), params.every()
+    wanted, since, every = params.wanted(services().settings.topics), params.since(), params.every()
     last_id, first = params.text(*spellings), params.text("after")
     return Start(wanted, last_event_id or last_id or first, since, request.remote_addr, every=every)
 

@@ -77,7 +77,7 @@ def _mismatch(_: WebsocketMismatch) -> Response:
 def check() -> Response | None:
     """Refuse a request before the WebSocket is opened: by an HTTP error, or by a close when all slots are in use."""
     params.only("after", "since", params.EVERY, *params.FILTER)
-    params.wanted(), params.since(), params.text("after"), params.every()
+    params.wanted(services().settings.topics), params.since(), params.text("after"), params.every()
     handshake.check(services().settings.allowed_origins)
     request.environ = handshake.environ_for(request.environ)
     here = services()
@@ -122,8 +122,8 @@ def websocket(server: Server) -> None:
     details = {"topic": settings.topic, "heartbeat_seconds": settings.heartbeat_seconds}
     first = websocket_frames([Message(wire.connected("websocket", now_iso(), details))])
     after, every = params.text("after"), params.every()
-    start = Start(params.wanted(), after, params.since(), request.remote_addr, every=every)
-    taken, peer = take_over(request.environ), WebSocketPeer(request.remote_addr)
+    start = Start(params.wanted(services().settings.topics), after, params.since(), request.remote_addr, every=every)
+    taken, peer = take_over(request.environ), WebSocketPeer(request.remote_addr, settings.topics)
     if taken is not None:
         here.hub.add(HubClient(taken[0], WEBSOCKET, slot, peer, taken[1]), start, first)
         return

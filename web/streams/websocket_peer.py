@@ -9,6 +9,7 @@ from wsproto.connection import Connection
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 from wsproto.utilities import LocalProtocolError
 
+from consumer.settings import Topics
 from web.times import now_iso
 
 from . import wire
@@ -27,15 +28,27 @@ PONG_BYTES = 6
 
 
 class WebSocketPeer:
-    """The client of one connection after its handshake; `address` is that of its streams.
+    """The client of one connection after its handshake.
+
+    `address` is that of its streams; `topics` are those that are read, by which it may filter.
 
     Most clients only answer pings. What reads frames takes 2.5 KB, so it is made when a client sends something else.
     """
 
-    __slots__ = ("_address", "_awaits_pong", "_counted_since", "_frames", "_messages", "_parts", "_protocol", "_size")
+    __slots__ = (
+        "_address",
+        "_awaits_pong",
+        "_counted_since",
+        "_frames",
+        "_messages",
+        "_parts",
+        "_protocol",
+        "_size",
+        "_topics",
+    )
 
-    def __init__(self, address: str | None) -> None:
-        self._address = address
+    def __init__(self, address: str | None, topics: Topics) -> None:
+        self._address, self._topics = address, topics
         self._protocol: Connection | None = None
         self._messages: ClientMessages | None = None
         self._parts: list[str | bytes | bytearray] | None = None  # of a message that has not arrived as a whole
@@ -114,7 +127,7 @@ class WebSocketPeer:
             return None
         message = "".join(self._parts) if isinstance(event, TextMessage) else b"binary"  # type: ignore[arg-type]
         self._parts, self._size = None, 0
-        self._messages = self._messages or ClientMessages()
+        self._messages = self._messages or ClientMessages(self._topics)
         try:
             asked = self._messages.read(message, now)
         except BadRequest as error:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from werkzeug.exceptions import BadRequest
 
+from consumer.settings import Topics
 from consumer.view.filters import Filter
 from web.api import params
 
@@ -46,9 +47,10 @@ class Subscribe(NamedTuple):
 
 
 class ClientMessages:
-    """Reads the messages of one client, within the limits."""
+    """Reads the messages of one client, within the limits; `topics` are those that are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
         self._times: deque[float] = deque(maxlen=MAX_MESSAGES)
 
     def read(self, message: str | bytes, now: float) -> Subscribe:
@@ -61,7 +63,7 @@ class ClientMessages:
         if len(self._times) == MAX_MESSAGES and now - self._times[0] < MESSAGES_SECONDS:
             raise CloseRequired(POLICY, f"too many messages; allowed: {MAX_MESSAGES} in {MESSAGES_SECONDS:g} s")
         self._times.append(now)
-        return _read(message)
+        return _read(message, self._topics)
 
 
 class _SubscribeMessage(msgspec.Struct, forbid_unknown_fields=True):
@@ -72,7 +74,7 @@ class _SubscribeMessage(msgspec.Struct, forbid_unknown_fields=True):
     every: Value | None = None
 
 
-def _read(text: str) -> Subscribe:
+def _read(text: str, topics: Topics) -> Subscribe:
     try:
         asked = msgspec.json.decode(text, type=_SubscribeMessage)
     except msgspec.DecodeError as error:
@@ -81,7 +83,7 @@ def _read(text: str) -> Subscribe:
     unknown = sorted(set(asked.filter) - set(params.FILTER))
     if unknown:
         raise BadRequest(f"unknown filter {unknown[0][:40]!r}; allowed: {', '.join(params.FILTER)}")
-    wanted = params.filter_of(lambda name: _values(asked.filter.get(name)))
+    wanted = params.filter_of(lambda name: _values(asked.filter.get(name)), topics)
     since_ms = None if asked.since is None else params.moment_of("since", str(asked.since))
     every = None if asked.every is None else params.every_of(str(asked.every))
     return Subscribe(asked.filter, wanted, asked.after, since_ms, every)

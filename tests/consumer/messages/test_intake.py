@@ -32,7 +32,9 @@ def test_messages_are_counted_by_reason_with_an_example_and_their_fields():
     assert intake.by_reason == {"no_segment": 2, "not_utf8": 1, "not_an_object": 1}
     assert intake.reasons().startswith("no_segment 2, ")
     assert intake.fields[:3] == ["id", "speed_kph", "lane"]
-    assert intake.example.startswith("partition 0, offset 1: neither segment_id nor sensor_id is given")
+    assert intake.example.startswith(
+        "topic traffic-predictions, partition 0, offset 1: neither segment_id nor sensor_id is given"
+    )
     assert intake.example.endswith('it begins with {"id": 1, "speed_kph": 5}')
 
 

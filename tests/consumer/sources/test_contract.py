@@ -1,18 +1,20 @@
 """The contract of a source, kept by memory and, on the embedded broker, by both Kafka clients."""
 
 import contextlib
+import copy
 import itertools
 import time
 
 import pytest
 from kafka import KafkaProducer
+from msgspec import structs
 
 from consumer.settings import Settings
 from consumer.sources import open_kafka
 from consumer.sources.base import Expired, Reading
 from consumer.sources.confluent import ConfluentSource
 from consumer.sources.kafka import KafkaSource, client_options
-from consumer.sources.memory import MemorySource, MemoryTopic
+from consumer.sources.memory import MemoryCluster, MemorySource, MemoryTopic
 from consumer.sources.record import Partition, encode_headers
 from tests.consumer.helpers import at, eventually
 from tests.kafka.apache import Admin
@@ -26,9 +28,22 @@ class InMemory:
     def __init__(self):
         self.topic = MemoryTopic(PARTITIONS)
         self.name = self.topic.name
+        self.cluster = MemoryCluster([self.topic])
 
     def open(self):
         return MemorySource(self.topic)
+
+    def another(self):
+        """Create another topic whose name begins like that of this one."""
+        other = InMemory()
+        other.topic.name = other.name = f"{self.name}-2"
+        other.topic.incarnation = b"memory-2"
+        self.cluster.add(other.topic)
+        return other
+
+    def open_all(self, _stated):
+        """Open a source of all topics that are stated; here of all there are."""
+        return MemorySource(self.cluster)
 
     def publish(self, *values, partition=0, headers=()):
         for value in values:
@@ -41,6 +56,7 @@ class InKafka:
     def __init__(self, address, client, stack):
         admin = Admin()
         admin.address, admin.admin_options = address, {}
+        self._admin = admin
         self.name = topic = admin.create_topic(partitions=PARTITIONS)
         self._settings = Settings(
             kafka_brokers=address, kafka_topic=topic, kafka_fetch_max_wait_ms=50, kafka_client=client
@@ -50,6 +66,17 @@ class InKafka:
 
     def open(self):
         return open_kafka(self._settings)
+
+    def another(self):
+        """Create another topic whose name begins like that of this one."""
+        other = copy.copy(self)
+        other.name = self._admin.create_topic(f"{self.name}-2", PARTITIONS)
+        other._settings = structs.replace(self._settings, kafka_topic=other.name)
+        return other
+
+    def open_all(self, stated):
+        """Open a source of all topics that are stated."""
+        return open_kafka(structs.replace(self._settings, kafka_topic=stated))
 
     def publish(self, *values, partition=0, headers=()):
         for value in values:
@@ -234,6 +261,50 @@ def test_ends_are_as_of_a_request_after_the_question(topic, source):
     ends, requested = eventually(lambda: source.ends_since(asked), 10)
     assert requested >= asked
     assert ends[topic.name, 1] >= 2
+
+
+@pytest.mark.parametrize("is_pattern", [False, True], ids=["list", "pattern"])
+def test_several_topics_are_read_by_one_source(topic, is_pattern):
+    other = topic.another()
+    stated = f"^{topic.name}" if is_pattern else f"{other.name},{topic.name}"
+    with contextlib.closing(topic.open_all(stated)) as source:
+        eventually(lambda: source.request_metadata(0.2) and len(source.status().topics) == 2)
+        ids = {name: found.incarnation for name, found in source.status().topics.items()}
+        assert len(set(ids.values())) == 2
+        topic.publish(b"a", partition=1)
+        other.publish(b"b", b"c", partition=0)
+        here, there = Partition(topic.name, 1), Partition(other.name, 0)
+        assert source.bounds() == at((0, 0), (0, 1), topic=topic.name) | at((0, 2), (0, 0), topic=other.name)
+        assert {each for each, found in source.offsets_at(1_000).items() if found == 0} == {here, there}
+        source.assign({here: 0, there: 1})
+        found = []
+        eventually(lambda: found.extend(source.poll(0.05)) or len(found) == 2)
+        assert sorted((each.topic, each.partition, each.offset, each.value) for each in found) == [
+            (topic.name, 1, 0, b"a"),
+            (other.name, 0, 1, b"c"),
+        ]
+        until_read(source, (1, 1), (2, 2))
+        assert list(source.status().readings) == list(source.status().leader_silent_seconds) == [here, there]
+        source.pause(there)
+        other.publish(b"paused", partition=0)
+        topic.publish(b"d", partition=1)
+        assert read(source, 1) == [(1, b"d")]
+        ends, _ = eventually(lambda: source.ends_since(0.0), 10)
+        assert (ends[here] >= 2, ends[there] >= 3) == (True, True)
+
+
+@pytest.mark.parametrize("is_pattern", [False, True], ids=["list", "pattern"])
+def test_a_topic_that_is_created_later_is_found(topic, is_pattern):
+    later = f"{topic.name}-2"
+    with contextlib.closing(topic.open_all(f"^{topic.name}" if is_pattern else f"{later},{topic.name}")) as source:
+        eventually(lambda: topic.name in source.status().topics)
+        source.assign(at(0, 0, topic=topic.name))
+        topic.publish(b"a")
+        assert read(source, 1) == [(0, b"a")]
+        if later not in source.status().topics:  # some brokers create the topic of a list when they are asked for it
+            topic.another()
+        eventually(lambda: source.poll(0.05) == [] and later in source.status().topics)
+        assert topic.name in source.status().topics
 
 
 def test_an_offset_beyond_the_first_is_expired_when_records_are_gone():

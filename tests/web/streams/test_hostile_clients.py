@@ -15,7 +15,7 @@ from wsproto.events import CloseConnection, Ping, TextMessage
 from app import create_app
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.filters import EVERYTHING, Filter
-from tests.consumer.helpers import eventually, feed_of, message, publish, record
+from tests.consumer.helpers import SETTINGS, eventually, feed_of, message, publish, record
 from web.access.admission import Admission
 from web.services import EXTENSION
 from web.streams.blocks import Block
@@ -94,7 +94,7 @@ class Process:
         return self.open(start, encoding=SSE)
 
     def open_websocket(self, received=b""):
-        return self.open(encoding=WEBSOCKET, peer=WebSocketPeer("address"), received=received)
+        return self.open(encoding=WEBSOCKET, peer=WebSocketPeer("address", SETTINGS.topics), received=received)
 
     def close(self):
         self.subscriptions.may_find.set()
@@ -226,7 +226,7 @@ def test_a_client_that_reads_no_answers_is_disconnected(process, monkeypatch):
 
 
 def test_a_flood_of_frames_is_closed_with_a_policy_code():
-    peer = WebSocketPeer(None)
+    peer = WebSocketPeer(None, SETTINGS.topics)
     flood = frames(*[Ping()] * MAX_FRAMES)
     assert not any(answer.is_last for answer in peer.receive(flood, 0.0))
     assert not any(answer.is_last for answer in peer.receive(flood, 10.0))
@@ -236,7 +236,7 @@ def test_a_flood_of_frames_is_closed_with_a_policy_code():
 
 
 def test_many_parts_without_content_are_no_message():
-    peer = WebSocketPeer(None)
+    peer = WebSocketPeer(None, SETTINGS.topics)
     parts = frames(TextMessage("", message_finished=False)) + b"\x00\x80\0\0\0\0" * MAX_FRAMES
     (answer,) = peer.receive(parts, 0.0)
     assert answer.is_last

@@ -13,6 +13,7 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 from wsproto.frame_protocol import CloseReason
 
 from consumer.view.filters import EVERYTHING, Filter
+from tests.consumer.helpers import SETTINGS
 from web.streams.websocket_peer import FRAMES_SECONDS, MAX_FRAMES, WebSocketPeer
 from web.streams.websocket_protocol import MAX_MESSAGE_BYTES, MAX_MESSAGES, MESSAGES_SECONDS
 
@@ -24,7 +25,7 @@ class Client:
     """A peer, and the client that speaks with it."""
 
     def __init__(self):
-        self.peer = WebSocketPeer("address")
+        self.peer = WebSocketPeer("address", SETTINGS.topics)
         self.protocol = Connection(ConnectionType.CLIENT)
 
     def send(self, *events, now=0.0):
@@ -228,7 +229,7 @@ def test_an_idle_client_takes_little_memory():
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        peers = [WebSocketPeer("address") for _ in range(1_000)]
+        peers = [WebSocketPeer("address", SETTINGS.topics) for _ in range(1_000)]
         size = (tracemalloc.get_traced_memory()[0] - before) / len(peers)
     finally:
         tracemalloc.stop()

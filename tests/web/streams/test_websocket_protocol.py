@@ -4,6 +4,7 @@ import pytest
 from werkzeug.exceptions import BadRequest
 
 from consumer.view.filters import EVERYTHING, Box, Filter
+from tests.consumer.helpers import SETTINGS
 from web.streams.websocket_protocol import MAX_MESSAGES, MESSAGES_SECONDS, ClientMessages, CloseRequired
 
 ASKED = '{"type":"subscribe"}'
@@ -24,17 +25,19 @@ ASKED = '{"type":"subscribe"}'
     ],
 )
 def test_a_subscribe_message_is_read(text, wanted, after, since_ms):
-    asked = ClientMessages().read(text, 0.0)
+    asked = ClientMessages(SETTINGS.topics).read(text, 0.0)
     assert (asked.wanted, asked.after, asked.since_ms) == (wanted, after, since_ms)
 
 
 @pytest.mark.parametrize(("given", "every"), [("5", 5.0), ("2.5", 2.5), ('"60"', 60.0), ("null", None)])
 def test_a_pace_is_read(given, every):
-    assert ClientMessages().read(f'{{"type":"subscribe","every":{given}}}', 0.0).every == every
+    assert ClientMessages(SETTINGS.topics).read(f'{{"type":"subscribe","every":{given}}}', 0.0).every == every
 
 
 def test_the_filter_is_returned_as_given():
-    assert ClientMessages().read('{"type":"subscribe","filter":{"horizon":15}}', 0.0).given == {"horizon": 15}
+    assert ClientMessages(SETTINGS.topics).read('{"type":"subscribe","filter":{"horizon":15}}', 0.0).given == {
+        "horizon": 15
+    }
 
 
 @pytest.mark.parametrize(
@@ -60,18 +63,18 @@ def test_the_filter_is_returned_as_given():
 )
 def test_an_unusable_message_is_answered_by_what_is_allowed(text, said):
     with pytest.raises(BadRequest) as error:
-        ClientMessages().read(text, 0.0)
+        ClientMessages(SETTINGS.topics).read(text, 0.0)
     assert said in error.value.description
 
 
 def test_a_binary_message_closes_with_1003():
     with pytest.raises(CloseRequired, match="binary messages can't be used; allowed: text") as error:
-        ClientMessages().read(b"{}", 0.0)
+        ClientMessages(SETTINGS.topics).read(b"{}", 0.0)
     assert error.value.code == 1003
 
 
 def test_too_many_messages_close_with_1008():
-    messages = ClientMessages()
+    messages = ClientMessages(SETTINGS.topics)
     for _ in range(MAX_MESSAGES):
         messages.read(ASKED, 0.0)
     with pytest.raises(CloseRequired, match="too many messages; allowed: 20 in 10 s") as error:
@@ -80,14 +83,14 @@ def test_too_many_messages_close_with_1008():
 
 
 def test_messages_are_allowed_again_after_the_interval():
-    messages = ClientMessages()
+    messages = ClientMessages(SETTINGS.topics)
     for _ in range(MAX_MESSAGES):
         messages.read(ASKED, 0.0)
     assert messages.read(ASKED, MESSAGES_SECONDS).wanted == EVERYTHING
 
 
 def test_unusable_messages_count_too():
-    messages = ClientMessages()
+    messages = ClientMessages(SETTINGS.topics)
     for _ in range(MAX_MESSAGES):
         with pytest.raises(BadRequest):
             messages.read("nonsense", 0.0)
