@@ -217,6 +217,17 @@ def test_clients_that_hop_lose_nothing_while_the_registry_flaps(topic, consume, 
         assert mine == sorted(mine)
 
 
+def test_a_replay_reads_what_the_process_itself_has_not_read(topic, consume, fake):
+    fake.has(7, PREDICTION)
+    for segment in "AB":
+        topic.append(avro(segment))
+    consumer = consume(Settings(schema_registry_url=fake.url, kafka_backlog="0"))
+    consumer.wait_ready(30)
+    assert fake.requests == []
+    begin = Position(topic.incarnation, (place(0),) * 4)
+    assert changes(consumer.subscriptions.subscribe(begin.encode()), 2) == ["A", "B"]
+
+
 def test_a_replay_waits_for_a_schema_too(topic, consume, fake):
     fake.has(7, PREDICTION)
     count = []
