@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from consumer.events import State
-from consumer.settings import Settings
+from consumer.settings import MAX_TOPICS, Settings
 from consumer.sources.base import Expired, Reading, Source, SourceStatus, Truncated
 from consumer.sources.record import Partition, Topic, listed
 from consumer.view.feed import Feed
@@ -111,6 +111,8 @@ class Loop:
             self.missing_topics = missing
             if missing:
                 log.warning("not found, or may not be read: topic %s; the others are read", ", ".join(missing))
+        if wanted.pattern is not None and len(topics) >= MAX_TOPICS:
+            log.warning("%d topics are read, the most for one process; others that match are left out", len(topics))
         self._feed.expect_topics(wanted.pattern is not None or bool(missing))
 
     def _is_answering(self, source: Source, status: SourceStatus) -> bool:

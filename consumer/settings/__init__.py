@@ -9,9 +9,10 @@ from .brokers import masked
 from .checks import origins
 from .fields import SECRETS, SECTIONS, Settings
 from .loading import load, table
-from .topics import Topics
+from .topics import MAX_TOPICS, Topics
 
 __all__ = [
+    "MAX_TOPICS",
     "SECRETS",
     "SECTIONS",
     "Backlog",

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from consumer.events import Change, Gap, Initial
-from consumer.settings import Settings
+from consumer.settings import MAX_TOPICS, Settings
 from consumer.sources.memory import MemoryCluster, MemorySource, MemoryTopic
 from consumer.view.cursor import decode
 from tests.consumer.helpers import eventually, message
@@ -156,3 +156,14 @@ def test_a_cursor_holds_in_a_process_with_another_order_of_topics(cluster):
     subscription = other.subscriptions.subscribe(one.feed.cursor)
     cluster["b"].append(message("B2"))
     assert take(subscription, Change | Gap).entry.segment_id == "B2"
+
+
+def test_the_most_topics_of_a_pattern_are_read_and_the_bound_is_logged(consume, caplog):
+    many = Cluster(consume, *(topic_of(f"t{number:03}", 1, b"many-%03d" % number) for number in range(MAX_TOPICS)))
+    for topic in many.topics:
+        topic.append(message(topic.name))
+    with caplog.at_level(logging.WARNING, "greenwave.consumer"):
+        consumer = many.consume(Settings(kafka_topic="^t", kafka_backlog="all"))
+    assert len(segments(consumer)) == MAX_TOPICS
+    assert "100 topics are read, the most for one process" in caplog.text
+    assert len(consumer.feed.cursor) < 2_000, "it fits into a header"
