@@ -80,7 +80,7 @@ export class Chart {
       axes: [
         { ...axis, values: [HOURS, SECONDS] },
         { ...axis, size: 42, label: UNIT_LABELS[this.unit], labelSize: 18 },
-        { ...axis, scale: "error", side: 1, size: 42, grid: { show: false }, values: changes },
+        { ...axis, scale: "error", side: 1, size: 52, grid: { show: false }, values: changes },
       ],
       // The same scales for every segment, so that a small change doesn't look large.
       scales: {
