@@ -55,7 +55,7 @@ def scores(begin: datetime, end: datetime) -> dict[str, Any] | None:
     tally = Tally()
     for at in times(begin, end - HORIZON):
         for then, later in zip(predictions(at), predictions(at + HORIZON), strict=True):
-            tally.add(then["predicted_speed"], then["current_speed"], later["current_speed"])
+            tally.add(then["predicted_speed"], then["current_speed"], later["current_speed"], is_observed=False)
     return summary({HORIZON_MINUTES: tally})
 
 
