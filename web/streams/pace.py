@@ -10,7 +10,7 @@ The first change after a quiet interval leaves at once. A view replaces what was
 
 import math
 from collections.abc import Iterable
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import NamedTuple
 
 from consumer.events import Change, Event, Evicted, Gap, Initial, Left, Shown, Status
@@ -24,10 +24,13 @@ TOLERANCE = 0.05
 """How much shorter an interval may be, as a part of it, when the emission before it was late."""
 
 
-class _Effect(Enum):
+class _Effect(IntEnum):
+    """What a change does. A removal is kept before changes of a lower effect."""
+
+    SHOWN = auto()
     LEFT = auto()  # by a prediction that doesn't match; one that matches again replaces all that this one would
     REMOVED = auto()
-    SHOWN = auto()
+    REMOVED_BOTH = auto()  # by a tombstone: the predictions and the observation of a segment
 
 
 class _Gathered(NamedTuple):
@@ -113,7 +116,7 @@ class Pace:
         if entry.item is None:
             self._count -= len(self._segments.pop((entry.segment_id, True), ()))  # the removal is of both kinds
             content = wire.left(entry.segment_id, "removed")
-            self._put((entry.segment_id, False), _Gathered(None, _Effect.REMOVED, content))
+            self._put((entry.segment_id, False), _Gathered(None, _Effect.REMOVED_BOTH, content))
         elif not entry.late:  # a late one replaces nothing at the client, so it must not replace a newer one here
             self._show(entry.item)
 
@@ -128,7 +131,7 @@ class Pace:
         after = [
             each
             for each in before
-            if (each.effect is _Effect.REMOVED and new.effect is not _Effect.REMOVED)
+            if (each.effect >= _Effect.REMOVED and new.effect < each.effect)
             or not (is_whole or each.horizon == new.horizon)
         ]
         after.append(new)

@@ -119,6 +119,16 @@ def seen(segment="A", value=1, **fields):
             [change(value=1), Evicted("A", None, "expired", True), seen(value=2)],
             [("A", 1), ("A", "expired", None), ("A", 2)],
         ),
+        # The second `left` is about predictions alone.
+        (
+            [removal(), change(value=2), Evicted("A", None, "evicted")],
+            [("A", "removed", None), ("A", "evicted", None)],
+        ),
+        (
+            [removal(), left(horizon=None, names_horizon=True)],
+            [("A", "removed", None), ("A", "no_longer_matches", None)],
+        ),
+        ([removal(), Evicted("A", None, "evicted"), removal()], [("A", "removed", None)]),
     ],
 )
 def test_observations_are_conflated_apart_from_predictions(events, messages, names_horizons):
