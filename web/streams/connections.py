@@ -128,7 +128,7 @@ class Connections:
                 self.turns.due[client] = None
         elif resume.sent is not resume.tail:
             self._send_next(resume, now)
-            self._continue(resume)
+            self.turns.due[resume] = None
         else:
             self.turns.queue(resume, resume)
 
@@ -138,17 +138,10 @@ class Connections:
         line.live[client.sock.fileno()] = client.sock
         client.line, client.live_since = line, line.sent.end
         if isinstance(line, Resume):
-            self._continue(line)
+            self.turns.due[line] = None
         elif client.is_opening:
             client.is_opening = False
             self._measurements.add_opened(client.slot)
-
-    def _continue(self, resume: Resume) -> None:
-        """Let a resume make its next step soon; a replay rests before it."""
-        if resume.is_waiting:
-            self.turns.queue(resume, resume)
-        else:
-            self.turns.due[resume] = None
 
     def leave_live(self, client: HubClient) -> None:
         """Take a client that has caught up back to where it was sent blocks one by one."""

@@ -59,9 +59,7 @@ class Hub:
         self.measurements = Measurements()
         self._connections = Connections(self._channels, client_timeout, ping_seconds, self.measurements)
         self._lookups = Lookups(subscriptions, self._inbox.wake)
-        self._rounds = Rounds(
-            self._inbox, self._connections, self._lookups, subscriptions.throttle, flush_seconds, clock
-        )
+        self._rounds = Rounds(self._inbox, self._connections, self._lookups, flush_seconds, clock)
         subscriptions.feed.on_change(self._inbox.note_change)
 
     def add(self, client: HubClient, start: Start | None, first: bytes) -> None:

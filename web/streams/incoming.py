@@ -34,9 +34,7 @@ class Incoming:
         self._lookups = lookups
 
     def begin_next(self, now: float) -> None:
-        """Begin the stream of the next new client, if there is one."""
-        if not self._inbox.new:
-            return
+        """Begin the stream of the next new client."""
         client, start, first = self._inbox.new.popleft()
         self._connections.add(client, now)
         client.stream.add(first)

@@ -62,15 +62,9 @@ class Resume(BlockList):
         self._replaces_all = subscription.cursor is None
 
     @property
-    def is_replaying(self) -> bool:
-        """Whether the next step is read from Kafka."""
-        return self._subscription is not None and self._subscription.is_replaying
-
-    @property
     def is_waiting(self) -> bool:
-        """Whether it waits for records from Kafka, or rests between two steps of a replay."""
-        own = self._subscription
-        return own is not None and (own.is_waiting or (own.is_replaying and not own.is_held_up))
+        """Whether it waits for records from Kafka."""
+        return self._subscription is not None and self._subscription.is_waiting
 
     @property
     def has_more(self) -> bool:

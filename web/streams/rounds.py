@@ -3,8 +3,8 @@
     1. wait for sockets, for new clients, and for news of the feed that may be flushed by now
     2. flush the channels, and send what is new
     3. receive from clients, and continue with those whose sockets take more
-    4. begin new streams, and give resumes and long polls that look at news their turn: until there are news to flush,
-       and for SHARE_SECONDS at most
+    4. begin new streams, then give resumes and long polls that look at news their turn: each until there are news to
+       flush, and for SHARE_SECONDS at most
     5. close clients that read nothing, or don't answer
 
 News that come when nothing was flushed recently leave at once. After a flush the hub rests, and gathers what comes, for
@@ -14,9 +14,7 @@ as long as the flush took times REST, FLUSH_MS at most: with many clients each i
 import logging
 import math
 import selectors
-from collections.abc import Callable
-
-from consumer.resume.throttle import Throttle
+from collections.abc import Callable, Collection
 
 from .connections import READ, WRITE, Connections
 from .hub_client import HubClient, Members
@@ -29,8 +27,8 @@ log = logging.getLogger("greenwave.web.hub")
 
 REST = 1.5
 """After a flush the hub rests for so many times as long as the flush took."""
-SHARE_SECONDS = 0.004
-"""How long the hub works for new streams, resumes and long polls in one round."""
+SHARE_SECONDS = 0.002
+"""How long the hub works for new streams in one round, and as long for resumes and long polls."""
 TICK_SECONDS = 0.25
 """How often it looks at the clock: for timeouts, pings, statistics and heartbeats."""
 
@@ -43,7 +41,6 @@ class Rounds:
         inbox: Inbox,
         connections: Connections,
         lookups: Lookups,
-        throttle: Throttle,
         flush_seconds: float,
         clock: Callable[[], float],
     ) -> None:
@@ -51,7 +48,6 @@ class Rounds:
         self._connections = connections
         self._channels, self._turns = connections.channels, connections.turns
         self._lookups = lookups
-        self._throttle = throttle
         self._incoming = Incoming(inbox, connections, lookups)
         self._flush_seconds = flush_seconds
         self._clock = clock
@@ -136,20 +132,22 @@ class Rounds:
         group.resumes.limit(now, self._channels.max_shared_bytes)
 
     def _serve(self, now: float) -> None:
-        """Begin new streams, and give resumes and long polls their share, in turn; news come first."""
+        """Begin new streams, and give resumes and long polls their turn."""
         self._incoming.begin_found(now)
         self._turns.note_time(now)
+        self._share(self._inbox.new, self._incoming.begin_next, now)
+        self._share(self._turns.due, self._serve_next, now)
+
+    def _share(self, waiting: Collection[object], serve_next: Callable[[float], None], now: float) -> None:
+        """Serve what waits, one after the other, for SHARE_SECONDS or until there are news to flush; one at least."""
         until = self._clock() + SHARE_SECONDS
-        while self._inbox.new or self._turns.due:
-            self._incoming.begin_next(now)
-            self._serve_next(now)
+        while waiting:
+            serve_next(now)
             at = self._clock()
             if at >= until or self._has_news(at):
                 return
 
     def _serve_next(self, now: float) -> None:
-        if not self._turns.due:
-            return
         each = self._turns.next()
         if isinstance(each, Resume):
             self._connections.advance(each, now)

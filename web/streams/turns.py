@@ -8,10 +8,7 @@ REPLAY_SECONDS = 0.02
 
 
 class Turns:
-    """What may have more now (`due`), when Kafka or another thread has returned, or at the next news; each in turn.
-
-    Replays wait with those for Kafka between two steps.
-    """
+    """What may have more now (`due`), when Kafka or another thread has returned, or at the next news; each in turn."""
 
     def __init__(self) -> None:
         self.due: dict[HubClient | Resume, None] = {}
@@ -43,10 +40,6 @@ class Turns:
         """Let what waits for news look at them."""
         self.due.update(self._waiting)
         self._waiting.clear()
-
-    def rest_until(self, clock_value: float) -> None:
-        """Let replays continue then."""
-        self._look_at = clock_value
 
     def note_time(self, now: float) -> None:
         """Let what waits for Kafka, or another thread, look whether that has returned."""

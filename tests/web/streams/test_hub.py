@@ -28,6 +28,7 @@ from web.streams.hub import Hub
 from web.streams.hub_client import Answer, HubClient, Start
 from web.streams.incoming import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES
 from web.streams.resume import SHARED_SECONDS, Resume
+from web.streams.turns import REPLAY_SECONDS
 
 CLIENT_TIMEOUT = 30.0
 PING_SECONDS = 15.0
@@ -809,21 +810,11 @@ def test_news_come_before_other_new_clients(setup):
     assert other.types[:2] == ["status", "initial"]
 
 
-def test_a_replay_rests_between_its_steps(make, monkeypatch):
+def test_a_replay_continues_without_waiting_for_the_clock(make):
     setup = make(subscriptions=process_over(topic_of(1_000)))
-    rests = []
-
-    def book(took_seconds, is_short=False):
-        rests.append(took_seconds)
-        return 0.5
-
-    monkeypatch.setattr(setup.hub._rounds._throttle, "book", book)
     client = setup.connect(Start(EVERYTHING, BEGIN.encode()))
-    eventually(lambda: (setup.wait(1), client.predictions())[1] > 0)
-    steps = len(rests)
-    setup.hub.run(10)
-    assert len(rests) == steps
-    eventually(lambda: (setup.wait(0.5), "initial" in client.types)[1])
+    eventually(lambda: (setup.wait(REPLAY_SECONDS), client.predictions())[1] > 0)
+    eventually(lambda: (setup.hub.run(), "initial" in client.types)[1])
     assert client.types[: client.types.index("initial")].count("prediction") == 1_000
 
 
