@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import flask
 import msgspec
 
 from consumer.errors import SettingsError, SourceError
+from consumer.mapping.file import MAX_BYTES
 from consumer.messages.intake import Intake
 from consumer.messages.normalise import Normaliser
 from consumer.messages.normalised import Normalised
@@ -56,7 +58,8 @@ def inspect(topic: str | None, last: int, write: Path | None) -> None:
     if write is not None:
         key = survey.keys.most_common(1)[0][0] if survey.keys else "none"
         write.write_text(mapping_text(settings.topic, survey.paths, key), encoding="utf-8")
-        click.echo(f"written to {write}; check its guesses, then set MAPPING_FILE={write}")
+        start = f"MAPPING_FILE={write}" if topic is None else f"KAFKA_TOPIC={topic} MAPPING_FILE={write}"
+        click.echo(f"written to {write}; check its guesses, then set {start}")
 
 
 def _read(settings: Settings, count: int) -> list[Record]:
@@ -102,15 +105,20 @@ def _report(records: list[Record], survey: Survey, normalise: Normaliser) -> Ite
 @click.command("check-mapping", short_help="Test a mapping file with messages in files.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 @click.argument("samples", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--topic", help="Topic of the messages; without it, the one that the file names, or that of the settings."
+)
 @click.option("--key", help="Key of the messages, as text.")
 @flask.cli.with_appcontext
-def check_mapping(file: str, samples: tuple[Path, ...], key: str | None) -> None:
+def check_mapping(file: str, samples: tuple[Path, ...], topic: str | None, key: str | None) -> None:
     """Compile a mapping file, and print what each message of the samples becomes.
 
     A sample is a file with one message, or with one in each line. The exit code is 1 when a message is refused, and 2
     for a mapping that can't be used.
     """
     settings = msgspec.structs.replace(app_settings(), mapping_file=file)
+    if (name := topic or _stated_topic(file, settings)) is not None:
+        settings = msgspec.structs.replace(settings, kafka_topic=name, kafka_prefix="")
     refused = 0
     with readable_errors(SettingsError), normaliser(settings) as normalise:
         click.echo(f"{file}: can be used")
@@ -124,6 +132,27 @@ def check_mapping(file: str, samples: tuple[Path, ...], key: str | None) -> None
                     click.echo(f"{label}: {line}")
     if refused:
         sys.exit(1)
+
+
+def _stated_topic(file: str, settings: Settings) -> str | None:
+    """Return the topic that all shapes of a mapping file are for; None if that of the settings is meant.
+
+    Raises WrongInput for a file of several topics, when none of them is the one of the settings.
+    """
+    if not Path(file).is_file():  # a pipe can be read only once
+        return None
+    try:
+        with Path(file).open("rb") as opened:
+            shapes = tomllib.loads(opened.read(MAX_BYTES).decode()).get("shape")
+    except (OSError, ValueError):  # reported with its line when the file is compiled
+        return None
+    stated = {each.get("topic") for each in shapes if isinstance(each, dict)} if isinstance(shapes, list) else set()
+    topics = sorted(each for each in stated if isinstance(each, str))
+    if len(topics) == 1:
+        return topics[0]
+    if topics and not {settings.topic, settings.kafka_topic} & set(topics):
+        raise WrongInput(f"{file} has shapes for the topics {', '.join(topics)}; name that of the samples with --topic")
+    return None
 
 
 def _messages(sample: Path) -> Iterator[tuple[str, bytes]]:

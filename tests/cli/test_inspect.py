@@ -151,7 +151,7 @@ def test_a_topic_is_inspected_and_its_mapping_works(broker, tmp_path):
     assert output[:4] == ["records: 6", "values: JSON object 6", "keys: long 6", "headers: none"]
     assert "understood: 0 of 6" in output
     assert output[-2].startswith("refused (no_segment): 6; the first: neither segment_id nor sensor_id is given")
-    assert output[-1] == f"written to {file}; check its guesses, then set MAPPING_FILE={file}"
+    assert output[-1] == f"written to {file}; check its guesses, then set KAFKA_TOPIC=inspected MAPPING_FILE={file}"
     again = invoke(Settings(kafka_brokers=broker.address, mapping_file=str(file)), "inspect", "--topic", "inspected")
     assert "understood: 10 of 10" in again.output.splitlines()
     refused = invoke(other, "inspect", "--topic", "inspected", "--write", str(file))

@@ -54,6 +54,24 @@ def test_a_mapping_alone_is_checked(check):
     assert check(MAPPING) == (0, ["mapping.toml: can be used"])
 
 
+def test_samples_are_of_the_topic_that_the_file_names(check):
+    named = MAPPING.replace("key =", "topic = 'roads'\nkey =")
+    code, output = check(named, '{"id": "A", "v": 45}')
+    assert (code, output[1].partition(" {")[0]) == (0, "0.json: prediction")
+    code, output = check(named, '{"id": "A", "v": 45}', options=("--topic", "other"))
+    assert (code, output[1].partition(": n")[0]) == (1, "0.json: refused (no_segment)")
+
+
+def test_with_several_topics_the_option_names_one(check):
+    several = "".join(MAPPING.replace("key =", f"topic = '{topic}'\nkey =") for topic in ("b", "a"))
+    assert check(several, '{"id": "A", "v": 45}') == (
+        2,
+        ["Error: mapping.toml has shapes for the topics a, b; name that of the samples with --topic"],
+    )
+    code, output = check(several, '{"id": "A", "v": 45}', options=("--topic", "b"))
+    assert (code, output[1].partition(" {")[0]) == (0, "0.json: prediction")
+
+
 def test_a_wrong_mapping_is_reported_with_its_line(check):
     code, output = check(MAPPING.replace("'v'", "'v['"), "{}")
     assert code == 2
