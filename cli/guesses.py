@@ -5,8 +5,8 @@ The result is the first version of a mapping file. Each guess is marked as one, 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC
-from typing import NamedTuple
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from consumer.mapping.readers import SPEEDS
 from consumer.messages.fields import number
@@ -79,15 +79,11 @@ def guess(paths: Mapping[str, PathSurvey]) -> tuple[str, list[Guess]]:
     _, level, found = best
     if level and not any(each.field == "timestamp" for each in found):
         outside = {path: survey for path, survey in paths.items() if "[]" not in path}
-        found += [
-            each._replace(written=_toml(f"$message.{each.path}"))
-            for each in _guesses(outside)
-            if each.field == "timestamp"
-        ]
+        found += [each for each in _guesses(outside, "$message.") if each.field == "timestamp"]
     return level, found
 
 
-def _guesses(paths: Mapping[str, PathSurvey]) -> Iterator[Guess]:
+def _guesses(paths: Mapping[str, PathSurvey], root: str = "") -> Iterator[Guess]:
     used: set[str] = set()
     evidence = {path: _Evidence(path, survey) for path, survey in paths.items()}
     for field, rank_of in _RANKS.items():
@@ -95,7 +91,7 @@ def _guesses(paths: Mapping[str, PathSurvey]) -> Iterator[Guess]:
         rank, path = max(ranked, key=lambda each: each[0], default=(0, ""))
         if rank > 0:
             used.add(path)
-            yield Guess(field, path, _written(field, path))
+            yield Guess(field, path, _written(field, root + path, evidence[path]))
 
 
 def words(path: str) -> list[str]:
@@ -104,6 +100,27 @@ def words(path: str) -> list[str]:
 
 
 _read_time = Times(UTC).read
+_TIME_FORMATS = ("%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M")
+"""Formats other than ISO 8601 that are not ambiguous; 01/02/2025 14:00 may be in January or in February."""
+_POINTS = re.compile(r"-?\d{1,2}\.\d{3,},-?\d{1,3}\.\d{3,}(?: .*)?", re.ASCII | re.DOTALL)
+_ZONE = re.compile(r"Z|UTC|GMT|[-+]\d\d", re.ASCII | re.IGNORECASE)
+
+
+def _time_format(values: list[Any]) -> str | None:
+    """Return the format in which all values are times; None if there is none."""
+    return next((each for each in _TIME_FORMATS if values and all(_is_time(value, each) for value in values)), None)
+
+
+def _is_time(value: object, time_format: str) -> bool:
+    try:
+        return isinstance(value, str) and bool(datetime.strptime(value, time_format))
+    except ValueError:
+        return False
+
+
+def _has_no_zone(value: object) -> bool:
+    after_the_date = value[10:] if isinstance(value, str) and number(value) is None else "Z"
+    return _ZONE.search(after_the_date) is None
 
 
 class _Evidence:
@@ -117,7 +134,11 @@ class _Evidence:
         self.are_ids = bool(values) and not any(isinstance(each, float | bool) for each in values)
         self.are_numbers = bool(values) and all(number(each) is not None for each in values)
         self.are_texts = bool(values) and all(isinstance(each, str) and number(each) is None for each in values)
-        self.are_times = bool(values) and all(_read_time(each) is not None for each in values)
+        self.time_format = _time_format(values)
+        are_known_times = bool(values) and all(_read_time(each) is not None for each in values)
+        self.are_times = are_known_times or self.time_format is not None
+        self.have_no_zone = any(map(_has_no_zone, values))
+        self.are_points = self.are_texts and all(_POINTS.fullmatch(each) for each in values)
 
     def has(self, names: set[str]) -> bool:
         return bool(self.words & names)
@@ -143,6 +164,7 @@ _RANKS: dict[str, Callable[[_Evidence], int]] = {
     "current_volume": lambda path: path.are_numbers and path.has(_VOLUME) and not path.is_ahead,
     "latitude": lambda path: path.are_numbers and path.has({"latitude", "lat"}),
     "longitude": lambda path: path.are_numbers and path.has({"longitude", "lon", "lng"}),
+    "coordinates": lambda path: path.are_points,
     "road_name": lambda path: path.are_texts and path.has({"road", "street", "name", "description"}),
     "confidence": lambda path: path.are_numbers and path.has({"confidence"}),
     "model": lambda path: path.are_texts and path.has({"model"}),
@@ -150,8 +172,13 @@ _RANKS: dict[str, Callable[[_Evidence], int]] = {
 """By field, how well a path fits; 0 if it doesn't. In this order: a path is used once."""
 
 
-def _written(field: str, path: str) -> str:
+def _written(field: str, path: str, evidence: _Evidence) -> str:
     """Return a field as it is written in a mapping file."""
+    if field in ("timestamp", "prediction_time") and evidence.have_no_zone:
+        time_format = f", format = {_toml(evidence.time_format)}" if evidence.time_format is not None else ""
+        return f"{{ from = {_toml(path)}{time_format} }}"
+    if field == "coordinates":
+        return _toml(f"split(split({path}, ' ')[0], ',')")
     said = words(path)
     unit = next((_UNITS[word] for word in said if word in _UNITS), None)
     if field in SPEEDS and unit is not None:
@@ -169,6 +196,9 @@ def _toml(text: str) -> str:
 
 
 _PAIR = ("latitude", "longitude")
+_NO_ZONE = """\
+# These times name no zone. They are read in PRODUCER_TIMEZONE, which is UTC by default. Another zone is set so:
+# { from = …, zone = "America/New_York" }"""
 _ORDER = ("segment_id", "timestamp", *(field for field in _RANKS if field not in ("segment_id", "timestamp")))
 
 
@@ -186,13 +216,21 @@ def mapping_text(topic: str, paths: Mapping[str, PathSurvey], key: str) -> str:
     lines += [f'key = "{key}"  # guess'] if key in ("json", "long", "int") else []
     lines += ["", "[shape.fields]"]
     by_field = {one.field: one for one in found}
+    has_pair = all(field in by_field for field in _PAIR)
     for field in _ORDER:
         one = by_field.get(field)
-        if one is not None and (field not in _PAIR or all(other in by_field for other in _PAIR)):
-            examples = ", ".join(shown(value) for value in paths[one.path].examples)
-            lines.append(f"{field} = {one.written}  # guess: {examples}")
+        is_of_other_place = (field in _PAIR and not has_pair) or (field == "coordinates" and has_pair)
+        if one is not None and not is_of_other_place:
+            values = paths[one.path].examples
+            lines.append(f"{field} = {one.written}  # guess: {', '.join(shown(value) for value in values)}")
+            if field == "timestamp" and any(map(_has_no_zone, values)):
+                lines.append(_NO_ZONE)
         elif field == "segment_id" and key in ("text", "long", "int"):
             lines.append('segment_id = "$key"  # guess: the key of the record')
         elif field == "segment_id" or (field == "predicted_speed" and "current_speed" not in by_field):
             lines.append(f'# {field} = ""  # not found, and needed')
+        elif field == "timestamp":
+            lines.append('# timestamp = ""  # not found; without it, Kafka\'s time of the record is used')
+        elif field == "coordinates" and not has_pair:
+            lines.append('# coordinates = ""  # not found; without it, segments are not on the map')
     return "\n".join(lines) + "\n"

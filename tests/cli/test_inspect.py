@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import tomllib
 
 import pytest
@@ -48,6 +49,11 @@ CASES = [
         None,
         {"segment_id": "4616337", "timestamp": 1737468300000, "current_speed": 45.98, "predicted_speed": 44},
     ),
+    (
+        {"results": [{"id": "A", "forecastMph": 44}], "meta": {"updated": "01/21/2025 02:05:00 PM"}},
+        None,
+        {"segment_id": "A", "timestamp": 1737468300000, "predicted_speed": 44},
+    ),
 ]
 
 
@@ -67,6 +73,30 @@ def test_the_guessed_mapping_reads_the_messages(tmp_path, value, key, expected):
     assert {name: getattr(prediction, name) for name in expected} == expected
 
 
+NYC = {"LINK_ID": "4616337", "SPEED": "45.98", "LINK_POINTS": "40.76112,-73.98201 40.7623,-73.98"}
+
+
+@pytest.mark.parametrize("time", ["2025-01-21T14:05:00.000", "01/21/2025 02:05:00 PM", "21.01.2025 14:05:00"])
+def test_rows_as_of_an_open_data_portal_are_guessed(tmp_path, time):
+    row = {**NYC, "DATA_AS_OF": time}
+    text = mapping_text("nyc", survey(record(row)).paths, "none")
+    assert "# These times name no zone. " in text
+    file = tmp_path / "mapping.toml"
+    file.write_text(text)
+    ((_, found),) = Normaliser(Settings(mapping_file=str(file), kafka_topic="nyc"))(record(row)).items
+    local = tmp_path / "local.toml"
+    local.write_text(re.sub("(timestamp = .*?) }", r'\1, zone = "Europe/Berlin" }', text))
+    ((_, earlier),) = Normaliser(Settings(mapping_file=str(local), kafka_topic="nyc"))(record(row)).items
+    assert earlier.timestamp == found.timestamp - 3_600_000
+    assert (found.segment_id, found.timestamp, found.current_speed) == ("4616337", 1737468300000, 45.98)
+    assert (found.coordinates.latitude, found.coordinates.longitude) == (40.76112, -73.98201)
+
+
+def test_a_day_and_month_that_may_be_swapped_are_not_guessed():
+    text = mapping_text("nyc", survey(record({**NYC, "DATA_AS_OF": "01/02/2025 14:05:00"})).paths, "none")
+    assert '# timestamp = ""  # not found; without it, Kafka\'s time of the record is used' in text.splitlines()
+
+
 def test_each_guess_is_marked_and_what_is_missing_is_a_comment():
     found = survey(record({"time": "2025-01-21T14:05:00Z", "link": "N1M1", "vcount": 4, "vspeed": 22.5}))
     text = mapping_text("roads", found.paths, "none")
@@ -79,6 +109,7 @@ def test_each_guess_is_marked_and_what_is_missing_is_a_comment():
         "timestamp = \"time\"  # guess: '2025-01-21T14:05:00Z'",
         'current_speed = "vspeed"  # guess: 22.5',
         'current_volume = "vcount"  # guess: 4',
+        '# coordinates = ""  # not found; without it, segments are not on the map',
     ]
     assert read_shapes(text, Settings(kafka_topic="roads")), "of measured speeds come observations"
     without = survey(record({"time": "2025-01-21T14:05:00Z", "link": "N1M1", "vcount": 4}))
