@@ -68,7 +68,8 @@ def adopt(cursor: Position, incarnation: bytes, otherwise: Places) -> Adopted:
         if (known := theirs.get(topic)) is not None:
             for number, slot in enumerate(slots):
                 places[slot] = known[number] if number < len(known) else 0
-            wider += known[len(slots) :]
+            if any(unknown := known[len(slots) :]):  # an unread one means the same as none
+                wider += unknown
     here = {topic for topic, _ in ours}
     return Adopted((*places, *wider), not here <= theirs.keys(), not theirs.keys() <= here, bool(wider))
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -178,6 +179,27 @@ def test_the_places_of_a_removed_topic_are_ignored():
     events, cursor = read(one, both.feed.cursor, EVERYTHING)
     assert (names(events), gaps(events)) == ([f"a0-{n}" for n in range(1, 10)], [])
     assert decode(cursor) == Position(a.incarnation, (place(10),))
+
+
+@pytest.mark.parametrize("buffer_entries", [10, 100])
+@pytest.mark.parametrize("purpose", ["stream", "poll", "history"])
+def test_an_unread_partition_that_this_process_lacks_spoils_no_cursor(purpose, buffer_entries):
+    a, b = topic_of("a", partitions=2), topic_of("b", records=20)
+    for number in range(20):
+        add(a, number)
+    before = Process([a, b], partitions_of([a, b]))
+    before.step(Partition("a", 0))
+    settings = Settings(kafka_topic="a,b,c", kafka_backlog="all", buffer_entries=buffer_entries)
+    here = Process([a, b], [Partition("a", 0), Partition("b", 0)], settings)
+    here.finish()
+    subscription, found = here.subscriptions.subscribe(before.feed.cursor, purpose=purpose), []
+    while events := _next(subscription):
+        found += names(events)
+        for event in events:
+            assert not isinstance(event, Change) or event.cursor is None or decode(event.cursor)
+        assert len(decode(subscription.cursor).places) == 2
+    assert sorted(found) == sorted([f"a0-{n}" for n in range(1, 20)] + [f"b0-{n}" for n in range(20)])
+    here.subscriptions.close()
 
 
 def test_a_cursor_with_a_topic_in_the_place_of_another_is_a_gap():

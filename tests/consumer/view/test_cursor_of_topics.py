@@ -125,6 +125,11 @@ def test_partitions_that_a_process_does_not_know_are_not_reached():
     assert not reaches((place(3), place(7)), adopted.places)
 
 
+def test_unread_partitions_that_a_process_does_not_know_are_left_out():
+    adopted = adopt(Position(A + A + B, (place(3), 0, place(7))), B + A, (0, 0))
+    assert (adopted.places, adopted.is_wide) == ((place(7), place(3)), False)
+
+
 def test_a_topic_in_the_place_of_another_may_be_the_same_one_recreated():
     assert adopt(Position(A + B, (1, 1)), A + C, (0, 0)).is_other
     assert adopt(Position(A, (1,)), C, (0,)).is_other
