@@ -21,7 +21,7 @@ class Changes:
 
     def __init__(self, limit: int, has_observations: bool = False) -> None:
         self._limit = limit
-        self._has_observations = has_observations
+        self.has_observations = has_observations
         self._items: list[Update] = []
         self._gap: Gap | None = None
         self._view: Initial | None = None
@@ -73,7 +73,7 @@ class Changes:
         if self.view is not None:
             gap = self._gap and {"reason": self._gap.reason, "missed": self._gap.missed}
             answer = {"predictions": self.view.predictions, "left": [], "gap": gap, "cursor": cursor, "more": more}
-            return answer | {"observations": self.view.observations} if self._has_observations else answer
+            return answer | {"observations": self.view.observations} if self.has_observations else answer
         if self._view is not None:
             cursor, more = self._end, True  # the next poll gets the view
         return self._listed() | {"cursor": cursor, "more": more}
@@ -94,11 +94,11 @@ class Changes:
                 observations.append(item)
             else:
                 at = {"at": len(predictions)}
-                if self._has_observations:
+                if self.has_observations:
                     at["at_observation"] = len(observations)
                 removals.append(_removal(update) | at)
         listed: dict[str, Any] = {"predictions": predictions, "left": removals}
-        return listed | {"observations": observations} if self._has_observations else listed
+        return listed | {"observations": observations} if self.has_observations else listed
 
 
 def _item(update: Update) -> Prediction | Observation | None:

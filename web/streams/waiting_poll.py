@@ -120,7 +120,8 @@ class WaitingPoll(ClientStream):
 
     def bye(self) -> bytes:
         """Return the answer without changes: the next poll starts where this one did."""
-        return b"".join(self._respond(OK, Body("", self._poll.encode(Changes(1), self._after, False))))
+        nothing = Changes(1, self._poll.changes.has_observations)
+        return b"".join(self._respond(OK, Body("", self._poll.encode(nothing, self._after, False))))
 
     def failure(self) -> bytes:
         """Return the answer of a poll that failed."""

@@ -53,6 +53,12 @@ class World:
             self.count += 1
         publish(self.feed, *batch)
 
+    def observe(self, segment="S0"):
+        """Publish an observation."""
+        measured = {"segment_id": segment, "timestamp": 1_700_000_000_000 + self.count, "current_speed": 40.0}
+        publish(self.feed, record(0, self.offset, json.dumps(measured).encode()))
+        self.offset += 1
+
     def announce(self):
         """Announce a status that equals the last one."""
         self.feed.announce(Status("live", 0.0, "reading"))

@@ -12,6 +12,7 @@ from web.streams.views import SharedBodies
 from web.streams.waiting_poll import FAILED, OK, Poll, WaitingPoll
 
 SECONDS = 25.0
+WITH = Filter(observations=True)
 
 
 class Later:
@@ -42,7 +43,8 @@ class Polls:
     def encode(self, changes, cursor, more):
         self.encoded += 1
         answer = changes.answer(cursor, more)
-        return json.dumps({**answer, "predictions": [each.segment_id for each in answer["predictions"]]}).encode()
+        items = {key: answer[key] for key in ("predictions", "observations") if key in answer}
+        return json.dumps({**answer, **{key: [each.segment_id for each in items[key]] for key in items}}).encode()
 
     def open(self, wanted=EVERYTHING, limit=1000, world=None):
         """Return a poll that waits, and the cursor where it started."""
@@ -50,7 +52,7 @@ class Polls:
         own = self.world.subscriptions.subscribe(cursor, wanted, "poll")
         while own.read() or own.entries_behind or own.mark is None:
             pass
-        poll = Poll(own, Changes(limit), self.world.now + SECONDS, self.encode, (wanted,))
+        poll = Poll(own, Changes(limit, wanted.observations), self.world.now + SECONDS, self.encode, (wanted,))
         waiting = WaitingPoll(
             poll, lambda status, body: (status.encode(), body.content), self.later.submit, self.shared
         )
@@ -89,6 +91,18 @@ def test_deadline_ends_the_wait_with_the_cursor(polls):
     assert waiting.take(polls.world.now) == b""
     polls.world.now = SECONDS
     assert polls.answer(waiting) == {"predictions": [], "left": [], "cursor": cursor, "more": False}
+
+
+def test_an_observation_ends_the_wait_of_those_that_ask_for_them(polls):
+    (waiting, _), (plain, _) = polls.open(WITH), polls.open()
+    polls.world.observe()
+    answer = polls.answer(waiting)
+    assert (answer["predictions"], answer["observations"], answer["more"]) == ([], ["S0"], False)
+    assert plain.take(polls.world.now) == b""
+    polls.world.publish(1)
+    answer = polls.answer(plain)
+    assert answer["predictions"] == ["S0"]
+    assert "observations" not in answer
 
 
 def test_records_that_do_not_match_do_not_end_the_wait(polls):
@@ -200,6 +214,11 @@ def test_bye_is_an_empty_answer_with_the_cursor_before(polls, is_encoding):
     }
     assert waiting.take(polls.world.now) == b""
     assert waiting.is_over
+
+
+def test_bye_has_observations_for_those_that_ask_for_them(polls):
+    last = polls.open(WITH)[0].bye()
+    assert json.loads(last.removeprefix(OK.encode()))["observations"] == []
 
 
 def test_failure_is_a_500_in_json(polls):
