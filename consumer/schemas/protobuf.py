@@ -9,13 +9,16 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
+from consumer.messages.refusal import Refused
+
 from .framing import message_path
-from .schema import DecodePayload, SchemaText
+from .schema import MAX_VALUE_BYTES, DecodePayload, SchemaText
 
 COMPILE_SECONDS = 20.0
 MAX_ERROR_CHARACTERS = 300
@@ -33,6 +36,8 @@ def protobuf_decoder(schema: SchemaText) -> DecodePayload:
     except TypeError as error:
         raise ValueError(f"it can't be loaded: {error}") from error
     main = next(file for file in files.file if file.name == _MAIN)
+    most_fields = max((len(each.field) for file in files.file for each in _messages(file.message_type)), default=0)
+    has_any = any(file.name == "google/protobuf/any.proto" for file in files.file)
     known: dict[tuple[int, ...], Any] = {}  # bounded by the messages of the file
 
     def message_class(path: tuple[int, ...]) -> Any:
@@ -42,21 +47,68 @@ def protobuf_decoder(schema: SchemaText) -> DecodePayload:
 
     def decode(data: bytes, at: int) -> object:
         path, begin = message_path(data, at)
+        parts = 1 + (len(data) - begin) // _LEAST_MESSAGE_BYTES
+        may_be_large = parts * _value_memory(most_fields) > MAX_VALUE_BYTES
+        if parts * _parsed_memory(most_fields) > MAX_VALUE_BYTES or (may_be_large and has_any):
+            raise Refused(
+                "too_large", f"by its schema, {len(data)} bytes could be {parts} messages of {most_fields} fields"
+            )
         try:
             message = message_class(path).FromString(data[begin:])
+            if may_be_large and _memory(message) > MAX_VALUE_BYTES:
+                raise Refused("too_large", f"the value would take more than {MAX_VALUE_BYTES} bytes of memory")
             value: object = json_format.MessageToDict(
                 message,
                 preserving_proto_field_name=True,
                 always_print_fields_with_no_presence=True,
                 descriptor_pool=pool,
             )
-        except ValueError:
+        except (Refused, ValueError):
             raise
         except Exception as error:  # its own errors, and TypeError for an Any of an unknown type
             raise ValueError(f"{type(error).__name__}: {error}") from error
         return value
 
     return decode
+
+
+_LEAST_MESSAGE_BYTES = 2
+"""Of a message in another one: its field and its length."""
+
+
+def _parsed_memory(fields: int) -> int:
+    return 48 + 8 * fields
+
+
+def _value_memory(fields: int) -> int:
+    """Return the memory of the value of a message with this many fields, which may all be empty arrays."""
+    return 160 + 110 * fields
+
+
+def _messages(found: Any) -> Iterator[Any]:
+    for each in found:
+        yield each
+        yield from _messages(each.nested_type)
+
+
+def _memory(message: Any) -> int:
+    """Return the memory of a message's value, without its texts and numbers; stop where it is too much."""
+    size = 0
+    rest = [message]
+    while rest and size <= MAX_VALUE_BYTES:
+        one = rest.pop()
+        size += _value_memory(len(one.DESCRIPTOR.fields))
+        for field, value in one.ListFields():
+            if field.message_type is None:
+                continue
+            if field.message_type.GetOptions().map_entry:
+                rest += [each for each in value.values() if hasattr(each, "DESCRIPTOR")]
+                size += len(value) * _value_memory(0)
+            elif hasattr(value, "DESCRIPTOR"):
+                rest.append(value)
+            else:
+                rest += value
+    return size
 
 
 def _full_name(file: Any, path: tuple[int, ...]) -> str:

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumer.messages.refusal import Refused
 from consumer.schemas.decoders import make_decoder
 from consumer.schemas.schema import Referred, SchemaText
+
+from .helpers import PREDICTION
 
 
 def encoded(schema, value):
@@ -100,6 +103,21 @@ def nested(levels):
     return kind
 
 
+def named_chain(levels):
+    """Return records that name each other, so that the text of the schema is flat."""
+    return [record_of("int", "R0"), *(record_of(f"R{each - 1}", f"R{each}") for each in range(1, levels))]
+
+
+def empty(levels):
+    """Return a record of 16 to the power of `levels` values, none of which takes a byte."""
+    schema = "null"
+    for level in range(levels):
+        name = schema if isinstance(schema, str) else schema["name"]
+        fields = [{"name": f"f{each}", "type": name if each else schema} for each in range(16)]
+        schema = {"type": "record", "name": f"R{level}", "fields": fields}
+    return schema
+
+
 RECURSIVE = {"type": "record", "name": "L", "fields": [{"name": "next", "type": ["null", "L"]}]}
 
 
@@ -112,6 +130,9 @@ RECURSIVE = {"type": "record", "name": "L", "fields": [{"name": "next", "type": 
         (record_of({"type": "array", "items": record_of("null", "N")}), "without bytes"),
         (record_of({"type": "array", "items": {"type": "fixed", "name": "Z", "size": 0}}), "without bytes"),
         (nested(60), "nested too deeply"),
+        (named_chain(60), "nested too deeply"),
+        (empty(6), "without any bytes of a payload"),
+        (record_of("null", "null"), "the name null"),
         (
             {"type": "record", "name": "R", "fields": [{"name": f"f{each}", "type": "null"} for each in range(17)]},
             "R has 17 fields without bytes",
@@ -157,6 +178,29 @@ SCHEMA = record_of({"type": "array", "items": record_of("string", "I")})
 def test_damaged_payloads(payload):
     with pytest.raises(ValueError, match=r".*"):
         decoder(SCHEMA)(b"12345" + payload, 5)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        record_of("int"),
+        {"type": "record", "name": "R", "fields": [*empty(1)["fields"], {"name": "v", "type": "int"}]},
+        nested(40),
+    ],
+)
+def test_a_value_that_could_fill_the_memory_is_refused(item):
+    decode = decoder({"type": "array", "items": item})
+    assert len(decode(b"\x80\x01" + b"\0" * 65, 0)) == 64
+    with pytest.raises(Refused, match="times as much memory") as caught:
+        decode(b"\x80\x89\x7a" + b"\0" * 1_000_001, 0)
+    assert caught.value.reason == "too_large"
+
+
+def test_many_items_of_ordinary_predictions_are_read():
+    items = [{"segment_id": f"S{each}", "timestamp": MOMENT, "predicted_speed": 44.1} for each in range(40_000)]
+    schema = {"type": "array", "items": PREDICTION}
+    assert len(encoded(schema, items)) > 800_000
+    assert len(decoded(schema, items)) == 40_000
 
 
 def test_a_huge_decimal_is_refused():

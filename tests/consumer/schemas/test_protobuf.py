@@ -4,6 +4,7 @@ import struct
 
 import pytest
 
+from consumer.messages.refusal import Refused
 from consumer.schemas.decoders import make_decoder
 from consumer.schemas.schema import Referred, SchemaText
 
@@ -113,3 +114,32 @@ def test_unusable_schemas(text, why):
 def test_an_import_can_not_leave_its_folder(name):
     with pytest.raises(ValueError, match="it imports"):
         decoder(PROTO, Referred(name, "text"))
+
+
+def many(fields, before=""):
+    """Return a file whose message has items with so many fields."""
+    declared = "".join(f"int32 f{each} = {each};" for each in range(1, fields + 1))
+    return f'syntax = "proto3"; {before} message M {{ repeated Item items = 1; }} message Item {{ {declared} }}'
+
+
+@pytest.mark.parametrize(
+    ("text", "items", "why"),
+    [
+        (many(5000), 10_000, "messages of 5000 fields"),  # 20 kB of memory each before they are converted
+        (many(20), 100_000, "more than"),
+        (many(20, 'import "google/protobuf/any.proto";'), 100_000, "messages of 20 fields"),
+    ],
+)
+def test_a_value_that_could_fill_the_memory_is_refused(text, items, why):
+    decode = decoder(text)
+    assert len(decode(b"\0" + field(1, "") * 10, 0)["items"]) == 10
+    with pytest.raises(Refused, match=why) as caught:
+        decode(b"\0" + field(1, "") * items, 0)
+    assert caught.value.reason == "too_large"
+
+
+def test_many_items_of_ordinary_predictions_are_read():
+    decode = decoder(PROTO + "message All { repeated Prediction items = 1; map<string, Prediction> by_name = 2; }")
+    by_name = field(2, field(1, "S1") + field(2, MESSAGE))
+    value = decode(b"\x02\x02" + field(1, MESSAGE) * 30_000 + by_name, 0)
+    assert (len(value["items"]), list(value["by_name"])) == (30_000, ["S1"])
