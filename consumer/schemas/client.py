@@ -26,6 +26,7 @@ REQUEST_SECONDS = 10.0
 """Longest time of a whole request."""
 MAX_ANSWER_BYTES = 1_048_576
 MAX_REFERENCES = 50
+MAX_ERROR_CHARACTERS = 300
 _ACCEPT = "application/vnd.schemaregistry.v1+json, application/json"
 
 
@@ -106,7 +107,8 @@ class RegistryClient:
                 response = connection.getresponse()
                 body = _body(response)
         except (OSError, HTTPException, ValueError) as error:
-            raise RegistryAway(f"no answer: {type(error).__name__}: {error}") from error
+            # The text of an error may quote what another server answered.
+            raise RegistryAway(f"no answer: {type(error).__name__}: {_shown(str(error))}") from error
         if response.status == 404 and _is_error(body):
             raise SchemaMissing(path)
         if response.status != 200:
@@ -159,6 +161,12 @@ def _body(response: HTTPResponse) -> bytes:
     while len(body) <= MAX_ANSWER_BYTES and (part := response.read1(65_536)):
         body += part
     return bytes(body[: MAX_ANSWER_BYTES + 1])
+
+
+def _shown(text: str) -> str:
+    """Return the beginning of a text on one line; no more of it where it quotes the log-in."""
+    text = text[: text.find("Basic ")] if "Basic " in text else text
+    return "".join(each if each.isprintable() else " " for each in text[:MAX_ERROR_CHARACTERS])
 
 
 def _is_error(body: bytes) -> bool:

@@ -37,6 +37,8 @@ QUEUE_SECONDS = 30.0
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
 LOG_EVERY_SECONDS = 60.0
+MAX_DETAIL_CHARACTERS = 500
+"""Longest text on a schema that can't be used, which may quote the schema."""
 CLOSE_SECONDS = 1.0
 
 RegistryState = Literal["unused", "ok", "away"]
@@ -207,12 +209,12 @@ class Registry:
             try:
                 schema = self._fetch(schema_id)
                 size = len(schema.text) + sum(len(each.text) for each in schema.references)
-                self._add(schema_id, _Known(make_decoder(schema), size), schema)
+                self._add(schema_id, _Known(_decoder_of(schema), size), schema)
             except SchemaMissing:
                 detail = f"the schema registry has no schema {schema_id}"
                 self._leave_out(schema_id, "missing", "unknown_schema", detail)
             except ValueError as error:
-                detail = f"the schema {schema_id} can't be used: {error}"
+                detail = f"the schema {schema_id} can't be used: {error}"[:MAX_DETAIL_CHARACTERS]
                 self._leave_out(schema_id, "unusable", "unusable_schema", detail)
             except RegistryAway as away:
                 self._fail(schema_id, str(away))
@@ -270,6 +272,17 @@ class Registry:
             self._logged_at = now if is_due else self._logged_at
         if is_due:
             log.warning("schema %d could not be fetched, next attempt in %.1f s: %s", schema_id, delay, why)
+
+
+def _decoder_of(schema: SchemaText) -> DecodePayload:
+    """Return the decoder of a schema. Raises ValueError, whatever a library makes of the schema."""
+    try:
+        return make_decoder(schema)
+    except ValueError:
+        raise
+    except Exception as error:
+        log.exception("unexpected error while a schema was read")
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _log_recovery(away_seconds: float | None) -> None:

@@ -158,6 +158,18 @@ def test_a_request_ends_whatever_the_registry_does(fake, fault, monkeypatch):
         fetch(fake)
 
 
+def test_an_error_quotes_no_login_and_no_control_characters(fake):
+    def echo(handler):
+        login = handler.headers["Authorization"].encode()
+        handler.wfile.write(b"WRONG \x1b[2J\rline " + login + b"\r\n")
+
+    fake.fault = echo
+    with pytest.raises(RegistryAway, match="BadStatusLine") as caught:
+        RegistryClient(fake.settings(schema_registry_username="u", schema_registry_password="secret")).fetch(7)
+    assert str(caught.value).isprintable()
+    assert base64.b64encode(b"u:secret").decode() not in str(caught.value)
+
+
 def test_a_huge_answer_is_not_read_to_its_end(fake):
     sent = []
 

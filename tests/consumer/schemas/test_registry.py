@@ -102,6 +102,20 @@ def test_unknown_and_unusable_schemas_are_refused(open_registry):
     assert source.requests == [7, 8]
 
 
+def test_a_schema_that_a_library_fails_on_is_unusable(open_registry, monkeypatch):
+    def fail(_schema):
+        raise RecursionError("x" * 1_000_000)
+
+    monkeypatch.setattr(module, "make_decoder", fail)
+    registry = open_registry(Settings(**SOME), fetch=Source(_7=JSON))
+    assert registry.wait_for(7, 30)
+    with pytest.raises(Refused, match="can't be used: RecursionError") as caught:
+        registry.decode(7, b"", 0)
+    assert caught.value.reason == "unusable_schema"
+    assert len(caught.value.detail) <= module.MAX_DETAIL_CHARACTERS
+    assert registry.report()["state"] == "ok"
+
+
 def test_an_unknown_schema_is_requested_again_later_without_waiting(open_registry):
     source, clock = Source(), Clock()
     registry = open_registry(Settings(**SOME), clock, source)
