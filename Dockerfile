@@ -33,7 +33,8 @@ ENV PATH=/opt/greenwave/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     LOG_FORMAT=json
-# The root file system can be read-only: gunicorn's heartbeat files are in memory, and nothing else is written.
+# The root file system can be read-only: gunicorn's heartbeat files are in memory. Only certificates given as text and
+# Protobuf schemas need a tmpfs at /tmp.
 ENV GUNICORN_CMD_ARGS="--worker-tmp-dir /dev/shm"
 WORKDIR /opt/greenwave/app
 USER 10001:10001
