@@ -96,6 +96,11 @@ export class Forecasts {
     return [...this.#counts.keys()].sort((one, other) => (one ?? -Infinity) - (other ?? -Infinity));
   }
 
+  /** Whether there are measured speeds, but no predictions. */
+  get isMeasuredOnly() {
+    return this.#bySegment.size === 0 && this.#observed.size > 0;
+  }
+
   /** @returns {Generator<Prediction>} all predictions */
   *all() {
     for (const known of this.#bySegment.values()) yield* known.values();

@@ -184,3 +184,18 @@ def test_a_segment_that_is_only_measured_has_no_prediction(server: FakeServer, o
     expect(row(page, "A")).to_have_attribute("data-category", "severe_congestion")
     server.observe("A", 63.0)
     expect(row(page, "A")).to_have_attribute("data-category", "free_flow")
+
+
+def test_figures_without_predictions_are_of_measured_speeds(server: FakeServer, open_page: OpenPage) -> None:
+    server.observe("A", 22.0)
+    page = open_page()
+    expect(part(page, "alertCount")).to_have_text("none without predictions")
+    expect(part(page, "meanTitle")).to_have_text("Mean now")
+    expect(part(page, "meanPredicted")).to_have_text("22.0 mph")
+    severe = page.locator("button.chip[data-group=severe_congestion]")
+    expect(severe.locator("[data-part=count]")).to_have_text("1")
+    expect(severe.locator("[data-part=other]")).to_have_text("")
+    server.publish("B", 25.0, current_speed=61.0)
+    expect(part(page, "alertCount")).to_have_text("1 new")
+    expect(part(page, "meanTitle")).to_have_text("Mean predicted")
+    expect(severe.locator("[data-part=other]")).to_have_text("now 1")

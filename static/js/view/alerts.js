@@ -54,7 +54,8 @@ export class AlertsView {
    */
   render(alerts, store) {
     const open = alerts.filter(({ acknowledged }) => !acknowledged).length;
-    setText(this.parts.alertCount, countText(open, alerts.length));
+    const none = store.forecasts.isMeasuredOnly ? "none without predictions" : "none";
+    setText(this.parts.alertCount, alerts.length === 0 ? none : countText(open, alerts.length));
     this.parts.acknowledgeAll.hidden = open === 0;
     const entries = this.#inStableOrder(grouped(alerts)).slice(0, MAX_SHOWN);
     this.#shown = entries.map(keyOf);
@@ -248,7 +249,6 @@ function alertsOf(entry) {
  * @param {number} total
  */
 function countText(open, total) {
-  if (total === 0) return "none";
   const added = `${open.toLocaleString("en")} new`;
   return open === total ? added : `${added}, ${total.toLocaleString("en")} total`;
 }

@@ -45,8 +45,10 @@ export class SummaryView {
     const at = keptSince === null ? "" : ` at ${clock(keptSince)}`;
     setText(this.parts.total, total ? `of ${total.toLocaleString("en")} reporting${at}` : "no segments yet");
     const isNow = store.time === NOW;
-    setText(this.parts.meanTitle, isNow ? "Mean now" : "Mean predicted");
-    const shownMean = isNow ? meanNow : meanPredicted;
+    const { isMeasuredOnly } = store.forecasts;
+    const isMeanNow = isNow || isMeasuredOnly;
+    setText(this.parts.meanTitle, isMeanNow ? "Mean now" : "Mean predicted");
+    const shownMean = isMeanNow ? meanNow : meanPredicted;
     setText(this.parts.meanPredicted, shownMean === null ? NONE : `${speed(shownMean)} ${this.unit}`);
     setText(this.parts.meanChange, meanChange === null ? NONE : `${change(meanChange)} ${this.unit}`);
     const { perMinute } = store;
@@ -55,7 +57,8 @@ export class SummaryView {
     setText(this.parts.perMinute, perMinute === null ? NONE : `${perMinute.toLocaleString("en")} ${rate}`);
     setAttribute(this.parts.perMinute, "data-received", String(store.arrivals.count));
     for (const group of GROUPS) {
-      const other = group === NOT_CURRENT ? "" : `${isNow ? "next" : "now"} ${others[group].toLocaleString("en")}`;
+      const hasOther = group !== NOT_CURRENT && !isMeasuredOnly;
+      const other = !hasOther ? "" : `${isNow ? "next" : "now"} ${others[group].toLocaleString("en")}`;
       this.#renderGroup(group, { count: counts[group], total, other, pressed: query.groups.includes(group) });
     }
   }
