@@ -75,6 +75,6 @@ def adopt(cursor: Position, incarnation: bytes, otherwise: Places) -> Adopted:
 
 
 def includes(mine: Position, cursor: Position) -> bool:
-    """Tell whether a position is at or past a cursor in every partition, and of the same topics."""
+    """Tell whether a position has all topics of a cursor, and is at or past it in each of their partitions."""
     adopted = adopt(cursor, mine.incarnation, mine.places)
-    return not (adopted.lacks_topics or adopted.is_of_unknown) and reaches(mine.places, adopted.places)
+    return not adopted.is_of_unknown and reaches(mine.places, adopted.places)

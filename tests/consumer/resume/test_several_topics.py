@@ -238,6 +238,19 @@ def test_a_live_client_is_given_a_topic_that_is_found_later():
     assert read(other, subscription.cursor, EVERYTHING)[0] == []
 
 
+def test_a_history_ends_at_its_end_when_a_topic_is_found_on_the_way():
+    a, b = topic_of("a", records=30), topic_of("b", records=5)
+    process = Process([a], partitions_of([a]))
+    process.finish()
+    end, walk = process.feed.cursor, process.subscriptions.subscribe_at(process.feed.oldest(), purpose="history")
+    assert len(walk.next(0, 20)) == 20 + 1, "and the status"
+    assert not walk.has_reached(end)
+    process.find(b)
+    process.finish()
+    walk.next(0)
+    assert walk.has_reached(end)
+
+
 def test_a_slow_client_in_a_replay_begins_in_a_later_topic_where_the_process_did():
     a, b = topic_of("a", records=300), topic_of("b", records=300)
     process = Process([a], partitions_of([a]))

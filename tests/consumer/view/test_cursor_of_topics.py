@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.errors import BadCursor
+from consumer.settings import MAX_TOPICS
 from consumer.view.cursor import (
     CURRENT,
     MAX_INDEX,
@@ -133,6 +134,19 @@ def test_unread_partitions_that_a_process_does_not_know_are_left_out():
 def test_a_topic_in_the_place_of_another_may_be_the_same_one_recreated():
     assert adopt(Position(A + B, (1, 1)), A + C, (0, 0)).is_other
     assert adopt(Position(A, (1,)), C, (0,)).is_other
+
+
+def test_cursors_of_the_most_topics_and_many_partitions_are_read():
+    names = [b"many-%03d" % number for number in range(MAX_TOPICS) for _ in range(100)]
+    position = Position(joined(names), (place((1 << 27) - 1),) * len(names))
+    assert decode(position.encode()).encode() == position.encode()
+
+
+def test_a_position_with_a_further_topic_includes_a_cursor():
+    mine = Position(A + B, (place(3), 0))
+    assert includes(mine, Position(A, (place(3),)))
+    assert not includes(mine, Position(A, (place(4),)))
+    assert not includes(mine, Position(A + C, (place(3), 0)))
 
 
 def cursor_of(body):
