@@ -28,6 +28,8 @@ STREAMS_BEHIND_SECONDS = 0.005
 """Time between two checks whether streams that are behind have caught up."""
 REFUSED_IN_A_ROW = 100
 """Consecutive unreadable messages that cause a warning; before the first readable one, a single message does."""
+HOLD_SECONDS = 0.05
+"""Wait for a schema between two heartbeats, while reading is held up."""
 WARN_EVERY_SECONDS = 10.0
 """Shortest time between two warnings of evictions."""
 
@@ -59,7 +61,7 @@ class Delivery:
         self._normalise = normalise
         self._clock = clock
         self._watchdog = watchdog
-        self.waiting = Waiting(normalise.must_wait)
+        self.waiting = Waiting(normalise.must_wait, self._hold)
         self.records = self.unclear_horizons = 0
         self._behind_ms = 0
         self._evicted, self._may_warn_at = 0, 0.0
@@ -109,6 +111,15 @@ class Delivery:
                 batch, items = [], 0
         if batch:
             yield batch
+
+    def _hold(self, record: Record) -> bool:
+        """Wait a moment for the schemas of a record, unless the registry is away or the consumer stops."""
+        registry = self._normalise.registry
+        if registry is None or registry.why_away is not None or self._watchdog.stopping.is_set():
+            return False
+        self._watchdog.beat()
+        self._normalise.wait(record, HOLD_SECONDS)
+        return True
 
     def _note_future(self, record: Record, refusals: Sequence[Refusal]) -> None:
         """Give the clock the time of a refused record whose event time is in the future by this clock."""

@@ -3,8 +3,12 @@
 A record behind one that waits waits, too, so each partition keeps its order; other partitions go on. What waits is not
 delivered: the feed's position, and so each cursor, stays before it. When a source is assigned again it continues at
 that position, so what waits is dropped and read again.
+
+A full queue holds up reading for a moment before it releases records without their schema: at the start a backlog is
+read faster than the first schema comes.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -13,6 +17,8 @@ from consumer.sources.record import Partition, Record
 
 MAX_RECORDS = 20_000
 MAX_BYTES = 8_388_608
+HOLD_SECONDS = 5.0
+"""Longest time that all partitions are held up, until nothing waits any more."""
 RECORD_BYTES = 200
 """What a record takes beside its key, value and headers."""
 
@@ -20,13 +26,22 @@ RECORD_BYTES = 200
 class Waiting:
     """What waits. The consumer thread owns it; any thread reads `records`.
 
-    `must_wait` tells whether a schema of a record is not here, but may come.
+    `must_wait` tells whether a schema of a record is not here, but may come; `hold` waits for it for a moment, and
+    returns False where that makes no sense.
     """
 
     def __init__(
-        self, must_wait: Callable[[Record], bool], max_records: int = MAX_RECORDS, max_bytes: int = MAX_BYTES
+        self,
+        must_wait: Callable[[Record], bool],
+        hold: Callable[[Record], bool] = lambda _: False,
+        max_records: int = MAX_RECORDS,
+        max_bytes: int = MAX_BYTES,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._must_wait = must_wait
+        self._hold = hold
+        self._clock = clock
+        self._held_seconds = 0.0
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._queues: dict[Partition, deque[Record]] = {}
@@ -47,7 +62,8 @@ class Waiting:
                 continue
             self._add(partition, record)
             while self.records > self._max_records or self._bytes > self._max_bytes:
-                yield self._take(partition)  # without its schema it is refused
+                if not self._held_up(self._queues[partition][0]):
+                    yield self._take(partition)  # without its schema it is refused
                 yield from self._released(partition)
 
     def before(self, readings: Mapping[Partition, Reading]) -> Mapping[Partition, Reading]:
@@ -64,6 +80,7 @@ class Waiting:
         """Drop what waits: it will be read again."""
         self._queues.clear()
         self.records = self._bytes = 0
+        self._held_seconds = 0.0
 
     def _add(self, partition: Partition, record: Record) -> None:
         self._queues.setdefault(partition, deque()).append(record)
@@ -75,9 +92,20 @@ class Waiting:
         record = queue.popleft()
         if not queue:
             del self._queues[partition]
+            if not self._queues:
+                self._held_seconds = 0.0
         self.records -= 1
         self._bytes -= _size(record)
         return record
+
+    def _held_up(self, record: Record) -> bool:
+        """Wait a moment for the schema of a record; return False if that makes no sense, or was done for long."""
+        if self._held_seconds >= HOLD_SECONDS:
+            return False
+        began = self._clock()
+        is_held = self._hold(record)
+        self._held_seconds += self._clock() - began
+        return is_held
 
     def _released(self, partition: Partition) -> Iterator[Record]:
         while partition in self._queues and not self._must_wait(self._queues[partition][0]):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 
 import pytest
 
@@ -9,6 +10,7 @@ from consumer.events import Change, Gap, Initial
 from consumer.messages.normalise import Normaliser
 from consumer.resume.chunk import ChunkKey
 from consumer.resume.replay import Replays
+from consumer.runtime import waiting
 from consumer.schemas import registry as registry_module
 from consumer.schemas.registry import Registry
 from consumer.settings import Settings
@@ -19,6 +21,7 @@ from tests.consumer.runtime.helpers import take
 from tests.consumer.schemas.helpers import PREDICTION, fake_registry, framed
 from tests.consumer.schemas.test_avro import encoded
 
+FILLED = {**PREDICTION, "fields": [*PREDICTION["fields"], {"name": "fill", "type": "string"}]}
 TIME_MS = 1_737_468_300_000
 
 
@@ -133,6 +136,41 @@ def test_unknown_and_unusable_schemas_cost_no_neighbours(topic, consume, fake):
     refused = consumer.quarantine.snapshot()
     assert refused["by_reason"] == {"unusable_schema": 1, "unknown_schema": 1, "not_decodable": 1}
     assert "the schema registry has no schema 9" in [each["detail"] for each in refused["messages"]]
+
+
+def test_a_backlog_beyond_the_queue_loses_nothing_to_the_first_fetch(topic, consume, fake, monkeypatch):
+    monkeypatch.setattr(waiting, "HOLD_SECONDS", 60.0)
+    fake.has(7, FILLED)
+    may_answer = threading.Event()
+
+    def late(handler):
+        may_answer.wait(30)
+        handler.answer(*fake.answers[handler.path])
+
+    fake.fault = late
+    value = avro("A", fill="x" * 4_000, schema=FILLED)
+    for _ in range(2_500):  # 10 MB
+        topic.append(value)
+    consumer = consume(settings_of(fake))
+    eventually(lambda: consumer.waiting_records * len(value) > 7_500_000)
+    may_answer.set()
+    consumer.wait_ready(30)
+    assert consumer.records == 2_500
+    assert consumer.quarantine.snapshot()["total"] == 0
+
+
+def test_a_stop_is_not_held_up_by_a_full_queue(topic, consume, fake, monkeypatch):
+    monkeypatch.setattr(waiting, "HOLD_SECONDS", 60.0)
+    is_over = threading.Event()
+    fake.fault = lambda _handler: is_over.wait(30)
+    value = avro("A", fill="x" * 4_000, schema=FILLED)
+    for _ in range(2_500):
+        topic.append(value)
+    consumer = consume(settings_of(fake))
+    eventually(lambda: consumer.waiting_records * len(value) > 7_500_000)
+    consumer.stop(10)
+    is_over.set()
+    assert not consumer.alive
 
 
 def test_what_waits_is_read_again_by_another_source(topic, consume, fake):

@@ -73,3 +73,34 @@ def test_random_runs_keep_the_order_and_lose_nothing():
         missing.clear()
         taken += waiting.ready([])
         assert sorted(places(taken)) == sorted(places(sent)), seed
+
+
+def test_a_full_queue_is_held_up_until_its_schema_comes():
+    held = []
+
+    def hold(record):
+        held.append(record.offset)
+        return True
+
+    waiting = Waiting(lambda _: len(held) < 3, hold, max_records=3)
+    assert places(waiting.ready([record(0, number) for number in range(5)])) == [(0, number) for number in range(5)]
+    assert held == [0, 0, 0]
+    assert not waiting
+
+
+def test_holding_up_is_bounded_until_nothing_waits():
+    now = [0.0]
+
+    def hold(_record):
+        now[0] += 2.0
+        return True
+
+    missing = [True]
+    waiting = Waiting(lambda _: missing[0], hold, max_records=2, clock=lambda: now[0])
+    assert places(waiting.ready([record(0, number) for number in range(4)])) == [(0, 0), (0, 1)]
+    assert now == [6.0]
+    missing[0] = False
+    assert places(waiting.ready([])) == [(0, 2), (0, 3)]
+    missing[0] = True
+    assert places(waiting.ready([record(0, number) for number in range(4, 7)])) == [(0, 4)]
+    assert now == [12.0]
