@@ -79,8 +79,9 @@ class Scores:
     """The scores of all predictions whose target times are in the window: MAX_AGE before the reference time.
 
     Sums are of the whole window. Histories are kept for the segments that were updated last: MAX_SEGMENTS of them, or
-    as many as take half of the memory. When the memory is full, a segment drops its older half, whose scores are final
-    then. Predictions of a segment with nothing to drop are not scored.
+    as many as take half of the memory. Those that are only measured make room first. When the memory is full, a
+    segment drops its older half, whose scores are final then. Predictions of a segment with nothing to drop are not
+    scored.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -97,8 +98,10 @@ class Scores:
         # The step of the window that the newest event is in, and where that step ends.
         self._step = NEVER
         self._until_ms = 0
-        # Ordered by the step of their last prediction.
+        # Ordered by the step of their last prediction or observation.
         self._histories: OrderedDict[str, SegmentHistory] = OrderedDict()
+        # Those without a forecast make room first: there may be far more sensors than predicted segments.
+        self._without_forecasts: OrderedDict[str, None] = OrderedDict()
         self._tallies: dict[Horizon, WindowTally] = {}
 
     def take(self, items: Iterable[Prediction | Observation], reference_ms: int) -> None:
@@ -135,7 +138,9 @@ class Scores:
                 or type(item) is Observation
                 or horizon < 0
                 or grown > room
-                or not (forecasts := history.forecasts.get(horizon) or self._add_horizon(history, horizon))
+                or not (
+                    forecasts := history.forecasts.get(horizon) or self._add_horizon(item.segment_id, history, horizon)
+                )
             ):
                 continue
             stated = item.target_time
@@ -151,6 +156,7 @@ class Scores:
 
     def remove(self, segment_id: str) -> None:
         """Drop a segment: its predictions without an actual speed are never scored; scores so far remain."""
+        self._without_forecasts.pop(segment_id, None)
         history = self._histories.pop(segment_id, None)
         self.size -= len(history) if history else 0
 
@@ -184,10 +190,13 @@ class Scores:
         history = self._histories.get(segment_id)
         if history is None:
             if len(self._histories) >= self._max_histories:
-                self.remove(next(iter(self._histories)))
+                self.remove(next(iter(self._without_forecasts or self._histories)))
             history = self._histories[segment_id] = SegmentHistory(self._step)
+            self._without_forecasts[segment_id] = None
             self.size += len(history)
         self._histories.move_to_end(segment_id)
+        if not history.forecasts:
+            self._without_forecasts.move_to_end(segment_id)
         history.step = self._step
         if self._step - history.swept_step >= SWEEP_STEPS:
             history.swept_step = self._step
@@ -200,7 +209,7 @@ class Scores:
         self.size -= freed
         return freed
 
-    def _add_horizon(self, history: SegmentHistory, horizon: Horizon) -> HorizonForecasts | None:
+    def _add_horizon(self, segment_id: str, history: SegmentHistory, horizon: Horizon) -> HorizonForecasts | None:
         """Add a horizon to a history; None when there are too many horizons, or no memory is left."""
         if self.size + FORECASTS_SIZE > self._max_size:
             return None
@@ -210,5 +219,6 @@ class Scores:
                 return None
             tally = self._tallies[horizon] = WindowTally(self._step_ms, self._step)
         forecasts = history.forecasts[horizon] = HorizonForecasts(horizon, tally)
+        self._without_forecasts.pop(segment_id, None)
         self.size += FORECASTS_SIZE
         return forecasts

@@ -550,6 +550,17 @@ def test_histories_are_kept_for_the_last_max_segments():
     assert feed.account()["scores"]["count"] == 9
 
 
+def test_segments_that_are_only_measured_displace_no_predicted_ones():
+    feed = feed_of(settings=Settings(kafka_backlog="all", max_segments=10, max_age=3600))
+    for minute in (0, 5, 10):
+        send(feed, *[said_at(minute, 50, 40, 5, f"S{number}") for number in range(8)])
+        send(feed, *[said_at(minute, None, 40, None, f"only-measured-{number}") for number in range(20)])
+    assert feed.account()["scores"]["count"] == 16
+    scores = feed._state.scores
+    assert len(scores._histories) == 10
+    assert scores._without_forecasts.keys() == {key for key, each in scores._histories.items() if not each.forecasts}
+
+
 def test_horizons_are_bounded():
     horizons = range(1, MAX_HORIZONS + 11)
     feed = scored_feed(
