@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import OpenPage
 from tests.browser.fake_server import FakeServer, prediction
 from tests.browser.look import LIVE, expect_pill, expect_value, part, row, rows
-from tests.browser.watched import PHONE
+from tests.browser.watched import PHONE, Watched
 
 BERLIN = {"latitude": 52.52, "longitude": 13.4}
 HAMBURG = {"latitude": 53.55, "longitude": 9.99}
@@ -176,7 +176,10 @@ def test_names_that_are_cut_keep_their_ends(server: FakeServer, open_page: OpenP
         assert tail["x"] + tail["width"] <= cell["x"] + cell["width"]
 
 
-def test_a_segment_that_is_only_measured_has_no_prediction(server: FakeServer, open_page: OpenPage) -> None:
+def test_a_segment_that_is_only_measured_has_no_prediction(
+    server: FakeServer, open_page: OpenPage, watched: Watched
+) -> None:
+    watched.network_errors_expected = True  # it has no history of predictions: 404
     server.observe("A", 22.0)
     page = open_page()
     expect_value(page, "A", "\N{EN DASH}")
@@ -184,6 +187,8 @@ def test_a_segment_that_is_only_measured_has_no_prediction(server: FakeServer, o
     expect(row(page, "A")).to_have_attribute("data-category", "severe_congestion")
     server.observe("A", 63.0)
     expect(row(page, "A")).to_have_attribute("data-category", "free_flow")
+    row(page, "A").click()
+    expect(part(page, "chartNote")).to_have_text("This segment has no predictions.")
 
 
 def test_figures_without_predictions_are_of_measured_speeds(server: FakeServer, open_page: OpenPage) -> None:

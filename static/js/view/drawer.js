@@ -128,7 +128,8 @@ export class DrawerView {
     const horizon = typeof this.#time === "number" ? this.#time : horizonOf(this.#history);
     const { x, actual, predicted, error, noChange } = seriesOf(this.#history, horizon);
     this.chart.draw([x, actual, predicted, error]);
-    const accuracy = accuracyText({ horizon, score: scoreOf(error), noChange: scoreOf(noChange), unit: this.unit });
+    const given = { horizon, score: scoreOf(error), noChange: scoreOf(noChange), unit: this.unit };
+    const accuracy = this.#history.length === 0 ? "This segment has no predictions." : accuracyText(given);
     setText(this.parts.chartNote, accuracy);
     setAttribute(this.parts.chart, "data-points", String(x.length));
     setAttribute(this.parts.chart, "aria-label", chartText({ actual, predicted, accuracy, unit: this.unit }));
