@@ -1,7 +1,7 @@
 /**
  * Requests to the server besides the live connection. It knows no DOM.
  *
- * @import { Fetch, Geometry, Network, Prediction } from "./types.d.ts"
+ * @import { Fetch, Geometry, Network, Observation, Prediction } from "./types.d.ts"
  */
 
 export class Api {
@@ -16,10 +16,10 @@ export class Api {
    *
    * @param {string} id
    * @param {AbortSignal} [signal]
-   * @returns {Promise<{ latest: Prediction[], history: Prediction[] } | null>}
+   * @returns {Promise<{ latest: Prediction[], history: Prediction[], observations: Observation[] } | null>}
    */
   async segment(id, signal) {
-    const answer = await this.#get(`/api/predictions/${encodeURIComponent(id)}`, signal);
+    const answer = await this.#get(`/api/predictions/${encodeURIComponent(id)}?include=observations`, signal);
     return answer.status === 404 ? null : dataOf(answer);
   }
 

@@ -61,6 +61,15 @@ export class Forecasts {
     this.#observed.delete(id);
   }
 
+  /**
+   * Return the newest observation of a segment.
+   *
+   * @param {string} id
+   */
+  observationOf(id) {
+    return this.#observed.get(id);
+  }
+
   /** All observations, one of each segment. */
   get observations() {
     return [...this.#observed.values()];

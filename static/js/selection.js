@@ -49,7 +49,7 @@ export class Selection {
     this.drawer.open(id, takesFocus);
     try {
       const segment = await this.api.segment(id, request.signal);
-      this.drawer.setHistory(id, segment?.history ?? []);
+      this.drawer.setHistory(id, segment?.history ?? [], segment?.observations);
     } catch {
       if (!request.signal.aborted) this.drawer.setHistory(id, null);
     }

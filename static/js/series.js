@@ -1,7 +1,7 @@
 /**
  * A segment's history as lines over time: measured speeds, predictions at their target times, and errors. Pure.
  *
- * @import { Prediction } from "./types.d.ts"
+ * @import { Observation, Prediction } from "./types.d.ts"
  * @typedef {(number | null)[]} Values
  */
 
@@ -31,10 +31,12 @@ export function horizonOf(history) {
  *
  * @param {Prediction[]} history
  * @param {number | null} horizon
+ * @param {Observation[]} observations more measured speeds
  * @returns {{ x: number[], actual: Values, predicted: Values, error: Values, noChange: Values }}
  */
-export function seriesOf(history, horizon) {
+export function seriesOf(history, horizon, observations = []) {
   const { actual, predicted } = pointsOf(history, horizon);
+  for (const { timestamp, current_speed: speed } of observations) actual.set(timestamp, speed);
   const measured = [...actual.keys()].sort(byTime);
   const times = [...new Set([...measured, ...predicted.keys()])].sort(byTime);
   const actualFor = actualSpeeds(actual, measured, horizon);

@@ -221,9 +221,13 @@ class FakeServer:
 
     def _segment(self, segment_id: str) -> Response | tuple[Response, int]:
         found = [each for each in self._predictions() if each["segment_id"] == segment_id]
-        if not found:
+        with self._changed:
+            observed = [each["data"] for each in self.log if each["type"] == "observation"]
+        observations = [each for each in observed if each["segment_id"] == segment_id]
+        if not found and not observations:
             return jsonify(success=False, error="not known"), 404
-        return jsonify(success=True, data={"segment_id": segment_id, "latest": found[-1:], "history": found})
+        data = {"segment_id": segment_id, "latest": found[-1:], "history": found, "observations": observations}
+        return jsonify(success=True, data=data)
 
     def _history(self) -> Response:
         begin, limit = int(request.args.get("after") or 0), int(request.args.get("limit") or 1000)

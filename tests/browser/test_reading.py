@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import OpenPage
 from tests.browser.fake_server import FakeServer, prediction
 from tests.browser.look import LIVE, expect_pill, expect_value, part, row, rows
-from tests.browser.watched import PHONE, Watched
+from tests.browser.watched import PHONE
 
 BERLIN = {"latitude": 52.52, "longitude": 13.4}
 HAMBURG = {"latitude": 53.55, "longitude": 9.99}
@@ -176,10 +176,7 @@ def test_names_that_are_cut_keep_their_ends(server: FakeServer, open_page: OpenP
         assert tail["x"] + tail["width"] <= cell["x"] + cell["width"]
 
 
-def test_a_segment_that_is_only_measured_has_no_prediction(
-    server: FakeServer, open_page: OpenPage, watched: Watched
-) -> None:
-    watched.network_errors_expected = True  # it has no history of predictions: 404
+def test_a_segment_that_is_only_measured_has_no_prediction(server: FakeServer, open_page: OpenPage) -> None:
     server.observe("A", 22.0)
     page = open_page()
     expect_value(page, "A", "\N{EN DASH}")
@@ -189,6 +186,9 @@ def test_a_segment_that_is_only_measured_has_no_prediction(
     expect(row(page, "A")).to_have_attribute("data-category", "free_flow")
     row(page, "A").click()
     expect(part(page, "chartNote")).to_have_text("This segment has no predictions.")
+    expect(part(page, "chart")).to_have_attribute("data-points", "2")
+    server.observe("A", 61.0)
+    expect(part(page, "chart")).to_have_attribute("data-points", "3")
 
 
 def test_figures_without_predictions_are_of_measured_speeds(server: FakeServer, open_page: OpenPage) -> None:

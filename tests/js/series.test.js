@@ -28,6 +28,14 @@ test("the no-change error uses the speed measured at prediction time", () => {
   assert.equal(scoreOf([null]), null);
 });
 
+test("observations are measured speeds, and decide errors", () => {
+  const observations = [{ segment_id: "A", timestamp: 15 * MINUTE, current_speed: 40 }];
+  const { x, actual, error } = seriesOf([at(0, 50, 42)], 15, observations);
+  assert.deepEqual(x, [0, 900]);
+  assert.deepEqual(actual, [50, 40]);
+  assert.deepEqual(error, [null, 2]);
+});
+
 test("a prediction without a horizon has no error", () => {
   assert.deepEqual(seriesOf([at(0, 50, 42, null), at(15, 40, 38, null)], null).error, [null, null]);
 });

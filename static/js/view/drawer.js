@@ -2,7 +2,7 @@
  * The drawer: the facts and the history of one segment. It is updated in place.
  *
  * @import { Store } from "../store.js"
- * @import { ChosenTime, Config, Prediction } from "../types.d.ts"
+ * @import { ChosenTime, Config, Observation, Prediction } from "../types.d.ts"
  */
 import { horizonOf, scoreOf, seriesOf } from "../series.js";
 import { Chart } from "./chart.js";
@@ -18,8 +18,10 @@ export class DrawerView {
   #id = null;
   /** @type {Prediction[]} */
   #history = [];
+  /** @type {Observation[]} */
+  #observations = [];
   #isChanged = false;
-  /** @type {WeakSet<Prediction>} */
+  /** @type {WeakSet<Prediction | Observation>} */
   #seen = new WeakSet();
   /** @type {ChosenTime} */
   #time = null;
@@ -52,6 +54,7 @@ export class DrawerView {
   open(id, takesFocus) {
     this.#id = id;
     this.#history = [];
+    this.#observations = [];
     this.#seen = new WeakSet();
     this.#isChanged = true;
     if (!this.parts.drawer.contains(document.activeElement)) this.#opener = document.activeElement;
@@ -78,19 +81,23 @@ export class DrawerView {
    *
    * @param {string} id
    * @param {Prediction[] | null} history oldest first; null if it could not be loaded
+   * @param {Observation[]} observations oldest first
    */
-  setHistory(id, history) {
+  setHistory(id, history, observations = []) {
     if (id !== this.#id) return;
     this.#isChanged = true;
     if (history === null) setText(this.parts.chartNote, "History could not be loaded. New values appear here.");
     else this.#history = [...history, ...this.#history];
+    this.#observations = [...observations, ...this.#observations];
   }
 
   /** @param {Store} store */
   render(store) {
     if (!this.isOpen || this.#id === null) return;
     this.facts.render(store, this.#id);
-    for (const each of store.forecasts.of(this.#id)) if (!this.#seen.has(each)) this.#append(each);
+    for (const each of store.forecasts.of(this.#id)) this.#append(this.#history, each);
+    const observation = store.forecasts.observationOf(this.#id);
+    if (observation) this.#append(this.#observations, observation);
     if (store.time !== this.#time) this.#isChanged = true;
     this.#time = store.time;
     if (this.#isChanged && this.chart.isLoaded) this.#draw();
@@ -115,18 +122,23 @@ export class DrawerView {
     (isVisible && isSame ? opener : this.parts.scroller).focus();
   }
 
-  /** @param {Prediction} prediction */
-  #append(prediction) {
-    this.#seen.add(prediction);
-    this.#history.push(prediction);
-    if (this.#history.length > MAX_HISTORY) this.#history.shift();
+  /**
+   * @template {Prediction | Observation} Item
+   * @param {Item[]} items
+   * @param {Item} item
+   */
+  #append(items, item) {
+    if (this.#seen.has(item)) return;
+    this.#seen.add(item);
+    items.push(item);
+    if (items.length > MAX_HISTORY) items.shift();
     this.#isChanged = true;
   }
 
   #draw() {
     this.#isChanged = false;
     const horizon = typeof this.#time === "number" ? this.#time : horizonOf(this.#history);
-    const { x, actual, predicted, error, noChange } = seriesOf(this.#history, horizon);
+    const { x, actual, predicted, error, noChange } = seriesOf(this.#history, horizon, this.#observations);
     this.chart.draw([x, actual, predicted, error]);
     const given = { horizon, score: scoreOf(error), noChange: scoreOf(noChange), unit: this.unit };
     const accuracy = this.#history.length === 0 ? "This segment has no predictions." : accuracyText(given);
