@@ -51,7 +51,7 @@ export class Alerts {
   apply(message) {
     if (message.type === "initial") this.#replace(message.predictions.filter(readPrediction));
     else if (message.type === "prediction") this.#arrive(readPrediction(message.data));
-    else if (message.type === "left") this.#forget(message.segment_id);
+    else if (message.type === "left") this.#leave(message);
   }
 
   /**
@@ -158,6 +158,16 @@ export class Alerts {
     const present = new Set(predictions.map(({ segment_id }) => segment_id));
     for (const id of this.#segments.keys()) if (!present.has(id)) this.#forget(id);
     for (const each of predictions) this.#arrive(each);
+  }
+
+  /**
+   * An observation that left, or a prediction of another horizon, ends no alert.
+   *
+   * @param {Extract<Message, { type: "left" }>} message
+   */
+  #leave({ segment_id: id, horizon_minutes: horizon = null, kind }) {
+    const newest = this.#segments.get(id)?.newest;
+    if (kind !== "observation" && (horizon === null || horizon === newest?.horizon_minutes)) this.#forget(id);
   }
 
   /** @param {string} id */

@@ -49,6 +49,18 @@ test("an alert ends after two calm steps, and can begin again", () => {
   assert.deepEqual(kinds(alerts), ["A severe"]);
 });
 
+test("an alert stays when an observation or another horizon of its segment leaves", () => {
+  const { alerts } = alertsOf();
+  for (const timestamp of [MINUTE, 2 * MINUTE]) {
+    alerts.apply({ type: "prediction", data: prediction("A", { category: SEVERE, timestamp, horizon_minutes: 15 }) });
+  }
+  alerts.apply({ type: "left", segment_id: "A", kind: "observation", reason: "expired" });
+  alerts.apply({ type: "left", segment_id: "A", horizon_minutes: 30, reason: "expired" });
+  assert.deepEqual(kinds(alerts), ["A severe"]);
+  alerts.apply({ type: "left", segment_id: "A", horizon_minutes: 15, reason: "expired" });
+  assert.deepEqual(kinds(alerts), []);
+});
+
 test("a drop of 15 mph is an alert at once, until it is below 10 mph", () => {
   const { alerts, say } = alertsOf();
   say("moderate_traffic", -14.9);
