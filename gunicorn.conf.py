@@ -77,6 +77,11 @@ def on_starting(server):  # type: ignore[no-untyped-def]
         server.log.warning(_descriptors.warning)
 
 
+def post_fork(server, worker):  # type: ignore[no-untyped-def]
+    """Let a worker find the signals that come before it has handlers of its own: a SIGTERM would be lost."""
+    worker.early_signals = server.SIG_QUEUE
+
+
 def pre_request(worker, req):  # type: ignore[no-untyped-def]
     """Apply the headers of a trusted proxy."""
     forwarded.apply(req, worker.cfg)

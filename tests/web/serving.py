@@ -4,6 +4,7 @@ import contextlib
 import gc
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -38,6 +39,18 @@ def _remember_and_run(worker: Worker) -> None:
 
 
 Worker.run = _remember_and_run
+_init_process = Worker.init_process
+
+
+def _end_first_worker(worker: Worker) -> None:
+    """Send SIGTERM to the first worker as early as the master can."""
+    if worker.age == 1:
+        os.kill(worker.pid, signal.SIGTERM)
+    _init_process(worker)
+
+
+if os.environ.get("END_FIRST_WORKER"):
+    Worker.init_process = _end_first_worker
 _lock = threading.Lock()
 
 

@@ -21,9 +21,12 @@ How it differs from gunicorn's threaded worker:
 To end a worker from inside, send SIGTERM to its own process: gunicorn starts another one.
 """
 
+import contextlib
 import math
+import queue
 import re
 import selectors
+import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +64,7 @@ KEEPALIVE_END_SECONDS = 0.3
 """How long a worker that ends keeps idle connections, for requests on their way."""
 HEALTH_CHECK = rb"(GET|HEAD) %b/(healthz|readyz)(\?[^ ]*)? HTTP/1\.[01]\r\n"
 """Requests below a prefix that are handled on the accept loop: their handlers read memory and never block."""
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 BODY = {"CONTENT-LENGTH", "TRANSFER-ENCODING"}
 """Headers of requests with a body."""
 
@@ -73,6 +77,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._expired_at = self._notified_at = -math.inf
         self._abort_at: float | None = None
         self.configure("", 0)
+        self.early_signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+        """Signals that came before this process had handlers of its own; those of the master queue them after a fork."""
         self._is_tls: bool
         self._keepalive_seconds: float
         self._acceptor: Acceptor
@@ -112,6 +118,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             if not wait_for_streams(STREAM_END_SECONDS):
                 abort_all()
             self._lingering.close()
+
+    def init_signals(self) -> None:
+        """Handle signals, and end if one to end came since the fork."""
+        super().init_signals()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if self.early_signals.get_nowait() in ENDING:
+                    self.alive = False
 
     def handle_quit(self, sig: int, frame: Any) -> None:
         """Handle SIGINT and SIGQUIT as SIGTERM: Ctrl-C reaches master and workers alike, and may come twice.
