@@ -78,7 +78,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._abort_at: float | None = None
         self.configure("", 0)
         self.early_signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-        """Signals that came before this process had handlers of its own; those of the master queue them after a fork."""
+        """Signals that came before this process had handlers of its own; after a fork, the queue of the master."""
         self._is_tls: bool
         self._keepalive_seconds: float
         self._acceptor: Acceptor
