@@ -15,6 +15,7 @@ from kafka.errors import LogTruncationError, NoOffsetForPartitionError, OffsetOu
 from consumer.sources.hooks import Answers, connect
 from consumer.sources.kafka import KafkaSource
 from consumer.sources.options import consumer_options
+from consumer.sources.record import Partition
 from tests.consumer.helpers import at, message
 from tests.kafka.apache import ApacheKafka
 from tests.kafka.helpers import WAIT_SECONDS, eventually, fresh_name, until_status
@@ -215,12 +216,13 @@ def test_each_partition_is_answered_with_and_without_records(settings, client, p
     answers = Answers(one.consumer._fetcher, one.manager)
     one.watch(settings.topic)
     one.assign(settings.topic, 0, 0, 0, 0)
-    answers.expect(range(4))
+    partitions = [Partition(settings.topic, number) for number in range(4)]
+    answers.expect(partitions)
 
     def response_times():
         with answers.fetching():
             one.consumer.poll(timeout_ms=100)
-        return [time.monotonic() - seconds for seconds in answers.silent_seconds()]
+        return [time.monotonic() - seconds for seconds in answers.silent_seconds().values()]
 
     for number in range(5):
         publish(settings, message(f"S{number}"), partition=0)
@@ -228,7 +230,7 @@ def test_each_partition_is_answered_with_and_without_records(settings, client, p
         eventually(lambda before=before: all(map(lambda now, then: now > then + 0.02, response_times(), before)))
     connections = list(one.net._manager._conns.values())
     assert {partition: carrier in connections for partition, carrier in answers.carriers.items()} == dict.fromkeys(
-        range(4), True
+        partitions, True
     )
 
 
