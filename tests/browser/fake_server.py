@@ -51,6 +51,11 @@ class Quiet(WSGIRequestHandler):
         """Discard a log line."""
 
 
+def _key(prediction: Message) -> tuple[str, str]:
+    """Return by what the view has a prediction; a horizon may be of any type."""
+    return prediction["segment_id"], str(prediction.get("horizon_minutes"))
+
+
 class FakeServer:
     """Start with start(); `mode` is what a stream does: ok, refused, hanging, silent, busy or no_sse (WebSocket)."""
 
@@ -60,7 +65,7 @@ class FakeServer:
         self.status: Message = {"state": "live", "since": now_iso(), "reason": "", "retry_in": None}
         self.log: list[Message] = []
         self.latest: dict[str, Message] = {}
-        self.view: dict[tuple[str, float | None], Message] = {}
+        self.view: dict[tuple[str, str], Message] = {}
         self.observed: dict[str, Message] = {}
         self.last_record_age: float | None = None
         self.holds_view_back = False
@@ -120,7 +125,7 @@ class FakeServer:
                 self.log.append({"type": "prediction", "data": each})
                 if not each.get("late"):
                     self.latest[each["segment_id"]] = each
-                    self.view[(each["segment_id"], each.get("horizon_minutes"))] = each
+                    self.view[_key(each)] = each
             self._changed.notify_all()
         return predictions
 
@@ -141,7 +146,7 @@ class FakeServer:
         """Send a gap, and a new view."""
         with self._changed:
             self.latest = {each["segment_id"]: each for each in predictions}
-            self.view = {(each["segment_id"], each.get("horizon_minutes")): each for each in predictions}
+            self.view = {_key(each): each for each in predictions}
             self.log.append({"type": "gap", "reason": reason, "missed": missed})
             self.log.append({"type": "initial", "predictions": predictions, "count": len(predictions)})
             self._changed.notify_all()
