@@ -159,6 +159,8 @@ class Cluster:
         try:
             found = {name: self._topic(name, described[name]) for name in names}
         except KafkaException:
+            # It may have failed at once, without a look for another broker.
+            self._list_brokers(STALE_SECONDS)
             return False
         topics = {name: topic for name, topic in found.items() if topic is not None}
         brokers = self._list_brokers(CALL_SECONDS) or self.metadata.brokers
