@@ -70,9 +70,9 @@ class Client(threading.Thread):
     def is_done(self):
         if self.hops < self.cuts or self.end is None:
             return False
-        return len(self.seen) >= sum(len(self.wanted(*each)) for each in enumerate(self.end))
+        return len(self.seen) >= sum(len(self.wanted(count)) for count in self.end)
 
-    def wanted(self, _partition, count):
+    def wanted(self, count):
         """Return the numbers that it asks for, of a partition that has so many."""
         which, of = self.road or (0, 1)
         return range(which, count, of)
@@ -187,5 +187,5 @@ def verify(clients, counts):
         assert client.failure is None, f"{client.name} after {client.hops} hops: {client.failure!r}"
         for partition, count in enumerate(counts):
             seen = [number for at, number in client.seen if at == partition]
-            wanted = list(client.wanted(partition, count))
+            wanted = list(client.wanted(count))
             assert seen == wanted, f"{client.name}: {len(seen)} of {len(wanted)} in partition {partition}"

@@ -45,7 +45,6 @@ def main():
         "shutdown": {"streams": options.streams},
         "hop": {"clients": options.clients, "cuts": options.cuts},
         "hop_filtered": {"clients": options.clients, "cuts": options.cuts},
-        "hop_topics": {"cuts": options.cuts},
         "soak": {"minutes": options.minutes},
         "topic_events": {"bad": options.bad},
     }

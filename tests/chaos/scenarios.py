@@ -34,7 +34,6 @@ from tests.chaos.hops import Hopping
 from tests.chaos.soak import soak
 from tests.chaos.streams import Events
 from tests.chaos.topic_events import topic_events
-from tests.chaos.topics import hop_topics
 from tests.chaos.world import ROADS, SAID_WITHIN_SECONDS, Producer, World, belongings
 from tests.web.server.test_worker import until
 
@@ -460,7 +459,6 @@ ALL = {
         worker_killed,
         hop,
         hop_filtered,
-        hop_topics,
         away,
         stalled,
         soak,

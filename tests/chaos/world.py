@@ -146,15 +146,15 @@ class World:
         until(lambda: json.loads(server.get("/readyz"))["success"], seconds=seconds, every=0.05)
         return time.monotonic() - begin
 
-    def ends(self, topic=None):
-        """Return the end offset of each partition of a topic."""
-        with self._reader(topic or self.topic) as (consumer, partitions):
+    def ends(self):
+        """Return the end offset of each partition."""
+        with self._reader() as (consumer, partitions):
             ends = consumer.end_offsets(partitions)
             return [ends[each] for each in partitions]
 
     def log(self):
         """Read the whole topic back: per partition the numbers in its order; what has no number is left out."""
-        with self._reader(self.topic) as (consumer, partitions):
+        with self._reader() as (consumer, partitions):
             found = {each.partition: [] for each in partitions}
             ends = consumer.end_offsets(partitions)
             consumer.seek_to_beginning()
@@ -165,12 +165,12 @@ class World:
         return found
 
     @contextlib.contextmanager
-    def _reader(self, topic):
-        """Open a consumer of all partitions of a topic for a moment."""
+    def _reader(self):
+        """Open a consumer of all partitions for a moment."""
         consumer = KafkaConsumer(**client_options(Settings(kafka_brokers=self.kafka.address)), group_id=None)
         try:
-            numbers = sorted(consumer.partitions_for_topic(topic))
-            partitions = [TopicPartition(topic, number) for number in numbers]
+            numbers = sorted(consumer.partitions_for_topic(self.topic))
+            partitions = [TopicPartition(self.topic, number) for number in numbers]
             consumer.assign(partitions)
             yield consumer, partitions
         finally:
