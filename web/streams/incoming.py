@@ -33,20 +33,22 @@ class Incoming:
         self._channels = connections.channels
         self._lookups = lookups
 
-    def begin_next(self, now: float) -> None:
-        """Begin the stream of the next new client."""
-        client, start, first = self._inbox.new.popleft()
-        self._connections.add(client, now)
-        client.stream.add(first)
-        if start is not None:
-            self._start(client, start, now)
-        self._connections.write(client, now)
-        if client.received:
-            self._take(client, client.received, now)
-            client.received = b""
+    def begin_new(self, now: float) -> None:
+        """Begin the streams of all new clients, and those whose time was looked up.
 
-    def begin_found(self, now: float) -> None:
-        """Begin the streams whose time was looked up."""
+        Taking a few in each round would starve them where sending to all takes most of the time: while new clients
+        begin, news gather, and are sent together.
+        """
+        while self._inbox.new:
+            client, start, first = self._inbox.new.popleft()
+            self._connections.add(client, now)
+            client.stream.add(first)
+            if start is not None:
+                self._start(client, start, now)
+            self._connections.write(client, now)
+            if client.received:
+                self._take(client, client.received, now)
+                client.received = b""
         while self._lookups.found:
             resume, subscription = self._lookups.found.popleft()
             resume.begin(subscription, now)

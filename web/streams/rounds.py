@@ -3,8 +3,7 @@
     1. wait for sockets, for new clients, and for news of the feed that may be flushed by now
     2. flush the channels, and send what is new
     3. receive from clients, and continue with those whose sockets take more
-    4. begin new streams, then give resumes and long polls that look at news their turn: each until there are news to
-       flush, and for SHARE_SECONDS at most
+    4. begin new streams, then give resumes and long polls that look at news a bounded share
     5. close clients that read nothing, or don't answer
 
 News that come when nothing was flushed recently leave at once. After a flush the hub rests, and gathers what comes, for
@@ -14,7 +13,7 @@ as long as the flush took times REST, FLUSH_MS at most: with many clients each i
 import logging
 import math
 import selectors
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from .connections import READ, WRITE, Connections
 from .hub_client import HubClient, Members
@@ -27,8 +26,8 @@ log = logging.getLogger("greenwave.web.hub")
 
 REST = 1.5
 """After a flush the hub rests for so many times as long as the flush took."""
-SHARE_SECONDS = 0.002
-"""How long the hub works for new streams in one round, and as long for resumes and long polls."""
+SHARE_SECONDS = 0.004
+"""How long the hub works for resumes and long polls in one round."""
 TICK_SECONDS = 0.25
 """How often it looks at the clock: for timeouts, pings, statistics and heartbeats."""
 
@@ -133,26 +132,15 @@ class Rounds:
 
     def _serve(self, now: float) -> None:
         """Begin new streams, and give resumes and long polls their turn."""
-        self._incoming.begin_found(now)
+        self._incoming.begin_new(now)
         self._turns.note_time(now)
-        self._share(self._inbox.new, self._incoming.begin_next, now)
-        self._share(self._turns.due, self._serve_next, now)
-
-    def _share(self, waiting: Collection[object], serve_next: Callable[[float], None], now: float) -> None:
-        """Serve what waits, one after the other, for SHARE_SECONDS or until there are news to flush; one at least."""
         until = self._clock() + SHARE_SECONDS
-        while waiting:
-            serve_next(now)
-            at = self._clock()
-            if at >= until or self._has_news(at):
-                return
-
-    def _serve_next(self, now: float) -> None:
-        each = self._turns.next()
-        if isinstance(each, Resume):
-            self._connections.advance(each, now)
-        elif each.sock.fileno() != -1 and not each.is_blocked:
-            self._connections.write(each, now)
+        while self._turns.due and self._clock() < until:
+            each = self._turns.next()
+            if isinstance(each, Resume):
+                self._connections.advance(each, now)
+            elif each.sock.fileno() != -1 and not each.is_blocked:
+                self._connections.write(each, now)
 
     def _tick(self, now: float) -> None:
         """Do what the clock asks for."""

@@ -789,25 +789,11 @@ class Publishing(Peer):
         return ()
 
 
-def test_new_clients_begin_in_shares(setup, monkeypatch):
-    monkeypatch.setattr(rounds, "SHARE_SECONDS", 0.0)
-    clients = [setup.connect() for _ in range(3)]
-    for begun in (1, 2, 3):
-        setup.hub.run(1)
-        assert sum(bool(each.read()) for each in clients) == begun
-
-
-def test_news_come_before_other_new_clients(setup):
-    (live,) = setup.live()
+def test_all_new_clients_begin_in_one_round_though_news_come(setup):
     setup.wait(1)
-    publishing = setup.connect(peer=Publishing(setup.world), received=b"a")
-    other = setup.connect()
+    clients = [setup.connect(peer=Publishing(setup.world), received=b"a") for _ in range(5)]
     setup.hub.run(1)
-    assert publishing.read()
-    assert not other.read()
-    setup.hub.run(1)
-    assert live.predictions() == 1
-    assert other.types[:2] == ["status", "initial"]
+    assert [each.types[:2] for each in clients] == [["status", "initial"]] * 5
 
 
 def test_a_replay_continues_without_waiting_for_the_clock(make):
