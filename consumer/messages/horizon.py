@@ -4,8 +4,13 @@ import re
 
 from msgspec import Struct
 
-from .fields import number
+from .fields import is_no_id, number
 from .names import MAX_MINUTES, Item, Names
+from .refusal import shown
+
+ALLOWED = f'minutes from 0 to {MAX_MINUTES}, a duration such as "15 min" or "PT15M", null, or a target time beside it'
+MAX_UNUSUAL_MINUTES = 525_600
+"""A year, ahead or back: a larger number is no horizon."""
 
 _MINUTES_PER = {
     **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 1.0),
@@ -25,33 +30,37 @@ _ISO_8601 = re.compile(
 class Stated(Struct, frozen=True, gc=False):
     """The horizon that a message states.
 
-    `minutes` is None if there is none, or none that can be used; `is_given` tells the two apart. `has_unit` tells
-    whether a unit was given: without one, the unit is minutes.
+    `minutes` is None if there is none from 0 to MAX_MINUTES. `unusual` is another number of minutes, which still keeps
+    predictions for different targets apart. `why_unusable` says what is wrong with a value that is no horizon.
+    `has_unit` tells whether `minutes` was given with a unit: without one, the unit is minutes.
     """
 
     minutes: float | None
-    has_unit: bool
-    is_given: bool
+    has_unit: bool = False
+    unusual: float | None = None
+    why_unusable: str | None = None
 
 
-NOT_STATED = Stated(None, False, False)
-UNUSABLE = Stated(None, False, True)
+NOT_STATED = Stated(None)
 
 
 def stated_horizon(item: Item, names: Names) -> Stated:
-    """Return the horizon that a message states, in minutes (0 to MAX_MINUTES), possibly with a fraction."""
-    found = NOT_STATED
+    """Return the horizon that a message states, in minutes, possibly with a fraction. The first usable field counts."""
+    unusual, why = None, None
     for name, per_unit in names.horizon:
         value = item[name]
-        if value is None or value == "":
-            continue
         if type(value) is int and per_unit == 1.0 and 0 <= value <= MAX_MINUTES:  # the usual case, made fast
-            return Stated(value, True, True)
+            return Stated(value, True)
+        if value is None or is_no_id(value):
+            continue
         minutes, has_unit = _minutes(value, per_unit)
         if minutes is not None and 0 <= minutes <= MAX_MINUTES:
-            return Stated(minutes, has_unit, True)
-        found = UNUSABLE
-    return found
+            return Stated(minutes, has_unit)
+        if minutes is not None and abs(minutes) <= MAX_UNUSUAL_MINUTES:
+            unusual = minutes if unusual is None else unusual
+        elif why is None:
+            why = f"{name} is {shown(value)}; allowed: {ALLOWED}"
+    return Stated(None, False, unusual, why) if unusual is not None or why is not None else NOT_STATED
 
 
 def _minutes(value: object, per_unit: float | None) -> tuple[float | None, bool]:

@@ -238,17 +238,17 @@ class Normaliser:
                 continue
             try:
                 predicted, bounds = self._speeds.predicted(said), NO_BOUNDS
+                if said.minutes is None:
+                    moments = self._timing.moments(item, names, event_ms, kafka_ms)
+                    if names.has_bounds:
+                        bounds = self._speeds.bounds(item, said.scale, predicted)
+                    general = moments.minutes
+                    found.unclear_horizons += not moments.is_clear
+                else:
+                    moments = self._timing.moments_as_named(item, names, event_ms, kafka_ms, said.minutes)
             except Refused as why:
                 found.refuse(why, index)
                 continue
-            if said.minutes is None:
-                moments = self._timing.moments(item, names, event_ms, kafka_ms)
-                if names.has_bounds:
-                    bounds = self._speeds.bounds(item, said.scale, predicted)
-                general = moments.minutes
-                found.unclear_horizons += not moments.is_clear
-            else:
-                moments = self._timing.moments_as_named(item, names, event_ms, kafka_ms, said.minutes)
             found.add(self._prediction(item, names, segment, moments, predicted, bounds))
 
     def _prediction(

@@ -21,6 +21,7 @@ RefusalReason = Literal[
     "absurd_speed",
     "bad_time",
     "time_in_future",
+    "bad_horizon",
     "unknown_tombstone",
 ]
 REFUSAL_REASONS: tuple[RefusalReason, ...] = get_args(RefusalReason)

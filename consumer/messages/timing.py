@@ -21,9 +21,9 @@ class Moments(Struct, frozen=True, gc=False):
     """The times of one prediction: of its event, when it was made, and which time it is about, in epoch milliseconds.
 
     `minutes` is how far ahead of the event it looks, below 0 for a target before the event; None when that isn't known.
-    `is_clear` is False when a horizon is stated that can't be used, when the only target is before the event or more
-    than MAX_MINUTES after it, or when the minutes up to the target had to be rounded by much. `target_ms` is None
-    unless it is stated, or follows from a horizon that is no whole number of minutes.
+    `is_clear` is False when the horizon is below 0 or more than MAX_MINUTES, or when the minutes up to the target had
+    to be rounded by much. `target_ms` is None unless it is stated, or follows from a horizon that is no whole number
+    of minutes.
     """
 
     event_ms: int
@@ -67,7 +67,9 @@ class Timing:
     def moments(self, item: Item, names: Names, event_ms: int, kafka_ms: int, named: int | None = None) -> Moments:
         """Return the times of a prediction; its horizon is as stated, else as `named`, else up to its target time.
 
-        Without a unit, what is stated is in minutes, unless the target time says otherwise.
+        Without a unit, what is stated is in minutes, unless the target time says otherwise. Raises Refused
+        (bad_horizon) for a horizon that can't be used where nothing else tells the target: predictions for different
+        targets would replace each other.
         """
         said = stated_horizon(item, names) if names.horizon else NOT_STATED
         stated, has_unit, is_clear = said.minutes, said.has_unit, True
@@ -81,13 +83,15 @@ class Timing:
             if is_usual or stated is None:
                 stated = _rounded(between)
                 is_clear = is_usual and abs(between - round(between)) <= _WHOLE_WITHIN_MINUTES
+        if stated is None and said.unusual is not None:
+            stated, is_clear = said.unusual, False
         minutes: Horizon | None = None
         if stated is not None:
             minutes = stated if type(stated) is int else _exact(stated)
             if target_ms is None and type(minutes) is float:
                 target_ms = event_ms + round(stated * MINUTE_MS)
-        elif said.is_given:
-            is_clear = False
+        elif said.why_unusable is not None:
+            raise Refused("bad_horizon", said.why_unusable)
         made_ms = self._made_ms(item, names, event_ms, kafka_ms, minutes, target_ms)
         return Moments(event_ms, made_ms, minutes, target_ms, is_clear)
 

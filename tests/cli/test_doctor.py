@@ -97,12 +97,22 @@ def test_skipped_features_of_a_network_are_reported(topic, address, tmp_path):
 
 def test_predictions_without_a_clear_horizon_are_reported(topic, address):
     now_ms = round(time.time() * 1000)
-    for horizon in (15, "never", "soon"):
+    for horizon in (15, -5, 20_160):
         value = {"segment_id": "A", "timestamp": now_ms, "predicted_speed": 50, "horizon": horizon}
         topic.append(json.dumps(value).encode(), partition=1)
     found = findings(topic, address)
     assert found["horizons"].detail == "2 unclear; example: topic traffic-predictions, partition 1, offset 1"
     assert found["messages"].ok is True
+
+
+def test_horizons_in_words_are_refused_with_an_example(topic, address):
+    for horizon in (15, "soon"):
+        value = {"segment_id": "A", "predicted_speed": 50, "horizon": horizon}
+        topic.append(json.dumps(value).encode(), partition=1)
+    found = findings(topic, address)["messages"]
+    assert found.ok is None
+    assert found.detail.startswith("1 of the last 2 can be read; refused: bad_horizon 1; they have the fields ")
+    assert "partition 1, offset 1: horizon is 'soon'; allowed: minutes from 0 to 10080" in found.advice
 
 
 def test_clear_horizons_are_not_mentioned(topic, address):

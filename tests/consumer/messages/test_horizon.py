@@ -94,18 +94,57 @@ def test_a_horizon_is_read_under_many_names_and_in_many_forms(name, value, minut
 
 @pytest.mark.parametrize(
     "value",
-    [-5, 10_081, True, "soon", "15 months", "P15M", "P", "PT", "PT15", "15 min ago", "1:15", float("nan"), [15], {}],
+    [True, "soon", "15 months", "P15M", "P", "PT", "PT15", "15 min ago", "1:15", [15], {}, 525_601, "inf", 1e300],
 )
-def test_a_horizon_that_cannot_be_used_is_counted(value):
+def test_a_horizon_that_tells_no_target_is_refused(value):
+    found = normalise(record(0, 0, message("A", EVENT_MS, 50.0, horizon=value)))
+    assert (found.items, found.unclear_horizons) == ([], 0)
+    ((index, reason, detail, _, segment),) = found.refusals
+    assert (index, reason, segment) == (None, "bad_horizon", "A")
+    assert detail.startswith("horizon is ")
+    assert detail.endswith(
+        'allowed: minutes from 0 to 10080, a duration such as "15 min" or "PT15M", null, or a target time beside it'
+    )
+
+
+@pytest.mark.parametrize("value", ["", " ", None, float("nan"), "NaN", "null", "None", "n/a"])
+def test_a_horizon_that_says_nothing_counts_as_not_stated(value):
     assert one(horizon=value).horizon_minutes is None
+    assert unclear(horizon=value) == 0
+
+
+@pytest.mark.parametrize(("value", "minutes"), [(-5, -5), (10_081, 10_081), ("336 h", 20_160), ("P14D", 20_160)])
+def test_unusual_horizons_are_kept_apart_and_counted(value, minutes):
+    assert one(horizon=value).horizon_minutes == minutes
     assert unclear(horizon=value) == 1
+    assert one(horizon=value, horizon_minutes="15").horizon_minutes == 15
+    assert one(horizon=value, target_time=after(30)).horizon_minutes == 30
+
+
+def test_horizons_in_words_do_not_replace_each_other():
+    feed = feed_of()
+    values = [message("A", EVENT_MS, speed, horizon=text) for text, speed in (("soon", 1.0), ("later", 2.0), (15, 3.0))]
+    found = [normalise(record(0, offset, value)) for offset, value in enumerate(values)]
+    publish(feed, *(record(0, offset, value) for offset, value in enumerate(values)))
+    assert [(each.horizon_minutes, each.predicted_speed) for each in feed.segment("A").latest] == [(15, 3.0)]
+    assert [refusal.reason for each in found for refusal in each.refusals] == ["bad_horizon", "bad_horizon"]
+    assert feed.account()["quarantined"] == 2
+
+
+def test_what_else_tells_the_target_of_a_horizon_in_words():
+    assert one(horizon_minutes="soon", horizon=15).horizon_minutes == 15
+    assert one(horizon="soon", target_time=after(15)).horizon_minutes == 15
+    assert brief(several(predicted_speed_15min=45, horizon="soon")) == [(0, 15, 45.0)]
+    found = normalise(record(0, 0, several(predicted_speed=50, predicted_speed_15min=45, horizon="soon")))
+    assert [(index, each.horizon_minutes) for index, each in found.predictions] == [(1, 15)]
+    assert [refusal.reason for refusal in found.refusals] == ["bad_horizon"]
 
 
 def test_the_next_name_is_tried_after_one_that_cannot_be_used():
     assert one(horizon_minutes="soon", horizon=15).horizon_minutes == 15
     assert one(horizon_minutes=None, prediction_horizon_minutes=30, horizon=15).horizon_minutes == 30
     nothing = {"horizon": "", "horizon_minutes": None}
-    assert stated_horizon(nothing, Names(tuple(nothing), {})) == Stated(None, False, False)
+    assert stated_horizon(nothing, Names(tuple(nothing), {})) == Stated(None)
 
 
 def test_a_stated_fraction_of_a_minute_is_kept():

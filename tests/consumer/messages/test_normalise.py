@@ -163,6 +163,8 @@ REFUSED = [
     ("bad_time", good(timestamp=None, event_timestamp={})),
     ("bad_time", good(timestamp=None, base_data={"timestamp": "soon"})),
     ("time_in_future", good(timestamp=KAFKA_MS + 600_001)),
+    ("bad_horizon", good(horizon_minutes="soon")),
+    ("bad_horizon", good(horizon=[15])),
 ]
 
 

@@ -46,7 +46,7 @@ def test_unreadable_batch_is_counted_by_its_messages(topic, consume):
 def test_unclear_horizons_are_counted_and_the_first_is_logged(topic, consume, caplog):
     consumer = consume()
     consumer.wait_ready(30)
-    for horizon in (15, "never", "soon"):
+    for horizon in (15, -5, 20_160):
         topic.append(message("A", horizon=horizon), partition=1)
     eventually(lambda: consumer.records == 3 and consumer.unclear_horizons == 2)
     (line,) = [each.getMessage() for each in caplog.records if "horizon" in each.getMessage()]
