@@ -15,11 +15,10 @@ BLOCKED = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.EINTR
 """Errors of send(2) after which the same bytes can be sent later."""
 
 
-def _c_function() -> Callable[[int, bytes, int, int], int] | None:
+def _c_function() -> Callable[[int, ctypes.c_char_p, ctypes.c_size_t, int], int] | None:
     if not sys.platform.startswith("linux"):
         return None
     send = ctypes.PyDLL(None, use_errno=True).send
-    send.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int]
     send.restype = ctypes.c_ssize_t
     return send
 
@@ -41,8 +40,10 @@ def send_to_all(sockets: dict[int, socket.socket], data: bytes) -> dict[int, int
             if sent != size:
                 rest[descriptor] = sent
         return rest
+    # Made once: with `argtypes` each call would make them again, which takes a tenth of it.
+    content, length = ctypes.c_char_p(data), ctypes.c_size_t(size)
     for descriptor in sockets:
-        sent = _send(descriptor, data, size, _FLAGS)
+        sent = _send(descriptor, content, length, _FLAGS)
         if sent != size:
             is_blocked = sent < 0 and ctypes.get_errno() in BLOCKED
             rest[descriptor] = 0 if is_blocked else sent
@@ -55,7 +56,7 @@ def send(sock: socket.socket, data: bytes | memoryview) -> int:
     What another call has left, a memoryview, is sent by the slower way: only clients that read slowly need it.
     """
     if _send is not None and isinstance(data, bytes):
-        sent = _send(sock.fileno(), data, len(data), _FLAGS)
+        sent = _send(sock.fileno(), ctypes.c_char_p(data), ctypes.c_size_t(len(data)), _FLAGS)
         return 0 if sent < 0 and ctypes.get_errno() in BLOCKED else sent
     try:
         return sock.send(data)
