@@ -6,8 +6,8 @@
     4. begin new streams, then give resumes and long polls that look at news a bounded share
     5. close clients that read nothing, or don't answer
 
-News that come when nothing was flushed recently leave at once. After a flush the hub rests, and gathers what comes, for
-as long as the flush took times REST, FLUSH_MS at most: with many clients each is sent more at once.
+News that come when nothing was flushed recently leave at once. After a flush the hub rests, and gathers what comes
+(`rest_seconds`): with many clients each is sent more at once.
 """
 
 import logging
@@ -24,12 +24,20 @@ from .resume import Resume
 
 log = logging.getLogger("greenwave.web.hub")
 
-REST = 1.5
-"""After a flush the hub rests for so many times as long as the flush took."""
 SHARE_SECONDS = 0.004
-"""How long the hub works for resumes and long polls in one round."""
+"""How long the hub works for resumes and long polls in one round. News interrupt it, but not before so much was given
+since the last flush."""
 TICK_SECONDS = 0.25
 """How often it looks at the clock: for timeouts, pings, statistics and heartbeats."""
+
+
+def rest_seconds(flush_took: float, flush_seconds: float) -> float:
+    """Return how long the hub rests after a flush; `flush_seconds` (FLUSH_MS) is the limit.
+
+    It grows with the square of what the flush took, and is as long as the flush at half the limit. With few clients
+    there is time to send each event by itself; with many a flush must send several to each client.
+    """
+    return min(flush_seconds, 2 * flush_took * flush_took / flush_seconds) if flush_seconds else 0.0
 
 
 class Rounds:
@@ -52,6 +60,7 @@ class Rounds:
         self._clock = clock
         self._selector: selectors.BaseSelector
         self._flush_at = self._tick_at = 0.0
+        self._share_left = 0.0
 
     def open(self) -> None:
         """Prepare the first round. Raises OSError."""
@@ -117,7 +126,8 @@ class Rounds:
             self._flush(group, now)
         self._turns.note_news()
         after = self._clock()
-        self._flush_at = after + min(self._flush_seconds, REST * (after - now))
+        self._flush_at = after + rest_seconds(after - now, self._flush_seconds)
+        self._share_left = SHARE_SECONDS
 
     def _flush(self, group: Members, now: float) -> None:
         try:
@@ -134,13 +144,17 @@ class Rounds:
         """Begin new streams, and give resumes and long polls their turn."""
         self._incoming.begin_new(now)
         self._turns.note_time(now)
-        until = self._clock() + SHARE_SECONDS
-        while self._turns.due and self._clock() < until:
+        began = at = self._clock()
+        while self._turns.due and at < began + SHARE_SECONDS:
+            if at >= began + self._share_left and self._has_news(at):
+                break
             each = self._turns.next()
             if isinstance(each, Resume):
                 self._connections.advance(each, now)
             elif each.sock.fileno() != -1 and not each.is_blocked:
                 self._connections.write(each, now)
+            at = self._clock()
+        self._share_left -= at - began
 
     def _tick(self, now: float) -> None:
         """Do what the clock asks for."""

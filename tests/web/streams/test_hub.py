@@ -796,6 +796,50 @@ def test_all_new_clients_begin_in_one_round_though_news_come(setup):
     assert [each.types[:2] for each in clients] == [["status", "initial"]] * 5
 
 
+@pytest.fixture
+def steps(setup, monkeypatch):
+    """Let five clients resume at different cursors. Returns the steps that were made; each takes 3 ms of the clock.
+
+    News come during the third step and each later one.
+    """
+    made = []
+
+    def step(resume, now, max_bytes):
+        made.append(resume)
+        setup.world.now += 0.003
+        if len(made) >= 3:
+            setup.world.publish()
+
+    (first,) = setup.live()
+    setup.publish(5)
+    cursors = [cursor for cursor, _ in events_of(first.read())]
+    setup.wait(1)
+    monkeypatch.setattr(Resume, "step", step)
+    monkeypatch.setattr(Resume, "has_more", True)
+    for cursor in cursors:
+        setup.connect(Start(EVERYTHING, cursor))
+    first.data = b""
+    return made
+
+
+def test_news_come_before_the_rest_of_a_share(setup, steps):
+    live = setup.ends[0]
+    setup.hub.run(1)
+    assert len(steps) == 2, "the share of a round"
+    setup.hub.run(1)
+    assert len(steps) == 3, "news came"
+    assert live.predictions() == 0
+    setup.hub.run(1)
+    assert live.predictions() == 1
+
+
+def test_resumes_get_a_share_between_two_flushes(setup, steps):
+    setup.hub.run(2)
+    assert len(steps) == 3
+    setup.hub.run(1)
+    assert len(steps) == 5, "a whole share, though more news came"
+
+
 def test_a_replay_continues_without_waiting_for_the_clock(make):
     setup = make(subscriptions=process_over(topic_of(1_000)))
     client = setup.connect(Start(EVERYTHING, BEGIN.encode()))
@@ -805,6 +849,14 @@ def test_a_replay_continues_without_waiting_for_the_clock(make):
 
 
 # Flushes
+
+
+@pytest.mark.parametrize(
+    ("took", "limit", "rest"),
+    [(0.0, 0.02, 0.0), (0.005, 0.02, 0.0025), (0.01, 0.02, 0.01), (0.02, 0.02, 0.02), (0.5, 0.02, 0.02), (0.5, 0, 0)],
+)
+def test_rest_grows_with_the_square_of_the_flush(took, limit, rest):
+    assert rounds.rest_seconds(took, limit) == pytest.approx(rest)
 
 
 def test_news_after_a_quiet_time_leave_at_once(setup):
@@ -830,9 +882,9 @@ def test_news_while_the_hub_rests_are_gathered(setup):
     for _ in range(5):
         setup.publish(2)
     assert client.predictions() == 1
-    setup.wait(0.014)
-    assert client.predictions() == 1, "the rest is 1.5 times as long as the flush"
-    setup.wait(0.001)
+    setup.wait(0.009)
+    assert client.predictions() == 1, "the rest is as long as the flush"
+    setup.wait(0.002)
     assert client.predictions() == 11
     assert len(appended) == 2
 
