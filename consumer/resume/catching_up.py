@@ -148,7 +148,7 @@ class CatchingUp:
         item, subscriber = entry.item, self._subscriber
         if type(item) is Observation:
             return [Change(entry, self._own_cursor(entry))] if subscriber.wanted.concerns(item) else []
-        is_given = self._rule is None or self._rule.gives(entry.partition, entry.segment_id, item)
+        is_given = self._rule is None or self._rule.gives(entry.slot, entry.segment_id, item)
         is_shown = entry.shown or item is None
         if (is_given != is_shown or entry.evicted) and subscriber.purpose != "history":
             self._owes_view = True
@@ -164,7 +164,7 @@ class CatchingUp:
     def _has(self, entry: Entry) -> bool:
         """Tell whether the client had the entry before it resumed."""
         floor = self._floor
-        return entry.partition < len(floor) and entry.place < floor[entry.partition]
+        return entry.slot < len(floor) and entry.place < floor[entry.slot]
 
     def _own_cursor(self, entry: Entry) -> str | None:
         """Return the client's own cursor after an entry; None where it is that of all clients."""

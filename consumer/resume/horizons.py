@@ -24,13 +24,13 @@ class HorizonRule:
     def __init__(self) -> None:
         self._last: dict[int, _Given] = {}
 
-    def gives(self, partition: int, segment_id: str, prediction: Prediction | None) -> bool:
+    def gives(self, slot: int, segment_id: str, prediction: Prediction | None) -> bool:
         """Tell whether the client is given an entry; None is a removal, which always is."""
         if prediction is None:
-            self._last.pop(partition, None)
+            self._last.pop(slot, None)
             return True
-        last, horizon = self._last.get(partition), rank(prediction.horizon_minutes)
+        last, horizon = self._last.get(slot), rank(prediction.horizon_minutes)
         if last is not None and last[0] == segment_id and last[1] < horizon and last[2] >= prediction.timestamp:
             return False
-        self._last[partition] = segment_id, horizon, prediction.timestamp
+        self._last[slot] = segment_id, horizon, prediction.timestamp
         return True

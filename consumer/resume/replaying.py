@@ -100,7 +100,7 @@ class Replaying:
         while self._index < last and len(events) < limit:
             item = chunk.items[self._index]
             self._index += 1
-            if item.place >= self._place(item.partition):
+            if item.place >= self._place(item.slot):
                 events.extend(self._take(item))
         if self._index == len(chunk.items):
             self.places, self._chunk = furthest(self.places, chunk.end), None
@@ -131,23 +131,23 @@ class Replaying:
         pairs = zip(landing.tail, landing.inside, strict=False)
         return tuple(far if self._place(number) < begin else begin for number, (begin, far) in enumerate(pairs))
 
-    def _place(self, partition: int) -> int:
-        return self.places[partition] if partition < len(self.places) else 0
+    def _place(self, slot: int) -> int:
+        return self.places[slot] if slot < len(self.places) else 0
 
     def _take(self, read: ReplayItem) -> list[Event]:
-        places = list(furthest(self.places, (0,) * (read.partition + 1)))
-        places[read.partition] = read.after
+        places = list(furthest(self.places, (0,) * (read.slot + 1)))
+        places[read.slot] = read.after
         self.places = tuple(places)
         if not self._is_given(read):
             return []
         position = Position(self.incarnation, self.places)
-        entry = Entry(read.partition, read.place, position, read.segment_id, read.item, True)
+        entry = Entry(read.slot, read.place, position, read.segment_id, read.item, True)
         return [Change(entry, position.encode(self._kind))]
 
     def _is_given(self, read: ReplayItem) -> bool:
         item, subscriber = read.item, self._subscriber
         if type(item) is Observation:
             return subscriber.wanted.concerns(item)
-        if self.rule is not None and not self.rule.gives(read.partition, read.segment_id, item):
+        if self.rule is not None and not self.rule.gives(read.slot, read.segment_id, item):
             return False
         return not subscriber.is_filtered or (item is not None and subscriber.wanted.concerns(item))

@@ -139,7 +139,7 @@ class Starting:
         places, first = after.places, state.ring.locate(after.places)
         entries, had = state.ring.read(first, DETOUR), 0
         for number, entry in enumerate(entries, 1):
-            if entry.partition < len(places) and entry.place < places[entry.partition]:
+            if entry.slot < len(places) and entry.place < places[entry.slot]:
                 had = number
             if reaches(entry.position.places, places):
                 break

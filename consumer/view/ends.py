@@ -30,7 +30,7 @@ class Ends:
         """From when on the end offsets are to be requested, by the clock; None when no client waits for them."""
 
     def note(self, ends: Sequence[int], requested: float) -> None:
-        """Take the end offset of each partition, and when they were requested."""
+        """Take the end offset of each slot, and when they were requested."""
         self._ends, self._requested, self.wanted_since = tuple(map(place, ends)), requested, None
 
     def were_requested(self, since: float) -> bool:
@@ -46,15 +46,15 @@ class Ends:
         `presented` is when its client presented it, by the clock.
         """
         verdicts = [
-            self._is_beyond(partition, at, presented)
-            for partition, at in enumerate(theirs)
-            if at > (ours[partition] if partition < len(ours) else 0)
+            self._is_beyond(slot, at, presented)
+            for slot, at in enumerate(theirs)
+            if at > (ours[slot] if slot < len(ours) else 0)
         ]
         return True if True in verdicts else None if None in verdicts else False
 
-    def _is_beyond(self, partition: int, at: int, presented: float) -> bool | None:
-        is_known = partition < len(self._ends)
-        if is_known and at <= self._ends[partition]:
+    def _is_beyond(self, slot: int, at: int, presented: float) -> bool | None:
+        is_known = slot < len(self._ends)
+        if is_known and at <= self._ends[slot]:
             return False
         since = presented + (NEW_PARTITION_SECONDS if self._ends and not is_known else 0.0)
         return True if self.were_requested(since) else None

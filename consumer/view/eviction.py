@@ -41,7 +41,7 @@ class Eviction(NamedTuple):
 
 class _History(Struct, gc=False):
     renewed_ms: int
-    partition: int
+    slot: int
     offset: int
     records: int = 1
 
@@ -66,17 +66,17 @@ class EvictionOrder:
         self._histories.clear()
         self._heap.clear()
 
-    def renew(self, segment_id: str, event_ms: int, partition: int, offset: int) -> None:
+    def renew(self, segment_id: str, event_ms: int, slot: int, offset: int) -> None:
         """Note that a record renewed a segment; `event_ms` must not be ahead of the reference time."""
         history = self._histories.get(segment_id)
         if history is None:
-            history = self._histories[segment_id] = _History(event_ms, partition, offset)
+            history = self._histories[segment_id] = _History(event_ms, slot, offset)
             heappush(self._heap, (history.rank, segment_id))
             self._compact()
             return
         history.renewed_ms = max(history.renewed_ms, event_ms)
-        if offset != history.offset or partition != history.partition:
-            history.partition, history.offset = partition, offset
+        if offset != history.offset or slot != history.slot:
+            history.slot, history.offset = slot, offset
             if history.records < MOST_RECORDS:
                 history.records += 1
 

@@ -320,7 +320,7 @@ class Feed:
     def supersedes(self, entry: Entry) -> bool:
         """Tell whether the view has a newer item of an entry's segment and horizon; it takes no lock."""
         item, state = entry.item, self._state
-        return item is not None and state.view_of(item).supersedes(item, entry.partition, entry.place)
+        return item is not None and state.view_of(item).supersedes(item, entry.slot, entry.place)
 
     def wait_for_status(self, wanted: Callable[[Status], bool], timeout: float) -> Status:
         """Wait until the status is a wanted one, at most `timeout` seconds; return it as it is then."""

@@ -57,7 +57,7 @@ class Applied(Struct, frozen=True, gc=False):
 
 class _Stored(Struct, Generic[Held], frozen=True, gc=False):
     item: Held
-    partition: int
+    slot: int
     place: int
     size_bytes: int
     aged_ms: int
@@ -66,20 +66,20 @@ class _Stored(Struct, Generic[Held], frozen=True, gc=False):
     @property
     def order(self) -> "_Order":
         """What decides which of two items is the newer one."""
-        return _order(self.item, self.partition, self.place)
+        return _order(self.item, self.slot, self.place)
 
-    def is_after(self, item: Prediction | Observation, partition: int, place: int) -> bool:
-        """Tell whether this is newer than an item read at a place of a partition."""
-        return self.order > _order(item, partition, place)
+    def is_after(self, item: Prediction | Observation, slot: int, place: int) -> bool:
+        """Tell whether this is newer than an item read at the place of a slot."""
+        return self.order > _order(item, slot, place)
 
 
 _Order = tuple[int, str, str, int, int]
 
 
-def _order(item: Prediction | Observation, partition: int, place: int) -> _Order:
-    """Return the order of an item; `partition` is a slot, which rises with the partitions of one topic."""
+def _order(item: Prediction | Observation, slot: int, place: int) -> _Order:
+    """Return the order of an item; slots rise with the partitions of one topic."""
     topic = item.topic
-    return item.timestamp, item.prediction_time, "" if topic is UNSET else topic, partition, place
+    return item.timestamp, item.prediction_time, "" if topic is UNSET else topic, slot, place
 
 
 class LatestView(Generic[Held]):
@@ -124,8 +124,8 @@ class LatestView(Generic[Held]):
         """Read this process' clock: before each batch of items, since that takes time."""
         self._reference.read_clock()
 
-    def apply(self, item: Held, partition: int, place: int, held_bytes: int | None = None) -> Applied:
-        """Take in an item read at a place of a partition, unless a newer one of its segment and horizon is there.
+    def apply(self, item: Held, slot: int, place: int, held_bytes: int | None = None) -> Applied:
+        """Take in an item read at the place of a slot, unless a newer one of its segment and horizon is there.
 
         `held_bytes` is its footprint(), where that is known. This runs for every prediction with the feed locked, so
         it makes few calls.
@@ -139,7 +139,7 @@ class LatestView(Generic[Held]):
         late = timestamp < oldest_ms
         evicted: list[Eviction] = []
         may_be_late = kept is not None and kept.item.timestamp >= timestamp and not late
-        if kept is not None and may_be_late and kept.is_after(item, partition, place):
+        if kept is not None and may_be_late and kept.is_after(item, slot, place):
             late = not self.is_ahead(kept.item) or self.is_ahead(item)
             if not late:
                 evicted.append(Eviction("clock", segment_id, (kept.item,), len(horizons) == 1))
@@ -150,14 +150,14 @@ class LatestView(Generic[Held]):
             now_ms = self._reference.now_ms
             aged_ms = timestamp if timestamp < now_ms else now_ms
             size_bytes = KEPT_BYTES + (footprint(item) if held_bytes is None else held_bytes)
-            self._keep(_Stored(item, partition, place, size_bytes, aged_ms), horizons, evicted)
+            self._keep(_Stored(item, slot, place, size_bytes, aged_ms), horizons, evicted)
         shown = not horizons or horizon == next(iter(horizons))
         return Applied(late, shown, kept.item if kept else None, was_shown, tuple(evicted) if evicted else ())
 
-    def supersedes(self, item: Prediction | Observation, partition: int, place: int) -> bool:
+    def supersedes(self, item: Prediction | Observation, slot: int, place: int) -> bool:
         """Tell whether the view holds a newer item of the same segment and horizon."""
         kept = self._segments.get(item.segment_id, {}).get(item.horizon_minutes)
-        return kept is not None and kept.is_after(item, partition, place)
+        return kept is not None and kept.is_after(item, slot, place)
 
     def remove(self, segment_id: str) -> bool:
         """Forget all horizons of a segment; tell whether it was known."""
@@ -166,9 +166,9 @@ class LatestView(Generic[Held]):
     def drop_beyond(self, places: Places) -> set[str]:
         """Forget what was read at these places, one per partition, or later; return the segments concerned."""
         lost = {
-            segment_id: [kept for kept in kinds.values() if kept.place < places[kept.partition]]
+            segment_id: [kept for kept in kinds.values() if kept.place < places[kept.slot]]
             for segment_id, kinds in self._segments.items()
-            if any(kept.place >= places[kept.partition] for kept in kinds.values())
+            if any(kept.place >= places[kept.slot] for kept in kinds.values())
         }
         for segment_id, left in lost.items():
             self._drop(segment_id)
@@ -229,7 +229,7 @@ class LatestView(Generic[Held]):
             self.size_bytes += SEGMENT_BYTES
         segments[segment_id] = horizons
         event_ms = aged_ms if aged_ms < reference_ms else reference_ms
-        self._order.renew(segment_id, event_ms, kept.partition, kept.place >> INDEX_BITS)
+        self._order.renew(segment_id, event_ms, kept.slot, kept.place >> INDEX_BITS)
         first = next(iter(segments[next(iter(segments))].values()))  # of the least recently renewed segment
         if (
             first.aged_ms < reference_ms - self.max_age_ms

@@ -27,17 +27,18 @@ CURSOR_EVERY = 1_024
 class Entry(Struct, gc=False):
     """One delivered item: a prediction or an observation, or the removal of a segment (`item` is None).
 
-    `place` is where the entry is in its partition, `position` where reading goes on after it. `shown` tells whether it
-    belongs to the view of one prediction per segment; no observation does. `was` is what its view held of this segment
-    and horizon before, `was_shown` what that showed of the segment. `evicted` is what its view lost by it.
-    `record_ms` is the Kafka timestamp of its record, as it is. The ring buffer sets `sequence`, its number there (-1
-    outside of one), and `size_bytes`, the memory it takes.
+    `slot` is the index of its partition in a position (`slots.py`). `place` is where the entry is in its partition,
+    `position` where reading goes on after it. `shown` tells whether it belongs to the view of one prediction per
+    segment; no observation does. `was` is what its view held of this segment and horizon before, `was_shown` what that
+    showed of the segment. `evicted` is what its view lost by it. `record_ms` is the Kafka timestamp of its record, as
+    it is. The ring buffer sets `sequence`, its number there (-1 outside of one), and `size_bytes`, the memory it
+    takes.
 
     None of what the ring holds is tracked by the garbage collector (there are no cycles in it): its full collections
     would stop the process for a second with a ring of 50,000.
     """
 
-    partition: int
+    slot: int
     place: int
     position: Position
     segment_id: str
@@ -53,7 +54,7 @@ class Entry(Struct, gc=False):
 
     def with_item(self, item: Prediction | Observation) -> "Entry":
         """Return a copy that holds another form of the item, for one client."""
-        return Entry(self.partition, self.place, self.position, self.segment_id, item, self.shown)
+        return Entry(self.slot, self.place, self.position, self.segment_id, item, self.shown)
 
     @property
     def cursor(self) -> str:
@@ -95,10 +96,10 @@ class Ring:
         self._head = 0
         self.oldest = self.end = 0
         """The sequence numbers of the oldest entry, and of the next one."""
-        # What any entry takes beside its item: of which number of partitions that is, and the sequence number
+        # What any entry takes beside its item: for which number of places that is, and the sequence number
         # from which on it is measured again.
         self._bare_bytes = 0
-        self._bare_partitions = self._bare_until = 0
+        self._bare_places = self._bare_until = 0
 
     def __len__(self) -> int:
         return len(self._entries) - self._head
@@ -118,7 +119,7 @@ class Ring:
         if held_bytes is None:
             held_bytes = getsizeof(entry.segment_id) if entry.item is None else footprint(entry.item)
         sequence = self.end
-        if len(entry.position.places) != self._bare_partitions or sequence >= self._bare_until:
+        if len(entry.position.places) != self._bare_places or sequence >= self._bare_until:
             self._measure(entry.position)
         entry.sequence, entry.size_bytes = sequence, self._bare_bytes + held_bytes
         self._entries.append(entry)
@@ -142,10 +143,7 @@ class Ring:
 
     def covers(self, places: Places) -> bool:
         """Tell whether everything after `places` is in memory, or still to come."""
-        return all(
-            (places[partition] if partition < len(places) else 0) >= first
-            for partition, first in enumerate(self.whole_from)
-        )
+        return all((places[slot] if slot < len(places) else 0) >= first for slot, first in enumerate(self.whole_from))
 
     def locate(self, places: Places) -> int:
         """Return the sequence number of the first entry that lies after `places`.
@@ -165,16 +163,16 @@ class Ring:
 
     def _measure(self, position: Position) -> None:
         """Take the size of a cursor of now, and of the places in it."""
-        self._bare_partitions, self._bare_until = len(position.places), self.end + CURSOR_EVERY
+        self._bare_places, self._bare_until = len(position.places), self.end + CURSOR_EVERY
         self._bare_bytes = ENTRY_BYTES + PLACE_BYTES * len(position.places) + len(position.encode())
 
     def _drop_oldest(self) -> None:
         entries, head = self._entries, self._head
         entry = entries[head]
         self.size_bytes -= entry.size_bytes
-        partition = entry.partition
-        after = entry.position.places[partition]
-        self.whole_from[partition] = max(self.whole_from[partition], after)
+        slot = entry.slot
+        after = entry.position.places[slot]
+        self.whole_from[slot] = max(self.whole_from[slot], after)
         entries[head] = _GONE
         self._head = head = head + 1
         self.oldest += 1
@@ -185,4 +183,4 @@ class Ring:
 
 
 def _ahead(ours: Places, theirs: Places) -> bool:
-    return any(a > (theirs[partition] if partition < len(theirs) else 0) for partition, a in enumerate(ours))
+    return any(a > (theirs[slot] if slot < len(theirs) else 0) for slot, a in enumerate(ours))

@@ -191,9 +191,9 @@ class FeedState:
         """Continue where logs were truncated; the view gets back what it had before, if the ring buffer has it."""
         places, entries = position.places, self.ring.read(self.ring.oldest, len(self.ring))
         lost = self.latest.drop_beyond(places) | self.observed.drop_beyond(places)
-        lost |= {each.segment_id for each in entries if each.place >= places[each.partition]}
+        lost |= {each.segment_id for each in entries if each.place >= places[each.slot]}
         for entry in entries:
-            if entry.place < places[entry.partition] and entry.segment_id in lost:
+            if entry.place < places[entry.slot] and entry.segment_id in lost:
                 self._restore(entry)
         self.begin(position, Gap("truncated", None), self.slots.partitions)
 
@@ -239,19 +239,19 @@ class FeedState:
         observed.read_clock()
         unknown: list[Record] = []
         for record, normalised in batch:
-            partition, items = slots[record.topic][record.partition], normalised.items
+            slot, items = slots[record.topic][record.partition], normalised.items
             begin, after = record.offset << INDEX_BITS, record.offset + 1 << INDEX_BITS
             last = items[-1][0] if items else 0
             for index, item in items:
                 own = begin | index
-                if own < places[partition]:
+                if own < places[slot]:
                     continue  # read once more after the thread was restarted in the middle of a record
                 size_bytes = footprint(item)
                 if type(item) is Observation:
-                    applied, is_prediction = observed.apply(item, partition, own, size_bytes), False
+                    applied, is_prediction = observed.apply(item, slot, own, size_bytes), False
                     self.observations += 1
                 else:
-                    applied, is_prediction = latest.apply(item, partition, own, size_bytes), True
+                    applied, is_prediction = latest.apply(item, slot, own, size_bytes), True
                 late, evicted = applied.late, applied.evicted
                 if evicted:
                     self.evicted.update(each.reason for each in evicted)
@@ -259,9 +259,9 @@ class FeedState:
                     late = late or any(each is item for eviction in evicted for each in eviction.items)
                 if not latest.is_ahead(item):
                     self._unscored.append(item)
-                places[partition] = after if index in (last, MAX_INDEX) else own + 1
+                places[slot] = after if index in (last, MAX_INDEX) else own + 1
                 entry = Entry(
-                    partition,
+                    slot,
                     own,
                     Position(incarnation, tuple(places)),
                     item.segment_id,
@@ -273,26 +273,26 @@ class FeedState:
                     record.timestamp_ms,
                 )
                 ring.append(entry, size_bytes)
-            if normalised.removal is not None and not self._remove(record, partition, normalised.removal):
+            if normalised.removal is not None and not self._remove(record, slot, normalised.removal):
                 unknown.append(record)
             if normalised.refusals:
                 self.quarantined += count_refused(normalised.refusals)
             # Also past what was refused, and past a record without anything in it.
-            places[partition] = after
+            places[slot] = after
         self.quarantined += len(unknown)
         self._score()
         return unknown
 
-    def _remove(self, record: Record, partition: int, segment_id: str) -> bool:
+    def _remove(self, record: Record, slot: int, segment_id: str) -> bool:
         """Take a tombstone; return whether its segment was known. Clients get that of an unknown one, too."""
         known = [view.remove(segment_id) for view in (self.latest, self.observed)]
         self._score()
         self.scores.remove(segment_id)
-        self.places[partition] = place(record.offset + 1)
+        self.places[slot] = place(record.offset + 1)
         assert self.incarnation is not None, "publish() comes after begin()"
         position = Position(self.incarnation, tuple(self.places))
         # Also of an unknown segment: a client may have it from before what this process has read.
-        self.ring.append(Entry(partition, place(record.offset), position, segment_id, None, True))
+        self.ring.append(Entry(slot, place(record.offset), position, segment_id, None, True))
         return any(known)
 
     def _restore(self, entry: Entry) -> None:
@@ -300,7 +300,7 @@ class FeedState:
             self.latest.remove(entry.segment_id)
             self.observed.remove(entry.segment_id)
         else:
-            self.view_of(entry.item).apply(structs.replace(entry.item, late=UNSET), entry.partition, entry.place)
+            self.view_of(entry.item).apply(structs.replace(entry.item, late=UNSET), entry.slot, entry.place)
 
     def _score(self) -> None:
         """Score what was taken since the last time; a batch at once costs less."""

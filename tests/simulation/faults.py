@@ -41,8 +41,8 @@ FAULTS = [
     Fault(
         "the ring buffer says that it has one record more than it has",
         "consumer.view.ring",
-        "(places[partition] if partition < len(places) else 0) >= first",
-        "(places[partition] if partition < len(places) else 0) >= first - (1 << 24)",
+        "(places[slot] if slot < len(places) else 0) >= first",
+        "(places[slot] if slot < len(places) else 0) >= first - (1 << 24)",
     ),
     Fault(
         "a resume in the ring buffer begins one entry too late",
@@ -53,7 +53,7 @@ FAULTS = [
     Fault(
         "the ring buffer does not note what it dropped",
         "consumer.view.ring",
-        "self.whole_from[partition] = max(self.whole_from[partition], after)",
+        "self.whole_from[slot] = max(self.whole_from[slot], after)",
         "pass",
     ),
     Fault(
@@ -83,8 +83,8 @@ FAULTS = [
     Fault(
         "a resume leaves out the first entry after the cursor",
         "consumer.resume.catching_up",
-        "return entry.partition < len(floor) and entry.place < floor[entry.partition]",
-        "return entry.partition < len(floor) and entry.place <= floor[entry.partition]",
+        "return entry.slot < len(floor) and entry.place < floor[entry.slot]",
+        "return entry.slot < len(floor) and entry.place <= floor[entry.slot]",
     ),
     Fault(
         "a resume gives again what the client had from another process",
@@ -107,8 +107,8 @@ FAULTS = [
     Fault(
         "a replay leaves out the first record of a chunk",
         "consumer.resume.replaying",
-        "if item.place >= self._place(item.partition):",
-        "if item.place > self._place(item.partition):",
+        "if item.place >= self._place(item.slot):",
+        "if item.place > self._place(item.slot):",
     ),
     Fault(
         "a replay goes back to the end of a chunk that the client is past",
