@@ -71,10 +71,10 @@ def run(_world: Any) -> list[Figure]:
 
 def _cases() -> dict[str, dict[str, Callable[[], object]]]:
     now_ms = int(time.time() * 1000)
-    records = [Record(0, number, now_ms, None, message(number, number)) for number in range(COUNT)]
+    records = [Record("roads", 0, number, now_ms, None, message(number, number)) for number in range(COUNT)]
     normalise = Normaliser(Settings())
     arrays = [b"[%s]" % b",".join(each.value or b"" for each in records[at : at + ITEMS]) for at in _every(ITEMS)]
-    wrapped = [Record(0, at, now_ms, None, b'{"items":%s}' % each) for at, each in enumerate(arrays)]
+    wrapped = [Record("roads", 0, at, now_ms, None, b'{"items":%s}' % each) for at, each in enumerate(arrays)]
     mapped, units = _mapped("[[shape]]\n" + _FIELDS), _mapped("[[shape]]\n" + _UNITS)
     of_items = _mapped('[[shape]]\neach = "items[]"\n' + _FIELDS)
     framed, decode = _avro_records(records)
@@ -128,7 +128,7 @@ def _avro_records(records: list[Record]) -> tuple[list[Record], Normaliser]:
         stream = BytesIO()
         stream.write(b"\0\0\0\0\1")
         fastavro.schemaless_writer(stream, _PARSED, json.loads(record.value or b"{}"))
-        framed.append(Record(0, record.offset, record.timestamp_ms, None, stream.getvalue()))
+        framed.append(Record("roads", 0, record.offset, record.timestamp_ms, None, stream.getvalue()))
     return framed, Normaliser(Settings(), registry=registry)
 
 

@@ -124,7 +124,9 @@ def check_mapping(file: str, samples: tuple[Path, ...], topic: str | None, key: 
         click.echo(f"{file}: can be used")
         for sample in samples:
             for label, value in _messages(sample):
-                record = Record(0, 0, int(time.time() * 1000), None if key is None else key.encode(), value)
+                record = Record(
+                    settings.topic, 0, 0, int(time.time() * 1000), None if key is None else key.encode(), value
+                )
                 wait_for_schemas(normalise, [record], _SCHEMA_SECONDS)
                 normalised = normalise(record)
                 refused += bool(normalised.refusals)

@@ -18,7 +18,7 @@ from consumer.resume.chunk import ChunkKey
 from consumer.resume.replay import Replays
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
-from consumer.sources.record import Record
+from consumer.sources.record import Partition, Record
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
 from consumer.view.filters import Box, Filter
@@ -59,16 +59,19 @@ def value(number, segments, text=PLAIN, horizons=1, is_observation=False):
 def fill(feed, count, partitions=4, serve=True, cache=None, **kinds):
     """Publish records, and encode the message of each, which only a cache keeps."""
     normalise = Normaliser(feed.settings)
-    feed.begin(Position(TOPIC, (place(START),) * partitions))
+    feed.begin(
+        Position(TOPIC, (place(START),) * partitions),
+        [Partition(feed.settings.topic, number) for number in range(partitions)],
+    )
     for begin in range(0, count, 250):
         records = [
             Record(
+                feed.settings.topic,
                 number % partitions,
                 START + number // partitions,
                 START_MS,
                 None,
                 value(number, **kinds),
-                topic=feed.settings.topic,
             )
             for number in range(begin, begin + 250)
         ]
@@ -126,9 +129,10 @@ def chunks(settings, topic=None):
     topic = topic or topic_of(settings)
     replays = Replays(settings, lambda _: MemorySource(topic))
     ends, position = tuple(place(len(log)) for log in topic.logs), Position(TOPIC, (place(0),) * 4)
+    partitions = [Partition(settings.topic, number) for number in range(4)]
     before = resident()
     while position.places != ends:
-        chunk = replays.chunk(key := ChunkKey(0, position), ends, 20)
+        chunk = replays.chunk(key := ChunkKey(0, position), ends, partitions, 20)
         position = Position(TOPIC, chunk.end)
         replays.use(key, is_done=True)
     del chunk

@@ -16,7 +16,7 @@ from consumer.resume.replay import Replays
 from consumer.scoring.scores import Scores
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
-from consumer.sources.record import Record
+from consumer.sources.record import Partition, Record
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
 from consumer.view.filters import Box, Filter
@@ -32,7 +32,7 @@ normalise = Normaliser(SMALL)
 
 
 def a_record(number, segments, text=PLAIN, horizons=1):
-    return Record(0, number, START_MS, None, value(number, segments, text, horizons), topic=SMALL.topic)
+    return Record(SMALL.topic, 0, number, START_MS, None, value(number, segments, text, horizons))
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def test_cached_messages_take_message_bytes(partitions, text):
     with measured() as taken:
         cache = MessageCache(settings.message_bytes)
         fill(feed, 1_500, partitions=partitions, cache=cache, segments=20, text=text)
-        feed.begin(Position(b"topic-02", ()))
+        feed.begin(Position(b"topic-02", ()), ())
         assert cache.size_bytes > settings.message_bytes - 25_000, "it is full"
         assert is_near(taken(), settings.message_bytes)
 
@@ -99,7 +99,7 @@ def test_the_view_of_observations_takes_observed_bytes(text):
     with measured() as taken:
         view = LatestView(SMALL.max_segments, SMALL.max_age, SMALL.observed_bytes)
         for number in range(500):
-            record = Record(0, number, START_MS, None, value(number, 500, text, is_observation=True))
+            record = Record(SMALL.topic, 0, number, START_MS, None, value(number, 500, text, is_observation=True))
             view.apply(normalise(record).observations[0][1], 0, place(number))
         assert len(view) < 400, "it is full"
         assert is_near(taken(), SMALL.observed_bytes)
@@ -117,7 +117,7 @@ def test_observations_in_the_scores_take_scores_bytes():
     with measured() as taken:
         scores = Scores(SMALL)
         for number in range(20_000):
-            record = Record(0, number, START_MS, None, value(number, 40, is_observation=True))
+            record = Record(SMALL.topic, 0, number, START_MS, None, value(number, 40, is_observation=True))
             observation = normalise(record).observations[0][1]
             scores.take([observation], observation.timestamp)
         assert 0.5 * SMALL.scores_bytes <= taken() <= 1.25 * SMALL.scores_bytes, (
@@ -152,10 +152,11 @@ def test_chunks_of_replays_take_replay_bytes():
     settings = structs.replace(SMALL, buffer_bytes=2 * MB)
     replays = Replays(settings, lambda _: MemorySource(topic))
     ends = tuple(place(len(log)) for log in topic.logs)
+    partitions = [Partition(SMALL.topic, number) for number in range(4)]
     with measured() as taken:
         position = Position(topic.incarnation, (place(0),) * 4)
         for _ in range(8):
-            chunk = replays.chunk(key := ChunkKey(0, position), ends, 20)
+            chunk = replays.chunk(key := ChunkKey(0, position), ends, partitions, 20)
             position = Position(topic.incarnation, chunk.end)
             replays.use(key, is_done=True)
         del chunk

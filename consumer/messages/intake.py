@@ -42,9 +42,7 @@ class Intake:
         self.by_reason.update(by_reason(normalised.refusals))
         if self.example is None:
             refusal = normalised.refusals[0]
-            where = f"partition {record.partition}, offset {record.offset}"
-            if record.topic:
-                where = f"topic {record.topic}, {where}"
+            where = f"topic {record.topic}, partition {record.partition}, offset {record.offset}"
             value = _printable(record.value or b"", MAX_EXAMPLE_CHARACTERS)
             self.example = f"{where}: {refusal.detail[:MAX_EXAMPLE_CHARACTERS]}; it begins with {value}"
         if self._looked_at < MAX_LOOKED_AT:

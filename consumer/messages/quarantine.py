@@ -40,19 +40,14 @@ class _RefusedRecord(NamedTuple):
 
 
 class Quarantine:
-    """The messages that one process refused. One thread adds; any thread reads.
-
-    `topic` is the name of the topic for records that don't have one.
-    """
+    """The messages that one process refused. One thread adds; any thread reads."""
 
     def __init__(
         self,
-        topic: str,
         entries: int,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._topic = topic
         self._clock = clock
         self._wall = wall
         # Guards the counts and the entries. The state of logging belongs to the thread that adds, so that no reader
@@ -91,7 +86,7 @@ class Quarantine:
         now_ms = int(self._wall() * 1000)
         return [
             _RefusedRecord(
-                record.topic or self._topic,
+                record.topic,
                 record.partition,
                 record.offset,
                 refusal,
@@ -135,7 +130,7 @@ class Quarantine:
         _log.warning(
             "refused (%s): topic=%s partition=%d offset=%d%s: %s%s",
             refusal.reason,
-            record.topic or self._topic,
+            record.topic,
             record.partition,
             record.offset,
             item,

@@ -43,14 +43,15 @@ class Replays:
         self,
         key: ChunkKey,
         until: Places,
+        partitions: Sequence[Partition],
         seconds: float,
         client: Hashable = None,
-        partitions: Sequence[Partition] | None = None,
     ) -> Chunk | None:
         """Return the records from a position on, up to `until` in each partition or as many as a chunk holds.
 
-        `client` is any value that is the same for all requests of one client, such as its address. `partitions` are
-        those of the places; None: the first ones of the topic in the settings.
+        `partitions` has the partition of each place. `client` is any value that is the same for all requests of one
+        client, such as its address.
+
         None when they aren't there after so many seconds, or the process closes: ask again. Raises Unreplayable if they
         never will be: `expired` (no longer in Kafka), `other_topic`, `replay_failed` (not read in time).
 
@@ -61,8 +62,6 @@ class Replays:
         if found is not None:
             return found
         position, max_bytes = key.position, self.chunks.chunk_bytes
-        if partitions is None:
-            partitions = [Partition(self._settings.topic, number) for number in range(len(until))]
         read = partial(
             read_chunk,
             position=position,

@@ -116,7 +116,7 @@ class Replaying:
         self.incarnation, self.places = landing.start.incarnation, landing.start.places
         key, until = ChunkKey(self._generation, landing.start), self._until(landing)
         self._work.is_short = records_between(self.places, until) <= CHUNK_RECORDS
-        chunk = self._replays.chunk(key, until, seconds, self._subscriber.address, landing.partitions)
+        chunk = self._replays.chunk(key, until, landing.partitions, seconds, self._subscriber.address)
         self._chunk, self._index = ref(chunk) if chunk else None, 0
         return chunk
 

@@ -34,9 +34,9 @@ class ChunkSource(Protocol):
         self,
         key: ChunkKey,
         until: Places,
+        partitions: Sequence[Partition],
         seconds: float,
         client: Hashable = None,
-        partitions: Sequence[Partition] | None = None,
     ) -> Chunk | None:
         """Return the records from a position on; None when they aren't there after so many seconds."""
 

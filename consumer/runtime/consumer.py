@@ -64,7 +64,7 @@ class Consumer:
         normalise = normaliser_for(settings)(settings, self.network, self.clock.now_ms, self.registry)
         self.feed = Feed(settings, now_ms=self.clock.now_ms)
         self.subscriptions = Subscriptions(self.feed, Replays(settings, open_source, normalise.when_ready))
-        self.quarantine = Quarantine(settings.topic, settings.quarantine_entries)
+        self.quarantine = Quarantine(settings.quarantine_entries)
         self._poll_seconds = poll_seconds
         announcer = Announcer(self.feed, self.subscriptions.reset_timeouts)
         self._watchdog = Watchdog(settings.watchdog_seconds, on_hang, settings.kafka_silence_seconds, announcer.stall)

@@ -88,7 +88,7 @@ class Positions:
             log.warning("Kafka dropped %d records before they were read, in partitions %s", missed, where)
             gap = Gap("expired", missed)
             log.warning("reading does not continue at its last position: %s", gap.reason)
-            self._feed.begin(self._moved_to(offsets), gap, self._feed.partitions)
+            self._feed.begin(self._moved_to(offsets), self._feed.partitions, gap)
             self._assign(source, offsets)
         return True
 
@@ -104,7 +104,7 @@ class Positions:
             log.warning("reading does not continue at its last position: %s", gap.reason)
         partitions = [each for each in partitions_of(topics) if each in offsets]
         position = _position(topics, {partition: offsets[partition] for partition in partitions})
-        self._feed.begin(position, gap, partitions)
+        self._feed.begin(position, partitions, gap)
 
     def _restart(self, topics: FoundTopics, recreated: Collection[str]) -> None:
         """Begin at the start of the topics that were recreated; the others continue."""
@@ -116,7 +116,7 @@ class Positions:
         for slot, (topic, _) in enumerate(self._feed.partitions):
             if topic in recreated:
                 names[slot], places[slot] = topics[topic].incarnation, place(0)
-        self._feed.begin(Position(joined(names), tuple(places)), _RECREATED, self._feed.partitions)
+        self._feed.begin(Position(joined(names), tuple(places)), self._feed.partitions, _RECREATED)
 
     def _grow(self, source: Source, topics: FoundTopics, before: Collection[str]) -> None:
         """Add what was found since: new partitions from their beginning, a new topic from its backlog."""

@@ -47,7 +47,7 @@ class MemoryTopic:
         with self.changed:
             now_ms = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
             offset = len(self.logs[partition])
-            record = Record(partition, offset, now_ms, key, value, unreadable, raw_headers, self.name)
+            record = Record(self.name, partition, offset, now_ms, key, value, unreadable, raw_headers)
             self.logs[partition].append(record)
             self.changed.notify_all()
         return record

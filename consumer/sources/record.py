@@ -24,6 +24,7 @@ class Record(Struct, frozen=True, gc=False):
     With `unreadable` it stands for a batch that can't be unpacked, at the offset of the last message.
     """
 
+    topic: str
     partition: int
     offset: int
     timestamp_ms: int
@@ -32,7 +33,6 @@ class Record(Struct, frozen=True, gc=False):
     unreadable: Unreadable | None = None
     raw_headers: bytes = b""
     """The headers as Kafka encodes them; use `headers`."""
-    topic: str = ""
 
     @property
     def time_ms(self) -> int:

@@ -110,16 +110,14 @@ class Feed:
 
     # For the consumer thread
 
-    def begin(
-        self, position: Position, break_: Gap | None = None, partitions: Iterable[Partition] | None = None
-    ) -> None:
-        """Continue at a position that doesn't follow the last one; `break_` is the gap that subscriptions get.
+    def begin(self, position: Position, partitions: Iterable[Partition], break_: Gap | None = None) -> None:
+        """Continue at a position that doesn't follow the last one; `partitions` has the partition of each place.
 
-        The ring buffer is emptied; the latest view loses what is of topics that were recreated. `partitions` are those
-        of the places; None: the first ones of the topic in the settings.
+        The ring buffer is emptied; the latest view loses what is of topics that were recreated. `break_` is the gap
+        that subscriptions get.
         """
         with self.locked() as state:
-            state.begin(position, break_, partitions)
+            state.begin(position, partitions, break_)
             state.touch()
 
     def truncate(self, position: Position) -> None:

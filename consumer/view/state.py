@@ -72,7 +72,6 @@ class FeedState:
         self.scores = Scores(settings)
         self.ends = Ends(clock)
         self.backpressure = Backpressure(clock)
-        self._topic = settings.topic
         self.incarnation: bytes | None = None
         self.places: list[int] = []
         self.slots = Slots()
@@ -148,14 +147,9 @@ class FeedState:
         self.changed.notify_all()
         self.has_news = True
 
-    def begin(self, position: Position, break_: Gap | None, partitions: Iterable[Partition] | None = None) -> None:
-        """Continue at a position that doesn't follow the last one.
-
-        `partitions` are those of its places; None: the first ones of the topic in the settings.
-        """
+    def begin(self, position: Position, partitions: Iterable[Partition], break_: Gap | None) -> None:
+        """Continue at a position that doesn't follow the last one; `partitions` has the partition of each place."""
         self._drop_recreated(position)
-        if partitions is None:
-            partitions = [Partition(self._topic, number) for number in range(len(position.places))]
         self.slots = Slots(partitions)
         self.incarnation = position.incarnation
         self.places = list(position.places)
@@ -195,7 +189,7 @@ class FeedState:
         for entry in entries:
             if entry.place < places[entry.slot] and entry.segment_id in lost:
                 self._restore(entry)
-        self.begin(position, Gap("truncated", None), self.slots.partitions)
+        self.begin(position, self.slots.partitions, Gap("truncated", None))
 
     def grow(self, added: Mapping[Partition, int], topics: Mapping[str, bytes]) -> None:
         """Add partitions at these offsets; `topics` has the incarnation of each topic by name."""

@@ -29,13 +29,23 @@ def array(*items):
 
 def record(partition, offset, value, key=None):
     """Return a record with no time of its own."""
-    return Record(partition, offset, -1, key, value, topic=SETTINGS.topic)
+    return Record(SETTINGS.topic, partition, offset, -1, key, value)
+
+
+def partitions_to(count, topic=SETTINGS.topic):
+    """Return the first partitions of a topic."""
+    return [Partition(topic, number) for number in range(count)]
+
+
+def begin_at(feed, position, break_=None):
+    """Begin at a position of the first partitions of the topic in the settings."""
+    feed.begin(position, partitions_to(len(position.places), feed.settings.topic), break_)
 
 
 def feed_of(partitions=2, settings=SETTINGS, topic=TOPIC, start=0, now_ms=wall_ms):
     """Return a feed that begins at an offset of every partition."""
     feed = Feed(settings, now_ms=now_ms)
-    feed.begin(Position(topic, (place(start),) * partitions))
+    begin_at(feed, Position(topic, (place(start),) * partitions))
     return feed
 
 

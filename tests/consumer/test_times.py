@@ -160,9 +160,9 @@ def test_a_time_is_the_same_in_each_unit(epoch_ms: int) -> None:
 
 @pytest.mark.parametrize("kafka_ms", [-1, 0, 1_737_468_300, BEGIN_MS - 1, END_MS, 1_737_468_300_000_000, 1 << 62])
 def test_a_kafka_time_outside_2000_to_2200_is_unknown(kafka_ms: int) -> None:
-    assert Record(0, 0, kafka_ms, None, None).time_ms == UNKNOWN_MS
+    assert Record("roads", 0, 0, kafka_ms, None, None).time_ms == UNKNOWN_MS
     edges = BEGIN_MS, END_MS - 1
-    assert tuple(Record(0, 0, edge, None, None).time_ms for edge in edges) == edges
+    assert tuple(Record("roads", 0, 0, edge, None, None).time_ms for edge in edges) == edges
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00", "9999-12-31 23:59:59", "1970-01-01 00:00:00+23:59"])

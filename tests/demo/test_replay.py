@@ -66,7 +66,7 @@ def test_a_message_has_the_measurement_and_the_forecast():
 
 def test_a_message_becomes_a_prediction_without_a_volume():
     _, collector = replayed(plan())
-    record = Record(0, 0, -1, b"", msgspec.json.encode(collector.sent[1][1]))
+    record = Record("roads", 0, 0, -1, b"", msgspec.json.encode(collector.sent[1][1]))
     normalised = Normaliser(Settings())(record)
     assert normalised.refusals == []
     ((_, prediction),) = normalised.predictions

@@ -23,7 +23,7 @@ MESSAGES = MessageMaker(TRAFFIC, Settings())
 
 def test_a_message_becomes_one_prediction_with_all_its_fields():
     message = MESSAGES.message(NETWORK[40], NOW)
-    record = Record(0, 0, round(NOW * 1000), b"", msgspec.json.encode(message))
+    record = Record("roads", 0, 0, round(NOW * 1000), b"", msgspec.json.encode(message))
     normalised = Normaliser(Settings(), now_ms=lambda: record.timestamp_ms)(record)
     assert normalised.refusals == []
     ((_, prediction),) = normalised.predictions

@@ -54,7 +54,7 @@ def fuzzed(rng, normalise, count):
         for _ in range(rng.randrange(1, 6)):
             at = rng.randrange(len(value) + 1)
             value[at : at + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
-        normalised = normalise(Record(0, 0, int(time.time() * 1000), None, bytes(value)))
+        normalised = normalise(Record("roads", 0, 0, int(time.time() * 1000), None, bytes(value)))
         if not normalised.predictions:
             found.append((None, bytes(value), by_reason(normalised.refusals)))
     return found

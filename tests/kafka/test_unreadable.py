@@ -44,7 +44,7 @@ def chunk_from(consumer, start, until):
     """Return what a replay reads from a position on."""
     with consumer.feed.locked() as state:
         key = ChunkKey(state.generation, start)
-    return consumer.subscriptions.replays.chunk(key, until, seconds=WAIT_SECONDS)
+    return consumer.subscriptions.replays.chunk(key, until, consumer.partitions, WAIT_SECONDS)
 
 
 def names_up_to(subscription, last):

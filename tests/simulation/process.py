@@ -14,7 +14,7 @@ from consumer.resume.throttle import Throttle
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
-from tests.consumer.helpers import grow
+from tests.consumer.helpers import begin_at, grow
 from web.streams import wire
 from web.streams.channel import Channel
 from web.streams.messages import Message, MessageCache
@@ -168,7 +168,7 @@ class Process:
         """Begin to read the topic from its start."""
         self.incarnation = self._topic.incarnation
         self.offsets = list(self._topic.begins)
-        self.feed.begin(self._position(), gap)
+        begin_at(self.feed, self._position(), gap)
 
     def announce(self, state):
         """Enter a state."""
@@ -200,7 +200,7 @@ class Process:
         if at < begin:
             missed = sum(max(0, one - other) for one, other in zip(self._topic.begins, self.offsets, strict=False))
             self.offsets = [max(pair) for pair in zip(self._topic.begins, self.offsets, strict=False)]
-            self.feed.begin(self._position(), Gap("expired", missed))
+            begin_at(self.feed, self._position(), Gap("expired", missed))
             return begin - at
         records = self._topic.logs[partition][at : at + count]
         self.offsets[partition] += len(records)

@@ -119,7 +119,7 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc]
                 headers = bytes(buffer[at:end]) if end - at > 1 else b""  # one byte says that there are none
                 at = end
                 timestamp_ms = first_ms + delta_ms if appended_ms is None else appended_ms
-                yield Record(partition, base_offset + offset_delta, timestamp_ms, key, value, None, headers, topic)
+                yield Record(topic, partition, base_offset + offset_delta, timestamp_ms, key, value, None, headers)
         except (ValueError, IndexError) as error:
             raise CorruptRecordError(f"the structure of a record is invalid: {error!r}") from error
         if at != size:
@@ -191,7 +191,7 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
         topic, partition = tp
         for each in found:
             if type(each.value) is not _Batch:
-                yield Record(partition, each.offset, each.timestamp, each.key, each.value, topic=topic)
+                yield Record(topic, partition, each.offset, each.timestamp, each.key, each.value)
                 continue
             # A fetch may begin inside of a batch.
             self.next_fetch_offset = max(self.fetch_offset, each.value.base_offset)
@@ -204,7 +204,7 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
         self.next_fetch_offset = last + 1
         # With an epoch that is too small, the client would take the log for a truncated one.
         self.leader_epoch = batch.leader_epoch if batch is not None and batch.magic >= 2 else -1
-        return Record(tp.partition, last, -1, None, None, Unreadable(count, why), topic=tp.topic)
+        return Record(tp.topic, tp.partition, last, -1, None, None, Unreadable(count, why))
 
 
 def _extent(batch: Any, start: int) -> tuple[int, int]:

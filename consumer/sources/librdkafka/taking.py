@@ -102,7 +102,7 @@ def _record(message: Any, partition: Partition) -> Record:
     raw_headers = encode_headers(headers) if headers else b""
     offset, (_, timestamp_ms) = message.offset(), message.timestamp()
     topic, number = partition
-    return Record(number, offset, timestamp_ms, message.key(), message.value(), None, raw_headers, topic)
+    return Record(topic, number, offset, timestamp_ms, message.key(), message.value(), None, raw_headers)
 
 
 def _end_at(taken: TakenMessages, partition: Partition, offset: int, before: Mapping[Partition, NextOffset]) -> None:

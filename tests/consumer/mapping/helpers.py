@@ -13,7 +13,7 @@ FIELDS = '[shape.fields]\nsegment_id = "id"\npredicted_speed = "v"\n'
 def record(value, key=None, headers=()):
     """Return a record; a value that is not bytes is written as JSON."""
     content = value if isinstance(value, bytes | None) else json.dumps(value).encode()
-    return Record(0, 7, KAFKA_MS, key, content, None, encode_headers(headers) if headers else b"")
+    return Record("roads", 0, 7, KAFKA_MS, key, content, None, encode_headers(headers) if headers else b"")
 
 
 def normaliser(tmp_path, mapping, **settings):

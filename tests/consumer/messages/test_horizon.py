@@ -17,7 +17,7 @@ from consumer.times import iso
 from consumer.view.cursor import MAX_INDEX, Position, index_of, place
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
-from tests.consumer.helpers import array, feed_of, message, publish, record
+from tests.consumer.helpers import array, begin_at, feed_of, message, publish, record
 from tests.consumer.resume.test_resume import INCARNATION, read
 
 EVENT_MS = 1_700_000_000_000
@@ -353,7 +353,7 @@ def test_a_replay_gives_the_same_predictions_of_a_record_as_memory():
     def given(settings, position):
         feed = Feed(settings)
         subscriptions = Subscriptions(feed, Replays(settings, lambda _: MemorySource(topic)))
-        feed.begin(start)
+        begin_at(feed, start)
         publish(feed, *topic.logs[0])
         given = [each.entry for each in read(subscriptions.subscribe_at(position, everything, "history"))]
         return [(each.place, structs.replace(each.item, late=UNSET)) for each in given]

@@ -31,7 +31,7 @@ EVENT_MS = 1737468300000
 def read(value: object, *, key: bytes | None = None, kafka_ms: int = KAFKA_MS, **changed: Any) -> Normalised:
     """Normalise bytes as they are, anything else as JSON; `changed` are settings."""
     raw = value if isinstance(value, bytes | None) else json.dumps(value).encode()
-    return Normaliser(Settings(**changed))(Record(0, 7, kafka_ms, key, raw))
+    return Normaliser(Settings(**changed))(Record("roads", 0, 7, kafka_ms, key, raw))
 
 
 def parts(value: object, **options: Any) -> tuple[Any, ...]:
@@ -602,11 +602,13 @@ DAY_MS = 86_400_000
 def test_a_time_is_in_the_future_by_this_servers_clock(ahead_ms: int, stated: bool) -> None:
     at_ms = EVENT_MS + ahead_ms
     value = json.dumps(good(timestamp=at_ms if stated else None)).encode()
-    normalised = Normaliser(Settings(), now_ms=lambda: EVENT_MS)(Record(0, 7, at_ms, None, value))
+    normalised = Normaliser(Settings(), now_ms=lambda: EVENT_MS)(Record("roads", 0, 7, at_ms, None, value))
     (refusal,) = normalised.refusals
     assert (refusal.reason, refusal.segment_id) == ("time_in_future", "LA_001")
     assert f"{ahead_ms // 1000} s after this server's clock (2025-01-21T14:05:00.000Z)" in refusal.detail
-    assert not Normaliser(Settings(), now_ms=lambda: at_ms - 600_000)(Record(0, 7, at_ms, None, value)).refusals
+    assert not Normaliser(Settings(), now_ms=lambda: at_ms - 600_000)(
+        Record("roads", 0, 7, at_ms, None, value)
+    ).refusals
 
 
 def test_a_time_without_a_zone_is_in_the_zone_of_the_producers() -> None:
@@ -691,7 +693,7 @@ def test_any_bytes_give_a_prediction_removal_or_refusal(
     which: int, value: bytes | None, key: bytes | None, kafka_ms: int
 ) -> None:
     normaliser = NORMALISERS[which]
-    predictions, refusals, removal, unclear = structs.astuple(normaliser(Record(0, 7, kafka_ms, key, value)))
+    predictions, refusals, removal, unclear = structs.astuple(normaliser(Record("roads", 0, 7, kafka_ms, key, value)))
     assert predictions or refusals or removal
     for refusal in refusals:
         assert refusal.reason in REFUSAL_REASONS

@@ -81,7 +81,7 @@ SETTINGS = Settings()
 def read(document: object, settings: Settings = SETTINGS, kafka_ms: int = KAFKA_MS) -> Normalised:
     """Normalise a document twice by one normaliser, which knows its names then; return the second result."""
     normalise, value = Normaliser(settings, NETWORK, now_ms=lambda: KAFKA_MS), json.dumps(document).encode()
-    first, second = [normalise(Record(0, offset, kafka_ms, None, value)) for offset in range(2)]
+    first, second = [normalise(Record("roads", 0, offset, kafka_ms, None, value)) for offset in range(2)]
     assert repr(first) == repr(second)
     return second
 

@@ -31,7 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def quarantine(clock: Clock) -> Quarantine:
-    return Quarantine("traffic-predictions", 3, clock=clock, wall=lambda: WALL)
+    return Quarantine(3, clock=clock, wall=lambda: WALL)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def _logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def record(offset: int = 7, value: bytes | None = b"{}", key: bytes | None = None) -> Record:
-    return Record(2, offset, 0, key, value)
+    return Record("traffic-predictions", 2, offset, 0, key, value)
 
 
 def test_a_refusal_that_stands_for_many_items_counts_as_many(
@@ -176,7 +176,7 @@ def test_no_value_breaks_a_log_line(quarantine: Quarantine, caplog: pytest.LogCa
 
 
 def test_readers_see_a_whole_picture_while_messages_are_added(clock: Clock) -> None:
-    quarantine = Quarantine("t", 50, clock=clock)
+    quarantine = Quarantine(50, clock=clock)
     begin = threading.Barrier(5)
     wrong: list[object] = []
 

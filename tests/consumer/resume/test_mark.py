@@ -13,7 +13,7 @@ from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, decode, place
 from consumer.view.filters import EVERYTHING, Filter
-from tests.consumer.helpers import SETTINGS, TOPIC, feed_of, grow, message, publish, record
+from tests.consumer.helpers import SETTINGS, TOPIC, begin_at, feed_of, grow, message, publish, record
 from tests.consumer.resume.test_replay import BEGIN, process_over, topic_of
 from tests.properties import examples
 
@@ -106,7 +106,7 @@ def test_a_mark_of_another_status_or_generation_continues_differently():
     assert not one.mark.continues_like(other.mark), "an equal status that was not given yet"
     other.read()
     assert one.mark.continues_like(other.mark)
-    process.feed.begin(Position(TOPIC, (place(0),)), Gap("expired", 1))
+    begin_at(process.feed, Position(TOPIC, (place(0),)), Gap("expired", 1))
     one.read()
     assert one.mark.sequence == other.mark.sequence
     assert not one.mark.continues_like(other.mark)
@@ -140,7 +140,7 @@ def test_subscribe_from_a_mark_that_fell_off_the_ring_buffer_gives_a_gap(wanted)
 def test_subscribe_from_a_mark_of_an_earlier_generation_gives_the_gap_since():
     process = Process()
     mark = process.live().mark
-    process.feed.begin(Position(TOPIC, (place(40),)), Gap("expired", 40))
+    begin_at(process.feed, Position(TOPIC, (place(40),)), Gap("expired", 40))
     gap, view = process.subscriptions.subscribe_from(mark).read()
     assert gap == Gap("expired", 40)
     assert view.cursor == process.feed.cursor
@@ -170,7 +170,7 @@ class Readers:
                 process.publish(data.draw(st.integers(1, 8)))
             case "begin":
                 process.next += 2
-                feed.begin(Position(TOPIC, (place(process.next), *places[1:])), Gap("expired", 2))
+                begin_at(feed, Position(TOPIC, (place(process.next), *places[1:])), Gap("expired", 2))
             case "truncate":
                 process.next = max(0, process.next - 2)
                 feed.truncate(Position(TOPIC, (place(process.next), *places[1:])))

@@ -15,7 +15,7 @@ from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, decode, place
 from consumer.view.feed import Feed
-from tests.consumer.helpers import eventually
+from tests.consumer.helpers import eventually, partitions_to
 from tests.consumer.resume.test_replay import BEGIN, SMALL, Clock, changes_of, gap_of, process_over, topic_of
 from tests.consumer.resume.test_resume import INCARNATION, read
 
@@ -226,11 +226,11 @@ def test_a_hung_reader_is_abandoned_counted_and_replaced(caplog):
     sources = [Hanging(topic, release), MemorySource(topic)]
     replays = Replays(structs.replace(SMALL, replay_readers=1), lambda _: sources.pop(0), clock=clock)
     until = (place(500), place(500))
-    assert replays.chunk(ChunkKey(0, BEGIN), until, 0) is None
+    assert replays.chunk(ChunkKey(0, BEGIN), until, partitions_to(2), 0) is None
     (hanging,) = replays.readers.threads
     clock.now += SMALL.replay_seconds + readers.HANG_SECONDS + 1
     replays.readers.reset_timeouts()
-    assert len(replays.chunk(ChunkKey(0, BEGIN), until, 30).items) == 1_000
+    assert len(replays.chunk(ChunkKey(0, BEGIN), until, partitions_to(2), 30).items) == 1_000
     assert replays.readers.hangs == 1
     assert "a reader for replays hangs" in caplog.text
     assert "self.release.wait" in caplog.text, "where it hangs"
@@ -260,7 +260,7 @@ def asked(replays, at, client=None, generation=None):
     Each is of a generation of its own, so that no chunk serves several of them.
     """
     key = ChunkKey(at if generation is None else generation, Position(INCARNATION, (place(500), place(at))))
-    assert replays.chunk(key, (place(500), place(500)), 0, client) is None
+    assert replays.chunk(key, (place(500), place(500)), partitions_to(2), 0, client) is None
     return key
 
 
@@ -358,7 +358,7 @@ def test_a_chunk_is_kept_for_a_minute_after_its_last_use():
     replays = Replays(SMALL, lambda _: MemorySource(topic), clock=clock)
 
     def ask():
-        return replays.chunk(ChunkKey(0, BEGIN), (place(500), place(500)), 30)
+        return replays.chunk(ChunkKey(0, BEGIN), (place(500), place(500)), partitions_to(2), 30)
 
     chunk = ask()
     for _ in range(3):
@@ -375,5 +375,5 @@ def test_nothing_is_read_after_close():
     topic = topic_of(1)
     replays = Replays(SMALL, lambda _: MemorySource(topic))
     replays.readers.close()
-    assert replays.chunk(ChunkKey(0, BEGIN), (place(1), place(1)), 60) is None
+    assert replays.chunk(ChunkKey(0, BEGIN), (place(1), place(1)), partitions_to(2), 60) is None
     assert topic.opened == 0

@@ -17,7 +17,7 @@ from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view.cursor import Position, decode, place, records_between
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
-from tests.consumer.helpers import message, publish
+from tests.consumer.helpers import begin_at, message, publish
 from tests.consumer.resume.test_resume import INCARNATION, read
 
 TIME_MS = 1_700_000_000_000
@@ -35,7 +35,7 @@ def process_over(topic, settings=SMALL, open_source=None, throttle=None):
     """Return the subscriptions of a process that has read the whole topic."""
     replays = Replays(settings, open_source or (lambda _: MemorySource(topic)))
     process = Subscriptions(Feed(settings), replays, throttle)
-    process.feed.begin(Position(INCARNATION, (place(0),) * len(topic.logs)))
+    begin_at(process.feed, Position(INCARNATION, (place(0),) * len(topic.logs)))
     for log in topic.logs:
         publish(process.feed, *log)
     return process

@@ -24,7 +24,7 @@ from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view.cursor import Position, decode, furthest, offset_of, place, reaches
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
-from tests.consumer.helpers import array, grow, message, normalise, publish
+from tests.consumer.helpers import array, begin_at, grow, message, normalise, publish
 from tests.properties import examples
 
 INCARNATION = b"memory-1"
@@ -169,7 +169,7 @@ class Process:
         config = Settings(kafka_backlog="all", buffer_entries=capacity, max_segments=max_segments)
         self.feed = Feed(config)
         self.subscriptions = Subscriptions(self.feed, Replays(config, lambda _: MemorySource(topic, batch=3)))
-        self.feed.begin(Position(INCARNATION, tuple(map(place, starts))))
+        begin_at(self.feed, Position(INCARNATION, tuple(map(place, starts))))
         self.next = list(starts)
         self.has_backlog = any(starts)
 

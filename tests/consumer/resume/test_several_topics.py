@@ -49,7 +49,7 @@ class Process:
         self.subscriptions = Subscriptions(self.feed, self.replays)
         self.next = dict.fromkeys(order, 0)
         ids = [self.topics[topic].incarnation for topic, _ in order]
-        self.feed.begin(Position(joined(ids), tuple(place(0) for _ in order)), None, order)
+        self.feed.begin(Position(joined(ids), tuple(place(0) for _ in order)), order)
 
     def step(self, partition):
         record = self.topics[partition.topic].logs[partition.number][self.next[partition]]
@@ -290,5 +290,5 @@ def test_a_recreated_topic_leaves_the_view_of_the_others():
     before = process.feed.position
     assert {each.topic for each in process.feed.snapshot().predictions} == {"a", "b"}
     recreated = Position(joined([a.incarnation, b"topic-b2"]), (before.places[0], 0))
-    process.feed.begin(recreated, Gap("topic_recreated", None), process.feed.partitions)
+    process.feed.begin(recreated, process.feed.partitions, Gap("topic_recreated", None))
     assert {each.topic for each in process.feed.snapshot().predictions} == {"a"}

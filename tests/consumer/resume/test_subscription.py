@@ -11,7 +11,7 @@ from consumer.resume.reading import ReadBudget, read_chunk
 from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
-from tests.consumer.helpers import SETTINGS, TOPIC, at, feed_of, message, normalise, publish, record
+from tests.consumer.helpers import SETTINGS, TOPIC, at, begin_at, feed_of, message, normalise, publish, record
 from tests.consumer.resume.test_replay import BEGIN, SMALL, TIME_MS, after_a_replay, process_over, topic_of
 from tests.consumer.resume.test_resume import INCARNATION, read
 
@@ -92,7 +92,7 @@ def test_a_replay_ends_when_the_topic_is_replaced():
     subscription = process.subscribe_at(BEGIN)
     subscription.next(0)
     assert subscription.is_replaying
-    process.feed.begin(Position(b"memory-2", (place(0),)), Gap("topic_recreated", None))
+    begin_at(process.feed, Position(b"memory-2", (place(0),)), Gap("topic_recreated", None))
     events = read(subscription)
     assert [each for each in events if isinstance(each, Gap)] == [Gap("topic_recreated", None)]
     assert isinstance(events[-1], Initial)

@@ -7,7 +7,7 @@ import pytest
 from consumer.events import Change, Gap, Initial
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
-from tests.consumer.helpers import message, publish
+from tests.consumer.helpers import begin_at, message, publish
 from tests.consumer.resume.test_replay import TIME_MS, process_over, topic_of
 from tests.consumer.resume.test_resume import INCARNATION, read
 
@@ -101,6 +101,6 @@ def test_records_that_kafka_dropped_during_a_replay_are_counted_from_the_client_
     subscription.next(0)
     given = len(subscription.next(5))
     assert 0 < given < 300
-    world.process.feed.begin(Position(INCARNATION, (place(310),)), Gap("expired", 10))
+    begin_at(world.process.feed, Position(INCARNATION, (place(310),)), Gap("expired", 10))
     events = read(subscription)
     assert gaps(events) == [Gap("expired", 310 - given - len(segments(events)))]

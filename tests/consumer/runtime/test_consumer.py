@@ -308,7 +308,7 @@ def test_idle_replay_chunks_are_evicted_on_a_quiet_topic(topic, consume, monkeyp
     consumer = consume()
     consumer.wait_ready(30)
     replays, begin = consumer.subscriptions.replays, Position(topic.incarnation, (place(0),) * 4)
-    assert replays.chunk(ChunkKey(0, begin), (place(record.offset + 1), *begin.places[1:]), 30)
+    assert replays.chunk(ChunkKey(0, begin), (place(record.offset + 1), *begin.places[1:]), consumer.partitions, 30)
     eventually(lambda: not replays.chunks.keys)
 
 

@@ -16,7 +16,7 @@ from consumer.schemas.registry import Registry
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
-from tests.consumer.helpers import eventually, message
+from tests.consumer.helpers import eventually, message, partitions_to
 from tests.consumer.runtime.helpers import take
 from tests.consumer.schemas.helpers import PREDICTION, fake_registry, framed
 from tests.consumer.schemas.test_avro import encoded
@@ -281,7 +281,7 @@ def test_a_replay_waits_for_a_schema_too(topic, consume, fake):
     replays = Replays(settings, lambda _: MemorySource(topic), Normaliser(settings, registry=registry).when_ready)
     try:
         key = ChunkKey(0, Position(topic.incarnation, (place(0),) * 4))
-        chunk = replays.chunk(key, (place(1), place(0), place(0), place(0)), 30)
+        chunk = replays.chunk(key, (place(1), place(0), place(0), place(0)), partitions_to(4), 30)
     finally:
         replays.readers.close()
         replays.readers.join(10)

@@ -5,11 +5,11 @@ import random
 from consumer.runtime.waiting import Waiting
 from consumer.sources.base import Reading
 from consumer.sources.record import Record
-from tests.consumer.helpers import at
+from tests.consumer.helpers import SETTINGS, at
 
 
 def record(partition, offset, value=b"x"):
-    return Record(partition, offset, -1, None, value)
+    return Record(SETTINGS.topic, partition, offset, -1, None, value)
 
 
 def places(records):
@@ -32,8 +32,8 @@ def test_what_is_behind_a_record_that_waits_waits_too():
 def test_the_position_stays_before_what_waits():
     waiting = Waiting(lambda record: record.value == b"wait")
     list(waiting.ready([record(0, 0), record(0, 5, b"wait"), record(0, 6), record(1, 3)]))
-    readings = at(Reading(7, 9), Reading(4, 4), topic="")
-    assert waiting.before(readings) == at(Reading(5, 9), Reading(4, 4), topic="")
+    readings = at(Reading(7, 9), Reading(4, 4))
+    assert waiting.before(readings) == at(Reading(5, 9), Reading(4, 4))
     waiting.clear()
     assert waiting.before(readings) == readings
     assert list(waiting.ready([])) == []
@@ -66,10 +66,10 @@ def test_random_runs_keep_the_order_and_lose_nothing():
                 offsets[partition] += 1
             sent += batch
             taken += waiting.ready(batch)
-            before = waiting.before(at(*(Reading(offset, None) for offset in offsets), topic=""))
+            before = waiting.before(at(*(Reading(offset, None) for offset in offsets)))
             for partition in range(3):
                 delivered = [each.offset for each in taken if each.partition == partition]
-                assert delivered == list(range(before["", partition].offset)), seed
+                assert delivered == list(range(before[SETTINGS.topic, partition].offset)), seed
         missing.clear()
         taken += waiting.ready([])
         assert sorted(places(taken)) == sorted(places(sent)), seed

@@ -22,7 +22,7 @@ from consumer.times import iso
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
 from consumer.view.statistics import statistics
-from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record
+from tests.consumer.helpers import SETTINGS, TOPIC, array, begin_at, feed_of, message, publish, record
 from tests.properties import examples
 
 START = 1_700_000_000_000
@@ -247,9 +247,9 @@ def test_a_removal_takes_effect_at_its_position_in_a_batch():
 
 def test_scores_survive_a_gap_but_not_a_recreated_topic():
     feed = scored_feed(said_at(0, 50, 60, 5), said_at(5, 50, 40, 5))
-    feed.begin(Position(TOPIC, (place(9), place(0))), Gap("expired", 7))
+    begin_at(feed, Position(TOPIC, (place(9), place(0))), Gap("expired", 7))
     assert errors(feed) == [(5, 1, 10.0)]
-    feed.begin(Position(b"topic-02", (place(0), place(0))), Gap("topic_recreated", None))
+    begin_at(feed, Position(b"topic-02", (place(0), place(0))), Gap("topic_recreated", None))
     assert feed.account()["scores"] is None
     send(feed, said_at(10, 50, 40))
     assert feed.account()["scores"] is None
@@ -580,7 +580,7 @@ def test_a_history_is_dropped_after_a_window_without_predictions():
 
 def test_many_errors_are_summed_like_few():
     feed = Feed(SETTINGS)
-    feed.begin(Position(TOPIC, (place(0),)))
+    begin_at(feed, Position(TOPIC, (place(0),)))
     send(feed, *[array(*[said_at(minute, 50, 45 - minute % 2, 1, f"S{n}") for n in range(700)]) for minute in range(4)])
     assert errors(feed) == [(1, 2100, 5.67)]
     assert all(before <= after for before, after in pairwise([5.0, feed.account()["scores"]["mae"], 6.0]))

@@ -11,7 +11,7 @@ from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view.backpressure import IDLE_SECONDS, WAIT_SECONDS
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
-from tests.consumer.helpers import TOPIC, message, publish, record, subscribe
+from tests.consumer.helpers import TOPIC, begin_at, message, publish, record, subscribe
 
 ENTRIES = 3_000
 SETTINGS = Settings(kafka_backlog="all", buffer_entries=ENTRIES, replay_records=0)
@@ -23,7 +23,7 @@ class Scene:
     def __init__(self):
         self.now = 100.0
         self.feed = Feed(SETTINGS, clock=lambda: self.now)
-        self.feed.begin(Position(TOPIC, (place(0),)))
+        begin_at(self.feed, Position(TOPIC, (place(0),)))
         self._offset = 0
         self.publish(ENTRIES)
 

@@ -11,7 +11,7 @@ from consumer.resume.subscriptions import Subscriptions
 from consumer.view.cursor import Position, decode, place
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
-from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record, subscribe
+from tests.consumer.helpers import SETTINGS, TOPIC, array, begin_at, feed_of, message, publish, record, subscribe
 from tests.consumer.resume.test_resume import read
 
 T = 1_700_000_000_000
@@ -73,7 +73,7 @@ class Follower:
 def ageing_feed():
     """Return a feed that keeps a minute, at 75 s after T by its clock."""
     feed = Feed(structs.replace(SETTINGS, max_age=60), now_ms=lambda: T + 75_000)
-    feed.begin(Position(TOPIC, (place(0), place(0))))
+    begin_at(feed, Position(TOPIC, (place(0), place(0))))
     return feed
 
 

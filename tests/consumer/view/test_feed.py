@@ -17,7 +17,7 @@ from consumer.view.ends import NEW_PARTITION_SECONDS
 from consumer.view.feed import READ_ENTRIES, Feed
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.statistics import statistics
-from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, grow, message, publish, record, subscribe
+from tests.consumer.helpers import SETTINGS, TOPIC, array, begin_at, feed_of, grow, message, publish, record, subscribe
 from tests.properties import examples
 
 START_MS = 1_700_000_000_000
@@ -160,7 +160,7 @@ def live_feed(places=(0, 0)):
     """Return a feed that reads all there is from there on, and the clock that it goes by."""
     clock = Clock()
     feed = Feed(SETTINGS, clock=clock)
-    feed.begin(Position(TOPIC, tuple(map(place, places))))
+    begin_at(feed, Position(TOPIC, tuple(map(place, places))))
     feed.announce(Status("live", 1.0, "read up"))
     return feed, clock
 
@@ -353,7 +353,7 @@ def test_a_recreated_topic_is_a_gap_for_those_who_are_here():
     publish(feed, record(0, 0, message("A")))
     subscription = subscribe(feed)
     read(subscription)
-    feed.begin(Position(b"topic-02", (place(0),)), Gap("topic_recreated", None))
+    begin_at(feed, Position(b"topic-02", (place(0),)), Gap("topic_recreated", None))
     gap, initial = read(subscription)
     assert (gap.reason, initial.predictions) == ("topic_recreated", [])
 
@@ -373,7 +373,7 @@ def test_before_the_first_position_a_client_waits_and_keeps_its_cursor():
     assert read(subscription) == []
     assert subscription.cursor == cursor
     assert subscribe(feed).cursor is None
-    feed.begin(Position(TOPIC, (place(0), place(0))))
+    begin_at(feed, Position(TOPIC, (place(0), place(0))))
     publish(feed, record(0, 0, message("A")))
     assert segments(read(subscription)) == ["A"]
 
@@ -657,7 +657,7 @@ def test_a_client_that_missed_several_breaks_gets_one_gap(breaks, expected):
     subscription = subscriptions.subscribe()
     subscription.next(0)
     for gap in breaks:
-        feed.begin(feed.position, gap)
+        begin_at(feed, feed.position, gap)
     assert [event for event in subscription.next(0) if isinstance(event, Gap)] == [expected]
 
 

@@ -14,7 +14,7 @@ from consumer.view.cursor import Position, decode, place
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.statistics import statistics
-from tests.consumer.helpers import SETTINGS, TOPIC, array, feed_of, message, publish, record, subscribe
+from tests.consumer.helpers import SETTINGS, TOPIC, array, begin_at, feed_of, message, publish, record, subscribe
 from tests.consumer.resume.test_resume import read
 
 T = 1_700_000_000_000
@@ -176,7 +176,7 @@ def test_the_segment_has_its_observations_beside_its_predictions():
 def test_another_topic_forgets_observations():
     feed = feed_of(1)
     send(feed, seen("A"))
-    feed.begin(Position(b"topic-02", (place(0),)))
+    begin_at(feed, Position(b"topic-02", (place(0),)))
     assert view(feed) == {}
 
 
@@ -289,7 +289,7 @@ def test_a_replay_gives_the_same_observations_as_memory():
         settings = Settings(kafka_backlog="all", buffer_entries=entries)
         feed = Feed(settings)
         subscriptions = Subscriptions(feed, Replays(settings, lambda _: MemorySource(topic)))
-        feed.begin(Position(b"memory-1", (place(0), place(0))))
+        begin_at(feed, Position(b"memory-1", (place(0), place(0))))
         for number in range(60):
             publish(feed, topic.logs[number % 2][number // 2])
         start = Position(b"memory-1", (place(3, 1), place(2))).encode()

@@ -115,7 +115,7 @@ def test_thousands_of_entries_pass_through_a_small_ring():
 def served(number):
     """Return an entry as it is when clients have been sent it."""
     value = json.dumps({"segment_id": f"LA_{number:04}", "timestamp": 1_700_000_000_000, "predicted_speed": 50.5})
-    prediction = Normaliser(Settings())(Record(0, number, -1, None, value.encode())).predictions[0][1]
+    prediction = Normaliser(Settings())(Record("roads", 0, number, -1, None, value.encode())).predictions[0][1]
     position = Position(TOPIC, tuple(place(number + partition) for partition in range(8)))
     made = Entry(0, place(number), position, prediction.segment_id, prediction, True)
     assert made.cursor

@@ -10,7 +10,7 @@ from consumer.resume.subscriptions import Subscriptions
 from consumer.view.cursor import Position, decode, place
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
-from tests.consumer.helpers import SETTINGS, TOPIC, feed_of, message, publish, record
+from tests.consumer.helpers import SETTINGS, TOPIC, begin_at, feed_of, message, publish, record
 from web.streams.channel import Channel
 from web.streams.encodings import SSE
 from web.streams.messages import MessageCache
@@ -66,7 +66,7 @@ class World:
     def begin(self):
         """Continue two records later, as after a retention."""
         self.offset += 2
-        self.feed.begin(Position(TOPIC, (place(self.offset),)), Gap("expired", 2))
+        begin_at(self.feed, Position(TOPIC, (place(self.offset),)), Gap("expired", 2))
 
     def truncate(self):
         """Continue two records before, as after an unclean election."""

@@ -14,7 +14,7 @@ from consumer.resume.subscriptions import Subscriptions
 from consumer.view.cursor import Position, decode, place
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.ring import Entry
-from tests.consumer.helpers import SETTINGS, TOPIC, feed_of, message, publish, record
+from tests.consumer.helpers import SETTINGS, TOPIC, begin_at, feed_of, message, publish, record
 from tests.consumer.view.test_latest import a_prediction
 from tests.web.conftest import events_of
 from tests.web.streams.feeds import Following
@@ -388,7 +388,7 @@ def test_a_topic_that_was_recreated_resets_the_pace():
     channel.flush(world.now)
     world.put("B")
     channel.flush(world.now)
-    world.feed.begin(Position(b"topic-02", (place(0), place(0))), Gap("topic_recreated", None))
+    begin_at(world.feed, Position(b"topic-02", (place(0), place(0))), Gap("topic_recreated", None))
     channel.flush(world.now)
     client.read()
     assert [sent["type"] for _, sent in client.events][-2:] == ["gap", "initial"]
