@@ -105,6 +105,15 @@ def _of_item(path: Path) -> Reader:
     return lambda item, _message, _record: path(item)
 
 
+def plain_names(text: str) -> tuple[str, ...] | None:
+    """Return the one or two names that an expression about the item is; None for any other. Raises ValueError."""
+    steps = None if text.startswith("$") else Path(text).steps
+    if steps is None or not 1 <= len(steps) <= 2:
+        return None
+    names = tuple(step for step in steps if isinstance(step, str))
+    return names if len(names) == len(steps) else None
+
+
 def _known(time_ms: int) -> int | None:
     return None if time_ms == UNKNOWN_MS else time_ms
 

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from consumer.errors import SettingsError
 from consumer.schemas.registry import Registry
 from consumer.settings import Settings
 
-from .expressions import KeyFormat, Reader, compile_expression, key_reader
+from .expressions import KeyFormat, compile_expression, key_reader
 from .lines import line_of
-from .readers import SPEED_AHEAD, ReaderMaker, as_table, is_of_item, pair
+from .plans import plans_of
+from .readers import SPEED_AHEAD, Field, ReaderMaker, as_table, is_of_item, pair
 from .shapes import Shape, Shapes
 
 MAX_BYTES = 262_144
@@ -134,11 +136,14 @@ class _Compiler:
         removed = compiled("tombstone", self._maker.make, "segment_id", tombstone, read_key) if tombstone else None
         reads_keys = table.key in ("text", "json") and "$key" in str(stated)
         own = frozenset(_EMITTED.get(field, field) for field, how in table.fields.items() if is_of_item(how))
-        emitted = tuple(_emitted(fields).items())
-        return table.topic, Shape(name or f"shape {number + 1}", when, each, removed, emitted, own, reads_keys)
+        plans = plans_of(_emitted(fields), own)
+        read_removed = removed.read if removed else None
+        predicts = any(field.startswith("predicted_speed") for field in fields)
+        name = name or f"shape {number + 1}"
+        return table.topic, Shape(name, when, each, read_removed, plans, own, predicts, reads_keys)
 
 
-def _check(fields: dict[str, Reader]) -> None:
+def _check(fields: dict[str, Field]) -> None:
     """Raise ValueError for fields that give no prediction and no observation, whatever the message is."""
     if "segment_id" not in fields:
         raise ValueError("segment_id is needed")
@@ -155,11 +160,9 @@ _EMITTED = {"latitude": "coordinates", "longitude": "coordinates", "producer_cat
 """The names that `consumer.messages` knows, where they are others."""
 
 
-def _emitted(fields: dict[str, Reader]) -> dict[str, Reader]:
-    """Return the readers by the names that `consumer.messages` knows, with the place as one field."""
+def _emitted(fields: dict[str, Field]) -> list[Field]:
+    """Return the fields by the names that `consumer.messages` knows, with the place as one field."""
     emitted = dict(fields)
     if "latitude" in emitted:
         emitted["coordinates"] = pair(emitted.pop("latitude"), emitted.pop("longitude"))
-    if "producer_category" in emitted:
-        emitted["category"] = emitted.pop("producer_category")
-    return emitted
+    return [replace(field, name=_EMITTED.get(name, name)) for name, field in emitted.items()]

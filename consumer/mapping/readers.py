@@ -12,15 +12,15 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
-from consumer.messages.fields import number
+from consumer.messages.fields import as_id, label, number
 from consumer.messages.names import MAX_MINUTES
 from consumer.prediction import KM_PER_MILE
 from consumer.sources.record import Record
 from consumer.times import Times
 
-from .expressions import KeyReader, Reader, compile_expression, compile_text, expressions_in
+from .expressions import KeyReader, Reader, compile_expression, compile_text, expressions_in, plain_names
 
 SPEEDS = ("predicted_speed", "current_speed", "lower", "upper")
 TIMES = ("timestamp", "prediction_time", "target_time")
@@ -49,6 +49,26 @@ Scalar = str | int | float | bool
 Convert = Callable[[Any], Any]
 
 
+class Conversion(Struct, frozen=True):
+    """What becomes of a value that was found; one of the type `unchanged` is used as it is."""
+
+    convert: Convert
+    unchanged: type = type(None)
+
+
+class Field(Struct, frozen=True):
+    """A field of the result, compiled.
+
+    `read` gives its value. Where that is at one or two plain names of the item, `names` are these, and a `Plan` reads
+    it without `read`.
+    """
+
+    name: str
+    read: Reader
+    names: tuple[str, ...] | None = None
+    conversion: Conversion | None = None
+
+
 class FieldTable(Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     """A field as a mapping file states it: exactly one of `from`, `text` and `value`, and what else applies to it."""
 
@@ -70,34 +90,17 @@ class ReaderMaker:
         self._per_mph = 1 / mph_per_unit
         self._zone = zone
 
-    def make(self, name: str, stated: object, read_key: KeyReader) -> Reader:
-        """Return the reader of a field.
-
-        Raises ValueError, which says what is wrong and what is allowed.
-        """
-        kind = kind_of(name)
+    def make(self, name: str, stated: object, read_key: KeyReader) -> Field:
+        """Return a field. Raises ValueError, which says what is wrong and what is allowed."""
         table = FieldTable(from_=stated) if isinstance(stated, str) else as_table(stated, FieldTable)
-        convert = self._converter(kind, table)
+        conversion = self._conversion(kind_of(name), name, table)
         find = _finder(table, read_key)
-        if not table.missing:
-            return find if convert is None else _converted(find, convert)
-        # Apart from each other, since True equals 1.
-        booleans = frozenset(each for each in table.missing if type(each) is bool)
-        others = frozenset(each for each in table.missing if type(each) is not bool)
+        if table.missing:
+            conversion = _without(table.missing, conversion)
+        names = None if table.from_ is None else plain_names(table.from_)
+        return Field(name, _converted(find, conversion), names, conversion)
 
-        def read(item: Any, message: Any, record: Record) -> Any:
-            value = find(item, message, record)
-            kind = type(value)
-            if kind in _NUMBERS_AND_TEXT:
-                if value in others:
-                    return None
-            elif kind is bool and value in booleans:
-                return None
-            return value if convert is None else convert(value)
-
-        return read
-
-    def _converter(self, kind: str, table: FieldTable) -> Convert | None:
+    def _conversion(self, kind: str, name: str, table: FieldTable) -> Conversion | None:
         for option in ("unit", "scale", "zone", "format", "order"):
             if getattr(table, option) is not None and option not in _TAKES[kind]:
                 allowed = ", ".join(sorted(_TAKES[kind])) or "none of them"
@@ -112,8 +115,8 @@ class ReaderMaker:
             case "time":
                 return self._time(table)
             case "coordinates":
-                return _place_lonlat if table.order == "lonlat" else _place_latlon
-        return None
+                return Conversion(_place_lonlat if table.order == "lonlat" else _place_latlon)
+        return _TEXTS.get(name)
 
     def _speed_factor(self, unit: str | None) -> float:
         if unit is None:
@@ -122,19 +125,19 @@ class ReaderMaker:
             raise ValueError(f"unit is {unit!r}; allowed for a speed: {', '.join(_KMH_PER)}")
         return self._per_mph if unit == "mph" else self._per_mph / KM_PER_MILE * _KMH_PER[unit]
 
-    def _time(self, table: FieldTable) -> Convert:
+    def _time(self, table: FieldTable) -> Conversion:
         zone = _zone(table.zone or self._zone)
         read: Convert = Times(zone).read
         if table.format is not None:
             if "%" not in table.format:
                 raise ValueError(f"format is {table.format!r}; allowed: directives such as %d.%m.%Y %H:%M")
-            read = _formatted(table.format, zone)
+            read = _formatted(table.format, zone, read)
 
         def as_ms(value: Any) -> Any:
             found = read(value)
             return value if found is None else found
 
-        return _OfText(as_ms)
+        return Conversion(as_ms)
 
 
 def is_of_item(stated: object) -> bool:
@@ -174,26 +177,35 @@ def as_table(stated: object, kind: type[Any]) -> Any:
         raise ValueError(f"{str(error).replace('Object', 'the table').replace('`', '')}; allowed: {names}") from error
 
 
-class _OfText:
-    """A conversion that changes nothing but text."""
-
-    def __init__(self, convert: Convert) -> None:
-        self.convert = convert
-
-    def __call__(self, value: Any) -> Any:
-        return self.convert(value) if type(value) is str else value
-
-
-def _converted(find: Reader, convert: Convert) -> Reader:
-    if not isinstance(convert, _OfText):
-        return lambda item, message, record: convert(find(item, message, record))
-    of_text = convert.convert
+def _converted(find: Reader, conversion: Conversion | None) -> Reader:
+    if conversion is None:
+        return find
+    convert, unchanged = conversion.convert, conversion.unchanged
 
     def read(item: Any, message: Any, record: Record) -> Any:
         value = find(item, message, record)
-        return of_text(value) if type(value) is str else value
+        return value if type(value) is unchanged else convert(value)
 
     return read
+
+
+def _without(missing: list[Scalar], conversion: Conversion | None) -> Conversion:
+    """Return a conversion that gives None for values that stand for a missing one."""
+    # Apart from each other, since True equals 1.
+    booleans = frozenset(each for each in missing if type(each) is bool)
+    others = frozenset(each for each in missing if type(each) is not bool)
+    convert = conversion.convert if conversion else None
+
+    def read(value: Any) -> Any:
+        kind = type(value)
+        if kind in _NUMBERS_AND_TEXT:
+            if value in others:
+                return None
+        elif kind is bool and value in booleans:
+            return None
+        return value if convert is None else convert(value)
+
+    return Conversion(read)
 
 
 def _finder(table: FieldTable, read_key: KeyReader) -> Reader:
@@ -217,8 +229,8 @@ def _scale(table: FieldTable) -> float:
     return 1.0 if table.scale is None else table.scale
 
 
-def _numeric(factor: float) -> Convert:
-    """Return a function that multiplies numbers, and text that is one."""
+def _numeric(factor: float) -> Conversion:
+    """Return a conversion that multiplies numbers, and text that is one."""
 
     def convert(value: Any) -> Any:
         if type(value) is float:
@@ -226,7 +238,7 @@ def _numeric(factor: float) -> Convert:
         read = number(value)
         return value if read is None else read * factor
 
-    return convert if factor != 1.0 else _OfText(_as_number)
+    return Conversion(convert) if factor != 1.0 else Conversion(_as_number, unchanged=float)
 
 
 def _as_number(value: Any) -> Any:
@@ -237,18 +249,38 @@ def _as_number(value: Any) -> Any:
     return value if read is None else read
 
 
-def _minutes(table: FieldTable) -> Convert | None:
+def _as_id(value: Any) -> Any:
+    """Return a number that is an id as text, as it is served; anything else as it is."""
+    found = as_id(value)
+    return value if found is None else found
+
+
+def _as_label(value: Any) -> Any:
+    """Return a number as text, as it is served; anything else as it is."""
+    found = label(value)
+    return value if found is UNSET else found
+
+
+_TEXTS = {
+    "segment_id": Conversion(_as_id, unchanged=str),
+    "model": Conversion(_as_label, unchanged=str),
+    "producer_category": Conversion(_as_label, unchanged=str),
+}
+"""The texts that may be numbers."""
+
+
+def _minutes(table: FieldTable) -> Conversion | None:
     if table.unit is None and table.scale is None:
         return None
     if table.unit is not None and table.unit not in _MINUTES_PER:
         raise ValueError(f"unit is {table.unit!r}; allowed for a horizon: {', '.join(_MINUTES_PER)}")
-    multiply = _numeric(_MINUTES_PER[table.unit or "minutes"] * _scale(table))
+    multiply = _numeric(_MINUTES_PER[table.unit or "minutes"] * _scale(table)).convert
 
     def convert(value: Any) -> Any:
         minutes = multiply(value)
         return int(minutes) if type(minutes) is float and minutes.is_integer() else minutes
 
-    return convert
+    return Conversion(convert)
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -258,7 +290,9 @@ def _zone(name: str) -> ZoneInfo:
         raise ValueError(f"zone is {name!r}; allowed: a name such as America/New_York") from error
 
 
-def _formatted(format_: str, zone: ZoneInfo) -> Convert:
+def _formatted(format_: str, zone: ZoneInfo, otherwise: Convert) -> Convert:
+    """Return a function that reads text in this format, and what is no text otherwise."""
+
     @lru_cache(1024)
     def parse(text: str) -> int | None:
         try:
@@ -268,7 +302,12 @@ def _formatted(format_: str, zone: ZoneInfo) -> Convert:
         moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
         return round((moment - _EPOCH).total_seconds() * 1000)
 
-    return lambda value: parse(value) if type(value) is str and len(value) <= 100 else None
+    def read(value: Any) -> Any:
+        if type(value) is not str:
+            return otherwise(value)
+        return parse(value) if len(value) <= 100 else None
+
+    return read
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -290,14 +329,16 @@ def _place_lonlat(value: Any) -> Any:
     return _place_latlon(value)
 
 
-def _place(north: Any, east: Any) -> dict[str, Any]:
+def _place(north: Any, east: Any) -> dict[str, Any] | None:
+    if north is None or east is None:
+        return None
     return {"latitude": _as_number(north), "longitude": _as_number(east)}
 
 
-def pair(north: Reader, east: Reader) -> Reader:
-    """Return the reader of coordinates that a mapping gives as two fields."""
+def pair(north: Field, east: Field) -> Field:
+    """Return the field of coordinates that a mapping gives as two fields."""
 
     def read(item: Any, message: Any, record: Record) -> Any:
-        return {"latitude": north(item, message, record), "longitude": east(item, message, record)}
+        return _place(north.read(item, message, record), east.read(item, message, record))
 
-    return read
+    return Field(COORDINATES, read)

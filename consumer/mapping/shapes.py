@@ -9,6 +9,7 @@ from consumer.messages.refusal import Refused, shown
 from consumer.sources.record import Record
 
 from .expressions import Reader
+from .plans import Plans
 
 MAX_ITEMS = 10_000
 """Items that one message may give: more of them would hold up its neighbours for too long."""
@@ -21,9 +22,11 @@ class Shape(Struct, frozen=True, gc=False):
     when: Reader | None
     each: Reader | None
     tombstone: Reader | None
-    fields: tuple[tuple[str, Reader], ...]
+    plans: Plans
     own: frozenset[str]
     """The fields that may differ from item to item of a message; others are constants, or about something else."""
+    predicts: bool = True
+    """Whether a field is a predicted speed; without one, items are observations."""
     reads_keys: bool = False
     """Whether a key may be needed whose schema is in the registry."""
 
@@ -49,18 +52,15 @@ class Shape(Struct, frozen=True, gc=False):
 
     def map(self, item: Any, message: Any, record: Record) -> dict[str, Any]:
         """Return an item in the fields of the result; None for what it does not have."""
-        return {name: read(item, message, record) for name, read in self.fields}
+        return self.plans.whole.read(item, message, record)
 
     def map_all(self, items: Iterable[Any], message: Any, record: Record) -> list[dict[str, Any]]:
         """Return items of one message in the fields of the result; what they share is read once."""
-        shared = {name: read(None, message, record) for name, read in self.fields if name not in self.own}
-        own = [(name, read) for name, read in self.fields if name in self.own]
-        found = []
-        for item in items:
-            fields = shared.copy()
-            for name, read in own:
-                fields[name] = read(item, message, record)
-            found.append(fields)
+        shared, read = self.plans.shared.read(None, message, record), self.plans.own.read
+        found = [read(item, message, record) for item in items]
+        if shared:
+            for fields in found:
+                fields.update(shared)
         return found
 
 

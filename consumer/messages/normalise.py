@@ -99,6 +99,7 @@ class Normaliser:
         self.registry = registry
         self._opening = Opening(settings, registry)
         self._network = network or Network()
+        self._is_mapped = self._opening.has_shapes
         self._max_bytes = settings.max_message_bytes
         self._speeds = Speeds(settings)
         self._names = NameSets(self._speeds.scales)
@@ -114,15 +115,15 @@ class Normaliser:
             value, kafka_ms = record.value, record.time_ms
             if value is None:
                 return Normalised([], [], self._removed(record))
-            if not self._opening.has_shapes and len(value) <= self._max_bytes:
+            if not self._is_mapped and len(value) <= self._max_bytes:
                 predictions = self._plain.read(value, kafka_ms)
                 if predictions is not None:
                     return Normalised(predictions, [], None)
             content = self._opening.open(record, value)
             if type(content) is Mapped:  # the usual case of a mapping, made fast
-                prediction = self._plain.read_item(content.fields, kafka_ms)
-                if prediction is not None:
-                    return Normalised([(0, prediction)], [], None)
+                plain = self._read_plain(content, kafka_ms)
+                if plain is not None:
+                    return Normalised([(0, plain)], [], None)
             found, removal = _Found(), None
             if type(content) is dict:
                 self._read(content, None, kafka_ms, found)
@@ -155,7 +156,10 @@ class Normaliser:
         if not is_array and type(items[0]) is Deleted:
             return self._removed(record, items[0].row)
         for number, item in enumerate(items):
-            self._take(item, number if is_array else None, kafka_ms, found)
+            if type(item) is Mapped and (plain := self._read_plain(item, kafka_ms)) is not None:
+                found.add(plain)
+            else:
+                self._take(item, number if is_array else None, kafka_ms, found)
         return None
 
     def _removed(self, record: Record, row: Any = None) -> str:
@@ -177,15 +181,19 @@ class Normaliser:
         if type(item) is dict:
             self._read(item, index, kafka_ms, found)
         elif type(item) is Mapped:
-            prediction = self._plain.read_item(item.fields, kafka_ms)
-            if prediction is None:
-                self._read(item.stated(), index, kafka_ms, found, item)
-            else:
-                found.add(prediction)
+            self._read(item.stated(), index, kafka_ms, found, item)
         elif type(item) is Refused:
             found.refuse(item, index)
         else:
             self._read(item, index, kafka_ms, found)
+
+    def _read_plain(self, item: Mapped, kafka_ms: int) -> Prediction | Observation | None:
+        """Return the content of an item in the plain shape; None for one that needs a closer look."""
+        shape = item.shape
+        if shape is None:
+            return self._plain.read_document(item.fields, kafka_ms)
+        read = self._plain.read_item if shape.predicts else self._plain.read_observation
+        return read(item.fields, kafka_ms)
 
     def _read(
         self, item: object, index: int | None, kafka_ms: int, found: "_Found", mapped: Mapped | None = None

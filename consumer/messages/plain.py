@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from consumer.prediction import Coordinates, Prediction, categorise
+from consumer.prediction import Coordinates, Observation, Prediction, categorise
 from consumer.times import BEGIN_MS, END_MS, UNKNOWN_MS, Times, iso
 
 from .fields import MAX_TEXT, MAX_VOLUME, as_id, text
@@ -45,8 +45,8 @@ class _Plain(Struct, gc=False, forbid_unknown_fields=True):
     current_speed: Speed | None = None
     current_volume: Volume | None = None
     horizon_minutes: Minutes | None = None
-    prediction_time: str | None = None
-    target_time: str | None = None
+    prediction_time: str | int | None = None
+    target_time: str | int | None = None
     coordinates: Coordinates | None = None
     road_name: str | None = None
     confidence: Share | None = None
@@ -55,14 +55,30 @@ class _Plain(Struct, gc=False, forbid_unknown_fields=True):
     category: str | None = None
 
 
-def _decoder(ignored: Iterable[str]) -> Callable[[bytes], _Plain | list[_Plain]]:
-    """Return a decoder of the plain shape that accepts further names, whose values mean nothing."""
+class _PlainMeasured(Struct, gc=False):
+    """The observation of a shape that predicts nothing; its other fields are not read."""
+
+    segment_id: SegmentId
+    timestamp: EpochMs
+    current_speed: Speed
+    current_volume: Volume | None = None
+    coordinates: Coordinates | None = None
+    road_name: str | None = None
+    source: str | None = None
+    category: str | None = None
+
+
+def _with_more(ignored: Iterable[str]) -> Any:
+    """Return the plain shape with further names, whose values mean nothing."""
     # Any and not Raw: text that is not UTF-8 refuses a message in whatever field it is.
     names = {f"ignored_{number}": name for number, name in enumerate(ignored)}
     fields = [(field, Any, None) for field in names]
-    shape: Any = msgspec.defstruct(
+    return msgspec.defstruct(
         "_PlainWithMore", fields, bases=(_Plain,), rename=names, gc=False, forbid_unknown_fields=True
     )
+
+
+def _decoder(shape: Any) -> Callable[[bytes], _Plain | list[_Plain]]:
     return msgspec.json.Decoder(shape | list[shape]).decode
 
 
@@ -78,8 +94,10 @@ class PlainReader:
         self._max_future_ms = max_future_ms
         self._now_ms = now_ms
         self._untried = 0
+        self._documents_untried = 0
         self._ignored: frozenset[str] = frozenset()
-        self._decode = _decoder(self._ignored)
+        self._shape = _with_more(self._ignored)
+        self._decode = _decoder(self._shape)
 
     def read(self, value: bytes, kafka_ms: int) -> list[tuple[int, Prediction]] | None:
         """Return the pairs (index within the message, prediction); None for a message that needs a closer look.
@@ -106,11 +124,61 @@ class PlainReader:
         return found or None  # an empty array is refused
 
     def read_item(self, item: dict[str, Any], kafka_ms: int) -> Prediction | None:
-        """Return the prediction of an object in the plain shape; None for one that needs a closer look."""
+        """Return the prediction of a mapped item in the plain shape; None for one that needs a closer look."""
         try:
             return self._prediction(msgspec.convert(item, _Plain), kafka_ms)
         except msgspec.ValidationError:
             return None
+
+    def read_document(self, document: dict[str, Any], kafka_ms: int) -> Prediction | None:
+        """Return the prediction of a decoded object in the plain shape, which may have more fields; None as above."""
+        if self._documents_untried:
+            self._documents_untried -= 1
+            return None
+        try:
+            return self._prediction(msgspec.convert(document, self._shape), kafka_ms)
+        except msgspec.ValidationError:
+            if not self._learn_of(document):
+                self._documents_untried = READ_OTHERWISE
+            return None
+
+    def read_observation(self, item: dict[str, Any], kafka_ms: int) -> Observation | None:
+        """Return the observation of an object in the plain shape without a prediction; None as above."""
+        try:
+            found = msgspec.convert(item, _PlainMeasured)
+        except msgspec.ValidationError:
+            return None
+        segment, event_ms, speed = found.segment_id, found.timestamp, round(found.current_speed, 2) + 0.0
+        if speed > self._speeds.most or as_id(segment) is None or self._is_ahead(event_ms, kafka_ms):
+            return None
+        place, road = self._place(segment, found.coordinates, found.road_name)
+        return Observation(
+            segment,
+            event_ms,
+            speed,
+            found.current_volume,
+            categorise(speed, self._speeds.thresholds),
+            place,
+            road,
+            UNSET if found.category is None else text(found.category),
+            UNSET if found.source is None else text(found.source),
+        )
+
+    def _is_ahead(self, event_ms: int, kafka_ms: int) -> bool:
+        latest_ms = event_ms - self._max_future_ms
+        return self._now_ms() < latest_ms or UNKNOWN_MS != kafka_ms < latest_ms
+
+    def _place(
+        self, segment: str, coordinates: Coordinates | None, road_name: str | None
+    ) -> tuple[Coordinates | UnsetType, str | UnsetType]:
+        place, road = coordinates or UNSET, UNSET if road_name is None else text(road_name)
+        if place is not UNSET and place.latitude == place.longitude == 0:
+            place = UNSET
+        if place is UNSET or road is UNSET:
+            known = self._network.get(segment)
+            place = known.coordinates if place is UNSET else place
+            road = known.road_name if road is UNSET else road
+        return place, road
 
     def _learn(self, value: bytes) -> None:
         """Learn the names of a message that are never read, so that those after it can be read at once."""
@@ -119,11 +187,18 @@ class PlainReader:
         except (ValueError, RecursionError):
             return
         item = document[0] if type(document) is list and document else document
-        new = {name for name in item if not is_read(name)} - self._ignored if type(item) is dict else set()
-        names = self._ignored | {name for name in new if len(name) <= MAX_NAME_CHARACTERS and _NAME.fullmatch(name)}
-        if new and len(names) <= MAX_IGNORED:
-            self._ignored, self._decode = names, _decoder(names)
+        if type(item) is dict and self._learn_of(item):
             self._untried = 0
+
+    def _learn_of(self, item: dict[str, Any]) -> bool:
+        """Learn the names of an object that are never read; return whether there are new ones."""
+        new = {name for name in item if not is_read(name)} - self._ignored
+        names = self._ignored | {name for name in new if len(name) <= MAX_NAME_CHARACTERS and _NAME.fullmatch(name)}
+        if not new or len(names) > MAX_IGNORED:
+            return False
+        self._ignored, self._shape = names, _with_more(names)
+        self._decode = _decoder(self._shape)
+        return True
 
     def _prediction(self, item: _Plain, kafka_ms: int) -> Prediction | None:
         """Return the prediction of an item. This runs for every prediction, so it makes few calls."""

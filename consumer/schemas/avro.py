@@ -40,15 +40,18 @@ def avro_decoder(schema: SchemaText) -> DecodePayload:
     except (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, TypeError, KeyError) as error:
         raise ValueError(f"it is no Avro schema: {type(error).__name__}: {error}") from error
 
+    may_be_large = weight.per_byte > MAX_BYTES_PER_BYTE
+    read = fastavro.schemaless_reader
+
     def decode(data: bytes, at: int) -> object:
         size = len(data) - at
-        if weight.per_byte > MAX_BYTES_PER_BYTE and weight.fixed + weight.per_byte * size > MAX_VALUE_BYTES:
+        if may_be_large and weight.fixed + weight.per_byte * size > MAX_VALUE_BYTES:
             detail = f"by its schema, a value of {size} bytes could take {weight.per_byte:.0f} times as much memory"
             raise Refused("too_large", detail)
         stream = BytesIO(data)
         stream.seek(at)
         try:
-            value: object = fastavro.schemaless_reader(stream, parsed, None)
+            value: object = read(stream, parsed, None)
         except Exception as error:  # whatever damage makes fastavro raise: StopIteration, IndexError, its own errors
             raise ValueError(f"{type(error).__name__}: {error}") from error
         if rest := len(data) - stream.tell():

@@ -15,9 +15,9 @@ def schema_id(data: bytes | None) -> int | None:
     """
     if data is None or len(data) <= HEADER_BYTES or data[0]:
         return None
-    if data[2] == 0 and data[1] in b"{[":
+    if data[1] and data[2] == 0 and data[1] in b"{[":
         return None
-    return int.from_bytes(data[1:HEADER_BYTES], "big") or None
+    return int.from_bytes(data[1:HEADER_BYTES]) or None
 
 
 def message_path(data: bytes, at: int) -> tuple[tuple[int, ...], int]:
