@@ -90,7 +90,7 @@ RULES = [
     (
         "web",
         ("gunicorn",),
-        ("web/server/worker.py", "web/server/access_log.py", "web/server/refusals.py", "web/access/forwarded.py"),
+        ("web/server/connections.py", "web/server/access_log.py", "web/server/refusals.py", "web/access/forwarded.py"),
     ),
     ("web/streams/wire.py", (*FLASK, "threading", "time", "consumer.view.feed", "consumer.runtime"), ()),
     (

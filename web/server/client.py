@@ -20,7 +20,8 @@ def wait_for(sock: Any) -> None:
     """Make writes to a socket block while its client does not read: a stream has no end that could be buffered."""
     if isinstance(sock, Socket):
         sock.buffers_writes = False
-    limit_unsent(sock)
+    else:  # with TLS, or of another server
+        limit_unsent(sock)
 
 
 def can_take_over(environ: Mapping[str, Any]) -> bool:
