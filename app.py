@@ -12,6 +12,7 @@ from consumer import Consumer, Settings, SettingsError, load
 from web import errors, request_ids
 from web.access import paths
 from web.api import health, history, metrics, polling
+from web.documents import routes as documents
 from web.page import assets, pages
 from web.services import EXTENSION, Services
 from web.streams import sse, websocket
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
         sse.blueprint,
         health.blueprint,
         metrics.blueprint,
+        documents.blueprint,
     ):
         app.register_blueprint(blueprint)
     websocket.register(app)

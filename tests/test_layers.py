@@ -121,6 +121,7 @@ RULES = [
     ("consumer/view", RIGHT_OF_VIEW, ()),
     ("consumer/resume", ("consumer.runtime",), ()),
     *((f"consumer/resume/{stage}.py", READERS, ()) for stage in STAGES),
+    ("web/documents", ("threading", "time", "consumer.view.feed", *RIGHT_OF_VIEW), ()),
     ("web/access", ("web.streams", "web.api", "web.server", "web.page"), ()),
     ("web/server", ("web.api", "web.page", "flask", "consumer"), ("web/server/client.py",)),
     ("web/server/client.py", ("web.api", "web.page", "consumer"), ()),

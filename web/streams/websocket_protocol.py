@@ -66,7 +66,9 @@ class ClientMessages:
         return _read(message, self._topics)
 
 
-class _SubscribeMessage(msgspec.Struct, forbid_unknown_fields=True):
+class SubscribeMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """What a client may send: the filter, where to start, and the pace in seconds."""
+
     type: Literal["subscribe"]
     filter: dict[str, Value | list[Value] | None] = {}
     after: str | None = None
@@ -76,7 +78,7 @@ class _SubscribeMessage(msgspec.Struct, forbid_unknown_fields=True):
 
 def _read(text: str, topics: Topics) -> Subscribe:
     try:
-        asked = msgspec.json.decode(text, type=_SubscribeMessage)
+        asked = msgspec.json.decode(text, type=SubscribeMessage)
     except msgspec.DecodeError as error:
         allowed = '{"type": "subscribe", "filter": {…}, "after": CURSOR, "since": TIME, "every": SECONDS}'
         raise BadRequest(f"{error}; allowed: {allowed}") from error

@@ -1,0 +1,60 @@
+"""The routes of the documents. They are made once per settings, and have entity tags."""
+
+import hashlib
+from functools import lru_cache
+
+from flask import Blueprint, Response, make_response, render_template
+
+from consumer.settings import Settings
+from web.api import answers, params
+from web.services import services
+from web.streams import wire
+from web.streams.views import Body
+
+from .asyncapi import asyncapi
+from .openapi import openapi
+from .page import sections
+
+blueprint = Blueprint("documents", __name__)
+
+
+@blueprint.get("/openapi.json")
+def openapi_document() -> Response:
+    """Answer with the OpenAPI document."""
+    params.only()
+    return _answer(_openapi_body(services().settings))
+
+
+@blueprint.get("/asyncapi.json")
+def asyncapi_document() -> Response:
+    """Answer with the AsyncAPI document."""
+    params.only()
+    return _answer(_asyncapi_body(services().settings))
+
+
+@blueprint.get("/docs")
+def page() -> Response:
+    """Answer with the page made from both documents."""
+    params.only()
+    settings = services().settings
+    answer = make_response(render_template("docs.html", **sections(openapi(settings), asyncapi(settings))))
+    answer.headers["Cache-Control"] = "no-cache"
+    return answer
+
+
+def _answer(body: Body) -> Response:
+    return answers.cached(body.etag, body.content, lambda: body.compressed)
+
+
+@lru_cache(4)
+def _openapi_body(settings: Settings) -> Body:
+    return _body(wire.json_bytes(openapi(settings)))
+
+
+@lru_cache(4)
+def _asyncapi_body(settings: Settings) -> Body:
+    return _body(wire.json_bytes(asyncapi(settings)))
+
+
+def _body(content: bytes) -> Body:
+    return Body(hashlib.sha256(content).hexdigest()[:16], content)
