@@ -44,8 +44,8 @@ class Schemas:
         return content if isinstance(content, dict) else self._schemas[id(content)]
 
 
-def openapi(settings: Settings) -> dict[str, Any]:
-    """Return the document for a process with these settings."""
+def openapi(settings: Settings, root: str = "") -> dict[str, Any]:
+    """Return the document for a process with these settings, at a path prefix."""
     found = operations(settings)
     schemas = Schemas([*_types(found), *shapes.LINES])
     paths: dict[str, dict[str, Any]] = {}
@@ -59,7 +59,7 @@ def openapi(settings: Settings) -> dict[str, Any]:
             "description": ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": ".", "description": "This server; relative to the address of this document"}],
+        "servers": [{"url": root or "/", "description": "This server"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in found)],
         "paths": paths,
         "components": {"schemas": schemas.components},

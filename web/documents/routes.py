@@ -3,7 +3,7 @@
 import hashlib
 from functools import lru_cache
 
-from flask import Blueprint, Response, make_response, render_template
+from flask import Blueprint, Response, make_response, render_template, request
 
 from consumer.settings import Settings
 from web.api import answers, params
@@ -22,7 +22,7 @@ blueprint = Blueprint("documents", __name__)
 def openapi_document() -> Response:
     """Answer with the OpenAPI document."""
     params.only()
-    return _answer(_openapi_body(services().settings))
+    return _answer(_openapi_body(services().settings, request.script_root))
 
 
 @blueprint.get("/asyncapi.json")
@@ -47,8 +47,8 @@ def _answer(body: Body) -> Response:
 
 
 @lru_cache(4)
-def _openapi_body(settings: Settings) -> Body:
-    return _body(wire.json_bytes(openapi(settings)))
+def _openapi_body(settings: Settings, root: str) -> Body:
+    return _body(wire.json_bytes(openapi(settings, root)))
 
 
 @lru_cache(4)

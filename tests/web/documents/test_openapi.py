@@ -182,10 +182,13 @@ def test_the_page_shows_all_operations_and_needs_no_other_host(client):
     assert "<script" not in page
 
 
-def test_the_page_is_linked_with_the_prefix_of_a_proxy(app):
-    environ = {"SCRIPT_NAME": "/traffic", "RAW_URI": "/traffic/docs"}
-    page = app.test_client().get("/docs", environ_overrides=environ).text
-    assert 'href="/traffic/openapi.json"' in page
+def test_the_documents_know_the_prefix_of_a_proxy(client):
+    def get(path):
+        return client.get(path, environ_overrides={"SCRIPT_NAME": "/traffic", "RAW_URI": f"/traffic{path}"})
+
+    assert 'href="/traffic/openapi.json"' in get("/docs").text
+    assert get("/openapi.json").json["servers"][0]["url"] == "/traffic"
+    assert client.get("/openapi.json").json["servers"][0]["url"] == "/"
 
 
 def test_only_topics_that_are_read_are_documented():
