@@ -13,6 +13,9 @@ from web import errors, request_ids
 from web.access import paths
 from web.api import health, history, metrics, polling
 from web.documents import routes as documents
+from web.limits import clients
+from web.limits.addresses import ClientAddresses
+from web.limits.limiter import Limiter
 from web.page import assets, pages
 from web.services import EXTENSION, Services
 from web.streams import sse, websocket
@@ -41,8 +44,10 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     app.cli = LazyCommands(app.name, COMMANDS)
     app.config["GREENWAVE_SETTINGS"] = chosen
     start = get_consumer or (lambda: consumer.start(timeout=0, settings=chosen))
-    app.extensions[EXTENSION] = Services(chosen, start)
+    here = app.extensions[EXTENSION] = Services(chosen, start)
+    app.wsgi_app = ClientAddresses(app.wsgi_app, chosen.trusted_proxies)  # type: ignore[method-assign]
     request_ids.register(app)
+    Limiter(chosen, here.admission.shares).register(app)
     for blueprint in (
         pages.blueprint,
         polling.blueprint,
@@ -51,6 +56,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
         health.blueprint,
         metrics.blueprint,
         documents.blueprint,
+        clients.blueprint,
     ):
         app.register_blueprint(blueprint)
     websocket.register(app)

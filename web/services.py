@@ -9,6 +9,7 @@ from flask import current_app
 from consumer import Consumer, Settings
 from consumer.view.filters import Filter
 from web.access.admission import Admission
+from web.access.shares import Shares
 from web.streams.hub import Hub
 from web.streams.messages import MessageCache
 from web.streams.session import StreamSession
@@ -23,7 +24,10 @@ class Services:
     def __init__(self, settings: Settings, get_consumer: Callable[[], Consumer]) -> None:
         self.settings = settings
         self.admission = Admission(
-            settings.web_threads, client_timeout=settings.client_timeout, max_streams=settings.max_streams
+            settings.web_threads,
+            client_timeout=settings.client_timeout,
+            max_streams=settings.max_streams,
+            shares=Shares({"streams": settings.client_streams, "replays": settings.client_replays}),
         )
         self.views = Views(settings.answer_bytes)
         self.messages = MessageCache(settings.message_bytes, settings.buffer_entries)

@@ -6,7 +6,7 @@ settings are for.
 
 from .backlog import Backlog, parse_backlog
 from .brokers import masked
-from .checks import origins
+from .checks import networks, origins
 from .fields import SECRETS, SECTIONS, Settings
 from .loading import load, table
 from .topics import MAX_TOPICS, Topics
@@ -20,6 +20,7 @@ __all__ = [
     "Topics",
     "load",
     "masked",
+    "networks",
     "origins",
     "parse_backlog",
     "table",

@@ -2,6 +2,7 @@
 
 import re
 from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -55,6 +56,11 @@ def origins(given: str) -> list[str]:
         if origin != "*" and not _ORIGIN.fullmatch(origin):
             raise ValueError(f"number {number} of them is not an origin")
     return found
+
+
+def networks(given: str) -> list[IPv4Network | IPv6Network]:
+    """Return a comma list of addresses and networks; "none" and "" are no network. Raises ValueError."""
+    return [ip_network(part.strip()) for part in given.split(",") if part.strip() not in ("", "none")]
 
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
@@ -142,6 +148,16 @@ _CHECKS = (
         "allowed_origins",
         lambda settings: origins(settings.allowed_origins),
         "a comma list such as https://maps.example.org,https://example.org:8443, or *",
+    ),
+    (
+        "trusted_proxies",
+        lambda settings: networks(settings.trusted_proxies),
+        "a comma list of addresses and networks, such as 10.0.0.0/8,192.0.2.7",
+    ),
+    (
+        "client_limits_exempt",
+        lambda settings: networks(settings.client_limits_exempt),
+        "a comma list of addresses and networks, such as 10.0.0.0/8,192.0.2.7; or none",
     ),
     (
         "producer_timezone",

@@ -29,6 +29,7 @@ SECTIONS = {
     "BUFFER_ENTRIES": "Memory",
     "REPLAY_RECORDS": "Replays",
     "PORT": "Serving",
+    "TRUSTED_PROXIES": "Limits per client",
     "ALLOWED_ORIGINS": "Page and other sites",
     "LOG_LEVEL": "Logging",
 }
@@ -217,6 +218,35 @@ class Settings(Struct, frozen=True, kw_only=True):
     client_timeout: Annotated[
         float, _meta("s", "Time without progress after which a client is disconnected", gt=0, le=600)
     ] = 30
+    # Limits per client
+    trusted_proxies: Annotated[
+        str,
+        _meta(
+            "networks",
+            "Proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8: a comma list. Empty: none, and all clients "
+            "behind a proxy count as one",
+        ),
+    ] = ""
+    client_streams: Annotated[
+        int, _meta("streams", "Streams and waiting long polls per client address and worker; 0: any number", ge=0)
+    ] = 1_000
+    client_stream_rate: Annotated[
+        float, _meta("1/s", "New streams per client address, on average over 10 s; 0: any number", ge=0)
+    ] = 100
+    client_request_rate: Annotated[
+        float,
+        _meta("1/s", "Requests per client address, on average over 10 s, new streams included; 0: any number", ge=0),
+    ] = 200
+    client_replays: Annotated[
+        int, _meta("requests", "Concurrent requests per client address that read from Kafka; 0: any number", ge=0)
+    ] = 4
+    client_limits_exempt: Annotated[
+        str,
+        _meta("networks", "Addresses without limits per client: a comma list, or none. Default: private networks"),
+    ] = "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7,fe80::/10"
+    hash_addresses: Annotated[
+        bool, _meta("", "Whether GET /api/clients shows addresses as hashes, which differ in each process")
+    ] = True
     # Page and other sites
     allowed_origins: Annotated[
         str,

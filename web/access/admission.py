@@ -19,6 +19,7 @@ import time
 import weakref
 from collections.abc import Callable
 
+from .shares import Shares
 from .slots import TRANSPORTS, ClientProgress, Pool, Slot, Transport, on_acquire
 
 __all__ = ["TRANSPORTS", "Admission", "ClientProgress", "Slot", "Transport", "on_acquire"]
@@ -33,10 +34,16 @@ class Admission:
     """The slots of one application, and the requests and streams that hold them."""
 
     def __init__(
-        self, threads: int, reserve: int = RESERVE, client_timeout: float = float("inf"), max_streams: int = 10_000
+        self,
+        threads: int,
+        reserve: int = RESERVE,
+        client_timeout: float = float("inf"),
+        max_streams: int = 10_000,
+        shares: Shares | None = None,
     ) -> None:
-        self._threads = Pool(max(1, threads - reserve), client_timeout, holds_threads=True)
-        self._streams = Pool(max_streams, client_timeout, holds_threads=False)
+        self.shares = shares or Shares({})
+        self._threads = Pool(max(1, threads - reserve), client_timeout, holds_threads=True, shares=self.shares)
+        self._streams = Pool(max_streams, client_timeout, holds_threads=False, shares=self.shares)
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], object]] = []

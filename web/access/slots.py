@@ -10,12 +10,21 @@ from typing import Literal, NamedTuple, get_args
 
 from werkzeug.exceptions import TooManyRequests
 
+from .shares import UNKNOWN, ShareKind, Shares, holder
+
 RETRY_SECONDS = 5
 """`Retry-After` of a request that found no free slot."""
 
 Transport = Literal["sse", "websocket", "long_poll", "history", "replay"]
 """What holds a slot. `replay` is any other request while it reads from Kafka."""
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
+_KINDS: dict[Transport, ShareKind] = {
+    "sse": "streams",
+    "websocket": "streams",
+    "long_poll": "streams",
+    "history": "replays",
+    "replay": "replays",
+}
 
 on_acquire: ContextVar[Callable[[], object]] = ContextVar("on_acquire", default=lambda: None)
 """Called when a request acquires a thread: from then on the server does not count it among the short requests."""
@@ -39,6 +48,7 @@ class Slot:
     """
 
     __slots__ = (
+        "_holder",
         "_is_held",
         "_pool",
         "_since",
@@ -54,6 +64,7 @@ class Slot:
         self._pool = pool
         self._is_held = False
         self._since = 0.0
+        self._holder = UNKNOWN
         self.transport: Transport = "replay"
         self.abort: Callable[[], object] | None = None
         self.behind = 0
@@ -73,7 +84,7 @@ class Slot:
         """
         if not self._is_held:
             self.transport, self.abort, self._since = transport, abort, time.monotonic()
-            self._is_held = self._pool.add(self)
+            self._is_held = self._take()
             if self._is_held and self._pool.holds_threads:
                 on_acquire.get()()
         return self._is_held
@@ -81,13 +92,26 @@ class Slot:
     def require(self, transport: Transport = "replay", abort: Callable[[], object] | None = None) -> None:
         """Acquire the slot, or answer 429. Raises TooManyRequests."""
         if not self.acquire(transport, abort):
-            raise TooManyRequests("all slots are in use; retry in a few seconds", retry_after=RETRY_SECONDS)
+            raise TooManyRequests(
+                "all slots, or those of this client, are in use; retry in a few seconds", retry_after=RETRY_SECONDS
+            )
 
     def release(self) -> None:
         """Release the slot if it is held."""
         if self._is_held:
             self._is_held = False
             self._pool.remove(self)
+            self._pool.shares.give_back(self._holder.names, _KINDS[self.transport])
+
+    def _take(self) -> bool:
+        """Take a share of the client, and with it a slot of the pool."""
+        self._holder, kind, shares = holder.get(), _KINDS[self.transport], self._pool.shares
+        if not shares.take(self._holder, kind):
+            return False
+        is_held = self._pool.add(self)
+        if not is_held:
+            shares.give_back(self._holder.names, kind)
+        return is_held
 
     def blocked(self, now: float) -> None:
         """Record that a write is blocked, at a monotonic time, unless one is recorded already."""
@@ -136,8 +160,9 @@ class Slot:
 class Pool:
     """At most `size` slots that are held at once. Its methods take constant time, except for `held()`."""
 
-    def __init__(self, size: int, client_timeout: float, holds_threads: bool) -> None:
+    def __init__(self, size: int, client_timeout: float, holds_threads: bool, shares: Shares) -> None:
         self.size = size
+        self.shares = shares
         self.holds_threads = holds_threads
         self._client_timeout = client_timeout
         # Guards the fields below; nothing slow runs while it is held.

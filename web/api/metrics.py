@@ -254,6 +254,12 @@ def _clients(here: Services, consumer: Consumer) -> Iterator[Metric]:
     for transport, count in _all(TRANSPORTS, here.admission.stalled()):
         stalled.add_metric([transport], count)
     yield stalled
+    refused = CounterMetricFamily(
+        "greenwave_client_refusals", "Refusals by the limits per client, by what was limited", labels=["limit"]
+    )
+    for kind, count in here.admission.shares.refusals().items():
+        refused.add_metric([kind], count)
+    yield refused
     gaps = CounterMetricFamily("greenwave_gaps", "Gaps sent to clients, by reason", labels=["reason"])
     for reason, count in _all(GAP_REASONS, consumer.feed.gaps()):
         gaps.add_metric([reason], count)

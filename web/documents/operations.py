@@ -139,7 +139,9 @@ TAG = {
 
 BAD = Documented("A parameter can't be used; the error names it and what is allowed", {JSON: shapes.Failure})
 UNKNOWN = Documented("There is nothing at this path", {JSON: shapes.Failure})
-FULL = Documented("All slots are in use", {JSON: shapes.Failure}, ("Retry-After",))
+FULL = Documented(
+    "All slots are in use, or the limits of the client are reached", {JSON: shapes.Failure}, ("Retry-After",)
+)
 CLOSING = Documented("The process ends; another one can answer", {JSON: shapes.Failure}, ("Retry-After",))
 UNCHANGED = Documented("The client has the current answer", {}, ("ETag",))
 DOCUMENT = {"type": "object"}
@@ -148,6 +150,10 @@ STREAM = Documented(
     "Events, see /asyncapi.json. Also when all slots are in use: then `busy`, and the end",
     {EVENTS: TEXT},
 )
+
+
+UNLIMITED = ("alive", "ready", "file", "stream", "api_stream", "check_stream", "check_api_stream", "websocket")
+"""Operations that the limits of a client don't end by 429."""
 
 
 def _ok(text: str, *types: Any, **more: Any) -> Documented:
@@ -255,6 +261,14 @@ def operations(settings: Settings) -> list[Operation]:
             "Refused messages",
             {"200": _ok("Counts by reason, and the last messages", shapes.QuarantineReport), "400": BAD},
             examples=["/api/quarantine"],
+        ),
+        Operation(
+            "/api/clients",
+            "clients",
+            "Operations",
+            "What clients hold, and who was refused",
+            {"200": _ok("By address, or by its hash", shapes.ClientsReport), "400": BAD},
+            examples=["/api/clients"],
         ),
         Operation(
             "/metrics",
@@ -371,4 +385,4 @@ def operations(settings: Settings) -> list[Operation]:
         found.append(
             Operation(path, f"check_{name}", "Streams", summary, {"200": STREAM, "400": BAD}, given, method="head")
         )
-    return found
+    return [each if each.name in UNLIMITED else each._replace(answers={**each.answers, "429": FULL}) for each in found]

@@ -12,6 +12,7 @@ from consumer.messages.refusal import RefusalReason
 from consumer.prediction import Horizon, Observation, Prediction
 from consumer.scoring.scores import ScoredPrediction
 from web.access.admission import Transport
+from web.access.shares import ShareKind
 
 Time = Annotated[str, Meta(description="ISO 8601, UTC")]
 Cursor = Annotated[
@@ -358,6 +359,23 @@ class ConfigReport(TypedDict):
     buffer_entries: int
     max_segments: int
     max_age_seconds: int
+
+
+class ClientShare(TypedDict):
+    """What one client holds, and how often it was refused, by limit."""
+
+    client: Annotated[str, Meta(description="Address, or a hash of it")]
+    streams: int
+    replays: int
+    refused: dict[ShareKind, int]
+
+
+class ClientsReport(TypedDict):
+    """The clients that were refused most often, then those that hold most; and all refusals."""
+
+    clients: list[ClientShare]
+    refused: dict[ShareKind, int]
+    timestamp: Time
 
 
 class FeatureProperties(TypedDict):

@@ -27,6 +27,10 @@ FIXED = [
     "/healthz",
     "/readyz",
     "/metrics",
+    "/api/clients",
+    "/docs",
+    "/openapi.json",
+    "/asyncapi.json",
 ]
 
 

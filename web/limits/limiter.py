@@ -1,0 +1,82 @@
+"""Limit the requests of each client per second, and note on whose behalf slots are acquired.
+
+A request beyond its rate is answered by 429. A stream is answered by `busy`, since an EventSource never reconnects
+after a 4xx answer; a WebSocket is closed with code 1013.
+"""
+
+import logging
+import math
+from typing import NamedTuple
+
+from flask import Flask, request
+from werkzeug.exceptions import TooManyRequests
+
+from consumer.settings import Settings, networks
+from web.access.shares import UNKNOWN, Holder, Shares, holder
+
+from .addresses import hashed, name_of, parse
+from .rates import Rates
+
+log = logging.getLogger("greenwave.web.limits")
+
+NEVER = frozenset({"health.healthz", "health.readyz", "static"})
+"""Endpoints without a rate."""
+STREAMS = frozenset({"sse.stream", "sse.api_stream", "websocket.websocket"})
+LOG_SECONDS = 10.0
+"""Shortest time between two log lines of one client."""
+
+
+class CountedClient(NamedTuple):
+    """The address of a client as it is counted, and whether it is limited."""
+
+    name: str
+    is_limited: bool
+
+
+class Limiter:
+    """The rates of one app."""
+
+    def __init__(self, settings: Settings, shares: Shares) -> None:
+        self._exempt = networks(settings.client_limits_exempt)
+        self._is_hashed = settings.hash_addresses
+        self._shares = shares
+        self._requests = Rates(settings.client_request_rate)
+        self._streams = Rates(settings.client_stream_rate)
+        self._logged = Rates(1 / LOG_SECONDS, max_clients=1_000)
+
+    def register(self, app: Flask) -> None:
+        """Limit all requests of an app. To be registered before what may refuse a request."""
+        app.before_request(self.check)
+        app.teardown_request(self.end)
+
+    def check(self) -> None:
+        """Count a request. Raises TooManyRequests."""
+        sender = self._sender(request.remote_addr)
+        holder.set(Holder((sender.name,), sender.is_limited))
+        if not sender.is_limited or request.endpoint in NEVER:
+            return
+        wait = self._requests.take(sender.name)
+        if not wait and request.endpoint in STREAMS:
+            wait = self._streams.take(sender.name)
+        if wait:
+            self._refuse(sender.name, wait)
+
+    def end(self, _: BaseException | None) -> None:
+        """Forget the client: the thread goes on with another request, or with none."""
+        holder.set(UNKNOWN)
+
+    def _sender(self, given: str | None) -> CountedClient:
+        """Return the client at an address. One without an address came through a Unix socket."""
+        address = parse(given or "")
+        if address is None:
+            return CountedClient("local", is_limited=False)
+        return CountedClient(name_of(address), is_limited=not any(address in network for network in self._exempt))
+
+    def _refuse(self, name: str, wait: float) -> None:
+        self._shares.refuse((name,), "requests")
+        if not self._logged.take(name):
+            log.warning("client %s sends too many requests; refused", hashed(name) if self._is_hashed else name)
+        if request.endpoint in STREAMS:
+            holder.set(Holder((name,), is_limited=True, is_refused=True))
+            return
+        raise TooManyRequests("this client sends too many requests; retry later", retry_after=math.ceil(wait))
