@@ -9,7 +9,7 @@ from .expressions import Reader
 from .readers import Field
 
 
-class _Group(NamedTuple):
+class _PlainFields(NamedTuple):
     """Fields that are read from one object: the item itself, or one in a field of it."""
 
     direct: list[tuple[str, str]]
@@ -18,25 +18,25 @@ class _Group(NamedTuple):
     """The same, with the type of values that are used as they are, and the conversion of all others."""
 
 
-class Plan:
+class ReadingPlan:
     """How the fields of a shape, or some of them, are read from an item. Immutable."""
 
     def __init__(self, fields: Iterable[Field]) -> None:
-        of_item = _Group([], [])
-        inner: dict[str, _Group] = {}
+        of_item = _PlainFields([], [])
+        inner: dict[str, _PlainFields] = {}
         self._others: list[tuple[str, Reader]] = []
         for field in fields:
             if field.names is None:
                 self._others.append((field.name, field.read))
                 continue
             *parents, name = field.names
-            group = inner.setdefault(parents[0], _Group([], [])) if parents else of_item
+            those = inner.setdefault(parents[0], _PlainFields([], [])) if parents else of_item
             if field.conversion is None:
-                group.direct.append((field.name, name))
+                those.direct.append((field.name, name))
             else:
-                group.converted.append((field.name, name, field.conversion.unchanged, field.conversion.convert))
+                those.converted.append((field.name, name, field.conversion.unchanged, field.conversion.convert))
         self._direct, self._converted = of_item
-        self._inner = [(parent, *group) for parent, group in inner.items()]
+        self._inner = [(parent, *those) for parent, those in inner.items()]
 
     def read(self, item: Any, message: Any, record: Record) -> dict[str, Any]:
         """Return the fields by their names; None for what the item does not have."""
@@ -65,16 +65,16 @@ _NOTHING: dict[str, Any] = {}
 class Plans(NamedTuple):
     """How the fields of a shape are read: all; those that may differ from item to item of a message; and the others."""
 
-    whole: Plan
-    own: Plan
-    shared: Plan
+    whole: ReadingPlan
+    own: ReadingPlan
+    shared: ReadingPlan
 
 
 def plans_of(fields: Iterable[Field], own: frozenset[str]) -> Plans:
     """Return the plans for fields, of which those in `own` may differ from item to item."""
     fields = list(fields)
     return Plans(
-        Plan(fields),
-        Plan(each for each in fields if each.name in own),
-        Plan(each for each in fields if each.name not in own),
+        ReadingPlan(fields),
+        ReadingPlan(each for each in fields if each.name in own),
+        ReadingPlan(each for each in fields if each.name not in own),
     )

@@ -59,8 +59,8 @@ class Conversion(Struct, frozen=True):
 class Field(Struct, frozen=True):
     """A field of the result, compiled.
 
-    `read` gives its value. Where that is at one or two plain names of the item, `names` are these, and a `Plan` reads
-    it without `read`.
+    `read` gives its value. Where that is at one or two plain names of the item, `names` are these, and a
+    `ReadingPlan` reads it without `read`.
     """
 
     name: str

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.mapping.file import read_shapes
-from consumer.mapping.plans import Plan
+from consumer.mapping.plans import ReadingPlan
 from consumer.mapping.readers import ReaderMaker
 from consumer.messages.normalise import Normaliser
 from consumer.schemas.registry import Registry
@@ -42,7 +42,7 @@ def test_a_plan_gives_what_each_field_gives(item):
     fields = [make(name, how, lambda key: key) for name, how in STATED.items()]
     whole = record(b"{}")
     expected = {field.name: field.read(item, item, whole) for field in fields}
-    assert shown(Plan(fields).read(item, item, whole)) == shown(expected)
+    assert shown(ReadingPlan(fields).read(item, item, whole)) == shown(expected)
 
 
 def test_plain_names_are_read_without_expressions():
