@@ -1,4 +1,4 @@
-"""Kafka to feed: one consumer thread per process, and what it has read.
+"""Kafka to feed: one consumer thread per process, and what it has read. It must not know Flask, HTTP or JSON framing.
 
 start(timeout)   start the process' consumer once, wait until it is ready
 stop()           end it

@@ -79,7 +79,7 @@ class CatchingUp:
             return elsewhere
         self._has_passed = reaches(tuple(state.places), self._floor)
         if not self._has_passed:
-            if subscriber.is_ahead(state, self._floor):
+            if subscriber.judge_ahead(state, self._floor):
                 return start_over(subscriber, state, Gap("ahead", None))
             state.is_awaited = True
         first = self.sequence
@@ -148,7 +148,7 @@ class CatchingUp:
         item, subscriber = entry.item, self._subscriber
         if type(item) is Observation:
             return [Change(entry, self._own_cursor(entry))] if subscriber.wanted.concerns(item) else []
-        is_given = self._rule is None or self._rule.gives(entry.slot, entry.segment_id, item)
+        is_given = self._rule is None or self._rule.take(entry.slot, entry.segment_id, item)
         is_shown = entry.shown or item is None
         if (is_given != is_shown or entry.evicted) and subscriber.purpose != "history":
             self._owes_view = True

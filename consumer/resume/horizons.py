@@ -24,8 +24,8 @@ class HorizonRule:
     def __init__(self) -> None:
         self._last: dict[int, _Given] = {}
 
-    def gives(self, slot: int, segment_id: str, prediction: Prediction | None) -> bool:
-        """Tell whether the client is given an entry; None is a removal, which always is."""
+    def take(self, slot: int, segment_id: str, prediction: Prediction | None) -> bool:
+        """Take the next entry of a slot; return whether the client is given it. None is a removal, which always is."""
         if prediction is None:
             self._last.pop(slot, None)
             return True

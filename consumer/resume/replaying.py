@@ -148,6 +148,6 @@ class Replaying:
         item, subscriber = read.item, self._subscriber
         if type(item) is Observation:
             return subscriber.wanted.concerns(item)
-        if self.rule is not None and not self.rule.gives(read.slot, read.segment_id, item):
+        if self.rule is not None and not self.rule.take(read.slot, read.segment_id, item):
             return False
         return not subscriber.is_filtered or (item is not None and subscriber.wanted.concerns(item))

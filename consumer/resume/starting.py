@@ -83,7 +83,7 @@ class Starting:
         subscriber, adopted = self._subscriber, state.adopt(cursor)
         if adopted.is_other:
             return Gap("other_topic", None)
-        self.is_waiting = adopted.is_of_unknown and state.may_be_found(subscriber.presented)
+        self.is_waiting = adopted.is_of_unknown and state.await_topics(subscriber.presented)
         if self.is_waiting:
             return None
         after = Position(state.incarnation or cursor.incarnation, adopted.places)
@@ -107,7 +107,7 @@ class Starting:
         """Return why a cursor can't be of these topics, if so."""
         if len(after.places) > len(state.places) + UNSEEN_PARTITIONS:
             return Gap("bad_cursor", None)
-        is_ahead = self._subscriber.is_ahead(state, after.places)
+        is_ahead = self._subscriber.judge_ahead(state, after.places)
         self.is_waiting = is_ahead is None
         return Gap("ahead", None) if is_ahead else None
 

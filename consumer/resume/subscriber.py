@@ -70,9 +70,9 @@ class Subscriber(NamedTuple):
         """Return the rule for horizons while it catches up; None where its filter names horizons."""
         return None if self.wanted.names_horizons else HorizonRule()
 
-    def is_ahead(self, state: FeedState, places: Places) -> bool | None:
-        """Tell whether the places of its cursor are ahead of the topic; None while Kafka's end offsets are awaited."""
-        return state.is_ahead(places, self.presented)
+    def judge_ahead(self, state: FeedState, places: Places) -> bool | None:
+        """Return whether its cursor is ahead of the topic; None while Kafka's end offsets are awaited."""
+        return state.judge_ahead(places, self.presented)
 
 
 class Stage(Protocol):

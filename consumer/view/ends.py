@@ -33,28 +33,28 @@ class Ends:
         """Take the end offset of each slot, and when they were requested."""
         self._ends, self._requested, self.wanted_since = tuple(map(place, ends)), requested, None
 
-    def were_requested(self, since: float) -> bool:
-        """Tell whether the end offsets are of a request at `since` or later; if not, that is noted as wanted."""
+    def want(self, since: float) -> bool:
+        """Want end offsets of a request at `since` or later; return whether they are here already."""
         if self._requested >= since:
             return True
         self.wanted_since = since if self.wanted_since is None else min(self.wanted_since, since)
         return False
 
-    def is_ahead(self, ours: Places, theirs: Places, presented: float) -> bool | None:
-        """Tell whether a cursor is ahead of the topic; None while that isn't known, which is noted as wanted.
+    def judge(self, ours: Places, theirs: Places, presented: float) -> bool | None:
+        """Return whether a cursor is ahead of the topic; None while that isn't known: end offsets are wanted then.
 
         `presented` is when its client presented it, by the clock.
         """
         verdicts = [
-            self._is_beyond(slot, at, presented)
+            self._judge_place(slot, at, presented)
             for slot, at in enumerate(theirs)
             if at > (ours[slot] if slot < len(ours) else 0)
         ]
         return True if True in verdicts else None if None in verdicts else False
 
-    def _is_beyond(self, slot: int, at: int, presented: float) -> bool | None:
+    def _judge_place(self, slot: int, at: int, presented: float) -> bool | None:
         is_known = slot < len(self._ends)
         if is_known and at <= self._ends[slot]:
             return False
         since = presented + (NEW_PARTITION_SECONDS if self._ends and not is_known else 0.0)
-        return True if self.were_requested(since) else None
+        return True if self.want(since) else None

@@ -104,24 +104,24 @@ class FeedState:
         """Whether Kafka is known not to answer."""
         return self.status.state in CUT_OFF
 
-    def is_ahead(self, places: Places, presented: float) -> bool | None:
-        """Tell whether a cursor is ahead of the topic by Kafka's end offsets; None while these are requested.
+    def judge_ahead(self, places: Places, presented: float) -> bool | None:
+        """Return whether a cursor is ahead of the topic by Kafka's end offsets; None while these are requested.
 
         Only a live consumer can tell. `presented` is when the client presented the cursor, by the feed's clock.
         """
-        return self.status.state == "live" and self.ends.is_ahead(tuple(self.places), places, presented)
+        return self.status.state == "live" and self.ends.judge(tuple(self.places), places, presented)
 
     def adopt(self, cursor: Position) -> Adopted:
         """Return what a cursor means here; of a topic that is not in it, the client is given what is in memory."""
         assert self.incarnation is not None
         return adopt(cursor, self.incarnation, tuple(self.ring.whole_from))
 
-    def may_be_found(self, presented: float) -> bool:
-        """Tell whether an unknown topic of a cursor may still be found; then the client waits.
+    def await_topics(self, presented: float) -> bool:
+        """Return whether a client has to wait for a topic of its cursor that may still be found.
 
         `presented` is when the client presented the cursor, by the feed's clock.
         """
-        return self.may_find_topics and not self.ends.were_requested(presented + NEW_PARTITION_SECONDS)
+        return self.may_find_topics and not self.ends.want(presented + NEW_PARTITION_SECONDS)
 
     def padded(self, places: Places) -> Places:
         """Return places that were reached in this generation with those where topics that were added since begin.
