@@ -1,7 +1,7 @@
-"""`python -m tools.pythons`: run the unit tests on each supported Python that is installed; name those that are not.
+"""`python -m tools.pythons [VERSION ...]`: run the unit tests on each supported Python that is installed here.
 
-Interpreters are looked for on PATH and among pyenv's versions. Each gets a virtual environment in .cache/pythons with
-what requirements-dev.lock names.
+Interpreters are looked for on PATH, and among those that pyenv and uv have installed. Each gets a virtual environment
+in .cache/pythons with what requirements-dev.lock names. Versions that are not installed are named.
 """
 
 import os
@@ -9,18 +9,20 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 TESTS = ["-q", "-n", "2", "-m", "not integration", "tests/consumer", "tests/web"]
 PYENV = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+UV = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or Path.home() / ".local" / "share" / "uv" / "python")
 
 
 def candidates(version: str) -> list[str]:
     """Return commands that may be an interpreter of a version, such as 3.12."""
-    found = sorted(PYENV.glob(f"{version}.*/bin/python"), key=lambda path: int(path.parts[-3].split(".")[2]))
-    return [*filter(None, [shutil.which(f"python{version}")]), *map(str, reversed(found))]
+    found = [*PYENV.glob(f"{version}.*/bin/python"), *UV.glob(f"cpython-{version}.*/bin/python{version}")]
+    return [*filter(None, [shutil.which(f"python{version}")]), *map(str, sorted(found, reverse=True))]
 
 
 def interpreter(version: str) -> str | None:
@@ -48,10 +50,10 @@ def run(version: str, command: str) -> str:
     return f"{'passed' if done.returncode == 0 else 'FAILED'}: {re.sub('=+', '', last).strip()}"
 
 
-def main() -> int:
-    """Run the tests on all versions; return the exit status, 1 when tests failed."""
+def main(versions: Sequence[str]) -> int:
+    """Run the tests on these versions; return the exit status, 1 when tests failed."""
     outcomes = {}
-    for version in VERSIONS:
+    for version in versions:
         command = interpreter(version)
         outcomes[version] = run(version, command) if command else "not installed here, not tested"
         print(f"Python {version}  {outcomes[version]}", flush=True)
@@ -59,4 +61,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:] or VERSIONS))
