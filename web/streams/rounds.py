@@ -34,10 +34,10 @@ TICK_SECONDS = 0.25
 def rest_seconds(flush_took: float, flush_seconds: float) -> float:
     """Return how long the hub rests after a flush; `flush_seconds` (FLUSH_MS) is the limit.
 
-    It grows with the square of what the flush took, and is as long as the flush at half the limit. With few clients
+    It grows with the square of what the flush took, and is as long as a flush that took the limit. With few clients
     there is time to send each event by itself; with many a flush must send several to each client.
     """
-    return min(flush_seconds, 2 * flush_took * flush_took / flush_seconds) if flush_seconds else 0.0
+    return min(flush_seconds, flush_took * flush_took / flush_seconds) if flush_seconds else 0.0
 
 
 class Rounds:
