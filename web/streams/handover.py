@@ -17,7 +17,7 @@ from web.server.client import Client, ClientSocket, TakenOver, can_take_over, ta
 
 from .encodings import Encoding
 from .hub import Hub
-from .hub_client import HubClient, Start
+from .hub_client import HubClient, Start, StreamPeer
 
 COPY_BYTES = 65_536
 LOOK_UP_SECONDS = 2.0
@@ -36,6 +36,35 @@ def head(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
     return "\r\n".join([*lines, "\r\n"]).encode("latin-1")
 
 
+def add_pair(
+    hub: Hub,
+    encoding: Encoding,
+    slot: Slot,
+    start: Start,
+    first: bytes,
+    cut: Callable[[], object],
+    peer: StreamPeer | None = None,
+) -> socket.socket:
+    """Give the hub one end of a socket pair for a client, and return the other, whose bytes the caller copies.
+
+    `cut` disconnects the client, from any thread. Raises OSError or RuntimeError; the slot is released then.
+    """
+    try:
+        ours, hubs = socket.socketpair()
+    except OSError:
+        slot.release()
+        raise
+    hubs.setblocking(False)
+    client = HubClient(hubs, encoding, slot, peer)
+    client.cut_other = cut
+    try:
+        hub.add(client, start, first)
+    except (OSError, RuntimeError):
+        ours.close()
+        raise
+    return ours
+
+
 class StreamResponse(Response):
     """A response whose body the hub sends: `first`, then a stream.
 
@@ -51,28 +80,14 @@ class StreamResponse(Response):
         """Hand over the socket with the head of the response, or one end of a socket pair."""
         taken = take_over(environ)
         if taken is not None:
-            self._add(taken[0], head(self.status, self.headers) + self._first)
+            first = head(self.status, self.headers) + self._first
+            self._hub.add(HubClient(taken[0], self._encoding, self._slot), self._start, first)
             return TakenOver(status=self.status, headers=self.headers)(environ, start_response)
-        try:
-            ours, hubs = socket.socketpair()
-        except OSError:
-            self._slot.release()
-            raise
-        hubs.setblocking(False)
         client = ClientSocket(environ, None)  # the hub disconnects it after CLIENT_TIMEOUT
-        try:
-            self._add(hubs, self._first, client.cut)
-        except (OSError, RuntimeError):
-            ours.close()
-            raise
+        ours = add_pair(self._hub, self._encoding, self._slot, self._start, self._first, client.cut)
         self.response = Copied(ours, client)
         self.call_on_close(self._slot.release)  # the hub notices the end a moment later than the thread
         return super().__call__(environ, start_response)
-
-    def _add(self, sock: socket.socket, first: bytes, cut_other: Callable[[], object] | None = None) -> None:
-        client = HubClient(sock, self._encoding, self._slot)
-        client.cut_other = cut_other
-        self._hub.add(client, self._start, first)
 
 
 class Copied(Iterator[bytes]):

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import socket
 import threading
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Flask, Response, g, request
@@ -29,7 +30,7 @@ from web.times import now_iso
 
 from . import wire
 from .encodings import WEBSOCKET
-from .handover import COPY_BYTES, stream_slot
+from .handover import COPY_BYTES, add_pair, stream_slot
 from .hub_client import HubClient, Start
 from .messages import Message, websocket_frames
 from .websocket_peer import WebSocketPeer
@@ -127,19 +128,8 @@ def websocket(server: Server) -> None:
     if taken is not None:
         here.hub.add(HubClient(taken[0], WEBSOCKET, slot, peer, taken[1]), start, first)
         return
-    try:
-        ours, hubs = socket.socketpair()
-    except OSError:
-        slot.release()
-        raise
-    hubs.setblocking(False)
-    client = HubClient(hubs, WEBSOCKET, slot, peer)
-    client.cut_other = lambda: _shut_down(server.sock, socket.SHUT_RDWR)
-    try:
-        here.hub.add(client, start, first)
-    except (OSError, RuntimeError):
-        ours.close()
-        raise
+    cut = partial(_shut_down, server.sock, socket.SHUT_RDWR)
+    ours = add_pair(here.hub, WEBSOCKET, slot, start, first, cut, peer)
     _copy_both(server.sock, ours)
 
 
