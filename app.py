@@ -10,7 +10,7 @@ import consumer
 from cli.lazy import LazyCommands
 from consumer import Consumer, Settings, SettingsError, load
 from web import errors, request_ids
-from web.access import paths
+from web.access import guard, paths
 from web.api import health, history, metrics, polling
 from web.documents import routes as documents
 from web.limits import clients
@@ -47,6 +47,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     here = app.extensions[EXTENSION] = Services(chosen, start)
     app.wsgi_app = ClientAddresses(app.wsgi_app, chosen.trusted_proxies)  # type: ignore[method-assign]
     request_ids.register(app)
+    guard.register(app)
     Limiter(chosen, here.admission.shares).register(app)
     for blueprint in (
         pages.blueprint,

@@ -75,6 +75,10 @@ class Truth:
         return None if actual is None else actual.speed
 
 
+NO_TRUTH = Truth(SegmentHistory(0), 0)
+"""Knows no measured speeds."""
+
+
 class Scores:
     """The scores of all predictions whose target times are in the window: MAX_AGE before the reference time.
 

@@ -12,7 +12,7 @@ from consumer.events import Gap, Status
 from consumer.messages.clock import wall_ms
 from consumer.messages.normalised import Normalised
 from consumer.prediction import Observation, Prediction
-from consumer.scoring.scores import Truth
+from consumer.scoring.scores import NO_TRUTH, Truth
 from consumer.settings import Settings
 from consumer.sources.record import Partition, Record
 
@@ -54,6 +54,15 @@ class SegmentMemory(NamedTuple):
     history: list[Prediction]
     observed: list[Observation]
     observations: list[Observation]
+
+    def within(self, wanted: Filter) -> "SegmentMemory":
+        """Return what a filter matches of it."""
+        return SegmentMemory(
+            chosen(self.latest, wanted),
+            chosen(self.history, wanted),
+            chosen(self.observed, wanted),
+            chosen(self.observations, wanted),
+        )
 
 
 class Landing(NamedTuple):
@@ -272,18 +281,25 @@ class Feed:
                     found.append(each.item)
         return SegmentMemory(latest, found, observed, observations)
 
-    def account(self) -> dict[str, Any]:
-        """Return what holds for all that was read, whatever a view holds.
+    def account(self, wanted: Filter = EVERYTHING) -> dict[str, Any]:
+        """Return what holds for all that was read, whatever a view holds; None each where not all may be seen.
 
         `scores`: how good the predictions in the window were, None until the actual speed of one is known;
         `quarantined`: how many messages, and parts of one, were refused since the start; `warning`: that none of the
         topic's messages can be read, with the reasons, as text; None when they can.
         """
+        if wanted.within is not None:
+            return {"scores": None, "quarantined": None, "warning": None}
         with self.locked() as state:
             return {"scores": state.scores.summary(), "quarantined": state.quarantined, "warning": state.warning}
 
-    def truth(self, segment_id: str) -> Truth:
-        """Return what the predictions of a segment came to."""
+    def truth(self, segment_id: str, wanted: Filter = EVERYTHING) -> Truth:
+        """Return what the predictions of a segment came to; nothing for a client that may see one topic only.
+
+        Measured speeds are of all topics.
+        """
+        if wanted.within is not None and wanted.within.topics is not None:
+            return NO_TRUTH
         with self.locked() as state:
             return state.scores.truth(segment_id)
 

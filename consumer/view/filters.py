@@ -58,6 +58,8 @@ class Filter(Struct, frozen=True):
     horizons: Horizons = None
     observations: bool = False
     topics: frozenset[str] | None = None
+    within: "Filter | None" = None
+    """What its client may see at all, whatever it asks for."""
 
     def asks_for(self, item: Prediction | Observation) -> bool:
         """Tell whether an item matches, whatever its kind and horizon."""
@@ -67,6 +69,7 @@ class Filter(Struct, frozen=True):
             and (self.box is None or (item.coordinates is not UNSET and self.box.holds(item.coordinates)))
             and (self.roads is None or self._is_on_a_road(item))
             and (self.topics is None or item.topic in self.topics)
+            and (self.within is None or self.within.asks_for(item))
         )
 
     def concerns(self, item: Prediction | Observation) -> bool:
@@ -82,7 +85,7 @@ class Filter(Struct, frozen=True):
         """Return what an entry means to a client that has the view of this process before it."""
         item = entry.item
         if item is None:
-            return LEFT if self._has_segment(entry) else NOTHING
+            return LEFT if self._may_leave(entry, entry.was) else NOTHING
         if type(item) is Observation:
             if not self.observations:
                 return NOTHING
@@ -94,7 +97,7 @@ class Filter(Struct, frozen=True):
             return NOTHING
         # What was before the oldest record read isn't known: a client may have the segment.
         before = entry.was_shown if self.horizons is None else entry.was
-        return LEFT if self._has_segment(entry) and (before is None or self.asks_for(before)) else NOTHING
+        return LEFT if self._may_leave(entry, before) and (before is None or self.asks_for(before)) else NOTHING
 
     @property
     def names_horizons(self) -> bool:
@@ -104,8 +107,13 @@ class Filter(Struct, frozen=True):
     def _has_horizon(self, item: Prediction | Observation) -> bool:
         return self.horizons is None or self.horizons == "all" or item.horizon_minutes in self.horizons
 
-    def _has_segment(self, entry: Entry) -> bool:
-        return self.segments is None or entry.segment_id in self.segments
+    def _may_leave(self, entry: Entry, before: Prediction | Observation | None) -> bool:
+        """Tell whether a client may have the segment of an entry; `before` is what the view had of it, if known.
+
+        A client whose rights are limited must not learn of segments that it may not see.
+        """
+        is_wanted = self.segments is None or entry.segment_id in self.segments
+        return is_wanted and (self.within is None or (before is not None and self.within.asks_for(before)))
 
     def _is_on_a_road(self, item: Prediction | Observation) -> bool:
         if item.road_name is UNSET or self.roads is None:

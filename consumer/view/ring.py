@@ -29,10 +29,10 @@ class Entry(Struct, gc=False):
 
     `slot` is the index of its partition in a position (`slots.py`). `place` is where the entry is in its partition,
     `position` where reading goes on after it. `shown` tells whether it belongs to the view of one prediction per
-    segment; no observation does. `was` is what its view held of this segment and horizon before, `was_shown` what that
-    showed of the segment. `evicted` is what its view lost by it. `record_ms` is the Kafka timestamp of its record, as
-    it is. The ring buffer sets `sequence`, its number there (-1 outside of one), and `size_bytes`, the memory it
-    takes.
+    segment; no observation does. `was` is what its view held of this segment and horizon before (for a removal: of the
+    segment), `was_shown` what that showed of the segment. `evicted` is what its view lost by it. `record_ms` is the
+    Kafka timestamp of its record, as it is. The ring buffer sets `sequence`, its number there (-1 outside of one), and
+    `size_bytes`, the memory it takes.
 
     None of what the ring holds is tracked by the garbage collector (there are no cycles in it): its full collections
     would stop the process for a second with a ring of 50,000.

@@ -279,6 +279,7 @@ class FeedState:
 
     def _remove(self, record: Record, slot: int, segment_id: str) -> bool:
         """Take a tombstone; return whether its segment was known. Clients get that of an unknown one, too."""
+        held: list[Prediction | Observation] = [*self.latest.segment(segment_id), *self.observed.segment(segment_id)]
         known = [view.remove(segment_id) for view in (self.latest, self.observed)]
         self._score()
         self.scores.remove(segment_id)
@@ -286,7 +287,8 @@ class FeedState:
         assert self.incarnation is not None, "publish() comes after begin()"
         position = Position(self.incarnation, tuple(self.places))
         # Also of an unknown segment: a client may have it from before what this process has read.
-        self.ring.append(Entry(slot, place(record.offset), position, segment_id, None, True))
+        was = next(iter(held), None)
+        self.ring.append(Entry(slot, place(record.offset), position, segment_id, None, True, was))
         return any(known)
 
     def _restore(self, entry: Entry) -> None:

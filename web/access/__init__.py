@@ -1,4 +1,5 @@
-"""Decide who may do what: slots for clients, origins, forwarded headers, one spelling per path.
+"""Decide who may do what: principals and their limits, slots for clients, origins, forwarded headers, one
+spelling per path.
 
-It must not know predictions or the feed.
+It must not know the feed.
 """

@@ -12,6 +12,7 @@ from consumer import Consumer
 from consumer.messages.network import Network
 from consumer.version import VERSION
 from web.access.admission import ClientProgress
+from web.access.principal import current
 from web.services import services
 from web.streams import wire
 from web.times import iso, now_iso
@@ -32,11 +33,13 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Answer 200 if the served data is known to be current, else 503 with the reason."""
+    """Answer 200 if the served data is known to be current, else 503; operators get the reason."""
     consumer = services().get_consumer()
-    status = consumer.feed.status
+    status, missing = consumer.feed.status, consumer.not_ready
+    if not _is_operator():
+        code, word = (200, "ready") if missing is None else (503, "not ready")
+        return _json(code, {"success": missing is None, "status": word, "state": status.state})
     answer = {"state": status.state, "since": iso(status.since), "reason": status.reason}
-    missing = consumer.not_ready
     if missing is None:
         return _json(200, {"success": True, "status": "ready", **answer})
     return _json(503, {"success": False, "status": "not ready", "error": f"not ready: {missing}", **answer})
@@ -44,9 +47,11 @@ def readyz() -> Response:
 
 @blueprint.get("/api/health")
 def health() -> Response:
-    """Answer with the full report: consumer, buffer, clients, warnings."""
+    """Answer with the state of the consumer; operators get the full report: consumer, buffer, clients, warnings."""
     params.only()
-    return _json(200, {"success": True, "data": _health(services().get_consumer())})
+    consumer = services().get_consumer()
+    report = _health(consumer) if _is_operator() else _state(consumer)
+    return _json(200, {"success": True, "data": report})
 
 
 @blueprint.get("/api/quarantine")
@@ -62,7 +67,7 @@ def config() -> Response:
     params.only()
     settings = services().settings
     shown = {
-        "topic": settings.topic,
+        "topic": current().shown_topic(settings.topic),
         "speed_unit": settings.speed_unit,
         "category_thresholds_mph": settings.thresholds_mph,
         "expected_interval_seconds": settings.expected_interval,
@@ -76,10 +81,12 @@ def config() -> Response:
     return _json(200, {"success": True, "data": shown})
 
 
-def _health(consumer: Consumer) -> dict[str, Any]:
-    status, fill, admission = consumer.feed.status, consumer.feed.fill(), services().admission
-    missing = consumer.not_ready
-    refused = consumer.quarantine.snapshot()
+def _is_operator() -> bool:
+    return "operator" in current().roles
+
+
+def _state(consumer: Consumer) -> dict[str, Any]:
+    status, missing = consumer.feed.status, consumer.not_ready
     return {
         "version": VERSION,
         "state": status.state,
@@ -88,7 +95,14 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         "reason": status.reason,
         "retry_in": status.retry_in,
         "ready": missing is None,
-        "not_ready": missing,
+    }
+
+
+def _health(consumer: Consumer) -> dict[str, Any]:
+    fill, admission, refused = consumer.feed.fill(), services().admission, consumer.quarantine.snapshot()
+    return {
+        **_state(consumer),
+        "not_ready": consumer.not_ready,
         "topic": consumer.settings.topic,
         **({"missing_topics": list(consumer.missing_topics)} if consumer.settings.reads_several else {}),
         "consumer": _consumer(consumer),

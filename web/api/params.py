@@ -10,8 +10,9 @@ from werkzeug.exceptions import BadRequest
 
 from consumer.prediction import CATEGORIES
 from consumer.settings import Topics
-from consumer.view.filters import MAX_VALUES, Box, Filter
+from consumer.view.filters import EVERYTHING, MAX_VALUES, Box, Filter
 from consumer.view.latest import Horizons
+from web.access.principal import Principal, current
 
 INCLUDE = "include"
 FILTER = ("segment", "category", "bbox", "horizon", "road", "topic", INCLUDE)
@@ -85,9 +86,9 @@ def seconds(name: str, highest: float) -> float:
 
 
 def every() -> float | None:
-    """Return the pace of a stream in seconds; None when it is missing."""
+    """Return the pace of a stream in seconds, as requested and as the client's rights allow; None for none."""
     given = text(EVERY)
-    return None if given is None else every_of(given)
+    return current().pace(None if given is None else every_of(given))
 
 
 def every_of(given: str) -> float:
@@ -106,8 +107,15 @@ def one_of(name: str, allowed: Sequence[str]) -> str | None:
     return given
 
 
+def everything() -> Filter:
+    """Return the filter of a query without parameters: all that the client may see."""
+    return current().narrow(EVERYTHING)
+
+
 def wanted(topics: Topics) -> Filter:
     """Return the filter of the query: all given parameters must match, each with one of its values.
+
+    It matches nothing that the client may not see.
 
     `topics` are those that are read.
     """
@@ -115,20 +123,24 @@ def wanted(topics: Topics) -> Filter:
     def values_of(name: str) -> list[str]:
         return [part for given in request.args.getlist(name) if given for part in given.split(",")]
 
-    return filter_of(values_of, topics)
+    return filter_of(values_of, topics, current())
 
 
-def filter_of(values_of: Callable[[str], list[str]], topics: Topics) -> Filter:
-    """Return the filter of the values per name in FILTER; no values match anything. Raises BadRequest."""
-    return Filter(
+def filter_of(values_of: Callable[[str], list[str]], topics: Topics, principal: Principal) -> Filter:
+    """Return the filter of the values per name in FILTER, within the rights of a principal. Raises BadRequest.
+
+    No values match anything.
+    """
+    asked = Filter(
         segments=_values("segment", values_of),
         categories=_categories(values_of),
         roads=_roads(values_of),
         box=_box(values_of),
         horizons=_horizons(values_of),
         observations=_includes_observations(values_of),
-        topics=_topics(values_of, topics),
+        topics=_topics(values_of, topics, principal),
     )
+    return principal.narrow(asked)
 
 
 def since() -> int | None:
@@ -188,16 +200,18 @@ def _includes_observations(values_of: Callable[[str], list[str]]) -> bool:
     return bool(values)
 
 
-def _topics(values_of: Callable[[str], list[str]], topics: Topics) -> frozenset[str] | None:
+def _topics(values_of: Callable[[str], list[str]], topics: Topics, principal: Principal) -> frozenset[str] | None:
     """Return the requested topics; None for all, also where the only topic that is read is named."""
     values = _values("topic", values_of)
-    unknown = sorted(name for name in values or () if not topics.includes(name))
+    unknown = sorted(name for name in values or () if not (topics.includes(name) and principal.may_name_topic(name)))
     if unknown:
-        raise BadRequest(f"topic={unknown[0][:40]!r} can't be used; allowed: {_allowed(topics)}")
+        raise BadRequest(f"topic={unknown[0][:40]!r} can't be used; allowed: {_allowed(topics, principal)}")
     return values if topics.are_several else None
 
 
-def _allowed(topics: Topics) -> str:
+def _allowed(topics: Topics, principal: Principal) -> str:
+    if principal.limits.topics is not None:
+        return ", ".join(sorted(principal.limits.topics)) or "none"
     if topics.pattern is not None:
         return f"names that match {topics.pattern.pattern}"
     more = len(topics.names) - MAX_SHOWN

@@ -13,8 +13,9 @@ from consumer.errors import Unreplayable
 from consumer.events import Gap
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
+from consumer.scoring.scores import NO_TRUTH
 from consumer.view.feed import Feed
-from consumer.view.filters import EVERYTHING, Filter
+from consumer.view.filters import Filter
 from consumer.view.statistics import statistics
 from web.access.admission import Slot
 from web.server.client import Client, can_take_over
@@ -57,7 +58,7 @@ def predictions() -> Response:
     """
     consumer = services().get_consumer()
     if not request.args:  # most polls: nothing to check
-        return _whole(consumer.feed, EVERYTHING)
+        return _whole(consumer.feed, params.everything())
     params.only("after", "since", "limit", "wait", *params.FILTER)
     wanted, since = params.wanted(services().settings.topics), params.since()
     limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
@@ -71,7 +72,7 @@ def predictions() -> Response:
         hands_over, deadline = can_take_over(request.environ), Deadline(wait)
         waits = wait > 0 and not hands_over and slot.acquire("long_poll")
         _collect(subscription, changes, deadline if waits else Deadline(0), slot)
-        encode = partial(_encode, consumer.feed)
+        encode = partial(_encode, consumer.feed, wanted)
         if hands_over and not deadline.passed and _is_idle(subscription, changes):
             waiting = services().admission.stream_slot()
             if waiting.acquire("long_poll"):
@@ -88,12 +89,15 @@ def segment(segment_id: str) -> Response:
     include=observations, `observation` is the newest one, and `observations` are those in memory.
     """
     params.only(params.INCLUDE)
-    feed, has_observations = services().get_consumer().feed, params.wanted(services().settings.topics).observations
-    found = feed.segment(segment_id)
+    feed, wanted = services().get_consumer().feed, params.wanted(services().settings.topics)
+    has_observations, memory = wanted.observations, feed.segment(segment_id)
+    found = memory.within(wanted)
     observations = found.observed or found.observations if has_observations else []
     if not (found.latest or found.history or observations):
         raise NotFound(f"segment {segment_id[:80]!r} is unknown; GET /api/predictions lists the known ones")
-    kept, truth = found.history[-MAX_SEGMENT_HISTORY:], feed.truth(segment_id)
+    # Measured speeds are of all that is known of the segment, so they are shown to those who may see all of it.
+    truth = feed.truth(segment_id, wanted) if found == memory else NO_TRUTH
+    kept = found.history[-MAX_SEGMENT_HISTORY:]
     data = {
         "segment_id": segment_id,
         "latest": found.latest,
@@ -155,9 +159,9 @@ def _is_idle(subscription: Subscription, changes: Changes) -> bool:
     return is_empty and not has_more(subscription) and not waits_for_kafka(subscription)
 
 
-def _encode(feed: Feed, changes: Changes, cursor: str | None, more: bool) -> bytes:
+def _encode(feed: Feed, wanted: Filter, changes: Changes, cursor: str | None, more: bool) -> bytes:
     answer = changes.answer(cursor, more) | {"timestamp": now_iso()}
     if changes.view is not None:
         view = changes.view
-        answer["stats"] = statistics(view.predictions, feed.account(), view.observations)
+        answer["stats"] = statistics(view.predictions, feed.account(wanted), view.observations)
     return wire.success(answer)

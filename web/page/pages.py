@@ -9,8 +9,12 @@ from urllib.parse import urlencode, urlsplit
 from flask import Blueprint, Flask, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from consumer.messages.network import Network
+from consumer import Consumer
+from consumer.messages.network import Network, Segment
+from consumer.prediction import Observation
 from consumer.settings import Settings, origins
+from consumer.view.filters import Filter
+from web.access.principal import current
 from web.api import answers, params
 from web.services import services
 from web.streams import wire
@@ -86,15 +90,34 @@ def embed() -> Response:
 
 @blueprint.get("/api/network")
 def network() -> Response:
-    """Return the segments of NETWORK_FILE as GeoJSON; no features without one."""
+    """Return the segments of NETWORK_FILE that the client may see as GeoJSON; no features without one."""
     params.only()
-    body = _network_body(services().get_consumer().network)
+    consumer, within = services().get_consumer(), params.everything().within
+    body = _network_body(consumer.network) if within is None else _part_of(consumer, within)
     return answers.cached(body.etag, body.content, lambda: body.compressed, "application/geo+json")
 
 
 @lru_cache(1)
 def _network_body(network: Network) -> Body:
     content = wire.json_bytes(network.geojson())
+    return Body(hashlib.sha256(content).hexdigest()[:16], content)
+
+
+def _part_of(consumer: Consumer, within: Filter) -> Body:
+    """Return the segments within a filter. A network has no topics: of those, what the view holds is shown."""
+    view = consumer.feed.snapshot(Filter(observations=True, within=within))
+    in_view = {each.segment_id for each in [*view.predictions, *(view.observations or ())]}
+    anywhere = within.topics is None
+
+    def is_within(name: str, segment: Segment) -> bool:
+        if name in in_view:
+            return True
+        place = Observation(name, 0, 0.0, None, "", coordinates=segment.coordinates, road_name=segment.road_name)
+        return anywhere and within.asks_for(place)
+
+    known = consumer.network.segments.items()
+    part = Network({name: segment for name, segment in known if is_within(name, segment)})
+    content = wire.json_bytes(part.geojson())
     return Body(hashlib.sha256(content).hexdigest()[:16], content)
 
 
@@ -105,7 +128,7 @@ def _config(settings: Settings) -> dict[str, Any]:
         "thresholds_mph": settings.thresholds_mph,
         "expected_interval_seconds": settings.expected_interval,
         "max_age_seconds": settings.max_age,
-        "topic": settings.topic,
+        "topic": current().shown_topic(settings.topic),
         "poll_seconds": POLL_SECONDS,
         "heartbeat_seconds": settings.heartbeat_seconds,
         "map_tiles": settings.map_tiles,

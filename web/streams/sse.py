@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from flask import Blueprint, Response, request
 
-from consumer.view.filters import EVERYTHING
+from web.access.principal import current
 from web.api import params
 from web.services import Services, services
 from web.times import now_iso
@@ -62,7 +62,7 @@ def _start() -> Start:
     # An EventSource repeats its first URL at every reconnect, so the header is newer than the parameters.
     last_event_id = request.headers.get("Last-Event-ID") or None
     if not request.args:  # most streams: nothing to check
-        return Start(EVERYTHING, last_event_id, address=request.remote_addr)
+        return Start(params.everything(), last_event_id, address=request.remote_addr, every=params.every())
     # Libraries that can't set the header put it into the query, under several spellings. A 400 would end the client.
     spellings = params.spellings_of("lastEventId")
     params.only("after", "since", "lastEventId", params.EVERY, *params.FILTER, *spellings)
@@ -77,4 +77,5 @@ def _busy(encoding: Encoding) -> Iterator[bytes]:
 
 def _greeting(here: Services) -> bytes:
     settings = here.settings
-    return wire.connected("sse", now_iso(), {"topic": settings.topic, "heartbeat_seconds": settings.heartbeat_seconds})
+    details = {"topic": current().shown_topic(settings.topic), "heartbeat_seconds": settings.heartbeat_seconds}
+    return wire.connected("sse", now_iso(), details)

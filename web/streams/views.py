@@ -101,7 +101,7 @@ class Views:
                 if self._age(cached, feed) >= STATS_MAX_AGE_SECONDS:
                     now = self._clock()
                     snapshot = feed.snapshot(wanted)
-                    cached.value = statistics(snapshot.predictions, feed.account(), snapshot.observations)
+                    cached.value = statistics(snapshot.predictions, feed.account(wanted), snapshot.observations)
                     cached.state = (id(feed), now)
             finally:
                 cached.lock.release()
@@ -157,7 +157,7 @@ def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
     return {
         "predictions": ordered,
         **({} if observations is None else {"observations": observed}),
-        "stats": statistics(ordered, feed.account(), observations),
+        "stats": statistics(ordered, feed.account(wanted), observations),
         "cursor": snapshot.poll_cursor,
         "timestamp": now_iso(),
     }

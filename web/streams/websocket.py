@@ -23,6 +23,7 @@ from wsproto.utilities import RemoteProtocolError
 
 from web.access import handshake
 from web.access.admission import Slot
+from web.access.principal import current
 from web.api import params
 from web.server.client import take_over
 from web.services import services
@@ -120,11 +121,11 @@ def websocket(server: Server) -> None:
     here, slot = services(), g.pop("slot")
     state, settings = here.get_consumer().feed.status.state, here.settings
     log.info("WebSocket opened (consumer %s, %d active)", state, here.admission.counts().get("websocket", 0))
-    details = {"topic": settings.topic, "heartbeat_seconds": settings.heartbeat_seconds}
+    details = {"topic": current().shown_topic(settings.topic), "heartbeat_seconds": settings.heartbeat_seconds}
     first = websocket_frames([Message(wire.connected("websocket", now_iso(), details))])
     after, every = params.text("after"), params.every()
     start = Start(params.wanted(services().settings.topics), after, params.since(), request.remote_addr, every=every)
-    taken, peer = take_over(request.environ), WebSocketPeer(request.remote_addr, settings.topics)
+    taken, peer = take_over(request.environ), WebSocketPeer(request.remote_addr, settings.topics, current())
     if taken is not None:
         here.hub.add(HubClient(taken[0], WEBSOCKET, slot, peer, taken[1]), start, first)
         return

@@ -10,6 +10,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, Tex
 from wsproto.utilities import LocalProtocolError
 
 from consumer.settings import Topics
+from web.access.principal import Principal
 from web.times import now_iso
 
 from . import wire
@@ -30,7 +31,8 @@ PONG_BYTES = 6
 class WebSocketPeer:
     """The client of one connection after its handshake.
 
-    `address` is that of its streams; `topics` are those that are read, by which it may filter.
+    `address` is that of its streams; `topics` are those that are read, by which it may filter; `principal` is who it
+    is, which limits what it may subscribe to.
 
     Most clients only answer pings. What reads frames takes 2.5 KB, so it is made when a client sends something else.
     """
@@ -42,13 +44,14 @@ class WebSocketPeer:
         "_frames",
         "_messages",
         "_parts",
+        "_principal",
         "_protocol",
         "_size",
         "_topics",
     )
 
-    def __init__(self, address: str | None, topics: Topics) -> None:
-        self._address, self._topics = address, topics
+    def __init__(self, address: str | None, topics: Topics, principal: Principal) -> None:
+        self._address, self._topics, self._principal = address, topics, principal
         self._protocol: Connection | None = None
         self._messages: ClientMessages | None = None
         self._parts: list[str | bytes | bytearray] | None = None  # of a message that has not arrived as a whole
@@ -127,7 +130,7 @@ class WebSocketPeer:
             return None
         message = "".join(self._parts) if isinstance(event, TextMessage) else b"binary"  # type: ignore[arg-type]
         self._parts, self._size = None, 0
-        self._messages = self._messages or ClientMessages(self._topics)
+        self._messages = self._messages or ClientMessages(self._topics, self._principal)
         try:
             asked = self._messages.read(message, now)
         except BadRequest as error:

@@ -12,6 +12,7 @@ from werkzeug.exceptions import BadRequest
 
 from consumer.settings import Topics
 from consumer.view.filters import Filter
+from web.access.principal import Principal
 from web.api import params
 
 GOING_AWAY, UNSUPPORTED, POLICY, MESSAGE_TOO_LARGE, INTERNAL, TRY_LATER = 1001, 1003, 1008, 1009, 1011, 1013
@@ -49,8 +50,9 @@ class Subscribe(NamedTuple):
 class ClientMessages:
     """Reads the messages of one client, within the limits; `topics` are those that are read."""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, principal: Principal) -> None:
         self._topics = topics
+        self._principal = principal
         self._times: deque[float] = deque(maxlen=MAX_MESSAGES)
 
     def read(self, message: str | bytes, now: float) -> Subscribe:
@@ -63,7 +65,7 @@ class ClientMessages:
         if len(self._times) == MAX_MESSAGES and now - self._times[0] < MESSAGES_SECONDS:
             raise CloseRequired(POLICY, f"too many messages; allowed: {MAX_MESSAGES} in {MESSAGES_SECONDS:g} s")
         self._times.append(now)
-        return _read(message, self._topics)
+        return _read(message, self._topics, self._principal)
 
 
 class SubscribeMessage(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,7 +78,7 @@ class SubscribeMessage(msgspec.Struct, forbid_unknown_fields=True):
     every: Value | None = None
 
 
-def _read(text: str, topics: Topics) -> Subscribe:
+def _read(text: str, topics: Topics, principal: Principal) -> Subscribe:
     try:
         asked = msgspec.json.decode(text, type=SubscribeMessage)
     except msgspec.DecodeError as error:
@@ -85,10 +87,10 @@ def _read(text: str, topics: Topics) -> Subscribe:
     unknown = sorted(set(asked.filter) - set(params.FILTER))
     if unknown:
         raise BadRequest(f"unknown filter {unknown[0][:40]!r}; allowed: {', '.join(params.FILTER)}")
-    wanted = params.filter_of(lambda name: _values(asked.filter.get(name)), topics)
+    wanted = params.filter_of(lambda name: _values(asked.filter.get(name)), topics, principal)
     since_ms = None if asked.since is None else params.moment_of("since", str(asked.since))
     every = None if asked.every is None else params.every_of(str(asked.every))
-    return Subscribe(asked.filter, wanted, asked.after, since_ms, every)
+    return Subscribe(asked.filter, wanted, asked.after, since_ms, principal.pace(every))
 
 
 def _values(given: Value | list[Value] | None) -> list[str]:

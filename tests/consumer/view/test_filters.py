@@ -138,3 +138,41 @@ def test_a_limit_leaves_the_rest_for_the_next_time():
         batch = [each for each in subscription.next(0, 2) if isinstance(each, Change)]
         batches.append([each.entry.segment_id for each in batch])
     assert batches == [["S0", "S3"], ["S6", "S9"], ["S12", "S15"], ["S18", "S21"], ["S24", "S27"]]
+
+
+ROAD = Filter(within=Filter(roads=frozenset({"i-5"})))
+
+
+def put(feed, offset, segment, road):
+    publish(feed, record(0, offset, message(segment=segment, road_name=road)))
+
+
+def test_rights_hold_beside_the_filter():
+    assert Filter(segments=frozenset({"A"}), within=SEVERE).asks_for(prediction(segment="A", speed=10))
+    assert not Filter(segments=frozenset({"A"}), within=SEVERE).asks_for(prediction(segment="A", speed=70))
+    assert not Filter(segments=frozenset({"A"}), within=SEVERE).asks_for(prediction(segment="B", speed=10))
+
+
+def test_a_removal_is_sent_only_where_the_segment_could_be_seen():
+    feed = feed_of()
+    put(feed, 0, "mine", "I-5")
+    put(feed, 1, "hidden", "US-101")
+    subscription = subscribe(feed, wanted=ROAD)
+    read(subscription)
+    publish(feed, *[record(0, 2 + number, None, key=key) for number, key in enumerate([b"mine", b"hidden", b"new"])])
+    assert kinds(read(subscription)) == [("prediction", "mine")]  # whose entry has no item
+
+
+def test_a_segment_that_moves_away_leaves_and_one_that_never_was_there_is_not_named():
+    feed = feed_of()
+    put(feed, 0, "mine", "I-5")
+    put(feed, 1, "hidden", "US-101")
+    subscription = subscribe(feed, wanted=ROAD)
+    read(subscription)
+    put(feed, 2, "mine", "US-101")
+    put(feed, 3, "hidden", "SR-1")
+    assert kinds(read(subscription)) == [("left", "mine")]
+
+
+def test_sums_over_all_that_was_read_are_for_those_who_may_see_all():
+    assert feed_of().account(ROAD) == {"scores": None, "quarantined": None, "warning": None}

@@ -17,6 +17,7 @@ from consumer.resume.subscriptions import Subscriptions
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import SETTINGS, eventually, feed_of, message, publish, record
 from web.access.admission import Admission
+from web.access.principal import ANYONE
 from web.services import EXTENSION
 from web.streams.blocks import Block
 from web.streams.channel import Channel
@@ -94,7 +95,7 @@ class Process:
         return self.open(start, encoding=SSE)
 
     def open_websocket(self, received=b""):
-        return self.open(encoding=WEBSOCKET, peer=WebSocketPeer("address", SETTINGS.topics), received=received)
+        return self.open(encoding=WEBSOCKET, peer=WebSocketPeer("address", SETTINGS.topics, ANYONE), received=received)
 
     def close(self):
         self.subscriptions.may_find.set()
@@ -226,7 +227,7 @@ def test_a_client_that_reads_no_answers_is_disconnected(process, monkeypatch):
 
 
 def test_a_flood_of_frames_is_closed_with_a_policy_code():
-    peer = WebSocketPeer(None, SETTINGS.topics)
+    peer = WebSocketPeer(None, SETTINGS.topics, ANYONE)
     flood = frames(*[Ping()] * MAX_FRAMES)
     assert not any(answer.is_last for answer in peer.receive(flood, 0.0))
     assert not any(answer.is_last for answer in peer.receive(flood, 10.0))
@@ -236,7 +237,7 @@ def test_a_flood_of_frames_is_closed_with_a_policy_code():
 
 
 def test_many_parts_without_content_are_no_message():
-    peer = WebSocketPeer(None, SETTINGS.topics)
+    peer = WebSocketPeer(None, SETTINGS.topics, ANYONE)
     parts = frames(TextMessage("", message_finished=False)) + b"\x00\x80\0\0\0\0" * MAX_FRAMES
     (answer,) = peer.receive(parts, 0.0)
     assert answer.is_last

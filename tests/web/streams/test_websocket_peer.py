@@ -14,6 +14,7 @@ from wsproto.frame_protocol import CloseReason
 
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import SETTINGS
+from web.access.principal import ANYONE
 from web.streams.websocket_peer import FRAMES_SECONDS, MAX_FRAMES, WebSocketPeer
 from web.streams.websocket_protocol import MAX_MESSAGE_BYTES, MAX_MESSAGES, MESSAGES_SECONDS
 
@@ -25,7 +26,7 @@ class Client:
     """A peer, and the client that speaks with it."""
 
     def __init__(self):
-        self.peer = WebSocketPeer("address", SETTINGS.topics)
+        self.peer = WebSocketPeer("address", SETTINGS.topics, ANYONE)
         self.protocol = Connection(ConnectionType.CLIENT)
 
     def send(self, *events, now=0.0):
@@ -229,7 +230,7 @@ def test_an_idle_client_takes_little_memory():
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        peers = [WebSocketPeer("address", SETTINGS.topics) for _ in range(1_000)]
+        peers = [WebSocketPeer("address", SETTINGS.topics, ANYONE) for _ in range(1_000)]
         size = (tracemalloc.get_traced_memory()[0] - before) / len(peers)
     finally:
         tracemalloc.stop()

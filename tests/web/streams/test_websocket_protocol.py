@@ -5,6 +5,7 @@ from werkzeug.exceptions import BadRequest
 
 from consumer.view.filters import EVERYTHING, Box, Filter
 from tests.consumer.helpers import SETTINGS
+from web.access.principal import ANYONE
 from web.streams.websocket_protocol import MAX_MESSAGES, MESSAGES_SECONDS, ClientMessages, CloseRequired
 
 ASKED = '{"type":"subscribe"}'
@@ -25,17 +26,17 @@ ASKED = '{"type":"subscribe"}'
     ],
 )
 def test_a_subscribe_message_is_read(text, wanted, after, since_ms):
-    asked = ClientMessages(SETTINGS.topics).read(text, 0.0)
+    asked = ClientMessages(SETTINGS.topics, ANYONE).read(text, 0.0)
     assert (asked.wanted, asked.after, asked.since_ms) == (wanted, after, since_ms)
 
 
 @pytest.mark.parametrize(("given", "every"), [("5", 5.0), ("2.5", 2.5), ('"60"', 60.0), ("null", None)])
 def test_a_pace_is_read(given, every):
-    assert ClientMessages(SETTINGS.topics).read(f'{{"type":"subscribe","every":{given}}}', 0.0).every == every
+    assert ClientMessages(SETTINGS.topics, ANYONE).read(f'{{"type":"subscribe","every":{given}}}', 0.0).every == every
 
 
 def test_the_filter_is_returned_as_given():
-    assert ClientMessages(SETTINGS.topics).read('{"type":"subscribe","filter":{"horizon":15}}', 0.0).given == {
+    assert ClientMessages(SETTINGS.topics, ANYONE).read('{"type":"subscribe","filter":{"horizon":15}}', 0.0).given == {
         "horizon": 15
     }
 
@@ -63,18 +64,18 @@ def test_the_filter_is_returned_as_given():
 )
 def test_an_unusable_message_is_answered_by_what_is_allowed(text, said):
     with pytest.raises(BadRequest) as error:
-        ClientMessages(SETTINGS.topics).read(text, 0.0)
+        ClientMessages(SETTINGS.topics, ANYONE).read(text, 0.0)
     assert said in error.value.description
 
 
 def test_a_binary_message_closes_with_1003():
     with pytest.raises(CloseRequired, match="binary messages can't be used; allowed: text") as error:
-        ClientMessages(SETTINGS.topics).read(b"{}", 0.0)
+        ClientMessages(SETTINGS.topics, ANYONE).read(b"{}", 0.0)
     assert error.value.code == 1003
 
 
 def test_too_many_messages_close_with_1008():
-    messages = ClientMessages(SETTINGS.topics)
+    messages = ClientMessages(SETTINGS.topics, ANYONE)
     for _ in range(MAX_MESSAGES):
         messages.read(ASKED, 0.0)
     with pytest.raises(CloseRequired, match="too many messages; allowed: 20 in 10 s") as error:
@@ -83,14 +84,14 @@ def test_too_many_messages_close_with_1008():
 
 
 def test_messages_are_allowed_again_after_the_interval():
-    messages = ClientMessages(SETTINGS.topics)
+    messages = ClientMessages(SETTINGS.topics, ANYONE)
     for _ in range(MAX_MESSAGES):
         messages.read(ASKED, 0.0)
     assert messages.read(ASKED, MESSAGES_SECONDS).wanted == EVERYTHING
 
 
 def test_unusable_messages_count_too():
-    messages = ClientMessages(SETTINGS.topics)
+    messages = ClientMessages(SETTINGS.topics, ANYONE)
     for _ in range(MAX_MESSAGES):
         with pytest.raises(BadRequest):
             messages.read("nonsense", 0.0)

@@ -1,0 +1,43 @@
+"""What each route needs. A route that is not listed can't be used while authentication is on; a test compares this
+table with the routes of the app.
+"""
+
+from enum import Enum, auto
+
+
+class Rule(Enum):
+    """What a request must show."""
+
+    OPEN = auto()
+    """Nothing: probes, files of the page, the sign-in page."""
+    READ = auto()
+    """Credentials."""
+    PAGE = auto()
+    """Credentials; a browser without them is sent to the sign-in page."""
+    OPERATE = auto()
+    """Credentials of an operator."""
+    PUBLISH = auto()
+    """Credentials of a publisher."""
+
+
+RULES = {
+    "static": Rule.OPEN,
+    "health.healthz": Rule.OPEN,
+    "health.readyz": Rule.OPEN,
+    "pages.home": Rule.PAGE,
+    "pages.page_with_slash": Rule.PAGE,
+    "pages.page": Rule.PAGE,
+    "pages.embed": Rule.PAGE,
+    "pages.network": Rule.READ,
+    "polling.predictions": Rule.READ,
+    "polling.segment": Rule.READ,
+    "history.history": Rule.READ,
+    "sse.stream": Rule.READ,
+    "sse.api_stream": Rule.READ,
+    "websocket.websocket": Rule.READ,
+    "health.config": Rule.READ,
+    "health.health": Rule.READ,
+    "health.quarantine": Rule.OPERATE,
+    "metrics.metrics": Rule.OPERATE,
+}
+"""By endpoint. Each answer of a READ route is within the limits of its principal."""
