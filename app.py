@@ -10,13 +10,14 @@ import consumer
 from cli.lazy import LazyCommands
 from consumer import Consumer, Settings, SettingsError, load
 from web import errors, request_ids
-from web.access import guard, paths
+from web.access import paths
+from web.access.guard import Guard
 from web.api import health, history, metrics, polling
 from web.documents import routes as documents
 from web.limits import clients
 from web.limits.addresses import ClientAddresses
 from web.limits.limiter import Limiter
-from web.page import assets, pages
+from web.page import assets, pages, sign_in
 from web.services import EXTENSION, Services
 from web.streams import sse, websocket
 
@@ -28,6 +29,7 @@ COMMANDS = {
     "version": "cli.commands:version",
     "synthetic-feed": "demo.feed_command:synthetic_feed",
     "inspect": "cli.mapping:inspect",
+    "make-token": "web.access.commands:make_token_command",
     "replay": "demo.replay_command:replay",
 }
 """The commands of `flask --app app`. They are imported when they run, so the server does not load them."""
@@ -47,10 +49,11 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     here = app.extensions[EXTENSION] = Services(chosen, start)
     app.wsgi_app = ClientAddresses(app.wsgi_app, chosen.trusted_proxies)  # type: ignore[method-assign]
     request_ids.register(app)
-    guard.register(app)
     Limiter(chosen, here.admission.shares).register(app)
+    Guard(here.authentication).register(app)
     for blueprint in (
         pages.blueprint,
+        sign_in.blueprint,
         polling.blueprint,
         history.blueprint,
         sse.blueprint,

@@ -9,6 +9,7 @@ from consumer.messages.files import check_files
 from consumer.resume.readers import MAX_HANGING
 from consumer.runtime.ending import EXIT_STATUS
 from web.access import forwarded
+from web.access.exposure import check_access, warning_of
 from web.logs import formatter
 from web.server.arenas import limit_arenas
 from web.server.descriptors import Descriptors
@@ -21,6 +22,7 @@ limit_arenas()
 try:
     _settings = load(os.environ)
     check_files(_settings)  # certificates that can't be read are wrong settings, too
+    check_access(_settings)
 except SettingsError as error:
     sys.exit(f"greenwave: {error}")
 
@@ -72,9 +74,9 @@ logconfig_dict = {
 
 
 def on_starting(server):  # type: ignore[no-untyped-def]
-    """Log a warning at start if the limit of open files is low."""
-    if _descriptors.warning:
-        server.log.warning(_descriptors.warning)
+    """Log warnings at start: the limit of open files is low, or all clients may read."""
+    for warning in filter(None, (_descriptors.warning, warning_of(_settings))):
+        server.log.warning(warning)
 
 
 def post_fork(server, worker):  # type: ignore[no-untyped-def]

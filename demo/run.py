@@ -118,10 +118,12 @@ class _Run:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
+        # Without a word on access, this host only.
+        self._bind = settings.bind if settings.auth or environ.get("BIND") else "127.0.0.1"
         self._port = settings.port or free_port()
         # The wildcard address is reached through loopback.
-        self._host = "127.0.0.1" if settings.bind in {"0.0.0.0", "::", "[::]"} else settings.bind.strip("[]")
-        self._environ = {**environ, "PORT": str(self._port), "PYTHONUNBUFFERED": "1"}
+        self._host = "127.0.0.1" if self._bind in {"0.0.0.0", "::", "[::]"} else self._bind.strip("[]")
+        self._environ = {**environ, "PORT": str(self._port), "PYTHONUNBUFFERED": "1", "BIND": self._bind}
         self._events: queue.SimpleQueue[Exception] = queue.SimpleQueue()
         self._children: list[Child] = []
         self._own_broker = not (settings.kafka_brokers or settings.kafka_url)
@@ -156,7 +158,7 @@ class _Run:
         return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
 
     def _check_port(self) -> None:
-        bind = self._settings.bind.strip("[]")
+        bind = self._bind.strip("[]")
         with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not matter
             try:

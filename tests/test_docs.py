@@ -105,7 +105,7 @@ def test_each_command_is_phony():
 def test_the_readme_lists_the_routes():
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Routes\n")[2].partition("\n## ")[0]
     first_column = re.findall(r"^\| (.+?) \|", table, re.MULTILINE)
-    named = set(re.findall(r"`(?:GET )?(/[\w/.]+)", " ".join(first_column))) | set(
+    named = set(re.findall(r"`(?:GET )?(/[\w/.-]+)", " ".join(first_column))) | set(
         re.findall(r"also at `([\w/]+)`", table)
     )
     rules = {re.sub(r"<.+>", "SEGMENT", rule.rule) for rule in create_app(Settings(), None).url_map.iter_rules()}

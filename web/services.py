@@ -9,6 +9,7 @@ from flask import current_app
 from consumer import Consumer, Settings
 from consumer.view.filters import Filter
 from web.access.admission import Admission
+from web.access.authentication import Authentication
 from web.access.shares import Shares
 from web.streams.hub import Hub
 from web.streams.messages import MessageCache
@@ -19,10 +20,11 @@ EXTENSION = "greenwave"
 
 
 class Services:
-    """The settings, the consumer, the slots, and what is encoded once for all clients."""
+    """The settings, the consumer, who may read, the slots, and what is encoded once for all clients."""
 
     def __init__(self, settings: Settings, get_consumer: Callable[[], Consumer]) -> None:
         self.settings = settings
+        self.authentication = Authentication(settings)
         self.admission = Admission(
             settings.web_threads,
             client_timeout=settings.client_timeout,

@@ -107,6 +107,11 @@ def _registry_login(settings: Settings) -> None:
         raise ValueError("it has a colon")
 
 
+def _tokens(settings: Settings) -> None:
+    if settings.auth == "token" and not settings.auth_tokens_file:
+        raise ValueError("AUTH=token needs it")
+
+
 def _is_installed(package: str) -> bool:
     try:
         return find_spec(package) is not None
@@ -138,6 +143,7 @@ _CHECKS = (
         "a URL such as https://registry.example.org:8081; a log-in belongs in SCHEMA_REGISTRY_USERNAME and _PASSWORD",
     ),
     ("schema_registry_username", _registry_login, "a user name without a colon"),
+    ("auth_tokens_file", _tokens, "a file with tables as `flask --app app make-token NAME` prints them"),
     ("map_tiles", _tiles, "a URL with {z}, {x} and {y}, such as https://tile.example.org/{z}/{x}/{y}.png"),
     (
         "embed_origins",

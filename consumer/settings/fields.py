@@ -30,6 +30,7 @@ SECTIONS = {
     "REPLAY_RECORDS": "Replays",
     "PORT": "Serving",
     "TRUSTED_PROXIES": "Limits per client",
+    "AUTH": "Access",
     "ALLOWED_ORIGINS": "Page and other sites",
     "LOG_LEVEL": "Logging",
 }
@@ -247,6 +248,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     hash_addresses: Annotated[
         bool, _meta("", "Whether GET /api/clients shows addresses as hashes, which differ in each process")
     ] = True
+    # Access
+    auth: Annotated[
+        Literal["", "none", "token"],
+        _meta(
+            "",
+            "Who may read: none (all clients) or token (holders of a token). Must be set unless BIND is a loopback "
+            "address; see docs/access.md",
+        ),
+    ] = ""
+    auth_tokens_file: Annotated[
+        str, _meta("path", "TOML with the hashes of tokens and what they allow, for AUTH=token; read again on changes")
+    ] = ""
     # Page and other sites
     allowed_origins: Annotated[
         str,

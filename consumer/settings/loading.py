@@ -56,7 +56,7 @@ def _allowed(name: str) -> str:
     """Describe the values that a field's type allows."""
     schema = msgspec.json.schema(_TYPES[name])
     if "enum" in schema:
-        return "one of " + ", ".join(schema["enum"])
+        return "one of " + ", ".join(filter(None, schema["enum"]))
     words = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}.get(schema["type"], "text")
     bounds = [f"{word} {schema[key]}" for key, word in _BOUNDS.items() if key in schema]
     return " ".join([words, *bounds])

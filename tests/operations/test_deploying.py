@@ -5,7 +5,6 @@ import fnmatch
 import json
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -31,7 +30,9 @@ UNIT = (ROOT / "deploy/systemd/greenwave.service").read_text(encoding="utf-8")
 SETTINGS = {field.name.upper() for field in structs.fields(Settings)}
 NOT_OURS = {"FORWARDED_ALLOW_IPS"}  # gunicorn reads it
 KUBERNETES = ("1.31", "1.34")
-GRACEFUL_SECONDS = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["graceful_timeout"]
+GRACEFUL_SECONDS = int(
+    re.search(r"^graceful_timeout = (\d+)$", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE)[1]
+)
 
 READ_ONLY = '''
 """Refuses to write anywhere but in memory, as a container with a read-only root file system does."""

@@ -64,7 +64,7 @@ wsgi.configure(wsgi.settings)
 logging.getLogger({logger!r}).critical("refused: s3cret-password")
 """
     environ = {**os.environ, "KAFKA_SASL_PASSWORD": "s3cret-password", "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"}
-    environ["KAFKA_SASL_USERNAME"] = "user"
+    environ |= {"KAFKA_SASL_USERNAME": "user", "BIND": "127.0.0.1"}
     done = subprocess.run(
         [sys.executable, "-c", "import logging.config\n" + code],
         cwd=ROOT,

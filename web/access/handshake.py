@@ -11,7 +11,6 @@ import contextlib
 import socket
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import request
 from werkzeug.exceptions import BadRequest, Forbidden
@@ -20,11 +19,12 @@ from wsproto.events import AcceptConnection, CloseConnection
 
 from consumer.settings import origins
 
+from .origins import is_same
+
 VERSION = "13"
 NEEDED = ("HTTP_HOST", "HTTP_UPGRADE", "HTTP_CONNECTION", "HTTP_SEC_WEBSOCKET_KEY", "HTTP_SEC_WEBSOCKET_VERSION")
 """The headers of a handshake, without extensions: compressed frames depend on their connection and can't be shared."""
 SOCKETS = ("werkzeug.socket", "gunicorn.socket")
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def check(allowed_origins: str) -> None:
@@ -45,22 +45,9 @@ def check(allowed_origins: str) -> None:
 
 
 def is_allowed(origin: str, host: str, scheme: str, allowed_origins: str) -> bool:
-    """Tell whether a page of an origin may connect to a host ("name:port").
-
-    The scheme is not compared: behind a proxy that terminates TLS the page has https, and this server http.
-    """
+    """Tell whether a page of an origin may connect to a host ("name:port")."""
     allowed = origins(allowed_origins)
-    if "*" in allowed or (origin and origin.lower() in allowed):
-        return True
-    try:
-        page = urlsplit(origin.lower())
-        here = urlsplit(f"{scheme}://{host.lower()}")
-        ports = {here.port or DEFAULT_PORTS.get(scheme)}
-        if here.port is None:
-            ports |= set(DEFAULT_PORTS.values())  # the proxy sends a Host without the port
-        return bool(page.hostname) and page.hostname == here.hostname and _port(page.scheme, page.port) in ports
-    except ValueError:
-        return False
+    return "*" in allowed or (bool(origin) and origin.lower() in allowed) or is_same(origin, host, scheme)
 
 
 def environ_for(environ: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,10 +69,6 @@ def close_at_once(sock: Any, environ: Mapping[str, Any], code: int, reason: str)
         sock.settimeout(0)
         sock.send(answer)
         sock.shutdown(socket.SHUT_WR)
-
-
-def _port(scheme: str, port: int | None) -> int | None:
-    return port or DEFAULT_PORTS.get(scheme)
 
 
 def _is_key(key: str) -> bool:

@@ -53,10 +53,10 @@ class Principal(Struct, frozen=True):
 
 ANYONE = Principal(roles=ROLES)
 """The principal of all requests without authentication (AUTH=none)."""
-NOBODY = Principal(limits=Filter(segments=frozenset()))
+NO_RIGHTS = Principal(limits=Filter(segments=frozenset()))
 """Sees nothing: the principal where none was found."""
 
 
 def current() -> Principal:
     """Return the principal of the current request."""
-    return cast(Principal, g.get("principal", NOBODY))
+    return cast(Principal, g.get("principal", NO_RIGHTS))

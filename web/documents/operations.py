@@ -142,6 +142,8 @@ UNKNOWN = Documented("There is nothing at this path", {JSON: shapes.Failure})
 FULL = Documented(
     "All slots are in use, or the limits of the client are reached", {JSON: shapes.Failure}, ("Retry-After",)
 )
+UNAUTHORIZED = Documented("With AUTH=token: credentials are missing, or can't be used", {JSON: shapes.Failure})
+FORBIDDEN = Documented("With AUTH=token: the token has not the role that this needs", {JSON: shapes.Failure})
 CLOSING = Documented("The process ends; another one can answer", {JSON: shapes.Failure}, ("Retry-After",))
 UNCHANGED = Documented("The client has the current answer", {}, ("ETag",))
 DOCUMENT = {"type": "object"}
@@ -154,6 +156,10 @@ STREAM = Documented(
 
 UNLIMITED = ("alive", "ready", "file", "stream", "api_stream", "check_stream", "check_api_stream", "websocket")
 """Operations that the limits of a client don't end by 429."""
+
+
+OPEN = ("alive", "ready", "file", "sign_in_form", "sign_in", "sign_out")
+"""Operations that need no credentials."""
 
 
 def _ok(text: str, *types: Any, **more: Any) -> Documented:
@@ -232,7 +238,14 @@ def operations(settings: Settings) -> list[Operation]:
             "health",
             "Operations",
             "Full report of this process",
-            {"200": _ok("The report", shapes.HealthReport), "400": BAD},
+            {
+                "200": _ok(
+                    "The report; a summary without the role operator",
+                    shapes.HealthReport,
+                    shapes.HealthSummary,
+                ),
+                "400": BAD,
+            },
             examples=["/api/health"],
         ),
         Operation(
@@ -313,6 +326,41 @@ def operations(settings: Settings) -> list[Operation]:
             "The dashboard's own parameters are allowed, too.",
             ["/predictions/embed?show=map&theme=dark"],
         ),
+        Operation(
+            "/sign-in",
+            "sign_in_form",
+            "Pages",
+            "The form for a token",
+            {"200": page, "302": Documented("Nothing is required", {HTML: TEXT}, ("Location",)), "400": BAD},
+            [_query("next", "Where to go then: a path of this server", TEXT)],
+            examples=["/sign-in"],
+        ),
+        Operation(
+            "/sign-in",
+            "sign_in",
+            "Pages",
+            "Keep a token in a cookie",
+            {
+                "303": Documented("To where the form leads, with the cookie", {HTML: TEXT}, ("Location",)),
+                "401": Documented("The form again: the token can't be used", {HTML: TEXT}),
+                "403": Documented("A page of another site sent it", {JSON: shapes.Failure}),
+                "411": Documented("The form has no Content-Length", {JSON: shapes.Failure}),
+                "413": Documented("The form is too large", {JSON: shapes.Failure}),
+            },
+            text="A form of this server's own page with `token` and `next`.",
+            method="post",
+        ),
+        Operation(
+            "/sign-out",
+            "sign_out",
+            "Pages",
+            "Delete the cookie",
+            {
+                "303": Documented("To the form", {HTML: TEXT}, ("Location",)),
+                "403": Documented("A page of another site sent it", {JSON: shapes.Failure}),
+            },
+            method="post",
+        ),
         Operation("/", "root", "Pages", "Redirect to the dashboard", {"302": redirect}, examples=["/"]),
         Operation("/predictions/", "with_slash", "Pages", "Redirect to the dashboard", {"302": redirect}),
         Operation(
@@ -385,4 +433,10 @@ def operations(settings: Settings) -> list[Operation]:
         found.append(
             Operation(path, f"check_{name}", "Streams", summary, {"200": STREAM, "400": BAD}, given, method="head")
         )
-    return [each if each.name in UNLIMITED else each._replace(answers={**each.answers, "429": FULL}) for each in found]
+    return [each._replace(answers=_common(each) | each.answers) for each in found]
+
+
+def _common(operation: Operation) -> dict[str, Documented]:
+    """Return the answers that most operations may give."""
+    answers = {} if operation.name in UNLIMITED else {"429": FULL}
+    return answers if operation.name in OPEN else {**answers, "401": UNAUTHORIZED, "403": FORBIDDEN}

@@ -4,8 +4,10 @@ import hashlib
 from functools import lru_cache
 
 from flask import Blueprint, Response, make_response, render_template, request
+from msgspec import structs
 
 from consumer.settings import Settings
+from web.access.principal import current
 from web.api import answers, params
 from web.services import services
 from web.streams import wire
@@ -22,24 +24,32 @@ blueprint = Blueprint("documents", __name__)
 def openapi_document() -> Response:
     """Answer with the OpenAPI document."""
     params.only()
-    return _answer(_openapi_body(services().settings, request.script_root))
+    return _answer(_openapi_body(_visible(), request.script_root))
 
 
 @blueprint.get("/asyncapi.json")
 def asyncapi_document() -> Response:
     """Answer with the AsyncAPI document."""
     params.only()
-    return _answer(_asyncapi_body(services().settings))
+    return _answer(_asyncapi_body(_visible()))
 
 
 @blueprint.get("/docs")
 def page() -> Response:
     """Answer with the page made from both documents."""
     params.only()
-    settings = services().settings
+    settings = _visible()
     answer = make_response(render_template("docs.html", **sections(openapi(settings), asyncapi(settings))))
     answer.headers["Cache-Control"] = "no-cache"
     return answer
+
+
+def _visible() -> Settings:
+    """Return the settings with only the topics that the client may see."""
+    settings, topics = services().settings, current().limits.topics
+    if topics is None:
+        return settings
+    return structs.replace(settings, kafka_prefix="", kafka_topic=",".join(sorted(topics)) or "^$")
 
 
 def _answer(body: Body) -> Response:

@@ -102,7 +102,7 @@ class ViewStatistics(TypedDict):
     newest_timestamp: int | None
     observations: NotRequired[int]
     scores: ScoreReport | None
-    quarantined: int
+    quarantined: int | None
     warning: str | None
 
 
@@ -167,8 +167,8 @@ class Ready(TypedDict):
     success: Literal[True]
     status: Literal["ready"]
     state: State
-    since: Time
-    reason: str
+    since: NotRequired[Time]
+    reason: NotRequired[str]
 
 
 class NotReadyAnswer(TypedDict):
@@ -176,10 +176,10 @@ class NotReadyAnswer(TypedDict):
 
     success: Literal[False]
     status: Literal["not ready"]
-    error: str
+    error: NotRequired[str]
     state: State
-    since: Time
-    reason: str
+    since: NotRequired[Time]
+    reason: NotRequired[str]
 
 
 class BufferReport(TypedDict):
@@ -293,6 +293,18 @@ class ConsumerReport(TypedDict):
     last_record_age_seconds: float | None
     lag_seconds: float | None
     partitions: list[ReadPartition]
+
+
+class HealthSummary(TypedDict):
+    """What those who are no operators get of the report."""
+
+    version: str
+    state: State
+    since: Time
+    seconds_in_state: float
+    reason: str
+    retry_in: float | None
+    ready: bool
 
 
 class HealthReport(TypedDict):

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import select
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -48,6 +49,23 @@ def take_over(environ: Mapping[str, Any]) -> tuple[socket.socket, bytes] | None:
     with contextlib.suppress(OSError):  # not TCP
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock.take_over()
+
+
+@contextlib.contextmanager
+def receive_within(environ: Mapping[str, Any], seconds: float) -> Iterator[None]:
+    """Disconnect a client whose request body does not arrive in so many seconds, while it is read in this block.
+
+    With TLS and on other servers only their own timeouts hold.
+    """
+    sock = environ.get("gunicorn.socket")
+    if not isinstance(sock, Socket):
+        yield
+        return
+    sock.receive_by = time.monotonic() + seconds
+    try:
+        yield
+    finally:
+        sock.receive_by = None
 
 
 class TakenOver(Response):

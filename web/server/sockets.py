@@ -5,6 +5,7 @@ import errno
 import re
 import select
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
@@ -56,6 +57,8 @@ class Socket(socket.socket):
         super().setblocking(False)
         limit_unsent(self)
         self._timeout: float | None = None
+        self.receive_by: float | None = None
+        """Until when what is read must arrive (monotonic seconds); None without a limit."""
         self._received = bytearray()
         self._unsent: deque[memoryview] = deque()
 
@@ -121,7 +124,7 @@ class Socket(socket.socket):
             data = bytes(self._received[:size])
             del self._received[:size]
             return data
-        return bytes(self._in_time(select.POLLIN, super().recv, size, flags))
+        return bytes(self._in_time(select.POLLIN, super().recv, size, flags, by=self.receive_by))
 
     def take_over(self) -> tuple[socket.socket, bytes]:
         """Return a plain socket that has the descriptor of this one, and the receive buffer. This one counts as closed.
@@ -185,9 +188,13 @@ class Socket(socket.socket):
                 self._unsent.appendleft(first[sent:])
             sent -= min(sent, len(first))
 
-    def _in_time(self, event: int, call: Callable[..., Any], *args: Any) -> Any:
+    def _in_time(self, event: int, call: Callable[..., Any], *args: Any, by: float | None = None) -> Any:
         """Call until it does not block; raise BrokenPipeError if the socket is not ready in time."""
         while True:
+            timeout = self._timeout
+            if by is not None:
+                left = max(0.0, by - time.monotonic())
+                timeout = left if timeout is None else min(timeout, left)
             try:
                 return call(*args)
             except BlockingIOError:
@@ -195,5 +202,5 @@ class Socket(socket.socket):
                     raise
             ready = select.poll()
             ready.register(self, event)
-            if not ready.poll(None if self._timeout is None else self._timeout * 1000):
-                raise BrokenPipeError(errno.EPIPE, f"no progress for {self._timeout} s")
+            if not ready.poll(None if timeout is None else timeout * 1000):
+                raise BrokenPipeError(errno.EPIPE, f"no progress for {timeout} s")

@@ -4,7 +4,7 @@ import pytest
 
 from consumer.settings import Settings
 from consumer.view.filters import EVERYTHING, Filter
-from web.access.principal import ANYONE, NOBODY, Principal
+from web.access.principal import ANYONE, NO_RIGHTS, Principal
 from web.access.rules import RULES, Rule
 from web.api import params
 
@@ -33,8 +33,8 @@ def test_what_a_principal_may_see_is_part_of_each_filter():
     assert asked(Principal(limits=limits), segment=["A"]) == Filter(segments=frozenset({"A"}), within=limits)
 
 
-def test_nobody_sees_anything():
-    assert NOBODY.narrow(EVERYTHING).within.segments == frozenset()
+def test_without_rights_nothing_is_seen():
+    assert NO_RIGHTS.narrow(EVERYTHING).within.segments == frozenset()
 
 
 @pytest.mark.parametrize(

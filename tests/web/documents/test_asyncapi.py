@@ -15,6 +15,7 @@ from consumer.view.statistics import statistics
 from tests.consumer.helpers import feed_of, message, normalise, record
 from tests.web.conftest import SETTINGS, events_of
 from tests.web.documents.conformity import check, with_topics
+from web.access.principal import ANYONE
 from web.documents.asyncapi import asyncapi
 from web.documents.shapes import STREAM_MESSAGES
 from web.streams import wire
@@ -100,5 +101,5 @@ def test_the_documented_message_of_a_client_is_understood():
     sent = {"type": "subscribe", "filter": {"segment": ["LA_001"]}, "after": None, "since": 0, "every": 5}
     assert set(sent) == set(schema["properties"])
     jsonschema.Draft202012Validator(schema).validate(sent)
-    asked = ClientMessages(SETTINGS.topics).read(msgspec.json.encode(sent).decode(), 0.0)
+    asked = ClientMessages(SETTINGS.topics, ANYONE).read(msgspec.json.encode(sent).decode(), 0.0)
     assert (asked.since_ms, asked.every) == (0, 5.0)

@@ -1,0 +1,188 @@
+"""Requests with and without credentials, the sign-in page, and a start without a word on access."""
+
+import pytest
+
+from consumer.errors import SettingsError
+from consumer.settings import Settings
+from tests.consumer.helpers import message
+from tests.web.access.tokens_file import bearer, tokens_file
+from web.access.authentication import COOKIE
+from web.access.exposure import check_access, warning_of
+from web.access.rules import RULES, Rule
+
+HERE = {"Origin": "http://localhost"}
+ELSEWHERE = {"Origin": "http://evil.example"}
+
+
+@pytest.fixture
+def tokens(tmp_path):
+    return tokens_file(tmp_path / "t.toml", reader={"roads": ["I-5"]}, operator={"roles": ["operator"]})
+
+
+@pytest.fixture
+def settings(tokens):
+    return Settings(kafka_backlog="all", web_threads=8, auth="token", auth_tokens_file=str(tokens.path))
+
+
+def routes(app, *wanted):
+    """Return a path of each GET route with one of these rules."""
+    rules = [each for each in app.url_map.iter_rules() if "GET" in each.methods and not each.websocket]
+    rules = [each for each in rules if RULES[each.endpoint] in wanted]
+    return [each.rule.replace("<segment:segment_id>", "A").replace("<path:filename>", "css/page.css") for each in rules]
+
+
+def sign_in(client, token, headers=HERE, **fields):
+    return client.post("/sign-in", data={"token": token, **fields}, headers=headers)
+
+
+def test_without_credentials_only_open_routes_answer(app, client, live):
+    for path in routes(app, Rule.READ, Rule.OPERATE):
+        answer = client.get(path)
+        assert (path, answer.status_code) == (path, 401)
+        assert answer.headers["WWW-Authenticate"] == "Bearer realm=greenwave"
+        assert answer.json["error"].startswith("credentials are missing; send the header Authorization: Bearer TOKEN")
+    for path in routes(app, Rule.PAGE):
+        answer = client.get(f"{path}?q=a b")
+        assert answer.status_code == 302
+        assert answer.headers["Location"].startswith("/sign-in?next=%2F")
+    for path in routes(app, Rule.OPEN):
+        with client.get(path) as answer:
+            assert (path, answer.status_code) == (path, 200)
+
+
+def test_a_route_without_a_rule_is_refused(app, client, live, tokens):
+    app.add_url_rule("/new", "new", lambda: "secret")
+    answer = client.get("/new", headers=bearer(tokens["operator"]))
+    assert (answer.status_code, "secret" in answer.text) == (403, False)
+
+
+@pytest.mark.parametrize(
+    "authorization", ["Bearer wrong", "Bearer", "Basic dTpw", "bearer ", "Bearer a b", "Bearer " + "x" * 9000]
+)
+def test_wrong_credentials_are_refused(client, live, authorization):
+    answer = client.get("/api/predictions", headers={"Authorization": authorization})
+    assert answer.status_code == 401
+    assert answer.json["error"].startswith(("the token is", "credentials are missing"))
+
+
+def test_operator_routes_need_the_role(app, client, live, tokens):
+    for path in routes(app, Rule.OPERATE):
+        assert client.get(path, headers=bearer(tokens["reader"])).status_code == 403
+        assert client.get(path, headers=bearer(tokens["operator"])).status_code == 200
+
+
+def test_details_of_health_are_for_operators(client, live, tokens):
+    def report(name):
+        return client.get("/api/health", headers=bearer(tokens[name])).json["data"]
+
+    assert set(report("reader")) == {
+        *["version", "state", "since", "seconds_in_state", "reason", "retry_in", "ready"],
+    }
+    assert {"consumer", "clients", "quarantine"} <= set(report("operator"))
+
+
+def test_readiness_for_strangers_has_no_reason(client, live):
+    assert client.get("/readyz").json == {"success": True, "status": "ready", "state": "live"}
+
+
+def test_answers_are_kept_out_of_shared_caches(client, live, tokens):
+    for path in ("/api/predictions", "/predictions", "/api/predictions/history"):
+        answer = client.get(path, headers=bearer(tokens["reader"]))
+        assert "private" in answer.headers["Cache-Control"]
+        assert {"authorization", "cookie"} <= set(answer.vary.as_set())
+    assert "private" in client.get("/api/predictions").headers["Cache-Control"]
+
+
+def test_entity_tags_of_another_token_answer_nothing(client, put, tokens):
+    put(message("A", road_name="US-101"))
+    tag = client.get("/api/predictions", headers=bearer(tokens["operator"])).headers["ETag"]
+    answer = client.get("/api/predictions", headers={**bearer(tokens["reader"]), "If-None-Match": tag})
+    assert (answer.status_code, answer.json["data"]["predictions"]) == (200, [])
+
+
+def test_a_signed_in_browser_reads_by_its_cookie(client, live, tokens):
+    answer = sign_in(client, tokens["reader"], next="/predictions?q=a")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/predictions?q=a")
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert "Secure" not in cookie
+    assert client.get("/predictions").status_code == client.get("/api/predictions").status_code == 200
+    assert client.post("/sign-out", headers=HERE).status_code == 303
+    assert client.get("/api/predictions").status_code == 401
+
+
+def test_over_https_the_cookie_is_secure(client, live, tokens):
+    answer = client.post("/sign-in", data={"token": tokens["reader"]}, headers=HERE, base_url="https://localhost")
+    assert "Secure" in answer.headers["Set-Cookie"]
+
+
+def test_a_wrong_token_gives_the_form_again_and_no_cookie(client, live):
+    answer = sign_in(client, "<script>")
+    assert answer.status_code == 401
+    assert "Sign-in failed: the token is not valid." in answer.text
+    assert "<script>" not in answer.text
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nSet-Cookie: x", "evil", "/\tx", ""]
+)
+def test_after_the_sign_in_only_own_pages_are_opened(client, live, tokens, target):
+    assert sign_in(client, tokens["reader"], next=target).headers["Location"] == "/predictions"
+
+
+@pytest.mark.parametrize("headers", [ELSEWHERE, {}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}])
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-out"])
+def test_a_page_of_another_site_can_not_sign_in_or_out(client, live, tokens, path, headers):
+    answer = client.post(path, data={"token": tokens["reader"]}, headers=headers)
+    assert answer.status_code == 403
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "headers", [ELSEWHERE, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}]
+)
+@pytest.mark.parametrize("path", ["/api/predictions", "/predictions/stream"])
+def test_a_cookie_serves_no_page_of_another_site(client, live, tokens, path, headers):
+    client.set_cookie(COOKIE, tokens["reader"])
+    answer = client.get(path, headers=headers)
+    assert answer.status_code == 401
+
+
+def test_links_of_other_sites_open_the_page(client, live, tokens):
+    client.set_cookie(COOKIE, tokens["reader"])
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert client.get("/predictions", headers=headers).status_code == 200
+
+
+def test_a_large_form_is_refused(client, live):
+    assert sign_in(client, "x" * 20_000).status_code == 413
+
+
+def test_without_authentication_the_sign_in_page_leads_on(consumer):
+    from app import create_app
+
+    client = create_app(Settings(), lambda: consumer).test_client()
+    assert client.get("/sign-in").headers["Location"] == "/predictions"
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0", "::", "[::]", "192.0.2.1", "example"])
+def test_a_start_that_others_can_reach_needs_a_word_on_access(bind):
+    with pytest.raises(
+        SettingsError, match=r"AUTH is not set, and other hosts may reach BIND=.*; set AUTH=none .*AUTH"
+    ):
+        check_access(Settings(bind=bind))
+    check_access(Settings(bind=bind, auth="none"))
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1", "localhost", "::1", "[::1]", "127.0.0.2"])
+def test_on_loopback_a_start_is_open(bind):
+    check_access(Settings(bind=bind))
+    assert warning_of(Settings(bind=bind, auth="none")) == ""
+
+
+def test_open_access_from_other_hosts_is_warned_of():
+    assert warning_of(Settings(auth="none")) == (
+        "AUTH=none: every client that reaches 0.0.0.0:8000 may read all predictions"
+    )

@@ -1,0 +1,37 @@
+"""Check before a start that nothing is served to other hosts without authentication by mistake."""
+
+import logging
+from ipaddress import ip_address
+
+from consumer.errors import SettingsError
+from consumer.settings import Settings
+
+from .tokens import Tokens
+
+log = logging.getLogger("greenwave.web.access")
+
+
+def check_access(settings: Settings) -> None:
+    """Check who may read what this process serves. Raises SettingsError."""
+    if not settings.auth and not _is_loopback(settings.bind):
+        raise SettingsError(
+            f"AUTH is not set, and other hosts may reach BIND={settings.bind}; set AUTH=none to serve all clients "
+            "without authentication, AUTH=token and AUTH_TOKENS_FILE to require tokens, or BIND=127.0.0.1 to serve "
+            "this host only"
+        )
+    if settings.auth == "token":
+        Tokens(settings).load()
+
+
+def warning_of(settings: Settings) -> str:
+    """Return what to log at the start; "" for nothing."""
+    if settings.auth == "none" and not _is_loopback(settings.bind):
+        return f"AUTH=none: every client that reaches {settings.bind}:{settings.port} may read all predictions"
+    return ""
+
+
+def _is_loopback(bind: str) -> bool:
+    try:
+        return ip_address(bind.strip("[]")).is_loopback
+    except ValueError:
+        return bind == "localhost"

@@ -1,0 +1,42 @@
+"""Origins: which pages may make a browser send a request that carries its cookies."""
+
+from urllib.parse import urlsplit
+
+from flask import Request
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def is_own(request: Request, needs_proof: bool) -> bool:
+    """Tell whether a request of a browser comes from a page of this host, or from its address bar.
+
+    Browsers state the origin in requests that change something, and in those of other origins; with `needs_proof` a
+    request that does not is refused.
+    """
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        return is_same(origin, request.host, request.scheme)
+    site = request.headers.get("Sec-Fetch-Site")
+    if needs_proof:
+        return site == "same-origin"
+    return site in (None, "same-origin", "none") or request.headers.get("Sec-Fetch-Mode") == "navigate"
+
+
+def is_same(origin: str, host: str, scheme: str) -> bool:
+    """Tell whether an origin is that of a host ("name:port").
+
+    The scheme is not compared: behind a proxy that terminates TLS the page has https, and this server http.
+    """
+    try:
+        page = urlsplit(origin.lower())
+        here = urlsplit(f"{scheme}://{host.lower()}")
+        ports = {here.port or DEFAULT_PORTS.get(scheme)}
+        if here.port is None:
+            ports |= set(DEFAULT_PORTS.values())  # the proxy sends a Host without the port
+        return bool(page.hostname) and page.hostname == here.hostname and _port(page.scheme, page.port) in ports
+    except ValueError:
+        return False
+
+
+def _port(scheme: str, port: int | None) -> int | None:
+    return port or DEFAULT_PORTS.get(scheme)
