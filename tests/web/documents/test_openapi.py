@@ -84,7 +84,7 @@ def test_each_example_of_a_parameter_can_be_used(filled, live):
         value = parameter.get("example", "")
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value).replace("$CURSOR", live.feed.cursor)
         target = path.replace("{segment_id}", "LA_001") + "?" + urlencode({parameter["name"]: text})
-        assert answer_of(filled, method, target).status_code == 200, target
+        assert answer_of(filled, method, target).status_code in (200, 302), target
 
 
 @pytest.mark.parametrize(
