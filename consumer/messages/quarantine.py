@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from consumer.sources.record import Record
 from consumer.times import iso
 
-from .refusal import Refusal, by_reason
+from .refusal import Refusal, RefusalReason, by_reason
 
 KEPT_VALUE_BYTES = 512
 KEPT_KEY_BYTES = 256
@@ -54,15 +54,18 @@ class Quarantine:
         # waits for a log handler.
         self._lock = Lock()
         self._counts: Counter[str] = Counter()
+        self._times: dict[str, tuple[float, float]] = {}
         self._entries: deque[_RefusedRecord] = deque(maxlen=entries)
         self._logged_at: dict[str, float] = {}
         self._unlogged: Counter[str] = Counter()
 
     def add(self, record: Record, refusals: Sequence[Refusal]) -> None:
         """Count, keep and log the refusals of a record; called by one thread."""
-        kept = self._kept(record, refusals)
+        kept, counts, now = self._kept(record, refusals), by_reason(refusals), self._wall()
         with self._lock:
-            self._counts.update(by_reason(refusals))
+            self._counts.update(counts)
+            for reason in counts:
+                self._times[reason] = (self._times.get(reason, (now,))[0], now)
             self._entries.extend(kept)
         self._report(record, refusals)
 
@@ -77,6 +80,12 @@ class Quarantine:
             counts, entries = dict(self._counts), list(self._entries)
         messages = [self._message(entry) for entry in reversed(entries)]
         return {"total": sum(counts.values()), "by_reason": counts, "messages": messages}
+
+    def times_of(self, reason: RefusalReason) -> tuple[str, str] | None:
+        """Return when the first and the last refusal of a reason were, in ISO 8601; None without any."""
+        with self._lock:
+            times = self._times.get(reason)
+        return None if times is None else (iso(int(times[0] * 1000)), iso(int(times[1] * 1000)))
 
     def _kept(self, record: Record, refusals: Sequence[Refusal]) -> list[_RefusedRecord]:
         """Return the entries of the last refusals of a record, as many as there is room for."""

@@ -125,16 +125,26 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         "slowest_clients": [_client(each) for each in admission.slowest(SLOWEST)],
         "warnings": [consumer.feed.warning] if consumer.feed.warning else [],
         "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
-        "schema_registry": _registry(consumer),
+        "schema_registry": _registry(consumer, refused["by_reason"]),
         "timestamp": now_iso(),
     }
 
 
-def _registry(consumer: Consumer) -> dict[str, Any] | None:
-    """Return the state of the schema registry; None without one. Clients see neither its address nor its errors."""
+def _registry(consumer: Consumer, refused: dict[str, int]) -> dict[str, Any] | None:
+    """Return the state of the schema registry and what was refused for lack of a schema; None without a registry.
+
+    Clients see neither its address nor its errors.
+    """
     if consumer.registry is None:
         return None
-    return {**consumer.registry.report(), "waiting_records": consumer.waiting_records}
+    first, last = consumer.quarantine.times_of("schema_unavailable") or (None, None)
+    return {
+        **consumer.registry.report(),
+        "waiting_records": consumer.waiting_records,
+        "refused": refused.get("schema_unavailable", 0),
+        "first_refused": first,
+        "last_refused": last,
+    }
 
 
 def _client(client: ClientProgress) -> dict[str, Any]:

@@ -240,6 +240,9 @@ class RegistryReport(TypedDict):
     wanted: int
     requests: dict[str, int]
     waiting_records: int
+    refused: int
+    first_refused: Time | None
+    last_refused: Time | None
 
 
 class AttemptsReport(TypedDict):

@@ -55,6 +55,15 @@ def test_a_refusal_that_stands_for_many_items_counts_as_many(
     assert caplog.messages[-1].endswith("(41 more of this reason since the last line)")
 
 
+def test_the_first_and_last_refusal_of_a_reason_are_dated() -> None:
+    times = iter([WALL, WALL, WALL + 1, WALL + 1, WALL + 2, WALL + 2])
+    quarantine = Quarantine(3, wall=lambda: next(times))
+    for offset in range(3):
+        quarantine.add(record(offset), [BAD_TIME])
+    assert quarantine.times_of("bad_time") == ("2025-01-21T14:05:02.500Z", "2025-01-21T14:05:04.500Z")
+    assert quarantine.times_of("not_json") is None
+
+
 def test_nothing_refused_is_an_empty_snapshot(quarantine: Quarantine) -> None:
     assert quarantine.snapshot() == {"total": 0, "by_reason": {}, "messages": []}
 

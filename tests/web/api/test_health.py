@@ -77,6 +77,20 @@ def test_health_shows_that_the_schema_registry_is_away(client, live, topic):
     assert re.search(r'^greenwave_schema_registry_requests_total\{pid="\d+",result="ok"\} 0.0$', metrics, re.M)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [Settings(kafka_backlog="all", schema_registry_url="http://127.0.0.1:1", schema_registry_wait=0)],
+)
+def test_health_counts_records_refused_without_schema(client, live, topic):
+    topic.append(b"\0\0\0\0\x07value")
+    eventually(lambda: live.quarantine.snapshot()["total"] == 1)
+    topic.append(b"\0\0\0\0\x07value")
+    eventually(lambda: live.quarantine.snapshot()["total"] == 2)
+    shown = client.get("/api/health").json["data"]["schema_registry"]
+    assert (shown["state"], shown["waiting_records"], shown["refused"]) == ("away", 0, 2)
+    assert shown["first_refused"] <= shown["last_refused"]
+
+
 def read_up_to(partition, offset, age):
     """Return what health says of a partition that was read to its end."""
     recent = pytest.approx(0, abs=5)
