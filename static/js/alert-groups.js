@@ -48,5 +48,5 @@ export function summaryOf({ alerts }) {
  * @param {Alert} alert
  */
 export function speedOf({ now, value }) {
-  return Math.min(now ?? Infinity, value);
+  return Math.min(now ?? Infinity, value ?? Infinity);
 }

@@ -1,46 +1,34 @@
 /**
- * Raises an alert for a segment with severe congestion for two steps, or with an expected drop of 15 mph or more. Pure.
+ * Raises alerts for severe congestion, measured or predicted, and for expected drops; see alert-tracks.js. Pure.
  *
- * A step is a prediction with a later time than the one before. It is severe if its measured speed is, or the predicted
- * one. An alert ends after two steps that are not severe with a drop below 10 mph. A drop that becomes severe is a new
- * alert. After a silence of five intervals earlier steps no longer count. Times are those of the predictions. They are of
- * the chosen horizon; without one, of the smallest of each segment.
+ * Predictions are those of the chosen horizon; without one, of the smallest of each segment. Observations are steps of
+ * their own, so a jam that is only measured is an alert too. A segment has at most one alert: that of its predictions
+ * comes first.
  *
- * @import { Alert, ChosenTime, Message, Prediction, SpeedUnit } from "./types.d.ts"
- * @typedef {{ steps: number, severe: number, calm: number, severeSince: number }} Counts
- * @typedef {Counts & { newest: Prediction, before: Counts }} Segment
+ * @import { Alert, ChosenTime, Message, Observation, Prediction, SpeedUnit } from "./types.d.ts"
  */
 import { Acknowledgements } from "./acknowledgements.js";
 import { speedOf } from "./alert-groups.js";
-import { SEVERE } from "./categories.js";
+import { AlertTracks } from "./alert-tracks.js";
 import { STALE_INTERVALS } from "./freshness.js";
-import { isOfLargerHorizon, readPrediction, targetOf } from "./prediction.js";
-import { fromMph, SpeedScale } from "./speeds.js";
-import { MAX_SEGMENTS } from "./store.js";
-
-const STEPS = 2;
-const DROP_MPH = 15;
-const DROP_END_MPH = 10;
-/** @type {Counts} */
-const NO_STEPS = { steps: 0, severe: 0, calm: 0, severeSince: 0 };
+import { isOfLargerHorizon, readObservation, readPrediction } from "./prediction.js";
+import { SpeedScale } from "./speeds.js";
 
 export class Alerts {
-  /** @type {Map<string, Segment>} */
-  #segments = new Map();
-  /** @type {Map<string, Alert>} */
-  #open = new Map();
   #acknowledgements;
+  #predicted;
+  #measured;
 
   /** @param {{ unit: SpeedUnit, intervalSeconds: number, maxAgeSeconds?: number, scale?: SpeedScale }} options */
   constructor({ unit, intervalSeconds, maxAgeSeconds = Infinity, scale = new SpeedScale({ unit }) }) {
     this.maxAgeMs = 1000 * maxAgeSeconds;
-    this.scale = scale;
-    this.drop = fromMph(DROP_MPH, unit);
-    this.dropEnd = fromMph(DROP_END_MPH, unit);
     /** @type {number | null} */
     this.horizon = null;
-    this.silenceMs = STALE_INTERVALS * intervalSeconds * 1000;
-    this.#acknowledgements = new Acknowledgements({ silenceMs: this.silenceMs });
+    const silenceMs = STALE_INTERVALS * intervalSeconds * 1000;
+    this.#acknowledgements = new Acknowledgements({ silenceMs });
+    const options = { unit, silenceMs, scale, acknowledgements: this.#acknowledgements };
+    this.#predicted = new AlertTracks(options);
+    this.#measured = new AlertTracks(options);
   }
 
   /**
@@ -49,9 +37,21 @@ export class Alerts {
    * @param {Message} message
    */
   apply(message) {
-    if (message.type === "initial") this.#replace(message.predictions.filter(readPrediction));
-    else if (message.type === "prediction") this.#arrive(readPrediction(message.data));
-    else if (message.type === "left") this.#leave(message);
+    switch (message.type) {
+      case "initial":
+        this.#replace(message.predictions.filter(readPrediction));
+        this.#replaceMeasured((message.observations ?? []).filter(readObservation));
+        break;
+      case "prediction":
+        this.#arrive(readPrediction(message.data));
+        break;
+      case "observation":
+        this.#observe(readObservation(message.data));
+        break;
+      case "left":
+        this.#leave(message);
+        break;
+    }
   }
 
   /**
@@ -64,17 +64,15 @@ export class Alerts {
     const horizon = typeof time === "number" ? time : null;
     if (horizon === this.horizon) return;
     this.horizon = horizon;
-    for (const id of [...this.#segments.keys()]) this.#forget(id);
+    for (const id of this.#predicted.ids) this.#predicted.forget(id);
     this.#replace(predictions);
   }
 
   /** Return the segments with one known step for which earlier steps would matter, lowest speed first. */
   unsure() {
-    const found = [];
-    for (const { steps, newest } of this.#segments.values()) {
-      if (steps === 1 && (this.#isSevere(newest) || dropsBy(newest, this.dropEnd))) found.push(newest);
-    }
-    return found.sort((one, other) => one.predicted_speed - other.predicted_speed).map(({ segment_id }) => segment_id);
+    const found = this.#predicted.unsure();
+    found.sort((one, other) => (one.predicted_speed ?? Infinity) - (other.predicted_speed ?? Infinity));
+    return found.map(({ segment_id }) => segment_id);
   }
 
   /**
@@ -87,11 +85,13 @@ export class Alerts {
     const earlier = new Map();
     for (const each of history.filter(readPrediction)) {
       if (!this.#isOfHorizon(each)) continue;
-      const known = this.#segments.get(each.segment_id);
-      if (!known || each.timestamp >= known.newest.timestamp) continue;
-      earlier.set(each.segment_id, [...(earlier.get(each.segment_id) ?? []), each]);
+      const newest = this.#predicted.newestOf(each.segment_id);
+      if (!newest || each.timestamp >= newest.timestamp) continue;
+      const known = earlier.get(each.segment_id);
+      if (known) known.push(each);
+      else earlier.set(each.segment_id, [each]);
     }
-    for (const [id, steps] of earlier) this.#repeat(id, steps.sort((one, other) => one.timestamp - other.timestamp));
+    for (const [id, steps] of earlier) this.#predicted.repeat(id, steps.sort((one, other) => one.timestamp - other.timestamp));
   }
 
   /**
@@ -102,26 +102,27 @@ export class Alerts {
   list(isCurrent = () => true) {
     /** @param {Alert} alert */
     const rank = (alert) => 4 * Number(!isCurrent(alert)) + 2 * Number(alert.acknowledged) + Number(alert.kind === "drop");
-    const ranked = [...this.#open.values()].map((alert) => ({ alert, rank: rank(alert) }));
+    const ranked = [...this.#open()].map((alert) => ({ alert, rank: rank(alert) }));
     const found = ranked.sort((one, other) => one.rank - other.rank || speedOf(one.alert) - speedOf(other.alert));
     return found.map(({ alert }) => alert);
   }
 
   /** @param {string} id */
   acknowledge(id) {
-    const alert = this.#open.get(id);
-    if (!alert) return;
-    alert.acknowledged = true;
-    this.#acknowledgements.add(alert);
+    for (const alert of [this.#predicted.alertOf(id), this.#measured.alertOf(id)]) {
+      if (!alert) continue;
+      alert.acknowledged = true;
+      this.#acknowledgements.add(alert);
+    }
   }
 
   acknowledgeAll() {
-    for (const id of this.#open.keys()) this.acknowledge(id);
+    for (const { id } of [...this.#open()]) this.acknowledge(id);
   }
 
   /** Return the acknowledgements of alerts that have not ended, for recall(). */
   acknowledgements() {
-    for (const alert of this.#open.values()) if (alert.acknowledged) this.#acknowledgements.add(alert);
+    for (const alert of this.#open()) if (alert.acknowledged) this.#acknowledgements.add(alert);
     return this.#acknowledgements.entries();
   }
 
@@ -132,15 +133,27 @@ export class Alerts {
    */
   recall(entries) {
     this.#acknowledgements.recall(entries);
-    for (const alert of this.#open.values()) this.#recognise(alert);
+    for (const tracks of [this.#predicted, this.#measured]) for (const alert of tracks.open) tracks.recognise(alert);
+  }
+
+  /** @returns {Generator<Alert>} the open alerts, one of each segment */
+  *#open() {
+    yield* this.#predicted.open;
+    for (const alert of this.#measured.open) if (!this.#predicted.alertOf(alert.id)) yield alert;
   }
 
   /** @param {Prediction | null} prediction */
   #arrive(prediction) {
     if (prediction === null || prediction.late || !this.#isOfHorizon(prediction)) return;
-    const known = this.#segments.get(prediction.segment_id);
-    if (known && isOfLargerHorizon(prediction, known.newest, this.maxAgeMs)) return;
-    this.#step(prediction);
+    const newest = this.#predicted.newestOf(prediction.segment_id);
+    if (newest && isOfLargerHorizon(prediction, newest, this.maxAgeMs)) return;
+    this.#predicted.step(prediction);
+  }
+
+  /** @param {Observation | null} observation */
+  #observe(observation) {
+    if (observation === null || observation.late) return;
+    this.#measured.step({ ...observation, category: null, predicted_speed: null });
   }
 
   /** @param {Prediction} prediction */
@@ -148,154 +161,35 @@ export class Alerts {
     return this.horizon === null || horizon === this.horizon;
   }
 
-  /** @param {Prediction} prediction */
-  #isSevere({ category, current_speed: now }) {
-    return category === SEVERE || this.scale.category(now) === SEVERE;
-  }
-
   /** @param {Prediction[]} predictions */
   #replace(predictions) {
-    const present = new Set(predictions.map(({ segment_id }) => segment_id));
-    for (const id of this.#segments.keys()) if (!present.has(id)) this.#forget(id);
+    forgetOthers(this.#predicted, predictions);
     for (const each of predictions) this.#arrive(each);
   }
 
+  /** @param {Observation[]} observations */
+  #replaceMeasured(observations) {
+    forgetOthers(this.#measured, observations);
+    for (const each of observations) this.#observe(each);
+  }
+
   /**
-   * An observation that left, or a prediction of another horizon, ends no alert.
+   * An observation that left, or a prediction of another horizon, ends no alert of a prediction.
    *
    * @param {Extract<Message, { type: "left" }>} message
    */
-  #leave({ segment_id: id, horizon_minutes: horizon = null, kind }) {
-    const newest = this.#segments.get(id)?.newest;
-    if (kind !== "observation" && (horizon === null || horizon === newest?.horizon_minutes)) this.#forget(id);
-  }
-
-  /** @param {string} id */
-  #forget(id) {
-    this.#segments.delete(id);
-    this.#open.delete(id);
-  }
-
-  /**
-   * Go through a segment's steps again, from earlier ones on. An open alert of the same kind stays the same object.
-   *
-   * @param {string} id
-   * @param {Prediction[]} steps
-   */
-  #repeat(id, steps) {
-    const newest = this.#segments.get(id)?.newest;
-    if (!newest) return;
-    const before = this.#open.get(id);
-    this.#forget(id);
-    for (const each of [...steps, newest]) this.#step(each);
-    const alert = this.#open.get(id);
-    if (!alert) return;
-    this.#recognise(alert);
-    if (before?.kind === alert.kind) this.#open.set(id, Object.assign(before, alert));
-  }
-
-  /** @param {Prediction} prediction */
-  #step(prediction) {
-    const { segment_id: id, timestamp } = prediction;
-    let known = this.#segments.get(id);
-    const revises = known !== undefined && isNearer(prediction, known.newest);
-    if (known && timestamp <= known.newest.timestamp && !revises) return;
-    if (known && timestamp - known.newest.timestamp >= this.silenceMs) {
-      this.#end(id, timestamp);
-      known = undefined;
-    }
-    const before = known === undefined ? NO_STEPS : revises ? known.before : countsOf(known);
-    known = { ...this.#count(prediction, before), newest: prediction, before };
-    this.#segments.delete(id); // so that the Map's order is the order of updates
-    this.#segments.set(id, known);
-    this.#judge(prediction, known);
-    if (this.#segments.size > MAX_SEGMENTS) for (const oldest of this.#segments.keys()) return void this.#forget(oldest);
-  }
-
-  /**
-   * @param {Prediction} prediction
-   * @param {Counts} before
-   * @returns {Counts}
-   */
-  #count(prediction, { steps, severe, calm, severeSince }) {
-    if (!this.#isSevere(prediction)) return { steps: steps + 1, severe: 0, calm: calm + 1, severeSince };
-    return { steps: steps + 1, severe: severe + 1, calm: 0, severeSince: severe ? severeSince : prediction.timestamp };
-  }
-
-  /**
-   * @param {Prediction} prediction
-   * @param {Segment} known
-   */
-  #judge(prediction, known) {
-    const { segment_id: id, predicted_speed: value, current_speed: now = null, speed_diff: change, timestamp } = prediction;
-    const alert = this.#open.get(id);
-    const isSevere = known.severe >= STEPS;
-    const stillDrops = dropsBy(prediction, this.dropEnd);
-    if (known.calm >= STEPS && !stillDrops) this.#end(id, timestamp);
-    else if (alert && !(isSevere && alert.kind === "drop")) {
-      Object.assign(alert, { now, value, timestamp, target: targetOf(prediction) }, stillDrops && { change });
-    } else if (isSevere) this.#begin(prediction, "severe", known.severeSince);
-    else if (dropsBy(prediction, this.drop)) this.#begin(prediction, "drop", timestamp);
-  }
-
-  /**
-   * @param {Prediction} prediction
-   * @param {Alert["kind"]} kind
-   * @param {number} since
-   */
-  #begin(prediction, kind, since) {
-    const { segment_id: id, road_name: road, predicted_speed: value, speed_diff: change, timestamp, source } = prediction;
-    const { current_speed: now = null } = prediction;
-    const target = targetOf(prediction);
-    /** @type {Alert} */
-    const alert = { id, road, kind, change, target, now, value, since, timestamp, source, acknowledged: false };
-    this.#open.set(id, alert);
-    this.#recognise(alert);
-  }
-
-  /**
-   * @param {string} id
-   * @param {number} timestamp
-   */
-  #end(id, timestamp) {
-    this.#open.delete(id);
-    this.#acknowledgements.end(id, timestamp);
-  }
-
-  /** @param {Alert} alert */
-  #recognise(alert) {
-    const known = this.#acknowledgements.of(alert);
-    if (known === null) return;
-    alert.since = Math.min(alert.since, known.since);
-    alert.acknowledged = true;
+  #leave({ segment_id: id, horizon_minutes: horizon = null, kind, reason }) {
+    if (kind === "observation" || reason === "removed") this.#measured.forget(id);
+    if (kind === "observation") return;
+    if (horizon === null || horizon === this.#predicted.newestOf(id)?.horizon_minutes) this.#predicted.forget(id);
   }
 }
 
 /**
- * @param {Prediction} prediction
- * @param {number} limit
+ * @param {AlertTracks} tracks
+ * @param {{ segment_id: string }[]} present
  */
-function dropsBy({ speed_diff: change }, limit) {
-  return typeof change === "number" && change <= -limit;
-}
-
-/**
- * Tell whether a prediction is of the same time as another one, and of a smaller horizon.
- *
- * @param {Prediction} prediction
- * @param {Prediction} other
- */
-function isNearer(prediction, other) {
-  return (
-    prediction.timestamp === other.timestamp &&
-    (prediction.horizon_minutes ?? -Infinity) < (other.horizon_minutes ?? -Infinity)
-  );
-}
-
-/**
- * @param {Segment} segment
- * @returns {Counts}
- */
-function countsOf({ steps, severe, calm, severeSince }) {
-  return { steps, severe, calm, severeSince };
+function forgetOthers(tracks, present) {
+  const ids = new Set(present.map(({ segment_id }) => segment_id));
+  for (const id of tracks.ids) if (!ids.has(id)) tracks.forget(id);
 }

@@ -81,7 +81,7 @@ export function targetOf({ timestamp, horizon_minutes: horizon, target_time: sta
  * No stated horizon counts as the smallest. A shown prediction that is more than `maxAgeMs` older is always replaced.
  *
  * @param {Prediction} prediction
- * @param {Prediction} shown
+ * @param {Pick<Prediction, "timestamp" | "horizon_minutes">} shown
  * @param {number} maxAgeMs
  */
 export function isOfLargerHorizon({ timestamp, horizon_minutes: horizon }, shown, maxAgeMs) {

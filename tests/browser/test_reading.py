@@ -194,7 +194,7 @@ def test_a_segment_that_is_only_measured_has_no_prediction(server: FakeServer, o
 def test_figures_without_predictions_are_of_measured_speeds(server: FakeServer, open_page: OpenPage) -> None:
     server.observe("A", 22.0)
     page = open_page()
-    expect(part(page, "alertCount")).to_have_text("none without predictions")
+    expect(part(page, "alertCount")).to_have_text("none")
     expect(part(page, "meanTitle")).to_have_text("Mean now")
     expect(part(page, "meanPredicted")).to_have_text("22.0 mph")
     severe = page.locator("button.chip[data-group=severe_congestion]")

@@ -254,3 +254,45 @@ test("acknowledgements survive a storage that is forbidden or invalid", () => {
   keep(alerts, forbidden).write();
   assert.deepEqual(summary(odd), [["A", "drop", 1, false]]);
 });
+
+const observe = (alerts, minute, current_speed, fields = {}) =>
+  alerts.apply({ type: "observation", data: { segment_id: "A", timestamp: minute * MINUTE, current_speed, ...fields } });
+
+test("a jam that is only measured is an alert", () => {
+  const { alerts } = alertsOf();
+  observe(alerts, 1, 9, { road_name: "I-5 N" });
+  observe(alerts, 2, 8, { road_name: "I-5 N", late: true });
+  assert.deepEqual(kinds(alerts), []);
+  observe(alerts, 3, 8, { road_name: "I-5 N" });
+  const [alert] = alerts.list();
+  assert.deepEqual([alert.now, alert.value, alert.since, alert.road], [8, null, MINUTE, "I-5 N"]);
+  alerts.apply({ type: "left", segment_id: "A", reason: "expired" });
+  assert.deepEqual(kinds(alerts), ["A severe"], "a prediction left");
+  alerts.acknowledge("A");
+  assert.ok(alerts.list()[0].acknowledged);
+  for (const minute of [4, 5]) observe(alerts, minute, 60);
+  assert.deepEqual(kinds(alerts), []);
+});
+
+test("a measured jam and its prediction are one alert", () => {
+  const { alerts, say } = alertsOf();
+  for (const minute of [1, 2]) observe(alerts, minute, 9);
+  for (const category of [SEVERE, SEVERE]) say(category);
+  assert.deepEqual(kinds(alerts), ["A severe"]);
+  assert.equal(alerts.list()[0].value, 2, "that of the prediction");
+  alerts.acknowledge("A");
+  for (const category of ["free_flow", "free_flow"]) say(category);
+  assert.deepEqual(summary(alerts), [["A", "severe", 1, true]], "what is measured is left");
+});
+
+test("a new view replaces observations, and a removed segment has none", () => {
+  const { alerts } = alertsOf();
+  const view = (...observations) => alerts.apply({ type: "initial", predictions: [], observations });
+  for (const minute of [1, 2]) view({ segment_id: "A", timestamp: minute * MINUTE, current_speed: 9 });
+  assert.deepEqual(kinds(alerts), ["A severe"]);
+  view({ segment_id: "B", timestamp: MINUTE, current_speed: 9 });
+  assert.deepEqual(kinds(alerts), []);
+  for (const minute of [3, 4]) observe(alerts, minute, 9);
+  alerts.apply({ type: "left", segment_id: "A", reason: "removed" });
+  assert.deepEqual(kinds(alerts), []);
+});

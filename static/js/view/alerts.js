@@ -54,8 +54,7 @@ export class AlertsView {
    */
   render(alerts, store) {
     const open = alerts.filter(({ acknowledged }) => !acknowledged).length;
-    const none = store.forecasts.isMeasuredOnly ? "none without predictions" : "none";
-    setText(this.parts.alertCount, alerts.length === 0 ? none : countText(open, alerts.length));
+    setText(this.parts.alertCount, alerts.length === 0 ? "none" : countText(open, alerts.length));
     this.parts.acknowledgeAll.hidden = open === 0;
     const entries = this.#inStableOrder(grouped(alerts)).slice(0, MAX_SHOWN);
     this.#shown = entries.map(keyOf);

@@ -148,7 +148,8 @@ export function gapText({ reason, missed }) {
 const SILENCE_TEXTS = { stale: "stale, no update", silent: "no data" };
 
 /**
- * An alert: "Severe since 16:10: 4 mph now, 31 mph predicted for 16:25", "17 mph drop expected: 60 mph now, …".
+ * An alert: "Severe since 16:10: 4 mph now, 31 mph predicted for 16:25", "17 mph drop expected: 60 mph now, …",
+ * "Severe since 16:10: 4 mph measured now" without a prediction.
  *
  * @param {Alert} alert
  * @param {{ unit: string, freshness: string, ageSeconds: number, isCurrent: boolean, now: number }} given
@@ -175,6 +176,7 @@ function dropText({ change: drop }, unit) {
  * @param {number} time
  */
 function speedsText({ now, value, target }, unit, isCurrent, time) {
+  if (value === null) return `${whole(now ?? 0)} ${unit} measured${isCurrent ? " now" : " last"}`;
   const measured = now === null ? "" : `${whole(now)} ${unit} ${isCurrent ? "now" : "last"}, `;
   return `${measured}${whole(value)} ${unit} predicted${target === null ? "" : ` for ${since(target, time)}`}`;
 }
