@@ -9,6 +9,7 @@ import { Address } from "./address.js";
 import { learnEarlierSteps } from "./alert-history.js";
 import { Alerts } from "./alerts.js";
 import { Api } from "./api.js";
+import { Jams } from "./jams.js";
 import { makeConnection } from "./live.js";
 import { drawn, linesOf } from "./network.js";
 import { Selection } from "./selection.js";
@@ -33,6 +34,7 @@ const limits = { intervalSeconds: config.expected_interval_seconds, maxAgeSecond
 const scale = new SpeedScale({ thresholdsMph: config.thresholds_mph, unit: config.speed_unit });
 const store = new Store({ ...limits, scale });
 const alerts = new Alerts({ unit: config.speed_unit, ...limits, scale });
+const jams = new Jams();
 const acknowledgements = new AcknowledgementStorage({ alerts, key: `greenwave.acknowledged ${root}` });
 const api = new Api({ root });
 const frames = new Frames({ render: (inFull) => page.render(inFull) });
@@ -61,7 +63,7 @@ const actions = {
   completeTrails: (ids) => void trails.complete(isEmbedded ? [] : ids),
 };
 const timeLink = new TimeLink({ address, past });
-const page = new PageView(document, { config, store, alerts, past, timeLink, address, hasKeys: !isEmbedded, actions });
+const page = new PageView(document, { config, store, alerts, jams, past, timeLink, address, hasKeys: !isEmbedded, actions });
 const selection = new Selection({ address, api, drawer: page.drawer, hasDetails: !isEmbedded, onChange: render });
 
 /** @param {Message} message */
@@ -129,7 +131,9 @@ async function travelTo(time) {
 /** Without the network the map shows roads through the segments. */
 async function loadNetwork() {
   try {
-    page.map.setNetwork(drawn(await api.network()));
+    const network = drawn(await api.network());
+    page.map.setNetwork(network);
+    jams.setLengths(network.lengths);
   } catch {
     setTimeout(loadNetwork, RETRY_MS);
   }

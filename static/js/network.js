@@ -79,14 +79,15 @@ export function headings(found) {
 }
 
 /**
- * Return the lines of a GeoJSON network, and by segment the direction of travel in the middle of its longest line.
+ * Return the lines of a GeoJSON network, and by segment its length in kilometres and the direction of travel in the
+ * middle of its longest line.
  *
  * @param {Network} network
- * @returns {{ lines: Place[][], headings: Map<string, Heading> }}
+ * @returns {{ lines: Place[][], headings: Map<string, Heading>, lengths: Map<string, number> }}
  */
 export function drawn({ features }) {
-  /** @type {{ lines: Place[][], headings: Map<string, Heading> }} */
-  const found = { lines: [], headings: new Map() };
+  /** @type {ReturnType<typeof drawn>} */
+  const found = { lines: [], headings: new Map(), lengths: new Map() };
   for (const { id, geometry } of features) {
     const own = linesOf(geometry);
     if (own.length === 0) continue;
@@ -95,6 +96,7 @@ export function drawn({ features }) {
     const middle = Math.floor((longest.length - 1) / 2);
     const heading = towards(longest[middle], longest[middle + 1]);
     if (heading) found.headings.set(String(id), heading);
+    found.lengths.set(String(id), own.reduce((sum, line) => sum + lengthOf(line), 0));
   }
   return found;
 }
@@ -175,6 +177,11 @@ function nearest(from, stops) {
 export function km([north, east], [otherNorth, otherEast]) {
   const shrink = Math.cos((north * Math.PI) / 180);
   return KM_PER_DEGREE * Math.hypot(otherNorth - north, (otherEast - east) * shrink);
+}
+
+/** @param {Place[]} line */
+function lengthOf(line) {
+  return line.slice(1).reduce((sum, place, index) => sum + km(line[index], place), 0);
 }
 
 /**

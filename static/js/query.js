@@ -7,8 +7,10 @@
 import { GROUPS } from "./categories.js";
 import { NOW } from "./forecasts.js";
 
-export const COLUMNS = ["segment", "road", "now", "predicted", "change", "category", "age"];
-const DEFAULT_COLUMN = "segment";
+/** The order by the lower one of the measured and the predicted speed; it has no column. */
+export const WORST = "worst";
+export const COLUMNS = [WORST, "segment", "road", "now", "predicted", "change", "category", "age"];
+const DEFAULT_COLUMN = WORST;
 const MAX_TEXT = 200;
 /** The server refuses request lines of more than 4,094 bytes, and the cursor needs room, too. */
 const MAX_FILTER = 3_000;

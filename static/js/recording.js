@@ -81,7 +81,7 @@ export class Recording {
   }
 
   /**
-   * Return the last `count` speeds of a segment up to a time, oldest first: those predicted for a horizon, or for "now"
+   * Return the last `count` speeds of a segment up to a time with their times, oldest first: those predicted for a horizon, or for "now"
    * the measured ones.
    *
    * @param {string} id
@@ -99,7 +99,7 @@ export class Recording {
       const speed = key === NOW ? measured : horizon === (key ?? null) ? predicted : null;
       if (timestamp <= timeMs && typeof speed === "number" && !found.has(timestamp)) found.set(timestamp, speed);
     }
-    return [...found.values()].reverse();
+    return [...found].reverse();
   }
 
   #sort() {

@@ -8,6 +8,7 @@
  * @import { Query, Shown } from "./types.d.ts"
  */
 import { CATEGORIES } from "./categories.js";
+import { FRESH } from "./freshness.js";
 import { corridorOf } from "./network.js";
 import { Search } from "./search.js";
 
@@ -120,7 +121,7 @@ export class Rows {
    * @returns {(one: Shown, other: Shown) => number}
    */
   #order({ column, descending }) {
-    const value = this.#values()[column];
+    const value = remembered(this.#values()[column]);
     const sign = descending ? -1 : 1;
     return (one, other) => {
       const first = value(one) ?? null;
@@ -132,9 +133,20 @@ export class Rows {
     };
   }
 
+  /**
+   * Return the lower one of the measured and the predicted speed of a segment that reports.
+   *
+   * @param {Shown} shown
+   */
+  #worst(shown) {
+    if (this.store.ages.freshness(shown) !== FRESH) return null;
+    return Math.min(shown.current_speed ?? Infinity, shown.predicted_speed ?? Infinity);
+  }
+
   /** @returns {Record<string, (prediction: Shown) => number | null | undefined>} */
   #values() {
     return {
+      worst: (each) => this.#worst(each),
       segment: (each) => this.#names.of(each.segment_id),
       road: (each) => (each.road_name ? this.#roads.of(each.road_name) : null),
       now: (each) => each.current_speed,
@@ -144,4 +156,18 @@ export class Rows {
       age: (each) => -each.timestamp,
     };
   }
+}
+
+/**
+ * Return a function that computes each value once: a sort compares each row about ten times.
+ *
+ * @param {(shown: Shown) => number | null | undefined} value
+ */
+function remembered(value) {
+  /** @type {Map<Shown, number | null | undefined>} */
+  const known = new Map();
+  return (/** @type {Shown} */ shown) => {
+    if (!known.has(shown)) known.set(shown, value(shown));
+    return known.get(shown);
+  };
 }

@@ -36,8 +36,27 @@ export function isJam(category) {
 export class SpeedScale {
   /** @param {{ thresholdsMph?: number[], unit?: SpeedUnit }} [settings] lower bounds of free, moderate and heavy traffic */
   constructor({ thresholdsMph = [60, 45, 30], unit = "mph" } = {}) {
+    this.unit = unit;
     this.bounds = thresholdsMph.map((mph) => fromMph(mph, unit));
     this.leastChange = fromMph(COURSE_MPH, unit);
+  }
+
+  /**
+   * Convert a speed in mph to the unit of this scale.
+   *
+   * @param {number} mph
+   */
+  fromMph(mph) {
+    return fromMph(mph, this.unit);
+  }
+
+  /**
+   * Convert a distance in kilometres to miles or kilometres, as the unit of speed has it.
+   *
+   * @param {number} km
+   */
+  fromKm(km) {
+    return (km * UNITS_PER_MPH[this.unit]) / UNITS_PER_MPH.kmh;
   }
 
   /**

@@ -4,6 +4,7 @@
  * Pure: no DOM, no network, no timers; `clock` returns epoch milliseconds. It takes in the messages of the wire format
  * of any transport. Its data comes from Kafka and is not trusted: segment names are keys of a Map, never of an object.
  *
+ * @import { Point } from "./trails.js"
  * @import { ChosenTime, ConnectionState, Message, Observation, Prediction, Shown, Stats } from "./types.d.ts"
  */
 import { Ages } from "./ages.js";
@@ -34,7 +35,7 @@ export class Store {
    * @param {number} [options.maxAgeSeconds]
    * @param {() => number} [options.clock]
    * @param {SpeedScale} [options.scale]
-   * @param {((id: string, key: ChosenTime) => number[]) | null} [options.trailOf] only for a view of the past
+   * @param {((id: string, key: ChosenTime) => readonly Point[]) | null} [options.trailOf] only for a view of the past
    */
   constructor({ intervalSeconds, maxAgeSeconds = Infinity, clock = Date.now, scale = new SpeedScale(), trailOf = null }) {
     this.maxAgeMs = 1000 * maxAgeSeconds;
@@ -180,7 +181,16 @@ export class Store {
    */
   trail(id) {
     const key = this.time ?? this.segments.get(id)?.horizon_minutes ?? null;
-    return this.trailOf ? this.trailOf(id, key) : this.#trails.of(id, key);
+    return this.#points(id, key).map(([, speed]) => speed);
+  }
+
+  /**
+   * Return the last measured speeds of a segment with their times, oldest first.
+   *
+   * @param {string} id
+   */
+  measured(id) {
+    return this.#points(id, NOW);
   }
 
   /**
@@ -283,6 +293,14 @@ export class Store {
     if (!this.#isReadable(prediction)) return;
     if (!wasBuffered) this.arrivals.record(prediction);
     if (!prediction.late) this.#put(prediction);
+  }
+
+  /**
+   * @param {string} id
+   * @param {ChosenTime} key
+   */
+  #points(id, key) {
+    return this.trailOf ? this.trailOf(id, key) : this.#trails.pointsOf(id, key);
   }
 
   /** @param {Observation} observation */

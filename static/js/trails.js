@@ -13,6 +13,9 @@ export const TRAIL_LENGTH = 24;
  * @typedef {[number, number]} Point time and speed
  */
 
+/** @type {readonly Point[]} */
+const NO_POINTS = [];
+
 export class Trails {
   /** @type {Map<string, Map<TrailKey, Point[]>>} points in the order of their times */
   #bySegment = new Map();
@@ -55,13 +58,14 @@ export class Trails {
   }
 
   /**
-   * Return the speeds of a trail, oldest first.
+   * Return the times and speeds of a trail, oldest first.
    *
    * @param {string} id
    * @param {TrailKey} key
+   * @returns {readonly Point[]}
    */
-  of(id, key) {
-    return (this.#bySegment.get(id)?.get(key) ?? []).map(([, speed]) => speed);
+  pointsOf(id, key) {
+    return this.#bySegment.get(id)?.get(key) ?? NO_POINTS;
   }
 
   /** @param {string} id */

@@ -190,12 +190,36 @@ export interface Alert {
   target: number | null;
   /** the measured speed */
   now: number | null;
-  /** the predicted speed */
-  value: number;
+  /** the predicted speed; null if the segment was only measured */
+  value: number | null;
   since: number;
   timestamp: number;
   source: string | null | undefined;
   acknowledged: boolean;
+}
+
+/** Neighbouring segments of one road and direction that are slow. Speeds are means through them. */
+export interface Jam {
+  key: string;
+  road: string | null;
+  /** in the direction of travel, where that is known */
+  ids: string[];
+  first: Shown;
+  last: Shown;
+  km: number | null;
+  /** measured */
+  now: number | null;
+  /** predicted */
+  next: number | null;
+  delayNow: number | null;
+  delayNext: number | null;
+  isSevere: boolean;
+  /** whether a segment is slow by what was measured */
+  isNow: boolean;
+  course: "growing" | "easing" | "steady" | null;
+  since: number | null;
+  /** whether it was slow at the first known time already */
+  isOlder: boolean;
 }
 
 export type Freshness = "fresh" | "stale" | "silent";

@@ -175,7 +175,7 @@ def test_a_title_with_markup_is_text(server: FakeServer, open_page: OpenPage) ->
 
 def test_a_row_element_stays_with_its_segment(server: FakeServer, open_page: OpenPage) -> None:
     server.publish_all([prediction(f"S{number}") for number in range(10)])
-    page = open_page()
+    page = open_page("?sort=segment")
     row(page, "S4").evaluate("row => (row.marked = true)")
     server.publish_all([prediction(f"S{number}", 12.0) for number in range(10)])
     expect_value(page, "S4", "12.0")

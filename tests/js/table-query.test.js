@@ -18,7 +18,8 @@ const roads = [
 ];
 
 for (const [name, search, expected] of /** @type {[string, string, string[]][]} */ ([
-  ["names come the way people count", "", ["S1", "S2", "S10"]],
+  ["the worst first, now or predicted", "", ["S2", "S1", "S10"]],
+  ["names come the way people count", "?sort=segment", ["S1", "S2", "S10"]],
   ["and the other way round", "?sort=-segment", ["S10", "S2", "S1"]],
   ["roads too, the unnamed last", "?sort=road", ["S2", "S10", "S1"]],
   ["the unnamed last in both directions", "?sort=-road", ["S10", "S2", "S1"]],
@@ -26,7 +27,7 @@ for (const [name, search, expected] of /** @type {[string, string, string[]][]} 
   ["0 is a speed, not measured is none", "?sort=now", ["S2", "S10", "S1"]],
   ["from free to severe", "?sort=category", ["S10", "S1", "S2"]],
   ["a search finds the segment of that name", "?q=s1", ["S1"]],
-  ["a search finds beginnings of names", "?q=s", ["S1", "S2", "S10"]],
+  ["a search finds beginnings of names", "?q=s", ["S2", "S1", "S10"]],
   ["a search finds roads", "?q=north", ["S2"]],
   ["all words must be there", "?q=i-10+s10", ["S10"]],
   ["one category", "?category=free_flow", ["S10"]],
@@ -34,7 +35,7 @@ for (const [name, search, expected] of /** @type {[string, string, string[]][]} 
   ["one road, whatever its places are called", "?road=I-5+North", ["S2"]],
   ["a road that there is not", "?road=I-5", []],
   ["nothing matches", "?q=zzz", []],
-  ["what isn't known is ignored", "?category=nonsense&sort=nonsense", ["S1", "S2", "S10"]],
+  ["what isn't known is ignored", "?category=nonsense&sort=nonsense", ["S2", "S1", "S10"]],
 ])) {
   test(`rows: ${name}`, () => assert.deepEqual(listing(roads, search), expected));
 }
@@ -43,6 +44,11 @@ test("stale segments are only in the group of stale ones", () => {
   const old = prediction("OLD", { timestamp: 1_000_000 - 700_000, category: "free_flow" });
   assert.deepEqual(listing([...roads, old], "?category=not_current"), ["OLD"]);
   assert.deepEqual(listing([...roads, old], "?category=free_flow"), ["S10"]);
+});
+
+test("stale segments come after the worst", () => {
+  const old = prediction("OLD", { timestamp: 1_000_000 - 700_000, current_speed: 1, predicted_speed: 1 });
+  assert.deepEqual(listing([...roads, old]), ["S2", "S1", "S10", "OLD"]);
 });
 
 test("a query is the same after a URL round trip", () => {
@@ -69,15 +75,16 @@ test("sorting by the same column reverses the order", () => {
   assert.ok(!sortBy(sortBy(once, "age"), "now").descending);
 });
 
-test("2,000 rows are listed in less than a frame", () => {
+test("2,000 rows are listed with little processor time", () => {
   const many = Array.from({ length: 2_000 }, (_, index) => prediction(`LA_${(index * 7919) % 2_000}`));
   const store = new Store({ intervalSeconds: 300, clock: () => 1_000_000 });
   store.apply({ type: "initial", predictions: many, count: many.length });
   const rows = new Rows(store);
   rows.list(readQuery(""));
-  const begin = performance.now();
+  const begin = process.cpuUsage();
   for (let round = 0; round < 10; round += 1) rows.list(readQuery("?sort=-predicted"));
-  assert.ok((performance.now() - begin) / 10 < 50);
+  const { user, system } = process.cpuUsage(begin);
+  assert.ok((user + system) / 10_000 < 50, "milliseconds a list");
 });
 
 test("a link keeps road, map position and time", () => {

@@ -5,8 +5,8 @@
  * @import { Store } from "../store.js"
  * @import { Query } from "../types.d.ts"
  */
-import { narrows } from "../query.js";
-import { parts, setText } from "./elements.js";
+import { narrows, WORST } from "../query.js";
+import { parts, setAttribute, setText } from "./elements.js";
 import { label, plural } from "./format.js";
 
 const MAX_WARNING = 1_500;
@@ -24,12 +24,13 @@ export class FinderView {
 
   /**
    * @param {ParentNode} root
-   * @param {{ rows: Rows, onWords(words: string): void, onRoad(road: string | null): void, onClear(): void }} options
+   * @param {{ rows: Rows, onWords(words: string): void, onRoad(road: string | null): void, onWorst(): void, onClear(): void }} options
    */
-  constructor(root, { rows, onWords, onRoad, onClear }) {
+  constructor(root, { rows, onWords, onRoad, onWorst, onClear }) {
     this.rows = rows;
     this.parts = parts(root);
-    const { search, road, clear, clearEmpty } = this.parts;
+    const { search, road, worst, clear, clearEmpty } = this.parts;
+    worst.addEventListener("click", onWorst);
     road.addEventListener("change", () => onRoad(road.value || null));
     search.addEventListener("input", () => onWords(search.value));
     search.addEventListener("keydown", ({ key }) => {
@@ -54,7 +55,8 @@ export class FinderView {
    * @param {number} matching
    */
   render(store, query, matching) {
-    const { search, clear, matches } = this.parts;
+    const { search, worst, clear, matches } = this.parts;
+    setAttribute(worst, "aria-pressed", String(query.column === WORST));
     if (search.value !== query.words) search.value = query.words;
     clear.hidden = !narrows(query);
     setText(matches, narrows(query) ? plural(matching, "segment matches", "segments match") : "");

@@ -22,6 +22,7 @@ const DRAW_MS = 100;
 const DRAW_MS_PER_MARKER = 0.125;
 /** Before segments are known the map shows no place in particular. */
 const WORLD = { centre: /** @type {Place} */ ([20, 0]), zoom: 1.5 };
+const CLOSEST = 14;
 const NARROW = "(max-width: 900px)";
 
 export class MapView {
@@ -139,6 +140,19 @@ export class MapView {
     this.#fit(L.latLngBounds(lines.flat()));
   }
 
+  /**
+   * Fit the map to segments that the user has chosen.
+   *
+   * @param {string[]} ids
+   */
+  fitTo(ids) {
+    const bounds = L.latLngBounds(ids.flatMap((id) => this.markers.placeOf(id) ?? []));
+    if (!bounds.isValid()) return;
+    this.#isChosen = true;
+    this.map.fitBounds(bounds, { padding: [48, 48], maxZoom: CLOSEST });
+    if (matchMedia(NARROW).matches) this.parts.map.scrollIntoView({ block: "center" });
+  }
+
   /** @param {boolean} isShown */
   #showMarkers(isShown) {
     if (isShown === this.#hasMarkers) return;
@@ -218,7 +232,7 @@ export class MapView {
   #fit(bounds = L.latLngBounds(this.markers.places)) {
     if (this.#isChosen || this.#selected !== null || !bounds.isValid() || this.#fitted?.contains(bounds)) return;
     this.#fitted = bounds;
-    this.#programmatically(() => this.map.fitBounds(bounds, { padding: [24, 24], maxZoom: 14, animate: false }));
+    this.#programmatically(() => this.map.fitBounds(bounds, { padding: [24, 24], maxZoom: CLOSEST, animate: false }));
   }
 
   #resize() {

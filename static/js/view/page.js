@@ -3,6 +3,7 @@
  *
  * @import { Address } from "../address.js"
  * @import { Alerts } from "../alerts.js"
+ * @import { Jams } from "../jams.js"
  * @import { Store } from "../store.js"
  * @import { TimeLink } from "../time-link.js"
  * @import { TimeTravel } from "../time-travel.js"
@@ -19,12 +20,13 @@
  * @property {(ids: string[]) => void} completeTrails
  */
 import { FRESH } from "../freshness.js";
-import { narrows, sortBy, toggleGroup } from "../query.js";
+import { narrows, sortBy, toggleGroup, WORST } from "../query.js";
 import { Rows } from "../rows.js";
 import { AlertsView } from "./alerts.js";
 import { BannerView } from "./banner.js";
 import { DrawerView } from "./drawer.js";
 import { FinderView } from "./finder.js";
+import { JamsView } from "./jams.js";
 import { KeysView } from "./keys.js";
 import { MapView } from "./map.js";
 import { PaperView } from "./paper.js";
@@ -50,13 +52,14 @@ export class PageView {
    * @param {Config} parts.config
    * @param {Store} parts.store
    * @param {Alerts} parts.alerts
+   * @param {Jams} parts.jams
    * @param {TimeTravel} parts.past
    * @param {TimeLink} parts.timeLink
    * @param {Address} parts.address
    * @param {boolean} parts.hasKeys
    * @param {Actions} parts.actions
    */
-  constructor(root, { config, store, alerts, past, timeLink, address, hasKeys, actions }) {
+  constructor(root, { config, store, alerts, jams, past, timeLink, address, hasKeys, actions }) {
     this.store = store;
     this.alerts = alerts;
     this.past = past;
@@ -94,10 +97,12 @@ export class PageView {
       onView: (view) => address.change({ view }),
       onPredictions: (predictions) => address.change({ predictions }),
     });
+    this.jams = new JamsView(root, { config, jams, onChoose: (ids) => this.map.fitTo(ids) });
     this.finder = new FinderView(root, {
       rows,
       onWords: (words) => address.change({ words }),
       onRoad: (road) => address.change({ road }),
+      onWorst: () => address.change({ column: WORST, descending: false }),
       onClear: () => address.change({ words: "", road: null, groups: [] }),
     });
     this.table = new TableView(root, {
@@ -152,6 +157,8 @@ export class PageView {
     if (!inFull && startedAt - this.#listsAt < LISTS_MS) return;
     yield;
     this.#listsAt = startedAt;
+    this.jams.render(shown);
+    yield;
     this.#renderLists(shown, listed.length, now);
   }
 
@@ -190,7 +197,7 @@ export class PageView {
     this.scores.render(store, this.address.query.time);
     this.refusals.render(store);
     const time = shown === store ? null : past.time;
-    if (time === null) this.completeTrails(this.table.visible);
+    if (time === null) this.completeTrails([...this.jams.segments, ...this.table.visible]);
     this.paper.render({ query: this.address.query, time, paused: store.paused, count, now });
     this.timeLink.write(now);
   }

@@ -7,6 +7,8 @@
 import { fromTemplate, parts, setText } from "./elements.js";
 import { change, NONE, speed, UNIT_LABELS } from "./format.js";
 
+const ROOM = "(min-height: 860px), (max-width: 900px)";
+
 export class ScoresView {
   /** @type {{ element: HTMLElement, parts: Parts }[]} */
   #rows = [];
@@ -19,6 +21,8 @@ export class ScoresView {
     this.parts = parts(root);
     this.unit = UNIT_LABELS[config.speed_unit];
     setText(this.parts.scoresUnit, this.unit);
+    // On a low screen its heading is seen without scrolling, and opens it.
+    this.parts.scores.toggleAttribute("open", matchMedia(ROOM).matches);
   }
 
   /**

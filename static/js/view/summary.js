@@ -105,7 +105,7 @@ export class SummaryView {
     setText(chip.count, count.toLocaleString("en"));
     const percent = total ? `${Math.round((100 * count) / total)} %` : "";
     setText(chip.percent, percent);
-    setAttribute(chip.root, "title", percent && `${percent} of all segments`);
+    setAttribute(chip.root, "title", percent && `${[percent, "of all segments", other && `(${other})`].filter(Boolean).join(" ")}`);
     setText(chip.other, other);
     setAttribute(chip.root, "aria-pressed", String(pressed));
     // A style set by script is not inline style for the Content-Security-Policy.

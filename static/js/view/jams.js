@@ -1,0 +1,188 @@
+/**
+ * The list of jams, the worst first, and the announcement of those that begin or end.
+ *
+ * @import { Jams } from "../jams.js"
+ * @import { Store } from "../store.js"
+ * @import { Config, Jam, Parts } from "../types.d.ts"
+ * @typedef {{ element: HTMLElement, parts: Parts, jam: Jam }} Item
+ */
+import { Crossings, saysNoPlace } from "../crossings.js";
+import { fromTemplate, parts, setAttribute, setText, shape } from "./elements.js";
+import { exactly, horizonText, label, plural, UNIT_LABELS } from "./format.js";
+import { announcement, delaySpoken, delayText, jamName, jamText, placeIn } from "./jam-wording.js";
+
+const MAX_SHOWN = 40;
+const ANNOUNCE_AFTER_MS = 2_000;
+const LEAST_ANNOUNCED_MINUTES = 1;
+/** Segments at the end of a jam that are tried for a crossing road. */
+const MAX_TRIED = 6;
+const COURSES = { growing: "worsening", easing: "recovering", steady: null };
+
+export class JamsView {
+  /** @type {Map<string, Item>} by key */
+  #items = new Map();
+  /** @type {string[]} */
+  #shown = [];
+  /** @type {{ begun: string[], ended: string[] }} names */
+  #unannounced = { begun: [], ended: [] };
+  /** @type {number | null} */
+  #timer = null;
+  #crossings = new Crossings();
+
+  /**
+   * @param {ParentNode} root
+   * @param {{ config: Config, jams: Jams, onChoose(ids: string[]): void }} options
+   */
+  constructor(root, { config, jams, onChoose }) {
+    this.parts = parts(root);
+    this.unit = config.speed_unit;
+    this.jams = jams;
+    this.onChoose = onChoose;
+  }
+
+  /** The segments of the jams that are shown. */
+  get segments() {
+    return [...this.#items.values()].flatMap(({ jam }) => jam.ids);
+  }
+
+  /** @param {Store} store */
+  render(store) {
+    const found = this.jams.update(store);
+    const horizon = typeof store.time === "number" ? store.time : (store.forecasts.horizons[0] ?? null);
+    const listed = this.#inStableOrder(found).slice(0, MAX_SHOWN);
+    this.#shown = listed.map(({ key }) => key);
+    this.#place(listed, store, horizon);
+    const time = horizon === null || store.forecasts.isMeasuredOnly ? "" : ` or ${horizonText(horizon)}`;
+    setText(this.parts.jamsCount, found.length ? `now${time}` : "");
+    this.parts.noJams.hidden = found.length > 0 || !store.hasView;
+    setText(this.parts.noJams, store.segments.size === 0 ? "No segments yet" : `No segment is slow now${time}.`);
+    const more = found.length - listed.length;
+    setText(this.parts.jamsMore, more > 0 ? `and ${plural(more, "jam", "jams")} more` : "");
+    this.#announce(store);
+  }
+
+  /**
+   * While the pointer or the focus is in the list, jams keep their places and new ones come last.
+   *
+   * @param {Jam[]} found
+   */
+  #inStableOrder(found) {
+    if (!this.parts.jams.matches(":hover, :focus-within")) return found;
+    const byKey = new Map(found.map((jam) => [jam.key, jam]));
+    const kept = this.#shown.flatMap((key) => byKey.get(key) ?? []);
+    const known = new Set(kept);
+    return [...kept, ...found.filter((jam) => !known.has(jam))];
+  }
+
+  /**
+   * @param {Jam[]} listed
+   * @param {Store} store
+   * @param {number | null} horizon
+   */
+  #place(listed, store, horizon) {
+    const { jams: list } = this.parts;
+    const present = new Set(this.#shown);
+    for (const [key, { element }] of this.#items) {
+      if (present.has(key)) continue;
+      element.remove();
+      this.#items.delete(key);
+    }
+    for (const [index, jam] of listed.entries()) {
+      const item = this.#items.get(jam.key) ?? this.#make(jam);
+      this.#items.set(jam.key, item);
+      item.jam = jam;
+      this.#renderItem(item, store, horizon);
+      const current = list.children[index];
+      if (current !== item.element) list.insertBefore(item.element, current ?? null);
+    }
+  }
+
+  /**
+   * @param {Jam} jam
+   * @returns {Item}
+   */
+  #make(jam) {
+    const element = fromTemplate("jam-template");
+    /** @type {Item} */
+    const item = { element, parts: parts(element), jam };
+    item.parts.jamName.addEventListener("click", () => this.onChoose(item.jam.ids));
+    return item;
+  }
+
+  /**
+   * @param {Item} item
+   * @param {Store} store
+   * @param {number | null} horizon
+   */
+  #renderItem({ element, parts: own, jam }, store, horizon) {
+    const name = this.#nameOf(jam, store);
+    const category = jam.isSevere ? "severe_congestion" : "heavy_traffic";
+    if (element.dataset.category !== category) own.jamMark.replaceChildren(shape(category));
+    setAttribute(element, "data-category", category);
+    setAttribute(element, "data-jam", jam.key);
+    setText(own.jamName, name);
+    setAttribute(own.jamName, "title", `${name}: show on the map`);
+    setText(own.jamDelay, delayText(jam));
+    setAttribute(own.jamDelay, "title", delaySpoken(jam, horizon) || null);
+    const now = store.ages.replayMs ?? store.clock();
+    const text = jamText(jam, { unit: this.unit, unitLabel: UNIT_LABELS[this.unit], horizon, now });
+    setText(own.jamText, text);
+    setAttribute(own.jamText, "title", jam.since === null ? text : `${text} (${exactly(jam.since)})`);
+    const course = jam.course === null ? null : COURSES[jam.course];
+    setAttribute(own.jamCourseMark, "data-course", course);
+    setAttribute(own.jamCourse, "href", course && `#course-${course}`);
+  }
+
+  /**
+   * @param {Jam} jam
+   * @param {Store} store
+   */
+  #nameOf(jam, store) {
+    const { first, last, ids } = jam;
+    if (!saysNoPlace(first.road_name)) return jamName(jam, [placeIn(first.road_name), placeIn(last.road_name)]);
+    return jamName(jam, [this.#crossingAt(ids, store), this.#crossingAt([...ids].reverse(), store)]);
+  }
+
+  /**
+   * Return the first road that crosses near the segments; empty for none.
+   *
+   * @param {string[]} ids
+   * @param {Store} store
+   */
+  #crossingAt(ids, store) {
+    for (const id of ids.slice(0, MAX_TRIED)) {
+      const crossing = this.#crossings.near(store.segments, id);
+      if (crossing !== null) return label(crossing);
+    }
+    return "";
+  }
+
+  /**
+   * Jams that begin or end are collected for a moment, so that many of them are one announcement.
+   *
+   * @param {Store} store
+   */
+  #announce(store) {
+    const { begun, ended } = this.jams.takeEvents();
+    const names = (/** @type {Jam[]} */ all) => all.filter(isAnnounced).map((jam) => this.#nameOf(jam, store));
+    this.#unannounced.begun.push(...names(begun));
+    this.#unannounced.ended.push(...names(ended));
+    const text = announcement(this.#unannounced.begun, this.#unannounced.ended);
+    if (text === "" || this.#timer !== null) return;
+    this.#timer = setTimeout(() => {
+      setText(this.parts.jamsSpoken, announcement(this.#unannounced.begun, this.#unannounced.ended));
+      this.#unannounced = { begun: [], ended: [] };
+      this.#timer = null;
+    }, ANNOUNCE_AFTER_MS);
+  }
+}
+
+/**
+ * Small jams begin and end too often to be announced.
+ *
+ * @param {Jam} jam
+ */
+function isAnnounced({ isSevere, delayNow, delayNext }) {
+  const delay = Math.max(delayNow ?? -1, delayNext ?? -1);
+  return isSevere && (delay < 0 || delay >= LEAST_ANNOUNCED_MINUTES);
+}
