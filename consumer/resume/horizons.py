@@ -7,7 +7,7 @@ partition, on the records between its cursor and the prediction. Observations do
 """
 
 from consumer.prediction import Horizon, Prediction
-from consumer.view.latest import rank
+from consumer.view.kept import rank
 
 _Given = tuple[str, Horizon, int]
 """Segment, horizon (-1: not stated) and timestamp of a prediction."""

@@ -6,7 +6,7 @@ from consumer.events import Evicted, EvictedReason, Shown
 from consumer.prediction import Horizon, Observation, Prediction
 
 from .filters import Filter
-from .latest import rank
+from .kept import rank
 from .ring import Entry
 
 KeptBySegment = Callable[[str, Filter], list[Prediction]]

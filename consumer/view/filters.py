@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct
 
 from consumer.prediction import Coordinates, Observation, Prediction
 
-from .latest import Horizons
+from .kept import Horizons
 from .ring import Entry
 
 MAX_VALUES = 200

@@ -13,32 +13,31 @@ segment is never changed, only replaced, so what they look up is of one moment.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from math import inf
-from typing import Generic, Literal, TypeVar
+from collections.abc import Callable
+from typing import Generic
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from consumer.messages.clock import AHEAD_MS, wall_ms
-from consumer.prediction import MAX_HORIZONS, Horizon, Observation, Prediction
+from consumer.prediction import MAX_HORIZONS, Observation, Prediction
 
 from .ageing import Reference
 from .cursor import INDEX_BITS, MAX_INDEX, Places
 from .eviction import Eviction, EvictionOrder, EvictionReason
 from .footprint import footprint
-
-SEGMENT_BYTES = 550
-"""A segment without its predictions: three dictionaries' share of it, its id as a key, its history, its place in a
-heap."""
-KEPT_BYTES = 200
-"""What keeping a prediction takes beside the prediction: its order, and slots."""
-
-Horizons = frozenset[Horizon | None] | Literal["all"] | None
-"""Which horizons are asked for, in minutes (None among them: not stated); None is the one that each segment shows."""
-
-
-Held = TypeVar("Held", Prediction, Observation)
-"""What a view holds."""
+from .kept import (
+    KEPT_BYTES,
+    SEGMENT_BYTES,
+    ByHorizon,
+    Held,
+    Horizons,
+    Stored,
+    chosen_of,
+    eviction_of_aged,
+    fresh_of,
+    rank,
+    size_of,
+)
 
 
 class Applied(Struct, frozen=True, gc=False):
@@ -55,33 +54,6 @@ class Applied(Struct, frozen=True, gc=False):
     evicted: tuple[Eviction, ...] = ()
 
 
-class _Stored(Struct, Generic[Held], frozen=True, gc=False):
-    item: Held
-    slot: int
-    place: int
-    size_bytes: int
-    aged_ms: int
-    """The time by which it ages: its own, at most this process' clock when it came."""
-
-    @property
-    def order(self) -> "_Order":
-        """What decides which of two items is the newer one."""
-        return _order(self.item, self.slot, self.place)
-
-    def is_after(self, item: Prediction | Observation, slot: int, place: int) -> bool:
-        """Tell whether this is newer than an item read at the place of a slot."""
-        return self.order > _order(item, slot, place)
-
-
-_Order = tuple[int, str, str, int, int]
-
-
-def _order(item: Prediction | Observation, slot: int, place: int) -> _Order:
-    """Return the order of an item; slots rise with the partitions of one topic."""
-    topic = item.topic
-    return item.timestamp, item.prediction_time, "" if topic is UNSET else topic, slot, place
-
-
 class LatestView(Generic[Held]):
     """The newest item per (segment, horizon), bounded by segments, bytes and age behind the reference time."""
 
@@ -96,7 +68,7 @@ class LatestView(Generic[Held]):
         self._order = EvictionOrder()
         # Least recently renewed first, so what is too old is at the front. The horizons of a segment are in the order
         # of rank(), so the first is the one that it shows.
-        self._segments: OrderedDict[str, dict[Horizon | None, _Stored[Held]]] = OrderedDict()
+        self._segments: OrderedDict[str, ByHorizon[Held]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -133,7 +105,7 @@ class LatestView(Generic[Held]):
         timestamp, segment_id, horizon = item.timestamp, item.segment_id, item.horizon_minutes
         oldest_ms = self._reference.hear(timestamp, place & MAX_INDEX) - self.max_age_ms
         known = self._segments.get(segment_id)
-        horizons = _fresh(known, oldest_ms) if known else {}
+        horizons = fresh_of(known, oldest_ms) if known else {}
         kept = horizons.get(horizon)
         was_shown = next(iter(horizons.values())).item if horizons else None
         late = timestamp < oldest_ms
@@ -145,12 +117,12 @@ class LatestView(Generic[Held]):
                 evicted.append(Eviction("clock", segment_id, (kept.item,), len(horizons) == 1))
         if not late:
             if known and len(known) > len(horizons):
-                evicted.append(_aged(segment_id, known, horizons))
-                self.size_bytes += _size(horizons) - _size(known)
+                evicted.append(eviction_of_aged(segment_id, known, horizons))
+                self.size_bytes += size_of(horizons) - size_of(known)
             now_ms = self._reference.now_ms
             aged_ms = timestamp if timestamp < now_ms else now_ms
             size_bytes = KEPT_BYTES + (footprint(item) if held_bytes is None else held_bytes)
-            self._keep(_Stored(item, slot, place, size_bytes, aged_ms), horizons, evicted)
+            self._keep(Stored(item, slot, place, size_bytes, aged_ms), horizons, evicted)
         shown = not horizons or horizon == next(iter(horizons))
         return Applied(late, shown, kept.item if kept else None, was_shown, tuple(evicted) if evicted else ())
 
@@ -166,13 +138,13 @@ class LatestView(Generic[Held]):
     def drop_beyond(self, places: Places) -> set[str]:
         """Forget what was read at these places, one per partition, or later; return the segments concerned."""
         lost = {
-            segment_id: [kept for kept in kinds.values() if kept.place < places[kept.slot]]
-            for segment_id, kinds in self._segments.items()
-            if any(kept.place >= places[kept.slot] for kept in kinds.values())
+            segment_id: [kept for kept in by_horizon.values() if kept.place < places[kept.slot]]
+            for segment_id, by_horizon in self._segments.items()
+            if any(kept.place >= places[kept.slot] for kept in by_horizon.values())
         }
         for segment_id, left in lost.items():
             self._drop(segment_id)
-            horizons: dict[Horizon | None, _Stored[Held]] = {}
+            horizons: ByHorizon[Held] = {}
             for kept in left:
                 self._keep(kept, horizons, [])
         return set(lost)
@@ -183,36 +155,38 @@ class LatestView(Generic[Held]):
             shown = map(self._shown, self._segments.values())
             return [item for item in shown if item is not None]
         oldest_ms = self._oldest_ms
-        return [kept.item for kinds in self._segments.values() for kept in _chosen(_fresh(kinds, oldest_ms), horizons)]
+        return [
+            kept.item
+            for by_horizon in self._segments.values()
+            for kept in chosen_of(fresh_of(by_horizon, oldest_ms), horizons)
+        ]
 
     def kept(self, segment_id: str, horizons: Horizons) -> list[Held]:
         """Return what is kept of one segment: what it shows, or the horizons asked for."""
-        kinds = self._segments.get(segment_id)
-        if kinds is None:
+        by_horizon = self._segments.get(segment_id)
+        if by_horizon is None:
             return []
         if horizons is None:
-            shown = self._shown(kinds)
+            shown = self._shown(by_horizon)
             return [] if shown is None else [shown]
-        return [kept.item for kept in _chosen(_fresh(kinds, self._oldest_ms), horizons)]
+        return [kept.item for kept in chosen_of(fresh_of(by_horizon, self._oldest_ms), horizons)]
 
     def segment(self, segment_id: str) -> list[Held]:
         """Return the newest items of one segment, one per horizon, shortest first."""
-        return [kept.item for kept in _fresh(self._segments.get(segment_id, {}), self._oldest_ms).values()]
+        return [kept.item for kept in fresh_of(self._segments.get(segment_id, {}), self._oldest_ms).values()]
 
     @property
     def _oldest_ms(self) -> int:
         return self._reference.time_ms - self.max_age_ms
 
-    def _shown(self, kinds: dict[Horizon | None, _Stored[Held]]) -> Held | None:
-        if len(kinds) == 1:  # the usual case, made fast: a view is made with the feed locked
-            (kept,) = kinds.values()
+    def _shown(self, by_horizon: ByHorizon[Held]) -> Held | None:
+        if len(by_horizon) == 1:  # the usual case, made fast: a view is made with the feed locked
+            (kept,) = by_horizon.values()
             return kept.item if kept.aged_ms >= self._oldest_ms else None
-        fresh = _fresh(kinds, self._oldest_ms)
+        fresh = fresh_of(by_horizon, self._oldest_ms)
         return next(iter(fresh.values())).item if fresh else None
 
-    def _keep(
-        self, kept: _Stored[Held], horizons: dict[Horizon | None, _Stored[Held]], evicted: list[Eviction]
-    ) -> None:
+    def _keep(self, kept: Stored[Held], horizons: ByHorizon[Held], evicted: list[Eviction]) -> None:
         """Keep an item beside the other horizons of its segment; adds what that displaces to `evicted`."""
         item, aged_ms, reference_ms = kept.item, kept.aged_ms, self._reference.time_ms
         segments, segment_id, horizon = self._segments, item.segment_id, item.horizon_minutes
@@ -238,9 +212,7 @@ class LatestView(Generic[Held]):
         ):
             self._prune(evicted)
 
-    def _add_horizon(
-        self, segment_id: str, horizons: dict[Horizon | None, _Stored[Held]], evicted: list[Eviction]
-    ) -> None:
+    def _add_horizon(self, segment_id: str, horizons: ByHorizon[Held], evicted: list[Eviction]) -> None:
         """Bring the horizons of a segment into order after one was added, and evict the oldest of too many."""
         if len(horizons) > MAX_HORIZONS:
             oldest = horizons.pop(min(horizons, key=lambda horizon: horizons[horizon].order))
@@ -268,52 +240,12 @@ class LatestView(Generic[Held]):
         return front
 
     def _evict(self, segment_id: str, reason: EvictionReason, evicted: list[Eviction]) -> None:
-        kinds = self._drop(segment_id)
-        assert kinds is not None, "the view and the order of eviction hold the same segments"
-        evicted.append(Eviction(reason, segment_id, tuple(kept.item for kept in kinds.values()), True))
+        by_horizon = self._drop(segment_id)
+        assert by_horizon is not None, "the view and the order of eviction hold the same segments"
+        evicted.append(Eviction(reason, segment_id, tuple(kept.item for kept in by_horizon.values()), True))
 
-    def _drop(self, segment_id: str) -> dict[Horizon | None, _Stored[Held]] | None:
+    def _drop(self, segment_id: str) -> ByHorizon[Held] | None:
         self._order.remove(segment_id)
-        kinds = self._segments.pop(segment_id, None)
-        self.size_bytes -= _size(kinds)
-        return kinds
-
-
-def _fresh(kinds: dict[Horizon | None, _Stored[Held]], oldest_ms: int) -> dict[Horizon | None, _Stored[Held]]:
-    """Return a copy without what has aged."""
-    for each in kinds.values():
-        if each.aged_ms < oldest_ms:
-            return {horizon: kept for horizon, kept in kinds.items() if kept.aged_ms >= oldest_ms}
-    return kinds.copy()
-
-
-def _size(kinds: dict[Horizon | None, _Stored[Held]] | None) -> int:
-    """Return the bytes that a segment takes."""
-    if kinds is None:
-        return 0
-    size = SEGMENT_BYTES
-    for kept in kinds.values():
-        size += kept.size_bytes
-    return size
-
-
-def _aged(
-    segment_id: str, kinds: dict[Horizon | None, _Stored[Held]], fresh: dict[Horizon | None, _Stored[Held]]
-) -> Eviction:
-    """Return what has aged of a segment, whose other horizons are fresh."""
-    aged = tuple(kept.item for horizon, kept in kinds.items() if horizon not in fresh)
-    return Eviction("max_age", segment_id, aged, not fresh)
-
-
-def _chosen(
-    kinds: dict[Horizon | None, _Stored[Held]], horizons: frozenset[Horizon | None] | Literal["all"]
-) -> Iterator[_Stored[Held]]:
-    if horizons == "all":
-        yield from kinds.values()
-    else:
-        yield from (kept for horizon, kept in kinds.items() if horizon in horizons)
-
-
-def rank(horizon: Horizon | None) -> Horizon:
-    """Return what orders horizons: one that is not stated comes first, then the smallest."""
-    return -inf if horizon is None else horizon
+        by_horizon = self._segments.pop(segment_id, None)
+        self.size_bytes -= size_of(by_horizon)
+        return by_horizon

@@ -11,7 +11,7 @@ from werkzeug.exceptions import BadRequest
 from consumer.prediction import CATEGORIES
 from consumer.settings import Topics
 from consumer.view.filters import EVERYTHING, MAX_VALUES, Box, Filter
-from consumer.view.latest import Horizons
+from consumer.view.kept import Horizons
 from web.access.principal import Principal, current
 
 INCLUDE = "include"
