@@ -21,7 +21,8 @@ from consumer.errors import SettingsError
 from consumer.schemas.registry import Registry
 from consumer.settings import Settings
 
-from .expressions import KeyFormat, compile_expression, key_reader
+from .expressions import compile_expression
+from .keys import KeyFormat, key_reader
 from .lines import line_of
 from .plans import plans_of
 from .readers import SPEED_AHEAD, Field, ReaderMaker, as_table, is_of_item, pair

@@ -20,8 +20,8 @@ from consumer.sources.record import Record
 from consumer.sources.unpacking import GZIP, BatchTooLarge, unpack
 
 from .envelopes import Deleted, open_envelope
-from .expressions import without_schema
 from .file import load_shapes
+from .keys import without_schema
 from .shapes import MAX_ITEMS, Shape
 
 _GZIP = b"\x1f\x8b"
