@@ -7,6 +7,8 @@ comes within ten seconds, whatever the broker does. No finding contains a secret
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
 
+from msgspec import structs
+
 from consumer.errors import SettingsError, SourceError
 from consumer.messages.files import check_files
 from consumer.settings import SECRETS, Settings, masked, table
@@ -34,7 +36,7 @@ def examine(settings: Settings, open_source: Callable[[Settings], Source] = open
     if not (files_ok and any(broker.ok for broker in brokers)):
         return
     try:
-        source = open_source(settings)
+        source = open_source(structs.replace(settings, watchdog_seconds=10))  # calls then wait 4 s at most
     except SourceError as error:
         yield Finding(False, "Kafka", str(error))
         return

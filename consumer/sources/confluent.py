@@ -21,11 +21,11 @@ from consumer.settings import Settings
 
 from .base import Expired, Reading, SourceStatus, Truncated
 from .librdkafka.answers import LeaderAnswers
-from .librdkafka.cluster import CALL_SECONDS, Cluster, LatestEnds, in_words
+from .librdkafka.cluster import Cluster, LatestEnds, in_words
 from .librdkafka.log import MetadataLog
 from .librdkafka.options import client_options, consumer_options
 from .librdkafka.taking import NextOffset, TakenMessages, take, without_fetched
-from .options import MAX_POLL_RECORDS
+from .options import MAX_POLL_RECORDS, call_seconds
 from .record import Partition, Record, partitions_of
 
 THROTTLED_SECONDS = 1.0
@@ -45,6 +45,7 @@ class ConfluentSource:
     def __init__(self, settings: Settings, **options: Any) -> None:
         self._settings = settings
         self._secrets = secrets_of(settings)
+        self._call_seconds = call_seconds(settings)
         self._read_committed = settings.kafka_isolation_level == "read_committed"
         self._positions: dict[Partition, NextOffset] = {}
         self._ends: dict[Partition, int] = {}
@@ -74,7 +75,7 @@ class ConfluentSource:
         }
         with self._translated():
             self._consumer = Client(self._options)
-            self._cluster = Cluster(client_options(settings), settings.topics, self._stop_when_idle)
+            self._cluster = Cluster(client_options(settings), settings.topics, self._stop_when_idle, self._call_seconds)
         self._latest = LatestEnds(self._cluster)
 
     def status(self) -> SourceStatus:
@@ -188,7 +189,7 @@ class ConfluentSource:
         if taken.is_topic_missing or self._answers.disconnects != self._disconnects:
             self._disconnects, self._must_confirm = self._answers.disconnects, True
         if (taken.records or taken.damaged) and self._must_confirm:
-            if not self._cluster.request(CALL_SECONDS):
+            if not self._cluster.request(self._call_seconds):
                 self._must_restart = True
                 return []
             self._must_confirm = False

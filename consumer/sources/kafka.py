@@ -26,7 +26,7 @@ from consumer.settings import Settings
 from . import hooks
 from .base import Expired, Reading, SourceStatus, Truncated
 from .end_offsets import EndOffsets
-from .options import CALL_TIMEOUT_MS, client_options, consumer_options, fetch_timeout_ms
+from .options import call_seconds, client_options, consumer_options, fetch_timeout_ms
 from .record import Partition, Record, Topic, partitions_of
 
 __all__ = ["KafkaSource", "client_options"]
@@ -61,6 +61,7 @@ class KafkaSource:
         # Partitions whose log doesn't know the epoch of what was read: with it, each fetch would end as truncated.
         self._of_no_epoch: set[Partition] = set()
         self._fetch_timeout_ms = fetch_timeout_ms(settings)
+        self._call_seconds = call_seconds(settings)
         try:
             with _translated():
                 chosen = {**consumer_options(settings), **options, "kafka_client": self._keep_client}
@@ -149,17 +150,18 @@ class KafkaSource:
 
     def bounds(self) -> dict[Partition, tuple[int, int]]:
         """Ask the broker for the first offsets and the ends."""
-        partitions = self._partitions()
+        partitions, timeout_ms = self._partitions(), int(self._call_seconds * 1000)
         with _translated():
-            begins = self._consumer.beginning_offsets(partitions, timeout_ms=CALL_TIMEOUT_MS)
-            ends = self._consumer.end_offsets(partitions, timeout_ms=CALL_TIMEOUT_MS)
+            begins = self._consumer.beginning_offsets(partitions, timeout_ms=timeout_ms)
+            ends = self._consumer.end_offsets(partitions, timeout_ms=timeout_ms)
         return {Partition(*each): (begins[each], ends[each]) for each in partitions}
 
     def offsets_at(self, time_ms: int) -> dict[Partition, int | None]:
         """Ask the broker for the offsets of a time."""
         partitions = self._partitions()
         with _translated():
-            found = self._consumer.offsets_for_times(dict.fromkeys(partitions, time_ms), timeout_ms=CALL_TIMEOUT_MS)
+            times_ms = dict.fromkeys(partitions, time_ms)
+            found = self._consumer.offsets_for_times(times_ms, timeout_ms=int(self._call_seconds * 1000))
         times = {Partition(*each): found.get(each) for each in partitions}
         # Tansu answers with a negative timestamp when there is no record so late.
         return {each: at.offset if at and at.timestamp >= 0 else None for each, at in times.items()}
@@ -198,7 +200,7 @@ class KafkaSource:
         records, partitions = [*self._held, *chain.from_iterable(batches.values())], self._held_of.union(batches)
         self._held, self._held_of = [], set()
         carriers = {self._answers.carriers.get(partition) for partition in partitions}
-        if not carriers.issubset(self._known_connections) and not self.request_metadata(CALL_TIMEOUT_MS / 1000):
+        if not carriers.issubset(self._known_connections) and not self.request_metadata(self._call_seconds):
             self._held, self._held_of, records = records, partitions, []
         self._readings = self._read_positions()
         return records

@@ -8,8 +8,11 @@ from .security import security_options
 
 METADATA_MAX_AGE_MS = 2_000
 """How often metadata is requested, which is the broker's heartbeat."""
-CALL_TIMEOUT_MS = 4_000
-"""Timeout of each request but fetches."""
+REQUEST_TIMEOUT_MS = 4_000
+"""Timeout of each request but fetches, on a connection from which not a byte comes."""
+SHORTEST_CALL_SECONDS = 4.0
+CALLS_IN_A_ROW = 5
+"""More calls than a start makes between two heartbeats."""
 FETCH_TIMEOUT_MS = 20_000
 """Shortest timeout of a fetch of which not a byte comes. A slow disk takes that long; a broker that hangs is reported
 earlier, after KAFKA_SILENCE_SECONDS."""
@@ -45,7 +48,7 @@ def consumer_options(settings: Settings) -> dict[str, Any]:
         "metadata_max_age_ms": METADATA_MAX_AGE_MS,
         # Its sensors take a sixth of the time of a fetch; nothing reads them.
         "metrics_enabled": False,
-        "request_timeout_ms": CALL_TIMEOUT_MS,
+        "request_timeout_ms": REQUEST_TIMEOUT_MS,
         "reconnect_backoff_ms": 100,
         "reconnect_backoff_max_ms": 1_000,
         # The class of connections that closes its sockets, in hooks.
@@ -56,3 +59,8 @@ def consumer_options(settings: Settings) -> dict[str, Any]:
 def fetch_timeout_ms(settings: Settings) -> int:
     """Return the timeout of a fetch."""
     return max(FETCH_TIMEOUT_MS, int(settings.kafka_silence_seconds * 2_000))
+
+
+def call_seconds(settings: Settings) -> float:
+    """Return how long a call waits for an answer, such as one for offsets: those in a row must not count as a hang."""
+    return min(FETCH_TIMEOUT_MS / 1000, max(SHORTEST_CALL_SECONDS, settings.watchdog_seconds / CALLS_IN_A_ROW))

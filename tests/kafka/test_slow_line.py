@@ -11,11 +11,14 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec import structs
 
 from consumer.events import Status
+from consumer.settings import Settings
 from consumer.sources.hooks import ClosedOnFailure
 from consumer.sources.kafka import KafkaSource
 from tests.consumer.helpers import message
+from tests.kafka.apache import ApacheKafka
 from tests.kafka.helpers import WAIT_SECONDS, changes, events_until, follow, segments
 
 SLICE_SECONDS = 0.1
@@ -28,12 +31,12 @@ class Relay:
 
     relays: ClassVar[dict[str, "Relay"]] = {}
 
-    def __init__(self, broker):
+    def __init__(self, broker=None):
         self.name = uuid.uuid4().hex
         self.relays[self.name] = self
         self.bytes_per_second = None
         self.late_seconds = 0.0
-        self._broker = broker
+        self.broker = broker
         self._closing = threading.Event()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
@@ -61,7 +64,7 @@ class Relay:
             while True:
                 ours = self._server.accept()[0]
                 self._sockets.append(ours)
-                theirs = socket.create_connection(self._broker)
+                theirs = socket.create_connection(self.broker)
                 self._sockets.append(theirs)
                 self._start(self._forward, ours, theirs)
                 self._start(self._slow_down, theirs, ours)
@@ -176,3 +179,22 @@ def test_broker_that_answers_late_is_connected_again(apache, settings_for, consu
     events_until(subscription, lambda events: "A" in segments(changes(events)), 2 * WAIT_SECONDS)
     relay.late_seconds = 0.0
     consumer.stop()
+
+
+def test_first_start_on_a_broker_that_answers_late(consume):
+    relay = Relay()
+    # All connections take the relay, also those of librdkafka: the broker advertises it.
+    kafka = ApacheKafka({"advertised.listeners": f"PLAIN://127.0.0.1:{relay.port}"})
+    relay.broker = ("127.0.0.1", kafka.ports["PLAIN"])
+    with contextlib.closing(relay), kafka:
+        topic = kafka.create_topic()
+        relay.late_seconds = 4.2  # longer than the timeout of a request
+        settings = Settings(
+            kafka_brokers=f"127.0.0.1:{relay.port}", kafka_topic=topic, kafka_backlog="all", kafka_silence_seconds=30
+        )
+        consumers = [consume(structs.replace(settings, kafka_client=each)) for each in ("kafka-python", "confluent")]
+        for consumer in consumers:
+            consumer.wait_ready(3 * WAIT_SECONDS)
+        relay.late_seconds = 0.0
+        for consumer in consumers:
+            consumer.stop()

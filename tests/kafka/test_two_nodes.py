@@ -115,7 +115,7 @@ def test_librdkafka_asks_another_node_when_its_controller_is_killed(nodes, setti
     settings = settings_for(nodes[0].create_topic(partitions=1), kafka_brokers=nodes[0].address)
     with contextlib.ExitStack() as stack:
         # Each client knows one of the nodes as the controller, by chance.
-        clusters = [Cluster(client_options(settings), settings.topics, lambda: None) for _ in range(8)]
+        clusters = [Cluster(client_options(settings), settings.topics, lambda: None, 4.0) for _ in range(8)]
         for each in clusters:
             stack.callback(each.close)
         assert all(each.request(WAIT_SECONDS) for each in clusters)

@@ -18,13 +18,12 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from consumer.errors import SourceError
 from consumer.settings import Topics
-from consumer.sources.options import CALL_TIMEOUT_MS, METADATA_MAX_AGE_MS
+from consumer.sources.options import METADATA_MAX_AGE_MS, SHORTEST_CALL_SECONDS
 from consumer.sources.record import MAX_OFFSET, Partition, Topic, partitions_of
 from consumer.sources.security import CLOSED, explain
 
 from . import codes
 
-CALL_SECONDS = CALL_TIMEOUT_MS / 1000
 EVENT_SECONDS = 0.1
 """Time between two looks at the events of connections while an answer is awaited."""
 RETRY_SECONDS = 0.1
@@ -54,10 +53,16 @@ class Cluster:
     metadata   as of the last answer
     failures   by host:port, why its last connection ended; cleared when metadata comes
     between    called on the thread of this object, about every 2 s
+
+    A call waits `call_seconds` for an answer; the metadata of topics is awaited as long as the client awaits a fetch.
     """
 
-    def __init__(self, options: Mapping[str, Any], topics: Topics, between: Callable[[], None]) -> None:
+    def __init__(
+        self, options: Mapping[str, Any], topics: Topics, between: Callable[[], None], call_seconds: float
+    ) -> None:
         self._wanted = topics
+        self._call_seconds = call_seconds
+        self._metadata_seconds = options["socket.timeout.ms"] / 1000
         self._bootstrap = str(options["bootstrap.servers"]).split(",")
         self._between = between
         self.metadata = Metadata()
@@ -97,7 +102,7 @@ class Cluster:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(CALL_SECONDS + 1)
+        self._thread.join(self._call_seconds + 1)
 
     def partitions(self) -> list[Partition]:
         """Return the partitions of all topics. Raises SourceError when no topic is known."""
@@ -108,12 +113,12 @@ class Cluster:
     def bounds(self, read_committed: bool) -> dict[Partition, tuple[int, int]]:
         """Return per partition the first offset and the one after the last. Raises SourceError."""
         asked = self.offsets(EARLIEST), self.offsets(LATEST, read_committed)
-        begins, ends = map(_results, asked)
+        begins, ends = map(self._results, asked)
         return {partition: (begins[partition].offset, end.offset) for partition, end in ends.items()}
 
     def offsets_at(self, time_ms: int) -> dict[Partition, int | None]:
         """Return per partition the first offset of that time or later. Raises SourceError."""
-        found = _results(self.offsets(OffsetSpec.for_timestamp(time_ms)))
+        found = self._results(self.offsets(OffsetSpec.for_timestamp(time_ms)))
         # Tansu answers with a negative timestamp when there is no record so late.
         return {
             partition: each.offset if min(each.offset, each.timestamp) >= 0 else None
@@ -124,8 +129,15 @@ class Cluster:
         """Request an offset of each partition. The results have `offset` and `timestamp`, negative for none."""
         level = IsolationLevel.READ_COMMITTED if read_committed else IsolationLevel.READ_UNCOMMITTED
         wanted = {TopicPartition(*partition): spec for partition in self.partitions()}
-        found = self._client.list_offsets(wanted, isolation_level=level, request_timeout=CALL_SECONDS)
+        found = self._client.list_offsets(wanted, isolation_level=level, request_timeout=self._call_seconds)
         return {Partition(each.topic, each.partition): future for each, future in found.items()}
+
+    def _results(self, asked: "Mapping[Partition, Future[Any]]") -> dict[Partition, Any]:
+        """Wait for offsets that were requested. Raises SourceError."""
+        try:
+            return {partition: each.result(self._call_seconds + 1) for partition, each in asked.items()}
+        except (KafkaException, TimeoutError) as error:
+            raise SourceError(in_words(error)) from error
 
     def _run(self) -> None:
         with self._client:  # closes its connections at the end
@@ -146,7 +158,7 @@ class Cluster:
             return False
         described: dict[str, Future[Any]] = {}
         if names:
-            described = self._client.describe_topics(TopicCollection(names), request_timeout=CALL_SECONDS)
+            described = self._client.describe_topics(TopicCollection(names), request_timeout=self._metadata_seconds)
         listed = time.monotonic()
         while not self._closing and wait(described.values(), EVENT_SECONDS).not_done:
             self._client.poll(0)
@@ -163,7 +175,7 @@ class Cluster:
             self._list_brokers(STALE_SECONDS)
             return False
         topics = {name: topic for name, topic in found.items() if topic is not None}
-        brokers = self._list_brokers(CALL_SECONDS) or self.metadata.brokers
+        brokers = self._list_brokers(SHORTEST_CALL_SECONDS) or self.metadata.brokers
         self.failures = {}
         with self._changed:
             self.metadata = Metadata(topics, brokers, time.monotonic())
@@ -176,7 +188,7 @@ class Cluster:
         if self._wanted.pattern is None:
             return list(self._wanted.names)
         try:
-            known = self._client.list_topics(timeout=CALL_SECONDS).topics
+            known = self._client.list_topics(timeout=self._call_seconds).topics
         except KafkaException:
             return None
         return self._wanted.chosen(known, self.metadata.topics)
@@ -223,14 +235,6 @@ class Cluster:
 def _is_local(error: KafkaError) -> bool:
     """Return whether an error is librdkafka's own: no broker has answered."""
     return bool(error.code() < 0)
-
-
-def _results(asked: "Mapping[Partition, Future[Any]]") -> dict[Partition, Any]:
-    """Wait for offsets that were requested. Raises SourceError."""
-    try:
-        return {partition: each.result(CALL_SECONDS + 1) for partition, each in asked.items()}
-    except (KafkaException, TimeoutError) as error:
-        raise SourceError(in_words(error)) from error
 
 
 def in_words(error: Exception) -> str:

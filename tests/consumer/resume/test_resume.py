@@ -448,6 +448,20 @@ def test_ties_between_partitions_end_the_same_in_every_process(capacity):
         assert shown == ["of 1"] == [each.source for each in first.feed.snapshot().predictions]
 
 
+def test_only_what_may_be_older_than_a_client_s_own_is_late():
+    """Until this process has passed the cursor in every partition, the client may have a newer one."""
+    process = Process(MemoryTopic(2, INCARNATION), 100, [0, 0])
+    process.topic.append(message("other"), partition=1)
+    for second in range(3):
+        value = message("S0", timestamp=1_700_000_000_000 + second * 1000)
+        process.topic.append(value, partition=0)
+    for partition in (1, 0, 0, 0):
+        process.step(partition)
+    cursor = Position(INCARNATION, (place(0), place(1))).encode()
+    changes = [each for each in read(process.subscriptions.subscribe(cursor)) if isinstance(each, Change)]
+    assert [each.entry.late for each in changes] == [True, False, False]
+
+
 def published(process, *predictions):
     """Publish predictions (segment, horizon, second) in one partition, each named after itself."""
     for segment, minutes, second in predictions:

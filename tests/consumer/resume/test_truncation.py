@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from consumer.events import Change, Gap, Initial
+from consumer.events import Change, Gap, Initial, Status
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
 from tests.consumer.helpers import begin_at, message, publish
@@ -104,3 +104,36 @@ def test_records_that_kafka_dropped_during_a_replay_are_counted_from_the_client_
     begin_at(world.process.feed, Position(INCARNATION, (place(310),)), Gap("expired", 10))
     events = read(subscription)
     assert gaps(events) == [Gap("expired", 310 - given - len(segments(events)))]
+
+
+def test_no_cursor_is_judged_ahead_in_an_outage():
+    world = World()
+    feed = world.process.feed
+    live, away = Status("live", 0.0, "read to the end"), Status("reconnecting", 1.0, "no answer")
+    feed.announce(live)
+    client = world.process.subscribe_at(Position(INCARNATION, (place(305),)))
+    assert changes_and_gaps(client) == []
+    feed.note_ends([300], feed.clock())
+    feed.announce(away)
+    assert changes_and_gaps(client) == []
+    feed.announce(live)
+    assert changes_and_gaps(client) == [Gap("ahead", None)]
+
+
+def test_a_cursor_beyond_a_truncated_log_is_judged_by_its_new_end():
+    world = World()
+    feed = world.process.feed
+    feed.announce(Status("live", 0.0, "read up to the high watermark of every partition"))
+    client = world.process.subscribe_at(Position(INCARNATION, (place(305),)))
+    assert changes_and_gaps(client) == []
+    feed.note_ends([310], feed.clock())
+    assert changes_and_gaps(client) == [], "the log is longer than what this process has read"
+    feed.truncate(Position(INCARNATION, (place(CUT),)))
+    assert changes_and_gaps(client) == []
+    assert feed.ends_wanted_since is not None, "an end from before the truncation says nothing"
+    feed.note_ends([CUT], feed.clock())
+    assert changes_and_gaps(client) == [Gap("ahead", None)]
+
+
+def changes_and_gaps(client):
+    return [each for each in client.read() if isinstance(each, Change | Gap)]

@@ -424,6 +424,15 @@ def test_throttled_connection_is_kept_until_after_the_throttle():
     assert (connection.closed_by, connection.due) == (None, [pytest.approx(14, abs=0.5)])
 
 
+def test_throttle_of_a_node_is_noted_and_not_shortened():
+    manager, given, began = SimpleNamespace(throttled_until={}), [], time.monotonic()
+    for throttle_ms in (10_000, 1_000, 0, None):
+        response = SimpleNamespace(throttle_time_ms=throttle_ms)
+        Manager._note_throttle(manager, SimpleNamespace(node_id=1), given.append, response)
+    assert began + 10 <= manager.throttled_until[1] <= time.monotonic() + 10
+    assert len(given) == 4, "the client does with each response what it always does"
+
+
 def test_request_behind_a_slow_fetch_fails_alone():
     connection = Timer(8, 4.1)
     future = connection.time_out(1, 4)
