@@ -72,6 +72,7 @@ class Services:
             client_timeout=settings.client_timeout,
             ping_seconds=settings.heartbeat_seconds,
             max_lag_bytes=settings.block_bytes,
+            is_valid=self.authentication.is_valid,
         )
 
 

@@ -21,6 +21,7 @@ from consumer.resume.throttle import Throttle, ThrottledWork
 from consumer.settings import Settings
 from consumer.view.filters import Filter
 from web.access.admission import Slot
+from web.access.principal import Principal, current
 from web.server.client import ClientSocket
 from web.services import services
 from web.streams import wire
@@ -128,7 +129,8 @@ def history() -> Response:
             slot.require("history", client.cut)  # until the client has read it
             most = limit if "limit" in request.args else None
             walk = _walk(subscriptions, after, span, wanted, settings)
-            lines = stream_with_context(slot.written(_lines(walk, most, client)))
+            principal = current()
+            lines = stream_with_context(slot.written(_lines(walk, most, client, principal)))
             response = Response(lines, mimetype=NDJSON, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
             response.call_on_close(slot.release)
             return response
@@ -190,11 +192,11 @@ def _page(walk: Walk, limit: int, slot: Slot, has_observations: bool) -> dict[st
     return page if walk.gap is None else page | {"gap": {"reason": walk.gap.reason, "missed": walk.gap.missed}}
 
 
-def _lines(walk: Walk, most: int | None, client: ClientSocket) -> Iterator[bytes]:
+def _lines(walk: Walk, most: int | None, client: ClientSocket, principal: Principal) -> Iterator[bytes]:
     """Yield predictions and observations as NDJSON, each with its cursor, then `gap` if there was one, and `end`."""
-    closing, count = services().admission.closing, 0
+    closing, count, is_valid = services().admission.closing, 0, services().authentication.is_valid
     work, stuck = walk.work(), Deadline(PAGE_SECONDS)
-    while not closing.is_set() and not client.has_left():
+    while not closing.is_set() and not client.has_left() and is_valid(principal):
         if not walk.is_replaying:  # a replay throttles itself
             work.rest()
         found = walk.next(STEP if most is None else min(STEP, most - count))

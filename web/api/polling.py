@@ -18,6 +18,7 @@ from consumer.view.feed import Feed
 from consumer.view.filters import Filter
 from consumer.view.statistics import statistics
 from web.access.admission import Slot
+from web.access.principal import current
 from web.server.client import Client, can_take_over
 from web.services import services
 from web.streams import wire
@@ -139,12 +140,12 @@ def _subscribe(
 def _collect(subscription: Subscription, changes: Changes, waiting: Deadline, slot: Slot) -> None:
     """Read what there is, and wait for the first changes until a deadline."""
     closing, client = services().admission.closing, Client(request.environ)
-    reading = Deadline(COLLECT_SECONDS)
+    reading, is_valid, principal = Deadline(COLLECT_SECONDS), services().authentication.is_valid, current()
     while not changes.is_complete:
         timeout = reading.left if waits_for_kafka(subscription) else 0.0 if changes else waiting.left
         after = subscription.cursor
         changes.put(subscription.next(min(timeout, LOOK_UP_SECONDS), changes.room), after)
-        if closing.is_set() or client.has_left():
+        if closing.is_set() or client.has_left() or not is_valid(principal):
             break
         is_asking = waits_for_kafka(subscription)
         if reading.passed if is_asking or has_more(subscription) else (changes or waiting.passed):

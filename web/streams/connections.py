@@ -4,7 +4,10 @@ import logging
 import selectors
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import cast
+
+from web.access.principal import Principal
 
 from .blocks import Block, BlockList
 from .channels import Channels
@@ -21,6 +24,9 @@ log = logging.getLogger("greenwave.web.hub")
 CLOSING_SECONDS = 1.0
 """How long a client has to close its side after the server has."""
 
+RIGHTS_SECONDS = 0.5
+"""How often the rights of all clients are checked."""
+
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
@@ -31,9 +37,16 @@ class Connections:
     """
 
     def __init__(
-        self, channels: Channels, client_timeout: float, ping_seconds: float, measurements: Measurements
+        self,
+        channels: Channels,
+        client_timeout: float,
+        ping_seconds: float,
+        measurements: Measurements,
+        is_valid: Callable[[Principal], bool],
     ) -> None:
         self.channels = channels
+        self._is_valid = is_valid
+        self._rights_at = 0.0
         self._measurements = measurements
         self.turns = Turns()
         self._client_timeout = client_timeout
@@ -234,7 +247,22 @@ class Connections:
             if now >= client.ends_at:
                 client.cut()
                 self.disconnect(client)
+        if now >= self._rights_at:
+            self._rights_at = now + RIGHTS_SECONDS
+            self._end_expired(now)
         self._send_pings(now)
+
+    def _end_expired(self, now: float) -> None:
+        """End the streams of principals that expired or were revoked; each principal is looked up once."""
+        verdicts: dict[int, bool] = {}
+        for client in list(self.all.values()):
+            principal = client.principal
+            if client.is_ending or not principal.is_authenticated:
+                continue
+            if id(principal) not in verdicts:
+                verdicts[id(principal)] = self._is_valid(principal)
+            if not verdicts[id(principal)]:
+                self.finish(client, client.expired(), now)
 
     def _send_pings(self, now: float) -> None:
         while self._pings and self._pings[0][0] <= now:

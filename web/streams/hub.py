@@ -8,6 +8,7 @@ The thread runs while there are clients. How a stream ends:
     client disconnects ── its socket becomes readable at its end, or a write fails
     client reads nothing ── CLIENT_TIMEOUT after the last byte that it took
     process closes ── `bye`, then the socket is closed
+    token expires or is revoked ── `bye` with the reason `expired`
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from consumer.resume.subscriptions import Subscriptions
+from web.access.principal import Principal
 
 from .channel import OpenSession
 from .channels import Channels
@@ -37,10 +39,11 @@ Result = TypeVar("Result")
 class Hub:
     """The streams of one process. Any thread may call its methods.
 
-    `max_lag_bytes` is how much of blocks is kept for slow clients, of all channels together.
+    `max_lag_bytes` is how much of blocks is kept for slow clients, of all channels together. `is_valid` tells whether a
+    principal may go on; it must not block.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the limits of one hub
         self,
         subscriptions: Subscriptions,
         open_session: OpenSession,
@@ -49,6 +52,7 @@ class Hub:
         client_timeout: float,
         ping_seconds: float,
         max_lag_bytes: int,
+        is_valid: Callable[[Principal], bool] = lambda _: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         # Guards the start and the end of the thread.
@@ -57,7 +61,7 @@ class Hub:
         self._inbox = Inbox()
         self._channels = Channels(subscriptions, open_session, max_lag_bytes)
         self.measurements = Measurements()
-        self._connections = Connections(self._channels, client_timeout, ping_seconds, self.measurements)
+        self._connections = Connections(self._channels, client_timeout, ping_seconds, self.measurements, is_valid)
         self._lookups = Lookups(subscriptions, self._inbox.wake)
         self._rounds = Rounds(self._inbox, self._connections, self._lookups, flush_seconds, clock)
         subscriptions.feed.on_change(self._inbox.note_change)
@@ -68,6 +72,8 @@ class Hub:
         Without `start` the client enters no channel, and is sent what its stream gives until that is over. Raises
         OSError or RuntimeError when the thread can't be started, for want of descriptors or threads.
         """
+        if start is not None:
+            client.principal = start.principal
         with self._lock:
             if self._thread is None:
                 try:

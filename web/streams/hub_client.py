@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from consumer.view.filters import Filter
 from web.access.admission import Slot
+from web.access.principal import ANYONE, Principal
 from web.times import now_iso
 
 from . import wire
@@ -17,10 +18,11 @@ from .encodings import Encoding
 from .messages import Message
 from .resume import Resumes
 from .stream import ClientStream
-from .websocket_protocol import GOING_AWAY, INTERNAL
+from .websocket_protocol import GOING_AWAY, INTERNAL, POLICY
 
 BYE_RETRY_MS = (500, 5_000)
 CLOSING_TEXT = "the server is closing; reconnect to continue"
+EXPIRED = "expired"
 FAILED_TEXT = "The stream failed; reconnect to continue"
 
 
@@ -28,7 +30,8 @@ class Start(NamedTuple):
     """Where a stream starts: its filter, a cursor, a time (epoch milliseconds), the address of the client.
 
     With `owes_view` the view follows in any case after what came since the cursor. With `every`, at most one update per
-    segment is sent in so many seconds, and the stream starts with the view, once that includes the cursor.
+    segment is sent in so many seconds, and the stream starts with the view, once that includes the cursor. The stream
+    ends when the rights of `principal` do.
     """
 
     wanted: Filter
@@ -37,6 +40,7 @@ class Start(NamedTuple):
     address: Hashable = None
     owes_view: bool = False
     every: float | None = None
+    principal: Principal = ANYONE
 
 
 class Answer(NamedTuple):
@@ -91,6 +95,7 @@ class HubClient:
         "line",
         "live_since",
         "peer",
+        "principal",
         "received",
         "rest",
         "slot",
@@ -99,12 +104,19 @@ class HubClient:
     )
 
     def __init__(
-        self, sock: socket.socket, encoding: Encoding, slot: Slot, peer: StreamPeer | None = None, received: bytes = b""
+        self,
+        sock: socket.socket,
+        encoding: Encoding,
+        slot: Slot,
+        peer: StreamPeer | None = None,
+        received: bytes = b"",
+        principal: Principal = ANYONE,
     ) -> None:
         self.sock = sock
         self.encoding = encoding
         self.slot = slot
         self.peer = peer
+        self.principal = principal
         self.received = received
         """What the client sent before it was handed over."""
         self.group: Members | None = None
@@ -144,6 +156,11 @@ class HubClient:
         """Return what the client is sent last when the process closes."""
         last = self.encoding.encode_with_retry(wire.bye(CLOSING_TEXT), random.randint(*BYE_RETRY_MS))
         return last if self.peer is None else last + self.peer.close(GOING_AWAY, CLOSING_TEXT)
+
+    def expired(self) -> bytes:
+        """Return what the client is sent last when its token expires or is revoked."""
+        last = self.encoding.encode_with_retry(wire.bye(EXPIRED), random.randint(*BYE_RETRY_MS))
+        return last if self.peer is None else last + self.peer.close(POLICY, EXPIRED)
 
     def failure(self, error: Exception) -> bytes:
         """Return what the client is sent last when the server fails."""

@@ -62,13 +62,17 @@ def _start() -> Start:
     # An EventSource repeats its first URL at every reconnect, so the header is newer than the parameters.
     last_event_id = request.headers.get("Last-Event-ID") or None
     if not request.args:  # most streams: nothing to check
-        return Start(params.everything(), last_event_id, address=request.remote_addr, every=params.every())
+        return Start(
+            params.everything(), last_event_id, address=request.remote_addr, every=params.every(), principal=current()
+        )
     # Libraries that can't set the header put it into the query, under several spellings. A 400 would end the client.
     spellings = params.spellings_of("lastEventId")
     params.only("after", "since", "lastEventId", params.EVERY, *params.FILTER, *spellings)
     wanted, since, every = params.wanted(services().settings.topics), params.since(), params.every()
     last_id, first = params.text(*spellings), params.text("after")
-    return Start(wanted, last_event_id or last_id or first, since, request.remote_addr, every=every)
+    return Start(
+        wanted, last_event_id or last_id or first, since, request.remote_addr, every=every, principal=current()
+    )
 
 
 def _busy(encoding: Encoding) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from flask import Response
 
 from consumer.resume.subscription import Subscription
 from web.access.admission import Slot
+from web.access.principal import ANYONE, Principal, current
 from web.api import answers
 from web.api.changes import Changes
 from web.server.client import TakenOver, take_over
@@ -159,8 +160,8 @@ class PollClient(HubClient):
 
     __slots__ = ("_poll",)
 
-    def __init__(self, sock: socket.socket, slot: Slot, poll: WaitingPoll) -> None:
-        super().__init__(sock, SSE, slot)
+    def __init__(self, sock: socket.socket, slot: Slot, poll: WaitingPoll, principal: Principal = ANYONE) -> None:
+        super().__init__(sock, SSE, slot, principal=principal)
         self.stream = self._poll = poll
 
     @property
@@ -170,6 +171,10 @@ class PollClient(HubClient):
 
     def bye(self) -> bytes:
         """Return what it is sent when the process closes."""
+        return self._poll.bye()
+
+    def expired(self) -> bytes:
+        """Return what it is sent when its token expires or is revoked: the next poll is refused."""
         return self._poll.bye()
 
     def failure(self, _: Exception) -> bytes:
@@ -186,14 +191,14 @@ class WaitingResponse(Response):
     def __init__(self, hub: Hub, slot: Slot, poll: Poll, shared: SharedBodies) -> None:
         super().__init__((), mimetype="application/json", headers=answers.HEADERS)
         self._hub, self._slot, self._waiting, self._shared = hub, slot, poll, shared
-        self._takes_gzip = answers.takes_gzip()
+        self._takes_gzip, self._principal = answers.takes_gzip(), current()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Hand the socket over."""
         taken = take_over(environ)
         assert taken is not None, "can_take_over() was asked before"
         stream = WaitingPoll(self._waiting, self._respond, self._hub.submit, self._shared)
-        self._hub.add(PollClient(taken[0], self._slot, stream), None, b"")
+        self._hub.add(PollClient(taken[0], self._slot, stream, self._principal), None, b"")
         return TakenOver(status=self.status, headers=self.headers)(environ, start_response)
 
     def _respond(self, status: str, body: Body) -> tuple[bytes, bytes]:

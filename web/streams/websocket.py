@@ -124,8 +124,9 @@ def websocket(server: Server) -> None:
     details = {"topic": current().shown_topic(settings.topic), "heartbeat_seconds": settings.heartbeat_seconds}
     first = websocket_frames([Message(wire.connected("websocket", now_iso(), details))])
     after, every = params.text("after"), params.every()
-    start = Start(params.wanted(services().settings.topics), after, params.since(), request.remote_addr, every=every)
-    taken, peer = take_over(request.environ), WebSocketPeer(request.remote_addr, settings.topics, current())
+    wanted, principal = params.wanted(services().settings.topics), current()
+    start = Start(wanted, after, params.since(), request.remote_addr, every=every, principal=principal)
+    taken, peer = take_over(request.environ), WebSocketPeer(request.remote_addr, settings.topics, principal)
     if taken is not None:
         here.hub.add(HubClient(taken[0], WEBSOCKET, slot, peer, taken[1]), start, first)
         return

@@ -6,6 +6,7 @@ from consumer.errors import SettingsError
 from consumer.settings import Settings
 from tests.consumer.helpers import message
 from tests.web.access.tokens_file import bearer, tokens_file
+from tests.web.conftest import events_of
 from web.access.authentication import COOKIE
 from web.access.exposure import check_access, warning_of
 from web.access.rules import RULES, Rule
@@ -154,6 +155,16 @@ def test_links_of_other_sites_open_the_page(client, live, tokens):
     client.set_cookie(COOKIE, tokens["reader"])
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     assert client.get("/predictions", headers=headers).status_code == 200
+
+
+def test_an_open_stream_ends_when_its_token_is_revoked(client, live, tokens):
+    response = client.get("/predictions/stream", headers=bearer(tokens["reader"]))
+    parts = iter(response.response)
+    next(parts)
+    tokens.write(operator={"roles": ["operator"]})
+    assert events_of(parts)[-1][1] == {"type": "bye", "reason": "expired"}
+    response.close()
+    assert client.get("/predictions/stream", headers=bearer(tokens["reader"])).status_code == 401
 
 
 def test_a_large_form_is_refused(client, live):

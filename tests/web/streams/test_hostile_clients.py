@@ -17,7 +17,7 @@ from consumer.resume.subscriptions import Subscriptions
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import SETTINGS, eventually, feed_of, message, publish, record
 from web.access.admission import Admission
-from web.access.principal import ANYONE
+from web.access.principal import ANYONE, Principal
 from web.services import EXTENSION
 from web.streams.blocks import Block
 from web.streams.channel import Channel
@@ -63,6 +63,7 @@ class Process:
         self.offset = 0
         self.now = 0.0
         self.subscriptions = Lookups(self.feed)
+        self.are_valid = True
         self.admission = Admission(4, client_timeout=client_timeout)
         self.hub = Hub(
             self.subscriptions,
@@ -71,9 +72,14 @@ class Process:
             client_timeout=client_timeout,
             ping_seconds=ping_seconds,
             max_lag_bytes=1_000_000,
+            is_valid=lambda _: self.are_valid,
             clock=clock,
         )
         self.clients = []
+
+    def revoke(self):
+        """Let no token be valid any more."""
+        self.are_valid = False
 
     def publish(self, **fields):
         publish(self.feed, record(0, self.offset, message(**fields)))
@@ -333,3 +339,26 @@ def test_too_many_filters_close_a_websocket_with_a_code(process, monkeypatch):
     seen = rest_of(client)
     assert b'"busy"' in seen
     assert (1013).to_bytes(2, "big") in seen
+
+
+HOLDER = Principal("a", key=b"a")
+
+
+def test_a_stream_ends_with_bye_when_its_token_is_revoked(process):
+    revoked, other = process.open_sse(Start(EVERYTHING, principal=HOLDER)), process.open_sse()
+    read_until(revoked, b"initial")
+    read_until(other, b"initial")
+    process.revoke()
+    assert b'data: {"type":"bye","reason":"expired"}' in rest_of(revoked)
+    process.publish(segment="A")
+    read_until(other, b'"A"')
+
+
+def test_a_websocket_closes_with_1008_when_its_token_is_revoked(process):
+    peer = WebSocketPeer("address", SETTINGS.topics, HOLDER)
+    client = process.open(Start(EVERYTHING, principal=HOLDER), encoding=WEBSOCKET, peer=peer)
+    read_until(client, b"initial")
+    process.revoke()
+    last = rest_of(client)
+    assert b'{"type":"bye","reason":"expired"}' in last
+    assert last.endswith(POLICY.to_bytes(2) + b"expired")
