@@ -126,7 +126,7 @@ class CatchingUp:
 
     def _following(self) -> Stage:
         """Return the live stage where the client has caught up, and has the view by what it was given."""
-        is_done = not self._owes_view and self.sequence >= self._until and reaches(self._places, self._floor)
+        is_done = not self._owes_view and self.sequence >= self._until and self._passes_floor(self._places)
         if is_done and self._subscriber.purpose != "history":
             position = Position(self._incarnation, self._places)
             return Live(self._subscriber, position, self._generation, self.sequence, self._unread)
@@ -169,9 +169,13 @@ class CatchingUp:
     def _own_cursor(self, entry: Entry) -> str | None:
         """Return the client's own cursor after an entry; None where it is that of all clients."""
         places = entry.position.places
-        if self._floor and reaches(places, self._floor):
+        if self._floor and self._passes_floor(places):
             self._floor = ()
         return self._cursor_at(places) if self._floor or self._owes_view else None
+
+    def _passes_floor(self, places: Places) -> bool:
+        """Tell whether places are all that the client needs; those from before a topic was added lack its places."""
+        return len(places) >= len(self._floor) and reaches(places, self._floor)
 
     def _cursor_at(self, places: Places) -> str:
         kind = VIEW_DUE if self._owes_view else PLAIN

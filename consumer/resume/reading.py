@@ -33,8 +33,10 @@ CHUNK_BYTES, PLACE_BYTES = 500, 40
 ITEM_BYTES = 150
 """What an item takes beside its prediction."""
 POLL_SECONDS = 0.5
+METADATA_SECONDS = 0.1
+"""Time between two requests for metadata that has not all topics."""
 HAND_OVER_SECONDS = 3.0
-"""A chunk that isn't full by then is handed over as it is."""
+"""A chunk that isn't full by then is handed over as it is. A topic that metadata lacks for so long was deleted."""
 
 Normalise = Callable[[Record], Normalised]
 """From a record to its content; it may wait for a schema, and raise SourceError when that does not come."""
@@ -180,12 +182,18 @@ def _padded(places: Places, until: Places) -> list[int]:
 
 
 def _topics_of(source: Source, budget: ReadBudget, wanted: Iterable[str] = ()) -> Mapping[str, Topic]:
-    """Wait until metadata has the wanted topics, or any, and return those that it has. Raises SourceError."""
-    names = set(wanted)
+    """Wait until metadata has the wanted topics, or any, and return those that it has.
+
+    Raises SourceError, and Unreplayable when Kafka describes other topics, but never all of these: one was deleted.
+    """
+    names, is_answered = set(wanted), False
     while not (topics := source.status().topics) or not names <= topics.keys():
-        if budget.is_over():
+        if budget.is_over(has_something=bool(topics) and is_answered):
+            if topics and is_answered and not budget.closed.is_set():
+                raise Unreplayable("other_topic")
             raise SourceError(f"no metadata of topic {', '.join(sorted(names)) or 'any'} came in time")
-        source.request_metadata(POLL_SECONDS)
+        budget.closed.wait(METADATA_SECONDS if is_answered else 0)
+        is_answered = source.request_metadata(POLL_SECONDS)
     return topics
 
 

@@ -4,8 +4,9 @@
     older, but in Kafka ────────── replaying ─────> catching up ──> live
     no cursor, or nothing that leads on ── (gap,) the view ───────> live
 
-A cursor may be of other topics than this process reads. Of one that is not in it, the client is given what is in memory
-and then the view; one that is not read here is left out. A cursor with both may be of a topic that was recreated.
+A cursor may be of other topics than this process reads. Of one that is not in it, the client is given what is in
+memory; one that is not read here is left out. The view follows in both cases, since the client lacks segments of the
+one, or has some of the other. A cursor with both may be of a topic that was recreated.
 
 Nothing is given until this process has reached the cursor: before, it can't know which predictions are late. An outage
 is the exception, since the leader of one partition may be away for long.
@@ -94,7 +95,7 @@ class Starting:
         if not has_reached and (not state.is_cut_off or self._keeps_view or adopted.is_wide):
             state.is_awaited = True
             return None
-        if adopted.lacks_topics and subscriber.purpose != "history":
+        if (adopted.lacks_topics or adopted.is_of_unknown) and subscriber.purpose != "history":
             self._kind = self._presented_kind = VIEW_DUE
         return after
 

@@ -145,9 +145,11 @@ class Feed:
             state.touch()
 
     def expect_topics(self, may_find_topics: bool) -> None:
-        """Set whether there may be topics to read that were not found yet."""
+        """Note that other topics were found, and whether there may be more; the end offsets are of those before."""
         with self.locked() as state:
             state.may_find_topics = may_find_topics
+            state.ends.clear()
+            state.notify()
 
     def publish(self, batch: Iterable[tuple[Record, Normalised]]) -> list[Record]:
         """Take records in the order they were read; return the tombstones that named no known segment."""

@@ -2,17 +2,23 @@
 
 It keeps the cursor of the last whole event, and a map of the view. Between two cursors it must have been given every
 prediction that it asks for, once. That is checked at each cursor: what lies between it and the cursor before is the
-prediction that came with it, or nothing that the client asks for.
+prediction or observation that came with it, or nothing that the client asks for. Cursors are compared by topic.
 """
 
 import json
 import zlib
 
-from consumer.view.cursor import decode_kind, place, reaches
+from consumer.view.cursor import decode, place
 from consumer.view.filters import EVERYTHING
 from web.streams.encodings import GZIP_HEADER, SSE, SSE_GZIP, WEBSOCKET
 
+from .places import Where
+
 INFLATE = -zlib.MAX_WBITS
+
+
+OBSERVED = "observed"
+"""Stands for the horizon in the key of an observation."""
 
 
 class Broken(AssertionError):
@@ -77,6 +83,12 @@ class Client:
         self.process = None
         self.position = None
         """Up to where it must have been given everything; None when that is not known."""
+        self._known = frozenset()
+        """The topics that its process knew when it began there."""
+        self._added = {}
+        """Where its process began to read topics that it found while the client was connected."""
+        self._has_moved = False
+        """Whether it was sent a cursor since it began there."""
         self.map = {}
         self.map_of = None
         """Of which process the last view was, and of which generation of its feed."""
@@ -113,11 +125,16 @@ class Client:
         self.new_gaps = []
         self.has_opened_since_truncation = True
         self.saw_recreation = not process.is_current
-        self._begin(start)
+        self._begin(start, self._log.position_since(start, process))
+
+    def note_added(self, starts):
+        """Note where the process begins to read topics that it has found; these are given from there on."""
+        if self._has_moved:
+            self._added |= starts
 
     def asked(self, start):
         """Note that it has sent a `subscribe` message."""
-        self._asked.append(start)
+        self._asked.append((start, self._log.position_since(start, self.process)))
         self.saw_recreation |= not self.process.is_current
 
     def closed(self):
@@ -134,13 +151,9 @@ class Client:
             self._take(message, cursor)
         return len(data) > 0
 
-    def is_beyond(self, incarnation, partition, offset):
-        """Tell whether its cursor is beyond an offset."""
-        if self.cursor is None:
-            return False
-        position, _ = decode_kind(self.cursor)
-        is_known = position.incarnation == incarnation and partition < len(position.places)
-        return is_known and position.places[partition] > place(offset)
+    def is_beyond(self, log, offset):
+        """Tell whether its cursor is beyond an offset of a log."""
+        return self.cursor is not None and Where.of(decode(self.cursor)).at(log) > place(offset)
 
     def check_end(self, views_differ):
         """Check what it has when nothing happens any more: everything, and the view of its process.
@@ -158,13 +171,20 @@ class Client:
         is_owed = self._is_owed or self._was_owed
         if is_owed or self._view is not None or self._is_after_gap or self.position is None:
             raise Broken(f"{self.name} has no whole view in the end")
-        missed = self._log.between(self.position, self._log.end, self.wanted)
+        missed = self._log.between(self.position, Where.of(self.process.feed.position), self.wanted)
         if missed:
             raise Broken(f"{self.name} was never given {missed[0]}")
-        if views_differ and self.map_of != (self.process.name, self.process.generation):
+        removed = [tag for tag in self.map.values() if self._log.items[tag].log[0] not in self.process.topics_known]
+        if removed:
+            raise Broken(f"{self.name} still has {removed} of topics that its process does not read")
+        if views_differ and self.map_of != self.process.view_id:
             return
-        view = {self._key_of(each): each.model for each in self.process.feed.snapshot(self.wanted).predictions}
-        differing = sorted(key for key in view.keys() | self.map.keys() if view.get(key) != self.map.get(key))
+        snapshot = self.process.feed.snapshot(self.wanted)
+        view = {self._key_of(each): each.source for each in snapshot.predictions}
+        view |= {(each.segment_id, OBSERVED): each.source for each in snapshot.observations or ()}
+        differing = sorted(
+            (key for key in view.keys() | self.map.keys() if view.get(key) != self.map.get(key)), key=str
+        )
         if differing and not self._are_aged(differing, view):
             has = {key: (self.map.get(key), view.get(key)) for key in differing}
             raise Broken(f"{self.name} has another view than its process: {has} (its own, the process')")
@@ -172,15 +192,17 @@ class Client:
     def _are_aged(self, differing, view):
         """Tell whether what differs has aged: a client learns that with the next prediction of the segment."""
         with self.process.feed.locked() as state:
-            oldest_ms = state.latest.reference_ms - state.latest.max_age_ms
+            views = {True: state.observed, False: state.latest}
+            oldest_ms = {kind: each.reference_ms - each.max_age_ms for kind, each in views.items()}
         return all(
-            key not in view and self._log.items[self.map[key]].prediction.timestamp < oldest_ms for key in differing
+            key not in view and self._log.items[self.map[key]].content.timestamp < oldest_ms[key[1] == OBSERVED]
+            for key in differing
         )
 
     def _key_of(self, prediction):
         return prediction.segment_id, prediction.horizon_minutes if self.wanted.names_horizons else None
 
-    def _begin(self, start):
+    def _begin(self, start, since):
         self.wanted, self.every = start.wanted, start.every
         self.has_presented_damage = start.is_damaged
         self.last.pop("stats", None)
@@ -191,10 +213,11 @@ class Client:
         )
         self._is_owed = start.owes_view or self._has_since or self.every is not None
         self._was_owed &= start.after is not None
+        self._known, self._added, self._has_moved = self.process.topics_known, {}, False
         if start.after is not None:
-            self.position = None if start.is_damaged else decode_kind(start.after)[0]
+            self.position = None if start.is_damaged else Where.of(decode(start.after))
         else:
-            self.position = self._log.position_since(start, self.process) if self._has_since else None
+            self.position = since if self._has_since else None
 
     # What it is sent
 
@@ -202,16 +225,16 @@ class Client:
         match message["type"]:
             case "initial":
                 self._begin_view(message, cursor)
-            case "prediction" if self._view is not None:
-                self._add_to_view(message["data"], cursor)
-            case "prediction":
-                self._change(message["data"], cursor)
+            case "prediction" | "observation" as kind if self._view is not None:
+                self._add_to_view(kind, message["data"], cursor)
+            case "prediction" | "observation" as kind:
+                self._change(kind, message["data"], cursor)
             case "left":
                 self._leave(message, cursor)
             case "gap":
                 self._gap(message)
             case "subscribed":
-                self._begin(self._asked.pop(0))
+                self._begin(*self._asked.pop(0))
             case "position":
                 if cursor is not None:
                     self._move(cursor)
@@ -224,13 +247,19 @@ class Client:
 
     def _begin_view(self, message, cursor):
         self._view = {}
+        if ("observations" in message) != self.wanted.observations:
+            raise Broken(f"a view with observations, or without, under {self.wanted}")
+        observed = message.get("observations", [])
         for each in message["predictions"]:
-            self._view[self._key(each)] = each["model"]
-        self._missing = message["count"] - len(message["predictions"])
+            self._view[self._key("prediction", each)] = each["source"]
+        for each in observed:
+            self._view[self._key("observation", each)] = each["source"]
+        count = message["count"] + message.get("observation_count", 0)
+        self._missing = count - len(message["predictions"]) - len(observed)
         self._end_view(cursor)
 
-    def _add_to_view(self, prediction, cursor):
-        self._view[self._key(prediction)] = prediction["model"]
+    def _add_to_view(self, kind, item, cursor):
+        self._view[self._key(kind, item)] = item["source"]
         self._missing -= 1
         self._end_view(cursor)
 
@@ -240,31 +269,35 @@ class Client:
         if cursor is None:
             return
         self.map, self._view = self._view, None
-        self.map_of = self.process.name, self.process.generation
+        self.map_of = self.process.view_id
         if self._is_after_gap:
-            self.position = None
+            self.position, self._added = None, {}
         self._is_after_gap = self._is_owed = False
         self._move(cursor)
         self._was_owed = False
         if self._log.knows_losses(self):
             self.is_unsure = self.was_ahead = False
 
-    def _change(self, prediction, cursor):
+    def _change(self, kind, item, cursor):
         if self._is_after_gap:
-            raise Broken("a prediction between a gap and the view")
-        tag = prediction["model"]
+            raise Broken(f"a {kind} between a gap and the view")
+        tag = item["source"]
         if cursor is not None:  # else it is shown in place of one that was evicted
             self._move(cursor, tag)
             self.given += 1
-        if not prediction.get("late"):
-            self.map[self._key(prediction)] = tag
+        if not self.wanted.concerns(self._log.items[tag].content):
+            raise Broken(f"{self._log.items[tag]} does not match {self.wanted}")
+        if not item.get("late"):
+            self.map[self._key(kind, item)] = tag
 
     def _leave(self, message, cursor):
         if self._is_after_gap:
             raise Broken("`left` between a gap and the view")
         segment, horizon = message["segment_id"], message["horizon_minutes"]
+        is_observation = message.get("kind") == "observation"
         for key in list(self.map):
-            if key[0] == segment and horizon in (None, key[1]):
+            is_of_kind = (key[1] == OBSERVED) == is_observation or message["reason"] == "removed"
+            if key[0] == segment and is_of_kind and (is_observation or horizon in (None, key[1])):
                 del self.map[key]
         if cursor is not None:
             self._move(cursor)
@@ -279,29 +312,30 @@ class Client:
 
     def _move(self, cursor, tag=None):
         """Check what was given between the cursor before and this one, and store this one."""
-        position, _ = decode_kind(cursor)
-        before = self.position
+        position, before = Where.of(decode(cursor)), self.position
         if not self.is_unsure:
             if tag is not None and self.every is None:
-                self._check_prediction(tag, before, position)
+                self._check_item(tag, before, position)
             if before is not None:
                 self._check_progress(tag, before, position)
-        self.position, self.cursor = position, cursor
+        self.position, self.cursor, self._has_moved = position, cursor, True
         self._was_owed |= self._is_owed
 
-    def _check_prediction(self, tag, before, position):
+    def _check_item(self, tag, before, position):
         item = self._log.items[tag]
-        if not self.wanted.concerns(item.prediction):
-            raise Broken(f"{item} does not match {self.wanted}")
-        if item.incarnation != position.incarnation or not item.place < position.places[item.partition]:
+        if not item.place < position.at(item.log):
             raise Broken(f"the cursor {position} of {item} lies before it")
-        if before is not None and item.partition < len(before.places) and item.place < before.places[item.partition]:
+        if before is not None and item.place < before.at(item.log):
             raise Broken(f"{item} came again, or out of order, after {before}")
 
     def _check_progress(self, tag, before, position):
-        if position.incarnation != before.incarnation:
-            raise Broken("a cursor of another topic without a gap")
-        if not reaches(position.places, before.places):
+        lost, added = before.topics - position.topics, position.topics - before.topics
+        if lost and added:
+            raise Broken(f"a cursor of another topic without a gap: {lost} became {added}")
+        if lost & self._known:
+            raise Broken(f"the cursor lacks topics that its process reads: {lost}")
+        before = before.with_added(added, self._added)
+        if not position.reaches(before):
             raise Broken(f"the cursor moved back from {before} to {position}")
         if self.every is not None:
             return  # what a newer one has replaced is left out
@@ -309,5 +343,7 @@ class Client:
         if missed:
             raise Broken(f"{missed[0]} was not given between {before} and {position}")
 
-    def _key(self, prediction):
-        return prediction["segment_id"], prediction["horizon_minutes"] if self.wanted.names_horizons else None
+    def _key(self, kind, item):
+        if kind == "observation":
+            return item["segment_id"], OBSERVED
+        return item["segment_id"], item["horizon_minutes"] if self.wanted.names_horizons else None

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import sys
 from contextlib import contextmanager
 from types import CodeType, FunctionType, ModuleType
 from typing import NamedTuple
@@ -19,7 +20,7 @@ class Fault(NamedTuple):
 
 
 FAULTS = [
-    # Three that are found soon come first: `make test` has these.
+    # Five that are found soon come first: `make test` has these.
     Fault(
         "the element-wise maximum forgets the cursor of the client",
         "consumer.view.cursor",
@@ -37,6 +38,18 @@ FAULTS = [
         "web.streams.encodings",
         "self._compressor.flush(zlib.Z_FULL_FLUSH)",
         "self._compressor.flush(zlib.Z_SYNC_FLUSH)",
+    ),
+    Fault(
+        "a cursor of several topics has the places of the first slots",
+        "consumer.view.cursor",
+        "parts += [_encode_place(places[slot]) for slot in slots]",
+        "parts += [_encode_place(places[number]) for number, slot in enumerate(slots)]",
+    ),
+    Fault(
+        "observations come before predictions that did not fit into the first part of a view",
+        "web.streams.wire",
+        "observed, _ = _fitting(observations, room if len(parts) == len(predictions) else 0)",
+        "observed, _ = _fitting(observations, room)",
     ),
     Fault(
         "the ring buffer says that it has one record more than it has",
@@ -141,18 +154,6 @@ FAULTS = [
         "last.place, last.next = mark, None",
     ),
     Fault(
-        "a block of a resume says that a client has all of a batch of which it has a part",
-        "web.streams.resume",
-        "is_place = session.is_drained and view is None",
-        "is_place = view is None",
-    ),
-    Fault(
-        "a client that is too slow continues between a gap and its view",
-        "web.streams.resume",
-        "is_place = session.is_drained and view is None",
-        "is_place = session.is_drained",
-    ),
-    Fault(
         "a client that is too slow loses the blocks before it continues elsewhere",
         "web.streams.resume",
         "last.next = last = Block(at.data, 0, None)",
@@ -188,6 +189,55 @@ FAULTS = [
         "if error is None:",
         "if True:",
     ),
+    # More of several topics, and of observations.
+    Fault(
+        "a partition that a cursor of several topics lacks counts as read",
+        "consumer.view.slots",
+        "places[slot] = known[number] if number < len(known) else 0",
+        "places[slot] = known[number] if number < len(known) else 1 << 60",
+    ),
+    Fault(
+        "a client keeps what it has of a topic that is no longer read",
+        "consumer.resume.starting",
+        'if (adopted.lacks_topics or adopted.is_of_unknown) and subscriber.purpose != "history":',
+        'if adopted.lacks_topics and subscriber.purpose != "history":',
+    ),
+    Fault(
+        "a recreated topic among several continues at its former places",
+        "consumer.runtime.positions",
+        "names[slot], places[slot] = topics[topic].incarnation, place(0)",
+        "names[slot], places[slot] = topics[topic].incarnation, places[slot]",
+    ),
+    Fault(
+        "a live client has the places of an added topic without its id",
+        "consumer.resume.live",
+        "self._incarnation = state.incarnation or self._incarnation  # topics may have been added",
+        "pass",
+    ),
+    Fault(
+        "ties between topics are decided by the order in which they were found",
+        "consumer.view.kept",
+        'return item.timestamp, item.prediction_time, "" if topic is UNSET else topic, slot, place',
+        'return item.timestamp, item.prediction_time, "", slot, place',
+    ),
+    Fault(
+        "a removal leaves the observation of its segment",
+        "consumer.view.state",
+        "known = [view.remove(segment_id) for view in (self.latest, self.observed)]",
+        "known = [view.remove(segment_id) for view in (self.latest,)]",
+    ),
+    Fault(
+        "an observation replaces the prediction of its segment in a paced stream",
+        "web.streams.pace",
+        "self._put((item.segment_id, type(item) is Observation), _Gathered(horizon, _Effect.SHOWN, item))",
+        "self._put((item.segment_id, False), _Gathered(horizon, _Effect.SHOWN, item))",
+    ),
+    Fault(
+        "a resume leaves out observations that a prediction of the same segment follows",
+        "consumer.resume.catching_up",
+        "return [Change(entry, self._own_cursor(entry))] if subscriber.wanted.concerns(item) else []",
+        "return [Change(entry, self._own_cursor(entry))] if subscriber.wanted.concerns(item) and entry.shown else []",
+    ),
 ]
 
 
@@ -207,20 +257,23 @@ def planted(fault):
             before.append((function, function.__code__))
             function.__code__ = code
     assert before, "no function has this line"
-    _clear_caches(module)
+    _clear_caches()
     try:
         yield
     finally:
         for function, code in before:
             function.__code__ = code
-        _clear_caches(module)
+        _clear_caches()
         SSE_GZIP.encode([])  # the compressor forgets what it has of the fault
 
 
-def _clear_caches(module):
-    for each in vars(module).values():
-        if hasattr(each, "cache_clear"):
-            each.cache_clear()
+def _clear_caches():
+    """Clear the caches of the product: any may have what a fault of another module made."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in ("consumer", "web"):
+            for each in vars(module).values():
+                if hasattr(type(each), "cache_clear"):  # of the type, since Flask's proxies have no object here
+                    each.cache_clear()
 
 
 def _functions(module):

@@ -5,16 +5,22 @@
 
 import threading
 
+from msgspec import structs
+
 from consumer.errors import SourceError
-from consumer.events import Gap, Status
+from consumer.events import Status
 from consumer.resume.readers import Readers
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
 from consumer.resume.throttle import Throttle
-from consumer.sources.memory import MemorySource
-from consumer.view.cursor import Position, place
+from consumer.runtime.lag import Lag
+from consumer.runtime.positions import Positions
+from consumer.runtime.states import Announcer
+from consumer.runtime.waiting import Waiting
+from consumer.sources.base import Expired, Truncated
+from consumer.sources.memory import MemoryCluster, MemorySource
+from consumer.view.cursor import incarnations, offset_of
 from consumer.view.feed import Feed
-from tests.consumer.helpers import begin_at, grow
 from web.streams import wire
 from web.streams.channel import Channel
 from web.streams.messages import Message, MessageCache
@@ -39,7 +45,8 @@ class NoRest(threading.Event):
 class SteppedBudget:
     """The time of a reader, counted in questions."""
 
-    throttle = Throttle(NoRest())
+    closed = NoRest()
+    throttle = Throttle(closed)
 
     def __init__(self):
         self._asked = 0
@@ -53,8 +60,8 @@ class SteppedBudget:
 class SteppedSource(MemorySource):
     """A source in memory that never waits, and answers its process only while that is connected."""
 
-    def __init__(self, topic, process, batch):
-        super().__init__(topic, batch)
+    def __init__(self, topics, process, batch):
+        super().__init__(topics, batch)
         self._process = process
 
     def poll(self, timeout):
@@ -142,33 +149,40 @@ class Group:
 
 
 class Process:
-    """A process that reads `topic`; `random` decides what its sockets take."""
+    """A process that reads some topics; `random` of its world decides what its sockets take."""
 
-    def __init__(self, name, world, settings):
+    def __init__(self, name, world, topics):
         self.name = name
         self._world = world
-        self._topic, self._normalise = world.topic, world.normalise
         self._random = world.random
-        self.settings = settings
-        self.feed = Feed(settings, clock=world.clock, now_ms=world.now_ms)
-        replays = Replays(settings, lambda _: SteppedSource(self._topic, self, 7), world.normalise, world.clock)
-        self.readers = replays.readers = SteppedReaders(
-            settings, lambda _: SteppedSource(self._topic, self, 7), replays.chunks, world.clock
-        )
-        self.subscriptions = Subscriptions(self.feed, replays, Throttle(NoRest()))
-        self._cache = MessageCache(CACHE_BYTES)
-        self.offsets = []
-        self.incarnation = None
         self.groups = {}
         self.connections = []
+        self._lives = 0
+        self.restart(topics)
 
     # The consumer thread
 
-    def begin(self, gap=None):
-        """Begin to read the topic from its start."""
-        self.incarnation = self._topic.incarnation
-        self.offsets = list(self._topic.begins)
-        begin_at(self.feed, self._position(), gap)
+    def restart(self, topics):
+        """Begin again with nothing in memory, with these topics in the settings."""
+        assert not self.connections, "the end of a process closes its connections"
+        world, self._topics = self._world, {topic.name: topic for topic in topics}
+        self.settings = structs.replace(world.settings, kafka_topic=",".join(self._topics))
+        self._cluster = MemoryCluster(topics)
+        self.feed = Feed(self.settings, clock=world.clock, now_ms=world.now_ms)
+        replays = Replays(self.settings, self._open, world.normalise, world.clock)
+        self.readers = replays.readers = SteppedReaders(self.settings, self._open, replays.chunks, world.clock)
+        self.subscriptions = Subscriptions(self.feed, replays, Throttle(NoRest()))
+        self._cache = MessageCache(CACHE_BYTES)
+        announcer, waiting = Announcer(self.feed, lambda: None), Waiting(lambda _: False)
+        self._positions = Positions(self.settings, self.feed, announcer, Lag(30), waiting)
+        self._source = MemorySource(self._cluster)
+        self._found = {}
+        self._lives += 1
+        self.announce("catching_up")
+        self.notice()
+
+    def _open(self, _settings):
+        return SteppedSource(self._cluster, self, 7)
 
     def announce(self, state):
         """Enter a state."""
@@ -176,63 +190,100 @@ class Process:
         self.subscriptions.reset_timeouts()
 
     @property
+    def topics_there(self):
+        """The topics in its settings that exist now."""
+        return [topic for topic in self._topics.values() if topic.exists]
+
+    @property
+    def topics_known(self):
+        """The ids of the topics that it reads, or has read."""
+        return frozenset(incarnations(self.feed.position))
+
+    @property
     def is_current(self):
-        """Whether it reads the topic as it is now."""
-        return self.incarnation == self._topic.incarnation and len(self.offsets) == len(self._topic.logs)
+        """Whether it reads the topics as they are now."""
+        return self._found == self._source.status().topics
+
+    @property
+    def view_id(self):
+        """What names the view that it has, from one break in reading to the next."""
+        with self.feed.locked() as state:
+            return self.name, self._lives, state.generation
+
+    @property
+    def _offsets(self):
+        position = self.feed.position
+        return dict(zip(self.feed.partitions, map(offset_of, position.places), strict=True))
+
+    @property
+    def ends(self):
+        """The end of each log that it reads; where it is itself in those that are no longer there."""
+        ends = {}
+        for (partition, at), topic in zip(self._offsets.items(), incarnations(self.feed.position), strict=True):
+            name, number = partition
+            ends[topic, number] = len(self._topics[name].logs[number]) if self._can_read(partition) else at
+        return ends
 
     def notice(self):
-        """Notice that the topic was recreated, or has more partitions; return whether there was anything."""
-        if self.is_current:
+        """Notice that topics were created, deleted or recreated, or have more partitions; return whether any did."""
+        if self.is_current or self.feed.is_cut_off:
             return False
-        if self.incarnation != self._topic.incarnation:
-            self.begin(Gap("topic_recreated", None))
-        else:
-            count = len(self._topic.logs)
-            self.offsets += [0] * (count - len(self.offsets))
-            grow(self.feed, count)
+        self._found = self._source.status().topics
+        known = self.topics_known if self.feed.position is not None else frozenset()
+        self._in_the_same_state(self._positions.start, self._source, self._found)
+        self.feed.expect_topics(len(self._found) < len(self._topics))
+        starts = dict(zip(self.ends, self.feed.position.places, strict=True))
+        for connection in self.connections:
+            connection.client.note_added({log: at for log, at in starts.items() if log[0] not in known})
         return True
 
     def read(self, partition, count):
         """Read so many records of a partition; return how many offsets it moved on."""
-        if self.feed.is_cut_off or self.incarnation != self._topic.incarnation or partition >= len(self.offsets):
+        if self.feed.is_cut_off or not self._can_read(partition):
             return 0
-        at, begin = self.offsets[partition], self._topic.begins[partition]
+        topic, at = self._topics[partition.topic], self._offsets[partition]
+        begin = topic.begins[partition.number]
         if at < begin:
-            missed = sum(max(0, one - other) for one, other in zip(self._topic.begins, self.offsets, strict=False))
-            self.offsets = [max(pair) for pair in zip(self._topic.begins, self.offsets, strict=False)]
-            begin_at(self.feed, self._position(), Gap("expired", missed))
-            return begin - at
-        records = self._topic.logs[partition][at : at + count]
-        self.offsets[partition] += len(records)
-        self.feed.publish([(record, self._normalise(record)) for record in records if record is not None])
-        self.feed.advance(self.offsets)
+            error = Expired([partition])
+            has_recovered = self._in_the_same_state(self._positions.recover, self._source, self._found, error)
+            return begin - at if has_recovered else 0
+        records = topic.logs[partition.number][at : at + count]
+        self.feed.publish([(each, self._world.normalise(each)) for each in records if each is not None])
+        offsets = {**self._offsets, partition: at + len(records)}
+        self.feed.advance(list(offsets.values()))
         return len(records)
+
+    @property
+    def partitions(self):
+        """The partitions that it reads."""
+        return self.feed.partitions
+
+    def _can_read(self, partition):
+        topic, found = self._topics[partition.topic], self._found.get(partition.topic)
+        is_known = topic.exists and found is not None and found.incarnation == topic.incarnation
+        return is_known and partition.number < len(topic.logs)
 
     def truncate(self, partition, offset):
         """Notice that records were lost; return whether it had read some of them."""
-        if self.incarnation != self._topic.incarnation or partition >= len(self.offsets):
+        if partition not in self._offsets or not self._can_read(partition) or self._offsets[partition] <= offset:
             return False
-        if self.offsets[partition] <= offset:
-            return False
-        self.offsets[partition] = offset
-        self.feed.truncate(self._position())
-        return True
+        self.notice()
+        topics, error = self._source.status().topics, Truncated({partition: offset})
+        return self._in_the_same_state(self._positions.recover, self._source, topics, error)
 
     def answer_ends(self):
         """Give the feed the end offsets if a client waits for them."""
-        if self.incarnation != self._topic.incarnation or self.feed.is_cut_off:
+        if not self.is_current or self.feed.is_cut_off:
             return
         if self.feed.ends_wanted_since is not None:
-            self.feed.note_ends([len(log) for log in self._topic.logs], self._world.seconds)
+            ends, _ = self._source.ends_since(0)
+            self.feed.note_ends([ends.get(each, 0) for each in self.feed.partitions], self._world.seconds)
 
-    @property
-    def generation(self):
-        """How often it began to read somewhere else."""
-        with self.feed.locked() as state:
-            return state.generation
-
-    def _position(self):
-        return Position(self.incarnation, tuple(map(place, self.offsets)))
+    def _in_the_same_state(self, act, *args):
+        state = self.feed.status.state
+        done = act(*args)
+        self.announce(state)  # the simulation chooses the states, and their times
+        return done
 
     # The hub
 
@@ -315,7 +366,7 @@ class Process:
     def _advance(self, resume):
         """Make a step of a resume; return whether there was anything."""
         tail = resume.tail
-        with self._too_slow_only_behind(resume._subscription):
+        with self._too_slow_only_behind(resume._subscription, resume.channel._subscription):
             resume.step(self._world.seconds, SHARED_BYTES)
         self._send_blocks(resume)
         if resume.has_joined:
@@ -391,16 +442,17 @@ class Process:
     def _stats(self):
         return {"received": self.feed.fill().received}
 
-    def _too_slow_only_behind(self, subscription):
-        return _TooSlowOnlyBehind(self.feed, subscription)
+    def _too_slow_only_behind(self, *subscriptions):
+        return _TooSlowOnlyBehind(self.feed, subscriptions)
 
 
 class _TooSlowOnlyBehind:
-    """Checks that a subscription gets the gap `too_slow` only if the ring buffer dropped what it reads next."""
+    """Checks that subscriptions get the gap `too_slow` only if the ring buffer dropped what one of them reads next."""
 
-    def __init__(self, feed, subscription):
+    def __init__(self, feed, subscriptions):
         self._feed = feed
-        self._sequence = subscription.next_sequence if subscription is not None else None
+        sequences = (each.next_sequence for each in subscriptions if each is not None)
+        self._sequences = [each for each in sequences if each is not None]
 
     def __enter__(self):
         with self._feed.locked() as state:
@@ -408,5 +460,5 @@ class _TooSlowOnlyBehind:
 
     def __exit__(self, kind, *_):
         if kind is None and self._feed.gaps().get("too_slow", 0) > self._gaps:
-            assert self._sequence is not None, "a gap `too_slow` for a client that did not read the ring buffer"
-            assert self._sequence < self._oldest, "a gap `too_slow` for a client within the ring buffer"
+            assert self._sequences, "a gap `too_slow` for a client that did not read the ring buffer"
+            assert min(self._sequences) < self._oldest, "a gap `too_slow` for a client within the ring buffer"

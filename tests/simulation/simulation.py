@@ -1,15 +1,22 @@
-"""A run: one topic, two processes, some clients, and steps that a seed chooses. The same seed makes the same run."""
+"""A run: some topics, two processes, some clients, and steps that a seed chooses. The same seed makes the same run.
+
+Two of five runs have one topic. With several, the processes find them in different orders and may read different ones.
+"""
 
 import random
 from collections import deque
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from consumer.messages.normalise import Normaliser
+from msgspec import structs
+
+from consumer.messages.naming import normaliser_for
 from consumer.resume import replaying
 from consumer.settings import Settings
 from consumer.sources.memory import MemoryTopic
+from consumer.sources.record import Partition
 from consumer.view.filters import EVERYTHING, Filter
+from tests.consumer.scoring.test_scores import expected, shown
 from web.streams import resume, wire
 from web.streams.encodings import SSE, SSE_GZIP, WEBSOCKET
 from web.streams.session import StreamSession
@@ -19,7 +26,7 @@ from .log import Log
 from .process import Process
 
 BEGAN_MS = 1_700_000_000_000
-STEPS = 160
+STEPS = 180
 SHOWN_STEPS = 30
 SETTLE_ROUNDS = 400
 SINGLE = ["A", "B", "C", "D", "E"]
@@ -29,7 +36,16 @@ KEYED = ["K0", "K1"]
 SEVERAL = ["H", "I"]
 """Segments of several horizons."""
 HORIZONS = [5, 15, 30]
-SMALLEST = {**dict.fromkeys([*SINGLE, *KEYED]), **dict.fromkeys(SEVERAL, 5)}
+JUDGED = ["J"]
+"""Segments whose predictions are of the past, so that observations judge them."""
+JUDGED_HORIZONS = [1, 2]
+OWN = {"a": "Ta", "b": "Tb", "c": "Tc"}
+"""Segments of one topic each."""
+SMALLEST = {
+    **dict.fromkeys([*SINGLE, *KEYED, *OWN.values(), "O"]),
+    **dict.fromkeys(SEVERAL, 5),
+    **dict.fromkeys(JUDGED, 1),
+}
 FILTERS = [
     EVERYTHING,
     Filter(segments=frozenset("ABH")),
@@ -37,6 +53,14 @@ FILTERS = [
     Filter(horizons="all"),
     Filter(horizons=frozenset({15, None})),
     Filter(segments=frozenset({"I", "K0"}), horizons=frozenset({5, 30})),
+    Filter(observations=True),
+    Filter(observations=True, segments=frozenset("ABK1"), categories=frozenset({"severe_congestion"})),
+    Filter(observations=True, horizons="all"),
+]
+TOPIC_FILTERS = [
+    Filter(topics=frozenset("a")),
+    Filter(topics=frozenset("bc"), observations=True),
+    Filter(topics=frozenset("b"), horizons="all"),
 ]
 
 
@@ -86,14 +110,18 @@ class Simulation:
             replay_records=choose.choice([100_000, 100_000, 100_000, 30, 0]),
             replay_seconds=1_000_000,
         )
-        self.topic = MemoryTopic(choose.randint(1, 4), b"topic--1")
-        self.normalise = Normaliser(self.settings, now_ms=self.now_ms)
-        self.log = Log(self.topic, self.normalise, SMALLEST)
-        self.processes = [Process(name, self, self.settings) for name in "XY"]
+        names = "abc"[: choose.choice([1, 1, 2, 3, 3])]
+        self.topics = [MemoryTopic(choose.randint(1, 4), f"topic-{name}1".encode(), name) for name in names]
+        for topic in self.topics[1:]:
+            topic.exists = choose.random() < 0.6
+        settings = structs.replace(self.settings, kafka_topic=",".join(names))
+        self.normalise = normaliser_for(settings)(settings, now_ms=self.now_ms)
+        self._filters = FILTERS + TOPIC_FILTERS * settings.reads_several
+        self._home = {}
+        self._settle_keyed()
+        self.log = Log(self.normalise, SMALLEST)
+        self.processes = [Process(name, self, self._topics_in_settings()) for name in "XY"]
         self.clients = [Client(f"client {number}", self.log) for number in range(choose.randint(2, 5))]
-        for process in self.processes:
-            process.announce("catching_up")
-            process.begin()
         self._views_differ = self.is_tight
 
     def clock(self):
@@ -135,30 +163,66 @@ class Simulation:
             self._publish_one()
 
     def _publish_one(self):
-        choose, count = self.random, len(self.topic.logs)
-        partition, time_ms = choose.randrange(count), self.now_ms()
+        choose, topic = self.random, self._any_topic()
+        partition, time_ms = choose.randrange(len(topic.logs)), self.now_ms()
         kind = choose.random()
         if kind < 0.06:
-            self.log.publish(partition, time_ms, None, ["no prediction"])
+            self.log.publish(topic, partition, time_ms, None, ["no prediction"])
         elif kind < 0.1:
-            self.topic.append_marker(partition)
+            topic.append_marker(partition)
         elif kind < 0.2:
             segment = choose.choice(KEYED)
-            home = KEYED.index(segment) % count if self._home is None else self._home[segment]
-            items = None if choose.random() < 0.3 else [self._prediction(segment, None)]
-            self.log.publish(home, time_ms, segment.encode(), items)
+            topic, home = self._home[segment]
+            items = None if choose.random() < 0.3 else [self._any_of(segment)]
+            if topic.exists:
+                self.log.publish(topic, home, time_ms, segment.encode(), items)
         elif kind < 0.35:
             segment = choose.choice(SEVERAL)
             items = [self._prediction(segment, each) for each in sorted(choose.sample(HORIZONS, choose.randint(1, 3)))]
             for each in items:
-                self.log.publish(partition, time_ms, None, [each])
+                self.log.publish(topic, partition, time_ms, None, [each])
         else:
-            items = [self._any_prediction() for _ in range(choose.choice([1, 1, 1, 2, 4]))]
+            items = [self._any_item(topic.name) for _ in range(choose.choice([1, 1, 1, 2, 4]))]
             if choose.random() < 0.1:
                 items.insert(choose.randrange(len(items) + 1), "no prediction")
-            self.log.publish(partition, time_ms, None, items)
+            self.log.publish(topic, partition, time_ms, None, items)
 
-    _home = None
+    def _any_topic(self):
+        return self.random.choice([topic for topic in self.topics if topic.exists])
+
+    def _topics_in_settings(self):
+        """Choose the topics of a process: all, or the first and another one; in any order."""
+        first, *others = self.topics
+        others = others if self.random.random() < 0.5 else self.random.sample(others, min(1, len(others)))
+        return self.random.sample([first, *others], 1 + len(others))
+
+    def _settle_keyed(self, recreated=None):
+        """Choose the partition of each keyed segment; it stays the same until its topic is recreated."""
+        for number, segment in enumerate(KEYED):
+            topic = self.topics[number % len(self.topics)]
+            if recreated in (None, topic):
+                self._home[segment] = topic, number % len(topic.logs)
+
+    def _any_item(self, topic):
+        kind = self.random.random()
+        if kind < 0.2:
+            return self._judged()
+        if kind < 0.4:
+            return self._observation(self.random.choice([*SINGLE, *SEVERAL, "O"]))
+        if kind < 0.5:
+            return self._any_of(OWN[topic])
+        return self._any_prediction()
+
+    def _any_of(self, segment):
+        return self._observation(segment) if self.random.random() < 0.3 else self._prediction(segment, None)
+
+    def _judged(self):
+        """Return a prediction, or the measured speed, of one of 21 times in the last ten minutes before the run."""
+        choose, number, segment = self.random, self.random.randrange(21), self.random.choice(JUDGED)
+        at = {"segment_id": segment, "timestamp": BEGAN_MS - number * 30_000}
+        if choose.random() < 0.5:
+            return {**at, "speed": number * 7 % 40}
+        return {**at, "predicted_speed": choose.choice([5, 30]), "horizon_minutes": choose.choice(JUDGED_HORIZONS)}
 
     def _any_prediction(self):
         if self.random.random() < 0.2:
@@ -166,59 +230,82 @@ class Simulation:
         return self._prediction(self.random.choice(SINGLE), None)
 
     def _prediction(self, segment, horizon):
-        choose = self.random
-        late_ms = choose.choice([0, 0, 0, 500, 4_000, 30_000])
-        item = {"segment_id": segment, "timestamp": self.now_ms() - late_ms, "predicted_speed": choose.choice([5, 70])}
+        item = {"segment_id": segment, "timestamp": self._time(), "predicted_speed": self.random.choice([5, 70])}
         return item if horizon is None else {**item, "horizon_minutes": horizon}
 
+    def _observation(self, segment):
+        return {"segment_id": segment, "timestamp": self._time(), "speed": self.random.choice([5, 70])}
+
+    def _time(self):
+        return self.now_ms() - self.random.choice([0, 0, 0, 500, 4_000, 30_000])
+
     def _grow(self):
-        if len(self.topic.logs) < 6:
-            if self._home is None:
-                count = len(self.topic.logs)
-                self._home = {segment: number % count for number, segment in enumerate(KEYED)}
-            self.topic.grow(len(self.topic.logs) + 1)
+        topic = self._any_topic()
+        if len(topic.logs) < 6:
+            topic.grow(len(topic.logs) + 1)
+
+    def _create(self):
+        missing = [topic for topic in self.topics if not topic.exists and topic is not self._deleted]
+        if missing:
+            topic = self.random.choice(missing)
+            self._more(topic.name)
+            topic.exists = True
+
+    def _delete(self):
+        there = [topic for topic in self.topics[1:] if topic.exists]
+        if there and self._deleted is None:
+            self._deleted = topic = self.random.choice(there)
+            self._more(topic.name)
+            topic.exists = False
+            self.log.is_deleted = self._views_differ = True
+
+    _deleted = None
 
     def _truncate(self):
         if self.log.is_truncated:
             return
-        partition = self.random.randrange(len(self.topic.logs))
-        end, begin = len(self.topic.logs[partition]), self.topic.begins[partition]
+        topic = self._any_topic()
+        partition = self.random.randrange(len(topic.logs))
+        end, begin = len(topic.logs[partition]), topic.begins[partition]
         offset = max(begin, end - self.random.randint(1, 6))
         if offset == end:
             return
-        self._more("partition", partition, "at", offset)
-        self.log.truncate(partition, offset)
+        self._more("topic", topic.name, "partition", partition, "at", offset)
+        self.log.truncate(topic, partition, offset)
         self._views_differ = True
-        lost_by = [process for process in self.processes if process.truncate(partition, offset)]
+        lost_by = [each for each in self.processes if each.truncate(Partition(topic.name, partition), offset)]
         for client in self.clients:
             client.has_opened_since_truncation = False
             client.new_gaps.clear()
-            is_beyond = client.is_beyond(self.topic.incarnation, partition, offset)
+            is_beyond = client.is_beyond((topic.incarnation, partition), offset)
             client.was_ahead |= is_beyond
             client.is_unsure |= is_beyond or (client.connection is not None and client.process in lost_by)
 
     def _recreate(self):
         if self.log.is_recreated or self.random.random() < 0.5:
             return
-        self.topic.recreate(self.random.randint(1, 4), b"topic--2")
-        self._home = None
+        topic = self._any_topic()
+        self._more(topic.name)
+        topic.recreate(self.random.randint(1, 4), f"topic-{topic.name}2".encode())
+        self._settle_keyed(topic)
         self.log.is_recreated = True
         for client in self.clients:
             client.saw_recreation = client.connection is not None
 
     def _expire(self):
-        partition = self.random.randrange(len(self.topic.logs))
-        begin, end = self.topic.begins[partition], len(self.topic.logs[partition])
+        topic = self._any_topic()
+        partition = self.random.randrange(len(topic.logs))
+        begin, end = topic.begins[partition], len(topic.logs[partition])
         if begin < end and self.random.random() < 0.5:
-            self.topic.begins[partition] = self.random.randint(begin, end)
+            topic.begins[partition] = self.random.randint(begin, end)
             self.log.is_expired = self._views_differ = True
 
     # What a process does
 
     def _read(self):
         process = self.random.choice(self.processes)
-        partition, count = self.random.randrange(6), self.random.choice([1, 2, 5, 30])
-        self._more(process.name, "partition", partition, ":", process.read(partition, count))
+        partition, count = self.random.choice(process.partitions), self.random.choice([1, 2, 5, 30])
+        self._more(process.name, "partition", *partition, ":", process.read(partition, count))
 
     def _flush(self):
         process = self.random.choice(self.processes)
@@ -241,6 +328,16 @@ class Simulation:
     def _notice(self):
         self.random.choice(self.processes).notice()
 
+    def _restart(self):
+        process = self.random.choice(self.processes)
+        for connection in list(process.connections):
+            connection.client.handle(self.random.randint(0, len(connection.sent)))
+            process.disconnect(connection)
+            connection.client.closed()
+        topics = self._topics_in_settings()
+        self._more(process.name, "with", *(topic.name for topic in topics))
+        process.restart(topics)
+
     def _ends(self):
         for process in self.processes:
             process.answer_ends()
@@ -259,7 +356,7 @@ class Simulation:
     def _clock(self):
         self.seconds += self.random.choice([0.01, 0.1, 0.5, 2.1, 6.0])
         for process in self.processes:
-            if process.incarnation == self.topic.incarnation:
+            if self.random.random() < 0.7:
                 process.notice()
             process.tick()
 
@@ -302,7 +399,7 @@ class Simulation:
 
     def _start(self, client, may_change=True):
         choose = self.random
-        wanted = choose.choice(FILTERS) if may_change and choose.random() < 0.3 else client.wanted
+        wanted = choose.choice(self._filters) if may_change and choose.random() < 0.3 else client.wanted
         every = choose.choice([None, None, 0.5, 8.0]) if may_change and choose.random() < 0.3 else client.every
         way = choose.random()
         after, since_ms = client.cursor, None
@@ -331,14 +428,15 @@ class Simulation:
         """Let everything be read and sent; then once more, after some clients have come back though nothing is new."""
         self._note("settle")
         for process in self.processes:
-            process.notice()
             process.announce("live")
+            process.notice()
         for client in self.clients:
             if client.connection is None:
                 self._open(client, self._start(client, may_change=False))
             client.connection.is_stalled = False
         self._wait_until_idle()
         self._check_end()
+        self._note("settle again")
         for client in self.clients:
             if self.random.random() < 0.5:
                 client.process.disconnect(client.connection)
@@ -360,7 +458,7 @@ class Simulation:
         self.seconds += 0.3
         is_busy = False
         for process in self.processes:
-            for partition in range(len(self.topic.logs)):
+            for partition in process.partitions:
                 is_busy |= process.read(partition, 5) > 0
             is_busy |= process.readers.step()
             process.answer_ends()
@@ -377,6 +475,25 @@ class Simulation:
     def _check_end(self):
         for client in self.clients:
             client.check_end(self._views_differ)
+        if self.log.is_whole and not self.is_tight:
+            for process in self.processes:
+                self._check_scores(process)
+
+    def _check_scores(self, process):
+        """Compare the scores of a process with those that follow from the log."""
+        items = [each.content for each in self.log.items.values() if each.log[0] in process.topics_known]
+        messages = [
+            (
+                item.segment_id,
+                item.timestamp,
+                item.current_speed,
+                getattr(item, "predicted_speed", None),
+                item.horizon_minutes,
+            )
+            for item in items
+        ]
+        if messages and shown(process.feed) != (wanted := expected(messages)):
+            raise Broken(f"{process.name} has the scores {shown(process.feed)} instead of {wanted}")
 
 
 _CHOICES = {
@@ -400,5 +517,8 @@ _CHOICES = {
     "truncate": 0.6,
     "recreate": 0.3,
     "expire": 0.5,
+    "create": 0.6,
+    "delete": 0.2,
+    "restart": 0.5,
 }
 _NAMES, _WEIGHTS = list(_CHOICES), list(_CHOICES.values())

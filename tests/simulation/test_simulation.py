@@ -9,7 +9,7 @@ from .simulation import Simulation
 
 SEEDS = round(50 * SHARES[PROFILE])
 SEEDS_PER_FAULT = 200
-PLANTED = FAULTS if PROFILE == "long" else FAULTS[:3]
+PLANTED = FAULTS if PROFILE == "long" else FAULTS[:5]
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from consumer.events import Change, Gap, Initial, Status
 from consumer.messages.naming import TopicNormaliser
+from consumer.resume import reading
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
@@ -179,6 +180,54 @@ def test_the_places_of_a_removed_topic_are_ignored():
     events, cursor = read(one, both.feed.cursor, EVERYTHING)
     assert (names(events), gaps(events)) == ([f"a0-{n}" for n in range(1, 10)], [])
     assert decode(cursor) == Position(a.incarnation, (place(10),))
+    assert isinstance(events[-1], Initial), "the client drops what it has of the removed topic"
+    assert {each.topic for each in events[-1].predictions} == {"a"}
+
+
+def test_a_resume_keeps_the_places_of_a_topic_that_was_added():
+    a, b = topic_of("a", records=10), topic_of("b", records=5)
+    old, new = Process([a], partitions_of([a])), Process([a], partitions_of([a]))
+    for _ in range(4):
+        old.step(Partition("a", 0))
+    new.finish()
+    new.find(b)
+    new.finish()
+    events, _ = read(new, old.feed.cursor, EVERYTHING)
+    cursors = [event.cursor for event in events if isinstance(event, Change)]
+    assert len(cursors) == 11
+    assert {len(decode(each).places) for each in cursors} == {2}
+
+
+def test_a_cursor_ahead_in_a_deleted_topic_is_a_gap():
+    a, b = topic_of("a", records=3), topic_of("b", records=6)
+    first, second = (Process([a, b], partitions_of([a, b])) for _ in range(2))
+    first.finish()
+    second.step(Partition("b", 0))
+    second.feed.announce(Status("live", 0.0, "test"))
+    second.feed.note_ends([3, 6], second.feed.clock())
+    subscription = second.subscriptions.subscribe(first.feed.cursor)
+    assert _next(subscription) == [], "it is in Kafka, as far as that is known"
+    second.feed.expect_topics(may_find_topics=True)  # b was deleted
+    assert _next(subscription) == []
+    assert second.feed.ends_wanted_since is not None
+    second.feed.note_ends([3, 0], second.feed.clock())
+    assert gaps(_next(subscription)) == ["ahead"]
+
+
+def test_a_replay_of_a_deleted_topic_is_a_gap(monkeypatch):
+    monkeypatch.setattr(reading, "HAND_OVER_SECONDS", 0.2)
+    a, b = topic_of("a", records=200), topic_of("b", records=50)
+    process = Process([a, b], partitions_of([b, a]))
+    cursor = process.feed.cursor
+    process.finish()
+    b.exists = False
+    events, after = read(process, cursor, EVERYTHING)
+    assert [type(event) for event in events] == [Gap, Initial]
+    assert events[0] == Gap("other_topic", None)
+    add(a, 200)
+    process.finish()
+    assert names(read(process, after, EVERYTHING)[0]) == ["a0-200"]
+    process.subscriptions.close()
 
 
 @pytest.mark.parametrize("buffer_entries", [10, 100])
