@@ -74,9 +74,9 @@ class TakenOver(Response):
     Its status is for the access log. What was registered with `call_on_close()` runs when the request has ended.
     """
 
-    def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, _: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """End the request as after a client that disconnected: gunicorn writes the access log and nothing else."""
-        start_response(self.status, self.get_wsgi_headers(dict(environ)).to_wsgi_list())
+        start_response(self.status, self.headers.to_wsgi_list())
         return ClosingIterator(_disconnected(), self.close)
 
 

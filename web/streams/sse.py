@@ -49,8 +49,9 @@ def stream() -> Response:
     if not slot.acquire("sse"):
         log.info("SSE stream refused: all %d slots are in use", slot.pool_size)
         return Response(_busy(encoding), mimetype=MIMETYPE, headers=headers)
-    active = here.admission.counts().get("sse", 0)
-    log.info("SSE stream opened (consumer %s, %d active)", consumer.feed.status.state, active)
+    if log.isEnabledFor(logging.INFO):
+        active = here.admission.counts().get("sse", 0)
+        log.info("SSE stream opened (consumer %s, %d active)", consumer.feed.status.state, active)
     greeting = (
         encoding.prefix + encoding.padding + encoding.encode_with_retry(_greeting(here), random.randint(*RETRY_MS))
     )
