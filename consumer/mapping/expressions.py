@@ -38,10 +38,31 @@ def compile_expression(text: str, read_key: KeyReader) -> Reader:
         return lambda _item, _message, record: _known(record.time_ms)
     path = Path(rest[1:] if rest[:1] == "." else rest if rest[:1] == "[" else "@" + rest)
     if root == "$message":
-        return lambda _item, message, _record: path(message)
+        return _once(lambda _item, message, _record: path(message))
     if root == "$key":
-        return lambda _item, _message, record: path(read_key(record.key))
-    return lambda _item, _message, record: path(record.headers)
+        return _once(lambda _item, _message, record: path(read_key(record.key)))
+    return _once(lambda _item, _message, record: path(record.headers))
+
+
+def _once(read: Reader) -> Reader:
+    """Return a reader that is called once for all items of a message.
+
+    A message may have thousands of items, and take as long to search as all of them together.
+    """
+    last: tuple[object, object, Any] = (_NONE, _NONE, None)  # replaced as a whole, since any thread may call
+
+    def remembered(_item: Any, message: Any, record: Record) -> Any:
+        nonlocal last
+        of_record, of_message, value = last
+        if record is not of_record or message is not of_message:
+            value = read(None, message, record)
+            last = (record, message, value)
+        return value
+
+    return remembered
+
+
+_NONE = object()
 
 
 def _of_item(path: Path) -> Reader:

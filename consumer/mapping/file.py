@@ -29,6 +29,7 @@ from .readers import SPEED_AHEAD, Field, ReaderMaker, as_table, is_of_item, pair
 from .shapes import Shape, Shapes
 
 MAX_BYTES = 262_144
+MAX_LINE_CHARACTERS = 5_000
 MAX_SHAPES = 200
 
 _Text = Annotated[str, Meta(min_length=1, max_length=300)]
@@ -61,7 +62,7 @@ def read_shapes(text: str, settings: Settings, registry: Registry | None = None)
 
     Raises ValueError.
     """
-    document = tomllib.loads(text)
+    document = _parsed(text)
     if unknown := [name for name in document if name != "shape"]:
         raise ValueError(_at(text, (unknown[0],), f"{unknown[0]!r} is unknown; allowed: [[shape]]"))
     tables = document.get("shape")
@@ -97,8 +98,20 @@ def _content(path: str) -> str:
     return content.decode()
 
 
+def _parsed(text: str) -> dict[str, Any]:
+    """Return the document of a file. Raises ValueError."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > MAX_LINE_CHARACTERS:  # a key of 20,000 parts takes the parser ten seconds
+            raise ValueError(f"line {number} has {len(line)} characters; allowed: at most {MAX_LINE_CHARACTERS}")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def _at(text: str, keys: tuple[str | int, ...], error: str) -> str:
-    return f"line {line_of(text, keys)}: {error}"
+    line = line_of(text, keys)
+    return error if line is None else f"line {line}: {error}"
 
 
 class _Compiler:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumer.mapping.expressions import compile_text
 from consumer.mapping.file import read_shapes
 from consumer.mapping.paths import MAX_COPIES, Path
 from consumer.settings import Settings
@@ -72,6 +73,23 @@ def test_the_cost_of_an_expression_is_bounded_by_its_copies(text):
     """Counted in the values that it gives or measures, since time depends on the machine."""
     found = Path(text)({"a": [1] * 1_000})
     assert (found if isinstance(found, int) else len(found)) <= MAX_COPIES * 1_000
+
+
+def test_what_items_share_is_searched_once_for_all_of_them():
+    """Counted in searches, since time depends on the machine: the message is as long as all of its items."""
+    searches = []
+
+    def read_key(key):
+        searches.append(key)
+        return {"a": 1}
+
+    read = compile_text("{id}-{$key.a}-{$message.b[?@=='x']|[0]}", read_key)
+    message, whole = {"b": ["x"]}, record(b"{}", b"key")
+    assert [read({"id": number}, message, whole) for number in range(3)] == ["0-1-x", "1-1-x", "2-1-x"]
+    assert searches == [b"key"]
+    assert read({"id": 1}, {"b": []}, whole) is None, "of another message in the same record"
+    assert read({"id": 1}, message, record(b"{}", b"other")) == "1-1-x"
+    assert searches == [b"key", b"key", b"other"]
 
 
 EACH = read_shapes(MAPPING.replace("[shape.fields]", '[shape.fields]\nprediction_time = "$message.a"', 1), Settings())

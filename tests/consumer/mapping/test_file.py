@@ -65,6 +65,8 @@ def field(stated, name="segment_id"):
         ('[[shape]]\n[shape.fields]\nsegment_id = "v"', "field fields: predicted_speed is needed"),
         (f"[[shape]]\ntombstone = 'a['\n{FIELDS}", "line 2: shape 1, field tombstone: "),
         (SHAPE * 201, "it has 201 shapes; allowed: at most 200"),
+        ("a = " + "[" * 2000 + "]" * 2000, "it is nested too deeply"),
+        ("\n" + "a." * 20_000 + "b = 1", "line 2 has 40005 characters; allowed: at most 5000"),
     ],
 )
 def test_an_error_names_line_shape_and_field(text, error):
@@ -90,6 +92,13 @@ def test_a_file_that_is_wrong_stops_the_start(tmp_path):
     file.write_text(SHAPE)
     assert load_shapes(settings)
     assert not load_shapes(Settings())
+
+
+def test_the_search_for_a_line_is_bounded():
+    """Each beginning of a value of many lines is parsed in vain."""
+    text = "a = [\n" + "1,\n" * 300 + "]\nb = 1\n"
+    assert line_of(text, ("b",)) == 303
+    assert line_of("a = [\n" + "1,\n" * 60_000 + "]\nb = 1\n", ("b",)) is None
 
 
 def test_the_line_of_a_key_is_found_in_any_notation():
