@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.chaos.checks import check_informed_in_time
 from tests.chaos.health import LIMITS_MS, check_limits
 from tests.kafka.apache import version
 
@@ -56,6 +57,8 @@ def main():
         figures = scenarios.ALL[name](**given.get(name, {}))
         if "health" in figures:
             check_limits(figures["health"], LIMITS_MS[options.limits])
+        if options.limits == "strict":
+            check_informed_in_time(figures)
         took = round(time.monotonic() - begin, 1)
         shown = {key: value for key, value in figures.items() if key != "samples"}
         print(json.dumps(shown, indent=2), f"{took} s", flush=True)

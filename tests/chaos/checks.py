@@ -1,5 +1,6 @@
 """What must hold in every scenario, for the events of streams and the answers of health checks."""
 
+import math
 import threading
 
 from consumer.runtime.attempts import FIRST_SECONDS
@@ -11,6 +12,8 @@ from tests.web.server.test_worker import until
 SETTLED_MB = 0.5
 GROWTH_MB = 10
 """How much more memory may be held after a long time of the same."""
+AWAY = frozenset({"reconnecting", "circuit_open"})
+"""The states of a consumer whose broker is away."""
 STEP_SECONDS = 0.3
 """How late an attempt may be, since the thread looks for it once per poll."""
 
@@ -64,13 +67,54 @@ def check_said(delay, what):
     return round(delay, 2)
 
 
-def seconds_until_informed(streams, after, states):
+def seconds_until_informed(streams, after, states=AWAY):
     """Return the longest time until a stream received one of the states."""
-    delays = []
-    for stream in streams:
-        times = [at - after for at, message in stream.of_type("status") if at > after and message["state"] in states]
-        delays.append(min(times, default=float("inf")))
-    return max(delays)
+    return max(_delay(stream, after, states) for stream in streams)
+
+
+def check_informed(streams, died, producer, health):
+    """Assert that each stream was informed of an outage before it received anything that was sent in it or later.
+
+    Returns the longest time that this took. It includes the time until this process has read its streams, so it is
+    limited only on a machine that runs nothing else.
+    """
+
+    def news(stream):
+        return next((at - died for at, name in stream.arrived if producer.sent_at.get(name, 0) > died), math.inf)
+
+    until(lambda: all(_delay(each, died, AWAY) < math.inf or news(each) < math.inf for each in streams), seconds=60)
+    late = [
+        f"stream {number}: {_history(stream, died)}, news {news(stream):.1f}"
+        for number, stream in enumerate(streams)
+        if _delay(stream, died, AWAY) > news(stream)
+    ]
+    said = [f"{at - died:.1f} {state} ({reason})" for at, state, reason in health.changes(died)]
+    assert not late, (
+        f"{len(late)} of {len(streams)} streams were not informed before news came (seconds since the broker was "
+        f"away); the first: {late[:3]}; health: {said}"
+    )
+    return round(seconds_until_informed(streams, died), 2)
+
+
+def check_informed_in_time(figures):
+    """Assert that the streams of a scenario were informed in time."""
+    informed = figures.get("seconds_until_the_last_stream_was_informed")
+    if informed is not None:
+        check_said(informed["max"] if isinstance(informed, dict) else informed, "the broker is away, in each stream")
+
+
+def _delay(stream, after, states):
+    """Return how many seconds after a time a stream received one of the states; infinity if it did not."""
+    found = (at - after for at, message in stream.of_type("status") if at > after and message["state"] in states)
+    return next(found, math.inf)
+
+
+def _history(stream, since):
+    """Return the states that a stream received after a time, in seconds since then, and its last prediction."""
+    states = [f"{at - since:.1f} {message['state']}" for at, message in stream.of_type("status") if at > since]
+    last = stream.arrived[-1][0] - since if stream.arrived else math.nan
+    ended = "open" if stream.ended is None else f"ended {stream.ended - since:.1f}"
+    return f"{ended}, states {', '.join(states) or 'none'}, {stream.count} predictions, last {last:.1f}"
 
 
 def is_away(answer):

@@ -64,6 +64,14 @@ class Health(threading.Thread):
         """Return how many seconds after a moment the first answer came that is wanted; None if none did."""
         return next((each.at - after for each in self.answers if each.at > after and wanted(each)), None)
 
+    def changes(self, after):
+        """Return (time, state, reason) of each first answer with another state after a moment."""
+        found = []
+        for each in self.answers:
+            if each.at > after and (not found or found[-1][1] != each.state):
+                found.append((each.at, each.state, each.reason))
+        return found
+
     def between(self, begin, end):
         """Return the answers that came between two times."""
         return [each for each in self.answers if begin <= each.at < end]

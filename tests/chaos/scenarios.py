@@ -1,6 +1,7 @@
 """What is done to the product, and what must hold afterwards. Each scenario returns its figures, or raises."""
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -14,6 +15,7 @@ from tests import hopping
 from tests.chaos.checks import (
     check_breaker,
     check_growth,
+    check_informed,
     check_no_false_alarm,
     check_no_more,
     check_read,
@@ -24,7 +26,6 @@ from tests.chaos.checks import (
     is_live,
     open_streams,
     pause_for,
-    seconds_until_informed,
     settled,
     spread,
     wait_for_all,
@@ -37,10 +38,13 @@ from tests.chaos.topic_events import topic_events
 from tests.chaos.world import ROADS, SAID_WITHIN_SECONDS, Producer, World, belongings
 from tests.web.server.test_worker import until
 
+PAUSES = (11, 0, 3)
+"""How many seconds a killed broker is away, in turn: longer than it may take to say so, and shorter."""
+
 
 def kills(count=20, rate=500, clients=50, seed=1):
     """Kill the broker with SIGKILL and start it again, again and again, under load."""
-    chance = random.Random(seed)
+    chance, pauses = random.Random(seed), itertools.cycle(PAUSES)
     # With a buffer that is full before the first kill: its growth would hide any other.
     with World(BUFFER_ENTRIES="5000") as world, contextlib.ExitStack() as stack:
         server = world.serve()
@@ -51,16 +55,17 @@ def kills(count=20, rate=500, clients=50, seed=1):
         until(lambda: producer.sent > 6_000, seconds=60)
         before = settled(pid)
         health = stack.enter_context(contextlib.closing(Health(server.port)))
-        down, up, memory, live_since = [], [], [], time.monotonic()
+        down, informed, up, memory, live_since = [], [], [], [], time.monotonic()
         for _ in range(count):
             died = time.monotonic()
             world.kafka.kill()
-            pause_for(chance.choice([0, 3, 11]))
+            killed = time.monotonic()
+            pause_for(next(pauses))
             revived = time.monotonic()
             world.kafka.start()
             back = time.monotonic()
             check_no_false_alarm(health, live_since, died)
-            check_breaker(health, died, back)
+            check_breaker(health, died, revived)
             was_live = all(map(is_live, health.between(0, died)[-1:]))
             if was_live and (said := health.first(died, is_away)) is not None:
                 check_stays_away(health, died + said, revived)
@@ -69,12 +74,10 @@ def kills(count=20, rate=500, clients=50, seed=1):
             # Restarted so fast that it was not missed yet: it may still be, for as long as the promise allows.
             was_missed = (health.first(died, is_away) or float("inf")) < back - died + up[-1]
             live_since = back + (up[-1] if was_missed else SAID_WITHIN_SECONDS)
-            if back - died > SAID_WITHIN_SECONDS:
+            # Not until `back`: a broker that starts slowly answers the consumer before it answers here.
+            if revived - died > SAID_WITHIN_SECONDS:
                 down.append(check_said(health.first(died, is_away), "the broker is away"))
-                assert (
-                    seconds_until_informed(streams.streams, died, {"reconnecting", "circuit_open"})
-                    <= SAID_WITHIN_SECONDS
-                )
+                informed.append(check_informed(streams.streams, killed, producer, health))
             pause_for(chance.uniform(1, 4))
             memory.append(belongings(pid)["rss_mb"])
         producer.close()
@@ -94,6 +97,7 @@ def kills(count=20, rate=500, clients=50, seed=1):
             "lost": 0,
             "doubled": 0,
             "seconds_until_away_is_said": spread(down),
+            "seconds_until_the_last_stream_was_informed": spread(informed),
             "seconds_until_live_again": spread(up),
             "health": figures(health),
             "before": before,
@@ -112,8 +116,8 @@ def pause(seconds=60, rate=200, clients=20):
         producer = Producer(world.kafka.address, world.topic, rate)
         health = stack.enter_context(contextlib.closing(Health(server.port)))
         pause_for(3)
-        stopped = time.monotonic()
         world.kafka.pause()
+        stopped = time.monotonic()
         pause_for(seconds)
         world.kafka.resume()
         back = time.monotonic()
@@ -127,14 +131,14 @@ def pause(seconds=60, rate=200, clients=20):
         messages = sum(map(len, log.values()))
         check_read(health, world.ends(), records=messages)
         said = health.first(stopped, is_away)
-        informed = seconds_until_informed(streams.streams, stopped, {"reconnecting", "circuit_open"})
+        informed = check_informed(streams.streams, stopped, producer, health)
         away = check_said(said, "the broker is away")
         check_stays_away(health, stopped + said, back)
         check_breaker(health, stopped, back)
         return {
             "seconds_stopped": seconds,
             "seconds_until_away_is_said": away,
-            "seconds_until_the_last_stream_was_informed": check_said(informed, "the broker is away, in each stream"),
+            "seconds_until_the_last_stream_was_informed": informed,
             "seconds_until_live_again": check_said(health.first(back, is_live), "the broker is back"),
             "messages": messages,
             "health": figures(health),
