@@ -315,21 +315,21 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def _place_latlon(value: Any) -> Any:
     if type(value) is list and len(value) in (2, 3):  # a height after them is not used
-        return _place(value[0], value[1])
+        return _coordinates(value[0], value[1])
     if isinstance(value, Mapping):
         north = value.get("latitude", value.get("lat"))
         east = next((value[name] for name in ("longitude", "lng", "lon") if name in value), None)
-        return _place(north, east)
+        return _coordinates(north, east)
     return value
 
 
 def _place_lonlat(value: Any) -> Any:
     if type(value) is list and len(value) in (2, 3):
-        return _place(value[1], value[0])
+        return _coordinates(value[1], value[0])
     return _place_latlon(value)
 
 
-def _place(north: Any, east: Any) -> dict[str, Any] | None:
+def _coordinates(north: Any, east: Any) -> dict[str, Any] | None:
     if north is None or east is None:
         return None
     return {"latitude": _as_number(north), "longitude": _as_number(east)}
@@ -339,6 +339,6 @@ def pair(north: Field, east: Field) -> Field:
     """Return the field of coordinates that a mapping gives as two fields."""
 
     def read(item: Any, message: Any, record: Record) -> Any:
-        return _place(north.read(item, message, record), east.read(item, message, record))
+        return _coordinates(north.read(item, message, record), east.read(item, message, record))
 
     return Field(COORDINATES, read)

@@ -1,4 +1,4 @@
-"""Single fields of a message: identity, numbers, text and place. Pure functions.
+"""Single fields of a message: identity, numbers, text and coordinates. Pure functions.
 
 An optional field with a value that can't be used counts as not given, so the next name is tried.
 """
@@ -160,17 +160,17 @@ def volume(item: Item, names: Names) -> float | None:
 
 
 def coordinates(item: Item) -> Coordinates | UnsetType:
-    """Return the place: an object, a pair [latitude, longitude], or two fields of the message itself."""
+    """Return the coordinates: an object, a pair [latitude, longitude], or two fields of the message itself."""
     given = item.get("coordinates")
-    place: Coordinates | UnsetType = UNSET
+    point: Coordinates | UnsetType = UNSET
     if type(given) is dict:
-        place = _place(given.get("latitude"), given.get("longitude"))
+        point = _point(given.get("latitude"), given.get("longitude"))
     elif type(given) is list and len(given) == 2:
-        place = _place(*given)
-    return place if place is not UNSET else _place(item.get("latitude"), item.get("longitude"))
+        point = _point(*given)
+    return point if point is not UNSET else _point(item.get("latitude"), item.get("longitude"))
 
 
-def _place(north: object, east: object) -> Coordinates | UnsetType:
+def _point(north: object, east: object) -> Coordinates | UnsetType:
     latitude = within(north, -90, 90)
     longitude = within(east, -180, 180) if latitude is not None else None
     if latitude is None or longitude is None or latitude == longitude == 0:  # (0, 0) stands for "unknown"

@@ -49,7 +49,7 @@ CATEGORY = (
     "predicted_congestion_level",
     "predicted_congestion_class",
 )
-PLACE = ("coordinates", "latitude", "longitude")
+COORDINATES = ("coordinates", "latitude", "longitude")
 TEXTS = ("road_name", "source")
 BASE = "base_data"
 """An object in which some producers put the measured values."""
@@ -112,7 +112,7 @@ _KNOWN = frozenset(
         CONFIDENCE,
         MODEL,
         CATEGORY,
-        PLACE,
+        COORDINATES,
         TEXTS,
         [BASE],
         [bound + unit for pair in BOUNDS for bound in pair for unit in ("", *UNITS)],
@@ -145,8 +145,8 @@ class Names:
         "event_time",
         "has_base",
         "has_bounds",
+        "has_coordinates",
         "has_current",
-        "has_place",
         "has_road",
         "has_source",
         "has_target",
@@ -184,7 +184,7 @@ class Names:
         self.has_current = self.has_base or bool(self.current_speed)
         self.has_volume = self.has_base or bool(self.current_volume)
         self.has_bounds = not there.isdisjoint(_ANY_BOUND)
-        self.has_place = not there.isdisjoint(PLACE)
+        self.has_coordinates = not there.isdisjoint(COORDINATES)
         self.has_road = "road_name" in there
         self.has_source = "source" in there
         self.has_target = not there.isdisjoint(chain(TARGET_TIME, MAYBE_TARGET_TIME))

@@ -1,8 +1,8 @@
-"""Places and roads of segments, from a GeoJSON file (RFC 7946), for messages without them.
+"""Coordinates and roads of segments, from a GeoJSON file (RFC 7946), for messages without them.
 
 Each feature is a segment. Its identity is the property that NETWORK_ID_PROPERTY names; without that setting it is
 `segment_id`, else `sensor_id`, else the feature's own `id`. Its road is the property `road_name`, else `road`, else
-`name`; its place the point, or the middle of the line. A feature that can't be used is skipped and counted.
+`name`; its coordinates the point, or the middle of the line. A feature that can't be used is skipped and counted.
 """
 
 import gzip
@@ -30,14 +30,14 @@ MOST_NAMED = 20
 _ROAD = ("road_name", "road", "name")
 _GZIP = b"\x1f\x8b"
 
-Place = Annotated[list[float], Meta(min_length=2, max_length=3)]
-Line = Annotated[list[Place], Meta(min_length=2)]
+LongitudeLatitude = Annotated[list[float], Meta(min_length=2, max_length=3)]
+Line = Annotated[list[LongitudeLatitude], Meta(min_length=2)]
 
 
 class Point(Struct, tag=True):
     """One position, [longitude, latitude] in degrees; a height after them is not used."""
 
-    coordinates: Place
+    coordinates: LongitudeLatitude
 
 
 class LineString(Struct, tag=True):
@@ -170,8 +170,8 @@ _decode_feature = msgspec.json.Decoder(_Feature).decode
 def _segment(feature: _Feature, id_property: str) -> tuple[str, Segment]:
     properties = feature.properties or {}
     road = next((found for name in _ROAD if (found := text(properties.get(name))) is not UNSET), UNSET)
-    place = UNSET if feature.geometry is None else _middle(_lines(feature.geometry))
-    return _identity(feature, properties, id_property), Segment(place, road, feature.geometry)
+    point = UNSET if feature.geometry is None else _middle(_lines(feature.geometry))
+    return _identity(feature, properties, id_property), Segment(point, road, feature.geometry)
 
 
 def _identity(feature: _Feature, properties: Mapping[str, Any], id_property: str) -> str:
@@ -216,7 +216,7 @@ def _lines(geometry: Geometry) -> list[list[list[float]]]:
 
 
 def _middle(lines: list[list[list[float]]]) -> Coordinates:
-    """Return the place half-way along the longest line."""
+    """Return the point half-way along the longest line."""
     for line in lines:
         for longitude, latitude, *_ in line:
             _check(longitude, latitude)
@@ -233,7 +233,7 @@ def _middle(lines: list[list[list[float]]]) -> Coordinates:
 def _check(longitude: float, latitude: float) -> None:
     if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
         raise ValueError(
-            f"[{longitude}, {latitude}] is no place; allowed: [longitude, latitude] in degrees, in this order"
+            f"[{longitude}, {latitude}] is no point; allowed: [longitude, latitude] in degrees, in this order"
         )
 
 

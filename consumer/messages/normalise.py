@@ -265,7 +265,7 @@ class Normaliser:
         # Most messages have few of the optional fields, so none is asked for that isn't there.
         current = self._speeds.current(item, names) if names.has_current else None
         confidence = first_within(item, names.confidence, 0, 1) if names.confidence else None
-        place, road = self._place(item, names, segment)
+        point, road = self._point_and_road(item, names, segment)
         # By position, in the order of the fields: keywords would take several times as long.
         return Prediction(
             segment,
@@ -277,7 +277,7 @@ class Normaliser:
             None if current is None else round(predicted - current, 2),
             volume(item, names) if names.has_volume else None,
             categorise(predicted, self._speeds.thresholds),
-            place,
+            point,
             road,
             UNSET if confidence is None else confidence,
             bounds[0],
@@ -291,28 +291,30 @@ class Normaliser:
     def _observation(self, item: Item, names: Names, segment: str, kafka_ms: int) -> Observation:
         """Return the observation of a message without a predicted speed. Raises Refused."""
         speed = self._speeds.measured(item, names)
-        place, road = self._place(item, names, segment)
+        point, road = self._point_and_road(item, names, segment)
         return Observation(
             segment,
             self._timing.event_ms(item, names, kafka_ms),
             speed,
             volume(item, names) if names.has_volume else None,
             categorise(speed, self._speeds.thresholds),
-            place,
+            point,
             road,
             first_label(item, names.category) if names.category else UNSET,
             text(item["source"]) if names.has_source else UNSET,
         )
 
-    def _place(self, item: Item, names: Names, segment: str) -> tuple[Coordinates | UnsetType, str | UnsetType]:
+    def _point_and_road(
+        self, item: Item, names: Names, segment: str
+    ) -> tuple[Coordinates | UnsetType, str | UnsetType]:
         """Return the coordinates and the road of a message, or those that the network has of its segment."""
-        place = coordinates(item) if names.has_place else UNSET
+        point = coordinates(item) if names.has_coordinates else UNSET
         road = text(item["road_name"]) if names.has_road else UNSET
-        if place is UNSET or road is UNSET:
+        if point is UNSET or road is UNSET:
             known = self._network.get(segment)
-            place = known.coordinates if place is UNSET else place
+            point = known.coordinates if point is UNSET else point
             road = known.road_name if road is UNSET else road
-        return place, road
+        return point, road
 
 
 def _refusal_of(unreadable: Unreadable) -> Refusal:

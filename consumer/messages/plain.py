@@ -151,14 +151,14 @@ class PlainReader:
         segment, event_ms, speed = found.segment_id, found.timestamp, round(found.current_speed, 2) + 0.0
         if speed > self._speeds.most or as_id(segment) is None or self._is_ahead(event_ms, kafka_ms):
             return None
-        place, road = self._place(segment, found.coordinates, found.road_name)
+        point, road = self._point_and_road(segment, found.coordinates, found.road_name)
         return Observation(
             segment,
             event_ms,
             speed,
             found.current_volume,
             categorise(speed, self._speeds.thresholds),
-            place,
+            point,
             road,
             UNSET if found.category is None else text(found.category),
             UNSET if found.source is None else text(found.source),
@@ -168,17 +168,17 @@ class PlainReader:
         latest_ms = event_ms - self._max_future_ms
         return self._now_ms() < latest_ms or UNKNOWN_MS != kafka_ms < latest_ms
 
-    def _place(
+    def _point_and_road(
         self, segment: str, coordinates: Coordinates | None, road_name: str | None
     ) -> tuple[Coordinates | UnsetType, str | UnsetType]:
-        place, road = coordinates or UNSET, UNSET if road_name is None else text(road_name)
-        if place is not UNSET and place.latitude == place.longitude == 0:
-            place = UNSET
-        if place is UNSET or road is UNSET:
+        point, road = coordinates or UNSET, UNSET if road_name is None else text(road_name)
+        if point is not UNSET and point.latitude == point.longitude == 0:
+            point = UNSET
+        if point is UNSET or road is UNSET:
             known = self._network.get(segment)
-            place = known.coordinates if place is UNSET else place
+            point = known.coordinates if point is UNSET else point
             road = known.road_name if road is UNSET else road
-        return place, road
+        return point, road
 
     def _learn(self, value: bytes) -> None:
         """Learn the names of a message that are never read, so that those after it can be read at once."""
@@ -225,12 +225,12 @@ class PlainReader:
             if minutes is None:
                 return None  # the target tells the horizon
             target_ms = self._times.read(item.target_time, event_ms + minutes * MINUTE_MS)
-        place, road = item.coordinates or UNSET, UNSET if item.road_name is None else text(item.road_name)
-        if place is not UNSET and place.latitude == place.longitude == 0:
-            place = UNSET
-        if place is UNSET or road is UNSET:
+        point, road = item.coordinates or UNSET, UNSET if item.road_name is None else text(item.road_name)
+        if point is not UNSET and point.latitude == point.longitude == 0:
+            point = UNSET
+        if point is UNSET or road is UNSET:
             known = self._network.get(segment)
-            place = known.coordinates if place is UNSET else place
+            point = known.coordinates if point is UNSET else point
             road = known.road_name if road is UNSET else road
         return Prediction(
             segment,
@@ -242,7 +242,7 @@ class PlainReader:
             difference,
             item.current_volume,
             categorise(predicted, speeds.thresholds),
-            place,
+            point,
             road,
             UNSET if item.confidence is None else item.confidence,
             UNSET,

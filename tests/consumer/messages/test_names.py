@@ -24,7 +24,7 @@ PLAIN = (
     *names.CONFIDENCE,
     *names.MODEL,
     *names.CATEGORY,
-    *names.PLACE,
+    *names.COORDINATES,
     *names.TEXTS,
     names.BASE,
     *names.BASE_FIELDS,
@@ -64,7 +64,7 @@ def test_names_keep_the_order_of_the_table_and_not_of_the_message():
     assert found.model == ("model", "model_name")
     assert found.horizon == ()
     assert found.speeds_ahead == ()
-    assert not found.has_place
+    assert not found.has_coordinates
     assert not found.has_base
 
 

@@ -98,7 +98,7 @@ def test_a_road_has_one_of_three_names(name):
         (collection(feature(point("a", 1))), "Expected `float`, got `str`"),
         (
             collection(feature(point(34.05, -118.25))),
-            r"features\[0\]: \[34.05, -118.25\] is no place.*longitude, latitude",
+            r"features\[0\]: \[34.05, -118.25\] is no point.*longitude, latitude",
         ),
         (collection(feature(None, segment_id=None)), r"features\[0\]: no segment is named"),
         (collection(feature(None, segment_id="x" * 257)), "1 to 256 characters"),
