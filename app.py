@@ -18,6 +18,7 @@ from web.limits import clients
 from web.limits.addresses import ClientAddresses
 from web.limits.limiter import Limiter
 from web.page import assets, pages, sign_in
+from web.publish import routes as publish
 from web.services import EXTENSION, Services
 from web.streams import sse, websocket
 
@@ -49,13 +50,13 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     here = app.extensions[EXTENSION] = Services(chosen, start)
     app.wsgi_app = ClientAddresses(app.wsgi_app, chosen.trusted_proxies)  # type: ignore[method-assign]
     request_ids.register(app)
-    Limiter(chosen, here.admission.shares).register(app)
-    Guard(here.authentication).register(app)
+    Limiter(chosen, here.admission.shares).register(app, Guard(here.authentication))
     for blueprint in (
         pages.blueprint,
         sign_in.blueprint,
         polling.blueprint,
         history.blueprint,
+        publish.blueprint,
         sse.blueprint,
         health.blueprint,
         metrics.blueprint,

@@ -10,19 +10,16 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
 from consumer.errors import GreenwaveError
 from consumer.settings import Settings
 from consumer.sources.kafka import client_options
-
-from .net_clients import NetClients
+from consumer.sources.net_clients import NetClients
+from consumer.sources.producing import DIRECT, ClosingProducer
 
 _MAX_UNACKNOWLEDGED = 2_000
-_CLOSE_SECONDS = 0.5
-_DIRECT = {"proxy_url": "direct://"}  # as in consumer.sources.kafka: an outage leaves no sockets open
 
 
 class PublishError(GreenwaveError):
@@ -51,9 +48,9 @@ class Publisher:
         self.acknowledged = 0
         timeout_ms = int(timeout * 1000)
         with self._translated(), self._clients.closed_on_error():
-            self._producer = _Producer(
+            self._producer = ClosingProducer(
                 **client_options(settings),
-                **_DIRECT,
+                **DIRECT,
                 kafka_client=self._clients.create,
                 acks="all",
                 allow_auto_create_topics=False,
@@ -126,7 +123,7 @@ def create_topic(settings: Settings, partitions: int, timeout: float = 10.0) -> 
     clients = NetClients()
     timeout_ms = int(timeout * 1000)
     options = {
-        **_DIRECT,
+        **DIRECT,
         "bootstrap_timeout_ms": timeout_ms,
         "request_timeout_ms": timeout_ms,
         "kafka_client": clients.create,
@@ -143,29 +140,6 @@ def create_topic(settings: Settings, partitions: int, timeout: float = 10.0) -> 
         return False
     finally:
         clients.close()
-
-
-class _Producer(KafkaProducer):  # type: ignore[misc]  # the client has no types
-    """A producer that closes at once and discards messages in flight.
-
-    The client's own close() first waits for them. If they are not acknowledged, it raises and leaves its thread
-    running, and does so again, with a traceback, when the object is garbage-collected.
-    """
-
-    _closing = False
-    _sender: Any = None
-
-    def close(self, timeout: float | None = None, null_logger: bool = False) -> None:
-        """Close the producer within twice _CLOSE_SECONDS. Idempotent."""
-        self._closing = True
-        super().close(timeout=min(_CLOSE_SECONDS, timeout or _CLOSE_SECONDS), null_logger=null_logger)
-        if self._sender is not None:
-            self._sender.join(_CLOSE_SECONDS)  # ends by itself now, unless it is resolving a host name
-
-    def flush(self, timeout: float | None = None) -> None:
-        """Wait until all messages are acknowledged or failed; does nothing when called by the client's close()."""
-        if not self._closing:
-            super().flush(timeout)
 
 
 class _TopicExists(Exception):

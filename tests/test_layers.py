@@ -46,6 +46,8 @@ FLASK = ("flask", "flask_sock", "werkzeug", "gunicorn", "simple_websocket")
 KAFKA_FILES = (
     "consumer/sources/kafka.py",
     "consumer/sources/end_offsets.py",
+    "consumer/sources/net_clients.py",
+    "consumer/sources/producing.py",
     *(str(path.relative_to(ROOT)) for path in modules("consumer/sources/hooks")),
 )
 CONFLUENT_FILES = (
@@ -99,7 +101,7 @@ RULES = [
         (),
     ),
     ("web/streams/websocket_protocol.py", ("threading", "time", "flask_sock", "simple_websocket"), ()),
-    ("cli", KAFKA, ("cli/publish.py", "cli/net_clients.py")),
+    ("cli", KAFKA, ("cli/publish.py",)),
     ("cli", ("web", "demo", "app", "wsgi", "gunicorn"), ()),
     ("demo", (*KAFKA, "web", "app", "wsgi", "gunicorn"), ()),
     ("consumer/view/cursor.py", ("kafka", "threading", "time", "consumer.view.ring", "consumer.view.feed"), ()),
@@ -122,6 +124,7 @@ RULES = [
     ("consumer/resume", ("consumer.runtime",), ()),
     *((f"consumer/resume/{stage}.py", READERS, ()) for stage in STAGES),
     ("web/documents", ("threading", "time", "consumer.view.feed", *RIGHT_OF_VIEW), ()),
+    ("web/publish", ("consumer.view", *RIGHT_OF_VIEW), ()),
     ("web/limits", ("consumer.prediction", "consumer.view", "consumer.messages", *RIGHT_OF_VIEW), ()),
     ("web/access", ("web.limits", "web.streams", "web.api", "web.server", "web.page"), ()),
     ("web/server", ("web.api", "web.page", "flask", "consumer"), ("web/server/client.py",)),

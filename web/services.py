@@ -11,6 +11,8 @@ from consumer.view.filters import Filter
 from web.access.admission import Admission
 from web.access.authentication import Authentication
 from web.access.shares import Shares
+from web.publish.publisher import Producer
+from web.publish.repeats import Repeats
 from web.streams.hub import Hub
 from web.streams.messages import MessageCache
 from web.streams.session import StreamSession
@@ -34,10 +36,12 @@ class Services:
         self.views = Views(settings.answer_bytes)
         self.messages = MessageCache(settings.message_bytes, settings.buffer_entries)
         self.poll_views = SharedBodies()
+        self.repeats = Repeats()
         self._get_consumer = get_consumer
         # Guards what belongs to one consumer while it is made.
         self._lock = threading.Lock()
         self._known: Consumer | None = None
+        self._producer: Producer | None = None
         self.hub: Hub
 
     def get_consumer(self) -> Consumer:
@@ -48,6 +52,16 @@ class Services:
                 if consumer is not self._known:
                     self._begin(consumer)
         return consumer
+
+    def producer(self) -> Producer:
+        """Return what writes to Kafka; the first call makes it. Never waits for Kafka."""
+        with self._lock:
+            if self._producer is None:
+                from consumer.sources.producing import Producing  # it loads the Kafka client
+
+                self._producer = Producing(self.settings)
+                self.admission.on_close(self._producer.close)
+            return self._producer
 
     def _begin(self, consumer: Consumer) -> None:
         """Make what belongs to one consumer."""

@@ -12,6 +12,7 @@ from consumer.errors import NotReady
 from consumer.messages.clock import Clock
 from consumer.messages.naming import normaliser_for
 from consumer.messages.network import load_network
+from consumer.messages.normalised import Normalised
 from consumer.messages.quarantine import Quarantine
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
@@ -19,7 +20,7 @@ from consumer.schemas.registry import open_registry
 from consumer.settings import Settings
 from consumer.sources import open_kafka
 from consumer.sources.base import Reading, Source
-from consumer.sources.record import Partition
+from consumer.sources.record import Partition, Record
 from consumer.sources.security import security_options
 from consumer.times import UNKNOWN_MS
 from consumer.view.feed import Feed
@@ -62,6 +63,7 @@ class Consumer:
         self.clock = clock or Clock()
         self.registry = open_registry(settings)
         normalise = normaliser_for(settings)(settings, self.network, self.clock.now_ms, self.registry)
+        self._normalise = normalise
         self.feed = Feed(settings, now_ms=self.clock.now_ms)
         self.subscriptions = Subscriptions(self.feed, Replays(settings, open_source, normalise.when_ready))
         self.quarantine = Quarantine(settings.quarantine_entries)
@@ -97,6 +99,10 @@ class Consumer:
         if status.state != "live":
             seconds = time.time() - status.since
             raise NotReady(f"not ready after {timeout:g} s: {status.state} for {seconds:.1f} s, {status.in_full}")
+
+    def check(self, topic: str, value: bytes) -> Normalised:
+        """Return what a message would become if it were read from a topic now."""
+        return self._normalise(Record(topic, 0, 0, self.clock.now_ms(), None, value))
 
     @property
     def stopped(self) -> bool:

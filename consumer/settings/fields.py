@@ -31,6 +31,7 @@ SECTIONS = {
     "PORT": "Serving",
     "TRUSTED_PROXIES": "Limits per client",
     "AUTH": "Access",
+    "PUBLISH": "Publishing",
     "ALLOWED_ORIGINS": "Page and other sites",
     "LOG_LEVEL": "Logging",
 }
@@ -239,7 +240,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         _meta("1/s", "Requests per client address, on average over 10 s, new streams included; 0: any number", ge=0),
     ] = 200
     client_replays: Annotated[
-        int, _meta("requests", "Concurrent requests per client address that read from Kafka; 0: any number", ge=0)
+        int,
+        _meta(
+            "requests", "Concurrent requests per client address that read from Kafka or publish; 0: any number", ge=0
+        ),
     ] = 4
     client_limits_exempt: Annotated[
         str,
@@ -260,6 +264,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     auth_tokens_file: Annotated[
         str, _meta("path", "TOML with the hashes of tokens and what they allow, for AUTH=token; read again on changes")
     ] = ""
+    # Publishing
+    publish: Annotated[bool, _meta("", "Whether POST /api/predictions writes to Kafka")] = False
+    publish_max_bytes: Annotated[
+        int, _meta("bytes", "Largest body of POST /api/predictions", ge=1024, le=16_777_216)
+    ] = 1_048_576
+    publish_timeout: Annotated[
+        float, _meta("s", "Time for the acknowledgement of Kafka, after which the answer is 503", ge=1, le=60)
+    ] = 10
     # Page and other sites
     allowed_origins: Annotated[
         str,

@@ -3,9 +3,9 @@ import threading
 
 import pytest
 
-from cli.net_clients import NetClients
 from cli.publish import Publisher, PublishError, create_topic
 from consumer.settings import Settings
+from consumer.sources.net_clients import NetClients
 from demo.broker import EmbeddedBroker
 from tests.cli.helpers import silent_server
 from tests.stopping import stop_process

@@ -43,6 +43,7 @@ RULES = {
     "documents.openapi_document": Rule.READ,
     "documents.asyncapi_document": Rule.READ,
     "documents.page": Rule.PAGE,
+    "publish.publish": Rule.PUBLISH,
     "clients.clients": Rule.OPERATE,
     "health.quarantine": Rule.OPERATE,
     "metrics.metrics": Rule.OPERATE,

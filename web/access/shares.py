@@ -19,10 +19,10 @@ MAX_REFUSED = 1_000
 
 
 class Holder(NamedTuple):
-    """Who makes a request: the names by which it is counted, and whether its shares are limited."""
+    """Who makes a request: the names by which it is counted, and those of them whose shares are limited."""
 
     names: tuple[str, ...] = ()
-    is_limited: bool = False
+    limited: tuple[str, ...] = ()
     is_refused: bool = False
     """Whether the request may acquire no slot, because there were too many."""
 
@@ -55,10 +55,10 @@ class Shares:
         """Count one more for a client; return False if it has as many as it may, or was refused already."""
         if who.is_refused:
             return False
-        most = self._most.get(kind, 0) if who.is_limited else 0
+        most = self._most.get(kind, 0)
         with self._lock:
-            if most and any(self._held.get(name, _NOTHING)[kind] >= most for name in who.names):
-                self._note(who.names, kind)
+            if most and any(self._held.get(name, _NOTHING)[kind] >= most for name in who.limited):
+                self._note(who.limited, kind)
                 return False
             for name in who.names:
                 self._held.setdefault(name, Counter())[kind] += 1

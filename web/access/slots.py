@@ -15,7 +15,7 @@ from .shares import UNKNOWN, ShareKind, Shares, holder
 RETRY_SECONDS = 5
 """`Retry-After` of a request that found no free slot."""
 
-Transport = Literal["sse", "websocket", "long_poll", "history", "replay"]
+Transport = Literal["sse", "websocket", "long_poll", "history", "replay", "publish"]
 """What holds a slot. `replay` is any other request while it reads from Kafka."""
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
 _KINDS: dict[Transport, ShareKind] = {
@@ -24,6 +24,7 @@ _KINDS: dict[Transport, ShareKind] = {
     "long_poll": "streams",
     "history": "replays",
     "replay": "replays",
+    "publish": "replays",
 }
 
 on_acquire: ContextVar[Callable[[], object]] = ContextVar("on_acquire", default=lambda: None)

@@ -84,6 +84,9 @@ def _described(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     }
     if operation.text:
         described["description"] = operation.text
+    if operation.body:
+        content = {kind: {"schema": schema} for kind, schema in operation.body.items()}
+        described["requestBody"] = {"required": True, "content": content}
     if operation.examples:
         described["x-codeSamples"] = [
             {"lang": "Shell", "source": f'curl -N "http://localhost:8000{target}"'} for target in operation.examples

@@ -47,6 +47,7 @@ class Operation(NamedTuple):
     text: str = ""
     examples: Sequence[str] = ()
     method: str = "get"
+    body: Mapping[str, JsonSchema] = MappingProxyType({})
 
 
 def _query(name: str, text: str, schema: JsonSchema, example: Any = None, **more: Any) -> JsonSchema:
@@ -130,6 +131,22 @@ LAST_EVENT_ID = {
     "schema": CURSOR,
 }
 LAST_EVENT_ID_IN_QUERY = _query("lastEventId", "The same for clients that can't set headers", CURSOR)
+KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Any text for this request, which its repetitions have, too",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
+}
+MESSAGE = {
+    "type": "object",
+    "properties": {
+        "segment_id": {"type": "string", "minLength": 1},
+        "timestamp": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+        "predicted_speed": {"type": "number", "minimum": 0},
+    },
+    "required": ["segment_id", "predicted_speed"],
+    "example": {"segment_id": "LA_001", "timestamp": 1_700_000_000_000, "predicted_speed": 44.1},
+}
 TAG = {
     "name": "If-None-Match",
     "in": "header",
@@ -232,6 +249,30 @@ def operations(settings: Settings) -> list[Operation]:
             "The next page is after `cursor`. Each line of NDJSON is a message as in a stream, with its `cursor`; "
             "the last one is `end`.",
             ["/api/predictions/history?limit=10", "/api/predictions/history?since=0&segment=LA_001"],
+        ),
+        Operation(
+            "/api/predictions",
+            "publish",
+            "Predictions",
+            "Write predictions to Kafka",
+            {
+                "201": _ok("All messages were written, and where", shapes.PublishReport),
+                "400": BAD,
+                "403": Documented("Publishing is off (`PUBLISH`)", {JSON: shapes.Failure}),
+                "409": Documented(
+                    "The Idempotency-Key is in use, or was used for another body", {JSON: shapes.Failure}
+                ),
+                "413": Documented("The body is too large, or has too many messages", {JSON: shapes.Failure}),
+                "415": Documented("The body is of another type", {JSON: shapes.Failure}),
+                "422": Documented("Messages were refused, so none was written", {JSON: shapes.RefusedMessages}),
+                "503": Documented("Kafka did not acknowledge in time", {JSON: shapes.PartlyWritten}, ("Retry-After",)),
+            },
+            [_query("topic", "The topic, where several are read", wanted[3]["schema"]["items"]), KEY],
+            "Messages are checked as if they had been read from Kafka (docs/messages.md). Their key is their segment. "
+            "A repeated request with the same Idempotency-Key writes what was not written, for as long as this process "
+            "remembers it.",
+            method="post",
+            body={JSON: {"anyOf": [MESSAGE, {"type": "array", "items": MESSAGE, "minItems": 1}]}, NDJSON: TEXT},
         ),
         Operation(
             "/api/health",

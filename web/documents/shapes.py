@@ -106,6 +106,42 @@ class ViewStatistics(TypedDict):
     warning: str | None
 
 
+class WrittenRecord(TypedDict):
+    """Where Kafka stored a message: `index` is its place in the request."""
+
+    index: int
+    topic: str
+    partition: int
+    offset: int
+
+
+class PublishReport(TypedDict):
+    """All messages were written."""
+
+    written: list[WrittenRecord]
+    timestamp: Time
+
+
+class RefusedItem(TypedDict):
+    """Why a message was refused, and what is allowed."""
+
+    index: int
+    reason: RefusalReason
+    detail: str
+
+
+class RefusedMessages(Failure):
+    """Nothing was written, because messages were refused: the first of them."""
+
+    refused: list[RefusedItem]
+
+
+class PartlyWritten(Failure):
+    """Kafka did not acknowledge all messages. Those that are not listed may have been written, or not."""
+
+    written: NotRequired[list[WrittenRecord]]
+
+
 class WholeView(TypedDict):
     """The whole view, sorted by segment and horizon. `cursor` is null until the topic is known."""
 

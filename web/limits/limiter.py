@@ -12,6 +12,8 @@ from flask import Flask, request
 from werkzeug.exceptions import TooManyRequests
 
 from consumer.settings import Settings, networks
+from web.access.guard import Guard
+from web.access.principal import current
 from web.access.shares import UNKNOWN, Holder, Shares, holder
 
 from .addresses import hashed, name_of, parse
@@ -44,22 +46,36 @@ class Limiter:
         self._streams = Rates(settings.client_stream_rate)
         self._logged = Rates(1 / LOG_SECONDS, max_clients=1_000)
 
-    def register(self, app: Flask) -> None:
-        """Limit all requests of an app. To be registered before what may refuse a request."""
+    def register(self, app: Flask, guard: Guard) -> None:
+        """Limit all requests of an app: by address before they are guarded, and by token afterwards."""
         app.before_request(self.check)
+        guard.register(app)
+        app.before_request(self.check_token)
         app.teardown_request(self.end)
 
     def check(self) -> None:
         """Count a request. Raises TooManyRequests."""
         sender = self._sender(request.remote_addr)
-        holder.set(Holder((sender.name,), sender.is_limited))
-        if not sender.is_limited or request.endpoint in NEVER:
+        holder.set(Holder((sender.name,), (sender.name,) if sender.is_limited else ()))
+        if sender.is_limited:
+            self._count(sender.name)
+
+    def check_token(self) -> None:
+        """Count a request of a token, wherever it comes from. Raises TooManyRequests."""
+        principal, who = current(), holder.get()
+        if principal.is_authenticated:
+            name = f"token {principal.name}"
+            holder.set(Holder((*who.names, name), (*who.limited, name), who.is_refused))
+            self._count(name)
+
+    def _count(self, name: str) -> None:
+        if request.endpoint in NEVER:
             return
-        wait = self._requests.take(sender.name)
+        wait = self._requests.take(name)
         if not wait and request.endpoint in STREAMS:
-            wait = self._streams.take(sender.name)
+            wait = self._streams.take(name)
         if wait:
-            self._refuse(sender.name, wait)
+            self._refuse(name, wait)
 
     def end(self, _: BaseException | None) -> None:
         """Forget the client: the thread goes on with another request, or with none."""
@@ -77,6 +93,6 @@ class Limiter:
         if not self._logged.take(name):
             log.warning("client %s sends too many requests; refused", hashed(name) if self._is_hashed else name)
         if request.endpoint in STREAMS:
-            holder.set(Holder((name,), is_limited=True, is_refused=True))
+            holder.set(holder.get()._replace(is_refused=True))
             return
         raise TooManyRequests("this client sends too many requests; retry later", retry_after=math.ceil(wait))

@@ -3,7 +3,9 @@
 import pytest
 from msgspec import structs
 
+from app import create_app
 from tests.consumer.helpers import eventually, message
+from tests.web.access.tokens_file import bearer, tokens_file
 from tests.web.conftest import SETTINGS, events_of
 from web.access.admission import Admission
 from web.access.shares import Holder, Shares, holder
@@ -100,7 +102,7 @@ def first_type(ask):
 @pytest.mark.parametrize("settings", [FEW])
 def test_replays_beyond_the_share_are_429(ask, app, live):
     with app.extensions["greenwave"].admission.slot() as slot:
-        token = holder.set(Holder((CLIENT,), is_limited=True))
+        token = holder.set(Holder((CLIENT,), (CLIENT,)))
         assert slot.acquire("replay")
         holder.reset(token)
         refused = ask("/api/predictions/history?since=0")
@@ -158,10 +160,31 @@ def test_one_address_with_1_000_attempts_takes_nothing_from_others(ask, client, 
     assert len(client.get("/api/clients").json["data"]["clients"]) <= 3
 
 
+@pytest.mark.parametrize("settings", [FEW])
+def test_a_token_is_limited_wherever_its_requests_come_from(tmp_path, consumer, live):
+    tokens = tokens_file(tmp_path / "t.toml", reader={}, other={}, operator={"roles": ["operator"]})
+    settings = structs.replace(FEW, auth="token", auth_tokens_file=str(tokens.path))
+    app = create_app(settings, lambda: consumer)
+    client = app.test_client()
+
+    def status(name, address=PROXY):
+        return client.get(
+            "/api/config", headers=bearer(tokens[name]), environ_base={"REMOTE_ADDR": address}
+        ).status_code
+
+    assert [status("reader") for _ in range(11)] == [200] * 10 + [429]
+    assert status("reader", "10.0.0.9") == 429
+    assert status("other") == 200
+    report = client.get("/api/clients", headers=bearer(tokens["operator"])).json["data"]
+    assert report["clients"][0]["client"] == "token reader"
+    assert client.get("/api/clients", headers=bearer(tokens["other"])).status_code == 403
+    app.extensions["greenwave"].admission.close()
+
+
 def test_what_is_held_is_forgotten_when_it_is_given_back():
     shares = Shares({"streams": 1})
     admission = Admission(threads=4, max_streams=5, shares=shares)
-    token = holder.set(Holder((CLIENT,), is_limited=True))
+    token = holder.set(Holder((CLIENT,), (CLIENT,)))
     slot, second = admission.stream_slot(), admission.stream_slot()
     assert slot.acquire("sse")
     assert not second.acquire("websocket")
@@ -176,7 +199,7 @@ def test_what_is_held_is_forgotten_when_it_is_given_back():
 def test_a_full_pool_takes_no_share():
     shares = Shares({"streams": 5})
     admission = Admission(threads=4, max_streams=1, shares=shares)
-    token = holder.set(Holder((CLIENT,), is_limited=True))
+    token = holder.set(Holder((CLIENT,), (CLIENT,)))
     slot = admission.stream_slot()
     assert slot.acquire("sse")
     assert not admission.stream_slot().acquire("sse")
