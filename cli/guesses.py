@@ -27,8 +27,13 @@ _UNITS = {
     "knots": "knots",
     "kn": "knots",
 }
-_SPEED = {"speed", "velocity", "vspeed", "kmh", "kph", "mph"}
-_ENTITIES = {"segment", "link", "road", "edge", "sensor", "station", "detector", "way", "location", "site", "street"}
+_SPEED = {"speed", "velocity", "vspeed", "kmh", "kph", "mph", "v85"}
+_ENTITIES = {
+    *("segment", "link", "road", "edge", "sensor", "station", "detector", "way", "location", "site", "street"),
+    *("counter", "camera", "device"),
+}
+_PARTS = {"lane", "direction", "index", "channel", "number"}
+"""What tells the items of one entity apart."""
 _TIME = {
     "timestamp",
     "time",
@@ -43,7 +48,7 @@ _TIME = {
     "ts",
     "windowend",
 }
-_NO_SPEED = {"limit", "free", "diff", "difference", "lower", "upper", "id", "unit"}
+_NO_SPEED = {"limit", "free", "diff", "difference", "lower", "upper", "id", "unit", "number", "accuracy", "deviation"}
 _VOLUME = {"volume", "vcount", "count", "flow", "intensity", "vehicles"}
 
 
@@ -63,6 +68,7 @@ def guess(paths: Mapping[str, PathSurvey]) -> tuple[str, list[Guess]]:
     """Return the array that seems to hold the items ("": the message is the item), and the guesses about an item."""
     paths = {path: survey for path, survey in paths.items() if len(path) <= MAX_PATH_CHARACTERS}
     levels = [""] + [path.removesuffix("[]") for path in paths if path.endswith("[]") and paths[path].types["object"]]
+    is_named_outside = any(each.field == "segment_id" for each in _guesses(_outside(paths)))
     best: tuple[int, str, list[Guess]] = (-1, "", [])
     for level in levels:
         prefix = f"{level}[]." if level else ""
@@ -73,14 +79,52 @@ def guess(paths: Mapping[str, PathSurvey]) -> tuple[str, list[Guess]]:
         }
         found = [each._replace(path=prefix + each.path) for each in _guesses(inside)]
         fields = {each.field for each in found}
-        score = 4 * ("predicted_speed" in fields) + 2 * ("segment_id" in fields) + ("current_speed" in fields)
+        is_named = "segment_id" in fields or (is_named_outside and not fields.isdisjoint(SPEEDS))
+        score = 4 * ("predicted_speed" in fields) + 2 * is_named + ("current_speed" in fields)
         if score > best[0]:
             best = score, level, found
     _, level, found = best
-    if level and not any(each.field == "timestamp" for each in found):
-        outside = {path: survey for path, survey in paths.items() if "[]" not in path}
-        found += [each for each in _guesses(outside, "$message.") if each.field == "timestamp"]
+    prefix = f"{level}[]." if level else ""
+    if not {each.field for each in found} & set(SPEEDS):
+        found += _of_first(paths, prefix)
+    if level:
+        found += _of_message(paths, prefix, {each.field for each in found})
     return level, found
+
+
+def _outside(paths: Mapping[str, PathSurvey]) -> dict[str, PathSurvey]:
+    """Return the paths that lead through no array."""
+    return {path: survey for path, survey in paths.items() if "[]" not in path}
+
+
+def _of_first(paths: Mapping[str, PathSurvey], prefix: str) -> Iterator[Guess]:
+    """Guess speeds and volumes that are in an array of each item: the first of them counts."""
+    inside = {
+        path.removeprefix(prefix): survey
+        for path, survey in paths.items()
+        if path.startswith(prefix) and path.removeprefix(prefix).count("[]") == 1
+    }
+    for each in _guesses(inside):
+        if each.field in (*SPEEDS, "current_volume"):
+            written = _written(each.field, f"{each.path} | [0]", _Evidence(each.path, inside[each.path]))
+            yield Guess(each.field, prefix + each.path, written)
+
+
+def _of_message(paths: Mapping[str, PathSurvey], prefix: str, found: set[str]) -> Iterator[Guess]:
+    """Guess what items do not have, but the message around them: time, place, and the entity that they are parts of."""
+    wanted = {"timestamp", "segment_id"} - found
+    if found.isdisjoint((*_PAIR, "coordinates")):
+        wanted |= {*_PAIR, "coordinates"}
+    inside = {path: _Evidence(path, each) for path, each in paths.items() if path.startswith(prefix)}
+    part = next((path for path, each in inside.items() if each.are_ids and set(each.last) & _PARTS), None)
+    for each in _guesses(_outside(paths), "$message."):
+        if each.field == "segment_id" in wanted and part is not None:
+            part = part.removeprefix(prefix)
+            if "[]" not in part and not {"{", "}"} & {*part, *each.path}:
+                text = _toml(f"{{$message.{each.path}}}-{{{part}}}")
+                each = each._replace(written=f"{{ text = {text} }}")  # noqa: PLW2901
+        if each.field in wanted:
+            yield each
 
 
 def _guesses(paths: Mapping[str, PathSurvey], root: str = "") -> Iterator[Guess]:
@@ -143,8 +187,10 @@ class _Evidence:
     def has(self, names: set[str]) -> bool:
         return bool(self.words & names)
 
-    def is_speed(self) -> bool:
-        return self.are_numbers and self.has(_SPEED) and not self.has(_NO_SPEED)
+    def is_speed(self) -> int:
+        if not self.are_numbers or not self.has(_SPEED) or self.has(_NO_SPEED):
+            return 0
+        return 2 if {*self.last, "".join(self.last)} & _SPEED else 1
 
     def is_segment(self) -> int:
         if not self.are_ids:
@@ -155,8 +201,8 @@ class _Evidence:
 
 
 _RANKS: dict[str, Callable[[_Evidence], int]] = {
-    "predicted_speed": lambda path: path.is_speed() and path.is_ahead,
-    "current_speed": lambda path: path.is_speed() and not path.is_ahead,
+    "predicted_speed": lambda path: path.is_speed() if path.is_ahead else 0,
+    "current_speed": lambda path: 0 if path.is_ahead else path.is_speed(),
     "segment_id": _Evidence.is_segment,
     "timestamp": lambda path: path.are_times and path.has(_TIME) + path.has({"timestamp"}) - path.has(_AHEAD),
     "prediction_time": lambda path: path.are_times and path.is_ahead and not path.has({"for", "target", "valid"}),
@@ -179,7 +225,7 @@ def _written(field: str, path: str, evidence: _Evidence) -> str:
         return f"{{ from = {_toml(path)}{time_format} }}"
     if field == "coordinates":
         return _toml(f"split(split({path}, ' ')[0], ',')")
-    said = words(path)
+    said = words(path.removesuffix(" | [0]"))
     unit = next((_UNITS[word] for word in said if word in _UNITS), None)
     if field in SPEEDS and unit is not None:
         return f'{{ from = {_toml(path)}, unit = "{unit}" }}'
@@ -222,13 +268,16 @@ def mapping_text(topic: str, paths: Mapping[str, PathSurvey], key: str) -> str:
         is_of_other_place = (field in _PAIR and not has_pair) or (field == "coordinates" and has_pair)
         if one is not None and not is_of_other_place:
             values = paths[one.path].examples
-            lines.append(f"{field} = {one.written}  # guess: {', '.join(shown(value) for value in values)}")
+            unit = "" if field not in SPEEDS or "unit =" in one.written else "; without unit, in SPEED_UNIT"
+            lines.append(f"{field} = {one.written}  # guess: {', '.join(shown(value) for value in values)}{unit}")
             if field == "timestamp" and any(map(_has_no_zone, values)):
                 lines.append(_NO_ZONE)
         elif field == "segment_id" and key in ("text", "long", "int"):
             lines.append('segment_id = "$key"  # guess: the key of the record')
-        elif field == "segment_id" or (field == "predicted_speed" and "current_speed" not in by_field):
-            lines.append(f'# {field} = ""  # not found, and needed')
+        elif field == "segment_id":
+            lines.append('# segment_id = ""  # not found, and needed')
+        elif field == "predicted_speed" and "current_speed" not in by_field:
+            lines.append('# predicted_speed = ""  # not found, and needed; or current_speed, if speeds are measured')
         elif field == "timestamp":
             lines.append('# timestamp = ""  # not found; without it, Kafka\'s time of the record is used')
         elif field == "coordinates" and not has_pair:

@@ -20,7 +20,7 @@ from consumer.settings import Settings
 from consumer.sources.record import Record
 
 MAX_PATHS = 200
-MAX_DEPTH = 6
+MAX_DEPTH = 10
 MAX_EXAMPLES = 3
 MAX_ITEMS_LOOKED_AT = 20
 """Items of one array that are looked at."""

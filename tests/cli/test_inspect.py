@@ -10,7 +10,7 @@ from kafka import KafkaProducer
 
 from cli.guesses import mapping_text
 from cli.publish import create_topic
-from cli.survey import MAX_PATHS, Survey
+from cli.survey import MAX_DEPTH, MAX_PATHS, Survey
 from consumer.mapping.file import read_shapes
 from consumer.messages.normalise import Normaliser
 from consumer.settings import Settings
@@ -73,6 +73,67 @@ def test_the_guessed_mapping_reads_the_messages(tmp_path, value, key, expected):
     assert {name: getattr(prediction, name) for name in expected} == expected
 
 
+DATEX = {
+    "payloadPublication": {
+        "publicationTime": "2025-01-21T15:05:02+01:00",
+        "siteMeasurements": [
+            {
+                "measurementSiteReference": {"id": "DE.BAB.A8.MQ17", "version": "3"},
+                "measurementTimeDefault": "2025-01-21T15:05:00+01:00",
+                "measuredValue": [
+                    {"measuredValue": {"basicData": {"vehicleFlow": {"vehicleFlowRate": 640}}}},
+                    {
+                        "measuredValue": {
+                            "basicData": {"averageVehicleSpeed": {"numberOfInputValuesUsed": 12, "speed": 87.0}}
+                        }
+                    },
+                ],
+            }
+        ],
+    }
+}
+JDBC = {
+    "schema": {"type": "struct", "name": "readings", "fields": [{"type": "int32", "field": "READING_ID"}]},
+    "payload": {
+        "READING_ID": 9912,
+        "DETECTOR_ID": "DET-0041",
+        "MEASURED_AT": 1737468300000,
+        "AVG_SPEED_KMH": 63.5,
+        "VEHICLE_COUNT": 17,
+        "GEO_LAT": 48.77,
+        "GEO_LON": 9.18,
+    },
+}
+COUNTER = {"report": [{"segment_id": 9000004711, "date": "2025-01-21T14:05:00.000Z", "car": 212.0, "v85": 41.5}]}
+LANES = {
+    "counterId": "C-12",
+    "observedAt": "2025-01-21T14:05:00Z",
+    "position": {"lat": 52.1, "lng": 5.1},
+    "lanes": [{"lane": 1, "vehicles": 12, "meanSpeedKph": 54.2}, {"lane": 2, "vehicles": 7, "meanSpeedKph": 61.0}],
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (DATEX, [("DE.BAB.A8.MQ17", 87.0, 640, None)]),
+        (JDBC, [("DET-0041", 39.46, 17, 48.77)]),
+        (COUNTER, [("9000004711", 41.5, None, None)]),
+        (LANES, [("C-12-1", 33.68, 12, 52.1), ("C-12-2", 37.9, 7, 52.1)]),
+    ],
+    ids=["DATEX II", "Kafka Connect JDBC", "counter", "lanes"],
+)
+def test_feeds_of_detectors_are_guessed(tmp_path, value, expected):
+    text = mapping_text("traffic-predictions", survey(record(value)).paths, "none")
+    file = tmp_path / "mapping.toml"
+    file.write_text(text)
+    found = predictions(Normaliser(Settings(mapping_file=str(file)))(record(value)))
+    assert {each.timestamp for each in found} == {1737468300000}
+    places = [each.coordinates.latitude if each.coordinates else None for each in found]
+    shown = [(each.segment_id, each.current_speed, each.current_volume) for each in found]
+    assert [(*one, place) for one, place in zip(shown, places, strict=True)] == expected
+
+
 NYC = {"LINK_ID": "4616337", "SPEED": "45.98", "LINK_POINTS": "40.76112,-73.98201 40.7623,-73.98"}
 
 
@@ -107,24 +168,26 @@ def test_each_guess_is_marked_and_what_is_missing_is_a_comment():
         "[shape.fields]",
         "segment_id = \"link\"  # guess: 'N1M1'",
         "timestamp = \"time\"  # guess: '2025-01-21T14:05:00Z'",
-        'current_speed = "vspeed"  # guess: 22.5',
+        'current_speed = "vspeed"  # guess: 22.5; without unit, in SPEED_UNIT',
         'current_volume = "vcount"  # guess: 4',
         '# coordinates = ""  # not found; without it, segments are not on the map',
     ]
     assert read_shapes(text, Settings(kafka_topic="roads")), "of measured speeds come observations"
     without = survey(record({"time": "2025-01-21T14:05:00Z", "link": "N1M1", "vcount": 4}))
     text = mapping_text("roads", without.paths, "none")
-    assert '# predicted_speed = ""  # not found, and needed' in text.splitlines()
+    assert '# predicted_speed = ""  # not found, and needed; or current_speed, if speeds are measured' in text
     with pytest.raises(ValueError, match="predicted_speed is needed"):
         read_shapes(text, Settings())
 
 
-HOSTILE = ['a"b', "a\\b", "x\ny", "\u2028", "\ud800", "a.b", "[0]", "", "é", "$key", "#", '"""', "a" * 5_000]
+HOSTILE = ['a"b', "a\\b", "x\ny", "\u2028", "\ud800", "a.b", "[0]", "", "é", "$key", "#", '"""', "a}b{", "a" * 5_000]
 
 
 def test_any_names_and_values_give_a_file_that_can_be_read():
     rows = [{f"road id {name}": name, f"{name} predicted speed": 50.5, name: [{name: name}]} for name in HOSTILE]
-    for row in rows:
+    lanes = [{f"counter id {each}": "C", "x": [{f"lane {each}": 1, f"{each} speed": 5.5}]} for each in HOSTILE]
+    nested = [{f"counter id {each}": "C", f"x {each}": [{f"{each} speed": 5.5}]} for each in HOSTILE]
+    for row in (*rows, *lanes, *nested):
         found = survey(record(row, b"\xff"))
         assert all(line.isprintable() for line in found.lines())
         text = mapping_text('a"b\\', found.paths, "bytes")
@@ -137,7 +200,7 @@ def test_a_topic_of_endless_names_takes_bounded_memory():
     found = survey(*[record({f"n{number}-{index}": {"a": 1} for index in range(100)}) for number in range(10)])
     assert len(found.paths) == MAX_PATHS
     deep = record(b'{"a":' * 50 + b"1" + b"}" * 50)
-    assert max(path.count(".") for path in survey(deep).paths) == 5
+    assert max(path.count(".") for path in survey(deep).paths) == MAX_DEPTH - 1
 
 
 def test_encodings_envelopes_keys_and_headers_are_counted():

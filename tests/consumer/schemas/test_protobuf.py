@@ -143,3 +143,18 @@ def test_many_items_of_ordinary_predictions_are_read():
     by_name = field(2, field(1, "S1") + field(2, MESSAGE))
     value = decode(b"\x02\x02" + field(1, MESSAGE) * 30_000 + by_name, 0)
     assert (len(value["items"]), list(value["by_name"])) == (30_000, ["S1"])
+
+
+def test_a_recursive_message_is_read_to_a_bounded_depth():
+    decode = decoder('syntax = "proto3"; message N { N inner = 1; }')
+
+    def nested(levels):
+        value = b""
+        for _ in range(levels):
+            value = field(1, value)
+        return b"\0" + value
+
+    assert decode(nested(2), 0) == {"inner": {"inner": {}}}
+    for levels in (500, 20_000):
+        with pytest.raises(ValueError, match="DecodeError"):
+            decode(nested(levels), 0)
