@@ -25,7 +25,7 @@ CLOSING_SECONDS = 1.0
 """How long a client has to close its side after the server has."""
 
 RIGHTS_SECONDS = 0.5
-"""How often the rights of all clients are checked."""
+"""How often the rights of authenticated clients are checked."""
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -54,12 +54,15 @@ class Connections:
         self.selector: selectors.BaseSelector
         self.all: dict[int, HubClient] = {}
         self.blocked: dict[int, HubClient] = {}
+        self._authenticated: dict[int, HubClient] = {}
         self._ending: dict[int, HubClient] = {}
         self._pings: deque[tuple[float, HubClient]] = deque()
 
     def add(self, client: HubClient, now: float) -> None:
         """Watch the socket of a new client."""
         self.all[client.sock.fileno()] = client
+        if client.principal.is_authenticated:
+            self._authenticated[client.sock.fileno()] = client
         self.selector.register(client.sock, READ, client)
         if client.peer is not None:
             self._pings.append((now + self._ping_seconds, client))
@@ -224,7 +227,7 @@ class Connections:
         if descriptor == -1:
             return
         self.channels.leave(client)
-        for table in (self.all, self.blocked, self._ending):
+        for table in (self.all, self.blocked, self._authenticated, self._ending):
             table.pop(descriptor, None)
         self.turns.drop(client)
         self.selector.unregister(client.sock)
@@ -255,9 +258,9 @@ class Connections:
     def _end_expired(self, now: float) -> None:
         """End the streams of principals that expired or were revoked; each principal is looked up once."""
         verdicts: dict[int, bool] = {}
-        for client in list(self.all.values()):
+        for client in list(self._authenticated.values()):
             principal = client.principal
-            if client.is_ending or not principal.is_authenticated:
+            if client.is_ending:
                 continue
             if id(principal) not in verdicts:
                 verdicts[id(principal)] = self._is_valid(principal)
