@@ -19,7 +19,7 @@ VOTES_PER_RECORD = 8
 class Reference:
     """The reference time, in epoch milliseconds; 0 before the first event.
 
-    `now_ms` is this process' clock at the last read_clock(). It has no lock: one thread calls hear(), any reads
+    `now_ms` is this process' clock at the last read_clock(). It has no lock: one thread calls note(), any reads
     `time_ms`.
     """
 
@@ -39,7 +39,7 @@ class Reference:
         """Read this process' clock: before each batch of events, since that takes time."""
         self.now_ms = self._now_ms()
 
-    def hear(self, event_ms: int, index: int) -> int:
+    def note(self, event_ms: int, index: int) -> int:
         """Take in the time of an event, the item `index` of its record; return the reference time.
 
         This runs for every prediction with the feed locked.

@@ -6,7 +6,7 @@ for memory work only, never for IO or encoding.
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from consumer.events import Gap, Status
 from consumer.messages.clock import wall_ms
@@ -16,68 +16,14 @@ from consumer.scoring.scores import NO_TRUTH, Truth
 from consumer.settings import Settings
 from consumer.sources.record import Partition, Record
 
-from .cursor import CURRENT, Places, Position, furthest, place, records_between
+from .answers import Landing, SegmentMemory, Snapshot
+from .cursor import Places, Position, furthest, place, records_between
 from .filters import EVERYTHING, Filter, chosen
 from .ring import Entry
 from .state import FeedState, Fill
 
 READ_ENTRIES = 1_000
 """Entries that are read at once of the whole ring buffer."""
-
-
-class Snapshot(NamedTuple):
-    """The view with its position (None: nothing was read yet), and a number that differs after each change."""
-
-    predictions: list[Prediction]
-    position: Position | None
-    version: int
-    observations: list[Observation] | None = None
-    """None where the filter asks for none."""
-
-    @property
-    def cursor(self) -> str | None:
-        """The cursor that stands for the view."""
-        return self.position.encode() if self.position else None
-
-    @property
-    def poll_cursor(self) -> str | None:
-        """The cursor of a poll client that got the view."""
-        return self.position.encode(CURRENT) if self.position else None
-
-
-class SegmentMemory(NamedTuple):
-    """What is in memory of a segment: its newest predictions by horizon, and all of them, oldest first; the same of its
-    observations, of which the newest is one at most.
-    """
-
-    latest: list[Prediction]
-    history: list[Prediction]
-    observed: list[Observation]
-    observations: list[Observation]
-
-    def within(self, wanted: Filter) -> "SegmentMemory":
-        """Return what a filter matches of it."""
-        return SegmentMemory(
-            chosen(self.latest, wanted),
-            chosen(self.history, wanted),
-            chosen(self.observed, wanted),
-            chosen(self.observations, wanted),
-        )
-
-
-class Landing(NamedTuple):
-    """Where a client that is in a replay gets into memory, in a generation of the feed.
-
-    start         where the client is, with places of topics that were added since
-    tail, inside  places from which on everything is in memory, and those a quarter of the way on from there
-    partitions    the partition of each place
-    """
-
-    generation: int
-    start: Position
-    tail: Places
-    inside: Places
-    partitions: Sequence[Partition]
 
 
 class _Lock:
@@ -316,7 +262,7 @@ class Feed:
             places = position.places if state.incarnation is None else state.adopt(position).places
             return records_between(places, tuple(state.places)), state.ring.covers(places)
 
-    def landing(self, places: Places) -> "Landing":
+    def landing(self, places: Places) -> Landing:
         """Return where a client that has reached these places gets from Kafka into memory."""
         with self.locked() as state:
             ring, incarnation = state.ring, state.incarnation

@@ -103,7 +103,7 @@ class LatestView(Generic[Held]):
         it makes few calls.
         """
         timestamp, segment_id, horizon = item.timestamp, item.segment_id, item.horizon_minutes
-        oldest_ms = self._reference.hear(timestamp, place & MAX_INDEX) - self.max_age_ms
+        oldest_ms = self._reference.note(timestamp, place & MAX_INDEX) - self.max_age_ms
         known = self._segments.get(segment_id)
         horizons = fresh_of(known, oldest_ms) if known else {}
         kept = horizons.get(horizon)

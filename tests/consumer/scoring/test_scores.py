@@ -365,7 +365,7 @@ class Newest:
     def read_clock(self):
         pass
 
-    def hear(self, event_ms, _index):
+    def note(self, event_ms, _index):
         self.time_ms = self.now_ms = max(self.time_ms, event_ms)
         return self.time_ms
 

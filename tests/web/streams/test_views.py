@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from consumer.view.feed import Snapshot
+from consumer.view.answers import Snapshot
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually
 from tests.consumer.view.test_latest import a_prediction
