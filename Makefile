@@ -81,6 +81,7 @@ lock: $(RUNNABLE) ## lock what requirements*.txt name, with hashes; UPGRADE=1 ta
 	$(LOCK) -c requirements-dev.lock requirements-demo.txt -o requirements-demo.lock
 	$(LOCK) -c requirements-dev.lock requirements-confluent.txt -o requirements-confluent.lock
 	$(LOCK) -c requirements-dev.lock requirements-registry.txt -o requirements-registry.lock
+	$(LOCK) -c requirements-dev.lock requirements-auth.txt -o requirements-auth.lock
 	$(LOCK) -c requirements-dev.lock requirements.txt -o requirements.lock
 
 sbom: $(READY) ## bill of materials (CycloneDX) in dist/, and the list of licences

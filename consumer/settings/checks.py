@@ -112,6 +112,31 @@ def _tokens(settings: Settings) -> None:
         raise ValueError("AUTH=token needs it")
 
 
+def _jwt_keys(settings: Settings) -> None:
+    url = settings.auth_jwt_keys
+    if settings.auth != "jwt":
+        return
+    if bool(url) == bool(settings.auth_jwt_secret):
+        raise ValueError("AUTH=jwt needs either AUTH_JWT_KEYS or AUTH_JWT_SECRET")
+    if not all(map(_is_installed, ("jwt", "cryptography"))):
+        raise ValueError("the package pyjwt[crypto] is not installed: `pip install -r requirements-auth.txt`")
+    if "://" in url:
+        parts = urlsplit(url)
+        is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if (parts.scheme != "https" and not (parts.scheme == "http" and is_local)) or "@" in parts.netloc:
+            raise ValueError("keys are fetched by https, without a log-in")
+
+
+def _jwt_secret(settings: Settings) -> None:
+    if settings.auth_jwt_secret and len(settings.auth_jwt_secret.encode()) < 32:
+        raise ValueError("it is shorter than 32 bytes")
+
+
+def _jwt_audience(settings: Settings) -> None:
+    if settings.auth == "jwt" and not settings.auth_jwt_audience:
+        raise ValueError("AUTH=jwt needs it")
+
+
 def _is_installed(package: str) -> bool:
     try:
         return find_spec(package) is not None
@@ -144,6 +169,9 @@ _CHECKS = (
     ),
     ("schema_registry_username", _registry_login, "a user name without a colon"),
     ("auth_tokens_file", _tokens, "a file with tables as `flask --app app make-token NAME` prints them"),
+    ("auth_jwt_keys", _jwt_keys, "https://id.example.org/keys or a path, or AUTH_JWT_SECRET in place of it"),
+    ("auth_jwt_secret", _jwt_secret, "32 random bytes or more, as text"),
+    ("auth_jwt_audience", _jwt_audience, "the name of this service at the issuer"),
     ("map_tiles", _tiles, "a URL with {z}, {x} and {y}, such as https://tile.example.org/{z}/{x}/{y}.png"),
     (
         "embed_origins",

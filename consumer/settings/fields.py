@@ -18,7 +18,7 @@ ENVELOPES = ("connect", "debezium", "cloudevents", "deleted", "lines", "gzip")
 """What `consumer.mapping` can open: JSON with a schema by Kafka Connect, change events of Debezium, CloudEvents, rows
 that are marked with `__deleted`, several lines of JSON, and values packed with gzip."""
 
-SECRETS = frozenset({"kafka_sasl_password", "kafka_client_cert_key", "schema_registry_password"})
+SECRETS = frozenset({"kafka_sasl_password", "kafka_client_cert_key", "schema_registry_password", "auth_jwt_secret"})
 """Fields that are never logged or shown."""
 
 SECTIONS = {
@@ -254,16 +254,30 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = True
     # Access
     auth: Annotated[
-        Literal["", "none", "token"],
+        Literal["", "none", "token", "jwt"],
         _meta(
             "",
-            "Who may read: none (all clients) or token (holders of a token). Must be set unless BIND is a loopback "
-            "address; see docs/access.md",
+            "Who may read: none (all clients), token (holders of a token), or jwt (of a JWT; needs "
+            "requirements-auth.txt). Must be set unless BIND is a loopback address; see docs/access.md",
         ),
     ] = ""
     auth_tokens_file: Annotated[
         str, _meta("path", "TOML with the hashes of tokens and what they allow, for AUTH=token; read again on changes")
     ] = ""
+    auth_jwt_keys: Annotated[
+        str, _meta("URL or path", "Public keys for AUTH=jwt (RS256, ES256): a key set (JWKS) by https or file, or PEM")
+    ] = ""
+    auth_jwt_secret: Annotated[
+        str, _meta("", "Secret for AUTH=jwt (HS256) in place of keys, 32 bytes at least; never shown")
+    ] = ""
+    auth_jwt_audience: Annotated[str, _meta("", "Audience that a JWT must have; needed for AUTH=jwt")] = ""
+    auth_jwt_issuer: Annotated[str, _meta("", "Issuer that a JWT must have. Empty: any")] = ""
+    auth_jwt_leeway: Annotated[
+        float, _meta("s", "How far clocks of issuers may differ from this host's", ge=0, le=300)
+    ] = 10
+    auth_jwt_claim: Annotated[
+        str, _meta("name", "Claim of a JWT with what it allows, an object as in docs/access.md")
+    ] = "greenwave"
     # Publishing
     publish: Annotated[bool, _meta("", "Whether POST /api/predictions writes to Kafka")] = False
     publish_max_bytes: Annotated[

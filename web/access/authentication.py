@@ -8,16 +8,12 @@ from flask import Request
 
 from consumer.settings import Settings
 
-from .principal import ANYONE, Principal
+from .principal import ANYONE, Principal, Unauthenticated
 from .tokens import Tokens
 
 COOKIE = "greenwave_token"
 MAX_TOKEN_BYTES = 8_192
 """Longest token that is looked at."""
-
-
-class Unauthenticated(Exception):
-    """The credentials of a request are missing, or can't be used; the text is for the client."""
 
 
 class Credentials(NamedTuple):
@@ -36,13 +32,29 @@ class Verifier(Protocol):
     def has(self, principal: Principal) -> bool:
         """Tell whether a principal was not revoked."""
 
+    def load(self) -> None:
+        """Read what is in files. Raises SettingsError."""
+
+    def prepare(self) -> None:
+        """Begin with what takes a while. Does not wait."""
+
 
 class Authentication:
     """The authentication of one app, as AUTH states it. Any thread may use it."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._verifier: Verifier | None = Tokens(settings) if settings.auth == "token" else None
+        self._verifier: Verifier | None = _verifier(settings)
+
+    def load(self) -> None:
+        """Read the files that the settings name. Raises SettingsError."""
+        if self._verifier is not None:
+            self._verifier.load()
+
+    def prepare(self) -> None:
+        """Begin with what takes a while, before the first request needs it. Does not wait."""
+        if self._verifier is not None:
+            self._verifier.prepare()
 
     @property
     def is_on(self) -> bool:
@@ -68,6 +80,14 @@ class Authentication:
 
     def _has_expired(self, principal: Principal) -> bool:
         return principal.expires_at is not None and principal.expires_at <= self._clock()
+
+
+def _verifier(settings: Settings) -> Verifier | None:
+    if settings.auth == "jwt":
+        from .jwts import Jwts
+
+        return Jwts(settings)
+    return Tokens(settings) if settings.auth == "token" else None
 
 
 def credentials_of(request: Request) -> Credentials | None:

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from consumer.errors import SettingsError
 from consumer.settings import Settings
 
-from .tokens import Tokens
+from .authentication import Authentication
 
 log = logging.getLogger("greenwave.web.access")
 
@@ -16,11 +16,10 @@ def check_access(settings: Settings) -> None:
     if not settings.auth and not _is_loopback(settings.bind):
         raise SettingsError(
             f"AUTH is not set, and other hosts may reach BIND={settings.bind}; set AUTH=none to serve all clients "
-            "without authentication, AUTH=token and AUTH_TOKENS_FILE to require tokens, or BIND=127.0.0.1 to serve "
-            "this host only"
+            "without authentication, AUTH=token and AUTH_TOKENS_FILE (or AUTH=jwt) to require tokens, or "
+            "BIND=127.0.0.1 to serve this host only"
         )
-    if settings.auth == "token":
-        Tokens(settings).load()
+    Authentication(settings).load()
 
 
 def warning_of(settings: Settings) -> str:

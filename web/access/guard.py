@@ -7,9 +7,9 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 from werkzeug.wrappers import Response as BaseResponse
 
-from .authentication import Authentication, Credentials, Unauthenticated, credentials_of
+from .authentication import Authentication, Credentials, credentials_of
 from .origins import is_own
-from .principal import ANYONE, NO_RIGHTS, Role
+from .principal import ANYONE, NO_RIGHTS, Role, Unauthenticated
 from .rules import RULES, Rule
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -43,6 +43,7 @@ class Guard:
         if rule is None:
             raise Forbidden("this route can't be used while AUTH is on")
         if rule is Rule.OPEN:
+            self._authentication.prepare()  # probes come before clients
             return None
         try:
             self._identify(credentials_of(request))

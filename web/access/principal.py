@@ -13,6 +13,10 @@ publishes predictions."""
 ROLES: frozenset[Role] = frozenset(get_args(Role))
 
 
+class Unauthenticated(Exception):
+    """The credentials of a request are missing, or can't be used; the text is for the client."""
+
+
 class Principal(Struct, frozen=True):
     """Who makes a request. Plain values that compare.
 

@@ -83,6 +83,9 @@ class Tokens:
         self._refresh()
         return self._principals.get(principal.key) == principal
 
+    def prepare(self) -> None:
+        """Do nothing: the file is read at the first request."""
+
     def load(self) -> None:
         """Read the file. Raises SettingsError if it can't be used."""
         path = self._settings.auth_tokens_file

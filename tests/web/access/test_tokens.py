@@ -10,7 +10,8 @@ from consumer.view.filters import EVERYTHING, Box, Filter
 from tests.cli.helpers import invoke as run
 from tests.web.access.tokens_file import tokens_file
 from web.access import tokens as module
-from web.access.authentication import Authentication, Unauthenticated
+from web.access.authentication import Authentication
+from web.access.principal import Unauthenticated
 from web.access.tokens import CHECK_SECONDS, Tokens, key_of, make_token, read_tokens
 
 HASH = f'hash = "sha256:{"0" * 64}"\n'
