@@ -7,6 +7,7 @@
  * @import { Geometry, Heading, Network, Place, Shown } from "./types.d.ts"
  * @typedef {{ id: string, place: Place }} Stop
  * @typedef {{ corridor: string, places: Place[], ids: string[] }} Line
+ * @typedef {{ id: string, places: Place[] }} Piece the part of a road that is one segment
  */
 const CORRIDOR = /^(\S+) ([NSEW])B?\b/;
 /** @type {Record<string, [number, number]>} */
@@ -62,6 +63,20 @@ export function lines(predictions) {
 }
 
 /**
+ * Return the piece of each segment of a line: from half-way to the one before, to half-way to the one after.
+ *
+ * @param {Line} line
+ * @returns {Piece[]}
+ */
+export function piecesOf({ ids, places }) {
+  return ids.map((id, index) => {
+    const own = places[index];
+    const [before, after] = [places[index - 1], places[index + 1]];
+    return { id, places: [before && between(before, own), own, after && between(own, after)].filter(Boolean) };
+  });
+}
+
+/**
  * Return the direction of travel at each segment of the lines, by segment.
  *
  * @param {Line[]} found
@@ -79,19 +94,19 @@ export function headings(found) {
 }
 
 /**
- * Return the lines of a GeoJSON network, and by segment its length in kilometres and the direction of travel in the
+ * Return the pieces of a GeoJSON network, and by segment its length in kilometres and the direction of travel in the
  * middle of its longest line.
  *
  * @param {Network} network
- * @returns {{ lines: Place[][], headings: Map<string, Heading>, lengths: Map<string, number> }}
+ * @returns {{ pieces: Piece[], headings: Map<string, Heading>, lengths: Map<string, number> }}
  */
 export function drawn({ features }) {
   /** @type {ReturnType<typeof drawn>} */
-  const found = { lines: [], headings: new Map(), lengths: new Map() };
+  const found = { pieces: [], headings: new Map(), lengths: new Map() };
   for (const { id, geometry } of features) {
     const own = linesOf(geometry);
     if (own.length === 0) continue;
-    found.lines.push(...own);
+    found.pieces.push(...own.map((places) => ({ id: String(id), places })));
     const longest = own.reduce((best, line) => (line.length > best.length ? line : best));
     const middle = Math.floor((longest.length - 1) / 2);
     const heading = towards(longest[middle], longest[middle + 1]);
@@ -177,6 +192,15 @@ function nearest(from, stops) {
 export function km([north, east], [otherNorth, otherEast]) {
   const shrink = Math.cos((north * Math.PI) / 180);
   return KM_PER_DEGREE * Math.hypot(otherNorth - north, (otherEast - east) * shrink);
+}
+
+/**
+ * @param {Place} one
+ * @param {Place} other
+ * @returns {Place}
+ */
+function between(one, other) {
+  return [(one[0] + other[0]) / 2, (one[1] + other[1]) / 2];
 }
 
 /** @param {Place[]} line */

@@ -132,14 +132,30 @@ def test_roads_and_markers_are_right_of_the_direction_of_travel(
     server: FakeServer, open_page: OpenPage, west_to_east: bool
 ) -> None:
     road = "I-10 E" if west_to_east else "I-10 W"
-    server.publish_all([at(-60, "free_flow", road_name=road), at(60, "free_flow", road_name=road)])
+    jam = at(60, "severe_congestion", road_name=road, current_speed=12.0)
+    server.publish_all([at(-60, "moderate_traffic", road_name=road), jam])
     page = open_page(VIEW)
     right = 3 if west_to_east else -3
     expect_covered(page, 0, right, "roads")
     expect_covered(page, 0, -right, "roads", covered=False)
     side = right // 3
-    expect_covered(page, 60, side * (RADIUS + 2))
-    expect_covered(page, 60, -side * RADIUS, covered=False)
+    expect_covered(page, 60, side * (RADIUS + 4))
+    expect_covered(page, 60, -side * (RADIUS + 1), covered=False)
+
+
+def test_a_road_has_the_colour_of_its_segments_and_marks_of_what_is_bad(
+    server: FakeServer, open_page: OpenPage
+) -> None:
+    server.publish_all([at(x, "free_flow", road_name="I-10 E") for x in (-60, 60)])
+    page = open_page(VIEW)
+    page.wait_for_function(IS_COLOUR, arg=["roads", -20, 3, COLOURS["free_flow"]])
+    expect_covered(page, 60, 3, covered=False)
+    server.publish_all([at(60, "severe_congestion", road_name="I-10 E")])
+    page.wait_for_function(IS_COLOUR, arg=["roads", 20, 3, COLOURS["severe_congestion"]])
+    page.wait_for_function(IS_COLOUR, arg=["roads", -20, 3, COLOURS["free_flow"]])
+    page.wait_for_function(IS_COLOUR, arg=["overlay", 60, 3, COLOURS["severe_congestion"]])
+    part(page, "search").fill("at -60")
+    expect_covered(page, -60, 3)
 
 
 def test_a_hovered_marker_shows_its_name_as_text(server: FakeServer, open_page: OpenPage) -> None:

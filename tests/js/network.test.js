@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { corridorOf, headings, lines, placeOf } from "../../static/js/network.js";
+import { corridorOf, drawn, headings, lines, piecesOf, placeOf } from "../../static/js/network.js";
 
 /** @returns {any} */
 const segment = (id, latitude, longitude, road) => ({ segment_id: id, coordinates: { latitude, longitude }, road_name: road });
@@ -34,4 +34,18 @@ test("headings have the direction of travel and length 1", () => {
   const found = headings(lines([segment("a", 34, -118, "I-10 W"), segment("b", 34, -118.02, "I-10 W")]));
   const [east, north] = found.get("a");
   assert.ok(Math.abs(east + 1) < 1e-9 && Math.abs(north) < 1e-9);
+});
+
+test("each segment of a line is a piece, from half-way to half-way", () => {
+  const [line] = lines([segment("a", 34, -118, "I-5 N"), segment("b", 34.02, -118, "I-5 N"), segment("c", 34.04, -118, "I-5 N")]);
+  const norths = piecesOf(line).map(({ id, places }) => [id, ...places.map(([north]) => Number(north.toFixed(6)))]);
+  assert.deepEqual(norths, [["a", 34, 34.01], ["b", 34.01, 34.02, 34.03], ["c", 34.03, 34.04]]);
+});
+
+test("a network has pieces, headings and lengths by segment", () => {
+  const geometry = { type: "LineString", coordinates: [[-118, 34], [-118, 34.1]] };
+  const found = drawn({ features: [{ id: 7, geometry }, { id: "none", geometry: null }] });
+  assert.deepEqual(found.pieces, [{ id: "7", places: [[34, -118], [34.1, -118]] }]);
+  assert.ok(Math.abs((found.lengths.get("7") ?? 0) - 11.12) < 1e-9);
+  assert.ok(Math.abs((found.headings.get("7") ?? [0, 0])[1] - 1) < 1e-9);
 });

@@ -3,6 +3,7 @@
  *
  * Leaflet (static/vendor) draws on a canvas, which takes no focus: keyboards and screen readers use the table.
  *
+ * @import { Piece } from "../network.js"
  * @import { Store } from "../store.js"
  * @import { Config, Heading, MapPosition, Place, Query } from "../types.d.ts"
  * @typedef {{ replaced: boolean, segments: Iterable<string> }} Changes
@@ -97,7 +98,8 @@ export class MapView {
     if (restylesAll || now - this.#drawnAt >= pauseMs) {
       if (replaced) this.markers.removeMissing(store);
       const ids = restylesAll ? new Set([...this.#changed, ...store.segments.keys()]) : this.#changed;
-      for (const id of ids) this.markers.update(store, id, matching);
+      for (const id of ids) this.markers.update(store, id, matching, this.roads.has(id));
+      this.roads.restyle(store, { matching, isColoured: query.predictions });
       this.#changed.clear();
       this.#drawnAt = now;
       if (restylesAll) this.#restyledAt = now;
@@ -132,12 +134,13 @@ export class MapView {
   /**
    * Draw the roads of a network instead of those through the segments.
    *
-   * @param {{ lines: Place[][], headings: Map<string, Heading> }} network
+   * @param {{ pieces: Piece[], headings: Map<string, Heading> }} network
    */
-  setNetwork({ lines, headings }) {
-    this.roads.setNetwork(lines);
+  setNetwork({ pieces, headings }) {
+    this.roads.setNetwork(pieces);
     this.markers.setHeadings(headings);
-    this.#fit(L.latLngBounds(lines.flat()));
+    this.#restyledAt = -Infinity;
+    this.#fit(L.latLngBounds(pieces.flatMap(({ places }) => places)));
   }
 
   /**
@@ -221,6 +224,7 @@ export class MapView {
     this.#roadsAt = now;
     const headings = this.roads.update(store);
     if (headings) this.markers.setHeadings(headings);
+    this.#restyledAt = -Infinity;
     this.#fit();
   }
 

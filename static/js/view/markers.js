@@ -4,7 +4,7 @@
  * @import { Store } from "../store.js"
  * @import { Heading, Place, Shown } from "../types.d.ts"
  * @import { Colours } from "./marks.js"
- * @typedef {{ shape: string, ring: string | null, course: string | null, opacity: number }} Look
+ * @typedef {{ shape: string, ring: string | null, course: string | null, opacity: number, isQuiet: boolean }} Look
  */
 import { NOT_CURRENT, CATEGORIES } from "../categories.js";
 import { placeOf } from "../network.js";
@@ -19,7 +19,7 @@ const MAX_RADIUS = 8;
 const SELECTED_SCALE = 1.7;
 const FAINT = 0.12;
 /** @type {(keyof Look)[]} */
-const LOOKS = ["shape", "ring", "course", "opacity"];
+const LOOKS = ["shape", "ring", "course", "opacity", "isQuiet"];
 
 export class Markers {
   /** @type {Map<string, any>} Mark has Leaflet's class system, whose types are any */
@@ -83,15 +83,19 @@ export class Markers {
    * @param {Store} store
    * @param {string} id
    * @param {Set<string> | null} matching segments that match the filter; null for no filter
+   * @param {boolean} isOnRoad whether the segment is drawn as a road, too
    */
-  update(store, id, matching) {
+  update(store, id, matching, isOnRoad) {
     const prediction = store.segments.get(id);
     const place = prediction && placeOf(prediction);
     if (!place) return this.#remove(id);
     const marker = this.#markers.get(id) ?? this.#add(id, place);
     const { lat, lng } = marker.getLatLng();
     if (lat !== place[0] || lng !== place[1]) marker.setLatLng(place);
-    const look = { ...lookOf(store, prediction), opacity: matching === null || matching.has(id) ? 1 : FAINT };
+    const own = lookOf(store, prediction);
+    // On a road a mark is for what is bad or chosen.
+    const isQuiet = isOnRoad && matching === null && own.ring === null && own.course === null && !isJam(own.shape);
+    const look = { ...own, opacity: matching === null || matching.has(id) ? 1 : FAINT, isQuiet };
     if (marker.isOutdated || LOOKS.some((name) => marker.options[name] !== look[name])) {
       marker.isOutdated = false;
       marker.setStyle(look);

@@ -14,6 +14,16 @@ const { L } = globalThis;
 const OFFSET_PX = 3;
 const OUTLINE_PX = 1.2;
 const RING_PX = 2.6;
+const NO_DATA = "not_current";
+/** Of roads by category, in the order of drawing: the worse, the wider, so that not only the colour tells. */
+const WIDTHS = /** @type {Record<string, number>} */ ({
+  not_current: 2.5,
+  free_flow: 3,
+  moderate_traffic: 3.5,
+  heavy_traffic: 4.5,
+  severe_congestion: 5.5,
+});
+const WIDEST = 6;
 const ARROW_PX = 4.5;
 /** The largest distance from the centre of a shape to its outline, in radii. */
 const REACH = 1.25;
@@ -198,9 +208,12 @@ export const MarksCanvas = /** @type {LayerClass} */ (L.Canvas.extend({
   },
 }));
 
-/** A segment. Options: `shape`, `ring` and `course` of its look; `isSelected`; `heading`, the direction of travel. */
+/**
+ * A segment. Options: `shape`, `ring` and `course` of its look; `isQuiet` if its road shows all that there is to see;
+ * `isSelected`; `heading`, the direction of travel.
+ */
 export const Mark = /** @type {LayerClass} */ (L.CircleMarker.extend({
-  options: { opacity: 1, shape: "not_current", ring: null, course: null, isSelected: false, heading: null },
+  options: { opacity: 1, shape: "not_current", ring: null, course: null, isQuiet: false, isSelected: false, heading: null },
 
   /** @this {any} */
   rank() {
@@ -219,6 +232,7 @@ export const Mark = /** @type {LayerClass} */ (L.CircleMarker.extend({
     const renderer = this._renderer;
     if (!renderer._drawing || this._empty()) return;
     const { x, y } = this._drawnAt();
+    if (this.options.isQuiet && !this.options.isSelected) return;
     const { image, half } = renderer.shapeImages.of(this._look());
     renderer._ctx.globalAlpha = this.options.opacity;
     renderer._ctx.drawImage(image, Math.round(x) - half, Math.round(y) - half, 2 * half, 2 * half);
@@ -246,9 +260,65 @@ export const Mark = /** @type {LayerClass} */ (L.CircleMarker.extend({
   },
 }));
 
-/** One or several roads, in the direction of travel. */
+/**
+ * The roads, one part per segment in the direction of travel. All parts of a look are one path: thousands of paths would
+ * take longer than a frame.
+ */
 export const Road = /** @type {LayerClass} */ (L.Polyline.extend({
-  options: { weight: 3, opacity: 0.9, interactive: false },
+  options: { weight: WIDEST, interactive: false, noClip: true, smoothFactor: 0 },
+
+  /**
+   * @this {any}
+   * @param {Colours} colours
+   */
+  setColours(colours) {
+    this.colours = colours;
+    if (this._map) this.redraw();
+  },
+
+  /**
+   * Set the category of each part, and whether it is faint; draw again if something changed.
+   *
+   * @this {any}
+   * @param {{ category: string, isFaint: boolean }[]} looks
+   */
+  setLooks(looks) {
+    const names = looks.map(({ category, isFaint }) => `${category} ${isFaint}`);
+    if (this.names?.length === names.length && names.every((name, index) => name === this.names[index])) return;
+    this.names = names;
+    if (this._map) this.redraw();
+  },
+
+  /** @this {any} */
+  _updatePath() {
+    const { _ctx: ctx, _drawing: isDrawing } = this._renderer;
+    if (!isDrawing || this._parts.length === 0) return;
+    ctx.lineCap = ctx.lineJoin = "round";
+    for (const category of Object.keys(WIDTHS)) {
+      for (const isFaint of [true, false]) this._strokeParts(ctx, category, isFaint);
+    }
+    ctx.globalAlpha = 1;
+  },
+
+  /**
+   * @this {any}
+   * @param {CanvasRenderingContext2D} ctx
+   * @param {string} category
+   * @param {boolean} isFaint
+   */
+  _strokeParts(ctx, category, isFaint) {
+    const name = `${category} ${isFaint}`;
+    ctx.beginPath();
+    for (const [index, part] of this._parts.entries()) {
+      if ((this.names?.[index] ?? `${NO_DATA} false`) !== name) continue;
+      for (const [at, { x, y }] of part.entries()) {
+        if (at) ctx.lineTo(x, y);
+        else ctx.moveTo(x, y);
+      }
+    }
+    ctx.globalAlpha = isFaint ? 0.25 : 0.95;
+    stroke(ctx, category === NO_DATA ? this.colours.road : this.colours[category], WIDTHS[category]);
+  },
 
   /** @this {any} */
   _simplifyPoints() {

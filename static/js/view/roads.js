@@ -1,18 +1,25 @@
 /**
- * Outlines of counties and coasts, and above them the roads: of the server's network, or else through the segments.
+ * Outlines of counties and coasts, and above them the roads: of the server's network, or else through the segments. The
+ * piece of each segment has the colour of its category at the chosen time.
  *
+ * @import { Piece } from "../network.js"
  * @import { Store } from "../store.js"
  * @import { Heading, Place } from "../types.d.ts"
  * @import { Colours } from "./marks.js"
  */
-import { headings, lines } from "../network.js";
+import { NOT_CURRENT } from "../categories.js";
+import { headings, lines, piecesOf } from "../network.js";
 import { Road } from "./marks.js";
 
 const { L } = globalThis;
 
 export class Roads {
-  /** @type {any[]} */
-  #roads = [];
+  /** @type {any} Road has Leaflet's class system, whose types are any */
+  #road = null;
+  /** @type {Piece[]} */
+  #pieces = [];
+  /** @type {Set<string>} */
+  #ids = new Set();
   /** @type {L.Polyline | null} */
   #outlines = null;
   #hasNetwork = false;
@@ -34,11 +41,20 @@ export class Roads {
   /**
    * Draw the roads of a network from now on.
    *
-   * @param {Place[][]} places
+   * @param {Piece[]} pieces
    */
-  setNetwork(places) {
+  setNetwork(pieces) {
     this.#hasNetwork = true;
-    this.#show([places]);
+    this.#show(pieces);
+  }
+
+  /**
+   * Tell whether a segment is drawn as a piece of a road.
+   *
+   * @param {string} id
+   */
+  has(id) {
+    return this.#ids.has(id);
   }
 
   /**
@@ -50,14 +66,30 @@ export class Roads {
   update(store) {
     if (this.#hasNetwork) return null;
     const found = lines(store.segments.values());
-    this.#show(found.map(({ places }) => places));
+    this.#show(found.flatMap(piecesOf));
     return headings(found);
+  }
+
+  /**
+   * Give each piece the colour of its segment, or the one of a road if predictions are hidden. Segments that do not match
+   * the filter are faint.
+   *
+   * @param {Store} store
+   * @param {{ matching: Set<string> | null, isColoured: boolean }} given `matching` is null for no filter
+   */
+  restyle(store, { matching, isColoured }) {
+    this.#road?.setLooks(
+      this.#pieces.map(({ id }) => {
+        const shown = isColoured ? store.segments.get(id) : undefined;
+        return { category: shown ? store.group(shown) : NOT_CURRENT, isFaint: matching !== null && !matching.has(id) };
+      }),
+    );
   }
 
   /** @param {Colours} colours */
   recolour(colours) {
     this.colours = colours;
-    for (const road of this.#roads) road.setStyle({ color: colours.road });
+    this.#road?.setColours(colours);
     this.#outlines?.setStyle({ color: colours.county });
   }
 
@@ -68,11 +100,14 @@ export class Roads {
     }
   }
 
-  /** @param {(Place[] | Place[][])[]} all */
-  #show(all) {
-    for (const road of this.#roads) road.remove();
-    const style = { color: this.colours.road, renderer: this.roadRenderer };
-    this.#roads = all.map((places) => new Road(places, style).addTo(this.map));
+  /** @param {Piece[]} pieces */
+  #show(pieces) {
+    this.#road?.remove();
+    this.#pieces = pieces;
+    this.#ids = new Set(pieces.map(({ id }) => id));
+    this.#road = new Road(pieces.map(({ places }) => places), { renderer: this.roadRenderer });
+    this.#road.setColours(this.colours);
+    this.#road.addTo(this.map);
   }
 }
 
