@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Crossings } from "../../static/js/crossings.js";
 import { Jams } from "../../static/js/jams.js";
+import { km, placeOf } from "../../static/js/network.js";
 import { SpeedScale } from "../../static/js/speeds.js";
 import { Store } from "../../static/js/store.js";
 import { stretchesOf } from "../../static/js/stretches.js";
@@ -227,4 +229,28 @@ test("jams that begin or end are announced by name, three at most", () => {
   assert.equal(announcement(["I-5 N, A → B"], []), "New jam: I-5 N, A to B");
   assert.equal(announcement(["a", "b", "c", "d"], ["e"]), "4 new jams: a; b; c. Jam ended: e");
   assert.equal(announcement([], []), "");
+});
+
+test("the nearest road is that of all segments within 2 km, wherever they are", () => {
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const next = random(seed);
+    const north = 65 * next();
+    const segments = Array.from({ length: 80 }, (_, number) =>
+      prediction(`S${number}`, {
+        road_name: `I-${1 + Math.floor(next() * 6)} N`,
+        coordinates: { latitude: north + next() * 0.2, longitude: -0.1 + next() * 0.2 },
+      }),
+    );
+    const { store } = storeOf(segments);
+    const crossings = new Crossings();
+    for (const segment of segments) {
+      const place = placeOf(segment) ?? [0, 0];
+      const others = segments
+        .filter((each) => each.road_name !== segment.road_name)
+        .map((each) => ({ road: each.road_name?.split(" ")[0] ?? null, distance: km(place, placeOf(each) ?? [0, 0]) }))
+        .filter(({ distance }) => distance < 2)
+        .sort((one, other) => one.distance - other.distance);
+      assert.equal(crossings.near(store.segments, segment.segment_id), others[0]?.road ?? null, `seed ${seed}`);
+    }
+  }
 });
