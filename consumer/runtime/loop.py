@@ -23,6 +23,8 @@ from .watchdog import Watchdog
 
 log = logging.getLogger("greenwave.consumer")
 
+MAX_NAMED = 10
+"""Most topics that a warning names."""
 OUTAGE_POLL_SECONDS = 0.05
 """Time between two checks whether a broker that is silent answers again."""
 
@@ -74,7 +76,7 @@ class Loop:
                 continue
             if status.topics != assigned or self._announcer.status.reason == STALLED:
                 assigned, self._silent_leaders = {}, []
-                self._note_missing(status.topics)
+                self._note_missing(status)
                 if self._positions.start(source, status.topics):
                     self._delivery.restart()
                 assigned = status.topics
@@ -103,16 +105,21 @@ class Loop:
         found = (readings.get(partition) for partition in self._feed.partitions)
         self._feed.advance([reading.offset if reading is not None else 0 for reading in found])
 
-    def _note_missing(self, topics: Mapping[str, Topic]) -> None:
+    def _note_missing(self, status: SourceStatus) -> None:
         """Note which topics of the settings were not found, and log it when that changes."""
-        wanted = self._settings.topics
+        wanted, topics = self._settings.topics, status.topics
         missing = wanted.missing(topics)
         if missing != list(self.missing_topics):
             self.missing_topics = missing
             if missing:
                 log.warning("not found, or may not be read: topic %s; the others are read", ", ".join(missing))
         if wanted.pattern is not None and len(topics) >= MAX_TOPICS:
-            log.warning("%d topics are read, the most for one process; others that match are left out", len(topics))
+            log.warning(
+                "%d topics are read, the most for one process: the first by name; %d more that match are left out: %s",
+                len(topics),
+                len(status.left_out),
+                ", ".join(status.left_out[:MAX_NAMED]) or "none now",
+            )
         self._feed.expect_topics(wanted.pattern is not None or bool(missing))
 
     def _is_answering(self, source: Source, status: SourceStatus) -> bool:

@@ -32,16 +32,22 @@ class Topics(NamedTuple):
         """Tell whether a topic of this name is to be read."""
         return name in self.names if self.pattern is None else self.pattern.match(name) is not None
 
-    def chosen(self, known: Iterable[str], before: Collection[str] = ()) -> list[str]:
-        """Return the names among those of a cluster that are to be read, at most MAX_TOPICS, those before first.
+    def chosen(self, known: Iterable[str]) -> list[str]:
+        """Return the names among those of a cluster that are to be read: of a pattern the first MAX_TOPICS by name.
 
-        As in Kafka's clients, a name must match the pattern from its beginning.
+        So all processes choose the same. As in Kafka's clients, a name must match the pattern from its beginning.
         """
         if self.pattern is None:
             there = set(known)
             return [name for name in self.names if name in there]
-        matching = sorted(filter(self.pattern.match, known), key=lambda name: (name not in before, name))
-        return sorted(matching[:MAX_TOPICS])
+        return self._matching(known)[:MAX_TOPICS]
+
+    def left_out(self, known: Iterable[str]) -> list[str]:
+        """Return the names that match the pattern, but are more than one process reads."""
+        return self._matching(known)[MAX_TOPICS:]
+
+    def _matching(self, known: Iterable[str]) -> list[str]:
+        return [] if self.pattern is None else sorted(filter(self.pattern.match, known))
 
     def missing(self, found: Collection[str]) -> list[str]:
         """Return the names of the list that were not found."""

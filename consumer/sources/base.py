@@ -38,6 +38,7 @@ class SourceStatus(NamedTuple):
     readings                where each assigned partition is read
     connection_errors       why connections failed since the last metadata; None when none did
     brokers                 host:port of each broker as the cluster advertises it; empty before the first metadata
+    left_out                topics that match the pattern of the settings, but are more than one process reads
     """
 
     topics: Mapping[str, Topic] = _NONE
@@ -47,6 +48,7 @@ class SourceStatus(NamedTuple):
     readings: Mapping[Partition, Reading] = _NONE
     connection_errors: str | None = None
     brokers: Sequence[str] = ()
+    left_out: Sequence[str] = ()
 
 
 class Expired(Exception):

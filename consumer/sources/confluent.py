@@ -85,6 +85,7 @@ class ConfluentSource:
         failures = sorted(self._cluster.failures.items())[:MAX_FAILURES]
         return SourceStatus(
             topics=metadata.topics,
+            left_out=metadata.left_out,
             last_response=max(filter(None, signs), default=None),
             leader_silent_seconds=answers.silent_seconds(),
             is_throttled=now < answers.throttled_until + THROTTLED_SECONDS,

@@ -49,6 +49,7 @@ class KafkaSource:
         self._wanted = settings.topics
         self._secrets = secrets_of(settings)
         self._topics: dict[str, Topic] = {}
+        self._left_out: list[str] = []
         self._metadata_at: float | None = None
         self._has_news = threading.Event()
         """Set when metadata has come since the last request of this thread."""
@@ -100,6 +101,7 @@ class KafkaSource:
             readings=self._readings,
             connection_errors=self._describe(failures.copy()) if failures else None,
             brokers=self._brokers,
+            left_out=self._left_out,
         )
 
     def _describe(self, failures: dict[str, str]) -> str | None:
@@ -117,7 +119,8 @@ class KafkaSource:
     def _note_metadata(self, _cluster: Any) -> None:
         """Note an answer; the client's IO thread calls it."""
         known = self._cluster.topics(exclude_internal_topics=self._wanted.pattern is not None)
-        described = {name: self._described(name) for name in self._wanted.chosen(known, self._topics)}
+        described = {name: self._described(name) for name in self._wanted.chosen(known)}
+        self._left_out = self._wanted.left_out(known)
         self._topics = {name: topic for name, topic in described.items() if topic is not None}
         # Records of these connections are given out, so the topic is known before.
         self._known_connections = self._manager.connections()

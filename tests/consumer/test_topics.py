@@ -42,12 +42,14 @@ def test_a_topic_that_can_not_be_used_is_refused_with_the_reason(stated, why):
     assert "or a pattern such as ^traffic" in str(refused.value)
 
 
-def test_a_pattern_matches_from_the_beginning_and_keeps_what_it_read():
+def test_a_pattern_matches_from_the_beginning_and_takes_the_first_by_name():
     topics = parse_topics(r"^traffic\.")
     assert topics.chosen(["x.traffic.a", "traffic.b", "trafficker", "traffic.a"]) == ["traffic.a", "traffic.b"]
     many = [f"traffic.{number:03}" for number in range(MAX_TOPICS + 5)]
     assert topics.chosen(many) == many[:MAX_TOPICS]
-    assert topics.chosen(many, before=many[-3:]) == [*many[: MAX_TOPICS - 3], *many[-3:]]
+    assert topics.chosen(reversed(many)) == many[:MAX_TOPICS], "the same in every process"
+    assert topics.left_out(reversed(many)) == many[MAX_TOPICS:]
+    assert topics.left_out(many[:MAX_TOPICS]) == []
 
 
 def test_a_list_has_the_order_of_the_setting_and_names_what_is_missing():

@@ -40,11 +40,12 @@ _AFTER = re.compile(r" \(after \d+ms in state \w+[^)]*\)")
 
 
 class Metadata(NamedTuple):
-    """What the last answer said: the topics that exist and may be seen, by name, and the brokers."""
+    """What the last answer said: the topics that exist and may be seen, by name, the brokers, and topics left out."""
 
     topics: Mapping[str, Topic] = MappingProxyType({})
     brokers: Sequence[str] = ()
     answered: float | None = None
+    left_out: Sequence[str] = ()
 
 
 class Cluster:
@@ -65,6 +66,7 @@ class Cluster:
         self._metadata_seconds = options["socket.timeout.ms"] / 1000
         self._bootstrap = str(options["bootstrap.servers"]).split(",")
         self._between = between
+        self._left_out: list[str] = []
         self.metadata = Metadata()
         self.failures: dict[str, str] = {}
         self._changed = threading.Condition()
@@ -178,7 +180,7 @@ class Cluster:
         brokers = self._list_brokers(SHORTEST_CALL_SECONDS) or self.metadata.brokers
         self.failures = {}
         with self._changed:
-            self.metadata = Metadata(topics, brokers, time.monotonic())
+            self.metadata = Metadata(topics, brokers, time.monotonic(), self._left_out)
             self._answered = number
             self._changed.notify_all()
         return True
@@ -191,7 +193,8 @@ class Cluster:
             known = self._client.list_topics(timeout=self._call_seconds).topics
         except KafkaException:
             return None
-        return self._wanted.chosen(known, self.metadata.topics)
+        self._left_out = self._wanted.left_out(known)
+        return self._wanted.chosen(known)
 
     def _list_brokers(self, timeout: float) -> list[str]:
         """Return host:port of each broker; none when no broker answers.
