@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     here = app.extensions[EXTENSION] = Services(chosen, start)
     app.wsgi_app = ClientAddresses(app.wsgi_app, chosen.trusted_proxies)  # type: ignore[method-assign]
     request_ids.register(app)
-    Limiter(chosen, here.admission.shares).register(app, Guard(here.authentication))
+    Limiter(chosen, here.admission.shares).register(app, Guard(here.authentication, chosen.hosts))
     for blueprint in (
         pages.blueprint,
         sign_in.blueprint,

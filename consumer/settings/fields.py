@@ -261,6 +261,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             "requirements-auth.txt). Must be set unless BIND is a loopback address; see docs/access.md",
         ),
     ] = ""
+    allowed_hosts: Annotated[
+        str,
+        _meta(
+            "names",
+            "Host names under which requests are served, against DNS rebinding: a comma list. Empty: any. Probes "
+            "are served under all",
+        ),
+    ] = ""
     auth_tokens_file: Annotated[
         str, _meta("path", "TOML with the hashes of tokens and what they allow, for AUTH=token; read again on changes")
     ] = ""
@@ -316,6 +324,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         Literal["text", "json"], _meta("", "Lines of text, or of JSON with the id of the request")
     ] = "text"
     access_log: Annotated[bool, _meta("", "Whether each request is logged; at LOG_LEVEL=DEBUG it always is")] = False
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The names of ALLOWED_HOSTS; none of them allows any."""
+        return frozenset(part.strip().strip("[]").lower() for part in self.allowed_hosts.split(",") if part.strip())
 
     @property
     def topics(self) -> Topics:

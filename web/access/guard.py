@@ -1,10 +1,10 @@
 """Find the principal of each request, before anything else of it is handled, and check what its route needs."""
 
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Response, g, redirect, request, url_for
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Forbidden, Unauthorized
+from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
 from werkzeug.wrappers import Response as BaseResponse
 
 from .authentication import Authentication, Credentials, credentials_of
@@ -14,6 +14,8 @@ from .rules import RULES, Rule
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
+PROBES = frozenset({"health.healthz", "health.readyz"})
+"""Endpoints that are asked by address."""
 SIGN_IN = "sign_in.form"
 _ROLES: dict[Rule, Role] = {Rule.OPERATE: "operator", Rule.PUBLISH: "publisher"}
 MISSING = "credentials are missing; send the header Authorization: Bearer TOKEN, or sign in at /sign-in"
@@ -23,8 +25,9 @@ FOREIGN = "a request of another site can't use the cookie of this one; send the 
 class Guard:
     """Decides on each request of one app."""
 
-    def __init__(self, authentication: Authentication) -> None:
+    def __init__(self, authentication: Authentication, hosts: frozenset[str]) -> None:
         self._authentication = authentication
+        self._hosts = hosts
 
     def register(self, app: Flask) -> None:
         """Guard all routes. To be called before what may refuse a request for other reasons."""
@@ -32,7 +35,9 @@ class Guard:
         app.after_request(self.keep_private)
 
     def check(self) -> BaseResponse | None:
-        """Set the principal of the request. Raises Unauthorized, Forbidden."""
+        """Set the principal of the request. Raises BadRequest, Unauthorized, Forbidden."""
+        if self._hosts and request.endpoint not in PROBES:
+            self._check_host()
         if not self._authentication.is_on:
             g.principal = ANYONE
             return None
@@ -57,6 +62,12 @@ class Guard:
         if role is not None and role not in g.principal.roles:
             raise Forbidden(f"this needs a token with the role {role}")
         return None
+
+    def _check_host(self) -> None:
+        """Refuse a page that reaches this server by a name of its own, whose address it has changed (DNS rebinding)."""
+        name = urlsplit(f"//{request.host}").hostname if request.host else None
+        if name not in self._hosts:
+            raise BadRequest("the host of this request is not in ALLOWED_HOSTS")
 
     def _identify(self, credentials: Credentials | None) -> None:
         if credentials is None:

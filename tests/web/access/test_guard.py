@@ -2,6 +2,7 @@
 
 import pytest
 
+from app import create_app
 from consumer.errors import SettingsError
 from consumer.settings import Settings
 from tests.consumer.helpers import message
@@ -172,8 +173,6 @@ def test_a_large_form_is_refused(client, live):
 
 
 def test_without_authentication_the_sign_in_page_leads_on(consumer):
-    from app import create_app
-
     client = create_app(Settings(), lambda: consumer).test_client()
     assert client.get("/sign-in").headers["Location"] == "/predictions"
 
@@ -197,3 +196,17 @@ def test_open_access_from_other_hosts_is_warned_of():
     assert warning_of(Settings(auth="none")) == (
         "AUTH=none: every client that reaches 0.0.0.0:8000 may read all predictions"
     )
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *[("a.example", 200), ("A.example:8000", 200), ("[::1]:8000", 200)],
+        *[("evil.example", 400), ("a.example.evil", 400), ("[", 400), ("", 400), ("a.example@evil", 400)],
+    ],
+)
+def test_requests_are_served_under_allowed_hosts_only(consumer, live, host, status):
+    client = create_app(Settings(allowed_hosts="a.example, ::1"), lambda: consumer).test_client()
+    assert client.get("/api/config", headers={"Host": host}).status_code == status
+    assert client.get("/healthz", headers={"Host": host}).status_code in (200, 400)  # Werkzeug refuses some
+    assert client.get("/healthz", headers={"Host": "10.0.0.1:8000"}).status_code == 200
