@@ -269,6 +269,16 @@ def test_a_payload_of_another_schema_is_refused(open_registry):
     assert caught.value.reason == "not_decodable"
 
 
+def test_a_schema_that_changes_under_its_id_is_kept(open_registry):
+    source = Source(_7=SchemaText("AVRO", '"string"'))
+    registry = open_registry(Settings(**SOME), fetch=source)
+    assert registry.wait_for(7, 30)
+    source.answers[7] = SchemaText("AVRO", '"double"')
+    assert reason_of(registry, 7) == "not_decodable"
+    assert registry.decode(7, b"12345\x06abc", 5) == "abc"
+    assert source.requests == [7]
+
+
 def test_a_flapping_registry_over_http(fake, open_registry):
     fake.has(7, "{}", "JSON")
     count = []
