@@ -234,7 +234,10 @@ class Client:
             case "gap":
                 self._gap(message)
             case "subscribed":
-                self._begin(*self._asked.pop(0))
+                start, since = self._asked.pop(0)
+                self._begin(start, since)
+                if start.after is None:
+                    self.cursor = None  # it is of the filter before; the view is on its way
             case "position":
                 if cursor is not None:
                     self._move(cursor)

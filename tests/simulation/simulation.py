@@ -205,7 +205,7 @@ class Simulation:
 
     def _any_item(self, topic):
         kind = self.random.random()
-        if kind < 0.2:
+        if kind < 0.2 and not self.is_tight:  # where they would expire at once
             return self._judged()
         if kind < 0.4:
             return self._observation(self.random.choice([*SINGLE, *SEVERAL, "O"]))
