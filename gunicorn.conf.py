@@ -26,7 +26,7 @@ try:
 except SettingsError as error:
     sys.exit(f"greenwave: {error}")
 
-_host = _settings.bind.strip("[]")
+_host = _settings.address.strip("[]")
 bind = f"[{_host}]:{_settings.port}" if ":" in _host else f"{_host}:{_settings.port}"
 workers = _settings.web_concurrency
 worker_class = "web.server.worker.Worker"

@@ -118,8 +118,7 @@ class _Run:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
-        # Without a word on access, this host only.
-        self._bind = settings.bind if settings.auth or environ.get("BIND") else "127.0.0.1"
+        self._bind = settings.address
         self._port = settings.port or free_port()
         # The wildcard address is reached through loopback.
         self._host = "127.0.0.1" if self._bind in {"0.0.0.0", "::", "[::]"} else self._bind.strip("[]")

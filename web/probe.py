@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 2.0
 def main() -> int:
     """Return the exit code."""
     settings = load(os.environ)
-    host = settings.bind.strip("[]")
+    host = settings.address.strip("[]")
     local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     connection = http.client.HTTPConnection(local, settings.port, timeout=TIMEOUT_SECONDS)
     try:

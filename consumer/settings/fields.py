@@ -178,7 +178,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     replay_readers: Annotated[int, _meta("readers", "Maximum concurrent replay readers", ge=1, le=16)] = 2
     # Serving
     port: Annotated[int, _meta("", "Port to listen on", ge=0, le=65_535)] = 8000
-    bind: Annotated[str, _meta("address", "Address to listen on")] = "0.0.0.0"
+    bind: Annotated[
+        str, _meta("address", "Address to listen on. Empty: 127.0.0.1 while AUTH is not set, else 0.0.0.0")
+    ] = ""
     script_name: Annotated[
         str,
         _meta(
@@ -258,7 +260,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         _meta(
             "",
             "Who may read: none (all clients), token (holders of a token), or jwt (of a JWT; needs "
-            "requirements-auth.txt). Must be set unless BIND is a loopback address; see docs/access.md",
+            "requirements-auth.txt). Not set: clients on this host only; see docs/access.md",
         ),
     ] = ""
     allowed_hosts: Annotated[
@@ -329,6 +331,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def hosts(self) -> frozenset[str]:
         """The names of ALLOWED_HOSTS; none of them allows any."""
         return frozenset(part.strip().strip("[]").lower() for part in self.allowed_hosts.split(",") if part.strip())
+
+    @property
+    def address(self) -> str:
+        """The address to listen on: BIND, else this host only until AUTH says who may read."""
+        return self.bind or ("0.0.0.0" if self.auth else "127.0.0.1")
 
     @property
     def topics(self) -> Topics:

@@ -192,6 +192,16 @@ def test_on_loopback_a_start_is_open(bind):
     assert warning_of(Settings(bind=bind, auth="none")) == ""
 
 
+def test_without_a_word_on_access_only_this_host_is_served():
+    settings = Settings()
+    check_access(settings)
+    assert settings.address == "127.0.0.1"
+    assert warning_of(settings).startswith(
+        "AUTH is not set: only this host is served, at 127.0.0.1:8000; set AUTH=none"
+    )
+    assert warning_of(Settings(bind="127.0.0.1")) == ""
+
+
 def test_open_access_from_other_hosts_is_warned_of():
     assert warning_of(Settings(auth="none")) == (
         "AUTH=none: every client that reaches 0.0.0.0:8000 may read all predictions"
