@@ -13,8 +13,9 @@ import struct
 import threading
 import time
 
-EVENT = re.compile(rb'id: (\S+)\ndata: \{"type":"prediction"[^\n]*"model":"(\d+)/(\d+)"')
-MESSAGE = re.compile(rb'"model":"(\d+)/(\d+)"')
+EVENT = re.compile(rb'id: (\S+)\ndata: \{"type":"(?:prediction|observation)"[^\n]*"(?:model|source)":"(\d+)/(\d+)"')
+MESSAGE = re.compile(rb'"(?:model|source)":"(\d+)/(\d+)"')
+ITEMS = b'{"type":"prediction"', b'{"type":"observation"'
 GAP = re.compile(rb'\{"type":"gap"[^\n]*\}|"gap":\{[^}]*\}')
 CLOSE = 8
 TRY_LATER = (1013).to_bytes(2)
@@ -32,10 +33,12 @@ class Busy(Exception):
 class Client(threading.Thread):
     """One client: it is cut `cuts` times, each time going on at a random process by a random transport.
 
-    With `road`, (which, of how many), it asks for one road alone: of each partition every so-many-th message.
+    With `road`, (which, of how many), it asks for one road alone: of each partition every so-many-th message. The view
+    must fit into one `initial`, since the rest of a larger one looks like changes.
     """
 
     longest = 400  # events of one connection
+    quiet_seconds = 1.5  # without news it goes elsewhere after this time
 
     def __init__(self, ports, cursor, transports, cuts, seed, road=None):
         super().__init__(name=f"client-{seed}")
@@ -70,9 +73,9 @@ class Client(threading.Thread):
     def is_done(self):
         if self.hops < self.cuts or self.end is None:
             return False
-        return len(self.seen) >= sum(len(self.wanted(count)) for count in self.end)
+        return len(self.seen) >= sum(len(self.wanted(*each)) for each in enumerate(self.end))
 
-    def wanted(self, count):
+    def wanted(self, _partition, count):
         """Return the numbers that it asks for, of a partition that has so many."""
         which, of = self.road or (0, 1)
         return range(which, count, of)
@@ -128,7 +131,7 @@ class Client(threading.Thread):
     def _read(self, sock, budget, events_of, pending):
         """Read events until the budget is spent, which is a cut in the middle of whatever comes."""
         count, quiet_since = 0, time.monotonic()
-        sock.settimeout(2)
+        sock.settimeout(self.quiet_seconds)
         while not self.is_done():
             found, pending = events_of(pending)
             for event in found:
@@ -138,7 +141,7 @@ class Client(threading.Thread):
                     return
             if found:
                 quiet_since = time.monotonic()
-            elif budget is not None and time.monotonic() - quiet_since > 1.5:
+            elif budget is not None and time.monotonic() - quiet_since > self.quiet_seconds:
                 return  # there is nothing new: go elsewhere
             try:
                 pending += self._receive(sock)
@@ -176,7 +179,7 @@ class Client(threading.Thread):
             if opcode == CLOSE and payload[:2] == TRY_LATER:
                 raise Busy
             self._check(payload)
-            if payload.startswith(b'{"type":"prediction"'):
+            if payload.startswith(ITEMS):
                 found.append((CURSOR.search(payload)[1], *MESSAGE.search(payload).groups()))
         return found, pending[at:]
 
@@ -187,5 +190,5 @@ def verify(clients, counts):
         assert client.failure is None, f"{client.name} after {client.hops} hops: {client.failure!r}"
         for partition, count in enumerate(counts):
             seen = [number for at, number in client.seen if at == partition]
-            wanted = list(client.wanted(count))
+            wanted = list(client.wanted(partition, count))
             assert seen == wanted, f"{client.name}: {len(seen)} of {len(wanted)} in partition {partition}"

@@ -1,0 +1,103 @@
+"""Clients that hop between two processes which read a topic of JSON, one of Avro, and one of measured speeds."""
+
+import contextlib
+import io
+import json
+import os
+
+import fastavro
+from kafka import KafkaProducer
+
+from consumer.settings import Settings
+from consumer.sources.kafka import client_options
+from tests import hopping
+from tests.consumer.helpers import message
+from tests.consumer.schemas.helpers import fake_registry, framed
+from tests.integration.test_serving import ready
+from tests.kafka.conftest import OPTIONS
+from tests.kafka.helpers import eventually
+from tests.web.server.test_worker import Server
+
+HOPS = int(os.environ.get("GREENWAVE_TEST_HOPS", "300"))
+CLIENTS = 12 if HOPS < 1_000 else 40
+SEGMENTS = 10
+"""Of each partition: few, so that a view is one event."""
+START = 1_700_000_000_000
+FIELDS = {"segment_id": "string", "timestamp": "long", "predicted_speed": "double", "source": "string"}
+SCHEMA = {"type": "record", "name": "Forecast", "fields": [{"name": name, "type": FIELDS[name]} for name in FIELDS]}
+
+
+def plain(partition, number):
+    return message(f"S{partition}-{number % SEGMENTS}", START + number, source=f"{partition}/{number}")
+
+
+def in_avro(partition, number):
+    payload = io.BytesIO()
+    fastavro.schemaless_writer(payload, SCHEMA, json.loads(plain(partition, number)))
+    return framed(1, payload.getvalue())
+
+
+def measured(partition, number):
+    item = {"segment_id": f"S{partition % 4}-{number % SEGMENTS}", "timestamp": START + number, "speed": 44.0}
+    return json.dumps({**item, "source": f"{partition}/{number}"}).encode()
+
+
+class TopicClient(hopping.Client):
+    """A client that asks for the items of some of the partitions, by a filter."""
+
+    longest = 60
+    quiet_seconds = 0.3
+
+    def __init__(self, ports, cursor, cuts, seed, asked):
+        super().__init__(ports, cursor, ["sse", "ws"], cuts, seed)
+        self.filter, self._partitions = asked
+
+    def wanted(self, partition, count):
+        return range(count if partition in self._partitions else 0)
+
+
+def test_hops_with_filters_by_topic_on_the_wire(apache, tmp_path):
+    cuts = -(-HOPS // CLIENTS)
+    most = max(400, cuts * TopicClient.longest // 6)  # messages of each partition: hardly read before the last hop
+    topics = [apache.create_topic(partitions=2) for _ in range(3)]
+    asked = [
+        ("", range(4)),
+        (f"&topic={topics[0]}", range(2)),
+        (f"&topic={topics[1]}", range(2, 4)),
+        ("&include=observations", range(6)),
+    ]
+    with contextlib.ExitStack() as stack:
+        registry = stack.enter_context(fake_registry())
+        registry.has(1, SCHEMA)
+        environ = {"KAFKA_BROKERS": apache.address, "KAFKA_BACKLOG": "all", "SCHEMA_REGISTRY_URL": registry.url}
+        servers = [
+            stack.enter_context(
+                Server(tmp_path / name, app="wsgi:app", KAFKA_TOPIC=",".join(order), BUFFER_ENTRIES=entries, **environ)
+            )
+            for name, order, entries in [("one", topics, "50000"), ("two", topics[::-1], "1000")]
+        ]
+        for server in servers:
+            eventually(lambda server=server: ready(server))
+        cursor = json.loads(servers[0].get("/api/predictions"))["data"]["cursor"]
+        producer = KafkaProducer(**client_options(Settings(kafka_brokers=apache.address)), **OPTIONS)
+        stack.callback(producer.close, timeout=5)
+        ports = [server.port for server in servers]
+        clients = [TopicClient(ports, cursor, cuts, seed, asked[seed % 4]) for seed in range(CLIENTS)]
+        for number in range(most):
+            if number == most // 4:
+                producer.flush(30)
+                for client in clients:
+                    client.start()
+            for partition in range(6):
+                make = (plain, in_avro, measured)[partition // 2]
+                producer.send(topics[partition // 2], make(partition, number), partition=partition % 2)
+        producer.flush(30)
+        for client in clients:
+            client.end = [most] * 6
+        for client in clients:
+            client.join(400)
+        hopping.verify(clients, [most] * 6)
+        assert sum(client.hops for client in clients) >= HOPS
+        for server in servers:
+            health = json.loads(server.get("/api/health"))["data"]
+            assert (health["quarantine"]["total"], health["observations"]["received"]) == (0, 2 * most)
