@@ -2,10 +2,19 @@
 
 import random
 
-from consumer.events import Change, Gap
+from consumer.events import Change, Gap, Initial
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import message
-from tests.kafka.helpers import BOTH_CLIENTS, WAIT_SECONDS, eventually, fresh_name
+from tests.kafka.helpers import (
+    BOTH_CLIENTS,
+    WAIT_SECONDS,
+    changes,
+    create_again,
+    events_until,
+    eventually,
+    follow,
+    fresh_name,
+)
 
 RECORDS = 300
 
@@ -94,3 +103,33 @@ def test_a_topic_of_a_pattern_that_is_created_later_is_read(apache, settings_for
     assert {topic for topic, _ in consumer.partitions} == {first, second}
     sources, gaps, _ = read(consumer, cursor, EVERYTHING)
     assert (sorted(sources), gaps) == (publisher.sent[second], [])
+
+
+@BOTH_CLIENTS
+def test_a_topic_that_is_deleted_and_recreated_stops_no_other(apache, settings_for, consume, publish):
+    kept, deleted = (apache.create_topic(partitions=2) for _ in range(2))
+    consumer = consume(settings_for(f"{kept},{deleted}"))
+    consumer.wait_ready(WAIT_SECONDS)
+    publisher = Publisher(settings_for, publish)
+    publisher.send(kept, 2)
+    publisher.send(deleted, 2)
+    eventually(lambda: consumer.records == 4)
+    subscription = follow(consumer)
+    apache.delete_topic(deleted)
+    eventually(lambda: list(consumer.missing_topics) == [deleted])
+    publisher.send(kept, 3)
+    events = events_until(subscription, lambda events: len(changes(events)) == 3)
+    assert [each.item.source for each in changes(events)] == publisher.sent[kept][2:]
+    assert not any(isinstance(event, Gap) for event in events)
+    create_again(apache, deleted, 2)
+    events = events_until(subscription, lambda events: any(isinstance(event, Initial) for event in events))
+    assert [event for event in events if isinstance(event, Gap)] == [Gap("topic_recreated", None)]
+    (view,) = [event for event in events if isinstance(event, Initial)]
+    assert {each.topic for each in view.predictions} == {kept}
+    publisher.send(kept, 1)
+    publisher.send(deleted, 2)
+    events = events_until(subscription, lambda events: len(changes(events)) == 3)
+    sources = sorted(each.item.source for each in changes(events))
+    assert sources == sorted(publisher.sent[kept][-1:] + publisher.sent[deleted][-2:])
+    assert not any(isinstance(event, Gap) for event in events)
+    assert consumer.records == 10, "nothing of the other topic was read again"
