@@ -22,6 +22,8 @@ HOPS = int(os.environ.get("GREENWAVE_TEST_HOPS", "300"))
 CLIENTS = 12 if HOPS < 1_000 else 40
 SEGMENTS = 10
 """Of each partition: few, so that a view is one event."""
+BUFFER_ENTRIES = "500000"
+"""So much that no stream falls off it, however fast the messages come and however slow the machine is."""
 START = 1_700_000_000_000
 FIELDS = {"segment_id": "string", "timestamp": "long", "predicted_speed": "double", "source": "string"}
 SCHEMA = {"type": "record", "name": "Forecast", "fields": [{"name": name, "type": FIELDS[name]} for name in FIELDS]}
@@ -58,7 +60,7 @@ class TopicClient(hopping.Client):
 
 def test_hops_with_filters_by_topic_on_the_wire(apache, tmp_path):
     cuts = -(-HOPS // CLIENTS)
-    most = max(400, cuts * TopicClient.longest // 6)  # messages of each partition: hardly read before the last hop
+    most = max(900, cuts * TopicClient.longest // 6)  # messages of each partition: hardly read before the last hop
     topics = [apache.create_topic(partitions=2) for _ in range(3)]
     asked = [
         ("", range(4)),
@@ -72,9 +74,16 @@ def test_hops_with_filters_by_topic_on_the_wire(apache, tmp_path):
         environ = {"KAFKA_BROKERS": apache.address, "KAFKA_BACKLOG": "all", "SCHEMA_REGISTRY_URL": registry.url}
         servers = [
             stack.enter_context(
-                Server(tmp_path / name, app="wsgi:app", KAFKA_TOPIC=",".join(order), BUFFER_ENTRIES=entries, **environ)
+                Server(
+                    tmp_path / name,
+                    app="wsgi:app",
+                    KAFKA_TOPIC=",".join(order),
+                    BUFFER_ENTRIES=entries,
+                    BUFFER_BYTES="1000000000",
+                    **environ,
+                )
             )
-            for name, order, entries in [("one", topics, "50000"), ("two", topics[::-1], "1000")]
+            for name, order, entries in [("one", topics, BUFFER_ENTRIES), ("two", topics[::-1], BUFFER_ENTRIES)]
         ]
         for server in servers:
             eventually(lambda server=server: ready(server))
