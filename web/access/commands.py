@@ -16,7 +16,12 @@ from .tokens import HASH, NAME, key_of, make_token
 @click.option("--segment", "segments", multiple=True, help="Segment that may be read; repeat for more. Default: all.")
 @click.option("--bbox", help="Area that may be read: west,south,east,north in degrees. Default: all.")
 @click.option("--every", type=float, help="Least seconds between two updates of a segment in streams, 1 to 60.")
-@click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]), help="When it expires, in UTC.")
+@click.option(
+    "--expires",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]),
+    metavar="TIME",
+    help="When it expires, in UTC: 2027-01-01, or 2027-01-01T00:00:00Z.",
+)
 @click.option("--role", "roles", multiple=True, type=click.Choice(sorted(ROLES)), help="Role; repeat for more.")
 def make_token_command(name: str, expires: Any, bbox: str | None, **given: Any) -> None:
     """Make a token and print it once, with the table for AUTH_TOKENS_FILE, which holds only its hash."""

@@ -27,7 +27,7 @@ from web.access.keys import MAX_BYTES, RETRY_SECONDS, KeyUrl, fetch_keys, read_k
 from web.access.principal import Unauthenticated
 
 SECRET = "s" * 32
-NOW = int(time.time())
+NOW, DAY = int(time.time()), 86_400
 
 
 def rsa_key(name="a"):
@@ -60,7 +60,7 @@ def settings_of(**more):
 
 
 def signed(key=SECRET, algorithm="HS256", headers=None, **claims):
-    given = {"sub": "ann", "aud": "greenwave", "iss": "https://id", "exp": NOW + 600} | claims
+    given = {"sub": "ann", "aud": "greenwave", "iss": "https://id", "exp": NOW + DAY} | claims
     return jwt.encode({name: each for name, each in given.items() if each is not None}, key, algorithm, headers)
 
 
@@ -91,7 +91,7 @@ def test_claims_become_rights(by_secret):
     principal = by_secret.verify(token)
     assert (principal.name, principal.roles, principal.every) == ("ann", {"operator"}, 5)
     assert principal.limits == Filter(roads=frozenset({"i-5"}))
-    assert principal.expires_at == NOW + 610
+    assert principal.expires_at == NOW + DAY + 10
 
 
 @pytest.mark.parametrize(("key", "algorithm", "kid"), [(rsa_key, "RS256", "r"), (ec_key, "ES256", "e")])
@@ -112,8 +112,8 @@ def test_one_key_in_pem_needs_no_id(tmp_path):
         ({"exp": NOW - 60}, "the token has expired"),
         ({"exp": None}, "the token is not valid"),
         ({"exp": "never"}, "the token is not valid"),
-        ({"nbf": NOW + 60}, "the token is not valid yet"),
-        ({"iat": NOW + 60}, "the token is not valid yet"),
+        ({"nbf": NOW + DAY}, "the token is not valid yet"),
+        ({"iat": NOW + DAY}, "the token is not valid yet"),
         ({"aud": "another"}, "the token is not valid"),
         ({"aud": None}, "the token is not valid"),
         ({"iss": "https://other"}, "the token is not valid"),
@@ -131,7 +131,7 @@ def test_a_token_that_does_not_hold_is_refused(by_secret, claims, said):
 
 def forged(by):
     """Return tokens that nothing but a forger makes."""
-    claims = {"sub": "eve", "aud": "greenwave", "iss": "https://id", "exp": NOW + 600}
+    claims = {"sub": "eve", "aud": "greenwave", "iss": "https://id", "exp": NOW + DAY}
     pem = rsa_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     good = signed(rsa_key(), "RS256", {"kid": "r"})
     first, _, last = good.split(".")

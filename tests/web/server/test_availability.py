@@ -226,7 +226,7 @@ def test_a_history_ahead_of_this_process_is_refused_without_a_slot(fresh):
     assert_refused(
         server.open(f"/api/predictions/history?after={ahead}&segment=n1", Connection="close"),
         429,
-        "all slots are in use",
+        "all slots, or those of this client, are in use",
     )
 
 

@@ -447,7 +447,7 @@ def test_a_prefix_is_trusted_from_a_proxy_only(server, fresh):
 
 @pytest.mark.parametrize("bind", ["::", "[::]", "::1"])
 def test_it_listens_on_an_ipv6_address(fresh, bind):
-    server = fresh(BIND=bind, host="::1")
+    server = fresh(BIND=bind, AUTH="none", host="::1")
     headers = {"X-Forwarded-Prefix": "/traffic", "Connection": "close"}
     assert b"\r\nLocation: /traffic/predictions\r\n" in rest_of(server.open("/", **headers))
 
