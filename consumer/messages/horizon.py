@@ -16,12 +16,15 @@ _MINUTES_PER = {
     **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 1.0),
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1 / 60),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 60.0),
+    **dict.fromkeys(("d", "day", "days"), 1_440.0),
     "ms": 1 / 60_000,
     "t": 1.0,  # how pandas writes a frequency in minutes: 15T
 }
 _MAX_CHARACTERS = 32
 
-_TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.ASCII | re.IGNORECASE)
+_TEXT = re.compile(r"(?:next[\s_-]+|\+)?(\d+(?:\.\d+)?)[\s_-]*([a-z]+)(?:[\s_-]+ahead)?", re.ASCII | re.IGNORECASE)
+_CLOCK = re.compile(r"(?:(\d+) days?,? )?(\d{1,2}):([0-5]\d):([0-5]\d)(?:\.\d+)?", re.ASCII)
+"""How Python and pandas write a time difference: 0:15:00, 0 days 00:15:00. Hours have seconds: 1:15 may be either."""
 _ISO_8601 = re.compile(
     r"P(?=\d|T\d)(?:(\d+)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.ASCII
 )
@@ -71,9 +74,14 @@ def _minutes(value: object, per_unit: float | None) -> tuple[float | None, bool]
     if type(value) is not str or len(value) > _MAX_CHARACTERS:
         return None, False
     text = value.strip()
-    if match := _ISO_8601.fullmatch(text):
-        days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-        return days * 1440 + hours * 60 + minutes + seconds / 60, True
+    if match := _ISO_8601.fullmatch(text) or _CLOCK.fullmatch(text):
+        return _sum(match), True
     if (match := _TEXT.fullmatch(text)) and (per := _MINUTES_PER.get(match[2].lower())):
         return float(match[1]) * per, True
     return None, False
+
+
+def _sum(match: re.Match[str]) -> float:
+    """Return the minutes of days, hours, minutes and seconds."""
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return days * 1440 + hours * 60 + minutes + seconds / 60

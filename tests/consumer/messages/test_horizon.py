@@ -82,6 +82,15 @@ def after(minutes):
         ("horizon", "PT1H30M", 90),
         ("horizon", "PT900S", 15),
         ("horizon", "P1DT1H", 1500),
+        ("horizon", "1d", 1440),
+        ("horizon", "7_days", 10_080),
+        ("horizon", "15-minute", 15),
+        ("horizon", "+15 MIN", 15),
+        ("horizon", "next_30_minutes", 30),
+        ("horizon", "60 seconds ahead", 1),
+        ("horizon", "0:15:00", 15),
+        ("horizon", "1 day, 0:30:00", 1470),
+        ("horizon", "0 days 00:15:00.000", 15),
         ("horizon_seconds", "15 min", 15),
         ("horizon_minutes", "PT1H", 60),
     ],
@@ -94,7 +103,23 @@ def test_a_horizon_is_read_under_many_names_and_in_many_forms(name, value, minut
 
 @pytest.mark.parametrize(
     "value",
-    [True, "soon", "15 months", "P15M", "P", "PT", "PT15", "15 min ago", "1:15", [15], {}, 525_601, "inf", 1e300],
+    [
+        True,
+        "soon",
+        "15 months",
+        "P15M",
+        "P",
+        "PT",
+        "PT15",
+        "15 min ago",
+        "1:15",
+        "0:99:00",
+        [15],
+        {},
+        525_601,
+        "inf",
+        1e300,
+    ],
 )
 def test_a_horizon_that_tells_no_target_is_refused(value):
     found = normalise(record(0, 0, message("A", EVENT_MS, 50.0, horizon=value)))
