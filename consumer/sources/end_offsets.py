@@ -32,7 +32,8 @@ class EndOffsets:
     def since(self, when: float, read: Mapping[Partition, int]) -> tuple[dict[Partition, int], float] | None:
         """Return end offsets that were requested at `when` or later, and when; else request them, and return None.
 
-        `read` has the next offset of each partition.
+        `read` has the next offset of each partition. An answer without a partition that was found since is too old:
+        its end would be taken for 0.
         """
         if self._request is not None and self._request.is_done:
             if self._request.succeeded():
@@ -42,7 +43,7 @@ class EndOffsets:
                     self._requested,
                 )
             self._request = None
-        if self._known is not None and self._known[1] >= when:
+        if self._known is not None and self._known[1] >= when and self._known[0].keys() >= read.keys():
             return self._known
         now = time.monotonic()
         if self._request is None and now - self._requested >= INTERVAL_SECONDS:

@@ -260,7 +260,7 @@ class LatestEnds:
         """Return end offsets that were requested at `when` or later, and when; else request them, and return None.
 
         `read` has the next offset of each partition: some brokers (Tansu) count batches instead of records, and an end
-        before what was read already is no end.
+        before what was read already is no end. An answer without a partition that was found since is too old.
         """
         if self._asked and all(each.done() for each in self._asked.values()):
             if not any(each.exception() for each in self._asked.values()):
@@ -270,7 +270,7 @@ class LatestEnds:
                 }
                 self._known = ends, self._requested
             self._asked = {}
-        if self._known is not None and self._known[1] >= when:
+        if self._known is not None and self._known[1] >= when and self._known[0].keys() >= read.keys():
             return self._known
         now = time.monotonic()
         if not self._asked and now - self._requested >= ENDS_SECONDS:

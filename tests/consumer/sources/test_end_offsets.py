@@ -53,3 +53,15 @@ def test_failed_request_is_sent_again(manager, monkeypatch):
     manager.questions[0].failure(KafkaTimeoutError("no answer"))
     assert ends.since(0.0, {A: 0, B: 0}) is None
     assert len(manager.questions) == 2
+
+
+def test_end_offsets_from_before_a_partition_was_found_are_not_returned(manager, monkeypatch):
+    monkeypatch.setattr("consumer.sources.end_offsets.INTERVAL_SECONDS", 0)
+    ends = EndOffsets(manager)
+    ends.since(0.0, {A: 3})
+    manager.questions[0].success({A: 7})
+    assert ends.since(0.0, {A: 3})[0] == {A: 7}
+    assert ends.since(0.0, {A: 3, B: 0}) is None
+    manager.questions[1].success({A: 7, B: 5})
+    assert ends.since(0.0, {A: 3, B: 0})[0] == {A: 7, B: 5}
+    assert ends.since(0.0, {A: 3})[0] == {A: 7, B: 5}

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import time
+from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -15,6 +17,7 @@ from consumer.sources.base import Expired, Truncated
 from consumer.sources.confluent import ConfluentSource
 from consumer.sources.librdkafka import answers
 from consumer.sources.librdkafka.answers import LeaderAnswers
+from consumer.sources.librdkafka.cluster import LatestEnds
 from consumer.sources.librdkafka.codes import PARTITION_END
 from consumer.sources.librdkafka.damage import read_around
 from consumer.sources.librdkafka.log import MetadataLog
@@ -338,6 +341,24 @@ def test_without_a_broker_nothing_is_known_and_nothing_waits():
         assert (status.topics, status.last_response, status.brokers) == ({}, None, ())
     finally:
         source.close()
+
+
+def test_end_offsets_from_before_a_partition_was_found_are_not_returned(monkeypatch):
+    monkeypatch.setattr("consumer.sources.librdkafka.cluster.ENDS_SECONDS", 0)
+    there = {P0: 7}
+
+    def offsets(_):
+        found = {partition: Future() for partition in there}
+        for partition, future in found.items():
+            future.set_result(SimpleNamespace(offset=there[partition]))
+        return found
+
+    ends = LatestEnds(SimpleNamespace(offsets=offsets))
+    assert ends.since(0.0, {P0: 3}) is None
+    assert ends.since(0.0, {P0: 3})[0] == {P0: 7}
+    there[P1] = 5
+    assert ends.since(0.0, {P0: 3, P1: 0}) is None
+    assert ends.since(0.0, {P0: 3, P1: 0})[0] == {P0: 7, P1: 5}
 
 
 @pytest.fixture
