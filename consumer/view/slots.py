@@ -57,7 +57,7 @@ def adopt(cursor: Position, incarnation: bytes, otherwise: Places) -> Adopted:
     topic that is, counts as unread.
     """
     if cursor.incarnation == incarnation:
-        return Adopted(cursor.places)
+        return Adopted(_without_unread(cursor.places, len(otherwise)))
     theirs = {
         topic: [cursor.places[slot] for slot in slots]
         for topic, slots in slots_by_topic(cursor.incarnation, len(cursor.places))
@@ -78,3 +78,11 @@ def includes(mine: Position, cursor: Position) -> bool:
     """Tell whether a position has all topics of a cursor, and is at or past it in each of their partitions."""
     adopted = adopt(cursor, mine.incarnation, mine.places)
     return not adopted.is_of_unknown and reaches(mine.places, adopted.places)
+
+
+def _without_unread(places: Places, count: int) -> Places:
+    """Return places without unread ones at the end, beyond a count: waiting for these might never end."""
+    end = len(places)
+    while end > count and not places[end - 1]:
+        end -= 1
+    return places[:end]

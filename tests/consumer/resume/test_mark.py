@@ -97,6 +97,16 @@ def test_only_a_live_subscription_has_a_mark():
     assert subscription.mark.sequence == 300
 
 
+@pytest.mark.parametrize("places", [(place(3), 0), (place(3), 0, 0), (place(5), 0)])
+def test_a_cursor_of_unread_partitions_that_are_not_here_becomes_live(places):
+    process = Process()
+    process.publish(5)
+    subscription = process.subscriptions.subscribe(Position(TOPIC, places).encode())
+    assert offsets(subscription.read()) == list(range(places[0] >> 24, 5))
+    subscription.read()
+    assert subscription.mark is not None
+
+
 def test_a_mark_of_another_status_or_generation_continues_differently():
     process = Process()
     one, other = process.live(), process.live()
