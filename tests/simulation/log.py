@@ -98,10 +98,12 @@ class Log:
         settings, process = client.process.settings, client.process
         position, limit = client.position, settings.replay_records
         is_elsewhere = position is None or not position.topics <= process.topics_known
+        # Also by what was on its way when the log was truncated.
+        is_beyond = position is not None and any(offset_of(position.at(log)) > end for log, end in process.ends.items())
         has_cause = {
             "bad_cursor": client.has_presented_damage,
             "other_topic": is_elsewhere or self.is_deleted or (self.is_recreated and client.saw_recreation),
-            "ahead": client.was_ahead or client.is_unsure or self.is_deleted,
+            "ahead": client.was_ahead or client.is_unsure or self.is_deleted or (self.is_truncated and is_beyond),
             "topic_recreated": self.is_recreated,
             "truncated": self.is_truncated,
             "expired": self.is_expired,
