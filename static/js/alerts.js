@@ -2,8 +2,8 @@
  * Raises alerts for severe congestion, measured or predicted, and for expected drops; see alert-tracks.js. Pure.
  *
  * Predictions are those of the chosen horizon; without one, of the smallest of each segment. Observations are steps of
- * their own, so a jam that is only measured is an alert too. A segment has at most one alert: that of its predictions
- * comes first.
+ * their own, so a jam that is only measured is an alert too. A segment has at most one alert: that of its predictions,
+ * unless these have stopped.
  *
  * @import { Alert, ChosenTime, Message, Observation, Prediction, SpeedUnit } from "./types.d.ts"
  */
@@ -102,7 +102,7 @@ export class Alerts {
   list(isCurrent = () => true) {
     /** @param {Alert} alert */
     const rank = (alert) => 4 * Number(!isCurrent(alert)) + 2 * Number(alert.acknowledged) + Number(alert.kind === "drop");
-    const ranked = [...this.#open()].map((alert) => ({ alert, rank: rank(alert) }));
+    const ranked = [...this.#open(isCurrent)].map((alert) => ({ alert, rank: rank(alert) }));
     const found = ranked.sort((one, other) => one.rank - other.rank || speedOf(one.alert) - speedOf(other.alert));
     return found.map(({ alert }) => alert);
   }
@@ -136,9 +136,15 @@ export class Alerts {
     for (const tracks of [this.#predicted, this.#measured]) for (const alert of tracks.open) tracks.recognise(alert);
   }
 
-  /** @returns {Generator<Alert>} the open alerts, one of each segment */
-  *#open() {
-    yield* this.#predicted.open;
+  /**
+   * @param {(alert: Alert) => boolean} isCurrent
+   * @returns {Generator<Alert>} the open alerts, one of each segment
+   */
+  *#open(isCurrent = () => true) {
+    for (const alert of this.#predicted.open) {
+      const measured = this.#measured.alertOf(alert.id);
+      yield measured && isCurrent(measured) && !isCurrent(alert) ? measured : alert;
+    }
     for (const alert of this.#measured.open) if (!this.#predicted.alertOf(alert.id)) yield alert;
   }
 

@@ -274,6 +274,19 @@ test("a jam that is only measured is an alert", () => {
   assert.deepEqual(kinds(alerts), []);
 });
 
+test("a measured jam is an alert when the predictions of its segment have stopped", () => {
+  const { alerts, say } = alertsOf();
+  for (const category of [SEVERE, SEVERE]) say(category);
+  for (const minute of [40, 45]) {
+    alerts.apply({ type: "observation", data: { segment_id: "A", timestamp: minute * MINUTE, current_speed: 9 } });
+  }
+  const summary = (/** @type {any[]} */ all) => all.map(({ id, now, value }) => [id, now, value]);
+  assert.deepEqual(summary(alerts.list(({ timestamp }) => timestamp > 35 * MINUTE)), [["A", 9, null]]);
+  assert.deepEqual(summary(alerts.list()), [["A", 50, 2]]);
+  alerts.acknowledge("A");
+  assert.ok(alerts.list(({ timestamp }) => timestamp > 35 * MINUTE)[0].acknowledged);
+});
+
 test("a measured jam and its prediction are one alert", () => {
   const { alerts, say } = alertsOf();
   for (const minute of [1, 2]) observe(alerts, minute, 9);
