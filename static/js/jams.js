@@ -4,15 +4,15 @@
  *
  * A segment is slow if its category is heavy or severe. Segments that do not report are part of a jam if there are slow
  * ones on both sides, and not more than two of them follow each other. The delay is against the lowest speed of free
- * flow. A jam keeps its key while it has segments in common with what it was before.
+ * flow; a segment that is only measured or only predicted has this speed in both delays. A jam keeps its key while it
+ * has segments in common with what it was before.
  *
  * @import { Stretch } from "./stretches.js"
  * @import { Store } from "./store.js"
  * @import { Jam, Shown } from "./types.d.ts"
- * @typedef {{ id: string, shown: Shown, km: number | null }} Member
+ * @typedef {{ id: string, shown: Shown, km: number | null, now: number | null, next: number | null }} Member
  */
 import { SEVERE } from "./categories.js";
-import { FRESH } from "./freshness.js";
 import { isJam } from "./speeds.js";
 import { Stretches } from "./stretches.js";
 
@@ -36,6 +36,7 @@ export class Jams {
   #store = null;
   /** @type {unknown} */
   #time = null;
+  #hadView = false;
   /** @type {Jam[]} */
   #begun = [];
   /** @type {Jam[]} */
@@ -58,9 +59,9 @@ export class Jams {
   update(store) {
     const found = this.#stretches.of(store.segments).flatMap((stretch) => jamsOf(stretch, store));
     found.sort((one, other) => worst(other) - worst(one) || slowest(one) - slowest(other));
-    const isOther = store !== this.#store || store.time !== this.#time;
-    [this.#store, this.#time] = [store, store.time];
-    this.#identify(found, isOther, store.clock());
+    const isOther = store !== this.#store || store.time !== this.#time || store.isPast || !this.#hadView;
+    [this.#store, this.#time, this.#hadView] = [store, store.time, store.hasView];
+    this.#identify(found, isOther, store);
     return found;
   }
 
@@ -73,10 +74,11 @@ export class Jams {
 
   /**
    * @param {Jam[]} found
-   * @param {boolean} isOther whether another time is shown, so that nothing has begun or ended
-   * @param {number} now
+   * @param {boolean} isOther whether another time is shown, or the first view, so that nothing has begun or ended
+   * @param {Store} store
    */
-  #identify(found, isOther, now) {
+  #identify(found, isOther, store) {
+    const now = store.clock();
     const before = this.#known;
     const keyOf = new Map();
     for (const { jam } of this.#gone.values()) for (const id of jam.ids) keyOf.set(id, jam.key);
@@ -94,7 +96,7 @@ export class Jams {
     for (const [key, { jam, at }] of this.#gone) {
       if (now - at < HOLD_MS) continue;
       this.#gone.delete(key);
-      this.#ended.push(jam);
+      if (jam.ids.some((id) => reports(id, store))) this.#ended.push(jam);
     }
     return undefined;
   }
@@ -106,7 +108,6 @@ export class Jams {
  * @returns {Jam[]}
  */
 function jamsOf({ road, ids, km, isOrdered }, store) {
-  const now = store.clock();
   /** @type {Member[][]} */
   const runs = [];
   /** @type {Member[]} */
@@ -116,9 +117,9 @@ function jamsOf({ road, ids, km, isOrdered }, store) {
   for (const [index, id] of ids.entries()) {
     const shown = store.segments.get(id);
     if (!shown) continue;
-    const member = { id, shown, km: km?.[index] ?? null };
-    if (store.ages.freshness(shown) !== FRESH) unknown.push(member);
-    else if (isSlow(shown, store)) {
+    const member = { id, shown, km: km?.[index] ?? null, ...store.currentSpeeds(shown) };
+    if (member.now === null && member.next === null) unknown.push(member);
+    else if (isSlow(member, store)) {
       if (run.length === 0) runs.push(run);
       else if (isOrdered) run.push(...unknown);
       run.push(member);
@@ -127,14 +128,25 @@ function jamsOf({ road, ids, km, isOrdered }, store) {
     if (isOrdered && unknown.length > MOST_UNKNOWN) run = [];
     if (run.length === 0) unknown = [];
   }
-  return runs.map((members) => jamOf(road, members, store, now));
+  return runs.map((members) => jamOf(road, members, store));
 }
 
 /**
- * @param {Shown} shown
+ * @param {string} id
  * @param {Store} store
  */
-function isSlow({ current_speed: now, predicted_speed: next }, { scale }) {
+function reports(id, store) {
+  const shown = store.segments.get(id);
+  if (!shown) return false;
+  const { now, next } = store.currentSpeeds(shown);
+  return now !== null || next !== null;
+}
+
+/**
+ * @param {Member} member
+ * @param {Store} store
+ */
+function isSlow({ now, next }, { scale }) {
   return isJam(scale.category(now)) || isJam(scale.category(next));
 }
 
@@ -142,16 +154,17 @@ function isSlow({ current_speed: now, predicted_speed: next }, { scale }) {
  * @param {string | null} road
  * @param {Member[]} members
  * @param {Store} store
- * @param {number} now
  * @returns {Jam}
  */
-function jamOf(road, members, store, now) {
+function jamOf(road, members, store) {
   const { scale } = store;
   const lengths = members.map(({ km }) => (km === null ? null : Math.max(LEAST_KM, km)));
   const km = lengths.includes(null) ? null : lengths.reduce((sum, each) => (sum ?? 0) + (each ?? 0), 0);
-  const measured = members.map(({ shown }) => shown.current_speed ?? null);
-  const predicted = members.map(({ shown }) => shown.predicted_speed);
-  const [atPresent, later] = [measured, predicted].map((speeds) => through(lengths, speeds, store));
+  const measured = members.map(({ now }) => now);
+  const predicted = members.map(({ next }) => next);
+  const [now, next] = [measured, predicted].map((speeds) => through(lengths, speeds, store).speed);
+  const filled = [members.map((each) => each.now ?? each.next), members.map((each) => each.next ?? each.now)];
+  const [before, after] = filled.map((speeds) => through(lengths, speeds, store));
   const categories = [...measured, ...predicted].map((speed) => scale.category(speed));
   return {
     key: "",
@@ -160,14 +173,14 @@ function jamOf(road, members, store, now) {
     first: members[0].shown,
     last: members[members.length - 1].shown,
     km,
-    now: atPresent.speed,
-    next: later.speed,
-    delayNow: km === null ? null : atPresent.delayMinutes,
-    delayNext: km === null ? null : later.delayMinutes,
+    now,
+    next,
+    delayNow: km === null || now === null ? null : before.delayMinutes,
+    delayNext: km === null || next === null ? null : after.delayMinutes,
     isSevere: categories.includes(SEVERE),
     isNow: measured.some((speed) => isJam(scale.category(speed))),
-    course: courseOf(atPresent, later, scale.leastChange),
-    ...onset(members, store, now),
+    course: now === null || next === null ? null : courseOf(before, after, scale.leastChange),
+    ...onset(members, store),
   };
 }
 
@@ -214,16 +227,15 @@ function courseOf(now, next, leastChange) {
  *
  * @param {Member[]} members
  * @param {Store} store
- * @param {number} now
  */
-function onset(members, store, now) {
+function onset(members, store) {
   let [since, isOlder] = [/** @type {number | null} */ (null), false];
-  for (const { id, shown } of members) {
-    if (!isJam(store.scale.category(shown.current_speed))) continue;
+  for (const { id, now } of members) {
+    if (!isJam(store.scale.category(now))) continue;
     const points = store.measured(id);
     let at = points.length;
     while (at > 0 && isJam(store.scale.category(points[at - 1][1]))) at -= 1;
-    const begin = points[at]?.[0] ?? now;
+    const begin = points[at]?.[0] ?? store.clock();
     if (points.length < 2 || (since !== null && begin >= since)) continue;
     [since, isOlder] = [begin, at === 0];
   }

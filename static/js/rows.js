@@ -8,7 +8,6 @@
  * @import { Query, Shown } from "./types.d.ts"
  */
 import { CATEGORIES } from "./categories.js";
-import { FRESH } from "./freshness.js";
 import { corridorOf } from "./network.js";
 import { Search } from "./search.js";
 
@@ -134,13 +133,13 @@ export class Rows {
   }
 
   /**
-   * Return the lower one of the measured and the predicted speed of a segment that reports.
+   * Return the lower one of the current measured and predicted speed of a segment; null if it has none.
    *
    * @param {Shown} shown
    */
   #worst(shown) {
-    if (this.store.ages.freshness(shown) !== FRESH) return null;
-    return Math.min(shown.current_speed ?? Infinity, shown.predicted_speed ?? Infinity);
+    const { now, next } = this.store.currentSpeeds(shown);
+    return now === null || next === null ? (now ?? next) : Math.min(now, next);
   }
 
   /** @returns {Record<string, (prediction: Shown) => number | null | undefined>} */

@@ -169,6 +169,20 @@ export class Store {
     return this.time === NOW ? shown.category : this.scale.category(shown.current_speed);
   }
 
+  /**
+   * Return the measured and the predicted speed of a segment, null for what is not known or not fresh. A measured speed
+   * counts also when the predictions of its segment have stopped.
+   *
+   * @param {Shown} shown
+   * @returns {{ now: number | null, next: number | null }}
+   */
+  currentSpeeds(shown) {
+    if (this.ages.freshness(shown) === FRESH) return { now: shown.current_speed ?? null, next: shown.predicted_speed };
+    const observed = this.forecasts.observationOf(shown.segment_id);
+    const isMeasured = observed !== undefined && this.ages.freshness(observed) === FRESH;
+    return { now: isMeasured ? observed.current_speed : null, next: null };
+  }
+
   /** Since when the shown values are kept because the server or Kafka can't be reached; null if they are live or past. */
   get keptSince() {
     return this.isPast ? null : this.status.lostAt;

@@ -91,6 +91,31 @@ test("a measured segment without a prediction is in a jam", () => {
   assert.deepEqual([jam.now, jam.next, jam.isNow, jam.course], [9, null, true, null]);
 });
 
+test("a jam is measured while the predictions of its segments have stopped", () => {
+  const old = { timestamp: 1_000_000 - 20 * MINUTE };
+  const { store } = storeOf(
+    [at("A", 0, 65, 65, old), at("B", 1, 65, 65, old)],
+    ["A", "B"].map((id) => ({ segment_id: id, timestamp: 1_000_000, current_speed: 9, road_name: "US-101 N" })),
+  );
+  const [jam] = new Jams().update(store);
+  assert.deepEqual([jam.ids, jam.now, jam.next, jam.delayNext], [["A", "B"], 9, null, null]);
+});
+
+test("old speeds of segments that do not report change nothing", () => {
+  const old = { timestamp: 1_000_000 - 20 * MINUTE };
+  const [jam] = found(at("A", 0, 35, 35), at("B", 1, 5, 5, old), at("C", 2, 35, 35));
+  assert.deepEqual([jam.ids, jam.isSevere], [["A", "B", "C"], false]);
+  assert.deepEqual([jam.now, jam.next].map((speed) => Math.round(speed ?? 0)), [35, 35]);
+  const [other] = found(at("A", 0, 65, 20), at("B", 1, 5, 5, old), at("C", 2, 65, 20));
+  assert.equal(other.isNow, false);
+});
+
+test("segments that are not measured do not make a jam grow", () => {
+  const [jam] = found(at("A", 0, 20, 18), at("B", 1, null, 18), at("C", 2, null, 18));
+  assert.deepEqual([jam.now, jam.next, jam.course], [20, 18, "steady"]);
+  assert.ok((jam.delayNext ?? 0) - (jam.delayNow ?? 0) < 0.5, "both delays are of all three");
+});
+
 test("a jam lasts since its first slow measurement", () => {
   const { store } = storeOf([at("A", 0, 65, 65, { timestamp: 1_000_000 - 15 * MINUTE })]);
   for (const minutes of [10, 5, 0]) {
@@ -138,6 +163,32 @@ test("another time has no jams that begin or end", () => {
   assert.deepEqual(jams.update(store), []);
   store.choose(15);
   assert.deepEqual(idsOf(jams.update(store)), ["A"]);
+  assert.deepEqual(jams.takeEvents(), { begun: [], ended: [] });
+});
+
+test("the jams of the first view have not begun, and those that stop to report have not ended", () => {
+  const given = { time: 1_000_000 };
+  const store = new Store({ intervalSeconds: 300, clock: () => given.time });
+  const jams = new Jams();
+  jams.update(store);
+  store.apply({ type: "initial", predictions: [at("A", 0, 20, 20)] });
+  assert.equal(jams.update(store).length, 1);
+  for (const minutes of [11, 2]) {
+    given.time += minutes * MINUTE;
+    assert.deepEqual(jams.update(store), []);
+  }
+  assert.deepEqual(jams.takeEvents(), { begun: [], ended: [] });
+});
+
+test("a view of the past has no jams that begin or end", () => {
+  const given = { time: 1_000_000 };
+  const store = new Store({ intervalSeconds: 300, clock: () => given.time, trailOf: () => [] });
+  const jams = new Jams();
+  for (const speed of [65, 20, 65]) {
+    store.replaceAll([at("A", 0, speed, speed, { timestamp: given.time })]);
+    assert.equal(jams.update(store).length, Number(speed === 20));
+    given.time += 20 * MINUTE;
+  }
   assert.deepEqual(jams.takeEvents(), { begun: [], ended: [] });
 });
 

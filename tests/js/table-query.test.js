@@ -51,6 +51,14 @@ test("stale segments come after the worst", () => {
   assert.deepEqual(listing([...roads, old]), ["S2", "S1", "S10", "OLD"]);
 });
 
+test("a segment that is measured while its predictions have stopped is among the worst", () => {
+  const old = prediction("OLD", { timestamp: 1_000_000 - 700_000, current_speed: 65, predicted_speed: 65 });
+  const store = new Store({ intervalSeconds: 300, clock: () => 1_000_000 });
+  const observations = [{ segment_id: "OLD", timestamp: 1_000_000, current_speed: 3 }];
+  store.apply({ type: "initial", predictions: [...roads, old], observations });
+  assert.deepEqual(new Rows(store).list(readQuery("")).map(({ segment_id }) => segment_id), ["S2", "OLD", "S1", "S10"]);
+});
+
 test("a query is the same after a URL round trip", () => {
   for (const search of ["", "?segment=A&details=1&predictions=0", "?q=i-405+north", "?category=free_flow,not_current", "?q=a&category=free_flow&sort=-age"]) {
     assert.equal(writeQuery(readQuery(search)), search);

@@ -55,7 +55,7 @@ export class JamsView {
     const time = horizon === null || store.forecasts.isMeasuredOnly ? "" : ` or ${horizonText(horizon)}`;
     setText(this.parts.jamsCount, found.length ? `now${time}` : "");
     this.parts.noJams.hidden = found.length > 0 || !store.hasView;
-    setText(this.parts.noJams, store.segments.size === 0 ? "No segments yet" : `No segment is slow now${time}.`);
+    if (found.length === 0) setText(this.parts.noJams, noJamsText(store, time));
     const more = found.length - listed.length;
     setText(this.parts.jamsMore, more > 0 ? `and ${plural(more, "jam", "jams")} more` : "");
     this.#announce(store);
@@ -175,6 +175,19 @@ export class JamsView {
       this.#timer = null;
     }, ANNOUNCE_AFTER_MS);
   }
+}
+
+/**
+ * @param {Store} store
+ * @param {string} time
+ */
+function noJamsText(store, time) {
+  if (store.segments.size === 0) return "No segments yet";
+  for (const shown of store.segments.values()) {
+    const { now, next } = store.currentSpeeds(shown);
+    if (now !== null || next !== null) return `No segment is slow now${time}.`;
+  }
+  return "No segment has current data.";
 }
 
 /**
