@@ -7,6 +7,8 @@
 import { corridorOf, km, placeOf } from "./network.js";
 
 const MAX_KM = 2;
+/** The road of a name with a direction or a number: "I-405" of "I-405 N", "A4" of "A4 Ouest". Other names are whole. */
+const ROUTE = /^\S+(?= [NSEW]B?\b)|^[A-Za-z]{1,4}-?\d+[A-Za-z]?(?=\s|$)/;
 /** Cells of at least 2 km from south to north. */
 const CELL_DEGREES = 0.02;
 
@@ -71,14 +73,14 @@ export class Crossings {
   }
 
   /**
-   * Return the road without its direction.
+   * Return the road without its direction and place.
    *
    * @param {Shown} segment
    */
   #routeOf({ road_name: road }) {
     if (!road) return null;
-    const route = this.#routes.get(road) ?? corridorOf(road)?.split(" ")[0] ?? null;
-    if (route !== null) this.#routes.set(road, route);
+    const route = this.#routes.get(road) ?? ROUTE.exec(road)?.[0] ?? road;
+    this.#routes.set(road, route);
     return route;
   }
 }

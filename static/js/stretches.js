@@ -28,7 +28,7 @@ export class Stretches {
   }
 
   /**
-   * Return the stretches of segments. They are made again when segments came or left.
+   * Return the stretches of segments. They are made again when segments came or left, or belong to another road.
    *
    * @param {ReadonlyMap<string, Shown>} segments
    */
@@ -88,18 +88,25 @@ function lengthsOf({ places }) {
 }
 
 /**
- * Return a text that differs for other segments, whatever their order.
+ * Return a text that differs for other segments or roads, whatever their order.
  *
  * @param {ReadonlyMap<string, Shown>} segments
  */
 function signatureOf(segments) {
-  let [sum, places, roads] = [0, 0, 0];
+  let [sum, places] = [0, 0];
   for (const segment of segments.values()) {
-    let hash = 17;
-    for (let at = 0; at < segment.segment_id.length; at += 1) hash = (31 * hash + segment.segment_id.charCodeAt(at)) | 0;
-    sum = (sum + hash) | 0;
+    sum = (sum + hashed(hashed(17, segment.segment_id), segment.road_name ?? "")) | 0;
     if (placeOf(segment) !== null) places += 1;
-    if (segment.road_name) roads += 1;
   }
-  return `${segments.size} ${sum} ${places} ${roads}`;
+  return `${segments.size} ${sum} ${places}`;
+}
+
+/**
+ * @param {number} hash
+ * @param {string} text
+ */
+function hashed(hash, text) {
+  let result = (31 * hash + text.length) | 0;
+  for (let at = 0; at < text.length; at += 1) result = (31 * result + text.charCodeAt(at)) | 0;
+  return result;
 }

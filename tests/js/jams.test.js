@@ -116,6 +116,16 @@ test("segments that are not measured do not make a jam grow", () => {
   assert.ok((jam.delayNext ?? 0) - (jam.delayNow ?? 0) < 0.5, "both delays are of all three");
 });
 
+test("a segment that moves to another road is in the jam of that road", () => {
+  const { store } = storeOf([at("A", 0, 20, 20), at("B", 1, 20, 20)]);
+  const jams = new Jams();
+  assert.equal(jams.update(store)[0].road, "US-101 N");
+  const road = { road_name: "I-405 N", timestamp: 1_000_001 };
+  store.apply({ type: "prediction", data: at("A", 0, 20, 20, road) });
+  store.apply({ type: "prediction", data: at("B", 1, 20, 20, road) });
+  assert.deepEqual(jams.update(store).map((jam) => jam.road), ["I-405 N"]);
+});
+
 test("a jam lasts since its first slow measurement", () => {
   const { store } = storeOf([at("A", 0, 65, 65, { timestamp: 1_000_000 - 15 * MINUTE })]);
   for (const minutes of [10, 5, 0]) {
@@ -280,6 +290,13 @@ test("jams that begin or end are announced by name, three at most", () => {
   assert.equal(announcement(["I-5 N, A → B"], []), "New jam: I-5 N, A to B");
   assert.equal(announcement(["a", "b", "c", "d"], ["e"]), "4 new jams: a; b; c. Jam ended: e");
   assert.equal(announcement([], []), "");
+});
+
+test("a road is named in full, and by its number alone if it has one", () => {
+  const names = ["Avenue Foch", "Rue de Rivoli", "A4 Ouest", "A4 at Porte", "I-405 N at Sunset"];
+  const { store } = storeOf(names.map((name, index) => at(name, [0, 0.5, 3, 3.3, 4][index], 60, 60, { road_name: name })));
+  const crossings = new Crossings();
+  assert.deepEqual(names.map((name) => crossings.near(store.segments, name)), ["Rue de Rivoli", "Avenue Foch", "I-405", "I-405", null]);
 });
 
 test("the nearest road is that of all segments within 2 km, wherever they are", () => {
