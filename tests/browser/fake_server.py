@@ -179,6 +179,7 @@ class FakeServer:
         assets.compress(app)
         app.add_url_rule("/predictions", view_func=self._page, endpoint="page")
         app.add_url_rule("/predictions/embed", view_func=self._embed, endpoint="embed")
+        app.add_url_rule("/sign-in", view_func=self._sign_in, endpoint="sign_in.sign_in")
         app.add_url_rule("/api/network", view_func=lambda: self.network, endpoint="network")
         app.add_url_rule("/predictions/stream", view_func=self._stream, endpoint="stream")
         app.before_request(self._refuse_sockets)
@@ -193,6 +194,9 @@ class FakeServer:
     def _page(self) -> Response:
         page = render_template("predictions.html", config=self.config)
         return Response(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}, mimetype="text/html")
+
+    def _sign_in(self) -> str:
+        return render_template("sign_in.html", target="/predictions", error=request.args.get("error"))
 
     def _embed(self) -> Response:
         shown, config = request.args.get("show", "both"), self.config | {"whole": "/predictions?road=I-5+N"}
