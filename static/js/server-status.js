@@ -5,6 +5,8 @@
  * @import { ConnectionState, Consumer, Message, Notice } from "./types.d.ts"
  */
 
+/** The reason of a lost connection: the token has expired, or was revoked. */
+export const SIGNED_OUT = "signed_out";
 const UNREACHABLE_STATES = ["reconnecting", "circuit_open", "stopped"];
 /** @type {ConnectionState} */
 const NOT_CONNECTED = { phase: "connecting", transport: null, attempt: 1, retryAt: null, lostAt: null, reason: null };

@@ -109,6 +109,7 @@ test("a refused cursor is dropped, with a gap", async () => {
 
 for (const [name, answers, reason] of [
   ["503", [503], "refused"],
+  ["401", [401], "signed_out"],
   ["no answer at all", [], "unreachable"],
 ]) {
   test(`${name} ends the transport`, async () => {

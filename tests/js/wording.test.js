@@ -52,6 +52,7 @@ for (const [name, shown, text, tone] of [
     "Offline since 17:31",
     "bad",
   ],
+  ["token expired", pill({ phase: "waiting", lostAt: LOST, reason: "signed_out" }), "Signed out", "bad"],
   ["Kafka lost", pill({}, { consumer: { state: "circuit_open" } }), "Kafka unreachable · 1.2 s ago", "warn"],
   ["history", pill({}, { shown: { time: LOST } }), "History · 17:31", "busy"],
   ["paused", pill({}, { shown: { paused: true, waiting: 1_234 } }), "Paused (1,234 waiting)", "busy"],
@@ -81,6 +82,12 @@ test("the banner of a lost server has its time and the next attempt", () => {
   const { kind, title, text } = banner({ phase: "waiting", retryAt: NOW + 2_400, lostAt: LOST });
   assert.deepEqual([kind, title], ["bad", "No connection to the server since 17:31:20"]);
   assert.equal(text, "Showing the last known values. Next attempt in 3 s.");
+});
+
+test("the banner of an expired token says how to sign in", () => {
+  const { title, text } = banner({ phase: "waiting", retryAt: NOW + 2_400, lostAt: LOST, reason: "signed_out" });
+  assert.equal(title, "Signed out since 17:31:20");
+  assert.equal(text, "The token has expired, or was revoked. Reload the page to sign in. Showing the last known values.");
 });
 
 test("the banner of a lost Kafka shows the reason as text", () => {

@@ -17,6 +17,7 @@
  * @property {boolean} [more]
  * @typedef {{ url: string, healthUrl: string, everySeconds: number, fetch: Fetch, timers: Timers }} PollingSettings
  */
+import { SIGNED_OUT } from "../server-status.js";
 import { resumeAt } from "./messages.js";
 
 const MAX_ROUND_SECONDS = 10;
@@ -74,7 +75,7 @@ class Poller {
       this.#pass(answer);
       this.#timer = this.timers.setTimeout(() => this.round(), answer.more ? 0 : this.everySeconds * 1000);
     } catch (error) {
-      this.#end(error instanceof Refusal ? "refused" : "unreachable");
+      this.#end(error instanceof Refusal ? error.reason : "unreachable");
     } finally {
       this.timers.clearTimeout(deadline);
     }
@@ -90,7 +91,7 @@ class Poller {
   async #poll() {
     const response = await this.#get(resumeAt(this.url, this.cursor));
     if (response.status === 400 && this.cursor !== null) return this.#startOver();
-    if (!response.ok) throw new Refusal();
+    if (!response.ok) throw new Refusal(response);
     return (await response.json()).data;
   }
 
@@ -98,7 +99,7 @@ class Poller {
   async #startOver() {
     this.cursor = null;
     const response = await this.#get(this.url);
-    if (!response.ok) throw new Refusal();
+    if (!response.ok) throw new Refusal(response);
     return { ...(await response.json()).data, gap: { reason: "bad_cursor", missed: null } };
   }
 
@@ -145,7 +146,13 @@ class Poller {
   }
 }
 
-class Refusal extends Error {}
+class Refusal extends Error {
+  /** @param {Response} response */
+  constructor({ status }) {
+    super();
+    this.reason = status === 401 ? SIGNED_OUT : "refused";
+  }
+}
 
 /**
  * @param {Answer} answer

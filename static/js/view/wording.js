@@ -8,6 +8,7 @@
  * @typedef {{ at: number | null, staleSeconds: number | null, any: boolean }} Updates
  */
 import { speedOf, summaryOf } from "../alert-groups.js";
+import { SIGNED_OUT } from "../server-status.js";
 import { age, ago, change, clock, label, moment, plural, since, speed } from "./format.js";
 
 const OFFLINE_AFTER_MS = 60_000;
@@ -27,9 +28,10 @@ export function pill({ status, updates, now, browserOnline = true, shown = {} })
   const { time = null, paused = false, waiting = 0 } = shown;
   if (time !== null) return { tone: "busy", text: `History · ${clock(time)}`, spoken: "Showing history" };
   if (paused) return { tone: "busy", text: `Paused (${waiting.toLocaleString("en")} waiting)`, spoken: "Paused" };
-  const { phase, attempt, retryAt, lostAt } = status.connection;
+  const { phase, attempt, retryAt, lostAt, reason } = status.connection;
   if (phase === "live" || phase === "polling") return connectedPill(status, updatesText(updates, now), updates);
   if (lostAt === null) return { tone: "busy", text: "Connecting", spoken: "Connecting" };
+  if (reason === SIGNED_OUT) return { tone: "bad", text: "Signed out", spoken: "Signed out" };
   if (!browserOnline || now - lostAt >= OFFLINE_AFTER_MS) {
     return { tone: "bad", text: `Offline since ${clock(lostAt)}`, spoken: "Offline" };
   }
@@ -108,9 +110,14 @@ export function banner({ status, now, hasData }) {
  * @param {number} now
  * @param {boolean} hasData
  */
-function disconnectedBanner(lostAt, { retryAt, phase }, now, hasData) {
+function disconnectedBanner(lostAt, { retryAt, phase, reason }, now, hasData) {
+  const kept = hasData && "Showing the last known values.";
+  if (reason === SIGNED_OUT) {
+    const text = joined("The token has expired, or was revoked. Reload the page to sign in.", kept);
+    return { kind: "bad", title: `Signed out since ${clock(lostAt, true)}`, text };
+  }
   const next = phase === "waiting" ? `Next attempt in ${secondsTo(retryAt ?? now, now)} s.` : "Reconnecting now.";
-  const text = joined(hasData && "Showing the last known values.", next);
+  const text = joined(kept, next);
   return { kind: "bad", title: `No connection to the server since ${clock(lostAt, true)}`, text };
 }
 
