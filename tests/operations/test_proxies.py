@@ -47,15 +47,16 @@ class Running:
         return int(self.curl(path, *options).split()[1])
 
     @contextlib.contextmanager
-    def stream(self, path="/predictions/stream"):
-        """Yield the response of a stream."""
+    def stream(self, path="/predictions/stream", source="127.0.0.1", **headers):
+        """Yield the response of a stream to a client at the address `source`."""
+        own = {"timeout": 60, "source_address": (source, 0)}
         if self.scheme == "https":
             context = ssl._create_unverified_context()
-            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=context)
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=context, **own)
         else:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, **own)
         try:
-            connection.request("GET", path, headers={"Host": NAME})
+            connection.request("GET", path, headers={"Host": NAME, **headers})
             with connection.getresponse() as response:
                 yield response
         finally:
@@ -140,7 +141,8 @@ def replaced(text, changes):
 def proxy(request, tmp_path_factory):
     """Return a proxy in front of a server with one segment."""
     folder = tmp_path_factory.mktemp("proxy")
-    with Server(folder / "log") as server, request.param(folder, server.port) as running:
+    environ = {"TRUSTED_PROXIES": "127.0.0.1", "HASH_ADDRESSES": "0"}
+    with Server(folder / "log", **environ) as server, request.param(folder, server.port) as running:
         server.get("/publish?from=1&to=2")
         until(lambda: running.status("/api/predictions/n1") == 200)
         running.server = server
@@ -185,7 +187,9 @@ def test_a_websocket_of_the_page_is_accepted_and_one_of_another_site_refused(pro
         proxy.socket(origin="https://evil.example.org")
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/api/quarantine", "/metrics?x", "//metrics", "/metrics/", "/%6detrics"])
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/api/quarantine", "/api/clients", "/metrics?x", "//metrics", "/metrics/", "/%6detrics"]
+)
 def test_routes_for_operators_are_not_passed_on(proxy, path):
     shown = proxy.curl(path)
     assert int(shown.split()[1]) in (403, 404)
@@ -196,6 +200,14 @@ def test_headers_that_the_server_trusts_are_not_those_of_clients(proxy):
     forged = ["-H", "X-Forwarded-Prefix: /evil", "-H", "X-Forwarded-Proto: gopher"]
     shown = proxy.curl("/", *forged)
     assert re.search(r"(?im)^location: /predictions\r$", shown), shown
+
+
+def test_clients_can_not_state_another_address(proxy):
+    forged = {"X-Forwarded-For": "203.0.113.7"}
+    with proxy.stream(source="127.0.0.2", **forged) as response:
+        read_until(response, b'"initial"')
+        clients = json.loads(proxy.server.get("/api/clients"))["data"]["clients"]
+        assert [each["client"] for each in clients if each["streams"]] == ["127.0.0.2"]
 
 
 def test_a_request_id_reaches_the_server_if_it_is_well_formed(proxy):
