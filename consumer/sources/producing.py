@@ -9,7 +9,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
-from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
 
 from consumer.errors import SourceError
 from consumer.settings import Settings
@@ -18,6 +24,9 @@ from .net_clients import NetClients
 from .options import client_options
 
 CLOSE_SECONDS = 0.5
+BESIDE_VALUES_BYTES = 65_536
+"""More than what a request has beside the values of its records, such as their keys."""
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 DIRECT = {"proxy_url": "direct://"}  # as in consumer.sources.kafka: an outage leaves no sockets open
 
 
@@ -29,11 +38,15 @@ class Written(NamedTuple):
 
 
 class WriteError(SourceError):
-    """Some records were not acknowledged. `written` has a place for each record that was, None for the others."""
+    """Some records were not acknowledged. `written` has a place for each record that was, None for the others.
 
-    def __init__(self, text: str, written: Sequence[Written | None]) -> None:
+    `is_too_large`: a record is larger than Kafka allows, so that a repetition would fail, too.
+    """
+
+    def __init__(self, text: str, written: Sequence[Written | None], is_too_large: bool = False) -> None:
         super().__init__(text)
         self.written = written
+        self.is_too_large = is_too_large
 
 
 class Producing:
@@ -62,7 +75,8 @@ class Producing:
         except KafkaError as error:
             self._drop(used)
             written = [_written(future) if future.is_done and future.succeeded() else None for future in futures]
-            raise WriteError(_text_of(error), [*written, *[None] * (len(records) - len(written))]) from error
+            written += [None] * (len(records) - len(written))
+            raise WriteError(_text_of(error), written, isinstance(error, TOO_LARGE)) from error
         finally:
             self._leave(used)
         return [_written(future) for future in futures]
@@ -121,6 +135,8 @@ class _Open:
                 enable_idempotence=True,
                 allow_auto_create_topics=False,
                 linger_ms=0,
+                # Kafka knows the limit of the topic. A smaller one here would refuse a record after others were sent.
+                max_request_size=settings.publish_max_bytes + BESIDE_VALUES_BYTES,
                 max_block_ms=timeout_ms,
                 request_timeout_ms=max(1, timeout_ms // 2),
                 delivery_timeout_ms=timeout_ms,
@@ -166,4 +182,6 @@ def _text_of(error: KafkaError) -> str:
         return "Kafka did not acknowledge the records in time"
     if isinstance(error, AuthorizationError):
         return "Kafka does not allow this server to write to the topic"
+    if isinstance(error, TOO_LARGE):
+        return "a record is larger than Kafka allows (max.message.bytes of the topic)"
     return f"Kafka refused the records: {type(error).__name__}"

@@ -37,6 +37,15 @@ def test_published_predictions_are_stored_and_served(serve):
     assert again == repeated
 
 
+def test_a_message_larger_than_kafka_allows_is_refused(serve, request):
+    server = serve(PUBLISH="1", PUBLISH_MAX_BYTES="4000000", MAX_MESSAGE_BYTES="2000000")
+    until(lambda: ready(server))
+    status, answer = post(server, message("P1", note="x" * 1_500_000))
+    has_limit = request.config.getoption("--broker") == "apache"
+    assert status == (413 if has_limit else 201), answer
+    assert "max.message.bytes" in answer["error"] if has_limit else len(answer["data"]["written"]) == 1
+
+
 @pytest.mark.parametrize("length", ["Content-Length: 100", "Transfer-Encoding: chunked"])
 def test_a_body_that_is_cut_off_writes_nothing(serve, length):
     server = serve(PUBLISH="1")

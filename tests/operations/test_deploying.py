@@ -290,7 +290,8 @@ def test_the_ingress_passes_what_clients_need_and_nothing_for_operators():
         )
 
     assert all(map(is_passed, ("/", "/predictions", "/predictions/ws", "/api/predictions/history", "/static/js/a.js")))
-    assert not any(map(is_passed, ("/metrics", "/api/quarantine", "/api/health")))
+    assert all(map(is_passed, ("/sign-in", "/sign-out", "/docs", "/openapi.json", "/asyncapi.json")))
+    assert not any(map(is_passed, ("/metrics", "/api/quarantine", "/api/clients", "/api/health")))
 
 
 def test_a_pod_runs_without_privileges():

@@ -159,8 +159,8 @@ UNKNOWN = Documented("There is nothing at this path", {JSON: shapes.Failure})
 FULL = Documented(
     "All slots are in use, or the limits of the client are reached", {JSON: shapes.Failure}, ("Retry-After",)
 )
-UNAUTHORIZED = Documented("With AUTH=token: credentials are missing, or can't be used", {JSON: shapes.Failure})
-FORBIDDEN = Documented("With AUTH=token: the token has not the role that this needs", {JSON: shapes.Failure})
+UNAUTHORIZED = Documented("With AUTH=token or jwt: credentials are missing, or can't be used", {JSON: shapes.Failure})
+FORBIDDEN = Documented("With AUTH=token or jwt: the token has not the role that this needs", {JSON: shapes.Failure})
 CLOSING = Documented("The process ends; another one can answer", {JSON: shapes.Failure}, ("Retry-After",))
 UNCHANGED = Documented("The client has the current answer", {}, ("ETag",))
 DOCUMENT = {"type": "object"}
@@ -262,7 +262,10 @@ def operations(settings: Settings) -> list[Operation]:
                 "409": Documented(
                     "The Idempotency-Key is in use, or was used for another body", {JSON: shapes.Failure}
                 ),
-                "413": Documented("The body is too large, or has too many messages", {JSON: shapes.Failure}),
+                "413": Documented(
+                    "The body is too large, has too many messages, or one that is larger than Kafka allows",
+                    {JSON: shapes.PartlyWritten},
+                ),
                 "415": Documented("The body is of another type", {JSON: shapes.Failure}),
                 "422": Documented("Messages were refused, so none was written", {JSON: shapes.RefusedMessages}),
                 "503": Documented("Kafka did not acknowledge in time", {JSON: shapes.PartlyWritten}, ("Retry-After",)),

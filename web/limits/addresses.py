@@ -37,9 +37,12 @@ class ClientAddresses:
 
 
 def client_address(peer: str, forwarded: str, trusted: Iterable[Subnet]) -> str:
-    """Return the address of the client: the last of `forwarded` and `peer` that is no trusted proxy."""
+    """Return the address of the client: the last of `forwarded` and `peer` that is no trusted proxy.
+
+    A peer without an address is a proxy on this host: it came through a Unix socket.
+    """
     known = list(trusted)
-    for given in [peer, *reversed(forwarded.split(",")[-MAX_HOPS:])]:
+    for given in [*([peer] if peer else []), *reversed(forwarded.split(",")[-MAX_HOPS:])]:
         address = parse(given)
         if address is None:
             break  # what stands before it was not written by a trusted proxy
@@ -50,14 +53,14 @@ def client_address(peer: str, forwarded: str, trusted: Iterable[Subnet]) -> str:
 
 
 def parse(text: str) -> Address | None:
-    """Return an address, which may have a port; None for any other text."""
+    """Return an address, which may have a port or a zone (left out); None for any other text."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        address = ip_address(text)
+        address = ip_address(text.partition("%")[0])  # a zone may be any text
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

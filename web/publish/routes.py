@@ -39,7 +39,6 @@ def publish() -> Response:
         raise Forbidden("publishing is off; PUBLISH=1 turns it on")
     params.only("topic")
     topic, key = _topic(here), _key()
-    _check_right(topic)
     with here.admission.slot() as slot:
         slot.require("publish")
         body = body_of(request, here.settings.publish_max_bytes)
@@ -51,7 +50,9 @@ def publish() -> Response:
             return _answer(422, _refused(error))
         if consumer.feed.status.state in CUT_OFF:
             raise ServiceUnavailable("Kafka is not available; retry later", retry_after=RETRY_SECONDS)
-        digest = hashlib.sha256(topic.encode() + b"\0" + body).digest()
+        if here.settings.topics.pattern is not None and all(each.topic != topic for each in consumer.partitions):
+            raise BadRequest(f"topic={topic[:40]!r} is not read at the moment; allowed: an existing topic that is")
+        digest = hashlib.sha256(f"{topic}\0{request.mimetype}\0".encode() + body).digest()
         try:
             attempt = here.repeats.begin((_client(), key), digest, len(messages)) if key else Attempt(digest, len(keys))
         except Conflict as error:
@@ -80,6 +81,9 @@ def _write(here: Services, topic: str, records: list[tuple[bytes, bytes]], attem
     if error is None:
         return _answer(201, {"success": True, "data": {"written": written, "timestamp": now_iso()}})
     log.warning("publishing failed: %s; %d of %d records were written", error, len(written), len(records))
+    if getattr(error, "is_too_large", False):
+        text = f"{error}; the other records that are not in `written` may have been written"
+        return _answer(413, {**_failure(text), "written": written})
     text = f"{error}; the records that are not in `written` may have been written; retry, with the same Idempotency-Key"
     response = _answer(503, {**_failure(text), "written": written})
     response.headers["Retry-After"] = str(RETRY_SECONDS)
@@ -87,20 +91,19 @@ def _write(here: Services, topic: str, records: list[tuple[bytes, bytes]], attem
 
 
 def _topic(here: Services) -> str:
-    """Return the topic to write to: the only one that is read, or the one that the query names. Raises BadRequest."""
+    """Return the topic to write to: the only one that is read, or the one that the query names.
+
+    Raises BadRequest, and Forbidden for one that the client may not see, whether it exists or not.
+    """
     given, topics = params.text("topic"), here.settings.topics
     if given is None and not topics.are_several:
-        return topics.names[0]
-    if given is None or not topics.includes(given):
-        stated = "is missing" if given is None else f"={given[:40]!r} can't be used"
-        raise BadRequest(f"topic{stated if given else ' ' + stated}; allowed: {topics}")
-    return given
-
-
-def _check_right(topic: str) -> None:
-    """Raise Forbidden where the client may not see the topic."""
-    if not current().may_name_topic(topic):
+        given = topics.names[0]
+    if given is not None and not current().may_name_topic(given):
         raise Forbidden("this token may not publish to this topic")
+    if given is None or not topics.includes(given):
+        stated = " is missing" if given is None else f"={given[:40]!r} can't be used"
+        raise BadRequest(f"topic{stated}; allowed: {current().shown_topic(str(topics))}")
+    return given
 
 
 def _key() -> str:

@@ -28,6 +28,7 @@ class FakeProducer:
         self.writes = []
         self.values = []
         self.room = None
+        self.is_too_large = False
 
     def write(self, topic, records, timeout):
         self.writes.append((topic, [key for key, _ in records], timeout))
@@ -37,7 +38,8 @@ class FakeProducer:
             record = self.topic.append(value, partition=0, key=key)
             written.append(Written(record.partition, record.offset))
         if self.room is not None:
-            raise WriteError("Kafka did not acknowledge the records in time", written + [None] * len(records))
+            written += [None] * (len(records) - len(written))
+            raise WriteError("Kafka did not acknowledge the records in time", written, self.is_too_large)
         return written
 
     def close(self):
@@ -171,6 +173,29 @@ def test_a_failure_says_what_was_written_and_a_retry_writes_the_rest(post, produ
     assert [(each["index"], each["offset"]) for each in answer.json["data"]["written"]] == [(0, 0), (1, 1), (2, 2)]
 
 
+def test_a_record_that_is_too_large_for_kafka_is_413_without_a_retry(post, producer):
+    producer.room, producer.is_too_large = 1, True
+    answer = post(array(message("A"), message("B")))
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (413, None)
+    assert [each["index"] for each in answer.json["written"]] == [0]
+
+
+def test_a_key_with_the_same_body_of_another_type_is_a_conflict(post):
+    body = array(message("A"), message("B"))
+    assert post(body, Idempotency_Key="k").status_code == 201
+    assert post(body, "application/x-ndjson", Idempotency_Key="k").status_code == 409
+
+
+@pytest.mark.parametrize("settings", [structs.replace(ON, kafka_topic="^.*")])
+@pytest.mark.parametrize("name", ["__consumer_offsets", "a/b", "x" * 300])
+def test_only_topics_that_are_read_are_written_to(post, producer, name):
+    answer = post(message("A"), query=f"?topic={name}")
+    assert answer.status_code == 400
+    assert "is not read at the moment" in answer.json["error"]
+    assert producer.writes == []
+    assert post(message("A"), query=f"?topic={SETTINGS.topic}").status_code == 201
+
+
 @pytest.mark.parametrize("settings", [SETTINGS])
 def test_publishing_is_off_by_default(post, producer):
     answer = post(message("A"))
@@ -260,4 +285,20 @@ def test_publishing_needs_the_role_of_a_publisher_and_its_topics(tmp_path, consu
     assert status({}) == 401
     assert status(bearer(tokens["reader"])) == status(bearer(tokens["narrow"])) == 403
     assert status(bearer(tokens["writer"])) == 201
+    app.extensions["greenwave"].admission.close()
+
+
+def test_topics_that_a_token_may_not_see_are_not_named(tmp_path, consumer, topic, live):
+    tokens = tokens_file(tmp_path / "t.toml", narrow={"roles": ["publisher"], "topics": ["other"]})
+    app = create_app(structs.replace(SEVERAL, auth="token", auth_tokens_file=str(tokens.path)), lambda: consumer)
+    app.extensions["greenwave"]._producer = FakeProducer(topic)
+
+    def post(query):
+        options = {"data": message("A"), "content_type": "application/json", "headers": bearer(tokens["narrow"])}
+        return app.test_client().post(PATH + query, **options)
+
+    assert [post(f"?topic={name}").status_code for name in ("memory", "unknown", "other")] == [403, 403, 201]
+    answer = post("")
+    assert answer.status_code == 400
+    assert answer.json["error"] == "topic is missing; allowed: other"
     app.extensions["greenwave"].admission.close()
