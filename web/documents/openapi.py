@@ -7,9 +7,10 @@ import msgspec
 
 from consumer.settings import Settings
 from consumer.version import VERSION
+from web.access.authentication import COOKIE
 
 from . import shapes
-from .operations import NDJSON, Data, Documented, Operation, operations
+from .operations import NDJSON, OPEN, Data, Documented, Operation, operations
 
 REF = "#/components/schemas/{name}"
 TITLE = "Greenwave"
@@ -23,6 +24,12 @@ HEADERS = {
     "Retry-After": "Seconds after which to try again",
     "Location": "Where to go",
     "Upgrade": "The protocol to use",
+}
+
+
+CREDENTIALS = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A token, with AUTH=token or jwt (docs/access.md)"},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "The same, set by /sign-in"},
 }
 
 
@@ -51,6 +58,7 @@ def openapi(settings: Settings, root: str = "") -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in found:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation, schemas)
+    needs_credentials = settings.auth in ("token", "jwt")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -62,7 +70,8 @@ def openapi(settings: Settings, root: str = "") -> dict[str, Any]:
         "servers": [{"url": root or "/", "description": "This server"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(each.tag for each in found)],
         "paths": paths,
-        "components": {"schemas": schemas.components},
+        "components": {"schemas": schemas.components, "securitySchemes": CREDENTIALS},
+        "security": [{name: []} for name in CREDENTIALS] if needs_credentials else [],
     }
 
 
@@ -82,6 +91,8 @@ def _described(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         "parameters": list(operation.parameters),
         "responses": {status: _answer(answer, schemas) for status, answer in operation.answers.items()},
     }
+    if operation.name in OPEN:
+        described["security"] = []
     if operation.text:
         described["description"] = operation.text
     if operation.body:

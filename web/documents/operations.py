@@ -161,10 +161,15 @@ FULL = Documented(
 )
 UNAUTHORIZED = Documented("With AUTH=token or jwt: credentials are missing, or can't be used", {JSON: shapes.Failure})
 FORBIDDEN = Documented("With AUTH=token or jwt: the token has not the role that this needs", {JSON: shapes.Failure})
-CLOSING = Documented("The process ends; another one can answer", {JSON: shapes.Failure}, ("Retry-After",))
+UNAVAILABLE = Documented(
+    "The process ends; or with AUTH=jwt: the keys for tokens are not known yet",
+    {JSON: shapes.Failure},
+    ("Retry-After",),
+)
 UNCHANGED = Documented("The client has the current answer", {}, ("ETag",))
 DOCUMENT = {"type": "object"}
 TEXT = {"type": "string"}
+SIGN_IN = Documented("With AUTH=token or jwt: to the sign-in page", {HTML: TEXT}, ("Location",))
 STREAM = Documented(
     "Events, see /asyncapi.json. Also when all slots are in use: then `busy`, and the end",
     {EVENTS: TEXT},
@@ -177,6 +182,8 @@ UNLIMITED = ("alive", "ready", "file", "stream", "api_stream", "check_stream", "
 
 OPEN = ("alive", "ready", "file", "sign_in_form", "sign_in", "sign_out")
 """Operations that need no credentials."""
+PAGES = ("page", "embed", "docs", "root", "with_slash")
+"""Operations that lead browsers without credentials to the sign-in page."""
 
 
 def _ok(text: str, *types: Any, **more: Any) -> Documented:
@@ -202,7 +209,6 @@ def operations(settings: Settings) -> list[Operation]:
                 "304": UNCHANGED,
                 "400": BAD,
                 "429": FULL,
-                "503": CLOSING,
             },
             [AFTER, SINCE, LIMIT, WAIT, *wanted, TAG],
             "The view has an ETag. With `after` and `wait` it is a long poll.",
@@ -243,7 +249,6 @@ def operations(settings: Settings) -> list[Operation]:
                 ),
                 "400": BAD,
                 "429": FULL,
-                "503": CLOSING,
             },
             [SINCE, UNTIL, AFTER, LIMIT, *wanted],
             "The next page is after `cursor`. Each line of NDJSON is a message as in a stream, with its `cursor`; "
@@ -471,7 +476,7 @@ def operations(settings: Settings) -> list[Operation]:
         given = [LAST_EVENT_ID, LAST_EVENT_ID_IN_QUERY, *resumed]
         examples = [f"{path}?category=severe_congestion", f"{path}?after=$CURSOR&every=5"]
         text = "The view, then each change. A client resumes with the `id` of the last event."
-        answers = {"200": STREAM, "400": BAD, "503": CLOSING}
+        answers = {"200": STREAM, "400": BAD}
         found.append(Operation(path, name, "Streams", "Server-Sent Events", answers, given, text, examples))
         summary = "Check the parameters of a stream"
         found.append(
@@ -483,4 +488,7 @@ def operations(settings: Settings) -> list[Operation]:
 def _common(operation: Operation) -> dict[str, Documented]:
     """Return the answers that most operations may give."""
     answers = {} if operation.name in UNLIMITED else {"429": FULL}
-    return answers if operation.name in OPEN else {**answers, "401": UNAUTHORIZED, "403": FORBIDDEN}
+    if operation.name in OPEN:
+        return answers
+    refused = {"302": SIGN_IN} if operation.name in PAGES else {"401": UNAUTHORIZED, "403": FORBIDDEN}
+    return {**answers, **refused, "503": UNAVAILABLE}

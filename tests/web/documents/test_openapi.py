@@ -9,8 +9,10 @@ from jsonschema import ValidationError
 from msgspec import structs
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from app import create_app
 from consumer.settings import Settings
 from tests.consumer.helpers import eventually, message
+from tests.web.access.tokens_file import tokens_file
 from tests.web.conftest import SETTINGS, hold_slot
 from tests.web.documents.conformity import check_response, document_for, operation_of, with_topics
 
@@ -56,6 +58,15 @@ def test_each_route_is_documented(app):
     paths = document_for(SETTINGS)["paths"]
     documented = {(path, method.upper()) for path, methods in paths.items() for method in methods}
     assert documented - {(path, "HEAD") for path, _ in documented} == routes
+
+
+@pytest.mark.parametrize("auth", ["none", "token", "jwt"])
+def test_credentials_are_documented_where_they_are_needed(auth):
+    document = document_for(structs.replace(SETTINGS, auth=auth))
+    assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+    assert document["security"] == ([] if auth == "none" else [{"bearer": []}, {"cookie": []}])
+    assert document["paths"]["/healthz"]["get"]["security"] == []
+    assert "security" not in document["paths"]["/api/predictions"]["get"]
 
 
 def test_each_operation_has_its_own_name():
@@ -148,6 +159,17 @@ def test_a_full_server_is_documented(filled, app):
     assert answer_of(filled, "GET", "/predictions/stream").status_code == 200
     for slot in held:
         slot.release()
+
+
+def test_requests_without_credentials_are_documented(tmp_path, consumer):
+    settings = structs.replace(SETTINGS, auth="token", auth_tokens_file=str(tokens_file(tmp_path / "t.toml").path))
+    app = create_app(settings, lambda: consumer)
+    client = app.test_client()
+    for path in ("/predictions", "/predictions/embed", "/docs", "/", "/predictions/"):
+        assert answer_of(client, "GET", path, settings).status_code == 302
+    for path in ("/api/predictions", "/metrics", "/predictions/stream", "/openapi.json"):
+        assert answer_of(client, "GET", path, settings).status_code == 401
+    app.extensions["greenwave"].admission.close()
 
 
 def test_health_is_documented_before_and_after_the_start(client, consumer):
