@@ -413,7 +413,13 @@ def operations(settings: Settings) -> list[Operation]:
         Operation("/", "root", "Pages", "Redirect to the dashboard", {"302": redirect}, examples=["/"]),
         Operation("/predictions/", "with_slash", "Pages", "Redirect to the dashboard", {"302": redirect}),
         Operation(
-            "/docs", "docs", "Documents", "This document as a page", {"200": page, "400": BAD}, examples=["/docs"]
+            "/docs",
+            "docs",
+            "Documents",
+            "This document as a page",
+            {"200": page._replace(headers=("ETag",)), "304": UNCHANGED, "400": BAD},
+            [TAG],
+            examples=["/docs"],
         ),
         Operation(
             "/openapi.json",

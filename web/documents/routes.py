@@ -3,7 +3,7 @@
 import hashlib
 from functools import lru_cache
 
-from flask import Blueprint, Response, make_response, render_template, request
+from flask import Blueprint, Response, render_template, request
 from msgspec import structs
 
 from consumer.settings import Settings
@@ -18,6 +18,8 @@ from .openapi import openapi
 from .page import sections
 
 blueprint = Blueprint("documents", __name__)
+
+HTML = "text/html; charset=utf-8"
 
 
 @blueprint.get("/openapi.json")
@@ -38,10 +40,7 @@ def asyncapi_document() -> Response:
 def page() -> Response:
     """Answer with the page made from both documents."""
     params.only()
-    settings = _visible()
-    answer = make_response(render_template("docs.html", **sections(openapi(settings), asyncapi(settings))))
-    answer.headers["Cache-Control"] = "no-cache"
-    return answer
+    return _answer(_page_body(_visible(), request.script_root), HTML)
 
 
 def _visible() -> Settings:
@@ -52,8 +51,8 @@ def _visible() -> Settings:
     return structs.replace(settings, kafka_prefix="", kafka_topic=",".join(sorted(topics)) or "^$")
 
 
-def _answer(body: Body) -> Response:
-    return answers.cached(body.etag, body.content, lambda: body.compressed)
+def _answer(body: Body, content_type: str = answers.JSON) -> Response:
+    return answers.cached(body.etag, body.content, lambda: body.compressed, content_type)
 
 
 @lru_cache(4)
@@ -64,6 +63,12 @@ def _openapi_body(settings: Settings, root: str) -> Body:
 @lru_cache(4)
 def _asyncapi_body(settings: Settings) -> Body:
     return _body(wire.json_bytes(asyncapi(settings)))
+
+
+@lru_cache(4)
+def _page_body(settings: Settings, root: str) -> Body:
+    text = render_template("docs.html", **sections(openapi(settings, root), asyncapi(settings)))
+    return _body(text.encode())
 
 
 def _body(content: bytes) -> Body:
