@@ -27,6 +27,9 @@ class Claims(Struct, frozen=True, forbid_unknown_fields=True):
 
 def claims_of(given: Any) -> Claims:
     """Read claims from a mapping. Raises ValueError, which says what is wrong where."""
+    if isinstance(given, dict) and (empty := [name for name, value in given.items() if value is None]):
+        # A provider may write null for an attribute that a user lacks, which must not mean "not limited".
+        raise ValueError(f"{str(empty[0])[:40]!r} is null; leave it out for no limit, or give [] for nothing")
     claims = msgspec.convert(given, Claims, strict=False)
     if claims.bbox is not None and not -90 <= claims.bbox[1] <= claims.bbox[3] <= 90:
         raise ValueError("bbox must be west, south, east, north in degrees")

@@ -58,7 +58,8 @@ class Jwts:
             raise Unauthenticated("the token is not valid yet") from error
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Unauthenticated("the token is not valid") from error
-        name = str(given.get("sub") or "jwt")[:MAX_NAME]
+        subject = str(given.get("sub") or "jwt")[:MAX_NAME]
+        name = "".join(each if each.isprintable() else "?" for each in subject)  # it is logged
         try:
             claims = claims_of(given.get(settings.auth_jwt_claim, {}))
         except ValueError as error:

@@ -94,6 +94,10 @@ def test_claims_become_rights(by_secret):
     assert principal.expires_at == NOW + DAY + 10
 
 
+def test_a_subject_is_logged_on_one_line(by_secret):
+    assert by_secret.verify(signed(sub="ann\nERROR forged")).name == "ann?ERROR forged"
+
+
 @pytest.mark.parametrize(("key", "algorithm", "kid"), [(rsa_key, "RS256", "r"), (ec_key, "ES256", "e")])
 def test_keys_of_a_set_check_their_algorithm(by_keys, key, algorithm, kid):
     assert by_keys.verify(signed(key(), algorithm, {"kid": kid})).name == "ann"
@@ -120,6 +124,10 @@ def test_one_key_in_pem_needs_no_id(tmp_path):
         ({"iss": None}, "the token is not valid"),
         ({"greenwave": {"road": "I-5"}}, "the claim greenwave of the token can't be used"),
         ({"greenwave": None, "sub": 5}, "the token is not valid"),
+        *[
+            ({"greenwave": {each: None}}, "the claim greenwave of the token can't be used")
+            for each in ("roads", "bbox")
+        ],
         ({"greenwave": "all"}, "the claim greenwave of the token can't be used"),
     ],
 )
