@@ -33,7 +33,7 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Answer 200 if the served data is known to be current, else 503; operators get the reason."""
+    """Answer 200 if the served data is known to be current, else 503; with the reason unless AUTH is on."""
     consumer = services().get_consumer()
     status, missing = consumer.feed.status, consumer.not_ready
     if not _is_operator():

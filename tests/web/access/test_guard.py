@@ -1,6 +1,10 @@
 """Requests with and without credentials, the sign-in page, and a start without a word on access."""
 
+import contextlib
+
 import pytest
+import websocket
+from msgspec import structs
 
 from app import create_app
 from consumer.errors import SettingsError
@@ -83,8 +87,9 @@ def test_details_of_health_are_for_operators(client, live, tokens):
     assert {"consumer", "clients", "quarantine"} <= set(report("operator"))
 
 
-def test_readiness_for_strangers_has_no_reason(client, live):
+def test_readiness_has_no_reason(client, live, tokens):
     assert client.get("/readyz").json == {"success": True, "status": "ready", "state": "live"}
+    assert client.get("/readyz", headers=bearer(tokens["operator"])).json == client.get("/readyz").json
 
 
 def test_answers_are_kept_out_of_shared_caches(client, live, tokens):
@@ -150,6 +155,38 @@ def test_a_cookie_serves_no_page_of_another_site(client, live, tokens, path, hea
     client.set_cookie(COOKIE, tokens["reader"])
     answer = client.get(path, headers=headers)
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed", "credentials", "status"),
+    [
+        ("http://evil.example", "", "cookie", 401),
+        ("null", "", "cookie", 401),
+        ("http://127.0.0.1:1", "", "cookie", 401),
+        ("http://evil.example", "*", "cookie", 401),
+        ("http://evil.example", "", "header", 403),
+        ("http://evil.example", "http://evil.example", "header", 101),
+        (None, "", "cookie", 101),  # of this host
+    ],
+)
+def test_a_cookie_opens_no_websocket_for_a_page_of_another_site(
+    app, live, server, tokens, origin, allowed, credentials, status
+):
+    here = app.extensions["greenwave"]
+    here.settings = structs.replace(here.settings, allowed_origins=allowed)
+    given = f"Cookie: {COOKIE}={tokens['reader']}" if credentials == "cookie" else bearer(tokens["reader"])
+    with contextlib.closing(websocket.WebSocket()) as socket:
+        try:
+            socket.connect(
+                f"{server.replace('http', 'ws')}/predictions/ws",
+                header=[given] if credentials == "cookie" else given,
+                origin=origin or server,
+                timeout=60,
+            )
+            seen = socket.getstatus()
+        except websocket.WebSocketBadStatusException as refused:
+            seen = refused.status_code
+    assert seen == status
 
 
 def test_links_of_other_sites_open_the_page(client, live, tokens):
