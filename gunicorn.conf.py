@@ -9,7 +9,7 @@ from consumer.messages.files import check_files
 from consumer.resume.readers import MAX_HANGING
 from consumer.runtime.ending import EXIT_STATUS
 from web.access import forwarded
-from web.access.exposure import check_access, warning_of
+from web.access.exposure import check_access, check_listeners, warning_of
 from web.logs import formatter
 from web.server.arenas import limit_arenas
 from web.server.descriptors import Descriptors
@@ -74,7 +74,11 @@ logconfig_dict = {
 
 
 def on_starting(server):  # type: ignore[no-untyped-def]
-    """Log warnings at start: the limit of open files is low, or all clients may read."""
+    """Check --bind, and log warnings at start: the limit of open files is low, or all clients may read."""
+    try:
+        check_listeners(_settings, server.cfg.address)
+    except SettingsError as error:
+        sys.exit(f"greenwave: {error}")
     for warning in filter(None, (_descriptors.warning, warning_of(_settings))):
         server.log.warning(warning)
 

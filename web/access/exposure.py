@@ -1,6 +1,7 @@
 """Check before a start that nothing is served to other hosts without authentication by mistake."""
 
 import logging
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 from consumer.errors import SettingsError
@@ -13,12 +14,26 @@ log = logging.getLogger("greenwave.web.access")
 
 def check_access(settings: Settings) -> None:
     """Check who may read what this process serves. Raises SettingsError."""
-    if not settings.auth and not _is_loopback(settings.address):
+    _check_address(settings, settings.address, f"BIND={settings.bind}")
+    Authentication(settings).load()
+
+
+def check_listeners(settings: Settings, addresses: Iterable[object]) -> None:
+    """Check where gunicorn listens, which its option --bind may change. Raises SettingsError.
+
+    An address is a pair (host, port); Unix sockets and descriptors are left to those who open them.
+    """
+    for each in addresses:
+        if isinstance(each, tuple):
+            _check_address(settings, str(each[0]), f"--bind {each[0]}:{each[1]}")
+
+
+def _check_address(settings: Settings, address: str, stated: str) -> None:
+    if not settings.auth and not _is_loopback(address):
         raise SettingsError(
-            f"AUTH is not set, and other hosts may reach BIND={settings.bind}; set AUTH=none to serve all clients "
+            f"AUTH is not set, and other hosts may reach {stated}; set AUTH=none to serve all clients "
             "without authentication, AUTH=token or AUTH=jwt to require tokens, or no BIND to serve this host only"
         )
-    Authentication(settings).load()
 
 
 def warning_of(settings: Settings) -> str:

@@ -1,9 +1,13 @@
 """Requests with and without credentials, the sign-in page, and a start without a word on access."""
 
 import contextlib
+import os
+import subprocess
+import sys
 
 import pytest
 import websocket
+from gunicorn.config import Config
 from msgspec import structs
 
 from app import create_app
@@ -13,7 +17,7 @@ from tests.consumer.helpers import message
 from tests.web.access.tokens_file import bearer, tokens_file
 from tests.web.conftest import events_of
 from web.access.authentication import COOKIE
-from web.access.exposure import check_access, warning_of
+from web.access.exposure import check_access, check_listeners, warning_of
 from web.access.rules import RULES, Rule
 
 HERE = {"Origin": "http://localhost"}
@@ -221,6 +225,38 @@ def test_a_start_that_others_can_reach_needs_a_word_on_access(bind):
     ):
         check_access(Settings(bind=bind))
     check_access(Settings(bind=bind, auth="none"))
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:80", "[::]:80", ":80", "192.0.2.1:80", "example:80"])
+def test_an_option_of_gunicorn_that_others_can_reach_is_refused(bind):
+    config = Config()
+    config.set("bind", ["127.0.0.1:8000", bind])
+    with pytest.raises(SettingsError, match=r"AUTH is not set, and other hosts may reach --bind .*:80; set AUTH=none"):
+        check_listeners(Settings(), config.address)
+    check_listeners(Settings(auth="none"), config.address)
+
+
+def test_gunicorn_may_listen_on_this_host():
+    config = Config()
+    config.set("bind", ["127.0.0.1:8000", "[::1]:8000", "localhost:80", "unix:/run/greenwave.sock", "fd://3"])
+    check_listeners(Settings(), config.address)
+
+
+@pytest.mark.integration
+def test_gunicorn_checks_its_option_at_the_start():
+    environ = {**os.environ, "KAFKA_BROKERS": "127.0.0.1:1"}
+    environ = {name: value for name, value in environ.items() if name not in ("AUTH", "BIND")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--bind", "0.0.0.0:0", "wsgi:app"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "greenwave: AUTH is not set, and other hosts may reach --bind 0.0.0.0:0" in ended.stderr
+    assert "Listening" not in ended.stderr
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "localhost", "::1", "[::1]", "127.0.0.2"])
