@@ -44,8 +44,8 @@ class RealServer:
 
     @property
     def url(self) -> str:
-        """Where the page is."""
-        return f"http://127.0.0.1:{self._port}/predictions"
+        """Where the page is, in the order of names, so that the first rows are always the same."""
+        return f"http://127.0.0.1:{self._port}/predictions?sort=segment"
 
     def start(self) -> None:
         """Start it and wait until it is ready."""

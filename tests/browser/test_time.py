@@ -113,7 +113,7 @@ def test_live_values_are_marked_in_time_travel(server: FakeServer, open_page: Op
     expect(part(page, "perMinute")).to_have_text("\N{EN DASH}")
     expect(part(page, "quarantined")).to_be_visible()
     expect(page.get_by_role("heading", name="Alerts now")).to_be_visible()
-    expect(page.get_by_role("heading", name="Accuracy now")).to_be_visible()
+    expect(part(page, "scores").locator("summary").get_by_text("now", exact=True)).to_be_visible()
     shown = datetime.fromtimestamp(begin / 1000 + 60, ZoneInfo("America/Los_Angeles"))
     expect(part(page, "timeText")).to_have_text(f"{shown.day} {shown:%b, %H:%M:%S}")
     expect(part(page, "timeText")).to_have_attribute(
