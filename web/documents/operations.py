@@ -263,7 +263,7 @@ def operations(settings: Settings) -> list[Operation]:
             {
                 "201": _ok("All messages were written, and where", shapes.PublishReport),
                 "400": BAD,
-                "403": Documented("Publishing is off (`PUBLISH`)", {JSON: shapes.Failure}),
+                "403": Documented("Publishing is off, or the token may not publish this", {JSON: shapes.Failure}),
                 "409": Documented(
                     "The Idempotency-Key is in use, or was used for another body", {JSON: shapes.Failure}
                 ),

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from flask import Blueprint, Response, request
+from msgspec import structs
 from werkzeug.exceptions import BadRequest, Forbidden, ServiceUnavailable
 
 from consumer.errors import SourceError
@@ -19,7 +20,7 @@ from web.streams import wire
 from web.times import now_iso
 
 from .bodies import body_of, messages_of
-from .publisher import MAX_SHOWN, Rejected, StoredAt, keys_of
+from .publisher import MAX_SHOWN, NotAllowed, Rejected, StoredAt, keys_of
 from .repeats import Attempt, Conflict
 
 log = logging.getLogger("greenwave.web.publish")
@@ -45,9 +46,12 @@ def publish() -> Response:
         messages = messages_of(body, request.mimetype)
         consumer = here.get_consumer()
         try:
-            keys = keys_of(messages, lambda message: consumer.check(topic, message))
+            limits = structs.replace(current().limits, topics=None)  # the topic is judged above
+            keys = keys_of(messages, lambda message: consumer.check(topic, message), limits.asks_for)
         except Rejected as error:
             return _answer(422, _refused(error))
+        except NotAllowed as error:
+            raise Forbidden(str(error)) from error
         if consumer.feed.status.state in CUT_OFF:
             raise ServiceUnavailable("Kafka is not available; retry later", retry_after=RETRY_SECONDS)
         if here.settings.topics.pattern is not None and all(each.topic != topic for each in consumer.partitions):

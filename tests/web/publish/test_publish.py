@@ -302,3 +302,47 @@ def test_topics_that_a_token_may_not_see_are_not_named(tmp_path, consumer, topic
     assert answer.status_code == 400
     assert answer.json["error"] == "topic is missing; allowed: other"
     app.extensions["greenwave"].admission.close()
+
+
+@pytest.fixture
+def post_as(tmp_path, consumer, topic, live):
+    """Publish a body with a token, by its rights beside the role of a publisher; return the answer."""
+    apps = []
+
+    def post_as(body, query="", settings=ON, **rights):
+        tokens = tokens_file(tmp_path / "t.toml", writer={"roles": ["publisher"], **rights})
+        app = create_app(structs.replace(settings, auth="token", auth_tokens_file=str(tokens.path)), lambda: consumer)
+        apps.append(app)
+        app.extensions["greenwave"]._producer = FakeProducer(topic)
+        headers = bearer(tokens["writer"])
+        return app.test_client().post(PATH + query, data=body, content_type="application/json", headers=headers)
+
+    yield post_as
+    for app in apps:
+        app.extensions["greenwave"].admission.close()
+
+
+@pytest.mark.parametrize(
+    ("rights", "status"),
+    [
+        ({"segments": ["A", "B"]}, 201),
+        ({"segments": ["A"]}, 403),
+        ({"segments": []}, 403),
+        ({"roads": ["I-5"]}, 201),
+        ({"roads": ["US-101"]}, 403),
+        ({"bbox": [-120, 30, -110, 40]}, 201),
+        ({"bbox": [0, 0, 10, 10]}, 403),
+        ({"bbox": [-120, 30, -110, 40], "roads": ["US-101"]}, 403),
+    ],
+)
+def test_a_publisher_writes_within_its_limits_only(post_as, topic, rights, status):
+    place = {"road_name": "I-5 N", "coordinates": {"latitude": 34.0, "longitude": -118.0}}
+    answer = post_as(array(message("A", **place), message("B", **place)), **rights)
+    assert answer.status_code == status
+    assert len(topic.logs[0]) == (2 if status == 201 else 0)
+    if status == 403:
+        assert "this token may not publish message " in answer.json["error"]
+
+
+def test_a_message_without_a_road_is_not_within_a_road(post_as):
+    assert post_as(message("A"), roads=["I-5"]).status_code == 403
