@@ -75,7 +75,8 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc]
 
     def __iter__(self: Any) -> Iterator[_Whole]:
         """Yield the batch itself, once: the fetcher decides whether it is read, and `records()` reads it."""
-        yield _Whole(self.base_offset - 1, self)
+        # By its size the fetcher knows that the partition had records, and asks for it after the others next time.
+        yield _Whole(self.base_offset - 1, self, size_in_bytes=len(self))
 
     def records(self: Any, topic: str, partition: int) -> Iterator[Record]:  # noqa: PLR0912 - a call takes longer than a branch
         """Yield the records: in one loop and without the client's classes, since this is run for every record."""

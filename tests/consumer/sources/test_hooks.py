@@ -1,6 +1,7 @@
 """What is put into the Kafka client: batches that can't be read, when a leader last answered, and the private names."""
 
 import ast
+import functools
 import itertools
 import time
 from collections import deque
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import TopicPartition
+from kafka.consumer.fetcher import Fetcher
 from kafka.errors import NotLeaderForPartitionError, RequestTimedOutError
 from kafka.future import Future
 from kafka.net.connection import KafkaConnection
@@ -172,6 +174,16 @@ def test_damaged_batch_read_from_its_middle_counts_the_rest():
     reader = Reader(served(made))
     reader.position = 13
     assert lost(reader.read()) == [2]
+
+
+def test_a_partition_that_had_records_is_asked_for_after_the_others():
+    moved = []
+    fetcher = SimpleNamespace(_subscriptions=SimpleNamespace(move_partition_to_end=moved.append))
+    on_drain = functools.partial(Fetcher._on_partition_records_drain, fetcher)
+    data = MemoryRecords(b"".join(batches()))
+    part = _PartitionRecords({}, Subscriptions(10, -1), 10, PARTITION, data, on_drain=on_drain)
+    assert len(part.take()) == sum(SIZES)
+    assert moved == [PARTITION]
 
 
 def test_damage_in_an_old_message_format_is_read_around():
