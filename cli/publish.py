@@ -58,7 +58,6 @@ class Publisher:
                 max_block_ms=timeout_ms,
                 request_timeout_ms=timeout_ms // 2,
                 delivery_timeout_ms=timeout_ms,
-                reconnect_backoff_max_ms=1_000,
             )
 
     def publish(self, key: str, value: Mapping[str, Any], timestamp_ms: int | None = None) -> Acknowledgement:

@@ -27,7 +27,14 @@ def client_options(settings: Settings) -> dict[str, Any]:
     """Return the options that every client of these brokers needs, for kafka-python."""
     # A given version spares the client a first request: without a broker the constructor would block for 30 s. 2.8 is
     # the first with topic ids.
-    return {"bootstrap_servers": settings.brokers, "api_version": (2, 8), **security_options(settings)}
+    return {
+        "bootstrap_servers": settings.brokers,
+        "api_version": (2, 8),
+        # The client's own limit is 30 s: after an outage of half a minute it may wait as long again.
+        "reconnect_backoff_ms": 100,
+        "reconnect_backoff_max_ms": 1_000,
+        **security_options(settings),
+    }
 
 
 def consumer_options(settings: Settings) -> dict[str, Any]:
@@ -49,8 +56,6 @@ def consumer_options(settings: Settings) -> dict[str, Any]:
         # Its sensors take a sixth of the time of a fetch; nothing reads them.
         "metrics_enabled": False,
         "request_timeout_ms": REQUEST_TIMEOUT_MS,
-        "reconnect_backoff_ms": 100,
-        "reconnect_backoff_max_ms": 1_000,
         # The class of connections that closes its sockets, in hooks.
         "proxy_url": "direct://",
     }

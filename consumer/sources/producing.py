@@ -140,7 +140,6 @@ class _Open:
                 max_block_ms=timeout_ms,
                 request_timeout_ms=max(1, timeout_ms // 2),
                 delivery_timeout_ms=timeout_ms,
-                reconnect_backoff_max_ms=1_000,
             )
 
     def close(self) -> None:

@@ -47,7 +47,6 @@ class Producer(threading.Thread):
             linger_ms=5,
             delivery_timeout_ms=600_000,
             request_timeout_ms=5_000,
-            reconnect_backoff_max_ms=500,
             metadata_max_age_ms=1_000,
             max_block_ms=600_000,
         )

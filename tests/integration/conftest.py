@@ -14,6 +14,7 @@ from consumer.sources.kafka import KafkaSource, client_options
 from demo.broker import EmbeddedBroker
 from tests.consumer.helpers import message
 from tests.kafka.apache import Admin
+from tests.kafka.helpers import WAIT_SECONDS
 from tests.web.server.test_worker import Server
 
 
@@ -55,7 +56,7 @@ def produce(settings):
         for value in values:
             encoded = value if isinstance(value, bytes | None) else json.dumps(value).encode()
             sent.append(producer.send(settings.topic, encoded, key=key, partition=partition))
-        return [(done.partition, done.offset) for done in (each.get(20) for each in sent)]
+        return [(done.partition, done.offset) for done in (each.get(WAIT_SECONDS) for each in sent)]
 
     yield produce
     producer.close()

@@ -10,7 +10,7 @@ from consumer import Consumer
 from consumer.settings import Settings
 from consumer.sources import open_kafka
 from consumer.sources.kafka import client_options
-from tests.kafka.helpers import Line
+from tests.kafka.helpers import WAIT_SECONDS, Line
 
 # By the class of connections that leaves no socket behind when the broker goes.
 OPTIONS = {"acks": "all", "linger_ms": 5, "proxy_url": "direct://"}
@@ -89,6 +89,6 @@ def publish(producer_for):
         for value in values:
             encoded = value if isinstance(value, bytes | None) else json.dumps(value).encode()
             sent.append(producers[settings].send(settings.topic, encoded, key=key, partition=partition))
-        return [(done.partition, done.offset) for done in (each.get(20) for each in sent)]
+        return [(done.partition, done.offset) for done in (each.get(WAIT_SECONDS) for each in sent)]
 
     return publish

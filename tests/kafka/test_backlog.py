@@ -50,9 +50,9 @@ def test_kafka_times_that_cannot_be_used_limit_no_backlog(apache, settings_for, 
     producer = producer_for(settings)
     for number in range(5):
         value = message(f"S{number}", round(time.time() * 1000))
-        producer.send(settings.topic, value, partition=0, timestamp_ms=kafka_ms).get(10)
+        producer.send(settings.topic, value, partition=0, timestamp_ms=kafka_ms).get(WAIT_SECONDS)
     untimed = b'{"segment_id": "X", "predicted_speed": 50}'
-    producer.send(settings.topic, untimed, partition=1, timestamp_ms=kafka_ms).get(10)
+    producer.send(settings.topic, untimed, partition=1, timestamp_ms=kafka_ms).get(WAIT_SECONDS)
     consumer = consume(settings)
     consumer.wait_ready(WAIT_SECONDS)
     assert {each.segment_id for each in consumer.feed.snapshot().predictions} == {f"S{number}" for number in range(5)}

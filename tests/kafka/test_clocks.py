@@ -41,7 +41,7 @@ def send(producer_for):
         for segment, event_ms, kafka_ms, speed in predictions:
             value = None if speed is None else message(segment, event_ms, speed)
             sent = producer.send(settings.topic, value, key=segment.encode(), partition=0, timestamp_ms=kafka_ms)
-            sent.get(20)
+            sent.get(WAIT_SECONDS)
 
     return send
 

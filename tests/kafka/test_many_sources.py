@@ -98,7 +98,7 @@ def test_all_documented_sources_reach_the_stream(apache, settings_for, producer_
         topic = apache.create_topic(f"{prefix}.{number}", partitions=1, **{"retention.ms": "-1"})
         mappings.append(of_topic(mapping, topic))
         compact = json.dumps(json.loads(value)).encode()
-        producer.send(topic, compact, key=key.encode() or None, partition=0, timestamp_ms=KAFKA_MS).get(20)
+        producer.send(topic, compact, key=key.encode() or None, partition=0, timestamp_ms=KAFKA_MS).get(WAIT_SECONDS)
         found = json.loads(result)
         expected_items += [{**each, "topic": topic} for each in (found if isinstance(found, list) else [found])]
     path = tmp_path / "mapping.toml"

@@ -29,7 +29,7 @@ def test_sources_of_measured_speeds_reach_the_stream(apache, settings_for, produ
     producer, expected = producer_for(settings_for(topic)), []
     for _, _, key, value, result in MEASURED:
         compact = json.dumps(json.loads(value)).encode()
-        producer.send(topic, compact, key=key.encode() or None, partition=0, timestamp_ms=KAFKA_MS).get(20)
+        producer.send(topic, compact, key=key.encode() or None, partition=0, timestamp_ms=KAFKA_MS).get(WAIT_SECONDS)
         found = json.loads(result)
         expected += found if isinstance(found, list) else [found]
     assert len(expected) == 7

@@ -88,7 +88,7 @@ class Load:
         """Return the offsets by partition that the broker has acknowledged, in order; the load must have ended."""
         found = {}
         for sent in self._sent:
-            done = sent.get(20)
+            done = sent.get(WAIT_SECONDS)
             found.setdefault(done.partition, []).append(done.offset)
         return {partition: sorted(each) for partition, each in found.items()}
 

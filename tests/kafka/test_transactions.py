@@ -35,7 +35,7 @@ class Transactions:
         self.producer.begin_transaction()
         send = self.producer.send
         for sent in [send(self._topic, message(name), key=name.encode(), partition=partition) for name in names]:
-            sent.get(20)
+            sent.get(WAIT_SECONDS)
 
     def commit(self, *names, partition=0):
         """Publish names in one transaction that is committed."""

@@ -37,12 +37,12 @@ def test_truncated_log_is_a_gap_and_is_read_from_where_it_differs(settings_for, 
         # An idempotent producer would notice the loss, and send no more.
         producer = producer_for(settings, enable_idempotence=False)
         for number in range(10):
-            producer.send(settings.topic, message(f"S{number}")).get(20)
+            producer.send(settings.topic, message(f"S{number}")).get(WAIT_SECONDS)
         consumer = consume(settings)
         consumer.wait_ready(WAIT_SECONDS)
         subscription = follow(consumer)
         # Answers without records must not make the client forget the epoch of what it has read.
-        producer.send(settings.topic, message("S10")).get(20)
+        producer.send(settings.topic, message("S10")).get(WAIT_SECONDS)
         events_until(subscription, lambda events: "S10" in segments(changes(events)))
         before = consumer._supervisor.source.status().last_response
         eventually(lambda: consumer._supervisor.source.status().last_response > before + 0.5)
@@ -51,7 +51,7 @@ def test_truncated_log_is_a_gap_and_is_read_from_where_it_differs(settings_for, 
         until_state(consumer, "reconnecting")
         broker.start()
         for number in range(8):  # beyond where the consumer was
-            producer.send(settings.topic, message(f"T{number}")).get(20)
+            producer.send(settings.topic, message(f"T{number}")).get(WAIT_SECONDS)
         new = [f"T{number}" for number in range(8)]
         events = events_until(subscription, lambda events: known(events) >= {*new})
         assert [event.reason for event in events if isinstance(event, Gap)] == ["truncated"]
@@ -72,7 +72,7 @@ def test_truncation_before_reading_starts_again_is_noticed(settings_for, produce
         settings = settings_for(broker.create_topic(partitions=1), kafka_brokers=broker.address)
         producer = producer_for(settings, enable_idempotence=False)
         for number in range(10):
-            producer.send(settings.topic, message(f"S{number}")).get(20)
+            producer.send(settings.topic, message(f"S{number}")).get(WAIT_SECONDS)
         with contextlib.closing(confluent.ConfluentSource(settings)) as source:
             eventually(lambda: source.status().topics)
             source.assign(at(0, topic=settings.topic))
@@ -83,7 +83,7 @@ def test_truncation_before_reading_starts_again_is_noticed(settings_for, produce
             lose_what_follows(broker, settings.topic, b"S6")
             broker.start()
             for number in range(new):
-                producer.send(settings.topic, message(f"T{number}")).get(20)
+                producer.send(settings.topic, message(f"T{number}")).get(WAIT_SECONDS)
             eventually(lambda: source._consumer.list_topics(settings.topic, timeout=5))
             with pytest.raises(Truncated) as raised:
                 eventually(lambda: source.poll(0.1), every=0)
@@ -119,7 +119,7 @@ def test_unclean_election_is_a_gap_and_lost_records_leave_the_view(settings_for,
 
         def publish(*names):
             for name in names:
-                producer.send(topic, message(name)).get(60)
+                producer.send(topic, message(name)).get(WAIT_SECONDS)
             return {*names}
 
         eventually(lambda: leader_and_in_sync(controller, topic) == (2, [2, 3]))

@@ -119,7 +119,7 @@ def test_batch_that_unpacks_to_too_much_is_one_refusal(apache, settings_for, con
     subscription = follow(consumer)
     publish(settings, message("A"))
     bombs = producer_for(settings, compression_type=codec, max_request_size=50_000_000, acks=1)
-    bombs.send(settings.topic, bytes(40_000_000)).get(20)
+    bombs.send(settings.topic, bytes(40_000_000)).get(WAIT_SECONDS)
     publish(settings, message("B"))
     assert names_up_to(subscription, "B") == (["A", "B"], [])
     refused = quarantined(consumer, {"unreadable_batch": 1})
