@@ -11,7 +11,9 @@ from cli.lazy import LazyCommands
 from consumer import Consumer, Settings, SettingsError, load
 from web import errors, request_ids
 from web.access import paths
+from web.access.cors import Cors
 from web.access.guard import Guard
+from web.access.origins import AllowedOrigins
 from web.api import health, history, metrics, polling
 from web.documents import routes as documents
 from web.limits import clients
@@ -50,7 +52,9 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     here = app.extensions[EXTENSION] = Services(chosen, start)
     app.wsgi_app = ClientAddresses(app.wsgi_app, chosen.trusted_proxies)  # type: ignore[method-assign]
     request_ids.register(app)
-    Limiter(chosen, here.admission.shares).register(app, Guard(here.authentication, chosen.hosts))
+    allowed = AllowedOrigins(chosen.allowed_origins)
+    Limiter(chosen, here.admission.shares).register(app, Guard(here.authentication, chosen.hosts, allowed))
+    Cors(allowed).register(app)
     for blueprint in (
         pages.blueprint,
         sign_in.blueprint,

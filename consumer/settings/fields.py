@@ -300,7 +300,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     allowed_origins: Annotated[
         str,
         _meta(
-            "origins", "Other origins allowed to open a WebSocket: a comma list, or *. Same origin is always allowed"
+            "origins",
+            "Other origins whose pages may use SSE, JSON and WebSocket: a comma list, or * (any, without cookies). "
+            "Same origin is always allowed",
         ),
     ] = ""
     embed_origins: Annotated[

@@ -1,5 +1,6 @@
 """An app over a topic in memory, and a server for it."""
 
+import contextlib
 import json
 import threading
 
@@ -60,14 +61,8 @@ def live(consumer):
 @pytest.fixture
 def server(app, integration):
     """The app on a loopback port; returns its base URL."""
-    http = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{http.port}"
-    app.extensions["greenwave"].admission.close()
-    http.shutdown()
-    thread.join(60)
-    http.server_close()
+    with serving(app) as url:
+        yield url
 
 
 @pytest.fixture
@@ -82,6 +77,19 @@ def put(topic, live):
         return record
 
     return put
+
+
+@contextlib.contextmanager
+def serving(app):
+    """Serve an app on a loopback port, and return its base URL."""
+    http = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{http.port}"
+    app.extensions["greenwave"].admission.close()
+    http.shutdown()
+    thread.join(60)
+    http.server_close()
 
 
 def hold_slot(admission, transport="sse", abort=None):

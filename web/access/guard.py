@@ -8,7 +8,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
 from werkzeug.wrappers import Response as BaseResponse
 
 from .authentication import Authentication, Credentials, credentials_of
-from .origins import is_own
+from .origins import AllowedOrigins, is_own
 from .principal import ANYONE, NO_RIGHTS, Role, Unauthenticated
 from .rules import RULES, Rule
 
@@ -17,6 +17,8 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBES = frozenset({"health.healthz", "health.readyz"})
 """Endpoints that are asked by address."""
 SIGN_IN = "sign_in.form"
+WITH_DATA = frozenset({Rule.READ, Rule.OPERATE, Rule.PUBLISH})
+"""Rules of routes that pages of other sites use only if they are allowed."""
 _ROLES: dict[Rule, Role] = {Rule.OPERATE: "operator", Rule.PUBLISH: "publisher"}
 MISSING = "credentials are missing; send the header Authorization: Bearer TOKEN, or sign in at /sign-in"
 FOREIGN = "a request of another site can't use the cookie of this one; send the header Authorization: Bearer TOKEN"
@@ -25,9 +27,10 @@ FOREIGN = "a request of another site can't use the cookie of this one; send the 
 class Guard:
     """Decides on each request of one app."""
 
-    def __init__(self, authentication: Authentication, hosts: frozenset[str]) -> None:
+    def __init__(self, authentication: Authentication, hosts: frozenset[str], allowed: AllowedOrigins) -> None:
         self._authentication = authentication
         self._hosts = hosts
+        self._allowed = allowed
 
     def register(self, app: Flask) -> None:
         """Guard all routes. To be called before what may refuse a request for other reasons."""
@@ -38,13 +41,17 @@ class Guard:
         """Set the principal of the request. Raises BadRequest, Unauthorized, Forbidden."""
         if self._hosts and request.endpoint not in PROBES:
             self._check_host()
-        if not self._authentication.is_on:
-            g.principal = ANYONE
-            return None
-        g.principal = NO_RIGHTS
+        g.principal = NO_RIGHTS if self._authentication.is_on else ANYONE
         if request.endpoint is None or request.method == "OPTIONS":
             return None  # no view runs
         rule = RULES.get(request.endpoint)
+        answer = self._authenticate(rule) if self._authentication.is_on else None
+        if rule in WITH_DATA:
+            self._check_origin()
+        return answer
+
+    def _authenticate(self, rule: Rule | None) -> BaseResponse | None:
+        """Find the principal of the request, and check that it may use a route with this rule."""
         if rule is None:
             raise Forbidden("this route can't be used while AUTH is on")
         if rule is Rule.OPEN:
@@ -69,10 +76,20 @@ class Guard:
         if name not in self._hosts:
             raise BadRequest("the host of this request is not in ALLOWED_HOSTS")
 
+    def _check_origin(self) -> None:
+        """Refuse a page of another site, unless it is allowed. The browser may not ask the server before."""
+        origin = request.headers.get("Origin")
+        if self._allowed.include(origin) or is_own(request, needs_proof=False):
+            return
+        raise Forbidden(
+            f"pages of {_shown(origin)} may not connect; allowed: this host's own pages, and those of ALLOWED_ORIGINS"
+        )
+
     def _identify(self, credentials: Credentials | None) -> None:
         if credentials is None:
             raise Unauthenticated(MISSING)
-        if credentials.is_cookie and not is_own(request, needs_proof=request.method not in SAFE):
+        is_trusted = not credentials.is_cookie or self._allowed.names(request.headers.get("Origin"))
+        if not is_trusted and not is_own(request, needs_proof=request.method not in SAFE):
             raise Unauthenticated(FOREIGN)
         g.principal = self._authentication.verify(credentials.token)
 
@@ -83,6 +100,10 @@ class Guard:
             response.headers["Cache-Control"] = f"private, {stated}"
             response.vary.update(("Authorization", "Cookie"))
         return response
+
+
+def _shown(origin: str | None) -> str:
+    return "another site" if origin is None else repr(origin[:200])
 
 
 def _path() -> str:

@@ -1,9 +1,4 @@
-"""Check the opening handshake of a WebSocket: a valid upgrade, from an allowed origin.
-
-A page of any site can open a WebSocket to any host, with the visitor's cookies and from the visitor's network. Browsers
-send no preflight request, as they do for `fetch`, so the server checks Origin (RFC 6455, section 10.2). Clients
-other than browsers send no Origin and are allowed.
-"""
+"""Check the opening handshake of a WebSocket. Its origin is checked as that of each request, see `origins`."""
 
 import base64
 import binascii
@@ -13,13 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import request
-from werkzeug.exceptions import BadRequest, Forbidden
+from werkzeug.exceptions import BadRequest
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection
-
-from consumer.settings import origins
-
-from .origins import is_same
 
 VERSION = "13"
 NEEDED = ("HTTP_HOST", "HTTP_UPGRADE", "HTTP_CONNECTION", "HTTP_SEC_WEBSOCKET_KEY", "HTTP_SEC_WEBSOCKET_VERSION")
@@ -27,27 +18,15 @@ NEEDED = ("HTTP_HOST", "HTTP_UPGRADE", "HTTP_CONNECTION", "HTTP_SEC_WEBSOCKET_KE
 SOCKETS = ("werkzeug.socket", "gunicorn.socket")
 
 
-def check(allowed_origins: str) -> None:
-    """Check the handshake of the current request. Raises BadRequest, Forbidden."""
+def check() -> None:
+    """Check the handshake of the current request. Raises BadRequest."""
     version, key = request.headers.get("Sec-WebSocket-Version", ""), request.headers.get("Sec-WebSocket-Key", "")
     if version != VERSION:
         raise BadRequest(f"Sec-WebSocket-Version={version[:40]!r} can't be used; allowed: {VERSION}")
     if not _is_key(key):
         raise BadRequest(f"Sec-WebSocket-Key={key[:40]!r} can't be used; allowed: 16 bytes in base64")
-    origin = request.headers.get("Origin")
-    if origin is not None and not is_allowed(origin, request.host, request.scheme, allowed_origins):
-        raise Forbidden(
-            f"pages of {origin[:200]!r} may not connect; allowed: this host's own pages"
-            + (f", and those of {allowed_origins}" if allowed_origins else "; others are named in ALLOWED_ORIGINS")
-        )
     if not any(name in request.environ for name in SOCKETS):
         raise BadRequest("this server can't serve WebSockets; use /predictions/stream, or serve with gunicorn")
-
-
-def is_allowed(origin: str, host: str, scheme: str, allowed_origins: str) -> bool:
-    """Tell whether a page of an origin may connect to a host ("name:port")."""
-    allowed = origins(allowed_origins)
-    return "*" in allowed or (bool(origin) and origin.lower() in allowed) or is_same(origin, host, scheme)
 
 
 def environ_for(environ: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,37 @@
-"""Origins: which pages may make a browser send a request that carries its cookies."""
+"""Origins: which pages may make a browser send requests, read their answers, and use the cookie of the visitor.
+
+A page of any site can make a browser send a request to any host, from the visitor's network. Its origin is checked for
+each request of another site; clients other than browsers send none and are allowed.
+"""
 
 from urllib.parse import urlsplit
 
 from flask import Request
 
+from consumer.settings import origins
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class AllowedOrigins:
+    """The origins of ALLOWED_ORIGINS."""
+
+    def __init__(self, given: str) -> None:
+        listed = frozenset(origins(given))
+        self.is_any = "*" in listed
+        self._named = listed - {"*"}
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return self.is_any or bool(self._named)
+
+    def names(self, origin: str | None) -> bool:
+        """Tell whether an origin is listed by name, so that its pages may use cookies; "*" names none."""
+        return origin is not None and origin.lower() in self._named
+
+    def include(self, origin: str | None) -> bool:
+        """Tell whether pages of an origin may read answers."""
+        return self.is_any or self.names(origin)
 
 
 def is_own(request: Request, needs_proof: bool) -> bool:

@@ -160,7 +160,10 @@ FULL = Documented(
     "All slots are in use, or the limits of the client are reached", {JSON: shapes.Failure}, ("Retry-After",)
 )
 UNAUTHORIZED = Documented("With AUTH=token or jwt: credentials are missing, or can't be used", {JSON: shapes.Failure})
-FORBIDDEN = Documented("With AUTH=token or jwt: the token has not the role that this needs", {JSON: shapes.Failure})
+FORBIDDEN = Documented(
+    "The page that sent this is of another site (ALLOWED_ORIGINS); or the token has not the role that this needs",
+    {JSON: shapes.Failure},
+)
 UNAVAILABLE = Documented(
     "The process ends; or with AUTH=jwt: the keys for tokens are not known yet",
     {JSON: shapes.Failure},
@@ -471,7 +474,6 @@ def operations(settings: Settings) -> list[Operation]:
             {
                 "101": Documented("Messages follow, see /asyncapi.json"),
                 "400": BAD,
-                "403": Documented("Pages of this origin may not connect", {JSON: shapes.Failure}),
                 "426": Documented("This is a WebSocket", {JSON: shapes.Failure}, ("Upgrade",)),
             },
             resumed,

@@ -80,7 +80,7 @@ def check() -> Response | None:
     """Refuse a request before the WebSocket is opened: by an HTTP error, or by a close when all slots are in use."""
     params.only("after", "since", params.EVERY, *params.FILTER)
     params.wanted(services().settings.topics), params.since(), params.text("after"), params.every()
-    handshake.check(services().settings.allowed_origins)
+    handshake.check()
     request.environ = handshake.environ_for(request.environ)
     here = services()
     g.slot = stream_slot(here.admission)

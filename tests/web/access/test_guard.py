@@ -1,14 +1,11 @@
 """Requests with and without credentials, the sign-in page, and a start without a word on access."""
 
-import contextlib
 import os
 import subprocess
 import sys
 
 import pytest
-import websocket
 from gunicorn.config import Config
-from msgspec import structs
 
 from app import create_app
 from consumer.errors import SettingsError
@@ -159,38 +156,6 @@ def test_a_cookie_serves_no_page_of_another_site(client, live, tokens, path, hea
     client.set_cookie(COOKIE, tokens["reader"])
     answer = client.get(path, headers=headers)
     assert answer.status_code == 401
-
-
-@pytest.mark.parametrize(
-    ("origin", "allowed", "credentials", "status"),
-    [
-        ("http://evil.example", "", "cookie", 401),
-        ("null", "", "cookie", 401),
-        ("http://127.0.0.1:1", "", "cookie", 401),
-        ("http://evil.example", "*", "cookie", 401),
-        ("http://evil.example", "", "header", 403),
-        ("http://evil.example", "http://evil.example", "header", 101),
-        (None, "", "cookie", 101),  # of this host
-    ],
-)
-def test_a_cookie_opens_no_websocket_for_a_page_of_another_site(
-    app, live, server, tokens, origin, allowed, credentials, status
-):
-    here = app.extensions["greenwave"]
-    here.settings = structs.replace(here.settings, allowed_origins=allowed)
-    given = f"Cookie: {COOKIE}={tokens['reader']}" if credentials == "cookie" else bearer(tokens["reader"])
-    with contextlib.closing(websocket.WebSocket()) as socket:
-        try:
-            socket.connect(
-                f"{server.replace('http', 'ws')}/predictions/ws",
-                header=[given] if credentials == "cookie" else given,
-                origin=origin or server,
-                timeout=60,
-            )
-            seen = socket.getstatus()
-        except websocket.WebSocketBadStatusException as refused:
-            seen = refused.status_code
-    assert seen == status
 
 
 def test_links_of_other_sites_open_the_page(client, live, tokens):

@@ -15,7 +15,6 @@ from consumer.view.cursor import decode
 from tests.consumer.helpers import array, message
 from tests.web.conftest import SHORT_HEARTBEAT
 from tests.web.server.test_worker import PROMPT_SECONDS, Server, until
-from web.access.handshake import is_allowed
 from web.streams.websocket_protocol import MAX_MESSAGE_BYTES, MAX_MESSAGES
 
 KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
@@ -362,30 +361,6 @@ def test_an_unusable_handshake_is_refused_with_the_reason(client, path, headers,
     answer = client.get(path, headers=headers)
     assert answer.status_code == status
     assert said in answer.get_json()["error"]
-
-
-@pytest.mark.parametrize(
-    ("origin", "host", "allowed", "verdict"),
-    [
-        ("http://here:8000", "here:8000", "", True),
-        ("http://HERE:8000", "here:8000", "", True),
-        ("http://here:8001", "here:8000", "", False),
-        ("https://here", "here", "", True),  # a proxy that ends TLS
-        ("http://here", "here:80", "", True),
-        ("http://here.evil", "here", "", False),
-        ("http://evil", "here", "", False),
-        ("http://evil:x", "here", "", False),
-        ("null", "here", "", False),
-        ("", "here", "", False),
-        ("https://maps.example", "here", "https://maps.example", True),
-        ("https://maps.example", "here", "https://a.example, https://maps.example/", True),
-        ("http://maps.example", "here", "https://maps.example", False),
-        ("https://any.example", "here", "*", True),
-        ("http://[::1]:8000", "[::1]:8000", "", True),
-    ],
-)
-def test_pages_of_this_host_and_of_allowed_origins_may_connect(origin, host, allowed, verdict):
-    assert is_allowed(origin, host, "http", allowed) is verdict
 
 
 # In gunicorn, with the worker as it is shipped
