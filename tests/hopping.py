@@ -17,6 +17,7 @@ EVENT = re.compile(rb'id: (\S+)\ndata: \{"type":"(?:prediction|observation)"[^\n
 MESSAGE = re.compile(rb'"(?:model|source)":"(\d+)/(\d+)"')
 ITEMS = b'{"type":"prediction"', b'{"type":"observation"'
 GAP = re.compile(rb'\{"type":"gap"[^\n]*\}|"gap":\{[^}]*\}')
+VIEW = b'"gap":null'  # the whole view ends a resume
 CLOSE = 8
 TRY_LATER = (1013).to_bytes(2)
 CURSOR = re.compile(rb'"cursor":"([A-Za-z0-9_-]+)"')
@@ -100,7 +101,8 @@ class Client(threading.Thread):
         if answer.status == 429:
             raise Busy
         self._check(body)
-        self.seen.extend((int(partition), int(number)) for partition, number in MESSAGE.findall(body))
+        if VIEW not in body:  # it repeats what the client had
+            self.seen.extend((int(partition), int(number)) for partition, number in MESSAGE.findall(body))
         self.cursor = CURSOR.search(body)[1].decode()
 
     def _sse(self, port, budget):
