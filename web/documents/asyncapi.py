@@ -8,8 +8,8 @@ from consumer.settings import Settings
 from consumer.version import VERSION
 from web.streams.websocket_protocol import SubscribeMessage
 
-from . import shapes
-from .operations import AFTER, EVERY, SINCE, filters
+from .parameters import AFTER, EVERY, SINCE, filters
+from .streams import STREAM_MESSAGES
 
 REF = "#/components/schemas/{name}"
 SSE = (
@@ -23,9 +23,9 @@ WEBSOCKET_ONLY = ("subscribed",)
 
 def asyncapi(settings: Settings) -> dict[str, Any]:
     """Return the document for a process with these settings."""
-    types = [*shapes.STREAM_MESSAGES.values(), SubscribeMessage]
+    types = [*STREAM_MESSAGES.values(), SubscribeMessage]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
-    names = [*shapes.STREAM_MESSAGES, "subscribe"]
+    names = [*STREAM_MESSAGES, "subscribe"]
     sent = [name for name in names if name != "subscribe"]
     events = [name for name in sent if name not in WEBSOCKET_ONLY]
     channels = {

@@ -9,8 +9,9 @@ from consumer.settings import Settings
 from consumer.version import VERSION
 from web.access.authentication import COOKIE
 
-from . import shapes
-from .operations import NDJSON, OPEN, Data, Documented, Operation, operations
+from .elements import NDJSON, Data, Documented, Operation
+from .operations import OPEN, operations
+from .streams import LINES
 
 REF = "#/components/schemas/{name}"
 TITLE = "Greenwave"
@@ -54,7 +55,7 @@ class Schemas:
 def openapi(settings: Settings, root: str = "") -> dict[str, Any]:
     """Return the document for a process with these settings, at a path prefix."""
     found = operations(settings)
-    schemas = Schemas([*_types(found), *shapes.LINES])
+    schemas = Schemas([*_types(found), *LINES])
     paths: dict[str, dict[str, Any]] = {}
     for operation in found:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation, schemas)
@@ -110,7 +111,7 @@ def _answer(answer: Documented, schemas: Schemas) -> dict[str, Any]:
     if answer.content:
         described["content"] = {kind: {"schema": schemas.of(each)} for kind, each in answer.content.items()}
     if NDJSON in answer.content:
-        described["content"][NDJSON]["x-itemSchema"] = {"anyOf": [schemas.of(each) for each in shapes.LINES]}
+        described["content"][NDJSON]["x-itemSchema"] = {"anyOf": [schemas.of(each) for each in LINES]}
     if answer.headers:
         described["headers"] = {
             name: {"description": HEADERS[name], "schema": {"type": "string"}} for name in answer.headers

@@ -14,8 +14,8 @@ from web.streams import wire
 from web.streams.views import Body
 
 from .asyncapi import asyncapi
+from .docs_page import sections
 from .openapi import openapi
-from .page import sections
 
 blueprint = Blueprint("documents", __name__)
 

@@ -17,7 +17,7 @@ from tests.web.conftest import SETTINGS, events_of
 from tests.web.documents.conformity import check, with_topics
 from web.access.principal import ANYONE
 from web.documents.asyncapi import asyncapi
-from web.documents.shapes import STREAM_MESSAGES
+from web.documents.streams import STREAM_MESSAGES
 from web.streams import wire
 from web.streams.websocket_protocol import ClientMessages
 

@@ -1,0 +1,192 @@
+"""Streams: the shapes of their messages, and the operations that open them.
+
+On a WebSocket, and in lines of the history, messages that move a client forward have `cursor`.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
+
+from consumer.events import GapReason, State
+from consumer.prediction import Horizon, Observation, Prediction
+from consumer.settings import Settings
+
+from .elements import BAD, EVENTS, JSON, TEXT, Documented, Operation
+from .parameters import AFTER, EVERY, LAST_EVENT_ID, LAST_EVENT_ID_IN_QUERY, SINCE, filters
+from .shapes import Cursor, Failure, LeftReason, Time, ViewStatistics
+
+
+class ConnectedMessage(TypedDict):
+    """The first message of a stream."""
+
+    type: Literal["connected"]
+    message: str
+    timestamp: Time
+    transport: Literal["sse", "websocket"]
+    topic: str
+    heartbeat_seconds: float
+
+
+class InitialMessage(TypedDict):
+    """The view, which replaces that of the client, or its first part; `count` is the size of the whole view."""
+
+    type: Literal["initial"]
+    predictions: list[Prediction]
+    count: int
+    observations: NotRequired[list[Observation]]
+    observation_count: NotRequired[int]
+    cursor: NotRequired[Cursor]
+
+
+class PredictionMessage(TypedDict):
+    """One prediction."""
+
+    type: Literal["prediction"]
+    data: Prediction
+    cursor: NotRequired[Cursor]
+
+
+class ObservationMessage(TypedDict):
+    """One observation; only with include=observations."""
+
+    type: Literal["observation"]
+    data: Observation
+    cursor: NotRequired[Cursor]
+
+
+class LeftMessage(TypedDict):
+    """A prediction (of one horizon, or of all: null), or the observation of a segment left the view."""
+
+    type: Literal["left"]
+    segment_id: str
+    horizon_minutes: Horizon | None
+    reason: LeftReason
+    kind: NotRequired[Literal["observation"]]
+    cursor: NotRequired[Cursor]
+
+
+class StatsMessage(TypedDict):
+    """Statistics of the view, every 2 s if they changed."""
+
+    type: Literal["stats"]
+    data: ViewStatistics
+
+
+class StatusMessage(TypedDict):
+    """The state of the consumer. Only `live` means current data."""
+
+    type: Literal["status"]
+    state: State
+    since: Time
+    reason: str
+    retry_in: Annotated[float | None, Meta(description="Seconds until the next attempt")]
+
+
+class PositionMessage(TypedDict):
+    """The cursor moved without a match; on a WebSocket also the heartbeat."""
+
+    type: Literal["position"]
+    cursor: NotRequired[Cursor]
+
+
+class GapMessage(TypedDict):
+    """Records are missing; an `initial` follows."""
+
+    type: Literal["gap"]
+    reason: GapReason
+    missed: int | None
+
+
+class SubscribedMessage(TypedDict):
+    """All messages from here on are under this filter, given as the client gave it."""
+
+    type: Literal["subscribed"]
+    filter: dict[str, Any]
+
+
+class ErrorMessage(TypedDict):
+    """What was wrong, and what is allowed."""
+
+    type: Literal["error"]
+    message: str
+    error: str
+    timestamp: Time
+
+
+class BusyMessage(TypedDict):
+    """All slots are in use; the stream ends. Reconnect later."""
+
+    type: Literal["busy"]
+    message: str
+
+
+class ByeMessage(TypedDict):
+    """The server closes the stream; reconnect with the last cursor."""
+
+    type: Literal["bye"]
+    reason: str
+
+
+class EndMessage(TypedDict):
+    """The last line of a history."""
+
+    type: Literal["end"]
+    more: bool
+    cursor: NotRequired[Cursor]
+
+
+STREAM_MESSAGES = {
+    "connected": ConnectedMessage,
+    "initial": InitialMessage,
+    "prediction": PredictionMessage,
+    "observation": ObservationMessage,
+    "left": LeftMessage,
+    "stats": StatsMessage,
+    "status": StatusMessage,
+    "position": PositionMessage,
+    "gap": GapMessage,
+    "subscribed": SubscribedMessage,
+    "error": ErrorMessage,
+    "busy": BusyMessage,
+    "bye": ByeMessage,
+}
+"""What a stream may contain, by `type`; `subscribed` on a WebSocket only."""
+LINES = (PredictionMessage, ObservationMessage, GapMessage, EndMessage)
+"""What a line of the history in NDJSON may be."""
+
+STREAM = Documented(
+    "Events, see /asyncapi.json. Also when all slots are in use: then `busy`, and the end",
+    {EVENTS: TEXT},
+)
+
+
+def operations(settings: Settings) -> Sequence[Operation]:
+    """Return the operations that open streams."""
+    resumed = [AFTER, SINCE, EVERY, *filters(settings)]
+    found = [
+        Operation(
+            "/predictions/ws",
+            "websocket",
+            "Streams",
+            "WebSocket",
+            {
+                "101": Documented("Messages follow, see /asyncapi.json"),
+                "400": BAD,
+                "426": Documented("This is a WebSocket", {JSON: Failure}, ("Upgrade",)),
+            },
+            resumed,
+            "When all slots are in use, it is closed with code 1013.",
+        ),
+    ]
+    for path, name in (("/predictions/stream", "stream"), ("/api/predictions/stream", "api_stream")):
+        given = [LAST_EVENT_ID, LAST_EVENT_ID_IN_QUERY, *resumed]
+        examples = [f"{path}?category=severe_congestion", f"{path}?after=$CURSOR&every=5"]
+        text = "The view, then each change. A client resumes with the `id` of the last event."
+        answers = {"200": STREAM, "400": BAD}
+        found.append(Operation(path, name, "Streams", "Server-Sent Events", answers, given, text, examples))
+        summary = "Check the parameters of a stream"
+        found.append(
+            Operation(path, f"check_{name}", "Streams", summary, {"200": STREAM, "400": BAD}, given, method="head")
+        )
+    return found
