@@ -20,9 +20,18 @@ import weakref
 from collections.abc import Callable
 
 from .shares import Shares
-from .slots import TRANSPORTS, ClientProgress, Pool, Slot, Transport, on_acquire
+from .slots import STREAMS, TRANSPORTS, ClientProgress, Pool, Slot, StreamTransport, Transport, on_acquire
 
-__all__ = ["TRANSPORTS", "Admission", "ClientProgress", "Slot", "Transport", "on_acquire"]
+__all__ = [
+    "STREAMS",
+    "TRANSPORTS",
+    "Admission",
+    "ClientProgress",
+    "Slot",
+    "StreamTransport",
+    "Transport",
+    "on_acquire",
+]
 
 RESERVE = 2
 """Threads without a slot, kept free for short requests."""

@@ -15,17 +15,12 @@ from .shares import UNKNOWN, ShareKind, Shares, holder
 RETRY_SECONDS = 5
 """`Retry-After` of a request that found no free slot."""
 
-Transport = Literal["sse", "websocket", "long_poll", "history", "replay", "publish"]
+StreamTransport = Literal["sse", "websocket"]
+"""What a stream is sent by."""
+Transport = Literal[StreamTransport, "long_poll", "history", "replay", "publish"]
 """What holds a slot. `replay` is any other request while it reads from Kafka."""
+STREAMS: tuple[StreamTransport, ...] = get_args(StreamTransport)
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
-_KINDS: dict[Transport, ShareKind] = {
-    "sse": "streams",
-    "websocket": "streams",
-    "long_poll": "streams",
-    "history": "replays",
-    "replay": "replays",
-    "publish": "replays",
-}
 
 on_acquire: ContextVar[Callable[[], object]] = ContextVar("on_acquire", default=lambda: None)
 """Called when a request acquires a thread: from then on the server does not count it among the short requests."""
@@ -78,6 +73,10 @@ class Slot:
         """How many slots its pool has."""
         return self._pool.size
 
+    @property
+    def _share_kind(self) -> ShareKind:
+        return "replays" if self.transport in ("history", "replay", "publish") else "streams"
+
     def acquire(self, transport: Transport, abort: Callable[[], object] | None = None) -> bool:
         """Acquire the slot unless it is held already; return False if none is free or the process is closing.
 
@@ -102,11 +101,11 @@ class Slot:
         if self._is_held:
             self._is_held = False
             self._pool.remove(self)
-            self._pool.shares.give_back(self._holder.names, _KINDS[self.transport])
+            self._pool.shares.give_back(self._holder.names, self._share_kind)
 
     def _take(self) -> bool:
         """Take a share of the client, and with it a slot of the pool."""
-        self._holder, kind, shares = holder.get(), _KINDS[self.transport], self._pool.shares
+        self._holder, kind, shares = holder.get(), self._share_kind, self._pool.shares
         if not shares.take(self._holder, kind):
             return False
         is_held = self._pool.add(self)

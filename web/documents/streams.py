@@ -11,6 +11,7 @@ from msgspec import Meta
 from consumer.events import GapReason, State
 from consumer.prediction import Horizon, Observation, Prediction
 from consumer.settings import Settings
+from web.access.admission import StreamTransport
 
 from .elements import BAD, EVENTS, JSON, TEXT, Documented, Operation
 from .parameters import AFTER, EVERY, LAST_EVENT_ID, LAST_EVENT_ID_IN_QUERY, SINCE, filters
@@ -23,7 +24,7 @@ class ConnectedMessage(TypedDict):
     type: Literal["connected"]
     message: str
     timestamp: Time
-    transport: Literal["sse", "websocket"]
+    transport: StreamTransport
     topic: str
     heartbeat_seconds: float
 

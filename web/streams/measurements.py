@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from prometheus_client import Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from web.access.admission import Slot
+from web.access.admission import STREAMS, Slot
 
 from .blocks import Block
 
@@ -17,8 +17,6 @@ DELIVERY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 """Seconds. The last ones are for a process that reads a backlog."""
 OPENING_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Seconds. The last ones are for replays, and for a consumer that is starting."""
-STREAMS = ("sse", "websocket")
-"""Transports of streams. Their series exist from the start."""
 
 
 class Measurements:
@@ -38,7 +36,7 @@ class Measurements:
             buckets=OPENING_BUCKETS,
             registry=None,
         )
-        for each in STREAMS:
+        for each in STREAMS:  # their series exist from the start
             self._opening.labels(each)
         self.sent_bytes = 0
         """Bytes that the sockets took."""
