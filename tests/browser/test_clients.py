@@ -25,6 +25,7 @@ FRAGMENTS = {"Filters", "Fewer updates: `every=SECONDS`"}
 """Sections whose code is no whole program."""
 IN_A_BROWSER = ("EventSource in a browser", "WebSocket in a browser")
 COMMANDS = {
+    "Python client": [sys.executable, "-u", "client.py"],
     "npm eventsource": ["node", "client.mjs"],
     "curl": ["sh", "client.sh"],
     "httpx": [sys.executable, "-u", "client.py"],
@@ -32,6 +33,10 @@ COMMANDS = {
     "websocket-client": [sys.executable, "-u", "client.py"],
     "Long polling": [sys.executable, "-u", "client.py"],
 }
+PYTHON_PROGRAMS = [
+    name for name, (program, *_) in COMMANDS.items() if program == sys.executable and name != "Python client"
+]
+"""Programs that wait by themselves; the Python client polls a busy server."""
 
 
 @pytest.fixture
@@ -62,9 +67,11 @@ def test_a_documented_client_resumes(gunicorn: Server, tmp_path: Path, title: st
     code = PROGRAMS[title].replace("localhost:8000", f"127.0.0.1:{gunicorn.port}")
     (tmp_path / command[-1]).write_text(code)
     os.symlink(ROOT / "node_modules", tmp_path / "node_modules")
-    printed = tmp_path / "output"
+    printed, environment = tmp_path / "output", {**os.environ, "PYTHONPATH": str(ROOT / "clients" / "python")}
     with printed.open("wb") as output:
-        client = subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=output, start_new_session=True)
+        client = subprocess.Popen(
+            command, cwd=tmp_path, stdout=output, stderr=output, env=environment, start_new_session=True
+        )
     try:
         check_resume(gunicorn, printed.read_text)
     except AssertionError as error:
@@ -74,7 +81,7 @@ def test_a_documented_client_resumes(gunicorn: Server, tmp_path: Path, title: st
         client.wait(10)
 
 
-@pytest.mark.parametrize("title", [title for title in COMMANDS if COMMANDS[title][0] == sys.executable])
+@pytest.mark.parametrize("title", PYTHON_PROGRAMS)
 def test_a_client_waits_before_it_retries_a_busy_server(tmp_path: Path, title: str) -> None:
     log = tmp_path / "server.log"
     with contextlib.ExitStack() as stack:

@@ -1,0 +1,124 @@
+"""The Python client: the scenarios that all clients pass, and what only it has."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from greenwave_client import Client, Refused, State
+from greenwave_client.messages import EventStreamReader
+from greenwave_client.state import backoff
+
+from tests.clients.fake_server import FakeServer
+from tests.clients.run import SCENARIOS, Event, Json, run
+
+
+class InThread:
+    """A client whose messages and states are reported by a thread."""
+
+    def __init__(self, url: str, options: Json, report: Callable[[Event], None]) -> None:
+        self._report = report
+        self._client = Client(url, **options, on_state=self._on_state)
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _on_state(self, state: State) -> None:
+        self._report({"state": asdict(state)})
+        if state.retry_seconds is not None and state.retry_seconds > 0.2:
+            self._client.retry_now()  # so that tests are quick
+
+    def _read(self) -> None:
+        try:
+            for message in self._client:
+                self._report({"message": message, "cursor": self._client.cursor})
+        except Refused:
+            pass  # its state has the text
+
+    def stop(self) -> None:
+        """Close the client, and wait for its thread."""
+        self._client.close()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=[each["name"] for each in SCENARIOS])
+def test_the_python_client_passes_the_scenario(scenario: Json) -> None:
+    run(scenario, InThread)
+
+
+def server_of(**script: Any) -> FakeServer:
+    server = FakeServer(script)
+    server.start()
+    return server
+
+
+def test_a_refusal_is_raised_with_status_and_text() -> None:
+    server = server_of(stream=[{"status": 400, "json": {"success": False, "error": "bbox needs 4 numbers"}}])
+    try:
+        with Client(server.url, filter={"bbox": [1, 2, 3]}) as client, pytest.raises(Refused, match="bbox") as error:
+            next(iter(client))
+        assert error.value.status == 400
+        assert client.state.phase == "ended"
+    finally:
+        server.stop()
+
+
+def test_a_token_function_is_asked_before_each_request() -> None:
+    refused = {"status": 401, "json": {"success": False, "error": "the token has expired"}}
+    server = server_of(stream=[refused, {"events": [{"message": {"type": "connected"}}]}])
+    tokens = iter(["old", "new"])
+    try:
+        with Client(server.url, token=lambda: next(tokens), on_state=lambda _: client.retry_now()) as client:
+            assert next(iter(client))["type"] == "connected"
+        assert [headers["Authorization"] for _, _, headers in server.requests] == ["Bearer old", "Bearer new"]
+    finally:
+        server.stop()
+
+
+def test_close_ends_an_iteration_that_waits_for_bytes() -> None:
+    server = server_of(stream=[{"events": [{"message": {"type": "connected"}}]}])
+    client, types = Client(server.url), []
+    opened = threading.Event()
+
+    def read() -> None:
+        for message in client:
+            types.append(message["type"])
+            opened.set()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        assert opened.wait(60)
+        client.close()
+        thread.join(60)
+        assert (thread.is_alive(), types, client.state.phase) == (False, ["connected"], "ended")
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://", "http://host?road=A"])
+def test_an_address_that_is_no_server_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="allowed: http"):
+        Client(url)
+
+
+def test_an_unknown_transport_is_refused() -> None:
+    with pytest.raises(ValueError, match="allowed: sse, polling"):
+        Client("http://localhost:8000", transports=["websocket"])
+
+
+def test_half_of_each_wait_is_random() -> None:
+    assert [backoff(2, 1.0, 8.0, drawn) for drawn in (0.0, 1.0)] == [2.0, 4.0]
+    assert backoff(5_000, 1.0, 8.0, 1.0) == 8.0
+
+
+TEXT = ": padding\r\nid: c1\r\ndata: a\u2028b\r\ndata:c\r\n\r\nid: c\0\nretry: 1500\nretry: 1e3\ndata\n\n"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 1_000])
+def test_an_event_stream_may_be_cut_anywhere(size: int) -> None:
+    reader, data = EventStreamReader(), TEXT.encode()
+    events = [each for begin in range(0, len(data), size) for each in reader.read(data[begin : begin + size])]
+    assert events == ["a\u2028b\nc", ""]
+    assert (reader.last_id, reader.retry_seconds) == ("c1", 1.5)
