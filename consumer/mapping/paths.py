@@ -15,17 +15,32 @@ MAX_CHARACTERS = 300
 MAX_DEPTH = 16
 MAX_NODES = 80
 MAX_COPIES = 16
-"""How many copies of a part of the message an expression may make: `[@, @]` makes two, and `[@, @] | [@, @]` four."""
+"""How many copies of a part of the message an expression may make: `[@, @]` makes two, and `[@, @] | [@, @]` four.
+
+The elements of a literal array count like that, too: `[*].[`[1, 2]`][][]` gives two for each element.
+"""
+MAX_TEXT_CHARACTERS = 10_000
+"""Longest text that join() and to_string() make: the first can multiply two texts, the second doubles its quotes."""
 ALLOWED = "a path such as road.id, results[].speed or lines[0].x (JMESPath)"
 
 
 class _Functions(functions.Functions):  # type: ignore[misc]
-    """The functions of JMESPath, and `split`."""
+    """The functions of JMESPath, and `split`. Texts are bounded: what is longer is no value."""
 
     @functions.signature({"types": ["string"]}, {"types": ["string"]})  # type: ignore[untyped-decorator]
     def _func_split(self, text: str, separator: str) -> list[str]:
         """Return the parts of a text between separators."""
         return text.split(separator) if separator else [text]
+
+    @functions.signature({"types": ["string"]}, {"types": ["array-string"]})  # type: ignore[untyped-decorator]
+    def _func_join(self, separator: str, texts: list[str]) -> str | None:
+        characters = sum(map(len, texts)) + len(separator) * len(texts)
+        return separator.join(texts) if characters <= MAX_TEXT_CHARACTERS else None
+
+    @functions.signature({"types": []})  # type: ignore[untyped-decorator]
+    def _func_to_string(self, value: Any) -> str | None:
+        text: str = super()._func_to_string(value)
+        return text if len(text) <= MAX_TEXT_CHARACTERS else None
 
 
 _FUNCTIONS = _Functions()
@@ -91,6 +106,7 @@ def _in_one_line(error: Exception) -> str:
 def _check(tree: dict[str, Any]) -> None:
     """Raise ValueError for an expression that may cost too much, or calls a function in a wrong way."""
     count, copies = 0, 1
+    splits = any(node.get("value") == "split" for node, _ in _nodes(tree, 1) if node["type"] == "function_expression")
     for node, depth in _nodes(tree, 1):
         if depth > MAX_DEPTH:
             raise ValueError(f"the expression is nested too deeply; allowed: at most {MAX_DEPTH} levels")
@@ -99,6 +115,9 @@ def _check(tree: dict[str, Any]) -> None:
             _check_call(node)
         elif node["type"] in ("multi_select_list", "multi_select_dict"):
             copies *= max(1, len(node["children"]))
+        if not _only_compares(node):
+            for literal in (child for child in node["children"] if _is_literal(child)):
+                copies *= max(1, _elements_of(literal["value"], splits))
     if count > MAX_NODES:
         raise ValueError(f"the expression has {count} parts; allowed: at most {MAX_NODES}")
     if copies > MAX_COPIES:
@@ -111,6 +130,24 @@ def _nodes(node: dict[str, Any], depth: int) -> Iterator[tuple[dict[str, Any], i
         for child in node["children"]:
             if isinstance(child, dict):  # those of a slice are numbers
                 yield from _nodes(child, depth + 1)
+
+
+def _is_literal(node: object) -> bool:
+    return isinstance(node, dict) and node["type"] == "literal"
+
+
+def _only_compares(node: dict[str, Any]) -> bool:
+    """Tell whether a node gives true or false whatever its literals are, as `contains(`["a", "b"]`, kind)` does."""
+    return node["type"] == "comparator" or (node["type"], node.get("value")) == ("function_expression", "contains")
+
+
+def _elements_of(literal: Any, splits: bool) -> int:
+    """Return how many elements a literal has, those of its arrays included, and the parts that a text may have."""
+    if isinstance(literal, str):
+        return len(literal) if splits else 1
+    if isinstance(literal, dict):
+        literal = list(literal.values())
+    return sum(_elements_of(each, splits) for each in literal) if isinstance(literal, list) else 1
 
 
 def _check_call(node: dict[str, Any]) -> None:

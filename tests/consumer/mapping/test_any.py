@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from consumer.mapping.expressions import compile_text
 from consumer.mapping.file import read_shapes
-from consumer.mapping.paths import MAX_COPIES, Path
+from consumer.mapping.paths import MAX_COPIES, MAX_TEXT_CHARACTERS, Path
 from consumer.settings import Settings
 from tests.consumer.mapping.helpers import normaliser, record
 from tests.properties import examples
@@ -73,6 +73,28 @@ def test_the_cost_of_an_expression_is_bounded_by_its_copies(text):
     """Counted in the values that it gives or measures, since time depends on the machine."""
     found = Path(text)({"a": [1] * 1_000})
     assert (found if isinstance(found, int) else len(found)) <= MAX_COPIES * 1_000
+
+
+def test_an_expression_can_not_multiply_by_its_literals():
+    for text in (
+        " | ".join(["[*].[`[0, 0, 0, 0, 0]`][][]"] * 2),
+        '[*].[`{"a": [0, 0, 0, 0], "b": [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0]]}`]',
+        "[*].['a,a,a,a,a,a,a,a,a'][] | [*].split(@, ',')[]",
+    ):
+        with pytest.raises(ValueError, match=r"may copy a part of a message \d+ times; allowed: at most 16"):
+            Path(text)
+    kinds = json.dumps(["car"] * 40)
+    assert Path(f"contains(`{kinds}`, kind)")({"kind": "car"}) is True
+    assert Path("split(name, ',')[0] == 'a name that is long enough'")({"name": "a,b"}) is False
+
+
+def test_texts_that_an_expression_makes_are_bounded():
+    longest = {"a": "y" * 99, "b": "x" * 100, "c": ["z" * MAX_TEXT_CHARACTERS]}
+    assert len(Path("join(a, split(b, 'x'))")(longest)) == 9_900
+    assert Path("join(a, split(b, 'x'))")(longest | {"b": "x" * 101}) is None
+    assert Path("to_string(c)")(longest) is None
+    assert len(Path(" | ".join(["to_string([@])"] * 14))({"a": '"' * 20})) <= MAX_TEXT_CHARACTERS
+    assert Path("to_string([n])")({"n": 1}) == "[1]"
 
 
 def test_what_items_share_is_searched_once_for_all_of_them():
