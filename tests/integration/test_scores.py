@@ -1,20 +1,30 @@
 """Scores through the whole path: replayed speeds, broker, consumer, gunicorn, answer; computed from the file here.
 
+The last test has topics of JSON, Avro and measured speeds, and checks the sums before they are rounded.
+
 On the first day of a recording, a forecast that learns from the days before is the measured speed. So the file alone
 says what every error is.
 """
 
+import contextlib
 import csv
 import gzip
 import json
+import random
 from datetime import datetime
 
 import pytest
+from kafka import KafkaProducer
+from msgspec import structs
 
+from consumer.sources.kafka import client_options
+from tests.consumer.scoring.test_scores import verify_unrounded
 from tests.integration.test_replay import STEP, ZERO, ZONE, files, newest_of, replay
+from tests.kafka.helpers import WAIT_SECONDS
+from tests.kafka.test_many_sources import encoded, judged, registry
 from tests.web.server.test_worker import until
 
-__all__ = ["files"]
+__all__ = ["files", "registry"]
 
 STEPS = 24
 WHEN = datetime(2012, 3, 1, 18, 0, tzinfo=ZONE)
@@ -65,3 +75,18 @@ def test_scores_of_a_replay_are_those_of_the_file_in_two_servers(serve, environ,
             for each in found["history"]
             if each["actual"] is not None
         )
+
+
+def test_sums_of_three_topics_equal_a_direct_computation(broker, registry, settings, consume):
+    names = [broker.create_topic(partitions=1) for _ in range(3)]
+    kinds = judged(random.Random(12))
+    with contextlib.closing(KafkaProducer(**client_options(settings), acks="all")) as producer:
+        for name, kind in zip(names, kinds, strict=True):
+            for value in encoded(kind, is_avro=kind is kinds[1]):
+                producer.send(name, value, partition=0)
+        producer.flush(WAIT_SECONDS)
+    consumer = consume(structs.replace(settings, kafka_topic=",".join(names), schema_registry_url=registry.url))
+    messages = [message for kind in kinds for message in kind]
+    until(lambda: consumer.feed.fill().received == len(messages), seconds=WAIT_SECONDS)
+    assert consumer.quarantine.snapshot()["total"] == 0
+    verify_unrounded(consumer.feed, messages)

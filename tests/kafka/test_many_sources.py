@@ -8,12 +8,11 @@ import re
 
 import fastavro
 import pytest
-from msgspec import structs
 
 from app import create_app
 from tests.consumer.mapping.test_sources import SOURCES
 from tests.consumer.schemas.helpers import fake_registry, framed
-from tests.consumer.scoring.test_scores import MINUTE, START, expected, said_at
+from tests.consumer.scoring.test_scores import MINUTE, START, expected, said_at, verify_unrounded
 from tests.consumer.shapes import KAFKA_MS
 from tests.integration.test_serving import ready
 from tests.kafka.helpers import BOTH_CLIENTS, WAIT_SECONDS, eventually, fresh_name
@@ -46,31 +45,46 @@ def in_avro(value):
     return framed(1, payload.getvalue())
 
 
-@BOTH_CLIENTS
-def test_scores_across_json_avro_and_observations(apache, registry, settings_for, consume, publish):
-    names = [apache.create_topic(partitions=2) for _ in range(3)]
-    plain, avro, measured = (settings_for(name) for name in names)
-    chance, messages = random.Random(11), []
+def judged(chance):
+    """Return messages of each kind that judge each other, as expected_errors() takes them: JSON, Avro, measured."""
+    plain, avro, measured = [], [], []
     for half_minutes in range(60):
         for segment in "ABCDE":
             at = START + half_minutes * MINUTE // 2
-            for to in (plain, avro):
-                forecast = segment, at, None, chance.randrange(320) / 4, chance.choice([1, 5, 10])
-                messages.append((to, forecast))
+            for kind in (plain, avro):
+                kind.append((segment, at, None, chance.randrange(8_000) / 100, chance.choice([1, 5, 10])))
             if half_minutes % 2 == 0:
-                messages.append((measured, (segment, at, chance.randrange(320) / 4, None, None)))
-    values = {to: ([], []) for to in (plain, avro, measured)}
-    for to, (segment, at, current, predicted, horizon) in messages:
-        value = said_at((at - START) / MINUTE, predicted, current, horizon, segment)
-        chance.choice(values[to]).append(in_avro(value) if to is avro else value)
-    for to, parts in values.items():
+                measured.append((segment, at, chance.randrange(8_000) / 100, None, None))
+    return plain, avro, measured
+
+
+def encoded(messages, is_avro):
+    """Return messages as they are in their topic."""
+    values = [
+        said_at((at - START) / MINUTE, predicted, current, horizon, segment)
+        for segment, at, current, predicted, horizon in messages
+    ]
+    return [in_avro(value) if is_avro else value for value in values]
+
+
+@BOTH_CLIENTS
+def test_scores_across_json_avro_and_observations(apache, registry, settings_for, consume, publish):
+    names = [apache.create_topic(partitions=2) for _ in range(3)]
+    chance = random.Random(11)
+    kinds = judged(chance)
+    for name, kind in zip(names, kinds, strict=True):
+        parts = [], []
+        for value in encoded(kind, is_avro=kind is kinds[1]):
+            chance.choice(parts).append(value)
         for partition, part in enumerate(parts):
-            publish(to, *part, partition=partition)
-    consumer = consume(structs.replace(plain, kafka_topic=",".join(names), schema_registry_url=registry.url))
+            publish(settings_for(name), *part, partition=partition)
+    consumer = consume(settings_for(",".join(names), schema_registry_url=registry.url))
     consumer.wait_ready(WAIT_SECONDS)
+    messages = [message for kind in kinds for message in kind]
     assert consumer.quarantine.snapshot()["total"] == 0
     assert consumer.feed.fill().received == len(messages)
-    wanted = expected([message for _, message in messages])
+    verify_unrounded(consumer.feed, messages)
+    wanted = expected(messages)
     assert wanted.keys() == {1, 5, 10}
     app = create_app(consumer.settings, lambda: consumer)
     scores = app.test_client().get("/api/predictions").get_json()["data"]["stats"]["scores"]

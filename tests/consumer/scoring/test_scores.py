@@ -4,6 +4,7 @@ Speeds are whole quarters, so sums are exact and scores can be compared for equa
 """
 
 import json
+import math
 from collections import defaultdict
 from itertools import pairwise
 
@@ -271,7 +272,16 @@ def test_history_has_actual_speed_and_error_once_known():
 
 
 def expected(messages, window_ms=SETTINGS.max_age * 1000):
-    """Score all (segment, time, current, predicted, horizon) by the documented rules; None predicts an observation."""
+    """Return what is served as the scores of messages, by horizon."""
+    found = expected_errors(messages, window_ms)
+    return {horizon: (means(own), means(still), observed) for horizon, (own, still, observed) in found.items()}
+
+
+def expected_errors(messages, window_ms=SETTINGS.max_age * 1000):
+    """Score all (segment, time, current, predicted, horizon) by the documented rules; None predicts an observation.
+
+    Return the errors, those of persistence, and how many were observed, by horizon.
+    """
     measured, observed, forecasts = defaultdict(dict), defaultdict(dict), set()
     for segment, at, current, predicted, horizon in messages:
         if current is not None:
@@ -288,7 +298,7 @@ def expected(messages, window_ms=SETTINGS.max_age * 1000):
             error = predicted - actual, None if current is None else current - actual, at in observed[segment]
             found[horizon].append(error)
     return {
-        horizon: (means(own), means([each for each in still if each is not None]), sum(observed))
+        horizon: (own, [each for each in still if each is not None], sum(observed))
         for horizon, errors in found.items()
         for own, still, observed in [zip(*errors, strict=True)]
     }
@@ -323,17 +333,50 @@ def shown(feed):
     }
 
 
+def unrounded(scores):
+    """Return the sums of all scores by horizon, as they are before they are rounded."""
+
+    def values(sums):
+        sums.fold()
+        return sums.count, sums.square, sums.absolute, sums.total
+
+    totals = {horizon: tally.total() for horizon, tally in scores._tallies.items()}
+    return {
+        horizon: (values(total.own), values(total.still), total.observed)
+        for horizon, total in totals.items()
+        if total.own.count or total.own.fresh
+    }
+
+
+def verify_unrounded(feed, messages):
+    """Check counts exactly, and sums, RMSE, MAE and bias within 1e-9, against a direct computation."""
+    wanted = expected_errors(messages)
+    with feed.locked() as state:
+        found = unrounded(state.scores)
+    assert found.keys() == wanted.keys()
+    for horizon, (own, still, observed) in wanted.items():
+        assert found[horizon][2] == observed
+        for errors, (count, square, absolute, total) in zip((own, still), found[horizon][:2], strict=True):
+            assert count == len(errors)
+            exact = [math.fsum(map(power, errors)) for power in (lambda each: each * each, abs, float)]
+            assert (square, absolute, total) == pytest.approx(exact, rel=0, abs=1e-9)
+            if errors:
+                means = ((square / count) ** 0.5, absolute / count, total / count)
+                direct = ((exact[0] / count) ** 0.5, exact[1] / count, exact[2] / count)
+                assert means == pytest.approx(direct, rel=0, abs=1e-9)
+
+
 quarters = st.integers(0, 280).map(lambda quarter: quarter / 4)
 
 
 @st.composite
-def topics(draw, minutes=60, in_order=False, kinds=("measured", "predicted", "observed")):
+def topics(draw, minutes=60, in_order=False, kinds=("measured", "predicted", "observed"), speeds=quarters):
     """Draw messages; a segment has one speed at a time in predictions, and one in observations."""
-    speeds = {}
+    stated = {}
 
     def one(segment, half_minutes, kind, speed, predicted, horizon):
         at = START + half_minutes * MINUTE // 2
-        speed = speeds.setdefault((segment, at, kind == "observed"), speed)
+        speed = stated.setdefault((segment, at, kind == "observed"), speed)
         if kind == "observed":
             return segment, at, speed, None, None
         return segment, at, speed if kind == "measured" else None, predicted, horizon
@@ -343,8 +386,8 @@ def topics(draw, minutes=60, in_order=False, kinds=("measured", "predicted", "ob
         st.sampled_from("AB"),
         st.integers(0, minutes * 2),
         st.sampled_from(kinds),
-        quarters,
-        quarters,
+        speeds,
+        speeds,
         st.sampled_from([None, 1, 2, 5, 10, 15]),
     )
     messages = draw(st.lists(each, min_size=1, max_size=80))
@@ -394,6 +437,16 @@ def test_scores_do_not_depend_on_the_order_of_messages(data):
     for order in (messages, data.draw(st.permutations(messages))):
         feed = run(order, data.draw(st.lists(st.integers(1, 9), max_size=5)), SETTINGS)
         assert shown(feed) == wanted
+
+
+hundredths = st.integers(0, 7_000).map(lambda hundredth: hundredth / 100)
+
+
+@examples(100)
+@given(topics(speeds=hundredths), st.lists(st.integers(1, 9), max_size=5))
+def test_sums_before_rounding_equal_a_direct_computation(messages, sizes):
+    """With speeds that have no exact sums, unlike those of the other tests."""
+    verify_unrounded(run(messages, sizes, SETTINGS), messages)
 
 
 @examples(100)
