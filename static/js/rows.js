@@ -13,6 +13,15 @@ import { Search } from "./search.js";
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
+/** The columns that a topic may have no values for: of measurements alone there are no predictions. */
+const OPTIONAL_FIELDS = /** @type {const} */ ({
+  road: "road_name",
+  now: "current_speed",
+  predicted: "predicted_speed",
+  change: "speed_diff",
+});
+const OPTIONAL = /** @type {(keyof typeof OPTIONAL_FIELDS)[]} */ (Object.keys(OPTIONAL_FIELDS));
+
 /** Ranks of texts in natural order. Adding a known text is cheap. */
 export class Ranks {
   /** @type {Set<string>} */
@@ -71,6 +80,16 @@ export class Rows {
       if (isFound && this.#matches(prediction, query)) found.push(prediction);
     }
     return found.sort(this.#order(query));
+  }
+
+  /** Return the columns of values that no segment has; none while there are no segments. */
+  emptyColumns() {
+    const empty = new Set(OPTIONAL);
+    for (const shown of this.store.segments.values()) {
+      for (const column of empty) if (hasValue(shown[OPTIONAL_FIELDS[column]])) empty.delete(column);
+      if (empty.size === 0) break;
+    }
+    return this.store.segments.size === 0 ? [] : [...empty];
   }
 
   /** Return the corridors of all segments, in natural order. */
@@ -156,6 +175,9 @@ export class Rows {
     };
   }
 }
+
+/** @param {unknown} value */
+const hasValue = (value) => value !== null && value !== undefined && value !== "";
 
 /**
  * Return a function that computes each value once: a sort compares each row about ten times.

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Rows } from "../../static/js/rows.js";
 import { snapshotOf } from "../../static/js/snapshot.js";
 import { Store } from "../../static/js/store.js";
 import { WholeView } from "../../static/js/transports/whole-view.js";
@@ -27,6 +28,26 @@ test("a segment that is only measured shows its speed, and no prediction", () =>
   assert.equal(store.group(store.segments.get("B")), "not_current");
   store.apply({ type: "prediction", data: prediction("B", { horizon_minutes: 15, predicted_speed: 33 }) });
   assert.equal(seen(store, "B")[1], 33);
+});
+
+test("columns without any value are empty, until a segment has one", () => {
+  const store = new Store({ intervalSeconds: 300, clock: () => 1_000_000 });
+  const rows = new Rows(store);
+  assert.deepEqual(rows.emptyColumns(), []);
+  store.apply({ type: "initial", predictions: [], observations: [observation("A", 20), observation("B", 0)] });
+  assert.deepEqual(rows.emptyColumns(), ["road", "predicted", "change"]);
+  observe(store, "B", 30, { timestamp: 1_000_001, road_name: "A 1" });
+  assert.deepEqual(rows.emptyColumns(), ["predicted", "change"]);
+  store.apply({ type: "prediction", data: prediction("A", { predicted_speed: 0, speed_diff: 0 }) });
+  assert.deepEqual(rows.emptyColumns(), []);
+  store.apply({ type: "left", segment_id: "A", reason: "expired" });
+  assert.deepEqual(rows.emptyColumns(), ["predicted", "change"]);
+});
+
+test("a topic of predictions alone has no column for measured speeds", () => {
+  const store = new Store({ intervalSeconds: 300, clock: () => 1_000_000 });
+  store.apply({ type: "initial", predictions: [prediction("A", { current_speed: null, speed_diff: null, road_name: "" })] });
+  assert.deepEqual(new Rows(store).emptyColumns(), ["road", "now", "change"]);
 });
 
 test("the speed of now is the newest measured one", () => {

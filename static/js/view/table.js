@@ -129,6 +129,7 @@ export class TableView {
     if (!replaced && query === this.#query && now - this.#orderedAt < ORDER_MS) return;
     const before = this.#query;
     const listed = this.rows.list(query, store).map(({ segment_id }) => segment_id);
+    setAttribute(this.parts.table, "data-empty", this.rows.emptyColumns().join(" "));
     const isOtherList = before === null || LIST_FIELDS.some((name) => before[name] !== query[name]);
     const holds = this.#isUnderMouse && !isOtherList && before.time === query.time;
     this.#ids = holds ? inOrderOf(this.#ids, listed) : listed;
