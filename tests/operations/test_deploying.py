@@ -15,11 +15,12 @@ import pytest
 import yaml
 from msgspec import structs
 
-from consumer.settings import Settings, load
+from consumer.settings import Settings, load, networks
 from consumer.version import VERSION
 from demo.broker import free_port
 from tests.kafka.apache import version as kafka_version
 from tests.web.server.test_worker import Server, read_until, rest_of, until
+from web.limits.addresses import client_address
 from web.server.descriptors import Descriptors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -194,6 +195,14 @@ def test_the_variables_are_settings_that_can_be_used(where):
     variables = environments()[where]
     assert set(variables) - SETTINGS - NOT_OURS == set()
     load({name: value for name, value in variables.items() if name in SETTINGS})
+
+
+@pytest.mark.parametrize("where", ["compose.yaml", "kubernetes", "app.json", "systemd"])
+def test_proxies_of_the_examples_may_state_the_addresses_of_clients(where):
+    variables = environments().get(where) or dict(re.findall(r"^Environment=(\w+)=(.+)$", UNIT, re.MULTILINE))
+    trusted = networks(variables["TRUSTED_PROXIES"])
+    proxy = {"compose.yaml": "172.18.0.6", "systemd": "127.0.0.1"}.get(where, "10.1.2.3")
+    assert client_address(proxy, "198.51.100.1, 203.0.113.7", trusted) == "203.0.113.7"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import websocket
 
+from consumer.settings import Settings
 from demo.broker import free_port
 from tests.web.server.test_worker import Server, until
 
@@ -24,7 +25,8 @@ NAME = "greenwave.example.org"
 TEMPORARY = "".join(
     f"{each}_temp_path {{folder}}/{each}; " for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 )
-AROUND = "daemon off; pid {folder}/pid; error_log stderr warn; "
+# Its processes write to a folder of the user who runs the tests.
+AROUND = "daemon off; pid {folder}/pid; error_log stderr warn; " + ("" if os.geteuid() else "user root; ")
 STREAMS_PER_ADDRESS = 20
 
 
@@ -141,7 +143,9 @@ def replaced(text, changes):
 def proxy(request, tmp_path_factory):
     """Return a proxy in front of a server with one segment."""
     folder = tmp_path_factory.mktemp("proxy")
-    environ = {"TRUSTED_PROXIES": "127.0.0.1", "HASH_ADDRESSES": "0"}
+    environ = {"TRUSTED_PROXIES": "127.0.0.1", "HASH_ADDRESSES": "0", "PUBLISH": "1"}
+    # 127.0.0.1 has no limits: most tests use it.
+    environ |= {"CLIENT_LIMITS_EXEMPT": "127.0.0.1", "CLIENT_STREAMS": "1"}
     with Server(folder / "log", **environ) as server, request.param(folder, server.port) as running:
         server.get("/publish?from=1&to=2")
         until(lambda: running.status("/api/predictions/n1") == 200)
@@ -210,6 +214,29 @@ def test_clients_can_not_state_another_address(proxy):
         names = {each["client"] for each in clients if each["streams"]}
         assert "127.0.0.2" in names
         assert "203.0.113.7" not in names
+
+
+def first_of(response):
+    """Return whether a stream begins with the view, or with `busy`."""
+    seen = b""
+    while b'"initial"' not in seen and b'"busy"' not in seen:
+        seen += response.read1() or pytest.fail(f"closed without a message: {seen!r}")
+    return "busy" if b'"busy"' in seen else "initial"
+
+
+def test_each_client_behind_a_proxy_has_limits_of_its_own(proxy):
+    with proxy.stream(source="127.0.0.3") as first:
+        assert first_of(first) == "initial"
+        with proxy.stream(source="127.0.0.3") as second, proxy.stream(source="127.0.0.4") as other:
+            assert (first_of(second), first_of(other)) == ("busy", "initial")
+
+
+def test_bodies_of_publishers_are_passed_on(proxy):
+    body = proxy.log.with_name("body")
+    body.write_bytes(b"[" + b" " * (Settings().publish_max_bytes - 4) + b"{}]")
+    options = ("-X", "POST", "-H", "Content-Type: application/json", "-H", "Expect:", "--data-binary", f"@{body}")
+    shown = proxy.curl("/api/predictions", *options)
+    assert json.loads(shown.splitlines()[-1])["refused"], shown[:1_000]
 
 
 def test_a_request_id_reaches_the_server_if_it_is_well_formed(proxy):
