@@ -14,7 +14,7 @@ export default [
   { ignores: ["static/vendor/", "node_modules/", ".venv/"] },
   js.configs.recommended,
   { rules: RULES },
-  { files: ["static/js/**/*.js"], languageOptions: { globals: globals.browser } },
+  { files: ["static/js/**/*.js", "static/greenwave.js"], languageOptions: { globals: globals.browser } },
   { files: ["static/js/theme-first.js"], languageOptions: { sourceType: "script" } },
-  { files: ["tests/js/**/*.js", "eslint.config.js"], languageOptions: { globals: globals.node } },
+  { files: ["tests/js/**/*.js", "tests/clients/*.mjs", "eslint.config.js"], languageOptions: { globals: globals.node } },
 ];

@@ -4,13 +4,13 @@
  * @import { Config, Message } from "./types.d.ts"
  * @import { Actions } from "./view/page.js"
  */
+import { connect } from "../greenwave.js";
 import { AcknowledgementStorage } from "./acknowledgement-storage.js";
 import { Address } from "./address.js";
 import { learnEarlierSteps } from "./alert-history.js";
 import { Alerts } from "./alerts.js";
 import { Api } from "./api.js";
 import { Jams } from "./jams.js";
-import { makeConnection } from "./live.js";
 import { drawn, linesOf } from "./network.js";
 import { Selection } from "./selection.js";
 import { snapshotOf } from "./snapshot.js";
@@ -42,13 +42,6 @@ const render = () => frames.renderSoon();
 const address = new Address({ onChange: follow });
 const past = new TimeTravel({ api, intervalSeconds: limits.intervalSeconds, scale, onChange: render });
 const trails = new TrailHistory({ store, api, onChange: render });
-const connection = makeConnection({
-  config,
-  root,
-  snapshot: () => snapshotOf(store),
-  onMessage: take,
-  onState: (state) => store.setConnection(state),
-});
 
 /** @type {Actions} */
 const actions = {
@@ -181,7 +174,14 @@ selection.follow();
 if (address.query.at !== null) travelTo(address.query.at);
 if (config.has_network) loadNetwork();
 if (config.outlines) loadOutlines();
-store.setConnection(connection.state);
 frames.start();
 render();
-connection.start();
+const connection = connect({
+  url: root || "/",
+  filter: { horizon: "all", include: "observations" }, // the tabs that share the connection may show different horizons
+  pollSeconds: config.poll_seconds,
+  heartbeatSeconds: config.heartbeat_seconds,
+  snapshot: () => snapshotOf(store),
+  onMessage: take,
+  onState: (state) => store.setConnection(state),
+});

@@ -96,15 +96,17 @@ export type Notice =
   | { kind: "gap"; reason: string; missed: number | null; at: number }
   | { kind: "error"; message: string; at: number };
 
-/** The state of the connection to the server. `lostAt` is set while there is none. */
+/** The state of the connection to the server. Times are by this clock. `lostAt` is set while there is none. */
 export interface ConnectionState {
-  phase: "connecting" | "live" | "polling" | "waiting";
+  phase: "connecting" | "live" | "polling" | "waiting" | "ended";
   transport: string | null;
   everySeconds?: number | null;
   attempt: number;
   retryAt: number | null;
   lostAt: number | null;
   reason: string | null;
+  /** why the server refuses the request, in its words; only if the connection has ended */
+  error?: string | null;
 }
 
 export type OnMessage = (message: Message, cursor: string | null) => void;
@@ -113,6 +115,8 @@ export type OnState = (state: ConnectionState) => void;
 /** A connection to the server, of this tab or shared by several. */
 export interface LiveConnection {
   state: ConnectionState;
+  /** that of the last message: everything up to there was given */
+  cursor: string | null;
   start(): void;
   stop(): void;
   retryNow(): void;
@@ -120,7 +124,7 @@ export interface LiveConnection {
 
 export type TransportState =
   | { state: "open" }
-  | { state: "closed"; reason: string; retryMs: number | null };
+  | { state: "closed"; reason: string; retryMs: number | null; refusal?: { status: number; text: string } };
 
 export interface TransportOptions {
   cursor: string | null;
@@ -128,7 +132,7 @@ export interface TransportOptions {
   onState(state: TransportState): void;
 }
 
-/** A way to get messages. See transports/sse.js. */
+/** A way to get messages. See sseTransport() in greenwave.js. */
 export interface Transport {
   name: string;
   pushes: boolean;

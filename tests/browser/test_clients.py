@@ -23,7 +23,7 @@ SEEN = re.compile(r"""['"]segment_id['"]: ?['"]n(\d+)['"]""")
 ASKED = re.compile(r"all 2 slots are in use|GET /api/predictions\S* HTTP")
 FRAGMENTS = {"Filters", "Fewer updates: `every=SECONDS`"}
 """Sections whose code is no whole program."""
-IN_A_BROWSER = ("EventSource in a browser", "WebSocket in a browser")
+IN_A_BROWSER = ("JavaScript client", "EventSource in a browser", "WebSocket in a browser")
 COMMANDS = {
     "Python client": [sys.executable, "-u", "client.py"],
     "npm eventsource": ["node", "client.mjs"],
@@ -107,7 +107,9 @@ def test_a_documented_browser_client_resumes(gunicorn: Server, browser: Browser,
     lines: list[str] = []
     page.on("console", lambda message: lines.append(message.text))
     page.goto(f"http://127.0.0.1:{gunicorn.port}/healthz")
-    page.evaluate(f"() => {{ {PROGRAMS[title]} }}")
+    # What is evaluated is no module.
+    code = re.sub(r'^import (.+) from (".+");$', r"const \1 = await import(\2);", PROGRAMS[title], flags=re.MULTILINE)
+    page.evaluate(f"async () => {{ {code} }}")
 
     def output() -> str:
         page.wait_for_timeout(20)  # lets the page's messages through

@@ -134,6 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Connection", "close")  # or a client might send its next request here
         self.end_headers()
         # At once, so that a client with a short deadline gets all or nothing.
         self._chunk("".join(each if isinstance(each, str) else text_of(each) for each in answer["events"]).encode())

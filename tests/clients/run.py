@@ -99,7 +99,7 @@ def summary_of(message: Json) -> list[Any]:
 def check(seen: Seen, requests: list[tuple[str, Json, Json]], expected: Json) -> None:
     """Compare what was seen and requested with what is expected."""
     assert seen.messages == expected.get("messages", [])
-    assert seen.phases == expected["phases"]
+    assert seen.phases == expected["phases"], vars(seen)
     assert seen.error == expected.get("error")
     for drawn, (least, most) in zip(seen.waits, expected.get("waits", []), strict=False):
         assert least <= drawn <= most, seen.waits

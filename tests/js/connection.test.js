@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Connection, backoff } from "../../static/js/connection.js";
+import { Connection, backoff } from "../../static/greenwave.js";
 import { FakeTime, FakeTransport } from "./fakes.js";
 
-function ladder() {
+function ladder(options = {}) {
   const time = new FakeTime();
   const stream = new FakeTransport("SSE", true);
   const polling = new FakeTransport("Polling", false);
@@ -15,6 +15,7 @@ function ladder() {
     timers: time,
     clock: time.clock,
     random: () => 1,
+    ...options,
   });
   connection.start();
   return { time, stream, polling, connection, messages };
@@ -210,6 +211,33 @@ test("after a settled stream upgrades are tried with short waits again", async (
   const tries = stream.opened.length;
   await time.advance(2_000);
   assert.equal(stream.opened.length, tries + 1);
+});
+
+const refuse = ({ last }, status) =>
+  last.onState({ state: "closed", reason: "refused", retryMs: null, refusal: { status, text: "why" } });
+
+for (const [name, status, options] of /** @type {[string, number, object][]} */ ([
+  ["a filter that is refused", 400, {}],
+  ["missing rights", 403, {}],
+  ["a token that is refused", 401, { canRenew: false }],
+])) {
+  test(`${name} ends the connection, with the text of the server`, async () => {
+    const { time, stream, polling, connection } = ladder(options);
+    refuse(stream, status);
+    assert.deepEqual([phase(connection), connection.state.error], ["ended", "why"]);
+    await time.advance(100_000);
+    assert.deepEqual([stream.opened.length, polling.opened.length, time.pending], [1, 0, 0]);
+    connection.retryNow();
+    assert.deepEqual([phase(connection), connection.state.error, stream.opened.length], ["connecting", null, 2]);
+  });
+}
+
+test("where the token can be renewed, 401 is tried again after a wait", async () => {
+  const { time, stream, polling, connection } = ladder();
+  refuse(stream, 401);
+  assert.deepEqual([phase(connection), connection.state.reason], ["waiting", "signed_out"]);
+  await time.advance(1_000);
+  assert.deepEqual([stream.opened.length, polling.opened.length], [2, 0]);
 });
 
 test("retryNow() tries the best transport at once", () => {

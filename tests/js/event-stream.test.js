@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EventStreamReader } from "../../static/js/transports/event-stream.js";
+import { EventStreamReader } from "../../static/greenwave.js";
 
 function read(...pieces) {
   const found = [];

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Rows } from "../../static/js/rows.js";
 import { snapshotOf } from "../../static/js/snapshot.js";
 import { Store } from "../../static/js/store.js";
-import { WholeView } from "../../static/js/transports/whole-view.js";
+import { WholeView } from "../../static/greenwave.js";
 import { prediction } from "./fakes.js";
 
 const observation = (segment_id, current_speed, fields = {}) => ({ segment_id, current_speed, timestamp: 1_000_000, ...fields });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { pollingTransport } from "../../static/js/transports/polling.js";
+import { pollingTransport } from "../../static/greenwave.js";
 import { FakeTime, jsonResponse, settle } from "./fakes.js";
 
 const HEALTH = { success: true, data: { state: "live", since: "2026-01-01T00:00:00Z", reason: "", retry_in: null } };
@@ -17,6 +17,7 @@ function open(answers, { cursor = null, health = HEALTH } = {}) {
     const answer = answers.shift();
     if (answer === undefined) throw new TypeError("failed");
     if (typeof answer === "number") return jsonResponse({ success: false, error: "no" }, answer);
+    if (answer instanceof Response) return answer;
     return answer === "never" ? new Promise(() => {}) : jsonResponse({ success: true, data: answer });
   };
   const transport = pollingTransport({ url: "/api", healthUrl: "/health", everySeconds: 5, fetch, timers: time });
@@ -109,7 +110,7 @@ test("a refused cursor is dropped, with a gap", async () => {
 
 for (const [name, answers, reason] of [
   ["503", [503], "refused"],
-  ["401", [401], "signed_out"],
+  ["401 of a proxy", [new Response("sign in first", { status: 401 })], "signed_out"],
   ["no answer at all", [], "unreachable"],
 ]) {
   test(`${name} ends the transport`, async () => {
@@ -119,6 +120,18 @@ for (const [name, answers, reason] of [
     assert.equal(time.pending, 0);
   });
 }
+
+test("a refusal ends the transport with the text of the server", async () => {
+  const { seen } = open([403]);
+  await settle();
+  assert.deepEqual(seen.states, [{ state: "closed", reason: "refused", retryMs: null, refusal: { status: 403, text: "no" } }]);
+});
+
+test("too many requests are retried after the server's time", async () => {
+  const { seen } = open([new Response("{}", { status: 429, headers: { "retry-after": "7" } })]);
+  await settle();
+  assert.deepEqual(seen.states, [{ state: "closed", reason: "busy", retryMs: 7_000 }]);
+});
 
 test("a missing answer ends the transport after 10 s", async () => {
   const { seen, time } = open(["never"]);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { sseTransport } from "../../static/js/transports/sse.js";
+import { sseTransport } from "../../static/greenwave.js";
 import { FakeTime, settle, streamingResponse } from "./fakes.js";
 
 /** @param {{ answer?: any, cursor?: string | null, pause?: () => Promise<any> }} options */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Tabs } from "../../static/js/tabs.js";
+import { Tabs } from "../../static/greenwave.js";
 import { FakeTime, settle } from "./fakes.js";
 
 /** A browser: tabs that receive the messages of each other, a clock, and the connections. */

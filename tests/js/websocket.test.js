@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { webSocketTransport } from "../../static/js/transports/websocket.js";
+import { webSocketTransport } from "../../static/greenwave.js";
 import { FakeTime } from "./fakes.js";
 
 function open({ cursor = null } = {}) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Store } from "../../static/js/store.js";
-import { WholeView } from "../../static/js/transports/whole-view.js";
+import { WholeView } from "../../static/greenwave.js";
 
 const at = (name, speed = 50) => ({ segment_id: name, timestamp: 1, predicted_speed: speed, category: "moderate_traffic" });
 /** @returns {import("../../static/js/types.js").Message} */

@@ -52,6 +52,7 @@ for (const [name, shown, text, tone] of [
     "Offline since 17:31",
     "bad",
   ],
+  ["refused", pill({ phase: "ended", lostAt: LOST, reason: "refused" }), "Refused", "bad"],
   ["token expired", pill({ phase: "waiting", lostAt: LOST, reason: "signed_out" }), "Signed out", "bad"],
   ["Kafka lost", pill({}, { consumer: { state: "circuit_open" } }), "Kafka unreachable · 1.2 s ago", "warn"],
   ["history", pill({}, { shown: { time: LOST } }), "History · 17:31", "busy"],

@@ -32,6 +32,7 @@ export function pill({ status, updates, now, browserOnline = true, shown = {} })
   if (phase === "live" || phase === "polling") return connectedPill(status, updatesText(updates, now), updates);
   if (lostAt === null) return { tone: "busy", text: "Connecting", spoken: "Connecting" };
   if (reason === SIGNED_OUT) return { tone: "bad", text: "Signed out", spoken: "Signed out" };
+  if (phase === "ended") return { tone: "bad", text: "Refused", spoken: "The server refuses the connection" };
   if (!browserOnline || now - lostAt >= OFFLINE_AFTER_MS) {
     return { tone: "bad", text: `Offline since ${clock(lostAt)}`, spoken: "Offline" };
   }
@@ -110,11 +111,15 @@ export function banner({ status, now, hasData }) {
  * @param {number} now
  * @param {boolean} hasData
  */
-function disconnectedBanner(lostAt, { retryAt, phase, reason }, now, hasData) {
+function disconnectedBanner(lostAt, { retryAt, phase, reason, error }, now, hasData) {
   const kept = hasData && "Showing the last known values.";
   if (reason === SIGNED_OUT) {
     const text = joined("The token has expired, or was revoked. Reload the page to sign in.", kept);
     return { kind: "bad", title: `Signed out since ${clock(lostAt, true)}`, text };
+  }
+  if (phase === "ended") {
+    const text = joined(`Reason: ${label(error ?? "")}.`, kept);
+    return { kind: "bad", title: `Refused by the server since ${clock(lostAt, true)}`, text };
   }
   const next = phase === "waiting" ? `Next attempt in ${secondsTo(retryAt ?? now, now)} s.` : "Reconnecting now.";
   const text = joined(kept, next);
