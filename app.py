@@ -14,7 +14,7 @@ from web.access import paths
 from web.access.cors import Cors
 from web.access.guard import Guard
 from web.access.origins import AllowedOrigins
-from web.api import health, history, metrics, polling
+from web.api import health, history, metrics, polling, tickets
 from web.documents import routes as documents
 from web.limits import clients
 from web.limits.addresses import ClientAddresses
@@ -60,6 +60,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
         sign_in.blueprint,
         polling.blueprint,
         history.blueprint,
+        tickets.blueprint,
         publish.blueprint,
         sse.blueprint,
         health.blueprint,

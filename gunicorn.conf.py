@@ -10,6 +10,7 @@ from consumer.resume.readers import MAX_HANGING
 from consumer.runtime.ending import EXIT_STATUS
 from web.access import forwarded
 from web.access.exposure import check_access, check_listeners, warning_of
+from web.access.tickets import shared
 from web.logs import formatter
 from web.server.arenas import limit_arenas
 from web.server.descriptors import Descriptors
@@ -18,6 +19,7 @@ from web.server.heads import MAX_HEAD_BYTES
 MAX_LINE_BYTES = 8_190
 
 limit_arenas()
+shared()  # for all workers, before they are forked
 
 try:
     _settings = load(os.environ)

@@ -5,23 +5,31 @@ encoder only, and msgspec is there already.
 """
 
 import logging
+import re
 import sys
 from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any
 
 from consumer import Settings
-from consumer.secrets import mask, secrets_of
+from consumer.secrets import MASK, mask, secrets_of
 from web.streams import wire
 
 from .times import iso
 
+CREDENTIAL = re.compile(r"\bgwt?_[A-Za-z0-9_-]{16,}|\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){2}")
+"""Tokens, tickets and JSON Web Tokens: a client may put one where it is logged, such as into a URL."""
 FORMAT = "%(asctime)s %(levelname)-7s [%(process)d] %(name)s: %(message)s"
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that the current thread handles, see `web.request_ids`."""
 ENVIRON = "greenwave.request_id"
 """The key of the WSGI environment that holds the same, for the access log."""
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without secrets of the settings, and without credentials of clients."""
+    return CREDENTIAL.sub(MASK, mask(text, secrets))
 
 
 class MaskingFormatter(logging.Formatter):
@@ -33,7 +41,7 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record."""
-        return mask(super().format(record), self._secrets)
+        return masked(super().format(record), self._secrets)
 
 
 class JsonFormatter(logging.Formatter):
@@ -59,7 +67,7 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = record.stack_info
-        shown = {name: mask(each, self._secrets) if isinstance(each, str) else each for name, each in line.items()}
+        shown = {name: masked(each, self._secrets) if isinstance(each, str) else each for name, each in line.items()}
         return wire.json_bytes(shown).decode()
 
 

@@ -127,8 +127,8 @@ def _jwt_keys(settings: Settings) -> None:
             raise ValueError("keys are fetched by https, without a log-in")
 
 
-def _jwt_secret(settings: Settings) -> None:
-    if settings.auth_jwt_secret and len(settings.auth_jwt_secret.encode()) < 32:
+def _secret(secret: str) -> None:
+    if secret and len(secret.encode()) < 32:
         raise ValueError("it is shorter than 32 bytes")
 
 
@@ -170,7 +170,8 @@ _CHECKS = (
     ("schema_registry_username", _registry_login, "a user name without a colon"),
     ("auth_tokens_file", _tokens, "a file with tables as `flask --app app make-token NAME` prints them"),
     ("auth_jwt_keys", _jwt_keys, "https://id.example.org/keys or a path, or AUTH_JWT_SECRET in place of it"),
-    ("auth_jwt_secret", _jwt_secret, "32 random bytes or more, as text"),
+    ("auth_jwt_secret", lambda settings: _secret(settings.auth_jwt_secret), "32 random bytes or more, as text"),
+    ("auth_ticket_secret", lambda settings: _secret(settings.auth_ticket_secret), "32 random bytes or more, as text"),
     ("auth_jwt_audience", _jwt_audience, "the name of this service at the issuer"),
     ("map_tiles", _tiles, "a URL with {z}, {x} and {y}, such as https://tile.example.org/{z}/{x}/{y}.png"),
     (

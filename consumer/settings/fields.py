@@ -18,7 +18,15 @@ ENVELOPES = ("connect", "debezium", "cloudevents", "deleted", "lines", "gzip")
 """What `consumer.mapping` can open: JSON with a schema by Kafka Connect, change events of Debezium, CloudEvents, rows
 that are marked with `__deleted`, several lines of JSON, and values packed with gzip."""
 
-SECRETS = frozenset({"kafka_sasl_password", "kafka_client_cert_key", "schema_registry_password", "auth_jwt_secret"})
+SECRETS = frozenset(
+    {
+        "kafka_sasl_password",
+        "kafka_client_cert_key",
+        "schema_registry_password",
+        "auth_jwt_secret",
+        "auth_ticket_secret",
+    }
+)
 """Fields that are never logged or shown."""
 
 SECTIONS = {
@@ -288,6 +296,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     auth_jwt_claim: Annotated[
         str, _meta("name", "Claim of a JWT with what it allows, an object as in docs/access.md")
     ] = "greenwave"
+    auth_ticket_secret: Annotated[
+        str,
+        _meta(
+            "",
+            "Key of tickets, the same on all hosts that serve them, 32 bytes at least; never shown. Empty: a random "
+            "one for the workers of one gunicorn",
+        ),
+    ] = ""
     # Publishing
     publish: Annotated[bool, _meta("", "Whether POST /api/predictions writes to Kafka")] = False
     publish_max_bytes: Annotated[

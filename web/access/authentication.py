@@ -9,6 +9,7 @@ from flask import Request
 from consumer.settings import Settings
 
 from .principal import ANYONE, Principal, Unauthenticated
+from .tickets import Tickets
 from .tokens import Tokens
 
 COOKIE = "greenwave_token"
@@ -45,6 +46,7 @@ class Authentication:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._verifier: Verifier | None = _verifier(settings)
+        self._tickets = Tickets(settings.auth_ticket_secret)
 
     def load(self) -> None:
         """Read the files that the settings name. Raises SettingsError."""
@@ -72,6 +74,17 @@ class Authentication:
             raise Unauthenticated("the token is not valid")
         if self._has_expired(principal):
             raise Unauthenticated("the token has expired")
+        return principal
+
+    def issue_ticket(self, principal: Principal) -> str:
+        """Return a ticket for one stream, with the rights of a principal. Raises Forbidden."""
+        return self._tickets.issue(principal)
+
+    def redeem(self, ticket: str) -> Principal:
+        """Return the principal of a ticket, which is used by that. Raises Unauthenticated."""
+        principal = self._tickets.redeem(ticket)
+        if not self.is_valid(principal):
+            raise Unauthenticated("the token of this ticket has expired, or was revoked")
         return principal
 
     def is_valid(self, principal: Principal) -> bool:

@@ -7,10 +7,11 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
 from werkzeug.wrappers import Response as BaseResponse
 
-from .authentication import Authentication, Credentials, credentials_of
+from .authentication import Authentication, credentials_of
 from .origins import AllowedOrigins, is_own
 from .principal import ANYONE, NO_RIGHTS, Role, Unauthenticated
-from .rules import RULES, Rule
+from .rules import RULES, STREAMS, Rule
+from .tickets import PARAMETER
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
@@ -58,7 +59,7 @@ class Guard:
             self._authentication.prepare()  # probes come before clients
             return None
         try:
-            self._identify(credentials_of(request))
+            self._identify()
         except Unauthenticated as error:
             if rule is Rule.PAGE:
                 return redirect(f"{url_for(SIGN_IN)}?{urlencode({'next': _path()})}")
@@ -85,7 +86,12 @@ class Guard:
             f"pages of {_shown(origin)} may not connect; allowed: this host's own pages, and those of ALLOWED_ORIGINS"
         )
 
-    def _identify(self, credentials: Credentials | None) -> None:
+    def _identify(self) -> None:
+        """Find the principal. Raises Unauthenticated."""
+        if request.endpoint in STREAMS and PARAMETER in request.args:
+            g.principal = self._authentication.redeem(request.args[PARAMETER])
+            return
+        credentials = credentials_of(request)
         if credentials is None:
             raise Unauthenticated(MISSING)
         is_trusted = not credentials.is_cookie or self._allowed.names(request.headers.get("Origin"))

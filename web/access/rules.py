@@ -34,6 +34,7 @@ RULES = {
     "pages.network": Rule.READ,
     "polling.predictions": Rule.READ,
     "polling.segment": Rule.READ,
+    "tickets.issue": Rule.READ,
     "history.history": Rule.READ,
     "sse.stream": Rule.READ,
     "sse.api_stream": Rule.READ,
@@ -49,3 +50,5 @@ RULES = {
     "metrics.metrics": Rule.OPERATE,
 }
 """By endpoint. Each answer of a READ route is within the limits of its principal."""
+STREAMS = frozenset({"sse.stream", "sse.api_stream", "websocket.websocket"})
+"""Endpoints of streams."""

@@ -8,7 +8,7 @@ from consumer.settings import Settings
 from consumer.version import VERSION
 from web.streams.websocket_protocol import SubscribeMessage
 
-from .parameters import AFTER, EVERY, SINCE, filters
+from .parameters import AFTER, EVERY, SINCE, TICKET, filters
 from .streams import STREAM_MESSAGES
 
 REF = "#/components/schemas/{name}"
@@ -75,7 +75,7 @@ def _channel(
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
     }
     if protocol == "ws":
-        given = [AFTER, SINCE, EVERY, *filters(settings)]
+        given = [TICKET, AFTER, SINCE, EVERY, *filters(settings)]
         query = {each["name"]: each["schema"] | {"description": each["description"]} for each in given}
         channel["bindings"] = {"ws": {"method": "GET", "query": {"type": "object", "properties": query}}}
     return channel

@@ -91,6 +91,7 @@ EVERY = query(
     {"type": "number", "minimum": params.MIN_EVERY_SECONDS, "maximum": params.MAX_EVERY_SECONDS},
     5,
 )
+TICKET = query("ticket", "A ticket of POST /api/tickets, in place of other credentials", {"type": "string"})
 LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",

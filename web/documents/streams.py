@@ -13,8 +13,8 @@ from consumer.prediction import Horizon, Observation, Prediction
 from consumer.settings import Settings
 from web.access.admission import StreamTransport
 
-from .elements import BAD, EVENTS, JSON, TEXT, Documented, Operation
-from .parameters import AFTER, EVERY, LAST_EVENT_ID, LAST_EVENT_ID_IN_QUERY, SINCE, filters
+from .elements import BAD, EVENTS, JSON, TEXT, Documented, Operation, success
+from .parameters import AFTER, EVERY, LAST_EVENT_ID, LAST_EVENT_ID_IN_QUERY, SINCE, TICKET, filters
 from .shapes import Cursor, Failure, LeftReason, Time, ViewStatistics
 
 
@@ -137,6 +137,14 @@ class EndMessage(TypedDict):
     cursor: NotRequired[Cursor]
 
 
+class TicketReport(TypedDict):
+    """A ticket, and for how many seconds it can be used."""
+
+    ticket: str
+    expires_in: int
+    timestamp: Time
+
+
 STREAM_MESSAGES = {
     "connected": ConnectedMessage,
     "initial": InitialMessage,
@@ -164,7 +172,7 @@ STREAM = Documented(
 
 def operations(settings: Settings) -> Sequence[Operation]:
     """Return the operations that open streams."""
-    resumed = [AFTER, SINCE, EVERY, *filters(settings)]
+    resumed = [TICKET, AFTER, SINCE, EVERY, *filters(settings)]
     found = [
         Operation(
             "/predictions/ws",
@@ -178,6 +186,16 @@ def operations(settings: Settings) -> Sequence[Operation]:
             },
             resumed,
             "When all slots are in use, it is closed with code 1013.",
+        ),
+        Operation(
+            "/api/tickets",
+            "ticket",
+            "Streams",
+            "A ticket for one stream",
+            {"201": success("The ticket", TicketReport), "400": BAD},
+            text="For pages of other sites, whose EventSource and WebSocket send no header: `?ticket=` opens one "
+            "stream with the rights and the expiry of the token that asked for it.",
+            method="post",
         ),
     ]
     for path, name in (("/predictions/stream", "stream"), ("/api/predictions/stream", "api_stream")):

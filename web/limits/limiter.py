@@ -14,6 +14,7 @@ from werkzeug.exceptions import TooManyRequests
 from consumer.settings import Settings, networks
 from web.access.guard import Guard
 from web.access.principal import current
+from web.access.rules import STREAMS
 from web.access.shares import UNKNOWN, Holder, Shares, holder
 
 from .addresses import hashed, name_of, parse
@@ -23,7 +24,6 @@ log = logging.getLogger("greenwave.web.limits")
 
 NEVER = frozenset({"health.healthz", "health.readyz", "static"})
 """Endpoints without a rate."""
-STREAMS = frozenset({"sse.stream", "sse.api_stream", "websocket.websocket"})
 LOG_SECONDS = 10.0
 """Shortest time between two log lines of one client."""
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from flask import Blueprint, Response, request
 
 from web.access.principal import current
+from web.access.tickets import PARAMETER
 from web.api import params
 from web.services import Services, services
 from web.times import now_iso
@@ -68,7 +69,7 @@ def _start() -> Start:
         )
     # Libraries that can't set the header put it into the query, under several spellings. A 400 would end the client.
     spellings = params.spellings_of("lastEventId")
-    params.only("after", "since", "lastEventId", params.EVERY, *params.FILTER, *spellings)
+    params.only("after", "since", "lastEventId", params.EVERY, PARAMETER, *params.FILTER, *spellings)
     wanted, since, every = params.wanted(services().settings.topics), params.since(), params.every()
     last_id, first = params.text(*spellings), params.text("after")
     return Start(

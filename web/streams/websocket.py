@@ -24,6 +24,7 @@ from wsproto.utilities import RemoteProtocolError
 from web.access import handshake
 from web.access.admission import Slot
 from web.access.principal import current
+from web.access.tickets import PARAMETER
 from web.api import params
 from web.server.client import take_over
 from web.services import services
@@ -78,7 +79,7 @@ def _mismatch(_: WebsocketMismatch) -> Response:
 @blueprint.before_request
 def check() -> Response | None:
     """Refuse a request before the WebSocket is opened: by an HTTP error, or by a close when all slots are in use."""
-    params.only("after", "since", params.EVERY, *params.FILTER)
+    params.only("after", "since", params.EVERY, PARAMETER, *params.FILTER)
     params.wanted(services().settings.topics), params.since(), params.text("after"), params.every()
     handshake.check()
     request.environ = handshake.environ_for(request.environ)

@@ -1,4 +1,4 @@
-"""Pages of other sites: which may send requests, what the browser is told of the answers, and which use cookies."""
+"""Pages of other sites: which may send requests, what the browser learns of the answers, and which use cookies."""
 
 import contextlib
 
