@@ -116,7 +116,7 @@ class ErrorMessage(TypedDict):
 
 
 class BusyMessage(TypedDict):
-    """All slots are in use; the stream ends. Reconnect later."""
+    """All slots are in use, or tokens can't be checked yet; the stream ends. Reconnect later."""
 
     type: Literal["busy"]
     message: str
@@ -165,7 +165,8 @@ LINES = (PredictionMessage, ObservationMessage, GapMessage, EndMessage)
 """What a line of the history in NDJSON may be."""
 
 STREAM = Documented(
-    "Events, see /asyncapi.json. Also when all slots are in use: then `busy`, and the end",
+    "Events, see /asyncapi.json. Also when all slots are in use, or tokens can't be checked yet: then `busy`, and the "
+    "end",
     {EVENTS: TEXT},
 )
 

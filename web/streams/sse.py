@@ -1,13 +1,14 @@
 """Server-Sent Events: the route, and what a client gets first and last. The hub sends what comes in between.
 
-An EventSource never reconnects after a 4xx or 5xx answer, so when all slots are in use, the answer is 200 with `busy`.
+An EventSource never reconnects after a 4xx or 5xx answer, so when all slots are in use, or tokens can't be checked yet,
+the answer is 200 with `busy`.
 """
 
 import logging
 import random
-from collections.abc import Iterator
 
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import ServiceUnavailable
 
 from web.access.principal import current
 from web.access.tickets import PARAMETER
@@ -41,15 +42,14 @@ def stream() -> Response:
     """Stream the view and then every change; resume with Last-Event-ID or ?after=, or start at ?since=."""
     start = _start()
     here = services()
-    encoding = SSE_GZIP if request.accept_encodings.quality("gzip") > 0 else SSE
-    headers = HEADERS | ({"Content-Encoding": "gzip"} if encoding is SSE_GZIP else {})
+    encoding, headers = _encoding()
     if request.method == "HEAD":
         return Response(iter(()), mimetype=MIMETYPE, headers=headers)
     consumer = here.get_consumer()
     slot = stream_slot(here.admission)
     if not slot.acquire("sse"):
         log.info("SSE stream refused: all %d slots are in use", slot.pool_size)
-        return Response(_busy(encoding), mimetype=MIMETYPE, headers=headers)
+        return _busy(wire.busy())
     if log.isEnabledFor(logging.INFO):
         active = here.admission.counts().get("sse", 0)
         log.info("SSE stream opened (consumer %s, %d active)", consumer.feed.status.state, active)
@@ -77,8 +77,23 @@ def _start() -> Start:
     )
 
 
-def _busy(encoding: Encoding) -> Iterator[bytes]:
-    yield encoding.prefix + encoding.encode_with_retry(wire.busy(), random.randint(*BUSY_RETRY_MS))
+@blueprint.errorhandler(ServiceUnavailable)
+def unavailable(error: ServiceUnavailable) -> Response:
+    """Let the client reconnect a little later."""
+    return _busy(wire.busy(error.description))
+
+
+def _busy(message: bytes) -> Response:
+    encoding, headers = _encoding()
+    frames = encoding.prefix + encoding.encode_with_retry(message, random.randint(*BUSY_RETRY_MS))
+    return Response(iter((frames,)), mimetype=MIMETYPE, headers=headers)
+
+
+def _encoding() -> tuple[Encoding, dict[str, str]]:
+    """Return the encoding of a stream for the client of the request, and its headers."""
+    if request.accept_encodings.quality("gzip") > 0:
+        return SSE_GZIP, {**HEADERS, "Content-Encoding": "gzip"}
+    return SSE, HEADERS
 
 
 def _greeting(here: Services) -> bytes:

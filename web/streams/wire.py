@@ -157,9 +157,12 @@ def bye(reason: str) -> bytes:
     return json_bytes({"type": "bye", "reason": reason})
 
 
-def busy() -> bytes:
-    """Return a `busy` message: all slots are in use; the server closes the stream."""
-    return b'{"type":"busy","message":"All slots for streams are in use; retry later, or poll /api/predictions"}'
+BUSY = "All slots for streams are in use; retry later, or poll /api/predictions"
+
+
+def busy(message: str | None = None) -> bytes:
+    """Return a `busy` message: all slots are in use, or what else is missing; the server closes the stream."""
+    return json_bytes({"type": "busy", "message": message or BUSY})
 
 
 def with_cursor(message: bytes, cursor: str | None) -> bytes:

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import http.server
 import json
+import re
 import threading
 import time
 from functools import lru_cache
@@ -19,8 +20,10 @@ from app import create_app
 from consumer.errors import SettingsError
 from consumer.settings import Settings, load
 from consumer.view.filters import Filter
+from tests.consumer.helpers import eventually
 from tests.web.access.test_tokens import Clock
 from tests.web.access.tokens_file import bearer
+from tests.web.conftest import events_of
 from web.access.authentication import Authentication
 from web.access.jwts import Jwts
 from web.access.keys import MAX_BYTES, RETRY_SECONDS, KeyUrl, fetch_keys, read_keys
@@ -321,3 +324,30 @@ def test_a_key_set_is_fetched_without_redirects(integration, status):
 def test_wrong_settings_are_refused(environ, said):
     with pytest.raises(SettingsError, match=said):
         load({"AUTH": "jwt", **environ})
+
+
+@pytest.mark.parametrize("path", ["/predictions/stream", "/api/predictions/stream?topic=x"])
+def test_an_event_source_waits_for_the_first_keys(consumer, live, monkeypatch, path):
+    may_answer = threading.Event()
+
+    def fetch(_):
+        assert may_answer.wait(60)
+        return key_set(jwk(rsa_key(), "r"))
+
+    monkeypatch.setattr("web.access.keys.fetch_keys", fetch)
+    app = create_app(settings_of(auth_jwt_keys="https://id/keys"), lambda: consumer)
+    client = app.test_client()
+    headers = bearer(signed(rsa_key(), "RS256", {"kid": "r"}))
+    assert client.get("/api/predictions", headers=headers).status_code == 503
+    answer = client.get(path, headers=headers)
+    assert (answer.status_code, answer.mimetype) == (200, "text/event-stream")
+    assert re.search(rb"^retry: \d+\n", answer.data, re.MULTILINE)
+    expected = {"type": "busy", "message": "the keys for tokens are not known yet; retry"}
+    assert events_of([answer.data]) == [(None, expected)]
+    may_answer.set()
+    eventually(lambda: client.get("/api/predictions", headers=headers).status_code == 200)
+    with client.get("/predictions/stream", headers=headers) as stream:
+        assert stream.status_code == 200
+        assert events_of([next(iter(stream.response))])[0][1]["type"] == "connected"
+    app.extensions["greenwave"].admission.close()
+    consumer.feed.wake()
