@@ -1,5 +1,6 @@
 """Configuration of gunicorn, which reads this file by default: `gunicorn wsgi:app` is enough."""
 
+import math
 import os
 import sys
 
@@ -39,8 +40,10 @@ _descriptors = Descriptors(_settings.web_threads, _settings.max_streams, _kafka_
 _descriptors.raise_limit()
 worker_connections = _descriptors.connections
 keepalive = 20
-# Streams end within a second; this is for requests that are still running. Hosts kill the process after 30 s.
-graceful_timeout = 20
+# For requests that are still running when streams have ended, which takes DRAIN_SECONDS and one more. Many hosts kill a
+# process 30 s after SIGTERM.
+REQUEST_SECONDS = 20
+graceful_timeout = REQUEST_SECONDS + math.ceil(_settings.drain_seconds)  # of the master, which begins at SIGTERM
 # The accept loop sends the heartbeat and never blocks: a worker without one for this long is stuck.
 timeout = 30
 # The control socket fails in read-only containers and is not used.
@@ -75,6 +78,12 @@ logconfig_dict = {
 }
 
 
+def has_hung():  # type: ignore[no-untyped-def]
+    """Tell whether the consumer hangs, so that clients must continue elsewhere at once."""
+    current = consumer.current()
+    return current is not None and current.has_hung
+
+
 def on_starting(server):  # type: ignore[no-untyped-def]
     """Check --bind, and log warnings at start: the limit of open files is low, or all clients may read."""
     try:
@@ -101,13 +110,16 @@ def post_worker_init(worker):  # type: ignore[no-untyped-def]
         # With TLS nothing else limits the request line.
         worker.cfg.set("limit_request_line", MAX_LINE_BYTES)
         worker.cfg.set("limit_request_field_size", MAX_LINE_BYTES)
+    # That of the worker begins after the drain.
+    worker.cfg.set("graceful_timeout", max(1, worker.cfg.graceful_timeout - math.ceil(_settings.drain_seconds)))
     worker.configure(_settings.script_name, _settings.unsent_bytes)
+    worker.allow_drain(_settings.drain_seconds, must_not=has_hung)
     consumer.start(timeout=0, settings=_settings)
 
 
 def worker_exit(server, worker):  # type: ignore[no-untyped-def]
     """Stop the consumer with its worker; a Kafka call that takes longer ends with the process."""
-    current = consumer.current()
+    is_hung = has_hung()
     consumer.stop(timeout=1)
-    if current is not None and current.has_hung:
+    if is_hung:
         sys.exit(EXIT_STATUS)

@@ -53,6 +53,13 @@ class Services:
                     self._begin(consumer)
         return consumer
 
+    @property
+    def not_ready(self) -> str | None:
+        """Why new clients should choose another process, or None."""
+        if self.admission.is_draining:
+            return "the process is draining: another one takes over"
+        return self.get_consumer().not_ready
+
     def producer(self) -> Producer:
         """Return what writes to Kafka; the first call makes it. Never waits for Kafka."""
         with self._lock:
@@ -67,6 +74,7 @@ class Services:
         """Make what belongs to one consumer."""
         self.messages = MessageCache(self.settings.message_bytes, self.settings.buffer_entries)
         self.hub = self._hub_of(consumer)
+        self.admission.on_drain(self.hub.drain)
         self.admission.on_close(self.hub.close)
         self.admission.on_close(consumer.subscriptions.close)
         self._known = consumer

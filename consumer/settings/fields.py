@@ -230,6 +230,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     client_timeout: Annotated[
         float, _meta("s", "Time without progress after which a client is disconnected", gt=0, le=600)
     ] = 30
+    drain_seconds: Annotated[
+        float,
+        _meta(
+            "s",
+            "Time from SIGTERM to the end of a process, in which streams end in shares; 0 ends all at once",
+            ge=0,
+            le=600,
+        ),
+    ] = 0
     # Limits per client
     trusted_proxies: Annotated[
         str,

@@ -22,6 +22,7 @@ from tests.kafka.apache import version as kafka_version
 from tests.web.server.test_worker import Server, read_until, rest_of, until
 from web.limits.addresses import client_address
 from web.server.descriptors import Descriptors
+from web.server.draining import WAIT_SHARE
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -32,7 +33,7 @@ SETTINGS = {field.name.upper() for field in structs.fields(Settings)}
 NOT_OURS = {"FORWARDED_ALLOW_IPS"}  # gunicorn reads it
 KUBERNETES = ("1.31", "1.34")
 GRACEFUL_SECONDS = int(
-    re.search(r"^graceful_timeout = (\d+)$", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE)[1]
+    re.search(r"^REQUEST_SECONDS = (\d+)$", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE)[1]
 )
 
 READ_ONLY = '''
@@ -260,24 +261,35 @@ def test_selectors_and_references_of_the_manifests_resolve():
     assert {volume["name"] for volume in template["spec"]["volumes"]} == {"tmp"}
 
 
+def drain_seconds(where):
+    return int(environments()[where].get("DRAIN_SECONDS", 0))
+
+
 def test_a_pod_has_time_for_what_is_still_running():
     spec = manifest("Deployment")["spec"]["template"]["spec"]
-    name, seconds = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
-    assert name == "sleep"
     # docs/operations.md: after the requests the consumer is stopped, which takes a second at most.
-    assert spec["terminationGracePeriodSeconds"] >= int(seconds) + GRACEFUL_SECONDS + 1
+    assert spec["terminationGracePeriodSeconds"] >= drain_seconds("kubernetes") + GRACEFUL_SECONDS + 1
+
+
+def test_a_pod_is_removed_from_its_service_before_its_streams_end():
+    container = manifest("Deployment")["spec"]["template"]["spec"]["containers"][0]
+    # Kubernetes removes a pod that ends from its endpoints at once; proxies need a moment.
+    assert drain_seconds("kubernetes") * WAIT_SHARE >= container["readinessProbe"]["periodSeconds"]
 
 
 def test_a_pod_ends_after_its_streams_and_requests_within_the_grace_period(tmp_path):
     spec = manifest("Deployment")["spec"]["template"]["spec"]
-    pre_stop = int(spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
-    with Server(tmp_path / "log") as server, server.open() as stream, server.open("/slow?seconds=2") as request:
+    with (
+        Server(tmp_path / "log", DRAIN_SECONDS="2") as server,
+        server.open() as stream,
+        server.open("/slow?seconds=4") as request,
+    ):
         read_until(stream, b'"initial"')
         until(lambda: server.counts()["sse"] == 1)
         server.process.terminate()
         assert b'"type":"bye"' in rest_of(stream)
         assert rest_of(request).endswith(b"done")
-        assert server.process.wait(spec["terminationGracePeriodSeconds"] - pre_stop) == 0
+        assert server.process.wait(spec["terminationGracePeriodSeconds"]) == 0
 
 
 def test_the_probes_ask_routes_that_answer(server):

@@ -8,6 +8,9 @@
 
 A handler acquires a slot before its response starts, because a generator that never starts never runs its `finally`.
 
+Before the end of the process, `drain()` runs the `on_drain` callbacks, which end streams little by little; slots can
+still be acquired.
+
 At the end of the process, `close()` sets `closing`, which the holders of slots check, and runs the `on_close`
 callbacks, which wake those that wait elsewhere. `abort()` then disconnects the clients that still hold a slot because
 they do not read.
@@ -54,8 +57,11 @@ class Admission:
         self._threads = Pool(max(1, threads - reserve), client_timeout, holds_threads=True, shares=self.shares)
         self._streams = Pool(max_streams, client_timeout, holds_threads=False, shares=self.shares)
         self.closing = threading.Event()
+        self.is_draining = False
+        """Whether new clients should choose another process."""
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], object]] = []
+        self._on_drain: list[Callable[[float, float], object]] = []
         _all.add(self)
 
     @property
@@ -106,6 +112,19 @@ class Admission:
         if self.closing.is_set():
             callback()
 
+    def on_drain(self, callback: Callable[[float, float], object]) -> None:
+        """Call `callback` with the two times of drain() when the process drains."""
+        with self._lock:
+            self._on_drain.append(callback)
+
+    def drain(self, begins_in: float, ends_in: float) -> None:
+        """Let streams end one after the other, between so many seconds from now."""
+        self.is_draining = True
+        with self._lock:
+            callbacks = list(self._on_drain)
+        for callback in callbacks:
+            callback(begins_in, ends_in)
+
     def close(self) -> None:
         """Refuse further requests for slots, and let the holders end by themselves."""
         self.closing.set()
@@ -139,6 +158,12 @@ def limit_streams(count: int) -> None:
 def count_streams() -> int:
     """Return the number of streams of this process. Their sockets are no connections of the server."""
     return sum(admission.streams for admission in list(_all))
+
+
+def drain_all(begins_in: float, ends_in: float) -> None:
+    """Drain all Admissions of this process. This takes locks: never call it in a signal handler."""
+    for admission in list(_all):
+        admission.drain(begins_in, ends_in)
 
 
 def close_all() -> None:

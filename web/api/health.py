@@ -33,9 +33,11 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Answer 200 if the served data is known to be current, else 503; with the reason unless AUTH is on."""
-    consumer = services().get_consumer()
-    status, missing = consumer.feed.status, consumer.not_ready
+    """Answer 200 if the served data is known to be current and the process stays, else 503.
+
+    The reason is left out while AUTH is on.
+    """
+    status, missing = services().get_consumer().feed.status, services().not_ready
     if not _is_operator():
         code, word = (200, "ready") if missing is None else (503, "not ready")
         return _json(code, {"success": missing is None, "status": word, "state": status.state})
@@ -86,7 +88,7 @@ def _is_operator() -> bool:
 
 
 def _state(consumer: Consumer) -> dict[str, Any]:
-    status, missing = consumer.feed.status, consumer.not_ready
+    status, missing = consumer.feed.status, services().not_ready
     return {
         "version": VERSION,
         "state": status.state,
@@ -102,7 +104,7 @@ def _health(consumer: Consumer) -> dict[str, Any]:
     fill, admission, refused = consumer.feed.fill(), services().admission, consumer.quarantine.snapshot()
     return {
         **_state(consumer),
-        "not_ready": consumer.not_ready,
+        "not_ready": services().not_ready,
         "topic": consumer.settings.topic,
         **({"missing_topics": list(consumer.missing_topics)} if consumer.settings.reads_several else {}),
         "consumer": _consumer(consumer),

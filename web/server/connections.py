@@ -80,12 +80,16 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
 
     # Accepting
 
+    def may_accept(self) -> bool:
+        """Tell whether to accept: until the worker ends, except in a pause."""
+        return self.alive and not self._acceptor.is_paused
+
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: ARG002 - it only says whether the limit is reached
-        """Accept until the worker ends, except in a pause.
+        """Accept if may_accept().
 
         The stock worker stops accepting at `worker_connections`, and would not notice when one of them can be closed.
         """
-        super().set_accept_enabled(self.alive and not self._acceptor.is_paused)
+        super().set_accept_enabled(self.may_accept())
 
     def accept(self, listener: socket.socket) -> None:
         """Accept the connections that wait."""

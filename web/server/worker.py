@@ -15,8 +15,8 @@ How it differs from gunicorn's threaded worker:
   the oldest idle connection is closed for a new one; accepting pauses only when none can be closed (`accepting`).
 - *Refusals.* The stock worker answers invalid HTTP with HTML, and some of it with 5xx. Here with JSON and 4xx.
 - *Shutdown.* The stock worker waits for open streams and queued requests until `graceful_timeout`. Here streams send
-  `bye` and end; after STREAM_END_SECONDS it waits only for requests that are being handled. The death of the master
-  counts as SIGTERM.
+  `bye` and end; after STREAM_END_SECONDS it waits only for requests that are being handled. With DRAIN_SECONDS, a
+  SIGTERM first ends the streams in shares (`draining`). The death of the master ends the worker.
 
 To end a worker from inside, send SIGTERM to its own process: gunicorn starts another one.
 """
@@ -26,14 +26,16 @@ import math
 import queue
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from web.access.admission import abort_all, close_all, limit_streams, wait_for_streams
+from web.access.admission import abort_all, close_all, count_streams, drain_all, limit_streams, wait_for_streams
 
 from .accepting import PAUSE_SECONDS
 from .connections import ConnectionWorker
 from .descriptors import streams_within
+from .draining import Drain
 from .interpreter import tune
 from .requests import start_threads
 
@@ -51,8 +53,14 @@ class Worker(ConnectionWorker):
         super().__init__(*args, **kwargs)
         self._expired_at = self._notified_at = -math.inf
         self._abort_at: float | None = None
+        self._drain, self._drain_seconds = Drain(), 0.0
+        self._must_not_drain: Callable[[], bool] = bool
         self.early_signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         """Signals that came before this process had handlers of its own; after a fork, the queue of the master."""
+
+    def allow_drain(self, seconds: float, must_not: Callable[[], bool]) -> None:
+        """Drain for so long at SIGTERM, unless `must_not()`; 0 is to end at once. To be called before run()."""
+        self._drain_seconds, self._must_not_drain = seconds, must_not
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         """Start all threads before the accept loop."""
@@ -85,7 +93,15 @@ class Worker(ConnectionWorker):
 
         Like the stock handler of SIGTERM it takes no lock, which the accept loop may hold.
         """
-        self.handle_exit(sig, frame)
+        super().handle_exit(sig, frame)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Handle SIGTERM, which a master may repeat while a worker drains."""
+        if self._drain_seconds:
+            self._drain.request()
+            self.method_queue.defer(lambda: None)  # wake the loop
+        else:
+            super().handle_exit(sig, frame)
 
     def notify(self) -> None:
         """Send the heartbeat to the master. The stock worker does so in each turn, which is a system call."""
@@ -101,8 +117,16 @@ class Worker(ConnectionWorker):
             self.alive = False
         return is_alive
 
+    def may_accept(self) -> bool:
+        """Tell whether to accept: in a drain in few turns, and only what waits already."""
+        return self._drain.accepts and super().may_accept()
+
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Run one turn of the loop; wait for a shorter time while ending, or while accepting pauses."""
+        if self._drain.is_begun:
+            self._drain.next_turn()
+            self.set_accept_enabled(True)
+            timeout = 0.0 if self._accepting else timeout
         is_short = not self.alive or not self._accepting
         registered = self.poller.get_map()
         events = self.poller.select(min(timeout, PAUSE_SECONDS) if is_short else timeout)
@@ -115,12 +139,25 @@ class Worker(ConnectionWorker):
 
     def murder_pending(self) -> None:
         """Check the timeouts; gunicorn calls this after each turn of the loop, at least once a second."""
+        if self._drain.is_requested and self.alive:
+            self._continue_drain()
         if not self.alive:
             self._end_streams()
         now = time.monotonic()
         if now - self._expired_at >= EXPIRY_SECONDS:
             self._expired_at = now
             self.expire()
+
+    def _continue_drain(self) -> None:
+        """Begin to drain, or end when that is over."""
+        if self._must_not_drain():
+            self.alive = False
+        elif not self._drain.is_begun:
+            self.log.info("Worker drains for %g s", self._drain_seconds)
+            self.max_keepalived = 0  # each response closes its connection: the next request goes elsewhere
+            drain_all(*self._drain.begin(self._drain_seconds))
+        elif self._drain.is_over(count_streams()):
+            self.alive = False
 
     def _end_streams(self) -> None:
         """Close connections without a request, and have streams send `bye`.

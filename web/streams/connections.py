@@ -11,7 +11,8 @@ from web.access.principal import Principal
 
 from .blocks import Block, BlockList
 from .channels import Channels
-from .hub_client import HubClient
+from .end_schedule import EndSchedule
+from .hub_client import DRAIN_RETRY_MS, HubClient
 from .measurements import Measurements
 from .resume import Resume
 from .sending import send, send_to_all
@@ -195,6 +196,12 @@ class Connections:
         for client in list(self.all.values()):
             if not client.is_ending:
                 self.finish(client, client.bye(), now)
+
+    def end_share(self, ends: EndSchedule, now: float) -> None:
+        """End the share of the streams that is due, with `bye`: first those that were opened first."""
+        clients = [client for client in self.all.values() if not client.is_ending]
+        for client in clients[: ends.due(len(clients), now)]:
+            self.finish(client, client.bye(DRAIN_RETRY_MS), now)
 
     def fail(self, clients: list[HubClient], error: Exception, now: float) -> None:
         """End streams with an `error`."""

@@ -8,6 +8,7 @@ The thread runs while there are clients. How a stream ends:
     client disconnects ── its socket becomes readable at its end, or a write fails
     client reads nothing ── CLIENT_TIMEOUT after the last byte that it took
     process closes ── `bye`, then the socket is closed
+    process drains ── the same, for a share of the streams at each tick
     token expires or is revoked ── `bye` with the reason `expired`
 """
 
@@ -25,6 +26,7 @@ from web.access.principal import Principal
 from .channel import OpenSession
 from .channels import Channels
 from .connections import Connections
+from .end_schedule import EndSchedule
 from .hub_client import HubClient, Start
 from .inbox import Inbox
 from .lookups import Lookups
@@ -55,6 +57,7 @@ class Hub:
         is_valid: Callable[[Principal], bool] = lambda _: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         # Guards the start and the end of the thread.
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -83,6 +86,11 @@ class Hub:
                     client.slot.release()
                     raise
             self._inbox.add(client, start, first)
+
+    def drain(self, begins_in: float, ends_in: float) -> None:
+        """Let the streams end with `bye` one after the other, evenly between so many seconds from now."""
+        now = self._clock()
+        self._inbox.ends = EndSchedule(now + begins_in, now + ends_in)
 
     def close(self) -> None:
         """Let all streams end with `bye`; later ones do so at once."""

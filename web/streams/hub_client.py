@@ -21,6 +21,8 @@ from .stream import ClientStream
 from .websocket_protocol import GOING_AWAY, INTERNAL, POLICY
 
 BYE_RETRY_MS = (500, 5_000)
+DRAIN_RETRY_MS = (100, 1_000)
+"""The ends are spread already, so clients continue soon."""
 CLOSING_TEXT = "the server is closing; reconnect to continue"
 EXPIRED = "expired"
 FAILED_TEXT = "The stream failed; reconnect to continue"
@@ -152,9 +154,9 @@ class HubClient:
         line = self.line
         return 0 if line is None else line.sent.end - self.live_since
 
-    def bye(self) -> bytes:
-        """Return what the client is sent last when the process closes."""
-        last = self.encoding.encode_with_retry(wire.bye(CLOSING_TEXT), random.randint(*BYE_RETRY_MS))
+    def bye(self, retry_ms: tuple[int, int] = BYE_RETRY_MS) -> bytes:
+        """Return what the client is sent last when the process closes; it reconnects after a time in that range."""
+        last = self.encoding.encode_with_retry(wire.bye(CLOSING_TEXT), random.randint(*retry_ms))
         return last if self.peer is None else last + self.peer.close(GOING_AWAY, CLOSING_TEXT)
 
     def expired(self) -> bytes:

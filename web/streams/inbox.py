@@ -4,6 +4,7 @@ import contextlib
 import socket
 from collections import deque
 
+from .end_schedule import EndSchedule
 from .hub_client import HubClient, Start
 
 
@@ -18,6 +19,8 @@ class Inbox:
         self.new: deque[tuple[HubClient, Start | None, bytes]] = deque()
         self.has_news = False
         self.is_closing = False
+        self.ends: EndSchedule | None = None
+        """When the streams end, while the process drains."""
         self.is_asleep = False
         self._waker: tuple[socket.socket, socket.socket] | None = None
 

@@ -161,6 +161,8 @@ class Rounds:
         for group in self._channels.all():
             if group.channel.deadline <= now:
                 self._flush(group, now)
+        if self._inbox.ends is not None:
+            self._connections.end_share(self._inbox.ends, now)
         self._turns.expire(now)
         self._connections.expire(now)
 

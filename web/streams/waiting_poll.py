@@ -26,7 +26,7 @@ from . import wire
 from .encodings import SSE
 from .handover import head
 from .hub import Hub
-from .hub_client import HubClient
+from .hub_client import BYE_RETRY_MS, HubClient
 from .resume import STEP
 from .stream import ClientStream
 from .views import Body, SharedBodies
@@ -169,7 +169,7 @@ class PollClient(HubClient):
         """Its answer."""
         return self._poll
 
-    def bye(self) -> bytes:
+    def bye(self, _: tuple[int, int] = BYE_RETRY_MS) -> bytes:
         """Return what it is sent when the process closes."""
         return self._poll.bye()
 

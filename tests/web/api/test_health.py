@@ -53,6 +53,20 @@ def test_readiness_names_what_is_stale(client, live, topic):
     assert client.get("/api/health").json["data"]["not_ready"] is None
 
 
+def test_a_draining_process_is_not_ready_and_still_serves(client, live, app):
+    assert client.get("/readyz").status_code == 200
+    app.extensions["greenwave"].admission.drain(5, 20)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["error"]) == (
+        503,
+        "not ready: the process is draining: another one takes over",
+    )
+    health = client.get("/api/health").json["data"]
+    assert (health["ready"], health["state"]) == (False, "live")
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/api/predictions").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/health"])
 def test_health_does_not_wait_for_the_lock_of_the_feed(client, live, path):
     with ThreadPoolExecutor(1) as pool, live.feed._state.changed:

@@ -31,7 +31,8 @@ IGNORING = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 
 def test_hang_ends_the_worker_with_bye_and_another_one_starts(tmp_path):
-    with Server(tmp_path / "log", app="tests.web.hanging:app") as server:
+    # It does not drain: clients should continue elsewhere at once.
+    with Server(tmp_path / "log", app="tests.web.hanging:app", DRAIN_SECONDS="600") as server:
         (worker,) = server.workers()
         until(lambda: b'"ready"' in server.get("/readyz"))
         with server.open() as stream:

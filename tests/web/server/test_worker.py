@@ -5,6 +5,7 @@ import errno
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -607,6 +608,41 @@ def test_a_reload_sends_bye_and_starts_a_new_worker(fresh):
     before = server.workers()
     server.process.send_signal(signal.SIGHUP)
     assert b'"type":"bye"' in rest_of(stream)
+    until(lambda: server.workers() and not set(server.workers()) & set(before))
+    assert b'"alive"' in until(server._answers)
+
+
+def test_a_draining_worker_serves_until_its_streams_have_ended(fresh):
+    server = fresh(DRAIN_SECONDS="600")
+    with server.open() as stream, server.open("/healthz") as kept:
+        read_until(stream, b'"initial"')
+        read_until(kept, b'"alive"')
+        (worker,) = server.workers()
+        for _ in range(2):  # a master repeats it
+            os.kill(worker, signal.SIGTERM)
+            until(lambda: b"draining" in server.get("/readyz"))
+        kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert b"Connection: close" in rest_of(kept)
+        server.get("/publish?from=7&to=8")
+        read_until(stream, b'"n7"')
+        with server.open() as late:
+            read_until(late, b'"initial"')
+            server.process.send_signal(signal.SIGQUIT)
+            assert b'"type":"bye"' in rest_of(late)
+        assert b'"type":"bye"' in rest_of(stream)
+    assert server.process.wait(60) == 0
+
+
+def test_a_reload_ends_streams_in_shares_and_then_the_old_worker(fresh):
+    server = fresh(DRAIN_SECONDS="2")
+    streams = [server.open() for _ in range(4)]
+    for stream in streams:
+        read_until(stream, b'"initial"')
+    before = server.workers()
+    server.process.send_signal(signal.SIGHUP)
+    for stream in streams:
+        retry = re.search(rb'retry: (\d+)\ndata: \{"type":"bye"', rest_of(stream))
+        assert int(retry[1]) <= 1_000, "it continues in another worker soon"
     until(lambda: server.workers() and not set(server.workers()) & set(before))
     assert b'"alive"' in until(server._answers)
 

@@ -5,8 +5,10 @@ Most tests make the rounds of the hub themselves, at a clock that they set; the 
 
 import contextlib
 import gc
+import re
 import socket
 import threading
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -24,6 +26,7 @@ from web.streams.blocks import Block
 from web.streams.channel import VIEW_SECONDS
 from web.streams.connections import CLOSING_SECONDS, READ, WRITE
 from web.streams.encodings import SSE, WEBSOCKET
+from web.streams.end_schedule import EndSchedule
 from web.streams.hub import Hub
 from web.streams.hub_client import Answer, HubClient, Start
 from web.streams.incoming import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES
@@ -994,6 +997,58 @@ def test_close_ends_all_streams_with_bye(threaded, encoding):
     threaded.hub.join(30)
     assert hub_threads() == []
     assert threaded.admission.counts() == {}
+
+
+def test_drained_streams_end_evenly_and_reconnect_soon(setup):
+    clients = setup.live(60)
+    begin, ended = setup.world.now, {}
+    setup.hub.drain(5, 20)
+    while len(ended) < 60:
+        setup.world.publish()
+        setup.wait(0.25)
+        for client in set(clients) - set(ended):
+            if client.has_ended():
+                ended[client] = setup.world.now - begin
+                client.socket.close()
+    times = sorted(ended.values())
+    assert times[0] > 5
+    assert times[-1] <= 20
+    assert max(sum(at <= each < at + 1 for each in times) for at in times) <= 6, "a tenth of them in a second"
+    for client in clients:
+        assert types_of(client.data)[-1] == "bye"
+        assert 100 <= int(re.findall(rb"retry: (\d+)", client.data)[-1]) <= 1_000
+
+
+def test_a_slow_client_gets_all_and_then_bye_in_a_drain(setup):
+    slow, quick = setup.live(2)
+    setup.stall(quick)
+    setup.hub.drain(0, 10)
+    setup.wait(11)
+    while not slow.has_ended():
+        setup.hub.run()
+    assert slow.types[-1] == "bye"
+
+
+def test_streams_opened_in_a_drain_end_with_it(setup):
+    setup.live()
+    setup.hub.drain(0, 10)
+    setup.wait(9)
+    (late,) = setup.live()
+    setup.wait(1)
+    assert late.has_ended()
+    assert late.types == ["bye"]
+
+
+@pytest.mark.parametrize("tick", [0.05, 0.25, 0.9])
+def test_as_many_streams_end_in_each_second_whatever_the_ticks(tick):
+    ends, now, left, seconds = EndSchedule(0, 15), 0.0, 500, Counter()
+    while left:
+        now += tick
+        due = ends.due(left, now)
+        left -= due
+        seconds[int(now)] += due
+    assert now <= 15 + tick
+    assert max(seconds.values()) <= 500 * (1 + tick) / 15 + 1 / tick
 
 
 def test_a_client_that_comes_after_close_gets_bye(threaded):
