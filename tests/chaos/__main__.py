@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.chaos.checks import check_informed_in_time
 from tests.chaos.health import LIMITS_MS, check_limits
+from tests.chaos.roll import check_roll
 from tests.kafka.apache import version
 
 from . import report, scenarios
@@ -59,6 +60,8 @@ def main():
             check_limits(figures["health"], LIMITS_MS[options.limits])
         if options.limits == "strict":
             check_informed_in_time(figures)
+            if name == "roll":
+                check_roll(figures)
         took = round(time.monotonic() - begin, 1)
         shown = {key: value for key, value in figures.items() if key != "samples"}
         print(json.dumps(shown, indent=2), f"{took} s", flush=True)

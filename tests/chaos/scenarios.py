@@ -32,6 +32,7 @@ from tests.chaos.checks import (
 )
 from tests.chaos.health import Health, figures
 from tests.chaos.hops import Hopping
+from tests.chaos.roll import roll
 from tests.chaos.soak import soak
 from tests.chaos.streams import Events
 from tests.chaos.topic_events import topic_events
@@ -461,6 +462,7 @@ ALL = {
         topic_events,
         shutdown,
         worker_killed,
+        roll,
         hop,
         hop_filtered,
         away,
