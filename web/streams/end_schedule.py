@@ -2,6 +2,9 @@
 
 import math
 
+MAX_STEP_SECONDS = 0.5
+"""After a longer pause of the process, what was due in it is spread over the rest of the time."""
+
 
 class EndSchedule:
     """How many of the open streams end now, between `begin` and `end` (values of the hub's clock)."""
@@ -11,9 +14,9 @@ class EndSchedule:
         self._end = end
 
     def due(self, count: int, now: float) -> int:
-        """Return how many of `count` open streams end now: the share of the time left that has passed."""
+        """Return how many of `count` open streams end now."""
         if now <= self._done_at:
             return 0
-        passed, left = now - self._done_at, self._end - self._done_at
+        step, left = min(now - self._done_at, MAX_STEP_SECONDS), self._end - now
         self._done_at = now
-        return count if passed >= left else math.ceil(count * passed / left)
+        return count if left <= 0 else math.ceil(count * step / (left + step))

@@ -1039,7 +1039,7 @@ def test_streams_opened_in_a_drain_end_with_it(setup):
     assert late.types == ["bye"]
 
 
-@pytest.mark.parametrize("tick", [0.05, 0.25, 0.9])
+@pytest.mark.parametrize("tick", [0.05, 0.25, 0.45])
 def test_as_many_streams_end_in_each_second_whatever_the_ticks(tick):
     ends, now, left, seconds = EndSchedule(0, 15), 0.0, 500, Counter()
     while left:
@@ -1049,6 +1049,14 @@ def test_as_many_streams_end_in_each_second_whatever_the_ticks(tick):
         seconds[int(now)] += due
     assert now <= 15 + tick
     assert max(seconds.values()) <= 500 * (1 + tick) / 15 + 1 / tick
+
+
+def test_no_more_streams_end_at_once_after_a_pause_of_the_process():
+    ends = EndSchedule(0, 15)
+    assert ends.due(1_500, 0.25) == 25
+    assert ends.due(1_475, 5.25) == 72, "and not the 500 of five seconds"
+    assert ends.due(1_403, 5.5) == 36
+    assert ends.due(7, 15) == 7
 
 
 def test_a_client_that_comes_after_close_gets_bye(threaded):
