@@ -6,6 +6,7 @@ import json
 import os
 
 import fastavro
+import pytest
 from kafka import KafkaProducer
 
 from consumer.settings import Settings
@@ -15,15 +16,18 @@ from tests.consumer.helpers import message
 from tests.consumer.schemas.helpers import fake_registry, framed
 from tests.integration.test_serving import ready
 from tests.kafka.conftest import OPTIONS
-from tests.kafka.helpers import eventually
+from tests.kafka.helpers import WAIT_SECONDS, eventually
 from tests.web.server.test_worker import Server
 
 HOPS = int(os.environ.get("GREENWAVE_TEST_HOPS", "300"))
 CLIENTS = 12 if HOPS < 1_000 else 40
 SEGMENTS = 10
 """Of each partition: few, so that a view is one event."""
-BUFFER_ENTRIES = "500000"
-"""So much that no stream falls off it, however fast the messages come and however slow the machine is."""
+MEMORY = {"from memory": "500000", "beyond memory": "1000"}
+"""BUFFER_ENTRIES: so much that no stream falls off, however fast the messages come, or little beside what there is.
+
+Beyond memory, all messages are published before the first client starts, so no stream can fall off there either.
+"""
 START = 1_700_000_000_000
 FIELDS = {"segment_id": "string", "timestamp": "long", "predicted_speed": "double", "source": "string"}
 SCHEMA = {"type": "record", "name": "Forecast", "fields": [{"name": name, "type": FIELDS[name]} for name in FIELDS]}
@@ -51,14 +55,23 @@ class TopicClient(hopping.Client):
     quiet_seconds = 0.3
 
     def __init__(self, ports, cursor, cuts, seed, asked):
-        super().__init__(ports, cursor, ["sse", "ws"], cuts, seed)
+        super().__init__(ports, cursor, ["sse", "ws", "poll"], cuts, seed)
         self.filter, self._partitions = asked
 
     def wanted(self, partition, count):
         return range(count if partition in self._partitions else 0)
 
 
-def test_hops_with_filters_by_topic_on_the_wire(apache, tmp_path):
+def start(producer, clients):
+    """Start clients once all that was sent is there."""
+    producer.flush(WAIT_SECONDS)
+    for client in clients:
+        client.start()
+
+
+@pytest.mark.parametrize("entries", MEMORY.values(), ids=MEMORY)
+def test_hops_with_filters_by_topic_on_the_wire(apache, tmp_path, entries):
+    begins_at = 1 / 4 if entries == MEMORY["from memory"] else 1
     cuts = -(-HOPS // CLIENTS)
     most = max(900, cuts * TopicClient.longest // 6)  # messages of each partition: hardly read before the last hop
     topics = [apache.create_topic(partitions=2) for _ in range(3)]
@@ -83,7 +96,7 @@ def test_hops_with_filters_by_topic_on_the_wire(apache, tmp_path):
                     **environ,
                 )
             )
-            for name, order, entries in [("one", topics, BUFFER_ENTRIES), ("two", topics[::-1], BUFFER_ENTRIES)]
+            for name, order in [("one", topics), ("two", topics[::-1])]
         ]
         for server in servers:
             eventually(lambda server=server: ready(server))
@@ -93,14 +106,14 @@ def test_hops_with_filters_by_topic_on_the_wire(apache, tmp_path):
         ports = [server.port for server in servers]
         clients = [TopicClient(ports, cursor, cuts, seed, asked[seed % 4]) for seed in range(CLIENTS)]
         for number in range(most):
-            if number == most // 4:
-                producer.flush(30)
-                for client in clients:
-                    client.start()
+            if number == round(most * begins_at):
+                start(producer, clients)
             for partition in range(6):
                 make = (plain, in_avro, measured)[partition // 2]
                 producer.send(topics[partition // 2], make(partition, number), partition=partition % 2)
-        producer.flush(30)
+        if begins_at == 1:
+            start(producer, clients)
+        producer.flush(WAIT_SECONDS)
         for client in clients:
             client.end = [most] * 6
         for client in clients:
@@ -110,3 +123,4 @@ def test_hops_with_filters_by_topic_on_the_wire(apache, tmp_path):
         for server in servers:
             health = json.loads(server.get("/api/health"))["data"]
             assert (health["quarantine"]["total"], health["observations"]["received"]) == (0, 2 * most)
+            assert (health["buffer"]["entries"] < 6 * most) is (begins_at == 1), "the first cursors are older than it"
