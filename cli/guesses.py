@@ -3,6 +3,7 @@
 The result is the first version of a mapping file. Each guess is marked as one, with what it is based on.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -248,6 +249,17 @@ _NO_ZONE = """\
 _ORDER = ("segment_id", "timestamp", *(field for field in _RANKS if field not in ("segment_id", "timestamp")))
 
 
+def _missing(survey: PathSurvey) -> list[str]:
+    """Return a comment on speeds that may stand for a missing one."""
+    if not survey.not_positive:
+        return []
+    values, count = ", ".join(map(json.dumps, survey.not_positive)), survey.not_positive.total()
+    return [
+        f"# {count} of {survey.types.total()} are 0 or less. If that means that nothing was measured:",
+        f"# {{ from = …, missing = [{values}] }}",
+    ]
+
+
 def mapping_text(topic: str, paths: Mapping[str, PathSurvey], key: str) -> str:
     """Return a mapping file with the guesses; what is needed and was not found is a comment to fill in."""
     each, found = guess(paths)
@@ -270,6 +282,7 @@ def mapping_text(topic: str, paths: Mapping[str, PathSurvey], key: str) -> str:
             values = paths[one.path].examples
             unit = "" if field not in SPEEDS or "unit =" in one.written else "; without unit, in SPEED_UNIT"
             lines.append(f"{field} = {one.written}  # guess: {', '.join(shown(value) for value in values)}{unit}")
+            lines += _missing(paths[one.path]) if field in SPEEDS else []
             if field == "timestamp" and any(map(_has_no_zone, values)):
                 lines.append(_NO_ZONE)
         elif field == "segment_id" and key in ("text", "long", "int"):

@@ -13,6 +13,7 @@ import msgspec
 from consumer.mapping.envelopes import Deleted
 from consumer.mapping.opening import Content, Mapped, Opening
 from consumer.messages.decode import decode
+from consumer.messages.fields import number
 from consumer.messages.refusal import Refused, shown
 from consumer.schemas.framing import schema_id
 from consumer.schemas.registry import Registry
@@ -22,6 +23,7 @@ from consumer.sources.record import Record
 MAX_PATHS = 200
 MAX_DEPTH = 10
 MAX_EXAMPLES = 3
+MAX_NOT_POSITIVE = 5
 MAX_ITEMS_LOOKED_AT = 20
 """Items of one array that are looked at."""
 
@@ -37,11 +39,15 @@ _TYPES = {
 
 
 class PathSurvey:
-    """The values of one path: how many there are of each type, and examples."""
+    """The values of one path: how many there are of each type, and examples.
+
+    `not_positive` counts the values that are 0 or less, also in a text: some producers write them for a missing value.
+    """
 
     def __init__(self) -> None:
         self.types: Counter[str] = Counter()
         self.examples: list[Any] = []
+        self.not_positive: Counter[Any] = Counter()
 
     def add(self, value: object) -> None:
         """Count a value."""
@@ -49,6 +55,10 @@ class PathSurvey:
         is_new = type(value) in (str, int, float, bool) and value not in self.examples
         if is_new and len(self.examples) < MAX_EXAMPLES:
             self.examples.append(value)
+        found = number(value) if type(value) in (str, int, float) else None
+        is_counted = found is not None and found <= 0
+        if is_counted and (value in self.not_positive or len(self.not_positive) < MAX_NOT_POSITIVE):
+            self.not_positive[value] += 1
 
     def text(self) -> str:
         """Return types and examples, for a line."""

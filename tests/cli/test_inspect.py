@@ -10,7 +10,7 @@ from kafka import KafkaProducer
 
 from cli.guesses import mapping_text
 from cli.publish import create_topic
-from cli.survey import MAX_DEPTH, MAX_PATHS, Survey
+from cli.survey import MAX_DEPTH, MAX_NOT_POSITIVE, MAX_PATHS, Survey
 from consumer.mapping.file import read_shapes
 from consumer.messages.normalise import Normaliser
 from consumer.settings import Settings
@@ -151,6 +151,18 @@ def test_rows_as_of_an_open_data_portal_are_guessed(tmp_path, time):
     assert earlier.timestamp == found.timestamp - 3_600_000
     assert (found.segment_id, found.timestamp, found.current_speed) == ("4616337", 1737468300000, 45.98)
     assert (found.coordinates.latitude, found.coordinates.longitude) == (40.76112, -73.98201)
+
+
+def test_speeds_that_may_stand_for_a_missing_one_are_counted():
+    rows = [{**NYC, "SPEED": speed} for speed in ("45.98", "0.00", -1, 0.5, "0.00", None, [], False, "-")]
+    text = mapping_text("nyc", survey(*map(record, rows)).paths, "none").splitlines()
+    at = next(number for number, line in enumerate(text) if line.startswith("current_speed = "))
+    assert text[at + 1 : at + 3] == [
+        "# 3 of 9 are 0 or less. If that means that nothing was measured:",
+        '# { from = …, missing = ["0.00", -1] }',
+    ]
+    many = survey(*(record({**NYC, "SPEED": -number}) for number in range(100))).paths["SPEED"]
+    assert len(many.not_positive) == MAX_NOT_POSITIVE
 
 
 def test_a_day_and_month_that_may_be_swapped_are_not_guessed():
