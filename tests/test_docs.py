@@ -138,3 +138,11 @@ def test_the_metrics_that_documents_name_exist():
 def test_each_metric_is_described():
     page = (ROOT / "docs" / "operations" / "metrics.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `(greenwave_\w+)` \|", page, re.MULTILINE)) == metrics()
+
+
+def test_the_glossary_names_files_that_exist():
+    named = re.findall(
+        r"`((?:consumer|web|demo)/[\w/.]+)`", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    )
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []

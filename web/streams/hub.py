@@ -2,6 +2,7 @@
 
 Requests hand their sockets over. The hub sends each block of a channel to all clients that have caught up, one after
 the other, without blocking. A client that does not take all of it continues when its socket is writable again.
+`Rounds` decides what is done when, `Connections` sends it, and the session of each channel makes heartbeats.
 
 The thread runs while there are clients. How a stream ends:
 
@@ -39,7 +40,7 @@ Result = TypeVar("Result")
 
 
 class Hub:
-    """The streams of one process. Any thread may call its methods.
+    """The streams of one process. Any thread may call its methods, except for submit().
 
     `max_lag_bytes` is how much of blocks is kept for slow clients, of all channels together. `is_valid` tells whether a
     principal may go on; it must not block.

@@ -63,8 +63,9 @@ class Resume(BlockList):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it waits for records from Kafka."""
-        return self._subscription is not None and self._subscription.is_waiting
+        """Whether it waits for records from Kafka. In an outage it waits for news: the consumer's next state."""
+        own = self._subscription
+        return own is not None and own.is_waiting and not own.is_held_up
 
     @property
     def has_more(self) -> bool:

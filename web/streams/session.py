@@ -1,4 +1,6 @@
-"""A stream session: which messages one client gets, in which order, and when the next one is due.
+"""A stream session: which messages are sent, in which order, and when the next one is due.
+
+A channel has one for all its live clients, so a heartbeat is made once; a resume has its own. The order is:
 
     status, initial with the rest of the view (or gap and those; or the changes since the cursor),
     then each change, `stats` every 2 s if they changed, `position` at most every 5 s if the cursor moved without a

@@ -1,6 +1,7 @@
 """The stream of one client: blocks of a resume, those of the channel, and the change between them."""
 
 import gc
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from tests.properties import examples
 from tests.web.streams.feeds import FILTERS, MAX_BYTES, SEVERE, Following, World, events_of, offset_of
 from web.streams import stream
 from web.streams.blocks import Block
-from web.streams.resume import STEP
+from web.streams.resume import STEP, Resume
 from web.streams.session import STATS_SECONDS
 from web.streams.stream import JOINED_BYTES, ClientStream
 
@@ -454,3 +455,11 @@ def test_each_client_gets_each_match_once_in_order(filters, steps):
         clients.take(number, 10**9)
         assert client.offsets == matches(clients.world, client.channel.wanted, 0)
         assert client.stream.is_live
+
+
+@pytest.mark.parametrize("is_held_up", [False, True])
+def test_a_resume_waits_for_kafka_unless_there_is_an_outage(channel, is_held_up):
+    replaying = SimpleNamespace(cursor=None, is_waiting=True, is_held_up=is_held_up)
+    resume = Resume(channel, replaying, 0.0)
+    assert resume.is_waiting is not is_held_up
+    assert not resume.has_more
