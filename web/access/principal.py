@@ -45,6 +45,10 @@ class Principal(Struct, frozen=True):
         """Return the pace of a stream for which `every` is requested."""
         return max(self.every or 0, every or 0) or None
 
+    def may_continue_as(self, other: "Principal") -> bool:
+        """Tell whether another principal differs by its token and expiry alone."""
+        return structs.replace(other, expires_at=self.expires_at, key=self.key) == self
+
     def may_name_topic(self, name: str) -> bool:
         """Tell whether it may see that a topic exists."""
         return self.limits.topics is None or name in self.limits.topics

@@ -6,7 +6,7 @@ import msgspec
 
 from consumer.settings import Settings
 from consumer.version import VERSION
-from web.streams.websocket_protocol import SubscribeMessage
+from web.streams.websocket_protocol import RenewMessage, SubscribeMessage
 
 from .parameters import AFTER, EVERY, SINCE, TICKET, filters
 from .streams import STREAM_MESSAGES
@@ -18,15 +18,17 @@ SSE = (
     "EventSource sends by itself."
 )
 WEBSOCKET = "Each message is JSON, with `cursor` if it moves the client forward. `subscribe` changes the filter."
-WEBSOCKET_ONLY = ("subscribed",)
+WEBSOCKET_ONLY = ("subscribed", "renewed")
+RECEIVED = {"subscribe": SubscribeMessage, "renew": RenewMessage}
+"""What a client may send, by `type`."""
 
 
 def asyncapi(settings: Settings) -> dict[str, Any]:
     """Return the document for a process with these settings."""
-    types = [*STREAM_MESSAGES.values(), SubscribeMessage]
+    types = [*STREAM_MESSAGES.values(), *RECEIVED.values()]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
-    names = [*STREAM_MESSAGES, "subscribe"]
-    sent = [name for name in names if name != "subscribe"]
+    names = [*STREAM_MESSAGES, *RECEIVED]
+    sent = list(STREAM_MESSAGES)
     events = [name for name in sent if name not in WEBSOCKET_ONLY]
     channels = {
         "sse": _channel("/predictions/stream", "Server-Sent Events", SSE, events, "http", settings),
@@ -47,7 +49,9 @@ def asyncapi(settings: Settings) -> dict[str, Any]:
             "sendEvents": _operation("send", "sse", events, "Send the view, and then each change"),
             "sendMessages": _operation("send", "websocket", sent, "Send the view, and then each change"),
             "subscribe": _operation("receive", "websocket", ["subscribe"], "Change the filter, the pace or the cursor")
-            | {"reply": {"channel": {"$ref": "#/channels/websocket"}, "messages": _refs("websocket", ["subscribed"])}},
+            | _reply("subscribed"),
+            "renew": _operation("receive", "websocket", ["renew"], "Go on with another token of the same claims")
+            | _reply("renewed"),
         },
         "components": {
             "schemas": components,
@@ -88,6 +92,10 @@ def _operation(action: str, channel: str, names: list[str], summary: str) -> dic
         "summary": summary,
         "messages": _refs(channel, names),
     }
+
+
+def _reply(name: str) -> dict[str, Any]:
+    return {"reply": {"channel": {"$ref": "#/channels/websocket"}, "messages": _refs("websocket", [name])}}
 
 
 def _refs(channel: str, names: list[str]) -> list[dict[str, str]]:

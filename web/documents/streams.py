@@ -106,6 +106,13 @@ class SubscribedMessage(TypedDict):
     filter: dict[str, Any]
 
 
+class RenewedMessage(TypedDict):
+    """The stream goes on with the new token, until it expires (null: never)."""
+
+    type: Literal["renewed"]
+    expires_at: Time | None
+
+
 class ErrorMessage(TypedDict):
     """What was wrong, and what is allowed."""
 
@@ -156,11 +163,12 @@ STREAM_MESSAGES = {
     "position": PositionMessage,
     "gap": GapMessage,
     "subscribed": SubscribedMessage,
+    "renewed": RenewedMessage,
     "error": ErrorMessage,
     "busy": BusyMessage,
     "bye": ByeMessage,
 }
-"""What a stream may contain, by `type`; `subscribed` on a WebSocket only."""
+"""What a stream may contain, by `type`; `subscribed` and `renewed` on a WebSocket only."""
 LINES = (PredictionMessage, ObservationMessage, GapMessage, EndMessage)
 """What a line of the history in NDJSON may be."""
 

@@ -46,11 +46,15 @@ class Start(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a client gets for something that it sent: bytes, then maybe another stream, or the end."""
+    """What a client gets for something that it sent: bytes, then maybe another stream, or the end.
+
+    With `principal` the stream goes on with the rights of another token.
+    """
 
     data: bytes = b""
     start: Start | None = None
     is_last: bool = False
+    principal: Principal | None = None
 
 
 class StreamPeer(Protocol):

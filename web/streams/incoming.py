@@ -121,6 +121,8 @@ class Incoming:
         if answer.is_last:
             self._connections.finish(client, answer.data, now)
             return
+        if answer.principal is not None:
+            client.principal = answer.principal
         self._connections.leave_live(client)
         client.stream.add(answer.data)
         if answer.start is not None:

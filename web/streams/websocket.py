@@ -127,7 +127,8 @@ def websocket(server: Server) -> None:
     after, every = params.text("after"), params.every()
     wanted, principal = params.wanted(services().settings.topics), current()
     start = Start(wanted, after, params.since(), request.remote_addr, every=every, principal=principal)
-    taken, peer = take_over(request.environ), WebSocketPeer(request.remote_addr, settings.topics, principal)
+    peer = WebSocketPeer(request.remote_addr, settings.topics, principal, here.authentication.verify)
+    taken = take_over(request.environ)
     if taken is not None:
         here.hub.add(HubClient(taken[0], WEBSOCKET, slot, peer, taken[1]), start, first)
         return

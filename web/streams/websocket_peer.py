@@ -1,22 +1,29 @@
 """The client of a WebSocket: what it sends, as answers of the server. wsproto reads the frames; there is no IO here."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, ServiceUnavailable
 from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 from wsproto.utilities import LocalProtocolError
 
 from consumer.settings import Topics
-from web.access.principal import Principal
-from web.times import now_iso
+from web.access.principal import Principal, Unauthenticated
+from web.times import iso, now_iso
 
 from . import wire
-from .hub_client import Answer, Start
+from .hub_client import EXPIRED, Answer, Start
 from .messages import Message, websocket_frames
-from .websocket_protocol import MAX_MESSAGE_BYTES, MESSAGE_TOO_LARGE, POLICY, ClientMessages, CloseRequired
+from .websocket_protocol import (
+    MAX_MESSAGE_BYTES,
+    MESSAGE_TOO_LARGE,
+    POLICY,
+    ClientMessages,
+    CloseRequired,
+    RenewMessage,
+)
 
 MAX_FRAMES = 500
 FRAMES_SECONDS = 10.0
@@ -32,7 +39,8 @@ class WebSocketPeer:
     """The client of one connection after its handshake.
 
     `address` is that of its streams; `topics` are those that are read, by which it may filter; `principal` is who it
-    is, which limits what it may subscribe to.
+    is, which limits what it may subscribe to; `verify` returns the principal of another token, or raises
+    Unauthenticated or ServiceUnavailable.
 
     Most clients only answer pings. What reads frames takes 2.5 KB, so it is made when a client sends something else.
     """
@@ -48,10 +56,13 @@ class WebSocketPeer:
         "_protocol",
         "_size",
         "_topics",
+        "_verify",
     )
 
-    def __init__(self, address: str | None, topics: Topics, principal: Principal) -> None:
-        self._address, self._topics, self._principal = address, topics, principal
+    def __init__(
+        self, address: str | None, topics: Topics, principal: Principal, verify: Callable[[str], Principal]
+    ) -> None:
+        self._address, self._topics, self._principal, self._verify = address, topics, principal, verify
         self._protocol: Connection | None = None
         self._messages: ClientMessages | None = None
         self._parts: list[str | bytes | bytearray] | None = None  # of a message that has not arrived as a whole
@@ -134,8 +145,26 @@ class WebSocketPeer:
         try:
             asked = self._messages.read(message, now)
         except BadRequest as error:
-            text = wire.error("The message was not understood", str(error.description), now_iso())
-            return Answer(websocket_frames([Message(text)]))
+            return _error("The message was not understood", str(error.description))
+        if isinstance(asked, RenewMessage):
+            return self._renew(asked.token)
         # The view follows in any case, whatever the client shows, of this filter or of another one.
         start = Start(asked.wanted, asked.after, asked.since_ms, self._address, owes_view=True, every=asked.every)
         return Answer(websocket_frames([Message(wire.subscribed(asked.given))]), start)
+
+    def _renew(self, token: str) -> Answer:
+        """Go on with another token. One with other rights would change what the client may see: it reconnects."""
+        try:
+            principal = self._verify(token)
+        except (Unauthenticated, ServiceUnavailable) as error:
+            return _error("The token can't be used", str(getattr(error, "description", error)))
+        if not self._principal.may_continue_as(principal):
+            last = websocket_frames([Message(wire.bye(EXPIRED))])
+            return Answer(last + self.close(POLICY, "the token has other claims"), is_last=True)
+        self._principal = principal
+        until = None if principal.expires_at is None else iso(principal.expires_at)
+        return Answer(websocket_frames([Message(wire.renewed(until))]), principal=principal)
+
+
+def _error(message: str, error: str) -> Answer:
+    return Answer(websocket_frames([Message(wire.error(message, error, now_iso()))]))

@@ -1,11 +1,12 @@
 """What a client may send over a WebSocket, and the codes with which the server closes one. No socket, no thread.
 
-A client sends one kind of message, `{"type": "subscribe", "filter": {…}, "after": CURSOR, "since": TIME,
-"every": SECONDS}`. It asks for the view under a filter, and for what came after a cursor or a time.
+A client sends `{"type": "subscribe", "filter": {…}, "after": CURSOR, "since": TIME, "every": SECONDS}`, which asks for
+the view under a filter, and for what came after a cursor or a time. Or it sends `{"type": "renew", "token": TOKEN}`,
+which continues the stream with another token.
 """
 
 from collections import deque
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from werkzeug.exceptions import BadRequest
@@ -55,7 +56,7 @@ class ClientMessages:
         self._principal = principal
         self._times: deque[float] = deque(maxlen=MAX_MESSAGES)
 
-    def read(self, message: str | bytes, now: float) -> Subscribe:
+    def read(self, message: str | bytes, now: float) -> "Subscribe | RenewMessage":
         """Return what a message asks for; `now` is monotonic, in seconds.
 
         Raises CloseRequired, and BadRequest for a message that is answered by an error and changes nothing.
@@ -68,22 +69,34 @@ class ClientMessages:
         return _read(message, self._topics, self._principal)
 
 
-class SubscribeMessage(msgspec.Struct, forbid_unknown_fields=True):
-    """What a client may send: the filter, where to start, and the pace in seconds."""
+class SubscribeMessage(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="subscribe"):
+    """Asks for another stream: the filter, where to start, and the pace in seconds."""
 
-    type: Literal["subscribe"]
     filter: dict[str, Value | list[Value] | None] = {}
     after: str | None = None
     since: str | int | None = None
     every: Value | None = None
 
 
-def _read(text: str, topics: Topics, principal: Principal) -> Subscribe:
+class RenewMessage(msgspec.Struct, forbid_unknown_fields=True, tag_field="type", tag="renew"):
+    """Continues the stream with the expiry of another token, which must have the same name and claims."""
+
+    token: str
+
+
+ALLOWED = (
+    '{"type": "subscribe", "filter": {…}, "after": CURSOR, "since": TIME, "every": SECONDS}, '
+    'or {"type": "renew", "token": TOKEN}'
+)
+
+
+def _read(text: str, topics: Topics, principal: Principal) -> Subscribe | RenewMessage:
     try:
-        asked = msgspec.json.decode(text, type=SubscribeMessage)
+        asked = msgspec.json.decode(text, type=SubscribeMessage | RenewMessage)
     except msgspec.DecodeError as error:
-        allowed = '{"type": "subscribe", "filter": {…}, "after": CURSOR, "since": TIME, "every": SECONDS}'
-        raise BadRequest(f"{error}; allowed: {allowed}") from error
+        raise BadRequest(f"{error}; allowed: {ALLOWED}") from error
+    if isinstance(asked, RenewMessage):
+        return asked
     unknown = sorted(set(asked.filter) - set(params.FILTER))
     if unknown:
         raise BadRequest(f"unknown filter {unknown[0][:40]!r}; allowed: {', '.join(params.FILTER)}")

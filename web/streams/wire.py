@@ -147,6 +147,11 @@ def subscribed(wanted: Mapping[str, Any]) -> bytes:
     return json_bytes({"type": "subscribed", "filter": wanted})
 
 
+def renewed(expires_at: str | None) -> bytes:
+    """Return a `renewed` message: the stream goes on until then, an ISO time; None: without an end."""
+    return json_bytes({"type": "renewed", "expires_at": expires_at})
+
+
 def end(more: bool) -> bytes:
     """Return an `end` message: a listing ends, and whether there is more."""
     return json_bytes({"type": "end", "more": more})

@@ -37,6 +37,7 @@ MESSAGES = {
     "position": wire.position(),
     "gap": wire.gap("too_old", None),
     "subscribed": wire.subscribed({"segment": ["LA_001"]}),
+    "renewed": wire.renewed(NOW),
     "error": wire.error("failed", "detail", NOW),
     "busy": wire.busy(),
     "bye": wire.bye("the server is closing"),
@@ -96,10 +97,15 @@ def test_events_of_a_stream_are_as_documented(client, put):
     response.close()
 
 
-def test_the_documented_message_of_a_client_is_understood():
+def test_the_documented_messages_of_a_client_are_understood():
     schema = asyncapi(SETTINGS)["components"]["schemas"]["SubscribeMessage"]
     sent = {"type": "subscribe", "filter": {"segment": ["LA_001"]}, "after": None, "since": 0, "every": 5}
     assert set(sent) == set(schema["properties"])
     jsonschema.Draft202012Validator(schema).validate(sent)
     asked = ClientMessages(SETTINGS.topics, ANYONE).read(msgspec.json.encode(sent).decode(), 0.0)
     assert (asked.since_ms, asked.every) == (0, 5.0)
+    schema = asyncapi(SETTINGS)["components"]["schemas"]["RenewMessage"]
+    renewal = {"type": "renew", "token": "gw_abc"}
+    assert set(renewal) == set(schema["properties"])
+    jsonschema.Draft202012Validator(schema).validate(renewal)
+    assert ClientMessages(SETTINGS.topics, ANYONE).read(json.dumps(renewal), 0.0).token == "gw_abc"

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from msgspec import structs
 from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import CloseConnection, Ping, TextMessage
@@ -64,6 +65,7 @@ class Process:
         self.now = 0.0
         self.subscriptions = Lookups(self.feed)
         self.are_valid = True
+        self.kept = ()
         self.admission = Admission(4, client_timeout=client_timeout)
         self.hub = Hub(
             self.subscriptions,
@@ -72,13 +74,14 @@ class Process:
             client_timeout=client_timeout,
             ping_seconds=ping_seconds,
             max_lag_bytes=1_000_000,
-            is_valid=lambda _: self.are_valid,
+            is_valid=lambda principal: self.are_valid or principal in self.kept,
             clock=clock,
         )
         self.clients = []
 
-    def revoke(self):
-        """Let no token be valid any more."""
+    def revoke(self, *kept):
+        """Let no token be valid any more, except for those of some principals."""
+        self.kept = kept
         self.are_valid = False
 
     def publish(self, **fields):
@@ -101,7 +104,11 @@ class Process:
         return self.open(start, encoding=SSE)
 
     def open_websocket(self, received=b""):
-        return self.open(encoding=WEBSOCKET, peer=WebSocketPeer("address", SETTINGS.topics, ANYONE), received=received)
+        return self.open(
+            encoding=WEBSOCKET,
+            peer=WebSocketPeer("address", SETTINGS.topics, ANYONE, lambda _: ANYONE),
+            received=received,
+        )
 
     def close(self):
         self.subscriptions.may_find.set()
@@ -233,7 +240,7 @@ def test_a_client_that_reads_no_answers_is_disconnected(process, monkeypatch):
 
 
 def test_a_flood_of_frames_is_closed_with_a_policy_code():
-    peer = WebSocketPeer(None, SETTINGS.topics, ANYONE)
+    peer = WebSocketPeer(None, SETTINGS.topics, ANYONE, lambda _: ANYONE)
     flood = frames(*[Ping()] * MAX_FRAMES)
     assert not any(answer.is_last for answer in peer.receive(flood, 0.0))
     assert not any(answer.is_last for answer in peer.receive(flood, 10.0))
@@ -243,7 +250,7 @@ def test_a_flood_of_frames_is_closed_with_a_policy_code():
 
 
 def test_many_parts_without_content_are_no_message():
-    peer = WebSocketPeer(None, SETTINGS.topics, ANYONE)
+    peer = WebSocketPeer(None, SETTINGS.topics, ANYONE, lambda _: ANYONE)
     parts = frames(TextMessage("", message_finished=False)) + b"\x00\x80\0\0\0\0" * MAX_FRAMES
     (answer,) = peer.receive(parts, 0.0)
     assert answer.is_last
@@ -354,8 +361,22 @@ def test_a_stream_ends_with_bye_when_its_token_is_revoked(process):
     read_until(other, b'"A"')
 
 
+def test_a_renewed_websocket_outlives_its_first_token(process):
+    renewed = structs.replace(HOLDER, key=b"another")
+    peer = WebSocketPeer("address", SETTINGS.topics, HOLDER, lambda _: renewed)
+    client = process.open(Start(EVERYTHING, principal=HOLDER), encoding=WEBSOCKET, peer=peer)
+    other = process.open_sse(Start(EVERYTHING, principal=HOLDER))
+    read_until(client, b"initial")
+    client.sendall(Connection(ConnectionType.CLIENT).send(TextMessage('{"type":"renew","token":"new"}')))
+    read_until(client, b'{"type":"renewed","expires_at":null}')
+    process.revoke(renewed)
+    assert b'"reason":"expired"' in rest_of(other)
+    process.publish(segment="A")
+    read_until(client, b'"A"')
+
+
 def test_a_websocket_closes_with_1008_when_its_token_is_revoked(process):
-    peer = WebSocketPeer("address", SETTINGS.topics, HOLDER)
+    peer = WebSocketPeer("address", SETTINGS.topics, HOLDER, lambda _: HOLDER)
     client = process.open(Start(EVERYTHING, principal=HOLDER), encoding=WEBSOCKET, peer=peer)
     read_until(client, b"initial")
     process.revoke()

@@ -231,7 +231,7 @@ def test_subscribe_with_the_same_filter_gets_the_view(connect, put):
         ("nonsense", "JSON is malformed"),
         ("[]", "Expected `object`, got `array`; allowed: {"),
         ("{}", "Object missing required field `type`"),
-        ('{"type":"shout"}', "Invalid enum value 'shout' - at `$.type`"),
+        ('{"type":"shout"}', "Invalid value 'shout' - at `$.type`"),
         ('{"type":"subscribe","filters":{}}', "Object contains unknown field `filters`"),
         ('{"type":"subscribe","after":7}', "Expected `str | null`, got `int` - at `$.after`"),
         ('{"type":"subscribe","filter":{"colour":"red"}}', "unknown filter 'colour'; allowed: segment, category, bbox"),

@@ -7,6 +7,7 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
@@ -14,7 +15,7 @@ from wsproto.frame_protocol import CloseReason
 
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import SETTINGS
-from web.access.principal import ANYONE
+from web.access.principal import ANYONE, Principal, Unauthenticated
 from web.streams.websocket_peer import FRAMES_SECONDS, MAX_FRAMES, WebSocketPeer
 from web.streams.websocket_protocol import MAX_MESSAGE_BYTES, MAX_MESSAGES, MESSAGES_SECONDS
 
@@ -25,8 +26,13 @@ GROESSE = Filter(segments=frozenset({"Größe"}))
 class Client:
     """A peer, and the client that speaks with it."""
 
-    def __init__(self):
-        self.peer = WebSocketPeer("address", SETTINGS.topics, ANYONE)
+    def __init__(self, principal=ANYONE, tokens=None):
+        def verify(token):
+            if token not in (tokens or {}):
+                raise Unauthenticated("the token is not valid")
+            return tokens[token]
+
+        self.peer = WebSocketPeer("address", SETTINGS.topics, principal, verify)
         self.protocol = Connection(ConnectionType.CLIENT)
 
     def send(self, *events, now=0.0):
@@ -65,6 +71,50 @@ def test_a_cursor_and_a_time_are_passed_on(client):
     (one,) = client.send(TextMessage('{"type":"subscribe","after":"CURSOR"}'))
     (other,) = client.send(TextMessage('{"type":"subscribe","since":"2026-01-01T00:00:00Z"}'))
     assert (one.start.wanted, one.start.after, other.start.since_ms) == (EVERYTHING, "CURSOR", 1_767_225_600_000)
+
+
+ANN = Principal("ann", Filter(roads=frozenset({"i-5"})), 5.0, expires_at=1_700_000_000.0, key=b"1")
+LATER = structs.replace(ANN, expires_at=1_800_000_000.0, key=b"2")
+OTHERS = {
+    "wider": structs.replace(LATER, limits=EVERYTHING),
+    "narrower": structs.replace(LATER, limits=Filter(roads=frozenset())),
+    "faster": structs.replace(LATER, every=1.0),
+    "operator": structs.replace(LATER, roles=frozenset({"operator"})),
+    "bob": structs.replace(LATER, name="bob"),
+}
+
+
+def renewal(token):
+    return TextMessage(json.dumps({"type": "renew", "token": token}))
+
+
+def test_a_token_with_the_same_claims_continues_the_stream():
+    client = Client(ANN, {"later": LATER, "endless": structs.replace(LATER, expires_at=None)})
+    (answer,) = client.send(renewal("later"))
+    assert text_of(client, answer) == {"type": "renewed", "expires_at": "2027-01-15T08:00:00.000Z"}
+    assert (answer.principal, answer.start, answer.is_last) == (LATER, None, False)
+    (answer,) = client.send(renewal("endless"))
+    assert text_of(client, answer)["expires_at"] is None
+
+
+@pytest.mark.parametrize("token", OTHERS)
+def test_a_token_with_other_claims_ends_the_stream(token):
+    client = Client(ANN, OTHERS)
+    (answer,) = client.send(renewal(token))
+    last, closed = client.read([answer])
+    assert json.loads(last.data) == {"type": "bye", "reason": "expired"}
+    assert (closed.code, closed.reason, answer.is_last) == (1008, "the token has other claims", True)
+
+
+def test_a_token_that_is_not_valid_changes_nothing():
+    client = Client(ANN, {"later": LATER})
+    (answer,) = client.send(renewal("gw_secret"))
+    error = text_of(client, answer)
+    assert (error["type"], error["error"]) == ("error", "the token is not valid")
+    assert (answer.principal, answer.is_last) == (None, False)
+    assert "gw_secret" not in json.dumps(error)
+    (answer,) = client.send(renewal("later"))
+    assert answer.principal == LATER
 
 
 def test_a_message_in_fragments_is_read_when_it_is_whole(client):
@@ -122,13 +172,13 @@ def test_a_close_is_answered_by_the_same_code(client, code):
 
 def test_a_close_without_a_code_is_answered(client):
     (answer,) = client.raw(b"\x88\x80\x00\x00\x00\x00")
-    assert answer == (b"\x88\x00", None, True)
+    assert (answer.data, answer.is_last) == (b"\x88\x00", True)
 
 
 def test_nothing_is_answered_after_a_close(client):
     client.send(CloseConnection(1_000))
     (answer,) = client.raw(b"\x81\x80\x00\x00\x00\x00")
-    assert answer == (b"", None, True)
+    assert (answer.data, answer.is_last) == (b"", True)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +280,7 @@ def test_an_idle_client_takes_little_memory():
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        peers = [WebSocketPeer("address", SETTINGS.topics, ANYONE) for _ in range(1_000)]
+        peers = [WebSocketPeer("address", SETTINGS.topics, ANYONE, lambda _: ANYONE) for _ in range(1_000)]
         size = (tracemalloc.get_traced_memory()[0] - before) / len(peers)
     finally:
         tracemalloc.stop()

@@ -48,7 +48,7 @@ def test_the_filter_is_returned_as_given():
         ("nonsense", "JSON is malformed"),
         ("[]", "Expected `object`, got `array`; allowed: {"),
         ("{}", "Object missing required field `type`"),
-        ('{"type":"shout"}', "Invalid enum value 'shout' - at `$.type`"),
+        ('{"type":"shout"}', "Invalid value 'shout' - at `$.type`"),
         ('{"type":"subscribe","filters":{}}', "Object contains unknown field `filters`"),
         ('{"type":"subscribe","after":7}', "Expected `str | null`, got `int` - at `$.after`"),
         ('{"type":"subscribe","filter":{"colour":"red"}}', "unknown filter 'colour'; allowed: segment, category, bbox"),
