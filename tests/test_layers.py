@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import consumer
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("consumer", "web", "cli", "demo")
 
@@ -113,6 +115,20 @@ RULES = [
         (),
     ),
     ("consumer/sources", ("consumer.messages", "consumer.view", *RIGHT_OF_VIEW), ()),
+    (
+        "consumer/sources/hooks",
+        (
+            "consumer.settings",
+            "confluent_kafka",
+            *(f"consumer.sources.{each}" for each in ("base", "kafka", "confluent")),
+        ),
+        (),
+    ),
+    (
+        "consumer/sources/librdkafka",
+        ("kafka", "consumer.sources.confluent", "consumer.sources.hooks", "consumer.sources.kafka"),
+        ("consumer/sources/librdkafka/damage.py",),
+    ),
     ("consumer/messages", ("consumer.view", *RIGHT_OF_VIEW), ()),
     (
         "consumer/mapping",
@@ -124,6 +140,10 @@ RULES = [
     ("consumer/resume", ("consumer.runtime",), ()),
     *((f"consumer/resume/{stage}.py", READERS, ()) for stage in STAGES),
     ("web/documents", ("threading", "time", "consumer.view.feed", *RIGHT_OF_VIEW), ()),
+    *(
+        (place, ("web.streams.sse", "web.streams.websocket", "web.streams.encodings", "web.streams.hub"), ())
+        for place in ("web/api", "web/page", "web/publish", "web/limits", "web/access", "web/documents", "web/server")
+    ),
     ("web/publish", ("consumer.view", *RIGHT_OF_VIEW), ()),
     ("web/limits", ("consumer.prediction", "consumer.view", "consumer.messages", *RIGHT_OF_VIEW), ()),
     ("web/access", ("web.limits", "web.streams", "web.api", "web.server", "web.page"), ()),
@@ -191,9 +211,19 @@ def test_architecture_names_every_lock():
     assert [owner for owner in sorted(owners) if names.get(owner, f"`{owner}._") not in table] == []
 
 
-def test_every_subpackage_says_what_it_does():
-    texts = {path: (path / "__init__.py").read_text(encoding="utf-8") for path in subpackages()}
-    assert [str(path) for path, text in texts.items() if not ast.get_docstring(ast.parse(text))] == []
+def test_every_subpackage_says_what_it_does_and_must_not_know():
+    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("__init__.py")]
+    texts = {
+        str(path.relative_to(ROOT)): ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for path in paths
+    }
+    assert len(texts) > 20
+    assert [name for name, text in texts.items() if "must not know" not in " ".join((text or "").split())] == []
+
+
+def test_the_consumer_has_three_verbs():
+    names = consumer.__all__
+    verbs = {name for name in names if name[0].islower()} - {"load"}  # that is of settings
+    assert verbs == {"start", "stop", "current"}
 
 
 @pytest.mark.parametrize(("place", "forbidden", "allowed_files"), RULES)

@@ -112,6 +112,7 @@ class LatestView(Generic[Held]):
         evicted: list[Eviction] = []
         may_be_late = kept is not None and kept.item.timestamp >= timestamp and not late
         if kept is not None and may_be_late and kept.is_after(item, slot, place):
+            # One that is newer only because its time is ahead of the clock makes room for one that is not ahead.
             late = not self.is_ahead(kept.item) or self.is_ahead(item)
             if not late:
                 evicted.append(Eviction("clock", segment_id, (kept.item,), len(horizons) == 1))

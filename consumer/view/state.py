@@ -175,7 +175,10 @@ class FeedState:
             self.scores.clear()
 
     def gap_since(self, generation: int) -> Gap:
-        """Return the gap for a client that has read up to a generation: the last reason, what is missing in total."""
+        """Return the gap for a client that has read up to an earlier generation: the last reason, and the sum.
+
+        The sum is known only if all its breaks are still kept, and each has a number of expired records.
+        """
         breaks = list(self._breaks)[generation - self.generation :]
         missed = [each.missed for each in breaks]
         is_known = len(breaks) == self.generation - generation and all(each.reason == "expired" for each in breaks)

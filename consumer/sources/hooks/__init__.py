@@ -1,7 +1,7 @@
 """Hooks into the Kafka client beyond its public interface: the only use of its private names.
 
 kafka-python is pinned to ~=3.0.12 for this package. tests/consumer/sources/test_hooks.py lists the private names, and
-fails when one is missing.
+fails when one is missing. It must not know settings, sources, predictions or the feed: a source installs it.
 """
 
 from typing import Any
