@@ -5,6 +5,7 @@
     ├── NotReady         start() reached its deadline; the thread goes on trying
     ├── BadCursor        a cursor that is damaged or was never one
     ├── Unreplayable     the records after a cursor can't be replayed from Kafka
+    ├── StoreError       USUAL_FILE is no store, or one of other settings
     ├── Closing          the process ends before it could answer; another one can
     └── SourceError      a request to Kafka failed; the same source may succeed later
         └── SourceLost   the Kafka client can't recover; another source may succeed
@@ -40,6 +41,10 @@ class Unreplayable(GreenwaveError):
         super().__init__(f"the records after the cursor can't be replayed: {reason}")
         self.reason = reason
         self.missed = missed
+
+
+class StoreError(GreenwaveError):
+    """A file is no store of usual speeds, or was written with other settings; the text says which."""
 
 
 class Closing(GreenwaveError):

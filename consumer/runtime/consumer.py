@@ -23,6 +23,7 @@ from consumer.sources.base import Reading, Source
 from consumer.sources.record import Partition, Record
 from consumer.sources.security import security_options
 from consumer.times import UNKNOWN_MS
+from consumer.usual.usual import Usual
 from consumer.view.feed import Feed
 
 from .delivery import Delivery
@@ -66,6 +67,7 @@ class Consumer:
         self._normalise = normalise
         self.feed = Feed(settings, now_ms=self.clock.now_ms)
         self.subscriptions = Subscriptions(self.feed, Replays(settings, open_source, normalise.when_ready))
+        self.usual = Usual(self.feed)
         self.quarantine = Quarantine(settings.quarantine_entries)
         self._poll_seconds = poll_seconds
         announcer = Announcer(self.feed, self.subscriptions.reset_timeouts)
@@ -79,12 +81,14 @@ class Consumer:
         self._started = time.time()
 
     def start(self) -> None:
-        """Start the thread, once."""
+        """Start the thread, once, and that of the usual speeds."""
         self._supervisor.start()
+        self.usual.start()
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End the thread and the replay readers, and wait for them; subscriptions wake up."""
+        """End the threads and the replay readers, and wait for them; subscriptions wake up."""
         self._supervisor.stop(timeout)
+        self.usual.stop()
         if self.registry is not None:
             self.registry.close()
         self.subscriptions.close()

@@ -199,4 +199,5 @@ _CHECKS = (
         lambda settings: ZoneInfo(settings.producer_timezone),
         "a name such as America/Los_Angeles",
     ),
+    ("usual_timezone", lambda settings: settings.usual_zone, "a name such as America/Los_Angeles"),
 )

@@ -5,6 +5,7 @@ reads the environment. `python -m tools.settings_page` writes docs/settings.md f
 """
 
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
@@ -36,6 +37,7 @@ SECTIONS = {
     "SCHEMA_REGISTRY_URL": "Schema registry",
     "BUFFER_ENTRIES": "Memory",
     "REPLAY_RECORDS": "Replays",
+    "USUAL_FILE": "Usual speeds",
     "PORT": "Serving",
     "TRUSTED_PROXIES": "Limits per client",
     "AUTH": "Access",
@@ -184,6 +186,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 500_000
     replay_seconds: Annotated[float, _meta("s", "Time limit of one read of a replay", ge=1, le=120)] = 20
     replay_readers: Annotated[int, _meta("readers", "Maximum concurrent replay readers", ge=1, le=16)] = 2
+    # Usual speeds
+    usual_file: Annotated[
+        str,
+        _meta("path", "SQLite file in which usual speeds by weekday and quarter-hour are learnt. Empty: none are"),
+    ] = ""
+    usual_timezone: Annotated[
+        str, _meta("IANA name", "Time zone of the roads, for usual speeds. Empty: PRODUCER_TIMEZONE")
+    ] = ""
     # Serving
     port: Annotated[int, _meta("", "Port to listen on", ge=0, le=65_535)] = 8000
     bind: Annotated[
@@ -409,6 +419,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def mph_per_unit(self) -> float:
         """One unit of a served speed, in mph."""
         return 1.0 if self.speed_unit == "mph" else 1 / KM_PER_MILE
+
+    @property
+    def usual_zone(self) -> ZoneInfo:
+        """The time zone of the roads."""
+        return ZoneInfo(self.usual_timezone or self.producer_timezone)
 
     # With the ring buffer, all memory that grows with records and requests; docs/memory.md has the formula.
 

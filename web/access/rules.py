@@ -36,6 +36,7 @@ RULES = {
     "polling.segment": Rule.READ,
     "tickets.issue": Rule.READ,
     "history.history": Rule.READ,
+    "usual.usual": Rule.READ,
     "sse.stream": Rule.READ,
     "sse.api_stream": Rule.READ,
     "websocket.websocket": Rule.READ,

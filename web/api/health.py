@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 
 from consumer import Consumer
 from consumer.messages.network import Network
+from consumer.usual.learner import Learner
 from consumer.version import VERSION
 from web.access.admission import ClientProgress
 from web.access.principal import current
@@ -128,7 +129,18 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         "warnings": [consumer.feed.warning] if consumer.feed.warning else [],
         "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
         "schema_registry": _registry(consumer, refused["by_reason"]),
+        "usual": _usual(consumer.usual.learner),
         "timestamp": now_iso(),
+    }
+
+
+def _usual(learner: Learner) -> dict[str, Any]:
+    return {
+        "state": learner.state,
+        "error": learner.error,
+        "segments": learner.segments,
+        "missed": learner.missed,
+        "left_out": learner.left_out,
     }
 
 

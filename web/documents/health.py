@@ -4,6 +4,7 @@ from typing import Literal, NotRequired, TypedDict
 
 from consumer.events import State
 from consumer.messages.refusal import RefusalReason
+from consumer.usual.learner import LearnerState
 from web.access.admission import Transport
 
 from .elements import BAD, JSON, Documented, Operation, success
@@ -101,6 +102,16 @@ class RegistryReport(TypedDict):
     last_refused: Time | None
 
 
+class UsualReport(TypedDict):
+    """Learning of usual speeds: its segments, and what was not learnt. `error` says why the file can't be used."""
+
+    state: LearnerState
+    error: str | None
+    segments: int
+    missed: int
+    left_out: int
+
+
 class AttemptsReport(TypedDict):
     """Attempts to connect to the broker."""
 
@@ -183,6 +194,7 @@ class HealthReport(HealthSummary):
     warnings: list[str]
     quarantine: Refusals
     schema_registry: RegistryReport | None
+    usual: UsualReport
     timestamp: Time
 
 

@@ -2,7 +2,7 @@
 
 from consumer.settings import Settings
 
-from . import configuration, health, monitoring, pages, predictions, publishing, streams
+from . import configuration, health, monitoring, pages, predictions, publishing, streams, usual
 from .elements import FULL, HTML, JSON, TEXT, Documented, Operation
 from .shapes import Failure
 
@@ -30,6 +30,7 @@ def operations(settings: Settings) -> list[Operation]:
     """Return all operations."""
     found = [
         *predictions.operations(settings),
+        *usual.OPERATIONS,
         publishing.operation(settings),
         *health.OPERATIONS,
         *monitoring.OPERATIONS,

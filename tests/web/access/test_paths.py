@@ -20,6 +20,7 @@ FIXED = [
     "/api/predictions",
     "/api/predictions/stream",
     "/api/predictions/history",
+    "/api/usual",
     "/api/health",
     "/api/quarantine",
     "/api/config",

@@ -106,6 +106,8 @@ def test_each_example_of_a_parameter_can_be_used(filled, live):
         ("/api/predictions/unknown", 404),
         ("/api/predictions/LA_001?nothing=1", 400),
         ("/api/predictions/history?since=2&until=1", 400),
+        ("/api/usual?at=yesterday", 400),
+        ("/api/usual?segment_id=unknown", 404),
         ("/predictions/stream?bbox=1", 400),
         ("/predictions/ws", 426),
         ("/docs?a=1", 400),
@@ -118,7 +120,9 @@ def test_errors_are_documented(filled, path, status):
     assert answer_of(filled, "GET", path).status_code == status
 
 
-@pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json", "/docs", "/api/predictions", "/api/network"])
+@pytest.mark.parametrize(
+    "path", ["/openapi.json", "/asyncapi.json", "/docs", "/api/predictions", "/api/network", "/api/usual"]
+)
 def test_an_answer_with_a_tag_is_not_sent_twice(filled, path):
     tag = filled.get(path).headers["ETag"]
     response = filled.get(path, headers={"If-None-Match": tag})

@@ -1,0 +1,192 @@
+"""Learn usual speeds from the feed, on a thread of its own, so that the consumer never waits for the file.
+
+    ring buffer ── one speed per segment and five minutes ── waiting, in memory ── every WRITE_SECONDS: the file
+
+Of several processes with one file one learns. The others try again, so that one of them goes on when it ends.
+"""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from consumer.errors import StoreError
+from consumer.view.feed import Feed
+from consumer.view.ring import Entry
+
+from .quarters import Quarter, quarters_in
+from .samples import code_of, steps_of
+from .store import Counted, StoreWriter, open_writer
+
+log = logging.getLogger("greenwave.usual")
+
+INTERVAL_MS = 300_000
+"""One speed counts per segment and interval, the first that is read: detectors usually report every five minutes."""
+READ_ENTRIES = 1_000
+READ_SECONDS = 0.2
+WRITE_SECONDS = 10.0
+RETRY_SECONDS = 10.0
+MAX_WAITING = 20_000
+"""Most speeds that wait to be written. While the file can't be written, reading stops there."""
+STOP_SECONDS = 10.0
+
+LearnerState = Literal["off", "starting", "learning", "reading", "failed"]
+
+
+class Learner:
+    """Writes what the feed has into a file. Its thread learns; any thread reads the fields without an underscore.
+
+    state      off: there is no file; learning; reading: another process learns; failed: see `error`
+    segments   segments in the file, as far as this process knows
+    missed     entries that left the ring buffer before they were read
+    left_out   speeds of segments beyond MAX_SEGMENTS
+    """
+
+    def __init__(self, feed: Feed, about: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
+        settings = feed.settings
+        self._path = settings.usual_file
+        self._max_segments = settings.max_segments
+        self._feed = feed
+        self._about = about
+        self._clock = clock
+        self._quarter = quarters_in(settings.usual_zone)
+        self._steps = steps_of(settings.speed_unit)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="greenwave-usual", daemon=True)
+        self._writer: StoreWriter | None = None
+        self._counted: dict[str, Counted] = {}
+        self._waiting: list[tuple[int, Quarter, int]] = []
+        self._changed: dict[str, Counted] = {}
+        self._next = 0
+        self._next_id = 1
+        self._write_at = self._open_at = 0.0
+        self.state: LearnerState = "starting" if self._path else "off"
+        self.error: str | None = None
+        self.segments = self.missed = self.left_out = 0
+
+    def start(self) -> None:
+        """Start the thread, if there is a file."""
+        if self._path:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what waits is written first."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        while (is_usable := self._try(self._turn)) and not self._stopping.wait(READ_SECONDS):
+            pass
+        if self._writer is not None:
+            if is_usable:
+                self._try(self._finish)
+            self._try(self._writer.close)
+
+    def _turn(self) -> None:
+        now = self._clock()
+        if self._writer is None:
+            if now < self._open_at:
+                return
+            self._open_at = now + RETRY_SECONDS
+            if not self._open():
+                return
+        self._read()
+        if self._waiting and now >= self._write_at:
+            self._write()
+
+    def _try(self, action: Callable[[], object]) -> bool:
+        """Run an action and note its errors; return whether the file may still be used."""
+        try:
+            action()
+        except (OSError, sqlite3.OperationalError) as error:  # a full disk, a lock, a folder that is missing
+            self._fail(f"{error}; it is tried again")
+        except (sqlite3.Error, StoreError) as error:
+            self._fail(f"{error}; move the file away and restart to learn from the beginning")
+            return False
+        return True
+
+    def _fail(self, error: str) -> None:
+        text = f"USUAL_FILE={self._path!r} can't be used: {error}"
+        if text != self.error:
+            log.error("%s. All else goes on without usual speeds", text)
+        self.state, self.error = "failed", text
+
+    def _open(self) -> bool:
+        """Open the file, unless another process has it; continue with the oldest entry of the ring buffer."""
+        self._writer = open_writer(self._path, self._about)
+        if self._writer is None:
+            self.state, self.error = "reading", None
+            return False
+        self._counted = self._writer.segments()
+        self._next_id = max((each.id for each in self._counted.values()), default=0) + 1
+        self.segments = len(self._counted)
+        with self._feed.locked() as state:
+            self._next = state.ring.oldest
+        self.state, self.error = "learning", None
+        log.info("usual speeds are learnt into %s, which has %d segments", self._path, self.segments)
+        return True
+
+    def _read(self) -> None:
+        """Read what is new in the ring buffer."""
+        while True:
+            if len(self._waiting) >= MAX_WAITING:
+                if self.error is not None and self._clock() < self._write_at:
+                    return
+                self._write()
+            with self._feed.locked() as state:
+                ring = state.ring
+                if self._next < ring.oldest:
+                    self.missed += ring.oldest - self._next
+                    self._next = ring.oldest
+                entries = ring.read(self._next, READ_ENTRIES)
+            if not entries:
+                return
+            self._next += len(entries)
+            self._take(entries)
+
+    def _take(self, entries: Sequence[Entry]) -> None:
+        """Take the speeds that count. This runs for every prediction, so the usual case makes few calls."""
+        counted = self._counted
+        for entry in entries:
+            item = entry.item
+            if item is None or (speed := item.current_speed) is None:
+                continue
+            segment_id, interval = item.segment_id, item.timestamp // INTERVAL_MS
+            known = counted.get(segment_id)
+            if known is None:
+                known = self._add(segment_id, interval)
+                if known is None:
+                    continue
+            elif known.newest == interval or not known.count(interval):
+                continue
+            self._waiting.append((known.id, self._quarter(item.timestamp), code_of(speed, self._steps)))
+            self._changed[segment_id] = known
+
+    def _add(self, segment_id: str, interval: int) -> Counted | None:
+        """Add a segment whose first interval counts; None when there are too many."""
+        if self.segments >= self._max_segments:
+            if not self.left_out:
+                log.warning("usual speeds of more than %d segments (MAX_SEGMENTS) are not learnt", self._max_segments)
+            self.left_out += 1
+            return None
+        known = self._counted[segment_id] = Counted(self._next_id, interval)
+        self._next_id += 1
+        self.segments += 1
+        return known
+
+    def _write(self) -> None:
+        assert self._writer is not None
+        self._write_at = self._clock() + WRITE_SECONDS
+        self._writer.add(self._waiting, self._changed)
+        self._waiting, self._changed = [], {}
+        if self.error is not None:
+            self.state, self.error = "learning", None
+            log.info("usual speeds are learnt again")
+
+    def _finish(self) -> None:
+        self._read()
+        if self._waiting:
+            self._write()

@@ -1,0 +1,97 @@
+"""The usual speeds of a process: the learner, and what its clients ask of the file."""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from consumer.errors import StoreError
+from consumer.view.feed import Feed
+
+from .learner import Learner
+from .quarters import DAY_QUARTERS, Quarter, quarters_in
+from .samples import Band, steps_of
+from .store import StoreReader
+
+log = logging.getLogger("greenwave.usual")
+
+KEPT_SECONDS = 60.0
+"""How long the bands of one quarter-hour are given from memory."""
+
+Bands = Mapping[str, Band]
+
+
+class _Kept(NamedTuple):
+    quarter: Quarter
+    until: float
+    bands: Bands
+
+
+_NOTHING = _Kept(Quarter(-1, 0), 0.0, {})
+
+
+class Usual:
+    """The usual speeds by segment. Without USUAL_FILE there are none, no thread, and no file.
+
+    Queries read the file, on the thread of the request. One that can't be read gives no bands.
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        settings = feed.settings
+        about = {"speed_unit": settings.speed_unit, "timezone": settings.usual_zone.key}
+        self._feed = feed
+        self._reader = StoreReader(settings.usual_file, about) if settings.usual_file else None
+        self._quarter = quarters_in(settings.usual_zone)
+        self._steps = steps_of(settings.speed_unit)
+        self._kept = _NOTHING
+        self.learner = Learner(feed, about)
+
+    def start(self) -> None:
+        """Begin to learn."""
+        self.learner.start()
+
+    def stop(self) -> None:
+        """End learning, and wait until what was learnt is written."""
+        self.learner.stop()
+
+    def quarter(self, at_ms: int | None) -> Quarter:
+        """Return the quarter-hour of a time in epoch milliseconds; None: of the newest time that was read."""
+        if at_ms is None:
+            with self._feed.locked() as state:
+                at_ms = max(state.latest.reference_ms, state.observed.reference_ms)
+        return self._quarter(at_ms or int(time.time() * 1000))
+
+    def at(self, quarter: Quarter) -> Bands:
+        """Return the bands of all segments in a quarter-hour, learnt from earlier days."""
+        kept = self._kept  # replaced as a whole
+        if kept.quarter == quarter and time.monotonic() < kept.until:
+            return kept.bands
+        found: dict[str, Band] = {}
+        if self._reader is not None:
+            try:
+                samples = self._reader.at(quarter.slot)
+            except (sqlite3.Error, StoreError) as error:
+                return self._without(error)
+            for name, sample in samples.items():
+                if (band := sample.band(quarter.day, self._steps)) is not None:
+                    found[name] = band
+        self._kept = _Kept(quarter, time.monotonic() + KEPT_SECONDS, found)
+        return found
+
+    def day(self, segment_id: str, quarter: Quarter) -> list[Band | None]:
+        """Return a segment's bands of the day of a quarter-hour, learnt from earlier days: 96, None where unknown."""
+        first = quarter.slot - quarter.slot % DAY_QUARTERS
+        if self._reader is None:
+            return [None] * DAY_QUARTERS
+        try:
+            samples = self._reader.day(segment_id, quarter.slot)
+        except (sqlite3.Error, StoreError) as error:
+            self._without(error)
+            samples = {}
+        found = (samples.get(slot) for slot in range(first, first + DAY_QUARTERS))
+        return [None if sample is None else sample.band(quarter.day, self._steps) for sample in found]
+
+    def _without(self, error: Exception) -> Bands:
+        log.debug("no usual speeds: %s", error)  # the learner logs what is wrong with the file
+        return {}
