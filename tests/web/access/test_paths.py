@@ -102,7 +102,7 @@ def test_a_path_is_served_in_one_spelling(status_of, path):
 
 def test_every_fixed_route_is_tested(app):
     routes = {rule.rule for rule in app.url_map.iter_rules() if not rule.arguments}
-    assert routes == {"/", "/predictions/", "/sign-in", "/sign-out", *FIXED}
+    assert routes == {"/", "/predictions/", "/sign-in", "/sign-out", "/api/tickets", *FIXED}
 
 
 @pytest.mark.parametrize(
