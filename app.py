@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     app.wsgi_app = ClientAddresses(app.wsgi_app, chosen.trusted_proxies)  # type: ignore[method-assign]
     request_ids.register(app)
     allowed = AllowedOrigins(chosen.allowed_origins)
-    Limiter(chosen, here.admission.shares).register(app, Guard(here.authentication, chosen.hosts, allowed))
+    Limiter(chosen, here.admission.shares).register(app, Guard(here.authentication, chosen, allowed))
     Cors(allowed).register(app)
     for blueprint in (
         pages.blueprint,

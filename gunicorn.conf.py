@@ -30,7 +30,9 @@ except SettingsError as error:
     sys.exit(f"greenwave: {error}")
 
 _host = _settings.address.strip("[]")
-bind = f"[{_host}]:{_settings.port}" if ":" in _host else f"{_host}:{_settings.port}"
+bind = [f"[{_host}]:{_settings.port}" if ":" in _host else f"{_host}:{_settings.port}"]
+if _settings.admin_bind:
+    bind.append(_settings.admin_bind)
 workers = _settings.web_concurrency
 worker_class = "web.server.worker.Worker"
 threads = _settings.web_threads

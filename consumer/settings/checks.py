@@ -107,6 +107,13 @@ def _registry_login(settings: Settings) -> None:
         raise ValueError("it has a colon")
 
 
+def _admin_bind(settings: Settings) -> None:
+    if settings.admin_bind and not is_host_and_port(settings.admin_bind):
+        raise ValueError("it is not host:port")
+    if settings.admin_port == str(settings.port):
+        raise ValueError("it has the port of PORT")
+
+
 def _tokens(settings: Settings) -> None:
     if settings.auth == "token" and not settings.auth_tokens_file:
         raise ValueError("AUTH=token needs it")
@@ -168,6 +175,7 @@ _CHECKS = (
         "a URL such as https://registry.example.org:8081; a log-in belongs in SCHEMA_REGISTRY_USERNAME and _PASSWORD",
     ),
     ("schema_registry_username", _registry_login, "a user name without a colon"),
+    ("admin_bind", _admin_bind, "an address and a port other than PORT, such as 127.0.0.1:9090"),
     ("auth_tokens_file", _tokens, "a file with tables as `flask --app app make-token NAME` prints them"),
     ("auth_jwt_keys", _jwt_keys, "https://id.example.org/keys or a path, or AUTH_JWT_SECRET in place of it"),
     ("auth_jwt_secret", lambda settings: _secret(settings.auth_jwt_secret), "32 random bytes or more, as text"),

@@ -298,6 +298,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             "are served under all",
         ),
     ] = ""
+    admin_bind: Annotated[
+        str,
+        _meta(
+            "host:port",
+            "Address at which alone /metrics, /api/quarantine, /api/clients and the details of /api/health are served, "
+            "without credentials. Empty: with the others, by role",
+        ),
+    ] = ""
     auth_tokens_file: Annotated[
         str, _meta("path", "TOML with the hashes of tokens and what they allow, for AUTH=token; read again on changes")
     ] = ""
@@ -373,6 +381,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def address(self) -> str:
         """The address to listen on: BIND, else this host only until AUTH says who may read."""
         return self.bind or ("0.0.0.0" if self.auth else "127.0.0.1")
+
+    @property
+    def admin_port(self) -> str:
+        """The port of ADMIN_BIND; "" without one."""
+        return self.admin_bind.rpartition(":")[2].lstrip("0")
 
     @property
     def topics(self) -> Topics:

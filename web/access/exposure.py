@@ -23,9 +23,11 @@ def check_listeners(settings: Settings, addresses: Iterable[object]) -> None:
 
     An address is a pair (host, port); Unix sockets and descriptors are left to those who open them.
     """
-    for each in addresses:
-        if isinstance(each, tuple):
-            _check_address(settings, str(each[0]), f"--bind {each[0]}:{each[1]}")
+    found = [each for each in addresses if isinstance(each, tuple)]
+    for host, port, *_ in found:
+        _check_address(settings, str(host), f"--bind {host}:{port}")
+    if settings.admin_port and all(str(each[1]) != settings.admin_port for each in found):
+        raise SettingsError(f"ADMIN_BIND={settings.admin_bind!r} is not among the addresses of --bind; add it")
 
 
 def _check_address(settings: Settings, address: str, stated: str) -> None:

@@ -3,13 +3,16 @@
 from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Response, g, redirect, request, url_for
+from msgspec import structs
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
 from werkzeug.wrappers import Response as BaseResponse
 
+from consumer.settings import Settings
+
 from .authentication import Authentication, credentials_of
 from .origins import AllowedOrigins, is_own
-from .principal import ANYONE, NO_RIGHTS, Role, Unauthenticated
+from .principal import ANYONE, NO_RIGHTS, Principal, Role, Unauthenticated
 from .rules import RULES, STREAMS, Rule
 from .tickets import PARAMETER
 
@@ -18,6 +21,9 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBES = frozenset({"health.healthz", "health.readyz"})
 """Endpoints that are asked by address."""
 SIGN_IN = "sign_in.form"
+HEALTH = "health.health"
+OPERATOR = Principal(roles=frozenset({"operator"}))
+"""The principal of requests at ADMIN_BIND for what operators see."""
 WITH_DATA = frozenset({Rule.READ, Rule.OPERATE, Rule.PUBLISH})
 """Rules of routes that pages of other sites use only if they are allowed."""
 _ROLES: dict[Rule, Role] = {Rule.OPERATE: "operator", Rule.PUBLISH: "publisher"}
@@ -28,9 +34,10 @@ FOREIGN = "a request of another site can't use the cookie of this one; send the 
 class Guard:
     """Decides on each request of one app."""
 
-    def __init__(self, authentication: Authentication, hosts: frozenset[str], allowed: AllowedOrigins) -> None:
+    def __init__(self, authentication: Authentication, settings: Settings, allowed: AllowedOrigins) -> None:
         self._authentication = authentication
-        self._hosts = hosts
+        self._hosts = settings.hosts
+        self._admin_port = settings.admin_port
         self._allowed = allowed
 
     def register(self, app: Flask) -> None:
@@ -46,9 +53,23 @@ class Guard:
         if request.endpoint is None or request.method == "OPTIONS":
             return None  # no view runs
         rule = RULES.get(request.endpoint)
-        answer = self._authenticate(rule) if self._authentication.is_on else None
+        if self._admin_port and (rule is Rule.OPERATE or request.endpoint == HEALTH):
+            answer = self._check_listener(rule)
+        else:
+            answer = self._authenticate(rule) if self._authentication.is_on else None
         if rule in WITH_DATA:
             self._check_origin()
+        return answer
+
+    def _check_listener(self, rule: Rule | None) -> BaseResponse | None:
+        """Give the role of operators to all requests at ADMIN_BIND, and to no other. Raises Forbidden."""
+        if request.environ.get("SERVER_PORT") == self._admin_port:
+            g.principal = OPERATOR
+            return None
+        if rule is Rule.OPERATE:
+            raise Forbidden("routes of operators are served at ADMIN_BIND only")
+        answer = self._authenticate(rule) if self._authentication.is_on else None
+        g.principal = structs.replace(g.principal, roles=g.principal.roles - {"operator"})
         return answer
 
     def _authenticate(self, rule: Rule | None) -> BaseResponse | None:
