@@ -97,7 +97,10 @@ function makeTransports(base, query, { every, token, credentials, pollSeconds = 
   /** @type {Record<string, () => Transport>} */
   const makers = {
     sse: () => sseTransport({ url: `${base}/predictions/stream${paced}`, heartbeatSeconds, authorization, credentials }),
-    websocket: () => webSocketTransport({ url: `${base}/predictions/ws${paced}`, heartbeatSeconds }),
+    websocket: () => {
+      const ticketUrl = token === undefined ? null : `${base}/api/tickets`;
+      return webSocketTransport({ url: `${base}/predictions/ws${paced}`, ticketUrl, heartbeatSeconds, authorization });
+    },
     polling: () => {
       const everySeconds = Math.max(pollSeconds, every ?? 0);
       return pollingTransport({ url: `${base}/api/predictions${query}`, healthUrl: `${base}/api/health`, everySeconds, authorization, credentials });
@@ -106,10 +109,8 @@ function makeTransports(base, query, { every, token, credentials, pollSeconds = 
   for (const name of transports) {
     if (!Object.hasOwn(makers, name)) throw new TypeError(`transport is "${name}"; allowed: ${Object.keys(makers).join(", ")}`);
   }
-  // A WebSocket of a browser sends no headers, and that of Node 20 does not exist.
-  const isUsable = (/** @type {string} */ name) => name !== "websocket" || (token === undefined && "WebSocket" in globalThis);
-  const usable = transports.filter(isUsable);
-  if (usable.length === 0) throw new TypeError("no transport can be used here: a WebSocket needs a browser, and sends no token");
+  const usable = transports.filter((name) => name !== "websocket" || "WebSocket" in globalThis); // Node 20 has none
+  if (usable.length === 0) throw new TypeError("there is no WebSocket here: allow another transport");
   return usable.map((name) => makers[name]());
 }
 
@@ -464,21 +465,22 @@ function isEventStream(response) {
 const SOCKET_OPEN_SECONDS = 3;
 const TRY_LATER = 1013;
 
-/** @typedef {{ url: string, heartbeatSeconds: number, WebSocket: typeof globalThis.WebSocket, timers: Timers }} SocketSettings */
+/** @typedef {{ url: string, ticketUrl: string | null, heartbeatSeconds: number, authorization: Authorization, fetch: Fetch, WebSocket: typeof globalThis.WebSocket, timers: Timers }} SocketSettings */
 
 /**
  * Return the transport for the WebSocket at `url`, an http or https address: for networks whose proxies hold back streams.
- * Each message has its cursor as a field.
+ * Each message has its cursor as a field. A WebSocket sends no headers, so with a `ticketUrl` the token is exchanged there
+ * for a ticket, which opens one stream.
  *
  * @param {Partial<SocketSettings> & { url: string }} settings
  * @returns {Transport}
  */
-export function webSocketTransport({ url, heartbeatSeconds = 15, WebSocket = globalThis.WebSocket, timers = globalThis }) {
+export function webSocketTransport({ url, ticketUrl = null, heartbeatSeconds = 15, authorization = noHeaders, fetch = globalThis.fetch, WebSocket = globalThis.WebSocket, timers = globalThis }) {
   return {
     name: "WebSocket",
     pushes: true,
     open: (options) => {
-      const socket = new Socket({ url, heartbeatSeconds, WebSocket, timers }, options);
+      const socket = new Socket({ url, ticketUrl, heartbeatSeconds, authorization, fetch, WebSocket, timers }, options);
       socket.run();
       return () => socket.close();
     },
@@ -486,6 +488,7 @@ export function webSocketTransport({ url, heartbeatSeconds = 15, WebSocket = glo
 }
 
 class Socket {
+  #abort = new AbortController();
   /** @type {WebSocket | null} */
   #socket = null;
   #closed = false;
@@ -497,19 +500,36 @@ class Socket {
    * @param {SocketSettings} settings
    * @param {TransportOptions} options
    */
-  constructor({ url, heartbeatSeconds, WebSocket, timers }, { cursor, onMessage, onState }) {
+  constructor({ url, ticketUrl, heartbeatSeconds, authorization, fetch, WebSocket, timers }, { cursor, onMessage, onState }) {
     this.url = resumeAt(url.replace(/^http/, "ws"), cursor);
+    this.ticketUrl = ticketUrl;
     this.heartbeatSeconds = heartbeatSeconds;
+    this.authorization = authorization;
+    this.fetch = fetch;
     this.WebSocket = WebSocket;
     this.timers = timers;
     this.onState = onState;
     this.view = new WholeView(onMessage);
   }
 
-  run() {
+  async run() {
     this.#expect(SOCKET_OPEN_SECONDS, "late");
+    if (this.ticketUrl === null) return this.#connect(this.url);
+    try {
+      const { fetch } = this; // called without a receiver: window.fetch throws as a method of another object
+      const response = await fetch(this.ticketUrl, { method: "POST", headers: await this.authorization(), signal: this.#abort.signal });
+      if (!response.ok) return this.#refuse(await endOf(response));
+      const { ticket } = (await response.json()).data;
+      if (!this.#closed) this.#connect(`${this.url}${this.url.includes("?") ? "&" : "?"}ticket=${encodeURIComponent(ticket)}`);
+    } catch {
+      this.#end("unreachable");
+    }
+  }
+
+  /** @param {string} url */
+  #connect(url) {
     const { WebSocket } = this;
-    this.#socket = new WebSocket(this.url);
+    this.#socket = new WebSocket(url);
     this.#socket.onmessage = ({ data }) => this.#receive(parseMessage(data));
     this.#socket.onclose = ({ code }) => this.#onClose(code);
   }
@@ -517,6 +537,7 @@ class Socket {
   close() {
     this.#closed = true;
     this.timers.clearTimeout(this.#deadline);
+    this.#abort.abort();
     this.#socket?.close();
   }
 
@@ -554,9 +575,14 @@ class Socket {
 
   /** @param {string} reason */
   #end(reason) {
+    this.#refuse(closed(reason));
+  }
+
+  /** @param {TransportEnd} end */
+  #refuse(end) {
     if (this.#closed) return;
     this.close();
-    this.onState({ state: "closed", reason, retryMs: null });
+    this.onState(end);
   }
 }
 

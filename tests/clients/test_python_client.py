@@ -76,6 +76,21 @@ def test_a_token_function_is_asked_before_each_request() -> None:
         server.stop()
 
 
+def test_a_busy_server_gets_no_stream_request_before_its_retry_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("greenwave_client.client.FIRST_UPGRADE_SECONDS", 0.0)  # each pause would end in a stream
+    busy = {"events": ["retry: 3600000\n\n", {"message": {"type": "busy"}}], "end": "finish"}
+    poll = {"json": {"success": True, "data": {"predictions": [], "cursor": "c1", "timestamp": ""}}}
+    server = server_of(stream=[busy], poll=[poll])
+    try:
+        with Client(server.url, poll_seconds=0.01) as client:
+            positions = (message for message in client if message["type"] == "position")
+            for _ in range(4):
+                next(positions)
+        assert [route for route, _, _ in server.requests] == ["stream", "poll", "poll", "poll", "poll"]
+    finally:
+        server.stop()
+
+
 def test_close_ends_an_iteration_that_waits_for_bytes() -> None:
     server = server_of(stream=[{"events": [{"message": {"type": "connected"}}]}])
     client, types = Client(server.url), []

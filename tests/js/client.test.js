@@ -10,10 +10,6 @@ test("without a page the url is required", () => {
   assert.throws(() => published({}), /needs the url/);
 });
 
-test("a WebSocket alone is refused with a token", () => {
-  assert.throws(() => published({ url: "http://localhost", transports: ["websocket"], token: "t" }), /sends no token/);
-});
-
 test("an unknown transport is refused, with those that are allowed", () => {
   const transports = /** @type {any} */ (["smoke"]);
   assert.throws(() => published({ url: "http://localhost", transports }), /allowed: sse, websocket, polling/);

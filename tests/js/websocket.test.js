@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { webSocketTransport } from "../../static/greenwave.js";
-import { FakeTime } from "./fakes.js";
+import { FakeTime, jsonResponse, settle } from "./fakes.js";
 
-function open({ cursor = null } = {}) {
+/** @param {{ cursor?: string | null, settings?: object }} options */
+function open({ cursor = null, settings = {} } = {}) {
   const time = new FakeTime();
   const seen = { messages: [], states: [], sockets: [] };
   class FakeSocket {
@@ -24,7 +25,7 @@ function open({ cursor = null } = {}) {
     }
   }
   const WebSocket = /** @type {any} */ (FakeSocket);
-  const transport = webSocketTransport({ url: "http://host/ws", heartbeatSeconds: 15, WebSocket, timers: time });
+  const transport = webSocketTransport({ url: "http://host/ws", heartbeatSeconds: 15, WebSocket, timers: time, ...settings });
   const close = transport.open({
     cursor,
     onMessage: (message, at) => seen.messages.push([message, at]),
@@ -32,6 +33,48 @@ function open({ cursor = null } = {}) {
   });
   return { time, seen, close, socket: seen.sockets[0] };
 }
+
+const authorization = async () => ({ Authorization: "Bearer t" });
+
+test("with a token a socket is opened by a ticket", async () => {
+  const asked = [];
+  const fetch = async (...request) => (asked.push(request), jsonResponse({ success: true, data: { ticket: "gwt_+1" } }));
+  const { seen } = open({ cursor: "c1", settings: { ticketUrl: "http://host/api/tickets", authorization, fetch } });
+  await settle();
+  assert.deepEqual(seen.sockets.map(({ address }) => address), ["ws://host/ws?after=c1&ticket=gwt_%2B1"]);
+  const [[address, { method, headers }]] = asked;
+  assert.deepEqual([address, method, headers], ["http://host/api/tickets", "POST", { Authorization: "Bearer t" }]);
+});
+
+test("a token that gets no ticket ends the transport with the text of the server", async () => {
+  const fetch = async () => jsonResponse({ success: false, error: "expired" }, 401);
+  const { seen } = open({ settings: { ticketUrl: "http://host/api/tickets", authorization, fetch } });
+  await settle();
+  assert.deepEqual(seen.states, [{ state: "closed", reason: "refused", retryMs: null, refusal: { status: 401, text: "expired" } }]);
+  assert.deepEqual(seen.sockets, []);
+});
+
+for (const [name, fetch] of /** @type {[string, () => Promise<any>][]} */ ([
+  ["a proxy's 405", async () => new Response("no", { status: 405 })],
+  ["no answer", async () => Promise.reject(new TypeError("failed"))],
+])) {
+  test(`${name} to the request for a ticket ends the transport`, async () => {
+    const { seen, time } = open({ settings: { ticketUrl: "http://host/api/tickets", authorization, fetch } });
+    await settle();
+    assert.deepEqual([seen.states.length, seen.sockets.length, time.pending], [1, 0, 0]);
+  });
+}
+
+test("a transport that is closed before its ticket came opens no socket", async () => {
+  let answer;
+  const fetch = () => new Promise((resolve) => (answer = resolve));
+  const { seen, close } = open({ settings: { ticketUrl: "http://host/api/tickets", authorization, fetch } });
+  await settle();
+  close();
+  answer(jsonResponse({ success: true, data: { ticket: "gwt_1" } }));
+  await settle();
+  assert.deepEqual([seen.sockets, seen.states], [[], []]);
+});
 
 const GREETING = { type: "connected", heartbeat_seconds: 10 };
 
