@@ -24,7 +24,8 @@ _UNITS: tuple[tuple[int, Callable[[float], int]], ...] = (
     (END_MS * 1000, lambda micros: int(micros // 1000)),
     (END_MS * 1_000_000, lambda nanos: int((nanos + 1000) // 1_000_000)),
 )
-_MAX_CHARACTERS = 100
+MAX_CHARACTERS = 100
+"""Longest text that is read as a time."""
 
 _DIGITS = re.compile(r"\d{9,}(?:\.\d*)?", re.ASCII)  # fewer may be a date without dashes
 _ISO = re.compile(
@@ -40,7 +41,8 @@ class Times:
 
     def __init__(self, zone: tzinfo) -> None:
         # Messages of one step share their times. Bounded: 2,048 texts of at most 100 characters.
-        self._text = lru_cache(2048)(partial(_readings, zone))
+        self.readings = lru_cache(2048)(partial(_readings, zone))
+        """Return the times that a text of at most MAX_CHARACTERS may mean: none, one, or two in autumn."""
 
     def read(self, value: object, near_ms: int = UNKNOWN_MS) -> int | None:
         """Return a time in epoch milliseconds; None for anything else, or a time outside 2000..2200.
@@ -51,7 +53,7 @@ class Times:
         if type(value) is int and BEGIN_MS <= value < END_MS:  # the usual case, made fast
             return value
         if type(value) is str:
-            readings = self._text(value) if len(value) <= _MAX_CHARACTERS else ()
+            readings = self.readings(value) if len(value) <= MAX_CHARACTERS else ()
             if len(readings) == 1:
                 return readings[0]
             if readings and near_ms != UNKNOWN_MS:

@@ -36,7 +36,7 @@ class Clock:
     """
 
     def __init__(self, wall_ms: Callable[[], int] = wall_ms) -> None:
-        self._wall_ms = wall_ms
+        self.wall_ms = wall_ms
         self.behind_ms = 0
         """By how much this process' clock is behind; 0 when it isn't, or when that is unknown."""
         self.ahead = 0
@@ -52,13 +52,16 @@ class Clock:
 
     def now_ms(self) -> int:
         """Return the time of this process' clock, corrected by `behind_ms`, in epoch milliseconds."""
-        return self._wall_ms() + self.behind_ms
+        return self.wall_ms() + self.behind_ms
 
-    def note(self, segment_id: str, kafka_ms: int) -> None:
-        """Count the vote of a record: its Kafka time for one of its segments. UNKNOWN_MS is no vote."""
+    def note(self, segment_id: str, kafka_ms: int, now_ms: int | None = None) -> None:
+        """Count the vote of a record: its Kafka time for one of its segments. UNKNOWN_MS is no vote.
+
+        `now_ms` is the time of the host where the caller has just read it, by wall_ms().
+        """
         if kafka_ms == UNKNOWN_MS:
             return
-        offsets, offset = self._offsets, kafka_ms - self._wall_ms()
+        offsets, offset = self._offsets, kafka_ms - (self.wall_ms() if now_ms is None else now_ms)
         before = offsets.pop(segment_id, None)
         if before is None:
             before = offsets.popitem(last=False)[1] if len(offsets) == VOTERS else 0

@@ -12,9 +12,9 @@ from .normalised import Normalised
 class TopicNormaliser(Normaliser):
     """A normaliser whose items have `topic`. A process that reads one topic does without the work of this."""
 
-    def __call__(self, record: Record) -> Normalised:
+    def __call__(self, record: Record, now_ms: int | None = None) -> Normalised:
         """Return the content of one record."""
-        normalised = super().__call__(record)
+        normalised = super().__call__(record, now_ms)
         for _, item in normalised.items:
             force_setattr(item, "topic", record.topic)  # no other thread has it yet
         return normalised

@@ -105,30 +105,36 @@ class Normaliser:
         self._names = NameSets(self._speeds.scales)
         times, max_future_ms = Times(ZoneInfo(settings.producer_timezone)), settings.max_future * 1000
         self._timing = Timing(times, max_future_ms, now_ms)
-        self._plain = PlainReader(self._speeds, times, self._network, max_future_ms, now_ms)
+        self._now_ms = now_ms
+        self._plain = PlainReader(self._speeds, times, self._network, max_future_ms)
 
-    def __call__(self, record: Record) -> Normalised:
-        """Return the items, refusals and removal of one record; never raises, whatever the bytes are."""
+    def __call__(self, record: Record, now_ms: int | None = None) -> Normalised:
+        """Return the items, refusals and removal of one record; never raises, whatever the bytes are.
+
+        `now_ms` is a recent time of the clock where the caller has read it: events up to then need no other reading.
+        """
         if record.unreadable is not None:
             return Normalised([], [_refusal_of(record.unreadable)], None)
         try:
             value, kafka_ms = record.value, record.time_ms
             if value is None:
                 return Normalised([], [], self._removed(record))
+            if now_ms is None:
+                now_ms = self._now_ms()
             if not self._is_mapped and len(value) <= self._max_bytes:
-                predictions = self._plain.read(value, kafka_ms)
+                predictions = self._plain.read(value, kafka_ms, now_ms)
                 if predictions is not None:
                     return Normalised(predictions, [], None)
             content = self._opening.open(record, value)
             if type(content) is Mapped:  # the usual case of a mapping, made fast
-                plain = self._read_plain(content, kafka_ms)
+                plain = self._read_plain(content, kafka_ms, now_ms)
                 if plain is not None:
                     return Normalised([(0, plain)], [], None)
             found, removal = _Found(), None
             if type(content) is dict:
                 self._read(content, None, kafka_ms, found)
             elif isinstance(content, Content):
-                removal = self._take_all(record, content, kafka_ms, found)
+                removal = self._take_all(record, content, kafka_ms, now_ms, found)
             elif isinstance(content, Mapped):
                 self._read(content.stated(), None, kafka_ms, found, content)
             return found.normalised(removal)
@@ -150,13 +156,13 @@ class Normaliser:
             raise SourceError(f"the schema registry gave no schema in {SCHEMA_SECONDS:g} s")
         return self(record)
 
-    def _take_all(self, record: Record, content: Content, kafka_ms: int, found: "_Found") -> str | None:
+    def _take_all(self, record: Record, content: Content, kafka_ms: int, now_ms: int, found: "_Found") -> str | None:
         """Add what an opened record holds; return the segment that it removes. Raises Refused (unknown_tombstone)."""
         items, is_array = content
         if not is_array and type(items[0]) is Deleted:
             return self._removed(record, items[0].row)
         for number, item in enumerate(items):
-            if type(item) is Mapped and (plain := self._read_plain(item, kafka_ms)) is not None:
+            if type(item) is Mapped and (plain := self._read_plain(item, kafka_ms, now_ms)) is not None:
                 found.add(plain)
             else:
                 self._take(item, number if is_array else None, kafka_ms, found)
@@ -187,13 +193,13 @@ class Normaliser:
         else:
             self._read(item, index, kafka_ms, found)
 
-    def _read_plain(self, item: Mapped, kafka_ms: int) -> Prediction | Observation | None:
+    def _read_plain(self, item: Mapped, kafka_ms: int, now_ms: int) -> Prediction | Observation | None:
         """Return the content of an item in the plain shape; None for one that needs a closer look."""
         shape = item.shape
         if shape is None:
-            return self._plain.read_document(item.fields, kafka_ms)
+            return self._plain.read_document(item.fields, kafka_ms, now_ms)
         read = self._plain.read_item if shape.predicts else self._plain.read_observation
-        return read(item.fields, kafka_ms)
+        return read(item.fields, kafka_ms, now_ms)
 
     def _read(
         self, item: object, index: int | None, kafka_ms: int, found: "_Found", mapped: Mapped | None = None

@@ -7,13 +7,14 @@ be used. Names that are never read are learned from the messages.
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from consumer.prediction import Coordinates, Observation, Prediction, categorise
-from consumer.times import BEGIN_MS, END_MS, UNKNOWN_MS, Times, iso
+from consumer.times import BEGIN_MS, END_MS, MAX_CHARACTERS, UNKNOWN_MS, Times, iso
 
 from .fields import MAX_TEXT, MAX_VOLUME, as_id, text
 from .names import MAX_MINUTES, is_read
@@ -26,6 +27,8 @@ READ_OTHERWISE = 50
 MAX_IGNORED = 64
 """Names that are learned: a producer can send new ones without end."""
 MAX_NAME_CHARACTERS = 64
+MAX_IDS = 16_384
+"""Segment ids that are shared by their predictions."""
 
 _NAME = re.compile(r"[\w .:/-]+")
 """What a learned name is made of; msgspec takes no quotes and control characters."""
@@ -36,6 +39,7 @@ Volume = Annotated[float, Meta(ge=0, le=MAX_VOLUME)]
 Minutes = Annotated[int, Meta(ge=0, le=MAX_MINUTES)]
 EpochMs = Annotated[int, Meta(ge=BEGIN_MS, lt=END_MS)]
 SegmentId = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+TimeText = Annotated[str, Meta(max_length=MAX_CHARACTERS)]
 
 
 class _Plain(Struct, gc=False, forbid_unknown_fields=True):
@@ -45,8 +49,8 @@ class _Plain(Struct, gc=False, forbid_unknown_fields=True):
     current_speed: Speed | None = None
     current_volume: Volume | None = None
     horizon_minutes: Minutes | None = None
-    prediction_time: str | int | None = None
-    target_time: str | int | None = None
+    prediction_time: TimeText | int | None = None
+    target_time: TimeText | int | None = None
     coordinates: Coordinates | None = None
     road_name: str | None = None
     confidence: Share | None = None
@@ -83,27 +87,27 @@ def _decoder(shape: Any) -> Callable[[bytes], _Plain | list[_Plain]]:
 
 
 class PlainReader:
-    """Reads messages in the plain shape; may be called from any thread."""
+    """Reads messages in the plain shape; may be called from any thread.
 
-    def __init__(
-        self, speeds: Speeds, times: Times, network: Network, max_future_ms: int, now_ms: Callable[[], int]
-    ) -> None:
+    Its methods take the record's time (`kafka_ms`, or UNKNOWN_MS), and the time by which events are checked (`now_ms`).
+    """
+
+    def __init__(self, speeds: Speeds, times: Times, network: Network, max_future_ms: int) -> None:
         self._speeds = speeds
         self._times = times
         self._network = network
         self._max_future_ms = max_future_ms
-        self._now_ms = now_ms
+        self._ids: dict[str, str] = {}
+        """The ids of segments that were read, each by itself: predictions share them."""
+        self._iso_of = lru_cache(2048)(self._rewritten)
         self._untried = 0
         self._documents_untried = 0
         self._ignored: frozenset[str] = frozenset()
         self._shape = _with_more(self._ignored)
         self._decode = _decoder(self._shape)
 
-    def read(self, value: bytes, kafka_ms: int) -> list[tuple[int, Prediction]] | None:
-        """Return the pairs (index within the message, prediction); None for a message that needs a closer look.
-
-        `kafka_ms` is the record's time, or UNKNOWN_MS.
-        """
+    def read(self, value: bytes, kafka_ms: int, now_ms: int) -> list[tuple[int, Prediction]] | None:
+        """Return the pairs (index within the message, prediction); None for a message that needs a closer look."""
         if self._untried:
             self._untried -= 1
             return None
@@ -114,42 +118,42 @@ class PlainReader:
             self._learn(value)
             return None
         if not isinstance(item, list):
-            prediction = self._prediction(item, kafka_ms)
+            prediction = self._prediction(item, kafka_ms, now_ms)
             return None if prediction is None else [(0, prediction)]
         found = []
         for index, each in enumerate(item):
-            if (prediction := self._prediction(each, kafka_ms)) is None:
+            if (prediction := self._prediction(each, kafka_ms, now_ms)) is None:
                 return None
             found.append((index, prediction))
         return found or None  # an empty array is refused
 
-    def read_item(self, item: dict[str, Any], kafka_ms: int) -> Prediction | None:
+    def read_item(self, item: dict[str, Any], kafka_ms: int, now_ms: int) -> Prediction | None:
         """Return the prediction of a mapped item in the plain shape; None for one that needs a closer look."""
         try:
-            return self._prediction(msgspec.convert(item, _Plain), kafka_ms)
+            return self._prediction(msgspec.convert(item, _Plain), kafka_ms, now_ms)
         except msgspec.ValidationError:
             return None
 
-    def read_document(self, document: dict[str, Any], kafka_ms: int) -> Prediction | None:
+    def read_document(self, document: dict[str, Any], kafka_ms: int, now_ms: int) -> Prediction | None:
         """Return the prediction of a decoded object in the plain shape, which may have more fields; None as above."""
         if self._documents_untried:
             self._documents_untried -= 1
             return None
         try:
-            return self._prediction(msgspec.convert(document, self._shape), kafka_ms)
+            return self._prediction(msgspec.convert(document, self._shape), kafka_ms, now_ms)
         except msgspec.ValidationError:
             if not self._learn_of(document):
                 self._documents_untried = READ_OTHERWISE
             return None
 
-    def read_observation(self, item: dict[str, Any], kafka_ms: int) -> Observation | None:
+    def read_observation(self, item: dict[str, Any], kafka_ms: int, now_ms: int) -> Observation | None:
         """Return the observation of an object in the plain shape without a prediction; None as above."""
         try:
             found = msgspec.convert(item, _PlainMeasured)
         except msgspec.ValidationError:
             return None
         segment, event_ms, speed = found.segment_id, found.timestamp, round(found.current_speed, 2) + 0.0
-        if speed > self._speeds.most or as_id(segment) is None or self._is_ahead(event_ms, kafka_ms):
+        if speed > self._speeds.most or as_id(segment) is None or self._is_ahead(event_ms, kafka_ms, now_ms):
             return None
         point, road = self._point_and_road(segment, found.coordinates, found.road_name)
         return Observation(
@@ -164,9 +168,22 @@ class PlainReader:
             UNSET if found.source is None else text(found.source),
         )
 
-    def _is_ahead(self, event_ms: int, kafka_ms: int) -> bool:
+    def _is_ahead(self, event_ms: int, kafka_ms: int, now_ms: int) -> bool:
         latest_ms = event_ms - self._max_future_ms
-        return self._now_ms() < latest_ms or UNKNOWN_MS != kafka_ms < latest_ms
+        return now_ms < latest_ms or UNKNOWN_MS != kafka_ms < latest_ms
+
+    def _shared_id(self, segment: str) -> str | None:
+        """Return the id of a segment, the same object for all of its predictions; None if it can't be one."""
+        if as_id(segment) is None:
+            return None
+        if len(self._ids) >= MAX_IDS:
+            self._ids.clear()
+        return self._ids.setdefault(segment, segment)
+
+    def _rewritten(self, text: str) -> str | None:
+        """Return a time as ISO 8601; None for one that can't be read, or in two ways in autumn."""
+        found = self._times.readings(text)
+        return iso(found[0]) if len(found) == 1 else None
 
     def _point_and_road(
         self, segment: str, coordinates: Coordinates | None, road_name: str | None
@@ -200,11 +217,12 @@ class PlainReader:
         self._decode = _decoder(self._shape)
         return True
 
-    def _prediction(self, item: _Plain, kafka_ms: int) -> Prediction | None:
+    def _prediction(self, item: _Plain, kafka_ms: int, now_ms: int) -> Prediction | None:
         """Return the prediction of an item. This runs for every prediction, so it makes few calls."""
-        segment, event_ms, minutes, speeds = item.segment_id, item.timestamp, item.horizon_minutes, self._speeds
+        segment = self._ids.get(item.segment_id) or self._shared_id(item.segment_id)
+        event_ms, minutes, speeds = item.timestamp, item.horizon_minutes, self._speeds
         predicted, current, difference = round(item.predicted_speed, 2) + 0.0, item.current_speed, None  # no -0.0
-        if predicted > speeds.most or as_id(segment) is None:
+        if predicted > speeds.most or segment is None:
             return None
         if current is not None:
             current = round(current, 2) + 0.0
@@ -212,14 +230,14 @@ class PlainReader:
                 return None
             difference = round(predicted - current, 2)
         latest_ms = event_ms - self._max_future_ms
-        if self._now_ms() < latest_ms or UNKNOWN_MS != kafka_ms < latest_ms:
+        if now_ms < latest_ms or UNKNOWN_MS != kafka_ms < latest_ms:
             return None
-        made_ms = event_ms if kafka_ms == UNKNOWN_MS else kafka_ms
-        if (
-            item.prediction_time is not None
-            and (read_ms := self._times.read(item.prediction_time, made_ms)) is not None
-        ):
-            made_ms = read_ms
+        stated, made = item.prediction_time, None
+        if stated is not None and (type(stated) is not str or (made := self._iso_of(stated)) is None):
+            read_ms = self._times.read(stated, event_ms if kafka_ms == UNKNOWN_MS else kafka_ms)
+            made = None if read_ms is None else iso(read_ms)
+        if made is None:
+            made = iso(event_ms if kafka_ms == UNKNOWN_MS else kafka_ms)
         target_ms = None
         if item.target_time is not None:
             if minutes is None:
@@ -235,7 +253,7 @@ class PlainReader:
         return Prediction(
             segment,
             event_ms,
-            iso(made_ms),
+            made,
             minutes,
             current,
             predicted,

@@ -92,14 +92,15 @@ class Delivery:
     def _slices(self, records: Sequence[Record]) -> Iterator[Slice]:
         """Normalise records and yield them in slices; in between, other threads have access to the feed."""
         batch: Slice = []
-        items = 0
+        items, clock, normalise = 0, self._clock, self._normalise
+        wall_ms = clock.wall_ms()  # once for a slice, since reading it takes time
         for record in records if self._normalise.registry is None else self.waiting.ready(records):
-            normalised = self._normalise(record)
+            normalised = normalise(record, wall_ms + clock.behind_ms)
             found = normalised.items
             if found:
                 # Its Kafka time is a vote for one of its segments: of an array for another one with each record.
                 _, item = found[record.offset % len(found)]
-                self._clock.note(item.segment_id, record.time_ms)
+                clock.note(item.segment_id, record.time_ms, wall_ms)
                 items += len(found)
             elif normalised.refusals:
                 self._note_future(record, normalised.refusals)
@@ -108,7 +109,7 @@ class Delivery:
             batch.append((record, normalised))
             if items >= SLICE_ITEMS:
                 yield batch
-                batch, items = [], 0
+                batch, items, wall_ms = [], 0, clock.wall_ms()
         if batch:
             yield batch
 

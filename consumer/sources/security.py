@@ -58,15 +58,21 @@ class AnswerBeforeEnd(socket.socket):
     refused login comes together with the end, so the reason would be lost.
     """
 
+    at_once = 65_536
+    """Least bytes of one call. The client asks for 4,096, and each call waits for the interpreter's lock."""
     _drained = False
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Receive; after fewer than `buflen` bytes raise BlockingIOError once, without a system call."""
+        """Receive at least as much as was asked for, if it is there.
+
+        After less than was possible, raise BlockingIOError once, without a system call.
+        """
         if self._drained:
             self._drained = False
             raise BlockingIOError
-        data = super().recv(buflen, flags)
-        self._drained = 0 < len(data) < buflen
+        most = max(buflen, self.at_once)
+        data = super().recv(most, flags)
+        self._drained = 0 < len(data) < most
         return data
 
 
@@ -75,6 +81,8 @@ class _TlsSocket(AnswerBeforeEnd, ssl.SSLSocket):
 
     kafka-python leaves it to the garbage collector, so a broker with a wrong certificate would collect sockets.
     """
+
+    at_once = 16_384  # a TLS record: one call returns no more, and less means that nothing else is decrypted
 
     def do_handshake(self, block: bool = False) -> None:
         """Continue the handshake."""

@@ -81,7 +81,7 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc]
     def records(self: Any, topic: str, partition: int) -> Iterator[Record]:  # noqa: PLR0912 - a call takes longer than a branch
         """Yield the records: in one loop and without the client's classes, since this is run for every record."""
         self._maybe_uncompress()
-        buffer, at, size = self._buffer, self._pos, len(self._buffer)
+        buffer, at, size = bytes(self._buffer), self._pos, len(self._buffer)  # slices of bytes are not copied twice
         base_offset, first_ms = self.base_offset, self.first_timestamp
         appended_ms = self.max_timestamp if self.timestamp_type == self.LOG_APPEND_TIME else None
         try:
@@ -107,17 +107,17 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc]
                     key, at = None, at + 1
                 else:
                     key_size, at = decode_varint(buffer, at)
-                    key = None if key_size < 0 else bytes(buffer[at : at + key_size])
+                    key = None if key_size < 0 else buffer[at : at + key_size]
                     at += max(0, key_size)
                 if (octet := buffer[at]) & 0x80 and not octet & 1 and (second := buffer[at + 1]) < 0x80:
                     value_size, at = (octet & 0x7F) >> 1 | second << 6, at + 2
                 else:
                     value_size, at = decode_varint(buffer, at)
-                value = None if value_size < 0 else bytes(buffer[at : at + value_size])
+                value = None if value_size < 0 else buffer[at : at + value_size]
                 at += max(0, value_size)
                 if not at < end <= size:
                     raise CorruptRecordError(f"a record of {length} bytes does not hold its key, value and headers")
-                headers = bytes(buffer[at:end]) if end - at > 1 else b""  # one byte says that there are none
+                headers = buffer[at:end] if end - at > 1 else b""  # one byte says that there are none
                 at = end
                 timestamp_ms = first_ms + delta_ms if appended_ms is None else appended_ms
                 yield Record(topic, partition, base_offset + offset_delta, timestamp_ms, key, value, None, headers)

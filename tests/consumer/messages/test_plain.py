@@ -4,6 +4,7 @@ import json
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from consumer.messages.names import HORIZON, MAX_MINUTES
 from consumer.messages.network import Network, Segment
 from consumer.messages.normalise import Normaliser
 from consumer.messages.normalised import Normalised
-from consumer.messages.plain import MAX_IGNORED, MAX_NAME_CHARACTERS, READ_OTHERWISE, PlainReader
+from consumer.messages.plain import MAX_IDS, MAX_IGNORED, MAX_NAME_CHARACTERS, READ_OTHERWISE, PlainReader
 from consumer.messages.speeds import Speeds
 from consumer.prediction import Coordinates
 from consumer.settings import Settings
@@ -87,7 +88,7 @@ def read(document: object, settings: Settings = SETTINGS, kafka_ms: int = KAFKA_
 
 
 def reader() -> PlainReader:
-    return PlainReader(Speeds(SETTINGS), Times(ZoneInfo("UTC")), NETWORK, 600_000, lambda: KAFKA_MS)
+    return PlainReader(Speeds(SETTINGS), Times(ZoneInfo("UTC")), NETWORK, 600_000)
 
 
 def field_by_field(item: Any) -> Any:
@@ -123,31 +124,53 @@ def test_an_array_becomes_the_same_in_both_ways(items: list[Any]) -> None:
 
 @pytest.mark.parametrize("document", [NORMAL, [NORMAL, {**NORMAL, "segment_id": "LA_002"}]])
 def test_the_plain_shape_is_read_at_once(document: object) -> None:
-    found = reader().read(json.dumps(document).encode(), KAFKA_MS)
+    found = reader().read(json.dumps(document).encode(), KAFKA_MS, KAFKA_MS)
     assert found == read(document).predictions
 
 
 def test_names_that_mean_nothing_are_learned() -> None:
     value = json.dumps({**NORMAL, "predicted_volume": 1, "day of week": 3}).encode()
     reads = reader().read
-    assert reads(value, KAFKA_MS) is None
-    assert reads(value, KAFKA_MS) == read(NORMAL).predictions
-    assert reads(json.dumps(NORMAL).encode(), KAFKA_MS) == read(NORMAL).predictions
+    assert reads(value, KAFKA_MS, KAFKA_MS) is None
+    assert reads(value, KAFKA_MS, KAFKA_MS) == read(NORMAL).predictions
+    assert reads(json.dumps(NORMAL).encode(), KAFKA_MS, KAFKA_MS) == read(NORMAL).predictions
 
 
 def test_the_names_learned_are_bounded() -> None:
     plain, reads = json.dumps(NORMAL).encode(), reader().read
     for number in range(MAX_IGNORED + 1):
-        reads(json.dumps({**NORMAL, f"x{number}": 1}).encode(), KAFKA_MS)
+        reads(json.dumps({**NORMAL, f"x{number}": 1}).encode(), KAFKA_MS, KAFKA_MS)
     for name in ("y", "z" * (MAX_NAME_CHARACTERS + 1)):
         value = json.dumps({**NORMAL, name: 1}).encode()
-        assert [reads(value, KAFKA_MS) for _ in range(2 * READ_OTHERWISE)] == [None] * 2 * READ_OTHERWISE
-    assert any(reads(plain, KAFKA_MS) for _ in range(READ_OTHERWISE + 1))
+        assert [reads(value, KAFKA_MS, KAFKA_MS) for _ in range(2 * READ_OTHERWISE)] == [None] * 2 * READ_OTHERWISE
+    assert any(reads(plain, KAFKA_MS, KAFKA_MS) for _ in range(READ_OTHERWISE + 1))
 
 
 def test_another_shape_pauses_the_attempts() -> None:
     plain, other = json.dumps(NORMAL).encode(), json.dumps(field_by_field(NORMAL)).encode()
     reads = reader().read
-    assert reads(other, KAFKA_MS) is None
-    found = [reads(plain, KAFKA_MS) is not None for _ in range(READ_OTHERWISE + 1)]
+    assert reads(other, KAFKA_MS, KAFKA_MS) is None
+    found = [reads(plain, KAFKA_MS, KAFKA_MS) is not None for _ in range(READ_OTHERWISE + 1)]
     assert found == [False] * READ_OTHERWISE + [True]
+
+
+def test_predictions_of_a_segment_share_its_id() -> None:
+    value, reads = json.dumps(NORMAL).encode(), reader().read
+    (_, first), (_, second) = [(reads(value, KAFKA_MS, KAFKA_MS) or pytest.fail("not read"))[0] for _ in range(2)]
+    assert first.segment_id is second.segment_id
+
+
+def test_the_shared_ids_are_bounded() -> None:
+    reads = reader()
+    for number in range(MAX_IDS + 2):
+        item = {**NORMAL, "segment_id": f"LA_{number}"}
+        ((_, found),) = reads.read(msgspec.json.encode(item), KAFKA_MS, KAFKA_MS) or []
+        assert found.segment_id == f"LA_{number}"
+    assert len(reads._ids) == 2
+
+
+def test_an_earlier_reading_of_the_clock_refuses_nothing() -> None:
+    normalise = Normaliser(SETTINGS, NETWORK, now_ms=lambda: KAFKA_MS)
+    record = Record("roads", 0, 0, KAFKA_MS, None, json.dumps({**NORMAL, "timestamp": KAFKA_MS}).encode())
+    assert normalise(record, KAFKA_MS - 10**9) == normalise(record, KAFKA_MS) == normalise(record)
+    assert normalise(record).predictions

@@ -56,10 +56,10 @@ def test_unclear_horizons_are_counted_and_the_first_is_logged(topic, consume, ca
 def test_array_of_bad_items_is_published_before_the_next_record(topic, consume, monkeypatch):
     call = Normaliser.__call__
 
-    def normalise(normaliser, record):
+    def normalise(normaliser, record, *now_ms):
         if record.offset == 1:
             eventually(lambda: consumer.quarantine.snapshot()["total"] == 2_000)
-        return call(normaliser, record)
+        return call(normaliser, record, *now_ms)
 
     monkeypatch.setattr(Normaliser, "__call__", normalise)
     consumer = consume()

@@ -114,8 +114,9 @@ def test_stop_ends_the_wait_for_ready(topic):
     raised = []
 
     def wait():
+        # Not by start(), which would begin another consumer if it came after stop().
         with pytest.raises(NotReady, match="stopped"):
-            start(topic, timeout=60)
+            started.wait_ready(60)
         raised.append(True)
 
     thread = threading.Thread(target=wait)
