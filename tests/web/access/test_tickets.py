@@ -221,6 +221,15 @@ def test_a_ticket_opens_a_websocket_of_another_site(integration, consumer, live,
     assert seen == [101, 401]
 
 
+def test_what_operators_see_holds_no_credentials(client, live, tokens):
+    ticket = ticket_of(client, tokens["reader"])
+    with client.get(f"{STREAM}?ticket={ticket}"):
+        for path in ("/metrics", "/api/clients", "/api/health", "/api/quarantine"):
+            answer = client.get(path, headers={**bearer(tokens["operator"]), "Referer": f"http://a/?ticket={ticket}"})
+            assert answer.status_code == 200
+            assert not [each for each in (ticket, *tokens.values()) if each in answer.text]
+
+
 CREDENTIALS = [
     "gwt_" + "A-_9" * 20,
     "gw_" + "A-_9" * 10,
