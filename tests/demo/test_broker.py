@@ -128,3 +128,7 @@ def test_a_free_port_is_no_ephemeral_port():
             stack.enter_context(server.accept()[0])
             assert client.getsockname()[1] not in FIXED_PORTS
     assert free_port() in FIXED_PORTS
+
+
+def test_ports_chosen_before_any_is_bound_differ():
+    assert len({free_port() for _ in range(50)}) == 50
