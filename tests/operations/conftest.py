@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = ROOT / "docs" / "operations"
 FEED = ("-m", "flask", "--app", "app", "send-test-events", "--count", "100000", "--delay", "0.05")
 CONFIGURATION = """
-global: {{scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 1s}}
+global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s}}
 scrape_configs:
   - job_name: greenwave
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
@@ -51,7 +51,11 @@ class Prometheus:
 
     def __exit__(self, *_):
         self._process.terminate()
-        self._process.wait()
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def get(self, path, **parameters):
         """Return the data of an answer of the API."""
@@ -65,6 +69,13 @@ class Prometheus:
     def query(self, expression):
         """Return the samples that a query gives now."""
         return self.get("query", query=expression)["result"]
+
+    def wait_for(self, expression):
+        """Wait until a query gives samples. After a scrape that took too long it gives none until the next one."""
+        try:
+            until(lambda: self.query(expression))
+        except AssertionError as error:
+            raise AssertionError(f"no samples: {expression}") from error
 
     def _is_ready(self):
         assert self._process.poll() is None, self._log.read_text()
@@ -95,6 +106,6 @@ def server(tmp_path_factory):
 def prometheus(server, tmp_path_factory):
     """Return a Prometheus that has scraped the server for a while."""
     with Prometheus(tmp_path_factory.mktemp("prometheus"), server.port) as running:
-        until(lambda: running.query("rate(greenwave_delivery_seconds_count[5s]) > 0"))
+        running.wait_for("rate(greenwave_delivery_seconds_count[5s]) > 0")
         until(lambda: all(each["lastEvaluation"] > "1" for each in running.get("rules")["groups"]))
         yield running
