@@ -34,7 +34,7 @@ def pause_for(seconds):
 def open_streams(server, count):
     """Open streams and wait until each has been given its view."""
     streams = Streams(server.port, count)
-    until(lambda: all(stream.views for stream in streams.streams), seconds=30)
+    until(lambda: all(stream.views for stream in streams.streams))
     return streams
 
 
@@ -61,9 +61,8 @@ def check_acknowledged(log, acknowledged):
 
 
 def check_said(delay, what):
-    """Assert that something was said in time."""
+    """Assert that something was said; return after how many seconds. check_in_time() limits them."""
     assert delay is not None, f"it was never said that {what}"
-    assert delay <= SAID_WITHIN_SECONDS, f"it took {delay:.1f} s to say that {what}"
     return round(delay, 2)
 
 
@@ -96,11 +95,29 @@ def check_informed(streams, died, producer, health):
     return round(seconds_until_informed(streams, died), 2)
 
 
-def check_informed_in_time(figures):
-    """Assert that the streams of a scenario were informed in time."""
-    informed = figures.get("seconds_until_the_last_stream_was_informed")
-    if informed is not None:
-        check_said(informed["max"] if isinstance(informed, dict) else informed, "the broker is away, in each stream")
+SAID = (
+    "seconds_until_away_is_said",
+    "seconds_until_live_again",
+    "seconds_from_topic_to_live",
+    "seconds_until_the_last_stream_was_informed",
+)
+"""Figures of what must be said in time."""
+LIMITS_SECONDS = {
+    "strict": {"said": SAID_WITHIN_SECONDS, "gone": 3.0},
+    "loose": {"said": 30.0, "gone": 20.0},
+    "none": {"said": math.inf, "gone": math.inf},
+}
+
+
+def check_in_time(figures, limits):
+    """Assert that what happened was said to health checks and streams in time, and that a shutdown took no longer."""
+    for name in SAID:
+        if (found := figures.get(name)) is not None:
+            longest = found["max"] if isinstance(found, dict) else found
+            assert longest <= limits["said"], f"{name}: {longest}, above {limits['said']:g}"
+    for name, found in figures.items():
+        if isinstance(found, dict) and (took := found.get("gone_after_seconds")) is not None:
+            assert took < limits["gone"], f"{name}: gone after {took} s, above {limits['gone']:g}"
 
 
 def _delay(stream, after, states):
@@ -164,7 +181,7 @@ def check_read(health, ends, records, quarantined=0):
         return {name: last[name] for name, value in wanted.items() if last[name] != value}
 
     try:
-        until(lambda: not differing(), seconds=SAID_WITHIN_SECONDS)
+        until(lambda: not differing())
     except AssertionError as error:
         raise AssertionError(f"health says {differing()}, and what is true is {wanted}") from error
     assert all(each.alive and each.restarts == 0 for each in health.answers), "the consumer thread was restarted"

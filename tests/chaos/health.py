@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERY_SECONDS = 0.1
-LIMITS_MS = {"strict": {"p99_ms": 100, "max_ms": 500}, "loose": {"p99_ms": 500, "max_ms": 2_000}, "none": {}}
+LIMITS_MS = {"strict": {"p99_ms": 100, "max_ms": 500}, "loose": {"p99_ms": 2_000, "max_ms": 20_000}, "none": {}}
 """How long the answers may take: on a machine of its own, on a busy one, and on one where nothing can be said."""
 
 

@@ -131,5 +131,5 @@ def all_have(streams, ends):
 def at_rest(health, pid):
     """Wait until no slot is in use; return what the process has."""
     asked = time.monotonic()
-    until(lambda: health.first(asked, lambda answer: answer.clients == 0) is not None, seconds=30)
+    until(lambda: health.first(asked, lambda answer: answer.clients == 0) is not None)
     return belongings(pid)

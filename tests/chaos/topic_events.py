@@ -34,7 +34,6 @@ from tests.stopping import stop_process
 from tests.web.server.test_worker import until
 
 GROWN = 8
-NOTICED_WITHIN_SECONDS = 30
 EXPIRED = 40
 """How many records a partition keeps of those that came while the server was stopped: each in a segment of its own."""
 
@@ -83,11 +82,11 @@ class Run:
         """Give it more partitions."""
         health = self._health()
         producer = self._publish(rate, [0] * PARTITIONS)
-        until(lambda: producer.sent > rate, seconds=30)
+        until(lambda: producer.sent > rate)
         begin = monotonic()
         self._world.kafka.add_partitions(self._world.topic, GROWN)
         producer.grow(GROWN)
-        until(lambda: health.first(begin, has_grown) is not None, seconds=NOTICED_WITHIN_SECONDS)
+        until(lambda: health.first(begin, has_grown) is not None)
         noticed = health.first(begin, has_grown)
         pause_for(1)
         producer.close()
@@ -142,7 +141,7 @@ class Run:
         stop_process(worker)
         try:
             producer = self._publish(10 * count, first, most=count)
-            until(producer.is_done, seconds=30)
+            until(producer.is_done)
             producer.close()
             ends = self._world.ends()
             with self._world.kafka.admin() as admin:
@@ -154,9 +153,9 @@ class Run:
         health = self._health()
         log = self._world.log()
         assert [len(numbers) for numbers in log.values()] == [EXPIRED] * GROWN
-        until(lambda: all(has_all_of(stream, log) for stream in self._streams), seconds=30)
+        until(lambda: all(has_all_of(stream, log) for stream in self._streams))
         # A fetch that was on its way is read nevertheless, so how many were missed is known when all is read.
-        until(lambda: health.answers and health.answers[-1].positions == ends, seconds=30)
+        until(lambda: health.answers and health.answers[-1].positions == ends)
         read = health.answers[-1].records - self._records
         missed = count - read
         for stream in self._streams:
@@ -174,20 +173,20 @@ class Run:
         health, kafka, topic = self.polls[-1], self._world.kafka, self._world.topic
         deleted = monotonic()
         kafka.delete_topic(topic)
-        until(lambda: health.first(deleted, is_missing) is not None, seconds=30)
+        until(lambda: health.first(deleted, is_missing) is not None)
         gone = health.first(deleted, is_missing)
-        until(lambda: seconds_until_informed(self._streams, deleted, {"reconnecting"}) < math.inf, seconds=30)
+        until(lambda: seconds_until_informed(self._streams, deleted, {"reconnecting"}) < math.inf)
         informed = seconds_until_informed(self._streams, deleted, {"reconnecting"})
         check_stays_away(health, deleted + gone, monotonic())
         create_again(kafka, topic, PARTITIONS)
         created = monotonic()
         # At most a hundred in each partition, so that a view has each of them, and numbers that were never there.
         producer = self._publish(1_000, [1_000_000] * PARTITIONS, most=80 * PARTITIONS)
-        until(producer.is_done, seconds=30)
+        until(producer.is_done)
         producer.close()
         log, ends = self._world.log(), self._world.ends()
         check_acknowledged(log, producer.acknowledged)
-        until(lambda: all(has_all_of(stream, log) for stream in self._streams), seconds=30)
+        until(lambda: all(has_all_of(stream, log) for stream in self._streams))
         for stream in self._streams:
             gap = stream.of_type("gap")[-1][1]
             assert (gap["reason"], gap["missed"]) == ("topic_recreated", None), gap

@@ -23,7 +23,7 @@ PARTITIONS = 4
 ROADS = 20
 NUMBERED = re.compile(rb'"model": "\d+/(\d+)"')
 SAID_WITHIN_SECONDS = 10.0
-"""How long health may take to say what happened."""
+"""How long health may take to say what happened, on a machine of its own."""
 
 
 class Producer(threading.Thread):
@@ -76,7 +76,7 @@ class Producer(threading.Thread):
 
     def grow(self, partitions):
         """Publish to so many partitions from now on, once they are known."""
-        until(lambda: len(self._producer.partitions_for(self._topic)) == partitions, seconds=30)
+        until(lambda: len(self._producer.partitions_for(self._topic)) == partitions)
         self._numbers += [0] * (partitions - len(self._numbers))
 
     def is_done(self):
@@ -139,7 +139,7 @@ class World:
         self.servers.append(server)
         return server
 
-    def wait_live(self, server, seconds=30):
+    def wait_live(self, server, seconds=60):
         """Wait until the server says that it is ready; return how long that took."""
         begin = time.monotonic()
         until(lambda: json.loads(server.get("/readyz"))["success"], seconds=seconds, every=0.05)

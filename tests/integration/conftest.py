@@ -75,10 +75,10 @@ def publish(settings):
                 producer.send(settings.topic, message(f"S{number % 50}", model=name), partition=partition)
                 counts[partition] += 1
                 if number % 50 == 49:
-                    producer.flush(20)
+                    producer.flush(WAIT_SECONDS)
                     # A pace, not a wait for anything: clients are cut and come back while messages arrive.
                     threading.Event().wait(max(0.0, begin + number / rate - time.monotonic()))
-            producer.flush(20)
+            producer.flush(WAIT_SECONDS)
             return counts
 
         yield publish

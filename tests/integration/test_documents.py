@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.consumer.helpers import message
 from tests.integration.test_serving import ready
 from tests.web.server.test_worker import until
@@ -27,10 +29,11 @@ def attack(server, tmp_path, *options):
         *options,
     ]
     environ = {"SCHEMATHESIS_HOOKS": str(HOOKS), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    done = subprocess.run(command, check=False, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=150)
+    done = subprocess.run(command, check=False, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=500)
     return done.stdout + done.stderr, done.returncode
 
 
+@pytest.mark.timeout(600)
 def test_answers_are_those_of_the_document(serve, produce, tmp_path):
     produce(*[message(f"LA_{number:03}", horizon_minutes=15, road_name="I-405 N") for number in range(20)], b"no json")
     server = serve()

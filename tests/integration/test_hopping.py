@@ -13,6 +13,7 @@ MESSAGES = 4_000
 CUTS = 8
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("entries", ["50000", "1000"], ids=["from memory", "beyond memory"])
 def test_hopping_clients_get_each_message_once(serve, publish, entries):
     servers = [serve(name=name, BUFFER_ENTRIES=entries) for name in ("one", "two", "three")]
@@ -27,5 +28,5 @@ def test_hopping_clients_get_each_message_once(serve, publish, entries):
     for client in clients:
         client.end = counts
     for client in clients:
-        client.join(120)
+        client.join(200)
     verify(clients, counts)

@@ -60,7 +60,7 @@ def test_a_body_that_is_cut_off_writes_nothing(serve, length):
     status, answer = post(server, message("P2"))
     assert (status, answer["data"]["written"][0]["offset"]) == (201, 0)
     server.process.terminate()
-    assert server.process.wait(30) == 0
+    assert server.process.wait(60) == 0
 
 
 def test_without_an_answer_of_kafka_nothing_waits_longer_than_the_timeout(settings):
@@ -80,7 +80,7 @@ def test_threads_share_a_producer_and_lose_nothing(settings, topic):
 
     def write(name):
         for number in range(20):
-            places.extend(producing.write(topic, [(f"{name}-{number}".encode(), message(f"{name}-{number}"))] * 5, 20))
+            places.extend(producing.write(topic, [(f"{name}-{number}".encode(), message(f"{name}-{number}"))] * 5, 60))
 
     threads = [threading.Thread(target=write, args=(name,)) for name in range(4)]
     for thread in threads:

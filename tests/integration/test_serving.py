@@ -9,7 +9,7 @@ from tests.web.server.test_worker import read_until, rest_of, until
 
 def ready(server):
     """Return whether the server says that it is ready; False while a worker is replaced."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200
@@ -61,7 +61,7 @@ def test_message_reaches_polling_and_two_streams_over_one_consumer(serve, produc
 def test_recycled_worker_sends_bye_and_the_next_one_is_ready(serve, produce):
     produce(message("A"))
     server = serve("--max-requests", "100")
-    until(lambda: ready(server), every=0.2)  # each question counts
+    until(lambda: ready(server), every=0.5)  # each question counts
     before = server.workers()
     stream = server.open()
     read_until(stream, b'"initial"')

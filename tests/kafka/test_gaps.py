@@ -33,7 +33,7 @@ def server(settings, tmp_path):
 
 
 def polled(server, path="/api/predictions"):
-    return json.loads(server.get(path, timeout=30))
+    return json.loads(server.get(path, timeout=60))
 
 
 def cursor_of(server):
@@ -47,7 +47,7 @@ def until_read(server, records):
 
 def by_stream(server, cursor):
     with contextlib.closing(server.open(**{"Last-Event-ID": cursor})) as client:
-        client.settimeout(30)
+        client.settimeout(60)
         seen = read_until(client, b'"type":"initial"')
         assert seen.index(b'"gap"') < seen.index(b'"initial"'), "the view follows its reason"
         return GAP.findall(seen)
@@ -61,7 +61,7 @@ def by_websocket(server, cursor):
         "Sec-WebSocket-Version": "13",
     }
     with contextlib.closing(server.open(f"/predictions/ws?after={cursor}", **headers)) as client:
-        client.settimeout(30)
+        client.settimeout(60)
         return GAP.findall(read_until(client, b'"type":"initial"'))
 
 

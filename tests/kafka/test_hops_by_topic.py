@@ -19,6 +19,7 @@ from tests.kafka.conftest import OPTIONS
 from tests.kafka.helpers import WAIT_SECONDS, eventually
 from tests.web.server.test_worker import Server
 
+LIMIT_SECONDS = 200
 HOPS = int(os.environ.get("GREENWAVE_TEST_HOPS", "300"))
 CLIENTS = 12 if HOPS < 1_000 else 40
 SEGMENTS = 10
@@ -69,6 +70,7 @@ def start(producer, clients):
         client.start()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("entries", MEMORY.values(), ids=MEMORY)
 def test_hops_with_filters_by_topic_on_the_wire(apache, tmp_path, entries):
     begins_at = 1 / 4 if entries == MEMORY["from memory"] else 1
@@ -117,7 +119,7 @@ def test_hops_with_filters_by_topic_on_the_wire(apache, tmp_path, entries):
         for client in clients:
             client.end = [most] * 6
         for client in clients:
-            client.join(400)
+            client.join(LIMIT_SECONDS)
         hopping.verify(clients, [most] * 6)
         assert sum(client.hops for client in clients) >= HOPS
         for server in servers:

@@ -38,7 +38,7 @@ def test_kafka_client_without_metadata_requests_is_replaced(
     consumer.wait_ready(WAIT_SECONDS)
     subscription = follow(consumer)
     damage(consumer._supervisor.source._cluster)
-    eventually(lambda: consumer.restarts == 1)
+    eventually(lambda: consumer.restarts >= 1)  # on a slow machine the next one may be replaced, too
     consumer.wait_ready(WAIT_SECONDS)
     publish(settings, message("A"))
     events_until(subscription, lambda events: segments(changes(events)) == ["A"])

@@ -37,7 +37,7 @@ def test_headers_long_keys_and_packed_values(apache, settings_for, producer_for,
     send({"kmh": 80}, KEY, HEADERS)
     send(gzip.compress(json.dumps(PLAIN).encode()))
     send({"kmh": 80}, KEY, [("other", b"x")])
-    producer.flush(20)
+    producer.flush(WAIT_SECONDS)
     consumer = consume(settings)
     consumer.wait_ready(WAIT_SECONDS)
     found = consumer.feed.snapshot().predictions
@@ -47,5 +47,5 @@ def test_headers_long_keys_and_packed_values(apache, settings_for, producer_for,
     ]
     assert consumer.quarantine.snapshot()["by_reason"] == {"no_segment": 1}
     send(None, KEY)
-    producer.flush(20)
+    producer.flush(WAIT_SECONDS)
     eventually(lambda: [each.segment_id for each in consumer.feed.snapshot().predictions] == ["S1"])

@@ -168,6 +168,7 @@ def test_slow_answers_leave_the_consumer_ready(apache, settings_for, consume, pu
     consumer.stop()
 
 
+@pytest.mark.timeout(400)
 def test_broker_that_answers_late_is_connected_again(apache, settings_for, consume, publish, relay, relayed):
     settings = settings_for(apache.create_topic(), kafka_silence_seconds=30)
     consumer = consume(settings, relayed)
@@ -181,6 +182,7 @@ def test_broker_that_answers_late_is_connected_again(apache, settings_for, consu
     consumer.stop()
 
 
+@pytest.mark.timeout(600)
 def test_first_start_on_a_broker_that_answers_late(consume):
     relay = Relay()
     # All connections take the relay, also those of librdkafka: the broker advertises it.

@@ -40,6 +40,7 @@ def counted(settings, client_id):
     return Counted(settings, **{option: client_id})
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     ("kafka_client", "kib_per_second", "messages"),
     [

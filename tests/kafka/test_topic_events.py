@@ -82,7 +82,7 @@ class Load:
 
     def __exit__(self, *_):
         self._stopping.set()
-        self._thread.join(20)
+        self._thread.join(WAIT_SECONDS)
 
     def acknowledged(self):
         """Return the offsets by partition that the broker has acknowledged, in order; the load must have ended."""
@@ -139,7 +139,7 @@ def test_recreated_topic_is_one_gap_and_is_read_from_its_beginning(apache, setti
         assert [gap.reason for gap in gaps(events) if isinstance(gap, Gap)] == ["topic_recreated"]
         assert sorted(segments_in(events, after_gap=True)) == sorted(expected), "each once, from the first on"
     assert names(consumer.feed.snapshot()) == set(expected), "nothing is left of the old topic"
-    resumed = consumer.subscriptions.subscribe(old_cursor).next(5)
+    resumed = events_until(consumer.subscriptions.subscribe(old_cursor), lambda events: len(gaps(events)) >= 2)
     assert [type(event) for event in gaps(resumed)] == [Gap, Initial]
     assert gaps(resumed)[0].reason == "other_topic"
 

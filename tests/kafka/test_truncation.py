@@ -104,7 +104,7 @@ def leader_and_in_sync(node, topic):
     try:
         with node.admin() as admin:
             (described,) = admin.describe_topics([topic])
-    except KafkaError:
+    except (KafkaError, OSError):
         return None
     (partition,) = described["partitions"]
     return partition["leader_id"], sorted(partition["isr_nodes"])
