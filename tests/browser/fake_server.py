@@ -112,7 +112,7 @@ class FakeServer:
         with self._changed:
             self._alive += 1
             self._changed.notify_all()
-            assert self._changed.wait_for(lambda: self.open_streams == 0, 30)
+            assert self._changed.wait_for(lambda: self.open_streams == 0, 60)
 
     def publish(self, segment_id: str, predicted_speed: float = 50.0, **fields: Any) -> Message:
         """Append a prediction and return it."""
@@ -161,7 +161,7 @@ class FakeServer:
         self.stats = stats
         self._append({"type": "stats", "data": stats})
 
-    def wait_for_streams(self, count: int, seconds: float = 30) -> None:
+    def wait_for_streams(self, count: int, seconds: float = 60) -> None:
         """Wait until a number of streams is open."""
         with self._changed:
             assert self._changed.wait_for(lambda: self.open_streams == count, seconds), self.open_streams

@@ -36,7 +36,7 @@ class Flood(FakeServer):
     def end(self) -> None:
         """Stop to send, and wait for it; `sent` is the number of predictions."""
         self._stopping.set()
-        assert self._ended.wait(30)
+        assert self._ended.wait(60)
 
     def stop(self) -> None:
         """Stop, as any server."""

@@ -78,7 +78,7 @@ def test_a_documented_client_resumes(gunicorn: Server, tmp_path: Path, title: st
         raise AssertionError(f"{error}: {printed.read_text()[-2000:]}") from error
     finally:
         os.killpg(client.pid, 15)
-        client.wait(10)
+        client.wait(60)
 
 
 @pytest.mark.parametrize("title", PYTHON_PROGRAMS)

@@ -179,11 +179,11 @@ def test_a_stream_without_heartbeats_is_closed(server: FakeServer, open_page: Op
 
 
 def test_a_quiet_stream_with_heartbeats_is_kept(server: FakeServer, open_page: OpenPage) -> None:
-    server.config = server.config | {"heartbeat_seconds": 1.5}
+    server.config = server.config | {"heartbeat_seconds": 3}
     page = open_page()
     server.wait_for_streams(1)
     expect_pill(page, re.compile(r"no data yet"))
-    page.wait_for_function("() => performance.now() > 8000")  # two heartbeats that are missed would be 3 s
+    page.wait_for_function("() => performance.now() > 8000")  # two heartbeats that are missed would be 6 s
     assert server.streams_asked == 1
 
 

@@ -57,7 +57,7 @@ class Answer:
 
 def ask(port: int, method: str, target: str, **headers: str) -> Answer:
     """Return the answer to a request target that is sent as it is."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, target, headers=headers)
         return Answer(connection.getresponse())
@@ -86,17 +86,17 @@ def test_the_page_is_live_under_a_prefix(port: int, browser: Browser) -> None:
 
 
 def test_streams_work_under_a_prefix(port: int) -> None:
-    socket = websocket.create_connection(f"ws://127.0.0.1:{port}{PREFIX}/predictions/ws", timeout=10)
+    socket = websocket.create_connection(f"ws://127.0.0.1:{port}{PREFIX}/predictions/ws", timeout=60)
     try:
         assert json.loads(socket.recv())["type"] == "connected"
     finally:
         socket.close()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", f"{PREFIX}/predictions/stream")
         seen, response = b"", connection.getresponse()
         while b'"initial"' not in seen:
-            seen += response.read1()
+            seen += response.read1() or pytest.fail(f"closed before the view came: {seen!r}")
     finally:
         connection.close()
 

@@ -5,8 +5,10 @@ from urllib.parse import urljoin, urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, expect
 
-# A loaded machine may take long; a test that passes doesn't wait.
-expect.set_options(timeout=30_000)
+LIMIT_MS = 60_000
+"""Limit of each wait. Only a failure takes so long, but the page's delays grow to tens of seconds on a slow machine."""
+
+expect.set_options(timeout=LIMIT_MS)
 
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -40,6 +42,7 @@ class Watched:
     def _new_page(self, url: str, options: dict[str, Any]) -> Page:
         self._host = urlsplit(url).netloc
         context = self._browser.new_context(**{"viewport": DESKTOP} | options)
+        context.set_default_timeout(LIMIT_MS)
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", self._console)
