@@ -36,15 +36,15 @@ coverage: $(READY) ## branch coverage of consumer/ and web/ in the tests of test
 test-pythons: $(READY) ## the tests of test-unit on each of Python 3.11 to 3.14 that is installed
 	$(BIN)/python -m tools.pythons
 
-# The outage tests check how many seconds it takes until clients are notified, so nothing else may run beside them.
+# The tests of outages wait most of the time, but they notice a machine that is overloaded, so they run by themselves.
 # The schema registry needs Java 17 and Maven in any case.
 test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
-	$(BIN)/python -m pytest --broker=apache tests/kafka/test_outages.py
-	$(BIN)/python -m pytest -n 2 --dist loadfile --broker=apache --ignore tests/kafka/test_outages.py tests/kafka tests/integration
+	$(BIN)/python -m pytest -n 2 --dist worksteal --broker=apache tests/kafka/test_outages.py
+	$(BIN)/python -m pytest -n 3 --dist worksteal --broker=apache --ignore tests/kafka/test_outages.py tests/kafka tests/integration
 
 test-browser: $(READY) node_modules/.ready ## page in Chromium, its modules in Node, other people's clients
 	npm test --silent
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests/browser
 
 test-operations: $(READY) ## metrics, alerts and dashboard by Prometheus; what is deployed, by the tools that read it
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/operations
