@@ -27,8 +27,6 @@ READ_OTHERWISE = 50
 MAX_IGNORED = 64
 """Names that are learned: a producer can send new ones without end."""
 MAX_NAME_CHARACTERS = 64
-MAX_IDS = 16_384
-"""Segment ids that are shared by their predictions."""
 
 _NAME = re.compile(r"[\w .:/-]+")
 """What a learned name is made of; msgspec takes no quotes and control characters."""
@@ -97,8 +95,6 @@ class PlainReader:
         self._times = times
         self._network = network
         self._max_future_ms = max_future_ms
-        self._ids: dict[str, str] = {}
-        """The ids of segments that were read, each by itself: predictions share them."""
         self._iso_of = lru_cache(2048)(self._rewritten)
         self._untried = 0
         self._documents_untried = 0
@@ -172,14 +168,6 @@ class PlainReader:
         latest_ms = event_ms - self._max_future_ms
         return now_ms < latest_ms or UNKNOWN_MS != kafka_ms < latest_ms
 
-    def _shared_id(self, segment: str) -> str | None:
-        """Return the id of a segment, the same object for all of its predictions; None if it can't be one."""
-        if as_id(segment) is None:
-            return None
-        if len(self._ids) >= MAX_IDS:
-            self._ids.clear()
-        return self._ids.setdefault(segment, segment)
-
     def _rewritten(self, text: str) -> str | None:
         """Return a time as ISO 8601; None for one that can't be read, or in two ways in autumn."""
         found = self._times.readings(text)
@@ -219,10 +207,9 @@ class PlainReader:
 
     def _prediction(self, item: _Plain, kafka_ms: int, now_ms: int) -> Prediction | None:
         """Return the prediction of an item. This runs for every prediction, so it makes few calls."""
-        segment = self._ids.get(item.segment_id) or self._shared_id(item.segment_id)
-        event_ms, minutes, speeds = item.timestamp, item.horizon_minutes, self._speeds
+        segment, event_ms, minutes, speeds = item.segment_id, item.timestamp, item.horizon_minutes, self._speeds
         predicted, current, difference = round(item.predicted_speed, 2) + 0.0, item.current_speed, None  # no -0.0
-        if predicted > speeds.most or segment is None:
+        if predicted > speeds.most or as_id(segment) is None:
             return None
         if current is not None:
             current = round(current, 2) + 0.0

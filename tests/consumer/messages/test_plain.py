@@ -4,7 +4,6 @@ import json
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +12,7 @@ from consumer.messages.names import HORIZON, MAX_MINUTES
 from consumer.messages.network import Network, Segment
 from consumer.messages.normalise import Normaliser
 from consumer.messages.normalised import Normalised
-from consumer.messages.plain import MAX_IDS, MAX_IGNORED, MAX_NAME_CHARACTERS, READ_OTHERWISE, PlainReader
+from consumer.messages.plain import MAX_IGNORED, MAX_NAME_CHARACTERS, READ_OTHERWISE, PlainReader
 from consumer.messages.speeds import Speeds
 from consumer.prediction import Coordinates
 from consumer.settings import Settings
@@ -152,21 +151,6 @@ def test_another_shape_pauses_the_attempts() -> None:
     assert reads(other, KAFKA_MS, KAFKA_MS) is None
     found = [reads(plain, KAFKA_MS, KAFKA_MS) is not None for _ in range(READ_OTHERWISE + 1)]
     assert found == [False] * READ_OTHERWISE + [True]
-
-
-def test_predictions_of_a_segment_share_its_id() -> None:
-    value, reads = json.dumps(NORMAL).encode(), reader().read
-    (_, first), (_, second) = [(reads(value, KAFKA_MS, KAFKA_MS) or pytest.fail("not read"))[0] for _ in range(2)]
-    assert first.segment_id is second.segment_id
-
-
-def test_the_shared_ids_are_bounded() -> None:
-    reads = reader()
-    for number in range(MAX_IDS + 2):
-        item = {**NORMAL, "segment_id": f"LA_{number}"}
-        ((_, found),) = reads.read(msgspec.json.encode(item), KAFKA_MS, KAFKA_MS) or []
-        assert found.segment_id == f"LA_{number}"
-    assert len(reads._ids) == 2
 
 
 def test_an_earlier_reading_of_the_clock_refuses_nothing() -> None:
