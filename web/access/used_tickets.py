@@ -26,8 +26,7 @@ class UsedTickets:
     """
 
     def __init__(self) -> None:
-        self._file, path = tempfile.mkstemp(prefix="greenwave-tickets-")
-        os.unlink(path)
+        self._file = _file_without_a_name()
         os.truncate(self._file, ROWS * ROW_BYTES)
         # The lock of the file is between processes, and ends with the process that holds it; this one is for threads.
         self._lock = threading.Lock()
@@ -56,3 +55,12 @@ class UsedTickets:
             yield
         finally:
             fcntl.lockf(self._file, fcntl.LOCK_UN, ROW_BYTES, start)
+
+
+def _file_without_a_name() -> int:
+    """Return a file in memory. A container need not have a folder that can be written to; macOS has no such files."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("greenwave-tickets")
+    file, path = tempfile.mkstemp(prefix="greenwave-tickets-")
+    os.unlink(path)
+    return file

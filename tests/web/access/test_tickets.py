@@ -6,6 +6,7 @@ import http.client
 import json
 import logging
 import os
+import tempfile
 
 import pytest
 import websocket
@@ -47,6 +48,26 @@ def used():
 @pytest.fixture
 def clock():
     return Clock()
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="files in memory are of Linux")
+def test_no_folder_has_to_be_writable(monkeypatch):
+    def refuse(**_):
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    made = UsedTickets()
+    assert made.add(b"n" * 16, 2.0, 1.0)
+    assert not made.add(b"n" * 16, 2.0, 1.0)
+    made.close()
+
+
+def test_a_system_without_files_in_memory_uses_another(monkeypatch):
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    made = UsedTickets()
+    assert made.add(b"n" * 16, 2.0, 1.0)
+    assert not made.add(b"n" * 16, 2.0, 1.0)
+    made.close()
 
 
 @pytest.fixture
