@@ -67,7 +67,7 @@ class Consumer:
         self._normalise = normalise
         self.feed = Feed(settings, now_ms=self.clock.now_ms)
         self.subscriptions = Subscriptions(self.feed, Replays(settings, open_source, normalise.when_ready))
-        self.usual = Usual(self.feed)
+        self.usual = Usual(self.feed, self.clock.now_ms)
         self.quarantine = Quarantine(settings.quarantine_entries)
         self._poll_seconds = poll_seconds
         announcer = Announcer(self.feed, self.subscriptions.reset_timeouts)

@@ -18,7 +18,7 @@ from consumer.view.ring import Entry
 
 from .quarters import Quarter, quarters_in
 from .samples import code_of, steps_of
-from .store import Counted, StoreWriter, open_writer
+from .store import WINDOW, Counted, StoreWriter, open_writer
 
 log = logging.getLogger("greenwave.usual")
 
@@ -44,8 +44,16 @@ class Learner:
     left_out   speeds of segments beyond MAX_SEGMENTS
     """
 
-    def __init__(self, feed: Feed, about: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        about: Mapping[str, str],
+        now_ms: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         settings = feed.settings
+        self._now_ms = now_ms
+        self._max_future_ms = settings.max_future * 1000
         self._path = settings.usual_file
         self._max_segments = settings.max_segments
         self._feed = feed
@@ -106,6 +114,10 @@ class Learner:
         except (sqlite3.Error, StoreError) as error:
             self._fail(f"{error}; move the file away and restart to learn from the beginning")
             return False
+        except Exception as error:
+            log.exception("learning usual speeds failed")
+            self._fail(f"{error!r}; restart to learn again")
+            return False
         return True
 
     def _fail(self, error: str) -> None:
@@ -116,7 +128,7 @@ class Learner:
 
     def _open(self) -> bool:
         """Open the file, unless another process has it; continue with the oldest entry of the ring buffer."""
-        self._writer = open_writer(self._path, self._about)
+        self._writer = open_writer(self._path, self._about, self._latest())
         if self._writer is None:
             self.state, self.error = "reading", None
             return False
@@ -128,6 +140,10 @@ class Learner:
         self.state, self.error = "learning", None
         log.info("usual speeds are learnt into %s, which has %d segments", self._path, self.segments)
         return True
+
+    def _latest(self) -> int:
+        """Return the last interval that can have been measured by now; a day later, since it is for gross errors."""
+        return (self._now_ms() + self._max_future_ms) // INTERVAL_MS + WINDOW
 
     def _read(self) -> None:
         """Read what is new in the ring buffer."""
@@ -149,7 +165,7 @@ class Learner:
 
     def _take(self, entries: Sequence[Entry]) -> None:
         """Take the speeds that count. This runs for every prediction, so the usual case makes few calls."""
-        counted = self._counted
+        counted, latest = self._counted, self._latest()
         for entry in entries:
             item = entry.item
             if item is None or (speed := item.current_speed) is None:
@@ -160,7 +176,7 @@ class Learner:
                 known = self._add(segment_id, interval)
                 if known is None:
                     continue
-            elif known.newest == interval or not known.count(interval):
+            elif known.newest == interval or not known.count(interval, latest):
                 continue
             self._waiting.append((known.id, self._quarter(item.timestamp), code_of(speed, self._steps)))
             self._changed[segment_id] = known

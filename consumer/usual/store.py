@@ -26,7 +26,7 @@ APPLICATION_ID = 0x47575553
 WINDOW = 288
 """Intervals up to the newest of a segment in which late speeds count: one day."""
 MAX_SILENT_INTERVALS = 60 * WINDOW
-"""A segment that was not measured for 60 days before the newest time is dropped when the file is opened."""
+"""A segment not measured for 60 days before the newest time, or before now, is dropped when the file is opened."""
 BUSY_SECONDS = 5.0
 WAL_BYTES = 16_777_216
 
@@ -49,15 +49,23 @@ class Counted(Struct, gc=False):
     newest: int
     seen: int = 1
 
-    def count(self, interval: int) -> bool:
-        """Count an interval; return whether it was not counted before and is not too old."""
+    def count(self, interval: int, latest: int) -> bool:
+        """Count an interval; return whether it was not counted before and is not too old.
+
+        A `newest` after `latest` came of a wrong clock: then counting begins again with an older interval.
+        """
         ahead = interval - self.newest
         if ahead > 0:
             self.seen = (self.seen << min(ahead, WINDOW) | 1) & _ALL
             self.newest = interval
             return True
-        bit = 1 << -ahead if ahead > -WINDOW else 0
-        if not bit or self.seen & bit:
+        if ahead <= -WINDOW:
+            if self.newest <= latest:
+                return False
+            self.newest, self.seen = interval, 1
+            return True
+        bit = 1 << -ahead
+        if self.seen & bit:
             return False
         self.seen |= bit
         return True
@@ -115,10 +123,11 @@ class StoreWriter:
         return Sample(*row) if row else Sample()
 
 
-def open_writer(path: str, about: Mapping[str, str]) -> StoreWriter | None:
+def open_writer(path: str, about: Mapping[str, str], latest: int) -> StoreWriter | None:
     """Open a store for writing; None while another process has it.
 
-    `about` is what its contents depend on. Raises OSError, sqlite3.Error and StoreError.
+    `about` is what its contents depend on, `latest` the last interval that can have been measured by now. Raises
+    OSError, sqlite3.Error and StoreError.
     """
     lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -130,7 +139,7 @@ def open_writer(path: str, about: Mapping[str, str]) -> StoreWriter | None:
         # The learner's thread uses it, and the thread that stops the learner when that has ended.
         connection = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(connection, about)
+            _prepare(connection, about, latest)
         except BaseException:
             connection.close()
             raise
@@ -140,7 +149,7 @@ def open_writer(path: str, about: Mapping[str, str]) -> StoreWriter | None:
     return StoreWriter(connection, lock)
 
 
-def _prepare(connection: sqlite3.Connection, about: Mapping[str, str]) -> None:
+def _prepare(connection: sqlite3.Connection, about: Mapping[str, str], latest: int) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables and application != APPLICATION_ID:
@@ -153,7 +162,8 @@ def _prepare(connection: sqlite3.Connection, about: Mapping[str, str]) -> None:
     connection.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", about.items())
     _check(connection, about)
     (newest,) = connection.execute("SELECT max(newest) FROM segments").fetchone()
-    connection.execute("DELETE FROM segments WHERE newest < ?", ((newest or 0) - MAX_SILENT_INTERVALS,))
+    # One segment with a time of a wrong clock must not drop the others.
+    connection.execute("DELETE FROM segments WHERE newest < ?", (min(newest or 0, latest) - MAX_SILENT_INTERVALS,))
     if connection.execute("SELECT changes()").fetchone()[0]:
         connection.execute("DELETE FROM samples WHERE segment NOT IN (SELECT id FROM segments)")
 

@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from consumer.errors import StoreError
@@ -37,7 +37,7 @@ class Usual:
     Queries read the file, on the thread of the request. One that can't be read gives no bands.
     """
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, now_ms: Callable[[], int]) -> None:
         settings = feed.settings
         about = {"speed_unit": settings.speed_unit, "timezone": settings.usual_zone.key}
         self._feed = feed
@@ -45,7 +45,7 @@ class Usual:
         self._quarter = quarters_in(settings.usual_zone)
         self._steps = steps_of(settings.speed_unit)
         self._kept = _NOTHING
-        self.learner = Learner(feed, about)
+        self.learner = Learner(feed, about, now_ms)
 
     def start(self) -> None:
         """Begin to learn."""

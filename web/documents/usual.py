@@ -48,7 +48,7 @@ OPERATIONS = (
             query("at", "Time, as `since`. Without it: the newest that was read", MOMENT),
             TAG,
         ],
-        "They are learnt with USUAL_FILE (docs/usual.md), from earlier days than the one asked for.",
+        "They are learnt with USUAL_FILE (docs/usual.md), from the last weeks; the newest day is left out of its own.",
         ["/api/usual", "/api/usual?segment_id=LA_001"],
     ),
 )

@@ -12,15 +12,18 @@ from zoneinfo import ZoneInfo
 import pytest
 from msgspec import structs
 
+from consumer.messages.clock import wall_ms
+from consumer.usual.learner import INTERVAL_MS
 from consumer.usual.quarters import quarters_in
 from consumer.usual.samples import KEPT_SPEEDS, USED_SPEEDS, Band, Sample, code_of
-from consumer.usual.store import WINDOW, Counted
+from consumer.usual.store import WINDOW, Counted, open_writer
 from consumer.usual.usual import Usual
 from tests.consumer.helpers import SETTINGS, eventually, feed_of, message, publish, record
 
 ZONE = ZoneInfo("America/Los_Angeles")
 MONDAY = datetime(2026, 3, 2, tzinfo=ZONE)  # the clocks change on Sunday, 8 March
 FIVE = timedelta(minutes=5)
+LATEST = 10_000
 
 
 @pytest.fixture
@@ -35,8 +38,8 @@ def usual_of(settings):
     """Return a function that starts usual speeds over a feed, and end them after the test."""
     started = []
 
-    def start(feed=None, **changes):
-        usual = Usual(feed or feed_of(1, structs.replace(settings, **changes)))
+    def start(feed=None, now_ms=wall_ms, **changes):
+        usual = Usual(feed or feed_of(1, structs.replace(settings, **changes)), now_ms)
         usual.start()
         started.append(usual)
         return usual
@@ -224,6 +227,28 @@ def test_segments_without_a_speed_for_60_days_are_dropped(usual_of, settings):
     assert len(contents(settings)) == 2
 
 
+def test_a_time_of_a_wrong_clock_neither_drops_segments_nor_stops_learning(usual_of, settings):
+    now, ahead = MONDAY + timedelta(days=7), MONDAY + timedelta(days=400)
+    about = {"speed_unit": "mph", "timezone": ZONE.key}
+    writer = open_writer(settings.usual_file, about, latest=ms(ahead) // INTERVAL_MS)
+    monday = quarters_in(ZONE)(ms(MONDAY))
+    writer.add(
+        [(2, monday, 20)], {"A": Counted(1, ms(ahead) // INTERVAL_MS), "B": Counted(2, ms(MONDAY) // INTERVAL_MS)}
+    )
+    writer.close()
+    usual = usual_of(feed := feed_of(1, structs.replace(settings, max_future=600)), now_ms=lambda: ms(now))
+    learnt(feed, [("A", now, 30), ("A", now + FIVE, 40), ("A", now, 50), ("B", now, 30)], usual)
+    assert usual.learner.segments == 2
+    assert [row[4] for row in contents(settings) if len(row) == 5] == [bytes([60, 80]), bytes([20, 60])]
+
+
+def test_an_unexpected_error_is_reported(usual_of):
+    usual = usual_of(now_ms=lambda: 1 // 0)
+    eventually(lambda: usual.learner.state == "failed", 60)
+    assert "ZeroDivisionError" in usual.learner.error
+    assert "restart" in usual.learner.error
+
+
 def test_without_a_file_nothing_runs(usual_of):
     usual = usual_of(usual_file="")
     assert usual.learner.state == "off"
@@ -235,12 +260,12 @@ def test_intervals_count_once_in_any_order():
     numbers, intervals = random.Random(2), list(range(1000, 1000 + WINDOW))
     numbers.shuffle(intervals)
     counted = Counted(1, intervals[0])
-    found = [intervals[0], *(each for each in intervals * 2 if counted.count(each))]
+    found = [intervals[0], *(each for each in intervals * 2 if counted.count(each, LATEST))]
     assert sorted(found) == list(range(1000, 1000 + WINDOW))
-    assert not counted.count(1000 + WINDOW - 1 - WINDOW), "too old"
-    assert counted.count(5000)
-    assert counted.count(4999)
-    assert not counted.count(1000 + WINDOW - 1)
+    assert not counted.count(1000 + WINDOW - 1 - WINDOW, LATEST), "too old"
+    assert counted.count(5000, LATEST)
+    assert counted.count(4999, LATEST)
+    assert not counted.count(1000 + WINDOW - 1, LATEST)
 
 
 def test_quarters_are_local_times():

@@ -21,7 +21,7 @@ def settings(tmp_path):
     """Settings with a file that has speeds of A and B: 20, 30 and 40 mph, on the Tuesday before."""
     path = str(tmp_path / "usual.db")
     settings = structs.replace(SETTINGS, usual_file=path)
-    writer = open_writer(path, {"speed_unit": "mph", "timezone": "UTC"})
+    writer = open_writer(path, {"speed_unit": "mph", "timezone": "UTC"}, latest=1_000)
     before = quarters_in(settings.usual_zone)(TIME_MS - WEEK_MS)
     speeds = [(segment, before, 2 * speed) for segment in (1, 2) for speed in (20, 30, 40)]
     writer.add(speeds, {"A": Counted(1, 1_000), "B": Counted(2, 1_000)})
