@@ -62,6 +62,7 @@ class Admission:
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], object]] = []
         self._on_drain: list[Callable[[float, float], object]] = []
+        self._drains_at: tuple[float, float] | None = None
         _all.add(self)
 
     @property
@@ -113,14 +114,19 @@ class Admission:
             callback()
 
     def on_drain(self, callback: Callable[[float, float], object]) -> None:
-        """Call `callback` with the two times of drain() when the process drains."""
+        """Call `callback` with the two times of drain() when the process drains; at once if it drains already."""
         with self._lock:
             self._on_drain.append(callback)
+            drains_at = self._drains_at
+        if drains_at is not None:
+            now = time.monotonic()
+            callback(*(max(0.0, each - now) for each in drains_at))
 
     def drain(self, begins_in: float, ends_in: float) -> None:
         """Let streams end one after the other, between so many seconds from now."""
-        self.is_draining = True
+        self.is_draining, now = True, time.monotonic()
         with self._lock:
+            self._drains_at = now + begins_in, now + ends_in
             callbacks = list(self._on_drain)
         for callback in callbacks:
             callback(begins_in, ends_in)

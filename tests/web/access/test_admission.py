@@ -77,6 +77,15 @@ def test_closing_runs_the_callbacks_and_refuses_slots(admission):
     assert hold_slot(admission) is None
 
 
+def test_what_comes_in_a_drain_ends_with_it(admission):
+    times = []
+    admission.drain(3_000, 6_000)
+    admission.on_drain(lambda *seconds: times.append(seconds))
+    ((begins_in, ends_in),) = times
+    assert 2_000 < begins_in <= 3_000
+    assert begins_in + 2_999 < ends_in <= 6_000
+
+
 def test_abort_disconnects_clients_that_still_hold_a_slot(admission):
     aborted = []
     ended = hold_slot(admission, abort=lambda: aborted.append("ended"))
