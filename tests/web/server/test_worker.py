@@ -634,7 +634,7 @@ def test_a_draining_worker_serves_until_its_streams_have_ended(fresh):
 
 
 def test_a_reload_ends_streams_in_shares_and_then_the_old_worker(fresh):
-    server = fresh(DRAIN_SECONDS="2")
+    server = fresh(DRAIN_SECONDS="8")
     streams = [server.open() for _ in range(4)]
     for stream in streams:
         read_until(stream, b'"initial"')
