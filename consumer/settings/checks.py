@@ -55,7 +55,12 @@ def origins(given: str) -> list[str]:
     for number, origin in enumerate(found, 1):
         if origin != "*" and not _ORIGIN.fullmatch(origin):
             raise ValueError(f"number {number} of them is not an origin")
-    return found
+    return [_as_sent(origin) for origin in found]
+
+
+def _as_sent(origin: str) -> str:
+    """Return an origin as browsers send it: without the port that its scheme has by default."""
+    return origin.removesuffix({"http": ":80", "https": ":443"}.get(origin.partition(":")[0], ""))
 
 
 def networks(given: str) -> list[IPv4Network | IPv6Network]:

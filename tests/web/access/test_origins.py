@@ -12,6 +12,7 @@ from tests.consumer.helpers import message
 from tests.web.access.tokens_file import bearer, tokens_file
 from tests.web.conftest import events_of, hold_slot, serving
 from web.access.authentication import COOKIE
+from web.access.origins import AllowedOrigins
 from web.access.rules import RULES, Rule
 
 MAPS = "https://maps.example"
@@ -250,3 +251,15 @@ def test_a_websocket_follows_the_same_list(integration, make, live, tokens, orig
         except websocket.WebSocketBadStatusException as refused:
             seen = refused.status_code
     assert seen == status
+
+
+@pytest.mark.parametrize(
+    ("listed", "sent"),
+    [
+        ("https://maps.example.org:443", "https://maps.example.org"),
+        ("http://maps.example.org:80", "http://maps.example.org"),
+        ("https://maps.example.org:80", "https://maps.example.org:80"),
+    ],
+)
+def test_a_listed_origin_may_state_the_default_port_of_its_scheme(listed, sent):
+    assert AllowedOrigins(listed).names(sent)
