@@ -346,6 +346,12 @@ def test_the_unit_is_confined(unit):
     assert status == 0, printed[-1_000:]
 
 
+def test_the_unit_may_write_the_folder_of_usual_speeds():
+    text = (ROOT / "docs/usual.md").read_text(encoding="utf-8")
+    folder = re.search(r"USUAL_FILE=/var/lib/([^/]+)/", text)[1]
+    assert f"\nStateDirectory={folder}\n" in UNIT
+
+
 def test_systemd_stops_a_unit_after_its_requests():
     assert int(re.search(r"^TimeoutStopSec=(\d+)$", UNIT, re.MULTILINE)[1]) > GRACEFUL_SECONDS + 5
 
