@@ -26,8 +26,20 @@ def check_listeners(settings: Settings, addresses: Iterable[object]) -> None:
     found = [each for each in addresses if isinstance(each, tuple)]
     for host, port, *_ in found:
         _check_address(settings, str(host), f"--bind {host}:{port}")
-    if settings.admin_port and all(str(each[1]) != settings.admin_port for each in found):
+    if settings.admin_port:
+        _check_admin(settings, {str(host).lower() for host, port, *_ in found if str(port) == settings.admin_port})
+
+
+def _check_admin(settings: Settings, hosts: set[str]) -> None:
+    """Check the hosts at which gunicorn listens with the port of ADMIN_BIND. Raises SettingsError."""
+    stated = settings.admin_bind.rpartition(":")[0].strip("[]").lower()
+    if stated not in hosts:
         raise SettingsError(f"ADMIN_BIND={settings.admin_bind!r} is not among the addresses of --bind; add it")
+    if others := sorted(hosts - {stated}):
+        raise SettingsError(
+            f"--bind {others[0]}:{settings.admin_port} has the port of ADMIN_BIND={settings.admin_bind!r}, at which "
+            "operators are served without credentials; choose another port"
+        )
 
 
 def _check_address(settings: Settings, address: str, stated: str) -> None:

@@ -1,5 +1,6 @@
 """Find the principal of each request, before anything else of it is handled, and check what its route needs."""
 
+from socket import AF_UNIX
 from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Response, g, redirect, request, url_for
@@ -63,7 +64,7 @@ class Guard:
 
     def _check_listener(self, rule: Rule | None) -> BaseResponse | None:
         """Give the role of operators to all requests at ADMIN_BIND, and to no other. Raises Forbidden."""
-        if request.environ.get("SERVER_PORT") == self._admin_port:
+        if _listener_port() == self._admin_port:
             g.principal = OPERATOR
             return None
         if rule is Rule.OPERATE:
@@ -127,6 +128,12 @@ class Guard:
             response.headers["Cache-Control"] = f"private, {stated}"
             response.vary.update(("Authorization", "Cookie"))
         return response
+
+
+def _listener_port() -> str | None:
+    """Return the port at which the request came in; None for a Unix socket, whose SERVER_PORT is that of `Host`."""
+    family = getattr(request.environ.get("gunicorn.socket"), "family", None)
+    return None if family == AF_UNIX else request.environ.get("SERVER_PORT")
 
 
 def _shown(origin: str | None) -> str:

@@ -1,7 +1,9 @@
 """ADMIN_BIND: what operators see is served at an address of its own, and there only."""
 
+import contextlib
 import http.client
 import json
+import socket
 
 import pytest
 from gunicorn.config import Config
@@ -74,6 +76,46 @@ def test_an_option_of_gunicorn_must_have_the_address():
     config.set("bind", ["127.0.0.1:8000"])
     with pytest.raises(SettingsError, match=r"ADMIN_BIND='127.0.0.1:9090' is not among the addresses of --bind"):
         check_listeners(Settings(admin_bind=ADMIN), config.address)
+
+
+@pytest.mark.parametrize("other", ["0.0.0.0", "[::]", "10.0.0.5"])
+def test_no_other_address_has_the_port(other):
+    config = Config()
+    config.set("bind", [f"{other}:9090"])
+    with pytest.raises(SettingsError, match="is not among the addresses of --bind"):
+        check_listeners(Settings(admin_bind=ADMIN, auth="none"), config.address)
+    config.set("bind", [ADMIN, f"{other}:9090"])
+    with pytest.raises(SettingsError, match=r"--bind .*:9090 has the port of ADMIN_BIND='127.0.0.1:9090'"):
+        check_listeners(Settings(admin_bind=ADMIN, auth="none"), config.address)
+
+
+@pytest.mark.parametrize("given", ["[::1]:9090", "LocalHost:9090", "127.0.0.1:09090"])
+def test_an_address_is_found_in_each_spelling(given):
+    config = Config()
+    config.set("bind", ["127.0.0.1:8000", given])
+    check_listeners(Settings(admin_bind=given), config.address)
+
+
+def test_a_unix_socket_is_not_the_own_address_whatever_the_host_says(client):
+    here, there = socket.socketpair(socket.AF_UNIX)
+    with here, there:
+        for path in PATHS:
+            answer = client.get(path, environ_overrides={**AT_ADMIN, "gunicorn.socket": here})
+            assert answer.status_code == 403
+
+
+@pytest.mark.integration
+def test_a_host_with_the_port_opens_nothing_behind_a_unix_socket(tmp_path):
+    admin, path = f"127.0.0.1:{free_port()}", tmp_path / "s"
+    options = ("--bind", f"127.0.0.1:{free_port()}", "--bind", admin, "--bind", f"unix:{path}")
+    server = Server(tmp_path / "log", *options, AUTH="none", ADMIN_BIND=admin)
+    server.port = int(options[1].rpartition(":")[2])
+    with server, contextlib.closing(http.client.HTTPConnection(admin, timeout=60)) as connection:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(60)
+        connection.sock.connect(str(path))
+        connection.request("GET", "/metrics")  # with the port of ADMIN_BIND in the header Host
+        assert connection.getresponse().status == 403
 
 
 @pytest.mark.integration
