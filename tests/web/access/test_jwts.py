@@ -28,6 +28,7 @@ from web.access.authentication import Authentication
 from web.access.jwts import Jwts
 from web.access.keys import MAX_BYTES, RETRY_SECONDS, KeyUrl, fetch_keys, read_keys
 from web.access.principal import Unauthenticated
+from web.times import iso
 
 SECRET = "s" * 32
 NOW, DAY = int(time.time()), 86_400
@@ -95,6 +96,11 @@ def test_claims_become_rights(by_secret):
     assert (principal.name, principal.roles, principal.every) == ("ann", {"operator"}, 5)
     assert principal.limits == Filter(roads=frozenset({"i-5"}))
     assert principal.expires_at == NOW + DAY + 10
+
+
+@pytest.mark.parametrize("exp", [1_800_000_000_000, 10**18, 10**300])
+def test_an_expiry_that_is_far_away_can_be_shown(by_secret, exp):
+    assert iso(by_secret.verify(signed(exp=exp)).expires_at) == "9999-12-31T23:59:59.000Z"
 
 
 def test_a_subject_is_logged_on_one_line(by_secret):
