@@ -151,6 +151,7 @@ export class Connection {
   #close = null;
   /** @type {number | undefined} */
   #timer;
+  #stopped = true;
   #failures = 0;
   #upgrades = 0;
   #notBefore = 0;
@@ -182,15 +183,20 @@ export class Connection {
   }
 
   start() {
+    this.#stopped = false;
+    this.#drop();
     this.#try(0);
   }
 
+  /** End the connection. Any callback may call this. */
   stop() {
+    this.#stopped = true;
     this.#drop();
   }
 
   /** Try again from the best transport, without a wait. */
   retryNow() {
+    this.#stopped = false;
     this.#notBefore = 0;
     this.#upgrades = 0;
     this.#restart();
@@ -199,7 +205,7 @@ export class Connection {
   #restart() {
     this.#drop();
     if (["waiting", "ended"].includes(this.state.phase)) this.#change({ phase: "connecting", retryAt: null, error: null });
-    this.#try(0);
+    if (!this.#stopped) this.#try(0);
   }
 
   #drop() {
@@ -236,8 +242,8 @@ export class Connection {
     this.#failures = 0;
     this.#cutAt = null;
     const phase = pushes ? "live" : "polling";
+    if (index > 0) this.#upgradeLater(); // before the callback, which may stop the connection
     this.#change({ phase, transport: name, everySeconds, attempt: 0, retryAt: null, lostAt: null, reason: null, error: null });
-    if (index > 0) this.#upgradeLater();
   }
 
   /**
@@ -298,8 +304,8 @@ export class Connection {
     this.#failures += 1;
     const lostAt = this.state.lostAt ?? this.#cutAt ?? now;
     this.#cutAt = null;
+    this.#timer = this.timers.setTimeout(() => this.#restart(), delay); // before the callback, which may stop the connection
     this.#change({ phase: "waiting", attempt: this.#failures, retryAt: now + delay, lostAt, reason });
-    this.#timer = this.timers.setTimeout(() => this.#restart(), delay);
   }
 
   /** @param {Partial<ConnectionState>} fields */
@@ -416,6 +422,7 @@ class Stream {
     if (message === null || this.#closed) return;
     if (message.type === "busy") return void this.#end("busy");
     if (!this.#opened) this.#open(message);
+    if (this.#closed) return; // by the callback
     this.view.push(message, this.reader.lastId);
     if (message.type === "bye") this.#end("bye");
   }
@@ -560,6 +567,7 @@ class Socket {
   #receive(received) {
     if (received === null || this.#closed) return;
     if (!this.#opened) this.#open(received);
+    if (this.#closed) return; // by the callback
     this.#expect(HEARTBEATS_MISSED * this.heartbeatSeconds, "silent");
     const { cursor = null, ...message } = received;
     this.view.push(message, cursor);
@@ -656,8 +664,9 @@ class Poller {
       const [answer, status] = await Promise.all([this.#poll(), this.#pollStatus()]);
       if (this.#closed) return;
       if (!this.#opened) this.#open(answer);
-      if (status) this.onMessage(status, null);
+      if (status && !this.#closed) this.onMessage(status, null);
       if (answer) this.#pass(answer);
+      if (this.#closed) return; // by a callback
       this.#timer = this.timers.setTimeout(() => this.round(), answer?.more ? 0 : this.everySeconds * 1000);
     } catch (error) {
       this.#end(error instanceof Refusal ? error.end : closed("unreachable"));
@@ -728,13 +737,17 @@ class Poller {
   #open(answer) {
     this.#opened = true;
     this.onState({ state: "open" });
-    if (answer) this.onMessage({ type: "connected", timestamp: answer.timestamp }, null);
+    if (answer && !this.#closed) this.onMessage({ type: "connected", timestamp: answer.timestamp }, null);
   }
 
   /** @param {Answer} answer */
   #pass(answer) {
     const isWhole = this.cursor === null || "gap" in answer;
-    for (const message of isWhole ? wholeView(answer) : changes(answer)) this.onMessage(message, null);
+    for (const message of isWhole ? wholeView(answer) : changes(answer)) {
+      if (this.#closed) return; // by a callback
+      this.onMessage(message, null);
+    }
+    if (this.#closed) return;
     this.cursor = answer.cursor ?? null;
     this.onMessage({ type: "position" }, this.cursor);
   }
@@ -1020,7 +1033,6 @@ export class Tabs {
     this.cursor = null;
     /** @type {ConnectionState} */
     this.state = { phase: "connecting", transport: null, attempt: 1, retryAt: null, lostAt: null, reason: null, error: null };
-    channel.onmessage = ({ data }) => this.#receive(data);
   }
 
   get leads() {
@@ -1029,6 +1041,7 @@ export class Tabs {
 
   start() {
     this.#receivedAt = NEVER;
+    this.channel.onmessage = ({ data }) => this.#receive(data);
     this.#send({ type: "hello" });
     this.#leadUnlessAnswered(ANSWER_MS * (1 + this.random()));
     this.#timers.push(this.timers.setInterval(() => this.#beat(), HERE_MS));
@@ -1037,6 +1050,7 @@ export class Tabs {
   /** Leave, for instance when the page is hidden for good; another tab takes over at once. */
   stop() {
     for (const timer of this.#timers.splice(0)) this.timers.clearTimeout(timer);
+    this.channel.onmessage = null; // a tab that has stopped neither takes over nor shows messages
     if (!this.leads) return;
     this.#follow();
     this.#send({ type: "bye" });

@@ -266,3 +266,29 @@ test("half of each wait is random", () => {
   assert.equal(backoff(2, 1_000, 8_000, () => 1), 4_000);
   assert.equal(backoff(5_000, 1_000, 8_000, () => 1), 8_000);
 });
+
+for (const at of ["live", "polling", "waiting", "connecting"]) {
+  test(`a callback can stop the connection when it is ${at}`, async () => {
+    const { time, stream, polling, connection } = ladder({
+      onState: (state) => {
+        if (connection.state.attempt < 2 && state.phase === at) connection.stop();
+      },
+    });
+    if (at === "live") stream.succeed();
+    else {
+      stream.end("unreachable");
+      if (at === "polling") polling.succeed();
+      else polling.end("unreachable");
+    }
+    await time.advance(60_000);
+    assert.equal(stream.openNow + polling.openNow, 0);
+    assert.equal(time.pending, 0);
+    assert.equal(stream.opened.length, 1);
+  });
+}
+
+test("a second start() leaves one transport open", () => {
+  const { stream, connection } = ladder();
+  connection.start();
+  assert.equal(stream.openNow, 1);
+});

@@ -158,3 +158,17 @@ test("a closed transport requests nothing", async () => {
   await time.advance(60_000);
   assert.equal(seen.asked.length, 1);
 });
+
+for (const last of ["connected", "status", "initial"]) {
+  test(`nothing follows where the callback of ${last} closes the transport`, async () => {
+    const { seen, time, close } = open([{ predictions: [{ segment_id: "A" }], stats: {}, cursor: "c1" }]);
+    const push = seen.messages.push.bind(seen.messages);
+    seen.messages.push = (message) => {
+      if (message.type === last) close();
+      return push(message);
+    };
+    await settle();
+    assert.equal(types(seen).at(-1), last);
+    assert.equal(time.pending, 0);
+  });
+}

@@ -195,3 +195,16 @@ test("any tab can retry", async () => {
   first.tabs.retryNow();
   assert.equal(first.connections[0].retries, 2);
 });
+
+test("a tab that has stopped neither shows messages nor takes over", async () => {
+  const browser = new Browser();
+  const [leader, follower] = [browser.tab(), browser.tab()];
+  await browser.time.advance(1_000);
+  follower.tabs.stop();
+  leader.connections[0].onMessage({ type: "stats", data: {} }, "c1");
+  await settle();
+  assert.deepEqual(follower.seen.filter(({ type }) => type === "stats"), []);
+  leader.tabs.stop();
+  await browser.time.advance(60_000);
+  assert.deepEqual(connected(leader, follower), [0, 0]);
+});
