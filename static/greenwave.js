@@ -119,6 +119,8 @@ const MAX_WAIT_MS = 8_000;
 const FIRST_UPGRADE_MS = 2_000;
 const MAX_UPGRADE_MS = 60_000;
 const SETTLED_MS = 10_000;
+/** A longer timer would be due at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 /** An interruption that is shorter is not shown. */
 const MIN_SHOWN_MS = 1_000;
 
@@ -257,10 +259,8 @@ export class Connection {
   }
 
   #upgradeLater() {
-    const delay = Math.max(
-      backoff(this.#upgrades, FIRST_UPGRADE_MS, MAX_UPGRADE_MS, this.random),
-      this.#notBefore - this.clock(),
-    );
+    const drawn = backoff(this.#upgrades, FIRST_UPGRADE_MS, MAX_UPGRADE_MS, this.random);
+    const delay = Math.min(MAX_TIMER_MS, Math.max(drawn, this.#notBefore - this.clock()));
     this.#upgrades += 1;
     this.#timer = this.timers.setTimeout(() => this.#restart(), delay);
   }
@@ -300,7 +300,7 @@ export class Connection {
    */
   #wait(reason, retryMs) {
     const now = this.clock();
-    const delay = retryMs ?? backoff(this.#failures, FIRST_WAIT_MS, MAX_WAIT_MS, this.random);
+    const delay = Math.min(MAX_TIMER_MS, retryMs ?? backoff(this.#failures, FIRST_WAIT_MS, MAX_WAIT_MS, this.random));
     this.#failures += 1;
     const lostAt = this.state.lostAt ?? this.#cutAt ?? now;
     this.#cutAt = null;

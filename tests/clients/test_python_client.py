@@ -137,3 +137,21 @@ def test_an_event_stream_may_be_cut_anywhere(size: int) -> None:
     events = [each for begin in range(0, len(data), size) for each in reader.read(data[begin : begin + size])]
     assert events == ["a\u2028b\nc", ""]
     assert (reader.last_id, reader.retry_seconds) == ("c1", 1.5)
+
+
+def test_a_client_waits_where_the_server_asks_for_longer_than_a_timer_can() -> None:
+    server = server_of(stream=[{"status": 503, "headers": {"Retry-After": "99999999999"}, "json": {}}])
+    client: Client
+    states: list[State] = []
+
+    def on_state(state: State) -> None:
+        states.append(state)
+        if state.phase == "waiting":
+            client.close()
+
+    try:
+        client = Client(server.url, transports=["sse"], on_state=on_state)
+        assert list(client) == []
+    finally:
+        server.stop()
+    assert states[0].retry_seconds == threading.TIMEOUT_MAX

@@ -292,3 +292,10 @@ test("a second start() leaves one transport open", () => {
   connection.start();
   assert.equal(stream.openNow, 1);
 });
+
+test("a wait is never longer than a timer can be", async () => {
+  const { time, stream, polling, connection } = ladder();
+  stream.end("unreachable");
+  polling.end("busy", 1e12);
+  assert.equal(connection.state.retryAt, time.now + 2 ** 31 - 1);
+});

@@ -151,7 +151,7 @@ class Client:
 
     def _wait(self, reason: str, retry_seconds: float | None) -> None:
         drawn = backoff(self._failures, FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, random.random())
-        delay = drawn if retry_seconds is None else retry_seconds
+        delay = drawn if retry_seconds is None else min(retry_seconds, threading.TIMEOUT_MAX)
         self._failures += 1
         self._change(phase="waiting", attempt=self._failures, retry_seconds=delay, reason=reason)
         self._wake.wait(delay)
