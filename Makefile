@@ -37,10 +37,11 @@ test-pythons: $(READY) ## the tests of test-unit on each of Python 3.11 to 3.14 
 	$(BIN)/python -m tools.pythons
 
 # The tests of outages wait most of the time, but they notice a machine that is overloaded, so they run by themselves.
+# The tests of a file share their nodes: two workers with a cluster each would slow each other down.
 # The schema registry needs Java 17 and Maven in any case.
 test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
 	$(BIN)/python -m pytest -n 2 --dist worksteal --broker=apache tests/kafka/test_outages.py
-	$(BIN)/python -m pytest -n 3 --dist worksteal --broker=apache --ignore tests/kafka/test_outages.py tests/kafka tests/integration
+	$(BIN)/python -m pytest -n 2 --dist loadfile --broker=apache --ignore tests/kafka/test_outages.py tests/kafka tests/integration
 
 test-browser: $(READY) node_modules/.ready ## page in Chromium, its modules in Node, other people's clients
 	npm test --silent
