@@ -5,7 +5,8 @@ elements of an array (`a.b[]`). No expression can refer to what encloses its val
 the message. What multiplies that is bounded, too.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Container, Iterator
 from typing import Any
 
 from jmespath import functions, parser, visitor
@@ -17,7 +18,8 @@ MAX_NODES = 80
 MAX_COPIES = 16
 """How many copies of a part of the message an expression may make: `[@, @]` makes two, and `[@, @] | [@, @]` four.
 
-The elements of a literal array count like that, too: `[*].[`[1, 2]`][][]` gives two for each element.
+The elements of a literal array count like that, too: `[*].[`[1, 2]`][][]` gives two for each element. So do the parts
+of a literal text where the expression splits texts.
 """
 MAX_TEXT_CHARACTERS = 10_000
 """Longest text that join() and to_string() make: the first can multiply two texts, the second doubles its quotes."""
@@ -105,8 +107,7 @@ def _in_one_line(error: Exception) -> str:
 
 def _check(tree: dict[str, Any]) -> None:
     """Raise ValueError for an expression that may cost too much, or calls a function in a wrong way."""
-    count, copies = 0, 1
-    splits = any(node.get("value") == "split" for node, _ in _nodes(tree, 1) if node["type"] == "function_expression")
+    count, copies, separators = 0, 1, _separators(tree)
     for node, depth in _nodes(tree, 1):
         if depth > MAX_DEPTH:
             raise ValueError(f"the expression is nested too deeply; allowed: at most {MAX_DEPTH} levels")
@@ -116,8 +117,10 @@ def _check(tree: dict[str, Any]) -> None:
         elif node["type"] in ("multi_select_list", "multi_select_dict"):
             copies *= max(1, len(node["children"]))
         if not _only_compares(node):
-            for literal in (child for child in node["children"] if _is_literal(child)):
-                copies *= max(1, _elements_of(literal["value"], splits))
+            # A separator is in no result of split(), so it multiplies nothing.
+            children = node["children"][:1] if _is_call(node, "split") else node["children"]
+            for literal in filter(_is_literal, children):
+                copies *= max(1, _elements_of(literal["value"], separators))
     if count > MAX_NODES:
         raise ValueError(f"the expression has {count} parts; allowed: at most {MAX_NODES}")
     if copies > MAX_COPIES:
@@ -136,18 +139,44 @@ def _is_literal(node: object) -> bool:
     return isinstance(node, dict) and node["type"] == "literal"
 
 
+def _is_call(node: dict[str, Any], name: str) -> bool:
+    return (node["type"], node.get("value")) == ("function_expression", name)
+
+
 def _only_compares(node: dict[str, Any]) -> bool:
     """Tell whether a node gives true or false whatever its literals are, as `contains(`["a", "b"]`, kind)` does."""
-    return node["type"] == "comparator" or (node["type"], node.get("value")) == ("function_expression", "contains")
+    return node["type"] == "comparator" or _is_call(node, "contains")
 
 
-def _elements_of(literal: Any, splits: bool) -> int:
+class _AllCharacters:
+    def __contains__(self, character: object) -> bool:
+        return True
+
+
+def _separators(tree: dict[str, Any]) -> Container[str]:
+    """Return the characters of all separators of split(): all characters if one is no literal text."""
+    found: set[str] = set()
+    for node, _ in _nodes(tree, 1):
+        if _is_call(node, "split") and len(node["children"]) > 1:
+            separator = node["children"][1]
+            if not (_is_literal(separator) and isinstance(separator["value"], str)):
+                return _AllCharacters()
+            found.update(separator["value"])
+    return found
+
+
+def _elements_of(literal: Any, separators: Container[str]) -> int:
     """Return how many elements a literal has, those of its arrays included, and the parts that a text may have."""
-    if isinstance(literal, str):
-        return len(literal) if splits else 1
-    if isinstance(literal, dict):
-        literal = list(literal.values())
-    return sum(_elements_of(each, splits) for each in literal) if isinstance(literal, list) else 1
+    if isinstance(literal, list):
+        return sum(_elements_of(each, separators) for each in literal)
+    if isinstance(literal, dict):  # keys() and to_string() make texts of its names
+        return sum(_elements_of(each, separators) + _parts_of(name, separators) - 1 for name, each in literal.items())
+    return _parts_of(literal if isinstance(literal, str) else json.dumps(literal), separators)
+
+
+def _parts_of(text: str, separators: Container[str]) -> int:
+    """Return into how many parts split() may split a text, at most."""
+    return 1 + sum(character in separators for character in text)
 
 
 def _check_call(node: dict[str, Any]) -> None:

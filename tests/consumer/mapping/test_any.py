@@ -79,13 +79,32 @@ def test_an_expression_can_not_multiply_by_its_literals():
     for text in (
         " | ".join(["[*].[`[0, 0, 0, 0, 0]`][][]"] * 2),
         '[*].[`{"a": [0, 0, 0, 0], "b": [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0]]}`]',
-        "[*].['a,a,a,a,a,a,a,a,a'][] | [*].split(@, ',')[]",
+        f"[*].['{17 * 'a,'}'][] | [*].split(@, ',')[]",
+        f"[*].split('{17 * 'a,'}', ',')[]",
+        f"[*].split(to_string(`{17 * '12'}`), '1')[]",
+        f"[*].split(keys(`{json.dumps({17 * 'a,': 1})}`)[0], ',')[]",
+        f"[*].split('{17 * 'a'}', a)[]",
     ):
         with pytest.raises(ValueError, match=r"may copy a part of a message \d+ times; allowed: at most 16"):
             Path(text)
     kinds = json.dumps(["car"] * 40)
     assert Path(f"contains(`{kinds}`, kind)")({"kind": "car"}) is True
     assert Path("split(name, ',')[0] == 'a name that is long enough'")({"name": "a,b"}) is False
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("split(id, ':')[3] || 'a long name of unknown segments'", "a long name of unknown segments"),
+        ("not_null(split(id, ':')[3], 'a long name of unknown segments')", "a long name of unknown segments"),
+        ("join(' - ', ['the segment', split(id, ':')[1]])", "the segment - RoadSegment"),
+        ("join('-', [split(name, ' - ')[0], split(name, ' - ')[1]])", "I-405-north"),
+        ("starts_with(split(id, '/')[0], 'urn:RoadSegment:LA')", True),
+        ("split(split(split(name, ' - ')[1], ' / ')[0], ' | ')[0]", "north"),
+    ],
+)
+def test_an_expression_that_splits_may_have_any_other_text(text, found):
+    assert Path(text)({"id": "urn:RoadSegment:LA_001", "name": "I-405 - north"}) == found
 
 
 def test_texts_that_an_expression_makes_are_bounded():
