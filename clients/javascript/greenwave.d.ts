@@ -1,5 +1,6 @@
 /** The public types of greenwave.js. Times are in epoch milliseconds. */
 
+/** A predicted speed; which fields there are is described in docs/messages.md. */
 export interface Prediction {
   segment_id: string;
   timestamp: number;
@@ -13,12 +14,17 @@ export interface Prediction {
   confidence?: number | null;
   category?: string | null;
   road_name?: string | null;
+  lower?: number | null;
+  upper?: number | null;
   model?: string | null;
+  producer_category?: string | null;
   source?: string | null;
+  topic?: string;
   coordinates?: { latitude: number; longitude: number } | null;
   late?: boolean;
 }
 
+/** A measured speed that came without a prediction; only with include=observations. */
 export interface Observation {
   segment_id: string;
   timestamp: number;
@@ -26,7 +32,9 @@ export interface Observation {
   current_volume?: number | null;
   category?: string | null;
   road_name?: string | null;
+  producer_category?: string | null;
   source?: string | null;
+  topic?: string;
   coordinates?: { latitude: number; longitude: number } | null;
   late?: boolean;
 }

@@ -4,39 +4,12 @@
  * Times are in epoch milliseconds, and speeds in the unit of the settings, unless a name says otherwise.
  */
 
-/** A prediction as readPrediction() returns it: text from Kafka, of the right types, otherwise not trusted. */
-export interface Prediction {
-  segment_id: string;
-  timestamp: number;
-  predicted_speed: number;
-  prediction_time?: string | null;
-  target_time?: string | null;
-  horizon_minutes?: number | null;
-  current_speed?: number | null;
-  speed_diff?: number | null;
-  current_volume?: number | null;
-  confidence?: number | null;
-  category?: string | null;
-  road_name?: string | null;
-  model?: string | null;
-  source?: string | null;
-  coordinates?: { latitude: number; longitude: number } | null;
-  late?: boolean;
-}
-
-/** A measured speed that came without a prediction; only with include=observations. */
-export interface Observation {
-  segment_id: string;
-  timestamp: number;
-  current_speed: number;
-  current_volume?: number | null;
-  category?: string | null;
-  coordinates?: { latitude: number; longitude: number } | null;
-  road_name?: string | null;
-  producer_category?: string | null;
-  source?: string | null;
-  late?: boolean;
-}
+/**
+ * A prediction as readPrediction() returns it, and a measured speed that came without one (only with include=observations):
+ * text from Kafka, of the right types, otherwise not trusted.
+ */
+import type { Observation, Prediction } from "../../clients/javascript/greenwave.d.ts";
+export type { Observation, Prediction };
 
 /** What a segment shows for the chosen time: a prediction, or only what was measured. */
 export type Shown = Omit<Prediction, "predicted_speed"> & { predicted_speed: number | null };
