@@ -10,12 +10,13 @@
  *
  * @import { ConnectionState, Fetch, LiveConnection, Message, Observation, OnMessage, OnState, Prediction, Stats, Timers, Transport, TransportOptions } from "./js/types.d.ts"
  * @typedef {string | number | (string | number)[]} FilterValue
- * @typedef {() => Promise<Record<string, string>>} Authorization returns the headers that carry the token
+ * @typedef {() => Promise<Record<string, string>>} Authorization returns the headers that carry the token; rejects with a Refusal
  * @typedef {object} Options
  * @property {string} [url] the address of the application; without it, the origin of the page
  * @property {Record<string, FilterValue>} [filter] parameters such as { road: ["I-405"], bbox: [-118.6, 33.7, -117.9, 34.3] }
  * @property {number} [every] the pace in seconds
- * @property {string | (() => string | Promise<string>)} [token] sent as a header; a function is called before each request
+ * @property {string | (() => string | Promise<string>)} [token] sent as a header; a function is called before each connection
+ *   and each poll
  * @property {RequestCredentials} [credentials] "include" sends the cookie to another origin
  * @property {string | null} [cursor] where to continue; without it, at the view
  * @property {("sse" | "websocket" | "polling")[]} [transports] the best one first
@@ -40,7 +41,7 @@ const HEARTBEATS_MISSED = 2;
  * @returns {LiveConnection}
  */
 export function connect(options) {
-  const { url = globalThis.location?.origin, filter = {}, every, token, snapshot, onView, onChange, onMessage, onState = () => {} } = options;
+  const { url = globalThis.location?.origin, filter = {}, every, token, snapshot, onView, onChange, onMessage } = options;
   if (!url) throw new TypeError("connect() needs the url of the server where there is no page");
   const base = new URL(url, globalThis.location?.href).href.replace(/\/+$/, "");
   const query = writeFilter(filter);
@@ -50,13 +51,15 @@ export function connect(options) {
   /** @param {Message} message */
   const deliver = (message) => {
     if (!MESSAGES.has(message.type)) return; // of a newer server
-    onMessage?.(message);
-    if (message.type === "initial") onView?.(message);
-    else if (message.type === "prediction" || message.type === "observation" || message.type === "left") onChange?.(message);
+    call(onMessage, message);
+    if (message.type === "initial") call(onView, message);
+    else if (message.type === "prediction" || message.type === "observation" || message.type === "left") call(onChange, message);
   };
+  /** @type {OnState} */
+  const onState = (state) => call(options.onState, state);
   /** @param {{ cursor: string | null, onMessage: OnMessage, onState: OnState }} given */
   const make = ({ cursor, ...listeners }) => {
-    const connection = new Connection({ transports, canRenew, ...listeners });
+    const connection = new Connection({ transports, canRenew, unreachable: unreachableFrom(base), ...listeners });
     connection.cursor = cursor;
     return connection;
   };
@@ -69,6 +72,41 @@ export function connect(options) {
   connection.cursor = cursor;
   connection.start();
   return connection;
+}
+
+/**
+ * Return what to say about a server without answers: browsers hide from a page that its origin is refused.
+ *
+ * @param {string} base
+ */
+function unreachableFrom(base) {
+  const page = globalThis.location?.origin;
+  if (page === undefined || page === new URL(base).origin) return null;
+  return `no answer that this page may read: the server is not reachable, or its ALLOWED_ORIGINS lacks ${page}`;
+}
+
+/**
+ * Call a function of the page. What it throws is reported as any uncaught exception, and concerns neither the connection
+ * nor other functions: the message counts as delivered.
+ *
+ * @template T
+ * @param {((value: T) => void) | undefined} callback
+ * @param {T} value
+ */
+function call(callback, value) {
+  try {
+    callback?.(value);
+  } catch (error) {
+    reportUncaught(error);
+  }
+}
+
+/** @param {unknown} error */
+function reportUncaught(error) {
+  if (globalThis.reportError) return globalThis.reportError(error);
+  return queueMicrotask(() => { // Node has no reportError
+    throw error;
+  });
 }
 
 /**
@@ -92,8 +130,7 @@ function writeFilter(filter) {
  */
 function makeTransports(base, query, { every, token, credentials, pollSeconds = 5, heartbeatSeconds, transports = ["sse", "websocket", "polling"] }) {
   const paced = every === undefined ? query : `${query}${query ? "&" : "?"}every=${every}`;
-  const header = async () => ({ Authorization: `Bearer ${typeof token === "function" ? await token() : token}` });
-  const authorization = token === undefined ? noHeaders : header;
+  const authorization = authorizationBy(token);
   /** @type {Record<string, () => Transport>} */
   const makers = {
     sse: () => sseTransport({ url: `${base}/predictions/stream${paced}`, heartbeatSeconds, authorization, credentials }),
@@ -112,6 +149,45 @@ function makeTransports(base, query, { every, token, credentials, pollSeconds = 
   const usable = transports.filter((name) => name !== "websocket" || "WebSocket" in globalThis); // Node 20 has none
   if (usable.length === 0) throw new TypeError("there is no WebSocket here: allow another transport");
   return usable.map((name) => makers[name]());
+}
+
+const TOKEN_SECONDS = 10;
+/** Other bytes can't be in a header. */
+const TOKEN = /^[!-~]+$/;
+
+/**
+ * Return the function that makes the headers of a request.
+ *
+ * @param {Options["token"]} token
+ * @returns {Authorization}
+ */
+export function authorizationBy(token) {
+  if (token === undefined) return noHeaders;
+  if (typeof token !== "function" && !isToken(token)) throw new TypeError("the token can't be sent; allowed: a text of visible ASCII characters");
+  return async () => {
+    const given = typeof token === "function" ? await called(token) : token;
+    if (isToken(given)) return { Authorization: `Bearer ${given}` };
+    throw withoutToken(given ? "the token can't be sent; allowed: a text of visible ASCII characters" : "the token function returned no token");
+  };
+}
+
+/** @param {unknown} token */
+function isToken(token) {
+  return typeof token === "string" && TOKEN.test(token);
+}
+
+/** @param {() => string | Promise<string>} token */
+async function called(token) {
+  try {
+    return await token();
+  } catch (error) {
+    throw withoutToken(`the token function failed: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** @param {string} text */
+function withoutToken(text) {
+  return new Refusal(closed(NO_TOKEN, null, text));
 }
 
 const FIRST_WAIT_MS = 1_000;
@@ -142,7 +218,7 @@ export function backoff(attempt, firstMs, maxMs, random = Math.random) {
  *   start: try each transport from the best one down; the first that opens is kept
  *   kept, not the best: after a while try again from the best one
  *   kept, ends after SETTLED_MS or by `bye`: a short wait, then from the best one
- *   none opens: wait with exponential back-off up to MAX_WAIT_MS, then from the best one
+ *   none opens, or there is no token: wait with exponential back-off up to MAX_WAIT_MS, then from the best one
  *   the server refuses the request (400, 401, 403): the end, unless the next request may have another token
  *
  * At most one transport is open at a time, and each starts at the cursor of the one before. So no message is lost or
@@ -164,15 +240,17 @@ export class Connection {
    * @param {object} options
    * @param {Transport[]} options.transports from the best one to the last resort
    * @param {boolean} [options.canRenew] whether the next request may have another token
+   * @param {string | null} [options.unreachable] what to say about a server without answers
    * @param {OnMessage} options.onMessage
    * @param {OnState} options.onState gets a new object at each change
    * @param {Timers} [options.timers]
    * @param {() => number} [options.clock]
    * @param {() => number} [options.random]
    */
-  constructor({ transports, canRenew = true, onMessage, onState, timers = globalThis, clock = Date.now, random = Math.random }) {
+  constructor({ transports, canRenew = true, unreachable = null, onMessage, onState, timers = globalThis, clock = Date.now, random = Math.random }) {
     this.transports = transports;
     this.canRenew = canRenew;
+    this.unreachable = unreachable;
     this.onMessage = onMessage;
     this.onState = onState;
     this.timers = timers;
@@ -232,7 +310,7 @@ export class Connection {
           openedAt = this.clock();
           this.#opened(index);
         } else if (change.refusal) this.#refused(change.refusal);
-        else this.#ended(index, openedAt, change.reason, change.retryMs);
+        else this.#ended(index, openedAt, change);
       },
     });
   }
@@ -268,10 +346,9 @@ export class Connection {
   /**
    * @param {number} index
    * @param {number | null} openedAt
-   * @param {string} reason
-   * @param {number | null} retryMs
+   * @param {TransportEnd} end
    */
-  #ended(index, openedAt, reason, retryMs) {
+  #ended(index, openedAt, { reason, retryMs, error }) {
     this.timers.clearTimeout(this.#timer);
     this.#close = null;
     const now = this.clock();
@@ -279,7 +356,7 @@ export class Connection {
     const settled = openedAt !== null && now - openedAt >= SETTLED_MS;
     if (settled && this.transports[index].pushes) this.#upgrades = 0;
     if (openedAt !== null) this.#cutAt ??= now;
-    if (settled || reason === "bye") return this.#wait(reason, retryMs);
+    if (settled || reason === "bye" || reason === NO_TOKEN) return this.#wait(reason, retryMs, error);
     // A transport that opens and breaks at once is treated as one that doesn't open.
     if (index + 1 < this.transports.length) return this.#try(index + 1);
     return this.#wait(reason, reason === "busy" ? retryMs : null);
@@ -289,7 +366,7 @@ export class Connection {
   #refused({ status, text }) {
     this.timers.clearTimeout(this.#timer);
     this.#close = null;
-    if (status === 401 && this.canRenew) return this.#wait("signed_out", null);
+    if (status === 401 && this.canRenew) return this.#wait("signed_out", null, text);
     const lostAt = this.state.lostAt ?? this.#cutAt ?? this.clock();
     return this.#change({ phase: "ended", retryAt: null, lostAt, reason: "refused", error: text });
   }
@@ -297,15 +374,16 @@ export class Connection {
   /**
    * @param {string} reason
    * @param {number | null} retryMs
+   * @param {string | null} [error]
    */
-  #wait(reason, retryMs) {
+  #wait(reason, retryMs, error = reason === "unreachable" ? this.unreachable : null) {
     const now = this.clock();
     const delay = Math.min(MAX_TIMER_MS, retryMs ?? backoff(this.#failures, FIRST_WAIT_MS, MAX_WAIT_MS, this.random));
     this.#failures += 1;
     const lostAt = this.state.lostAt ?? this.#cutAt ?? now;
     this.#cutAt = null;
     this.#timer = this.timers.setTimeout(() => this.#restart(), delay); // before the callback, which may stop the connection
-    this.#change({ phase: "waiting", attempt: this.#failures, retryAt: now + delay, lostAt, reason });
+    this.#change({ phase: "waiting", attempt: this.#failures, retryAt: now + delay, lostAt, reason, error });
   }
 
   /** @param {Partial<ConnectionState>} fields */
@@ -328,7 +406,8 @@ const STREAM_OPEN_SECONDS = 5;
  * server's own answer says that the request can't be used.
  *
  * Reasons: `unreachable` (no answer), `refused` (a status other than 200, or no event stream), `late` (no message before
- * the deadline), `silent` (no heartbeat before the deadline), `busy`, `bye`, `ended` (cut off), `signed_out`.
+ * the deadline), `silent` (no heartbeat before the deadline), `busy`, `bye`, `ended` (cut off), `signed_out`, `no_token` (the
+ * token function gave none; `error` says how).
  *
  * @param {Partial<StreamSettings> & { url: string }} settings
  * @returns {Transport}
@@ -370,16 +449,19 @@ class Stream {
   }
 
   async run() {
-    this.#expect(STREAM_OPEN_SECONDS, "late");
+    this.#expect(TOKEN_SECONDS, NO_TOKEN);
     try {
+      const headers = { Accept: "text/event-stream", ...(await this.authorization()) };
+      if (this.#closed) return undefined;
+      this.#expect(STREAM_OPEN_SECONDS, "late");
       const { fetch, credentials } = this; // called without a receiver: window.fetch throws as a method of another object
       const { signal } = this.#abort;
-      const headers = { Accept: "text/event-stream", ...(await this.authorization()) };
       const response = await fetch(this.url, { headers, credentials, cache: "no-store", signal });
       if (response.body === null || !isEventStream(response)) return this.#refuse(await endOf(response));
       await this.#read(response.body.getReader());
       return this.#end("ended");
-    } catch {
+    } catch (error) {
+      if (error instanceof Refusal) return this.#refuse(error.end);
       return this.#end(this.#opened ? "ended" : "unreachable");
     }
   }
@@ -437,7 +519,7 @@ class Stream {
 
   /** @param {string} reason */
   #end(reason) {
-    this.#refuse({ state: "closed", reason, retryMs: this.reader.retryMs });
+    this.#refuse(closed(reason, this.reader.retryMs));
   }
 
   /** @param {TransportEnd} end */
@@ -520,16 +602,20 @@ class Socket {
   }
 
   async run() {
-    this.#expect(SOCKET_OPEN_SECONDS, "late");
-    if (this.ticketUrl === null) return this.#connect(this.url);
+    this.#expect(TOKEN_SECONDS, NO_TOKEN);
     try {
+      const headers = this.ticketUrl === null ? {} : await this.authorization();
+      if (this.#closed) return undefined;
+      this.#expect(SOCKET_OPEN_SECONDS, "late");
+      if (this.ticketUrl === null) return this.#connect(this.url);
       const { fetch } = this; // called without a receiver: window.fetch throws as a method of another object
-      const response = await fetch(this.ticketUrl, { method: "POST", headers: await this.authorization(), signal: this.#abort.signal });
+      const response = await fetch(this.ticketUrl, { method: "POST", headers, signal: this.#abort.signal });
       if (!response.ok) return this.#refuse(await endOf(response));
       const { ticket } = (await response.json()).data;
-      if (!this.#closed) this.#connect(`${this.url}${this.url.includes("?") ? "&" : "?"}ticket=${encodeURIComponent(ticket)}`);
-    } catch {
-      this.#end("unreachable");
+      if (this.#closed) return undefined;
+      return this.#connect(`${this.url}${this.url.includes("?") ? "&" : "?"}ticket=${encodeURIComponent(ticket)}`);
+    } catch (error) {
+      return error instanceof Refusal ? this.#refuse(error.end) : this.#end("unreachable");
     }
   }
 
@@ -639,6 +725,8 @@ class Poller {
   #tag = null;
   /** @type {number | undefined} */
   #timer;
+  /** @type {number | undefined} */
+  #deadline;
 
   /**
    * @param {PollingSettings} settings
@@ -659,9 +747,12 @@ class Poller {
 
   /** Request once, pass on the messages, and schedule the next round. */
   async round() {
-    const deadline = this.timers.setTimeout(() => this.#end(closed("late")), MAX_ROUND_SECONDS * 1000);
+    this.#expect(TOKEN_SECONDS, NO_TOKEN);
     try {
-      const [answer, status] = await Promise.all([this.#poll(), this.#pollStatus()]);
+      const headers = await this.authorization();
+      if (this.#closed) return;
+      this.#expect(MAX_ROUND_SECONDS, "late");
+      const [answer, status] = await Promise.all([this.#poll(headers), this.#pollStatus(headers)]);
       if (this.#closed) return;
       if (!this.#opened) this.#open(answer);
       if (status && !this.#closed) this.onMessage(status, null);
@@ -671,27 +762,38 @@ class Poller {
     } catch (error) {
       this.#end(error instanceof Refusal ? error.end : closed("unreachable"));
     } finally {
-      this.timers.clearTimeout(deadline);
+      this.timers.clearTimeout(this.#deadline);
     }
   }
 
   close() {
     this.#closed = true;
     this.timers.clearTimeout(this.#timer);
+    this.timers.clearTimeout(this.#deadline);
     this.#abort.abort();
+  }
+
+  /**
+   * @param {number} seconds
+   * @param {string} reason
+   */
+  #expect(seconds, reason) {
+    this.timers.clearTimeout(this.#deadline);
+    this.#deadline = this.timers.setTimeout(() => this.#end(closed(reason)), seconds * 1000);
   }
 
   /**
    * Request the view or the changes; null if they are what the last answer had.
    *
+   * @param {Record<string, string>} headers
    * @returns {Promise<Answer | null>}
    */
-  async #poll() {
+  async #poll(headers) {
     /** @type {Record<string, string>} */
     const tag = this.cursor === null && this.#tag !== null ? { "If-None-Match": this.#tag } : {};
-    const response = await this.#get(resumeAt(this.url, this.cursor), tag);
+    const response = await this.#get(resumeAt(this.url, this.cursor), { ...headers, ...tag });
     if (response.status === 304) return null;
-    if (response.status === 400 && this.cursor !== null) return this.#startOver();
+    if (response.status === 400 && this.cursor !== null) return this.#startOver(headers);
     if (!response.ok) throw new Refusal(await endOf(response));
     this.#tag = response.headers.get("etag");
     return (await response.json()).data;
@@ -700,11 +802,12 @@ class Poller {
   /**
    * Request the view: what was wrong may be the cursor. Without it, the error of a filter is final.
    *
+   * @param {Record<string, string>} headers
    * @returns {Promise<Answer>}
    */
-  async #startOver() {
+  async #startOver(headers) {
     this.cursor = null;
-    const response = await this.#get(this.url);
+    const response = await this.#get(this.url, headers);
     if (!response.ok) throw new Refusal(await endOf(response));
     return { ...(await response.json()).data, gap: { reason: "bad_cursor", missed: null } };
   }
@@ -712,11 +815,12 @@ class Poller {
   /**
    * Request the consumer's state. A failure of this request doesn't matter, since the data has its own.
    *
+   * @param {Record<string, string>} headers
    * @returns {Promise<Message | null>}
    */
-  async #pollStatus() {
+  async #pollStatus(headers) {
     try {
-      const { state, since, reason, retry_in } = (await (await this.#get(this.healthUrl)).json()).data;
+      const { state, since, reason, retry_in } = (await (await this.#get(this.healthUrl, headers)).json()).data;
       return { type: "status", state, since, reason, retry_in };
     } catch {
       return null;
@@ -725,12 +829,11 @@ class Poller {
 
   /**
    * @param {string} address
-   * @param {Record<string, string>} [more]
+   * @param {Record<string, string>} headers
    */
-  async #get(address, more = {}) {
+  #get(address, headers) {
     const { fetch, credentials } = this; // called without a receiver: window.fetch throws as a method of another object
-    const headers = { Accept: "application/json", ...more, ...(await this.authorization()) };
-    return fetch(address, { headers, credentials, signal: this.#abort.signal });
+    return fetch(address, { headers: { Accept: "application/json", ...headers }, credentials, signal: this.#abort.signal });
   }
 
   /** @param {Answer | null} answer */
@@ -796,6 +899,8 @@ function* changes({ predictions, observations = [], left = [] }) {
 }
 
 const FINAL = [400, 401, 403];
+const NO_TOKEN = "no_token";
+const SILENT_FUNCTION = `the token function has not answered for ${TOKEN_SECONDS} s`;
 
 /** @typedef {Extract<import("./js/types.d.ts").TransportState, { state: "closed" }>} TransportEnd */
 
@@ -821,10 +926,11 @@ async function endOf(response) {
 /**
  * @param {string} reason
  * @param {number | null} [retryMs]
+ * @param {string} [error]
  * @returns {TransportEnd}
  */
-function closed(reason, retryMs = null) {
-  return { state: "closed", reason, retryMs };
+function closed(reason, retryMs = null, error = reason === NO_TOKEN ? SILENT_FUNCTION : undefined) {
+  return { state: "closed", reason, retryMs, ...(error === undefined ? {} : { error }) };
 }
 
 /** @type {Authorization} */
@@ -987,6 +1093,7 @@ const NEVER = -Infinity;
  *   follower     nothing received for 10 s, or "bye": become the leader, from the cursor of the last message
  *   two leaders  the one that started later stays; the other one follows and asks for the view
  *   gap          forwarded batches are numbered; a follower that missed one sends "hello" again
+ *   no view      a leader whose snapshot fails keeps its connection for itself, and says "bye"
  *
  * Forwarding costs more than everything else that the page does with a message, and most pages have no followers: hence
  * "there". It has the interface of a connection. It knows no DOM; `channel` is a BroadcastChannel.
@@ -1007,6 +1114,7 @@ export class Tabs {
   #hereAt = NEVER;
   /** @type {Message[]} */
   #batch = [];
+  #isAlone = false;
 
   /**
    * @param {object} options
@@ -1040,6 +1148,7 @@ export class Tabs {
   }
 
   start() {
+    this.#isAlone = false;
     this.#receivedAt = NEVER;
     this.channel.onmessage = ({ data }) => this.#receive(data);
     this.#send({ type: "hello" });
@@ -1078,9 +1187,26 @@ export class Tabs {
     else if (data.type === "hello") {
       this.#followedAt = this.clock();
       this.#flush();
-      const { cursor, state } = this;
-      this.#send({ type: "welcome", to: data.from, cursor, state, number: this.#number, view: this.snapshot() });
+      this.#welcome(data.from);
     }
+  }
+
+  /** @param {string} to */
+  #welcome(to) {
+    const { cursor, state } = this;
+    try {
+      this.#send({ type: "welcome", to, cursor, state, number: this.#number, view: this.snapshot() });
+    } catch (error) {
+      reportUncaught(error);
+      this.#send({ type: "bye" });
+      this.#leaveOthers();
+    }
+  }
+
+  #leaveOthers() {
+    this.#isAlone = true;
+    this.channel.onmessage = null;
+    for (const timer of this.#timers.splice(0)) this.timers.clearTimeout(timer);
   }
 
   /** @param {any} data */
@@ -1208,6 +1334,6 @@ export class Tabs {
 
   /** @param {object} message */
   #send(message) {
-    this.channel.postMessage({ ...message, from: this.#id });
+    if (!this.#isAlone) this.channel.postMessage({ ...message, from: this.#id });
   }
 }

@@ -78,7 +78,7 @@ export interface ConnectionState {
   retryAt: number | null;
   lostAt: number | null;
   reason: string | null;
-  /** why the server refuses the request, in its words; only if the connection has ended */
+  /** why the server refuses the request, in its words; or what may be wrong */
   error?: string | null;
 }
 
@@ -97,7 +97,7 @@ export interface LiveConnection {
 
 export type TransportState =
   | { state: "open" }
-  | { state: "closed"; reason: string; retryMs: number | null; refusal?: { status: number; text: string } };
+  | { state: "closed"; reason: string; retryMs: number | null; error?: string; refusal?: { status: number; text: string } };
 
 export interface TransportOptions {
   cursor: string | null;

@@ -299,3 +299,28 @@ test("a wait is never longer than a timer can be", async () => {
   polling.end("busy", 1e12);
   assert.equal(connection.state.retryAt, time.now + 2 ** 31 - 1);
 });
+
+test("without a token it waits with back-off and tries no other transport", async () => {
+  const { time, stream, polling, connection } = ladder();
+  const waits = [];
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    stream.last.ended = true;
+    stream.last.onState({ state: "closed", reason: "no_token", retryMs: null, error: "the token function returned no token" });
+    const { phase: shown, reason, error, retryAt } = connection.state;
+    assert.deepEqual([shown, reason, error], ["waiting", "no_token", "the token function returned no token"]);
+    waits.push(retryAt - time.now);
+    await time.advance(retryAt - time.now);
+  }
+  assert.deepEqual(waits, [1_000, 2_000, 4_000, 8_000, 8_000]);
+  assert.equal(polling.opened.length, 0);
+  stream.succeed();
+  assert.deepEqual([phase(connection), connection.state.error], ["live", null]);
+});
+
+test("a token that the server refuses is shown with the server's text while the next one is awaited", () => {
+  const { stream, polling, connection } = ladder();
+  stream.last.onState({ state: "closed", reason: "refused", retryMs: null, refusal: { status: 401, text: "the token has expired" } });
+  const { phase: shown, reason, error } = connection.state;
+  assert.deepEqual([shown, reason, error], ["waiting", "signed_out", "the token has expired"]);
+  assert.equal(polling.opened.length, 0);
+});

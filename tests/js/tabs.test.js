@@ -208,3 +208,27 @@ test("a tab that has stopped neither shows messages nor takes over", async () =>
   await browser.time.advance(60_000);
   assert.deepEqual(connected(leader, follower), [0, 0]);
 });
+
+test("a tab whose snapshot fails keeps its connection, and the others have their own", async () => {
+  const browser = new Browser();
+  const errors = [];
+  globalThis.reportError = (error) => errors.push(error.message);
+  try {
+    const first = browser.tab();
+    await browser.time.advance(1_000);
+    first.tabs.snapshot = () => assert.fail("no snapshot");
+    const second = browser.tab();
+    await browser.time.advance(30_000);
+    assert.deepEqual(errors, ["no snapshot"]);
+    assert.deepEqual(connected(first, second), [1, 1]);
+    first.connections[0].onState({ phase: "waiting" });
+    first.connections[0].onMessage({ type: "prediction", n: 1 }, "c1");
+    await settle();
+    assert.deepEqual([first.seen.length, second.seen.length, second.states], [1, 0, []]);
+    first.tabs.stop();
+    await browser.time.advance(30_000);
+    assert.deepEqual(connected(first, second), [0, 1]);
+  } finally {
+    delete globalThis.reportError;
+  }
+});
