@@ -3,19 +3,34 @@
 An answer is `{"status", "headers", "json" or "text"}`, or a stream: `{"events": [...], "end": ...}`. An event is text
 that is sent as it is, or `{"id", "retry", "message"}`. `end` is `hold` (default), `finish`, `cut` or `restart`: the
 server closes its port, and start() opens it again.
+
+A WebSocket gets the messages of the same streams, with `id` as their cursor. What only SSE has is left out: comments
+and `retry:`. As in Greenwave, a `busy` message is the code with which it is closed.
 """
 
 import json
 import socket
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from wsproto import ConnectionType
+from wsproto.connection import Connection
+from wsproto.events import CloseConnection, TextMessage
+from wsproto.utilities import generate_accept_token
+
 Json = dict[str, Any]
 
-ROUTES = {"/predictions/stream": "stream", "/api/predictions": "poll", "/api/health": "health"}
+ROUTES = {
+    "/predictions/stream": "stream",
+    "/predictions/ws": "stream",
+    "/api/predictions": "poll",
+    "/api/health": "health",
+}
+GOING_AWAY, TRY_LATER = 1001, 1013
 HEALTH = {"json": {"success": True, "data": {"state": "live", "since": "2026-01-01T00:00:00Z"}}}
 NOT_THERE = {"status": 503, "text": "not in the script"}
 
@@ -113,7 +128,12 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name: self.headers[name] for name in ("Authorization", "If-None-Match") if name in self.headers}
         answer = self.server.fake.answer_to(ROUTES[parts.path], parse_qs(parts.query), headers)
         try:
-            self._stream(answer) if "events" in answer else self._answer(answer)
+            if "events" not in answer:
+                self._answer(answer)
+            elif parts.path == "/predictions/ws":
+                self._websocket(answer)
+            else:
+                self._stream(answer)
         except OSError:
             self.close_connection = True  # by the client, or by stop()
 
@@ -138,9 +158,26 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         # At once, so that a client with a short deadline gets all or nothing.
         self._chunk("".join(each if isinstance(each, str) else text_of(each) for each in answer["events"]).encode())
-        end = answer.get("end", "hold")
+        self._end(answer.get("end", "hold"), lambda: self._chunk(b""))
+
+    def _websocket(self, answer: Json) -> None:
+        self.close_connection = True
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", accept_of(self.headers["Sec-WebSocket-Key"]))
+        self.end_headers()
+        protocol = Connection(ConnectionType.SERVER)
+        texts = [text for each in answer["events"] for text in texts_of(each)]
+        is_busy = any(json.loads(text).get("type") == "busy" for text in texts if text.startswith('{"'))
+        frames = [] if is_busy else [protocol.send(TextMessage(text)) for text in texts]
+        self.wfile.write(b"".join(frames))
+        code = TRY_LATER if is_busy else GOING_AWAY
+        self._end(answer.get("end", "hold"), lambda: self.wfile.write(protocol.send(CloseConnection(code))))
+
+    def _end(self, end: str, finish: Callable[[], object]) -> None:
         if end == "finish":
-            self._chunk(b"")
+            finish()
         elif end == "cut":
             shut_down(self.connection)
         elif end == "restart":
@@ -157,6 +194,19 @@ def text_of(event: Json) -> str:
     fields = [f"{name}: {event[name]}\n" for name in ("retry", "id") if name in event]
     data = f"data: {json.dumps(event['message'])}\n" if "message" in event else ""
     return "".join(fields) + data + "\n"
+
+
+def accept_of(key: str) -> str:
+    """Return the answer to the key of a handshake."""
+    return generate_accept_token(key.encode()).decode()
+
+
+def texts_of(event: Json | str) -> list[str]:
+    """Return the messages of an event as a WebSocket sends them."""
+    if isinstance(event, str):
+        return [line.removeprefix("data: ") for line in event.split("\n") if line.startswith("data: ")]
+    cursor = {"cursor": event["id"]} if "id" in event else {}
+    return [json.dumps(event["message"] | cursor)] if "message" in event else []
 
 
 def shut_down(sock: socket.socket) -> None:

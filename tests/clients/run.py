@@ -1,4 +1,8 @@
-"""Runs one scenario of scenarios.json: a client against the fake server, and what the client reports."""
+"""Runs one scenario of scenarios.json: a client against the fake server, and what the client reports.
+
+Some options are not the client's, but describe the program around it: `throws_at` are segments and phases at which its
+code throws, the first time, and `tokens` is what each call of its token function gives, the last one again and again.
+"""
 
 import json
 import queue
@@ -11,7 +15,7 @@ from tests.clients.fake_server import FakeServer
 
 Json = dict[str, Any]
 Event = dict[str, Any]
-"""`{"message": ..., "cursor": ...}` or `{"state": ...}`, as a client gives them."""
+"""`{"message": ..., "cursor": ...}` or `{"state": ...}`, as a client gives them; or `{"uncaught": ...}`."""
 
 SCENARIOS: list[Json] = json.loads(Path(__file__).with_name("scenarios.json").read_text(encoding="utf-8"))
 WAIT_SECONDS = 60.0
@@ -59,6 +63,8 @@ class Seen:
         self.phases: list[str] = []
         self.waits: list[float] = []
         self.error: str | None = None
+        self.errors: list[str] = []
+        self.uncaught: list[str] = []
 
     def take(self, event: Event) -> None:
         """Add an event."""
@@ -66,10 +72,14 @@ class Seen:
             if event["message"]["type"] not in HIDDEN:
                 self.messages.append([*summary_of(event["message"]), event["cursor"]])
             return
+        if "uncaught" in event:
+            self.uncaught.append(event["uncaught"])
+            return
         state = event["state"]
         phase = f"waiting {state['reason']}" if state["phase"] == "waiting" else state["phase"]
         if state["phase"] == "waiting":
             self.waits.append(state["retry_seconds"])
+            self.errors += [state["error"]] if state["error"] else []
         if phase != "connecting" and self.phases[-1:] != [phase]:
             self.phases.append(phase)
         self.error = state["error"]
@@ -80,6 +90,7 @@ class Seen:
             len(self.messages) >= len(expected.get("messages", []))
             and len(self.phases) >= len(expected["phases"])
             and len(self.waits) >= len(expected.get("waits", []))
+            and len(self.uncaught) >= len(expected.get("uncaught", []))
         )
 
 
@@ -101,6 +112,8 @@ def check(seen: Seen, requests: list[tuple[str, Json, Json]], expected: Json) ->
     assert seen.messages == expected.get("messages", [])
     assert seen.phases == expected["phases"], vars(seen)
     assert seen.error == expected.get("error")
+    assert seen.errors == expected.get("errors", [])
+    assert seen.uncaught == expected.get("uncaught", [])
     for drawn, (least, most) in zip(seen.waits, expected.get("waits", []), strict=False):
         assert least <= drawn <= most, seen.waits
     named = expected.get("requests", [])

@@ -3,12 +3,13 @@
     start: try each transport from the best one down; the first that opens is kept
     kept, not the best: after a while try again from the best one
     kept, ends after SETTLED_SECONDS or by `bye`: a short wait, then from the best one
-    none opens: wait with exponential back-off, then from the best one
+    none opens, or there is no token: wait with exponential back-off, then from the best one
 
 The rules and their numbers are those of the page's client, static/greenwave.js.
 """
 
 import contextlib
+import importlib.util
 import math
 import random
 import threading
@@ -20,9 +21,10 @@ from typing import Self
 
 from .endings import Lost, Refused
 from .messages import KNOWN, Message
-from .server import Server, Token
+from .server import Server
 from .state import State, backoff
-from .transports import Poller, Stream, Transport
+from .tokens import Token, Tokens
+from .transports import Poller, Stream, Transport, WebSocketStream
 
 Value = str | float | Sequence[str | float]
 
@@ -46,7 +48,7 @@ class Client:
         every: float | None = None,
         token: Token = None,
         cursor: str | None = None,
-        transports: Sequence[str] = ("sse", "polling"),
+        transports: Sequence[str] | None = None,
         poll_seconds: float = 5.0,
         on_state: Callable[[State], None] = lambda _: None,
     ) -> None:
@@ -54,22 +56,32 @@ class Client:
 
         `url` is the address of the application. `filter` has the parameters of docs/clients.md, such as
         `{"road": "I-405"}`. `every` is the pace in seconds. `token` is a token or a function that returns one, called
-        before each request. `cursor` is where to continue, as stored by an earlier client.
+        before each connection and each poll, in a thread. `cursor` is where to continue, as stored by an earlier
+        client.
+        `transports` are the ways to try, the best one first: of `websocket`, if the package websockets is installed,
+        `sse` and `polling`.
+
+        Raises ValueError for what can't be used.
         """
         self.cursor = cursor
         self.state = State()
         self._on_state = on_state
-        self._server = Server(url, token)
+        self._server, self._tokens = Server(url), Tokens(token)
         self._wake = threading.Event()
         query = {name: _parameter(name, value) for name, value in (filter or {}).items()}
         pause = max(poll_seconds, every or 0.0)
         known: dict[str, Transport] = {
-            "sse": Stream(self._server, query, every),
-            "polling": Poller(self._server, query, pause, self._pause),
+            "websocket": WebSocketStream(self._server, self._tokens, query, every),
+            "sse": Stream(self._server, self._tokens, query, every),
+            "polling": Poller(self._server, self._tokens, query, pause, self._pause),
         }
-        if not transports or not set(transports) <= set(known):
+        has_websockets = importlib.util.find_spec("websockets") is not None
+        names = [*known][not has_websockets :] if transports is None else transports
+        if not names or not set(names) <= set(known):
             raise ValueError(f"transports are {transports!r}; allowed: {', '.join(known)}")
-        self._transports = [known[name] for name in transports]
+        if "websocket" in names and not has_websockets:
+            raise ValueError("the transport websocket needs a package: pip install 'greenwave-client[websocket]'")
+        self._transports = [known[name] for name in names]
         self._failures = self._upgrades = 0
         self._not_before, self._upgrade_at = 0.0, math.inf
 
@@ -84,6 +96,7 @@ class Client:
     def close(self) -> None:
         """End the iteration, and cut the connection. Any thread may call this."""
         self._server.close()
+        self._tokens.cancel()
         self._wake.set()
 
     def retry_now(self) -> None:
@@ -107,10 +120,10 @@ class Client:
                         if message["type"] in KNOWN:
                             yield message
             except Refused as refused:
-                if refused.status != 401 or not self._server.has_renewable_token:
+                if refused.status != 401 or not self._tokens.are_renewable:
                     self._change(phase="ended", retry_seconds=None, reason="refused", error=refused.text)
                     raise
-                lost = Lost("signed_out")
+                lost = Lost("signed_out", error=refused.text)
             except Lost as error:
                 lost = error
             index = 0 if lost is None or self._server.is_closed else self._after(lost, index, opened_at)
@@ -119,7 +132,7 @@ class Client:
     def _opened(self, transport: Transport, index: int) -> None:
         self._failures = 0
         phase = "live" if transport.pushes else "polling"
-        self._change(phase=phase, transport=transport.name, attempt=0, retry_seconds=None, reason=None)
+        self._change(phase=phase, transport=transport.name, attempt=0, retry_seconds=None, reason=None, error=None)
         self._upgrade_at = math.inf
         if index > 0:
             delay = backoff(self._upgrades, FIRST_UPGRADE_SECONDS, MAX_UPGRADE_SECONDS, random.random())
@@ -143,21 +156,21 @@ class Client:
             self._upgrades = 0
         is_last = index + 1 == len(self._transports)
         # A transport that opens and breaks at once is treated as one that doesn't open.
-        if not (settled or is_last or lost.reason in ("bye", "signed_out")):
+        if not (settled or is_last or lost.reason in ("bye", "signed_out", "no_token")):
             return index + 1
         keeps_retry = settled or lost.reason in ("bye", "busy")
-        self._wait(lost.reason, lost.retry_seconds if keeps_retry else None)
+        self._wait(lost, lost.retry_seconds if keeps_retry else None)
         return 0
 
-    def _wait(self, reason: str, retry_seconds: float | None) -> None:
+    def _wait(self, lost: Lost, retry_seconds: float | None) -> None:
         drawn = backoff(self._failures, FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, random.random())
         delay = drawn if retry_seconds is None else min(retry_seconds, threading.TIMEOUT_MAX)
         self._failures += 1
-        self._change(phase="waiting", attempt=self._failures, retry_seconds=delay, reason=reason)
+        self._change(phase="waiting", attempt=self._failures, retry_seconds=delay, reason=lost.reason, error=lost.error)
         self._wake.wait(delay)
         if not self._server.is_closed:
             self._wake.clear()
-            self._change(phase="connecting", retry_seconds=None)
+            self._change(phase="connecting", retry_seconds=None, error=None)
 
     def _change(self, **fields: object) -> None:
         self.state = replace(self.state, **fields)  # type: ignore[arg-type]

@@ -11,7 +11,8 @@ class State:
     """What a client is doing.
 
     `live` is a stream, `polling` are requests at intervals. A client that is `waiting` connects again after
-    `retry_seconds`. One that has `ended` does not: it was closed, or refused with the text `error`.
+    `retry_seconds`. One that has `ended` does not: it was closed, or refused. `error` is the text of the server that
+    refused the request or the token, or says how the token function failed.
     """
 
     phase: Phase = "connecting"

@@ -1,22 +1,25 @@
-"""Two ways to get messages: a stream of Server-Sent Events, and polling. They raise Lost or Refused.
-
-There is no WebSocket, which the standard library lacks: it is for browsers behind proxies that hold back streams.
-"""
+"""Three ways to get messages: a WebSocket, a stream of Server-Sent Events, and polling. They raise Lost or Refused."""
 
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .endings import Lost, refusal
 from .messages import EventStreamReader, Message, Received, WholeView, parse
 from .server import Query, Server
+from .tokens import Tokens
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 OPEN_SECONDS = 5.0
 MAX_ROUND_SECONDS = 10.0
 HEARTBEAT_SECONDS = 15.0
 """Until the server has said how often it sends heartbeats."""
 HEARTBEATS_MISSED = 2
+TRY_LATER = 1013
+"""The code with which the server closes a WebSocket when all slots are in use."""
 
 
 class Transport(Protocol):
@@ -35,14 +38,15 @@ class Stream:
     name = "SSE"
     pushes = True
 
-    def __init__(self, server: Server, query: Query, every: float | None) -> None:
+    def __init__(self, server: Server, tokens: Tokens, query: Query, every: float | None) -> None:
         self._server = server
+        self._tokens = tokens
         self._query = {**query, **({} if every is None else {"every": every})}
 
     def messages(self, cursor: str | None) -> Iterator[Received]:
         """Yield messages, the first of which means that the stream is open."""
         query = self._query if cursor is None else {**self._query, "after": cursor}
-        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store", **self._tokens.headers()}
         reader, view, heartbeat, is_open = EventStreamReader(), WholeView(), HEARTBEAT_SECONDS, False
         deadline = time.monotonic() + OPEN_SECONDS
 
@@ -78,6 +82,50 @@ class Stream:
             raise
 
 
+class WebSocketStream:
+    """Reads `/predictions/ws`, by the package websockets."""
+
+    name = "WebSocket"
+    pushes = True
+
+    def __init__(self, server: Server, tokens: Tokens, query: Query, every: float | None) -> None:
+        self._server = server
+        self._tokens = tokens
+        self._query = {**query, **({} if every is None else {"every": every})}
+
+    def messages(self, cursor: str | None) -> Iterator[Received]:
+        """Yield messages, the first of which means that the stream is open."""
+        query = self._query if cursor is None else {**self._query, "after": cursor}
+        headers, view, heartbeat, is_open = self._tokens.headers(), WholeView(), HEARTBEAT_SECONDS, False
+        deadline = time.monotonic() + OPEN_SECONDS
+        with self._server.websocket("/predictions/ws", query, headers, OPEN_SECONDS) as socket:
+            while True:
+                timeout = HEARTBEATS_MISSED * heartbeat if is_open else deadline - time.monotonic()
+                message = parse(_received(socket, timeout, is_open))
+                if message is None:
+                    continue
+                is_open = True
+                heartbeat = message.get("heartbeat_seconds") or heartbeat
+                at = message.pop("cursor", None)
+                yield from view.push(message, at)
+                if message["type"] == "bye":
+                    raise Lost("bye")
+
+
+def _received(socket: "ClientConnection", timeout: float, is_open: bool) -> str:
+    """Return the next message. Raises Lost."""
+    from websockets.exceptions import ConnectionClosed
+
+    try:
+        return socket.recv(max(0.001, timeout), decode=True)
+    except TimeoutError as error:
+        raise Lost("silent" if is_open else "late") from error
+    except ConnectionClosed as error:
+        if error.rcvd is not None and error.rcvd.code == TRY_LATER:
+            raise Lost("busy") from error
+        raise Lost("ended" if is_open else "unreachable") from error
+
+
 class Poller:
     """Requests `/api/predictions` every few seconds, and turns each answer into the messages of a stream.
 
@@ -87,9 +135,12 @@ class Poller:
     name = "Polling"
     pushes = False
 
-    def __init__(self, server: Server, query: Query, every: float, pause: Callable[[float], bool]) -> None:
+    def __init__(
+        self, server: Server, tokens: Tokens, query: Query, every: float, pause: Callable[[float], bool]
+    ) -> None:
         """`pause` waits between two polls, and returns whether to go on."""
         self._server = server
+        self._tokens = tokens
         self._query = query
         self._every = every
         self._pause = pause
@@ -99,15 +150,16 @@ class Poller:
         """Yield the messages of one answer after the other."""
         is_first, self._etag = True, None
         while True:
-            status, answer = self._poll(cursor)
+            headers = {"Accept": "application/json", **self._tokens.headers()}
+            status, answer = self._poll(cursor, headers)
             if status == 400 and cursor is not None:
                 # What is wrong may be the cursor. Without it, the error of a filter is final.
                 cursor = None
-                answer = self._poll(None)[1] | {"gap": {"reason": "bad_cursor", "missed": None}}
+                answer = self._poll(None, headers)[1] | {"gap": {"reason": "bad_cursor", "missed": None}}
             if is_first:
                 yield {"type": "connected", "timestamp": answer.get("timestamp")}, None
                 is_first = False
-            yield from ((message, None) for message in self._status())
+            yield from ((message, None) for message in self._status(headers))
             if status != 304:
                 is_whole = cursor is None or "gap" in answer
                 yield from ((message, None) for message in (_whole_view(answer) if is_whole else _changes(answer)))
@@ -116,11 +168,10 @@ class Poller:
             if not self._pause(0.0 if answer.get("more") else self._every):
                 return
 
-    def _poll(self, cursor: str | None) -> tuple[int, Message]:
+    def _poll(self, cursor: str | None, headers: Mapping[str, str]) -> tuple[int, Message]:
         query = self._query if cursor is None else {**self._query, "after": cursor}
         tag = {"If-None-Match": self._etag} if self._etag is not None and cursor is None else {}
-        headers = {"Accept": "application/json", **tag}
-        with self._server.get("/api/predictions", query, headers, MAX_ROUND_SECONDS) as answer:
+        with self._server.get("/api/predictions", query, {**headers, **tag}, MAX_ROUND_SECONDS) as answer:
             status = answer.response.status
             if status == 304 or (status == 400 and cursor is not None):
                 return status, {}
@@ -129,10 +180,10 @@ class Poller:
             self._etag = answer.response.headers.get("ETag")
             return status, _data_of(answer.response.read())
 
-    def _status(self) -> Iterator[Message]:
+    def _status(self, headers: Mapping[str, str]) -> Iterator[Message]:
         """Yield the state of the server's consumer. A failure of this request doesn't matter."""
         try:
-            with self._server.get("/api/health", {}, {"Accept": "application/json"}, MAX_ROUND_SECONDS) as answer:
+            with self._server.get("/api/health", {}, headers, MAX_ROUND_SECONDS) as answer:
                 data = _data_of(answer.response.read())
         except Lost:
             return
