@@ -11,6 +11,7 @@ from consumer.view.filters import Filter
 from web.access.admission import Admission
 from web.access.authentication import Authentication
 from web.access.shares import Shares
+from web.api.bodies import Bodies
 from web.publish.publisher import Producer
 from web.publish.repeats import Repeats
 from web.streams.hub import Hub
@@ -36,6 +37,7 @@ class Services:
         self.views = Views(settings.answer_bytes)
         self.messages = MessageCache(settings.message_bytes, settings.buffer_entries)
         self.poll_views = SharedBodies()
+        self.usual = Bodies()
         self.repeats = Repeats()
         self._get_consumer = get_consumer
         # Guards what belongs to one consumer while it is made.

@@ -18,6 +18,8 @@ log = logging.getLogger("greenwave.usual")
 
 KEPT_SECONDS = 60.0
 """How long the bands of one quarter-hour are given from memory."""
+KEPT_QUARTERS = 4
+"""Quarter-hours whose bands are kept: 20,000 segments take about 4 MB in each."""
 
 Bands = Mapping[str, Band]
 
@@ -26,9 +28,6 @@ class _Kept(NamedTuple):
     quarter: Quarter
     until: float
     bands: Bands
-
-
-_NOTHING = _Kept(Quarter(-1, 0), 0.0, {})
 
 
 class Usual:
@@ -44,7 +43,7 @@ class Usual:
         self._reader = StoreReader(settings.usual_file, about) if settings.usual_file else None
         self._quarter = quarters_in(settings.usual_zone)
         self._steps = steps_of(settings.speed_unit)
-        self._kept = _NOTHING
+        self._kept: tuple[_Kept, ...] = ()  # replaced as a whole, the newest first
         self.learner = Learner(feed, about, now_ms)
 
     def start(self) -> None:
@@ -62,11 +61,20 @@ class Usual:
                 at_ms = max(state.latest.reference_ms, state.observed.reference_ms)
         return self._quarter(at_ms or int(time.time() * 1000))
 
+    @property
+    def bands(self) -> int:
+        """The bands in memory."""
+        return sum(len(each.bands) for each in self._kept)
+
     def at(self, quarter: Quarter) -> Bands:
-        """Return the bands of all segments in a quarter-hour, learnt from earlier days."""
-        kept = self._kept  # replaced as a whole
-        if kept.quarter == quarter and time.monotonic() < kept.until:
-            return kept.bands
+        """Return the bands of all segments in a quarter-hour, learnt from earlier days.
+
+        As long as the bands are the same, the same object is returned.
+        """
+        before = self._kept
+        known = next((each for each in before if each.quarter == quarter), None)
+        if known is not None and time.monotonic() < known.until:
+            return known.bands
         found: dict[str, Band] = {}
         if self._reader is not None:
             try:
@@ -76,8 +84,10 @@ class Usual:
             for name, sample in samples.items():
                 if (band := sample.band(quarter.day, self._steps)) is not None:
                     found[name] = band
-        self._kept = _Kept(quarter, time.monotonic() + KEPT_SECONDS, found)
-        return found
+        bands = known.bands if known is not None and known.bands == found else found
+        others = [each for each in before if each.quarter != quarter]
+        self._kept = (_Kept(quarter, time.monotonic() + KEPT_SECONDS, bands), *others[: KEPT_QUARTERS - 1])
+        return bands
 
     def day(self, segment_id: str, quarter: Quarter) -> list[Band | None]:
         """Return a segment's bands of the day of a quarter-hour, learnt from earlier days: 96, None where unknown."""

@@ -1,11 +1,12 @@
 """The usual speeds: of one segment over a day, or of all segments in one quarter-hour."""
 
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Blueprint, Response
 from werkzeug.exceptions import NotFound
 
+from consumer.usual.learner import LearnerState
 from consumer.usual.quarters import DAY_QUARTERS, Quarter
 from consumer.usual.usual import Bands, Usual
 from consumer.view.feed import Feed
@@ -17,6 +18,16 @@ from web.streams.views import Body
 
 from . import answers, params
 
+
+class AnswerVersion(NamedTuple):
+    """What an answer with all segments is made of. Bands that have not changed are the same object."""
+
+    quarter: Quarter
+    state: LearnerState
+    bands: Bands
+    seen: set[str] | None
+
+
 blueprint = Blueprint("usual", __name__)
 
 
@@ -27,20 +38,21 @@ def usual() -> Response:
     consumer = services().get_consumer()
     quarter = consumer.usual.quarter(params.moment("at"))
     segment_id = params.text("segment_id")
+    state = consumer.usual.learner.state
     if segment_id is not None:
-        data = _day(consumer.usual, consumer.feed, segment_id, quarter)
+        day = _day(consumer.usual, consumer.feed, segment_id, quarter)
+        body = _body({"state": state, "weekday": quarter.weekday, **day})
     else:
-        data = _segments(consumer.usual, consumer.feed, quarter)
-    body = _body({"state": consumer.usual.learner.state, "weekday": quarter.weekday, **data})
+        version = AnswerVersion(quarter, state, consumer.usual.at(quarter), _seen(consumer.feed))
+        body = services().usual.get(version, _segments)
     return answers.cached(body.etag, body.content, lambda: body.compressed)
 
 
-def _segments(usual: Usual, feed: Feed, quarter: Quarter) -> dict[str, Any]:
-    bands: Bands = usual.at(quarter)
-    seen = _seen(feed)
+def _segments(version: AnswerVersion) -> Body:
+    quarter, state, bands, seen = version
     if seen is not None:
         bands = {name: band for name, band in bands.items() if name in seen}
-    return {"time": quarter.time, "segments": bands}
+    return _body({"state": state, "weekday": quarter.weekday, "time": quarter.time, "segments": bands})
 
 
 def _day(usual: Usual, feed: Feed, segment_id: str, quarter: Quarter) -> dict[str, Any]:

@@ -6,10 +6,14 @@ from msgspec import structs
 from app import create_app
 from consumer.usual.quarters import quarters_in
 from consumer.usual.store import Counted, open_writer
+from consumer.usual.usual import KEPT_QUARTERS
 from tests.consumer.helpers import eventually, message
 from tests.web.access.tokens_file import bearer, tokens_file
 from tests.web.conftest import SETTINGS
 from tests.web.documents.conformity import check_response
+from web.api.bodies import MAX_BODIES, MAX_BYTES, Bodies
+from web.api.usual import AnswerVersion
+from web.streams.views import Body
 
 WEEK_MS = 7 * 86_400_000
 TIME_MS = 1_699_999_800_000  # 2023-11-14, a Tuesday, 22:10 UTC
@@ -96,3 +100,43 @@ def test_health_reports_the_state_of_learning(client, settings, live):
     eventually(lambda: live.usual.learner.state == "learning", 60)
     usual = client.get("/api/health").json["data"]["usual"]
     assert usual == {"state": "learning", "error": None, "segments": 2, "missed": 0, "left_out": 0}
+
+
+def test_an_answer_is_made_once_for_all_clients(client, settings, live):
+    eventually(lambda: live.usual.learner.state == "learning", 60)
+    bodies, target = client.application.extensions["greenwave"].usual, f"/api/usual?at={TIME_MS}"
+    made = []
+
+    def make(version):
+        made.append(version)
+        return Body("tag", b"content")
+
+    first = get(client, target, settings)
+    version = AnswerVersion(live.usual.quarter(TIME_MS), "learning", live.usual.at(live.usual.quarter(TIME_MS)), None)
+    bodies.get(version, make)
+    assert made == []
+    bodies.get(version._replace(state="failed"), make)
+    assert len(made) == 1
+    unchanged = get(client, target, settings, {"If-None-Match": first.headers["ETag"]})
+    assert (unchanged.status_code, unchanged.data) == (304, b"")
+
+
+def test_bands_that_did_not_change_stay_one_version(live, settings, monkeypatch):
+    monkeypatch.setattr("consumer.usual.usual.KEPT_SECONDS", 0.0)
+    quarter = live.usual.quarter(TIME_MS)
+    assert live.usual.at(quarter) is live.usual.at(quarter)
+    for later in range(1, 3 + KEPT_QUARTERS):
+        live.usual.at(live.usual.quarter(TIME_MS + later * WEEK_MS))
+    assert live.usual.bands == 2 * KEPT_QUARTERS
+
+
+def test_kept_answers_are_bounded():
+    bodies = Bodies()
+    for number in range(20):
+        bodies.get(number, lambda _: Body("tag", b"x" * 100))
+    assert bodies.size_bytes == 100 * MAX_BODIES
+    for number in range(20, 30):
+        bodies.get(number, lambda _: Body("tag", b"x" * (MAX_BYTES // 3)))
+        assert bodies.size_bytes <= MAX_BYTES
+    bodies.get("large", lambda _: Body("tag", b"x" * (MAX_BYTES + 1)))
+    assert bodies.size_bytes == MAX_BYTES + 1
