@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from consumer.errors import StoreError
 from consumer.view.feed import Feed
@@ -18,7 +18,7 @@ from consumer.view.ring import Entry
 
 from .quarters import Quarter, quarters_in
 from .samples import code_of, steps_of
-from .store import WINDOW, Counted, StoreWriter, open_writer
+from .store import WINDOW, Counted, StoreWriter, open_writer, size_of
 
 log = logging.getLogger("greenwave.usual")
 
@@ -33,6 +33,7 @@ MAX_WAITING = 20_000
 STOP_SECONDS = 10.0
 
 LearnerState = Literal["off", "starting", "learning", "reading", "failed"]
+LEARNER_STATES: tuple[LearnerState, ...] = get_args(LearnerState)
 
 
 class Learner:
@@ -42,6 +43,10 @@ class Learner:
     segments   segments in the file, as far as this process knows
     missed     entries that left the ring buffer before they were read
     left_out   speeds of segments beyond MAX_SEGMENTS
+    written    speeds that this process wrote
+    written_at when it did so last, in epoch seconds; None before
+    failures   attempts to open, read or write the file that failed
+    file_bytes size of the file and its write-ahead log, when it was last opened or written
     """
 
     def __init__(
@@ -72,7 +77,8 @@ class Learner:
         self._write_at = self._open_at = 0.0
         self.state: LearnerState = "starting" if self._path else "off"
         self.error: str | None = None
-        self.segments = self.missed = self.left_out = 0
+        self.segments = self.missed = self.left_out = self.written = self.failures = self.file_bytes = 0
+        self.written_at: float | None = None
 
     def start(self) -> None:
         """Start the thread, if there is a file."""
@@ -125,16 +131,17 @@ class Learner:
         if text != self.error:
             log.error("%s. All else goes on without usual speeds", text)
         self.state, self.error = "failed", text
+        self.failures += 1
 
     def _open(self) -> bool:
         """Open the file, unless another process has it; continue with the oldest entry of the ring buffer."""
         self._writer = open_writer(self._path, self._about, self._latest())
         if self._writer is None:
-            self.state, self.error = "reading", None
+            self.state, self.error, self.file_bytes = "reading", None, size_of(self._path)
             return False
         self._counted = self._writer.segments()
         self._next_id = max((each.id for each in self._counted.values()), default=0) + 1
-        self.segments = len(self._counted)
+        self.segments, self.file_bytes = len(self._counted), size_of(self._path)
         with self._feed.locked() as state:
             self._next = state.ring.oldest
         self.state, self.error = "learning", None
@@ -197,6 +204,8 @@ class Learner:
         assert self._writer is not None
         self._write_at = self._clock() + WRITE_SECONDS
         self._writer.add(self._waiting, self._changed)
+        self.written += len(self._waiting)
+        self.written_at, self.file_bytes = time.time(), size_of(self._path)
         self._waiting, self._changed = [], {}
         if self.error is not None:
             self.state, self.error = "learning", None

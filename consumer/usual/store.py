@@ -12,7 +12,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -40,6 +40,15 @@ CREATE TABLE IF NOT EXISTS samples (
     PRIMARY KEY (slot, segment)
 ) WITHOUT ROWID;
 """
+
+
+def size_of(path: str) -> int:
+    """Return the size of a store and its write-ahead log, in bytes."""
+    size = 0
+    for each in (path, f"{path}-wal"):
+        with suppress(FileNotFoundError):
+            size += os.stat(each).st_size
+    return size
 
 
 class Counted(Struct, gc=False):

@@ -89,7 +89,7 @@ def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("live")
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(EmbeddedBroker())
-        environ = {"KAFKA_BROKERS": broker.address}
+        environ = {"KAFKA_BROKERS": broker.address, "USUAL_FILE": str(folder / "usual.db")}
         output = stack.enter_context((folder / "feed.log").open("wb"))
         feed = Child([sys.executable, *FEED], env={**os.environ, **environ}, cwd=ROOT, log=output)
         stack.callback(feed.stop)
@@ -97,6 +97,7 @@ def server(tmp_path_factory):
         until(lambda: b"ready" in server.get("/readyz") and b"not" not in server.get("/readyz"))
         stream = stack.enter_context(server.open())
         read_until(stream, b'"prediction"')
+        until(lambda: b"greenwave_usual_last_write" in server.get("/metrics"))
         socket = websocket.create_connection(f"ws://127.0.0.1:{server.port}/predictions/ws", timeout=60)
         stack.callback(socket.close)
         yield server

@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 
 from consumer import Consumer
 from consumer.messages.network import Network
-from consumer.usual.learner import Learner
+from consumer.usual.usual import Usual
 from consumer.version import VERSION
 from web.access.admission import ClientProgress
 from web.access.principal import current
@@ -126,21 +126,27 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         },
         "clients": admission.counts(),
         "slowest_clients": [_client(each) for each in admission.slowest(SLOWEST)],
-        "warnings": [consumer.feed.warning] if consumer.feed.warning else [],
+        "warnings": list(filter(None, (consumer.feed.warning, consumer.usual.learner.error))),
         "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
         "schema_registry": _registry(consumer, refused["by_reason"]),
-        "usual": _usual(consumer.usual.learner),
+        "usual": _usual(consumer.usual),
         "timestamp": now_iso(),
     }
 
 
-def _usual(learner: Learner) -> dict[str, Any]:
+def _usual(usual: Usual) -> dict[str, Any]:
+    learner = usual.learner
     return {
         "state": learner.state,
         "error": learner.error,
         "segments": learner.segments,
+        "bands": usual.bands,
+        "written": learner.written,
+        "last_write": None if learner.written_at is None else iso(learner.written_at),
         "missed": learner.missed,
         "left_out": learner.left_out,
+        "failures": learner.failures,
+        "file_bytes": learner.file_bytes,
     }
 
 

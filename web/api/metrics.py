@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from consumer import Consumer
 from consumer.events import GAP_REASONS, STATES
 from consumer.messages.refusal import REFUSAL_REASONS
+from consumer.usual.learner import LEARNER_STATES
 from consumer.version import VERSION
 from web.access.admission import TRANSPORTS
 from web.services import Services, services
@@ -64,6 +65,7 @@ class _Metrics(Collector):
         yield from _intake(self._consumer)
         yield from _schemas(self._consumer)
         yield from _buffer(self._consumer)
+        yield from _usual(self._consumer)
         yield from _clients(self._here, self._consumer)
         yield from self._here.hub.measurements.collect()
         yield from _process.collect()
@@ -234,6 +236,33 @@ def _buffer(consumer: Consumer) -> Iterator[Metric]:
     for reason, count in consumer.feed.evictions().items():
         evicted.add_metric([reason], count)
     yield evicted
+
+
+def _usual(consumer: Consumer) -> Iterator[Metric]:
+    usual, learner = consumer.usual, consumer.usual.learner
+    state = GaugeMetricFamily(
+        "greenwave_usual_state", "1 for the current state of learning usual speeds, else 0", labels=["state"]
+    )
+    for each in LEARNER_STATES:
+        state.add_metric([each], float(each == learner.state))
+    yield state
+    if learner.state == "off":
+        return
+    yield _gauge("greenwave_usual_segments", "Segments whose usual speeds are learnt", learner.segments)
+    yield _gauge("greenwave_usual_bands", "Usual speeds in memory, by segment and quarter-hour", usual.bands)
+    yield _counter("greenwave_usual_speeds_written", "Speeds written to the file by this process", learner.written)
+    yield _counter(
+        "greenwave_usual_entries_missed", "Entries that left the ring buffer before they were learnt", learner.missed
+    )
+    yield _counter(
+        "greenwave_usual_speeds_left_out", "Speeds not learnt for lack of room for their segment", learner.left_out
+    )
+    yield _counter("greenwave_usual_failures", "Failed attempts to use the file", learner.failures)
+    yield _gauge("greenwave_usual_file_bytes", "Size of the file and its write-ahead log", learner.file_bytes)
+    if learner.written_at is not None:
+        yield _gauge(
+            "greenwave_usual_last_write_timestamp_seconds", "Time of the last write to the file", learner.written_at
+        )
 
 
 def _clients(here: Services, consumer: Consumer) -> Iterator[Metric]:

@@ -103,13 +103,18 @@ class RegistryReport(TypedDict):
 
 
 class UsualReport(TypedDict):
-    """Learning of usual speeds: its segments, and what was not learnt. `error` says why the file can't be used."""
+    """Learning of usual speeds. `error` says why the file can't be used; `bands` are those in memory."""
 
     state: LearnerState
     error: str | None
     segments: int
+    bands: int
+    written: int
+    last_write: Time | None
     missed: int
     left_out: int
+    failures: int
+    file_bytes: int
 
 
 class AttemptsReport(TypedDict):

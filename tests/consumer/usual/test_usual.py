@@ -196,6 +196,16 @@ def test_a_file_that_is_no_store_is_reported_and_left_alone(usual_of, settings, 
         assert file.read() == before
 
 
+def test_what_was_written_is_counted(usual_of, settings):
+    usual = usual_of(feed := feed_of(1, settings))
+    assert (usual.learner.written, usual.learner.written_at) == (0, None)
+    learnt(feed, [("A", MONDAY, 30), ("A", MONDAY + FIVE, 30), ("A", MONDAY, 30)], usual)
+    assert usual.learner.written == 2
+    assert usual.learner.written_at is not None
+    assert usual.learner.file_bytes > 0
+    assert usual.learner.failures == 0
+
+
 def test_a_folder_that_appears_later_is_used(usual_of, settings, tmp_path, monkeypatch):
     monkeypatch.setattr("consumer.usual.learner.RETRY_SECONDS", 0.1)
     usual = usual_of(usual_file=str(tmp_path / "later" / "usual.db"))
@@ -203,6 +213,7 @@ def test_a_folder_that_appears_later_is_used(usual_of, settings, tmp_path, monke
     (tmp_path / "later").mkdir()
     eventually(lambda: usual.learner.state == "learning", 60)
     assert usual.learner.error is None
+    assert usual.learner.failures >= 1
 
 
 @pytest.mark.parametrize("changes", [{"speed_unit": "kmh"}, {"usual_timezone": "UTC"}])

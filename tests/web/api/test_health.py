@@ -177,7 +177,12 @@ def test_health_reports_version_state_consumer_buffer_and_clients(client, app, t
         "clients": {"sse": 1, "long_poll": 1},
         "warnings": [],
         "quarantine": {"total": 1, "by_reason": {"not_utf8": 1}},
-        "usual": {"state": "off", "error": None, "segments": 0, "missed": 0, "left_out": 0},
+        "usual": {
+            "state": "off",
+            "error": None,
+            **dict.fromkeys(("segments", "bands", "written", "missed", "left_out", "failures", "file_bytes"), 0),
+            "last_write": None,
+        },
         "schema_registry": None,
     }
 

@@ -1,9 +1,13 @@
 """GET /api/usual: what was learnt, of segments that the client may see."""
 
+import re
+
 import pytest
 from msgspec import structs
 
 from app import create_app
+from consumer import Consumer
+from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.usual.quarters import quarters_in
 from consumer.usual.store import Counted, open_writer
 from consumer.usual.usual import KEPT_QUARTERS
@@ -98,8 +102,47 @@ def test_only_segments_within_the_rights_are_given(tmp_path, consumer, put, sett
 
 def test_health_reports_the_state_of_learning(client, settings, live):
     eventually(lambda: live.usual.learner.state == "learning", 60)
+    client.get(f"/api/usual?at={TIME_MS}")
     usual = client.get("/api/health").json["data"]["usual"]
-    assert usual == {"state": "learning", "error": None, "segments": 2, "missed": 0, "left_out": 0}
+    assert usual.pop("file_bytes") > 0
+    assert usual == {
+        "state": "learning",
+        "error": None,
+        "segments": 2,
+        "bands": 2,
+        "written": 0,
+        "last_write": None,
+        "missed": 0,
+        "left_out": 0,
+        "failures": 0,
+    }
+
+
+def test_health_and_metrics_show_a_file_that_can_not_be_used(tmp_path, consumer, client, settings, live):
+    eventually(lambda: live.usual.learner.state == "learning", 60)
+    assert b'greenwave_usual_state{pid="' in (scraped := client.get("/metrics").data)
+    assert usual_states(scraped) == {"learning"}
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(b"no database" * 1_000)
+    failing = Consumer(structs.replace(settings, usual_file=str(damaged)), lambda _: MemorySource(MemoryTopic()))
+    failing.start()
+    try:
+        eventually(lambda: failing.usual.learner.state == "failed", 60)
+        app = create_app(failing.settings, lambda: failing)
+        health = app.test_client().get("/api/health").json["data"]
+        assert health["usual"]["state"] == "failed"
+        assert health["usual"]["failures"] == 1
+        assert health["warnings"] == [health["usual"]["error"]]
+        scraped = app.test_client().get("/metrics").data
+        assert usual_states(scraped) == {"failed"}
+        assert b"greenwave_usual_failures_total{" in scraped
+        app.extensions["greenwave"].admission.close()
+    finally:
+        failing.stop()
+
+
+def usual_states(scraped):
+    return set(re.findall(r'greenwave_usual_state\{pid="\d+",state="(\w+)"\} 1', scraped.decode()))
 
 
 def test_an_answer_is_made_once_for_all_clients(client, settings, live):
