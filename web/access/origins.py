@@ -38,15 +38,18 @@ def is_own(request: Request, needs_proof: bool) -> bool:
     """Tell whether a request of a browser comes from a page of this host, or from its address bar.
 
     Browsers state the origin in requests that change something, and in those of other origins; with `needs_proof` a
-    request that does not is refused.
+    request that does not is refused. `Sec-Fetch-Site` counts most: no script can set it, and proxies that change `Host`
+    pass it on.
     """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site == "same-origin":
+        return True
     origin = request.headers.get("Origin")
     if origin is not None:
         return is_same(origin, request.host, request.scheme)
-    site = request.headers.get("Sec-Fetch-Site")
     if needs_proof:
-        return site == "same-origin"
-    return site in (None, "same-origin", "none") or request.headers.get("Sec-Fetch-Mode") == "navigate"
+        return False
+    return site in (None, "none") or request.headers.get("Sec-Fetch-Mode") == "navigate"
 
 
 def is_same(origin: str, host: str, scheme: str) -> bool:

@@ -14,7 +14,7 @@ from tests.consumer.helpers import message
 from tests.web.access.tokens_file import bearer, tokens_file
 from tests.web.conftest import events_of
 from web.access.authentication import COOKIE
-from web.access.exposure import check_access, check_listeners, warning_of
+from web.access.exposure import check_access, check_listeners, warnings_of
 from web.access.rules import RULES, Rule
 
 HERE = {"Origin": "http://localhost"}
@@ -148,6 +148,17 @@ def test_a_page_of_another_site_can_not_sign_in_or_out(client, live, tokens, pat
     assert "Set-Cookie" not in answer.headers
 
 
+def test_a_page_signs_in_behind_a_proxy_that_changes_the_host(client, live, tokens):
+    behind = {"Host": "backend:8000", "Origin": "https://traffic.example.org"}
+    own = {**behind, "Sec-Fetch-Site": "same-origin"}
+    assert sign_in(client, tokens["reader"], headers=own).status_code == 303
+    client.set_cookie(COOKIE, tokens["reader"], domain="backend")
+    assert client.get("/api/predictions", headers=own).status_code == 200
+    assert client.post("/sign-out", headers=own).status_code == 303
+    for site in ({}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "none"}):
+        assert sign_in(client, tokens["reader"], headers={**behind, **site}).status_code == 403
+
+
 @pytest.mark.parametrize(
     "headers", [ELSEWHERE, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}]
 )
@@ -227,23 +238,22 @@ def test_gunicorn_checks_its_option_at_the_start():
 @pytest.mark.parametrize("bind", ["127.0.0.1", "localhost", "::1", "[::1]", "127.0.0.2"])
 def test_on_loopback_a_start_is_open(bind):
     check_access(Settings(bind=bind))
-    assert warning_of(Settings(bind=bind, auth="none")) == ""
+    assert warnings_of(Settings(bind=bind, auth="none")) == []
 
 
 def test_without_a_word_on_access_only_this_host_is_served():
     settings = Settings()
     check_access(settings)
     assert settings.address == "127.0.0.1"
-    assert warning_of(settings).startswith(
-        "AUTH is not set: only this host is served, at 127.0.0.1:8000; set AUTH=none"
-    )
-    assert warning_of(Settings(bind="127.0.0.1")) == ""
+    (warning,) = warnings_of(settings)
+    assert warning.startswith("AUTH is not set: only this host is served, at 127.0.0.1:8000; set AUTH=none")
+    assert warnings_of(Settings(bind="127.0.0.1")) == []
 
 
 def test_open_access_from_other_hosts_is_warned_of():
-    assert warning_of(Settings(auth="none")) == (
+    assert warnings_of(Settings(auth="none")) == [
         "AUTH=none: every client that reaches 0.0.0.0:8000 may read all predictions"
-    )
+    ]
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,16 @@ def test_a_page_of_another_site_publishes_nothing(make, live, tokens, auth):
     assert (answer.status_code, "may not connect" in answer.text) == (403, True)
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("same-origin", 422), ("same-site", 403), ("cross-site", 403), ("none", 403), (None, 403)]
+)
+def test_an_own_page_publishes_behind_a_proxy_that_changes_the_host(make, live, site, status):
+    headers = {"Host": "backend:8000", "Origin": "https://traffic.example.org", "Content-Type": "application/json"}
+    headers |= {"Sec-Fetch-Site": site} if site else {}
+    client = make("", "none", publish=True).test_client()
+    assert client.post("/api/predictions", data=b"{}", headers=headers).status_code == status
+
+
 def test_each_route_with_data_checks_the_origin(make, live, tokens):
     app = make("", "none")
     for rule in app.url_map.iter_rules():
