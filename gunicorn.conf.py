@@ -10,7 +10,7 @@ from consumer.messages.files import check_files
 from consumer.resume.readers import MAX_HANGING
 from consumer.runtime.ending import EXIT_STATUS
 from web.access import forwarded
-from web.access.exposure import check_access, check_listeners, warning_of
+from web.access.exposure import check_access, check_listeners, warnings_of
 from web.access.tickets import shared
 from web.logs import formatter
 from web.server.arenas import limit_arenas
@@ -87,12 +87,12 @@ def has_hung():  # type: ignore[no-untyped-def]
 
 
 def on_starting(server):  # type: ignore[no-untyped-def]
-    """Check --bind, and log warnings at start: the limit of open files is low, or all clients may read."""
+    """Check --bind, and log warnings at start: the limit of open files is low, or others may read without a token."""
     try:
         check_listeners(_settings, server.cfg.address)
     except SettingsError as error:
         sys.exit(f"greenwave: {error}")
-    for warning in filter(None, (_descriptors.warning, warning_of(_settings))):
+    for warning in filter(None, (_descriptors.warning, *warnings_of(_settings))):
         server.log.warning(warning)
 
 

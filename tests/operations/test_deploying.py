@@ -197,6 +197,25 @@ def test_the_variables_are_settings_that_can_be_used(where):
     load({name: value for name, value in variables.items() if name in SETTINGS})
 
 
+def test_prometheus_scrapes_the_address_of_operators():
+    def port(bind):
+        return int(bind.rpartition(":")[2])
+
+    template = manifest("Deployment")["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    named = {each["name"]: each["containerPort"] for each in container["ports"]}
+    admin = port(environments()["kubernetes"]["ADMIN_BIND"])
+    assert (port(template["metadata"]["annotations"]["prometheus.io/port"]), named["admin"]) == (admin, admin)
+    opened = {rule["ports"][0]["port"]: rule.get("from") for rule in manifest("NetworkPolicy")["spec"]["ingress"]}
+    assert opened["http"] is None
+    assert opened["admin"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    assert [each["targetPort"] for each in manifest("Service")["spec"]["ports"]] == ["http"]
+    scraped = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    (target,) = scraped["scrape_configs"][0]["static_configs"][0]["targets"]
+    assert port(target) == port(environments()["compose.yaml"]["ADMIN_BIND"])
+    assert str(port(target)) in COMPOSE["services"]["greenwave"]["expose"]
+
+
 @pytest.mark.parametrize("where", ["compose.yaml", "kubernetes", "app.json", "systemd"])
 def test_proxies_of_the_examples_may_state_the_addresses_of_clients(where):
     variables = environments().get(where) or dict(re.findall(r"^Environment=(\w+)=(.+)$", UNIT, re.MULTILINE))

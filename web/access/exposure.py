@@ -50,8 +50,21 @@ def _check_address(settings: Settings, address: str, stated: str) -> None:
         )
 
 
-def warning_of(settings: Settings) -> str:
-    """Return what to log at the start; "" for nothing."""
+def warnings_of(settings: Settings) -> list[str]:
+    """Return what to log at the start."""
+    return list(filter(None, (_warning_of_clients(settings), _warning_of_operators(settings))))
+
+
+def _warning_of_operators(settings: Settings) -> str:
+    if not settings.admin_bind or _is_loopback(settings.admin_bind.rpartition(":")[0]):
+        return ""
+    return (
+        f"ADMIN_BIND={settings.admin_bind}: every client that reaches this address may read metrics, refused messages "
+        "and who is connected, without authentication; let only your monitoring reach it"
+    )
+
+
+def _warning_of_clients(settings: Settings) -> str:
     if settings.auth == "none" and not _is_loopback(settings.address):
         return f"AUTH=none: every client that reaches {settings.address}:{settings.port} may read all predictions"
     if not settings.auth and not settings.bind:

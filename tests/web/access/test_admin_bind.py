@@ -13,7 +13,7 @@ from consumer.errors import SettingsError
 from consumer.settings import Settings, load
 from tests.web.access.tokens_file import bearer, tokens_file
 from tests.web.server.test_worker import Server, free_port
-from web.access.exposure import check_listeners
+from web.access.exposure import check_listeners, warnings_of
 
 ADMIN = "127.0.0.1:9090"
 PATHS = ("/metrics", "/api/quarantine", "/api/clients")
@@ -116,6 +116,15 @@ def test_a_host_with_the_port_opens_nothing_behind_a_unix_socket(tmp_path):
         connection.sock.connect(str(path))
         connection.request("GET", "/metrics")  # with the port of ADMIN_BIND in the header Host
         assert connection.getresponse().status == 403
+
+
+@pytest.mark.parametrize("auth", ["token", "jwt"])
+def test_an_address_for_operators_that_other_hosts_may_reach_is_warned_of(auth):
+    (warning,) = warnings_of(Settings(auth=auth, admin_bind="0.0.0.0:9090"))
+    assert warning.startswith("ADMIN_BIND=0.0.0.0:9090: every client that reaches this address may read metrics")
+    assert "without authentication" in warning
+    for bind in ("127.0.0.1:9090", "[::1]:9090", "localhost:9090", ""):
+        assert warnings_of(Settings(auth=auth, admin_bind=bind)) == []
 
 
 @pytest.mark.integration
