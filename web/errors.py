@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 from consumer.errors import Closing
 
 from .logs import request_id
+from .server.refusals import SERVER_ERROR, status_of
 from .streams import wire
 
 log = logging.getLogger("greenwave.web")
@@ -39,5 +40,12 @@ def _closing(_: Closing) -> Response:
 
 
 def _bug(error: Exception) -> Response:
+    status = status_of(error)
+    if status != SERVER_ERROR:  # the server parses a body while its handler reads it
+        return _json(wire.failure(f"the request can't be used: {error}", request_id.get()), status)
     log.exception("request failed: %s", type(error).__name__)
-    return Response(wire.failure(wire.FAILED, request_id.get()), status=500, mimetype="application/json")
+    return _json(wire.failure(wire.FAILED, request_id.get()), SERVER_ERROR)
+
+
+def _json(body: bytes, status: str) -> Response:
+    return Response(body, status=status, mimetype="application/json")

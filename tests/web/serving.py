@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Response, request
 
+import web.publish.bodies
 import web.server.heads
 from app import create_app
 from consumer import Consumer
@@ -26,6 +27,7 @@ from web.services import services
 
 settings = load(os.environ)
 configure(settings)
+web.publish.bodies.BODY_SECONDS = float(os.environ.get("BODY_SECONDS", web.publish.bodies.BODY_SECONDS))
 web.server.heads.HEAD_SECONDS = float(os.environ.get("HEAD_SECONDS", web.server.heads.HEAD_SECONDS))
 topic = MemoryTopic()
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))

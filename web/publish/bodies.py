@@ -1,21 +1,17 @@
 """The body of a request as messages: a JSON object, a list of objects, or lines of JSON. Each keeps its own bytes."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import msgspec
 from flask import Request
 from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
 
-from web.server.client import ClientSocket
+from web.server.client import receive_within
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 MAX_MESSAGES = 1_000
 BODY_SECONDS = 15.0
 """Time for a body to arrive."""
-INCOMPLETE = "the body did not arrive as a whole"
+INCOMPLETE = "the body did not arrive as a whole; allowed: all of its length or its chunks, within {:g} s"
 
 
 def body_of(request: Request, max_bytes: int) -> bytes:
@@ -25,16 +21,15 @@ def body_of(request: Request, max_bytes: int) -> bytes:
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType("Content-Encoding can't be used; allowed: a body that is not compressed")
     request.max_content_length = max_bytes
-    client = ClientSocket(request.environ, BODY_SECONDS)
     try:
-        with _cut_after(BODY_SECONDS, client):
+        with receive_within(request.environ, BODY_SECONDS):
             body = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
         raise RequestEntityTooLarge(f"the body is too large; allowed: {max_bytes} bytes") from error
     except (ClientDisconnected, OSError) as error:
-        raise BadRequest(INCOMPLETE) from error
+        raise BadRequest(INCOMPLETE.format(BODY_SECONDS)) from error
     if len(body) < (request.content_length or 0):
-        raise BadRequest(INCOMPLETE)
+        raise BadRequest(INCOMPLETE.format(BODY_SECONDS))
     return body
 
 
@@ -58,16 +53,3 @@ def _items(body: bytes) -> list[bytes]:
         return [bytes(item) for item in msgspec.json.decode(body, type=list[msgspec.Raw])]
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
-
-
-@contextmanager
-def _cut_after(seconds: float, client: ClientSocket) -> Iterator[None]:
-    """Disconnect a client that takes too long: each byte that it sends would begin a timeout of the socket."""
-    timer = threading.Timer(seconds, client.cut)
-    timer.name, timer.daemon = "greenwave-body", True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()

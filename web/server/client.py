@@ -7,6 +7,7 @@ import contextlib
 import errno
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -53,19 +54,33 @@ def take_over(environ: Mapping[str, Any]) -> tuple[socket.socket, bytes] | None:
 
 @contextlib.contextmanager
 def receive_within(environ: Mapping[str, Any], seconds: float) -> Iterator[None]:
-    """Disconnect a client whose request body does not arrive in so many seconds, while it is read in this block.
+    """Give a request body so many seconds to arrive, while it is read in this block: then reading raises OSError.
 
-    With TLS and on other servers only their own timeouts hold.
+    A client with TLS is disconnected, so reading ends, too. On other servers only their own timeouts hold.
     """
     sock = environ.get("gunicorn.socket")
     if not isinstance(sock, Socket):
-        yield
+        with _disconnect_after(seconds, Client(environ)):
+            yield
         return
     sock.receive_by = time.monotonic() + seconds
     try:
         yield
     finally:
         sock.receive_by = None
+
+
+@contextlib.contextmanager
+def _disconnect_after(seconds: float, client: "Client") -> Iterator[None]:
+    """Disconnect a client that takes too long: each byte that it sends would begin a timeout of the socket."""
+    timer = threading.Timer(seconds, client.cut)
+    timer.name, timer.daemon = "greenwave-body", True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 class TakenOver(Response):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import resource
 import socket
 from types import SimpleNamespace
@@ -321,6 +322,52 @@ def test_no_thread_waits_to_send_100_continue():
         client.buffers_writes = True
         assert client.send(b"HTTP/1.1 100 Continue\r\n\r\n") == 25
         assert client.unsent_bytes == 25
+
+
+PUBLISHING = b"POST /api/predictions HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+BODIES = {
+    "a part": b"Content-Length: 9\r\n\r\n{}",
+    "nothing": b"Content-Length: 9\r\n\r\n",
+    "a part of a chunk": CHUNKED + b"9\r\n{}",
+    "a chunk without limit": CHUNKED + b"10000000000000000\r\n{}",
+    "a chunk without a size": CHUNKED + b"\r\n{}\r\n",
+    "a chunk size in words": CHUNKED + b"many\r\n{}\r\n",
+    "a bad extension": CHUNKED + b"2;\x00\r\n{}\r\n0\r\n\r\n",
+    "a long extension": CHUNKED + b"2;" + b"x" * 300_000,
+    "a bad trailer": CHUNKED + b"2\r\n{}\r\n0\r\nX y\r\n\r\n",
+    "a bare line feed": CHUNKED + b"2\r\n{}\r\n0\r\nX: y\n\r\n\r\n",
+    "many trailers": CHUNKED + b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 100_000,
+}
+
+
+@pytest.fixture(scope="module")
+def publishing(tmp_path_factory, integration):
+    with Server(tmp_path_factory.mktemp("publishing") / "log", PUBLISH="1", BODY_SECONDS="0.5") as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_that_does_not_arrive_is_answered_and_its_connection_closed(publishing, name):
+    client = publishing.open_raw(b"")
+    with contextlib.suppress(ConnectionError):  # it may be closed before all was sent
+        client.sendall(PUBLISHING + BODIES[name])
+    status, _, body = rest_of(client).partition(b"\r\n\r\n")
+    assert status.split()[1] in (b"400", b"431"), status
+    assert re.search(r"the body did not arrive as a whole|the request can't be used", json.loads(body)["error"])
+    assert "Traceback" not in publishing.log.read_text()
+
+
+def test_a_body_that_arrives_slowly_ends_in_time(publishing):
+    client = publishing.open_raw(PUBLISHING + b"Content-Length: 1000000\r\n\r\n")
+    answer = b""
+    client.settimeout(0.1)
+    while not answer:
+        client.sendall(b" ")
+        with contextlib.suppress(TimeoutError):
+            answer = client.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    client.close()
 
 
 ATTACKS = {
