@@ -7,7 +7,7 @@ FROM ${PYTHON_IMAGE} AS build
 ARG REQUIREMENTS=requirements.lock
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /opt/greenwave
-COPY requirements.lock requirements-auth.lock requirements-confluent.lock requirements-registry.lock ./
+COPY requirements.lock requirements-auth.lock requirements-confluent.lock requirements-otel.lock requirements-registry.lock ./
 # Bytecode that names no times of files makes equal images of equal sources, and needs no writes at run time.
 RUN python -m venv --without-pip venv \
     && for lock in ${REQUIREMENTS}; do set -- "$@" -r "$lock"; done \

@@ -83,6 +83,7 @@ lock: $(RUNNABLE) ## lock what requirements*.txt name, with hashes; UPGRADE=1 ta
 	$(LOCK) -c requirements-dev.lock requirements-confluent.txt -o requirements-confluent.lock
 	$(LOCK) -c requirements-dev.lock requirements-registry.txt -o requirements-registry.lock
 	$(LOCK) -c requirements-dev.lock requirements-auth.txt -o requirements-auth.lock
+	$(LOCK) -c requirements-dev.lock requirements-otel.txt -o requirements-otel.lock
 	$(LOCK) -c requirements-dev.lock requirements.txt -o requirements.lock
 
 sbom: $(READY) ## bill of materials (CycloneDX) in dist/, and the list of licences

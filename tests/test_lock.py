@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("", "-confluent", "-registry", "-auth", "-demo", "-dev")
+PARTS = ("", "-confluent", "-registry", "-auth", "-otel", "-demo", "-dev")
 PAIRS = [(f"requirements{part}.txt", f"requirements{part}.lock") for part in PARTS]
 PIN = re.compile(
     r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+)(?: ; .*)? \\\n(?P<hashes>(?:    --hash=sha256:[0-9a-f]{64}.*\n)+)", re.M
@@ -65,11 +65,12 @@ def test_lock_has_all_requirements_in_allowed_versions(requirements, lock):
 
 
 def test_locks_agree_with_each_other():
-    product, confluent, registry, auth, demo, dev = (locked(lock) for _, lock in PAIRS)
+    product, confluent, registry, auth, otel, demo, dev = (locked(lock) for _, lock in PAIRS)
     assert product.items() <= demo.items() <= dev.items()
     assert product.items() <= confluent.items() <= dev.items()
     assert product.items() <= registry.items() <= dev.items()
     assert product.items() <= auth.items() <= dev.items()
+    assert product.items() <= otel.items() <= dev.items()
 
 
 @pytest.mark.parametrize("lock", [lock for _, lock in PAIRS])

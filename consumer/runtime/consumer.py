@@ -31,6 +31,7 @@ from .ending import end_process
 from .loop import Loop
 from .states import STALLED, Announcer
 from .supervisor import Supervisor
+from .tracing import Tracing
 from .watchdog import Watchdog
 
 log = logging.getLogger("greenwave.consumer")
@@ -81,7 +82,9 @@ class Consumer:
         self._started = time.time()
 
     def start(self) -> None:
-        """Start the thread, once, and that of the usual speeds."""
+        """Start the thread, once, and those of the usual speeds and of traces."""
+        if self.settings.traces_per_second:
+            self._delivery.tracing = Tracing(self.settings.traces_per_second)
         self._supervisor.start()
         self.usual.start()
 
@@ -89,6 +92,8 @@ class Consumer:
         """End the threads and the replay readers, and wait for them; subscriptions wake up."""
         self._supervisor.stop(timeout)
         self.usual.stop()
+        if self._delivery.tracing is not None:
+            self._delivery.tracing.stop()
         if self.registry is not None:
             self.registry.close()
         self.subscriptions.close()

@@ -139,6 +139,11 @@ def _jwt_keys(settings: Settings) -> None:
             raise ValueError("keys are fetched by https, without a log-in")
 
 
+def _tracing(settings: Settings) -> None:
+    if settings.traces_per_second and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
+        raise ValueError("the packages of OpenTelemetry are not installed: `pip install -r requirements-otel.txt`")
+
+
 def _secret(secret: str) -> None:
     if secret and len(secret.encode()) < 32:
         raise ValueError("it is shorter than 32 bytes")
@@ -152,7 +157,7 @@ def _jwt_audience(settings: Settings) -> None:
 def _is_installed(package: str) -> bool:
     try:
         return find_spec(package) is not None
-    except ValueError:  # importing it was made impossible
+    except (ValueError, ModuleNotFoundError):  # importing it was made impossible, or there is no package around it
         return False
 
 
@@ -186,6 +191,7 @@ _CHECKS = (
     ("auth_jwt_secret", lambda settings: _secret(settings.auth_jwt_secret), "32 random bytes or more, as text"),
     ("auth_ticket_secret", lambda settings: _secret(settings.auth_ticket_secret), "32 random bytes or more, as text"),
     ("auth_jwt_audience", _jwt_audience, "the name of this service at the issuer"),
+    ("traces_per_second", _tracing, "0; more after `pip install -r requirements-otel.txt`"),
     ("map_tiles", _tiles, "a URL with {z}, {x} and {y}, such as https://tile.example.org/{z}/{x}/{y}.png"),
     (
         "embed_origins",

@@ -43,7 +43,7 @@ SECTIONS = {
     "AUTH": "Access",
     "PUBLISH": "Publishing",
     "ALLOWED_ORIGINS": "Page and other sites",
-    "LOG_LEVEL": "Logging",
+    "LOG_LEVEL": "Logs and traces",
 }
 """The first variable of each section of docs/settings.md, and the section's title."""
 
@@ -365,12 +365,22 @@ class Settings(Struct, frozen=True, kw_only=True):
         str, _meta("URL", "Map tiles, such as https://tile.example.org/{z}/{x}/{y}.png. Empty: none")
     ] = ""
     map_attribution: Annotated[str, _meta("text", "Map attribution text")] = ""
-    # Logging
+    # Logs and traces
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _meta("", "Minimum log severity")] = "INFO"
     log_format: Annotated[
         Literal["text", "json"], _meta("", "Lines of text, or of JSON with the id of the request")
     ] = "text"
     access_log: Annotated[bool, _meta("", "Whether each request is logged; at LOG_LEVEL=DEBUG it always is")] = False
+    traces_per_second: Annotated[
+        int,
+        _meta(
+            "records/s",
+            "Most records whose traces are continued by OpenTelemetry, those with a sampled traceparent; needs "
+            "requirements-otel.txt, and the OTEL_* variables. 0: none",
+            ge=0,
+            le=1_000,
+        ),
+    ] = 0
 
     @property
     def hosts(self) -> frozenset[str]:
