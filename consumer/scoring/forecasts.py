@@ -5,6 +5,7 @@ Numbers are kept in arrays: 8 bytes each, and nothing for the garbage collector 
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections import deque
 from typing import NamedTuple, Protocol
 
 from consumer.prediction import Horizon
@@ -42,6 +43,13 @@ class ErrorCounter(Protocol):
     def take_back(self, target_ms: int, predicted: float, now: float, actual: float, is_observed: bool) -> None:
         """Undo an add()."""
 
+    def add_usual(self, target_ms: int, error: float, is_taken_back: bool) -> None:
+        """Count the error of the usual speed of a target, or undo that."""
+
+
+Judged = tuple[str, ErrorCounter, int, float, bool]
+"""What was scored: segment, where it is counted, target time, actual speed; and whether that is taken back."""
+
 
 def reach_ms(horizon: Horizon) -> int:
     """Return the largest distance of an actual speed from the target of a horizon in minutes.
@@ -52,14 +60,31 @@ def reach_ms(horizon: Horizon) -> int:
 
 
 class HorizonForecasts:
-    """The forecasts of one horizon (in minutes), ordered by target time.
+    """The forecasts of one segment and horizon (in minutes), ordered by target time.
 
-    The segment was measured at or after the targets of the first `due` of them. `last_ms` is the latest target.
+    The segment was measured at or after the targets of the first `due` of them. `last_ms` is the latest target. What is
+    scored is added to `judged`, if there is one, for the errors of the usual speed, which are counted later.
     """
 
-    __slots__ = ("counter", "due", "horizon", "horizon_ms", "last_ms", "nows", "predicted", "reach_ms", "targets")
+    __slots__ = (
+        "counter",
+        "due",
+        "horizon",
+        "horizon_ms",
+        "judged",
+        "last_ms",
+        "nows",
+        "predicted",
+        "reach_ms",
+        "segment_id",
+        "targets",
+    )
 
-    def __init__(self, horizon: Horizon, counter: ErrorCounter) -> None:
+    def __init__(
+        self, horizon: Horizon, counter: ErrorCounter, segment_id: str = "", judged: deque[Judged] | None = None
+    ) -> None:
+        self.segment_id = segment_id
+        self.judged = judged
         self.horizon = horizon
         self.horizon_ms = round(horizon * MINUTE_MS)
         self.reach_ms = reach_ms(horizon)
@@ -94,10 +119,14 @@ class HorizonForecasts:
     def add(self, index: int, actual: Actual) -> None:
         """Score a forecast."""
         self.counter.add(self.targets[index], self.predicted[index], self.nows[index], *actual)
+        if self.judged is not None:
+            self.judged.append((self.segment_id, self.counter, self.targets[index], actual.speed, False))
 
     def take_back(self, index: int, actual: Actual) -> None:
         """Undo an add()."""
         self.counter.take_back(self.targets[index], self.predicted[index], self.nows[index], *actual)
+        if self.judged is not None:
+            self.judged.append((self.segment_id, self.counter, self.targets[index], actual.speed, True))
 
     def drop(self, until_ms: int) -> None:
         """Drop forecasts for times up to `until_ms`."""

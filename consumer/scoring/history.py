@@ -64,11 +64,16 @@ class SegmentHistory:
             while index < len(targets) and (target_ms := targets[index]) <= at_ms:
                 which = _AFTER if target_ms == at_ms else _nearest(target_ms, forecasts.reach_ms, before_ms, at_ms)
                 predicted, now = forecasts.predicted[index], forecasts.nows[index]
-                if which == _AFTER:
-                    forecasts.counter.add(target_ms, predicted, now, speed, is_observed)
-                elif which == _BEFORE:
-                    forecasts.counter.add(target_ms, predicted, now, self.speed, bool(self._are_observed[-1]))
                 index += 1
+                if which is None:
+                    continue
+                # What forecasts.add() does, without a call: this runs for every prediction.
+                actual, by_observation = (
+                    (speed, is_observed) if which == _AFTER else (self.speed, bool(self._are_observed[-1]))
+                )
+                forecasts.counter.add(target_ms, predicted, now, actual, by_observation)
+                if forecasts.judged is not None:
+                    forecasts.judged.append((forecasts.segment_id, forecasts.counter, target_ms, actual, False))
             forecasts.due = index
         self._times.append(at_ms)
         self._speeds.append(speed)

@@ -1,12 +1,12 @@
 """Errors of past predictions, once the actual speed of their target time is known: by an observation or a prediction.
 
-An error is predicted minus actual, in SPEED_UNIT. The baseline is persistence: the speed that was measured when the
-prediction was made. `history` decides which speed is the actual one, `tally` sums up. There is no lock here: the feed
-guards it.
+An error is predicted minus actual, in SPEED_UNIT. There are two baselines: persistence, the speed that was measured
+when the prediction was made; and the usual speed of the target time, whose errors `consumer.usual` adds. `history`
+decides which speed is the actual one, `tally` sums up. There is no lock here: the feed guards it.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
 from datetime import UTC
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ from consumer.prediction import MAX_HORIZONS, Horizon, Observation, Prediction
 from consumer.settings import Settings
 from consumer.times import Times
 
-from .forecasts import MINUTE_MS, NEVER, NOT_MEASURED, HorizonForecasts, reach_ms
+from .forecasts import MINUTE_MS, NEVER, NOT_MEASURED, HorizonForecasts, Judged, reach_ms
 from .history import FORECASTS_SIZE, HISTORY_SIZE, SegmentHistory
 from .tally import STEPS, Tally, WindowTally, summary
 
@@ -26,6 +26,12 @@ SWEEP_STEPS = STEPS // 8
 
 KEPT_BYTES = 28
 """Memory of a forecast, with the reserve of its arrays; a measurement takes less than three quarters of it."""
+
+MAX_JUDGED = 50_000
+"""Most scored predictions that wait for the errors of the usual speed: about 6 MB. The oldest are left out of these."""
+
+UsualSpeed = Callable[[int], float | None]
+"""Returns the usual speed of a segment at a time in epoch milliseconds, learnt from earlier dates; None: not known."""
 
 _times = Times(UTC)
 
@@ -57,12 +63,16 @@ class Truth:
         error = None if actual is None else round(prediction.predicted_speed - actual, 2)
         return ScoredPrediction(**structs.asdict(prediction), actual=actual, error=error)
 
-    def scores(self) -> dict[str, Any] | None:
+    def scores(self, usual: UsualSpeed = lambda _at_ms: None) -> dict[str, Any] | None:
         """Return the scores of the segment, over what is kept of it in the window; None before the first."""
         tallies: dict[Horizon, Tally] = {}
         for horizon, each in self._history.scored():
-            if each.target_ms >= self._since_ms:
-                tallies.setdefault(horizon, Tally()).add(each.predicted, each.now, *each.actual)
+            if each.target_ms < self._since_ms:
+                continue
+            tally = tallies.setdefault(horizon, Tally())
+            tally.add(each.predicted, each.now, *each.actual)
+            if (speed := usual(each.target_ms)) is not None:
+                tally.add_usual(speed - each.actual.speed, is_taken_back=False)
         return summary(tallies)
 
     def _actual(self, prediction: Prediction) -> float | None:
@@ -93,6 +103,7 @@ class Scores:
         self._max_histories = min(settings.max_segments, self._max_size // (2 * HISTORY_SIZE))
         self._window_ms = settings.max_age * 1000
         self._step_ms = self._window_ms // STEPS
+        self._judged: deque[Judged] | None = deque(maxlen=MAX_JUDGED) if settings.usual_file else None
         self.clear()
 
     def clear(self) -> None:
@@ -107,6 +118,15 @@ class Scores:
         # Those without a forecast make room first: there may be far more sensors than predicted segments.
         self._without_forecasts: OrderedDict[str, None] = OrderedDict()
         self._tallies: dict[Horizon, WindowTally] = {}
+        self.take_judged()
+
+    def take_judged(self) -> list[Judged]:
+        """Return what was scored since the last call, for the errors of the usual speed; nothing without USUAL_FILE."""
+        if self._judged is None:
+            return []
+        taken = list(self._judged)
+        self._judged.clear()
+        return taken
 
     def take(self, items: Iterable[Prediction | Observation], reference_ms: int) -> None:
         """Add predictions and observations: score earlier predictions by the speeds that these state.
@@ -222,7 +242,7 @@ class Scores:
             if len(self._tallies) >= MAX_HORIZONS:
                 return None
             tally = self._tallies[horizon] = WindowTally(self._step_ms, self._step)
-        forecasts = history.forecasts[horizon] = HorizonForecasts(horizon, tally)
+        forecasts = history.forecasts[horizon] = HorizonForecasts(horizon, tally, segment_id, self._judged)
         self._without_forecasts.pop(segment_id, None)
         self.size += FORECASTS_SIZE
         return forecasts

@@ -1,4 +1,4 @@
-"""Sums of errors, of predictions and of the persistence baseline: in total, or over a sliding window.
+"""Sums of errors, of predictions and of the two baselines: in total, or over a sliding window.
 
 Reading costs the same whatever was counted. Errors are predicted minus actual, in SPEED_UNIT.
 """
@@ -65,14 +65,16 @@ class ErrorSums:
 class Tally:
     """The errors of predictions, and those of persistence for the ones whose speed was measured when made.
 
-    `observed` counts those whose actual speed an observation states.
+    `observed` counts those whose actual speed an observation states. `usual` has the errors of the usual speed, where
+    that is known.
     """
 
-    __slots__ = ("observed", "own", "still")
+    __slots__ = ("observed", "own", "still", "usual")
 
     def __init__(self) -> None:
         self.own = ErrorSums()
         self.still = ErrorSums()
+        self.usual = ErrorSums()
         self.observed = 0
 
     def add(self, predicted: float, now: float, actual: float, is_observed: bool) -> None:
@@ -91,25 +93,38 @@ class Tally:
         if now >= 0:
             self.still.take_back(now - actual)
 
+    def add_usual(self, error: float, is_taken_back: bool) -> None:
+        """Count an error of the usual speed, or undo that."""
+        if is_taken_back:
+            self.usual.take_back(error)
+            return
+        self.usual.fresh.append(error)
+        if len(self.usual.fresh) >= _FRESH:
+            self.usual.fold()
+
     def fold(self) -> None:
         """Add the fresh errors."""
         self.own.fold()
         self.still.fold()
+        self.usual.fold()
 
     def merge(self, other: "Tally") -> None:
         """Add the sums of another."""
         self.own.merge(other.own)
         self.still.merge(other.still)
+        self.usual.merge(other.usual)
         self.observed += other.observed
 
     def score(self) -> dict[str, Any] | None:
-        """Return the score with that of persistence beside it; None of nothing."""
-        means, still = self.own.means(), self.still.means()
+        """Return the score with those of the baselines beside it; None of nothing."""
+        means, still, usual = self.own.means(), self.still.means(), self.usual.means()
         if means is None:
             return None
         observed = {"observed": self.observed} if self.observed else {}
-        persistence = still and {"count": self.still.count, **still}
-        return {"count": self.own.count, **observed, **means, "persistence": persistence}
+        baselines: dict[str, Any] = {"persistence": still and {"count": self.still.count, **still}}
+        if usual is not None:
+            baselines["usual"] = {"count": self.usual.count, **usual}
+        return {"count": self.own.count, **observed, **means, **baselines}
 
 
 class WindowTally:
@@ -151,6 +166,12 @@ class WindowTally:
         tally = self._now if self._now_ms <= target_ms < self._until_ms else self._other(target_ms)
         if tally is not None:
             tally.take_back(predicted, now, actual, is_observed)
+
+    def add_usual(self, target_ms: int, error: float, is_taken_back: bool) -> None:
+        """Count an error of the usual speed, or undo that, unless its target is before the window."""
+        tally = self._now if self._now_ms <= target_ms < self._until_ms else self._other(target_ms)
+        if tally is not None:
+            tally.add_usual(error, is_taken_back)
 
     def total(self) -> Tally:
         """Return the sums over the window."""

@@ -2,6 +2,8 @@
 
     ring buffer ── one speed per segment and five minutes ── waiting, in memory ── every WRITE_SECONDS: the file
 
+After each writing the errors of the usual speed are counted, for the scores.
+
 Of several processes with one file one learns. The others try again, so that one of them goes on when it ends.
 """
 
@@ -16,9 +18,10 @@ from consumer.errors import StoreError
 from consumer.view.feed import Feed
 from consumer.view.ring import Entry
 
+from .baseline import Baseline
 from .quarters import Quarter, quarters_in
 from .samples import code_of, steps_of
-from .store import WINDOW, Counted, StoreWriter, open_writer, size_of
+from .store import WINDOW, Counted, StoreReader, StoreWriter, open_writer, size_of
 
 log = logging.getLogger("greenwave.usual")
 
@@ -62,6 +65,7 @@ class Learner:
         self._path = settings.usual_file
         self._max_segments = settings.max_segments
         self._feed = feed
+        self._baseline = Baseline(feed, StoreReader(self._path, about))
         self._about = about
         self._clock = clock
         self._quarter = quarters_in(settings.usual_zone)
@@ -92,24 +96,33 @@ class Learner:
             self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
-        while (is_usable := self._try(self._turn)) and not self._stopping.wait(READ_SECONDS):
+        while (is_usable := self._try(self.turn)) and not self._stopping.wait(READ_SECONDS):
             pass
         if self._writer is not None:
             if is_usable:
-                self._try(self._finish)
+                self._try(self._work)
             self._try(self._writer.close)
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """Do what the thread does in one turn: open the file, read, and write what is due."""
         now = self._clock()
-        if self._writer is None:
-            if now < self._open_at:
-                return
+        if self._writer is None and now >= self._open_at:
             self._open_at = now + RETRY_SECONDS
-            if not self._open():
-                return
-        self._read()
-        if self._waiting and now >= self._write_at:
-            self._write()
+            self._open()
+        self._work(is_due=now >= self._write_at)
+
+    def _work(self, is_due: bool = True) -> None:
+        """Read what is new. When it is due, write it, and count the errors of the usual speed for what was scored."""
+        with self._feed.locked() as state:
+            end = state.ring.end
+            self._baseline.take(state.scores.take_judged())
+        is_full = self._baseline.is_full
+        if self._writer is not None:
+            self._read(end)
+            if self._waiting and (is_due or (is_full and self.error is None)):
+                self._write()
+        if (is_due or is_full) and self._baseline.count():
+            self._write_at = self._clock() + WRITE_SECONDS
 
     def _try(self, action: Callable[[], object]) -> bool:
         """Run an action and note its errors; return whether the file may still be used."""
@@ -133,12 +146,12 @@ class Learner:
         self.state, self.error = "failed", text
         self.failures += 1
 
-    def _open(self) -> bool:
+    def _open(self) -> None:
         """Open the file, unless another process has it; continue with the oldest entry of the ring buffer."""
         self._writer = open_writer(self._path, self._about, self._latest())
         if self._writer is None:
             self.state, self.error, self.file_bytes = "reading", None, size_of(self._path)
-            return False
+            return
         self._counted = self._writer.segments()
         self._next_id = max((each.id for each in self._counted.values()), default=0) + 1
         self.segments, self.file_bytes = len(self._counted), size_of(self._path)
@@ -146,15 +159,14 @@ class Learner:
             self._next = state.ring.oldest
         self.state, self.error = "learning", None
         log.info("usual speeds are learnt into %s, which has %d segments", self._path, self.segments)
-        return True
 
     def _latest(self) -> int:
         """Return the last interval that can have been measured by now; a day later, since it is for gross errors."""
         return (self._now_ms() + self._max_future_ms) // INTERVAL_MS + WINDOW
 
-    def _read(self) -> None:
-        """Read what is new in the ring buffer."""
-        while True:
+    def _read(self, end: int) -> None:
+        """Read what is new in the ring buffer, up to the entry `end`."""
+        while self._next < end:
             if len(self._waiting) >= MAX_WAITING:
                 if self.error is not None and self._clock() < self._write_at:
                     return
@@ -164,9 +176,7 @@ class Learner:
                 if self._next < ring.oldest:
                     self.missed += ring.oldest - self._next
                     self._next = ring.oldest
-                entries = ring.read(self._next, READ_ENTRIES)
-            if not entries:
-                return
+                entries = ring.read(self._next, max(0, min(READ_ENTRIES, end - self._next)))
             self._next += len(entries)
             self._take(entries)
 
@@ -210,8 +220,3 @@ class Learner:
         if self.error is not None:
             self.state, self.error = "learning", None
             log.info("usual speeds are learnt again")
-
-    def _finish(self) -> None:
-        self._read()
-        if self._waiting:
-            self._write()

@@ -47,6 +47,10 @@ class Sample(Struct, frozen=True, gc=False):
         low, median, high = (_percentile(ordered, percent) / (100 * steps) for percent in (15, 50, 85))
         return Band(low, median, high, len(ordered))
 
+    def band_before(self, day: int, steps: int) -> Band | None:
+        """Return the band for a date by speeds of earlier dates only; None if there are speeds of later ones."""
+        return None if self.day > day else self.band(day, steps)
+
 
 def steps_of(speed_unit: str) -> int:
     """Return the codes per unit: a code is half a mile per hour, or a kilometre per hour."""

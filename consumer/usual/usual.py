@@ -4,6 +4,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from consumer.errors import StoreError
@@ -11,7 +12,7 @@ from consumer.view.feed import Feed
 
 from .learner import Learner
 from .quarters import DAY_QUARTERS, Quarter, quarters_in
-from .samples import Band, steps_of
+from .samples import Band, Sample, steps_of
 from .store import StoreReader
 
 log = logging.getLogger("greenwave.usual")
@@ -92,15 +93,36 @@ class Usual:
     def day(self, segment_id: str, quarter: Quarter) -> list[Band | None]:
         """Return a segment's bands of the day of a quarter-hour, learnt from earlier days: 96, None where unknown."""
         first = quarter.slot - quarter.slot % DAY_QUARTERS
-        if self._reader is None:
-            return [None] * DAY_QUARTERS
-        try:
-            samples = self._reader.day(segment_id, quarter.slot)
-        except (sqlite3.Error, StoreError) as error:
-            self._without(error)
-            samples = {}
+        samples = self._samples(segment_id, quarter)
         found = (samples.get(slot) for slot in range(first, first + DAY_QUARTERS))
         return [None if sample is None else sample.band(quarter.day, self._steps) for sample in found]
+
+    def before(self, segment_id: str) -> Callable[[int], float | None]:
+        """Return a function that gives a segment's usual speed at a time, by earlier dates; None where unknown.
+
+        It reads the file once per weekday.
+        """
+        weekdays: dict[str, Mapping[int, Sample]] = {}
+
+        @lru_cache(None)
+        def speed(quarter: Quarter) -> float | None:
+            if quarter.weekday not in weekdays:
+                weekdays[quarter.weekday] = self._samples(segment_id, quarter)
+            sample = weekdays[quarter.weekday].get(quarter.slot)
+            band = None if sample is None else sample.band_before(quarter.day, self._steps)
+            return None if band is None else band.median
+
+        return lambda at_ms: speed(self._quarter(at_ms))
+
+    def _samples(self, segment_id: str, quarter: Quarter) -> Mapping[int, Sample]:
+        """Return a segment's samples of the weekday of a quarter-hour by slot."""
+        if self._reader is None:
+            return {}
+        try:
+            return self._reader.day(segment_id, quarter.slot)
+        except (sqlite3.Error, StoreError) as error:
+            self._without(error)
+            return {}
 
     def _without(self, error: Exception) -> Bands:
         log.debug("no usual speeds: %s", error)  # the learner logs what is wrong with the file

@@ -90,7 +90,8 @@ def segment(segment_id: str) -> Response:
     include=observations, `observation` is the newest one, and `observations` are those in memory.
     """
     params.only(params.INCLUDE)
-    feed, wanted = services().get_consumer().feed, params.wanted(services().settings.topics)
+    consumer, wanted = services().get_consumer(), params.wanted(services().settings.topics)
+    feed = consumer.feed
     has_observations, memory = wanted.observations, feed.segment(segment_id)
     found = memory.within(wanted)
     observations = found.observed or found.observations if has_observations else []
@@ -104,7 +105,7 @@ def segment(segment_id: str) -> Response:
         "latest": found.latest,
         "history": [truth.judge(each) for each in kept],
         "history_complete": len(kept) == len(found.history),
-        "scores": truth.scores(),
+        "scores": truth.scores(consumer.usual.before(segment_id)),
         "timestamp": now_iso(),
     }
     if has_observations:

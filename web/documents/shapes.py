@@ -34,7 +34,7 @@ class GapReport(TypedDict):
 
 
 class BaselineScore(TypedDict):
-    """Errors of the forecast that a speed stays as it is."""
+    """Errors of a simple forecast: that a speed stays as it is, or is the usual one."""
 
     count: int
     rmse: float
@@ -43,7 +43,10 @@ class BaselineScore(TypedDict):
 
 
 class ScoreSums(TypedDict):
-    """Errors of predictions, in SPEED_UNIT. `observed` counts those that an observation judged."""
+    """Errors of predictions, in SPEED_UNIT. `observed` counts those that an observation judged.
+
+    `usual` is there once a usual speed (docs/usual.md) was known for a target time.
+    """
 
     count: int
     observed: NotRequired[int]
@@ -51,6 +54,7 @@ class ScoreSums(TypedDict):
     mae: float
     bias: float
     persistence: BaselineScore | None
+    usual: NotRequired[BaselineScore]
 
 
 class HorizonScore(ScoreSums):
