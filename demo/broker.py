@@ -25,9 +25,22 @@ from .child import Child, ChildError
 _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 20.0
 _LAST_LINES = 15
-FIXED_PORTS = range(10_000, 32_000)
-"""Below the ephemeral ports of outgoing connections: on Linux from 32768, elsewhere from 49152 (RFC 6335)."""
 
+
+def ephemeral_ports(path: Path = Path("/proc/sys/net/ipv4/ip_local_port_range")) -> range:
+    """Return the ports of outgoing connections: what Linux says, elsewhere those of RFC 6335."""
+    first, last = map(int, path.read_text().split()) if path.exists() else (49_152, 65_535)
+    return range(first, last + 1)
+
+
+def fixed_ports(ephemeral: range) -> range:
+    """Return the ports for servers: from 10000, outside of the ephemeral ones unless these leave less than 1,000."""
+    usual = range(10_000, 32_000)
+    free = max(range(usual.start, min(usual.stop, ephemeral.start)), range(ephemeral.stop, 65_536), key=len)
+    return free if len(free) >= 1_000 else usual
+
+
+FIXED_PORTS = fixed_ports(ephemeral_ports())
 _BLOCK = 100
 _random = random.SystemRandom()  # tests seed `random`, and then processes would choose the same ports
 _turns = itertools.count(_random.randrange(_BLOCK))
@@ -179,7 +192,7 @@ def _executable(path: Path, message: str) -> str:
 
 
 def free_port() -> int:
-    """Return a free loopback port below the ephemeral ports.
+    """Return a free loopback port that is none of the ephemeral ports.
 
     A server that restarts on such a port finds it free, since no outgoing connection takes it. A port may be bound
     seconds after it was chosen. So that it is not chosen twice until then, a process tries the ports of a block first,
