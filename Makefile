@@ -27,7 +27,7 @@ test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
 		--ignore tests/operations
 
 test-unit: $(READY) ## the tests of consumer/ and web/ that start no process and no server, in less than 30 s
-	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 3 $(UNIT)
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 2 -p no:schemathesis $(UNIT)
 
 coverage: $(READY) ## branch coverage of consumer/ and web/ in the tests of test-unit; fails when it is below the floor
 	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n 3 -o timeout=600 --cov=consumer --cov=web --cov-report=term:skip-covered \

@@ -5,7 +5,7 @@ import json
 import re
 from functools import lru_cache
 
-import jsonschema
+import jsonschema_rs
 from msgspec import structs
 
 from consumer.settings import Settings
@@ -56,7 +56,7 @@ def check(value, schema, settings):
 def validator_for(schema, settings):
     """Return the validator of a schema, given as JSON."""
     whole = {**strict(json.loads(schema)), "components": strict_components(settings)}
-    return jsonschema.Draft202012Validator(whole)
+    return jsonschema_rs.Draft202012Validator(whole)
 
 
 def operation_of(document, method, path):

@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-import jsonschema
+import jsonschema_rs
 import msgspec
 import pytest
 
@@ -53,7 +53,7 @@ def check_message(content):
 def test_asyncapi_is_valid(topics):
     document = json.loads(wire.json_bytes(asyncapi(with_topics(topics))))
     specification = json.loads(gzip.decompress(SPECIFICATION.read_bytes()))
-    validator = jsonschema.validators.validator_for(specification)(specification)
+    validator = jsonschema_rs.validator_for(specification)
     assert [error.message for error in validator.iter_errors(document)] == []
 
 
@@ -101,11 +101,11 @@ def test_the_documented_messages_of_a_client_are_understood():
     schema = asyncapi(SETTINGS)["components"]["schemas"]["SubscribeMessage"]
     sent = {"type": "subscribe", "filter": {"segment": ["LA_001"]}, "after": None, "since": 0, "every": 5}
     assert set(sent) == set(schema["properties"])
-    jsonschema.Draft202012Validator(schema).validate(sent)
+    jsonschema_rs.Draft202012Validator(schema).validate(sent)
     asked = ClientMessages(SETTINGS.topics, ANYONE).read(msgspec.json.encode(sent).decode(), 0.0)
     assert (asked.since_ms, asked.every) == (0, 5.0)
     schema = asyncapi(SETTINGS)["components"]["schemas"]["RenewMessage"]
     renewal = {"type": "renew", "token": "gw_abc"}
     assert set(renewal) == set(schema["properties"])
-    jsonschema.Draft202012Validator(schema).validate(renewal)
+    jsonschema_rs.Draft202012Validator(schema).validate(renewal)
     assert ClientMessages(SETTINGS.topics, ANYONE).read(json.dumps(renewal), 0.0).token == "gw_abc"
