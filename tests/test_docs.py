@@ -108,8 +108,11 @@ def test_the_readme_lists_the_routes():
     named = set(re.findall(r"`(?:GET )?(/[\w/.-]+)", " ".join(first_column))) | set(
         re.findall(r"also at `([\w/]+)`", table)
     )
-    rules = {re.sub(r"<.+>", "SEGMENT", rule.rule) for rule in create_app(Settings(), None).url_map.iter_rules()}
-    assert named == rules - {"/static/SEGMENT", "/", "/predictions/"}
+    rules = {
+        re.sub("<path:name>", "ROAD", re.sub(r"<\w+:segment_id>", "SEGMENT", rule.rule))
+        for rule in create_app(Settings(), None).url_map.iter_rules()
+    }
+    assert named == rules - {"/static/<path:filename>", "/", "/predictions/"}
 
 
 def test_the_readme_lists_the_commands():

@@ -55,7 +55,7 @@ export class Api {
   }
 
   /**
-   * Yield pages of the history in the order of the log, the newest last.
+   * Yield the predictions of the history by pages, in the order of the log, the newest last.
    *
    * @param {AbortSignal} [signal]
    * @param {string} filter more of the query, such as "&segment=A"
@@ -63,13 +63,43 @@ export class Api {
    * @returns {AsyncGenerator<Prediction[]>}
    */
   async *history(signal, filter = "", maxPages = Infinity) {
+    for await (const { predictions } of this.historyPages(signal, filter, maxPages)) yield predictions;
+  }
+
+  /**
+   * Yield the pages of the history; `gap` says why it is not complete, and observations need "&include=observations".
+   *
+   * @param {AbortSignal} [signal]
+   * @param {string} filter more of the query, such as "&since=0"
+   * @param {number} maxPages
+   * @returns {AsyncGenerator<{ predictions: Prediction[], observations?: Observation[], more: boolean, gap?: { reason: string } }>}
+   */
+  async *historyPages(signal, filter = "", maxPages = Infinity) {
     let query = `?limit=1000${filter}`;
     for (let page = 0; page < maxPages; page += 1) {
       const data = await dataOf(await this.#get(`/api/predictions/history${query}`, signal));
-      yield data.predictions;
+      yield data;
       if (!data.more) return;
       query = `?limit=1000${filter}&after=${encodeURIComponent(data.cursor)}`;
     }
+  }
+
+  /**
+   * Return the newest prediction of each segment.
+   *
+   * @returns {Promise<Prediction[]>}
+   */
+  async view() {
+    return (await dataOf(await this.#get("/api/predictions"))).predictions;
+  }
+
+  /**
+   * Return the usual speeds at the newest time by segment; none if the server doesn't learn them.
+   *
+   * @returns {Promise<Record<string, { median: number }>>}
+   */
+  async usual() {
+    return (await dataOf(await this.#get("/api/usual"))).segments;
   }
 
   /**

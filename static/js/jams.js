@@ -18,7 +18,7 @@ import { Stretches } from "./stretches.js";
 
 const MOST_UNKNOWN = 2;
 /** A speed of 0 must not make a delay without end. */
-const LEAST_MPH = 3;
+export const LEAST_MPH = 3;
 const LEAST_KM = 0.05;
 const LEAST_GROWTH_MINUTES = 0.5;
 const GROWTH = 1.1;

@@ -37,6 +37,16 @@ export function corridorOf(roadName) {
 }
 
 /**
+ * Return the path of a road's page below that of the application: "/predictions/road/I-405+N".
+ *
+ * @param {string} corridor
+ */
+export function roadPath(corridor) {
+  const escaped = encodeURIComponent(corridor);
+  return `/predictions/road/${corridor.includes("+") ? escaped : escaped.replaceAll("%20", "+")}`;
+}
+
+/**
  * Return lines through neighbouring segments, each in the direction of travel.
  *
  * @param {Iterable<Shown>} predictions

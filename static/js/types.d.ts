@@ -217,6 +217,9 @@ export interface Config {
   has_network: boolean;
   outlines: string;
   charts: { script: string; style: string };
+  /** only on the page of a road: its name, and the value of `road=` that gives all of it */
+  road?: string;
+  road_filter?: string | null;
 }
 
 /** The elements that carry data-part, by its value. */

@@ -20,7 +20,7 @@ from simple_websocket import ConnectionClosed, Server
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from web.api.polling import SegmentName
-from web.page import assets
+from web.page import assets, roads
 from web.page.pages import CONTENT_SECURITY_POLICY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +71,7 @@ class FakeServer:
         self.holds_view_back = False
         self.stats: Message = {}
         self.network: Message = {"type": "FeatureCollection", "features": []}
+        self.usual: Message = {}
         self.delivered: list[tuple[str, int]] = []
         self.open_streams = 0
         self.most_streams = 0
@@ -179,6 +180,8 @@ class FakeServer:
         assets.compress(app)
         app.add_url_rule("/predictions", view_func=self._page, endpoint="page")
         app.add_url_rule("/predictions/embed", view_func=self._embed, endpoint="embed")
+        app.add_url_rule("/predictions/road/<path:name>", view_func=self._road, endpoint="road")
+        app.add_url_rule("/api/usual", view_func=self._usual, endpoint="usual")
         app.add_url_rule("/sign-in", view_func=self._sign_in, endpoint="sign_in.sign_in")
         app.add_url_rule("/api/network", view_func=lambda: self.network, endpoint="network")
         app.add_url_rule("/predictions/stream", view_func=self._stream, endpoint="stream")
@@ -194,6 +197,19 @@ class FakeServer:
     def _page(self) -> Response:
         page = render_template("predictions.html", config=self.config)
         return Response(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}, mimetype="text/html")
+
+    def _road(self, name: str) -> Response:
+        with self._changed:
+            names = [each["road_name"] for each in self.latest.values() if each.get("road_name")]
+        known, road = roads.roads_of(names), roads.blanks_in(name)
+        config = self.config | {"road": road, "road_filter": roads.filter_for(road, names)}
+        others = [each for each in known if each != road]
+        shown = {"others": others, "opposite": roads.opposite(road, known), "path_of": roads.path_of}
+        page = render_template("road.html", config=config, **shown)
+        return Response(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}, mimetype="text/html")
+
+    def _usual(self) -> Response:
+        return jsonify(success=True, data={"segments": self.usual})
 
     def _sign_in(self) -> str:
         return render_template("sign_in.html", target="/predictions", error=request.args.get("error"))
@@ -241,7 +257,9 @@ class FakeServer:
     def _history(self) -> Response:
         begin, limit = int(request.args.get("after") or 0), int(request.args.get("limit") or 1000)
         wanted = request.args.getlist("segment")
+        since = int(request.args.get("since") or 0)
         found = [each for each in self._predictions() if not wanted or each["segment_id"] in wanted]
+        found = [each for each in found if each["timestamp"] >= since]
         page, end = found[begin : begin + limit], begin + limit
         return jsonify(success=True, data={"predictions": page, "cursor": str(end), "more": end < len(found)})
 

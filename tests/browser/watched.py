@@ -31,6 +31,13 @@ class Watched:
         expect(page.locator("[data-part=chips] button")).to_have_count(5)
         return page
 
+    def open_road(self, url: str, **options: Any) -> Page:
+        """Open the page of a road and wait until it shows a travel time."""
+        page = self._new_page(url, options)
+        page.goto(url, wait_until="domcontentloaded")
+        expect(page.locator(".road-time").first).to_be_visible()
+        return page
+
     def open_frame(self, url: str, **options: Any) -> Page:
         """Open another page of the same host that shows an address in a frame."""
         page = self._new_page(url, options)

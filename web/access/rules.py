@@ -31,6 +31,7 @@ RULES = {
     "pages.page_with_slash": Rule.PAGE,
     "pages.page": Rule.PAGE,
     "pages.embed": Rule.PAGE,
+    "pages.road": Rule.PAGE,
     "pages.network": Rule.READ,
     "polling.predictions": Rule.READ,
     "polling.segment": Rule.READ,

@@ -24,6 +24,24 @@ OPERATIONS = (
         ["/predictions/embed?show=map&theme=dark"],
     ),
     Operation(
+        "/predictions/road/{name}",
+        "road",
+        "Pages",
+        "One road and direction: travel times, and speeds over time and distance",
+        {"200": PAGE, "404": Documented("The road is unknown; the page lists the known ones", {HTML: TEXT})},
+        [
+            {
+                "name": "name",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "minLength": 1},
+                "description": 'Road and direction, or the whole road name; "+" may stand for a blank',
+                "example": "I-405+N",
+            }
+        ],
+        examples=["/predictions/road/I-405+N"],
+    ),
+    Operation(
         "/sign-in",
         "sign_in_form",
         "Pages",

@@ -20,6 +20,8 @@ from web.services import services
 from web.streams import wire
 from web.streams.views import Body
 
+from . import roads
+
 blueprint = Blueprint("pages", __name__)
 
 POLL_SECONDS = 5
@@ -29,6 +31,10 @@ EMBEDDED = ("map", "table", "both")
 THEMES = ("light", "dark")
 PAGE_PARAMETERS = ("q", "road", "category", "segment", "details", "sort", "map", "predictions", "at", "horizon")
 """Read by the page itself, in static/js/query.js."""
+MAX_ROADS = 500
+"""Roads that a page lists."""
+MAX_NAME = 200
+"""Characters of an unknown road that a page repeats."""
 
 
 def content_security_policy(tiles: str = "", frames: Sequence[str] = ()) -> str:
@@ -86,6 +92,29 @@ def embed() -> Response:
         settings.map_tiles, origins(settings.embed_origins)
     )
     return answer
+
+
+@blueprint.get("/predictions/road/<path:name>")
+def road(name: str) -> Response:
+    """Serve the page of one road and direction; for an unknown one, 404 with the roads that there are."""
+    consumer, settings = services().get_consumer(), services().settings
+    names = roads.road_names(consumer, params.everything().within)
+    known = roads.roads_of(names)
+    found = roads.find_road(name, known)
+    # While a process starts, it does not know its roads yet.
+    if found is None and consumer.not_ready is None:
+        shown = {"asked": roads.blanks_in(name)[:MAX_NAME], "known": known, "path_of": roads.path_of, "most": MAX_ROADS}
+        return make_response(render_template("road_unknown.html", **shown), 404)
+    chosen = found or roads.blanks_in(name)
+    config = _config(settings) | {"road": chosen, "road_filter": roads.filter_for(chosen, names)}
+    page = render_template(
+        "road.html",
+        config=config,
+        others=[each for each in known if each != chosen][:MAX_ROADS],
+        opposite=roads.opposite(chosen, known),
+        path_of=roads.path_of,
+    )
+    return make_response(page)
 
 
 @blueprint.get("/api/network")

@@ -7,6 +7,7 @@
  * @typedef {{ element: HTMLElement, parts: Parts, jam: Jam }} Item
  */
 import { Crossings, saysNoPlace } from "../crossings.js";
+import { roadPath } from "../network.js";
 import { fromTemplate, parts, setAttribute, setText, shape } from "./elements.js";
 import { exactly, horizonText, label, plural, UNIT_LABELS } from "./format.js";
 import { announcement, delaySpoken, delayText, jamName, jamText, placeIn } from "./jam-wording.js";
@@ -31,10 +32,12 @@ export class JamsView {
 
   /**
    * @param {ParentNode} root
-   * @param {{ config: Config, jams: Jams, onChoose(ids: string[]): void }} options
+   * @param {{ config: Config, jams: Jams, root?: string | null, onChoose(ids: string[]): void }} options `root` is the path
+   *   of the application, for links to the pages of roads; none without
    */
-  constructor(root, { config, jams, onChoose }) {
+  constructor(root, { config, jams, root: prefix = null, onChoose }) {
     this.parts = parts(root);
+    this.prefix = prefix;
     this.unit = config.speed_unit;
     this.jams = jams;
     this.onChoose = onChoose;
@@ -124,6 +127,7 @@ export class JamsView {
     setAttribute(own.jamName, "title", `${name}: show on the map`);
     setText(own.jamDelay, delayText(jam));
     setAttribute(own.jamDelay, "title", delaySpoken(jam, horizon) || null);
+    this.#renderLink(own.jamRoad, jam.road);
     const now = store.ages.replayMs ?? store.clock();
     const text = jamText(jam, { unit: this.unit, unitLabel: UNIT_LABELS[this.unit], horizon, now });
     setText(own.jamText, text);
@@ -131,6 +135,17 @@ export class JamsView {
     const course = jam.course === null ? null : COURSES[jam.course];
     setAttribute(own.jamCourseMark, "data-course", course);
     setAttribute(own.jamCourse, "href", course && `#course-${course}`);
+  }
+
+  /**
+   * @param {HTMLElement} link
+   * @param {string | null} road
+   */
+  #renderLink(link, road) {
+    link.hidden = road === null || this.prefix === null;
+    if (road === null || this.prefix === null) return;
+    setAttribute(link, "href", `${this.prefix}${roadPath(road)}`);
+    setAttribute(link, "aria-label", `Road page of ${label(road)}`);
   }
 
   /**

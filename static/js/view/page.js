@@ -97,7 +97,7 @@ export class PageView {
       onView: (view) => address.change({ view }),
       onPredictions: (predictions) => address.change({ predictions }),
     });
-    this.jams = new JamsView(root, { config, jams, onChoose: (ids) => this.map.fitTo(ids) });
+    this.jams = new JamsView(root, { config, jams, root: root.body.dataset.root ?? "", onChoose: (ids) => this.map.fitTo(ids) });
     this.finder = new FinderView(root, {
       rows,
       onWords: (words) => address.change({ words }),

@@ -10,11 +10,16 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from tests.consumer.helpers import message
+
 ROOT = Path(__file__).resolve().parents[3]
 STATIC = ROOT / "static"
 TEMPLATE = ROOT / "templates" / "predictions.html"
 MODULES = sorted([STATIC / "greenwave.js", *(STATIC / "js").rglob("*.js")])
-TEXTS = [TEMPLATE, *MODULES, *sorted((STATIC / "css").glob("*.css"))]
+ROAD_TEMPLATE = ROOT / "templates" / "road.html"
+PAGES = [("/predictions", "main.js"), ("/predictions/road/I-405+N", "road.js")]
+TEMPLATES = sorted((ROOT / "templates").glob("*.html"))
+TEXTS = [*TEMPLATES, *MODULES, *sorted((STATIC / "css").glob("*.css"))]
 FIRST_LOAD_BYTES = 200_000
 """Compressed, as browsers get it."""
 
@@ -54,8 +59,9 @@ def test_no_data_becomes_markup_and_nothing_is_loaded_from_other_hosts(path: Pat
     assert not FOREIGN.search(text)
 
 
-def test_the_page_holds_no_inline_style_and_no_inline_script() -> None:
-    text = TEMPLATE.read_text()
+@pytest.mark.parametrize("template", [TEMPLATE, ROAD_TEMPLATE], ids=named)
+def test_the_page_holds_no_inline_style_and_no_inline_script(template: Path) -> None:
+    text = template.read_text()
     assert not INLINE.search(text)
     scripts = re.findall(r"<script([^>]*)>", text)
     assert all("src=" in attributes or 'type="application/json"' in attributes for attributes in scripts)
@@ -75,6 +81,12 @@ def test_every_import_is_a_file_of_the_page(module: Path) -> None:
         ("rows.js", r"document|window|fetch|setTimeout"),
         ("query.js", r"document|window|fetch|location|history"),
         ("network.js", r"document|window|fetch|Date|setTimeout"),
+        ("diagram.js", r"document|window|fetch|Date|setTimeout"),
+        ("measurements.js", r"document|window|fetch|Date|setTimeout"),
+        ("road-rows.js", r"document|window|fetch|Date|setTimeout"),
+        ("road-past.js", r"document|window|fetch|Date|setTimeout"),
+        ("travel-time.js", r"document|window|fetch|Date|setTimeout"),
+        ("view/road-wording.js", r"document|window|Date"),
         ("series.js", r"document|window|fetch|Date(?!\.parse)|setTimeout"),
         ("api.js", r"document|window|setTimeout|EventSource"),
         ("alerts.js", r"document|window|fetch|setTimeout|Date"),
@@ -99,10 +111,18 @@ def test_a_module_uses_only_what_its_layer_allows(folder: str, words: str) -> No
         assert not re.search(rf"\b(?:{words})", code_of(module)), module
 
 
-def test_the_page_names_all_its_modules_ahead(client) -> None:
-    page = client.get("/predictions").text
+@pytest.fixture
+def on_a_road(client: FlaskClient, put, live) -> FlaskClient:
+    """Return the client of an app that knows a road."""
+    put(message("A", road_name="I-405 N"))
+    return client
+
+
+@pytest.mark.parametrize(("path", "first"), PAGES)
+def test_the_page_names_all_its_modules_ahead(on_a_road: FlaskClient, path: str, first: str) -> None:
+    page = on_a_road.get(path).text
     ahead = set(re.findall(r'<link rel="modulepreload" href="/static/([^"]+)"', page))
-    reached, waiting = set(), {STATIC / "js" / "main.js"}
+    reached, waiting = set(), {STATIC / "js" / first}
     while waiting:
         module = waiting.pop()
         reached.add(module)
@@ -110,11 +130,12 @@ def test_the_page_names_all_its_modules_ahead(client) -> None:
     assert ahead == {str(module.relative_to(STATIC)) for module in reached}
 
 
-def test_every_file_that_the_page_names_is_served(client) -> None:
-    page = client.get("/predictions").text
+@pytest.mark.parametrize(("path", "first"), PAGES)
+def test_every_file_that_the_page_names_is_served(on_a_road: FlaskClient, path: str, first: str) -> None:
+    page = on_a_road.get(path).text
     named_files = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page))
-    assert len(named_files) > 15
-    assert sum(size_of(client, name) for name in named_files) + len(page) < FIRST_LOAD_BYTES
+    assert f"/static/js/{first}" in named_files
+    assert sum(size_of(on_a_road, name) for name in named_files) + len(page) < FIRST_LOAD_BYTES
 
 
 def test_text_files_are_compressed_for_clients_that_accept_gzip(client) -> None:

@@ -1,0 +1,151 @@
+/**
+ * The diagram of a road over time and distance: rows of segments, columns of time. Pure.
+ *
+ * Columns of the past have measured speeds. Those of the forecast begin at now; each ends at its target time.
+ *
+ * @import { Measurements } from "./measurements.js"
+ * @import { Row } from "./road-rows.js"
+ * @import { Store } from "./store.js"
+ * @typedef {{ from: number, to: number, bin: number | null, horizon: number | null }} Column
+ * `from` and `to` in epoch milliseconds; `bin` for the past; `horizon` in minutes, null for none stated
+ * @typedef {{ x: number, y: number, width: number, height: number }} Box
+ */
+import { FRESH } from "./freshness.js";
+
+const MINUTE_MS = 60_000;
+/** The width of a forecast for no stated time. */
+const NOT_STATED_MINUTES = 15;
+/** Forecasts beyond are left to the table: they would leave no room for the past. */
+const LEAST_FORECAST_MS = 3_600_000;
+const STEPS_MINUTES = [1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720];
+
+/**
+ * Return the columns of the past, and behind them those of the forecast.
+ *
+ * @param {{ now: number, pastMs: number, measurements: Measurements, horizons: (number | null)[] }} given horizons in
+ *   rising order, null first
+ * @returns {Column[]}
+ */
+export function columnsOf({ now, pastMs, measurements, horizons }) {
+  const { binMs } = measurements;
+  /** @type {Column[]} */
+  const columns = [];
+  const last = measurements.binOf(now);
+  for (let bin = measurements.binOf(now - pastMs) + 1; bin <= last; bin += 1) {
+    columns.push({ from: bin * binMs, to: Math.min((bin + 1) * binMs, now), bin, horizon: null });
+  }
+  let from = now;
+  for (const horizon of shownHorizons(horizons, pastMs)) {
+    const to = now + (horizon ?? NOT_STATED_MINUTES) * MINUTE_MS;
+    columns.push({ from, to, bin: null, horizon });
+    from = to;
+  }
+  return columns;
+}
+
+/**
+ * Return the horizons that lie in the future, and not too far in it.
+ *
+ * @param {(number | null)[]} horizons
+ * @param {number} pastMs
+ */
+function shownHorizons(horizons, pastMs) {
+  const most = Math.max(pastMs, LEAST_FORECAST_MS) / MINUTE_MS;
+  const stated = horizons.filter((each) => each !== null && each > 0 && each <= most);
+  return stated.length === 0 && horizons.includes(null) ? [null] : stated;
+}
+
+/**
+ * Return the speed of a row in a column; null where there is none, or no current one.
+ *
+ * @param {Row} row
+ * @param {Column} column
+ * @param {{ measurements: Measurements, store: Store }} given
+ */
+export function speedAt({ id }, { bin, horizon }, { measurements, store }) {
+  if (bin !== null) return measurements.speedOf(id, bin);
+  return predictedFor(id, horizon, store);
+}
+
+/**
+ * Return the speed that is predicted for a segment and a horizon; null if there is none, or no current one.
+ *
+ * @param {string} id
+ * @param {number | null} horizon
+ * @param {Store} store
+ */
+export function predictedFor(id, horizon, store) {
+  const found = store.forecasts.of(id).find((each) => (each.horizon_minutes ?? null) === horizon);
+  return found && store.ages.freshness(found) === FRESH ? found.predicted_speed : null;
+}
+
+/** Places the columns and rows in a box of pixels. */
+export class Frame {
+  /**
+   * @param {Box} box
+   * @param {Row[]} rows
+   * @param {Column[]} columns
+   */
+  constructor(box, rows, columns) {
+    this.box = box;
+    this.rows = rows;
+    this.columns = columns;
+    this.begin = columns[0]?.from ?? 0;
+    this.end = columns.at(-1)?.to ?? 1;
+    this.km = rows.at(-1)?.to ?? 1;
+  }
+
+  /** @param {number} timeMs */
+  x(timeMs) {
+    return this.box.x + (this.box.width * (timeMs - this.begin)) / Math.max(1, this.end - this.begin);
+  }
+
+  /** @param {number} km */
+  y(km) {
+    return this.box.y + (this.box.height * km) / Math.max(1e-6, this.km);
+  }
+
+  /**
+   * Return the row and the column at a place; null outside.
+   *
+   * @param {number} x
+   * @param {number} y
+   */
+  at(x, y) {
+    const row = this.rows.findIndex(({ from, to }) => y >= this.y(from) && y < this.y(to));
+    const column = this.columns.findIndex(({ from, to }) => x >= this.x(from) && x < this.x(to));
+    return row < 0 || column < 0 ? null : { row, column };
+  }
+}
+
+/**
+ * Return whole times of day from one time to another, at least `leastPx` apart.
+ *
+ * @param {Frame} frame
+ * @param {number} leastPx
+ * @param {number} offsetMinutes how far local time is ahead of UTC
+ */
+export function ticksOf(frame, leastPx, offsetMinutes) {
+  const perMinute = (frame.box.width * MINUTE_MS) / Math.max(1, frame.end - frame.begin);
+  const step = MINUTE_MS * (STEPS_MINUTES.find((minutes) => minutes * perMinute >= leastPx) ?? 1_440);
+  const shift = offsetMinutes * MINUTE_MS;
+  const ticks = [];
+  for (let at = Math.ceil((frame.begin + shift) / step) * step - shift; at <= frame.end; at += step) ticks.push(at);
+  return ticks;
+}
+
+/**
+ * Return the rows that have room for a name, from the first one on.
+ *
+ * @param {Frame} frame
+ * @param {number} leastPx
+ */
+export function namedRows(frame, leastPx) {
+  let free = -Infinity;
+  return frame.rows.filter(({ from, to }) => {
+    const middle = frame.y((from + to) / 2);
+    if (middle < free) return false;
+    free = middle + leastPx;
+    return true;
+  });
+}
