@@ -3,6 +3,9 @@
 `socket.send()` releases the GIL at each call. A thread that computes then keeps it for a switch interval, so sending to
 2,000 clients takes seconds while a backlog is read. The C function called through PyDLL keeps the GIL, which is right
 for a call that never blocks and takes 3 µs. Between two calls other threads get their turn as always.
+
+What such a call costs beside the system call is converting its arguments and keeping `errno`. So the arguments that are
+the same for all sockets are converted once, and why a call failed is asked of `socket.send()`.
 """
 
 import ctypes
@@ -10,21 +13,22 @@ import errno
 import socket
 import sys
 from collections.abc import Callable
+from typing import Any
 
 BLOCKED = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.EINTR})
 """Errors of send(2) after which the same bytes can be sent later."""
 
+_FLAGS = ctypes.c_int.from_param(getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0))
 
-def _c_function() -> Callable[[int, ctypes.c_char_p, ctypes.c_size_t, int], int] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    send = ctypes.PyDLL(None, use_errno=True).send
-    send.restype = ctypes.c_ssize_t
-    return send
+CSend = Callable[[int, Any, Any, Any], int]
+"""send(2) with converted arguments. It returns how many bytes were taken, or -1."""
+
+
+def _c_function() -> CSend | None:
+    return ctypes.PyDLL(None).send if sys.platform.startswith("linux") else None
 
 
 _send = _c_function()
-_FLAGS = getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 def send_to_all(sockets: dict[int, socket.socket], data: bytes) -> dict[int, int]:
@@ -36,17 +40,18 @@ def send_to_all(sockets: dict[int, socket.socket], data: bytes) -> dict[int, int
     size = len(data)
     if _send is None:
         for descriptor, sock in sockets.items():
-            sent = send(sock, data)
-            if sent != size:
+            if (sent := send(sock, data)) != size:
                 rest[descriptor] = sent
         return rest
-    # Made once: with `argtypes` each call would make them again, which takes a tenth of it.
-    content, length = ctypes.c_char_p(data), ctypes.c_size_t(size)
-    for descriptor in sockets:
+    content, length = _converted(data)
+    for descriptor, sock in sockets.items():
         sent = _send(descriptor, content, length, _FLAGS)
+        if sent == size:
+            continue
+        if sent < 0:
+            sent = _send_slowly(sock, data)
         if sent != size:
-            is_blocked = sent < 0 and ctypes.get_errno() in BLOCKED
-            rest[descriptor] = 0 if is_blocked else sent
+            rest[descriptor] = sent
     return rest
 
 
@@ -56,11 +61,20 @@ def send(sock: socket.socket, data: bytes | memoryview) -> int:
     What another call has left, a memoryview, is sent by the slower way: only clients that read slowly need it.
     """
     if _send is not None and isinstance(data, bytes):
-        sent = _send(sock.fileno(), ctypes.c_char_p(data), ctypes.c_size_t(len(data)), _FLAGS)
-        return 0 if sent < 0 and ctypes.get_errno() in BLOCKED else sent
+        sent = _send(sock.fileno(), *_converted(data), _FLAGS)
+        if sent >= 0:
+            return sent
+    return _send_slowly(sock, data)
+
+
+def _send_slowly(sock: socket.socket, data: bytes | memoryview) -> int:
     try:
         return sock.send(data)
     except BlockingIOError:
         return 0
     except OSError as error:
         return 0 if error.errno in BLOCKED else -1
+
+
+def _converted(data: bytes) -> tuple[Any, Any]:
+    return ctypes.c_char_p.from_param(data), ctypes.c_size_t.from_param(len(data))

@@ -46,3 +46,17 @@ def test_send_to_all_returns_those_that_took_less(pair):
         sockets = {each.fileno(): each for each in (near, unconnected)}
         assert send_to_all(sockets, b"a") == {unconnected.fileno(): -1}
     assert far.recv(10) == b"a"
+
+
+def test_send_to_all_takes_nothing_where_a_socket_is_full(pair):
+    near, _ = pair
+    data = b"." * 1_000
+    while send(near, data) > 0:
+        pass
+    assert send_to_all({near.fileno(): near}, data) == {near.fileno(): 0}
+
+
+def test_a_socket_that_takes_all_when_it_is_asked_again_is_no_rest(pair):
+    near, far = pair
+    assert send_to_all({-1: near}, b"a") == {}, "the first call finds no such descriptor"
+    assert far.recv(10) == b"a"
