@@ -1,7 +1,7 @@
 /**
  * Requests to the server besides the live connection. It knows no DOM.
  *
- * @import { Fetch, Geometry, Network, Observation, Prediction } from "./types.d.ts"
+ * @import { Band, Fetch, Geometry, Network, Observation, Prediction } from "./types.d.ts"
  */
 
 export class Api {
@@ -100,6 +100,33 @@ export class Api {
    */
   async usual() {
     return (await dataOf(await this.#get("/api/usual"))).segments;
+  }
+
+  /**
+   * Return the usual speeds at a time by segment.
+   *
+   * @param {number} atMs
+   * @returns {Promise<Map<string | number, Band>>}
+   */
+  async usualAt(atMs) {
+    const { segments } = await dataOf(await this.#get(`/api/usual?at=${atMs}`));
+    return new Map(Object.entries(segments));
+  }
+
+  /**
+   * Return the usual speeds of a segment on the day of a time, by quarter-hour from 0 to 95. A segment that the server
+   * doesn't know has none.
+   *
+   * @param {string} id
+   * @param {number} atMs
+   * @returns {Promise<Map<string | number, Band>>}
+   */
+  async usualDay(id, atMs) {
+    const answer = await this.#get(`/api/usual?segment_id=${encodeURIComponent(id)}&at=${atMs}`);
+    if (answer.status === 404) return new Map();
+    /** @type {{ quarters: (Band | null)[] }} */
+    const { quarters } = await dataOf(answer);
+    return new Map(quarters.flatMap((band, time) => (band === null ? [] : [[time, band]])));
   }
 
   /**

@@ -19,6 +19,7 @@ import { Store } from "./store.js";
 import { TimeLink } from "./time-link.js";
 import { TimeTravel } from "./time-travel.js";
 import { TrailHistory } from "./trail-history.js";
+import { UsualSpeeds } from "./usual.js";
 import { Frames } from "./view/frames.js";
 import { PageView } from "./view/page.js";
 
@@ -32,15 +33,16 @@ const isEmbedded = "embed" in document.body.dataset;
 
 const limits = { intervalSeconds: config.expected_interval_seconds, maxAgeSeconds: config.max_age_seconds };
 const scale = new SpeedScale({ thresholdsMph: config.thresholds_mph, unit: config.speed_unit });
-const store = new Store({ ...limits, scale });
+const api = new Api({ root });
+const usual = new UsualSpeeds({ api, timezone: config.usual_timezone, onChange: () => render() });
+const store = new Store({ ...limits, scale, usual });
 const alerts = new Alerts({ unit: config.speed_unit, ...limits, scale });
 const jams = new Jams();
 const acknowledgements = new AcknowledgementStorage({ alerts, key: `greenwave.acknowledged ${root}` });
-const api = new Api({ root });
 const frames = new Frames({ render: (inFull) => page.render(inFull) });
 const render = () => frames.renderSoon();
 const address = new Address({ onChange: follow });
-const past = new TimeTravel({ api, intervalSeconds: limits.intervalSeconds, scale, onChange: render });
+const past = new TimeTravel({ api, intervalSeconds: limits.intervalSeconds, scale, usual, onChange: render });
 const trails = new TrailHistory({ store, api, onChange: render });
 
 /** @type {Actions} */
@@ -54,6 +56,7 @@ const actions = {
   travel: () => past.begin(store),
   goLive,
   completeTrails: (ids) => void trails.complete(isEmbedded ? [] : ids),
+  loadUsual: () => void usual.load(),
 };
 const timeLink = new TimeLink({ address, past });
 const page = new PageView(document, { config, store, alerts, jams, past, timeLink, address, hasKeys: !isEmbedded, actions });

@@ -9,7 +9,7 @@ import { NOW } from "./forecasts.js";
 
 /** The order by the lower one of the measured and the predicted speed; it has no column. */
 export const WORST = "worst";
-export const COLUMNS = [WORST, "segment", "road", "now", "predicted", "change", "category", "age"];
+export const COLUMNS = [WORST, "segment", "road", "now", "predicted", "change", "usual", "category", "age"];
 const DEFAULT_COLUMN = WORST;
 const MAX_TEXT = 200;
 /** The server refuses request lines of more than 4,094 bytes, and the cursor needs room, too. */

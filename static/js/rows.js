@@ -85,11 +85,14 @@ export class Rows {
   /** Return the columns of values that no segment has; none while there are no segments. */
   emptyColumns() {
     const empty = new Set(OPTIONAL);
+    let hasUsual = false;
     for (const shown of this.store.segments.values()) {
       for (const column of empty) if (hasValue(shown[OPTIONAL_FIELDS[column]])) empty.delete(column);
-      if (empty.size === 0) break;
+      hasUsual ||= this.store.versusUsual(shown) !== null;
+      if (empty.size === 0 && (hasUsual || !this.store.usual?.isOn)) break;
     }
-    return this.store.segments.size === 0 ? [] : [...empty];
+    if (hasUsual) return [...empty];
+    return this.store.segments.size === 0 ? ["usual"] : [...empty, "usual"];
   }
 
   /** Return the corridors of all segments, in natural order. */
@@ -170,6 +173,7 @@ export class Rows {
       now: (each) => each.current_speed,
       predicted: (each) => each.predicted_speed,
       change: (each) => each.speed_diff,
+      usual: (each) => this.store.versusUsual(each)?.difference,
       category: (each) => CATEGORIES.indexOf(this.store.category(each) ?? ""),
       age: (each) => -each.timestamp,
     };

@@ -1,14 +1,18 @@
 /**
- * A segment's history as lines over time: measured speeds, predictions at their target times, and errors. Pure.
+ * A segment's history as lines over time: measured speeds, predictions at their target times with their intervals, errors,
+ * and usual speeds. Pure.
  *
- * @import { Observation, Prediction } from "./types.d.ts"
+ * @import { Band, Observation, Prediction } from "./types.d.ts"
  * @typedef {(number | null)[]} Values
  */
 
 import { targetOf } from "./prediction.js";
+import { QUARTER_MS } from "./usual.js";
 
 const MINUTE_MS = 60_000;
 const MAX_DISTANCE_MS = 150_000;
+/** Usual speeds are shown for the last day of a longer history. */
+const MAX_QUARTERS = 100;
 
 /**
  * Return the horizon that a history is shown for: null if one is not stated, else the smallest.
@@ -32,7 +36,7 @@ export function horizonOf(history) {
  * @param {Prediction[]} history
  * @param {number | null} horizon
  * @param {Observation[]} observations more measured speeds
- * @returns {{ x: number[], actual: Values, predicted: Values, error: Values, noChange: Values }}
+ * @returns {{ x: number[], actual: Values, predicted: Values, lower: Values, upper: Values, error: Values, noChange: Values }}
  */
 export function seriesOf(history, horizon, observations = []) {
   const { actual, predicted } = pointsOf(history, horizon);
@@ -44,9 +48,54 @@ export function seriesOf(history, horizon, observations = []) {
     x: times.map((time) => time / 1000),
     actual: times.map((time) => actual.get(time) ?? null),
     predicted: times.map((time) => predicted.get(time)?.speed ?? null),
+    lower: times.map((time) => predicted.get(time)?.lower ?? null),
+    upper: times.map((time) => predicted.get(time)?.upper ?? null),
     error: times.map((time) => difference(predicted.get(time)?.speed, actualFor(time))),
     noChange: times.map((time) => difference(predicted.get(time)?.now, actualFor(time))),
   };
+}
+
+/**
+ * Return the usual speeds at each of some times, and the beginnings of the quarter-hours between them, since the usual
+ * speed changes there. `x` has both kinds of times, and `place` the indices of the given ones in it.
+ *
+ * @param {number[]} times epoch seconds, in rising order
+ * @param {(atMs: number) => Band | null} usualAt
+ * @returns {{ x: number[], place: number[], low: Values, median: Values, high: Values }}
+ */
+export function withUsual(times, usualAt) {
+  const last = times.length === 0 ? -1 : Math.floor((1000 * times[times.length - 1]) / QUARTER_MS);
+  const first = times.length === 0 ? 0 : Math.max(Math.ceil((1000 * times[0]) / QUARTER_MS), last - MAX_QUARTERS);
+  /** @type {Set<number>} */
+  const all = new Set(times);
+  for (let quarter = first; quarter <= last; quarter += 1) {
+    if (usualAt(quarter * QUARTER_MS) !== null) all.add((quarter * QUARTER_MS) / 1000);
+  }
+  const x = [...all].sort(byTime);
+  const places = new Map(x.map((time, place) => [time, place]));
+  const bands = x.map((time) => (1000 * time < (first - 1) * QUARTER_MS ? null : usualAt(1000 * time)));
+  return {
+    x,
+    place: times.map((time) => places.get(time) ?? 0),
+    low: bands.map((band) => band?.low ?? null),
+    median: bands.map((band) => band?.median ?? null),
+    high: bands.map((band) => band?.high ?? null),
+  };
+}
+
+/**
+ * Return values at other places of a longer list; null between them.
+ *
+ * @param {Values} values
+ * @param {number[]} place
+ * @param {number} length
+ * @returns {Values}
+ */
+export function spread(values, place, length) {
+  /** @type {Values} */
+  const found = Array(length).fill(null);
+  for (const [index, value] of values.entries()) found[place[index]] = value;
+  return found;
 }
 
 /**
@@ -69,12 +118,12 @@ export function scoreOf(errors) {
 function pointsOf(history, horizon) {
   /** @type {Map<number, number>} */
   const actual = new Map();
-  /** @type {Map<number, { speed: number, now: number | null | undefined }>} */
+  /** @type {Map<number, Pick<Prediction, "lower" | "upper"> & { speed: number, now: number | null | undefined }>} */
   const predicted = new Map();
   for (const each of history) {
-    const { current_speed: now, predicted_speed: speed } = each;
+    const { current_speed: now, predicted_speed: speed, lower, upper } = each;
     if (typeof now === "number") actual.set(each.timestamp, now);
-    if ((each.horizon_minutes ?? null) === horizon) predicted.set(targetOf(each) ?? each.timestamp, { speed, now });
+    if ((each.horizon_minutes ?? null) === horizon) predicted.set(targetOf(each) ?? each.timestamp, { speed, now, lower, upper });
   }
   return { actual, predicted };
 }

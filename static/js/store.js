@@ -5,7 +5,8 @@
  * of any transport. Its data comes from Kafka and is not trusted: segment names are keys of a Map, never of an object.
  *
  * @import { Point } from "./trails.js"
- * @import { ChosenTime, ConnectionState, Message, Observation, Prediction, Shown, Stats } from "./types.d.ts"
+ * @import { ChosenTime, ConnectionState, Message, Observation, Prediction, Shown, Stats, VersusUsual } from "./types.d.ts"
+ * @import { UsualSpeeds } from "./usual.js"
  */
 import { Ages } from "./ages.js";
 import { Arrivals } from "./arrivals.js";
@@ -13,7 +14,7 @@ import { CATEGORIES, NOT_CURRENT } from "./categories.js";
 import { Forecasts, NOW } from "./forecasts.js";
 import { FRESH } from "./freshness.js";
 import { PauseBuffer } from "./pause-buffer.js";
-import { readObservation, readPrediction } from "./prediction.js";
+import { readObservation, readPrediction, targetOf } from "./prediction.js";
 import { ServerStatus } from "./server-status.js";
 import { SpeedScale } from "./speeds.js";
 import { Trails } from "./trails.js";
@@ -35,11 +36,13 @@ export class Store {
    * @param {number} [options.maxAgeSeconds]
    * @param {() => number} [options.clock]
    * @param {SpeedScale} [options.scale]
+   * @param {UsualSpeeds | null} [options.usual]
    * @param {((id: string, key: ChosenTime) => readonly Point[]) | null} [options.trailOf] only for a view of the past
    */
-  constructor({ intervalSeconds, maxAgeSeconds = Infinity, clock = Date.now, scale = new SpeedScale(), trailOf = null }) {
+  constructor({ intervalSeconds, maxAgeSeconds = Infinity, clock = Date.now, scale = new SpeedScale(), usual = null, trailOf = null }) {
     this.maxAgeMs = 1000 * maxAgeSeconds;
     this.scale = scale;
+    this.usual = usual;
     this.trailOf = trailOf;
     this.isPast = trailOf !== null;
     this.clock = clock;
@@ -181,6 +184,22 @@ export class Store {
     const observed = this.forecasts.observationOf(shown.segment_id);
     const isMeasured = observed !== undefined && this.ages.freshness(observed) === FRESH;
     return { now: isMeasured ? observed.current_speed : null, next: null };
+  }
+
+  /**
+   * Compare the speed of a segment at the chosen time with its usual one; null if that is not known, or the segment is
+   * not fresh.
+   *
+   * @param {Shown} shown
+   * @returns {VersusUsual | null}
+   */
+  versusUsual(shown) {
+    if (!this.usual?.isOn || this.ages.freshness(shown) !== FRESH) return null;
+    const isNow = this.time === NOW || shown.predicted_speed === null;
+    const speed = isNow ? shown.current_speed : shown.predicted_speed;
+    const atMs = isNow ? shown.timestamp : (targetOf(shown) ?? shown.timestamp);
+    const band = typeof speed === "number" ? this.usual.at(shown.segment_id, atMs) : null;
+    return band && { band, atMs, difference: Number(speed) - band.median };
   }
 
   /** Since when the shown values are kept because the server or Kafka can't be reached; null if they are live or past. */

@@ -7,6 +7,7 @@
  * @import { Api } from "./api.js"
  * @import { SpeedScale } from "./speeds.js"
  * @import { ChosenTime, Timers } from "./types.d.ts"
+ * @import { UsualSpeeds } from "./usual.js"
  * @typedef {"live" | "reading" | "failed" | "empty" | "there"} TravelState
  */
 import { Recording } from "./recording.js";
@@ -25,8 +26,16 @@ export class TimeTravel {
   /** @type {number | undefined} */
   #timer;
 
-  /** @param {{ api: Api, intervalSeconds: number, scale?: SpeedScale, onChange: () => void, timers?: Timers }} options */
-  constructor({ api, intervalSeconds, scale, onChange, timers = globalThis }) {
+  /**
+   * @param {object} options
+   * @param {Api} options.api
+   * @param {number} options.intervalSeconds
+   * @param {SpeedScale} [options.scale]
+   * @param {UsualSpeeds} [options.usual]
+   * @param {() => void} options.onChange
+   * @param {Timers} [options.timers]
+   */
+  constructor({ api, intervalSeconds, scale, usual, onChange, timers = globalThis }) {
     this.api = api;
     this.onChange = onChange;
     this.timers = timers;
@@ -40,7 +49,7 @@ export class TimeTravel {
     this.missed = null;
     this.playing = false;
     const trailOf = (/** @type {string} */ id, /** @type {ChosenTime} */ key) => this.#trailOf(id, key);
-    this.store = new Store({ intervalSeconds, scale, clock: () => this.time, trailOf });
+    this.store = new Store({ intervalSeconds, scale, usual, clock: () => this.time, trailOf });
   }
 
   get isThere() {

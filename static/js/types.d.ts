@@ -25,6 +25,7 @@ export interface Score {
   mae: number;
   bias: number;
   persistence?: { rmse: number } | null;
+  usual?: { count: number; rmse: number } | null;
 }
 
 export interface Scores extends Score {
@@ -199,6 +200,20 @@ export interface Jam {
   isOlder: boolean;
 }
 
+/** The usual speed: the median between the 15th and 85th percentiles. */
+export interface Band {
+  low: number;
+  median: number;
+  high: number;
+}
+
+/** The usual speed of a segment at the time that it shows, and the difference of its speed from that. */
+export interface VersusUsual {
+  band: Band;
+  atMs: number;
+  difference: number;
+}
+
 export type Freshness = "fresh" | "stale" | "silent";
 export type SpeedUnit = "mph" | "kmh";
 
@@ -216,6 +231,8 @@ export interface Config {
   map_attribution: string;
   has_network: boolean;
   outlines: string;
+  /** the time zone of usual speeds; null where none are learnt */
+  usual_timezone: string | null;
   charts: { script: string; style: string };
   /** only on the page of a road: its name, and the value of `road=` that gives all of it */
   road?: string;

@@ -37,6 +37,7 @@ CONFIG = {
     "map_attribution": "",
     "has_network": False,
     "outlines": "/static/vendor/us-atlas/counties-10m.json",
+    "usual_timezone": None,
     "charts": {"script": "/static/vendor/uplot/uPlot.iife.min.js", "style": "/static/vendor/uplot/uPlot.min.css"},
 }
 HEARTBEAT_SECONDS = 0.2
@@ -70,8 +71,9 @@ class FakeServer:
         self.last_record_age: float | None = None
         self.holds_view_back = False
         self.stats: Message = {}
+        self.usual: dict[str, Message] = {}
+        self.usual_asked: list[str] = []
         self.network: Message = {"type": "FeatureCollection", "features": []}
-        self.usual: Message = {}
         self.delivered: list[tuple[str, int]] = []
         self.open_streams = 0
         self.most_streams = 0
@@ -181,7 +183,6 @@ class FakeServer:
         app.add_url_rule("/predictions", view_func=self._page, endpoint="page")
         app.add_url_rule("/predictions/embed", view_func=self._embed, endpoint="embed")
         app.add_url_rule("/predictions/road/<path:name>", view_func=self._road, endpoint="road")
-        app.add_url_rule("/api/usual", view_func=self._usual, endpoint="usual")
         app.add_url_rule("/sign-in", view_func=self._sign_in, endpoint="sign_in.sign_in")
         app.add_url_rule("/api/network", view_func=lambda: self.network, endpoint="network")
         app.add_url_rule("/predictions/stream", view_func=self._stream, endpoint="stream")
@@ -192,6 +193,7 @@ class FakeServer:
         one = "/api/predictions/<segment:segment_id>"
         app.add_url_rule(one, view_func=self._segment, endpoint="segment", merge_slashes=False)
         app.add_url_rule("/api/health", view_func=self._health, endpoint="health")
+        app.add_url_rule("/api/usual", view_func=self._usual, endpoint="usual")
         return app
 
     def _page(self) -> Response:
@@ -207,9 +209,6 @@ class FakeServer:
         shown = {"others": others, "opposite": roads.opposite(road, known), "path_of": roads.path_of}
         page = render_template("road.html", config=config, **shown)
         return Response(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}, mimetype="text/html")
-
-    def _usual(self) -> Response:
-        return jsonify(success=True, data={"segments": self.usual})
 
     def _sign_in(self) -> str:
         return render_template("sign_in.html", target="/predictions", error=request.args.get("error"))
@@ -262,6 +261,14 @@ class FakeServer:
         found = [each for each in found if each["timestamp"] >= since]
         page, end = found[begin : begin + limit], begin + limit
         return jsonify(success=True, data={"predictions": page, "cursor": str(end), "more": end < len(found)})
+
+    def _usual(self) -> Response:
+        """Answer with the usual speeds, which are the same at all times."""
+        segment_id = request.args.get("segment_id")
+        self.usual_asked.append(segment_id or request.args.get("at", ""))
+        if segment_id is None:
+            return jsonify(success=True, data={"time": "00:00", "segments": self.usual})
+        return jsonify(success=True, data={"segment_id": segment_id, "quarters": [self.usual.get(segment_id)] * 96})
 
     def _collect(self, data: Message, index: int, message: Message) -> None:
         if message["type"] == "prediction":

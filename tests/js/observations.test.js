@@ -33,21 +33,21 @@ test("a segment that is only measured shows its speed, and no prediction", () =>
 test("columns without any value are empty, until a segment has one", () => {
   const store = new Store({ intervalSeconds: 300, clock: () => 1_000_000 });
   const rows = new Rows(store);
-  assert.deepEqual(rows.emptyColumns(), []);
+  assert.deepEqual(rows.emptyColumns(), ["usual"]);
   store.apply({ type: "initial", predictions: [], observations: [observation("A", 20), observation("B", 0)] });
-  assert.deepEqual(rows.emptyColumns(), ["road", "predicted", "change"]);
+  assert.deepEqual(rows.emptyColumns(), ["road", "predicted", "change", "usual"]);
   observe(store, "B", 30, { timestamp: 1_000_001, road_name: "A 1" });
-  assert.deepEqual(rows.emptyColumns(), ["predicted", "change"]);
+  assert.deepEqual(rows.emptyColumns(), ["predicted", "change", "usual"]);
   store.apply({ type: "prediction", data: prediction("A", { predicted_speed: 0, speed_diff: 0 }) });
-  assert.deepEqual(rows.emptyColumns(), []);
+  assert.deepEqual(rows.emptyColumns(), ["usual"]);
   store.apply({ type: "left", segment_id: "A", reason: "expired" });
-  assert.deepEqual(rows.emptyColumns(), ["predicted", "change"]);
+  assert.deepEqual(rows.emptyColumns(), ["predicted", "change", "usual"]);
 });
 
 test("a topic of predictions alone has no column for measured speeds", () => {
   const store = new Store({ intervalSeconds: 300, clock: () => 1_000_000 });
   store.apply({ type: "initial", predictions: [prediction("A", { current_speed: null, speed_diff: null, road_name: "" })] });
-  assert.deepEqual(new Rows(store).emptyColumns(), ["road", "now", "change"]);
+  assert.deepEqual(new Rows(store).emptyColumns(), ["road", "now", "change", "usual"]);
 });
 
 test("the speed of now is the newest measured one", () => {

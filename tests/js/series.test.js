@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { horizonOf, nearest, scoreOf, seriesOf } from "../../static/js/series.js";
+import { horizonOf, nearest, scoreOf, seriesOf, spread, withUsual } from "../../static/js/series.js";
 
 const MINUTE = 60_000;
 /** @returns {import("../../static/js/types.js").Prediction} */
@@ -68,8 +68,29 @@ test("the horizon shown is the unstated one, else the smallest", () => {
 });
 
 test("missing values make no points", () => {
-  assert.deepEqual(seriesOf([], null), { x: [], actual: [], predicted: [], error: [], noChange: [] });
+  assert.deepEqual(seriesOf([], null), { x: [], actual: [], predicted: [], lower: [], upper: [], error: [], noChange: [] });
   assert.deepEqual(seriesOf([at(0, null, 30)], 15).actual, [null]);
   assert.equal(nearest([], 5), null);
   assert.equal(nearest([1, 4, 9], 6), 4);
+});
+
+test("a prediction interval stands at the target time", () => {
+  const { lower, upper } = seriesOf([{ ...at(0, 50, 42), lower: 38, upper: 47 }, at(15, 40, 38)], 15);
+  assert.deepEqual(lower, [null, 38, null]);
+  assert.deepEqual(upper, [null, 47, null]);
+});
+
+test("the usual speed changes at quarter-hours, also between the times of a history", () => {
+  const band = (/** @type {number} */ speed) => ({ low: speed - 5, median: speed, high: speed + 5 });
+  const usualAt = (/** @type {number} */ atMs) => (atMs < 15 * MINUTE ? band(50) : atMs < 30 * MINUTE ? band(30) : null);
+  const { x, place, low, median, high } = withUsual([600, 1200, 2400], usualAt);
+  assert.deepEqual(x, [600, 900, 1200, 2400]);
+  assert.deepEqual(median, [50, 30, 30, null]);
+  assert.deepEqual([low[0], high[0]], [45, 55]);
+  assert.deepEqual(spread([1, 2, 3], place, x.length), [1, null, 2, 3]);
+});
+
+test("without usual speeds a history has its own times only", () => {
+  assert.deepEqual(withUsual([600, 1200], () => null).x, [600, 1200]);
+  assert.deepEqual(withUsual([], () => null).x, []);
 });

@@ -165,6 +165,7 @@ def _config(settings: Settings) -> dict[str, Any]:
         "has_network": bool(settings.network_file),
         # Map tiles show borders themselves.
         "outlines": "" if settings.map_tiles else url_for("static", filename="vendor/us-atlas/counties-10m.json"),
+        "usual_timezone": settings.usual_zone.key if settings.usual_file else None,
         "charts": {
             "script": url_for("static", filename="vendor/uplot/uPlot.iife.min.js"),
             "style": url_for("static", filename="vendor/uplot/uPlot.min.css"),

@@ -1,12 +1,14 @@
 /**
- * The chart of a segment's history: measured and predicted speeds, and errors. It survives updates of its data.
+ * The chart of a segment's history: measured and predicted speeds with their intervals, errors, and the usual speed as a
+ * band behind them. It survives updates of its data.
  *
  * uPlot (static/vendor) is loaded for the first chart, since most visits show none.
  *
  * @import { Config, SpeedUnit } from "../types.d.ts"
+ * @typedef {"low" | "median" | "high" | "lower" | "upper" | "measured" | "predicted" | "error"} Line
  */
 import { fromMph } from "../speeds.js";
-import { change, fullScale, speed, UNIT_LABELS } from "./format.js";
+import { change, fullScale, range, speed, UNIT_LABELS } from "./format.js";
 
 const HEIGHT = 200;
 /** In a low window the chart is lower, so that it is seen whole beside the map. */
@@ -16,10 +18,19 @@ const LEAST_ERROR_MPH = 20;
 const MIN_WIDTH = 200;
 const HOURS = [60, "{HH}:{mm}", null, null, null, null, null, null, 1];
 const SECONDS = [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1];
+/** @type {Line[]} in the order in which they are drawn; the time comes first in uPlot's lists */
+const LINES = ["low", "high", "median", "lower", "upper", "measured", "predicted", "error"];
+/** The edges of the bands, which are shown and hidden with another line, and have no entry in the legend. */
+/** @type {Record<string, Line[]>} */
+const EDGES = { median: ["low", "high"], predicted: ["lower", "upper"] };
+export const FORCED_COLOURS = "(forced-colors: active)";
+/** @type {Record<string, string>} */
+const SYSTEM_COLOURS = { ink: "CanvasText", "ink-soft": "CanvasText", line: "GrayText", accent: "LinkText", bad: "CanvasText", "usual-edge": "GrayText", usual: "transparent", interval: "transparent" };
 
 export class Chart {
   /** @type {any} uPlot has no types */
   #plot = null;
+  #hasUsual = false;
 
   /** @param {{ element: HTMLElement, unit: SpeedUnit, files: Config["charts"] }} options */
   constructor({ element, unit, files }) {
@@ -43,10 +54,17 @@ export class Chart {
     return Boolean(globalThis.uPlot);
   }
 
-  /** @param {(number | null)[][]} data times, measured, predicted, errors */
-  draw(data) {
-    this.#plot ??= new globalThis.uPlot(this.#options(), [[], [], [], []], this.element);
-    this.#plot.setData(data);
+  /**
+   * @param {number[]} times epoch seconds
+   * @param {Record<Line, (number | null)[]>} lines
+   */
+  draw(times, lines) {
+    const hasUsual = lines.median.some((each) => each !== null);
+    if (hasUsual !== this.#hasUsual) this.reset(); // the legend has another entry
+    this.#hasUsual = hasUsual;
+    this.#plot ??= new globalThis.uPlot(this.#options(), [[], ...LINES.map(() => [])], this.element);
+    this.#plot.setData([times, ...LINES.map((name) => lines[name])]);
+    this.element.dataset.lines = LINES.filter((name) => lines[name].some((each) => each !== null)).join(" ");
   }
 
   /** Remove the chart; the next draw() makes it with the colours of the current theme. */
@@ -57,8 +75,9 @@ export class Chart {
 
   #options() {
     const style = getComputedStyle(document.documentElement);
+    const isForced = matchMedia(FORCED_COLOURS).matches;
     /** @param {string} name */
-    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+    const colour = (name) => (isForced ? SYSTEM_COLOURS[name] : style.getPropertyValue(`--${name}`).trim());
     const axis = { stroke: colour("ink-soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") } };
     /** @param {(value: number | null) => string} format */
     const line = (format) => ({
@@ -66,6 +85,15 @@ export class Chart {
       points: { size: 5 },
       value: (/** @type {unknown} */ _, /** @type {number | null} */ value) => format(value),
     });
+    /** @param {string} stroke */
+    const edge = (stroke) => ({ class: "edge", stroke: colour(stroke), width: 1, points: { show: false } });
+    const stepped = { paths: globalThis.uPlot.paths.stepped({ align: 1 }), points: { show: false } };
+    const [low, high, lower, upper] = ["low", "high", "lower", "upper"].map(placeOf);
+    /** @type {(own: number, below: number, above: number) => (plot: any, value: number | null, series: number, at: number | null) => string} */
+    const ranged = (own, below, above) => (plot, _, series, at) => {
+      const values = at === null ? [] : [own, below, above].map((each) => plot.data[each][at]);
+      return typeof values[1] === "number" ? `${speed(values[0])} (${range(values[1], values[2])})` : speed(values[0]);
+    };
     const full = fullScale(this.unit);
     const leastError = fromMph(LEAST_ERROR_MPH, this.unit);
     const changes = (/** @type {unknown} */ _, /** @type {number[]} */ ticks) => ticks.map(change);
@@ -73,9 +101,18 @@ export class Chart {
       ...this.#size(),
       series: [
         { value: "{HH}:{mm}" },
+        { ...edge("usual-edge"), ...stepped },
+        { ...edge("usual-edge"), ...stepped },
+        { label: "Usual (15–85 %)", class: this.#hasUsual ? "usual" : "edge", stroke: colour("usual-edge"), width: 2, dash: [2, 3], ...stepped, value: ranged(placeOf("median"), low, high) },
+        { ...edge("accent"), dash: [1, 3], spanGaps: true },
+        { ...edge("accent"), dash: [1, 3], spanGaps: true },
         { label: "Measured", stroke: colour("ink"), width: 2, ...line(speed) },
-        { label: "Predicted", stroke: colour("accent"), width: 2, dash: [6, 4], ...line(speed) },
+        { label: "Predicted", stroke: colour("accent"), width: 2, dash: [6, 4], ...line(speed), value: ranged(placeOf("predicted"), lower, upper) },
         { label: "Error", stroke: colour("bad"), width: 1, scale: "error", ...line(change) },
+      ],
+      bands: [
+        { series: [high, low], fill: colour("usual") },
+        { series: [upper, lower], fill: colour("interval") },
       ],
       axes: [
         { ...axis, values: [HOURS, SECONDS] },
@@ -87,7 +124,7 @@ export class Chart {
         y: { range: (/** @type {unknown} */ _, /** @type {number | null} */ low, /** @type {number | null} */ high) => [Math.min(0, low ?? 0), Math.max(full, high ?? 0)] },
         error: { range: (/** @type {unknown} */ _, /** @type {number | null} */ low, /** @type {number | null} */ high) => around(leastError, low, high) },
       },
-      hooks: { setScale: [(/** @type {any} */ plot, /** @type {string} */ key) => key === "y" && this.#noteScale(plot.scales.y)] },
+      hooks: { setSeries: [hideEdges], setScale: [(/** @type {any} */ plot, /** @type {string} */ key) => key === "y" && this.#noteScale(plot.scales.y)] },
       legend: { live: true },
     };
   }
@@ -104,6 +141,23 @@ export class Chart {
   #resize() {
     if (this.#plot && this.element.clientWidth) this.#plot.setSize(this.#size());
   }
+}
+
+/** @param {Line | string} name */
+function placeOf(name) {
+  return 1 + LINES.indexOf(/** @type {Line} */ (name));
+}
+
+/**
+ * Show or hide the edges of a band with its line.
+ *
+ * @param {any} plot
+ * @param {number | null} place
+ * @param {{ show?: boolean }} options
+ */
+function hideEdges(plot, place, { show }) {
+  if (place === null || show === undefined) return;
+  for (const name of EDGES[LINES[place - 1]] ?? []) plot.setSeries(placeOf(name), { show });
 }
 
 /**

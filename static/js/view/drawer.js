@@ -4,8 +4,8 @@
  * @import { Store } from "../store.js"
  * @import { ChosenTime, Config, Observation, Prediction } from "../types.d.ts"
  */
-import { horizonOf, scoreOf, seriesOf } from "../series.js";
-import { Chart } from "./chart.js";
+import { horizonOf, scoreOf, seriesOf, spread, withUsual } from "../series.js";
+import { Chart, FORCED_COLOURS } from "./chart.js";
 import { parts, setAttribute, setText } from "./elements.js";
 import { label, UNIT_LABELS } from "./format.js";
 import { PopupContent } from "./popup.js";
@@ -25,6 +25,7 @@ export class DrawerView {
   #seen = new WeakSet();
   /** @type {ChosenTime} */
   #time = null;
+  #usualVersion = -1;
   /** @type {Element | null} */
   #opener = null;
 
@@ -39,6 +40,7 @@ export class DrawerView {
     this.facts = new PopupContent({ unit: config.speed_unit });
     this.parts.drawerFacts.replaceChildren(this.facts.element);
     this.parts.drawerClose.addEventListener("click", onClose);
+    matchMedia(FORCED_COLOURS).addEventListener("change", () => this.recolour());
   }
 
   get isOpen() {
@@ -100,7 +102,9 @@ export class DrawerView {
     if (observation) this.#append(this.#observations, observation);
     if (store.time !== this.#time) this.#isChanged = true;
     this.#time = store.time;
-    if (this.#isChanged && this.chart.isLoaded) this.#draw();
+    if ((store.usual?.version ?? -1) !== this.#usualVersion) this.#isChanged = true;
+    this.#usualVersion = store.usual?.version ?? -1;
+    if (this.#isChanged && this.chart.isLoaded) this.#draw(this.#id, store);
   }
 
   /** Use the colours of the current theme. */
@@ -135,15 +139,36 @@ export class DrawerView {
     this.#isChanged = true;
   }
 
-  #draw() {
+  /**
+   * @param {string} id
+   * @param {Store} store
+   */
+  #draw(id, { usual }) {
     this.#isChanged = false;
     const horizon = typeof this.#time === "number" ? this.#time : horizonOf(this.#history);
-    const { x, actual, predicted, error, noChange } = seriesOf(this.#history, horizon, this.#observations);
-    this.chart.draw([x, actual, predicted, error]);
-    const given = { horizon, score: scoreOf(error), noChange: scoreOf(noChange), unit: this.unit };
+    const series = seriesOf(this.#history, horizon, this.#observations);
+    const { x: times, actual, error, noChange } = series;
+    const { x, place, low, median, high } = withUsual(times, (atMs) => usual?.onDay(id, atMs) ?? null);
+    /** @param {(number | null)[]} values */
+    const on = (values) => (x.length === times.length ? values : spread(values, place, x.length));
+    const lines = { low, median, high, lower: on(series.lower), upper: on(series.upper), measured: on(actual), predicted: on(series.predicted), error: on(error) };
+    this.chart.draw(x, lines);
+    const usualErrors = error.map((known, at) => differenceOf(known, series.predicted[at], median[place[at]]));
+    const given = { horizon, score: scoreOf(error), noChange: scoreOf(noChange), usual: scoreOf(usualErrors), unit: this.unit };
     const accuracy = this.#history.length === 0 ? "This segment has no predictions." : accuracyText(given);
     setText(this.parts.chartNote, accuracy);
-    setAttribute(this.parts.chart, "data-points", String(x.length));
-    setAttribute(this.parts.chart, "aria-label", chartText({ actual, predicted, accuracy, unit: this.unit }));
+    setAttribute(this.parts.chart, "data-points", String(times.length));
+    setAttribute(this.parts.chart, "aria-label", chartText({ lines, accuracy, unit: this.unit }));
   }
+}
+
+/**
+ * Return the error of the usual speed where that of a prediction is known: both have the same actual speed.
+ *
+ * @param {number | null} error
+ * @param {number | null} predicted
+ * @param {number | null} usual
+ */
+function differenceOf(error, predicted, usual) {
+  return error === null || predicted === null || usual === null ? null : usual - (predicted - error);
 }

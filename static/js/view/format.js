@@ -1,7 +1,7 @@
 /**
  * Values as texts. Pure: no DOM, and times are parameters.
  *
- * @import { SpeedUnit } from "../types.d.ts"
+ * @import { SpeedUnit, VersusUsual } from "../types.d.ts"
  */
 import { fromMph } from "../speeds.js";
 
@@ -10,6 +10,7 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const MAX_LABEL = 200;
 const FULL_SCALE_MPH = 75;
+const LOW_CONFIDENCE = 0.5;
 
 export const NONE = "–";
 export const UNIT_LABELS = { mph: "mph", kmh: "km/h" };
@@ -66,6 +67,43 @@ export function change(value) {
   const text = Math.abs(value).toFixed(1);
   if (text === "0.0") return text;
   return (value < 0 ? "−" : "+") + text;
+}
+
+/**
+ * A range of speeds, "47–60".
+ *
+ * @param {number} low
+ * @param {number} high
+ */
+export function range(low, high) {
+  return `${Math.round(low)}–${Math.round(high)}`;
+}
+
+/**
+ * The usual speed at a time, "Usual at 16:25: 54.0 (47–60)".
+ *
+ * @param {Pick<VersusUsual, "band" | "atMs">} usual
+ */
+export function usualText({ band, atMs }) {
+  return `Usual at ${clock(atMs)}: ${speed(band.median)} (${range(band.low, band.high)})`;
+}
+
+/**
+ * Tell whether a prediction looks unsure: its confidence, from 0 to 1, is below a half.
+ *
+ * @param {number} confidence
+ */
+export function isUnsure(confidence) {
+  return confidence < LOW_CONFIDENCE;
+}
+
+/**
+ * A share from 0 to 1, "40 %".
+ *
+ * @param {number} part
+ */
+export function percent(part) {
+  return `${Math.round(100 * part)} %`;
 }
 
 /**

@@ -18,6 +18,7 @@
  * @property {() => void} goLive
  * @property {() => void} render
  * @property {(ids: string[]) => void} completeTrails
+ * @property {() => void} loadUsual
  */
 import { FRESH } from "../freshness.js";
 import { narrows, sortBy, toggleGroup, WORST } from "../query.js";
@@ -72,6 +73,7 @@ export class PageView {
     this.banner = new BannerView(root);
     this.summary = new SummaryView(root, { config, onToggle: (group) => address.change(toggleGroup(address.query, group)) });
     this.completeTrails = actions.completeTrails;
+    this.loadUsual = actions.loadUsual;
     this.when = new WhenView(root, { onChoose: (time) => address.change({ time }) });
     this.scores = new ScoresView(root, { config });
     this.refusals = new RefusalsView(root);
@@ -200,5 +202,6 @@ export class PageView {
     if (time === null) this.completeTrails([...this.jams.segments, ...this.table.visible]);
     this.paper.render({ query: this.address.query, time, paused: store.paused, count, now });
     this.timeLink.write(now);
+    this.loadUsual(); // what was shown without it, so after the first paint
   }
 }

@@ -8,12 +8,12 @@ import { CATEGORIES, NOT_CURRENT } from "../categories.js";
 import { SILENT } from "../freshness.js";
 import { targetOf } from "../prediction.js";
 import { fromTemplate, parts, setAttribute, setText } from "./elements.js";
-import { age, category, clock, direction, exactly, horizonText, label, NONE, since, speed, UNIT_LABELS } from "./format.js";
+import { age, category, change, clock, direction, exactly, horizonText, isUnsure, label, NONE, percent, range, since, speed, UNIT_LABELS } from "./format.js";
 import { changeText } from "./wording.js";
 
 const NOT_MEASURED = "not measured";
 const CLEARED = ["popupRoad", "popupPredicted", "popupNow", "popupChange", "popupVolume", "popupModel", "popupConfidence",
-  "popupCourse", "popupTime", "popupMade", "popupTarget", "popupArrived"];
+  "popupCourse", "popupTime", "popupMade", "popupTarget", "popupArrived", "popupInterval", "popupUsual"];
 
 export class PopupContent {
   /** @type {string} */
@@ -52,6 +52,9 @@ export class PopupContent {
     const course = freshness === SILENT ? null : store.scale.course(prediction.current_speed, prediction.predicted_speed);
     this.#write({ ...facts(store, prediction, this.unit), popupCategory: category(known, freshness), popupCourse: course ?? "" });
     setAttribute(this.parts.popupChange, "data-direction", direction(prediction.speed_diff));
+    const usual = usualFact(store, prediction, this.unit);
+    this.parts.popupUsualItem.hidden = usual === "";
+    setText(this.parts.popupUsual, usual);
     const times = { popupTime: prediction.timestamp, popupMade: madeAt(prediction), popupTarget: targetOf(prediction) };
     for (const [name, time] of Object.entries(times)) {
       setAttribute(this.parts[name], "title", time === null ? null : exactly(time));
@@ -93,7 +96,7 @@ export class PopupContent {
  * @param {string} unit
  */
 function facts(store, prediction, unit) {
-  const { confidence, model, current_volume: volume, current_speed: now, speed_diff: difference } = prediction;
+  const { confidence, lower, upper, model, current_volume: volume, current_speed: now, speed_diff: difference } = prediction;
   const made = madeAt(prediction);
   return {
     popupName: label(prediction.segment_id),
@@ -103,13 +106,28 @@ function facts(store, prediction, unit) {
     popupChange: changeText(difference, unit),
     popupVolume: typeof volume === "number" ? volume.toLocaleString("en") : NOT_MEASURED,
     popupModel: label(model ?? NONE),
-    popupConfidence: typeof confidence === "number" ? `${Math.round(100 * confidence)} %` : NONE,
+    popupConfidence: typeof confidence === "number" ? `${percent(confidence)}${isUnsure(confidence) ? ", low" : ""}` : NONE,
+    popupInterval: typeof lower === "number" && typeof upper === "number" ? ` (${range(lower, upper)})` : "",
     popupTime: since(prediction.timestamp, store.clock()),
     popupAge: `${age(store.ages.seconds(prediction))} ago`,
     popupMade: made === null ? NONE : clock(made, true),
     popupTarget: targetText(prediction),
     popupArrived: arrivalText(store, prediction),
   };
+}
+
+/**
+ * The usual speed at the time that is shown, and the difference from it; empty where it is not known.
+ *
+ * @param {Store} store
+ * @param {Shown} prediction
+ * @param {string} unit
+ */
+function usualFact(store, prediction, unit) {
+  const usual = store.versusUsual(prediction);
+  if (usual === null) return "";
+  const { band, atMs, difference } = usual;
+  return `${change(difference)} ${unit} from ${speed(band.median)} (${range(band.low, band.high)}) at ${clock(atMs)}`;
 }
 
 /** @param {Shown} prediction */

@@ -1,13 +1,13 @@
 /**
  * A row of the table. Rows are reused; only differences are written.
  *
- * @import { Freshness, Shown, SpeedUnit } from "../types.d.ts"
+ * @import { Freshness, Shown, SpeedUnit, VersusUsual } from "../types.d.ts"
  */
 import { CATEGORIES, NOT_CURRENT } from "../categories.js";
 import { SILENT } from "../freshness.js";
 import { targetOf } from "../prediction.js";
 import { fromTemplate, parts, setAttribute, setName, setText } from "./elements.js";
-import { age, category as categoryText, change, clock, direction, exactly, label, NONE, share, sparkline, speed } from "./format.js";
+import { age, category as categoryText, change, clock, direction, exactly, isUnsure, label, NONE, percent, share, sparkline, speed, usualText } from "./format.js";
 
 const QUIET_MS = 2_000;
 const LIT_MS = 900;
@@ -46,14 +46,17 @@ export class Row {
    * @param {string | null | undefined} given.category at the chosen time
    * @param {string | null} given.categoryNow
    * @param {string | null} given.course
+   * @param {VersusUsual | null} given.usual
    */
-  render(prediction, { index, ageSeconds, freshness, trail, category, categoryNow, course }) {
+  render(prediction, { index, ageSeconds, freshness, trail, category, categoryNow, course, usual }) {
     setAttribute(this.element, "aria-rowindex", String(index));
     setAttribute(this.element, "data-parity", String(index % 2));
     setAttribute(this.element, "data-freshness", freshness);
     setText(this.parts.age, freshness === SILENT ? `no data, ${age(ageSeconds)}` : age(ageSeconds));
     this.#renderCategory(category, freshness);
     this.#renderCourse(freshness === SILENT ? null : course);
+    setText(this.parts.usual, usual ? change(usual.difference) : "");
+    setAttribute(this.parts.usual, "title", usual ? usualText(usual) : null);
     setAttribute(this.parts.now, "data-category", categoryNow);
     setAttribute(this.parts.spark, "points", sparkline(trail, this.unit));
     if (prediction === this.#prediction) return;
@@ -91,11 +94,20 @@ export class Row {
     setName(this.parts.roadBelow, label(road ?? ""));
     setMeasured(this.parts.now, speed(now), now);
     setText(this.parts.predicted, speed(predicted));
+    this.#renderUnsure(prediction.confidence);
     this.#renderTarget(predicted === null ? null : targetOf(prediction));
     this.#renderChange(difference);
     setAttribute(this.parts.bar, "width", String(100 * share(predicted, this.unit)));
     setAttribute(this.parts.tick, "x", String(100 * share(now, this.unit) - 0.75));
     setAttribute(this.element, "data-now", typeof now === "number" ? "known" : "unknown");
+  }
+
+  /** @param {number | null | undefined} confidence */
+  #renderUnsure(confidence) {
+    const isKnown = typeof confidence === "number" && isUnsure(confidence);
+    setAttribute(this.element, "data-unsure", isKnown ? "" : null);
+    setAttribute(this.parts.unsure, "title", isKnown ? `Low confidence: ${percent(confidence)}` : null);
+    this.parts.unsure.hidden = !isKnown;
   }
 
   /** @param {number | null} target */

@@ -1,5 +1,5 @@
 /**
- * The accuracy of checked forecasts by horizon, compared with the no-change forecast.
+ * The accuracy of checked forecasts by horizon, compared with the no-change forecast and the usual speed.
  *
  * @import { ChosenTime, Config, Parts, Score, Stats } from "../types.d.ts"
  * @typedef {Score & { horizon_minutes: number | null }} ScoreRow
@@ -36,6 +36,7 @@ export class ScoresView {
     this.parts.scores.hidden = scores === null;
     const chosen = typeof time === "number" && scores?.by_horizon?.find(({ horizon_minutes: each }) => each === time);
     this.#renderFigures(typeof time === "number" && scores?.by_horizon ? chosen || null : scores);
+    this.parts.usualTitle.hidden = !scores?.usual;
     if (scores) this.#renderRows([...(scores.by_horizon ?? []), { ...scores, horizon_minutes: null }]);
   }
 
@@ -56,19 +57,23 @@ export class ScoresView {
     this.#rows.length = scores.length;
     const { scoreRows } = this.parts;
     if (scoreRows.childElementCount !== scores.length) scoreRows.replaceChildren(...this.#rows.map(({ element }) => element));
-    for (const [index, score] of scores.entries()) renderRow(this.#rows[index].parts, score);
+    const hasUsual = scores.some(({ usual }) => usual);
+    for (const [index, score] of scores.entries()) renderRow(this.#rows[index].parts, score, hasUsual);
   }
 }
 
 /**
  * @param {Parts} row
  * @param {ScoreRow} score
+ * @param {boolean} hasUsual whether any row has a score of the usual speed
  */
-function renderRow(row, { horizon_minutes: horizon, rmse, mae, bias, count, persistence }) {
+function renderRow(row, { horizon_minutes: horizon, rmse, mae, bias, count, persistence, usual }, hasUsual) {
   setText(row.scoreName, horizon === null ? "All" : `${horizon} min`);
   setText(row.rmse, speed(rmse));
   setText(row.mae, speed(mae));
   setText(row.bias, change(bias));
   setText(row.persistence, speed(persistence?.rmse));
+  setText(row.usualScore, speed(usual?.rmse));
+  row.usualScore.hidden = !hasUsual;
   setText(row.scored, count.toLocaleString("en"));
 }

@@ -266,5 +266,6 @@ function lookOf(shown, store) {
     category: store.category(shown),
     categoryNow: scale.category(shown.current_speed),
     course: scale.course(shown.current_speed, shown.predicted_speed),
+    usual: store.versusUsual(shown),
   };
 }

@@ -5,6 +5,7 @@
  * @import { ServerStatus } from "../server-status.js"
  * @import { Alert, ConnectionState, Consumer } from "../types.d.ts"
  * @typedef {Pick<ServerStatus, "connection" | "consumer" | "isKafkaUnreachable" | "consumerSeconds">} Status
+ * @typedef {Record<import("./chart.js").Line, (number | null)[]>} Lines
  * @typedef {{ at: number | null, staleSeconds: number | null, any: boolean }} Updates
  */
 import { speedOf, summaryOf } from "../alert-groups.js";
@@ -13,6 +14,8 @@ import { age, ago, change, clock, label, moment, plural, since, speed } from "./
 
 const OFFLINE_AFTER_MS = 60_000;
 const STARTED_SECONDS = 5;
+/** Checked forecasts that say what is usual: those of an hour. */
+const MANY = 12;
 
 /**
  * The connection pill. Tones: ok, busy, warn, bad. The text for screen readers, `spoken`, changes with the state only.
@@ -225,25 +228,32 @@ function whole(speed) {
  * @param {number | null} given.horizon
  * @param {{ count: number, rmse: number, mae: number } | null} given.score
  * @param {{ rmse: number } | null} given.noChange
+ * @param {{ rmse: number } | null} [given.usual]
  * @param {string} given.unit
  */
-export function accuracyText({ horizon, score, noChange, unit }) {
+export function accuracyText({ horizon, score, noChange, usual = null, unit }) {
   if (horizon === null) return "Forecasts can't be checked: the messages state no horizon.";
   if (score === null) return "No forecasts checked yet: no speed has been measured at a target time.";
   const count = plural(score.count, "forecast", "forecasts");
   const other = noChange ? `; no-change forecast: RMSE ${speed(noChange.rmse)}` : "";
-  return `${count} of ${horizon} min checked: RMSE ${speed(score.rmse)}, MAE ${speed(score.mae)} ${unit}${other}.`;
+  const baseline = usual ? `; usual speed: RMSE ${speed(usual.rmse)}` : "";
+  const typical = score.count >= MANY ? `Usually off by ${whole(score.mae)} ${unit} here. ` : "";
+  return `${typical}${count} of ${horizon} min checked: RMSE ${speed(score.rmse)}, MAE ${speed(score.mae)} ${unit}${other}${baseline}.`;
 }
 
 /**
- * The values of a chart's lines in words.
+ * The last values of a chart's lines in words, with the usual speed at the time of the last measured one.
  *
- * @param {{ actual: (number | null)[], predicted: (number | null)[], accuracy: string, unit: string }} given
+ * @param {{ lines: Lines, accuracy: string, unit: string }} given
  */
-export function chartText({ actual, predicted, accuracy, unit }) {
+export function chartText({ lines, accuracy, unit }) {
+  const { low, median, high, lower, upper, measured, predicted } = lines;
   /** @param {(number | null)[]} values */
-  const last = (values) => speed(values.findLast((each) => each !== null));
-  return `Chart: measured ${last(actual)}, predicted ${last(predicted)} ${unit}. ${accuracy}`;
+  const lastOf = (values) => values.findLastIndex((each) => each !== null);
+  const [now, next] = [lastOf(measured), lastOf(predicted)];
+  const interval = next >= 0 && typeof lower[next] === "number" ? `, from ${speed(lower[next])} to ${speed(upper[next])}` : "";
+  const usual = now >= 0 && typeof median[now] === "number" ? ` Usual ${speed(median[now])}, from ${speed(low[now])} to ${speed(high[now])} ${unit}.` : "";
+  return `Chart: measured ${speed(measured[now])}, predicted ${speed(predicted[next])} ${unit}${interval}.${usual} ${accuracy}`;
 }
 
 /**
