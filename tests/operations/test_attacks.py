@@ -1,14 +1,17 @@
-"""Attacks by malformed requests, on the server alone and behind each proxy: smuggled requests, and injected headers."""
+"""Attacks on the server alone and behind each proxy: smuggled requests, injected headers, slow and idle clients."""
 
 import contextlib
 import re
+import resource
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.operations.test_proxies import NAME, Running, caddy, nginx
 from tests.web.server.test_worker import Server, until
+from web.server.descriptors import raise_limit
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: %b\r\n\r\n" % NAME.encode()
 LENGTH = b"Content-Length: %d\r\n" % len(SMUGGLED)
@@ -41,15 +44,19 @@ BARE_CR, UTF_8 = b"a\rX-Injected: yes", "a\u560d\u560aX-Injected: yes".encode()
 class Target:
     """A server, alone or behind a proxy, whose access log is read."""
 
-    def __init__(self, server, proxy, port):
-        self.server, self.proxy, self.port = server, proxy, port
+    def __init__(self, server, proxy, port, is_caddy):
+        self.server, self.proxy, self.port, self.is_caddy = server, proxy, port, is_caddy
 
-    def send(self, data):
+    def connect(self, source="127.0.0.1"):
+        """Return a connection from an address."""
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=60, source_address=(source, 0))
+        if self.proxy is None or self.proxy.scheme == "http":
+            return sock
+        return ssl._create_unverified_context().wrap_socket(sock)
+
+    def send(self, data, source="127.0.0.1"):
         """Send bytes, then no more; return all that comes back."""
-        with contextlib.ExitStack() as stack:
-            sock = stack.enter_context(socket.create_connection(("127.0.0.1", self.port), timeout=60))
-            if self.proxy is not None and self.proxy.scheme == "https":
-                sock = stack.enter_context(ssl._create_unverified_context().wrap_socket(sock))
+        with self.connect(source) as sock:
             sock.sendall(data)
             seen = b""
             with contextlib.suppress(OSError):
@@ -69,9 +76,10 @@ def target(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("target")
     with contextlib.ExitStack() as stack:
         environ = {"TRUSTED_PROXIES": "127.0.0.1", "ACCESS_LOG": "1", "PUBLISH": "1", "BODY_SECONDS": "1"}
+        environ |= {"HEAD_SECONDS": "10", "CLIENT_LIMITS_EXEMPT": "127.0.0.1", "CLIENT_REQUEST_RATE": "20"}
         server = stack.enter_context(Server(folder / "log", **environ))
         proxy: Running | None = stack.enter_context(request.param(folder, server.port)) if request.param else None
-        yield Target(server, proxy, proxy.port if proxy else server.port)
+        yield Target(server, proxy, proxy.port if proxy else server.port, is_caddy=request.param is caddy)
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)
@@ -120,3 +128,91 @@ def test_no_header_or_log_line_is_injected(target, path, headers):
     assert int(head.split()[1]) < 500, answer
     assert not re.search(rb"(?im)(^|[\r\n])X-Injected", head), head
     assert not re.search(r"(?im)(^|[\r\n])X-Injected", target.server.log.read_text())
+
+
+ATTACKER, OTHER = "127.0.0.2", "127.0.0.3"
+POLL = f"GET /api/predictions HTTP/1.1\r\nHost: {NAME}\r\n".encode()
+SLOW_CONNECTIONS = 50
+IDLE_CONNECTIONS = 2_000
+"""A test of five thousand needs more open files than many machines allow."""
+ATTEMPTS, EAGER_CONNECTIONS, AT_ONCE = 10_000, 10, 50
+
+
+def assert_served(target, times=10):
+    for _ in range(times):
+        answer = target.send(POLL + b"Connection: close\r\n\r\n", OTHER)
+        assert answer.startswith(b"HTTP/1.1 200 "), answer[:500]
+
+
+def end_of(sock):
+    """Return the beginning of an answer; nothing when the connection is closed without one."""
+    try:
+        return sock.recv(65_536)
+    except TimeoutError as error:
+        raise AssertionError("the connection is still open, without an answer") from error
+    except OSError:
+        return b""  # reset
+
+
+def test_slow_heads_and_bodies_leave_others_served_and_end(target):
+    publishing = f"POST /api/predictions HTTP/1.1\r\nHost: {NAME}\r\nContent-Type: application/json\r\n".encode()
+    parts = [POLL + b"X: y", publishing + b"Content-Length: 1000\r\n\r\n[", publishing + CHUNKED + b"\r\n9\r\n["]
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(target.connect(ATTACKER)) for _ in range(SLOW_CONNECTIONS)]
+        for number, sock in enumerate(slow):
+            sock.sendall(parts[number % len(parts)])
+        assert_served(target)
+        # The example of Caddy limits heads only: it waits for the rest of a body, while the server has ended its part.
+        ending = slow[:: len(parts)] if target.is_caddy else slow
+        for sock in ending:
+            answer = end_of(sock)
+            # 429 where bodies that are waited for hold all slots.
+            assert not answer or answer.split()[1] in (b"400", b"408", b"429"), answer
+    assert_served(target)
+
+
+@pytest.fixture
+def many_files():
+    """Allow this process to open a few thousand files."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if raise_limit(IDLE_CONNECTIONS + 1_000) < IDLE_CONNECTIONS + 1_000:
+        pytest.skip("the hard limit of open files is low")
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_idle_connections_leave_others_served(target, many_files):
+    with contextlib.ExitStack() as stack:
+        for _ in range(IDLE_CONNECTIONS):
+            own = {"timeout": 60, "source_address": (ATTACKER, 0)}
+            stack.enter_context(socket.create_connection(("127.0.0.1", target.port), **own))
+        assert_served(target)
+    assert_served(target)
+
+
+def attempts(target):
+    """Send requests on one connection after the other, some at once; return how many were refused."""
+    refused, left = 0, ATTEMPTS // EAGER_CONNECTIONS
+    while left >= AT_ONCE:
+        with target.connect(ATTACKER) as sock:
+            for _ in range(left // AT_ONCE):
+                sock.sendall((POLL + b"\r\n") * AT_ONCE)
+                seen = b""
+                while (answered := len(re.findall(rb"HTTP/1\.1 \d+ ", seen))) < AT_ONCE:
+                    if not (received := sock.recv(65_536)):
+                        break
+                    seen += received
+                refused += seen.count(b"HTTP/1.1 429 ")
+                left -= answered
+                if answered < AT_ONCE:
+                    break  # closed, as a proxy does after some requests
+    return refused
+
+
+def test_attempts_of_one_address_leave_others_served(target):
+    with ThreadPoolExecutor(EAGER_CONNECTIONS) as pool:
+        running = [pool.submit(attempts, target) for _ in range(EAGER_CONNECTIONS)]
+        assert_served(target, 20)
+        refused = sum(each.result() for each in running)
+    assert refused > ATTEMPTS / 2
+    assert_served(target)
