@@ -30,13 +30,13 @@ export function horizonOf(history) {
  *
  * A prediction stands at its target time. Its error is predicted minus measured, by the server's rule. That takes the
  * measured speed nearest to the target, at most 150 s and half of the horizon away. The error is known once a speed was
- * measured at the target time or later. A prediction without a horizon has no error. `noChange` is the error of the no-change forecast, which takes
+ * measured at the target time or later, and `judge` then is the measured speed. A prediction without a horizon has no error. `noChange` is the error of the no-change forecast, which takes
  * the speed measured at the time of the prediction.
  *
  * @param {Prediction[]} history
  * @param {number | null} horizon
  * @param {Observation[]} observations more measured speeds
- * @returns {{ x: number[], actual: Values, predicted: Values, lower: Values, upper: Values, error: Values, noChange: Values }}
+ * @returns {{ x: number[], actual: Values, predicted: Values, lower: Values, upper: Values, judge: Values, error: Values, noChange: Values }}
  */
 export function seriesOf(history, horizon, observations = []) {
   const { actual, predicted } = pointsOf(history, horizon);
@@ -50,9 +50,26 @@ export function seriesOf(history, horizon, observations = []) {
     predicted: times.map((time) => predicted.get(time)?.speed ?? null),
     lower: times.map((time) => predicted.get(time)?.lower ?? null),
     upper: times.map((time) => predicted.get(time)?.upper ?? null),
+    judge: times.map((time) => (predicted.has(time) ? (actualFor(time) ?? null) : null)),
     error: times.map((time) => difference(predicted.get(time)?.speed, actualFor(time))),
     noChange: times.map((time) => difference(predicted.get(time)?.now, actualFor(time))),
   };
+}
+
+/**
+ * Return how many of the known actual speeds are within the interval of their prediction; null if none has an interval.
+ *
+ * @param {{ lower: Values, upper: Values, judge: Values }} series
+ */
+export function coverageOf({ lower, upper, judge }) {
+  let [count, held] = [0, 0];
+  for (const [at, actual] of judge.entries()) {
+    const [low, high] = [lower[at], upper[at]];
+    if (actual === null || low === null || high === null) continue;
+    count += 1;
+    if (low <= actual && actual <= high) held += 1;
+  }
+  return count === 0 ? null : { count, held };
 }
 
 /**
@@ -146,10 +163,12 @@ function actualSpeeds(actual, measured, horizon) {
 }
 
 /**
+ * Return the error of a speed; null where one of both is not known.
+ *
  * @param {number | null | undefined} speed
  * @param {number | undefined} actual
  */
-function difference(speed, actual) {
+export function difference(speed, actual) {
   return typeof speed === "number" && actual !== undefined ? speed - actual : null;
 }
 

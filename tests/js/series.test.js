@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { horizonOf, nearest, scoreOf, seriesOf, spread, withUsual } from "../../static/js/series.js";
+import { coverageOf, horizonOf, nearest, scoreOf, seriesOf, spread, withUsual } from "../../static/js/series.js";
 
 const MINUTE = 60_000;
 /** @returns {import("../../static/js/types.js").Prediction} */
@@ -68,7 +68,7 @@ test("the horizon shown is the unstated one, else the smallest", () => {
 });
 
 test("missing values make no points", () => {
-  assert.deepEqual(seriesOf([], null), { x: [], actual: [], predicted: [], lower: [], upper: [], error: [], noChange: [] });
+  assert.deepEqual(seriesOf([], null), { x: [], actual: [], predicted: [], lower: [], upper: [], judge: [], error: [], noChange: [] });
   assert.deepEqual(seriesOf([at(0, null, 30)], 15).actual, [null]);
   assert.equal(nearest([], 5), null);
   assert.equal(nearest([1, 4, 9], 6), 4);
@@ -93,4 +93,10 @@ test("the usual speed changes at quarter-hours, also between the times of a hist
 test("without usual speeds a history has its own times only", () => {
   assert.deepEqual(withUsual([600, 1200], () => null).x, [600, 1200]);
   assert.deepEqual(withUsual([], () => null).x, []);
+});
+
+test("checked predictions with an interval say how many it held", () => {
+  const of = (/** @type {number} */ lower, /** @type {number} */ upper, /** @type {number} */ minute) => ({ ...at(minute, 40, 42), lower, upper });
+  assert.deepEqual(coverageOf(seriesOf([of(38, 47, 0), of(41, 47, 15), of(30, 40, 30), at(45, 40, 38)], 15)), { count: 3, held: 2 });
+  assert.equal(coverageOf(seriesOf([at(0, 50, 42), at(15, 40, 38)], 15)), null);
 });

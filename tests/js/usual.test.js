@@ -135,6 +135,8 @@ test("what is usual of the errors of a segment is said of an hour or more", () =
   const rest = "forecasts of 15 min checked: RMSE 6.1, MAE 4.8 mph; no-change forecast: RMSE 3.0; usual speed: RMSE 7.0.";
   assert.equal(checked(12), `Usually off by 5 mph here. 12 ${rest}`);
   assert.equal(checked(11), `11 ${rest}`);
+  const coverage = { count: 11, held: 8 };
+  assert.equal(accuracyText({ ...given, coverage, score: { count: 11, rmse: 6.1, mae: 4.8 } }), `11 ${rest} 8 of 11 within their interval.`);
 });
 
 test("the chart has its last values, interval and usual speed as text", () => {

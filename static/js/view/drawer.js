@@ -4,7 +4,7 @@
  * @import { Store } from "../store.js"
  * @import { ChosenTime, Config, Observation, Prediction } from "../types.d.ts"
  */
-import { horizonOf, scoreOf, seriesOf, spread, withUsual } from "../series.js";
+import { coverageOf, difference, horizonOf, scoreOf, seriesOf, spread, withUsual } from "../series.js";
 import { Chart, FORCED_COLOURS } from "./chart.js";
 import { parts, setAttribute, setText } from "./elements.js";
 import { label, UNIT_LABELS } from "./format.js";
@@ -153,22 +153,11 @@ export class DrawerView {
     const on = (values) => (x.length === times.length ? values : spread(values, place, x.length));
     const lines = { low, median, high, lower: on(series.lower), upper: on(series.upper), measured: on(actual), predicted: on(series.predicted), error: on(error) };
     this.chart.draw(x, lines);
-    const usualErrors = error.map((known, at) => differenceOf(known, series.predicted[at], median[place[at]]));
-    const given = { horizon, score: scoreOf(error), noChange: scoreOf(noChange), usual: scoreOf(usualErrors), unit: this.unit };
+    const usualErrors = series.judge.map((actual, at) => difference(median[place[at]], actual ?? undefined));
+    const given = { horizon, score: scoreOf(error), noChange: scoreOf(noChange), usual: scoreOf(usualErrors), coverage: coverageOf(series), unit: this.unit };
     const accuracy = this.#history.length === 0 ? "This segment has no predictions." : accuracyText(given);
     setText(this.parts.chartNote, accuracy);
     setAttribute(this.parts.chart, "data-points", String(times.length));
     setAttribute(this.parts.chart, "aria-label", chartText({ lines, accuracy, unit: this.unit }));
   }
-}
-
-/**
- * Return the error of the usual speed where that of a prediction is known: both have the same actual speed.
- *
- * @param {number | null} error
- * @param {number | null} predicted
- * @param {number | null} usual
- */
-function differenceOf(error, predicted, usual) {
-  return error === null || predicted === null || usual === null ? null : usual - (predicted - error);
 }

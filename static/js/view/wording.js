@@ -229,16 +229,17 @@ function whole(speed) {
  * @param {{ count: number, rmse: number, mae: number } | null} given.score
  * @param {{ rmse: number } | null} given.noChange
  * @param {{ rmse: number } | null} [given.usual]
+ * @param {{ count: number, held: number } | null} [given.coverage] of the prediction intervals
  * @param {string} given.unit
  */
-export function accuracyText({ horizon, score, noChange, usual = null, unit }) {
+export function accuracyText({ horizon, score, noChange, usual = null, coverage = null, unit }) {
   if (horizon === null) return "Forecasts can't be checked: the messages state no horizon.";
   if (score === null) return "No forecasts checked yet: no speed has been measured at a target time.";
   const count = plural(score.count, "forecast", "forecasts");
   const other = noChange ? `; no-change forecast: RMSE ${speed(noChange.rmse)}` : "";
   const baseline = usual ? `; usual speed: RMSE ${speed(usual.rmse)}` : "";
   const typical = score.count >= MANY ? `Usually off by ${whole(score.mae)} ${unit} here. ` : "";
-  return `${typical}${count} of ${horizon} min checked: RMSE ${speed(score.rmse)}, MAE ${speed(score.mae)} ${unit}${other}${baseline}.`;
+  return `${typical}${count} of ${horizon} min checked: RMSE ${speed(score.rmse)}, MAE ${speed(score.mae)} ${unit}${other}${baseline}.${coverage ? ` ${coverage.held} of ${coverage.count} within their interval.` : ""}`;
 }
 
 /**
