@@ -5,7 +5,7 @@
     ├── NotReady         start() reached its deadline; the thread goes on trying
     ├── BadCursor        a cursor that is damaged or was never one
     ├── Unreplayable     the records after a cursor can't be replayed from Kafka
-    ├── StoreError       USUAL_FILE is no store, or one of other settings
+    ├── StoreError       a file is no store, or one of other settings
     ├── Closing          the process ends before it could answer; another one can
     └── SourceError      a request to Kafka failed; the same source may succeed later
         └── SourceLost   the Kafka client can't recover; another source may succeed
@@ -44,7 +44,7 @@ class Unreplayable(GreenwaveError):
 
 
 class StoreError(GreenwaveError):
-    """A file is no store of usual speeds, or was written with other settings; the text says which."""
+    """A file is no store of ours, or was written with other settings; the text says which."""
 
 
 class Closing(GreenwaveError):

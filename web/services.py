@@ -11,6 +11,7 @@ from consumer.view.filters import Filter
 from web.access.admission import Admission
 from web.access.authentication import Authentication
 from web.access.shares import Shares
+from web.api.acknowledgement_store import AcknowledgementStore
 from web.api.bodies import Bodies
 from web.publish.publisher import Producer
 from web.publish.repeats import Repeats
@@ -39,6 +40,8 @@ class Services:
         self.poll_views = SharedBodies()
         self.usual = Bodies()
         self.repeats = Repeats()
+        path = settings.acknowledgements_file
+        self.acknowledgements = AcknowledgementStore(path) if path else None
         self._get_consumer = get_consumer
         # Guards what belongs to one consumer while it is made.
         self._lock = threading.Lock()

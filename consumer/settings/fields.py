@@ -38,6 +38,7 @@ SECTIONS = {
     "BUFFER_ENTRIES": "Memory",
     "REPLAY_RECORDS": "Replays",
     "USUAL_FILE": "Usual speeds",
+    "ACKNOWLEDGEMENTS_FILE": "Acknowledgements",
     "PORT": "Serving",
     "TRUSTED_PROXIES": "Limits per client",
     "AUTH": "Access",
@@ -193,6 +194,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = ""
     usual_timezone: Annotated[
         str, _meta("IANA name", "Time zone of the roads, for usual speeds. Empty: PRODUCER_TIMEZONE")
+    ] = ""
+    # Acknowledgements
+    acknowledgements_file: Annotated[
+        str,
+        _meta(
+            "path",
+            "SQLite file with the acknowledgements of alerts, for all who watch. Empty: each browser has its own",
+        ),
     ] = ""
     # Serving
     port: Annotated[int, _meta("", "Port to listen on", ge=0, le=65_535)] = 8000

@@ -29,11 +29,19 @@ export class AlertTracks {
   /** @type {Map<string, Alert>} */
   #open = new Map();
 
-  /** @param {{ unit: SpeedUnit, silenceMs: number, scale: SpeedScale, acknowledgements: Acknowledgements }} options */
-  constructor({ unit, silenceMs, scale, acknowledgements }) {
+  /**
+   * @param {object} options
+   * @param {SpeedUnit} options.unit
+   * @param {number} options.silenceMs
+   * @param {SpeedScale} options.scale
+   * @param {Acknowledgements} options.acknowledgements
+   * @param {(id: string, timestamp: number) => void} options.onEnd called when a segment has no alert any more
+   */
+  constructor({ unit, silenceMs, scale, acknowledgements, onEnd }) {
     this.silenceMs = silenceMs;
     this.scale = scale;
     this.acknowledgements = acknowledgements;
+    this.onEnd = onEnd;
     this.drop = fromMph(DROP_MPH, unit);
     this.dropEnd = fromMph(DROP_END_MPH, unit);
   }
@@ -135,6 +143,7 @@ export class AlertTracks {
     if (known === null) return;
     alert.since = Math.min(alert.since, known.since);
     alert.acknowledged = true;
+    alert.seen = known.seen;
   }
 
   /** @param {Shown} step */
@@ -178,7 +187,7 @@ export class AlertTracks {
     const { current_speed: now = null } = prediction;
     const target = targetOf(prediction);
     /** @type {Alert} */
-    const alert = { id, road, kind, change, target, now, value, since, timestamp, source, acknowledged: false };
+    const alert = { id, road, kind, change, target, now, value, since, timestamp, source, acknowledged: false, seen: null };
     this.#open.set(id, alert);
     this.recognise(alert);
   }
@@ -189,7 +198,7 @@ export class AlertTracks {
    */
   #end(id, timestamp) {
     this.#open.delete(id);
-    this.acknowledgements.end(id, timestamp);
+    this.onEnd(id, timestamp);
   }
 }
 

@@ -5,7 +5,7 @@
  * their own, so a jam that is only measured is an alert too. A segment has at most one alert: that of its predictions,
  * unless these have stopped.
  *
- * @import { Alert, ChosenTime, Message, Observation, Prediction, SpeedUnit } from "./types.d.ts"
+ * @import { Alert, AlertSpan, ChosenTime, Message, Observation, Prediction, SharedAcknowledgement, SpeedUnit } from "./types.d.ts"
  */
 import { Acknowledgements } from "./acknowledgements.js";
 import { speedOf } from "./alert-groups.js";
@@ -13,6 +13,9 @@ import { AlertTracks } from "./alert-tracks.js";
 import { STALE_INTERVALS } from "./freshness.js";
 import { isOfLargerHorizon, readObservation, readPrediction } from "./prediction.js";
 import { SpeedScale } from "./speeds.js";
+
+/** @type {Alert["kind"][]} */
+const KINDS = ["severe", "drop"];
 
 export class Alerts {
   #acknowledgements;
@@ -26,7 +29,10 @@ export class Alerts {
     this.horizon = null;
     const silenceMs = STALE_INTERVALS * intervalSeconds * 1000;
     this.#acknowledgements = new Acknowledgements({ silenceMs });
-    const options = { unit, silenceMs, scale, acknowledgements: this.#acknowledgements };
+    /** @type {(id: string, timestamp: number) => void} */
+    const onEnd = (id, timestamp) => this.#end(id, timestamp);
+    const options = { unit, silenceMs, scale, acknowledgements: this.#acknowledgements, onEnd };
+    this.renewAfterMs = silenceMs / 2;
     this.#predicted = new AlertTracks(options);
     this.#measured = new AlertTracks(options);
   }
@@ -64,6 +70,7 @@ export class Alerts {
     const horizon = typeof time === "number" ? time : null;
     if (horizon === this.horizon) return;
     this.horizon = horizon;
+    this.#acknowledgements.forgetEnds();
     for (const id of this.#predicted.ids) this.#predicted.forget(id);
     this.#replace(predictions);
   }
@@ -116,10 +123,6 @@ export class Alerts {
     }
   }
 
-  acknowledgeAll() {
-    for (const { id } of [...this.#open()]) this.acknowledge(id);
-  }
-
   /** Return the acknowledgements of alerts that have not ended, for recall(). */
   acknowledgements() {
     for (const alert of this.#open()) if (alert.acknowledged) this.#acknowledgements.add(alert);
@@ -133,7 +136,57 @@ export class Alerts {
    */
   recall(entries) {
     this.#acknowledgements.recall(entries);
-    for (const tracks of [this.#predicted, this.#measured]) for (const alert of tracks.open) tracks.recognise(alert);
+    for (const [alert, tracks] of this.#all()) tracks.recognise(alert);
+  }
+
+  /**
+   * Take over the acknowledgements that all who watch share, in place of those before.
+   *
+   * @param {SharedAcknowledgement[]} entries
+   */
+  share(entries) {
+    this.#acknowledgements.replace(entries);
+    for (const [alert, tracks] of this.#all()) {
+      alert.acknowledged = false;
+      alert.seen = null;
+      tracks.recognise(alert);
+    }
+  }
+
+  /**
+   * Return what the open alerts of segments are, for the server.
+   *
+   * @param {string[]} ids
+   */
+  spansOf(ids) {
+    const asked = new Set(ids);
+    return [...this.#all()].filter(([{ id }]) => asked.has(id)).map(([alert]) => spanOf(alert));
+  }
+
+  /** Return the shared acknowledgements whose alerts last longer than the server knows. */
+  toRenew() {
+    const found = [];
+    for (const [alert] of this.#all()) {
+      const known = this.#acknowledgements.of(alert);
+      if (known?.seen && alert.timestamp - known.until >= this.renewAfterMs) found.push(spanOf(alert));
+    }
+    return found;
+  }
+
+  /** @returns {Generator<[Alert, AlertTracks]>} the open alerts, measured and predicted ones of a segment by themselves */
+  *#all() {
+    for (const tracks of [this.#predicted, this.#measured]) for (const alert of tracks.open) yield [alert, tracks];
+  }
+
+  /**
+   * Forget the acknowledgements of a segment, except for those of an alert that is open.
+   *
+   * @param {string} id
+   * @param {number} timestamp
+   */
+  #end(id, timestamp) {
+    const open = [this.#predicted.alertOf(id)?.kind, this.#measured.alertOf(id)?.kind];
+    for (const kind of KINDS) if (!open.includes(kind)) this.#acknowledgements.end(id, kind, timestamp);
   }
 
   /**
@@ -198,4 +251,12 @@ export class Alerts {
 function forgetOthers(tracks, present) {
   const ids = new Set(present.map(({ segment_id }) => segment_id));
   for (const id of tracks.ids) if (!ids.has(id)) tracks.forget(id);
+}
+
+/**
+ * @param {Alert} alert
+ * @returns {AlertSpan}
+ */
+function spanOf({ id, kind, since, timestamp }) {
+  return { segment_id: id, kind, since, until: timestamp };
 }

@@ -1,8 +1,11 @@
 /**
  * Requests to the server besides the live connection. It knows no DOM.
  *
- * @import { Band, Fetch, Geometry, Network, Observation, Prediction } from "./types.d.ts"
+ * @import { Band, Fetch, Geometry, Network, Observation, Prediction, SharedAcknowledgement } from "./types.d.ts"
  */
+
+/** What the server says that was wrong. */
+export class ServerError extends Error {}
 
 export class Api {
   /** @param {{ root: string, fetch?: Fetch }} options */
@@ -130,6 +133,30 @@ export class Api {
   }
 
   /**
+   * Return the acknowledgements that all who watch share, and the tag of the answer. Throws a ServerError.
+   *
+   * @returns {Promise<{ tag: string | null, found: SharedAcknowledgement[] }>}
+   */
+  async acknowledgements() {
+    const answer = await this.#get("/api/acknowledgements");
+    const { acknowledgements } = await dataOrError(answer);
+    return { tag: answer.headers.get("ETag"), found: acknowledgements };
+  }
+
+  /**
+   * Change acknowledgements, and return all of them. Throws a ServerError.
+   *
+   * @param {object} change
+   * @returns {Promise<SharedAcknowledgement[]>}
+   */
+  async changeAcknowledgements(change) {
+    const { fetch } = this;
+    const headers = { Accept: "application/json", "Content-Type": "application/json" };
+    const answer = await fetch(`${this.root}/api/acknowledgements`, { method: "POST", headers, body: JSON.stringify(change) });
+    return (await dataOrError(answer)).acknowledgements;
+  }
+
+  /**
    * @param {string} path
    * @param {AbortSignal} [signal]
    */
@@ -148,4 +175,11 @@ function succeeded(answer) {
 /** @param {Response} answer */
 async function dataOf(answer) {
   return (await succeeded(answer).json()).data;
+}
+
+/** @param {Response} answer */
+async function dataOrError(answer) {
+  if (answer.ok) return (await answer.json()).data;
+  const body = await answer.json().catch(() => ({}));
+  throw new ServerError(body.error ?? `the server answered ${answer.status}`);
 }

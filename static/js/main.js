@@ -13,6 +13,7 @@ import { Api } from "./api.js";
 import { Jams } from "./jams.js";
 import { drawn, linesOf } from "./network.js";
 import { Selection } from "./selection.js";
+import { SharedAcknowledgements } from "./shared-acknowledgements.js";
 import { snapshotOf } from "./snapshot.js";
 import { SpeedScale } from "./speeds.js";
 import { Store } from "./store.js";
@@ -22,6 +23,7 @@ import { TrailHistory } from "./trail-history.js";
 import { UsualSpeeds } from "./usual.js";
 import { Frames } from "./view/frames.js";
 import { PageView } from "./view/page.js";
+import { WordsView } from "./view/words.js";
 
 const RETRY_MS = 10_000;
 const STORE_ACKNOWLEDGEMENTS_MS = 30_000;
@@ -41,6 +43,9 @@ const jams = new Jams();
 const acknowledgements = new AcknowledgementStorage({ alerts, key: `greenwave.acknowledged ${root}` });
 const frames = new Frames({ render: (inFull) => page.render(inFull) });
 const render = () => frames.renderSoon();
+const shared = new SharedAcknowledgements({ alerts, api, onChange: render });
+const isShared = config.shares_acknowledgements && !isEmbedded;
+const words = new WordsView(document, { user: config.user, key: `greenwave.name ${root}` });
 const address = new Address({ onChange: follow });
 const past = new TimeTravel({ api, intervalSeconds: limits.intervalSeconds, scale, usual, onChange: render });
 const trails = new TrailHistory({ store, api, onChange: render });
@@ -49,8 +54,10 @@ const trails = new TrailHistory({ store, api, onChange: render });
 const actions = {
   render,
   select: (id, withDetails) => selection.select(id, withDetails),
-  acknowledge: (ids) => acknowledge(() => ids.forEach((id) => alerts.acknowledge(id))),
-  acknowledgeAll: () => acknowledge(() => alerts.acknowledgeAll()),
+  acknowledge,
+  acknowledgeAll: () => acknowledge(alerts.list().flatMap(({ id, acknowledged }) => (acknowledged ? [] : id))),
+  note: (ids, note, name) => void say(ids, note, `Note on ${name}`),
+  undo: (ids) => void shared.undo(ids),
   retry: () => connection.retryNow(),
   togglePause,
   travel: () => past.begin(store),
@@ -59,7 +66,7 @@ const actions = {
   loadUsual: () => void usual.load(),
 };
 const timeLink = new TimeLink({ address, past });
-const page = new PageView(document, { config, store, alerts, jams, past, timeLink, address, hasKeys: !isEmbedded, actions });
+const page = new PageView(document, { config, store, alerts, shared, jams, past, timeLink, address, hasKeys: !isEmbedded, actions });
 const selection = new Selection({ address, api, drawer: page.drawer, hasDetails: !isEmbedded, onChange: render });
 
 /** @param {Message} message */
@@ -99,11 +106,24 @@ function chooseTime() {
   if (!isEmbedded) completeAlerts();
 }
 
-/** @param {() => void} change */
-function acknowledge(change) {
-  change();
+/** @param {string[]} ids */
+function acknowledge(ids) {
+  if (isShared) return void say(ids, null, "Acknowledge");
+  ids.forEach((id) => alerts.acknowledge(id));
   acknowledgements.write();
-  render();
+  return render();
+}
+
+/**
+ * Acknowledge alerts for all who watch.
+ *
+ * @param {string[]} ids
+ * @param {string | null} note the note so far; null asks for none
+ * @param {string} title
+ */
+async function say(ids, note, title) {
+  const given = await words.ask(note, title);
+  if (given !== null) await shared.acknowledge(ids, given);
 }
 
 function togglePause() {
@@ -159,19 +179,25 @@ window.addEventListener("popstate", () => {
 });
 window.addEventListener("pagehide", () => {
   connection.stop();
-  acknowledgements.write();
+  shared.stop();
+  if (!isShared) acknowledgements.write();
 });
 window.addEventListener("pageshow", ({ persisted }) => {
-  if (persisted) connection.start(); // the browser took the page from its cache
+  if (!persisted) return; // else the browser took the page from its cache
+  connection.start();
+  if (isShared) shared.start();
 });
 window.addEventListener("storage", ({ key }) => {
-  if (key !== acknowledgements.key) return;
+  if (isShared || key !== acknowledgements.key) return;
   acknowledgements.read();
   render();
 });
-setInterval(() => acknowledgements.write(), STORE_ACKNOWLEDGEMENTS_MS);
 
-acknowledgements.read();
+if (isShared) shared.start();
+else {
+  acknowledgements.read();
+  setInterval(() => acknowledgements.write(), STORE_ACKNOWLEDGEMENTS_MS);
+}
 chooseTime();
 selection.follow();
 if (address.query.at !== null) travelTo(address.query.at);

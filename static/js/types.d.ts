@@ -174,7 +174,26 @@ export interface Alert {
   timestamp: number;
   source: string | null | undefined;
   acknowledged: boolean;
+  /** who acknowledged it, where that is shared */
+  seen: Seen | null;
 }
+
+/** Who has seen an alert, when by the server's clock, and a note, which may be empty. */
+export interface Seen {
+  name: string;
+  note: string;
+  at: number;
+}
+
+/** An alert for the server: from when until when it is known. */
+export interface AlertSpan {
+  segment_id: string;
+  kind: Alert["kind"];
+  since: number;
+  until: number;
+}
+
+export type SharedAcknowledgement = AlertSpan & Seen;
 
 /** Neighbouring segments of one road and direction that are slow. Speeds are means through them. */
 export interface Jam {
@@ -230,6 +249,9 @@ export interface Config {
   map_tiles: string;
   map_attribution: string;
   has_network: boolean;
+  shares_acknowledgements: boolean;
+  /** the name of the token; empty without authentication */
+  user: string;
   outlines: string;
   /** the time zone of usual speeds; null where none are learnt */
   usual_timezone: string | null;
@@ -248,6 +270,9 @@ export interface Parts {
   showPredictions: HTMLInputElement;
   acknowledgeAll: HTMLButtonElement;
   helpDialog: HTMLDialogElement;
+  wordsDialog: HTMLDialogElement;
+  wordsName: HTMLInputElement;
+  wordsNote: HTMLInputElement;
   [name: string]: HTMLElement;
 }
 

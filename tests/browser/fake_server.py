@@ -36,6 +36,8 @@ CONFIG = {
     "map_tiles": "",
     "map_attribution": "",
     "has_network": False,
+    "shares_acknowledgements": False,
+    "user": "",
     "outlines": "/static/vendor/us-atlas/counties-10m.json",
     "usual_timezone": None,
     "charts": {"script": "/static/vendor/uplot/uPlot.iife.min.js", "style": "/static/vendor/uplot/uPlot.min.css"},
@@ -73,6 +75,7 @@ class FakeServer:
         self.stats: Message = {}
         self.usual: dict[str, Message] = {}
         self.usual_asked: list[str] = []
+        self.acknowledged: list[Message] = []
         self.network: Message = {"type": "FeatureCollection", "features": []}
         self.delivered: list[tuple[str, int]] = []
         self.open_streams = 0
@@ -192,6 +195,7 @@ class FakeServer:
         app.add_url_rule("/api/predictions/history", view_func=self._history, endpoint="history")
         one = "/api/predictions/<segment:segment_id>"
         app.add_url_rule(one, view_func=self._segment, endpoint="segment", merge_slashes=False)
+        app.add_url_rule("/api/acknowledgements", view_func=self._acknowledgements, methods=["GET", "POST"])
         app.add_url_rule("/api/health", view_func=self._health, endpoint="health")
         app.add_url_rule("/api/usual", view_func=self._usual, endpoint="usual")
         return app
@@ -217,6 +221,15 @@ class FakeServer:
         shown, config = request.args.get("show", "both"), self.config | {"whole": "/predictions?road=I-5+N"}
         page = render_template("predictions.html", config=config, embedded=shown, theme=request.args.get("theme"))
         return Response(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}, mimetype="text/html")
+
+    def _acknowledgements(self) -> Response:
+        given = request.get_json() if request.method == "POST" else {"alerts": [], "action": "read"}
+        for alert in given["alerts"]:
+            others = [each for each in self.acknowledged if each["segment_id"] != alert["segment_id"]]
+            who = {"name": given.get("name", self.config["user"]), "note": given.get("note", "")}
+            said = [{**alert, **who, "at": int(time.time() * 1000)}] if given["action"] == "acknowledge" else []
+            self.acknowledged = others + said
+        return jsonify(success=True, data={"state": "shared", "acknowledgements": self.acknowledged})
 
     def _health(self) -> Response:
         return jsonify(success=True, data=self.status | {"consumer": {"last_record_age_seconds": self.last_record_age}})

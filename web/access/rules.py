@@ -38,6 +38,8 @@ RULES = {
     "tickets.issue": Rule.READ,
     "history.history": Rule.READ,
     "usual.usual": Rule.READ,
+    "acknowledgements.acknowledgements": Rule.READ,
+    "acknowledgements.change": Rule.READ,
     "sse.stream": Rule.READ,
     "sse.api_stream": Rule.READ,
     "websocket.websocket": Rule.READ,

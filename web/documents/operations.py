@@ -2,7 +2,7 @@
 
 from consumer.settings import Settings
 
-from . import configuration, health, monitoring, pages, predictions, publishing, streams, usual
+from . import acknowledgements, configuration, health, monitoring, pages, predictions, publishing, streams, usual
 from .elements import FULL, HTML, JSON, TEXT, Documented, Operation
 from .shapes import Failure
 
@@ -31,6 +31,7 @@ def operations(settings: Settings) -> list[Operation]:
     found = [
         *predictions.operations(settings),
         *usual.OPERATIONS,
+        *acknowledgements.OPERATIONS,
         publishing.operation(settings),
         *health.OPERATIONS,
         *monitoring.OPERATIONS,

@@ -163,6 +163,8 @@ def _config(settings: Settings) -> dict[str, Any]:
         "map_tiles": settings.map_tiles,
         "map_attribution": settings.map_attribution,
         "has_network": bool(settings.network_file),
+        "shares_acknowledgements": bool(settings.acknowledgements_file),
+        "user": current().name,
         # Map tiles show borders themselves.
         "outlines": "" if settings.map_tiles else url_for("static", filename="vendor/us-atlas/counties-10m.json"),
         "usual_timezone": settings.usual_zone.key if settings.usual_file else None,

@@ -1,5 +1,7 @@
 """The body of a request as messages: a JSON object, a list of objects, or lines of JSON. Each keeps its own bytes."""
 
+from collections.abc import Sequence
+
 import msgspec
 from flask import Request
 from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
@@ -14,10 +16,10 @@ BODY_SECONDS = 15.0
 INCOMPLETE = "the body did not arrive as a whole; allowed: all of its length or its chunks, within {:g} s"
 
 
-def body_of(request: Request, max_bytes: int) -> bytes:
+def body_of(request: Request, max_bytes: int, types: Sequence[str] = (JSON, NDJSON)) -> bytes:
     """Return the body of a request. Raises RequestEntityTooLarge, UnsupportedMediaType, BadRequest."""
-    if request.mimetype not in (JSON, NDJSON):
-        raise UnsupportedMediaType(f"Content-Type={request.mimetype[:80]!r} can't be used; allowed: {JSON}, {NDJSON}")
+    if request.mimetype not in types:
+        raise UnsupportedMediaType(f"Content-Type={request.mimetype[:80]!r} can't be used; allowed: {', '.join(types)}")
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType("Content-Encoding can't be used; allowed: a body that is not compressed")
     request.max_content_length = max_bytes

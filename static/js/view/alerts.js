@@ -3,7 +3,7 @@
  *
  * @import { AlertGroup } from "../alert-groups.js"
  * @import { Store } from "../store.js"
- * @import { Alert, Config, Parts } from "../types.d.ts"
+ * @import { Alert, Config, Parts, Seen } from "../types.d.ts"
  * @typedef {Alert | AlertGroup} Entry
  * @typedef {{ element: HTMLElement, parts: Parts, entry: Entry, members: Map<Alert, Item> | null }} Item
  */
@@ -11,7 +11,7 @@ import { grouped, summaryOf } from "../alert-groups.js";
 import { Crossings, saysNoPlace } from "../crossings.js";
 import { fromTemplate, parts, setAttribute, setName, setText, shape } from "./elements.js";
 import { exactly, label, plural, UNIT_LABELS } from "./format.js";
-import { alertText, groupText } from "./wording.js";
+import { alertText, groupText, seenText } from "./wording.js";
 
 const MAX_SHOWN = 500;
 const MAX_NAMED = 3;
@@ -33,13 +33,21 @@ export class AlertsView {
 
   /**
    * @param {ParentNode} root
-   * @param {{ config: Config, onSelect(id: string): void, onAcknowledge(ids: string[]): void, onAcknowledgeAll(): void }} options
+   * @param {object} options
+   * @param {Config} options.config
+   * @param {(id: string) => void} options.onSelect
+   * @param {(ids: string[]) => void} options.onAcknowledge
+   * @param {() => void} options.onAcknowledgeAll
+   * @param {(ids: string[], note: string, name: string) => void} options.onNote with the note so far, and of what
+   * @param {(ids: string[]) => void} options.onUndo
    */
-  constructor(root, { config, onSelect, onAcknowledge, onAcknowledgeAll }) {
+  constructor(root, { config, onSelect, onAcknowledge, onAcknowledgeAll, onNote, onUndo }) {
     this.parts = parts(root);
     this.unit = UNIT_LABELS[config.speed_unit];
     this.onSelect = onSelect;
     this.onAcknowledge = onAcknowledge;
+    this.onNote = onNote;
+    this.onUndo = onUndo;
     this.parts.acknowledgeAll.addEventListener("click", () => {
       onAcknowledgeAll();
       this.parts.alertsTitle.focus();
@@ -51,8 +59,10 @@ export class AlertsView {
    *
    * @param {Alert[]} alerts
    * @param {Store} store knows the freshness of their segments
+   * @param {string | null} error what is wrong with their acknowledgements
    */
-  render(alerts, store) {
+  render(alerts, store, error) {
+    setText(this.parts.acknowledgeError, error ?? "");
     const open = alerts.filter(({ acknowledged }) => !acknowledged).length;
     setText(this.parts.alertCount, alerts.length === 0 ? "none" : countText(open, alerts.length));
     this.parts.acknowledgeAll.hidden = open === 0;
@@ -111,11 +121,19 @@ export class AlertsView {
     const element = fromTemplate(isGroup ? "alert-group-template" : "alert-template");
     /** @type {Item} */
     const item = { element, parts: parts(element), entry, members: isGroup ? new Map() : null };
-    const { alertName, alertDone, members } = item.parts;
+    const { alertName, alertDone, alertNote, alertUndo, members } = item.parts;
     const name = isGroup ? label(entry.road) : this.#nameOf(entry, store);
     setName(alertName, name);
     setAttribute(alertName, "title", name);
     setAttribute(alertDone, "aria-label", isGroup ? `Acknowledge all of ${name}` : `Acknowledge ${name}`);
+    setAttribute(alertNote, "aria-label", `Note on ${name}`);
+    setAttribute(alertUndo, "aria-label", `Undo the acknowledgement of ${name}`);
+    const seen = () => alertsOf(item.entry).filter((alert) => alert.seen !== null);
+    alertNote.addEventListener("click", () => this.onNote(idsOf(seen()), lastOf(seen())?.note ?? "", name));
+    alertUndo.addEventListener("click", () => {
+      this.parts.alertsTitle.focus();
+      this.onUndo(idsOf(seen()));
+    });
     alertName.addEventListener("click", () => {
       if (!("alerts" in item.entry)) return this.onSelect(item.entry.id);
       members.hidden = !members.hidden;
@@ -123,7 +141,7 @@ export class AlertsView {
     });
     alertDone.addEventListener("click", () => {
       this.#moveFocus(alertDone);
-      this.onAcknowledge(alertsOf(item.entry).map(({ id }) => id));
+      this.onAcknowledge(idsOf(alertsOf(item.entry).filter(({ acknowledged }) => !acknowledged)));
     });
     return item;
   }
@@ -179,6 +197,7 @@ export class AlertsView {
     setText(own.alertCounts, counts);
     setText(own.alertText, text);
     setAttribute(own.alertText, "title", `${text} (${exactly(since)})`);
+    this.#renderSeen(own, group.alerts);
     if (members) this.#place(own.members, members, own.members.hidden ? [] : group.alerts, store);
   }
 
@@ -197,6 +216,19 @@ export class AlertsView {
     const given = { unit: this.unit, freshness, ageSeconds: store.ages.seconds(alert), isCurrent, now: store.clock() };
     setText(own.alertText, alertText(alert, given));
     setAttribute(own.alertText, "title", `Since ${exactly(alert.since)}`);
+    this.#renderSeen(own, [alert]);
+  }
+
+  /**
+   * @param {Parts} own
+   * @param {Alert[]} alerts
+   */
+  #renderSeen({ alertSeen, alertSeenText }, alerts) {
+    const last = lastOf(alerts);
+    alertSeen.hidden = last === null;
+    if (last === null) return;
+    setText(alertSeenText, seenText(last, Date.now()));
+    setAttribute(alertSeenText, "title", exactly(last.at));
   }
 
   /**
@@ -241,6 +273,23 @@ function keyOf(entry) {
  */
 function alertsOf(entry) {
   return "alerts" in entry ? entry.alerts : [entry];
+}
+
+/** @param {Alert[]} alerts */
+function idsOf(alerts) {
+  return alerts.map(({ id }) => id);
+}
+
+/**
+ * Return the last acknowledgement of alerts.
+ *
+ * @param {Alert[]} alerts
+ */
+function lastOf(alerts) {
+  /** @type {Seen | null} */
+  let last = null;
+  for (const { seen } of alerts) if (seen !== null && seen.at > (last?.at ?? -Infinity)) last = seen;
+  return last;
 }
 
 /**

@@ -4,6 +4,7 @@
  * @import { Address } from "../address.js"
  * @import { Alerts } from "../alerts.js"
  * @import { Jams } from "../jams.js"
+ * @import { SharedAcknowledgements } from "../shared-acknowledgements.js"
  * @import { Store } from "../store.js"
  * @import { TimeLink } from "../time-link.js"
  * @import { TimeTravel } from "../time-travel.js"
@@ -12,6 +13,8 @@
  * @property {(id: string | null, withDetails?: boolean) => void} select
  * @property {(ids: string[]) => void} acknowledge
  * @property {() => void} acknowledgeAll
+ * @property {(ids: string[], note: string, name: string) => void} note
+ * @property {(ids: string[]) => void} undo
  * @property {() => void} retry
  * @property {() => void} togglePause
  * @property {() => void} travel
@@ -54,15 +57,17 @@ export class PageView {
    * @param {Store} parts.store
    * @param {Alerts} parts.alerts
    * @param {Jams} parts.jams
+   * @param {SharedAcknowledgements} parts.shared
    * @param {TimeTravel} parts.past
    * @param {TimeLink} parts.timeLink
    * @param {Address} parts.address
    * @param {boolean} parts.hasKeys
    * @param {Actions} parts.actions
    */
-  constructor(root, { config, store, alerts, jams, past, timeLink, address, hasKeys, actions }) {
+  constructor(root, { config, store, alerts, shared, jams, past, timeLink, address, hasKeys, actions }) {
     this.store = store;
     this.alerts = alerts;
+    this.shared = shared;
     this.past = past;
     this.timeLink = timeLink;
     this.address = address;
@@ -90,6 +95,8 @@ export class PageView {
       onSelect: (id) => select(id, true),
       onAcknowledge: actions.acknowledge,
       onAcknowledgeAll: actions.acknowledgeAll,
+      onNote: actions.note,
+      onUndo: actions.undo,
     });
     this.drawer = new DrawerView(root, { config, onClose: () => select(null) });
     this.map = new MapView(root, {
@@ -195,7 +202,8 @@ export class PageView {
    */
   #renderLists(shown, count, now) {
     const { store, past } = this;
-    this.alertList.render(this.alerts.list((alert) => store.ages.freshness(alert) === FRESH), store);
+    const alerts = this.alerts.list((alert) => store.ages.freshness(alert) === FRESH);
+    this.alertList.render(alerts, store, this.shared.error);
     this.scores.render(store, this.address.query.time);
     this.refusals.render(store);
     const time = shown === store ? null : past.time;

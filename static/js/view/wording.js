@@ -3,7 +3,7 @@
  *
  * @import { AlertGroup } from "../alert-groups.js"
  * @import { ServerStatus } from "../server-status.js"
- * @import { Alert, ConnectionState, Consumer } from "../types.d.ts"
+ * @import { Alert, ConnectionState, Consumer, Seen } from "../types.d.ts"
  * @typedef {Pick<ServerStatus, "connection" | "consumer" | "isKafkaUnreachable" | "consumerSeconds">} Status
  * @typedef {Record<import("./chart.js").Line, (number | null)[]>} Lines
  * @typedef {{ at: number | null, staleSeconds: number | null, any: boolean }} Updates
@@ -16,6 +16,7 @@ const OFFLINE_AFTER_MS = 60_000;
 const STARTED_SECONDS = 5;
 /** Checked forecasts that say what is usual: those of an hour. */
 const MANY = 12;
+const MAX_NOTE = 500;
 
 /**
  * The connection pill. Tones: ok, busy, warn, bad. The text for screen readers, `spoken`, changes with the state only.
@@ -214,6 +215,16 @@ export function groupText(group, unit, now, near = "") {
   const place = label(slowest.road ?? "").slice(group.road.length).trim() || [near, label(slowest.id)].filter(Boolean).join(", ");
   const text = `${whole(speedOf(slowest))} ${unit} ${place}, since ${since(begin, now)}`;
   return { counts: counts.filter(Boolean).join(", "), text, open, kind: /** @type {Alert["kind"]} */ (severe > 0 ? "severe" : "drop"), since: begin };
+}
+
+/**
+ * Who has seen an alert: "Ann, 17:05: crew on the way".
+ *
+ * @param {Seen} seen
+ * @param {number} now by the clock of the page, as `at` is by that of the server
+ */
+export function seenText({ name, note, at }, now) {
+  return `${label(name)}, ${since(at, now)}${note ? `: ${label(note, MAX_NOTE)}` : ""}`;
 }
 
 /** @param {number} speed */

@@ -1,0 +1,179 @@
+"""Acknowledgements of alerts, kept in an SQLite file that all processes of one host share.
+
+Each call opens the file, so no lock is held while it is read or written, and a fork or a restart changes nothing. There
+is one row per segment and kind of alert. Each change counts a version up, by which processes notice those of others.
+"""
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Annotated, Literal, NamedTuple
+
+from msgspec import Meta, Struct
+
+from consumer.errors import StoreError
+
+MAX_KEPT = 2_000
+"""Most acknowledgements; beyond them those that were neither made nor renewed for the longest time are dropped."""
+MAX_AGE_MS = 7 * 86_400_000
+"""An acknowledgement that is not renewed for so long is dropped with the next change."""
+BUSY_SECONDS = 5.0
+APPLICATION_ID = 0x4757414B
+
+AlertKind = Literal["severe", "drop"]
+
+_SCHEMA = (
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    "CREATE TABLE about (id TEXT NOT NULL, version INTEGER NOT NULL)",
+    """
+    CREATE TABLE acknowledgements (
+        segment TEXT, kind TEXT, since INTEGER NOT NULL, until INTEGER NOT NULL,
+        name TEXT NOT NULL, note TEXT NOT NULL, at INTEGER NOT NULL, renewed INTEGER NOT NULL,
+        PRIMARY KEY (segment, kind)
+    ) WITHOUT ROWID
+    """,
+)
+
+
+class AlertSpan(Struct, frozen=True, forbid_unknown_fields=True):
+    """An alert: its segment and kind, and from when until when it is known, in epoch milliseconds of its data."""
+
+    segment_id: Annotated[str, Meta(min_length=1, max_length=256)]
+    kind: AlertKind
+    since: Annotated[int, Meta(ge=0)]
+    until: Annotated[int, Meta(ge=0)]
+
+
+class SharedAcknowledgement(Struct, frozen=True):
+    """That an alert was seen: by `name`, when by this server's clock in epoch milliseconds, and a note."""
+
+    segment_id: str
+    kind: AlertKind
+    since: int
+    until: int
+    name: str
+    note: str
+    at: int
+
+
+class StoredAcknowledgements(NamedTuple):
+    """The acknowledgements in the file, the last one first; equal versions mean equal contents."""
+
+    version: tuple[str, int]
+    found: Sequence[SharedAcknowledgement]
+
+
+NOTHING = StoredAcknowledgements(("", 0), ())
+
+
+class AcknowledgementStore:
+    """The file. Its methods raise sqlite3.Error and StoreError; any thread may call them."""
+
+    def __init__(self, path: str, now_ms: Callable[[], int] | None = None, max_kept: int = MAX_KEPT) -> None:
+        self._path = path
+        self._now_ms = now_ms or (lambda: int(time.time() * 1000))
+        self._max_kept = max_kept
+        self._kept = NOTHING
+
+    def read(self) -> StoredAcknowledgements:
+        """Return what is in the file; from memory if it has not changed."""
+        kept = self._kept  # replaced as a whole
+        with self._opened("BEGIN") as connection:
+            if _is_new(connection):
+                return NOTHING
+            version = connection.execute("SELECT id, version FROM about").fetchone()
+            if version != kept.version:
+                rows = connection.execute(
+                    "SELECT segment, kind, since, until, name, note, at FROM acknowledgements ORDER BY at DESC, segment"
+                )
+                self._kept = kept = StoredAcknowledgements(version, [SharedAcknowledgement(*row) for row in rows])
+        return kept
+
+    def acknowledge(self, alerts: Sequence[AlertSpan], name: str, note: str | None) -> None:
+        """Keep that alerts were seen. Without a note, one that is acknowledged already stays as it is."""
+        now = self._now_ms()
+        with self._changed(now) as connection:
+            for alert in alerts:
+                before = _at(connection, alert)
+                if before is None or before.until < alert.since:
+                    row = SharedAcknowledgement(*_span(alert), name, note or "", now)
+                else:
+                    said = (before.name, before.note, before.at) if note is None else (name, note, now)
+                    row = SharedAcknowledgement(*_joined(before, alert), *said)
+                _put(connection, row, now)
+
+    def renew(self, alerts: Sequence[AlertSpan]) -> None:
+        """Keep that acknowledged alerts last. What is not acknowledged stays so."""
+        now = self._now_ms()
+        with self._changed(now) as connection:
+            for alert in alerts:
+                before = _at(connection, alert)
+                if before is not None and before.until >= alert.since:
+                    said = (before.name, before.note, before.at)
+                    _put(connection, SharedAcknowledgement(*_joined(before, alert), *said), now)
+
+    def undo(self, alerts: Sequence[AlertSpan]) -> None:
+        """Remove acknowledgements."""
+        with self._changed(self._now_ms()) as connection:
+            connection.executemany(
+                "DELETE FROM acknowledgements WHERE segment = ? AND kind = ?",
+                [(each.segment_id, each.kind) for each in alerts],
+            )
+
+    @contextmanager
+    def _changed(self, now: int) -> Iterator[sqlite3.Connection]:
+        """Give a transaction, and complete it within the bounds."""
+        with self._opened("BEGIN IMMEDIATE") as connection:
+            if _is_new(connection):
+                for each in _SCHEMA:
+                    connection.execute(each)
+                connection.execute("INSERT INTO about VALUES (?, 0)", (uuid.uuid4().hex,))
+            yield connection
+            connection.execute("DELETE FROM acknowledgements WHERE renewed < ?", (now - MAX_AGE_MS,))
+            connection.execute(
+                "DELETE FROM acknowledgements WHERE (segment, kind) IN (SELECT segment, kind FROM acknowledgements "
+                f"ORDER BY renewed DESC, segment, kind LIMIT -1 OFFSET {self._max_kept})"
+            )
+            connection.execute("UPDATE about SET version = version + 1")
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _opened(self, begin: str) -> Iterator[sqlite3.Connection]:
+        # What is not committed is rolled back when the connection is closed.
+        with closing(sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None)) as connection:
+            connection.execute(begin)
+            yield connection
+
+
+def _is_new(connection: sqlite3.Connection) -> bool:
+    """Tell whether a file is empty. Raises StoreError if it is another database."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application == APPLICATION_ID:
+        return False
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables or application:
+        raise StoreError("it is another SQLite database")
+    return True
+
+
+def _at(connection: sqlite3.Connection, alert: AlertSpan) -> SharedAcknowledgement | None:
+    row = connection.execute(
+        "SELECT segment, kind, since, until, name, note, at FROM acknowledgements WHERE segment = ? AND kind = ?",
+        (alert.segment_id, alert.kind),
+    ).fetchone()
+    return SharedAcknowledgement(*row) if row else None
+
+
+def _put(connection: sqlite3.Connection, row: SharedAcknowledgement, now: int) -> None:
+    values = (row.segment_id, row.kind, row.since, row.until, row.name, row.note, row.at, now)
+    connection.execute("INSERT OR REPLACE INTO acknowledgements VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+
+def _span(alert: AlertSpan) -> tuple[str, AlertKind, int, int]:
+    return alert.segment_id, alert.kind, alert.since, alert.until
+
+
+def _joined(before: SharedAcknowledgement, alert: AlertSpan) -> tuple[str, AlertKind, int, int]:
+    return alert.segment_id, alert.kind, min(before.since, alert.since), max(before.until, alert.until)
