@@ -160,6 +160,15 @@ async function loadOutlines() {
   if (outlines) page.map.setOutlines(linesOf(outlines));
 }
 
+async function loadTakeAway() {
+  try {
+    const { TakeAwayView } = await import("./view/take-away.js");
+    new TakeAwayView(document, { config, view: () => page.view });
+  } catch {
+    setTimeout(loadTakeAway, RETRY_MS);
+  }
+}
+
 /** @param {boolean} onPaper */
 function print(onPaper) {
   page.print(onPaper);
@@ -203,6 +212,7 @@ selection.follow();
 if (address.query.at !== null) travelTo(address.query.at);
 if (config.has_network) loadNetwork();
 if (config.outlines) loadOutlines();
+window.addEventListener("load", loadTakeAway);
 frames.start();
 render();
 const connection = connect({

@@ -42,7 +42,7 @@ Result = TypeVar("Result")
 
 
 class AcknowledgementChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is done with alerts; `name` says by whom, unless a token does."""
+    """What is done with alerts; `name` says who did it, unless a token does."""
 
     action: Literal["acknowledge", "renew", "undo"]
     alerts: Annotated[list[AlertSpan], Meta(min_length=1, max_length=MAX_ALERTS)]

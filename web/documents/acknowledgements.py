@@ -48,7 +48,7 @@ OPERATIONS = (
         PATH,
         "acknowledgements",
         TAG_NAME,
-        "Which alerts have been seen, and by whom",
+        "Which alerts have been seen, and who has seen them",
         {"200": success("The acknowledgements", AcknowledgementList), "304": UNCHANGED, "400": BAD},
         [TAG],
         f"At most {MAX_KEPT:,}. Alerts are found by the page; here they have a segment, a kind, and the times of data "

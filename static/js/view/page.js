@@ -171,6 +171,18 @@ export class PageView {
     this.#renderLists(shown, listed.length, now);
   }
 
+  /** What is shown now, to be saved. */
+  get view() {
+    const { store, past, table, address } = this;
+    return {
+      store: this.#shown ?? store,
+      query: address.query,
+      ids: table.ids,
+      time: past.isThere ? past.time : null,
+      paused: store.paused,
+    };
+  }
+
   /**
    * Print all rows in the light theme, or end that.
    *

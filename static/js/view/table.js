@@ -65,6 +65,11 @@ export class TableView {
     this.#observe(onResize);
   }
 
+  /** The matching segments, in the order shown. */
+  get ids() {
+    return this.#ids;
+  }
+
   /** The segments of the rows in the document. */
   get visible() {
     return [...this.#shown.keys()];

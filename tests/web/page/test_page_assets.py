@@ -20,13 +20,14 @@ ROAD_TEMPLATE = ROOT / "templates" / "road.html"
 PAGES = [("/predictions", "main.js"), ("/predictions/road/I-405+N", "road.js")]
 TEMPLATES = sorted((ROOT / "templates").glob("*.html"))
 TEXTS = [*TEMPLATES, *MODULES, *sorted((STATIC / "css").glob("*.css"))]
-FIRST_LOAD_BYTES = 200_000
+FIRST_LOAD_BYTES = 240_000
 """Compressed, as browsers get it."""
 
 MARKUP_FROM_TEXT = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|new Function")
 INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
 FOREIGN = re.compile(r"(?:https?:)?//[a-z0-9-]+\.[a-z]", re.IGNORECASE)
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+LATER = re.compile(r"""import\(["']([^"']+)["']\)""")
 IMPORT = re.compile(r"""(?:from|import)\s*\(?["']([^"']+)["']""")
 
 
@@ -38,6 +39,11 @@ def code_of(module: Path) -> str:
 def imports(module: Path) -> set[Path]:
     """Return the files that a module imports."""
     return {(module.parent / found).resolve() for found in IMPORT.findall(code_of(module))}
+
+
+def later(module: Path) -> set[Path]:
+    """Return the files that a module imports after the page has been loaded."""
+    return {(module.parent / found).resolve() for found in LATER.findall(code_of(module))}
 
 
 def size_of(client: FlaskClient, name: str) -> int:
@@ -87,6 +93,8 @@ def test_every_import_is_a_file_of_the_page(module: Path) -> None:
         ("road-past.js", r"document|window|fetch|Date|setTimeout"),
         ("travel-time.js", r"document|window|fetch|Date|setTimeout"),
         ("view/road-wording.js", r"document|window|Date"),
+        ("csv.js", r"document|window|fetch|Date.now|setTimeout"),
+        ("shared-acknowledgements.js", r"document|fetch|localStorage|Date"),
         ("series.js", r"document|window|fetch|Date(?!\.parse)|setTimeout"),
         ("api.js", r"document|window|setTimeout|EventSource"),
         ("alerts.js", r"document|window|fetch|setTimeout|Date"),
@@ -126,7 +134,7 @@ def test_the_page_names_all_its_modules_ahead(on_a_road: FlaskClient, path: str,
     while waiting:
         module = waiting.pop()
         reached.add(module)
-        waiting |= imports(module) - reached
+        waiting |= imports(module) - later(module) - reached
     assert ahead == {str(module.relative_to(STATIC)) for module in reached}
 
 
