@@ -40,6 +40,7 @@ test-pythons: $(READY) ## the tests of test-unit on each of Python 3.11 to 3.14 
 # The tests of a file share their nodes: two workers with a cluster each would slow each other down.
 # The schema registry needs Java 17 and Maven in any case.
 test-kafka: $(READY) ## integration tests on Apache Kafka 4: in Docker where it answers, else with Java 17 and Maven
+	$(BIN)/python -m tests.kafka.prepare
 	$(BIN)/python -m pytest -n 2 --dist worksteal --broker=apache tests/kafka/test_outages.py
 	$(BIN)/python -m pytest -n 2 --dist loadfile --broker=apache --ignore tests/kafka/test_outages.py tests/kafka tests/integration
 
@@ -55,6 +56,7 @@ test-long: $(READY) node_modules/.ready ## full-length runs, about 30 minutes: m
 	$(BIN)/python -m pytest --full-length tests/browser/test_day.py tests/browser/test_speed.py
 
 chaos: $(READY) ## kill, stop and hide the broker, hop, soak: an hour, with a report in docs/chaos.md
+	$(BIN)/python -m tests.kafka.prepare
 	$(BIN)/python -m tests.chaos
 
 bench: $(READY) ## measure, beside peers in the same run: all, or what BENCH names (BENCH=--help)

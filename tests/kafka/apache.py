@@ -7,6 +7,7 @@ decides it by hand. If neither can be had the tests fail: they are never skipped
 
 import contextlib
 import gc
+import hashlib
 import os
 import shutil
 import signal
@@ -63,6 +64,16 @@ def jars() -> Path:
         with contextlib.suppress(OSError):  # another run was faster, and its folder is as good
             target.rename(folder)
     return folder
+
+
+def archive() -> Path:
+    """Return where the archive of Kafka's loaded classes is, for this Java; prepare.py makes it.
+
+    With it a node starts in half the time.
+    """
+    java = Path(shutil.which("java") or "java").resolve()
+    name = hashlib.sha256(f"{java} {java.stat().st_mtime_ns if java.exists() else ''}".encode()).hexdigest()[:8]
+    return jars().with_name(f"kafka-{version()}-{name}.jsa")
 
 
 class Admin:
@@ -277,12 +288,14 @@ class ApacheKafka(Admin):
         return False
 
     def _java(self, main: str) -> list[str]:
+        classes = archive()
         return [
             "java",
             "-Xmx768m",
             "-Xms256m",
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
+            *([f"-XX:SharedArchiveFile={classes}"] if classes.exists() else []),
             f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}",
             "-cp",
             f"{jars()}/*",
