@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.chaos import attacks
 from tests.chaos.checks import LIMITS_SECONDS, check_in_time
 from tests.chaos.health import LIMITS_MS, check_limits
 from tests.chaos.roll import check_roll
@@ -29,6 +30,7 @@ def main():
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60, help="how long the broker is stopped, or absent")
     parser.add_argument("--minutes", type=float, default=30, help="how long the soak takes")
+    parser.add_argument("--attack-seconds", type=float, default=10, help="how long each attack takes")
     parser.add_argument("--streams", type=int, default=500, help="how many are open at a shutdown")
     parser.add_argument("--clients", type=int, default=150, help="how many hop")
     parser.add_argument("--cuts", type=int, default=200, help="how often each of them is cut")
@@ -44,6 +46,7 @@ def main():
         "kills": {"count": options.kills},
         "pause": {"seconds": options.seconds},
         "absent": {"seconds": options.seconds},
+        "attacks": {"seconds": options.attack_seconds},
         "shutdown": {"streams": options.streams},
         "hop": {"clients": options.clients, "cuts": options.cuts},
         "hop_filtered": {"clients": options.clients, "cuts": options.cuts},
@@ -59,6 +62,8 @@ def main():
         if "health" in figures:
             check_limits(figures["health"], LIMITS_MS[options.limits])
         check_in_time(figures, LIMITS_SECONDS[options.limits])
+        if name == "attacks":
+            attacks.check_attacks(figures, attacks.LIMITS_MS[options.limits])
         if options.limits == "strict" and name == "roll":
             check_roll(figures)
         took = round(time.monotonic() - begin, 1)

@@ -12,6 +12,7 @@ import subprocess
 import time
 
 from tests import hopping
+from tests.chaos.attacks import attacks
 from tests.chaos.checks import (
     check_breaker,
     check_growth,
@@ -466,6 +467,7 @@ ALL = {
         hop_filtered,
         away,
         stalled,
+        attacks,
         soak,
     )
 }

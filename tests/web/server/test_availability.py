@@ -13,47 +13,23 @@ from gunicorn.config import Config
 from gunicorn.http import get_parser
 
 from consumer import Settings
-from consumer.view.cursor import Position, decode
+from tests.web.server.attacks import (
+    ATTACKS,
+    BYTES,
+    LARGE_REQUEST,
+    OPEN_FILES,
+    Attacked,
+    cursor_ahead,
+    hold_all_slots,
+    hold_all_threads,
+)
 from tests.web.server.test_worker import Server, assert_refused, read_until, rest_of, until
 from tests.web.streams.test_websocket import HANDSHAKE
 from web.server.descriptors import raise_limit
 from web.server.sockets import Socket
 from web.server.worker import Worker
 
-LARGE_REQUEST = b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n"
 BUSY = b"all slots are in use; retry later, or poll /api/predictions"
-
-
-class Attacked(Server):
-    """A server with few threads that closes its clients at the end; none of them has ended its workers."""
-
-    def __init__(self, log, *options, **environ):
-        self._clients = []
-        super().__init__(log, *options, **{"WEB_THREADS": "4", **environ})
-
-    def __enter__(self):
-        super().__enter__()
-        self._first_workers = self.workers()
-        return self
-
-    def __exit__(self, *_):
-        workers = self.workers()
-        self.close_clients()
-        super().__exit__()
-        assert workers == self._first_workers, "a worker ended"
-
-    def open(self, *args, **headers):
-        self._clients.append(super().open(*args, **headers))
-        return self._clients[-1]
-
-    def open_raw(self, *args, **options):
-        self._clients.append(super().open_raw(*args, **options))
-        return self._clients[-1]
-
-    def close_clients(self):
-        for client in self._clients:
-            client.close()
-        self._clients.clear()
 
 
 @pytest.fixture
@@ -61,22 +37,6 @@ def fresh(tmp_path, integration):
     """Start servers of one's own."""
     with contextlib.ExitStack() as stack:
         yield lambda *options, **environ: stack.enter_context(Attacked(tmp_path / "log", *options, **environ))
-
-
-def hold_all_slots(server):
-    for _ in range(2):
-        server.open("/stuck")
-    until(lambda: server.counts().get("sse") == 2)
-
-
-def hold_threads_without_slot(server):
-    for client in [server.open("/hold") for _ in range(2)]:
-        read_until(client, b"held")
-
-
-def hold_all_threads(server):
-    hold_all_slots(server)
-    hold_threads_without_slot(server)
 
 
 def assert_health(server):
@@ -88,7 +48,7 @@ def assert_health(server):
 def many_files():
     """Allow this process to open a few thousand files."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if raise_limit(3_000) < 3_000:
+    if raise_limit(OPEN_FILES) < OPEN_FILES:
         pytest.skip("the hard limit of open files is low")
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
@@ -219,10 +179,7 @@ def test_a_refused_websocket_holds_no_thread(fresh):
 
 def test_a_history_ahead_of_this_process_is_refused_without_a_slot(fresh):
     server = fresh()
-    cursor = until(lambda: json.loads(server.get("/api/predictions"))["data"]["cursor"])
-    ahead = Position(decode(cursor).incarnation, (1_000 << 24, 0)).encode()
-    server.get("/publish?from=0&to=50")
-    until(lambda: json.loads(server.get("/api/health"))["data"]["buffer"]["entries"] == 50)
+    ahead = cursor_ahead(server)
     hold_all_slots(server)
     assert_refused(
         server.open(f"/api/predictions/history?after={ahead}&segment=n1", Connection="close"),
@@ -231,24 +188,15 @@ def test_a_history_ahead_of_this_process_is_refused_without_a_slot(fresh):
     )
 
 
-@pytest.mark.parametrize(
-    ("path", "holds"),
-    [("/api/predictions/history?segment=n1", "replay"), ("/api/predictions?segment=n1&wait=25", "replay")],
-)
-def test_health_is_answered_while_cursors_ahead_hold_all_threads(fresh, path, holds):
-    server = fresh(KAFKA_SILENCE_SECONDS="60")
-    cursor = until(lambda: json.loads(server.get("/api/predictions"))["data"]["cursor"])
-    server.get("/publish?from=0&to=50")
-    until(lambda: json.loads(server.get("/api/health"))["data"]["buffer"]["entries"] == 50)
-    server.get("/unreachable")  # so that each request waits for the end offsets
-    target = f"{path}&after={Position(decode(cursor).incarnation, (1_000 << 24, 0)).encode()}"
-    for _ in range(100):
-        server.open(target)
-    until(lambda: server.counts().get(holds) == 2)
-    hold_threads_without_slot(server)
-    for _ in range(100):
-        server.open(target)
-    assert_health(server)
+@pytest.mark.usefixtures("many_files", "integration")
+@pytest.mark.parametrize("name", ATTACKS)
+def test_health_is_answered_in_each_round_of_an_attack(tmp_path, name):
+    attack = ATTACKS[name]
+    with attack.server(tmp_path / "log") as server:
+        rounds = attack.begin(server)
+        for _ in range(2):
+            next(rounds)
+            assert_health(server)
 
 
 def test_health_is_answered_beside_1200_idle_connections(fresh, many_files):
@@ -267,19 +215,6 @@ def test_health_is_answered_while_unread_responses_are_kept(fresh, many_files):
     until(lambda: server.counts()["unsent"] >= 20)
     hold_all_threads(server)
     assert_health(server)
-
-
-def test_health_is_answered_while_64_filters_are_compressed(fresh):
-    server = fresh()
-    server.get("/publish?from=0&to=1000")
-    until(lambda: json.loads(server.get("/api/health"))["data"]["segments"] == 1_000)
-    hold_all_slots(server)
-    names = ",".join(f"n{number}" for number in range(150))
-    headers = {"Accept-Encoding": "gzip", "Connection": "close"}
-    clients = [server.open(f"/api/predictions?segment={names},x{number}", **headers) for number in range(64)]
-    assert_health(server)
-    for client in clients:
-        assert b"\r\nContent-Encoding: gzip\r\n" in rest_of(client)
 
 
 class NeverWaited(Socket):
@@ -370,31 +305,11 @@ def test_a_body_that_arrives_slowly_ends_in_time(publishing):
     client.close()
 
 
-ATTACKS = {
-    "idle connections": b"",
-    "half a head": b"GET /api/predictions HTTP/1.1\r\n",
-    "a body that never comes": b"POST /api/health HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000000\r\n\r\n",
-    "a slow chunked body": b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
-    "an expectation": b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
-    "large answers that are not read": LARGE_REQUEST * 20,
-    "many requests at once": b"GET /api/health HTTP/1.1\r\nHost: test\r\n\r\n" * 300,
-    "streams": b"GET /predictions/stream HTTP/1.1\r\nHost: test\r\n\r\n",
-    "WebSockets": (
-        "GET /predictions/ws HTTP/1.1\r\nHost: test\r\n"
-        + "".join(f"{name}: {value}\r\n" for name, value in HANDSHAKE.items())
-        + "\r\n"
-    ).encode(),
-    "empty lines": b"\r\n" * 8_000,
-}
-
-
-def test_health_is_answered_under_each_attack(fresh):
+def test_health_is_answered_under_each_attack_by_bytes(fresh):
     server = fresh("--worker-connections", "64")
     # Where requests end by the thousand, there may be no connection to close for a moment.
-    for sent in [*ATTACKS.values(), *[ATTACKS["many requests at once"]] * 3]:
-        for _ in range(100):
-            server.open_raw(sent, receive_bytes=4096)
-        for _ in range(5):
-            assert b'"alive"' in server.get("/healthz")
+    for sent in [*BYTES.values(), *[BYTES["many requests at once"]] * 3]:
+        server.open_many(100, sent)
+        assert_health(server)
         server.close_clients()
     assert "Traceback" not in server.log.read_text(), server.log.read_text()[-6000:]
