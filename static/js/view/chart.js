@@ -103,7 +103,7 @@ export class Chart {
         { value: "{HH}:{mm}" },
         { ...edge("usual-edge"), ...stepped },
         { ...edge("usual-edge"), ...stepped },
-        { label: "Usual (15–85 %)", class: this.#hasUsual ? "usual" : "edge", stroke: colour("usual-edge"), width: 2, dash: [2, 3], ...stepped, value: ranged(placeOf("median"), low, high) },
+        { label: "Usual", class: this.#hasUsual ? "usual" : "edge", stroke: colour("usual-edge"), width: 2, dash: [2, 3], ...stepped, value: ranged(placeOf("median"), low, high) },
         { ...edge("accent"), dash: [1, 3], spanGaps: true },
         { ...edge("accent"), dash: [1, 3], spanGaps: true },
         { label: "Measured", stroke: colour("ink"), width: 2, ...line(speed) },
