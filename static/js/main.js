@@ -26,6 +26,7 @@ import { PageView } from "./view/page.js";
 import { WordsView } from "./view/words.js";
 
 const RETRY_MS = 10_000;
+const HOUR_MS = 3_600_000;
 const STORE_ACKNOWLEDGEMENTS_MS = 30_000;
 
 /** @type {Config} */
@@ -60,7 +61,7 @@ const actions = {
   undo: (ids) => void shared.undo(ids),
   retry: () => connection.retryNow(),
   togglePause,
-  travel: () => past.begin(store),
+  travel: (hours) => past.begin(store, hours === null ? null : since(hours)),
   goLive,
   completeTrails: (ids) => void trails.complete(isEmbedded ? [] : ids),
   loadUsual: () => void usual.load(),
@@ -138,10 +139,13 @@ function goLive() {
   if (store.paused) store.resume();
 }
 
-/** @param {number} time */
-async function travelTo(time) {
-  await past.begin(store);
-  past.goTo(time);
+/**
+ * Return the time so many hours ago; the first of all for no end of them.
+ *
+ * @param {number} hours
+ */
+function since(hours) {
+  return Number.isFinite(hours) ? (store.ages.replayMs ?? store.ages.serverNow) - hours * HOUR_MS : 0;
 }
 
 /** Without the network the map shows roads through the segments. */
@@ -209,7 +213,7 @@ else {
 }
 chooseTime();
 selection.follow();
-if (address.query.at !== null) travelTo(address.query.at);
+if (address.query.at !== null) past.follow(store, address.query.at);
 if (config.has_network) loadNetwork();
 if (config.outlines) loadOutlines();
 window.addEventListener("load", loadTakeAway);

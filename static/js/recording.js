@@ -1,32 +1,55 @@
 /**
- * The history that time travel shows: predictions in the order of their observation. Pure.
+ * The history that time travel shows: predictions by segment and horizon, in the order of their observation. Pure.
  *
+ * Above 200,000 predictions it keeps the last one of each step of time, and doubles the step as often as needed. So it
+ * is bounded, and reaches back to its first moment.
+ *
+ * @import { SpeedScale } from "./speeds.js"
  * @import { ChosenTime, Prediction } from "./types.d.ts"
+ * @typedef {{ severe: number, heavy: number, known: number }} Severity segments of a part of the range
  */
+import { SEVERE } from "./categories.js";
 import { NOW } from "./forecasts.js";
+import { isJam } from "./speeds.js";
 
-const MAX_PREDICTIONS = 200_000;
+export const MAX_PREDICTIONS = 200_000;
+const FIRST_STEP_MS = 60_000;
 
 export class Recording {
-  /** @type {Prediction[]} */
-  #predictions = [];
-  /** @type {Map<string, Prediction[]>} */
+  /** @type {Map<string, Map<number | null, Prediction[]>>} */
   #bySegment = new Map();
-  #isSorted = true;
+  #size = 0;
+  /** how many segments and horizons there are */
+  #count = 0;
+  #stepMs = 0;
+
+  /** @param {number} [most] predictions that are kept */
+  constructor(most = MAX_PREDICTIONS) {
+    this.most = most;
+  }
 
   /**
-   * Add predictions in any order. Above 200,000 the oldest are dropped.
+   * Add predictions in any order. Those of further segments are left out when there are too many.
    *
    * @param {Prediction[]} predictions
    */
   add(predictions) {
-    this.#predictions.push(...predictions);
-    this.#isSorted = false;
-    if (this.#predictions.length > 2 * MAX_PREDICTIONS) this.#sort();
+    for (const each of predictions) {
+      const series = this.#seriesOf(each);
+      if (series === null) continue;
+      insert(series, each);
+      this.#size += 1;
+    }
+    if (this.#size > this.most) this.#thin();
   }
 
   get size() {
-    return this.#predictions.length;
+    return this.#size;
+  }
+
+  /** The time between two predictions of a segment and horizon at least; 0 while all are kept. */
+  get stepMs() {
+    return this.#stepMs;
   }
 
   /**
@@ -35,9 +58,12 @@ export class Recording {
    * @returns {[number, number] | null}
    */
   get range() {
-    this.#sort();
-    const [first, last] = [this.#predictions[0], this.#predictions.at(-1)];
-    return first && last ? [first.timestamp, last.timestamp] : null;
+    let [first, last] = [Infinity, -Infinity];
+    for (const series of this.#series()) {
+      first = Math.min(first, series[0].timestamp);
+      last = Math.max(last, series[series.length - 1].timestamp);
+    }
+    return first <= last ? [first, last] : null;
   }
 
   /**
@@ -49,14 +75,10 @@ export class Recording {
   completeFrom(intervalMs) {
     const { range } = this;
     if (range === null) return null;
-    const [first] = range;
-    let complete = first;
-    /** @type {Set<string>} */
-    const seen = new Set();
-    for (const { segment_id: id, timestamp } of this.#predictions) {
-      if (timestamp - first > intervalMs) break;
-      if (!seen.has(id)) complete = timestamp;
-      seen.add(id);
+    let complete = range[0];
+    for (const known of this.#bySegment.values()) {
+      const begin = Math.min(...[...known.values()].map(([first]) => first.timestamp));
+      if (begin - range[0] <= Math.max(intervalMs, this.#stepMs)) complete = Math.max(complete, begin);
     }
     return complete;
   }
@@ -67,17 +89,12 @@ export class Recording {
    * @param {number} timeMs
    */
   viewAt(timeMs) {
-    this.#sort();
-    /** @type {Map<string, Map<number | null | undefined, Prediction>>} */
-    const view = new Map();
-    for (const prediction of this.#predictions) {
-      if (prediction.timestamp > timeMs) break;
-      const { segment_id: id, horizon_minutes: horizon } = prediction;
-      const known = view.get(id);
-      if (known) known.set(horizon, prediction);
-      else view.set(id, new Map([[horizon, prediction]]));
+    const view = [];
+    for (const series of this.#series()) {
+      const at = countUntil(series, timeMs) - 1;
+      if (at >= 0) view.push(series[at]);
     }
-    return [...view.values()].flatMap((known) => [...known.values()]);
+    return view;
   }
 
   /**
@@ -88,30 +105,129 @@ export class Recording {
    * @param {number} timeMs
    * @param {ChosenTime | undefined} key
    * @param {number} count
+   * @returns {[number, number][]}
    */
   trailAt(id, timeMs, key, count) {
-    this.#sort();
     /** @type {Map<number, number>} */
     const found = new Map();
-    const all = this.#bySegment.get(id) ?? [];
-    for (let at = all.length - 1; at >= 0 && found.size < count; at -= 1) {
-      const { timestamp, horizon_minutes: horizon = null, predicted_speed: predicted, current_speed: measured } = all[at];
-      const speed = key === NOW ? measured : horizon === (key ?? null) ? predicted : null;
-      if (timestamp <= timeMs && typeof speed === "number" && !found.has(timestamp)) found.set(timestamp, speed);
+    for (const [horizon, series] of this.#bySegment.get(id) ?? []) {
+      if (key !== NOW && horizon !== (key ?? null)) continue;
+      const until = countUntil(series, timeMs);
+      for (const { timestamp, current_speed: measured, predicted_speed: predicted } of series.slice(Math.max(0, until - count), until)) {
+        const speed = key === NOW ? measured : predicted;
+        if (typeof speed === "number") found.set(timestamp, speed);
+      }
     }
-    return [...found].reverse();
+    return [...found].sort(([one], [other]) => one - other).slice(-count);
   }
 
-  #sort() {
-    if (this.#isSorted) return;
-    this.#predictions.sort((one, other) => one.timestamp - other.timestamp);
-    if (this.#predictions.length > MAX_PREDICTIONS) this.#predictions.splice(0, this.#predictions.length - MAX_PREDICTIONS);
-    this.#bySegment.clear();
-    for (const prediction of this.#predictions) {
-      const known = this.#bySegment.get(prediction.segment_id);
-      if (known) known.push(prediction);
-      else this.#bySegment.set(prediction.segment_id, [prediction]);
+  /**
+   * Return how many segments were severe and heavy in each of `count` parts of a range: by the measured speed, or else by
+   * the predicted one of the smallest horizon.
+   *
+   * @param {[number, number]} range
+   * @param {number} count
+   * @param {SpeedScale} scale
+   * @returns {Severity[]}
+   */
+  severity([first, last], count, scale) {
+    const parts = Array.from({ length: count }, () => ({ severe: 0, heavy: 0, known: 0 }));
+    for (const known of this.#bySegment.values()) {
+      const smallest = Math.min(...[...known.keys()].map((horizon) => horizon ?? -Infinity));
+      const series = known.get(Number.isFinite(smallest) ? smallest : null) ?? [];
+      /** @type {Map<number, string | null>} the last category of each part */
+      const categories = new Map();
+      for (const { timestamp, current_speed: measured, predicted_speed: predicted } of series) {
+        if (timestamp < first || timestamp > last) continue;
+        const part = Math.min(count - 1, Math.floor((count * (timestamp - first)) / Math.max(1, last - first)));
+        categories.set(part, scale.category(measured ?? predicted));
+      }
+      for (const [part, category] of categories) {
+        parts[part].known += 1;
+        if (category === SEVERE) parts[part].severe += 1;
+        else if (isJam(category)) parts[part].heavy += 1;
+      }
     }
-    this.#isSorted = true;
+    return parts;
   }
+
+  *#series() {
+    for (const known of this.#bySegment.values()) yield* known.values();
+  }
+
+  /**
+   * @param {Prediction} prediction
+   * @returns {Prediction[] | null}
+   */
+  #seriesOf({ segment_id: id, horizon_minutes: horizon = null }) {
+    const known = this.#bySegment.get(id) ?? new Map();
+    const series = known.get(horizon);
+    if (series) return series;
+    if (2 * this.#count >= this.most) return null;
+    this.#count += 1;
+    /** @type {Prediction[]} */
+    const added = [];
+    this.#bySegment.set(id, known.set(horizon, added));
+    return added;
+  }
+
+  #thin() {
+    this.#keepLastOfEachStep();
+    while (this.#size > 0.75 * this.most) {
+      this.#stepMs = Math.max(FIRST_STEP_MS, 2 * this.#stepMs);
+      this.#keepLastOfEachStep();
+    }
+  }
+
+  #keepLastOfEachStep() {
+    if (this.#stepMs === 0) return;
+    this.#size = 0;
+    for (const known of this.#bySegment.values()) {
+      for (const [horizon, series] of known) {
+        const kept = lastOfEach(series, this.#stepMs);
+        known.set(horizon, kept);
+        this.#size += kept.length;
+      }
+    }
+  }
+}
+
+/**
+ * Insert a prediction behind those that are not newer.
+ *
+ * @param {Prediction[]} series in the order of time
+ * @param {Prediction} prediction
+ */
+function insert(series, prediction) {
+  const last = series.at(-1);
+  if (!last || last.timestamp <= prediction.timestamp) series.push(prediction);
+  else series.splice(countUntil(series, prediction.timestamp), 0, prediction);
+}
+
+/**
+ * Return how many predictions are not newer than a time.
+ *
+ * @param {Prediction[]} series in the order of time
+ * @param {number} timeMs
+ */
+function countUntil(series, timeMs) {
+  let [low, high] = [0, series.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (series[middle].timestamp <= timeMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/**
+ * Return the last prediction of each step of time.
+ *
+ * @param {Prediction[]} series
+ * @param {number} stepMs
+ */
+function lastOfEach(series, stepMs) {
+  /** @param {number} at */
+  const stepOf = (at) => Math.floor(series[at].timestamp / stepMs);
+  return series.filter((_, at) => at === series.length - 1 || stepOf(at) !== stepOf(at + 1));
 }

@@ -1,22 +1,26 @@
 /**
  * Shows the past: a view of one moment of the server's history, in a store of its own that the views render like the
- * live one.
+ * live one. The history is what the server has in memory, or what Kafka has since a time.
  *
  * States: "live"; "reading" the history; "failed" or "empty"; "there". It knows no DOM; timers are injected.
  *
  * @import { Api } from "./api.js"
- * @import { SpeedScale } from "./speeds.js"
+ * @import { Severity } from "./recording.js"
  * @import { ChosenTime, Timers } from "./types.d.ts"
  * @import { UsualSpeeds } from "./usual.js"
  * @typedef {"live" | "reading" | "failed" | "empty" | "there"} TravelState
  */
 import { Recording } from "./recording.js";
+import { SpeedScale } from "./speeds.js";
 import { Store } from "./store.js";
 import { TRAIL_LENGTH } from "./trails.js";
 
 const FRAME_MS = 200;
 /** Links name whole seconds. */
 const LINK_MS = 1_000;
+const HOUR_MS = 3_600_000;
+/** Bars of the strip above the slider at most; each is at least as long as the time between two views. */
+const MAX_STRIP_PARTS = 120;
 
 export class TimeTravel {
   /** @type {Recording | null} */
@@ -35,7 +39,7 @@ export class TimeTravel {
    * @param {() => void} options.onChange
    * @param {Timers} [options.timers]
    */
-  constructor({ api, intervalSeconds, scale, usual, onChange, timers = globalThis }) {
+  constructor({ api, intervalSeconds, scale = new SpeedScale(), usual, onChange, timers = globalThis }) {
     this.api = api;
     this.onChange = onChange;
     this.timers = timers;
@@ -47,6 +51,14 @@ export class TimeTravel {
     this.range = [0, 0];
     /** @type {number | null} the time that a link asked for, if the history doesn't reach it */
     this.missed = null;
+    /** @type {number | null} since when Kafka is asked for the history; null for the server's memory */
+    this.since = null;
+    /** Predictions that were read. */
+    this.loaded = 0;
+    /** @type {string | null} why the history doesn't reach back to `since` */
+    this.gap = null;
+    /** @type {Severity[]} how bad the parts of the range were */
+    this.severity = [];
     this.playing = false;
     const trailOf = (/** @type {string} */ id, /** @type {ChosenTime} */ key) => this.#trailOf(id, key);
     this.store = new Store({ intervalSeconds, scale, usual, clock: () => this.time, trailOf });
@@ -60,35 +72,65 @@ export class TimeTravel {
     return this.state === "reading";
   }
 
+  /** The time between two views: longer than the interval of updates if the history is too long to keep all. */
+  get stepMs() {
+    return Math.max(this.intervalMs, this.#recording?.stepMs ?? 0);
+  }
+
   /**
-   * Read the history and go to its end.
+   * Read the history and go to its end, or stay at the shown time.
    *
    * @param {Store} live the live store, whose connection stays visible
+   * @param {number | null} since the first time, to read it from Kafka; null for what the server has in memory
    */
-  async begin(live) {
+  async begin(live, since = null) {
     if (this.isReading) return;
+    const stay = this.isThere ? this.time : Infinity;
+    if (this.isThere) this.end();
+    [this.since, this.loaded, this.gap] = [since, 0, null];
     this.#change("reading");
-    this.#abort = new AbortController();
+    const abort = (this.#abort = new AbortController());
     const recording = new Recording();
+    const filter = since === null ? "&horizon=all" : `&horizon=all&since=${Math.max(0, Math.floor(since))}`;
     try {
-      for await (const page of this.api.history(this.#abort.signal, "&horizon=all")) recording.add(page);
+      for await (const page of this.api.historyPages(abort.signal, filter)) {
+        if (abort.signal.aborted) return;
+        recording.add(page.predictions);
+        this.loaded += page.predictions.length;
+        this.gap = page.gap?.reason ?? this.gap;
+      }
     } catch {
-      if (this.isReading) this.#change("failed");
+      if (!abort.signal.aborted) this.#change("failed");
       return;
     }
-    if (!this.isReading) return;
+    if (abort.signal.aborted) return;
     const { range } = recording;
     this.store.status.connection = live.status.connection;
     if (range === null) return void this.#change("empty");
     // Before that the view would lack segments that were there.
     const begin = recording.completeFrom(this.intervalMs) ?? range[0];
     [this.#recording, this.range] = [recording, [begin, range[1]]];
+    this.store.ages.intervalSeconds = this.stepMs / 1000;
+    const parts = Math.min(MAX_STRIP_PARTS, Math.max(1, Math.floor((range[1] - begin) / this.stepMs)));
+    this.severity = recording.severity(this.range, parts, this.store.scale);
     this.#change("there");
-    this.seek(range[1]);
+    this.seek(stay);
   }
 
   /**
-   * Go to the time of a link.
+   * Go to the time of a link: within memory, or else from an hour before it on.
+   *
+   * @param {Store} live
+   * @param {number} timeMs
+   */
+  async follow(live, timeMs) {
+    await this.begin(live);
+    if (this.isThere && timeMs < this.range[0] - LINK_MS) await this.begin(live, timeMs - HOUR_MS);
+    this.goTo(timeMs);
+  }
+
+  /**
+   * Go to a time.
    *
    * @param {number} timeMs
    */
@@ -134,6 +176,8 @@ export class TimeTravel {
     this.#recording = null;
     this.playing = false;
     this.missed = null;
+    this.severity = [];
+    this.store.ages.intervalSeconds = this.intervalMs / 1000;
     this.#change("live");
   }
 

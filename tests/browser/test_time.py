@@ -140,6 +140,40 @@ def test_the_slider_moves_by_arrow_keys_and_plays(server: FakeServer, open_page:
     expect(part(page, "playText")).to_have_text("Play")
 
 
+def test_a_history_from_kafka_has_a_strip_of_its_severity(server: FakeServer, open_page: OpenPage) -> None:
+    begin = past(server)
+    asked: list[str] = []
+    page = open_page()
+    page.on("request", lambda request: asked.append(request.url))
+    part(page, "travel").click()
+    expect(part(page, "stripText")).to_have_text(re.compile(r"^No segment was severe\.$"))
+    for minute in (20, 21):
+        server.publish("A", 10.0, current_speed=5.0, timestamp=begin + minute * 60_000 + 500)
+    travel_to(page, begin + 1_800_000)
+    page.get_by_label("History from").select_option("6")
+    expect(part(page, "stripText")).to_have_text(re.compile(r"^Most severe at .*: 1 of \d segments?\.$"))
+    expect(part(page, "time")).to_have_value(str(begin + 1_800_000))
+    assert [url for url in asked if "since=" in url]
+    drawn = (
+        "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(each => each > 0)"
+    )
+    assert part(page, "strip").evaluate(drawn)
+    page.keyboard.press("l")
+    expect(part(page, "slider")).to_be_hidden()
+
+
+def test_a_link_to_an_older_time_reads_it_from_kafka(server: FakeServer, open_page: OpenPage) -> None:
+    past(server)
+    asked: list[str] = []
+    page = open_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{server.url}/predictions?at=2020-01-01T00:00:00Z")
+    expect(part(page, "travelNote")).to_have_text(
+        re.compile(r"^No history for 1 Jan 2020.*; showing the oldest available$")
+    )
+    assert [url for url in asked if f"since={1_577_836_800_000 - 3_600_000}" in url]
+
+
 def test_drawer_and_search_work_in_time_travel(server: FakeServer, open_page: OpenPage) -> None:
     begin = past(server)
     page = open_page()

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Recording } from "../../static/js/recording.js";
+import { SpeedScale } from "../../static/js/speeds.js";
 import { Store } from "../../static/js/store.js";
 import { TimeTravel } from "../../static/js/time-travel.js";
+import { historyText, severityText } from "../../static/js/view/wording.js";
 import { FakeTime, prediction } from "./fakes.js";
 
 const at = (id, timestamp, fields = {}) => prediction(id, { timestamp, ...fields });
@@ -29,13 +31,44 @@ test("a past view has the newest prediction of each horizon", () => {
   assert.equal(recording.viewAt(99)[0].predicted_speed, 7);
 });
 
-test("a recording keeps the newest predictions up to its limit", () => {
-  const recording = new Recording();
-  for (let page = 0; page < 6; page += 1) {
-    recording.add(Array.from({ length: 100_000 }, (_, index) => at("A", 100_000 * page + index)));
+test("a recording above its limit keeps all of its range in longer steps", () => {
+  const recording = new Recording(1_000);
+  const minute = 60_000;
+  for (let page = 0; page < 50; page += 1) {
+    recording.add(Array.from({ length: 100 }, (_, index) => at("A", minute * (100 * page + index))));
+    recording.add([at("B", minute * 100 * page)]);
+    assert.ok(recording.size <= 1_000);
   }
-  assert.ok(recording.size <= 400_000);
-  assert.deepEqual(recording.range, [400_000, 599_999]);
+  assert.equal(recording.range?.[1], 4_999 * minute);
+  assert.ok((recording.range?.[0] ?? Infinity) < recording.stepMs);
+  assert.ok(recording.stepMs >= 5 * minute && recording.stepMs <= 16 * minute);
+  const view = recording.viewAt(2_000 * minute);
+  assert.deepEqual(view.map(({ segment_id: id }) => id), ["A", "B"]);
+  assert.ok(view.every(({ timestamp }) => timestamp > 2_000 * minute - 100 * minute - recording.stepMs));
+});
+
+test("a recording of too many segments leaves out further ones", () => {
+  const recording = new Recording(100);
+  recording.add(Array.from({ length: 500 }, (_, index) => at(`S${index}`, index)));
+  assert.equal(recording.viewAt(999).length, 50);
+  assert.ok(recording.size <= 100);
+});
+
+test("a view is complete once each segment that reports within an interval has reported", () => {
+  const recording = new Recording();
+  recording.add([at("A", 0), at("B", 200_000), at("C", 900_000)]);
+  assert.equal(recording.completeFrom(300_000), 200_000);
+});
+
+test("the severity of each part counts the last speed of each segment in it", () => {
+  const recording = new Recording();
+  const slow = { horizon_minutes: 15, current_speed: 10, predicted_speed: 65 };
+  recording.add([at("A", 0, slow), at("A", 90, slow), at("A", 95, { ...slow, current_speed: 40 })]);
+  recording.add([at("A", 90, { ...slow, horizon_minutes: 30, current_speed: 65 }), at("B", 0, { predicted_speed: 20, current_speed: null })]);
+  assert.deepEqual(recording.severity([0, 100], 2, new SpeedScale()), [
+    { severe: 2, heavy: 0, known: 2 },
+    { severe: 0, heavy: 1, known: 1 },
+  ]);
 });
 
 test("the trail of a past moment has the predictions before it", async () => {
@@ -52,21 +85,23 @@ test("an empty recording has no range", () => {
   assert.equal(new Recording().range, null);
 });
 
-function travelling(pages, fail = false) {
+function travelling(pages, fail = false, more = {}) {
   const time = new FakeTime();
   const intervals = [];
   /** @type {any} */
   const timers = { setInterval: (action) => intervals.push(action), clearInterval: () => intervals.splice(0) };
   /** @type {any} */
   const api = {
-    async *history() {
-      for (const page of pages) yield page;
+    asked: [],
+    async *historyPages(signal, filter) {
+      this.asked.push(filter);
+      for (const predictions of pages) yield { predictions, more: false, ...more };
       if (fail) throw new Error("cut");
     },
   };
   const states = [];
   const travel = new TimeTravel({ api, intervalSeconds: 300, onChange: () => states.push(travel.state), timers });
-  return { travel, states, time, tick: () => intervals.forEach((action) => action()) };
+  return { travel, states, time, api, tick: () => intervals.forEach((action) => action()) };
 }
 
 test("time travel reads the history, shows its end, seeks, and ends", async () => {
@@ -101,4 +136,48 @@ test("a failed or empty history sets the state", async () => {
   const empty = travelling([[]]);
   await empty.travel.begin(new Store({ intervalSeconds: 300 }));
   assert.equal(empty.travel.state, "empty");
+});
+
+test("a history since a time comes from Kafka, says what is missing, and keeps the shown time", async () => {
+  const pages = [[at("A", 0, { current_speed: 5 }), at("A", 400_000), at("A", 800_000)]];
+  const { travel, api } = travelling(pages, false, { gap: { reason: "expired" } });
+  const live = new Store({ intervalSeconds: 300 });
+  await travel.begin(live);
+  travel.seek(40_000);
+  await travel.begin(live, -5);
+  assert.deepEqual(api.asked, ["&horizon=all", "&horizon=all&since=0"]);
+  assert.deepEqual([travel.since, travel.time, travel.loaded], [-5, 40_000, 3]);
+  assert.equal(historyText(travel), "Earlier history is missing: Kafka no longer has it.");
+  assert.equal(travel.severity.reduce((sum, { severe }) => sum + severe, 0), 1);
+  assert.match(severityText(travel.severity, travel.range), /^Most severe at .*: 1 of 1 segment\.$/);
+  travel.end();
+  assert.equal(historyText(travel), "");
+});
+
+test("a link to a time before memory reads the history from Kafka", async () => {
+  const { travel, api } = travelling([[at("A", 7_200_000), at("A", 7_260_000)]]);
+  await travel.follow(new Store({ intervalSeconds: 300 }), 4_000_000);
+  assert.deepEqual(api.asked, ["&horizon=all", "&horizon=all&since=400000"]);
+  assert.equal(travel.missed, 4_000_000);
+  await travel.follow(new Store({ intervalSeconds: 300 }), 7_230_000);
+  assert.deepEqual([api.asked.length, travel.time, travel.missed], [3, 7_230_000, null]);
+});
+
+test("going back to live ends a history that is being read", async () => {
+  const { travel } = travelling([[at("A", 1)]]);
+  const reading = travel.begin(new Store({ intervalSeconds: 300 }));
+  assert.equal(travel.isReading, true);
+  travel.end();
+  await reading;
+  assert.equal(travel.state, "live");
+});
+
+test("a thinned history is fresh for its own step", async () => {
+  const day = Array.from({ length: 210_000 }, (_, index) => at("A", 240_000 * index));
+  const { travel } = travelling([day]);
+  await travel.begin(new Store({ intervalSeconds: 300 }));
+  assert.equal(travel.store.ages.intervalSeconds, 480);
+  assert.match(historyText(travel), /^One view per 8 min/);
+  travel.end();
+  assert.equal(travel.store.ages.intervalSeconds, 300);
 });

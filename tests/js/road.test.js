@@ -170,7 +170,7 @@ test("the past of a road is asked for by road and time, and says what is missing
   assert.deepEqual(api.asked, [`&road=I-5%20N&include=observations&since=${NOW - 120 * MINUTE}`]);
   assert.deepEqual(["a", "b", "x"].map((id) => past.measurements.speedOf(id, 1000)), [30, 30, null]);
   assert.deepEqual([past.state, past.gap], ["done", "replay_limit"]);
-  assert.match(pastText({ state: past.state, gap: past.gap, firstMs: NOW, wantedMs: 0 }), /^Earlier speeds are missing: there are too many records to read\. The diagram begins at \d\d:\d\d\.$/);
+  assert.match(pastText({ state: past.state, gap: past.gap, firstMs: NOW, wantedMs: 0 }), /^Earlier speeds are missing: more records than the server reads for one client\. The diagram begins at \d\d:\d\d\.$/);
   past.setHours(24);
   assert.equal(past.measurements.binMs, 12 * MINUTE);
   past.setHours(7);

@@ -17,7 +17,7 @@
  * @property {(ids: string[]) => void} undo
  * @property {() => void} retry
  * @property {() => void} togglePause
- * @property {() => void} travel
+ * @property {(hours: number | null) => void} travel to the history that the server has in memory, or of so many hours
  * @property {() => void} goLive
  * @property {() => void} render
  * @property {(ids: string[]) => void} completeTrails

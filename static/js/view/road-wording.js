@@ -5,16 +5,9 @@
  * @import { TravelTime } from "../travel-time.js"
  */
 import { clock, horizonText, plural } from "./format.js";
+import { historyGapText } from "./wording.js";
 
 export const DISTANCE_LABELS = { mph: "mi", kmh: "km" };
-
-/** @type {Record<string, string>} */
-const GAPS = {
-  expired: "Kafka no longer has the records before",
-  replay_failed: "the server could not read them from Kafka",
-  replay_limit: "there are too many records to read",
-  too_old: "Kafka could not be read",
-};
 
 /**
  * Minutes as "23 min", "1 h 05 min".
@@ -88,6 +81,6 @@ export function pastText({ state, gap, firstMs, wantedMs }) {
   if (state === "failed") return "History could not be loaded. New speeds appear in the diagram.";
   const begin = firstMs === null ? "" : ` The diagram begins at ${clock(firstMs)}.`;
   if (state === "cut") return "The history is longer than a page loads; its newest part may be missing.";
-  if (gap !== null) return `Earlier speeds are missing: ${Object.hasOwn(GAPS, gap) ? GAPS[gap] : gap}.${begin}`;
+  if (gap !== null) return `Earlier speeds are missing: ${historyGapText(gap)}.${begin}`;
   return firstMs !== null && firstMs > wantedMs ? `Nothing earlier is known.${begin}` : "";
 }

@@ -2,7 +2,9 @@
  * The sentences of the page about connection, Kafka, gaps, alerts and accuracy. Pure: no DOM, and times are parameters.
  *
  * @import { AlertGroup } from "../alert-groups.js"
+ * @import { Severity } from "../recording.js"
  * @import { ServerStatus } from "../server-status.js"
+ * @import { TimeTravel } from "../time-travel.js"
  * @import { Alert, ConnectionState, Consumer, Seen } from "../types.d.ts"
  * @typedef {Pick<ServerStatus, "connection" | "consumer" | "isKafkaUnreachable" | "consumerSeconds">} Status
  * @typedef {Record<import("./chart.js").Line, (number | null)[]>} Lines
@@ -266,6 +268,53 @@ export function chartText({ lines, accuracy, unit }) {
   const interval = next >= 0 && typeof lower[next] === "number" ? `, from ${speed(lower[next])} to ${speed(upper[next])}` : "";
   const usual = now >= 0 && typeof median[now] === "number" ? ` Usual ${speed(median[now])}, from ${speed(low[now])} to ${speed(high[now])} ${unit}.` : "";
   return `Chart: measured ${speed(measured[now])}, predicted ${speed(predicted[next])} ${unit}${interval}.${usual} ${accuracy}`;
+}
+
+/** @type {Record<string, string>} */
+const GAPS = {
+  expired: "Kafka no longer has it",
+  replay_failed: "the server could not read it from Kafka",
+  replay_limit: "more records than the server reads for one client",
+  too_old: "the server can't read Kafka now",
+};
+
+/**
+ * Why a history is not complete, in words.
+ *
+ * @param {string} reason
+ */
+export function historyGapText(reason) {
+  return Object.hasOwn(GAPS, reason) ? GAPS[reason] : label(reason);
+}
+
+/**
+ * The state of the history that is shown; empty if there is nothing to say.
+ *
+ * @param {Pick<TimeTravel, "state" | "loaded" | "missed" | "range" | "gap" | "stepMs" | "intervalMs">} past
+ */
+export function historyText({ state, loaded, missed, range, gap, stepMs, intervalMs }) {
+  if (state === "reading") return loaded === 0 ? "Loading history …" : `Loading history … ${plural(loaded, "prediction", "predictions")}`;
+  if (state === "failed") return "History could not be loaded";
+  if (state === "empty") return "No history yet";
+  if (missed !== null) return missedText(missed, range);
+  if (state !== "there") return "";
+  const earlier = gap === null ? "" : `Earlier history is missing: ${historyGapText(gap)}.`;
+  const step = stepMs > intervalMs ? `One view per ${age(stepMs / 1000)}: the history is too long to keep all.` : "";
+  return joined(earlier, step);
+}
+
+/**
+ * The strip above the slider: "Most severe at 7 Mar 2012, 17:05: 41 of 207 segments."
+ *
+ * @param {Severity[]} severity
+ * @param {[number, number]} range
+ */
+export function severityText(severity, [first, last]) {
+  const worst = severity.reduce((most, { severe }, at) => (severe > severity[most].severe ? at : most), 0);
+  const { severe = 0, known = 0 } = severity[worst] ?? {};
+  if (severe === 0) return "No segment was severe.";
+  const at = first + ((last - first) * (worst + 0.5)) / severity.length;
+  return `Most severe at ${moment(at)}: ${severe.toLocaleString("en")} of ${plural(known, "segment", "segments")}.`;
 }
 
 /**
