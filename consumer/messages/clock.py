@@ -10,7 +10,6 @@ that (`consumer.view.ageing`), and the next valid record of a segment replaces w
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from statistics import median_low
 
@@ -42,7 +41,7 @@ class Clock:
         self.ahead = 0
         """Segments whose last vote is ahead of this process' clock."""
         # Segment to Kafka time less clock, in milliseconds; the last one to vote comes last.
-        self._offsets: OrderedDict[str, int] = OrderedDict()
+        self._offsets: dict[str, int] = {}
         self._votes = 0
 
     @property
@@ -64,7 +63,7 @@ class Clock:
         offsets, offset = self._offsets, kafka_ms - (self.wall_ms() if now_ms is None else now_ms)
         before = offsets.pop(segment_id, None)
         if before is None:
-            before = offsets.popitem(last=False)[1] if len(offsets) == VOTERS else 0
+            before = offsets.pop(next(iter(offsets))) if len(offsets) == VOTERS else 0
         offsets[segment_id] = offset
         self.ahead += (offset > AHEAD_MS) - (before > AHEAD_MS)
         if self.ahead < MIN_AHEAD or 2 * self.ahead <= len(offsets):

@@ -84,6 +84,15 @@ def _decoder(shape: Any) -> Callable[[bytes], _Plain | list[_Plain]]:
     return msgspec.json.Decoder(shape | list[shape]).decode
 
 
+def _hundredths(speed: float) -> int:
+    """Return a speed in hundredths: `round(speed, 2)` is a hundredth of it.
+
+    Most speeds have two decimals at most, and for these that takes half of the time of round() with decimals.
+    """
+    found = round(speed * 100)
+    return found if found / 100 == speed else round(round(speed, 2) * 100)
+
+
 class PlainReader:
     """Reads messages in the plain shape; may be called from any thread.
 
@@ -208,14 +217,16 @@ class PlainReader:
     def _prediction(self, item: _Plain, kafka_ms: int, now_ms: int) -> Prediction | None:
         """Return the prediction of an item. This runs for every prediction, so it makes few calls."""
         segment, event_ms, minutes, speeds = item.segment_id, item.timestamp, item.horizon_minutes, self._speeds
-        predicted, current, difference = round(item.predicted_speed, 2) + 0.0, item.current_speed, None  # no -0.0
+        predicted, current, difference = item.predicted_speed, item.current_speed, None
         if predicted > speeds.most or as_id(segment) is None:
             return None
+        hundredths = _hundredths(predicted)
+        predicted = hundredths / 100
         if current is not None:
-            current = round(current, 2) + 0.0
             if current > speeds.most:
                 return None
-            difference = round(predicted - current, 2)
+            measured = _hundredths(current)
+            current, difference = measured / 100, (hundredths - measured) / 100
         latest_ms = event_ms - self._max_future_ms
         if now_ms < latest_ms or UNKNOWN_MS != kafka_ms < latest_ms:
             return None

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from consumer.messages.clock import Clock
 from consumer.messages.intake import Intake
@@ -34,7 +35,15 @@ HOLD_SECONDS = 0.05
 WARN_EVERY_SECONDS = 10.0
 """Shortest time between two warnings of evictions."""
 
-Slice = list[tuple[Record, Normalised]]
+
+class Slice(NamedTuple):
+    """Records in their order, with their content.
+
+    `is_whole` tells that nothing of them was refused, and that all their predictions have a clear horizon.
+    """
+
+    records: list[tuple[Record, Normalised]]
+    is_whole: bool
 
 
 class Delivery:
@@ -82,9 +91,9 @@ class Delivery:
         received_ns = 0 if tracing is None else time.time_ns()
         for batch in self._slices(records):
             self._watchdog.beat()
-            unknown = self._feed.publish(batch)
+            unknown = self._feed.publish(batch.records)
             if tracing is not None:
-                tracing.note(batch, received_ns)
+                tracing.note(batch.records, received_ns)
             self._count(batch)
             for record in unknown:
                 refusal = Refusal(None, "unknown_tombstone", "its key is no segment that is known")
@@ -92,14 +101,14 @@ class Delivery:
             self._feed.warn(self._intake_warning())
             self._warn_of_clock()
             self._warn_of_evictions()
-            if len(batch) >= BURST_RECORDS:
+            if len(batch.records) >= BURST_RECORDS:
                 while self._feed.has_streams_behind() and not self._watchdog.stopping.wait(STREAMS_BEHIND_SECONDS):
                     self._watchdog.beat()
 
     def _slices(self, records: Sequence[Record]) -> Iterator[Slice]:
         """Normalise records and yield them in slices; in between, other threads have access to the feed."""
-        batch: Slice = []
-        items, clock, normalise = 0, self._clock, self._normalise
+        batch: list[tuple[Record, Normalised]] = []
+        items, is_whole, clock, normalise = 0, True, self._clock, self._normalise
         wall_ms = clock.wall_ms()  # once for a slice, since reading it takes time
         for record in records if self._normalise.registry is None else self.waiting.ready(records):
             normalised = normalise(record, wall_ms + clock.behind_ms)
@@ -111,14 +120,15 @@ class Delivery:
                 items += len(found)
             elif normalised.refusals:
                 self._note_future(record, normalised.refusals)
-            if normalised.refusals:
+            if normalised.refusals or normalised.unclear_horizons:
                 items += count_refused(normalised.refusals)
+                is_whole = False
             batch.append((record, normalised))
             if items >= SLICE_ITEMS:
-                yield batch
-                batch, items, wall_ms = [], 0, clock.wall_ms()
+                yield Slice(batch, is_whole)
+                batch, items, is_whole, wall_ms = [], 0, True, clock.wall_ms()
         if batch:
-            yield batch
+            yield Slice(batch, is_whole)
 
     def _hold(self, record: Record) -> bool:
         """Wait a moment for the schemas of a record, unless the registry is away or the consumer stops."""
@@ -137,10 +147,12 @@ class Delivery:
 
     def _count(self, batch: Slice) -> None:
         """Count the records of a published slice, and quarantine their refusals."""
-        self.records += len(batch)
-        last = {(record.topic, record.partition): record for record, _ in batch}
+        self.records += len(batch.records)
+        last = {(record.topic, record.partition): record for record, _ in batch.records}
         self.last_ms |= {Partition(*partition): record.time_ms for partition, record in last.items()}
-        for record, normalised in batch:
+        if batch.is_whole and self._has_read and not self.refused_in_a_row.messages:
+            return
+        for record, normalised in batch.records:
             if normalised.refusals:
                 self._quarantine.add(record, normalised.refusals)
             if normalised.unclear_horizons:

@@ -74,11 +74,11 @@ class EvictionOrder:
             heappush(self._heap, (history.rank, segment_id))
             self._compact()
             return
-        history.renewed_ms = max(history.renewed_ms, event_ms)
-        if offset != history.offset or slot != history.slot:
+        if event_ms > history.renewed_ms:  # noqa: PLR1730 - a call takes longer than a branch
+            history.renewed_ms = event_ms
+        if history.records < MOST_RECORDS and (offset != history.offset or slot != history.slot):
             history.slot, history.offset = slot, offset
-            if history.records < MOST_RECORDS:
-                history.records += 1
+            history.records += 1
 
     def remove(self, segment_id: str) -> None:
         """Forget a segment."""

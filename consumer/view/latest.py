@@ -88,9 +88,10 @@ class LatestView(Generic[Held]):
         """The time by which the view ages, in epoch milliseconds; 0 before the first item."""
         return self._reference.time_ms
 
-    def is_ahead(self, item: Prediction | Observation) -> bool:
-        """Tell whether an item's time is ahead of this process' clock at the last read_clock()."""
-        return item.timestamp > self._reference.now_ms + AHEAD_MS
+    @property
+    def ahead_ms(self) -> int:
+        """The time behind which an item is ahead of this process' clock, by the last read_clock(); in epoch ms."""
+        return self._reference.now_ms + AHEAD_MS
 
     def read_clock(self) -> None:
         """Read this process' clock: before each batch of items, since that takes time."""
@@ -113,7 +114,7 @@ class LatestView(Generic[Held]):
         may_be_late = kept is not None and kept.item.timestamp >= timestamp and not late
         if kept is not None and may_be_late and kept.is_after(item, slot, place):
             # One that is newer only because its time is ahead of the clock makes room for one that is not ahead.
-            late = not self.is_ahead(kept.item) or self.is_ahead(item)
+            late = kept.item.timestamp <= self.ahead_ms or timestamp > self.ahead_ms
             if not late:
                 evicted.append(Eviction("clock", segment_id, (kept.item,), len(horizons) == 1))
         if not late:

@@ -234,6 +234,7 @@ class FeedState:
         assert incarnation is not None, "publish() comes after begin()"
         latest.read_clock()
         observed.read_clock()
+        ahead_ms = latest.ahead_ms
         unknown: list[Record] = []
         for record, normalised in batch:
             slot, items = slots[record.topic][record.partition], normalised.items
@@ -254,7 +255,7 @@ class FeedState:
                     self.evicted.update(each.reason for each in evicted)
                     # What is evicted at once replaces nothing, so it is late, too.
                     late = late or any(each is item for eviction in evicted for each in eviction.items)
-                if not latest.is_ahead(item):
+                if item.timestamp <= ahead_ms:
                     self._unscored.append(item)
                 places[slot] = after if index in (last, MAX_INDEX) else own + 1
                 entry = Entry(

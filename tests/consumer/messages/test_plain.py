@@ -109,6 +109,16 @@ def test_each_value_becomes_the_same_in_both_ways(name: str, value: object) -> N
     assert repr(read(item)) == repr(read(field_by_field(item)))
 
 
+SPEEDS = st.floats(0, 200) | st.integers(0, 200_000).map(lambda thousandths: thousandths / 1000)
+
+
+@examples(200)
+@given(predicted=SPEEDS, current=SPEEDS)
+def test_speeds_are_rounded_in_the_same_way(predicted: float, current: float) -> None:
+    item = {**NORMAL, "predicted_speed": predicted, "current_speed": current}
+    assert repr(read(item)) == repr(read(field_by_field(item)))
+
+
 @pytest.mark.parametrize("name", sorted(OTHER_NAMES))
 def test_no_name_that_is_read_is_ignored(name: str) -> None:
     for value in (20, "20"):

@@ -19,7 +19,7 @@ from consumer.scoring.history import FORECASTS_SIZE, HISTORY_SIZE, SegmentHistor
 from consumer.scoring.scores import KEPT_BYTES
 from consumer.scoring.tally import STEPS
 from consumer.settings import Settings
-from consumer.times import iso
+from consumer.times import END_MS, iso
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
 from consumer.view.statistics import statistics
@@ -400,16 +400,17 @@ def topics(draw, minutes=60, in_order=False, kinds=("measured", "predicted", "ob
 class Newest:
     """A reference time that is the newest event: the window's place then doesn't depend on how messages are spread."""
 
-    time_ms = now_ms = 0
+    time_ms = 0
+    now_ms = END_MS  # no event is ahead of this clock
 
     def clear(self):
-        self.time_ms = self.now_ms = 0
+        self.time_ms = 0
 
     def read_clock(self):
         pass
 
     def note(self, event_ms, _index):
-        self.time_ms = self.now_ms = max(self.time_ms, event_ms)
+        self.time_ms = max(self.time_ms, event_ms)
         return self.time_ms
 
 
