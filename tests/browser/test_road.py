@@ -83,7 +83,11 @@ def test_travel_times_now_predicted_and_usual(server: FakeServer, watched: Watch
     expect(figure(page, 3, "timeName")).to_have_text("Usual at this time")
     expect(figure(page, 3, "timeValue")).to_have_text("3.7 min")
     expect(part(page, "extent")).to_have_text("1.9 mi · 3 segments")
-    expect(page.locator("[data-part=jams] > li")).to_contain_text("I-405 N, Torrance → Sunset")
+    jam = page.locator("[data-part=jams] > li")
+    expect(jam).to_contain_text("I-405 N, Torrance → Sunset")
+    mark = jam.locator("[data-part=jamCourseMark]").bounding_box()
+    assert mark is not None, "it is growing"
+    assert (mark["width"], mark["height"]) == (11, 11)
 
 
 def test_a_travel_time_says_which_segments_it_lacks(server: FakeServer, watched: Watched) -> None:
