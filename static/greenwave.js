@@ -378,7 +378,8 @@ export class Connection {
    */
   #wait(reason, retryMs, error = reason === "unreachable" ? this.unreachable : null) {
     const now = this.clock();
-    const delay = Math.min(MAX_TIMER_MS, retryMs ?? backoff(this.#failures, FIRST_WAIT_MS, MAX_WAIT_MS, this.random));
+    // A time of 0, which some proxies send, would make the client reconnect without a pause.
+    const delay = Math.min(MAX_TIMER_MS, retryMs || backoff(this.#failures, FIRST_WAIT_MS, MAX_WAIT_MS, this.random));
     this.#failures += 1;
     const lostAt = this.state.lostAt ?? this.#cutAt ?? now;
     this.#cutAt = null;

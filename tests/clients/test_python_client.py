@@ -252,7 +252,7 @@ def test_a_token_function_that_hangs_is_called_again_a_few_times(
     assert errors == 4 * ["the token function has not answered for 0.01 s"] + 2 * [
         "4 calls of the token function have not answered"
     ]
-    assert client.state.phase == "ended"
+    assert (client.state.phase, client.state.error) == ("ended", None)
 
 
 def test_close_ends_a_wait_for_the_token_function(hanging: Callable[[], str]) -> None:

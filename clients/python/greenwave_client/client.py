@@ -127,7 +127,7 @@ class Client:
             except Lost as error:
                 lost = error
             index = 0 if lost is None or self._server.is_closed else self._after(lost, index, opened_at)
-        self._change(phase="ended", retry_seconds=None, reason="closed")
+        self._change(phase="ended", retry_seconds=None, reason="closed", error=None)
 
     def _opened(self, transport: Transport, index: int) -> None:
         self._failures = 0
@@ -164,7 +164,8 @@ class Client:
 
     def _wait(self, lost: Lost, retry_seconds: float | None) -> None:
         drawn = backoff(self._failures, FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, random.random())
-        delay = drawn if retry_seconds is None else min(retry_seconds, threading.TIMEOUT_MAX)
+        # A time of 0, which some proxies send, would make the client reconnect without a pause.
+        delay = min(retry_seconds, threading.TIMEOUT_MAX) if retry_seconds else drawn
         self._failures += 1
         self._change(phase="waiting", attempt=self._failures, retry_seconds=delay, reason=lost.reason, error=lost.error)
         self._wake.wait(delay)
