@@ -4,6 +4,7 @@ Each call opens the file, so no lock is held while it is read or written, and a 
 is one row per segment and kind of alert. Each change counts a version up, by which processes notice those of others.
 """
 
+import math
 import sqlite3
 import time
 import uuid
@@ -20,6 +21,11 @@ MAX_KEPT = 2_000
 MAX_AGE_MS = 7 * 86_400_000
 """An acknowledgement that is not renewed for so long is dropped with the next change."""
 BUSY_SECONDS = 5.0
+"""How long a change waits while another program has the file locked; it holds a slot in the meantime."""
+READ_BUSY_SECONDS = 0.5
+"""How long reading waits then: it takes one of the few threads that are there for short requests."""
+LOCKED_SECONDS = 2.0
+"""How long the file is left alone after that, so that those who ask don't wait one after the other."""
 APPLICATION_ID = 0x4757414B
 
 AlertKind = Literal["severe", "drop"]
@@ -76,11 +82,12 @@ class AcknowledgementStore:
         self._now_ms = now_ms or (lambda: int(time.time() * 1000))
         self._max_kept = max_kept
         self._kept = NOTHING
+        self._locked_until = -math.inf
 
     def read(self) -> StoredAcknowledgements:
         """Return what is in the file; from memory if it has not changed."""
         kept = self._kept  # replaced as a whole
-        with self._opened("BEGIN") as connection:
+        with self._opened("BEGIN", READ_BUSY_SECONDS) as connection:
             if _is_new(connection):
                 return NOTHING
             version = connection.execute("SELECT id, version FROM about").fetchone()
@@ -125,7 +132,7 @@ class AcknowledgementStore:
     @contextmanager
     def _changed(self, now: int) -> Iterator[sqlite3.Connection]:
         """Give a transaction, and complete it within the bounds."""
-        with self._opened("BEGIN IMMEDIATE") as connection:
+        with self._opened("BEGIN IMMEDIATE", BUSY_SECONDS) as connection:
             if _is_new(connection):
                 for each in _SCHEMA:
                     connection.execute(each)
@@ -140,11 +147,20 @@ class AcknowledgementStore:
             connection.execute("COMMIT")
 
     @contextmanager
-    def _opened(self, begin: str) -> Iterator[sqlite3.Connection]:
+    def _opened(self, begin: str, wait_seconds: float) -> Iterator[sqlite3.Connection]:
+        if time.monotonic() < self._locked_until:
+            raise StoreError("it was locked a moment ago")
         # What is not committed is rolled back when the connection is closed.
-        with closing(sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None)) as connection:
-            connection.execute(begin)
-            yield connection
+        with closing(sqlite3.connect(self._path, wait_seconds, isolation_level=None)) as connection:
+            try:
+                connection.execute(begin)
+                yield connection
+            except sqlite3.OperationalError as error:
+                if (
+                    getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+                ):  # 0 for errors of Python's module
+                    self._locked_until = time.monotonic() + LOCKED_SECONDS
+                raise
 
 
 def _is_new(connection: sqlite3.Connection) -> bool:

@@ -7,12 +7,19 @@ import pytest
 from msgspec import structs
 
 from app import create_app
+from consumer.errors import StoreError
 from tests.consumer.helpers import message
 from tests.web.access.tokens_file import bearer, tokens_file
 from tests.web.conftest import SETTINGS, hold_slot
 from tests.web.documents.conformity import check_response
 from web.access.authentication import COOKIE
-from web.api.acknowledgement_store import MAX_AGE_MS, AcknowledgementStore, AlertSpan, SharedAcknowledgement
+from web.api.acknowledgement_store import (
+    MAX_AGE_MS,
+    READ_BUSY_SECONDS,
+    AcknowledgementStore,
+    AlertSpan,
+    SharedAcknowledgement,
+)
 
 PATH = "/api/acknowledgements"
 EVIL = "https://evil.example"
@@ -203,6 +210,31 @@ def test_a_file_that_can_not_be_used_is_said_and_left_alone(client, settings, kn
         assert "retry later" in answer.json["error"]
     with open(path, "rb") as file:
         assert file.read() == before
+
+
+def test_who_finds_the_file_locked_does_not_have_others_wait_too(tmp_path, monkeypatch):
+    path, waits = str(tmp_path / "a.db"), []
+    store = AcknowledgementStore(path)
+    store.acknowledge([span("A")], "Ann", None)
+    connect = sqlite3.connect
+    with closing(connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+
+        def counted(path, seconds, **options):
+            waits.append(seconds)
+            return connect(path, 0.01, **options)
+
+        monkeypatch.setattr(sqlite3, "connect", counted)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            store.read()
+        for _ in range(20):
+            with pytest.raises(StoreError, match="locked a moment ago"):
+                store.read()
+        with pytest.raises(StoreError, match="locked a moment ago"):
+            store.undo([span("A")])
+    assert waits == [READ_BUSY_SECONDS]
+    store._locked_until = 0.0  # as after LOCKED_SECONDS
+    assert [each.segment_id for each in store.read().found] == ["A"]
 
 
 class Clock:
