@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from consumer.errors import SettingsError
 from consumer.messages.normalised import Normalised
 from consumer.sources.record import Record
 from consumer.version import VERSION
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 
 log = logging.getLogger("greenwave.consumer")
@@ -41,21 +43,11 @@ class Tracing:
     def __init__(
         self, per_second: int, exporter: "SpanExporter | None" = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        # An optional package, and importing it takes a while.
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-        ours: dict[str, str | int] = {
-            "service.name": "greenwave",
-            "service.version": VERSION,
-            "process.pid": os.getpid(),
-        }
-        resource = Resource.create(ours).merge(OTELResourceDetector().detect())  # the environment has precedence
-        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
+        try:
+            self._provider = _provider(exporter)
+            from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+        except ValueError as error:  # already importing the SDK reads variables
+            raise SettingsError(f"the OTEL_* variables can't be used: {error}") from error
         self._tracer = self._provider.get_tracer("greenwave", VERSION)
         self._extract = TraceContextTextMapPropagator().extract
         self._per_second = per_second
@@ -71,6 +63,12 @@ class Tracing:
 
     def note(self, batch: Iterable[tuple[Record, Normalised]], received_ns: int) -> None:
         """Make the spans of records that were published just now, and received at a time in epoch nanoseconds."""
+        try:
+            self._note(batch, received_ns)
+        except Exception:  # the records are published: a fault of a span must not have them read again
+            log.exception("spans could not be made")
+
+    def _note(self, batch: Iterable[tuple[Record, Normalised]], received_ns: int) -> None:
         for record, normalised in batch:
             headers = record.raw_headers
             # Of a record without headers this is all that is done. Two such headers are no trace context.
@@ -115,3 +113,21 @@ class Tracing:
             span.set_attribute("error.type", reason)
             span.set_status(StatusCode.ERROR, f"refused: {reason}")
         span.end()
+
+
+def _provider(exporter: "SpanExporter | None") -> "TracerProvider":
+    # An optional package, and importing it takes a while.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    ours: dict[str, str | int] = {
+        "service.name": "greenwave",
+        "service.version": VERSION,
+        "process.pid": os.getpid(),
+    }
+    resource = Resource.create(ours).merge(OTELResourceDetector().detect())  # the environment has precedence
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
+    return provider

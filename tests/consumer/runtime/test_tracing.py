@@ -239,3 +239,17 @@ def test_traces_need_their_packages(monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
     with pytest.raises(SettingsError, match=r"TRACES_PER_SECOND=10 can't be used; allowed: 0; more after `pip install"):
         load({"TRACES_PER_SECOND": "10"})
+
+
+def test_a_variable_that_can_not_be_used_is_said_at_the_start(monkeypatch):
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
+    with pytest.raises(SettingsError, match=r"the OTEL_\* variables can't be used"):
+        Tracing(1)
+
+
+def test_a_fault_of_a_span_does_not_end_the_consumer(caplog):
+    traced = Traced()
+    traced.note(record(("traceparent", SAMPLED)), normalised=None)
+    traced.note(record(("traceparent", SAMPLED)))
+    assert len(traced.spans()) == 1
+    assert "spans could not be made" in caplog.text
