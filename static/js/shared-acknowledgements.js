@@ -76,6 +76,7 @@ export class SharedAcknowledgements {
       // That the server can't be reached is said elsewhere.
       if (error instanceof ServerError) this.#say(this.#changeError, `Acknowledgements may be old: ${error.message}`);
     }
+    this.timers.clearTimeout(this.#timer); // that of a poll from before the page was left and came back
     if (this.#isRunning) this.#timer = this.timers.setTimeout(() => void this.#poll(), POLL_MS);
   }
 

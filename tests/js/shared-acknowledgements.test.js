@@ -203,3 +203,14 @@ test("nothing is asked after the page is left", async () => {
   here.shared.stop();
   assert.equal(here.time.pending, 0);
 });
+
+test("a page that comes back while an answer is on its way asks no more often", async () => {
+  const server = new FakeServer();
+  const here = opened(server);
+  here.shared.stop();
+  here.shared.start();
+  await settle();
+  assert.equal(here.time.pending, 1);
+  here.shared.stop();
+  assert.equal(here.time.pending, 0);
+});
