@@ -10,6 +10,8 @@ export const QUARTER_MS = 900_000;
 /** Quarter-hours, and days of a segment, that are kept: those that were requested last. */
 const MAX_KEPT = 8;
 const RETRY_MS = 10_000;
+/** The server takes times from 2000 to 2200; a producer may state others. */
+const [EARLIEST_MS, LATEST_MS] = [Date.UTC(2000), Date.UTC(2200)];
 
 /** @typedef {Map<string | number, Band>} Bands by segment, or by the number of the quarter-hour in a day */
 
@@ -49,7 +51,7 @@ export class UsualSpeeds {
    * @returns {Band | null}
    */
   at(id, atMs) {
-    if (!this.isOn) return null;
+    if (!this.isOn || !isTaken(atMs)) return null;
     const quarter = Math.floor(atMs / QUARTER_MS);
     return this.#bands(String(quarter), () => this.api.usualAt(quarter * QUARTER_MS))?.get(id) ?? null;
   }
@@ -62,7 +64,7 @@ export class UsualSpeeds {
    * @returns {Band | null}
    */
   onDay(id, atMs) {
-    if (this.local === null) return null;
+    if (this.local === null || !isTaken(atMs)) return null;
     const { date, time } = this.local(atMs);
     return this.#bands(`${date} ${id}`, () => this.api.usualDay(id, atMs))?.get(time) ?? null;
   }
@@ -96,6 +98,11 @@ export class UsualSpeeds {
     if (known === undefined && this.#wanted.size < MAX_KEPT / 2) this.#wanted.set(key, read);
     return known;
   }
+}
+
+/** @param {number} atMs */
+function isTaken(atMs) {
+  return atMs >= EARLIEST_MS && atMs < LATEST_MS;
 }
 
 /**

@@ -74,6 +74,18 @@ test("nothing is requested where the server learns none", async () => {
   }
 });
 
+test("a time that the server doesn't take is never requested, and holds up no other", async () => {
+  const { usual, asked } = usualSpeeds();
+  for (const at of [Date.UTC(1999, 11, 31), Date.UTC(2200, 0, 1), 9e15, NaN]) {
+    assert.equal(usual.at("A", at), null);
+    assert.equal(usual.onDay("A", at), null);
+  }
+  usual.at("A", NOW);
+  await usual.load();
+  assert.equal(asked.length, 1);
+  assert.deepEqual(usual.at("A", NOW), BAND);
+});
+
 test("a day is read by local quarter-hours, also when the clocks change", async () => {
   const quarters = Array.from({ length: 96 }, (_, time) => ({ ...BAND, median: time }));
   const { usual, asked } = usualSpeeds({ answer: { quarters } });
