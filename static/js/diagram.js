@@ -11,6 +11,7 @@
  * @typedef {{ x: number, y: number, width: number, height: number }} Box
  */
 import { FRESH } from "./freshness.js";
+import { targetOf } from "./prediction.js";
 
 const MINUTE_MS = 60_000;
 /** The width of a forecast for no stated time. */
@@ -22,11 +23,15 @@ const STEPS_MINUTES = [1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720];
 /**
  * Return the columns of the past, and behind them those of the forecast.
  *
- * @param {{ now: number, pastMs: number, measurements: Measurements, horizons: (number | null)[] }} given horizons in
- *   rising order, null first
+ * @param {object} given
+ * @param {number} given.now
+ * @param {number} given.pastMs
+ * @param {Measurements} given.measurements
+ * @param {(number | null)[]} given.horizons in rising order, null first
+ * @param {ReadonlyMap<number | null, number>} [given.targets] from targetsOf(); without one, a horizon counts from now
  * @returns {Column[]}
  */
-export function columnsOf({ now, pastMs, measurements, horizons }) {
+export function columnsOf({ now, pastMs, measurements, horizons, targets = new Map() }) {
   const { binMs } = measurements;
   /** @type {Column[]} */
   const columns = [];
@@ -36,7 +41,9 @@ export function columnsOf({ now, pastMs, measurements, horizons }) {
   }
   let from = now;
   for (const horizon of shownHorizons(horizons, pastMs)) {
-    const to = now + (horizon ?? NOT_STATED_MINUTES) * MINUTE_MS;
+    const latest = now + (horizon ?? NOT_STATED_MINUTES) * MINUTE_MS;
+    const to = horizon === null ? latest : Math.min(latest, targets.get(horizon) ?? latest);
+    if (to <= from) continue; // its time is over, and the next predictions have not come yet
     columns.push({ from, to, bin: null, horizon });
     from = to;
   }
@@ -77,6 +84,26 @@ export function speedAt({ id }, { bin, horizon }, { measurements, store }) {
 export function predictedFor(id, horizon, store) {
   const found = store.forecasts.of(id).find((each) => (each.horizon_minutes ?? null) === horizon);
   return found && store.ages.freshness(found) === FRESH ? found.predicted_speed : null;
+}
+
+/**
+ * Return the newest time that each horizon has current predictions for. It is earlier than now and the horizon, by the age
+ * of the predictions.
+ *
+ * @param {Row[]} rows
+ * @param {Store} store
+ */
+export function targetsOf(rows, store) {
+  /** @type {Map<number | null, number>} */
+  const targets = new Map();
+  for (const { id } of rows) {
+    for (const each of store.forecasts.of(id)) {
+      const { horizon_minutes: horizon = null } = each;
+      const target = store.ages.freshness(each) === FRESH ? targetOf(each) : null;
+      if (target !== null && target > (targets.get(horizon) ?? -Infinity)) targets.set(horizon, target);
+    }
+  }
+  return targets;
 }
 
 /** Places the columns and rows in a box of pixels. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { columnsOf, Frame, namedRows, predictedFor, speedAt, ticksOf } from "../../static/js/diagram.js";
+import { columnsOf, Frame, namedRows, predictedFor, speedAt, targetsOf, ticksOf } from "../../static/js/diagram.js";
 import { Measurements } from "../../static/js/measurements.js";
 import { roadPath } from "../../static/js/network.js";
 import { RoadPast } from "../../static/js/road-past.js";
@@ -106,6 +106,20 @@ test("columns of the past end at now, and each of the forecast at its target", (
   assert.deepEqual(minutes, [[-12, -7, null], [-7, -2, null], [-2, 0, null], [0, 15, 15], [15, 30, 30]]);
   const unstated = columnsOf({ now: NOW, pastMs: 5 * MINUTE, measurements, horizons: [null] });
   assert.deepEqual(unstated.at(-1), { from: NOW, to: NOW + 15 * MINUTE, bin: null, horizon: null });
+});
+
+test("between two updates a forecast is for the target time of its predictions, not later", () => {
+  const store = new Store({ intervalSeconds: 300, clock: () => NOW });
+  const made = NOW - 4 * MINUTE;
+  for (const [id, horizon_minutes, timestamp] of /** @type {[string, number, number][]} */ ([["a", 3, made], ["a", 15, made - MINUTE], ["b", 15, made], ["c", 15, NOW], ["b", 30, NOW - 60 * MINUTE]])) {
+    store.apply({ type: "prediction", data: { segment_id: id, timestamp, predicted_speed: 20, horizon_minutes } });
+  }
+  const targets = targetsOf([row("a", 1), row("b", 1)], store);
+  assert.deepEqual([...targets].map(([horizon, at]) => [horizon, (at - NOW) / MINUTE]), [[3, -1], [15, 11]]);
+  const measurements = new Measurements({ binMs: 5 * MINUTE, keepMs: 60 * MINUTE });
+  const columns = columnsOf({ now: NOW, pastMs: 5 * MINUTE, measurements, horizons: store.forecasts.horizons, targets });
+  const forecast = columns.flatMap(({ from, to, bin, horizon }) => (bin === null ? [[(from - NOW) / MINUTE, (to - NOW) / MINUTE, horizon]] : []));
+  assert.deepEqual(forecast, [[0, 11, 15], [11, 30, 30]]);
 });
 
 test("cells have what was measured, and what is predicted while it is current", () => {

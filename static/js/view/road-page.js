@@ -7,7 +7,7 @@
  * @import { Config, Shown } from "../types.d.ts"
  */
 import { Crossings, saysNoPlace } from "../crossings.js";
-import { columnsOf, predictedFor, speedAt } from "../diagram.js";
+import { columnsOf, predictedFor, speedAt, targetsOf } from "../diagram.js";
 import { Jams } from "../jams.js";
 import { RoadRows } from "../road-rows.js";
 import { travelTime } from "../travel-time.js";
@@ -139,9 +139,10 @@ export class RoadPageView {
     const covered = (/** @type {string} */ text, /** @type {typeof now} */ time, kind = "predicted") =>
       [text, missingText(time, rows.length, kind)].filter(Boolean).join(". ");
     const figures = [{ name: "Now", time: now, note: covered([delay, hasUsual && differenceText(now, usual, "usual")].filter(Boolean).join(", "), now, "measured") }];
+    const targets = targetsOf(rows, store);
     for (const horizon of this.#horizons()) {
       const time = times(({ id }) => predictedFor(id, horizon, store));
-      const name = horizon === null ? "Predicted" : `${horizonText(horizon)} · ${clock(this.now + 60_000 * horizon)}`;
+      const name = horizon === null ? "Predicted" : `${horizonText(horizon)} · ${clock(targets.get(horizon) ?? this.now + 60_000 * horizon)}`;
       figures.push({ name, time, note: covered(differenceText(time, now, "now"), time) });
     }
     if (hasUsual) figures.push({ name: "Usual at this time", time: usual, note: covered("By the median speeds of earlier weeks", usual, "usual") });
@@ -172,7 +173,7 @@ export class RoadPageView {
   #renderDiagram(rows, isOrdered) {
     const { store, now } = this;
     const { measurements, keepMs } = this.past;
-    const columns = columnsOf({ now, pastMs: keepMs, measurements, horizons: store.forecasts.horizons });
+    const columns = columnsOf({ now, pastMs: keepMs, measurements, horizons: store.forecasts.horizons, targets: targetsOf(rows, store) });
     const given = { measurements, store };
     const speeds = rows.flatMap((row) => {
       const { now: speed } = store.currentSpeeds(row.shown);
