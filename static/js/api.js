@@ -97,15 +97,6 @@ export class Api {
   }
 
   /**
-   * Return the usual speeds at the newest time by segment; none if the server doesn't learn them.
-   *
-   * @returns {Promise<Record<string, { median: number }>>}
-   */
-  async usual() {
-    return (await dataOf(await this.#get("/api/usual"))).segments;
-  }
-
-  /**
    * Return the usual speeds at a time by segment.
    *
    * @param {number} atMs

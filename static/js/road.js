@@ -11,11 +11,11 @@ import { RoadPast } from "./road-past.js";
 import { snapshotOf } from "./snapshot.js";
 import { SpeedScale } from "./speeds.js";
 import { Store } from "./store.js";
+import { UsualSpeeds } from "./usual.js";
 import { Frames } from "./view/frames.js";
 import { RoadPageView } from "./view/road-page.js";
 
 const RETRY_MS = 10_000;
-const USUAL_MS = 300_000;
 const FORGET_MS = 60_000;
 
 /** @type {Config} */
@@ -26,6 +26,7 @@ const { road = "", road_filter: roadFilter = null } = config;
 const scale = new SpeedScale({ thresholdsMph: config.thresholds_mph, unit: config.speed_unit });
 const store = new Store({ intervalSeconds: config.expected_interval_seconds, maxAgeSeconds: config.max_age_seconds, scale });
 const api = new Api({ root: prefix });
+const usual = new UsualSpeeds({ api, timezone: config.usual_timezone, onChange: () => render() });
 const frames = new Frames({ render: (inFull) => page.render(inFull) });
 const render = () => frames.renderSoon();
 const past = new RoadPast({
@@ -37,7 +38,7 @@ const past = new RoadPast({
   onChange: render,
 });
 past.setHours(Number(new URLSearchParams(location.search).get("hours")));
-const page = new RoadPageView(document, { config, store, road, past, prefix, actions: { render, retry: () => connection.retryNow(), onHours: showHours } });
+const page = new RoadPageView(document, { config, store, road, past, usual, prefix, actions: { render, retry: () => connection.retryNow(), onHours: showHours } });
 
 /** @param {{ road_name?: string | null }} item */
 function isOnRoad({ road_name: name }) {
@@ -67,7 +68,6 @@ function begin() {
   if (hasBegun) return;
   hasBegun = true;
   loadPast();
-  loadUsual();
   if ([...store.segments.values()].some((each) => saysNoPlace(each.road_name))) loadPlaces();
   if (store.ages.replayMs !== null) ageReplay();
 }
@@ -95,12 +95,6 @@ async function ageReplay() {
   render();
 }
 
-async function loadUsual() {
-  const usual = await api.usual().catch(() => null); // the page works without them
-  if (usual !== null) page.setUsual(usual);
-  render();
-}
-
 /** Names of places come from other roads near by. */
 async function loadPlaces() {
   const segments = await api.view().catch(() => null); // the names of segments do, too
@@ -125,7 +119,6 @@ window.addEventListener("pagehide", () => connection.stop());
 window.addEventListener("pageshow", ({ persisted }) => {
   if (persisted) connection.start(); // the browser took the page from its cache
 });
-setInterval(loadUsual, USUAL_MS);
 setInterval(() => past.measurements.forgetBefore(page.now - past.keepMs), FORGET_MS);
 
 if (config.has_network) loadNetwork();

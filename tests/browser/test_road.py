@@ -71,6 +71,7 @@ def figure(page: Page, number: int, name: str) -> Any:
 
 def test_travel_times_now_predicted_and_usual(server: FakeServer, watched: Watched) -> None:
     road_with_history(server)
+    server.config["usual_timezone"] = "America/Los_Angeles"
     server.usual = {f"N{number}": {"low": 20.0, "median": 30.0, "high": 40.0, "count": 9} for number in range(3)}
     page = open_road(server, watched)
     # Each segment is 1 km, 0.62 miles: at 60 mph 0.62 minutes, at 20 mph 1.86.
@@ -204,6 +205,23 @@ def test_a_replay_shows_its_own_time(server: FakeServer, watched: Watched) -> No
     expect(part(page, "replayText")).to_have_text("Replay of 7 Mar 2012, 02:00 UTC")
     expect(figure(page, 1, "timeName")).to_have_text("+15 min · 02:15")
     expect(part(page, "diagram")).to_have_attribute("aria-label", re.compile(r"from 01:05 to 02:15"))
+
+
+def test_the_usual_speeds_are_those_of_the_replayed_time(server: FakeServer, watched: Watched) -> None:
+    begin = 1_331_082_000_000  # 2012-03-07, 01:00 UTC
+    server.config["usual_timezone"] = "America/Los_Angeles"
+    server.usual = {f"R{number}": {"low": 20.0, "median": 30.0, "high": 40.0, "count": 9} for number in range(2)}
+    publish_replayed(server, begin)
+    page = open_road(server, watched, timezone_id="UTC")
+    expect(figure(page, 2, "timeName")).to_have_text("Usual at this time")
+    for quarter in (1, 9):
+        publish_replayed(server, begin + quarter * 15 * MINUTE_MS)
+        expect(part(page, "replayText")).to_contain_text(f"{1 + quarter // 4:02}:15")
+        expect(figure(page, 2, "timeValue")).to_have_text("2.5 min")
+        page.wait_for_function(
+            "at => performance.getEntriesByType('resource').some(({ name }) => name.endsWith(`/api/usual?at=${at}`))",
+            arg=begin + quarter * 15 * MINUTE_MS,
+        )
 
 
 def publish_replayed(server: FakeServer, at_ms: int) -> None:

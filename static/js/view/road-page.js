@@ -5,6 +5,7 @@
  * @import { Row } from "../road-rows.js"
  * @import { Store } from "../store.js"
  * @import { Config, Shown } from "../types.d.ts"
+ * @import { UsualSpeeds } from "../usual.js"
  */
 import { Crossings, saysNoPlace } from "../crossings.js";
 import { columnsOf, predictedFor, speedAt, targetsOf } from "../diagram.js";
@@ -31,18 +32,19 @@ export class RoadPageView {
   #crossings = new Crossings();
   /** @type {ReadonlyMap<string, Shown>} the segments of all roads, for names of places */
   #everywhere = new Map();
-  /** @type {Record<string, { median: number }>} */
-  #usual = {};
+  /** Whether there was a usual speed: the column stays while those of the next quarter-hour are requested. */
+  #hasUsual = false;
 
   /**
    * @param {Document} root
-   * @param {{ config: Config, store: Store, road: string, past: RoadPast, prefix: string, actions: { render(): void, retry(): void, onHours(hours: number): void } }} given
+   * @param {{ config: Config, store: Store, road: string, past: RoadPast, usual: UsualSpeeds, prefix: string, actions: { render(): void, retry(): void, onHours(hours: number): void } }} given
    */
-  constructor(root, { config, store, road, past, prefix, actions }) {
+  constructor(root, { config, store, road, past, usual, prefix, actions }) {
     this.config = config;
     this.store = store;
     this.road = road;
     this.past = past;
+    this.usual = usual;
     this.parts = parts(root);
     this.unit = UNIT_LABELS[config.speed_unit];
     this.rows = new RoadRows(road);
@@ -66,11 +68,6 @@ export class RoadPageView {
   setLengths(lengths) {
     this.rows.setLengths(lengths);
     this.jams.setLengths(lengths);
-  }
-
-  /** @param {Record<string, { median: number }>} usual */
-  setUsual(usual) {
-    this.#usual = usual;
   }
 
   /** @param {Shown[]} segments those of all roads */
@@ -108,6 +105,7 @@ export class RoadPageView {
     this.#renderDiagram(rows, isOrdered);
     yield;
     this.jamsView.render(store);
+    void this.usual.load(); // what was shown without it
   }
 
   /**
@@ -160,7 +158,8 @@ export class RoadPageView {
       const title = horizon === null ? "Predicted" : horizonText(horizon);
       columns.push({ title, speedOf: ({ id }) => predictedFor(id, horizon, store) });
     }
-    if (rows.some(({ id }) => this.#usualOf(id) !== null)) columns.push({ title: "Usual", speedOf: ({ id }) => this.#usualOf(id) });
+    this.#hasUsual ||= rows.some(({ id }) => this.#usualOf(id) !== null);
+    if (this.#hasUsual) columns.push({ title: "Usual", speedOf: ({ id }) => this.#usualOf(id) });
     const distanceTitle = `From start ${DISTANCE_LABELS[this.config.speed_unit]}`;
     const distanceOf = (/** @type {Row} */ { from, km }) => (km === null ? "–" : store.scale.fromKm(from).toFixed(1));
     this.figures.renderTable(rows, columns, { nameOf: (row) => this.#nameOf(row), distanceOf, distanceTitle });
@@ -203,7 +202,7 @@ export class RoadPageView {
 
   /** @param {string} id */
   #usualOf(id) {
-    return Object.hasOwn(this.#usual, id) ? this.#usual[id].median : null;
+    return this.usual.at(id, this.now)?.median ?? null;
   }
 
   /** @param {number} km */
