@@ -29,6 +29,8 @@ export class TimeTravel {
   #abort = null;
   /** @type {number | undefined} */
   #timer;
+  /** The time to show once the history is read. */
+  #stay = Infinity;
 
   /**
    * @param {object} options
@@ -78,15 +80,16 @@ export class TimeTravel {
   }
 
   /**
-   * Read the history and go to its end, or stay at the shown time.
+   * Read the history and go to its end, or stay at the shown time. One that is being read is given up.
    *
    * @param {Store} live the live store, whose connection stays visible
    * @param {number | null} since the first time, to read it from Kafka; null for what the server has in memory
    */
   async begin(live, since = null) {
-    if (this.isReading) return;
-    const stay = this.isThere ? this.time : Infinity;
-    if (this.isThere) this.end();
+    if (this.isReading && since === this.since) return;
+    const stay = this.isReading ? this.#stay : this.isThere ? this.time : Infinity;
+    if (this.isReading || this.isThere) this.end();
+    this.#stay = stay;
     [this.since, this.loaded, this.gap] = [since, 0, null];
     this.#change("reading");
     const abort = (this.#abort = new AbortController());
@@ -125,7 +128,8 @@ export class TimeTravel {
    */
   async follow(live, timeMs) {
     await this.begin(live);
-    if (this.isThere && timeMs < this.range[0] - LINK_MS) await this.begin(live, timeMs - HOUR_MS);
+    const isBefore = this.isThere && timeMs < this.range[0] - LINK_MS;
+    if (isBefore || this.state === "empty") await this.begin(live, timeMs - HOUR_MS);
     this.goTo(timeMs);
   }
 

@@ -174,6 +174,24 @@ def test_a_link_to_an_older_time_reads_it_from_kafka(server: FakeServer, open_pa
     assert [url for url in asked if f"since={1_577_836_800_000 - 3_600_000}" in url]
 
 
+def test_the_reach_of_the_history_is_chosen_by_arrow_keys(server: FakeServer, open_page: OpenPage) -> None:
+    past(server)
+    page = open_page()
+    part(page, "travel").click()
+    expect(part(page, "track")).to_be_visible()
+    page.route(re.compile("since="), lambda _: None)  # never answered
+    part(page, "reach").focus()
+    for hours in ("6", "24"):
+        page.keyboard.press("ArrowDown")
+        expect(part(page, "reach")).to_have_value(hours)
+        expect(part(page, "travelNote")).to_contain_text("Loading history")
+        expect(part(page, "track")).to_be_hidden()
+        expect(part(page, "reach")).to_be_focused()
+        expect(part(page, "play")).to_be_disabled()
+    part(page, "live").click()
+    expect(part(page, "slider")).to_be_hidden()
+
+
 def test_drawer_and_search_work_in_time_travel(server: FakeServer, open_page: OpenPage) -> None:
     begin = past(server)
     page = open_page()

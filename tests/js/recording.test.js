@@ -163,6 +163,23 @@ test("a link to a time before memory reads the history from Kafka", async () => 
   assert.deepEqual([api.asked.length, travel.time, travel.missed], [3, 7_230_000, null]);
 });
 
+test("a link is followed to Kafka while the server has nothing in memory yet", async () => {
+  const { travel, api } = travelling([[]]);
+  const reading = travel.follow(new Store({ intervalSeconds: 300 }), 4_000_000);
+  await reading;
+  assert.deepEqual(api.asked, ["&horizon=all", "&horizon=all&since=400000"]);
+});
+
+test("a longer history that is chosen while one is read takes its place, at the shown time", async () => {
+  const { travel, api } = travelling([[at("A", 0), at("A", 400_000)]]);
+  const live = new Store({ intervalSeconds: 300 });
+  await travel.begin(live);
+  travel.seek(40_000);
+  await Promise.all([travel.begin(live, 5), travel.begin(live, 6)]);
+  assert.deepEqual(api.asked.at(-1), "&horizon=all&since=6");
+  assert.deepEqual([travel.state, travel.since, travel.time], ["there", 6, 40_000]);
+});
+
 test("going back to live ends a history that is being read", async () => {
   const { travel } = travelling([[at("A", 1)]]);
   const reading = travel.begin(new Store({ intervalSeconds: 300 }));

@@ -44,9 +44,12 @@ export class TimelineView {
   render({ paused, past }) {
     setAttribute(this.parts.pause, "aria-pressed", String(paused));
     setText(this.parts.pauseText, paused ? "Resume" : "Pause");
-    this.parts.slider.hidden = !past.isThere;
+    // The choice of the reach keeps the focus while its history is read: arrow keys may be on their way to another one.
+    const isChosen = past.isReading && past.since !== null;
+    this.parts.slider.hidden = !past.isThere && !isChosen;
+    this.parts.play.toggleAttribute("disabled", isChosen);
     this.parts.track.hidden = !past.isThere;
-    this.parts.travel.hidden = past.isThere;
+    this.parts.travel.hidden = past.isThere || isChosen;
     this.parts.pause.hidden = past.isThere;
     this.parts.live.hidden = !past.isThere && !past.isReading && !paused;
     setText(this.parts.travelNote, historyText(past));
