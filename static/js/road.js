@@ -63,13 +63,13 @@ function take(message) {
 
 let hasBegun = false;
 
-/** What needs the first view: the past ends at its newest time, and its segments are to be named. */
+/** What needs a view: the past ends at its newest time, and what came while there was none is missing in it. */
 function begin() {
+  loadPast();
+  if (store.ages.replayMs !== null) ageReplay();
   if (hasBegun) return;
   hasBegun = true;
-  loadPast();
   if ([...store.segments.values()].some((each) => saysNoPlace(each.road_name))) loadPlaces();
-  if (store.ages.replayMs !== null) ageReplay();
 }
 
 function loadPast() {

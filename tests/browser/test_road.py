@@ -197,6 +197,18 @@ def test_a_lost_server_is_said_and_values_are_kept(server: FakeServer, watched: 
     expect(figure(page, 0, "timeValue")).to_have_text("3.1 min")
 
 
+def test_the_past_is_loaded_again_with_a_new_view(server: FakeServer, watched: Watched) -> None:
+    watched.network_errors_expected = True
+    road_with_history(server)
+    page = open_road(server, watched)
+    expect(part(page, "content")).to_have_attribute("data-past", "done")
+    # As after a restart of the server, which does not know the cursor.
+    without = re.compile(r"after=[^&]*&?")
+    page.route(re.compile("/predictions/stream"), lambda route: route.continue_(url=without.sub("", route.request.url)))
+    with page.expect_request(re.compile(r"/api/predictions/history\?.*include=observations")):
+        server.cut_streams()
+
+
 def test_a_replay_shows_its_own_time(server: FakeServer, watched: Watched) -> None:
     begin = 1_331_082_300_000  # 2012-03-07, 01:05 UTC
     for minutes in range(0, 60, 5):
