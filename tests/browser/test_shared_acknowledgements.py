@@ -89,6 +89,16 @@ def test_nothing_is_acknowledged_when_the_dialog_is_cancelled(sharing: FakeServe
     assert sharing.acknowledged == []
 
 
+def test_keys_of_the_page_rest_while_the_dialog_is_open(sharing: FakeServer, watched: Watched) -> None:
+    page = opened(watched, sharing)
+    part(page, "acknowledgeAll").click()
+    part(page, "wordsCancel").focus()
+    for key in ("?", "Shift+Tab"):
+        page.keyboard.press(key)
+    expect(part(page, "helpDialog")).to_be_hidden()
+    expect(part(page, "wordsDialog")).to_be_visible()
+
+
 def test_a_token_says_who_it_is(watched: Watched, sharing: FakeServer) -> None:
     sharing.config["user"] = "desk-2"
     page = opened(watched, sharing)

@@ -20,7 +20,7 @@ export class KeysView {
     help.addEventListener("click", () => helpDialog.showModal());
     document.addEventListener("keydown", (event) => {
       const { target, key } = event;
-      if (event.ctrlKey || event.metaKey || event.altKey || helpDialog.open || !(target instanceof Element)) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || !(target instanceof Element)) return;
       if (key === " " && !target.matches(PRESSED_BY_SPACE)) {
         event.preventDefault();
         onPause();
