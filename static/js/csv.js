@@ -6,6 +6,7 @@
  *
  * @import { Store } from "./store.js"
  * @import { Shown } from "./types.d.ts"
+ * @typedef {[string, (each: Shown) => string | number | null | undefined]} Column
  */
 import { targetOf } from "./prediction.js";
 
@@ -22,13 +23,14 @@ const MAX_TIME_MS = 8.64e15;
  */
 export function csvOf(segments, { store, unit }) {
   const { ages } = store;
-  /** @type {[string, (each: Shown) => string | number | null | undefined][]} */
+  /** @type {Column[]} */
   const columns = [
     ["segment", (each) => each.segment_id],
     ["road", (each) => each.road_name],
     [`now (${unit})`, (each) => each.current_speed],
     [`predicted (${unit})`, (each) => each.predicted_speed],
     [`change (${unit})`, (each) => each.speed_diff],
+    ...(store.usual?.isOn ? usualColumns(store, unit) : []),
     ["horizon (min)", (each) => each.horizon_minutes],
     ["target time (UTC)", (each) => (each.predicted_speed === null ? "" : timeOf(targetOf(each)))],
     ["category", (each) => store.category(each)],
@@ -44,6 +46,18 @@ export function csvOf(segments, { store, unit }) {
   ];
   const lines = [columns.map(([name]) => name), ...segments.map((each) => columns.map(([, value]) => value(each)))];
   return MARK + lines.map((line) => `${line.map(cell).join(",")}\r\n`).join("");
+}
+
+/**
+ * @param {Store} store
+ * @param {string} unit
+ * @returns {Column[]}
+ */
+function usualColumns(store, unit) {
+  return [
+    [`usual (${unit})`, (each) => store.versusUsual(each)?.band.median],
+    [`vs usual (${unit})`, (each) => store.versusUsual(each)?.difference],
+  ];
 }
 
 /**

@@ -68,6 +68,16 @@ test("a time that no clock can show is left out", () => {
   assert.equal(row[10], "");
 });
 
+test("the usual speed is saved where the table shows it", () => {
+  /** @type {any} */
+  const usual = { isOn: true, at: (/** @type {string} */ id) => (id === "A" ? { low: 47, median: 54.04, high: 60 } : null) };
+  const store = new Store({ intervalSeconds: 300, clock: () => NOW, usual });
+  store.apply({ type: "initial", predictions: ["A", "B"].map((id) => prediction(id, { timestamp: NOW, predicted_speed: 18.96 })) });
+  const [header, ...rows] = fieldsOf(csvOf([...store.segments.values()], { store, unit: "mph" }).slice(1));
+  assert.deepEqual(header.slice(5, 8), ["usual (mph)", "vs usual (mph)", "horizon (min)"]);
+  assert.deepEqual(rows.map((row) => row.slice(5, 7)), [["54.04", "-35.08"], ["", ""]]);
+});
+
 test("a file has its time in its name", () => {
   assert.equal(fileName("table", NOW, "csv"), "greenwave-table-2026-03-04T170530Z.csv");
 });
