@@ -104,6 +104,13 @@ def test_an_unknown_road_gets_404_with_the_roads_there_are(known):
         assert known.get(path).status_code == 200
 
 
+@pytest.mark.parametrize("road", ["A//B", "100 %", "a?b#c", "N/S;x"])
+def test_a_name_of_any_characters_has_a_page(client, put, live, road):
+    put(message("A", road_name=road))
+    response = client.get(f"/predictions/road/{roads.path_of(road)}")
+    assert (response.status_code, config(response)["road"]) == (200, road)
+
+
 def test_without_any_road_the_page_says_so(client, live):
     response = client.get("/predictions/road/I-5+N")
     assert response.status_code == 404
