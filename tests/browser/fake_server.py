@@ -47,6 +47,16 @@ HEARTBEAT_SECONDS = 0.2
 Message = dict[str, Any]
 
 
+def read_whole(response: Response) -> Response:
+    """Read a file before it is sent: werkzeug's server leaves it open when the client resets the connection."""
+    if response.direct_passthrough:
+        response.direct_passthrough = False
+        file: Any = response.response
+        response.set_data(b"".join(file))
+        file.close()
+    return response
+
+
 class Quiet(WSGIRequestHandler):
     """Request handler without a log."""
 
@@ -183,6 +193,7 @@ class FakeServer:
         app = Flask("fake", root_path=str(ROOT))
         app.url_map.converters["segment"] = SegmentName
         assets.compress(app)
+        app.after_request(read_whole)
         app.add_url_rule("/predictions", view_func=self._page, endpoint="page")
         app.add_url_rule("/predictions/embed", view_func=self._embed, endpoint="embed")
         app.add_url_rule("/predictions/road/<path:name>", view_func=self._road, endpoint="road")

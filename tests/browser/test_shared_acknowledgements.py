@@ -99,7 +99,7 @@ def test_keys_of_the_page_rest_while_the_dialog_is_open(sharing: FakeServer, wat
     expect(part(page, "wordsDialog")).to_be_visible()
 
 
-def test_a_token_says_who_it_is(watched: Watched, sharing: FakeServer) -> None:
+def test_a_token_says_who_it_is(sharing: FakeServer, watched: Watched) -> None:
     sharing.config["user"] = "desk-2"
     page = opened(watched, sharing)
     part(page, "acknowledgeAll").click()
