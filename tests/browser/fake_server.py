@@ -19,6 +19,7 @@ from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from web.api import answers
 from web.api.polling import SegmentName
 from web.page import assets, roads
 from web.page.pages import CONTENT_SECURITY_POLICY
@@ -54,6 +55,15 @@ def read_whole(response: Response) -> Response:
         file: Any = response.response
         response.set_data(b"".join(file))
         file.close()
+    return response
+
+
+def compress_data(response: Response) -> Response:
+    """Compress JSON as the real server does, so that the page's transfers are as large as there."""
+    if response.is_json and not response.direct_passthrough:  # files are compressed by `assets`
+        body, headers = answers.encoded(response.get_data(), answers.takes_gzip())
+        response.set_data(body)
+        response.headers.update(headers)
     return response
 
 
@@ -194,6 +204,7 @@ class FakeServer:
         app.url_map.converters["segment"] = SegmentName
         assets.compress(app)
         app.after_request(read_whole)
+        app.after_request(compress_data)
         app.add_url_rule("/predictions", view_func=self._page, endpoint="page")
         app.add_url_rule("/predictions/embed", view_func=self._embed, endpoint="embed")
         app.add_url_rule("/predictions/road/<path:name>", view_func=self._road, endpoint="road")
