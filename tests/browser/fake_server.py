@@ -60,7 +60,7 @@ def read_whole(response: Response) -> Response:
 
 def compress_data(response: Response) -> Response:
     """Compress JSON as the real server does, so that the page's transfers are as large as there."""
-    if response.is_json and not response.direct_passthrough:  # files are compressed by `assets`
+    if response.is_json and "Content-Encoding" not in response.headers:  # `assets` has compressed files
         body, headers = answers.encoded(response.get_data(), answers.takes_gzip())
         response.set_data(body)
         response.headers.update(headers)
