@@ -11,7 +11,8 @@ from pathlib import Path
 from .fanout import Level, measure_level
 from .figures import OURS, Figure
 from .group import ROOT
-from .ingest import COUNT, read_backlog
+from .ingest import COUNT, Reading, read_backlog
+from .messages import message, micros
 from .peers.greenwave import Greenwave
 from .world import PARTITIONS, World
 
@@ -37,11 +38,11 @@ def checked_out(commit: str, folder: Path) -> Iterator[tuple[str, Path]]:
 def run(world: World, name: str, tree: Path) -> list[Figure]:
     """Measure one round of both versions."""
     versions = ((OURS, ROOT), (name, tree))
+    topic = world.filled_topic(lambda number: message(number, micros()), COUNT, PARTITIONS)
     figures = []
     for version, folder in versions:
-        figures += read_backlog(
-            world, f"backlog, {PARTITIONS} partitions", PARTITIONS, version, "greenwave", folder, "compare"
-        )
+        reading = Reading(f"backlog, {PARTITIONS} partitions", version, "greenwave", folder, "compare")
+        figures += read_backlog(world.broker, topic, COUNT, reading)
     for version, folder in versions:
         with Greenwave(world, world.topic(), max(each.clients for each in LEVELS), version, folder) as peer:
             for level in LEVELS:
