@@ -24,7 +24,7 @@ from .librdkafka.answers import LeaderAnswers
 from .librdkafka.cluster import Cluster, LatestEnds, in_words
 from .librdkafka.log import MetadataLog
 from .librdkafka.options import client_options, consumer_options
-from .librdkafka.taking import NextOffset, TakenMessages, take, without_fetched
+from .librdkafka.taking import NextOffset, TakenMessages, take
 from .options import MAX_POLL_RECORDS, call_seconds
 from .record import Partition, Record, partitions_of
 
@@ -52,7 +52,7 @@ class ConfluentSource:
         """By partition that was fetched since the assignment, the last end that it was read to; -1 for none."""
         self._paused: set[Partition] = set()
         self._unvalidated: list[TopicPartition] = []
-        """Where reading continues and what the leader has not confirmed yet; no record of these is returned."""
+        """Where reading continues and what the leader has not confirmed yet; these are paused."""
         self._out_of_range: dict[Partition, NextOffset] = {}
         """By partition, the last position with an epoch that Kafka did not have."""
         self._readings: dict[Partition, Reading] = {}
@@ -133,7 +133,11 @@ class ConfluentSource:
         self._start()
 
     def _start(self) -> None:
-        """Fetch from the next offsets on; what the client has queued is dropped."""
+        """Fetch from the next offsets on; what the client has queued is dropped.
+
+        Partitions with an epoch are paused until a leader has compared it with its log: without that, a fetch returns
+        what is there now, or an error that says nothing of the truncation.
+        """
         self._must_restart = False
         self._polled = time.monotonic()
         partitions = [
@@ -142,9 +146,16 @@ class ConfluentSource:
             else TopicPartition(*partition, at.offset)
             for partition, at in self._positions.items()
         ]
-        with self._lock, self._translated():
-            self._consumer.assign(partitions)
+        before = {_key(each) for each in self._unvalidated}
         self._unvalidated = [each for each in partitions if self._positions[_key(each)].epoch >= 0]
+        no_longer = before - self._paused - {_key(each) for each in self._unvalidated}
+        with self._lock, self._translated():
+            self._consumer.resume([TopicPartition(*partition) for partition in no_longer])
+            for each in self._unvalidated:
+                # A new client can't pause a partition that it has never been asked for.
+                self._consumer.get_watermark_offsets(each, cached=True)
+            self._consumer.pause(self._unvalidated)
+            self._consumer.assign(partitions)
         self._readings = self._read_positions()
 
     def _validate(self) -> None:
@@ -160,6 +171,8 @@ class ConfluentSource:
             self._consumer.seek(partition)
         except KafkaException:
             return False
+        if _key(partition) not in self._paused:
+            self._consumer.resume([partition])
         return True
 
     def pause(self, partition: Partition) -> None:
@@ -184,8 +197,6 @@ class ConfluentSource:
             first = self._consumer.poll(min(timeout, SEEK_SECONDS) if self._unvalidated else timeout)
             messages = [first, *self._consumer.consume(MAX_POLL_RECORDS - 1, 0)] if first is not None else []
             self._polled = time.monotonic()
-        if self._unvalidated:
-            messages = without_fetched(messages, set(map(_key, self._unvalidated)))
         taken = take(messages, self._positions)
         if taken.is_topic_missing or self._answers.disconnects != self._disconnects:
             self._disconnects, self._must_confirm = self._answers.disconnects, True
@@ -245,13 +256,10 @@ class ConfluentSource:
 
         The end alone says nothing: a log that was truncated may grow again by now.
         """
-        unvalidated = set(map(_key, self._unvalidated))
         known = {each: self._positions[each] for each in error.partitions if self._positions[each].epoch >= 0}
-        unsure = {partition for partition, at in known.items() if self._out_of_range.get(partition) != at} | (
-            unvalidated & known.keys()
-        )
-        self._out_of_range |= {partition: at for partition, at in known.items() if partition not in unvalidated}
-        return bool(unsure)
+        is_unsure = any(self._out_of_range.get(partition) != at for partition, at in known.items())
+        self._out_of_range |= known
+        return is_unsure
 
     def _read_positions(self) -> dict[Partition, Reading]:
         positions = sorted(self._positions.items())

@@ -5,7 +5,7 @@ Without IO and without the client: the functions read messages, or anything with
 
 import operator
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -47,17 +47,6 @@ class TakenMessages:
     error: Exception | None = None
     damaged: set[Partition] = field(default_factory=set)
     is_topic_missing: bool = False
-
-
-def without_fetched(messages: Sequence[Any], partitions: Collection[Partition]) -> list[Any]:
-    """Leave out what was fetched of some partitions and is fetched again: records, ends and damaged batches."""
-    again = {None, codes.PARTITION_END, *codes.DAMAGED}
-    return [each for each in messages if _partition(each) not in partitions or _code(each) not in again]
-
-
-def _code(message: Any) -> int | None:
-    error = message.error()
-    return None if error is None else int(error.code())
 
 
 def take(messages: Sequence[Any], positions: Mapping[Partition, NextOffset]) -> TakenMessages:

@@ -22,7 +22,7 @@ from consumer.sources.librdkafka.codes import PARTITION_END
 from consumer.sources.librdkafka.damage import read_around
 from consumer.sources.librdkafka.log import MetadataLog
 from consumer.sources.librdkafka.options import client_options, consumer_options
-from consumer.sources.librdkafka.taking import NextOffset, take, without_fetched
+from consumer.sources.librdkafka.taking import NextOffset, take
 from consumer.sources.record import Partition, Topic
 from consumer.sources.security import CLOSED, explain
 from tests.consumer.helpers import at, eventually
@@ -113,12 +113,6 @@ def test_position_inside_a_damaged_batch_stays():
     damage = event(0, KafkaError._BAD_COMPRESSION, "Decompression (codec 0x4) of message at 5 failed", offset=5)
     taken = take([damage], {P0: NextOffset(8)})
     assert (taken.positions, taken.damaged) == ({P0: NextOffset(8)}, {P0})
-
-
-def test_what_is_fetched_again_is_left_out_and_errors_are_kept():
-    lost = event(0, AUTO_RESET, "Broker: Offset out of range")
-    messages = [FakeMessage(0, 4), event(0, PARTITION_END, offset=5), event(0, KafkaError._BAD_MSG), lost]
-    assert without_fetched([*messages, FakeMessage(1, 8)], {P0}) == [lost, FakeMessage(1, 8)]
 
 
 def test_position_that_kafka_does_not_have_is_expired():
