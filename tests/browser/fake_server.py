@@ -60,7 +60,8 @@ def read_whole(response: Response) -> Response:
 
 def compress_data(response: Response) -> Response:
     """Compress JSON as the real server does, so that the page's transfers are as large as there."""
-    if response.is_json and "Content-Encoding" not in response.headers:  # `assets` has compressed files
+    # `assets` has compressed files; that a file has not changed needs no body.
+    if response.is_json and response.status_code != 304 and "Content-Encoding" not in response.headers:
         body, headers = answers.encoded(response.get_data(), answers.takes_gzip())
         response.set_data(body)
         response.headers.update(headers)
@@ -203,8 +204,8 @@ class FakeServer:
         app = Flask("fake", root_path=str(ROOT))
         app.url_map.converters["segment"] = SegmentName
         assets.compress(app)
-        app.after_request(read_whole)
         app.after_request(compress_data)
+        app.after_request(read_whole)  # runs first: the last that is added does
         app.add_url_rule("/predictions", view_func=self._page, endpoint="page")
         app.add_url_rule("/predictions/embed", view_func=self._embed, endpoint="embed")
         app.add_url_rule("/predictions/road/<path:name>", view_func=self._road, endpoint="road")
