@@ -11,7 +11,7 @@ from pathlib import Path
 from .fanout import Level, measure_level
 from .figures import OURS, Figure
 from .group import ROOT
-from .ingest import COUNT, Reading, read_backlog
+from .ingest import COUNT, BacklogCase, read_backlog
 from .messages import message, micros
 from .peers.greenwave import Greenwave
 from .world import PARTITIONS, World
@@ -41,8 +41,8 @@ def run(world: World, name: str, tree: Path) -> list[Figure]:
     topic = world.filled_topic(lambda number: message(number, micros()), COUNT, PARTITIONS)
     figures = []
     for version, folder in versions:
-        reading = Reading(f"backlog, {PARTITIONS} partitions", version, "greenwave", folder, "compare")
-        figures += read_backlog(world.broker, topic, COUNT, reading)
+        case = BacklogCase(f"backlog, {PARTITIONS} partitions", version, "greenwave", folder, "compare")
+        figures += read_backlog(world.broker, topic, COUNT, case)
     for version, folder in versions:
         with Greenwave(world, world.topic(), max(each.clients for each in LEVELS), version, folder) as peer:
             for level in LEVELS:

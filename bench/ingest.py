@@ -58,12 +58,12 @@ def run(world: World) -> list[Figure]:
     ):
         topic = world.filled_topic(lambda number: message(number, micros()), count, partitions)
         for peer, reader in READERS.items():
-            figures += read_backlog(world.broker, topic, count, Reading(case, peer, reader))
+            figures += read_backlog(world.broker, topic, count, BacklogCase(case, peer, reader))
     return figures
 
 
 @dataclass(frozen=True)
-class Reading:
+class BacklogCase:
     """What is measured, and by which reader; `tree` is a folder with the code."""
 
     case: str
@@ -73,7 +73,7 @@ class Reading:
     measure: str = "ingest"
 
 
-def read_backlog(broker: str, topic: str, count: int, of: Reading) -> list[Figure]:
+def read_backlog(broker: str, topic: str, count: int, of: BacklogCase) -> list[Figure]:
     """Measure one reader in a process of its own."""
     command = [sys.executable, "-m", "bench.ingest", broker, topic, str(count), of.reader]
     done = subprocess.run(command, cwd=of.tree, stdout=subprocess.PIPE, text=True, check=True, timeout=SECONDS)
