@@ -21,7 +21,7 @@ from typing import Self
 
 from .endings import Lost, Refused
 from .messages import KNOWN, Message
-from .server import Server
+from .server import Query, Server
 from .state import State, backoff
 from .tokens import Token, Tokens
 from .transports import Poller, Stream, Transport, WebSocketStream
@@ -68,11 +68,12 @@ class Client:
         self._on_state = on_state
         self._server, self._tokens = Server(url), Tokens(token)
         self._wake = threading.Event()
-        query = {name: _parameter(name, value) for name, value in (filter or {}).items()}
+        query: Query = {name: _parameter(name, value) for name, value in (filter or {}).items()}
+        paced = query if every is None else {**query, "every": every}
         pause = max(poll_seconds, every or 0.0)
         known: dict[str, Transport] = {
-            "websocket": WebSocketStream(self._server, self._tokens, query, every),
-            "sse": Stream(self._server, self._tokens, query, every),
+            "websocket": WebSocketStream(self._server, self._tokens, paced),
+            "sse": Stream(self._server, self._tokens, paced),
             "polling": Poller(self._server, self._tokens, query, pause, self._pause),
         }
         has_websockets = importlib.util.find_spec("websockets") is not None

@@ -32,20 +32,26 @@ class Transport(Protocol):
         """Yield messages that follow a cursor. Raises Lost and Refused; ends if a better transport is due."""
 
 
-class Stream:
+class Requests:
+    """What the transports have in common: where and what they request."""
+
+    def __init__(self, server: Server, tokens: Tokens, query: Query) -> None:
+        self._server = server
+        self._tokens = tokens
+        self._query = query
+
+    def _query_after(self, cursor: str | None) -> Query:
+        return self._query if cursor is None else {**self._query, "after": cursor}
+
+
+class Stream(Requests):
     """Reads `/predictions/stream`."""
 
     name = "SSE"
     pushes = True
 
-    def __init__(self, server: Server, tokens: Tokens, query: Query, every: float | None) -> None:
-        self._server = server
-        self._tokens = tokens
-        self._query = {**query, **({} if every is None else {"every": every})}
-
     def messages(self, cursor: str | None) -> Iterator[Received]:
         """Yield messages, the first of which means that the stream is open."""
-        query = self._query if cursor is None else {**self._query, "after": cursor}
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store", **self._tokens.headers()}
         reader, view, heartbeat, is_open = EventStreamReader(), WholeView(), HEARTBEAT_SECONDS, False
         deadline = time.monotonic() + OPEN_SECONDS
@@ -55,7 +61,7 @@ class Stream:
             return HEARTBEATS_MISSED * heartbeat if is_open else deadline - time.monotonic()
 
         try:
-            with self._server.get("/predictions/stream", query, headers, OPEN_SECONDS) as answer:
+            with self._server.get("/predictions/stream", self._query_after(cursor), headers, OPEN_SECONDS) as answer:
                 kind = answer.response.headers.get("Content-Type", "")
                 if answer.response.status != 200 or not kind.startswith("text/event-stream"):
                     raise refusal(answer.response)
@@ -82,23 +88,17 @@ class Stream:
             raise
 
 
-class WebSocketStream:
+class WebSocketStream(Requests):
     """Reads `/predictions/ws`, by the package websockets."""
 
     name = "WebSocket"
     pushes = True
 
-    def __init__(self, server: Server, tokens: Tokens, query: Query, every: float | None) -> None:
-        self._server = server
-        self._tokens = tokens
-        self._query = {**query, **({} if every is None else {"every": every})}
-
     def messages(self, cursor: str | None) -> Iterator[Received]:
         """Yield messages, the first of which means that the stream is open."""
-        query = self._query if cursor is None else {**self._query, "after": cursor}
         headers, view, heartbeat, is_open = self._tokens.headers(), WholeView(), HEARTBEAT_SECONDS, False
         deadline = time.monotonic() + OPEN_SECONDS
-        with self._server.websocket("/predictions/ws", query, headers, OPEN_SECONDS) as socket:
+        with self._server.websocket("/predictions/ws", self._query_after(cursor), headers, OPEN_SECONDS) as socket:
             while True:
                 timeout = HEARTBEATS_MISSED * heartbeat if is_open else deadline - time.monotonic()
                 message = parse(_received(socket, timeout, is_open))
@@ -126,7 +126,7 @@ def _received(socket: "ClientConnection", timeout: float, is_open: bool) -> str:
         raise Lost("ended" if is_open else "unreachable") from error
 
 
-class Poller:
+class Poller(Requests):
     """Requests `/api/predictions` every few seconds, and turns each answer into the messages of a stream.
 
     The cursor moves once per answer, with its last message, so an answer counts as a whole or not at all.
@@ -138,10 +138,8 @@ class Poller:
     def __init__(
         self, server: Server, tokens: Tokens, query: Query, every: float, pause: Callable[[float], bool]
     ) -> None:
-        """`pause` waits between two polls, and returns whether to go on."""
-        self._server = server
-        self._tokens = tokens
-        self._query = query
+        """`every` is in seconds; `pause` waits between two polls, and returns whether to go on."""
+        super().__init__(server, tokens, query)
         self._every = every
         self._pause = pause
         self._etag: str | None = None
@@ -169,9 +167,10 @@ class Poller:
                 return
 
     def _poll(self, cursor: str | None, headers: Mapping[str, str]) -> tuple[int, Message]:
-        query = self._query if cursor is None else {**self._query, "after": cursor}
         tag = {"If-None-Match": self._etag} if self._etag is not None and cursor is None else {}
-        with self._server.get("/api/predictions", query, {**headers, **tag}, MAX_ROUND_SECONDS) as answer:
+        with self._server.get(
+            "/api/predictions", self._query_after(cursor), {**headers, **tag}, MAX_ROUND_SECONDS
+        ) as answer:
             status = answer.response.status
             if status == 304 or (status == 400 and cursor is not None):
                 return status, {}
