@@ -16,7 +16,7 @@
  * @property {Record<string, FilterValue>} [filter] parameters such as { road: ["I-405"], bbox: [-118.6, 33.7, -117.9, 34.3] }
  * @property {number} [every] the pace in seconds
  * @property {string | (() => string | Promise<string>)} [token] sent as a header; a function is called before each connection
- *   and each poll
+ *   and each poll, and before a token expires over a WebSocket
  * @property {RequestCredentials} [credentials] "include" sends the cookie to another origin
  * @property {string | null} [cursor] where to continue; without it, at the view
  * @property {("sse" | "websocket" | "polling")[]} [transports] the best one first
@@ -30,7 +30,7 @@
  * @property {OnState} [onState] called with a new object at each change of the connection's state
  */
 const MESSAGES = new Set(
-  ["connected", "initial", "loading", "prediction", "observation", "left", "position", "stats", "status", "gap", "error", "busy", "bye"],
+  ["connected", "initial", "loading", "prediction", "observation", "left", "position", "stats", "status", "gap", "renewed", "error", "busy", "bye"],
 );
 const HEARTBEATS_MISSED = 2;
 
@@ -136,7 +136,8 @@ function makeTransports(base, query, { every, token, credentials, pollSeconds = 
     sse: () => sseTransport({ url: `${base}/predictions/stream${paced}`, heartbeatSeconds, authorization, credentials }),
     websocket: () => {
       const ticketUrl = token === undefined ? null : `${base}/api/tickets`;
-      return webSocketTransport({ url: `${base}/predictions/ws${paced}`, ticketUrl, heartbeatSeconds, authorization });
+      const canRenew = typeof token === "function";
+      return webSocketTransport({ url: `${base}/predictions/ws${paced}`, ticketUrl, canRenew, heartbeatSeconds, authorization });
     },
     polling: () => {
       const everySeconds = Math.max(pollSeconds, every ?? 0);
@@ -554,23 +555,24 @@ function isEventStream(response) {
 
 const SOCKET_OPEN_SECONDS = 3;
 const TRY_LATER = 1013;
+const MIN_RENEW_MS = 1_000;
 
-/** @typedef {{ url: string, ticketUrl: string | null, heartbeatSeconds: number, authorization: Authorization, fetch: Fetch, WebSocket: typeof globalThis.WebSocket, timers: Timers }} SocketSettings */
+/** @typedef {{ url: string, ticketUrl: string | null, canRenew: boolean, heartbeatSeconds: number, authorization: Authorization, fetch: Fetch, WebSocket: typeof globalThis.WebSocket, timers: Timers }} SocketSettings */
 
 /**
  * Return the transport for the WebSocket at `url`, an http or https address: for networks whose proxies hold back streams.
  * Each message has its cursor as a field. A WebSocket sends no headers, so with a `ticketUrl` the token is exchanged there
- * for a ticket, which opens one stream.
+ * for a ticket, which opens one stream. A token that `canRenew` is renewed before it expires, and the stream goes on.
  *
  * @param {Partial<SocketSettings> & { url: string }} settings
  * @returns {Transport}
  */
-export function webSocketTransport({ url, ticketUrl = null, heartbeatSeconds = 15, authorization = noHeaders, fetch = globalThis.fetch, WebSocket = globalThis.WebSocket, timers = globalThis }) {
+export function webSocketTransport({ url, ticketUrl = null, canRenew = false, heartbeatSeconds = 15, authorization = noHeaders, fetch = globalThis.fetch, WebSocket = globalThis.WebSocket, timers = globalThis }) {
   return {
     name: "WebSocket",
     pushes: true,
     open: (options) => {
-      const socket = new Socket({ url, ticketUrl, heartbeatSeconds, authorization, fetch, WebSocket, timers }, options);
+      const socket = new Socket({ url, ticketUrl, canRenew, heartbeatSeconds, authorization, fetch, WebSocket, timers }, options);
       socket.run();
       return () => socket.close();
     },
@@ -585,14 +587,17 @@ class Socket {
   #opened = false;
   /** @type {number | undefined} */
   #deadline;
+  /** @type {number | undefined} */
+  #renewal;
 
   /**
    * @param {SocketSettings} settings
    * @param {TransportOptions} options
    */
-  constructor({ url, ticketUrl, heartbeatSeconds, authorization, fetch, WebSocket, timers }, { cursor, onMessage, onState }) {
+  constructor({ url, ticketUrl, canRenew, heartbeatSeconds, authorization, fetch, WebSocket, timers }, { cursor, onMessage, onState }) {
     this.url = resumeAt(url.replace(/^http/, "ws"), cursor);
     this.ticketUrl = ticketUrl;
+    this.canRenew = canRenew;
     this.heartbeatSeconds = heartbeatSeconds;
     this.authorization = authorization;
     this.fetch = fetch;
@@ -631,6 +636,7 @@ class Socket {
   close() {
     this.#closed = true;
     this.timers.clearTimeout(this.#deadline);
+    this.timers.clearTimeout(this.#renewal);
     this.#abort.abort();
     this.#socket?.close();
   }
@@ -656,6 +662,7 @@ class Socket {
     if (!this.#opened) this.#open(received);
     if (this.#closed) return; // by the callback
     this.#expect(HEARTBEATS_MISSED * this.heartbeatSeconds, "silent");
+    if (received.type === "connected" || received.type === "renewed") this.#renewLater(lifetimeMs(received));
     const { cursor = null, ...message } = received;
     this.view.push(message, cursor);
     if (message.type === "bye") this.#end("bye");
@@ -666,6 +673,30 @@ class Socket {
     this.#opened = true;
     if (message.type === "connected" && message.heartbeat_seconds) this.heartbeatSeconds = message.heartbeat_seconds;
     this.onState({ state: "open" });
+  }
+
+  /**
+   * Renew the token after half of its remaining lifetime, and again after half of the rest (as in RFC 2131, section 4.4.5).
+   * So a token function that fails, or has no new token yet, is called again in time.
+   *
+   * @param {number} remainingMs NaN for a token that does not expire
+   */
+  #renewLater(remainingMs) {
+    this.timers.clearTimeout(this.#renewal);
+    const delayMs = Math.min(MAX_TIMER_MS, remainingMs / 2);
+    if (!this.canRenew || !(delayMs >= MIN_RENEW_MS)) return;
+    const renew = () => {
+      this.#renewLater(remainingMs - delayMs);
+      this.#renew();
+    };
+    this.#renewal = this.timers.setTimeout(renew, delayMs);
+  }
+
+  async #renew() {
+    const headers = await this.authorization().catch(() => null);
+    if (headers === null || this.#closed) return;
+    const token = headers.Authorization.slice("Bearer ".length);
+    this.#socket?.send(JSON.stringify({ type: "renew", token }));
   }
 
   /** @param {string} reason */
@@ -679,6 +710,15 @@ class Socket {
     this.close();
     this.onState(end);
   }
+}
+
+/**
+ * Return how long a token is valid, by the server's clock; NaN if it does not expire, or the server does not say.
+ *
+ * @param {{ timestamp: string, expires_at?: string | null }} message
+ */
+function lifetimeMs({ timestamp, expires_at: expiresAt }) {
+  return Date.parse(expiresAt ?? "") - Date.parse(timestamp);
 }
 
 /**

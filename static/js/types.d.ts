@@ -40,7 +40,8 @@ export interface Stats {
 
 /** A message of the wire format, as every transport delivers it. */
 export type Message =
-  | { type: "connected"; timestamp: string; heartbeat_seconds?: number }
+  | { type: "connected"; timestamp: string; heartbeat_seconds?: number; expires_at?: string | null }
+  | { type: "renewed"; timestamp: string; expires_at: string | null }
   | {
       type: "initial";
       predictions: Prediction[];

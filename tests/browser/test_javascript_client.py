@@ -19,7 +19,9 @@ class InNode:
     """A client in a process of Node, whose lines are reported by a thread."""
 
     def __init__(self, url: str, options: Json, report: Callable[[Event], None]) -> None:
-        command = ["node", str(PROGRAM), url, json.dumps(options)]
+        # Node 20 has a WebSocket by this option only; with it, the client would try one where no transports are given.
+        flags = ["--experimental-websocket"] if "websocket" in options.get("transports", ()) else []
+        command = ["node", *flags, str(PROGRAM), url, json.dumps(options)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self._report = report
         self._thread = threading.Thread(target=self._read)

@@ -12,10 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import jwt
 import pytest
+from greenwave_client import Client, State
 from playwright.sync_api import Browser, Page, Request, WebSocket
 
 from tests.web.access.tokens_file import TokensFile, tokens_file
-from tests.web.server.test_worker import Server
+from tests.web.server.test_worker import Server, until
 
 LIBRARY = Path(__file__).resolve().parents[2] / "static" / "greenwave.js"
 TRANSPORTS = ("sse", "websocket", "polling")
@@ -247,23 +248,56 @@ def test_an_eventsource_of_another_origin_is_opened_by_a_ticket(
 
 
 LIFETIME_SECONDS = 30
-"""Of the first token: the page must have renewed it before, also on a busy machine."""
+"""Of the first token, which the clients renew after half of it. The other half is for a busy machine."""
 ENDED_SECONDS = 4
 """A stream ends within 2 s after its token."""
-RENEW = """async ({ url, token }) => {
-  const answer = await fetch(`${url}/api/tickets`, { method: "POST", headers: { Authorization: `Bearer ${token}` } });
-  const { ticket } = (await answer.json()).data;
-  Object.assign(window, { seen: [], codes: [] });
-  window.socket = new WebSocket(`${url.replace("http", "ws")}/predictions/ws?ticket=${ticket}`);
-  window.socket.onmessage = ({ data }) => window.seen.push(JSON.parse(data));
-  window.socket.onclose = ({ code }) => window.codes.push(code);
-  await new Promise((resolve) => (window.socket.onopen = resolve));
-  window.renew = (token) => window.socket.send(JSON.stringify({ type: "renew", token }));
+RENEW = """async ({ url, tokens }) => {
+  const { connect } = await import(`${url}/static/greenwave.js`);
+  Object.assign(window, { seen: [], types: [], phases: [] });
+  window.connection = connect({
+    url,
+    transports: ["websocket"],
+    token: () => tokens[window.types.includes("initial") ? "second" : "first"],
+    onChange: ({ data }) => window.seen.push(data.segment_id),
+    onMessage: ({ type }) => window.types.push(type),
+    onState: ({ phase }) => window.phases.push(phase),
+  });
 }"""
-SAW = "(wanted) => window.seen.some((each) => JSON.stringify(each).includes(wanted))"
 
 
-def test_a_renewed_websocket_outlives_its_first_token(
+class PythonClient:
+    """A Python client on a thread, which gives the second token once it is connected."""
+
+    def __init__(self, url: str, tokens: dict[str, str]) -> None:
+        self.types: list[str] = []
+        self.seen: list[str] = []
+        self.phases: list[str] = []
+        self._tokens = tokens
+        self._client = Client(url, transports=["websocket"], token=self._token, on_state=self._on_state)
+        self._thread = threading.Thread(target=self._read)
+
+    def __enter__(self) -> "PythonClient":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        self._thread.join()
+
+    def _token(self) -> str:
+        return self._tokens["second" if "initial" in self.types else "first"]
+
+    def _on_state(self, state: State) -> None:
+        self.phases.append(state.phase)
+
+    def _read(self) -> None:
+        for message in self._client:
+            self.types.append(message["type"])
+            if message["type"] == "prediction":
+                self.seen.append(message["data"]["segment_id"])
+
+
+def test_both_clients_renew_a_token_and_keep_their_websocket(
     tmp_path: Path, visit: Visit, origin: str, tokens: TokensFile
 ) -> None:
     secret = "s" * 32
@@ -273,12 +307,16 @@ def test_a_renewed_websocket_outlives_its_first_token(
         url = f"http://127.0.0.1:{server.port}"
         end = int(time.time()) + LIFETIME_SECONDS
         tokens["first"] = jwt.encode({"sub": "ann", "aud": "greenwave", "exp": end}, secret)
-        visit.page.evaluate(RENEW, {"url": url, "token": tokens["first"]})
-        visit.page.evaluate("(token) => window.renew(token)", tokens["second"])
-        visit.page.wait_for_function(SAW, arg='"type":"renewed"')
-        visit.page.wait_for_function("(end) => Date.now() > end", arg=1000 * (end + ENDED_SECONDS))
-        publish(server, 0, 1)
-        visit.page.wait_for_function(SAW, arg='"segment_id":"n0"')
-        assert visit.page.evaluate("window.codes") == []
-        assert len(visit.queries("/predictions/ws")) == 1
+        with PythonClient(url, tokens) as client:
+            visit.page.evaluate(RENEW, {"url": url, "tokens": dict(tokens)})
+            visit.page.wait_for_function("window.types.includes('initial')")
+            until(lambda: "initial" in client.types)
+            phases = visit.page.evaluate("window.phases"), client.phases.copy()  # a first attempt may be late
+            visit.page.wait_for_function("(end) => Date.now() > end", arg=1000 * (end + ENDED_SECONDS))
+            publish(server, 0, 1)
+            visit.page.wait_for_function("window.seen.includes('n0')")
+            until(lambda: "n0" in client.seen)
+        assert (visit.page.evaluate("window.phases"), client.phases[: len(phases[1])]) == phases
+        assert client.phases[len(phases[1]) :] == ["ended"]
+        assert visit.page.evaluate("window.types").count("renewed") == client.types.count("renewed") == 1
     assert not [name for name, token in tokens.items() if token in (tmp_path / "log").read_text()]

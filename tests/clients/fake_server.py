@@ -5,7 +5,10 @@ that is sent as it is, or `{"id", "retry", "message"}`. `end` is `hold` (default
 server closes its port, and start() opens it again.
 
 A WebSocket gets the messages of the same streams, with `id` as their cursor. What only SSE has is left out: comments
-and `retry:`. As in Greenwave, a `busy` message is the code with which it is closed.
+and `retry:`. As in Greenwave, a `busy` message is the code with which it is closed. Where an answer has `renewed`, the
+client must ask for that, which is a request like others: these messages are sent then.
+
+A ticket is the token for which it was issued, and counts as that token's header.
 """
 
 import json
@@ -92,6 +95,11 @@ class FakeServer:
                 self.requests.append((route, query, headers))
         return answer
 
+    def received(self, message: Json) -> None:
+        """Record a message of a client."""
+        with self._lock:
+            self.requests.append((message.pop("type"), {}, message))
+
     def opened(self, sock: socket.socket) -> None:
         """Note a connection."""
         with self._lock:
@@ -126,7 +134,10 @@ class Handler(BaseHTTPRequestHandler):
         """Send the next answer of the route."""
         parts = urlsplit(self.path)
         headers = {name: self.headers[name] for name in ("Authorization", "If-None-Match") if name in self.headers}
-        answer = self.server.fake.answer_to(ROUTES[parts.path], parse_qs(parts.query), headers)
+        query = parse_qs(parts.query)
+        if ticket := query.pop("ticket", None):
+            headers["Authorization"] = f"Bearer {ticket[0]}"
+        answer = self.server.fake.answer_to(ROUTES[parts.path], query, headers)
         try:
             if "events" not in answer:
                 self._answer(answer)
@@ -136,6 +147,11 @@ class Handler(BaseHTTPRequestHandler):
                 self._stream(answer)
         except OSError:
             self.close_connection = True  # by the client, or by stop()
+
+    def do_POST(self) -> None:
+        """Issue a ticket."""
+        ticket = self.headers["Authorization"].removeprefix("Bearer ")
+        self._answer({"status": 201, "json": {"success": True, "data": {"ticket": ticket}}})
 
     def _answer(self, answer: Json) -> None:
         is_json = "json" in answer
@@ -172,8 +188,21 @@ class Handler(BaseHTTPRequestHandler):
         is_busy = any(json.loads(text).get("type") == "busy" for text in texts if text.startswith('{"'))
         frames = [] if is_busy else [protocol.send(TextMessage(text)) for text in texts]
         self.wfile.write(b"".join(frames))
+        if "renewed" in answer:
+            self.server.fake.received(json.loads(self._text(protocol)))
+            texts = [text for each in answer["renewed"] for text in texts_of(each)]
+            self.wfile.write(b"".join(protocol.send(TextMessage(text)) for text in texts))
         code = TRY_LATER if is_busy else GOING_AWAY
         self._end(answer.get("end", "hold"), lambda: self.wfile.write(protocol.send(CloseConnection(code))))
+
+    def _text(self, protocol: Connection) -> str:
+        """Return the next message of the client."""
+        while data := self.connection.recv(65_536):
+            protocol.receive_data(data)
+            for event in protocol.events():
+                if isinstance(event, TextMessage):
+                    return event.data
+        raise ConnectionResetError("the client has closed it")
 
     def _end(self, end: str, finish: Callable[[], object]) -> None:
         if end == "finish":

@@ -88,7 +88,13 @@ def over_websocket(options: Json) -> Json:
     return {**options, "transports": ["websocket" if each == "sse" else each for each in names]}
 
 
-OVER_WEBSOCKET = [each for each in SCENARIOS if "stream" in each["server"] and not each.get("is_for_sse_only")]
+OVER_WEBSOCKET = [
+    each
+    for each in SCENARIOS
+    if "stream" in each["server"]
+    and not each.get("is_for_sse_only")
+    and "websocket" not in each.get("options", {}).get("transports", ())
+]
 
 
 @pytest.mark.parametrize("scenario", OVER_WEBSOCKET, ids=[each["name"] for each in OVER_WEBSOCKET])

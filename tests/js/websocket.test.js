@@ -6,7 +6,7 @@ import { FakeTime, jsonResponse, settle } from "./fakes.js";
 /** @param {{ cursor?: string | null, settings?: object }} options */
 function open({ cursor = null, settings = {} } = {}) {
   const time = new FakeTime();
-  const seen = { messages: [], states: [], sockets: [] };
+  const seen = { messages: [], states: [], sockets: [], sent: [] };
   class FakeSocket {
     /** @type {(event: { data: string }) => void} */
     onmessage;
@@ -18,6 +18,10 @@ function open({ cursor = null, settings = {} } = {}) {
 
     say(message) {
       this.onmessage({ data: typeof message === "string" ? message : JSON.stringify(message) });
+    }
+
+    send(text) {
+      seen.sent.push(JSON.parse(text));
     }
 
     close() {
@@ -74,6 +78,77 @@ test("a transport that is closed before its ticket came opens no socket", async 
   answer(jsonResponse({ success: true, data: { ticket: "gwt_1" } }));
   await settle();
   assert.deepEqual([seen.sockets, seen.states], [[], []]);
+});
+
+/** A socket whose token ends after so many seconds; `tokens` are those of its function, null for one that fails. */
+async function openExpiring({ seconds, tokens = ["a"], settings = {} }) {
+  const left = [...tokens];
+  const ours = {
+    ticketUrl: "http://host/api/tickets",
+    canRenew: true,
+    fetch: async () => jsonResponse({ success: true, data: { ticket: "gwt_1" } }),
+    authorization: async () => {
+      const token = left.length > 1 ? left.shift() : left[0];
+      return token === null ? Promise.reject(new Error("no network")) : { Authorization: `Bearer ${token}` };
+    },
+    ...settings,
+  };
+  const opened = open({ settings: ours });
+  await settle();
+  const [socket] = opened.seen.sockets;
+  socket.say({ type: "connected", heartbeat_seconds: 1_000, ...expiry(seconds) });
+  return { ...opened, socket };
+}
+
+function expiry(seconds) {
+  const expiresAt = seconds === null ? null : new Date(1_000 * seconds).toISOString();
+  return { timestamp: new Date(0).toISOString(), expires_at: expiresAt };
+}
+
+test("a token is renewed after half of its lifetime, and the new one after half of its own", async () => {
+  const { time, seen, socket } = await openExpiring({ seconds: 100, tokens: ["a", "b", "c"] });
+  await time.advance(49_999);
+  assert.deepEqual(seen.sent, []);
+  await time.advance(1);
+  assert.deepEqual(seen.sent, [{ type: "renew", token: "b" }]);
+  socket.say({ type: "renewed", ...expiry(1_000) });
+  await time.advance(499_999);
+  assert.equal(seen.sent.length, 1);
+  await time.advance(1);
+  assert.deepEqual(seen.sent.at(-1), { type: "renew", token: "c" });
+  socket.say({ type: "renewed", ...expiry(null) });
+  await time.advance(1_000_000);
+  assert.equal(seen.sent.length, 2);
+});
+
+test("without an answer a token is renewed again after half of the rest, until less than 2 s are left", async () => {
+  const { time, seen } = await openExpiring({ seconds: 16, tokens: ["a", null, "b"] });
+  const sent = [];
+  for (let second = 1; second <= 20; second += 1) {
+    await time.advance(1_000);
+    if (seen.sent.splice(0).length > 0) sent.push(second);
+  }
+  assert.deepEqual(sent, [12, 14, 15]); // the function failed after 8 s
+});
+
+for (const [name, options] of /** @type {[string, any][]} */ ([
+  ["that does not expire", { seconds: null }],
+  ["that can't change", { seconds: 100, settings: { canRenew: false } }],
+])) {
+  test(`a token ${name} is not renewed`, async () => {
+    const { time, seen } = await openExpiring(options);
+    await time.advance(200_000);
+    assert.deepEqual(seen.sent, []);
+  });
+}
+
+test("a lifetime that is longer than a timer can be is no reason to renew at once", async () => {
+  const { time, seen, socket, close } = await openExpiring({ seconds: 100 * 365 * 86_400 });
+  await time.advance(60_000);
+  assert.deepEqual(seen.sent, []);
+  socket.say({ type: "renewed", ...expiry(100) });
+  close();
+  assert.equal(time.pending, 0);
 });
 
 const GREETING = { type: "connected", heartbeat_seconds: 10 };

@@ -6,6 +6,7 @@ from flask import g
 from msgspec import Struct, structs
 
 from consumer.view.filters import EVERYTHING, Filter
+from web.times import iso
 
 Role = Literal["operator", "publisher"]
 """What a principal may do beside reading: `operator` sees metrics, health details and the quarantine; `publisher`
@@ -36,6 +37,11 @@ class Principal(Struct, frozen=True):
     def is_authenticated(self) -> bool:
         """Whether it has shown credentials."""
         return bool(self.key)
+
+    @property
+    def shown_expiry(self) -> str | None:
+        """When it ends, in ISO 8601; None for never."""
+        return None if self.expires_at is None else iso(self.expires_at)
 
     def narrow(self, wanted: Filter) -> Filter:
         """Return a filter that matches what is wanted and may be seen."""

@@ -19,7 +19,7 @@ from .shapes import Cursor, Failure, LeftReason, Time, ViewStatistics
 
 
 class ConnectedMessage(TypedDict):
-    """The first message of a stream."""
+    """The first message of a stream. It ends when the token expires (null: never); `timestamp` is the server's time."""
 
     type: Literal["connected"]
     message: str
@@ -27,6 +27,7 @@ class ConnectedMessage(TypedDict):
     transport: StreamTransport
     topic: str
     heartbeat_seconds: float
+    expires_at: Time | None
 
 
 class InitialMessage(TypedDict):
@@ -111,6 +112,7 @@ class RenewedMessage(TypedDict):
 
     type: Literal["renewed"]
     expires_at: Time | None
+    timestamp: Time
 
 
 class ErrorMessage(TypedDict):

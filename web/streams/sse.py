@@ -13,11 +13,11 @@ from werkzeug.exceptions import ServiceUnavailable
 from web.access.principal import current
 from web.access.tickets import PARAMETER
 from web.api import params
-from web.services import Services, services
-from web.times import now_iso
+from web.services import services
 
 from . import wire
 from .encodings import SSE, SSE_GZIP, Encoding
+from .greeting import greeting
 from .handover import StreamResponse, stream_slot
 from .hub_client import Start
 from .incoming import BUSY_RETRY_MS
@@ -53,10 +53,9 @@ def stream() -> Response:
     if log.isEnabledFor(logging.INFO):
         active = here.admission.counts().get("sse", 0)
         log.info("SSE stream opened (consumer %s, %d active)", consumer.feed.status.state, active)
-    greeting = (
-        encoding.prefix + encoding.padding + encoding.encode_with_retry(_greeting(here), random.randint(*RETRY_MS))
-    )
-    return StreamResponse(here.hub, encoding, slot, start, greeting, mimetype=MIMETYPE, headers=headers)
+    connected = greeting("sse", start.principal, here.settings)
+    first = encoding.prefix + encoding.padding + encoding.encode_with_retry(connected, random.randint(*RETRY_MS))
+    return StreamResponse(here.hub, encoding, slot, start, first, mimetype=MIMETYPE, headers=headers)
 
 
 def _start() -> Start:
@@ -94,9 +93,3 @@ def _encoding() -> tuple[Encoding, dict[str, str]]:
     if request.accept_encodings.quality("gzip") > 0:
         return SSE_GZIP, {**HEADERS, "Content-Encoding": "gzip"}
     return SSE, HEADERS
-
-
-def _greeting(here: Services) -> bytes:
-    settings = here.settings
-    details = {"topic": current().shown_topic(settings.topic), "heartbeat_seconds": settings.heartbeat_seconds}
-    return wire.connected("sse", now_iso(), details)

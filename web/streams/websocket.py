@@ -28,10 +28,10 @@ from web.access.tickets import PARAMETER
 from web.api import params
 from web.server.client import take_over
 from web.services import services
-from web.times import now_iso
 
 from . import wire
 from .encodings import WEBSOCKET
+from .greeting import greeting
 from .handover import COPY_BYTES, add_pair, stream_slot
 from .hub_client import HubClient, Start
 from .messages import Message, websocket_frames
@@ -122,10 +122,9 @@ def websocket(server: Server) -> None:
     here, slot = services(), g.pop("slot")
     state, settings = here.get_consumer().feed.status.state, here.settings
     log.info("WebSocket opened (consumer %s, %d active)", state, here.admission.counts().get("websocket", 0))
-    details = {"topic": current().shown_topic(settings.topic), "heartbeat_seconds": settings.heartbeat_seconds}
-    first = websocket_frames([Message(wire.connected("websocket", now_iso(), details))])
     after, every = params.text("after"), params.every()
     wanted, principal = params.wanted(services().settings.topics), current()
+    first = websocket_frames([Message(greeting("websocket", principal, settings))])
     start = Start(wanted, after, params.since(), request.remote_addr, every=every, principal=principal)
     peer = WebSocketPeer(request.remote_addr, settings.topics, principal, here.authentication.verify)
     taken = take_over(request.environ)

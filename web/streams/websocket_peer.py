@@ -11,7 +11,7 @@ from wsproto.utilities import LocalProtocolError
 
 from consumer.settings import Topics
 from web.access.principal import Principal, Unauthenticated
-from web.times import iso, now_iso
+from web.times import now_iso
 
 from . import wire
 from .hub_client import EXPIRED, Answer, Start
@@ -162,8 +162,8 @@ class WebSocketPeer:
             last = websocket_frames([Message(wire.bye(EXPIRED))])
             return Answer(last + self.close(POLICY, "the token has other claims"), is_last=True)
         self._principal = principal
-        until = None if principal.expires_at is None else iso(principal.expires_at)
-        return Answer(websocket_frames([Message(wire.renewed(until))]), principal=principal)
+        renewed = wire.renewed(principal.shown_expiry, now_iso())
+        return Answer(websocket_frames([Message(renewed)]), principal=principal)
 
 
 def _error(message: str, error: str) -> Answer:

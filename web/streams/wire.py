@@ -147,9 +147,9 @@ def subscribed(wanted: Mapping[str, Any]) -> bytes:
     return json_bytes({"type": "subscribed", "filter": wanted})
 
 
-def renewed(expires_at: str | None) -> bytes:
-    """Return a `renewed` message: the stream goes on until then, an ISO time; None: without an end."""
-    return json_bytes({"type": "renewed", "expires_at": expires_at})
+def renewed(expires_at: str | None, timestamp: str) -> bytes:
+    """Return a `renewed` message: when the new token expires (None: never), and the server's time (ISO 8601)."""
+    return json_bytes({"type": "renewed", "expires_at": expires_at, "timestamp": timestamp})
 
 
 def end(more: bool) -> bytes:

@@ -13,7 +13,7 @@ Received = tuple[Message, str | None]
 KNOWN = frozenset(
     {
         *("connected", "initial", "loading", "prediction", "observation", "left", "position"),
-        *("stats", "status", "gap", "error", "busy", "bye"),
+        *("stats", "status", "gap", "renewed", "error", "busy", "bye"),
     }
 )
 """Types of messages. A newer server may send others, which are ignored."""

@@ -49,6 +49,19 @@ class Tokens:
             raise _no_token(ALLOWED)
         return {"Authorization": f"Bearer {given}"}
 
+    def pass_on(self, use: Callable[[str], None]) -> None:
+        """Call the token function in its thread, which gives `use` the token. Does not wait.
+
+        A function that fails gives nothing: the caller tries again later.
+        """
+
+        def take(given: object) -> None:
+            if isinstance(given, str) and _is_sendable(given):
+                use(given)
+
+        if callable(self._token):
+            self._start(self._token, take)
+
     def cancel(self) -> None:
         """End a wait for the token function, and give no more tokens. Any thread may call this."""
         self._is_cancelled = True
@@ -56,26 +69,34 @@ class Tokens:
 
     def _call(self, token: Callable[[], str]) -> object:
         """Return what the function returns or raises."""
-        self._calls = [each for each in self._calls if each.is_alive()]
-        if len(self._calls) >= MAX_HANGING:
-            raise _no_token(f"{MAX_HANGING} calls of the token function have not answered")
         answers = self._answers = queue.SimpleQueue()
         if self._is_cancelled:  # before cancel() could know this queue
             return None
-
-        def call() -> None:
-            try:
-                answers.put(token())
-            except BaseException as error:
-                answers.put(error)
-
-        run = contextvars.copy_context().run
-        self._calls.append(threading.Thread(target=run, args=(call,), name="greenwave-token", daemon=True))
-        self._calls[-1].start()
+        if not self._start(token, answers.put):
+            raise _no_token(f"{MAX_HANGING} calls of the token function have not answered")
         try:
             return answers.get(timeout=ANSWER_SECONDS)
         except queue.Empty:
             raise _no_token(f"the token function has not answered for {ANSWER_SECONDS:g} s") from None
+
+    def _start(self, token: Callable[[], str], take: Callable[[object], None]) -> bool:
+        """Call the function in a thread that gives `take` what it returns or raises. Return False if too many hang."""
+        self._calls = [each for each in self._calls if each.is_alive()]
+        if len(self._calls) >= MAX_HANGING:
+            return False
+
+        def call() -> None:
+            given: object
+            try:
+                given = token()
+            except BaseException as error:
+                given = error
+            take(given)
+
+        run = contextvars.copy_context().run
+        self._calls.append(threading.Thread(target=run, args=(call,), name="greenwave-token", daemon=True))
+        self._calls[-1].start()
+        return True
 
 
 def _is_sendable(token: object) -> bool:

@@ -1,12 +1,15 @@
 """Three ways to get messages: a WebSocket, a stream of Server-Sent Events, and polling. They raise Lost or Refused."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .endings import Lost, refusal
 from .messages import EventStreamReader, Message, Received, WholeView, parse
+from .renewal import Renewal
 from .server import Query, Server
 from .tokens import Tokens
 
@@ -89,7 +92,7 @@ class Stream(Requests):
 
 
 class WebSocketStream(Requests):
-    """Reads `/predictions/ws`, by the package websockets."""
+    """Reads `/predictions/ws`, by the package websockets, and renews the token of a function before it expires."""
 
     name = "WebSocket"
     pushes = True
@@ -97,29 +100,47 @@ class WebSocketStream(Requests):
     def messages(self, cursor: str | None) -> Iterator[Received]:
         """Yield messages, the first of which means that the stream is open."""
         headers, view, heartbeat, is_open = self._tokens.headers(), WholeView(), HEARTBEAT_SECONDS, False
-        deadline = time.monotonic() + OPEN_SECONDS
+        deadline, renewal = time.monotonic() + OPEN_SECONDS, Renewal()
         with self._server.websocket("/predictions/ws", self._query_after(cursor), headers, OPEN_SECONDS) as socket:
             while True:
-                timeout = HEARTBEATS_MISSED * heartbeat if is_open else deadline - time.monotonic()
-                message = parse(_received(socket, timeout, is_open))
-                if message is None:
+                if time.monotonic() >= renewal.due_at:
+                    renewal.postpone()
+                    self._tokens.pass_on(partial(_renew, socket))
+                text = _received(socket, min(deadline, renewal.due_at) - time.monotonic(), is_open)
+                if text is None:
+                    if time.monotonic() >= deadline:
+                        raise Lost("silent" if is_open else "late")
                     continue
-                is_open = True
-                heartbeat = message.get("heartbeat_seconds") or heartbeat
-                at = message.pop("cursor", None)
-                yield from view.push(message, at)
-                if message["type"] == "bye":
-                    raise Lost("bye")
+                message = parse(text)
+                if message is not None:
+                    is_open = True
+                    heartbeat = message.get("heartbeat_seconds") or heartbeat
+                    if self._tokens.are_renewable:
+                        renewal.take(message)
+                    at = message.pop("cursor", None)
+                    yield from view.push(message, at)
+                    if message["type"] == "bye":
+                        raise Lost("bye")
+                if is_open:
+                    deadline = time.monotonic() + HEARTBEATS_MISSED * heartbeat
 
 
-def _received(socket: "ClientConnection", timeout: float, is_open: bool) -> str:
-    """Return the next message. Raises Lost."""
+def _renew(socket: "ClientConnection", token: str) -> None:
+    """Ask the server to go on with another token. Any thread may call this."""
+    from websockets.exceptions import ConnectionClosed
+
+    with contextlib.suppress(ConnectionClosed):
+        socket.send(json.dumps({"type": "renew", "token": token}))
+
+
+def _received(socket: "ClientConnection", timeout: float, is_open: bool) -> str | None:
+    """Return the next message; None if none comes in time. Raises Lost."""
     from websockets.exceptions import ConnectionClosed
 
     try:
         return socket.recv(max(0.001, timeout), decode=True)
-    except TimeoutError as error:
-        raise Lost("silent" if is_open else "late") from error
+    except TimeoutError:
+        return None
     except ConnectionClosed as error:
         if error.rcvd is not None and error.rcvd.code == TRY_LATER:
             raise Lost("busy") from error

@@ -185,6 +185,14 @@ def test_an_open_stream_ends_when_its_token_is_revoked(client, live, tokens):
     assert client.get("/predictions/stream", headers=bearer(tokens["reader"])).status_code == 401
 
 
+def test_a_stream_says_when_its_token_expires(client, live, tokens):
+    tokens.write(reader={"expires": "2099-01-01T00:00:00Z"}, operator={})
+    for name, expected in (("reader", "2099-01-01T00:00:00.000Z"), ("operator", None)):
+        with client.get("/predictions/stream", headers=bearer(tokens[name])) as response:
+            connected = events_of([next(iter(response.response))])[0][1]
+        assert (connected["type"], connected["expires_at"]) == ("connected", expected)
+
+
 def test_a_large_form_is_refused(client, live):
     assert sign_in(client, "x" * 20_000).status_code == 413
 

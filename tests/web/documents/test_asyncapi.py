@@ -27,7 +27,7 @@ PREDICTION = normalise(record(0, 0, message("LA_001", horizon_minutes=15))).pred
 OBSERVED = Observation("LA_001", 1_700_000_000_000, 47.0, None, "moderate_traffic")
 NOW = "2026-11-28T00:00:00.000Z"
 MESSAGES = {
-    "connected": wire.connected("sse", NOW, {"topic": "t", "heartbeat_seconds": 15.0}),
+    "connected": wire.connected("sse", NOW, {"topic": "t", "heartbeat_seconds": 15.0, "expires_at": None}),
     "initial": wire.initial([PREDICTION], "abc", [OBSERVED])[0],
     "prediction": wire.item(PREDICTION),
     "observation": wire.item(OBSERVED),
@@ -37,7 +37,7 @@ MESSAGES = {
     "position": wire.position(),
     "gap": wire.gap("too_old", None),
     "subscribed": wire.subscribed({"segment": ["LA_001"]}),
-    "renewed": wire.renewed(NOW),
+    "renewed": wire.renewed(NOW, NOW),
     "error": wire.error("failed", "detail", NOW),
     "busy": wire.busy(),
     "bye": wire.bye("the server is closing"),

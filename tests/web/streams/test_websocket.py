@@ -72,7 +72,7 @@ def test_a_websocket_starts_with_state_and_view_then_sends_changes(connect, put)
     it = connect()
     first = [it.next() for _ in range(3)]
     assert [each["type"] for each in first] == ["connected", "status", "initial"]
-    assert first[0]["transport"] == "websocket"
+    assert (first[0]["transport"], first[0]["expires_at"]) == ("websocket", None)
     assert [each["segment_id"] for each in first[2]["predictions"]] == ["A"]
     put(message("B"))
     change = it.next("prediction")

@@ -91,7 +91,8 @@ def renewal(token):
 def test_a_token_with_the_same_claims_continues_the_stream():
     client = Client(ANN, {"later": LATER, "endless": structs.replace(LATER, expires_at=None)})
     (answer,) = client.send(renewal("later"))
-    assert text_of(client, answer) == {"type": "renewed", "expires_at": "2027-01-15T08:00:00.000Z"}
+    renewed = text_of(client, answer)
+    assert (renewed["type"], renewed["expires_at"]) == ("renewed", "2027-01-15T08:00:00.000Z")
     assert (answer.principal, answer.start, answer.is_last) == (LATER, None, False)
     (answer,) = client.send(renewal("endless"))
     assert text_of(client, answer)["expires_at"] is None

@@ -1,0 +1,18 @@
+"""The first message of a stream."""
+
+from consumer.settings import Settings
+from web.access.admission import StreamTransport
+from web.access.principal import Principal
+from web.times import now_iso
+
+from . import wire
+
+
+def greeting(transport: StreamTransport, principal: Principal, settings: Settings) -> bytes:
+    """Return the `connected` message of a stream that a principal has opened."""
+    details = {
+        "topic": principal.shown_topic(settings.topic),
+        "heartbeat_seconds": settings.heartbeat_seconds,
+        "expires_at": principal.shown_expiry,
+    }
+    return wire.connected(transport, now_iso(), details)
