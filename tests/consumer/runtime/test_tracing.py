@@ -1,6 +1,5 @@
 """Traces: a span for each record whose headers continue a sampled trace, and none for others."""
 
-import http.server
 import sys
 import threading
 import time
@@ -9,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -22,6 +20,7 @@ from consumer.settings import load
 from consumer.sources.record import Record, encode_headers
 from tests.consumer.helpers import eventually, message
 from tests.consumer.runtime.helpers import SETTINGS
+from tests.consumer.runtime.otlp import receiver
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED, UNSAMPLED = f"00-{TRACE}-{PARENT}-01".encode(), f"00-{TRACE}-{PARENT}-00".encode()
@@ -184,42 +183,20 @@ def test_receiver_that_does_not_answer_holds_nothing_up():
     exporter.may_end.set()
 
 
-class Receiver(http.server.BaseHTTPRequestHandler):
-    """Receives spans by OTLP."""
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received.append((self.path, ExportTraceServiceRequest.FromString(body)))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
-def receiver(monkeypatch, integration):
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        server.received = []
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
-        yield server
-        server.shutdown()
-        thread.join()
+def received(monkeypatch, integration):
+    with receiver(monkeypatch) as received:
+        yield received
 
 
-def test_consumer_sends_spans_of_published_records(receiver, topic, consume):
+def test_consumer_sends_spans_of_published_records(received, topic, consume):
     consumer = consume(structs.replace(SETTINGS, traces_per_second=10))
     consumer.wait_ready(30)
     topic.append(message("A"), raw_headers=encode_headers([("traceparent", SAMPLED)]))
     topic.append(message("B"))
-    eventually(lambda: receiver.received, 60)
-    path, request = receiver.received[0]
-    (span,) = request.resource_spans[0].scope_spans[0].spans
-    assert (path, span.name, span.trace_id.hex()) == ("/v1/traces", f"process {topic.name}", TRACE)
+    eventually(lambda: received, 60)
+    (span,) = received
+    assert (span.name, span.trace_id.hex()) == (f"process {topic.name}", TRACE)
     items = {each.key: each.value.int_value for each in span.attributes}["greenwave.record.items"]
     assert items == 1
 
