@@ -12,13 +12,29 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from . import beside, compare, fairness, fanout, growth, idle, ingest, micro, pace, polling, report, sizes, storm
+from . import (
+    access,
+    beside,
+    compare,
+    fairness,
+    fanout,
+    growth,
+    idle,
+    ingest,
+    micro,
+    pace,
+    polling,
+    report,
+    sizes,
+    storm,
+)
 from .figures import Figure
 from .peers import KINDS
 from .world import Options, World
 
 MEASURES: dict[str, ModuleType] = {
     "fanout": fanout,
+    "access": access,
     "growth": growth,
     "idle": idle,
     "storm": storm,

@@ -2,9 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar
 
 from kafka import KafkaProducer
 
@@ -39,7 +38,7 @@ RATIOS = ("p50, ms", "p99, ms")
 class Committed(Greenwave):
     """The product as a reader of committed messages."""
 
-    settings: ClassVar[dict[str, str]] = {**Greenwave.settings, "KAFKA_ISOLATION_LEVEL": "read_committed"}
+    settings: Mapping[str, str] = {**Greenwave.settings, "KAFKA_ISOLATION_LEVEL": "read_committed"}
 
 
 def run(world: World) -> list[Figure]:

@@ -81,7 +81,8 @@ class Crowd(Helper):
 
     def __init__(self, peer: Peer, clients: int, *options: str, path: str = "") -> None:
         address = ["--port", str(peer.port), "--path", path or peer.path, "--clients", str(clients)]
-        super().__init__([load_client(), *address, *options])
+        headers = [part for header in peer.headers for part in ("--header", header)]
+        super().__init__([load_client(), *address, *headers, *options])
         try:
             self.ready = self.answer()
         except BaseException:

@@ -26,6 +26,8 @@ class Peer:
     """Whether a client can continue with Last-Event-ID after the server was restarted."""
     record_header = "-"
     """A record header (NAME=VALUE) without which it ignores a record."""
+    headers: tuple[str, ...] = ()
+    """Headers (NAME: VALUE) of its clients."""
 
     def __init__(self, world: World, topic: str, clients: int) -> None:
         self.world, self.topic, self.clients = world, topic, clients

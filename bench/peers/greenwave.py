@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import ClassVar
 
 from bench.figures import OURS
 from bench.group import ROOT
@@ -22,7 +22,7 @@ class Greenwave(Peer):
     name = OURS
     path = "/predictions/stream"
     resumes = True
-    settings: ClassVar[dict[str, str]] = {"KAFKA_BACKLOG": "all"}
+    settings: Mapping[str, str] = {"KAFKA_BACKLOG": "all"}
 
     def __init__(self, world: World, topic: str, clients: int, name: str = OURS, tree: Path = ROOT) -> None:
         super().__init__(world, topic, clients)
