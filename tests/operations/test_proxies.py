@@ -141,6 +141,7 @@ def caddy(folder, upstream):
         f"{NAME} {{": f"http://{NAME}:{port} {{",
         "127.0.0.1:8000": f"127.0.0.1:{upstream}",
         "health_timeout 2s": "health_timeout 60s",  # a busy machine may need more than 2 s
+        "read_body 60s": "read_body 20s",  # the server waits for a second in tests of this
     }
     site = replaced(CADDY, changes)
     path = folder / "Caddyfile"
