@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 COVERAGE_FLOOR := 93
-UNIT := -m "not integration" tests/consumer tests/web
+UNIT := tests/consumer tests/web
 
 # Without cached bytecode each worker of pytest rewrites the assertions of all tests, which takes half of the collection.
 test test-unit coverage test-operations: export PYTHONDONTWRITEBYTECODE =
@@ -27,13 +27,13 @@ test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
 		--ignore tests/operations
 
 test-unit: $(READY) ## the tests of consumer/ and web/ that start no process and no server, in less than 30 s
-	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 2 -p no:schemathesis $(UNIT)
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 3 -p no:schemathesis -m "not integration and not slow" $(UNIT)
 
-coverage: $(READY) ## branch coverage of consumer/ and web/ in the tests of test-unit; fails when it is below the floor
+coverage: $(READY) ## branch coverage of consumer/ and web/ by tests that start nothing; fails when it is below the floor
 	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n 3 -o timeout=600 --cov=consumer --cov=web --cov-report=term:skip-covered \
-		--cov-fail-under=$(COVERAGE_FLOOR) $(UNIT)
+		--cov-fail-under=$(COVERAGE_FLOOR) -m "not integration" $(UNIT)
 
-test-pythons: $(READY) ## the tests of test-unit on each of Python 3.11 to 3.14 that is installed
+test-pythons: $(READY) ## the tests of test-unit and slow ones on each of Python 3.11 to 3.14 that is installed
 	$(BIN)/python -m tools.pythons
 
 # The tests of outages wait most of the time, but they notice a machine that is overloaded, so they run by themselves.

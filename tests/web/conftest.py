@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from msgspec import structs
+from werkzeug.routing import Rule
 from werkzeug.serving import make_server
 
 from app import create_app
@@ -18,6 +19,19 @@ SHORT_SILENCE = structs.replace(SETTINGS, kafka_silence_seconds=2.0)
 """For tests of outages alone: a thread that gets no CPU for so long counts as an outage, too."""
 SHORT_HEARTBEAT = structs.replace(SETTINGS, heartbeat_seconds=1.0)
 """For tests of heartbeats and pings alone: a WebSocket client has so long to answer a ping."""
+
+_compile, _compiled = Rule._compile_builder, {}
+
+
+def _compile_once(rule, append_unknown=True):
+    """Compile a rule as Werkzeug does, but once for all apps: it takes 12 of the 15 ms in which an app is made."""
+    key = (rule.rule, tuple(rule._trace), repr(rule.defaults), append_unknown)
+    if key not in _compiled:
+        _compiled[key] = _compile(rule, append_unknown)
+    return _compiled[key]
+
+
+Rule._compile_builder = _compile_once
 
 
 @pytest.fixture

@@ -90,7 +90,9 @@ def test_consumer_that_was_stopped_is_replaced(topic):
     assert second.ready
 
 
-def test_no_second_consumer_while_a_source_is_replaced(topic):
+def test_no_second_consumer_while_a_source_is_replaced(topic, monkeypatch):
+    monkeypatch.setattr("consumer.runtime.supervisor.BACKOFF_SECONDS", 0.05)  # else start() is called for seconds
+
     class Dying(MemorySource):
         def poll(self, timeout):
             raise SystemExit("the client ends the thread")
