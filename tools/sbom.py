@@ -41,7 +41,8 @@ def of_environment() -> dict[str, Any]:
     """Return the bill of materials of all packages that are installed here."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "sbom.json"
-        options = ["--output-reproducible", "--spec-version", "1.6", "--output-file", str(target)]
+        # Most of the packages are left out. A test validates the bill that is made of the others.
+        options = ["--no-validate", "--output-reproducible", "--spec-version", "1.6", "--output-file", str(target)]
         command = [sys.executable, "-m", "cyclonedx_py", "environment", *options, sys.executable]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         made: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.operations.test_proxies import NAME, Running, caddy, nginx
+from tests.operations.test_proxies import NAME, caddy, nginx
 from tests.web.server.test_worker import Server, until
 from web.server.descriptors import raise_limit
 
@@ -38,6 +38,8 @@ AMBIGUOUS = {
     "a chunk size beyond 64 bits": (CHUNKED, b"10000000000000000\r\n" + SMUGGLED),
     "a chunk without its end": (CHUNKED, b"1\r\na0\r\n\r\n" + SMUGGLED),
 }
+TOO_SLOW_SECONDS = 8
+"""How long a head may take here, where the end is waited for; longer than it takes to open the idle connections."""
 INJECTED = "%0d%0aX-Injected:%20yes"
 BARE_CR, UTF_8 = b"a\rX-Injected: yes", "a\u560d\u560aX-Injected: yes".encode()
 
@@ -77,10 +79,11 @@ def target(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("target")
     with contextlib.ExitStack() as stack:
         environ = {"TRUSTED_PROXIES": "127.0.0.1", "ACCESS_LOG": "1", "PUBLISH": "1", "BODY_SECONDS": "1"}
-        environ |= {"HEAD_SECONDS": "10", "CLIENT_LIMITS_EXEMPT": "127.0.0.1", "CLIENT_REQUEST_RATE": "20"}
+        environ |= {"CLIENT_LIMITS_EXEMPT": "127.0.0.1", "CLIENT_REQUEST_RATE": "20"}
+        environ |= {"HEAD_SECONDS": str(TOO_SLOW_SECONDS)}
         server = stack.enter_context(Server(folder / "log", **environ))
         until(lambda: json.loads(server.get("/readyz"))["success"])  # or the first check of Caddy takes it for down
-        proxy: Running | None = stack.enter_context(request.param(folder, server.port)) if request.param else None
+        proxy = stack.enter_context(request.param(folder, server.port, TOO_SLOW_SECONDS)) if request.param else None
         yield Target(server, proxy, proxy.port if proxy else server.port)
 
 

@@ -109,8 +109,8 @@ def started(command, port, scheme, folder, environ=None):
 
 
 @contextlib.contextmanager
-def nginx(folder, upstream):
-    """Run the example of nginx with a certificate of its own, on free ports."""
+def nginx(folder, upstream, too_slow_seconds=20):
+    """Run the example of nginx with a certificate of its own, on free ports; slow clients have so many seconds."""
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={NAME}"]
     made += ["-keyout", folder / "greenwave.key", "-out", folder / "greenwave.pem"]
     subprocess.run(made, check=True, capture_output=True)
@@ -121,6 +121,8 @@ def nginx(folder, upstream):
         "127.0.0.1:8000": f"127.0.0.1:{upstream}",
         "/etc/nginx/tls/": f"{folder}/",
         "proxy_connect_timeout 2s": "proxy_connect_timeout 60s",  # a busy machine may need more than 2 s
+        "client_header_timeout 20s": f"client_header_timeout {too_slow_seconds}s",
+        "client_body_timeout 20s": f"client_body_timeout {too_slow_seconds}s",
     }
     site = replaced(NGINX, changes)
     path = folder / "nginx.conf"
@@ -134,14 +136,15 @@ def nginx(folder, upstream):
 
 
 @contextlib.contextmanager
-def caddy(folder, upstream):
+def caddy(folder, upstream, too_slow_seconds=20):
     """Run the example of Caddy on a free port, without TLS: a certificate would come from outside."""
     port = free_port()
     changes = {
         f"{NAME} {{": f"http://{NAME}:{port} {{",
         "127.0.0.1:8000": f"127.0.0.1:{upstream}",
         "health_timeout 2s": "health_timeout 60s",  # a busy machine may need more than 2 s
-        "read_body 60s": "read_body 20s",  # the server waits for a second in tests of this
+        "read_header 20s": f"read_header {too_slow_seconds}s",
+        "read_body 60s": f"read_body {too_slow_seconds}s",  # the server waits for a second in tests of this
     }
     site = replaced(CADDY, changes)
     path = folder / "Caddyfile"
