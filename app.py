@@ -15,7 +15,7 @@ from web.access import paths
 from web.access.cors import Cors
 from web.access.guard import Guard
 from web.access.origins import AllowedOrigins
-from web.api import acknowledgements, health, history, metrics, polling, tickets, usual
+from web.api import acknowledgements, health, history, metrics, polling, scores, tickets, usual
 from web.documents import routes as documents
 from web.limits import clients
 from web.limits.addresses import ClientAddresses
@@ -71,6 +71,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
         history.blueprint,
         tickets.blueprint,
         usual.blueprint,
+        scores.blueprint,
         acknowledgements.blueprint,
         publish.blueprint,
         sse.blueprint,

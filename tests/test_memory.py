@@ -136,12 +136,13 @@ def test_the_view_forgets_what_it_counted():
 
 
 @pytest.mark.parametrize("horizons", [1, 4])
-def test_the_scores_take_scores_bytes(horizons):
+@pytest.mark.parametrize("interval", [{}, {"lower": 30.0, "upper": 90.0}], ids=["plain", "intervals"])
+def test_the_scores_take_scores_bytes(horizons, interval):
     with measured() as taken:
         scores = Scores(SMALL)
         for number in range(6_000):
             prediction = normalise(a_record(number, 40, horizons=horizons)).predictions[0][1]
-            scores.take([prediction], prediction.timestamp)
+            scores.take([structs.replace(prediction, **interval)], prediction.timestamp)
         assert is_near(taken(), SMALL.scores_bytes)
 
 

@@ -8,7 +8,9 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from typing import NamedTuple, Protocol
 
-from consumer.prediction import Horizon
+from msgspec import UNSET
+
+from consumer.prediction import Horizon, Prediction
 
 MATCH_MS = 150_000
 """Largest distance of an actual speed from its target: half of the five minutes at which detectors usually report."""
@@ -16,6 +18,9 @@ MATCH_MS = 150_000
 MINUTE_MS = 60_000
 NOT_MEASURED = -1.0
 NEVER = -1
+
+FORECASTS_SIZE = 20
+"""The size of an empty HorizonForecasts without intervals, counted in forecasts."""
 
 
 class Actual(NamedTuple):
@@ -35,7 +40,10 @@ class Scored(NamedTuple):
 
 
 class ErrorCounter(Protocol):
-    """Counts the errors of one horizon."""
+    """Counts the errors of one horizon and model."""
+
+    users: int
+    """How many HorizonForecasts are counted here."""
 
     def add(self, target_ms: int, predicted: float, now: float, actual: float, is_observed: bool) -> None:
         """Count a forecast; `is_observed` is that of its Actual."""
@@ -43,12 +51,24 @@ class ErrorCounter(Protocol):
     def take_back(self, target_ms: int, predicted: float, now: float, actual: float, is_observed: bool) -> None:
         """Undo an add()."""
 
-    def add_usual(self, target_ms: int, error: float, is_taken_back: bool) -> None:
-        """Count the error of the usual speed of a target, or undo that."""
+    def add_usual(
+        self, target_ms: int, usual: float, predicted: float, now: float, actual: float, is_taken_back: bool
+    ) -> None:
+        """Count the usual speed of a target as a forecast beside the predicted one, or undo that."""
+
+    def add_interval(self, target_ms: int, now: float, actual: float, is_inside: bool) -> None:
+        """Count whether the actual speed is inside the prediction interval."""
+
+    def take_back_interval(self, target_ms: int, now: float, actual: float, is_inside: bool) -> None:
+        """Undo an add_interval()."""
+
+    def add_unscored(self, target_ms: int, not_judged: int = 0, late: int = 0) -> None:
+        """Change how many forecasts had no actual speed near enough, and how many came after their target."""
 
 
-Judged = tuple[str, ErrorCounter, int, float, bool]
-"""What was scored: segment, where it is counted, target time, actual speed; and whether that is taken back."""
+Judged = tuple[str, ErrorCounter, int, float, float, float, bool]
+"""What was scored: segment, where it is counted, target time, predicted speed, speed when it was made, actual speed;
+and whether that is taken back."""
 
 
 def reach_ms(horizon: Horizon) -> int:
@@ -60,13 +80,15 @@ def reach_ms(horizon: Horizon) -> int:
 
 
 class HorizonForecasts:
-    """The forecasts of one segment and horizon (in minutes), ordered by target time.
+    """The forecasts of one segment, horizon (in minutes) and model, ordered by target time.
 
-    The segment was measured at or after the targets of the first `due` of them. `last_ms` is the latest target. What is
-    scored is added to `judged`, if there is one, for the errors of the usual speed, which are counted later.
+    The segment was measured at or after the targets of the first `due` of them. `last_ms` is the latest target. Either
+    all have a prediction interval, and `bounds` has the lower and the upper bound of each, or none has. What is scored
+    is added to `judged`, if there is one, for the errors of the usual speed, which are counted later.
     """
 
     __slots__ = (
+        "bounds",
         "counter",
         "due",
         "horizon",
@@ -78,10 +100,16 @@ class HorizonForecasts:
         "reach_ms",
         "segment_id",
         "targets",
+        "weight",
     )
 
     def __init__(
-        self, horizon: Horizon, counter: ErrorCounter, segment_id: str = "", judged: deque[Judged] | None = None
+        self,
+        horizon: Horizon,
+        counter: ErrorCounter,
+        segment_id: str = "",
+        judged: deque[Judged] | None = None,
+        has_bounds: bool = False,
     ) -> None:
         self.segment_id = segment_id
         self.judged = judged
@@ -94,44 +122,73 @@ class HorizonForecasts:
         self.targets = array("q")
         self.predicted = array("d")
         self.nows = array("d")
+        self.bounds = array("d") if has_bounds else None
+        self.weight = 2 if has_bounds else 1
+        """What a forecast counts in the size of a history."""
 
-    def append(self, target_ms: int, predicted: float, now: float) -> None:
-        """Add a forecast whose target is later than `last_ms`."""
+    @property
+    def size(self) -> int:
+        """The size, counted in forecasts without an interval."""
+        return self.weight * (FORECASTS_SIZE + len(self.targets))
+
+    def append(self, target_ms: int, now: float, item: Prediction) -> int:
+        """Add a prediction whose target is later than `last_ms`; return by how much the size grew."""
         self.targets.append(target_ms)
-        self.predicted.append(predicted)
+        self.predicted.append(item.predicted_speed)
         self.nows.append(now)
         self.last_ms = target_ms
+        if self.bounds is None:
+            return 1
+        if item.lower is not UNSET and item.upper is not UNSET:
+            self.bounds.append(item.lower)
+            self.bounds.append(item.upper)
+        return self.weight
 
-    def insert(self, target_ms: int, predicted: float, now: float) -> int | None:
-        """Add a forecast, whatever its target, and return its index; None when it is a duplicate."""
-        targets = self.targets
+    def insert(self, target_ms: int, now: float, item: Prediction) -> int | None:
+        """Add a prediction, whatever its target, and return its index; None when it is a duplicate."""
+        targets, bounds, own = self.targets, self.bounds, _bounds(item)
         index = same = bisect_left(targets, target_ms)
         while same < len(targets) and targets[same] == target_ms:
-            if self.predicted[same] == predicted and self.nows[same] == now:
+            if (
+                self.predicted[same] == item.predicted_speed
+                and self.nows[same] == now
+                and (bounds is None or bounds[2 * same : 2 * same + 2] == own)
+            ):
                 return None
             same += 1
         targets.insert(index, target_ms)
-        self.predicted.insert(index, predicted)
+        self.predicted.insert(index, item.predicted_speed)
         self.nows.insert(index, now)
+        if bounds is not None:
+            bounds[2 * index : 2 * index] = own
         self.last_ms = targets[-1]
         return index
 
     def add(self, index: int, actual: Actual) -> None:
         """Score a forecast."""
         self.counter.add(self.targets[index], self.predicted[index], self.nows[index], *actual)
-        if self.judged is not None:
-            self.judged.append((self.segment_id, self.counter, self.targets[index], actual.speed, False))
+        self._note(index, actual.speed, is_taken_back=False)
 
     def take_back(self, index: int, actual: Actual) -> None:
         """Undo an add()."""
         self.counter.take_back(self.targets[index], self.predicted[index], self.nows[index], *actual)
+        self._note(index, actual.speed, is_taken_back=True)
+
+    def _note(self, index: int, actual: float, is_taken_back: bool) -> None:
+        """Count the interval of a forecast, and remember what was scored for the errors of the usual speed."""
+        target_ms, predicted, now = self.targets[index], self.predicted[index], self.nows[index]
+        if (bounds := self.bounds) is not None:
+            count = self.counter.take_back_interval if is_taken_back else self.counter.add_interval
+            count(target_ms, now, actual, bounds[2 * index] <= actual <= bounds[2 * index + 1])
         if self.judged is not None:
-            self.judged.append((self.segment_id, self.counter, self.targets[index], actual.speed, True))
+            self.judged.append((self.segment_id, self.counter, target_ms, predicted, now, actual, is_taken_back))
 
     def drop(self, until_ms: int) -> None:
         """Drop forecasts for times up to `until_ms`."""
         count = bisect_right(self.targets, until_ms)
         del self.targets[:count], self.predicted[:count], self.nows[:count]
+        if self.bounds is not None:
+            del self.bounds[: 2 * count]
         self.due = max(0, self.due - count)
 
     def copy(self) -> "HorizonForecasts":
@@ -144,3 +201,9 @@ class HorizonForecasts:
     def scored(self, index: int, actual: Actual) -> Scored:
         """Return a forecast with its actual speed."""
         return Scored(self.targets[index], self.predicted[index], self.nows[index], actual)
+
+
+def _bounds(item: Prediction) -> "array[float]":
+    """Return the bounds of the interval of a prediction, if it has one."""
+    lower, upper = item.lower, item.upper
+    return array("d") if lower is UNSET or upper is UNSET else array("d", (lower, upper))

@@ -12,12 +12,17 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
-from consumer.prediction import Horizon
+from msgspec import UnsetType
+
+from consumer.prediction import Horizon, Prediction
 
 from .forecasts import MATCH_MS, NEVER, NOT_MEASURED, Actual, HorizonForecasts, Scored
 
-HISTORY_SIZE, FORECASTS_SIZE = 33, 20
-"""The size of an empty history, and of an empty horizon of it, counted in forecasts."""
+HISTORY_SIZE = 33
+"""The size of an empty history, counted in forecasts."""
+
+ForecastsKey = Horizon | tuple[Horizon, str | UnsetType, bool]
+"""Horizon, model, and whether the forecasts have no interval; the horizon alone with neither, which is found faster."""
 
 
 class SegmentHistory:
@@ -38,7 +43,7 @@ class SegmentHistory:
     def __init__(self, step: int) -> None:
         self.measured_ms = NEVER
         self.speed = NOT_MEASURED
-        self.forecasts: dict[Horizon, HorizonForecasts] = {}
+        self.forecasts: dict[ForecastsKey, HorizonForecasts] = {}
         self.step = self.swept_step = step
         """The step of the window of its last prediction, and that of the last drop_before()."""
         self._times = array("q")
@@ -48,8 +53,7 @@ class SegmentHistory:
         self._floor_ms = NEVER
 
     def __len__(self) -> int:
-        kept = sum(FORECASTS_SIZE + len(each.targets) for each in self.forecasts.values())
-        return HISTORY_SIZE + len(self._times) + kept
+        return HISTORY_SIZE + len(self._times) + sum(each.size for each in self.forecasts.values())
 
     def measure(self, at_ms: int, speed: float, is_observed: bool) -> int:
         """Add a measurement and score the forecasts that it decides; return by how much the size grew.
@@ -62,18 +66,26 @@ class SegmentHistory:
         for forecasts in self.forecasts.values():
             targets, index = forecasts.targets, forecasts.due
             while index < len(targets) and (target_ms := targets[index]) <= at_ms:
-                which = _AFTER if target_ms == at_ms else _nearest(target_ms, forecasts.reach_ms, before_ms, at_ms)
-                predicted, now = forecasts.predicted[index], forecasts.nows[index]
-                index += 1
-                if which is None:
-                    continue
+                actual, by_observation = speed, is_observed
+                if target_ms != at_ms:
+                    which = _nearest(target_ms, forecasts.reach_ms, before_ms, at_ms)
+                    if which is None:
+                        forecasts.counter.add_unscored(target_ms, not_judged=1)
+                        index += 1
+                        continue
+                    if which == _BEFORE:
+                        actual, by_observation = self.speed, bool(self._are_observed[-1])
                 # What forecasts.add() does, without a call: this runs for every prediction.
-                actual, by_observation = (
-                    (speed, is_observed) if which == _AFTER else (self.speed, bool(self._are_observed[-1]))
-                )
+                predicted, now = forecasts.predicted[index], forecasts.nows[index]
                 forecasts.counter.add(target_ms, predicted, now, actual, by_observation)
+                if (bounds := forecasts.bounds) is not None:
+                    is_inside = bounds[2 * index] <= actual <= bounds[2 * index + 1]
+                    forecasts.counter.add_interval(target_ms, now, actual, is_inside)
                 if forecasts.judged is not None:
-                    forecasts.judged.append((forecasts.segment_id, forecasts.counter, target_ms, actual, False))
+                    forecasts.judged.append(
+                        (forecasts.segment_id, forecasts.counter, target_ms, predicted, now, actual, False)
+                    )
+                index += 1
             forecasts.due = index
         self._times.append(at_ms)
         self._speeds.append(speed)
@@ -81,19 +93,20 @@ class SegmentHistory:
         self.measured_ms, self.speed = at_ms, speed
         return 1
 
-    def expect(self, forecasts: HorizonForecasts, target_ms: int, predicted: float, now: float) -> int:
-        """Add a forecast unless it is a duplicate; return by how much the size grew."""
+    def expect(self, forecasts: HorizonForecasts, target_ms: int, now: float, item: Prediction) -> int:
+        """Add a prediction unless it is a duplicate; return by how much the size grew."""
         if target_ms <= self._floor_ms:
             return 0
-        index = forecasts.insert(target_ms, predicted, now)
+        index = forecasts.insert(target_ms, now, item)
         if index is None:
             return 0
         if target_ms <= self.measured_ms:
             forecasts.due += 1
             actual = self.actual(target_ms, forecasts.reach_ms)
+            forecasts.counter.add_unscored(target_ms, not_judged=actual is None, late=1)
             if actual is not None:
                 forecasts.add(index, actual)
-        return 1
+        return forecasts.weight
 
     def actual(self, target_ms: int, reach_ms: int) -> Actual | None:
         """Return the actual speed of a target time; None when it is not known."""
@@ -107,9 +120,11 @@ class SegmentHistory:
 
     def scored(self) -> Iterator[tuple[Horizon, Scored]]:
         """Yield (horizon, forecast) for all scored forecasts that are kept."""
-        for horizon, forecasts in self.forecasts.items():
-            for index, actual in self._scored(forecasts, 0, forecasts.due):
-                yield horizon, forecasts.scored(index, actual)
+        for forecasts in self.forecasts.values():
+            for index in range(forecasts.due):
+                actual = self.actual(forecasts.targets[index], forecasts.reach_ms)
+                if actual is not None:
+                    yield forecasts.horizon, forecasts.scored(index, actual)
 
     def drop_before(self, until_ms: int) -> int:
         """Drop targets before a time, and measurements that decide no later one; return the size freed."""
@@ -130,7 +145,7 @@ class SegmentHistory:
         history = SegmentHistory(self.step)
         history.measured_ms, history.speed, history._floor_ms = self.measured_ms, self.speed, self._floor_ms
         history._times, history._speeds, history._are_observed = self._times[:], self._speeds[:], self._are_observed[:]
-        history.forecasts = {horizon: each.copy() for horizon, each in self.forecasts.items()}
+        history.forecasts = {key: each.copy() for key, each in self.forecasts.items()}
         return history
 
     def _measure_late(self, at_ms: int, speed: float, is_observed: bool) -> int:
@@ -144,9 +159,7 @@ class SegmentHistory:
         after_ms = max(self._times[index - 1] if index else NEVER, at_ms - MATCH_MS - 1)
         until_ms = min(self._times[min(index + known, len(self._times) - 1)], at_ms + MATCH_MS)
         decided = self._decided(after_ms, until_ms)
-        for forecasts, begin, end in decided:
-            for number, actual in self._scored(forecasts, begin, end):
-                forecasts.take_back(number, actual)
+        self._judge(decided, is_taken_back=True)
         if known:
             self._speeds[index], self._are_observed[index] = speed, is_observed
             self.speed = self._speeds[-1]
@@ -154,9 +167,7 @@ class SegmentHistory:
             self._times.insert(index, at_ms)
             self._speeds.insert(index, speed)
             self._are_observed.insert(index, is_observed)
-        for forecasts, begin, end in decided:
-            for number, actual in self._scored(forecasts, begin, end):
-                forecasts.add(number, actual)
+        self._judge(decided, is_taken_back=False)
         return 0 if known else 1
 
     def _is_news(self, index: int, speed: float, is_observed: bool) -> bool:
@@ -177,12 +188,18 @@ class SegmentHistory:
                 found.append((forecasts, begin, bisect_right(targets, until_ms, begin, due)))
         return found
 
-    def _scored(self, forecasts: HorizonForecasts, begin: int, end: int) -> Iterator[tuple[int, Actual]]:
-        """Yield (index, actual speed) of the forecasts whose actual speed is known."""
-        for index in range(begin, end):
-            actual = self.actual(forecasts.targets[index], forecasts.reach_ms)
-            if actual is not None:
-                yield index, actual
+    def _judge(self, decided: list[tuple[HorizonForecasts, int, int]], is_taken_back: bool) -> None:
+        """Score forecasts that are due, or undo that."""
+        for forecasts, begin, end in decided:
+            for index in range(begin, end):
+                target_ms = forecasts.targets[index]
+                actual = self.actual(target_ms, forecasts.reach_ms)
+                if actual is None:
+                    forecasts.counter.add_unscored(target_ms, not_judged=-1 if is_taken_back else 1)
+                elif is_taken_back:
+                    forecasts.take_back(index, actual)
+                else:
+                    forecasts.add(index, actual)
 
     def _drop(self, count: int) -> None:
         """Drop the first measurements. The first of the rest becomes the floor: later targets may be nearest to it."""

@@ -2,7 +2,8 @@
 
 An error is predicted minus actual, in SPEED_UNIT. There are two baselines: persistence, the speed that was measured
 when the prediction was made; and the usual speed of the target time, whose errors `consumer.usual` adds. `history`
-decides which speed is the actual one, `tally` sums up. There is no lock here: the feed guards it.
+decides which speed is the actual one, `tally` sums up, `report` has the scores as they are served. There is no lock
+here: the feed guards it.
 """
 
 from collections import OrderedDict, deque
@@ -18,8 +19,9 @@ from consumer.settings import Settings
 from consumer.times import Times
 
 from .forecasts import MINUTE_MS, NEVER, NOT_MEASURED, HorizonForecasts, Judged, reach_ms
-from .history import FORECASTS_SIZE, HISTORY_SIZE, SegmentHistory
-from .tally import STEPS, Tally, WindowTally, summary
+from .history import HISTORY_SIZE, SegmentHistory
+from .report import NO_MODEL, summary
+from .tally import STEPS, Scale, Tally, TallySums, WindowTally, scale_of
 
 SWEEP_STEPS = STEPS // 8
 """Steps between two clean-ups of one segment: each costs as much as ten predictions."""
@@ -27,8 +29,13 @@ SWEEP_STEPS = STEPS // 8
 KEPT_BYTES = 28
 """Memory of a forecast, with the reserve of its arrays; a measurement takes less than three quarters of it."""
 
+MAX_MODELS = 8
+"""Most models that are scored by themselves. Predictions of others count in total and by horizon."""
+MAX_TALLIES = 72
+"""Most pairs of horizon and model with sums of their own, about 0.1 MB each; others are summed by horizon only."""
+
 MAX_JUDGED = 50_000
-"""Most scored predictions that wait for the errors of the usual speed: about 6 MB. The oldest are left out of these."""
+"""Most scored predictions that wait for the errors of the usual speed: about 8 MB. The oldest are left out of these."""
 
 UsualSpeed = Callable[[int], float | None]
 """Returns the usual speed of a segment at a time in epoch milliseconds, learnt from earlier dates; None: not known."""
@@ -53,9 +60,10 @@ class ScoredPrediction(Prediction, frozen=True, kw_only=True, gc=False):
 class Truth:
     """The scores of one segment's predictions; a copy, which is read without the lock."""
 
-    def __init__(self, history: SegmentHistory, since_ms: int) -> None:
+    def __init__(self, history: SegmentHistory, since_ms: int, scale: Scale) -> None:
         self._history = history
         self._since_ms = since_ms
+        self._scale = scale
 
     def judge(self, prediction: Prediction) -> ScoredPrediction:
         """Return a prediction of the segment with its actual speed and error, as far as they are known."""
@@ -69,11 +77,11 @@ class Truth:
         for horizon, each in self._history.scored():
             if each.target_ms < self._since_ms:
                 continue
-            tally = tallies.setdefault(horizon, Tally())
+            tally = tallies.setdefault(horizon, Tally(self._scale))
             tally.add(each.predicted, each.now, *each.actual)
             if (speed := usual(each.target_ms)) is not None:
-                tally.add_usual(speed - each.actual.speed, is_taken_back=False)
-        return summary(tallies)
+                tally.add_usual(speed, each.predicted, each.now, each.actual.speed, is_taken_back=False)
+        return summary({horizon: tally.sums() for horizon, tally in tallies.items()})
 
     def _actual(self, prediction: Prediction) -> float | None:
         horizon, stated, at_ms = prediction.horizon_minutes, prediction.target_time, prediction.timestamp
@@ -85,7 +93,7 @@ class Truth:
         return None if actual is None else actual.speed
 
 
-NO_TRUTH = Truth(SegmentHistory(0), 0)
+NO_TRUTH = Truth(SegmentHistory(0), 0, Scale(0, 0))
 """Knows no measured speeds."""
 
 
@@ -103,6 +111,7 @@ class Scores:
         self._max_histories = min(settings.max_segments, self._max_size // (2 * HISTORY_SIZE))
         self._window_ms = settings.max_age * 1000
         self._step_ms = self._window_ms // STEPS
+        self.scale = scale_of(settings)
         self._judged: deque[Judged] | None = deque(maxlen=MAX_JUDGED) if settings.usual_file else None
         self.clear()
 
@@ -117,7 +126,8 @@ class Scores:
         self._histories: OrderedDict[str, SegmentHistory] = OrderedDict()
         # Those without a forecast make room first: there may be far more sensors than predicted segments.
         self._without_forecasts: OrderedDict[str, None] = OrderedDict()
-        self._tallies: dict[Horizon, WindowTally] = {}
+        # By horizon and model; without a model where a prediction states none, or there are too many.
+        self._tallies: dict[tuple[Horizon, str], WindowTally] = {}
         self.take_judged()
 
     def take_judged(self) -> list[Judged]:
@@ -150,20 +160,23 @@ class Scores:
                 history = self._renewed(item.segment_id)
             if grown >= room:
                 room += self._halve(history)
-            speed = item.current_speed
-            is_observed = type(item) is Observation
-            if speed is None:
-                speed = NOT_MEASURED
-            elif is_observed or at_ms != history.measured_ms or speed != history.speed:
-                grown += history.measure(at_ms, speed, is_observed)
-            horizon = item.horizon_minutes
+            if type(item) is Observation:
+                grown += history.measure(at_ms, item.current_speed, True)
+                continue
+            speed, horizon = item.current_speed, item.horizon_minutes
+            if speed is not None and (at_ms != history.measured_ms or speed != history.speed):
+                grown += history.measure(at_ms, speed, False)
             if (
-                not horizon  # an observation has none
-                or type(item) is Observation
-                or horizon < 0
+                horizon is None
+                or horizon <= 0
                 or grown > room
                 or not (
-                    forecasts := history.forecasts.get(horizon) or self._add_horizon(item.segment_id, history, horizon)
+                    forecasts := history.forecasts.get(
+                        horizon
+                        if (is_plain := item.lower is UNSET) and item.model is UNSET
+                        else (horizon, item.model, is_plain)
+                    )
+                    or self._forecasts(item, history, horizon)
                 )
             ):
                 continue
@@ -171,27 +184,39 @@ class Scores:
             target_ms = at_ms + forecasts.horizon_ms if stated is UNSET else _time_ms(stated)
             if not at_ms + forecasts.reach_ms < target_ms <= at_ms + window_ms:
                 continue
+            now = NOT_MEASURED if speed is None else speed
             if target_ms > forecasts.last_ms and target_ms > history.measured_ms:
-                forecasts.append(target_ms, item.predicted_speed, speed)
-                grown += 1
+                grown += forecasts.append(target_ms, now, item)
             else:
-                grown += history.expect(forecasts, target_ms, item.predicted_speed, speed)
+                grown += history.expect(forecasts, target_ms, now, item)
         self.size += grown
 
     def remove(self, segment_id: str) -> None:
         """Drop a segment: its predictions without an actual speed are never scored; scores so far remain."""
         self._without_forecasts.pop(segment_id, None)
         history = self._histories.pop(segment_id, None)
-        self.size -= len(history) if history else 0
+        if history is None:
+            return
+        self.size -= len(history)
+        for forecasts in history.forecasts.values():
+            forecasts.counter.users -= 1
+
+    def totals(self) -> dict[tuple[Horizon, str], Tally]:
+        """Return the sums over the window by horizon and model."""
+        return {key: tally.total() for key, tally in self._tallies.items()}
 
     def summary(self) -> dict[str, Any] | None:
         """Return the scores over the window; None before the first."""
-        return summary({horizon: tally.total() for horizon, tally in self._tallies.items()})
+        found: dict[Horizon, TallySums] = {}
+        for (horizon, _), tally in self._tallies.items():
+            sums = tally.sums()
+            found[horizon] = found[horizon].plus(sums) if horizon in found else sums
+        return summary(found)
 
     def truth(self, segment_id: str) -> Truth:
         """Return the scores of a segment's predictions."""
         history = self._histories.get(segment_id)
-        return Truth(history.copy() if history else SegmentHistory(self._step), self._since_ms)
+        return Truth(history.copy() if history else SegmentHistory(self._step), self._since_ms, self.scale)
 
     @property
     def _since_ms(self) -> int:
@@ -207,6 +232,8 @@ class Scores:
             tally.turn(self._step)
         while self._histories and next(iter(self._histories.values())).step <= self._step - STEPS:
             self.remove(next(iter(self._histories)))
+        for key in [key for key, tally in self._tallies.items() if tally.is_unused]:
+            del self._tallies[key]
         return self._step
 
     def _renewed(self, segment_id: str) -> SegmentHistory:
@@ -225,7 +252,17 @@ class Scores:
         if self._step - history.swept_step >= SWEEP_STEPS:
             history.swept_step = self._step
             self.size -= history.drop_before(self._since_ms)
+            self._drop_unused(segment_id, history)
         return history
+
+    def _drop_unused(self, segment_id: str, history: SegmentHistory) -> None:
+        """Drop the horizons and models of which no forecast is left: models have versions that come and go."""
+        for key in [key for key, forecasts in history.forecasts.items() if not forecasts.targets]:
+            forecasts = history.forecasts.pop(key)
+            forecasts.counter.users -= 1
+            self.size -= forecasts.size
+        if not history.forecasts:
+            self._without_forecasts[segment_id] = None
 
     def _halve(self, history: SegmentHistory) -> int:
         """Drop half of a segment's history; return the size freed."""
@@ -233,16 +270,35 @@ class Scores:
         self.size -= freed
         return freed
 
-    def _add_horizon(self, segment_id: str, history: SegmentHistory, horizon: Horizon) -> HorizonForecasts | None:
-        """Add a horizon to a history; None when there are too many horizons, or no memory is left."""
-        if self.size + FORECASTS_SIZE > self._max_size:
-            return None
-        tally = self._tallies.get(horizon)
+    def _forecasts(self, item: Prediction, history: SegmentHistory, horizon: Horizon) -> HorizonForecasts | None:
+        """Return the forecasts that a prediction belongs to, where they are not found at once; None: no room."""
+        model, is_plain = item.model, item.lower is UNSET
+        tally = self._tally(horizon, NO_MODEL if model is UNSET else model)
+        if tally is None and model is not UNSET:  # too many models: as if it stated none
+            model, tally = UNSET, self._tally(horizon, NO_MODEL)
+        key = horizon if is_plain and model is UNSET else (horizon, model, is_plain)
+        if (known := history.forecasts.get(key)) is not None:
+            return known
         if tally is None:
-            if len(self._tallies) >= MAX_HORIZONS:
-                return None
-            tally = self._tallies[horizon] = WindowTally(self._step_ms, self._step)
-        forecasts = history.forecasts[horizon] = HorizonForecasts(horizon, tally, segment_id, self._judged)
-        self._without_forecasts.pop(segment_id, None)
-        self.size += FORECASTS_SIZE
+            return None
+        forecasts = HorizonForecasts(horizon, tally, item.segment_id, self._judged, not is_plain)
+        if self.size + forecasts.size > self._max_size:
+            return None
+        history.forecasts[key] = forecasts
+        tally.users += 1
+        self._without_forecasts.pop(item.segment_id, None)
+        self.size += forecasts.size
         return forecasts
+
+    def _tally(self, horizon: Horizon, model: str) -> WindowTally | None:
+        """Return where predictions of a horizon and model are counted; None when there are too many of these."""
+        tally = self._tallies.get((horizon, model))
+        if tally is not None:
+            return tally
+        if len({each for each, _ in self._tallies} | {horizon}) > MAX_HORIZONS:
+            return None
+        models = {each for _, each in self._tallies} - {NO_MODEL} | {model}
+        if model != NO_MODEL and (len(models) > MAX_MODELS or len(self._tallies) >= MAX_TALLIES):
+            return None
+        tally = self._tallies[horizon, model] = WindowTally(self.scale, self._step_ms, self._step)
+        return tally

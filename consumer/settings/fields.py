@@ -129,6 +129,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     category_thresholds: Annotated[
         str, _meta("mph", "Lower bounds of free flow, moderate and heavy traffic, descending")
     ] = "60,45,30"
+    interval_level: Annotated[
+        float,
+        _meta(
+            "",
+            "Share of actual speeds that the producers' prediction intervals are meant to hold, such as 0.9, shown "
+            "beside the measured share. 0: not known",
+            ge=0,
+            lt=1,
+        ),
+    ] = 0
     producer_timezone: Annotated[str, _meta("IANA name", "Time zone of producers' times without one")] = "UTC"
     max_future: Annotated[
         int,

@@ -63,9 +63,9 @@ class Baseline:
             samples = self._read(quarter.slot)
             speeds = {name: self._speed(samples.get(name), quarter.day) for name in {each[0] for each in judged}}
             with self._feed.locked():
-                for segment_id, counter, target_ms, actual, is_taken_back in judged:
+                for segment_id, counter, target_ms, predicted, now, actual, is_taken_back in judged:
                     if (speed := speeds[segment_id]) is not None:
-                        counter.add_usual(target_ms, speed - actual, is_taken_back)
+                        counter.add_usual(target_ms, speed, predicted, now, actual, is_taken_back)
         return bool(taken)
 
     def _read(self, slot: int) -> dict[str, Sample]:

@@ -12,6 +12,7 @@ from consumer.events import Gap, Status
 from consumer.messages.clock import wall_ms
 from consumer.messages.normalised import Normalised
 from consumer.prediction import Observation, Prediction
+from consumer.scoring.report import NO_REPORT, report
 from consumer.scoring.scores import NO_TRUTH, Truth
 from consumer.settings import Settings
 from consumer.sources.record import Partition, Record
@@ -240,6 +241,14 @@ class Feed:
             return {"scores": None, "quarantined": None, "warning": None}
         with self.locked() as state:
             return {"scores": state.scores.summary(), "quarantined": state.quarantined, "warning": state.warning}
+
+    def score_report(self, wanted: Filter = EVERYTHING) -> dict[str, Any]:
+        """Return the scores in detail; nothing where not all may be seen."""
+        if wanted.within is not None:
+            return NO_REPORT
+        with self.locked() as state:
+            scale, totals = state.scores.scale, state.scores.totals()
+        return report(scale, totals)
 
     def truth(self, segment_id: str, wanted: Filter = EVERYTHING) -> Truth:
         """Return what the predictions of a segment came to; nothing for a client that may see one topic only.

@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from consumer.scoring.tally import Tally, summary
+from consumer.scoring.report import summary
+from consumer.scoring.tally import Tally, scale_of
 from consumer.settings import Settings
 from demo.network import segments
 from demo.synthetic import HORIZON_MINUTES, MessageMaker
@@ -52,11 +53,11 @@ def times(begin: datetime, end: datetime) -> list[datetime]:
 
 def scores(begin: datetime, end: datetime) -> dict[str, Any] | None:
     """Return the scores of the predictions from one time to another."""
-    tally = Tally()
+    tally = Tally(scale_of(Settings()))
     for at in times(begin, end - HORIZON):
         for then, later in zip(predictions(at), predictions(at + HORIZON), strict=True):
             tally.add(then["predicted_speed"], then["current_speed"], later["current_speed"], is_observed=False)
-    return summary({HORIZON_MINUTES: tally})
+    return summary({HORIZON_MINUTES: tally.sums()})
 
 
 @cache

@@ -38,6 +38,7 @@ RULES = {
     "tickets.issue": Rule.READ,
     "history.history": Rule.READ,
     "usual.usual": Rule.READ,
+    "scores.scores": Rule.READ,
     "acknowledgements.acknowledgements": Rule.READ,
     "acknowledgements.change": Rule.READ,
     "sse.stream": Rule.READ,

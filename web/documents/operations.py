@@ -2,7 +2,18 @@
 
 from consumer.settings import Settings
 
-from . import acknowledgements, configuration, health, monitoring, pages, predictions, publishing, streams, usual
+from . import (
+    acknowledgements,
+    configuration,
+    health,
+    monitoring,
+    pages,
+    predictions,
+    publishing,
+    scores,
+    streams,
+    usual,
+)
 from .elements import FULL, HTML, JSON, TEXT, Documented, Operation
 from .shapes import Failure
 
@@ -31,6 +42,7 @@ def operations(settings: Settings) -> list[Operation]:
     found = [
         *predictions.operations(settings),
         *usual.OPERATIONS,
+        *scores.OPERATIONS,
         *acknowledgements.OPERATIONS,
         publishing.operation(settings),
         *health.OPERATIONS,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from consumer.events import Gap
 from consumer.prediction import MAX_HORIZONS
-from consumer.scoring.forecasts import HorizonForecasts
-from consumer.scoring.history import FORECASTS_SIZE, HISTORY_SIZE, SegmentHistory
+from consumer.scoring.forecasts import FORECASTS_SIZE, HorizonForecasts
+from consumer.scoring.history import HISTORY_SIZE, SegmentHistory
 from consumer.scoring.scores import KEPT_BYTES
 from consumer.scoring.tally import STEPS
 from consumer.settings import Settings
@@ -23,7 +23,7 @@ from consumer.times import END_MS, iso
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
 from consumer.view.statistics import statistics
-from tests.consumer.helpers import SETTINGS, TOPIC, array, begin_at, feed_of, message, publish, record
+from tests.consumer.helpers import SETTINGS, TOPIC, array, begin_at, feed_of, message, normalise, publish, record
 from tests.properties import examples
 
 START = 1_700_000_000_000
@@ -213,12 +213,16 @@ class CountingErrors:
 
     take_back = add
 
+    def add_unscored(self, target_ms, not_judged=0, late=0):
+        pass
+
 
 def test_a_late_measurement_rescores_only_near_targets():
     counter, history = CountingErrors(), SegmentHistory(0)
     forecasts = history.forecasts[5] = HorizonForecasts(5, counter)
+    (prediction,) = normalise(record(0, 0, said_at(0, 50))).items
     for second in range(36_000):
-        forecasts.append(START + second * 1_000, 50.0, 40.0)
+        forecasts.append(START + second * 1_000, 40.0, prediction[1])
     history.measure(START, 40.0, is_observed=False)
     history.measure(START + 36_000_000, 40.0, is_observed=False)
     before = counter.calls
@@ -336,15 +340,13 @@ def shown(feed):
 def unrounded(scores):
     """Return the sums of all scores by horizon, as they are before they are rounded."""
 
-    def values(sums):
-        sums.fold()
-        return sums.count, sums.square, sums.absolute, sums.total
+    def values(errors):
+        return errors.number, errors.square, errors.absolute, errors.total
 
-    totals = {horizon: tally.total() for horizon, tally in scores._tallies.items()}
     return {
-        horizon: (values(total.own), values(total.still), total.observed)
-        for horizon, total in totals.items()
-        if total.own.count or total.own.fresh
+        horizon: (values(total.sums().own), values(total.sums().still), total.observed)
+        for (horizon, _), total in scores.totals().items()
+        if total.sums().own.number
     }
 
 

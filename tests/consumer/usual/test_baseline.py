@@ -92,19 +92,20 @@ def quarter_of(at_ms):
 
 
 def recomputed(speeds, forecasts):
-    """Return the usual errors by horizon, from all measured (segment, time, speed) and (segment, time, minutes, …)."""
+    """Return (usual error, own error) by horizon, from all (segment, time, speed) and (…, minutes, predicted)."""
     cells, actual, errors = defaultdict(list), defaultdict(dict), defaultdict(list)
     for segment, at_ms, speed in speeds:
         date, slot = quarter_of(at_ms)
         cells[segment, slot].append((date, Fraction(int(speed * 2 + 0.5), 2)))
         actual[segment][at_ms] = speed
-    for segment, at_ms, minutes, _ in forecasts:
+    for segment, at_ms, minutes, predicted in forecasts:
         target_ms = at_ms + minutes * 60_000
         at = nearest(actual[segment], target_ms, min(150_000, minutes * 30_000))
         date, slot = quarter_of(target_ms)
         earlier = [speed for day, speed in cells[segment, slot] if day < date][-24:]
         if at is not None and len(earlier) >= 3:
-            errors[minutes].append(float(median(earlier)) - actual[segment][at])
+            speed = actual[segment][at]
+            errors[minutes].append((float(median(earlier)) - speed, predicted - speed))
     return errors
 
 
@@ -132,19 +133,27 @@ def test_usual_errors_equal_a_recomputation_of_three_weeks(learning_of):
     assert watched.learner.missed == 0
     assert {each: len(errors) for each, errors in wanted.items()} == {each: sums[0] for each, sums in found.items()}
     assert all(len(errors) > 300 for errors in wanted.values())
-    for minutes, errors in wanted.items():
+    for minutes, pairs in wanted.items():
+        errors, own = zip(*pairs, strict=True)
         exact = [math.fsum(map(power, errors)) for power in (lambda each: each * each, abs, float)]
+        exact.append(math.fsum(each * each for each in own))
         assert found[minutes][1:] == pytest.approx(exact, rel=0, abs=1e-9)
+    report = watched.feed.score_report()
+    for each in report["by_horizon"]:
+        *_, own = found[each["horizon_minutes"]]
+        count, square = found[each["horizon_minutes"]][:2]
+        assert each["usual"]["skill"] == pytest.approx(1 - own / square, abs=0.0005)
+        assert sum(of_regime["usual"]["count"] for of_regime in each["by_regime"].values() if of_regime) == count
     segments = [watched.feed.truth(name).scores(watched.usual.before(name)) for name in "AB"]
     assert sum(each["usual"]["count"] for each in segments) < sum(map(len, wanted.values())), "the last week by now"
 
 
 def unrounded_usual(scores):
     found = {}
-    for horizon, tally in scores._tallies.items():
-        sums = tally.total().usual
-        sums.fold()
-        found[horizon] = sums.count, sums.square, sums.absolute, sums.total
+    for (horizon, _), tally in scores.totals().items():
+        sums = tally.sums()
+        errors = sums.usual
+        found[horizon] = errors.number, errors.square, errors.absolute, errors.total, sums.beside_usual
     return found
 
 
@@ -161,6 +170,7 @@ def test_a_baseline_is_of_earlier_dates_only(learning_of):
     watched.publish([forecast(at_ms - FIVE_MS, 5, 33), measured(at_ms, 44), measured(at_ms + FIVE_MS, 80)])
     assert watched.score["usual"] == {"count": 1, "rmse": 9.0, "mae": 9.0, "bias": -9.0}  # (30 + 40) / 2 - 44
     assert watched.score["bias"] == -11.0
+    assert watched.feed.score_report()["total"]["usual"]["skill"] == round(1 - 11**2 / 9**2, 3)
     assert watched.feed.truth("A").scores(watched.usual.before("A")) == watched.score
 
 
@@ -181,6 +191,7 @@ def test_a_corrected_speed_corrects_the_usual_error(learning_of):
     assert watched.score["usual"]["bias"] == 10.0
     watched.publish([measured(at_ms, 38)])
     assert watched.score["usual"] == {"count": 1, "rmse": 2.0, "mae": 2.0, "bias": 2.0}
+    assert watched.feed.score_report()["total"]["usual"]["skill"] == round(1 - 5**2 / 2**2, 3)
 
 
 def test_an_unknown_usual_speed_is_not_counted(learning_of):

@@ -21,6 +21,7 @@ FIXED = [
     "/api/predictions/stream",
     "/api/predictions/history",
     "/api/usual",
+    "/api/scores",
     "/api/acknowledgements",
     "/api/health",
     "/api/quarantine",
