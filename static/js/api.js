@@ -1,7 +1,7 @@
 /**
  * Requests to the server besides the live connection. It knows no DOM.
  *
- * @import { Band, Fetch, Geometry, Network, Observation, Prediction, SharedAcknowledgement } from "./types.d.ts"
+ * @import { Band, Fetch, Geometry, Network, Observation, Prediction, ScoreReport, SharedAcknowledgement } from "./types.d.ts"
  */
 
 /** What the server says that was wrong. */
@@ -121,6 +121,15 @@ export class Api {
     /** @type {{ quarters: (Band | null)[] }} */
     const { quarters } = await dataOf(answer);
     return new Map(quarters.flatMap((band, time) => (band === null ? [] : [[time, band]])));
+  }
+
+  /**
+   * Return how good past predictions were in detail.
+   *
+   * @returns {Promise<ScoreReport>}
+   */
+  async scores() {
+    return dataOf(await this.#get("/api/scores"));
   }
 
   /**

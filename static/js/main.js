@@ -5,6 +5,7 @@
  * @import { Actions } from "./view/page.js"
  */
 import { connect } from "../greenwave.js";
+import { Accuracy } from "./accuracy.js";
 import { AcknowledgementStorage } from "./acknowledgement-storage.js";
 import { Address } from "./address.js";
 import { learnEarlierSteps } from "./alert-history.js";
@@ -49,6 +50,7 @@ const isShared = config.shares_acknowledgements && !isEmbedded;
 const words = new WordsView(document, { user: config.user, key: `greenwave.name ${root}` });
 const address = new Address({ onChange: follow });
 const past = new TimeTravel({ api, intervalSeconds: limits.intervalSeconds, scale, usual, onChange: render });
+const accuracy = new Accuracy({ api, onChange: render });
 const trails = new TrailHistory({ store, api, onChange: render });
 
 /** @type {Actions} */
@@ -67,7 +69,7 @@ const actions = {
   loadUsual: () => void usual.load(),
 };
 const timeLink = new TimeLink({ address, past });
-const page = new PageView(document, { config, store, alerts, shared, jams, past, timeLink, address, hasKeys: !isEmbedded, actions });
+const page = new PageView(document, { config, store, alerts, shared, jams, accuracy, past, timeLink, address, hasKeys: !isEmbedded, actions });
 const selection = new Selection({ address, api, drawer: page.drawer, hasDetails: !isEmbedded, onChange: render });
 
 /** @param {Message} message */

@@ -32,6 +32,36 @@ export interface Scores extends Score {
   by_horizon?: (Score & { horizon_minutes: number })[];
 }
 
+/** A baseline, and the skill of the predictions against it: 1 is perfect, 0 no better. */
+export interface Skill {
+  rmse: number;
+  skill: number | null;
+}
+
+/** Errors of predictions in a part of the report of `/api/scores`; null where nothing was counted. */
+export interface ScoreCell {
+  count: number;
+  rmse: number | null;
+  mape: number | null;
+  persistence: Skill | null;
+  usual: Skill | null;
+  intervals: { count: number; coverage: number } | null;
+}
+
+export interface CountedScore extends ScoreCell {
+  not_judged: number;
+  late: number;
+  by_regime: Record<"free" | "transition" | "congested" | "unknown", ScoreCell | null>;
+}
+
+export interface ScoreReport {
+  congested_below: number;
+  interval_level: number | null;
+  total: CountedScore | null;
+  by_horizon: (CountedScore & { horizon_minutes: number })[];
+  by_model: (ScoreCell & { model: string; horizon_minutes: number })[];
+}
+
 export interface Stats {
   scores?: Scores | null;
   quarantined?: number;

@@ -96,6 +96,7 @@ class FakeServer:
         self.stats: Message = {}
         self.usual: dict[str, Message] = {}
         self.usual_asked: list[str] = []
+        self.score_report: Message = {}
         self.acknowledged: list[Message] = []
         self.network: Message = {"type": "FeatureCollection", "features": []}
         self.delivered: list[tuple[str, int]] = []
@@ -221,6 +222,7 @@ class FakeServer:
         app.add_url_rule("/api/acknowledgements", view_func=self._acknowledgements, methods=["GET", "POST"])
         app.add_url_rule("/api/health", view_func=self._health, endpoint="health")
         app.add_url_rule("/api/usual", view_func=self._usual, endpoint="usual")
+        app.add_url_rule("/api/scores", view_func=self._scores, endpoint="scores")
         return app
 
     def _page(self) -> Response:
@@ -305,6 +307,10 @@ class FakeServer:
         if segment_id is None:
             return jsonify(success=True, data={"time": "00:00", "segments": self.usual})
         return jsonify(success=True, data={"segment_id": segment_id, "quarters": [self.usual.get(segment_id)] * 96})
+
+    def _scores(self) -> Response:
+        """Answer with the score report."""
+        return jsonify(success=True, data=self.score_report)
 
     def _collect(self, data: Message, index: int, message: Message) -> None:
         if message["type"] == "prediction":

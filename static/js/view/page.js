@@ -1,6 +1,7 @@
 /**
  * The page: makes all views, and renders them from the state. Lists are rendered at most twice a second.
  *
+ * @import { Accuracy } from "../accuracy.js"
  * @import { Address } from "../address.js"
  * @import { Alerts } from "../alerts.js"
  * @import { Jams } from "../jams.js"
@@ -58,13 +59,14 @@ export class PageView {
    * @param {Alerts} parts.alerts
    * @param {Jams} parts.jams
    * @param {SharedAcknowledgements} parts.shared
+   * @param {Accuracy} parts.accuracy
    * @param {TimeTravel} parts.past
    * @param {TimeLink} parts.timeLink
    * @param {Address} parts.address
    * @param {boolean} parts.hasKeys
    * @param {Actions} parts.actions
    */
-  constructor(root, { config, store, alerts, shared, jams, past, timeLink, address, hasKeys, actions }) {
+  constructor(root, { config, store, alerts, shared, jams, accuracy, past, timeLink, address, hasKeys, actions }) {
     this.store = store;
     this.alerts = alerts;
     this.shared = shared;
@@ -80,7 +82,7 @@ export class PageView {
     this.completeTrails = actions.completeTrails;
     this.loadUsual = actions.loadUsual;
     this.when = new WhenView(root, { onChoose: (time) => address.change({ time }) });
-    this.scores = new ScoresView(root, { config });
+    this.scores = new ScoresView(root, { config, accuracy, onOpen: render });
     this.refusals = new RefusalsView(root);
     this.paper = new PaperView(root);
     this.timeline = new TimelineView(root, {

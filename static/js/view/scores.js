@@ -1,11 +1,13 @@
 /**
  * The accuracy of checked forecasts by horizon, compared with the no-change forecast and the usual speed.
  *
+ * @import { Accuracy } from "../accuracy.js"
  * @import { ChosenTime, Config, Parts, Score, Stats } from "../types.d.ts"
  * @typedef {Score & { horizon_minutes: number | null }} ScoreRow
  */
 import { fromTemplate, parts, setText } from "./elements.js";
 import { change, NONE, speed, UNIT_LABELS } from "./format.js";
+import { RegimesView } from "./regimes.js";
 
 const ROOM = "(min-height: 860px), (max-width: 900px)";
 
@@ -15,10 +17,11 @@ export class ScoresView {
 
   /**
    * @param {ParentNode} root
-   * @param {{ config: Config }} options
+   * @param {{ config: Config, accuracy: Accuracy, onOpen(): void }} options
    */
-  constructor(root, { config }) {
+  constructor(root, { config, accuracy, onOpen }) {
     this.parts = parts(root);
+    this.regimes = new RegimesView(root, { config, accuracy, onOpen });
     this.unit = UNIT_LABELS[config.speed_unit];
     setText(this.parts.scoresUnit, this.unit);
     // On a low screen its heading is seen without scrolling, and opens it.
@@ -38,6 +41,7 @@ export class ScoresView {
     this.#renderFigures(typeof time === "number" && scores?.by_horizon ? chosen || null : scores);
     this.parts.usualTitle.hidden = !scores?.usual;
     if (scores) this.#renderRows([...(scores.by_horizon ?? []), { ...scores, horizon_minutes: null }]);
+    this.regimes.render(time);
   }
 
   /** @param {Score | null} scores */
@@ -58,6 +62,7 @@ export class ScoresView {
     const { scoreRows } = this.parts;
     if (scoreRows.childElementCount !== scores.length) scoreRows.replaceChildren(...this.#rows.map(({ element }) => element));
     const hasUsual = scores.some(({ usual }) => usual);
+    this.#rows.forEach(({ element }, index) => element.classList.toggle("all", index === scores.length - 1));
     for (const [index, score] of scores.entries()) renderRow(this.#rows[index].parts, score, hasUsual);
   }
 }

@@ -5,14 +5,14 @@
  * @import { Severity } from "../recording.js"
  * @import { ServerStatus } from "../server-status.js"
  * @import { TimeTravel } from "../time-travel.js"
- * @import { Alert, ConnectionState, Consumer, Seen } from "../types.d.ts"
+ * @import { Alert, ConnectionState, Consumer, CountedScore, ScoreReport, Seen } from "../types.d.ts"
  * @typedef {Pick<ServerStatus, "connection" | "consumer" | "isKafkaUnreachable" | "consumerSeconds">} Status
  * @typedef {Record<import("./chart.js").Line, (number | null)[]>} Lines
  * @typedef {{ at: number | null, staleSeconds: number | null, any: boolean }} Updates
  */
 import { speedOf, summaryOf } from "../alert-groups.js";
 import { SIGNED_OUT } from "../server-status.js";
-import { age, ago, change, clock, label, moment, plural, since, speed } from "./format.js";
+import { age, ago, change, clock, label, moment, percent, plural, since, speed } from "./format.js";
 
 const OFFLINE_AFTER_MS = 60_000;
 const STARTED_SECONDS = 5;
@@ -253,6 +253,24 @@ export function accuracyText({ horizon, score, noChange, usual = null, coverage 
   const baseline = usual ? `; usual speed: RMSE ${speed(usual.rmse)}` : "";
   const typical = score.count >= MANY ? `Usually off by ${whole(score.mae)} ${unit} here. ` : "";
   return `${typical}${count} of ${horizon} min checked: RMSE ${speed(score.rmse)}, MAE ${speed(score.mae)} ${unit}${other}${baseline}.${coverage ? ` ${coverage.held} of ${coverage.count} within their interval.` : ""}`;
+}
+
+/**
+ * What is to be known of the accuracy by traffic: "Congested: below 45.0 mph when predicted and at the target time, …".
+ *
+ * @param {object} given
+ * @param {ScoreReport | null} given.report
+ * @param {CountedScore | null} given.score
+ * @param {boolean} given.hasFailed
+ * @param {string} given.unit
+ */
+export function regimesText({ report, score, hasFailed, unit }) {
+  if (report === null || score === null) return hasFailed ? "The server did not send it. Trying again." : "Loading …";
+  const bound = `Congested: below ${speed(report.congested_below)} ${unit} when predicted and at the target time; transition: at one of them.`;
+  const level = report.interval_level === null || score.intervals === null ? "" : `${percent(report.interval_level)} should be inside the interval.`;
+  const missing = score.not_judged === 0 ? "" : `${score.not_judged.toLocaleString("en")} not checked: no speed measured near the target time.`;
+  const late = score.late === 0 ? "" : `${score.late.toLocaleString("en")} came after the target time was measured.`;
+  return joined(bound, level, missing, late, hasFailed && "Out of date: the server did not answer.");
 }
 
 /**
