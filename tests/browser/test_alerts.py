@@ -152,9 +152,7 @@ def test_a_drop_that_becomes_severe_is_a_new_alert(server: FakeServer, open_page
 
 def test_an_alert_of_a_silent_segment_is_marked_stale(slow_heartbeat_server: FakeServer, watched: Watched) -> None:
     severe(slow_heartbeat_server, 2, 1)
-    page = watched.open(f"{slow_heartbeat_server.url}/predictions")
-    page.clock.install()
-    page.reload()
+    page = watched.open(f"{slow_heartbeat_server.url}/predictions", with_clock=True)
     alert = part(page, "alerts").locator("li")
     expect(alert).to_contain_text("22 mph now, 20 mph predicted")
     page.clock.fast_forward(12 * MINUTE_MS)

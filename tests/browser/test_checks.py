@@ -22,9 +22,7 @@ INTERVAL_SECONDS = 300
 def test_segments_become_stale_and_silent_as_time_passes(slow_heartbeat_server: FakeServer, watched: Watched) -> None:
     server = slow_heartbeat_server
     server.publish_all([prediction(name, 65.0) for name in ("A", "B", "C")])
-    page = watched.open(f"{server.url}/predictions")
-    page.clock.install()
-    page.reload()
+    page = watched.open(f"{server.url}/predictions", with_clock=True)
     expect(part(page, "reporting")).to_have_text("3")
     page.clock.fast_forward((2 * INTERVAL_SECONDS + 1) * 1000)
     ahead_ms = int(time.time() * 1000) + 2 * INTERVAL_SECONDS * 1000

@@ -152,9 +152,7 @@ def assert_looks_outdated(page: Page) -> None:
 
 def test_retry_now_does_not_wait_for_the_countdown(server: FakeServer, open_page: OpenPage, watched: Watched) -> None:
     watched.network_errors_expected = True
-    page = open_page()
-    page.clock.install()
-    page.reload()
+    page = open_page(with_clock=True)
     expect_pill(page, LIVE)
     server.stop()
     expect_pill(page, RECONNECTING)

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import OpenPage
 from tests.browser.fake_server import FakeServer, prediction
 from tests.browser.look import LIVE, counts, expect_pill, expect_value, part, row, rows
+from tests.browser.watched import Watched
 
 HOSTILE = {
     "markup": "<img src=x onerror=alert(1)><script>alert(2)</script>",
@@ -85,12 +86,13 @@ def test_chips_count_207_segments_by_category(server: FakeServer, open_page: Ope
     expect(table).to_have_attribute("aria-rowcount", "208")
 
 
-def test_silent_segments_become_stale_then_have_no_data(server: FakeServer, open_page: OpenPage) -> None:
+def test_silent_segments_become_stale_then_have_no_data(slow_heartbeat_server: FakeServer, watched: Watched) -> None:
     now = int(time.time() * 1000)
-    ages = {"fresh": 0, "soon stale": 590_000, "soon silent": 1_490_000}
-    server.publish_all([prediction(name, timestamp=now - age) for name, age in ages.items()])
-    page = open_page()
+    ages = {"fresh": 0, "soon stale": 530_000, "soon silent": 1_430_000}
+    slow_heartbeat_server.publish_all([prediction(name, timestamp=now - age) for name, age in ages.items()])
+    page = watched.open(f"{slow_heartbeat_server.url}/predictions", with_clock=True)
     expect(part(page, "reporting")).to_have_text("2")
+    page.clock.fast_forward(100_000)
     expect(row(page, "soon stale")).to_have_attribute("data-freshness", "stale")
     expect(row(page, "soon silent")).to_have_attribute("data-freshness", "silent")
     expect(part(page, "reporting")).to_have_text("1")

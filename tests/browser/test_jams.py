@@ -118,9 +118,7 @@ def test_jams_keep_their_places_under_the_pointer(server: FakeServer, open_page:
 def test_a_jam_is_announced_when_it_begins_and_ends(slow_heartbeat_server: FakeServer, watched: Watched) -> None:
     server = slow_heartbeat_server
     road(server, "I-5 N", {"A": (65.0, 65.0), "B": (65.0, 65.0)})
-    page = watched.open(f"{server.url}/predictions")
-    page.clock.install()
-    page.reload()
+    page = watched.open(f"{server.url}/predictions", with_clock=True)
     expect(part(page, "noJams")).to_have_text("No segment is slow now or +15 min.")
     road(server, "I-5 N", {"A": (10.0, 10.0), "B": (10.0, 10.0)})
     expect(jams(page)).to_have_count(1)

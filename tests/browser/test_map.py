@@ -135,9 +135,7 @@ def test_a_popup_shows_prediction_and_target_time(server: FakeServer, open_page:
 
 def test_a_silent_segment_is_grey_in_popup_and_drawer(slow_heartbeat_server: FakeServer, watched: Watched) -> None:
     slow_heartbeat_server.publish("A", 20.0, coordinates=HERE)
-    page = watched.open(f"{slow_heartbeat_server.url}/predictions?segment=A")
-    page.clock.install()
-    page.reload()
+    page = watched.open(f"{slow_heartbeat_server.url}/predictions?segment=A", with_clock=True)
     popup = page.locator(".leaflet-popup .facts")
     expect(popup.locator("[data-part=popupCategory]")).to_have_text("Severe")
     page.clock.fast_forward(11 * 60_000)

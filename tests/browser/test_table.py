@@ -125,10 +125,8 @@ def test_only_visible_rows_are_in_the_document(server: FakeServer, open_page: Op
 
 def test_a_new_value_is_highlighted_unless_values_are_too_frequent(server: FakeServer, open_page: OpenPage) -> None:
     server.publish("S1", 50.0)
-    page = open_page("?sort=predicted")
+    page = open_page("?sort=predicted", with_clock=True)
     expect(row(page, "S1")).to_be_visible()
-    page.clock.install()
-    page.reload()
     expect(row(page, "S1")).to_be_visible()
     page.evaluate(COUNT_LIGHTS)
     page.clock.fast_forward(3_000)

@@ -38,9 +38,7 @@ def test_a_pause_freezes_values_and_counts_updates(server: FakeServer, open_page
 def test_a_long_pause_freezes_all_ages(slow_heartbeat_server: FakeServer, watched: Watched) -> None:
     server = slow_heartbeat_server
     server.publish_all([prediction(name, 65.0) for name in ("A", "B")])
-    page = watched.open(f"{server.url}/predictions")
-    page.clock.install()
-    page.reload()
+    page = watched.open(f"{server.url}/predictions", with_clock=True)
     expect_value(page, "A", "65.0")
     server.sum_up(scores=SCORES)
     expect(part(page, "error")).to_have_text("2.5 mph")

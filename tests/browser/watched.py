@@ -24,9 +24,14 @@ class Watched:
         self.network_errors_expected = False
         self.faults: list[str] = []
 
-    def open(self, url: str, **options: Any) -> Page:
-        """Open an address in a browser context of its own and wait until the page has drawn something."""
+    def open(self, url: str, *, with_clock: bool = False, **options: Any) -> Page:
+        """Open an address in a browser context of its own and wait until the page has drawn something.
+
+        With `with_clock` its clock is `page.clock`, which goes on by itself and can be moved.
+        """
         page = self._new_page(url, options)
+        if with_clock:
+            page.clock.install()
         page.goto(url, wait_until="domcontentloaded")
         expect(page.locator("[data-part=chips] button")).to_have_count(5)
         return page
