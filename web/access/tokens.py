@@ -15,6 +15,7 @@ import logging
 import os
 import re
 import secrets
+import threading
 import time
 import tomllib
 from collections.abc import Callable
@@ -63,6 +64,8 @@ class Tokens:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
+        # Held while the file is read. Only the first reading is waited for: without it, valid tokens would be unknown.
+        self._lock = threading.Lock()
         self._checked_at: float | None = None
         self._version: _Version | Literal["never"] | None = "never"
         self._failed: _Version | Literal["never"] | None = "never"  # None: it was missing
@@ -101,9 +104,20 @@ class Tokens:
 
     def _refresh(self) -> None:
         now = self._clock()
-        if self._checked_at is not None and now - self._checked_at < CHECK_SECONDS:
+        if self._was_checked(now) or not self._lock.acquire(blocking=self._checked_at is None):
             return
-        self._checked_at = now
+        try:
+            if not self._was_checked(now):  # while this thread waited
+                self._check()
+                self._checked_at = now
+        finally:
+            self._lock.release()
+
+    def _was_checked(self, now: float) -> bool:
+        return self._checked_at is not None and now - self._checked_at < CHECK_SECONDS
+
+    def _check(self) -> None:
+        """Read the file if it has changed."""
         try:
             version = _version(os.stat(self._settings.auth_tokens_file))
         except OSError:

@@ -1,6 +1,9 @@
 """The tokens file: what it may hold, and that changes of it take effect."""
 
 import hmac
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -41,6 +44,25 @@ def test_a_token_is_found_with_its_claims(tmp_path):
     found = Tokens(settings_of(file)).find(file["web"])
     assert (found.name, found.every, found.roles) == ("web", 5, {"operator"})
     assert found.limits == Filter(roads=frozenset({"i-5 n"}))
+
+
+def test_requests_wait_for_the_first_reading_of_the_file(tmp_path):
+    file = tokens_file(tmp_path / "t.toml", web={})
+    content, asked = file.path.read_bytes(), threading.Semaphore(0)
+    file.path.unlink()
+    os.mkfifo(file.path)  # as a slow disk
+
+    def clock():
+        asked.release()
+        return 100.0
+
+    tokens = Tokens(settings_of(file), clock)
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(tokens.find, file["web"]) for _ in range(2)]
+        with open(file.path, "wb") as writer:  # waits until one reads
+            assert all(asked.acquire(timeout=60) for _ in found)
+            writer.write(content)
+    assert [getattr(each.result(), "name", None) for each in found] == ["web", "web"]
 
 
 def test_the_file_holds_no_token(tmp_path):
