@@ -413,12 +413,12 @@ def item_of(said):
 
 
 def made_up(folder):
-    """Write speeds of 20 detectors over two days; one in twenty is missing."""
+    """Write speeds of 20 detectors over 20 hours; one in twenty is missing."""
     chance = random.Random(3)
     path = folder / "speeds.csv.gz"
     with gzip.open(path, "wt") as file:
         file.write(",".join(f"D{number}" for number in range(20)) + "\n")
-        for step in range(576):
+        for step in range(240):
             level = 35 + 30 * math.cos(step / 90)
             speeds = [0 if chance.random() < 0.05 else max(1, level + chance.gauss(0, 8)) for _ in range(20)]
             file.write(",".join(f"{speed:.3f}" for speed in speeds) + "\n")
@@ -443,14 +443,14 @@ def verify_recording(file, steps):
 
 
 def test_the_report_of_a_recording_equals_a_recomputation(tmp_path):
-    report = verify_recording(made_up(tmp_path), 576)
-    assert min(report["total"][name] for name in ("count", "not_judged")) > 1_000
-    assert min(each["count"] for name, each in report["total"]["by_regime"].items() if each) > 500
+    report = verify_recording(made_up(tmp_path), 240)
+    assert min(report["total"][name] for name in ("count", "not_judged")) > 500
+    assert min(each["count"] for name, each in report["total"]["by_regime"].items() if each) > 200
 
 
 @pytest.mark.skipif(metr_la.FOLDER is None, reason="METR-LA is not available")
 def test_the_report_of_metr_la_equals_a_recomputation():
     """A part of a day; in `make test-long` the whole week."""
-    steps = 2016 if PROFILE == "long" else 48
+    steps = 2016 if PROFILE == "long" else 24
     report = verify_recording(metr_la.FOLDER / "speeds.csv.gz", steps)
-    assert all(report["total"]["by_regime"][name]["count"] > 500 for name in ("free", "transition", "congested"))
+    assert all(report["total"]["by_regime"][name]["count"] > 10 for name in ("free", "transition", "congested"))
