@@ -20,7 +20,7 @@ from web.documents import routes as documents
 from web.limits import clients
 from web.limits.addresses import ClientAddresses
 from web.limits.limiter import Limiter
-from web.page import assets, pages, sign_in
+from web.page import assets, pages, quarantine, sign_in
 from web.publish import routes as publish
 from web.services import EXTENSION, Services
 from web.streams import sse, websocket
@@ -76,6 +76,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
         publish.blueprint,
         sse.blueprint,
         health.blueprint,
+        quarantine.blueprint,
         metrics.blueprint,
         documents.blueprint,
         clients.blueprint,

@@ -39,6 +39,7 @@ CONFIG = {
     "has_network": False,
     "shares_acknowledgements": False,
     "user": "",
+    "may_operate": True,
     "outlines": "/static/vendor/us-atlas/counties-10m.json",
     "usual_timezone": None,
     "charts": {"script": "/static/vendor/uplot/uPlot.iife.min.js", "style": "/static/vendor/uplot/uPlot.min.css"},

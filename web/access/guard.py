@@ -13,7 +13,7 @@ from consumer.settings import Settings
 
 from .authentication import Authentication, credentials_of
 from .origins import AllowedOrigins, is_own
-from .principal import ANYONE, NO_RIGHTS, Principal, Role, Unauthenticated
+from .principal import ANYONE, NO_RIGHTS, Principal, Role, Unauthenticated, current
 from .rules import RULES, STREAMS, Rule
 from .tickets import PARAMETER
 
@@ -128,6 +128,13 @@ class Guard:
             response.headers["Cache-Control"] = f"private, {stated}"
             response.vary.update(("Authorization", "Cookie"))
         return response
+
+
+def may_operate(settings: Settings) -> bool:
+    """Tell whether routes of operators answer the client of the current request, at the address it has used."""
+    if settings.admin_port:
+        return _listener_port() == settings.admin_port
+    return "operator" in current().roles
 
 
 def _listener_port() -> str | None:

@@ -51,7 +51,7 @@ RULES = {
     "documents.page": Rule.PAGE,
     "publish.publish": Rule.PUBLISH,
     "clients.clients": Rule.OPERATE,
-    "health.quarantine": Rule.OPERATE,
+    "quarantine.quarantine": Rule.OPERATE,
     "metrics.metrics": Rule.OPERATE,
 }
 """By endpoint. Each answer of a READ route is within the limits of its principal."""

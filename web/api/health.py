@@ -1,4 +1,4 @@
-"""Liveness, readiness, a full health report, the quarantine and the public configuration.
+"""Liveness, readiness, a full health report and the public configuration.
 
 All of it is read from memory, so health never waits for Kafka.
 """
@@ -55,13 +55,6 @@ def health() -> Response:
     consumer = services().get_consumer()
     report = _health(consumer) if _is_operator() else _state(consumer)
     return _json(200, {"success": True, "data": report})
-
-
-@blueprint.get("/api/quarantine")
-def quarantine() -> Response:
-    """Answer with the counts of refused messages by reason, and the last ones."""
-    params.only()
-    return _json(200, {"success": True, "data": services().get_consumer().quarantine.snapshot()})
 
 
 @blueprint.get("/api/config")

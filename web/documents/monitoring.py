@@ -4,10 +4,11 @@ from typing import Annotated, TypedDict
 
 from msgspec import Meta
 
-from consumer.messages.refusal import RefusalReason
+from consumer.messages.refusal import REFUSAL_REASONS, RefusalReason
 from web.access.shares import ShareKind
 
-from .elements import BAD, METRICS, TEXT, Documented, Operation, success
+from .elements import BAD, HTML, JSON, METRICS, TEXT, Data, Documented, Operation, success
+from .parameters import query
 from .shapes import Time
 
 
@@ -58,8 +59,19 @@ OPERATIONS = (
         "quarantine",
         "Operations",
         "Refused messages",
-        {"200": success("Counts by reason, and the last messages", QuarantineReport), "400": BAD},
-        examples=["/api/quarantine"],
+        {
+            "200": Documented(
+                "Counts by reason, and the last messages; a page if HTML is accepted",
+                {JSON: Data((QuarantineReport,)), HTML: TEXT},
+            ),
+            "400": BAD,
+        },
+        [
+            query("q", "Messages that have this text in place, reason, key or value, in any case", TEXT, "speed"),
+            query("reason", "Messages of one reason", {"type": "string", "enum": list(REFUSAL_REASONS)}, "not_json"),
+        ],
+        "The parameters choose messages; the counts are of all.",
+        ["/api/quarantine", "/api/quarantine?reason=not_json&q=speed"],
     ),
     Operation(
         "/api/clients",

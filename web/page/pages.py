@@ -14,6 +14,7 @@ from consumer.messages.network import Network, Segment
 from consumer.prediction import Observation
 from consumer.settings import Settings, origins
 from consumer.view.filters import Filter
+from web.access.guard import may_operate
 from web.access.principal import current
 from web.api import answers, params
 from web.services import services
@@ -165,6 +166,7 @@ def _config(settings: Settings) -> dict[str, Any]:
         "has_network": bool(settings.network_file),
         "shares_acknowledgements": bool(settings.acknowledgements_file),
         "user": current().name,
+        "may_operate": may_operate(settings),
         # Map tiles show borders themselves.
         "outlines": "" if settings.map_tiles else url_for("static", filename="vendor/us-atlas/counties-10m.json"),
         "usual_timezone": settings.usual_zone.key if settings.usual_file else None,

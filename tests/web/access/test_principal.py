@@ -19,7 +19,7 @@ def test_each_route_has_a_rule(app):
     assert {rule.endpoint for rule in app.url_map.iter_rules()} == set(RULES)
 
 
-@pytest.mark.parametrize("endpoint", ["metrics.metrics", "health.quarantine"])
+@pytest.mark.parametrize("endpoint", ["metrics.metrics", "quarantine.quarantine"])
 def test_routes_for_operators(endpoint):
     assert RULES[endpoint] is Rule.OPERATE
 
