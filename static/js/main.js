@@ -166,12 +166,18 @@ async function loadOutlines() {
   if (outlines) page.map.setOutlines(linesOf(outlines));
 }
 
-async function loadTakeAway() {
+/** What the first look at the page does not need. */
+async function loadMore() {
   try {
-    const { TakeAwayView } = await import("./view/take-away.js");
+    const [{ TakeAwayView }, { SavedViewsView }] = await Promise.all([
+      import("./view/take-away.js"),
+      import("./view/saved-views.js"),
+    ]);
     new TakeAwayView(document, { config, view: () => page.view });
+    if (isEmbedded) return;
+    new SavedViewsView(document, { key: `greenwave.views ${root}` });
   } catch {
-    setTimeout(loadTakeAway, RETRY_MS);
+    setTimeout(loadMore, RETRY_MS);
   }
 }
 
@@ -218,7 +224,7 @@ selection.follow();
 if (address.query.at !== null) past.follow(store, address.query.at);
 if (config.has_network) loadNetwork();
 if (config.outlines) loadOutlines();
-window.addEventListener("load", loadTakeAway);
+window.addEventListener("load", loadMore);
 frames.start();
 render();
 const connection = connect({

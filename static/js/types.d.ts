@@ -304,6 +304,8 @@ export interface Parts {
   wordsDialog: HTMLDialogElement;
   wordsName: HTMLInputElement;
   wordsNote: HTMLInputElement;
+  viewsDialog: HTMLDialogElement;
+  viewsName: HTMLInputElement;
   [name: string]: HTMLElement;
 }
 

@@ -151,7 +151,13 @@ SIZES = """() => Object.fromEntries(
     .map(({ name, transferSize }) => [name, transferSize]))"""
 
 
-LATER = ("/js/csv.js", "/js/view/picture.js", "/js/view/take-away.js")
+LATER = (
+    "/js/csv.js",
+    "/js/saved-views.js",
+    "/js/view/picture.js",
+    "/js/view/saved-views.js",
+    "/js/view/take-away.js",
+)
 """Modules that the page fetches when all else is there."""
 
 

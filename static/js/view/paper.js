@@ -34,16 +34,44 @@ export class PaperView {
  * @param {ShownView} shown
  */
 export function shownText(verb, { query, time, paused, count, now }) {
-  const { words, road, groups } = query;
   const items = [
     `${verb} ${exactly(now)}`,
     time !== null && `shows ${exactly(time)}`,
-    query.time !== null && (query.time === NOW ? "speeds now" : `predicted ${horizonText(Number(query.time))}`),
+    timeText(query),
     paused && "paused",
-    words.trim() && `search: ${label(words.trim())}`,
-    road !== null && `road: ${label(road)}`,
-    groups.length && `only: ${groups.map((group) => LABELS[group]).join(", ")}`,
+    ...filterTexts(query),
     plural(count, "segment", "segments"),
   ];
   return items.filter(Boolean).join(" · ");
+}
+
+/**
+ * What a query asks for: "shows 4 Mar 2026, 17:05 · road: I-405 N · segment: A · a part of the map".
+ *
+ * @param {Query} query
+ */
+export function queryText(query) {
+  const { at, segment, view } = query;
+  const items = [
+    at !== null && `shows ${exactly(at)}`,
+    timeText(query),
+    ...filterTexts(query),
+    segment !== null && `segment: ${label(segment)}`,
+    view !== null && "a part of the map",
+  ];
+  return items.filter(Boolean).join(" · ") || "all segments";
+}
+
+/** @param {Query} query */
+function timeText({ time }) {
+  return time !== null && (time === NOW ? "speeds now" : `predicted ${horizonText(Number(time))}`);
+}
+
+/** @param {Query} query */
+function filterTexts({ words, road, groups }) {
+  return [
+    words.trim() && `search: ${label(words.trim())}`,
+    road !== null && `road: ${label(road)}`,
+    groups.length > 0 && `only: ${groups.map((group) => LABELS[group]).join(", ")}`,
+  ];
 }

@@ -1,0 +1,153 @@
+/**
+ * The dialog of saved views. A view is a link, so it opens as every address of the page does. It is loaded after the page.
+ *
+ * @import { SavedView } from "../saved-views.js"
+ */
+import { readQuery } from "../query.js";
+import { cleaned, MAX_VIEWS, SavedViews } from "../saved-views.js";
+import { fromTemplate, parts, setAttribute, setText } from "./elements.js";
+import { queryText } from "./paper.js";
+
+/** @type {Record<string, (name: string) => string>} */
+const RESULTS = {
+  saved: (name) => `Saved “${name}”.`,
+  replaced: (name) => `Replaced “${name}” by the present view.`,
+  renamed: (name) => `Renamed to “${name}”.`,
+  removed: (name) => `Removed “${name}”.`,
+  copied: (name) => `Copied the link to “${name}”.`,
+  shown: () => "The browser does not let this page copy: copy the selected link.",
+  unnamed: () => "Enter a name.",
+  taken: (name) => `Another view is named “${name}”.`,
+  full: () => `There are ${MAX_VIEWS} views, which is the limit: remove one first.`,
+  long: () => "The address of this view is too long to be saved.",
+  failed: () => "The browser could not save it: its storage is full or read-only.",
+};
+
+export class SavedViewsView {
+  /**
+   * @param {ParentNode} root
+   * @param {{ key: string, location?: Location, storage?: () => Storage, copy?: (text: string) => Promise<void> }} options
+   */
+  constructor(root, { key, location = globalThis.location, storage, copy = (text) => navigator.clipboard.writeText(text) }) {
+    this.parts = parts(root);
+    this.location = location;
+    this.copy = copy;
+    this.views = new SavedViews({ key, storage });
+    if (!this.views.isAllowed) return;
+    const { viewsOpen, viewsDialog, viewsForm, viewsName } = this.parts;
+    viewsOpen.hidden = false;
+    viewsOpen.addEventListener("click", () => this.#open());
+    viewsForm.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const result = this.views.save(viewsName.value, this.location.search);
+      this.#say(result, viewsName.value);
+      if (result === "saved" || result === "replaced") viewsName.value = "";
+      this.#render();
+    });
+    globalThis.addEventListener("storage", (event) => {
+      if (event.key === key && viewsDialog.open) this.#render();
+    });
+  }
+
+  #open() {
+    const { viewsDialog, viewsName, viewsStatus } = this.parts;
+    setText(viewsStatus, "");
+    viewsName.value = "";
+    this.#render();
+    viewsDialog.showModal();
+    viewsName.focus();
+  }
+
+  #render() {
+    const views = this.views.list();
+    this.parts.viewsList.replaceChildren(...views.map((view) => this.#item(view)));
+    this.parts.viewsAddress.hidden = true;
+  }
+
+  /** @param {SavedView} view */
+  #item({ name, search }) {
+    const element = fromTemplate("view-template");
+    const own = parts(element);
+    const link = /** @type {HTMLAnchorElement} */ (/** @type {unknown} */ (own.viewLink));
+    setText(link, name);
+    link.href = this.location.pathname + search;
+    setText(own.viewText, queryText(readQuery(search)));
+    setAttribute(own.viewCopy, "aria-label", `Copy link to ${name}`);
+    setAttribute(own.viewRename, "aria-label", `Rename ${name}`);
+    setAttribute(own.viewRemove, "aria-label", `Remove ${name}`);
+    own.viewCopy.addEventListener("click", () => void this.#copy(name, link.href));
+    own.viewRemove.addEventListener("click", () => this.#remove(name));
+    own.viewRename.addEventListener("click", () => this.#askFor(element, name));
+    return element;
+  }
+
+  /** @param {string} name */
+  #remove(name) {
+    const links = this.#links();
+    const at = links.findIndex(({ textContent }) => textContent === name);
+    this.#say(this.views.remove(name), name);
+    this.#render();
+    const left = this.#links();
+    (left[Math.min(at, left.length - 1)] ?? this.parts.viewsName).focus();
+  }
+
+  /**
+   * @param {HTMLElement} item
+   * @param {string} name
+   */
+  #askFor(item, name) {
+    const form = fromTemplate("view-name-template");
+    const { newName, newNameCancel } = parts(form);
+    const input = /** @type {HTMLInputElement} */ (newName);
+    input.value = name;
+    setAttribute(input, "aria-label", `New name of ${name}`);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const result = this.views.rename(name, input.value);
+      this.#say(result, input.value);
+      if (result === "renamed") this.#finish(input.value);
+    });
+    newNameCancel.addEventListener("click", () => this.#finish(name));
+    item.replaceChildren(form);
+    input.select();
+  }
+
+  /** @param {string} name whose link gets the focus */
+  #finish(name) {
+    this.#render();
+    this.#links().find(({ textContent }) => textContent === cleaned(name))?.focus();
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} address
+   */
+  async #copy(name, address) {
+    const { viewsAddress } = this.parts;
+    const field = /** @type {HTMLInputElement} */ (viewsAddress);
+    try {
+      await this.copy(address);
+      field.hidden = true;
+      this.#say("copied", name);
+    } catch {
+      // Browsers have no clipboard for pages without TLS.
+      field.hidden = false;
+      field.value = address;
+      field.select();
+      this.#say("shown", name);
+    }
+  }
+
+  /** @returns {HTMLElement[]} */
+  #links() {
+    return [.../** @type {NodeListOf<HTMLElement>} */ (this.parts.viewsList.querySelectorAll("[data-part=viewLink]"))];
+  }
+
+  /**
+   * @param {string} result
+   * @param {string} name
+   */
+  #say(result, name) {
+    setText(this.parts.viewsStatus, RESULTS[result](cleaned(name)));
+  }
+}
