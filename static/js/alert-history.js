@@ -20,10 +20,13 @@ export async function learnEarlierSteps(alerts, api) {
   if (filter === "") return false;
   const horizon = alerts.horizon === null ? "" : `&horizon=${alerts.horizon}`;
   const earlier = [];
+  alerts.learning += 1;
   try {
     for await (const page of api.history(undefined, filter + horizon, MAX_PAGES)) earlier.push(...page);
   } catch {
     return false; // alerts then begin with the steps that arrive
+  } finally {
+    alerts.learning -= 1;
   }
   alerts.learn(earlier);
   return true;

@@ -27,6 +27,8 @@ export class Alerts {
     this.maxAgeMs = 1000 * maxAgeSeconds;
     /** @type {number | null} */
     this.horizon = null;
+    /** Requests for earlier steps that have no answer yet, so that alerts may be missing. */
+    this.learning = 0;
     const silenceMs = STALE_INTERVALS * intervalSeconds * 1000;
     this.#acknowledgements = new Acknowledgements({ silenceMs });
     /** @type {(id: string, timestamp: number) => void} */

@@ -169,13 +169,15 @@ async function loadOutlines() {
 /** What the first look at the page does not need. */
 async function loadMore() {
   try {
-    const [{ TakeAwayView }, { SavedViewsView }] = await Promise.all([
+    const [{ TakeAwayView }, { SavedViewsView }, { NoticesView }] = await Promise.all([
       import("./view/take-away.js"),
       import("./view/saved-views.js"),
+      import("./view/notices.js"),
     ]);
     new TakeAwayView(document, { config, view: () => page.view });
     if (isEmbedded) return;
     new SavedViewsView(document, { key: `greenwave.views ${root}` });
+    new NoticesView(document, { config, alerts, store, key: `greenwave.notify ${root}`, onSelect: (id) => void selection.select(id, true) });
   } catch {
     setTimeout(loadMore, RETRY_MS);
   }

@@ -153,7 +153,10 @@ SIZES = """() => Object.fromEntries(
 
 LATER = (
     "/js/csv.js",
+    "/js/notices.js",
     "/js/saved-views.js",
+    "/js/view/chime.js",
+    "/js/view/notices.js",
     "/js/view/picture.js",
     "/js/view/saved-views.js",
     "/js/view/take-away.js",
