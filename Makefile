@@ -23,7 +23,7 @@ run: $(RUNNABLE) ## broker, synthetic feed and server on PORT (8000); with KAFKA
 	@exec $(BIN)/python -m demo.run
 
 test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
-	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/kafka --ignore tests/browser \
+	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore tests/kafka --ignore tests/browser \
 		--ignore tests/operations
 
 test-unit: $(READY) ## the tests of consumer/ and web/ that start no process and no server, in less than 30 s

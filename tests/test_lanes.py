@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_leak_check import without_plugins  # noqa: F401, a fixture
+
 PLUGIN = Path(__file__).with_name("lanes.py")
 STARTS = "import subprocess, sys\n    subprocess.run([sys.executable, '-c', ''], check=True)"
 BINDS = "import socket\n    with socket.create_server(('127.0.0.1', 0)): pass"

@@ -19,6 +19,12 @@ LEAKS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def without_plugins(monkeypatch):
+    """Start pytest without the plugins that are installed, which takes a second."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
 @pytest.mark.parametrize(("leak", "said"), LEAKS)
 def test_a_test_that_leaks_fails_and_says_what(pytester, leak, said):
     text = PLUGIN.read_text(encoding="utf-8").replace(f"SETTLE_SECONDS = {SETTLE_SECONDS}", "SETTLE_SECONDS = 0.1")
