@@ -32,7 +32,7 @@ def integration():
 def pytest_configure(config):
     """Watch this process; an audit hook can't be removed, so it is added once and asks whether a test is guarded."""
     config.addinivalue_line("markers", "integration: starts a process or binds a port; not in make test-unit")
-    config.addinivalue_line("markers", "slow: needs the processor for more than a second; not in make test-unit")
+    config.addinivalue_line("markers", "slow: needs the processor for half a second; not in make test-unit")
     sys.addaudithook(_refuse)
 
 

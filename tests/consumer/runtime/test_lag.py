@@ -82,6 +82,7 @@ def test_assignment_resets_the_lag(lag, clock):
     assert (lag.seconds(), lag.is_behind) == ([], False)
 
 
+@pytest.mark.slow
 def test_long_lag_takes_bounded_memory_and_is_exact_to_a_tenth(lag, clock):
     lag.note([Reading(0, 1)])
     for number in range(2, 50_001):

@@ -196,6 +196,7 @@ def test_a_value_that_could_fill_the_memory_is_refused(item):
     assert caught.value.reason == "too_large"
 
 
+@pytest.mark.slow
 def test_many_items_of_ordinary_predictions_are_read():
     items = [{"segment_id": f"S{each}", "timestamp": MOMENT, "predicted_speed": 44.1} for each in range(40_000)]
     schema = {"type": "array", "items": PREDICTION}

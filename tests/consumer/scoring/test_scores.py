@@ -511,6 +511,7 @@ def test_observations_that_come_first_judge_later_predictions():
     assert feed.account()["scores"]["observed"] == 15
 
 
+@pytest.mark.slow
 def test_observations_alone_are_bounded_in_the_scores():
     feed = feed_of(settings=TIGHT)
     send(feed, *[said_at(number / 10, None, number % 60) for number in range(2 * MOST)])
@@ -577,12 +578,14 @@ def test_memory_is_bounded_and_scoring_continues():
     assert feed.account()["scores"]["bias"] == 5.0
 
 
+@pytest.mark.slow
 def test_measurements_alone_are_bounded_too():
     feed = feed_of(settings=TIGHT)
     send(feed, *[said_at(number / 10, 50, number % 60) for number in range(2 * MOST)])
     assert MOST // 2 < feed._state.scores.size <= MOST + 1
 
 
+@pytest.mark.slow
 def test_scores_of_dropped_histories_are_final():
     feed = scored_feed(said_at(0, 50, 40, 5), settings=TIGHT)
     first = feed.segment("A").history[0]

@@ -109,6 +109,7 @@ def recomputed(speeds, forecasts):
     return errors
 
 
+@pytest.mark.slow
 def test_usual_errors_equal_a_recomputation_of_three_weeks(learning_of):
     numbers, watched = random.Random(5), learning_of()
     speeds, forecasts = [], []

@@ -3,6 +3,7 @@
 import gc
 import json
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -122,6 +123,7 @@ def served(number):
     return made
 
 
+@pytest.mark.slow
 def test_ring_and_cached_messages_are_not_tracked_by_the_garbage_collector():
     ring = Ring(10_000, 1 << 30)
     cache = MessageCache(1 << 30)

@@ -152,6 +152,7 @@ def test_a_refused_client_is_logged_once_in_a_while(ask, caplog):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [structs.replace(FEW, client_request_rate=5)])
 def test_one_address_with_1_000_attempts_takes_nothing_from_others(ask, client, live):
     statuses = [ask().status_code for _ in range(1_000)]

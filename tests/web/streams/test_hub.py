@@ -459,6 +459,7 @@ def test_the_hub_waits_for_writable_sockets_of_slow_clients_only(setup):
     assert {each.events for each in setup.hub._connections.selector.get_map().values()} == {READ}
 
 
+@pytest.mark.slow
 def test_what_is_kept_for_a_stalled_client_is_bounded(make, monkeypatch):
     monkeypatch.setattr(channels, "MIN_LAG_BYTES", 20_000)
     setup = make(max_lag_bytes=20_000)
