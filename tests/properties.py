@@ -2,7 +2,7 @@
 
     dev    other examples in each run; a failing one is kept in .hypothesis/ and tried first in the next run (default)
     ci     the same examples in each run of a version, so that a failure can be repeated anywhere
-    quick  a tenth of the examples (`make test-unit`)
+    quick  a twentieth of the examples (`make test-unit`)
     long   twenty times the examples (`make test-long`)
 
 No profile limits the time of an example: a busy machine is no failure.
@@ -12,7 +12,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-SHARES = {"dev": 1, "ci": 1, "quick": 0.1, "long": 20}
+SHARES = {"dev": 1, "ci": 1, "quick": 0.05, "long": 20}
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "dev")
 
 for _name, _share in SHARES.items():
