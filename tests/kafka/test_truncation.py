@@ -70,7 +70,6 @@ def test_truncated_log_is_a_gap_and_is_read_from_where_it_differs(settings_for, 
 @pytest.mark.parametrize("kafka_client", ["confluent"])
 def test_truncation_before_reading_starts_again_is_noticed(settings_for, producer_for, monkeypatch, new):
     # Then the new epoch is known already when partitions are assigned.
-    monkeypatch.setattr(confluent, "IDLE_SECONDS", 0.5)
     with ApacheKafka() as broker:
         settings = settings_for(broker.create_topic(partitions=1), kafka_brokers=broker.address)
         producer = producer_for(settings, enable_idempotence=False)
@@ -82,7 +81,10 @@ def test_truncation_before_reading_starts_again_is_noticed(settings_for, produce
             found = []
             eventually(lambda: found.extend(source.poll(0.1)) or len(found) >= 10, every=0)
             broker.kill()
-            eventually(lambda: source._must_restart)
+            with monkeypatch.context() as patch:
+                patch.setattr(confluent, "IDLE_SECONDS", 0.0)
+                source._stop_when_idle()  # as a thread does, but not until a request to the broker has timed out
+            assert source._must_restart
             lose_what_follows(broker, settings.topic, b"S6")
             broker.start()
             for number in range(new):
