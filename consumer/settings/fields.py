@@ -203,7 +203,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         _meta("path", "SQLite file in which usual speeds by weekday and quarter-hour are learnt. Empty: none are"),
     ] = ""
     usual_timezone: Annotated[
-        str, _meta("IANA name", "Time zone of the roads, for usual speeds. Empty: PRODUCER_TIMEZONE")
+        str, _meta("IANA name", "Time zone of the roads, for usual speeds and the page. Empty: PRODUCER_TIMEZONE")
     ] = ""
     # Acknowledgements
     acknowledgements_file: Annotated[

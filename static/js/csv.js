@@ -13,16 +13,23 @@ import { targetOf } from "./prediction.js";
 /** By this mark, spreadsheets read the file as UTF-8. */
 const MARK = "\ufeff";
 const FORMULA = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/;
-const MAX_TIME_MS = 8.64e15;
+/** What a date can hold, in any time zone. */
+const MAX_TIME_MS = 8.63e15;
+const MINUTE_MS = 60_000;
+const UTC = { name: "UTC", offsetMinutes: () => 0 };
 
 /**
  * Return segments as CSV, in their order.
  *
  * @param {Shown[]} segments
- * @param {{ store: Store, unit: string }} given the store that they are of; the unit of their speeds, as text
+ * @param {object} given
+ * @param {Store} given.store the store that they are of
+ * @param {string} given.unit of the speeds that the server sends, which are saved as they are
+ * @param {{ name: string, offsetMinutes(time: number): number }} [given.zone] of the times
  */
-export function csvOf(segments, { store, unit }) {
+export function csvOf(segments, { store, unit, zone = UTC }) {
   const { ages } = store;
+  const local = (/** @type {number | null} */ time) => timeOf(time, zone.offsetMinutes);
   /** @type {Column[]} */
   const columns = [
     ["segment", (each) => each.segment_id],
@@ -32,11 +39,11 @@ export function csvOf(segments, { store, unit }) {
     [`change (${unit})`, (each) => each.speed_diff],
     ...(store.usual?.isOn ? usualColumns(store, unit) : []),
     ["horizon (min)", (each) => each.horizon_minutes],
-    ["target time (UTC)", (each) => (each.predicted_speed === null ? "" : timeOf(targetOf(each)))],
+    [`target time (${zone.name})`, (each) => (each.predicted_speed === null ? "" : local(targetOf(each)))],
     ["category", (each) => store.category(each)],
     ["state", (each) => ages.freshness(each)],
     ["age (s)", (each) => Math.round(ages.seconds(each))],
-    ["observed (UTC)", (each) => timeOf(each.timestamp)],
+    [`observed (${zone.name})`, (each) => local(each.timestamp)],
     ["volume", (each) => each.current_volume],
     ["confidence", (each) => each.confidence],
     ["model", (each) => each.model],
@@ -79,8 +86,20 @@ function cell(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** @param {number | null} time */
-function timeOf(time) {
+/**
+ * Return a time as ISO 8601, "2026-03-04T17:05:00Z" or "2026-03-04T09:05:00-08:00".
+ *
+ * @param {number | null} time
+ * @param {(time: number) => number} [offsetMinutes] how far local time is ahead of UTC
+ */
+function timeOf(time, offsetMinutes = UTC.offsetMinutes) {
   if (time === null || !(Math.abs(time) <= MAX_TIME_MS)) return "";
-  return new Date(time).toISOString().replace(/\.\d+Z$/, "Z");
+  const offset = offsetMinutes(time);
+  return new Date(time + offset * MINUTE_MS).toISOString().replace(/\.\d+Z$/, offset === 0 ? "Z" : offsetText(offset));
+}
+
+/** @param {number} minutes */
+function offsetText(minutes) {
+  const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
+  return `${minutes < 0 ? "-" : "+"}${String(hours).padStart(2, "0")}:${String(rest).padStart(2, "0")}`;
 }

@@ -22,6 +22,7 @@ import { TimeLink } from "./time-link.js";
 import { TimeTravel } from "./time-travel.js";
 import { TrailHistory } from "./trail-history.js";
 import { UsualSpeeds } from "./usual.js";
+import { applyDisplay, DisplayView } from "./view/display.js";
 import { Frames } from "./view/frames.js";
 import { PageView } from "./view/page.js";
 import { WordsView } from "./view/words.js";
@@ -34,6 +35,7 @@ const STORE_ACKNOWLEDGEMENTS_MS = 30_000;
 const config = JSON.parse(document.getElementById("config")?.textContent ?? "");
 const root = document.body.dataset.root ?? "";
 const isEmbedded = "embed" in document.body.dataset;
+const shownConfig = applyDisplay(config);
 
 const limits = { intervalSeconds: config.expected_interval_seconds, maxAgeSeconds: config.max_age_seconds };
 const scale = new SpeedScale({ thresholdsMph: config.thresholds_mph, unit: config.speed_unit });
@@ -69,7 +71,8 @@ const actions = {
   loadUsual: () => void usual.load(),
 };
 const timeLink = new TimeLink({ address, past });
-const page = new PageView(document, { config, store, alerts, shared, jams, accuracy, past, timeLink, address, hasKeys: !isEmbedded, actions });
+const page = new PageView(document, { config: shownConfig, store, alerts, shared, jams, accuracy, past, timeLink, address, hasKeys: !isEmbedded, actions });
+new DisplayView(document, config);
 const selection = new Selection({ address, api, drawer: page.drawer, hasDetails: !isEmbedded, onChange: render });
 
 /** @param {Message} message */
@@ -177,7 +180,7 @@ async function loadMore() {
     new TakeAwayView(document, { config, view: () => page.view });
     if (isEmbedded) return;
     new SavedViewsView(document, { key: `greenwave.views ${root}` });
-    new NoticesView(document, { config, alerts, store, key: `greenwave.notify ${root}`, onSelect: (id) => void selection.select(id, true) });
+    new NoticesView(document, { config: shownConfig, alerts, store, key: `greenwave.notify ${root}`, onSelect: (id) => void selection.select(id, true) });
   } catch {
     setTimeout(loadMore, RETRY_MS);
   }

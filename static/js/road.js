@@ -12,6 +12,7 @@ import { snapshotOf } from "./snapshot.js";
 import { SpeedScale } from "./speeds.js";
 import { Store } from "./store.js";
 import { UsualSpeeds } from "./usual.js";
+import { applyDisplay, DisplayView } from "./view/display.js";
 import { Frames } from "./view/frames.js";
 import { RoadPageView } from "./view/road-page.js";
 
@@ -38,7 +39,8 @@ const past = new RoadPast({
   onChange: render,
 });
 past.setHours(Number(new URLSearchParams(location.search).get("hours")));
-const page = new RoadPageView(document, { config, store, road, past, usual, prefix, actions: { render, retry: () => connection.retryNow(), onHours: showHours } });
+const page = new RoadPageView(document, { config: applyDisplay(config), store, road, past, usual, prefix, actions: { render, retry: () => connection.retryNow(), onHours: showHours } });
+new DisplayView(document, config);
 
 /** @param {{ road_name?: string | null }} item */
 function isOnRoad({ road_name: name }) {

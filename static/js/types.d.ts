@@ -270,7 +270,10 @@ export type SpeedUnit = "mph" | "kmh";
 /** The settings that the template writes into the page. */
 export interface Config {
   title: string;
+  /** of the server; in views the unit that is shown */
   speed_unit: SpeedUnit;
+  /** of the roads, an IANA name */
+  time_zone: string;
   thresholds_mph: [number, number, number];
   expected_interval_seconds: number;
   max_age_seconds: number;
@@ -302,6 +305,7 @@ export interface Parts {
   acknowledgeAll: HTMLButtonElement;
   helpDialog: HTMLDialogElement;
   wordsDialog: HTMLDialogElement;
+  displayDialog: HTMLDialogElement;
   wordsName: HTMLInputElement;
   wordsNote: HTMLInputElement;
   viewsDialog: HTMLDialogElement;

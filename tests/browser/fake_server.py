@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {
     "title": "Greenwave",
     "speed_unit": "mph",
+    "time_zone": "America/Los_Angeles",
     "thresholds_mph": [60, 45, 30],
     "expected_interval_seconds": 300,
     "max_age_seconds": 86400,

@@ -134,7 +134,7 @@ def test_each_prediction_has_its_target_time(server: FakeServer, open_page: Open
         choose(page, name)
         wanted = datetime.fromtimestamp(at / 1000, UTC) + timedelta(minutes=minutes)
         expect(target).to_have_text(f"{wanted.astimezone(zone):%H:%M}")
-    expect(part(page, "zone")).to_have_text(re.compile(r"^Times in P[SD]T$|^Times in GMT-\d$"))
+    expect(part(page, "displayOpen")).to_have_text(re.compile(r"^Times in (P[SD]T|GMT-\d) · mph$"))
 
 
 def test_worsening_and_recovering_have_shapes(server: FakeServer, open_page: OpenPage) -> None:

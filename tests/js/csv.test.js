@@ -68,6 +68,21 @@ test("a time that no clock can show is left out", () => {
   assert.equal(row[10], "");
 });
 
+test("times are saved in the chosen zone, with their offset, and its name is in the header", () => {
+  const store = new Store({ intervalSeconds: 300, clock: () => NOW });
+  store.apply({ type: "initial", predictions: [prediction("A", { timestamp: NOW - 10_000, horizon_minutes: 15 }), prediction("B", { timestamp: -9e15 })] });
+  for (const [minutes, observed, target] of /** @type {const} */ ([
+    [-480, "2026-03-04T09:05:20-08:00", "2026-03-04T09:20:20-08:00"],
+    [345, "2026-03-04T22:50:20+05:45", "2026-03-04T23:05:20+05:45"],
+  ])) {
+    const zone = { name: "Some/Where", offsetMinutes: () => minutes };
+    const [header, ...rows] = fieldsOf(csvOf([...store.segments.values()], { store, unit: "mph", zone }).slice(1));
+    assert.deepEqual([header[6], header[10]], ["target time (Some/Where)", "observed (Some/Where)"]);
+    assert.deepEqual(rows.map((row) => row[10]), [observed, ""]);
+    assert.equal(rows[0][6], target);
+  }
+});
+
 test("the usual speed is saved where the table shows it", () => {
   /** @type {any} */
   const usual = { isOn: true, at: (/** @type {string} */ id) => (id === "A" ? { low: 47, median: 54.04, high: 60 } : null) };

@@ -24,7 +24,7 @@ for (const [call, expected] of /** @type {[() => any, any][]} */ ([
   [() => format.share(500, "mph"), 1],
   [() => format.share(null, "mph"), 0],
   [() => format.ranges([60, 45, 30], "mph").moderate_traffic, "45–60"],
-  [() => format.ranges([60, 45, 30], "kmh").free_flow, "≥ 97"],
+  [() => format.ranges([60, 45, 30], "kmh").free_flow, "≥ 96.6"],
 ])) {
   test(`${call.toString().slice(13)} is ${expected}`, () => assert.equal(call(), expected));
 }
@@ -53,4 +53,73 @@ test("a change is faster, slower, the same, or not known", () => {
 test("a time of another day has its date", () => {
   assert.equal(format.since(NOW - 600_000, NOW), "17:21");
   assert.equal(format.since(NOW - 86_400_000, NOW), "6 Mar 2026, 17:31");
+});
+
+/** Run a test with other units or another zone, and restore the usual ones. */
+function shown(chosen, test) {
+  try {
+    format.setDisplay({ served: "mph", unit: "mph", thresholdsMph: [60, 45, 30], ...chosen });
+    test();
+  } finally {
+    format.setDisplay({ served: "mph", unit: "mph" });
+  }
+}
+
+test("a speed is converted once, and rounded once", () => {
+  shown({ unit: "kmh" }, () => {
+    assert.equal(format.speed(27.96), "45.0", "of the rounded 28.0 it would be 45.1");
+    assert.equal(format.speed(0), "0.0");
+    assert.equal(format.wholeSpeed(9.4), "15");
+    assert.equal(format.change(-21.04), "−33.9");
+    assert.equal(format.wholeChange(-21.04), "34");
+    assert.equal(format.signed(-3), "−3.0");
+    assert.equal(format.range(47, 60), "76–97");
+    assert.equal(format.share(37.5, "kmh"), 0.5);
+    assert.equal(format.distance(16.09344, "kmh"), "16.1");
+    assert.equal(format.distance(16.09344, "mph"), "10.0");
+    assert.equal(format.direction(0.04), "faster", "which is shown as +0.1");
+  });
+  shown({ served: "kmh" }, () => {
+    assert.equal(format.speed(72.42048), "45.0");
+    assert.equal(format.speed(null), "–");
+  });
+});
+
+for (const chosen of /** @type {any[]} */ ([{ unit: "mph" }, { unit: "kmh" }, { served: "kmh", unit: "kmh" }, { served: "kmh", unit: "mph" }])) {
+  test(`a rounded speed stays on its side of each threshold: ${JSON.stringify(chosen)}`, () => {
+    shown(chosen, () => {
+      const perMph = chosen.served === "kmh" ? 1.609344 : 1;
+      const labels = format.ranges([60, 45, 30], chosen.unit);
+      for (const [mph, text] of /** @type {const} */ ([[30, labels.severe_congestion], [60, labels.free_flow]])) {
+        const bound = Number(text.slice(2));
+        for (const share of [1e-9, 0.001, 0.005, 0.01, 0.02]) {
+          for (const shownAs of [format.speed, format.wholeSpeed]) {
+            assert.ok(Number(shownAs(mph * perMph * (1 - share))) < bound, `${shownAs.name} ${share} below ${bound}`);
+            assert.ok(Number(shownAs(mph * perMph * (1 + share))) >= bound, `${shownAs.name} ${share} above ${bound}`);
+          }
+        }
+        assert.ok(Number(format.speed(mph * perMph)) >= bound);
+      }
+    });
+  });
+}
+
+test("a time shows in the chosen zone, and so does the day that it is compared with", () => {
+  const at = Date.parse("2026-03-08T01:05:06Z");
+  shown({ timeZone: "America/Los_Angeles" }, () => {
+    assert.equal(format.clock(at), "17:05");
+    assert.equal(format.since(at, at + 4 * 3_600_000), "17:05");
+    assert.equal(format.momentWithZone(at), "7 Mar 2026, 17:05 PST");
+    assert.equal(format.zoneName(), "America/Los_Angeles");
+    assert.equal(format.chosenZone(), "America/Los_Angeles");
+    assert.equal(format.offsetMinutes(at), -480);
+    assert.equal(format.offsetMinutes(at + 86_400_000), -420, "after the change of the clocks");
+  });
+  shown({ timeZone: "Asia/Kolkata" }, () => assert.equal(format.offsetMinutes(at), 330));
+  shown({ timeZone: "UTC" }, () => {
+    assert.equal(format.clock(at, true), "01:05:06");
+    assert.equal(format.since(at, at - 2 * 3_600_000), "8 Mar 2026, 01:05", "the day before in UTC");
+    assert.equal(format.zoneOf(at), "UTC");
+    assert.equal(format.offsetMinutes(at), 0);
+  });
 });

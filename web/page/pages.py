@@ -30,8 +30,21 @@ POLL_SECONDS = 5
 
 EMBEDDED = ("map", "table", "both")
 THEMES = ("light", "dark")
-PAGE_PARAMETERS = ("q", "road", "category", "segment", "details", "sort", "map", "predictions", "at", "horizon")
-"""Read by the page itself, in static/js/query.js."""
+PAGE_PARAMETERS = (
+    "q",
+    "road",
+    "category",
+    "segment",
+    "details",
+    "sort",
+    "map",
+    "predictions",
+    "at",
+    "horizon",
+    "unit",
+    "zone",
+)
+"""Read by the page itself, in static/js/query.js and view/display.js."""
 MAX_ROADS = 500
 """Roads that a page lists."""
 MAX_NAME = 200
@@ -155,6 +168,7 @@ def _config(settings: Settings) -> dict[str, Any]:
     return {
         "title": "Greenwave",
         "speed_unit": settings.speed_unit,
+        "time_zone": settings.usual_zone.key,
         "thresholds_mph": settings.thresholds_mph,
         "expected_interval_seconds": settings.expected_interval,
         "max_age_seconds": settings.max_age,

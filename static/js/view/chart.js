@@ -8,7 +8,7 @@
  * @typedef {"low" | "median" | "high" | "lower" | "upper" | "measured" | "predicted" | "error"} Line
  */
 import { fromMph } from "../speeds.js";
-import { change, fullScale, range, speed, UNIT_LABELS } from "./format.js";
+import { change, chosenZone, converted, fullScale, range, signed, speed, UNIT_LABELS } from "./format.js";
 
 const HEIGHT = 200;
 /** In a low window the chart is lower, so that it is seen whole beside the map. */
@@ -31,6 +31,8 @@ export class Chart {
   /** @type {any} uPlot has no types */
   #plot = null;
   #hasUsual = false;
+  /** @type {Record<Line, (number | null)[]>} in the unit of the server, as the legend converts them */
+  #lines = { low: [], median: [], high: [], lower: [], upper: [], measured: [], predicted: [], error: [] };
 
   /** @param {{ element: HTMLElement, unit: SpeedUnit, files: Config["charts"] }} options */
   constructor({ element, unit, files }) {
@@ -63,7 +65,8 @@ export class Chart {
     if (hasUsual !== this.#hasUsual) this.reset(); // the legend has another entry
     this.#hasUsual = hasUsual;
     this.#plot ??= new globalThis.uPlot(this.#options(), [[], ...LINES.map(() => [])], this.element);
-    this.#plot.setData([times, ...LINES.map((name) => lines[name])]);
+    this.#lines = lines;
+    this.#plot.setData([times, ...LINES.map((name) => lines[name].map(converted))]);
     this.element.dataset.lines = LINES.filter((name) => lines[name].some((each) => each !== null)).join(" ");
   }
 
@@ -83,31 +86,33 @@ export class Chart {
     const line = (format) => ({
       spanGaps: true,
       points: { size: 5 },
-      value: (/** @type {unknown} */ _, /** @type {number | null} */ value) => format(value),
+      value: (/** @type {unknown} */ _, /** @type {unknown} */ __, /** @type {number} */ series, /** @type {number | null} */ at) => format(this.#valueOf(series, at)),
     });
     /** @param {string} stroke */
     const edge = (stroke) => ({ class: "edge", stroke: colour(stroke), width: 1, points: { show: false } });
     const stepped = { paths: globalThis.uPlot.paths.stepped({ align: 1 }), points: { show: false } };
     const [low, high, lower, upper] = ["low", "high", "lower", "upper"].map(placeOf);
-    /** @type {(own: number, below: number, above: number) => (plot: any, value: number | null, series: number, at: number | null) => string} */
-    const ranged = (own, below, above) => (plot, _, series, at) => {
-      const values = at === null ? [] : [own, below, above].map((each) => plot.data[each][at]);
-      return typeof values[1] === "number" ? `${speed(values[0])} (${range(values[1], values[2])})` : speed(values[0]);
+    /** @type {(below: number, above: number) => (plot: unknown, value: unknown, series: number, at: number | null) => string} */
+    const ranged = (below, above) => (_, __, series, at) => {
+      const [own, least, most] = [series, below, above].map((each) => this.#valueOf(each, at));
+      return least !== null && most !== null ? `${speed(own)} (${range(least, most)})` : speed(own);
     };
     const full = fullScale(this.unit);
     const leastError = fromMph(LEAST_ERROR_MPH, this.unit);
-    const changes = (/** @type {unknown} */ _, /** @type {number[]} */ ticks) => ticks.map(change);
+    const changes = (/** @type {unknown} */ _, /** @type {number[]} */ ticks) => ticks.map(signed);
+    const timeZone = chosenZone();
     return {
       ...this.#size(),
+      ...(timeZone && { tzDate: (/** @type {number} */ seconds) => globalThis.uPlot.tzDate(new Date(1000 * seconds), timeZone) }),
       series: [
         { value: "{HH}:{mm}" },
         { ...edge("usual-edge"), ...stepped },
         { ...edge("usual-edge"), ...stepped },
-        { label: "Usual", class: this.#hasUsual ? "usual" : "edge", stroke: colour("usual-edge"), width: 2, dash: [2, 3], ...stepped, value: ranged(placeOf("median"), low, high) },
+        { label: "Usual", class: this.#hasUsual ? "usual" : "edge", stroke: colour("usual-edge"), width: 2, dash: [2, 3], ...stepped, value: ranged(low, high) },
         { ...edge("accent"), dash: [1, 3], spanGaps: true },
         { ...edge("accent"), dash: [1, 3], spanGaps: true },
         { label: "Measured", stroke: colour("ink"), width: 2, ...line(speed) },
-        { label: "Predicted", stroke: colour("accent"), width: 2, dash: [6, 4], ...line(speed), value: ranged(placeOf("predicted"), lower, upper) },
+        { label: "Predicted", stroke: colour("accent"), width: 2, dash: [6, 4], ...line(speed), value: ranged(lower, upper) },
         { label: "Error", stroke: colour("bad"), width: 1, scale: "error", ...line(change) },
       ],
       bands: [
@@ -127,6 +132,14 @@ export class Chart {
       hooks: { setSeries: [hideEdges], setScale: [(/** @type {any} */ plot, /** @type {string} */ key) => key === "y" && this.#noteScale(plot.scales.y)] },
       legend: { live: true },
     };
+  }
+
+  /**
+   * @param {number} series its place in uPlot's lists
+   * @param {number | null} at
+   */
+  #valueOf(series, at) {
+    return at === null ? null : (this.#lines[LINES[series - 1]][at] ?? null);
   }
 
   /** @param {{ min: number, max: number }} scale */

@@ -16,7 +16,7 @@
  */
 import { Frame, namedRows, ticksOf } from "../diagram.js";
 import { parts, setAttribute, setText } from "./elements.js";
-import { clock } from "./format.js";
+import { clock, offsetMinutes } from "./format.js";
 
 const FONT = "12px ui-sans-serif, system-ui, sans-serif";
 const LINE_PX = 15;
@@ -158,7 +158,7 @@ export class DiagramView {
     if (isOrdered) ctx.fillText("Travel ↓", box.x - 8, TOP_PX / 2);
     ctx.textAlign = "center";
     ctx.strokeStyle = this.#colours.line;
-    for (const at of ticksOf(frame, TICK_PX, -new Date(frame.begin).getTimezoneOffset())) {
+    for (const at of ticksOf(frame, TICK_PX, offsetMinutes(frame.begin))) {
       const x = Math.round(frame.x(at)) + 0.5;
       const bottom = box.y + box.height;
       line(ctx, x, bottom, bottom + 4);

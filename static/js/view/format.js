@@ -1,5 +1,8 @@
 /**
- * Values as texts. Pure: no DOM, and times are parameters.
+ * Values as texts, in the unit and the time zone that the user chose. No DOM, and times are parameters.
+ *
+ * Speeds are in the unit of the server. Here alone they are converted, and rounded once; categories, alerts and jams are
+ * judged by what the server sent.
  *
  * @import { SpeedUnit, VersusUsual } from "../types.d.ts"
  */
@@ -14,6 +17,60 @@ const LOW_CONFIDENCE = 0.5;
 
 export const NONE = "–";
 export const UNIT_LABELS = { mph: "mph", kmh: "km/h" };
+export const DISTANCE_LABELS = { mph: "mi", kmh: "km" };
+
+/** @type {{ factor: number, bounds: { exact: number, shown: number }[] }} from the unit of the server to the one that is shown */
+let conversion = { factor: 1, bounds: [] };
+/** @type {string | undefined} */
+let zone;
+let formats = makeFormats();
+
+/**
+ * Show speeds and times in a unit and a zone. To be called before the first text is made.
+ *
+ * @param {object} chosen
+ * @param {SpeedUnit} chosen.served the unit of the server
+ * @param {SpeedUnit} chosen.unit
+ * @param {string} [chosen.timeZone] an IANA name; none for the zone of the browser
+ * @param {number[]} [chosen.thresholdsMph]
+ */
+export function setDisplay({ served, unit, timeZone, thresholdsMph = [] }) {
+  const bounds = thresholdsMph.map((mph) => ({ exact: fromMph(mph, served), shown: Number(brief(fromMph(mph, unit))) }));
+  conversion = { factor: fromMph(1, unit) / fromMph(1, served), bounds };
+  zone = timeZone;
+  formats = makeFormats(timeZone);
+}
+
+/** Return the chosen time zone as an IANA name; undefined for that of the browser. */
+export function chosenZone() {
+  return zone;
+}
+
+/**
+ * Convert a speed, or a difference of speeds, to the unit that is shown.
+ *
+ * @param {number | null} value
+ */
+export function converted(value) {
+  return value === null ? null : value * conversion.factor;
+}
+
+/**
+ * Convert and round a speed. It stays on its side of each threshold: 29.96 is severe, and 30.0 would not be.
+ *
+ * @param {number} value
+ * @param {0 | 1} decimals
+ */
+function rounded(value, decimals) {
+  const nearest = Number((value * conversion.factor).toFixed(decimals));
+  const step = 10 ** -decimals;
+  let shown = nearest;
+  for (const bound of conversion.bounds) {
+    if (value < bound.exact && nearest >= bound.shown) shown = nearest - step;
+    else if (value >= bound.exact && nearest < bound.shown) shown = nearest + step;
+  }
+  return shown.toFixed(decimals);
+}
 
 /** @type {Record<string, string>} */
 export const LABELS = {
@@ -45,7 +102,8 @@ export function category(name, freshness) {
  */
 export function direction(difference) {
   if (typeof difference !== "number") return null;
-  return difference > 0.05 ? "faster" : difference < -0.05 ? "slower" : "same";
+  const shown = difference * conversion.factor;
+  return shown > 0.05 ? "faster" : shown < -0.05 ? "slower" : "same";
 }
 
 /**
@@ -54,7 +112,25 @@ export function direction(difference) {
  * @param {number | null | undefined} value
  */
 export function speed(value) {
-  return typeof value === "number" ? value.toFixed(1) : NONE;
+  return typeof value === "number" ? rounded(value, 1) : NONE;
+}
+
+/**
+ * A speed as a whole number.
+ *
+ * @param {number} value
+ */
+export function wholeSpeed(value) {
+  return rounded(value, 0);
+}
+
+/**
+ * A number with one decimal if it needs one: "60", "96.6".
+ *
+ * @param {number} value
+ */
+export function brief(value) {
+  return String(Number(value.toFixed(1)));
 }
 
 /**
@@ -63,10 +139,28 @@ export function speed(value) {
  * @param {number | null | undefined} value
  */
 export function change(value) {
-  if (typeof value !== "number") return NONE;
+  return signed(typeof value === "number" ? converted(value) : null);
+}
+
+/**
+ * A change in the unit that is shown already, with its sign, or a dash.
+ *
+ * @param {number | null} value
+ */
+export function signed(value) {
+  if (value === null) return NONE;
   const text = Math.abs(value).toFixed(1);
   if (text === "0.0") return text;
   return (value < 0 ? "−" : "+") + text;
+}
+
+/**
+ * The size of a change as a whole number.
+ *
+ * @param {number} value
+ */
+export function wholeChange(value) {
+  return String(Math.round(Math.abs(value * conversion.factor)));
 }
 
 /**
@@ -76,7 +170,7 @@ export function change(value) {
  * @param {number} high
  */
 export function range(low, high) {
-  return `${Math.round(low)}–${Math.round(high)}`;
+  return `${Math.round(low * conversion.factor)}–${Math.round(high * conversion.factor)}`;
 }
 
 /**
@@ -127,20 +221,25 @@ export function ago(milliseconds) {
   return seconds < 10 ? `${seconds.toFixed(1)} s ago` : `${age(seconds)} ago`;
 }
 
-// Made once: to make a format takes longer than to use it a hundred times.
-const TO_MINUTES = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const TO_SECONDS = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", hourCycle: "h23" });
-const WITH_DATE = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
-const WITH_ZONE = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
-const WITH_DAY = new Intl.DateTimeFormat("en-GB", {
-  day: "numeric",
-  month: "short",
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-  hourCycle: "h23",
-});
-const ZONE = new Intl.DateTimeFormat("en-US", { timeZoneName: "short" });
+/**
+ * Make the formats of times. To make one takes longer than to use it a hundred times.
+ *
+ * @param {string} [timeZone]
+ */
+function makeFormats(timeZone) {
+  /** @param {Intl.DateTimeFormatOptions} options */
+  const make = (options, locale = "en-GB") => new Intl.DateTimeFormat(locale, { ...options, timeZone });
+  return {
+    toMinutes: make({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" }),
+    toSeconds: make({ timeStyle: "medium", hourCycle: "h23" }),
+    date: make({ dateStyle: "short" }),
+    withDate: make({ dateStyle: "medium", timeStyle: "short" }),
+    withZone: make({ dateStyle: "medium", timeStyle: "long" }),
+    withDay: make({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }),
+    zone: make({ timeZoneName: "short" }, "en-US"),
+    offset: make({ timeZoneName: "longOffset" }, "en-US"),
+  };
+}
 
 /**
  * A time of day, "17:31" or "17:31:05".
@@ -148,7 +247,7 @@ const ZONE = new Intl.DateTimeFormat("en-US", { timeZoneName: "short" });
  * @param {number} epochMs
  */
 export function clock(epochMs, withSeconds = false) {
-  return (withSeconds ? TO_SECONDS : TO_MINUTES).format(epochMs);
+  return (withSeconds ? formats.toSeconds : formats.toMinutes).format(epochMs);
 }
 
 /**
@@ -157,7 +256,7 @@ export function clock(epochMs, withSeconds = false) {
  * @param {number} epochMs
  */
 export function moment(epochMs) {
-  return WITH_DATE.format(epochMs);
+  return formats.withDate.format(epochMs);
 }
 
 /**
@@ -166,7 +265,30 @@ export function moment(epochMs) {
  * @param {number} epochMs
  */
 export function zoneOf(epochMs) {
-  return ZONE.formatToParts(epochMs).find(({ type }) => type === "timeZoneName")?.value ?? "local time";
+  return zonePart(formats.zone, epochMs) ?? "local time";
+}
+
+/** The name of the zone that is shown, "America/Los_Angeles". */
+export function zoneName() {
+  return formats.zone.resolvedOptions().timeZone;
+}
+
+/**
+ * How many minutes the times that are shown are ahead of UTC.
+ *
+ * @param {number} epochMs
+ */
+export function offsetMinutes(epochMs) {
+  const [, sign, hours, minutes] = /([+-])(\d+):(\d+)/.exec(zonePart(formats.offset, epochMs) ?? "") ?? ["", "+", "0", "0"];
+  return (60 * Number(hours) + Number(minutes)) * (sign === "-" ? -1 : 1);
+}
+
+/**
+ * @param {Intl.DateTimeFormat} format
+ * @param {number} epochMs
+ */
+function zonePart(format, epochMs) {
+  return format.formatToParts(epochMs).find(({ type }) => type === "timeZoneName")?.value;
 }
 
 /**
@@ -193,7 +315,7 @@ export function horizonText(minutes) {
  * @param {number} epochMs
  */
 export function exactly(epochMs) {
-  return WITH_ZONE.format(epochMs);
+  return formats.withZone.format(epochMs);
 }
 
 /**
@@ -202,7 +324,7 @@ export function exactly(epochMs) {
  * @param {number} epochMs
  */
 export function shortly(epochMs) {
-  return WITH_DAY.format(epochMs);
+  return formats.withDay.format(epochMs);
 }
 
 /**
@@ -212,7 +334,8 @@ export function shortly(epochMs) {
  * @param {number} now
  */
 export function since(epochMs, now) {
-  return new Date(epochMs).toDateString() === new Date(now).toDateString() ? clock(epochMs) : moment(epochMs);
+  const { date } = formats;
+  return date.format(epochMs) === date.format(now) ? clock(epochMs) : moment(epochMs);
 }
 
 /**
@@ -238,14 +361,14 @@ export function plural(count, one, many) {
 }
 
 /**
- * The range of speeds of each category, by thresholds in mph, in the displayed unit.
+ * The range of speeds of each category, by thresholds in mph, in the displayed unit: exact to a decimal, as speeds are.
  *
  * @param {number[]} thresholdsMph
  * @param {SpeedUnit} unit
  * @returns {Record<string, string>}
  */
 export function ranges(thresholdsMph, unit) {
-  const [free, moderate, heavy] = thresholdsMph.map((mph) => String(Math.round(fromMph(mph, unit))));
+  const [free, moderate, heavy] = thresholdsMph.map((mph) => brief(fromMph(mph, unit)));
   return {
     free_flow: `≥ ${free}`,
     moderate_traffic: `${moderate}–${free}`,
@@ -264,13 +387,23 @@ export function fullScale(unit) {
 }
 
 /**
+ * A distance in miles or kilometres, "3.2".
+ *
+ * @param {number} km
+ * @param {SpeedUnit} unit
+ */
+export function distance(km, unit) {
+  return ((km * fromMph(1, unit)) / fromMph(1, "kmh")).toFixed(1);
+}
+
+/**
  * The length of a speed's bar, from 0 to 1.
  *
  * @param {number | null | undefined} value
- * @param {SpeedUnit} unit
+ * @param {SpeedUnit} unit that is shown
  */
 export function share(value, unit) {
-  return typeof value === "number" ? Math.min(1, Math.max(0, value / fullScale(unit))) : 0;
+  return typeof value === "number" ? Math.min(1, Math.max(0, (value * conversion.factor) / fullScale(unit))) : 0;
 }
 
 /**

@@ -4,10 +4,8 @@
  * @import { Jam, SpeedUnit } from "../types.d.ts"
  */
 import { corridorOf } from "../network.js";
-import { clock, label, since } from "./format.js";
+import { clock, distance, DISTANCE_LABELS, label, since, wholeSpeed } from "./format.js";
 
-const KM_PER = { mph: 1.609344, kmh: 1 };
-const DISTANCE_LABELS = { mph: "mi", kmh: "km" };
 const MINUTES_OF_A_DAY = 1_440;
 const HALF_A_DAY_MS = 43_200_000;
 
@@ -77,7 +75,7 @@ export function delaySpoken({ delayNow, delayNext }, horizon) {
  */
 export function jamText(jam, { unit, unitLabel, horizon, now }) {
   const texts = [
-    jam.km === null ? "" : `${(jam.km / KM_PER[unit]).toFixed(1)} ${DISTANCE_LABELS[unit]}`,
+    jam.km === null ? "" : `${distance(jam.km, unit)} ${DISTANCE_LABELS[unit]}`,
     speedsText(jam, unitLabel, horizon),
     onsetText(jam, now),
     jam.course === "steady" ? "" : jam.course ?? "",
@@ -91,9 +89,9 @@ export function jamText(jam, { unit, unitLabel, horizon, now }) {
  * @param {number | null} horizon
  */
 function speedsText({ now, next }, unit, horizon) {
-  if (now === null) return `${Math.round(next ?? 0)} ${unit} ${horizonWords(horizon)}`;
-  if (next === null) return `${Math.round(now)} ${unit} measured`;
-  return `${Math.round(now)} ${unit} now, ${Math.round(next)} ${horizonWords(horizon)}`;
+  if (now === null) return `${wholeSpeed(next ?? 0)} ${unit} ${horizonWords(horizon)}`;
+  if (next === null) return `${wholeSpeed(now)} ${unit} measured`;
+  return `${wholeSpeed(now)} ${unit} now, ${wholeSpeed(next)} ${horizonWords(horizon)}`;
 }
 
 /** @param {number | null} horizon */

@@ -10,7 +10,7 @@
  * @typedef {{ element: HTMLTableRowElement, parts: Parts, cells: HTMLTableCellElement[] }} Item
  */
 import { fromTemplate, parts, setAttribute, setText, shape } from "./elements.js";
-import { label, LABELS, NONE } from "./format.js";
+import { label, LABELS, NONE, wholeSpeed } from "./format.js";
 import { minutesText } from "./road-wording.js";
 
 export class RoadFiguresView {
@@ -117,6 +117,6 @@ export class RoadFiguresView {
       setAttribute(cell, "title", category && LABELS[category]);
     }
     const text = cell.lastElementChild;
-    if (text) setText(text, speed === null ? NONE : String(Math.round(speed)));
+    if (text) setText(text, speed === null ? NONE : wholeSpeed(speed));
   }
 }

@@ -9,18 +9,19 @@
  */
 import { Crossings, saysNoPlace } from "../crossings.js";
 import { columnsOf, predictedFor, speedAt, targetsOf } from "../diagram.js";
-import { Jams } from "../jams.js";
+import { Jams, LEAST_MPH } from "../jams.js";
 import { RoadRows } from "../road-rows.js";
+import { fromMph } from "../speeds.js";
 import { travelTime } from "../travel-time.js";
 import { BannerView } from "./banner.js";
 import { DiagramView } from "./diagram.js";
 import { parts, setAttribute, setText } from "./elements.js";
-import { clock, horizonText, label, plural, ranges, UNIT_LABELS, zoneOf } from "./format.js";
+import { brief, clock, distance, DISTANCE_LABELS, horizonText, label, plural, ranges, UNIT_LABELS, zoneOf } from "./format.js";
 import { placeIn } from "./jam-wording.js";
 import { JamsView } from "./jams.js";
 import { PillView } from "./pill.js";
 import { RoadFiguresView } from "./road-figures.js";
-import { cellText, diagramText, differenceText, DISTANCE_LABELS, missingText, pastText } from "./road-wording.js";
+import { cellText, diagramText, differenceText, missingText, pastText } from "./road-wording.js";
 import { ThemeView } from "./theme.js";
 
 /** The diagram changes with each minute of the past: more often than once a second can't be seen. */
@@ -62,6 +63,8 @@ export class RoadPageView {
     hours.addEventListener("change", () => actions.onHours(Number(hours.value)));
     const texts = ranges(config.thresholds_mph, config.speed_unit);
     for (const [category, text] of Object.entries(texts)) setText(this.parts[`range-${category}`], `${text} ${this.unit}`);
+    const least = `${brief(fromMph(LEAST_MPH, config.speed_unit))} ${this.unit}`;
+    setText(this.parts.leastSpeed, `Speeds below ${least} count as ${least}.`);
   }
 
   /** @param {Map<string, number>} lengths kilometres by segment */
@@ -119,7 +122,7 @@ export class RoadPageView {
     this.parts.content.hidden = rows.length === 0;
     this.parts.waiting.hidden = store.hasView || rows.length > 0;
     setText(this.parts.more, more > 0 ? `The first ${rows.length} segments are shown, ${plural(more, "segment", "segments")} more are not.` : "");
-    setText(this.parts.zone, `Times in ${zoneOf(this.now)}`);
+    setText(this.parts.zone, zoneOf(this.now));
     const { state, gap, measurements } = past;
     setText(this.parts.pastNote, pastText({ state, gap, firstMs: measurements.firstMs, wantedMs: this.now - past.keepMs + measurements.binMs }));
     setAttribute(this.parts.content, "data-past", state);
@@ -161,7 +164,7 @@ export class RoadPageView {
     this.#hasUsual ||= rows.some(({ id }) => this.#usualOf(id) !== null);
     if (this.#hasUsual) columns.push({ title: "Usual", speedOf: ({ id }) => this.#usualOf(id) });
     const distanceTitle = `From start ${DISTANCE_LABELS[this.config.speed_unit]}`;
-    const distanceOf = (/** @type {Row} */ { from, km }) => (km === null ? "–" : store.scale.fromKm(from).toFixed(1));
+    const distanceOf = (/** @type {Row} */ { from, km }) => (km === null ? "–" : distance(from, this.config.speed_unit));
     this.figures.renderTable(rows, columns, { nameOf: (row) => this.#nameOf(row), distanceOf, distanceTitle });
   }
 
@@ -207,7 +210,7 @@ export class RoadPageView {
 
   /** @param {number} km */
   #distance(km) {
-    return `${this.store.scale.fromKm(km).toFixed(1)} ${DISTANCE_LABELS[this.config.speed_unit]}`;
+    return `${distance(km, this.config.speed_unit)} ${DISTANCE_LABELS[this.config.speed_unit]}`;
   }
 
   /**

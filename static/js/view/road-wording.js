@@ -4,10 +4,8 @@
  * @import { Column } from "../diagram.js"
  * @import { TravelTime } from "../travel-time.js"
  */
-import { clock, horizonText, plural } from "./format.js";
+import { clock, horizonText, plural, wholeSpeed } from "./format.js";
 import { historyGapText } from "./wording.js";
-
-export const DISTANCE_LABELS = { mph: "mi", kmh: "km" };
 
 /**
  * Minutes as "23 min", "1 h 05 min".
@@ -56,9 +54,9 @@ export function missingText({ missing, unknown }, count, kind) {
  */
 export function cellText({ place, distance, column: { from, to, bin, horizon }, speed, unit }) {
   const where = [place, distance].filter(Boolean).join(", ");
-  if (bin !== null) return `${where}: ${clock(from)}, ${speed === null ? "not measured" : `${Math.round(speed)} ${unit} measured`}`;
+  if (bin !== null) return `${where}: ${clock(from)}, ${speed === null ? "not measured" : `${wholeSpeed(speed)} ${unit} measured`}`;
   const when = horizon === null ? "at no stated time" : `for ${clock(to)} (${horizonText(horizon)})`;
-  return `${where}: ${speed === null ? "no current prediction" : `${Math.round(speed)} ${unit} predicted`} ${when}`;
+  return `${where}: ${speed === null ? "no current prediction" : `${wholeSpeed(speed)} ${unit} predicted`} ${when}`;
 }
 
 /**
@@ -67,7 +65,7 @@ export function cellText({ place, distance, column: { from, to, bin, horizon }, 
  * @param {{ road: string, from: number, to: number, slowest: { place: string, speed: number } | null, unit: string }} given
  */
 export function diagramText({ road, from, to, slowest, unit }) {
-  const worst = slowest === null ? "No speed is current." : `Slowest now: ${Math.round(slowest.speed)} ${unit}, ${slowest.place}.`;
+  const worst = slowest === null ? "No speed is current." : `Slowest now: ${wholeSpeed(slowest.speed)} ${unit}, ${slowest.place}.`;
   return `Speeds on ${road} from ${clock(from)} to ${clock(to)}. ${worst}`;
 }
 

@@ -32,6 +32,7 @@ export class SummaryView {
     }
     this.parts.chips.replaceChildren(...[...this.#chips.values()].map(({ root: chip }) => chip));
     this.parts.shares.replaceChildren(...this.#shares.values());
+    setAttribute(this.parts.chips, "data-speeds", config.speed_unit);
     this.parts.legend?.replaceChildren(...GROUPS.map((group) => this.#makeLegend(group, texts[group])));
   }
 

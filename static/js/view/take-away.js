@@ -14,7 +14,7 @@
  */
 import { csvOf, fileName } from "../csv.js";
 import { parts } from "./elements.js";
-import { UNIT_LABELS } from "./format.js";
+import { offsetMinutes, UNIT_LABELS, zoneName } from "./format.js";
 import { shownText } from "./paper.js";
 import { pictureOf } from "./picture.js";
 
@@ -23,7 +23,7 @@ const KEPT_MS = 60_000;
 export class TakeAwayView {
   /**
    * @param {ParentNode} root
-   * @param {{ config: Config, view(): View }} options
+   * @param {{ config: Config, view(): View }} options `config` has the unit of the server
    */
   constructor(root, { config, view }) {
     this.parts = parts(root);
@@ -39,7 +39,8 @@ export class TakeAwayView {
   #saveTable() {
     const { store, ids, time } = this.view();
     const segments = ids.flatMap((id) => store.segments.get(id) ?? []);
-    const text = csvOf(segments, { store, unit: UNIT_LABELS[this.config.speed_unit] });
+    const zone = { name: zoneName(), offsetMinutes };
+    const text = csvOf(segments, { store, unit: UNIT_LABELS[this.config.speed_unit], zone });
     offer(new Blob([text], { type: "text/csv;charset=utf-8" }), fileName("table", time ?? Date.now(), "csv"));
   }
 

@@ -39,7 +39,7 @@ export class WhenView {
     this.parts.when.hidden = horizons.length === 0;
     const shown = time === NOW || time === null ? (store.forecasts.horizons[0] ?? null) : time;
     setText(this.parts.horizonTitle, shown === null ? "" : horizonText(shown));
-    setText(this.parts.zone, `Times in ${zoneOf(store.ages.replayMs ?? store.ages.serverNow)}`);
+    setText(this.parts.zone, zoneOf(store.ages.replayMs ?? store.ages.serverNow));
   }
 
   /** The smallest horizon is the default, which is no choice: each segment then shows its own smallest one. */

@@ -12,7 +12,7 @@
  */
 import { speedOf, summaryOf } from "../alert-groups.js";
 import { SIGNED_OUT } from "../server-status.js";
-import { age, ago, change, clock, label, moment, percent, plural, since, speed } from "./format.js";
+import { age, ago, change, clock, label, moment, percent, plural, since, speed, wholeChange, wholeSpeed } from "./format.js";
 
 const OFFLINE_AFTER_MS = 60_000;
 const STARTED_SECONDS = 5;
@@ -184,7 +184,7 @@ export function alertText(alert, { unit, freshness, ageSeconds, isCurrent, now }
  * @param {string} unit
  */
 function dropText({ change: drop }, unit) {
-  return `${Math.round(Math.abs(drop ?? 0))} ${unit} drop expected`;
+  return `${wholeChange(drop ?? 0)} ${unit} drop expected`;
 }
 
 /**
@@ -194,9 +194,9 @@ function dropText({ change: drop }, unit) {
  * @param {number} time
  */
 function speedsText({ now, value, target }, unit, isCurrent, time) {
-  if (value === null) return `${whole(now ?? 0)} ${unit} measured${isCurrent ? " now" : " last"}`;
-  const measured = now === null ? "" : `${whole(now)} ${unit} ${isCurrent ? "now" : "last"}, `;
-  return `${measured}${whole(value)} ${unit} predicted${target === null ? "" : ` for ${since(target, time)}`}`;
+  if (value === null) return `${wholeSpeed(now ?? 0)} ${unit} measured${isCurrent ? " now" : " last"}`;
+  const measured = now === null ? "" : `${wholeSpeed(now)} ${unit} ${isCurrent ? "now" : "last"}, `;
+  return `${measured}${wholeSpeed(value)} ${unit} predicted${target === null ? "" : ` for ${since(target, time)}`}`;
 }
 
 /**
@@ -215,7 +215,7 @@ export function groupText(group, unit, now, near = "") {
     open > 0 && open < group.alerts.length && `${open.toLocaleString("en")} new`,
   ];
   const place = label(slowest.road ?? "").slice(group.road.length).trim() || [near, label(slowest.id)].filter(Boolean).join(", ");
-  const text = `${whole(speedOf(slowest))} ${unit} ${place}, since ${since(begin, now)}`;
+  const text = `${wholeSpeed(speedOf(slowest))} ${unit} ${place}, since ${since(begin, now)}`;
   return { counts: counts.filter(Boolean).join(", "), text, open, kind: /** @type {Alert["kind"]} */ (severe > 0 ? "severe" : "drop"), since: begin };
 }
 
@@ -227,11 +227,6 @@ export function groupText(group, unit, now, near = "") {
  */
 export function seenText({ name, note, at }, now) {
   return `${label(name)}, ${since(at, now)}${note ? `: ${label(note, MAX_NOTE)}` : ""}`;
-}
-
-/** @param {number} speed */
-function whole(speed) {
-  return String(Math.round(speed));
 }
 
 /**
@@ -251,7 +246,7 @@ export function accuracyText({ horizon, score, noChange, usual = null, coverage 
   const count = plural(score.count, "forecast", "forecasts");
   const other = noChange ? `; no-change forecast: RMSE ${speed(noChange.rmse)}` : "";
   const baseline = usual ? `; usual speed: RMSE ${speed(usual.rmse)}` : "";
-  const typical = score.count >= MANY ? `Usually off by ${whole(score.mae)} ${unit} here. ` : "";
+  const typical = score.count >= MANY ? `Usually off by ${wholeChange(score.mae)} ${unit} here. ` : "";
   return `${typical}${count} of ${horizon} min checked: RMSE ${speed(score.rmse)}, MAE ${speed(score.mae)} ${unit}${other}${baseline}.${coverage ? ` ${coverage.held} of ${coverage.count} within their interval.` : ""}`;
 }
 

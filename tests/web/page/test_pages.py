@@ -75,6 +75,21 @@ def test_the_embed_page_names_its_parts_and_links_to_the_whole_page(client):
 
 
 @pytest.mark.parametrize(
+    ("changes", "zone"),
+    [
+        ({}, "UTC"),
+        ({"producer_timezone": "Europe/Berlin"}, "Europe/Berlin"),
+        ({"producer_timezone": "Europe/Berlin", "usual_timezone": "America/Los_Angeles"}, "America/Los_Angeles"),
+    ],
+)
+def test_the_page_knows_the_time_zone_of_the_roads(consumer, changes, zone):
+    client = client_with(consumer, **changes)
+    assert config(client.get("/predictions?unit=kmh&zone=roads"))["time_zone"] == zone
+    embedded = config(client.get("/predictions/embed?unit=kmh&zone=roads"))
+    assert (embedded["time_zone"], embedded["whole"]) == (zone, "/predictions?unit=kmh&zone=roads")
+
+
+@pytest.mark.parametrize(
     ("query", "said"),
     [
         ("show=chart", "show='chart' can't be used; allowed: map, table, both"),
@@ -83,7 +98,7 @@ def test_the_embed_page_names_its_parts_and_links_to_the_whole_page(client):
         (
             "tiles=x",
             "unknown parameter 'tiles'; allowed here: show, theme, q, road, category, segment, details, sort, map, "
-            "predictions, at, horizon",
+            "predictions, at, horizon, unit, zone",
         ),
     ],
 )
