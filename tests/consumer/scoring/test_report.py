@@ -442,15 +442,13 @@ def verify_recording(file, steps):
     return feed.score_report()
 
 
-def test_the_report_of_a_recording_equals_a_recomputation(tmp_path):
-    report = verify_recording(made_up(tmp_path), 240)
-    assert min(report["total"][name] for name in ("count", "not_judged")) > 500
-    assert min(each["count"] for name, each in report["total"]["by_regime"].items() if each) > 200
-
-
-@pytest.mark.skipif(metr_la.FOLDER is None, reason="METR-LA is not available")
-def test_the_report_of_metr_la_equals_a_recomputation():
-    """A part of a day; in `make test-long` the whole week."""
-    steps = 2016 if PROFILE == "long" else 24
-    report = verify_recording(metr_la.FOLDER / "speeds.csv.gz", steps)
+@pytest.mark.parametrize("recording", ["made-up", *(["METR-LA"] if metr_la.FOLDER else [])])
+def test_the_report_of_a_recording_equals_a_recomputation(recording, tmp_path):
+    """Of METR-LA, a part of a day; in `make test-long` the whole week."""
+    if recording == "made-up":
+        report = verify_recording(made_up(tmp_path), 240)
+        assert min(report["total"][name] for name in ("count", "not_judged")) > 500
+        assert min(each["count"] for name, each in report["total"]["by_regime"].items() if each) > 200
+    else:
+        report = verify_recording(metr_la.FOLDER / "speeds.csv.gz", 2016 if PROFILE == "long" else 24)
     assert all(report["total"]["by_regime"][name]["count"] > 10 for name in ("free", "transition", "congested"))
