@@ -146,7 +146,7 @@ def test_speeds_and_limits_in_kmh_have_their_unit(open_page: OpenPage, server: F
     server.publish("A", 100.0)
     page = open_page()
     expect(page.locator("thead [data-unit]").first).to_have_text("km/h")
-    expect(page.locator("button.chip").first).to_contain_text("≥ 97 km/h")
+    expect(page.locator("button.chip").first).to_contain_text("≥ 96.6 km/h")
 
 
 def test_hostile_strings_are_text_and_keep_the_layout(server: FakeServer, open_page: OpenPage) -> None:
