@@ -12,6 +12,8 @@ from .principal import Principal, Role
 
 _NameList = Annotated[list[Annotated[str, Meta(min_length=1, max_length=1_000)]], Meta(max_length=1_000)]
 Degrees = Annotated[float, Meta(ge=-180, le=180)]
+LATEST = 253_402_300_799.0
+"""The end of the year 9999 (epoch seconds), the last time that ISO 8601 shows: an `exp` may be in milliseconds."""
 
 
 class Claims(Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +42,8 @@ def principal_of(
     claims: Claims, settings: Settings, name: str, key: bytes, expires_at: float | None = None
 ) -> Principal:
     """Return the principal that holds these claims."""
-    return Principal(name, _limits(claims, settings), claims.every, frozenset(claims.roles), expires_at, key)
+    until = None if expires_at is None else min(expires_at, LATEST)
+    return Principal(name, _limits(claims, settings), claims.every, frozenset(claims.roles), until, key)
 
 
 def _limits(claims: Claims, settings: Settings) -> Filter:

@@ -14,8 +14,6 @@ from .principal import Principal, Unauthenticated
 from .tokens import key_of
 
 MAX_NAME = 128
-LATEST = 253_402_300_799.0
-"""The end of the year 9999 (epoch seconds), the last time that ISO 8601 shows: an `exp` may be in milliseconds."""
 
 
 class Jwts:
@@ -53,7 +51,7 @@ class Jwts:
                 leeway=settings.auth_jwt_leeway,
                 options={"require": ["exp"]},
             )
-            expires_at = min(float(given["exp"]) + settings.auth_jwt_leeway, LATEST)
+            expires_at = float(given["exp"]) + settings.auth_jwt_leeway
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated("the token has expired") from error
         except jwt.ImmatureSignatureError as error:

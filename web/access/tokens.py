@@ -96,7 +96,7 @@ class Tokens:
             with open(path, "rb") as file:
                 status, content = os.fstat(file.fileno()), file.read(MAX_BYTES + 1)
             self._principals = read_tokens(content, self._settings)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # the last one by arrays in arrays
             raise SettingsError(
                 f"AUTH_TOKENS_FILE={path!r} can't be used: {error}; allowed: TOML as `flask --app app make-token` shows"
             ) from error

@@ -111,6 +111,12 @@ def test_a_wrong_file_is_refused_with_its_place(text, said):
         read_tokens(text.encode(), Settings())
 
 
+@pytest.mark.parametrize("expires", ["9999-12-31T23:59:59-05:00", "9999-12-31T23:59:59.999999Z"])
+def test_an_expiry_beyond_what_can_be_shown_is_the_last_that_can(expires):
+    (principal,) = read_tokens(f"[x]\n{HASH}expires = {expires}".encode(), Settings()).values()
+    assert principal.shown_expiry == "9999-12-31T23:59:59.000Z"
+
+
 def test_a_large_file_is_refused():
     with pytest.raises(ValueError, match="larger than 262144 bytes"):
         read_tokens(b"#" * 262_145, Settings())
@@ -143,7 +149,7 @@ def test_other_claims_end_what_the_former_ones_allowed(tmp_path):
     assert tokens.has(tokens.find(file["a"]))
 
 
-@pytest.mark.parametrize("content", ["[broken", None])
+@pytest.mark.parametrize("content", ["[broken", "x = " + "[" * 100_000, None], ids=["broken", "deep", "missing"])
 def test_a_file_that_broke_keeps_the_tokens_and_is_reported_once(tmp_path, caplog, content):
     file, clock = tokens_file(tmp_path / "t.toml", a={}), Clock()
     tokens = Tokens(settings_of(file), clock)
