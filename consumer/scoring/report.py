@@ -110,7 +110,8 @@ def _baseline(errors: ErrorSums, beside: float) -> dict[str, Any] | None:
 
 def _means(errors: ErrorSums) -> dict[str, Any] | None:
     """Return count, and RMSE, MAE and bias rounded to 2 decimals; None of nothing."""
-    if not errors.number:
+    # Of the usual speed, more may be taken back than was counted: it may have become known in between.
+    if errors.number < 1:
         return None
     # What was taken back may leave a trace below zero, far behind the decimals that are shown.
     square, absolute = max(0.0, errors.square), max(0.0, errors.absolute)

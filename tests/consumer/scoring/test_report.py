@@ -17,8 +17,9 @@ from msgspec import structs
 
 from consumer.messages.normalised import Normalised
 from consumer.prediction import MAX_HORIZONS, Prediction
+from consumer.scoring.report import report as report_of
 from consumer.scoring.scores import MAX_MODELS, MAX_TALLIES
-from consumer.scoring.tally import REGIMES, STEPS, Scale, WindowTally, scale_of
+from consumer.scoring.tally import REGIMES, STEPS, Scale, Tally, WindowTally, scale_of
 from consumer.settings import Settings
 from consumer.view.filters import Filter
 from tests import metr_la
@@ -284,6 +285,16 @@ def test_a_worked_example_of_each_regime():
 def test_skill_is_unknown_where_the_baseline_has_no_error():
     feed = feed_after([Said("A", START, 50, 55, 5), Said("A", START + 5 * MINUTE, 50)])
     assert feed.score_report()["total"]["persistence"]["skill"] is None
+
+
+def test_usual_speeds_of_which_more_were_taken_back_than_counted_are_left_out():
+    tally = Tally(Scale(BOUND, FLOOR))
+    tally.add(50, 60, 30, False)
+    tally.add_usual(50, 50, 60, 30, is_taken_back=False)
+    for _ in range(2):  # not known when these were counted
+        tally.add_usual(31, 50, 60, 30, is_taken_back=True)
+    report = report_of(Scale(BOUND, FLOOR), {(5, ""): tally})
+    assert report["total"]["usual"] is report["total"]["by_regime"]["transition"]["usual"] is None
 
 
 def test_before_the_first_score_counts_are_0():
