@@ -21,8 +21,9 @@ _FREE, _UNKNOWN = 2, 3
 MAPE_FLOOR_MPH = 5.0
 """Relative errors are of the actual speed, or of this one where that is lower: else they are unbounded near 0."""
 
-_FRESH = 600
-"""Numbers that wait for being added, three of each prediction: many at once cost less than each by itself."""
+FRESH = 600
+"""Numbers that wait for being added, three of each prediction: many at once cost less than each by itself. They take
+32 bytes each, so only two steps of a window have any."""
 
 
 class Scale(NamedTuple):
@@ -137,7 +138,7 @@ class Tally:
         self.observed += is_observed
         fresh = self.fresh[self._regime(now, actual)]
         fresh += (predicted - actual, now - actual, actual)
-        if len(fresh) >= _FRESH:
+        if len(fresh) >= FRESH:
             self.fold()
 
     def take_back(self, predicted: float, now: float, actual: float, is_observed: bool) -> None:
@@ -154,7 +155,7 @@ class Tally:
             return
         fresh = self._usual.setdefault(regime, [])
         fresh += (usual - actual, predicted - actual)
-        if len(fresh) >= _FRESH:
+        if len(fresh) >= FRESH:
             self.fold()
 
     def add_interval(self, now: float, actual: float, is_inside: bool) -> None:
@@ -276,7 +277,7 @@ class WindowTally:
         self._steps = {at: tally for at, tally in self._steps.items() if at >= self._oldest}
         for tally in self._steps.values():
             tally.fold()
-        self._now = self._steps.setdefault(step, Tally(self._scale))
+        self._now = self._waiting = self._steps.setdefault(step, Tally(self._scale))
         self._fresh, self._inside = self._now.fresh, self._now.inside
         self._now_ms, self._until_ms = step * self._step_ms, (step + 1) * self._step_ms
         self._forget_past()
@@ -301,7 +302,7 @@ class WindowTally:
         fresh.append(predicted - actual)
         fresh.append(now - actual)
         fresh.append(actual)
-        if len(fresh) >= _FRESH:
+        if len(fresh) >= FRESH:
             self._now.fold()
 
     def take_back(self, target_ms: int, predicted: float, now: float, actual: float, is_observed: bool) -> None:
@@ -368,7 +369,13 @@ class WindowTally:
         if step < self._oldest:
             return None
         self._forget_past()
-        return self._steps.setdefault(step, Tally(self._scale))
+        tally = self._steps.get(step)
+        if tally is None:
+            tally = self._steps[step] = Tally(self._scale)
+        if tally is not self._waiting:
+            self._waiting.fold()
+            self._waiting = tally
+        return tally
 
 
 def merged(scale: Scale, tallies: Iterable[Tally]) -> Tally:

@@ -19,7 +19,7 @@ from consumer.messages.normalised import Normalised
 from consumer.prediction import MAX_HORIZONS, Prediction
 from consumer.scoring.report import report as report_of
 from consumer.scoring.scores import MAX_MODELS, MAX_TALLIES
-from consumer.scoring.tally import REGIMES, STEPS, Scale, Tally, WindowTally, scale_of
+from consumer.scoring.tally import FRESH, REGIMES, STEPS, Scale, Tally, WindowTally, scale_of
 from consumer.settings import Settings
 from consumer.view.filters import Filter
 from tests import metr_la
@@ -377,6 +377,18 @@ def test_the_size_is_the_sum_of_all_histories(messages):
     assert scores.size == sum(map(len, scores._histories.values()))
     users = sum(tally.users for tally in scores._tallies.values())
     assert users == sum(len(history.forecasts) for history in scores._histories.values())
+
+
+def test_what_waits_for_being_added_is_bounded_over_all_steps():
+    tally = WindowTally(Scale(BOUND, FLOOR), 1_000, STEPS)
+    for step in range(1, STEPS + 1):
+        for _ in range(100):
+            tally.add(1_000 * step, 50, 40, 45, False)
+            tally.add_usual(1_000 * step, 48, 50, 40, 45, False)
+    waiting = [numbers for each in tally._steps.values() for numbers in (*each.fresh, *each._usual.values())]
+    assert sum(map(len, waiting)) <= 2 * 2 * FRESH
+    sums = tally.sums()
+    assert (sums.own.number, sums.usual.number) == (100 * STEPS, 100 * STEPS)
 
 
 def test_steps_before_the_window_are_dropped_with_all_their_counts():
