@@ -128,6 +128,7 @@ class Scores:
         self._without_forecasts: OrderedDict[str, None] = OrderedDict()
         # By horizon and model; without a model where a prediction states none, or there are too many.
         self._tallies: dict[tuple[Horizon, str], WindowTally] = {}
+        self._note_tallies()
         self.take_judged()
 
     def take_judged(self) -> list[Judged]:
@@ -234,6 +235,7 @@ class Scores:
             self.remove(next(iter(self._histories)))
         for key in [key for key, tally in self._tallies.items() if tally.is_unused]:
             del self._tallies[key]
+        self._note_tallies()
         return self._step
 
     def _renewed(self, segment_id: str) -> SegmentHistory:
@@ -295,10 +297,17 @@ class Scores:
         tally = self._tallies.get((horizon, model))
         if tally is not None:
             return tally
-        if len({each for each, _ in self._tallies} | {horizon}) > MAX_HORIZONS:
+        if len(self._horizons) >= MAX_HORIZONS and horizon not in self._horizons:
             return None
-        models = {each for _, each in self._tallies} - {NO_MODEL} | {model}
-        if model != NO_MODEL and (len(models) > MAX_MODELS or len(self._tallies) >= MAX_TALLIES):
+        if model != NO_MODEL and (
+            (len(self._models) >= MAX_MODELS and model not in self._models) or len(self._tallies) >= MAX_TALLIES
+        ):
             return None
         tally = self._tallies[horizon, model] = WindowTally(self.scale, self._step_ms, self._step)
+        self._note_tallies()
         return tally
+
+    def _note_tallies(self) -> None:
+        """Note which horizons and models have sums: this is asked for each prediction of a model beyond MAX_MODELS."""
+        self._horizons = {horizon for horizon, _ in self._tallies}
+        self._models = {model for _, model in self._tallies} - {NO_MODEL}

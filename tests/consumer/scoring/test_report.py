@@ -345,6 +345,21 @@ def test_models_beyond_the_first_are_counted_in_total_only():
     assert feed.score_report()["total"]["count"] == len(names)
 
 
+def test_predictions_of_models_beyond_the_first_take_no_look_at_all_sums():
+    class Watched(dict):
+        looks = 0
+
+        def __iter__(self):
+            Watched.looks += 1
+            return super().__iter__()
+
+    feed = feed_after([Said("A", START, 50, 55, 5, f"model-{number}") for number in range(MAX_MODELS + 1)])
+    scores = feed._state.scores
+    scores._tallies = Watched(scores._tallies)
+    send(feed, *[encoded(Said("A", START, 50, 40 + number, 5, f"run-{number}")) for number in range(10)])
+    assert Watched.looks == 0
+
+
 def test_pairs_of_model_and_horizon_are_bounded():
     pairs = [(minutes, number) for number in range(MAX_MODELS) for minutes in range(1, MAX_HORIZONS + 1)]
     feed = feed_after([Said("A", START, 50, 40 + number, minutes, f"model-{number}") for minutes, number in pairs])
