@@ -53,10 +53,11 @@ def report(scale: Scale, totals: Totals) -> dict[str, Any]:
 
 def _by_horizon(scale: Scale, totals: Totals) -> dict[Horizon, Tally]:
     """Return the sums of all models, by horizon in ascending order."""
-    found = {horizon: Tally(scale) for horizon in sorted({horizon for horizon, _ in totals})}
-    for (horizon, _), tally in totals.items():
-        found[horizon].merge(tally)
-    return {horizon: tally for horizon, tally in found.items() if not tally.is_empty}
+    found: dict[Horizon, list[Tally]] = {}
+    for horizon, model in sorted(totals):
+        found.setdefault(horizon, []).append(totals[horizon, model])
+    sums = {horizon: merged(scale, tallies) for horizon, tallies in found.items()}
+    return {horizon: tally for horizon, tally in sums.items() if not tally.is_empty}
 
 
 def _score(sums: TallySums) -> dict[str, Any] | None:
