@@ -22,14 +22,17 @@ class Renewal:
     def take(self, message: Message) -> None:
         """Take in a message that may say when the token expires."""
         if message["type"] in ("connected", "renewed"):
-            self._expires_at = time.monotonic() + _lifetime(message)
+            self.due_at = time.monotonic()
+            self._expires_at = self.due_at + _lifetime(message)
             self.postpone()
 
     def postpone(self) -> None:
-        """Be due after half of the lifetime that remains; never if that is less than LEAST_SECONDS."""
-        now = time.monotonic()
-        wait = (self._expires_at - now) / 2
-        self.due_at = now + wait if wait >= LEAST_SECONDS else math.inf
+        """Be due after half of the lifetime that remained when it was due; never if that is less than LEAST_SECONDS.
+
+        So a program that comes late, and finds no token, has another attempt at once.
+        """
+        wait = (self._expires_at - self.due_at) / 2
+        self.due_at = self.due_at + wait if wait >= LEAST_SECONDS else math.inf
 
 
 def _lifetime(message: Message) -> float:
