@@ -175,6 +175,8 @@ def test_the_page_is_bounded(client, put):
         ('{"a": "b\\": ", "c": 1, "cut": "of', {"a", "c", "cut"}),
         ('{"\\u00e9\\n": 1, "\\x": 2}', {"é\n", "\\x"}),
         ('"' * 512, set()),
+        ('{"a": 1, "b\\', {"a"}),
+        pytest.param('{"a": 1, ' + '"\\' * 200_000, {"a"}, id="which takes minutes if parts are read twice"),
         ("", set()),
         (f'{{"{"x" * 500}": 1}}', {"x" * 60}),
     ],
