@@ -64,14 +64,28 @@ export function connect(options) {
     return connection;
   };
   const cursor = options.cursor ?? null;
-  const isShared = snapshot !== undefined && token === undefined && "BroadcastChannel" in globalThis;
+  const mayShare = token === undefined && "BroadcastChannel" in globalThis;
   // The name changes with the messages of the tabs, since tabs of two versions may be open at the same time.
-  const connection = isShared
-    ? new Tabs({ channel: new BroadcastChannel(`greenwave tabs 4 ${base}${query} ${every ?? ""}`), connect: make, snapshot, onMessage: deliver, onState })
+  const channel = snapshot && mayShare ? channelOf(`greenwave tabs 4 ${base}${query} ${every ?? ""}`) : null;
+  const connection = snapshot && channel
+    ? new Tabs({ channel, connect: make, snapshot, onMessage: deliver, onState })
     : make({ cursor, onMessage: deliver, onState });
   connection.cursor = cursor;
   connection.start();
   return connection;
+}
+
+/**
+ * Return a channel to the other tabs; null where the browser forbids it, as Firefox does with cookies blocked.
+ *
+ * @param {string} name
+ */
+function channelOf(name) {
+  try {
+    return new BroadcastChannel(name);
+  } catch {
+    return null;
+  }
 }
 
 /**

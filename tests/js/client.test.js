@@ -69,3 +69,26 @@ test("functions that throw are reported, and don't disturb polling", async () =>
   assert.deepEqual(called, all);
   assert.equal(errors.length, all.length);
 });
+
+test("where the browser forbids channels between tabs, a page has a connection of its own", async () => {
+  const answer = streamingResponse();
+  const before = globalThis.BroadcastChannel;
+  globalThis.BroadcastChannel = /** @type {any} */ (
+    class {
+      constructor() {
+        throw new DOMException("The operation is insecure.", "SecurityError");
+      }
+    }
+  );
+  try {
+    await withFetch(async () => answer.response, async () => {
+      const connection = connect({ url: "http://host", transports: ["sse"], snapshot: () => [] });
+      await answer.write('data: {"type":"connected"}\n\ndata: {"type":"initial","predictions":[],"count":0}\n\n');
+      assert.equal(connection.state.phase, "live");
+      connection.stop();
+      await settle();
+    });
+  } finally {
+    globalThis.BroadcastChannel = before;
+  }
+});
