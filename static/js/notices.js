@@ -2,7 +2,8 @@
  * Counts new alerts, and finds those that are news: a notice has all of a moment, the worst first. Pure.
  *
  * No news are alerts that there were when the page opened or when another horizon was chosen, those of replayed or old
- * data, and those that are acknowledged. A drop that becomes severe is news again.
+ * data, those that a server reads while it catches up, and those that are acknowledged. A drop that becomes severe is
+ * news again.
  *
  * @import { Alerts } from "./alerts.js"
  * @import { Store } from "./store.js"
@@ -29,7 +30,7 @@ export class Notices {
   /**
    * @param {object} options
    * @param {Alerts} options.alerts
-   * @param {Pick<Store, "ages" | "hasView" | "loading" | "keptSince">} options.store
+   * @param {Pick<Store, "ages" | "hasView" | "loading" | "keptSince" | "status">} options.store
    * @param {(count: number) => void} options.onCount called with the number of alerts that are not acknowledged
    * @param {() => void} options.onReady called when it knows the alerts that there are, so that others are news
    * @param {(news: Alert[]) => void} options.onNews
@@ -70,6 +71,7 @@ export class Notices {
     const found = this.#list();
     this.onCount(found.filter(({ acknowledged }) => !acknowledged).length);
     if (!store.hasView || store.loading !== null || store.keptSince !== null || alerts.learning > 0) return;
+    if (store.status.isCatchingUp) return;
     if (alerts.horizon === this.#horizon) this.#compare(found);
     else this.#learn(found);
     if (this.#waiting.size > 0 && this.#burst === null) this.#burst = this.timers.setTimeout(() => this.#report(), BURST_MS);

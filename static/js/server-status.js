@@ -8,6 +8,7 @@
 /** The reason of a lost connection: the token has expired, or was revoked. */
 export const SIGNED_OUT = "signed_out";
 const UNREACHABLE_STATES = ["reconnecting", "circuit_open", "stopped"];
+const CATCHING_UP_STATES = ["starting", "catching_up"];
 /** @type {ConnectionState} */
 const NOT_CONNECTED = { phase: "connecting", transport: null, attempt: 1, retryAt: null, lostAt: null, reason: null };
 
@@ -38,6 +39,11 @@ export class ServerStatus {
   /** Whether the server has lost Kafka, so that what is shown may be outdated. */
   get isKafkaUnreachable() {
     return this.consumer !== null && UNREACHABLE_STATES.includes(this.consumer.state);
+  }
+
+  /** Whether the server has still to read what the topic holds, so that its view may lack segments. */
+  get isCatchingUp() {
+    return this.consumer !== null && CATCHING_UP_STATES.includes(this.consumer.state);
   }
 
   /** Since when, by this clock, there has been no connection to the server, or from it to Kafka; null if there is one. */

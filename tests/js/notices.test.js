@@ -194,3 +194,38 @@ test("many changes are looked at once a second", async () => {
   assert.equal(scene.counts.length, before + 1);
   assert.equal(scene.time.pending, 0);
 });
+
+function status(state) {
+  return { type: "status", state, since: "1970-01-01T00:00:00Z", reason: "" };
+}
+
+test("alerts that a server reads while it catches up are no news", async () => {
+  const scene = new Scene();
+  scene.apply(status("catching_up"));
+  await scene.settle();
+  scene.say("A", 40);
+  await scene.settle();
+  assert.deepEqual([scene.news, scene.counts.at(-1), scene.ready], [[], 1, 0]);
+  scene.apply(status("live"));
+  await scene.settle();
+  scene.say("B", 40);
+  await scene.settle();
+  assert.deepEqual([scene.news, scene.ready], [[["B drop"]], 1]);
+});
+
+test("after a restart of the server alerts are news that came in it, and no others", async () => {
+  const scene = await started();
+  scene.say("A", 40);
+  await scene.settle();
+  scene.apply(status("starting"));
+  scene.apply({ type: "initial", predictions: [] });
+  await scene.settle();
+  scene.apply(status("catching_up"));
+  scene.say("A", 41);
+  scene.say("B", 40);
+  await scene.settle();
+  assert.deepEqual(scene.news, [["A drop"]]);
+  scene.apply(status("live"));
+  await scene.settle();
+  assert.deepEqual(scene.news, [["A drop"], ["B drop"]]);
+});
