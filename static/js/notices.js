@@ -30,7 +30,7 @@ export class Notices {
   /**
    * @param {object} options
    * @param {Alerts} options.alerts
-   * @param {Pick<Store, "ages" | "hasView" | "loading" | "keptSince" | "status">} options.store
+   * @param {Pick<Store, "ages" | "clock" | "hasView" | "loading" | "keptSince" | "status">} options.store
    * @param {(count: number) => void} options.onCount called with the number of alerts that are not acknowledged
    * @param {() => void} options.onReady called when it knows the alerts that there are, so that others are news
    * @param {(news: Alert[]) => void} options.onNews
@@ -113,6 +113,7 @@ export class Notices {
 
   /** @param {Alert} alert */
   #isCurrent(alert) {
-    return alert.source !== REPLAY && this.store.ages.freshness(alert) === FRESH;
+    const { ages, clock } = this.store;
+    return alert.source !== REPLAY && ages.freshness(alert, clock()) === FRESH; // ages stand still in a pause
   }
 }

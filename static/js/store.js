@@ -315,6 +315,7 @@ export class Store {
       this.arrivals.record(message.data);
       this.waiting += 1;
     }
+    if (message.type === "initial") this.loading = null;
     this.#buffer.add(message);
   }
 

@@ -229,3 +229,15 @@ test("after a restart of the server alerts are news that came in it, and no othe
   await scene.settle();
   assert.deepEqual(scene.news, [["A drop"], ["B drop"]]);
 });
+
+test("a pause keeps no notices back, and makes no old data new", async () => {
+  const scene = await started();
+  scene.store.pause();
+  scene.apply({ type: "loading", count: 1 });
+  scene.apply({ type: "initial", predictions: [scene.drop("A", 60)] });
+  await scene.time.advance(60 * MINUTE);
+  scene.say("B", 40, { timestamp: scene.time.now - 20 * MINUTE });
+  scene.say("C", 40);
+  await scene.settle();
+  assert.deepEqual(scene.news, [["C drop"]]);
+});
