@@ -50,9 +50,9 @@ export class SavedViews {
    */
   save(name, search) {
     const views = this.list();
-    const view = { name: cleaned(name), search };
+    const view = { name: cleaned(name), search: withoutDisplay(search) };
     if (view.name === "") return "unnamed";
-    if (search.length > MAX_SEARCH) return "long";
+    if (view.search.length > MAX_SEARCH) return "long";
     const at = views.findIndex((each) => each.name === view.name);
     if (at >= 0) return this.#write(views.with(at, view), "replaced");
     return views.length < MAX_VIEWS ? this.#write([...views, view], "saved") : "full";
@@ -102,6 +102,16 @@ export class SavedViews {
  */
 export function cleaned(name) {
   return [...name.replace(/[\s\p{Cc}]+/gu, " ").trim()].slice(0, MAX_NAME).join("").trim();
+}
+
+/**
+ * Return a search part without unit and zone. They are no part of a view: it would undo a later choice of them.
+ *
+ * @param {string} search
+ */
+function withoutDisplay(search) {
+  const kept = search.slice(1).split("&").filter((each) => !/^(unit|zone)=/.test(each));
+  return kept.join("&") && `?${kept.join("&")}`;
 }
 
 /** @param {unknown} entry */

@@ -25,6 +25,13 @@ test("views are kept in their order, and in other tabs", () => {
   ]);
 });
 
+test("a view does not bring back an earlier unit or zone", () => {
+  const { views } = makeViews();
+  views.save("A", "?unit=kmh&q=unit%3D1&zone=utc");
+  views.save("B", "?unit=kmh&zone=utc");
+  assert.deepEqual(views.list().map(({ search }) => search), ["?q=unit%3D1", ""]);
+});
+
 test("a view of the same name is replaced at its place", () => {
   const { views } = makeViews();
   views.save("A", "?q=1");
