@@ -41,6 +41,10 @@ globalThis.OscillatorNode = node();
 """
 HELD = "navigator.locks.query().then(({ held }) => held.length === 1)"
 PENDING = "navigator.locks.query().then(({ pending }) => pending.length === 1)"
+FORBIDDEN = """
+navigator.locks.request = async () => { throw new DOMException("no", "SecurityError"); };
+globalThis.BroadcastChannel = class { constructor() { throw new DOMException("no", "SecurityError"); } };
+"""
 NO_FRAMES = "globalThis.requestAnimationFrame = () => 0;"
 
 
@@ -151,6 +155,15 @@ def test_of_several_tabs_one_notifies(server: FakeServer, page: Page) -> None:
     drop(server, "B")
     expect_notices(other, "1 new alert")
     assert other.evaluate("shown[0].body").startswith("B: ")
+
+
+def test_where_the_browser_forbids_locks_a_tab_notifies(server: FakeServer, page: Page) -> None:
+    page.context.add_init_script(FORBIDDEN)
+    reopened(page)
+    part(page, "notify").click()
+    expect(part(page, "notify")).to_have_attribute("aria-pressed", "true")
+    drop(server, "A")
+    expect_notices(page, "1 new alert")
 
 
 def test_a_tab_without_frames_notifies(server: FakeServer, page: Page) -> None:

@@ -88,8 +88,8 @@ export class NoticesView {
 
   /** Notify from now on, or as soon as the tab that does is gone. Without TLS there are no locks, and the first tab does. */
   #start() {
-    this.#channel = new BroadcastChannel(this.key);
-    this.#channel.addEventListener("message", ({ data }) => this.notices.reported(data));
+    this.#channel = channelOf(this.key);
+    this.#channel?.addEventListener("message", ({ data }) => this.notices.reported(data));
     this.#leave = new AbortController();
     const { signal } = this.#leave;
     if (!navigator.locks) {
@@ -101,7 +101,9 @@ export class NoticesView {
       this.#leads = true;
       return new Promise((resolve) => signal.addEventListener("abort", resolve));
     };
-    navigator.locks.request(this.key, { signal }, held).catch(() => {}); // it was left before it was granted
+    navigator.locks.request(this.key, { signal }, held).catch(() => {
+      if (!signal.aborted) this.#leads = true; // locks are forbidden with the storage; each tab is by itself then
+    });
   }
 
   #stop() {
@@ -160,6 +162,19 @@ export class NoticesView {
     } catch {
       // Storage may be forbidden: the choice lasts as long as the page.
     }
+  }
+}
+
+/**
+ * Return a channel to the other tabs; null where the browser forbids it with the storage.
+ *
+ * @param {string} name
+ */
+function channelOf(name) {
+  try {
+    return new BroadcastChannel(name);
+  } catch {
+    return null;
   }
 }
 
