@@ -26,8 +26,9 @@ globalThis.Notification = class extends EventTarget {
 };
 globalThis.AudioContext = class { // there may be no device
   currentTime = 0;
-  async resume() {}
-  async suspend() {}
+  constructor() { globalThis.audio = "running"; }
+  async resume() { audio = "running"; }
+  async suspend() { audio = "suspended"; }
 };
 const node = () => class extends EventTarget {
   gain = { setValueAtTime() {}, linearRampToValueAtTime() {} };
@@ -123,6 +124,11 @@ def test_the_choice_is_kept_and_can_be_undone(server: FakeServer, page: Page) ->
     drop(server, "B")
     expect_notices(page, "1 new alert")
     assert page.evaluate("shown[0].body").startswith("B: ")
+    assert page.evaluate("[sounds, globalThis.audio]") == [0, None], "nothing was pressed yet"
+    page.keyboard.press("Shift")
+    assert page.evaluate("audio") == "suspended", "it makes no sound yet"
+    drop(server, "C")
+    until(page, "sounds === 1 && audio === 'running'")
     part(page, "notify").click()
     expect(part(page, "alertsSpoken")).to_have_text("New alerts are not notified")
     reopened(page)
@@ -155,6 +161,22 @@ def test_of_several_tabs_one_notifies(server: FakeServer, page: Page) -> None:
     drop(server, "B")
     expect_notices(other, "1 new alert")
     assert other.evaluate("shown[0].body").startswith("B: ")
+
+
+def test_a_tab_that_was_open_before_the_choice_sounds_too(server: FakeServer, page: Page) -> None:
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(part(other, "notify")).to_be_visible()
+    turn_on(page)
+    expect(part(other, "notify")).to_have_attribute("aria-pressed", "true")
+    until(other, PENDING)
+    other.keyboard.press("Shift")  # browsers allow sound after any press
+    page.close()
+    until(other, f"{PENDING}.then((is) => !is)")
+    expect_pill(other, LIVE)
+    drop(server, "A")
+    expect_notices(other, "1 new alert")
+    until(other, "sounds === 1")
 
 
 def test_where_the_browser_forbids_locks_a_tab_notifies(server: FakeServer, page: Page) -> None:

@@ -9,13 +9,24 @@ export class Chime {
   #context = null;
 
   /** To be called while the user presses something. */
-  allow() {
-    if ("AudioContext" in globalThis) this.#context ??= new AudioContext();
-  }
+  allow = () => {
+    if (this.#context !== null || !("AudioContext" in globalThis)) return;
+    this.#context = new AudioContext();
+    void this.#rest(this.#context).catch(() => {}); // no device to play it
+  };
 
   /** @param {Document} root */
   allowAtNextPress(root) {
-    for (const type of ["pointerdown", "keydown"]) root.addEventListener(type, () => this.allow(), { once: true, capture: true });
+    for (const type of ["pointerdown", "keydown"]) root.addEventListener(type, this.allow, { once: true, capture: true });
+  }
+
+  /**
+   * Some browsers allow what was resumed at the press. Until there is a sound it would take CPU time for silence, for hours.
+   *
+   * @param {AudioContext} context
+   */
+  async #rest(context) {
+    await Promise.all([context.resume(), context.suspend()]);
   }
 
   play() {

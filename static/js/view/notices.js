@@ -58,7 +58,6 @@ export class NoticesView {
     globalThis.addEventListener("pagehide", () => this.#stop());
     globalThis.addEventListener("pageshow", ({ persisted }) => persisted && this.#isOn && this.#start());
     this.#set(this.#stored() === ON);
-    if (this.#isOn) this.chime.allowAtNextPress(root);
   }
 
   async #turnOn() {
@@ -80,7 +79,10 @@ export class NoticesView {
 
   /** @param {boolean} isOn */
   #set(isOn) {
-    if (isOn && !this.#isOn) this.#start();
+    if (isOn && !this.#isOn) {
+      this.#start();
+      this.chime.allowAtNextPress(document);
+    }
     if (!isOn) this.#stop();
     this.#isOn = isOn;
     setAttribute(this.parts.notify, "aria-pressed", String(isOn));
