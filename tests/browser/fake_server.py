@@ -51,12 +51,11 @@ Message = dict[str, Any]
 
 
 def read_whole(response: Response) -> Response:
-    """Read a file before it is sent: werkzeug's server leaves it open when the client resets the connection."""
-    if response.direct_passthrough:
+    """Read a file before it is sent, and close it: werkzeug's server doesn't when the client resets the connection."""
+    if request.endpoint == "static":
         response.direct_passthrough = False
-        file: Any = response.response
-        response.set_data(b"".join(file))
-        file.close()
+        response.get_data()
+        response.close()
     return response
 
 
