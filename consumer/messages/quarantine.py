@@ -1,6 +1,6 @@
 """Refused messages: counted by reason, logged at a limited rate, the last ones kept.
 
-Memory is bounded by `entries` times about 2 kB: only the beginning of values and keys is kept.
+Memory is bounded by `entries` times 4 KB: only the beginning of values and keys is kept.
 """
 
 import codecs

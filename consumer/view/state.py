@@ -1,6 +1,6 @@
 """What a feed holds: ring buffer, latest view, scores, places and status. Its owner guards it by one lock.
 
-No method does IO, encodes for clients, or waits, except `wait()`, which gives the lock away.
+No method does IO, encodes events, or waits, except `wait()`, which gives the lock away.
 """
 
 import threading

@@ -12,7 +12,8 @@ from consumer.settings import SECTIONS, Settings, fields, load, table
 from consumer.sources.security import security_options, security_protocol
 from tools.settings_page import PAGE, page
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
 
 
 def rows(text):
@@ -275,3 +276,13 @@ def test_each_section_of_the_table_has_its_title_as_a_comment():
     source = Path(fields.__file__).read_text(encoding="utf-8")
     missing = [title for first, title in SECTIONS.items() if f"\n    # {title}\n    {first.lower()}: " not in source]
     assert missing == []
+
+
+def test_the_documents_state_the_memory_of_all_stores():
+    settings = Settings(buffer_bytes=1 << 20)
+    names = [name for name, value in vars(Settings).items() if isinstance(value, property) and name.endswith("_bytes")]
+    others = sum(getattr(settings, name) for name in names)
+    assert others / settings.buffer_bytes == 2 + 1 / 8
+    assert "All other stores together take at most 2⅛ times as much" in PAGE.read_text(encoding="utf-8")
+    for page in ("docs/memory.md", "docs/operations/sizing.md"):
+        assert "base + BUFFER_BYTES × 3⅛ + clients" in (ROOT / page).read_text(encoding="utf-8")

@@ -415,5 +415,5 @@ def test_the_buffer_of_a_process_is_that_of_the_formula():
     assert len(rows) == 4
     for memory, unit, buffer_bytes, predictions in rows:
         megabytes = number(memory) * (1_000 if unit == "GB" else 1)
-        assert number(buffer_bytes) == pytest.approx((megabytes - 100) * 1e6 / 2.9, rel=0.1)
+        assert number(buffer_bytes) == pytest.approx((megabytes - 100) * 1e6 / 3.2, rel=0.03)
         assert number(predictions) == pytest.approx(number(buffer_bytes) / 3_100, rel=0.05)
