@@ -180,7 +180,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 50_000
     buffer_bytes: Annotated[
         int,
-        _meta("bytes", "Ring buffer: maximum memory. All other stores together take at most 2⅛ times as much", ge=1_048_576),
+        _meta(
+            "bytes",
+            "Ring buffer: maximum memory. All other stores together take at most 2⅛ times as much",
+            ge=1_048_576,
+        ),
     ] = 134_217_728
     max_segments: Annotated[int, _meta("segments", "Latest view: maximum number of segments", ge=1, le=1_000_000)] = (
         20_000
