@@ -14,9 +14,7 @@ from tests.consumer.helpers import message
 
 ROOT = Path(__file__).resolve().parents[3]
 STATIC = ROOT / "static"
-TEMPLATE = ROOT / "templates" / "predictions.html"
 MODULES = sorted([STATIC / "greenwave.js", *(STATIC / "js").rglob("*.js")])
-ROAD_TEMPLATE = ROOT / "templates" / "road.html"
 PAGES = [("/predictions", "main.js"), ("/predictions/road/I-405+N", "road.js")]
 TEMPLATES = sorted((ROOT / "templates").glob("*.html"))
 TEXTS = [*TEMPLATES, *MODULES, *sorted((STATIC / "css").glob("*.css"))]
@@ -65,8 +63,8 @@ def test_no_data_becomes_markup_and_nothing_is_loaded_from_other_hosts(path: Pat
     assert not FOREIGN.search(text)
 
 
-@pytest.mark.parametrize("template", [TEMPLATE, ROAD_TEMPLATE], ids=named)
-def test_the_page_holds_no_inline_style_and_no_inline_script(template: Path) -> None:
+@pytest.mark.parametrize("template", TEMPLATES, ids=named)
+def test_a_page_holds_no_inline_style_and_no_inline_script(template: Path) -> None:
     text = template.read_text()
     assert not INLINE.search(text)
     scripts = re.findall(r"<script([^>]*)>", text)
