@@ -8,6 +8,7 @@
  * @typedef {"low" | "median" | "high" | "lower" | "upper" | "measured" | "predicted" | "error"} Line
  */
 import { fromMph } from "../speeds.js";
+import { themeColour } from "./colours.js";
 import { change, chosenZone, converted, fullScale, range, signed, speed, UNIT_LABELS } from "./format.js";
 
 const HEIGHT = 200;
@@ -77,10 +78,7 @@ export class Chart {
   }
 
   #options() {
-    const style = getComputedStyle(document.documentElement);
-    const isForced = matchMedia(FORCED_COLOURS).matches;
-    /** @param {string} name */
-    const colour = (name) => (isForced ? SYSTEM_COLOURS[name] : style.getPropertyValue(`--${name}`).trim());
+    const colour = matchMedia(FORCED_COLOURS).matches ? (/** @type {string} */ name) => SYSTEM_COLOURS[name] : themeColour();
     const axis = { stroke: colour("ink-soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") } };
     /** @param {(value: number | null) => string} format */
     const line = (format) => ({

@@ -15,6 +15,7 @@
  * @property {string} summary
  */
 import { Frame, namedRows, ticksOf } from "../diagram.js";
+import { categoryColours, themeColour } from "./colours.js";
 import { parts, setAttribute, setText } from "./elements.js";
 import { clock, offsetMinutes } from "./format.js";
 
@@ -31,21 +32,15 @@ const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRi
 
 /** @returns {Record<string, string>} the colours of the current theme */
 function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  /** @param {string} name */
-  const of = (name) => style.getPropertyValue(`--${name}`).trim();
+  const colour = themeColour();
   return {
-    free_flow: of("free"),
-    moderate_traffic: of("moderate"),
-    heavy_traffic: of("heavy"),
-    severe_congestion: of("severe"),
-    ground: of("card"),
-    hatchGround: of("hatch-ground"),
-    hatchLine: of("hatch-line"),
-    ink: of("ink"),
-    soft: of("ink-soft"),
-    line: of("line-strong"),
-    outline: of("outline"),
+    ...categoryColours(colour),
+    ground: colour("card"),
+    hatchGround: colour("hatch-ground"),
+    hatchLine: colour("hatch-line"),
+    ink: colour("ink"),
+    soft: colour("ink-soft"),
+    line: colour("line-strong"),
   };
 }
 

@@ -9,6 +9,7 @@
  * @typedef {new (...args: any[]) => any} LayerClass a class of Leaflet's own class system
  */
 import { WORSENING } from "../speeds.js";
+import { categoryColours, themeColour } from "./colours.js";
 
 const { L } = globalThis;
 const OFFSET_PX = 3;
@@ -56,20 +57,15 @@ function polygon(ctx, points) {
  * @returns {Colours}
  */
 export function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  /** @param {string} name */
-  const of = (name) => style.getPropertyValue(`--${name}`).trim();
+  const colour = themeColour();
   return {
-    free_flow: of("free"),
-    moderate_traffic: of("moderate"),
-    heavy_traffic: of("heavy"),
-    severe_congestion: of("severe"),
-    ground: of("hatch-ground"),
-    line: of("hatch-line"),
-    outline: of("outline"),
-    arrow: of("course"),
-    road: of("road"),
-    county: of("county"),
+    ...categoryColours(colour),
+    ground: colour("hatch-ground"),
+    line: colour("hatch-line"),
+    outline: colour("outline"),
+    arrow: colour("course"),
+    road: colour("road"),
+    county: colour("county"),
   };
 }
 

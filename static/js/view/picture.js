@@ -7,6 +7,7 @@
  * @typedef {{ shape: string, fill: string, stroke: string }} Mark
  * @typedef {{ title: string, lines: string[], legend: LegendItem[] }} Words
  */
+import { themeColour } from "./colours.js";
 
 const MARGIN = 16;
 const LINE = 20;
@@ -21,9 +22,7 @@ const FONT = "system-ui, sans-serif";
  * @param {Words} words
  */
 export function pictureOf(element, { title, lines, legend }) {
-  const style = getComputedStyle(document.documentElement);
-  /** @param {string} name */
-  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  const colour = themeColour();
   const ratio = Math.max(1, globalThis.devicePixelRatio);
   const { width, height } = element.getBoundingClientRect();
   const picture = document.createElement("canvas");

@@ -13,6 +13,7 @@
  * @property {boolean} paused
  */
 import { csvOf, fileName } from "../csv.js";
+import { themeColour } from "./colours.js";
 import { parts } from "./elements.js";
 import { offsetMinutes, UNIT_LABELS, zoneName } from "./format.js";
 import { shownText } from "./paper.js";
@@ -79,9 +80,8 @@ export class TakeAwayView {
       const { name, text, unit, count } = parts(chip);
       const { fill, stroke } = getComputedStyle(mark ?? chip);
       const isPlain = !fill.startsWith("url");
-      const ground = getComputedStyle(document.documentElement).getPropertyValue("--hatch-ground").trim();
       const words = [textOf(name), textOf(text), textOf(unit)].filter(Boolean).join(" ");
-      return { mark: { shape: chip.getAttribute("data-group") ?? "", fill: isPlain ? fill : ground, stroke }, text: `${words}: ${textOf(count)}` };
+      return { mark: { shape: chip.getAttribute("data-group") ?? "", fill: isPlain ? fill : themeColour()("hatch-ground"), stroke }, text: `${words}: ${textOf(count)}` };
     });
   }
 

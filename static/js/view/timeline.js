@@ -4,6 +4,7 @@
  * @import { Severity } from "../recording.js"
  * @import { TimeTravel } from "../time-travel.js"
  */
+import { themeColour } from "./colours.js";
 import { parts, setAttribute, setText } from "./elements.js";
 import { exactly, moment, shortly } from "./format.js";
 import { historyText, severityText } from "./wording.js";
@@ -96,15 +97,15 @@ export class TimelineView {
     const ratio = globalThis.devicePixelRatio || 1;
     [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
     ctx.scale(ratio, ratio);
-    const style = getComputedStyle(document.documentElement);
+    const colour = themeColour();
     const most = Math.max(1, ...severity.map(({ severe, heavy }) => severe + heavy));
     const step = width / severity.length;
     for (const [index, { severe, heavy }] of severity.entries()) {
       const [x, bar] = [index * step, Math.max(1, step - BAR_GAP_PX)];
       const [low, high] = [(height * severe) / most, (height * (severe + heavy)) / most];
-      ctx.fillStyle = style.getPropertyValue("--heavy");
+      ctx.fillStyle = colour("heavy");
       ctx.fillRect(x, height - high, bar, high - low);
-      ctx.fillStyle = style.getPropertyValue("--severe");
+      ctx.fillStyle = colour("severe");
       ctx.fillRect(x, height - low, bar, low);
     }
   }
