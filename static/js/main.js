@@ -13,6 +13,7 @@ import { Alerts } from "./alerts.js";
 import { Api } from "./api.js";
 import { Jams } from "./jams.js";
 import { drawn, linesOf } from "./network.js";
+import { ageReplay } from "./replay-silence.js";
 import { Selection } from "./selection.js";
 import { SharedAcknowledgements } from "./shared-acknowledgements.js";
 import { snapshotOf } from "./snapshot.js";
@@ -81,17 +82,11 @@ function take(message) {
   store.apply(message);
   if (message.type !== "initial") return;
   if (!isEmbedded) completeAlerts();
-  if (store.ages.replayMs !== null) ageReplay();
+  completeAges();
 }
 
-/** Replayed events say nothing of the time, so the server is asked for how long none came. */
-async function ageReplay() {
-  const { count } = store.arrivals;
-  const at = Date.now();
-  const seconds = await api.silenceSeconds().catch(() => null); // a replay that has ended then looks live for a while
-  if (seconds === null || store.arrivals.count !== count) return;
-  store.ages.setSilence(seconds, at);
-  render();
+async function completeAges() {
+  if (await ageReplay(store, api)) render();
 }
 
 async function completeAlerts() {

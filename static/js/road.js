@@ -7,6 +7,7 @@ import { connect } from "../greenwave.js";
 import { Api } from "./api.js";
 import { saysNoPlace } from "./crossings.js";
 import { corridorOf, drawn } from "./network.js";
+import { ageReplay } from "./replay-silence.js";
 import { RoadPast } from "./road-past.js";
 import { snapshotOf } from "./snapshot.js";
 import { SpeedScale } from "./speeds.js";
@@ -68,7 +69,7 @@ let hasBegun = false;
 /** What needs a view: the past ends at its newest time, and what came while there was none is missing in it. */
 function begin() {
   loadPast();
-  if (store.ages.replayMs !== null) ageReplay();
+  completeAges();
   if (hasBegun) return;
   hasBegun = true;
   if ([...store.segments.values()].some((each) => saysNoPlace(each.road_name))) loadPlaces();
@@ -87,14 +88,8 @@ function showHours(hours) {
   loadPast();
 }
 
-/** Replayed events say nothing of the time, so the server is asked for how long none came. */
-async function ageReplay() {
-  const { count } = store.arrivals;
-  const at = Date.now();
-  const seconds = await api.silenceSeconds().catch(() => null); // a replay that has ended then looks live for a while
-  if (seconds === null || store.arrivals.count !== count) return;
-  store.ages.setSilence(seconds, at);
-  render();
+async function completeAges() {
+  if (await ageReplay(store, api)) render();
 }
 
 /** Names of places come from other roads near by. */
