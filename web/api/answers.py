@@ -1,11 +1,11 @@
-"""JSON answers, compressed where the client takes that (RFC 9110, section 12.5.3)."""
+"""JSON answers, compressed where the client takes that, and what else it takes (RFC 9110, section 12.5)."""
 
 import gzip
 from collections.abc import Callable
 from typing import Any
 
 from flask import Response, request
-from werkzeug.datastructures import Headers
+from werkzeug.datastructures import Headers, MIMEAccept
 
 MIN_BYTES = 1_024
 """Smaller answers are not compressed: they fit into one packet."""
@@ -18,6 +18,15 @@ LEVEL = 5
 def compress(content: bytes) -> bytes:
     """Return the content as gzip, without a time, so that equal contents give equal bytes."""
     return gzip.compress(content, LEVEL, mtime=0)
+
+
+def prefers(wanted: str, default: str) -> bool:
+    """Return whether the client of the request would rather have the one media type than the other.
+
+    Parameters of the types that it accepts, such as a charset, make no difference.
+    """
+    given = MIMEAccept([(name.partition(";")[0].rstrip(), quality) for name, quality in request.accept_mimetypes])
+    return given.best_match([default, wanted]) == wanted
 
 
 def takes_gzip() -> bool:

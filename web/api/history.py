@@ -123,7 +123,7 @@ def history() -> Response:
     slot = here.admission.slot()
     try:
         subscriptions, settings = here.get_consumer().subscriptions, here.settings
-        is_stream = request.accept_mimetypes.best_match(["application/json", NDJSON]) == NDJSON
+        is_stream = answers.prefers(NDJSON, answers.JSON)
         if is_stream:
             client = ClientSocket(request.environ, settings.client_timeout)
             slot.require("history", client.cut)  # until the client has read it

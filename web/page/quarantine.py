@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, render_template
 
 from consumer.messages.quarantine import KEPT_VALUE_BYTES, Quarantine
 from consumer.messages.refusal import REFUSAL_REASONS
@@ -42,7 +42,7 @@ def quarantine() -> Response:
     known = services().get_consumer().quarantine
     report = known.snapshot()
     found = matching(report["messages"], words, reason)
-    if request.accept_mimetypes.best_match([answers.JSON, HTML]) == HTML:
+    if answers.prefers(HTML, answers.JSON):
         response = Response(_page(known, report, found, words, reason), mimetype=HTML)
         response.headers["Content-Security-Policy"] = POLICY
     else:

@@ -56,9 +56,11 @@ def test_browsers_get_a_page_and_others_json(client, put):
         response = client.get("/api/quarantine", headers={} if accept is None else {"Accept": accept})
         assert response.json["data"]["by_reason"] == {"not_json": 1}
         assert (response.headers["Vary"], response.headers["Cache-Control"]) == ("Accept", "no-store")
-    response = client.get("/api/quarantine", headers=BROWSER)
-    assert (response.headers["Vary"], response.headers["Cache-Control"]) == ("Accept", "no-store")
-    assert "not_json" in response.text
+    for accept in (BROWSER["Accept"], "text/html; charset=utf-8", "application/json;q=0.5, text/html;charset=utf-8"):
+        response = client.get("/api/quarantine", headers={"Accept": accept})
+        assert response.mimetype == "text/html"
+        assert (response.headers["Vary"], response.headers["Cache-Control"]) == ("Accept", "no-store")
+        assert "not_json" in response.text
 
 
 def test_the_page_has_counts_meaning_and_advice_of_each_reason(client, put):
