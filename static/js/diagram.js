@@ -146,19 +146,36 @@ export class Frame {
 }
 
 /**
- * Return whole times of day from one time to another, at least `leastPx` apart.
+ * Return whole times of day from one time to another, at least `leastPx` apart unless clocks change between them.
  *
  * @param {Frame} frame
  * @param {number} leastPx
- * @param {number} offsetMinutes how far local time is ahead of UTC
+ * @param {(timeMs: number) => number} offsetMinutes how far local time is ahead of UTC
  */
 export function ticksOf(frame, leastPx, offsetMinutes) {
   const perMinute = (frame.box.width * MINUTE_MS) / Math.max(1, frame.end - frame.begin);
   const step = MINUTE_MS * (STEPS_MINUTES.find((minutes) => minutes * perMinute >= leastPx) ?? 1_440);
-  const shift = offsetMinutes * MINUTE_MS;
   const ticks = [];
-  for (let at = Math.ceil((frame.begin + shift) / step) * step - shift; at <= frame.end; at += step) ticks.push(at);
+  for (let at = firstFrom(frame.begin, step, offsetMinutes); at <= frame.end; at = firstFrom(at + 1, step, offsetMinutes)) ticks.push(at);
   return ticks;
+}
+
+/**
+ * Return the first time from another on whose local time is a multiple of a step.
+ *
+ * @param {number} from
+ * @param {number} step
+ * @param {(timeMs: number) => number} offsetMinutes
+ */
+function firstFrom(from, step, offsetMinutes) {
+  /** @param {number} shift */
+  const first = (shift) => Math.ceil((from + shift) / step) * step - shift;
+  const at = first(offsetMinutes(from) * MINUTE_MS);
+  const changed = offsetMinutes(at);
+  if (changed === offsetMinutes(from)) return at;
+  // The clocks change before. None is left in the old time, and the first in the new one may lie before the change.
+  const next = first(changed * MINUTE_MS);
+  return offsetMinutes(next) === changed ? next : next + step;
 }
 
 /**

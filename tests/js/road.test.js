@@ -8,6 +8,7 @@ import { MAX_ROWS, RoadRows } from "../../static/js/road-rows.js";
 import { SpeedScale } from "../../static/js/speeds.js";
 import { Store } from "../../static/js/store.js";
 import { travelTime } from "../../static/js/travel-time.js";
+import { clock, offsetMinutes, setDisplay } from "../../static/js/view/format.js";
 import { cellText, differenceText, minutesText, missingText, pastText } from "../../static/js/view/road-wording.js";
 import { settle } from "./fakes.js";
 
@@ -145,10 +146,25 @@ test("places of the diagram are found by their pixels", () => {
   assert.deepEqual(frame.at(150, 25), { row: 0, column: 0 });
   assert.deepEqual(frame.at(299, 59), { row: 1, column: 1 });
   assert.equal(frame.at(99, 25), null);
-  assert.deepEqual(ticksOf(frame, 60, 0).map((at) => at / MINUTE), [0, 60, 120]);
-  assert.deepEqual(ticksOf(frame, 60, 30).map((at) => at / MINUTE), [30, 90]);
+  assert.deepEqual(ticksOf(frame, 60, () => 0).map((at) => at / MINUTE), [0, 60, 120]);
+  assert.deepEqual(ticksOf(frame, 60, () => 30).map((at) => at / MINUTE), [30, 90]);
   assert.deepEqual(namedRows(frame, 15).map(({ id }) => id), ["a", "b"]);
   assert.deepEqual(namedRows(frame, 30).map(({ id }) => id), ["a"]);
+});
+
+test("ticks are whole local times where the clocks change, too", () => {
+  /** @param {string} timeZone @param {string} from @param {number} hours */
+  const ticks = (timeZone, from, hours, hourPx = 20) => {
+    setDisplay({ served: "mph", unit: "mph", timeZone });
+    const begin = Date.parse(from);
+    const column = { from: begin, to: begin + hours * 60 * MINUTE, bin: 1, horizon: null };
+    return ticksOf(new Frame({ x: 0, y: 0, width: hourPx * hours, height: 10 }, [], [column]), 56, offsetMinutes).map((at) => clock(at));
+  };
+  assert.deepEqual(ticks("America/Los_Angeles", "2026-03-08T08:00:00Z", 10), ["00:00", "03:00", "06:00", "09:00"]);
+  assert.deepEqual(ticks("America/Los_Angeles", "2026-11-01T05:00:00Z", 12), ["00:00", "03:00", "06:00", "09:00"]);
+  assert.deepEqual(ticks("America/Los_Angeles", "2026-11-01T08:00:00Z", 2, 56), ["01:00", "01:00", "02:00"]);
+  assert.deepEqual(ticks("Australia/Lord_Howe", "2026-04-04T13:00:00Z", 9), ["00:00", "03:00", "06:00"]);
+  setDisplay({ served: "mph", unit: "mph" });
 });
 
 test("a cell says place, time, and whether its speed was measured or predicted", () => {

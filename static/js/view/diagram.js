@@ -153,7 +153,7 @@ export class DiagramView {
     if (isOrdered) ctx.fillText("Travel ↓", box.x - 8, TOP_PX / 2);
     ctx.textAlign = "center";
     ctx.strokeStyle = this.#colours.line;
-    for (const at of ticksOf(frame, TICK_PX, offsetMinutes(frame.begin))) {
+    for (const at of ticksOf(frame, TICK_PX, offsetMinutes)) {
       const x = Math.round(frame.x(at)) + 0.5;
       const bottom = box.y + box.height;
       line(ctx, x, bottom, bottom + 4);
