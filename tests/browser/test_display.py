@@ -131,6 +131,19 @@ def test_the_road_page_has_the_chosen_unit_and_zone(server: FakeServer, watched:
     assert violations(page) == []
 
 
+def test_links_between_pages_keep_unit_and_zone_of_the_address(server: FakeServer, watched: Watched) -> None:
+    server.publish("A", 12.0, road_name="I-5 N", category="severe_congestion")
+    server.publish("B", 50.0, road_name="I-5 S")
+    page = watched.open(f"{server.url}/predictions?unit=kmh&zone=utc")
+    part(page, "jamRoad").click()
+    page.wait_for_url(lambda url: url.endswith("/predictions/road/I-5+N?unit=kmh&zone=utc"))
+    page.get_by_role("link", name="I-5 S", exact=True).first.click()
+    page.wait_for_url(lambda url: url.endswith("/predictions/road/I-5+S?unit=kmh&zone=utc"))
+    page.get_by_role("link", name="Dashboard", exact=True).click()
+    page.wait_for_url(lambda url: url.endswith("/predictions?road=I-5%20S&unit=kmh&zone=utc"))
+    expect(part(page, "displayOpen")).to_have_text("Times in UTC · km/h")
+
+
 def test_a_frame_shows_what_its_address_says(server: FakeServer, watched: Watched) -> None:
     publish(server)
     page = watched.open(f"{server.url}/predictions")

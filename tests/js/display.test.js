@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readDisplay, timeZoneOf, writeDisplay } from "../../static/js/view/display.js";
+import { readDisplay, timeZoneOf, withDisplay, writeDisplay } from "../../static/js/view/display.js";
 
 test("the address decides, then the last choice, then the server", () => {
   assert.deepEqual(readDisplay("", null, "mph"), { unit: "mph", zone: "browser" });
@@ -14,6 +14,12 @@ test("the address decides, then the last choice, then the server", () => {
 test("a choice is written into the address, beside what there is", () => {
   assert.equal(writeDisplay("", { unit: "mph", zone: "browser" }), "?unit=mph&zone=browser");
   assert.equal(writeDisplay("?map=34.05,-118.25,11&unit=mph", { unit: "kmh", zone: "utc" }), "?map=34.05,-118.25,11&unit=kmh&zone=utc");
+});
+
+test("a link to another page has the unit and the zone of the address", () => {
+  assert.equal(withDisplay("/predictions/road/I-5+N", "?q=a&unit=kmh&zone=utc"), "/predictions/road/I-5+N?unit=kmh&zone=utc");
+  assert.equal(withDisplay("/predictions?road=I-5+N", "?unit=kmh"), "/predictions?road=I-5+N&unit=kmh");
+  assert.equal(withDisplay("/predictions", "?q=a"), "/predictions");
 });
 
 test("the zone of the roads is that of the server, or UTC where the browser does not know it", () => {

@@ -6,10 +6,11 @@
  * @typedef {"browser" | "utc" | "roads"} Zone
  * @typedef {{ unit: SpeedUnit, zone: Zone }} Display
  */
-import { parts, setText } from "./elements.js";
+import { parts, setAttribute, setText } from "./elements.js";
 import { setDisplay, UNIT_LABELS, zoneOf } from "./format.js";
 
 const KEY = "greenwave.display";
+const NAMES = ["unit", "zone"];
 /** @type {SpeedUnit[]} */
 const UNITS = ["mph", "kmh"];
 /** @type {Zone[]} */
@@ -41,6 +42,19 @@ export function writeDisplay(search, { unit, zone }) {
   given.set("unit", unit);
   given.set("zone", zone);
   return `?${given.toString().replaceAll("%2C", ",").replaceAll("%3A", ":")}`;
+}
+
+/**
+ * Return the address of another page with the unit and the zone that this page's address names. A choice that is stored needs
+ * none: the other page reads it, too.
+ *
+ * @param {string} address
+ * @param {string} [search] of this page
+ */
+export function withDisplay(address, search = location.search) {
+  const kept = [...new URLSearchParams(search)].filter(([name]) => NAMES.includes(name));
+  if (kept.length === 0) return address;
+  return `${address}${address.includes("?") ? "&" : "?"}${new URLSearchParams(kept)}`;
 }
 
 /**
@@ -87,6 +101,7 @@ export class DisplayView {
     displayOpen.addEventListener("click", () => this.#open());
     displayCancel.addEventListener("click", () => displayDialog.close());
     displayForm.addEventListener("submit", () => this.#choose());
+    for (const link of root.querySelectorAll("a[data-page]")) setAttribute(link, "href", withDisplay(link.getAttribute("href") ?? ""));
   }
 
   #open() {

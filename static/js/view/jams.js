@@ -8,6 +8,7 @@
  */
 import { Crossings, saysNoPlace } from "../crossings.js";
 import { roadPath } from "../network.js";
+import { withDisplay } from "./display.js";
 import { fromTemplate, parts, setAttribute, setText, shape } from "./elements.js";
 import { exactly, horizonText, label, plural, UNIT_LABELS } from "./format.js";
 import { announcement, delaySpoken, delayText, jamName, jamText, placeIn } from "./jam-wording.js";
@@ -144,7 +145,7 @@ export class JamsView {
   #renderLink(link, road) {
     link.hidden = road === null || this.prefix === null;
     if (road === null || this.prefix === null) return;
-    setAttribute(link, "href", `${this.prefix}${roadPath(road)}`);
+    setAttribute(link, "href", withDisplay(`${this.prefix}${roadPath(road)}`));
     setAttribute(link, "aria-label", `Road page of ${label(road)}`);
   }
 

@@ -15,6 +15,7 @@ import { fromMph } from "../speeds.js";
 import { travelTime } from "../travel-time.js";
 import { BannerView } from "./banner.js";
 import { DiagramView } from "./diagram.js";
+import { withDisplay } from "./display.js";
 import { parts, setAttribute, setText } from "./elements.js";
 import { brief, clock, distance, DISTANCE_LABELS, horizonText, label, plural, ranges, UNIT_LABELS, zoneOf } from "./format.js";
 import { placeIn } from "./jam-wording.js";
@@ -55,7 +56,7 @@ export class RoadPageView {
     this.jamsView = new JamsView(root, { config, jams: this.jams, onChoose: () => this.parts.diagram.focus() });
     const { scale } = store;
     this.diagram = new DiagramView(root, { scale, onResize: actions.render });
-    const linkOf = (/** @type {string} */ id) => `${prefix}/predictions?segment=${encodeURIComponent(id)}&details=1`;
+    const linkOf = (/** @type {string} */ id) => withDisplay(`${prefix}/predictions?segment=${encodeURIComponent(id)}&details=1`);
     this.figures = new RoadFiguresView(root, { scale, unit: this.unit, linkOf });
     this.theme = new ThemeView(/** @type {HTMLElement} */ (root.getElementById("theme")), () => this.diagram.recolour());
     const hours = /** @type {HTMLSelectElement} */ (/** @type {unknown} */ (this.parts.hours));

@@ -85,7 +85,7 @@ def test_the_page_of_a_road_has_its_name_its_filter_and_links(known):
     response = known.get("/predictions/road/I-405+N")
     assert response.status_code == 200
     assert (config(response)["road"], config(response)["road_filter"]) == ("I-405 N", "I-405 N")
-    assert '<a class="button" href="/predictions/road/I-405+S">I-405 S</a>' in response.text
+    assert '<a class="button" data-page href="/predictions/road/I-405+S">I-405 S</a>' in response.text
     assert 'href="/predictions?road=I-405%20N"' in response.text
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
 
