@@ -109,6 +109,22 @@ def test_views_are_shared_by_tabs(page: Page) -> None:
     expect(links).to_have_text(["Slow"])
 
 
+def test_a_name_being_typed_stays_when_another_tab_saves(page: Page) -> None:
+    save(page, "First")
+    links = views(page)
+    page.get_by_role("button", name="Rename First").click()
+    field = page.get_by_role("textbox", name="New name of First")
+    field.fill("Half a name")
+    other = page.context.new_page()
+    other.goto(page.url)
+    save(other, "Second")
+    expect(links).to_have_text(["Second"])
+    expect(field).to_have_value("Half a name")
+    expect(field).to_be_focused()
+    field.press("Enter")
+    expect(links).to_have_text(["Half a name", "Second"])
+
+
 def test_broken_contents_of_the_storage_do_no_harm(open_page: OpenPage) -> None:
     page = open_page()
     page.evaluate(BROKEN)

@@ -24,6 +24,9 @@ const RESULTS = {
 };
 
 export class SavedViewsView {
+  /** @type {Map<string, HTMLElement>} items with an open form, by the name of the view */
+  #renamed = new Map();
+
   /**
    * @param {ParentNode} root
    * @param {{ key: string, location?: Location, storage?: () => Storage, copy?: (text: string) => Promise<void> }} options
@@ -53,15 +56,19 @@ export class SavedViewsView {
     const { viewsDialog, viewsName, viewsStatus } = this.parts;
     setText(viewsStatus, "");
     viewsName.value = "";
+    this.#renamed.clear();
     this.#render();
     viewsDialog.showModal();
     viewsName.focus();
   }
 
+  /** Render the views that are stored now; a form stays as it is, with what was typed in it. */
   #render() {
-    const views = this.views.list();
-    this.parts.viewsList.replaceChildren(...views.map((view) => this.#item(view)));
-    this.parts.viewsAddress.hidden = true;
+    const { viewsList, viewsAddress } = this.parts;
+    const focused = document.activeElement;
+    viewsList.replaceChildren(...this.views.list().map((view) => this.#renamed.get(view.name) ?? this.#item(view)));
+    viewsAddress.hidden = true;
+    if (focused instanceof HTMLElement && viewsList.contains(focused)) focused.focus();
   }
 
   /** @param {SavedView} view */
@@ -105,17 +112,22 @@ export class SavedViewsView {
       event.preventDefault();
       const result = this.views.rename(name, input.value);
       this.#say(result, input.value);
-      if (result === "renamed") this.#finish(input.value);
+      if (result === "renamed") this.#finish(name, input.value);
     });
-    newNameCancel.addEventListener("click", () => this.#finish(name));
+    newNameCancel.addEventListener("click", () => this.#finish(name, name));
     item.replaceChildren(form);
+    this.#renamed.set(name, item);
     input.select();
   }
 
-  /** @param {string} name whose link gets the focus */
-  #finish(name) {
+  /**
+   * @param {string} name of the view whose form closes
+   * @param {string} other its name now; its link gets the focus
+   */
+  #finish(name, other) {
+    this.#renamed.delete(name);
     this.#render();
-    this.#links().find(({ textContent }) => textContent === cleaned(name))?.focus();
+    this.#links().find(({ textContent }) => textContent === cleaned(other))?.focus();
   }
 
   /**
