@@ -3,11 +3,7 @@
 import logging
 import selectors
 import socket
-from collections import deque
-from collections.abc import Callable
 from typing import cast
-
-from web.access.principal import Principal
 
 from .blocks import Block, BlockList
 from .channels import Channels
@@ -18,55 +14,38 @@ from .resume import Resume
 from .sending import send, send_to_all
 from .stream import ClientStream
 from .turns import Turns
-from .websocket_protocol import POLICY
 
 log = logging.getLogger("greenwave.web.hub")
 
 CLOSING_SECONDS = 1.0
 """How long a client has to close its side after the server has."""
 
-RIGHTS_SECONDS = 0.5
-"""How often the rights of authenticated clients are checked."""
-
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
 class Connections:
-    """All clients by descriptor (`all`), and those whose sockets are full (`blocked`).
+    """All clients by descriptor (`all`); of these, those whose sockets are full (`blocked`), those whose rights may end
+    (`authenticated`), and those that were sent all and are to close their side (`ending`).
 
     `selector` is set while the thread runs.
     """
 
-    def __init__(
-        self,
-        channels: Channels,
-        client_timeout: float,
-        ping_seconds: float,
-        measurements: Measurements,
-        is_valid: Callable[[Principal], bool],
-    ) -> None:
+    def __init__(self, channels: Channels, measurements: Measurements) -> None:
         self.channels = channels
-        self._is_valid = is_valid
-        self._rights_at = 0.0
         self._measurements = measurements
         self.turns = Turns()
-        self._client_timeout = client_timeout
-        self._ping_seconds = ping_seconds
         self.selector: selectors.BaseSelector
         self.all: dict[int, HubClient] = {}
         self.blocked: dict[int, HubClient] = {}
-        self._authenticated: dict[int, HubClient] = {}
-        self._ending: dict[int, HubClient] = {}
-        self._pings: deque[tuple[float, HubClient]] = deque()
+        self.authenticated: dict[int, HubClient] = {}
+        self.ending: dict[int, HubClient] = {}
 
-    def add(self, client: HubClient, now: float) -> None:
+    def add(self, client: HubClient) -> None:
         """Watch the socket of a new client."""
         self.all[client.sock.fileno()] = client
         if client.principal.is_authenticated:
-            self._authenticated[client.sock.fileno()] = client
+            self.authenticated[client.sock.fileno()] = client
         self.selector.register(client.sock, READ, client)
-        if client.peer is not None:
-            self._pings.append((now + self._ping_seconds, client))
 
     # Sending
 
@@ -225,7 +204,7 @@ class Connections:
         except OSError:
             self.disconnect(client)
             return
-        self._ending[client.sock.fileno()] = client
+        self.ending[client.sock.fileno()] = client
         client.ends_at = now + CLOSING_SECONDS
 
     def disconnect(self, client: HubClient) -> None:
@@ -234,7 +213,7 @@ class Connections:
         if descriptor == -1:
             return
         self.channels.leave(client)
-        for table in (self.all, self.blocked, self._authenticated, self._ending):
+        for table in (self.all, self.blocked, self.authenticated, self.ending):
             table.pop(descriptor, None)
         self.turns.drop(client)
         self.selector.unregister(client.sock)
@@ -245,52 +224,3 @@ class Connections:
         client.rest = None
         client.stream = ClientStream()
         client.slot.release()
-
-    def expire(self, now: float) -> None:
-        """Disconnect clients that read nothing, or don't close their side; send the pings that are due."""
-        for client in list(self.blocked.values()):
-            client.slot.behind = client.stream.entries_behind
-            if client.slot.blocked_seconds(now) >= self._client_timeout:
-                client.cut()
-                self.disconnect(client)
-        for client in list(self._ending.values()):
-            if now >= client.ends_at:
-                client.cut()
-                self.disconnect(client)
-        if now >= self._rights_at:
-            self._rights_at = now + RIGHTS_SECONDS
-            self._end_expired(now)
-        self._send_pings(now)
-
-    def _end_expired(self, now: float) -> None:
-        """End the streams of principals that expired or were revoked; each principal is looked up once."""
-        verdicts: dict[int, bool] = {}
-        for client in list(self._authenticated.values()):
-            principal = client.principal
-            if client.is_ending:
-                continue
-            if id(principal) not in verdicts:
-                verdicts[id(principal)] = self._is_valid(principal)
-            if not verdicts[id(principal)]:
-                self.finish(client, client.expired(), now)
-
-    def _send_pings(self, now: float) -> None:
-        while self._pings and self._pings[0][0] <= now:
-            _, client = self._pings.popleft()
-            if client.is_ending or client.peer is None:
-                continue
-            if client.is_blocked:  # CLIENT_TIMEOUT is for those
-                self._pings.append((now + self._ping_seconds, client))
-                continue
-            ping = client.peer.ping()
-            if ping is None:
-                self.finish(client, client.peer.close(POLICY, "the last ping was not answered"), now)
-                continue
-            self._pings.append((now + self._ping_seconds, client))
-            self.leave_live(client)
-            client.stream.add(ping)
-            self.write(client, now)
-
-    def clear(self) -> None:
-        """Forget the pings to come, when the thread ends."""
-        self._pings.clear()

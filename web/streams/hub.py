@@ -2,7 +2,8 @@
 
 Requests hand their sockets over. The hub sends each block of a channel to all clients that have caught up, one after
 the other, without blocking. A client that does not take all of it continues when its socket is writable again.
-`Rounds` decides what is done when, `Connections` sends it, and the session of each channel makes heartbeats.
+`Rounds` decides what is done when, `Connections` sends it, `Expiry` ends clients by the clock, and the session of each
+channel makes heartbeats.
 
 The thread runs while there are clients. How a stream ends:
 
@@ -28,6 +29,7 @@ from .channel import OpenSession
 from .channels import Channels
 from .connections import Connections
 from .end_schedule import EndSchedule
+from .expiry import Expiry
 from .hub_client import HubClient, Start
 from .inbox import Inbox
 from .lookups import Lookups
@@ -65,9 +67,10 @@ class Hub:
         self._inbox = Inbox()
         self._channels = Channels(subscriptions, open_session, max_lag_bytes)
         self.measurements = Measurements()
-        self._connections = Connections(self._channels, client_timeout, ping_seconds, self.measurements, is_valid)
+        self._connections = Connections(self._channels, self.measurements)
+        expiry = Expiry(self._connections, client_timeout, ping_seconds, is_valid)
         self._lookups = Lookups(subscriptions, self._inbox.wake)
-        self._rounds = Rounds(self._inbox, self._connections, self._lookups, flush_seconds, clock)
+        self._rounds = Rounds(self._inbox, self._connections, expiry, self._lookups, flush_seconds, clock)
         subscriptions.feed.on_change(self._inbox.note_change)
 
     def add(self, client: HubClient, start: Start | None, first: bytes) -> None:

@@ -5,6 +5,7 @@ import random
 
 from . import wire
 from .connections import Connections
+from .expiry import Expiry
 from .hub_client import Answer, HubClient, Start
 from .inbox import Inbox
 from .lookups import Lookups
@@ -27,9 +28,10 @@ BUSY_TEXT = "there are too many filters; retry later"
 class Incoming:
     """Starts streams, and answers clients."""
 
-    def __init__(self, inbox: Inbox, connections: Connections, lookups: Lookups) -> None:
+    def __init__(self, inbox: Inbox, connections: Connections, expiry: Expiry, lookups: Lookups) -> None:
         self._inbox = inbox
         self._connections = connections
+        self._expiry = expiry
         self._channels = connections.channels
         self._lookups = lookups
 
@@ -41,7 +43,8 @@ class Incoming:
         """
         while self._inbox.new:
             client, start, first = self._inbox.new.popleft()
-            self._connections.add(client, now)
+            self._connections.add(client)
+            self._expiry.add(client, now)
             client.stream.add(first)
             if start is not None:
                 self._start(client, start, now)

@@ -16,6 +16,7 @@ import selectors
 from collections.abc import Callable
 
 from .connections import READ, WRITE, Connections
+from .expiry import Expiry
 from .hub_client import HubClient, Members
 from .inbox import Inbox
 from .incoming import Incoming
@@ -47,15 +48,17 @@ class Rounds:
         self,
         inbox: Inbox,
         connections: Connections,
+        expiry: Expiry,
         lookups: Lookups,
         flush_seconds: float,
         clock: Callable[[], float],
     ) -> None:
         self._inbox = inbox
         self._connections = connections
+        self._expiry = expiry
         self._channels, self._turns = connections.channels, connections.turns
         self._lookups = lookups
-        self._incoming = Incoming(inbox, connections, lookups)
+        self._incoming = Incoming(inbox, connections, expiry, lookups)
         self._flush_seconds = flush_seconds
         self._clock = clock
         self._selector: selectors.BaseSelector
@@ -76,7 +79,7 @@ class Rounds:
         self._selector.close()
         self._inbox.close()
         self._lookups.close()
-        self._connections.clear()
+        self._expiry.clear()
 
     def round(self, most_seconds: float = math.inf) -> None:
         """Make a round, which waits for at most so long."""
@@ -164,7 +167,7 @@ class Rounds:
         if self._inbox.ends is not None:
             self._connections.end_share(self._inbox.ends, now)
         self._turns.expire(now)
-        self._connections.expire(now)
+        self._expiry.check(now)
 
     def fail_all(self, error: Exception) -> None:
         """End all streams with an `error`; those that can't be sent it are disconnected."""
