@@ -1,15 +1,21 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
-import { corridorOf, drawn, headings, lines, piecesOf, placeOf } from "../../static/js/network.js";
+import { corridorOf, drawn, headings, lines, piecesOf, placeOf, roadPath } from "../../static/js/network.js";
+
+/** What the server must give, too: its tests read the same file. */
+const examples = JSON.parse(readFileSync(new URL("../roads.json", import.meta.url), "utf8"));
 
 /** @returns {any} */
 const segment = (id, latitude, longitude, road) => ({ segment_id: id, coordinates: { latitude, longitude }, road_name: road });
 
 test("a corridor is a road with its direction, or the whole name", () => {
-  assert.equal(corridorOf("I-405 N at Sunset"), "I-405 N");
-  assert.equal(corridorOf("US-101 SB, Hollywood"), "US-101 SB");
-  assert.equal(corridorOf("Main Street"), "Main Street");
+  for (const [name, road] of examples.roads) assert.equal(corridorOf(name), road);
   assert.equal(corridorOf(undefined), null);
+});
+
+test("the path of a road has + for blanks, unless the name has one", () => {
+  for (const [road, path] of examples.paths) assert.equal(roadPath(road), `/predictions/road/${path}`);
 });
 
 test("neighbours are joined in the direction of travel, in any order", () => {

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { columnsOf, Frame, namedRows, predictedFor, speedAt, targetsOf, ticksOf } from "../../static/js/diagram.js";
 import { Measurements } from "../../static/js/measurements.js";
-import { roadPath } from "../../static/js/network.js";
 import { RoadPast } from "../../static/js/road-past.js";
 import { MAX_ROWS, RoadRows } from "../../static/js/road-rows.js";
 import { SpeedScale } from "../../static/js/speeds.js";
@@ -174,11 +173,6 @@ test("a cell says place, time, and whether its speed was measured or predicted",
   assert.match(cellText({ ...where, column: past, speed: null }), /not measured$/);
   const next = { from: NOW, to: NOW + 15 * MINUTE, bin: null, horizon: 15 };
   assert.match(cellText({ ...where, column: next, speed: 0 }), /: 0 mph predicted for \d\d:\d\d \(\+15 min\)$/);
-});
-
-test("the path of a road has + for blanks, unless the name has one", () => {
-  assert.equal(roadPath("I-405 N"), "/predictions/road/I-405+N");
-  assert.equal(roadPath("A+B C/D"), "/predictions/road/A%2BB%20C%2FD");
 });
 
 /** @returns {any} */

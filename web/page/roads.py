@@ -1,6 +1,6 @@
 """The roads of the segments that a client may see: a road with its direction, or a whole name.
 
-static/js/network.js has the same rule for the page.
+static/js/network.js has the same rule for the page; tests/roads.json has examples that both are tested with.
 """
 
 import re

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -15,6 +16,9 @@ from tests.consumer.helpers import message
 from tests.web.access.tokens_file import bearer, tokens_file
 from tests.web.conftest import SETTINGS
 from web.page import roads
+
+EXAMPLES = json.loads((Path(__file__).parents[2] / "roads.json").read_text(encoding="utf-8"))
+"""What the page's JavaScript must give, too: its tests read the same file."""
 
 
 @pytest.fixture
@@ -30,16 +34,7 @@ def config(response):
     return json.loads(re.search(r'id="config">(.*?)</script>', response.text).group(1))
 
 
-@pytest.mark.parametrize(
-    ("name", "road"),
-    [
-        ("I-405 N at Sunset", "I-405 N"),
-        ("US-101 SB, Hollywood", "US-101 SB"),
-        ("I-5 NBX", "I-5 NBX"),
-        ("Main Street", "Main Street"),
-        ("I-5 North", "I-5 North"),
-    ],
-)
+@pytest.mark.parametrize(("name", "road"), EXAMPLES["roads"])
 def test_a_road_is_a_name_with_its_direction_or_the_whole_name(name, road):
     assert roads.road_of(name) == road
 
@@ -63,8 +58,9 @@ def test_a_path_names_a_road_in_any_case_with_plus_for_blanks(asked, found):
     assert roads.find_road(asked, ["I-405 N", "A B", "A+B"]) == found
 
 
-@pytest.mark.parametrize("road", ["I-405 N", "A+B C", "A/B", "100 %"])
-def test_the_path_of_a_road_leads_to_it(road):
+@pytest.mark.parametrize(("road", "path"), EXAMPLES["paths"])
+def test_the_path_of_a_road_leads_to_it(road, path):
+    assert roads.path_of(road) == path
     assert roads.find_road(unquote(roads.path_of(road)), [road]) == road
 
 
