@@ -22,11 +22,11 @@ WARM_SECONDS = 4.0
 HEALTH, POLLING = "/healthz", "/api/predictions"
 
 TITLE = "Fairness"
-ABOUT = f"""{MEASURED} streams with {RATE:g} messages per second are measured *alone* and then *beside others*: a
-tenth of the case's number stalled (they never read), a tenth coming and going (each for {VISIT_SECONDS:g} s on
-average), and a two-hundredth replaying: they continue at a cursor {PAST:,} messages back, each for {REPLAY_SECONDS:g}
-s on average, again and again. Only Greenwave replays. `{HEALTH}` and `{POLLING}` are requested every 50 ms on new
-connections; the product runs with 16 threads."""
+ABOUT = f"""{MEASURED} streams with {RATE:g} messages per second are measured *alone*, then beside each kind of others
+by itself, and then beside all of them. A tenth of the case's number stalled: they never read. A tenth come and go, each
+for {VISIT_SECONDS:g} s on average; while they are there, they get all messages, too. A two-hundredth replay: they
+continue at a cursor {PAST:,} messages back, each for {REPLAY_SECONDS:g} s on average, again and again. Only Greenwave
+replays. `{HEALTH}` and `{POLLING}` are requested every 50 ms on new connections; the product runs with 16 threads."""
 RATIOS = ("p50, ms", "p99, ms")
 
 
@@ -44,24 +44,40 @@ def _one(world: World, kind: type[Peer]) -> list[Figure]:
     streams, is_ours = world.options.streams, kind.name == OURS
     with contextlib.ExitStack() as stack:
         peer = stack.enter_context(kind(world, world.topic(), MEASURED + streams // 5 + streams // 200))
-        cursor = old_cursor(world, peer) if is_ours else ""
+        others = _others(streams, old_cursor(world, peer) if is_ours else None)
         feeder = stack.enter_context(Feeder(peer, RATE))
         crowd = stack.enter_context(Crowd(peer, MEASURED))
         time.sleep(WARM_SECONDS)
-        alone, before = _window(world, peer, feeder, crowd)
-        wait = ("--connect-seconds", "10")
-        stack.enter_context(Crowd(peer, streams // 10, "--stall", *wait))
-        stack.enter_context(Crowd(peer, streams // 10, "--cut", str(VISIT_SECONDS), "--ready-when-open", *wait))
-        if is_ours:
-            old = ("--header", f"Last-Event-ID: {cursor}", "--cut", str(REPLAY_SECONDS), "--ready-when-open")
-            stack.enter_context(Crowd(peer, streams // 200, *old, *wait))
-        time.sleep(WARM_SECONDS)
-        beside, after = _window(world, peer, feeder, crowd)
+        found = {"alone": _window(world, peer, feeder, crowd)}
+        for chosen_ones in [*([each] for each in others), list(others)]:
+            with contextlib.ExitStack() as beside:
+                for each in chosen_ones:
+                    count, options = others[each]
+                    beside.enter_context(Crowd(peer, count, *options, "--connect-seconds", "10"))
+                time.sleep(WARM_SECONDS)
+                name = "all of these" if len(chosen_ones) > 1 else chosen_ones[0]
+                found[f"beside {name}"] = _window(world, peer, feeder, crowd)
         stamps = feeder.stamps()
+    alone, _ = found["alone"]
     return [
-        *_figures(peer, "alone", alone, before, stamps, alone),
-        *_figures(peer, f"beside {streams // 5:,} others", beside, after, stamps, alone),
+        figure
+        for case, (window, probe) in found.items()
+        for figure in _figures(peer, case, window, probe, stamps, alone)
     ]
+
+
+def _others(streams: int, cursor: str | None) -> dict[str, tuple[int, tuple[str, ...]]]:
+    """Return the number and the options of each kind of other clients; none replay without a cursor."""
+    tenth, few = streams // 10, streams // 200
+    visits = ("--cut", str(VISIT_SECONDS), "--ready-when-open")
+    others: dict[str, tuple[int, tuple[str, ...]]] = {
+        f"{tenth:,} that stall": (tenth, ("--stall",)),
+        f"{tenth:,} that come and go": (tenth, visits),
+    }
+    if cursor is not None:
+        replay = ("--header", f"Last-Event-ID: {cursor}", "--cut", str(REPLAY_SECONDS), "--ready-when-open")
+        others[f"{few:,} that replay"] = (few, replay)
+    return others
 
 
 def old_cursor(world: World, peer: Peer) -> str:
