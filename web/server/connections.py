@@ -18,7 +18,7 @@ from .heads import Heads
 from .lingering import DRAIN_BYTES, Lingering
 from .outbox import Outbox
 from .refusals import SERVER_ERROR, UNAVAILABLE, refuse, status_of
-from .requests import Requests
+from .requests import ALONE_SECONDS, Requests
 from .sockets import Socket
 
 KEEPALIVE_END_SECONDS = 0.3
@@ -51,13 +51,19 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
         self._acceptor = Acceptor(limit, self._open_sockets, self._make_room, self._on_accept, self.log.warning)
         self._heads = Heads(self.poller, self._is_tls, on_head=self.enqueue_req, on_end=self._linger)
         # With TLS a thread waits for its client, so as many as there are may do so.
-        at_once = self.cfg.threads if self._is_tls else RESERVE
-        self._requests = Requests(at_once, self.tpool.submit, self._handle_in_thread, self._finish_later, self._drop)
+        at_once, alone_seconds = (self.cfg.threads, 0.0) if self._is_tls else (RESERVE, ALONE_SECONDS)
+        self._requests = Requests(
+            at_once, self.tpool.submit, self._handle_in_thread, self._finish_later, self._drop, alone_seconds
+        )
         self._outbox, self._lingering = Outbox(self.poller, self._max_unsent_bytes), Lingering(self.poller)
 
     def start_requests(self) -> None:
         """Have threads handle the requests that wait, as far as allowed at once."""
         self._requests.start()
+
+    def request_wait(self) -> float:
+        """Return after how many seconds start_requests() is to be called without an event; infinity if none waits."""
+        return self._requests.seconds_left()
 
     def expire(self) -> None:
         """Close the connections whose deadlines have passed."""

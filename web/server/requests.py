@@ -1,9 +1,10 @@
 """Requests that have arrived: they wait in order, and only a few are handled at once.
 
 Python runs one thread at a time. A thread that makes a system call lets others run, and waits for its turn afterwards;
-with many busy threads the accept loop would wait for all of them after each call, and health checks with it. So only
-`limit` short requests are handled at once. A request that acquires a slot of the thread budget, because it waits for
-something, no longer counts.
+with many busy threads the accept loop would wait for all of them after each call, and health checks with it. Two
+threads that take turns also need longer for the same requests. So one request is handled after the other, and another
+beside it only when it takes long, up to `limit` at once. A request that acquires a slot of the thread budget, because
+it waits for something, no longer counts.
 """
 
 import math
@@ -12,6 +13,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+ALONE_SECONDS = 0.005
+"""How long a request is handled before another is started beside it; most take a tenth of that."""
 
 
 def start_threads(count: int) -> ThreadPoolExecutor:
@@ -39,8 +43,12 @@ class Requests:
         handle: Callable[[Any], bool],
         done: Callable[[Any, bool], object],
         drop: Callable[[Any], object],
+        alone_seconds: float = ALONE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limit = limit
+        self._alone_seconds = alone_seconds
+        self._clock = clock
         self._submit = submit
         self._handle = handle
         self._done = done
@@ -48,22 +56,29 @@ class Requests:
         # Guards the two fields below; only the accept loop adds to those that wait.
         self._lock = threading.Lock()
         self._since: dict[Any, float] = {}  # waiting connections, oldest first
-        self._counted: set[Any] = set()  # being handled, without a slot
+        self._counted: dict[Any, float] = {}  # being handled, without a slot, since when
 
     def add(self, conn: Any) -> None:
         """Queue the request of a connection."""
         with self._lock:
-            self._since[conn] = time.monotonic()
+            self._since[conn] = self._clock()
 
     def start(self) -> None:
-        """Start threads for the waiting requests, as many as the limit allows."""
+        """Start a thread for the oldest waiting request, if that may be started now."""
         while (conn := self._next()) is not None:
             self._submit(self._run, conn)
+
+    def seconds_left(self) -> float:
+        """Return after how many seconds start() is to be called; infinity unless only time is missing."""
+        if not self._since:
+            return math.inf
+        with self._lock:
+            return max(0.0, self._starts_at() - self._clock())
 
     def uncount(self, conn: Any) -> None:
         """Make room for the next request, because this one holds a slot; start() must be called."""
         with self._lock:
-            self._counted.discard(conn)
+            self._counted.pop(conn, None)
 
     @property
     def oldest_since(self) -> float:
@@ -98,10 +113,16 @@ class Requests:
         with self._lock:
             if after is not None and after not in self._counted:
                 return None
-            self._counted.discard(after)
-            if not self._since or len(self._counted) >= self._limit:
+            self._counted.pop(after, None)
+            if not self._since or (now := self._clock()) < self._starts_at():
                 return None
             conn = next(iter(self._since))
             del self._since[conn]
-            self._counted.add(conn)
+            self._counted[conn] = now
             return conn
+
+    def _starts_at(self) -> float:
+        """Return when the next request may be started; infinity while as many are handled as may be."""
+        if len(self._counted) >= self._limit:
+            return math.inf
+        return max(self._counted.values(), default=-math.inf) + self._alone_seconds

@@ -9,8 +9,8 @@ How it differs from gunicorn's threaded worker:
 - *Responses.* A stock thread waits until the client has read the whole response. Here the poller sends the rest
   (`outbox`). Only streams wait for their client.
 - *Bodies.* A stock thread waits for the rest of a body that the handler did not read. Here the connection is closed.
-- *Busy threads.* The stock worker handles as many requests at once as it has threads. Here a few at once, beside those
-  that hold a slot (`requests`), and health checks on the accept loop itself.
+- *Busy threads.* The stock worker handles as many requests at once as it has threads. Here one after the other, a second
+  one beside one that takes long, and those that hold a slot (`requests`); health checks on the accept loop itself.
 - *Limits.* The stock worker stops accepting at `worker_connections`, and exits when no file descriptor is left. Here
   the oldest idle connection is closed for a new one; accepting pauses only when none can be closed (`accepting`).
 - *Refusals.* The stock worker answers invalid HTTP with HTML, and some of it with 5xx. Here with JSON and 4xx.
@@ -127,9 +127,10 @@ class Worker(ConnectionWorker):
             self._drain.next_turn()
             self.set_accept_enabled(True)
             timeout = 0.0 if self._accepting else timeout
-        is_short = not self.alive or not self._accepting
+        if not self.alive or not self._accepting:
+            timeout = min(timeout, PAUSE_SECONDS)
         registered = self.poller.get_map()
-        events = self.poller.select(min(timeout, PAUSE_SECONDS) if is_short else timeout)
+        events = self.poller.select(min(timeout, self.request_wait()))
         # Accepting comes last: it may close a connection that waits, but not one whose request has just arrived.
         for key, _ in sorted(events, key=lambda event: event[0].data == self.accept):
             # An earlier event may have closed this connection; the stock worker would fail here.

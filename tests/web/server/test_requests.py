@@ -10,13 +10,16 @@ from web.server.requests import Requests
 class Threads:
     """Threads that wait until run() lets them handle their requests, one after the other."""
 
-    def __init__(self, limit):
+    def __init__(self, limit, alone_seconds=0.0):
+        self.now = 100.0
         self.ready = []
         self.handled = []
         self.done = []
         self.dropped = []
         self.holds_slot = set()
-        self.requests = Requests(limit, self.submit, self.handle, self.end, self.dropped.append)
+        self.requests = Requests(
+            limit, self.submit, self.handle, self.end, self.dropped.append, alone_seconds, lambda: self.now
+        )
 
     def submit(self, call, conn):
         self.ready.append((call, conn))
@@ -101,3 +104,36 @@ def test_the_oldest_waiting_request_is_dropped_first(threads):
     assert threads.requests.oldest_since == math.inf, "a started request is not dropped"
     threads.requests.end_oldest()
     assert threads.dropped == ["c"]
+
+
+def test_another_request_starts_beside_one_only_when_that_takes_long():
+    threads = Threads(limit=2, alone_seconds=5)
+    assert threads.requests.seconds_left() == math.inf, "none waits"
+    threads.add("a", "b", "c")
+    assert threads.started() == ["a"]
+    assert threads.requests.seconds_left() == 5
+    threads.now += 5
+    assert threads.requests.seconds_left() == 0
+    threads.requests.start()
+    assert threads.started() == ["a", "b"]
+    assert threads.requests.seconds_left() == math.inf, "two are handled: time is not what is missing"
+
+
+def test_a_thread_that_is_done_leaves_the_next_request_to_one_that_began_a_moment_ago():
+    threads = Threads(limit=2, alone_seconds=5)
+    threads.add("a", "b", "c")
+    threads.now += 5
+    threads.requests.start()
+    threads.run()
+    assert threads.handled == ["a"]
+    assert threads.requests.seconds_left() == 5
+    threads.run()
+    assert threads.handled == ["a", "b", "c"]
+
+
+def test_a_request_that_waits_for_something_lets_the_next_start_at_once():
+    threads = Threads(limit=2, alone_seconds=5)
+    threads.add("a", "b")
+    threads.requests.uncount("a")
+    threads.requests.start()
+    assert threads.started() == ["a", "b"]
