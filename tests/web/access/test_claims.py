@@ -456,8 +456,10 @@ def views_of(socket):
     """Yield the texts of a WebSocket up to each view, and the segments of that view."""
     texts = []
     while True:
-        texts.append(socket.recv())
-        content = json.loads(texts[-1])
+        text = socket.recv()
+        content = json.loads(text)
+        if content["type"] != "subscribed":  # repeats what the client asked for
+            texts.append(text)
         if content["type"] == "initial":
             yield "".join(texts), {each["segment_id"] for each in content["predictions"]}
             texts.clear()
