@@ -53,8 +53,9 @@ test-browser: $(READY) node_modules/.ready ## page in Chromium, its modules in N
 test-operations: $(READY) ## metrics, alerts and dashboard by Prometheus; what is deployed, by the tools that read it
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/operations
 
-test-long: $(READY) node_modules/.ready ## full-length runs, about 30 minutes: more examples and seeds, a day at 300x, 5 minutes at speed
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 -o timeout=1200 tests/consumer tests/simulation
+test-long: $(READY) node_modules/.ready ## full-length runs, about 45 minutes: more examples, seeds and requests, a day at 300x, 5 minutes at speed
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n 2 -o timeout=1200 tests/consumer tests/simulation \
+		tests/web/access/test_claims.py tests/integration/test_documents.py
 	$(BIN)/python -m pytest --full-length tests/browser/test_day.py tests/browser/test_speed.py
 
 chaos: $(READY) ## kill, stop and hide the broker, hop, soak: an hour, with a report in docs/chaos.md
