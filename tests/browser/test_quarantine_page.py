@@ -52,6 +52,17 @@ def opened(watched: Watched, url: str, kind: str = "light") -> Page:
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
+@pytest.mark.parametrize("path", ["/docs", "/predictions/road/none"])
+def test_axe_finds_nothing_on_other_pages_without_scripts(url: str, watched: Watched, path: str, kind: str) -> None:
+    page = watched.open(f"{url}/predictions", **OPTIONS[kind])
+    watched.network_errors_expected = True  # of the unknown road, 404
+    page.goto(url + path)
+    page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
 def test_axe_finds_nothing(url: str, watched: Watched, kind: str) -> None:
     page = opened(watched, url, kind)
     page.locator("summary").click()
