@@ -29,20 +29,19 @@ rule_files: [{rules}]
 
 
 class Prometheus:
-    """Prometheus on a free port, with its data in a folder."""
+    """Prometheus on a free port, with the configuration and the data in a folder."""
 
-    def __init__(self, folder, target):
+    def __init__(self, folder, configuration, *options):
         self.port = free_port()
         self._log = folder / "prometheus.log"
-        configuration = folder / "prometheus.yml"
-        configuration.write_text(CONFIGURATION.format(port=target, rules=OPERATIONS / "alerts.yml"))
-        options = {
-            "config.file": configuration,
+        (folder / "prometheus.yml").write_text(configuration)
+        own = {
+            "config.file": folder / "prometheus.yml",
             "storage.tsdb.path": folder / "data",
             "web.listen-address": f"127.0.0.1:{self.port}",
         }
         with self._log.open("wb") as output:
-            command = ["prometheus", *(f"--{name}={value}" for name, value in options.items())]
+            command = ["prometheus", *options, *(f"--{name}={value}" for name, value in own.items())]
             self._process = subprocess.Popen(command, stdout=output, stderr=output)
 
     def __enter__(self):
@@ -106,7 +105,8 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="package")
 def prometheus(server, tmp_path_factory):
     """Return a Prometheus that has scraped the server for a while."""
-    with Prometheus(tmp_path_factory.mktemp("prometheus"), server.port) as running:
+    configuration = CONFIGURATION.format(port=server.port, rules=OPERATIONS / "alerts.yml")
+    with Prometheus(tmp_path_factory.mktemp("prometheus"), configuration) as running:
         running.wait_for("rate(greenwave_delivery_seconds_count[5s]) > 0")
         until(lambda: all(each["lastEvaluation"] > "1" for each in running.get("rules")["groups"]))
         yield running

@@ -319,21 +319,26 @@ def test_nginx_redirects_plain_http(proxy):
         connection.close()
 
 
+@contextlib.contextmanager
+def nginx_of_compose(folder, upstream):
+    """Run the nginx of compose.yaml on a free port."""
+    port = free_port()
+    changes = {
+        "listen 8080;": f"listen 127.0.0.1:{port};",
+        "http://greenwave:8000": f"http://127.0.0.1:{upstream}",
+        "worker_rlimit_nofile 65536;": "",
+        "worker_connections 32768": "worker_connections 512",
+        "http {": "http { " + TEMPORARY.format(folder=folder),
+    }
+    path = folder / "nginx.conf"
+    path.write_text(AROUND.format(folder=folder) + replaced(COMPOSE, changes))
+    with started(["nginx", "-c", path, "-e", "stderr"], port, "http", folder) as running:
+        yield running
+
+
 def test_nginx_of_compose_passes_streams_on(tmp_path):
-    with Server(tmp_path / "log") as server:
-        port = free_port()
-        changes = {
-            "listen 8080;": f"listen 127.0.0.1:{port};",
-            "http://greenwave:8000": f"http://127.0.0.1:{server.port}",
-        }
-        text = replaced(COMPOSE, changes).replace("worker_rlimit_nofile 65536;", "")
-        text = text.replace("worker_connections 32768", "worker_connections 512")
-        path = tmp_path / "nginx.conf"
-        path.write_text(
-            AROUND.format(folder=tmp_path) + text.replace("http {", "http { " + TEMPORARY.format(folder=tmp_path), 1)
-        )
-        with started(["nginx", "-c", path, "-e", "stderr"], port, "http", tmp_path) as running:
-            with running.stream() as response:
-                read_until(response, b'"initial"')
-            assert running.status("/metrics") == 403
-            assert running.status("/predictions") == 200
+    with Server(tmp_path / "log") as server, nginx_of_compose(tmp_path, server.port) as running:
+        with running.stream() as response:
+            read_until(response, b'"initial"')
+        assert running.status("/metrics") == 403
+        assert running.status("/predictions") == 200
