@@ -16,6 +16,7 @@ from tests.operations.test_deploying import ROOT, run
 from tools import sbom
 
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+RELEASE = (ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -40,6 +41,18 @@ def test_the_bill_of_materials_has_what_is_locked_and_vendored_and_nothing_else(
 def test_every_package_has_a_licence_that_is_listed(bill):
     assert sbom.PAGE.read_text(encoding="utf-8") == sbom.licences(bill)
     assert "not stated" not in sbom.licences(bill)
+
+
+def test_the_bill_of_materials_is_the_same_for_the_same_packages(bill):
+    again = sbom.of_product(sbom.of_environment(), sbom.locked(LOCK))
+    assert sbom.wire(again) == sbom.wire(bill)
+
+
+def test_the_image_that_is_pushed_has_the_base_of_the_one_that_was_compared():
+    builds = re.findall(r"docker buildx build (?:.*\\\n)+", RELEASE)
+    assert ['--build-arg "PYTHON_IMAGE=$BASE"' in each for each in builds] == [True, True]
+    (base,) = re.findall(r'echo "BASE=(\S+)@\$digest"', RELEASE)
+    assert f"\nARG PYTHON_IMAGE={base}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_the_project_needs_what_requirements_txt_names():
