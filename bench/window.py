@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .group import cpu_of, cpu_of_machine
@@ -34,11 +35,14 @@ class Window(NamedTuple):
         return sum(self.begin <= each < self.end for each in stamps)
 
 
-def measured(peer: Peer, feeder: Feeder, crowd: Crowd, seconds: float) -> Window:
-    """Measure one window; again if other processes disturbed it, and return the least disturbed one."""
+def measured(peer: Peer, feeder: Feeder, crowd: Crowd, seconds: float, helpers: Sequence[int] = ()) -> Window:
+    """Measure one window; again if other processes disturbed it, and return the least disturbed one.
+
+    `helpers` are processes that belong to the measure, too.
+    """
     best: Window | None = None
     for _ in range(ATTEMPTS):
-        window = _one(peer, feeder, crowd, seconds)
+        window = _one(peer, feeder, crowd, seconds, helpers)
         peer.check()
         if best is None or window.other_cores < best.other_cores:
             best = window
@@ -50,8 +54,8 @@ def measured(peer: Peer, feeder: Feeder, crowd: Crowd, seconds: float) -> Window
     return best
 
 
-def _one(peer: Peer, feeder: Feeder, crowd: Crowd, seconds: float) -> Window:
-    helpers = (peer.world.kafka.pid, feeder.pid, crowd.pid, os.getpid())
+def _one(peer: Peer, feeder: Feeder, crowd: Crowd, seconds: float, more: Sequence[int]) -> Window:
+    helpers = (peer.world.kafka.pid, feeder.pid, crowd.pid, os.getpid(), *more)
     begin = micros() + 200_000
     end = begin + int(seconds * 1e6)
     crowd.open_window(begin, end)

@@ -62,6 +62,7 @@ def test_the_program_names_its_measures():
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert "fanout, access, growth, idle, storm, fairness, beside, bytes, pace, polling, ingest, micro" in " ".join(
-        done.stdout.split()
+    assert (
+        "fanout, access, growth, idle, storm, fairness, eager, beside, bytes, pace, polling, ingest, micro"
+        in " ".join(done.stdout.split())
     )
