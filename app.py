@@ -20,7 +20,7 @@ from web.documents import routes as documents
 from web.limits import clients
 from web.limits.addresses import ClientAddresses
 from web.limits.limiter import Limiter
-from web.page import assets, pages, quarantine, sign_in
+from web.page import assets, pages, quarantine, sign_in, texts
 from web.publish import routes as publish
 from web.services import EXTENSION, Services
 from web.streams import sse, websocket
@@ -86,6 +86,7 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     paths.register(app)
     errors.register(app)
     pages.secure(app)
+    texts.register(app)
     assets.compress(app)
     return app
 

@@ -19,6 +19,7 @@ import { SharedAcknowledgements } from "./shared-acknowledgements.js";
 import { snapshotOf } from "./snapshot.js";
 import { SpeedScale } from "./speeds.js";
 import { Store } from "./store.js";
+import { t } from "./texts.js";
 import { TimeLink } from "./time-link.js";
 import { TimeTravel } from "./time-travel.js";
 import { TrailHistory } from "./trail-history.js";
@@ -62,7 +63,7 @@ const actions = {
   select: (id, withDetails) => selection.select(id, withDetails),
   acknowledge,
   acknowledgeAll: () => acknowledge(alerts.list().flatMap(({ id, acknowledged }) => (acknowledged ? [] : id))),
-  note: (ids, note, name) => void say(ids, note, `Note on ${name}`),
+  note: (ids, note, name) => void say(ids, note, t("alert.note_on", { name })),
   undo: (ids) => void shared.undo(ids),
   retry: () => connection.retryNow(),
   togglePause,
@@ -109,7 +110,7 @@ function chooseTime() {
 
 /** @param {string[]} ids */
 function acknowledge(ids) {
-  if (isShared) return void say(ids, null, "Acknowledge");
+  if (isShared) return void say(ids, null, t("alert.acknowledge"));
   ids.forEach((id) => alerts.acknowledge(id));
   acknowledgements.write();
   return render();

@@ -105,12 +105,12 @@ export function cleaned(name) {
 }
 
 /**
- * Return a search part without unit and zone. They are no part of a view: it would undo a later choice of them.
+ * Return a search part without unit, zone and language. They are no part of a view: it would undo a later choice of them.
  *
  * @param {string} search
  */
 function withoutDisplay(search) {
-  const kept = search.slice(1).split("&").filter((each) => !/^(unit|zone)=/.test(each));
+  const kept = search.slice(1).split("&").filter((each) => !/^(unit|zone|lang)=/.test(each));
   return kept.join("&") && `?${kept.join("&")}`;
 }
 

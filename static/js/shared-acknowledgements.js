@@ -8,6 +8,7 @@
  * @import { AlertSpan, SharedAcknowledgement, Timers } from "./types.d.ts"
  */
 import { ServerError } from "./api.js";
+import { t } from "./texts.js";
 
 const POLL_MS = 5_000;
 /** The server takes so many alerts in one request. */
@@ -74,7 +75,7 @@ export class SharedAcknowledgements {
       this.#say(this.#changeError, null);
     } catch (error) {
       // That the server can't be reached is said elsewhere.
-      if (error instanceof ServerError) this.#say(this.#changeError, `Acknowledgements may be old: ${error.message}`);
+      if (error instanceof ServerError) this.#say(this.#changeError, t("acknowledge.old", { reason: error.message }));
     }
     this.timers.clearTimeout(this.#timer); // that of a poll from before the page was left and came back
     if (this.#isRunning) this.#timer = this.timers.setTimeout(() => void this.#poll(), POLL_MS);
@@ -101,8 +102,8 @@ export class SharedAcknowledgements {
       }
       this.#say(null, this.#pollError);
     } catch (error) {
-      const reason = error instanceof ServerError ? error.message : "the server can't be reached";
-      this.#say(`Not kept: ${reason}`, this.#pollError);
+      const reason = error instanceof ServerError ? error.message : t("acknowledge.unreachable");
+      this.#say(t("acknowledge.not_kept", { reason }), this.#pollError);
     }
   }
 

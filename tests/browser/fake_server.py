@@ -21,7 +21,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from web.api import answers
 from web.api.polling import SegmentName
-from web.page import assets, roads
+from web.page import assets, roads, texts
 from web.page.pages import CONTENT_SECURITY_POLICY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -206,6 +206,7 @@ class FakeServer:
         app = Flask("fake", root_path=str(ROOT))
         app.url_map.converters["segment"] = SegmentName
         assets.compress(app)
+        texts.register(app)
         app.after_request(compress_data)
         app.after_request(read_whole)  # runs first: the last that is added does
         app.add_url_rule("/predictions", view_func=self._page, endpoint="page")

@@ -63,7 +63,7 @@ test("segments without a speed or a length are left out of a travel time and cou
   const time = travelTime([row("a", 10), row("b", 5), row("c", null)], ({ id }) => speeds[id], scale);
   assert.equal(time.minutes?.toFixed(6), "10.000000");
   assert.deepEqual([time.missing, time.unknown], [1, 1]);
-  assert.equal(missingText(time, 3, "current"), "Without 1 of 3 segments, no current speed; without 1 of 3 segments, no known length");
+  assert.equal(missingText(time, 3, "measured"), "Without 1 of 3 segments, no measured speed; without 1 of 3 segments, no known length");
   assert.equal(travelTime([row("b", 5)], () => null, scale).minutes, null);
 });
 

@@ -43,8 +43,9 @@ PAGE_PARAMETERS = (
     "horizon",
     "unit",
     "zone",
+    "lang",
 )
-"""Read by the page itself, in static/js/query.js and view/display.js."""
+"""Read by the page itself, in static/js/query.js and view/display.js; the language by texts.py."""
 MAX_ROADS = 500
 """Roads that a page lists."""
 MAX_NAME = 200

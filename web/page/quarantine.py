@@ -18,7 +18,6 @@ from web.api import answers, params
 from web.services import services
 from web.streams import wire
 
-from .advice import ADVICE
 from .sign_in import POLICY
 
 blueprint = Blueprint("quarantine", __name__)
@@ -37,7 +36,7 @@ _STRING = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"(\s*+:)?|\\?\Z)', re.DOTALL)
 @blueprint.get("/api/quarantine")
 def quarantine() -> Response:
     """Answer with the counts of refused messages by reason, and the last ones that match, for a browser as a page."""
-    params.only("q", "reason")
+    params.only("q", "reason", "lang")
     words, reason = (params.text("q") or "").strip(), params.one_of("reason", REFUSAL_REASONS)
     known = services().get_consumer().quarantine
     report = known.snapshot()
@@ -77,7 +76,7 @@ def _page(
 ) -> str:
     by_reason = report["by_reason"]
     reasons = [
-        {"name": each, "count": by_reason[each], "times": known.times_of(each), "advice": ADVICE[each]}
+        {"name": each, "count": by_reason[each], "times": known.times_of(each)}
         for each in REFUSAL_REASONS
         if each in by_reason
     ]

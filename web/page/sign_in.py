@@ -34,7 +34,7 @@ POLICY = "; ".join(
 @blueprint.get("/sign-in")
 def form() -> BaseResponse:
     """Show the form, or go on if nothing is required."""
-    params.only("next")
+    params.only("next", "lang")
     target = _target(params.text("next"))
     return _form(target, "") if services().authentication.is_on else redirect(target)
 

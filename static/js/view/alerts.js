@@ -9,8 +9,9 @@
  */
 import { grouped, summaryOf } from "../alert-groups.js";
 import { Crossings, saysNoPlace } from "../crossings.js";
+import { t } from "../texts.js";
 import { fromTemplate, parts, setAttribute, setName, setText, shape } from "./elements.js";
-import { exactly, label, plural, UNIT_LABELS } from "./format.js";
+import { exactly, label, UNIT_LABELS } from "./format.js";
 import { alertText, groupText, seenText } from "./wording.js";
 
 const MAX_SHOWN = 500;
@@ -64,13 +65,13 @@ export class AlertsView {
   render(alerts, store, error) {
     setText(this.parts.acknowledgeError, error ?? "");
     const open = alerts.filter(({ acknowledged }) => !acknowledged).length;
-    setText(this.parts.alertCount, alerts.length === 0 ? "none" : countText(open, alerts.length));
+    setText(this.parts.alertCount, alerts.length === 0 ? t("alerts.none") : countText(open, alerts.length));
     this.parts.acknowledgeAll.hidden = open === 0;
     const entries = this.#inStableOrder(grouped(alerts)).slice(0, MAX_SHOWN);
     this.#shown = entries.map(keyOf);
     this.#place(this.parts.alerts, this.#items, entries, store);
     const shown = entries.reduce((sum, entry) => sum + alertsOf(entry).length, 0);
-    setText(this.parts.alertsMore, alerts.length > shown ? `and ${(alerts.length - shown).toLocaleString("en")} more` : "");
+    setText(this.parts.alertsMore, alerts.length > shown ? t("more", { count: alerts.length - shown }) : "");
     this.#announce(alerts);
   }
 
@@ -125,9 +126,9 @@ export class AlertsView {
     const name = isGroup ? label(entry.road) : this.#nameOf(entry, store);
     setName(alertName, name);
     setAttribute(alertName, "title", name);
-    setAttribute(alertDone, "aria-label", isGroup ? `Acknowledge all of ${name}` : `Acknowledge ${name}`);
-    setAttribute(alertNote, "aria-label", `Note on ${name}`);
-    setAttribute(alertUndo, "aria-label", `Undo the acknowledgement of ${name}`);
+    setAttribute(alertDone, "aria-label", t(isGroup ? "alert.acknowledge_all_of" : "alert.acknowledge_one", { name }));
+    setAttribute(alertNote, "aria-label", t("alert.note_on", { name }));
+    setAttribute(alertUndo, "aria-label", t("alert.undo_one", { name }));
     const seen = () => alertsOf(item.entry).filter((alert) => alert.seen !== null);
     alertNote.addEventListener("click", () => this.onNote(idsOf(seen()), lastOf(seen())?.note ?? "", name));
     alertUndo.addEventListener("click", () => {
@@ -164,7 +165,7 @@ export class AlertsView {
    */
   #near({ id }, store) {
     const road = this.#crossings.near(store.segments, id);
-    return road === null ? "" : `near ${label(road)}`;
+    return road === null ? "" : t("near", { place: label(road) });
   }
 
   /**
@@ -215,7 +216,7 @@ export class AlertsView {
     const isCurrent = store.keptSince === null && freshness === "fresh";
     const given = { unit: this.unit, freshness, ageSeconds: store.ages.seconds(alert), isCurrent, now: store.clock() };
     setText(own.alertText, alertText(alert, given));
-    setAttribute(own.alertText, "title", `Since ${exactly(alert.since)}`);
+    setAttribute(own.alertText, "title", t("alert.since", { time: exactly(alert.since) }));
     this.#renderSeen(own, [alert]);
   }
 
@@ -255,7 +256,7 @@ export class AlertsView {
     if (this.#timer !== null) return;
     this.#timer = setTimeout(() => {
       const names = this.#unannounced.slice(0, MAX_NAMED).map(({ road, id }) => label(road ?? id));
-      setText(this.parts.alertsSpoken, `${plural(this.#unannounced.length, "new alert", "new alerts")}: ${names.join(", ")}`);
+      setText(this.parts.alertsSpoken, `${t("alerts.announced", { count: this.#unannounced.length })}: ${names.join(", ")}`);
       this.#unannounced = [];
       this.#timer = null;
     }, ANNOUNCE_AFTER_MS);
@@ -297,6 +298,6 @@ function lastOf(alerts) {
  * @param {number} total
  */
 function countText(open, total) {
-  const added = `${open.toLocaleString("en")} new`;
-  return open === total ? added : `${added}, ${total.toLocaleString("en")} total`;
+  const added = t("alerts.new", { count: open });
+  return open === total ? added : `${added}, ${t("alerts.total", { count: total })}`;
 }

@@ -4,6 +4,7 @@
  * @import { Store } from "../store.js"
  * @import { Notice } from "../types.d.ts"
  */
+import { t } from "../texts.js";
 import { parts, setAttribute, setText } from "./elements.js";
 import { age, exactly, label, momentWithZone } from "./format.js";
 import { banner, gapText } from "./wording.js";
@@ -40,8 +41,8 @@ export class BannerView {
   renderReplay(time, silentSeconds) {
     this.parts.replay.hidden = time === null;
     if (time === null) return;
-    setText(this.parts.replayText, `Replay of ${momentWithZone(time)}`);
-    setText(this.parts.replaySilence, silentSeconds === null ? "" : `ended or stopped: no event for ${age(silentSeconds)}`);
+    setText(this.parts.replayText, t("replay.of", { time: momentWithZone(time) }));
+    setText(this.parts.replaySilence, silentSeconds === null ? "" : t("replay.silent", { age: age(silentSeconds) }));
     setAttribute(this.parts.replayText, "title", exactly(time));
   }
 

@@ -8,6 +8,7 @@
  * @typedef {"low" | "median" | "high" | "lower" | "upper" | "measured" | "predicted" | "error"} Line
  */
 import { fromMph } from "../speeds.js";
+import { t } from "../texts.js";
 import { themeColour } from "./colours.js";
 import { change, chosenZone, converted, fullScale, range, signed, speed, UNIT_LABELS } from "./format.js";
 
@@ -103,15 +104,15 @@ export class Chart {
       ...this.#size(),
       ...(timeZone && { tzDate: (/** @type {number} */ seconds) => globalThis.uPlot.tzDate(new Date(1000 * seconds), timeZone) }),
       series: [
-        { value: "{HH}:{mm}" },
+        { label: t("time"), value: "{HH}:{mm}" },
         { ...edge("usual-edge"), ...stepped },
         { ...edge("usual-edge"), ...stepped },
-        { label: "Usual", class: this.#hasUsual ? "usual" : "edge", stroke: colour("usual-edge"), width: 2, dash: [2, 3], ...stepped, value: ranged(low, high) },
+        { label: t("usual"), class: this.#hasUsual ? "usual" : "edge", stroke: colour("usual-edge"), width: 2, dash: [2, 3], ...stepped, value: ranged(low, high) },
         { ...edge("accent"), dash: [1, 3], spanGaps: true },
         { ...edge("accent"), dash: [1, 3], spanGaps: true },
-        { label: "Measured", stroke: colour("ink"), width: 2, ...line(speed) },
-        { label: "Predicted", stroke: colour("accent"), width: 2, dash: [6, 4], ...line(speed), value: ranged(lower, upper) },
-        { label: "Error", stroke: colour("bad"), width: 1, scale: "error", ...line(change) },
+        { label: t("measured"), stroke: colour("ink"), width: 2, ...line(speed) },
+        { label: t("predicted"), stroke: colour("accent"), width: 2, dash: [6, 4], ...line(speed), value: ranged(lower, upper) },
+        { label: t("chart.error"), stroke: colour("bad"), width: 1, scale: "error", ...line(change) },
       ],
       bands: [
         { series: [high, low], fill: colour("usual") },

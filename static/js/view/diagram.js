@@ -15,6 +15,7 @@
  * @property {string} summary
  */
 import { Frame, namedRows, ticksOf } from "../diagram.js";
+import { t } from "../texts.js";
 import { categoryColours, themeColour } from "./colours.js";
 import { parts, setAttribute, setText } from "./elements.js";
 import { clock, offsetMinutes } from "./format.js";
@@ -26,7 +27,7 @@ const BOTTOM_PX = 24;
 const RIGHT_PX = 14;
 const TICK_PX = 56;
 const HATCH_PX = 6;
-const HINT = "Point at the diagram to read a speed, or use the arrow keys in it.";
+const HINT = t("diagram.hint");
 /** @type {Record<string, [number, number]>} rows and columns */
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
@@ -79,7 +80,7 @@ export class DiagramView {
   /** @param {Content} content */
   render(content) {
     this.#content = content;
-    setAttribute(this.parts.diagram, "aria-label", `${content.summary} The arrow keys read the speeds; the table below has the newest ones.`);
+    setAttribute(this.parts.diagram, "aria-label", `${content.summary} ${t("diagram.keys")}`);
     this.#draw();
     this.#read(false);
   }
@@ -150,7 +151,7 @@ export class DiagramView {
     for (const row of namedRows(frame, LINE_PX)) {
       ctx.fillText(fitted(ctx, nameOf(row), box.x - 10), box.x - 8, frame.y((row.from + row.to) / 2));
     }
-    if (isOrdered) ctx.fillText("Travel ↓", box.x - 8, TOP_PX / 2);
+    if (isOrdered) ctx.fillText(t("diagram.travel"), box.x - 8, TOP_PX / 2);
     ctx.textAlign = "center";
     ctx.strokeStyle = this.#colours.line;
     for (const at of ticksOf(frame, TICK_PX, offsetMinutes)) {
@@ -178,14 +179,14 @@ export class DiagramView {
     line(ctx, x, box.y - 5, box.y + box.height + 5);
     ctx.lineWidth = 1;
     ctx.fillStyle = this.#colours.ink;
-    const text = `Now ${clock(now)}`;
+    const text = t("diagram.now", { time: clock(now) });
     const width = ctx.measureText(text).width;
     ctx.textAlign = "right";
     ctx.fillText(text, Math.max(box.x + width, x), TOP_PX / 2 - 2);
     if (columns.at(-1)?.bin !== null) return;
     ctx.textAlign = "left";
     const room = box.x + box.width + RIGHT_PX - x - 8;
-    ctx.fillText(fitted(ctx, "Forecast", room), x + 8, TOP_PX / 2 - 2);
+    ctx.fillText(fitted(ctx, t("diagram.forecast"), room), x + 8, TOP_PX / 2 - 2);
   }
 
   /**

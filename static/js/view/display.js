@@ -1,16 +1,20 @@
 /**
  * The unit of speeds and the zone of times that the page shows: as its address says ("?unit=kmh&zone=utc"), else as the user
- * chose last. A choice loads the page again, so that all of it shows the same.
+ * chose last. A choice loads the page again, so that all of it shows the same. The language is chosen here, too, but the server
+ * reads it: it is in the address ("lang=de") and in a cookie.
  *
  * @import { Config, SpeedUnit } from "../types.d.ts"
  * @typedef {"browser" | "utc" | "roads"} Zone
  * @typedef {{ unit: SpeedUnit, zone: Zone }} Display
  */
+import { LANGUAGE } from "../texts.js";
 import { parts, setAttribute, setText } from "./elements.js";
 import { setDisplay, UNIT_LABELS, zoneOf } from "./format.js";
 
 const KEY = "greenwave.display";
-const NAMES = ["unit", "zone"];
+const COOKIE = "greenwave-language";
+const COOKIE_SECONDS = 31_536_000;
+const NAMES = ["unit", "zone", "lang"];
 /** @type {SpeedUnit[]} */
 const UNITS = ["mph", "kmh"];
 /** @type {Zone[]} */
@@ -36,16 +40,18 @@ export function readDisplay(search, stored, served) {
  *
  * @param {string} search
  * @param {Display} display
+ * @param {string | null} [language]
  */
-export function writeDisplay(search, { unit, zone }) {
+export function writeDisplay(search, { unit, zone }, language = null) {
   const given = new URLSearchParams(search);
   given.set("unit", unit);
   given.set("zone", zone);
+  if (language) given.set("lang", language);
   return `?${given.toString().replaceAll("%2C", ",").replaceAll("%3A", ":")}`;
 }
 
 /**
- * Return the address of another page with the unit and the zone that this page's address names. A choice that is stored needs
+ * Return the address of another page with the unit, the zone and the language that this page's address names. A choice that is stored needs
  * none: the other page reads it, too.
  *
  * @param {string} address
@@ -106,7 +112,7 @@ export class DisplayView {
 
   #open() {
     const { unit, zone } = chosen(this.config);
-    for (const input of this.parts.displayForm.querySelectorAll("input")) input.checked = input.value === unit || input.value === zone;
+    for (const input of this.parts.displayForm.querySelectorAll("input")) input.checked = [unit, zone, LANGUAGE].includes(input.value);
     this.parts.displayDialog.showModal();
   }
 
@@ -115,9 +121,11 @@ export class DisplayView {
     const given = new URLSearchParams([...fields].map(([name, value]) => [name, String(value)]));
     const display = readDisplay(given.toString(), null, this.config.speed_unit);
     store(writeDisplay("", display));
+    const language = given.get("lang");
+    if (language) document.cookie = `${COOKIE}=${language}; path=${document.body.dataset.root || "/"}; max-age=${COOKIE_SECONDS}; samesite=lax`;
     const { pathname, search, hash } = location;
     // In the address, too: it goes before what is stored, and storage may be forbidden.
-    history.replaceState(null, "", pathname + writeDisplay(search, display) + hash);
+    history.replaceState(null, "", pathname + writeDisplay(search, display, language) + hash);
     location.reload();
   }
 }

@@ -5,6 +5,7 @@
  * @import { ChosenTime, Config, Observation, Prediction } from "../types.d.ts"
  */
 import { coverageOf, difference, horizonOf, scoreOf, seriesOf, spread, withUsual } from "../series.js";
+import { t } from "../texts.js";
 import { Chart, FORCED_COLOURS } from "./chart.js";
 import { parts, setAttribute, setText } from "./elements.js";
 import { label, UNIT_LABELS } from "./format.js";
@@ -62,8 +63,8 @@ export class DrawerView {
     if (!this.parts.drawer.contains(document.activeElement)) this.#opener = document.activeElement;
     this.parts.drawer.hidden = false;
     this.parts.panel.hidden = true;
-    setText(this.parts.chartNote, "Loading history …");
-    setAttribute(this.parts.drawer, "aria-label", `Segment ${label(id)}`);
+    setText(this.parts.chartNote, t("past.loading"));
+    setAttribute(this.parts.drawer, "aria-label", t("drawer.segment", { id: label(id) }));
     if (takesFocus) this.parts.drawerClose.focus();
     this.chart.load();
   }
@@ -88,7 +89,7 @@ export class DrawerView {
   setHistory(id, history, observations = []) {
     if (id !== this.#id) return;
     this.#isChanged = true;
-    if (history === null) setText(this.parts.chartNote, "History could not be loaded. New values appear here.");
+    if (history === null) setText(this.parts.chartNote, t("drawer.failed"));
     else this.#history = [...history, ...this.#history];
     this.#observations = [...observations, ...this.#observations];
   }
@@ -155,7 +156,7 @@ export class DrawerView {
     this.chart.draw(x, lines);
     const usualErrors = series.judge.map((actual, at) => difference(median[place[at]], actual ?? undefined));
     const given = { horizon, score: scoreOf(error), noChange: scoreOf(noChange), usual: scoreOf(usualErrors), coverage: coverageOf(series), unit: this.unit };
-    const accuracy = this.#history.length === 0 ? "This segment has no predictions." : accuracyText(given);
+    const accuracy = this.#history.length === 0 ? t("drawer.no_predictions") : accuracyText(given);
     setText(this.parts.chartNote, accuracy);
     setAttribute(this.parts.chart, "data-points", String(times.length));
     setAttribute(this.parts.chart, "aria-label", chartText({ lines, accuracy, unit: this.unit }));

@@ -6,8 +6,9 @@
  * @import { Query } from "../types.d.ts"
  */
 import { narrows, WORST } from "../query.js";
+import { t } from "../texts.js";
 import { parts, setAttribute, setText } from "./elements.js";
-import { label, plural } from "./format.js";
+import { label } from "./format.js";
 
 const MAX_WARNING = 1_500;
 const MAX_ROADS = 1_000;
@@ -59,7 +60,7 @@ export class FinderView {
     setAttribute(worst, "aria-pressed", String(query.column === WORST));
     if (search.value !== query.words) search.value = query.words;
     clear.hidden = !narrows(query);
-    setText(matches, narrows(query) ? plural(matching, "segment matches", "segments match") : "");
+    setText(matches, narrows(query) ? t("finder.matches", { count: matching }) : "");
     if (store.segments.size > 0) this.#announce(query);
     this.#renderRoads(query.road);
     this.#renderEmpty(store, matching);
@@ -126,7 +127,7 @@ export class FinderView {
  * @param {number | null} loading
  */
 function loadingText(isStarting, isConnected, loading) {
-  if (isStarting) return "Connected, the server is waiting for Kafka";
-  if (!isConnected) return "Connecting";
-  return loading === null ? "Connected, loading" : `Connected, loading ${plural(loading, "prediction", "predictions")}`;
+  if (isStarting) return t("loading.waiting");
+  if (!isConnected) return t("connecting");
+  return loading === null ? t("loading.connected") : t("loading.count", { count: loading });
 }

@@ -1,5 +1,5 @@
 /**
- * Values as texts, in the unit and the time zone that the user chose. No DOM, and times are parameters.
+ * Values as texts, in the language, the unit and the time zone that the user chose. No DOM, and times are parameters.
  *
  * Speeds are in the unit of the server. Here alone they are converted, and rounded once; categories, alerts and jams are
  * judged by what the server sent.
@@ -7,6 +7,7 @@
  * @import { SpeedUnit, VersusUsual } from "../types.d.ts"
  */
 import { fromMph } from "../speeds.js";
+import { LANGUAGE, LOCALE, t } from "../texts.js";
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -16,6 +17,7 @@ const FULL_SCALE_MPH = 75;
 const LOW_CONFIDENCE = 0.5;
 
 export const NONE = "–";
+const POINT = new Intl.NumberFormat(LOCALE).formatToParts(0.5).find(({ type }) => type === "decimal")?.value ?? ".";
 export const UNIT_LABELS = { mph: "mph", kmh: "km/h" };
 export const DISTANCE_LABELS = { mph: "mi", kmh: "km" };
 
@@ -35,7 +37,7 @@ let formats = makeFormats();
  * @param {number[]} [chosen.thresholdsMph]
  */
 export function setDisplay({ served, unit, timeZone, thresholdsMph = [] }) {
-  const bounds = thresholdsMph.map((mph) => ({ exact: fromMph(mph, served), shown: Number(brief(fromMph(mph, unit))) }));
+  const bounds = thresholdsMph.map((mph) => ({ exact: fromMph(mph, served), shown: inTenths(fromMph(mph, unit)) }));
   conversion = { factor: fromMph(1, unit) / fromMph(1, served), bounds };
   zone = timeZone;
   formats = makeFormats(timeZone);
@@ -69,20 +71,47 @@ function rounded(value, decimals) {
     if (value < bound.exact && nearest >= bound.shown) shown = nearest - step;
     else if (value >= bound.exact && nearest < bound.shown) shown = nearest + step;
   }
-  return shown.toFixed(decimals);
+  return fixed(shown, decimals);
+}
+
+/**
+ * Return a number with so many decimals, with the decimal sign of the language.
+ *
+ * @param {number} value
+ * @param {number} decimals
+ */
+export function fixed(value, decimals) {
+  return localised(value.toFixed(decimals));
+}
+
+/**
+ * Return a number with the decimals that it has: "2.5".
+ *
+ * @param {number} value
+ */
+export function plain(value) {
+  return localised(String(value));
+}
+
+/** @param {string} number */
+function localised(number) {
+  return number.replace(".", POINT);
 }
 
 /** @type {Record<string, string>} */
 export const LABELS = {
-  free_flow: "Free flow",
-  moderate_traffic: "Moderate",
-  heavy_traffic: "Heavy",
-  severe_congestion: "Severe",
-  not_current: "Stale",
+  free_flow: t("category.free"),
+  moderate_traffic: t("category.moderate"),
+  heavy_traffic: t("category.heavy"),
+  severe_congestion: t("category.severe"),
+  not_current: t("category.stale"),
 };
 
 /** @type {Record<string, string>} */
-const FRESHNESS_LABELS = { stale: "stale", silent: "no data" };
+export const COURSES = { worsening: t("course.worsening"), recovering: t("course.recovering") };
+
+/** @type {Record<string, string>} */
+const FRESHNESS_LABELS = { stale: t("freshness.stale"), silent: t("freshness.silent") };
 
 /**
  * A category with its freshness: "Severe", "Severe (stale)", "Unknown (no data)".
@@ -91,7 +120,7 @@ const FRESHNESS_LABELS = { stale: "stale", silent: "no data" };
  * @param {string} freshness
  */
 export function category(name, freshness) {
-  const known = name && Object.hasOwn(LABELS, name) ? LABELS[name] : "Unknown";
+  const known = name && Object.hasOwn(LABELS, name) ? LABELS[name] : t("category.unknown");
   return freshness in FRESHNESS_LABELS ? `${known} (${FRESHNESS_LABELS[freshness]})` : known;
 }
 
@@ -130,7 +159,12 @@ export function wholeSpeed(value) {
  * @param {number} value
  */
 export function brief(value) {
-  return String(Number(value.toFixed(1)));
+  return plain(inTenths(value));
+}
+
+/** @param {number} value */
+function inTenths(value) {
+  return Number(value.toFixed(1));
 }
 
 /**
@@ -150,8 +184,8 @@ export function change(value) {
 export function signed(value) {
   if (value === null) return NONE;
   const text = Math.abs(value).toFixed(1);
-  if (text === "0.0") return text;
-  return (value < 0 ? "−" : "+") + text;
+  if (text === "0.0") return localised(text);
+  return (value < 0 ? "−" : "+") + localised(text);
 }
 
 /**
@@ -179,7 +213,7 @@ export function range(low, high) {
  * @param {Pick<VersusUsual, "band" | "atMs">} usual
  */
 export function usualText({ band, atMs }) {
-  return `Usual at ${clock(atMs)}: ${speed(band.median)} (${range(band.low, band.high)})`;
+  return t("usual.at", { time: clock(atMs), median: speed(band.median), range: range(band.low, band.high) });
 }
 
 /**
@@ -218,7 +252,7 @@ export function age(seconds) {
  */
 export function ago(milliseconds) {
   const seconds = Math.max(0, milliseconds) / 1000;
-  return seconds < 10 ? `${seconds.toFixed(1)} s ago` : `${age(seconds)} ago`;
+  return t("ago", { age: seconds < 10 ? `${fixed(seconds, 1)} s` : age(seconds) });
 }
 
 /**
@@ -228,7 +262,7 @@ export function ago(milliseconds) {
  */
 function makeFormats(timeZone) {
   /** @param {Intl.DateTimeFormatOptions} options */
-  const make = (options, locale = "en-GB") => new Intl.DateTimeFormat(locale, { ...options, timeZone });
+  const make = (options, locale = LOCALE) => new Intl.DateTimeFormat(locale, { ...options, timeZone });
   return {
     toMinutes: make({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" }),
     toSeconds: make({ timeStyle: "medium", hourCycle: "h23" }),
@@ -236,7 +270,8 @@ function makeFormats(timeZone) {
     withDate: make({ dateStyle: "medium", timeStyle: "short" }),
     withZone: make({ dateStyle: "medium", timeStyle: "long" }),
     withDay: make({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }),
-    zone: make({ timeZoneName: "short" }, "en-US"),
+    // British English has no names for American zones.
+    zone: make({ timeZoneName: "short" }, LANGUAGE === "en" ? "en-US" : LOCALE),
     offset: make({ timeZoneName: "longOffset" }, "en-US"),
   };
 }
@@ -265,7 +300,7 @@ export function moment(epochMs) {
  * @param {number} epochMs
  */
 export function zoneOf(epochMs) {
-  return zonePart(formats.zone, epochMs) ?? "local time";
+  return zonePart(formats.zone, epochMs) ?? t("zone.local");
 }
 
 /** The name of the zone that is shown, "America/Los_Angeles". */
@@ -306,7 +341,7 @@ export function momentWithZone(epochMs) {
  * @param {number} minutes
  */
 export function horizonText(minutes) {
-  return `${minutes < 0 ? "−" : "+"}${Math.abs(minutes)} min`;
+  return `${minutes < 0 ? "−" : "+"}${plain(Math.abs(minutes))} min`;
 }
 
 /**
@@ -350,17 +385,6 @@ export function label(text, maxLength = MAX_LABEL) {
 }
 
 /**
- * A count with its noun: "1 segment", "1,234 segments".
- *
- * @param {number} count
- * @param {string} one
- * @param {string} many
- */
-export function plural(count, one, many) {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
-}
-
-/**
  * The range of speeds of each category, by thresholds in mph, in the displayed unit: exact to a decimal, as speeds are.
  *
  * @param {number[]} thresholdsMph
@@ -393,7 +417,7 @@ export function fullScale(unit) {
  * @param {SpeedUnit} unit
  */
 export function distance(km, unit) {
-  return ((km * fromMph(1, unit)) / fromMph(1, "kmh")).toFixed(1);
+  return fixed((km * fromMph(1, unit)) / fromMph(1, "kmh"), 1);
 }
 
 /**

@@ -4,9 +4,12 @@
  * @import { Jam, SpeedUnit } from "../types.d.ts"
  */
 import { corridorOf } from "../network.js";
-import { clock, distance, DISTANCE_LABELS, label, since, wholeSpeed } from "./format.js";
+import { t } from "../texts.js";
+import { clock, distance, DISTANCE_LABELS, fixed, label, plain, since, wholeSpeed } from "./format.js";
 
 const MINUTES_OF_A_DAY = 1_440;
+/** @type {{ growing: "jam.growing", easing: "jam.easing" }} */
+const COURSES = { growing: "jam.growing", easing: "jam.easing" };
 const HALF_A_DAY_MS = 43_200_000;
 
 /**
@@ -31,7 +34,7 @@ export function jamName({ road, ids, first }, [from, to]) {
   const name = label(road);
   if (from && to) {
     if (from !== to) return `${name}, ${from} → ${to}`;
-    return `${name} ${first.road_name === road ? "near" : "at"} ${from}`;
+    return t(first.road_name === road ? "jam.near" : "jam.at", { road: name, place: from });
   }
   return ids.length === 1 ? `${name}, ${label(ids[0])}` : `${name}, ${label(ids[0])} → ${label(ids[ids.length - 1])}`;
 }
@@ -42,7 +45,7 @@ export function jamName({ road, ids, first }, [from, to]) {
  * @param {Jam} jam
  */
 export function delayText({ delayNow, delayNext, ids }) {
-  if (delayNow === null && delayNext === null) return ids.length === 1 ? "" : `${ids.length} segments`;
+  if (delayNow === null && delayNext === null) return ids.length === 1 ? "" : t("segments", { count: ids.length });
   const [now, next] = [delayNow, delayNext].map((each) => (each === null ? null : whole(each)));
   if (now === null || next === null) return `${now ?? next} min`;
   return now === next ? `${now} min` : `${now} → ${next} min`;
@@ -50,7 +53,7 @@ export function delayText({ delayNow, delayNext, ids }) {
 
 /** @param {number} minutes */
 function whole(minutes) {
-  if (minutes < 0.95) return minutes < 0.05 ? "0" : minutes.toFixed(1);
+  if (minutes < 0.95) return minutes < 0.05 ? "0" : fixed(minutes, 1);
   return String(Math.round(minutes));
 }
 
@@ -62,9 +65,9 @@ function whole(minutes) {
  */
 export function delaySpoken({ delayNow, delayNext }, horizon) {
   const parts = [];
-  if (delayNow !== null) parts.push(`${whole(delayNow)} min now`);
+  if (delayNow !== null) parts.push(t("jam.delay_now", { minutes: whole(delayNow) }));
   if (delayNext !== null) parts.push(`${whole(delayNext)} min ${horizonWords(horizon)}`);
-  return parts.length ? `Delay against free flow: ${parts.join(", ")}` : "";
+  return parts.length ? t("jam.delay", { delays: parts.join(", ") }) : "";
 }
 
 /**
@@ -78,7 +81,7 @@ export function jamText(jam, { unit, unitLabel, horizon, now }) {
     jam.km === null ? "" : `${distance(jam.km, unit)} ${DISTANCE_LABELS[unit]}`,
     speedsText(jam, unitLabel, horizon),
     onsetText(jam, now),
-    jam.course === "steady" ? "" : jam.course ?? "",
+    jam.course === null || jam.course === "steady" ? "" : t(COURSES[jam.course]),
   ];
   return texts.filter(Boolean).join(" · ");
 }
@@ -90,14 +93,14 @@ export function jamText(jam, { unit, unitLabel, horizon, now }) {
  */
 function speedsText({ now, next }, unit, horizon) {
   if (now === null) return `${wholeSpeed(next ?? 0)} ${unit} ${horizonWords(horizon)}`;
-  if (next === null) return `${wholeSpeed(now)} ${unit} measured`;
-  return `${wholeSpeed(now)} ${unit} now, ${wholeSpeed(next)} ${horizonWords(horizon)}`;
+  if (next === null) return t("cell.measured", { speed: wholeSpeed(now), unit });
+  return `${t("alert.now", { speed: wholeSpeed(now), unit })}, ${wholeSpeed(next)} ${horizonWords(horizon)}`;
 }
 
 /** @param {number | null} horizon */
 function horizonWords(horizon) {
-  if (horizon === null || horizon <= 0 || horizon >= MINUTES_OF_A_DAY) return "predicted";
-  return `in ${horizon} min`;
+  if (horizon === null || horizon <= 0 || horizon >= MINUTES_OF_A_DAY) return t("jam.predicted");
+  return t("jam.in_minutes", { minutes: plain(horizon) });
 }
 
 /**
@@ -105,10 +108,10 @@ function horizonWords(horizon) {
  * @param {number} now
  */
 function onsetText({ isNow, since: begin, isOlder }, now) {
-  if (!isNow) return "expected";
+  if (!isNow) return t("jam.expected");
   if (begin === null) return "";
   const time = Math.abs(now - begin) < HALF_A_DAY_MS ? clock(begin) : since(begin, now);
-  return `since ${isOlder ? "before " : ""}${time}`;
+  return t(isOlder ? "jam.since_before" : "jam.since", { time });
 }
 
 /**
@@ -118,18 +121,17 @@ function onsetText({ isNow, since: begin, isOlder }, now) {
  * @param {string[]} ended names
  */
 export function announcement(begun, ended) {
-  return [listed("New jam", "new jams", begun), listed("Jam ended", "jams ended", ended)].filter(Boolean).join(". ");
+  return [listed("jams.begun", begun), listed("jams.ended", ended)].filter(Boolean).join(". ");
 }
 
 const MAX_NAMED = 3;
 
 /**
- * @param {string} one
- * @param {string} many
+ * @param {"jams.begun" | "jams.ended"} text
  * @param {string[]} names
  */
-function listed(one, many, names) {
+function listed(text, names) {
   if (names.length === 0) return "";
-  const spoken = names.slice(0, MAX_NAMED).map((name) => name.replace(" → ", " to "));
-  return names.length === 1 ? `${one}: ${spoken[0]}` : `${names.length} ${many}: ${spoken.join("; ")}`;
+  const spoken = names.slice(0, MAX_NAMED).map((name) => name.replace(" → ", ` ${t("jam.to")} `));
+  return t(text, { count: names.length, names: spoken.join("; ") });
 }

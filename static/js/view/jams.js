@@ -8,9 +8,10 @@
  */
 import { Crossings, saysNoPlace } from "../crossings.js";
 import { roadPath } from "../network.js";
+import { t } from "../texts.js";
 import { withDisplay } from "./display.js";
 import { fromTemplate, parts, setAttribute, setText, shape } from "./elements.js";
-import { exactly, horizonText, label, plural, UNIT_LABELS } from "./format.js";
+import { exactly, horizonText, label, UNIT_LABELS } from "./format.js";
 import { announcement, delaySpoken, delayText, jamName, jamText, placeIn } from "./jam-wording.js";
 
 const MAX_SHOWN = 40;
@@ -56,12 +57,12 @@ export class JamsView {
     const listed = this.#inStableOrder(found).slice(0, MAX_SHOWN);
     this.#shown = listed.map(({ key }) => key);
     this.#place(listed, store, horizon);
-    const time = horizon === null || store.forecasts.isMeasuredOnly ? "" : ` or ${horizonText(horizon)}`;
-    setText(this.parts.jamsCount, found.length ? `now${time}` : "");
+    const time = horizon === null || store.forecasts.isMeasuredOnly ? "" : horizonText(horizon);
+    setText(this.parts.jamsCount, found.length === 0 ? "" : time ? t("jams.now_or", { time }) : t("now"));
     this.parts.noJams.hidden = found.length > 0 || !store.hasView;
     if (found.length === 0) setText(this.parts.noJams, noJamsText(store, time));
     const more = found.length - listed.length;
-    setText(this.parts.jamsMore, more > 0 ? `and ${plural(more, "jam", "jams")} more` : "");
+    setText(this.parts.jamsMore, more > 0 ? t("jams.more", { count: more }) : "");
     this.#announce(store);
   }
 
@@ -125,7 +126,7 @@ export class JamsView {
     setAttribute(element, "data-category", category);
     setAttribute(element, "data-jam", jam.key);
     setText(own.jamName, name);
-    setAttribute(own.jamName, "title", `${name}: show on the map`);
+    setAttribute(own.jamName, "title", t("jam.show", { name }));
     setText(own.jamDelay, delayText(jam));
     setAttribute(own.jamDelay, "title", delaySpoken(jam, horizon) || null);
     this.#renderLink(own.jamRoad, jam.road);
@@ -146,7 +147,7 @@ export class JamsView {
     link.hidden = road === null || this.prefix === null;
     if (road === null || this.prefix === null) return;
     setAttribute(link, "href", withDisplay(`${this.prefix}${roadPath(road)}`));
-    setAttribute(link, "aria-label", `Road page of ${label(road)}`);
+    setAttribute(link, "aria-label", t("jam.road_page", { road: label(road) }));
   }
 
   /**
@@ -195,15 +196,15 @@ export class JamsView {
 
 /**
  * @param {Store} store
- * @param {string} time
+ * @param {string} time the other time, empty for none
  */
 function noJamsText(store, time) {
-  if (store.segments.size === 0) return "No segments yet";
+  if (store.segments.size === 0) return t("jams.no_segments");
   for (const shown of store.segments.values()) {
     const { now, next } = store.currentSpeeds(shown);
-    if (now !== null || next !== null) return `No segment is slow now${time}.`;
+    if (now !== null || next !== null) return time ? t("jams.none_now_or", { time }) : t("jams.none_now");
   }
-  return "No segment has current data.";
+  return t("jams.no_data");
 }
 
 /**

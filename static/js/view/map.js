@@ -8,8 +8,8 @@
  * @import { Config, Heading, MapPosition, Place, Query } from "../types.d.ts"
  * @typedef {{ replaced: boolean, segments: Iterable<string> }} Changes
  */
+import { t } from "../texts.js";
 import { parts, setAttribute, setText } from "./elements.js";
-import { plural } from "./format.js";
 import { Markers } from "./markers.js";
 import { readColours } from "./marks.js";
 import { PopupContent } from "./popup.js";
@@ -66,6 +66,9 @@ export class MapView {
     this.markers.recolour(colours);
     this.facts = new PopupContent({ unit: config.speed_unit, onDetails: (id) => onSelect(id, true) });
     this.popup = L.popup({ ...popupRoom(), minWidth: 220, maxWidth: 310 }).setContent(this.facts.element);
+    this.popup.on("add", () => {
+      this.popup.getElement()?.querySelector(".leaflet-popup-close-button")?.setAttribute("aria-label", t("map.close_popup"));
+    });
     this.popup.on("remove", () => {
       if (this.#selected !== null && !this.#isProgrammatic) onSelect(null);
     });
@@ -251,8 +254,8 @@ export class MapView {
   #renderCounts(store) {
     const { size, matching } = this.markers;
     const missing = store.segments.size - size;
-    setText(this.parts.onMap, plural(size, "segment", "segments"));
-    setText(this.parts.offMap, missing ? `${missing.toLocaleString("en")} not on the map` : "");
+    setText(this.parts.onMap, t("segments", { count: size }));
+    setText(this.parts.offMap, missing ? t("map.missing", { count: missing }) : "");
     setAttribute(this.parts.map, "data-markers", String(size));
     setAttribute(this.parts.map, "data-matching", String(matching));
   }
@@ -267,6 +270,7 @@ function makeMap(element, config, view) {
   const moves = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   const map = L.map(element, {
     trackResize: false, // an observer of the element does it
+    zoomControl: false,
     attributionControl: Boolean(config.map_attribution),
     zoomSnap: 0.25,
     zoomAnimation: moves,
@@ -277,7 +281,8 @@ function makeMap(element, config, view) {
   });
   const { centre, zoom } = view ?? WORLD;
   map.setView(centre, zoom, { animate: false });
-  if (matchMedia(NARROW).matches) map.zoomControl.setPosition("bottomright");
+  const position = matchMedia(NARROW).matches ? "bottomright" : "topleft";
+  L.control.zoom({ position, zoomInTitle: t("map.zoom_in"), zoomOutTitle: t("map.zoom_out") }).addTo(map);
   map.attributionControl?.setPrefix(false);
   if (config.map_tiles) L.tileLayer(config.map_tiles, { attribution: escaped(config.map_attribution) }).addTo(map);
   return map;

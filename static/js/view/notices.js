@@ -8,9 +8,10 @@
  * @import { Alert, Config } from "../types.d.ts"
  */
 import { Notices } from "../notices.js";
+import { grouped, t } from "../texts.js";
 import { Chime } from "./chime.js";
 import { parts, setAttribute, setText } from "./elements.js";
-import { label, plural, UNIT_LABELS } from "./format.js";
+import { label, UNIT_LABELS } from "./format.js";
 import { alertText } from "./wording.js";
 
 const INTERVAL_MS = 1_000;
@@ -44,7 +45,7 @@ export class NoticesView {
     this.notices = new Notices({
       alerts,
       store,
-      onCount: (count) => (root.title = count > 0 ? `(${count.toLocaleString("en")}) ${title}` : title),
+      onCount: (count) => (root.title = count > 0 ? `(${grouped(count)}) ${title}` : title),
       onReady: () => (this.parts.notify.hidden = false),
       onNews: (news) => this.#notify(news),
     });
@@ -65,8 +66,8 @@ export class NoticesView {
     this.#set(true);
     this.#store(ON);
     const isAllowed = (await ask()) === "granted";
-    setText(this.parts.notifyNote, isAllowed ? "" : "Sound only: the browser does not let this page show notifications.");
-    if (isAllowed) setText(this.parts.alertsSpoken, "New alerts are notified, with a sound");
+    setText(this.parts.notifyNote, isAllowed ? "" : t("notices.sound_only"));
+    if (isAllowed) setText(this.parts.alertsSpoken, t("notices.on"));
     this.chime.play();
   }
 
@@ -74,7 +75,7 @@ export class NoticesView {
     this.#set(false);
     this.#store(null);
     setText(this.parts.notifyNote, "");
-    setText(this.parts.alertsSpoken, "New alerts are not notified");
+    setText(this.parts.alertsSpoken, t("notices.off"));
   }
 
   /** @param {boolean} isOn */
@@ -124,8 +125,8 @@ export class NoticesView {
     const now = this.store.clock();
     const given = { unit: this.unit, freshness: "fresh", ageSeconds: 0, isCurrent: true, now };
     const lines = news.slice(0, MAX_NAMED).map((alert) => `${label(alert.road ?? alert.id)}: ${alertText(alert, given)}`);
-    if (news.length > MAX_NAMED) lines.push(`and ${(news.length - MAX_NAMED).toLocaleString("en")} more`);
-    this.#show(plural(news.length, "new alert", "new alerts"), lines.join("\n"), news[0].id);
+    if (news.length > MAX_NAMED) lines.push(t("more", { count: news.length - MAX_NAMED }));
+    this.#show(t("alerts.announced", { count: news.length }), lines.join("\n"), news[0].id);
   }
 
   /**

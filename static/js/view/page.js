@@ -27,6 +27,7 @@
 import { FRESH } from "../freshness.js";
 import { narrows, sortBy, toggleGroup, WORST } from "../query.js";
 import { Rows } from "../rows.js";
+import { t } from "../texts.js";
 import { AlertsView } from "./alerts.js";
 import { BannerView } from "./banner.js";
 import { DrawerView } from "./drawer.js";
@@ -74,6 +75,7 @@ export class PageView {
     this.timeLink = timeLink;
     this.address = address;
     this.root = root;
+    root.body.style.setProperty("--kept-text", JSON.stringify(` (${t("freshness.kept")})`)); // shown by table.css
     const { select, render } = actions;
     const rows = new Rows(store);
     this.pill = new PillView(root, { onRetry: actions.retry });

@@ -10,8 +10,9 @@
  * @property {number} now
  */
 import { NOW } from "../forecasts.js";
+import { t } from "../texts.js";
 import { parts, setText } from "./elements.js";
-import { exactly, horizonText, label, LABELS, plural } from "./format.js";
+import { exactly, horizonText, label, LABELS } from "./format.js";
 
 export class PaperView {
   /** @param {ParentNode} root */
@@ -23,24 +24,24 @@ export class PaperView {
    * @param {ShownView} shown
    */
   render(shown) {
-    setText(this.parts.printed, shownText("Printed", shown));
+    setText(this.parts.printed, shownText("view.printed", shown));
   }
 }
 
 /**
  * When the page was printed or saved, and what it shows.
  *
- * @param {string} verb
+ * @param {"view.printed" | "view.saved"} verb
  * @param {ShownView} shown
  */
 export function shownText(verb, { query, time, paused, count, now }) {
   const items = [
-    `${verb} ${exactly(now)}`,
-    time !== null && `shows ${exactly(time)}`,
+    t(verb, { time: exactly(now) }),
+    time !== null && t("view.shows", { time: exactly(time) }),
     timeText(query),
-    paused && "paused",
+    paused && t("view.paused"),
     ...filterTexts(query),
-    plural(count, "segment", "segments"),
+    t("segments", { count }),
   ];
   return items.filter(Boolean).join(" · ");
 }
@@ -53,25 +54,25 @@ export function shownText(verb, { query, time, paused, count, now }) {
 export function queryText(query) {
   const { at, segment, view } = query;
   const items = [
-    at !== null && `shows ${exactly(at)}`,
+    at !== null && t("view.shows", { time: exactly(at) }),
     timeText(query),
     ...filterTexts(query),
-    segment !== null && `segment: ${label(segment)}`,
-    view !== null && "a part of the map",
+    segment !== null && t("view.segment", { id: label(segment) }),
+    view !== null && t("view.map"),
   ];
-  return items.filter(Boolean).join(" · ") || "all segments";
+  return items.filter(Boolean).join(" · ") || t("view.all");
 }
 
 /** @param {Query} query */
 function timeText({ time }) {
-  return time !== null && (time === NOW ? "speeds now" : `predicted ${horizonText(Number(time))}`);
+  return time !== null && (time === NOW ? t("view.now") : t("view.predicted", { horizon: horizonText(Number(time)) }));
 }
 
 /** @param {Query} query */
 function filterTexts({ words, road, groups }) {
   return [
-    words.trim() && `search: ${label(words.trim())}`,
-    road !== null && `road: ${label(road)}`,
-    groups.length > 0 && `only: ${groups.map((group) => LABELS[group]).join(", ")}`,
+    words.trim() && t("view.search", { words: label(words.trim()) }),
+    road !== null && t("view.road", { road: label(road) }),
+    groups.length > 0 && t("view.only", { groups: groups.map((group) => LABELS[group]).join(", ") }),
   ];
 }

@@ -7,11 +7,12 @@
 import { CATEGORIES, NOT_CURRENT } from "../categories.js";
 import { SILENT } from "../freshness.js";
 import { targetOf } from "../prediction.js";
+import { grouped, t } from "../texts.js";
 import { fromTemplate, parts, setAttribute, setText } from "./elements.js";
-import { age, category, change, clock, direction, exactly, horizonText, isUnsure, label, NONE, percent, range, since, speed, UNIT_LABELS } from "./format.js";
+import { age, category, change, clock, COURSES, direction, exactly, horizonText, isUnsure, label, NONE, percent, range, since, speed, UNIT_LABELS } from "./format.js";
 import { changeText } from "./wording.js";
 
-const NOT_MEASURED = "not measured";
+const NOT_MEASURED = t("not_measured");
 const CLEARED = ["popupRoad", "popupPredicted", "popupNow", "popupChange", "popupVolume", "popupModel", "popupConfidence",
   "popupCourse", "popupTime", "popupMade", "popupTarget", "popupArrived", "popupInterval", "popupUsual"];
 
@@ -50,7 +51,7 @@ export class PopupContent {
     const known = store.category(prediction);
     this.#mark(known, freshness);
     const course = freshness === SILENT ? null : store.scale.course(prediction.current_speed, prediction.predicted_speed);
-    this.#write({ ...facts(store, prediction, this.unit), popupCategory: category(known, freshness), popupCourse: course ?? "" });
+    this.#write({ ...facts(store, prediction, this.unit), popupCategory: category(known, freshness), popupCourse: course === null ? "" : COURSES[course] });
     setAttribute(this.parts.popupChange, "data-direction", direction(prediction.speed_diff));
     const usual = usualFact(store, prediction, this.unit);
     this.parts.popupUsualItem.hidden = usual === "";
@@ -69,7 +70,7 @@ export class PopupContent {
     if (id !== this.#id) for (const name of CLEARED) setText(this.parts[name], NONE);
     this.#id = id;
     this.#mark(null, SILENT);
-    const missing = store.isPast ? "not reported at that time" : "no longer reported";
+    const missing = store.isPast ? t("popup.not_then") : t("popup.gone");
     this.#write({ popupName: label(id), popupCategory: missing, popupAge: missing });
   }
 
@@ -104,16 +105,21 @@ function facts(store, prediction, unit) {
     popupPredicted: `${speed(prediction.predicted_speed)} ${unit}`,
     popupNow: typeof now === "number" ? `${speed(now)} ${unit}` : NOT_MEASURED,
     popupChange: changeText(difference, unit),
-    popupVolume: typeof volume === "number" ? volume.toLocaleString("en") : NOT_MEASURED,
+    popupVolume: typeof volume === "number" ? grouped(volume) : NOT_MEASURED,
     popupModel: label(model ?? NONE),
-    popupConfidence: typeof confidence === "number" ? `${percent(confidence)}${isUnsure(confidence) ? ", low" : ""}` : NONE,
+    popupConfidence: typeof confidence === "number" ? confidenceText(confidence) : NONE,
     popupInterval: typeof lower === "number" && typeof upper === "number" ? ` (${range(lower, upper)})` : "",
     popupTime: since(prediction.timestamp, store.clock()),
-    popupAge: `${age(store.ages.seconds(prediction))} ago`,
+    popupAge: t("ago", { age: age(store.ages.seconds(prediction)) }),
     popupMade: made === null ? NONE : clock(made, true),
     popupTarget: targetText(prediction),
     popupArrived: arrivalText(store, prediction),
   };
+}
+
+/** @param {number} confidence */
+function confidenceText(confidence) {
+  return isUnsure(confidence) ? t("popup.low", { percent: percent(confidence) }) : percent(confidence);
 }
 
 /**
@@ -127,16 +133,16 @@ function usualFact(store, prediction, unit) {
   const usual = store.versusUsual(prediction);
   if (usual === null) return "";
   const { band, atMs, difference } = usual;
-  return `${change(difference)} ${unit} from ${speed(band.median)} (${range(band.low, band.high)}) at ${clock(atMs)}`;
+  return t("popup.from_usual", { change: change(difference), unit, median: speed(band.median), range: range(band.low, band.high), time: clock(atMs) });
 }
 
 /** @param {Shown} prediction */
 function targetText(prediction) {
   const target = targetOf(prediction);
   const { horizon_minutes: horizon } = prediction;
-  if (target === null) return "no target time";
-  if (typeof horizon !== "number") return `for ${clock(target)}`;
-  return `for ${clock(target)} (${horizonText(horizon)})`;
+  if (target === null) return t("popup.no_target");
+  if (typeof horizon !== "number") return t("for_time", { time: clock(target) });
+  return `${t("for_time", { time: clock(target) })} (${horizonText(horizon)})`;
 }
 
 /**
@@ -146,7 +152,7 @@ function targetText(prediction) {
 function arrivalText(store, prediction) {
   if (store.isPast) return NONE; // the history has no arrival times
   const arrivedAt = store.arrivals.timeOf(prediction);
-  return arrivedAt === null ? "before this page was opened" : clock(store.ages.toServer(arrivedAt), true);
+  return arrivedAt === null ? t("popup.before") : clock(store.ages.toServer(arrivedAt), true);
 }
 
 /** @param {Shown} prediction */

@@ -4,7 +4,7 @@
  * @import { Store } from "../store.js"
  */
 import { parts, setText } from "./elements.js";
-import { plural } from "./format.js";
+import { t } from "../texts.js";
 
 export class RefusalsView {
   /** @param {ParentNode} root */
@@ -16,8 +16,8 @@ export class RefusalsView {
   render({ stats, unreadable }) {
     const refused = stats?.quarantined ?? 0;
     this.parts.quarantined.hidden = refused === 0;
-    setText(this.parts.quarantinedText, `${plural(refused, "message", "messages")} refused`);
+    setText(this.parts.quarantinedText, t("refusals.messages", { count: refused }));
     this.parts.unreadable.hidden = unreadable === 0;
-    setText(this.parts.unreadable, `${plural(unreadable, "prediction", "predictions")} could not be read by this page`);
+    setText(this.parts.unreadable, t("refusals.unreadable", { count: unreadable }));
   }
 }

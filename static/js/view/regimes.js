@@ -5,16 +5,17 @@
  * @import { ChosenTime, Config, Parts, ScoreCell, ScoreReport } from "../types.d.ts"
  * @typedef {{ name: string, title?: string, score: ScoreCell }} Row
  */
+import { grouped, t } from "../texts.js";
 import { fromTemplate, parts, setAttribute, setText } from "./elements.js";
-import { label, NONE, percent, speed, UNIT_LABELS } from "./format.js";
+import { fixed, label, NONE, percent, plain, speed, UNIT_LABELS } from "./format.js";
 import { regimesText } from "./wording.js";
 
 /** @type {["free" | "transition" | "congested" | "unknown", string][]} */
 const REGIMES = [
-  ["free", "Free"],
-  ["congested", "Congested"],
-  ["transition", "Transition"],
-  ["unknown", "Not measured"],
+  ["free", t("regimes.free")],
+  ["congested", t("regimes.congested")],
+  ["transition", t("regimes.transition")],
+  ["unknown", t("regimes.unknown")],
 ];
 const MAX_MODELS = 24;
 const MAX_NAME = 60;
@@ -38,7 +39,7 @@ export class RegimesView {
     void this.accuracy.load();
     const { report, hasFailed } = this.accuracy;
     const { score, horizon } = chosen(report, time);
-    setText(regimesTime, horizon === null ? "" : `, ${horizon} min`);
+    setText(regimesTime, horizon === null ? "" : `, ${plain(horizon)} min`);
     setText(regimesNote, regimesText({ report, score, hasFailed, unit: this.unit }));
     this.#renderRows(report && score ? { ofTraffic: trafficRows(score), ofModels: modelRows(report, horizon) } : { ofTraffic: [], ofModels: [] });
   }
@@ -82,7 +83,7 @@ function trafficRows({ by_regime: found }) {
 function modelRows({ by_model: models }, horizon) {
   const shown = models.filter(({ horizon_minutes: each, count }) => count > 0 && (horizon === null || each === horizon));
   return shown.slice(0, MAX_MODELS).map(({ model, horizon_minutes: each, ...score }) => {
-    const title = horizon === null ? `${each} min, ${label(model)}` : label(model);
+    const title = horizon === null ? `${plain(each)} min, ${label(model)}` : label(model);
     return { name: title.length > MAX_NAME ? `${title.slice(0, MAX_NAME)}…` : title, title, score };
   });
 }
@@ -113,10 +114,10 @@ function renderRow(row, { name, title, score }, has) {
   row.usualSkill.hidden = !has.usual;
   setText(row.inside, score.intervals ? percent(score.intervals.coverage) : NONE);
   row.inside.hidden = !has.intervals;
-  setText(row.regimeCount, score.count.toLocaleString("en"));
+  setText(row.regimeCount, grouped(score.count));
 }
 
 /** @param {number | null | undefined} skill */
 function skillText(skill) {
-  return typeof skill === "number" ? skill.toFixed(2).replace("-", "−") : NONE;
+  return typeof skill === "number" ? fixed(skill, 2).replace("-", "−") : NONE;
 }

@@ -9,6 +9,7 @@
  * @typedef {{ title: string, speedOf: (row: Row) => number | null }} SpeedColumn
  * @typedef {{ element: HTMLTableRowElement, parts: Parts, cells: HTMLTableCellElement[] }} Item
  */
+import { t } from "../texts.js";
 import { fromTemplate, parts, setAttribute, setText, shape } from "./elements.js";
 import { label, LABELS, NONE, wholeSpeed } from "./format.js";
 import { minutesText } from "./road-wording.js";
@@ -71,11 +72,11 @@ export class RoadFiguresView {
    * @param {string} distanceTitle
    */
   #renderHead(titles, distanceTitle) {
-    const all = [`${distanceTitle}`, ...titles.map((title) => `${title} ${this.unit}`)];
+    const all = [distanceTitle, ...titles.map((title) => `${title} ${this.unit}`)];
     if (all.join("\n") === this.#titles) return;
     const isOther = this.#titles.split("\n").length !== all.length;
     this.#titles = all.join("\n");
-    const cells = ["Segment", ...all].map((title) => Object.assign(document.createElement("th"), { scope: "col", textContent: title }));
+    const cells = [t("segment"), ...all].map((title) => Object.assign(document.createElement("th"), { scope: "col", textContent: title }));
     this.parts.segmentsHead.replaceChildren(...cells);
     if (!isOther) return;
     for (const { element } of this.#items.values()) element.remove();

@@ -12,12 +12,13 @@ import { columnsOf, predictedFor, speedAt, targetsOf } from "../diagram.js";
 import { Jams, LEAST_MPH } from "../jams.js";
 import { RoadRows } from "../road-rows.js";
 import { fromMph } from "../speeds.js";
+import { t } from "../texts.js";
 import { travelTime } from "../travel-time.js";
 import { BannerView } from "./banner.js";
 import { DiagramView } from "./diagram.js";
 import { withDisplay } from "./display.js";
 import { parts, setAttribute, setText } from "./elements.js";
-import { brief, clock, distance, DISTANCE_LABELS, horizonText, label, plural, ranges, UNIT_LABELS, zoneOf } from "./format.js";
+import { brief, clock, distance, DISTANCE_LABELS, fixed, horizonText, label, ranges, UNIT_LABELS, zoneOf } from "./format.js";
 import { placeIn } from "./jam-wording.js";
 import { JamsView } from "./jams.js";
 import { PillView } from "./pill.js";
@@ -65,7 +66,7 @@ export class RoadPageView {
     const texts = ranges(config.thresholds_mph, config.speed_unit);
     for (const [category, text] of Object.entries(texts)) setText(this.parts[`range-${category}`], `${text} ${this.unit}`);
     const least = `${brief(fromMph(LEAST_MPH, config.speed_unit))} ${this.unit}`;
-    setText(this.parts.leastSpeed, `Speeds below ${least} count as ${least}.`);
+    setText(this.parts.leastSpeed, t("road.least", { speed: least }));
   }
 
   /** @param {Map<string, number>} lengths kilometres by segment */
@@ -122,7 +123,7 @@ export class RoadPageView {
     this.parts.empty.hidden = !isEmpty;
     this.parts.content.hidden = rows.length === 0;
     this.parts.waiting.hidden = store.hasView || rows.length > 0;
-    setText(this.parts.more, more > 0 ? `The first ${rows.length} segments are shown, ${plural(more, "segment", "segments")} more are not.` : "");
+    setText(this.parts.more, more > 0 ? t("road.more", { shown: rows.length, count: more }) : "");
     setText(this.parts.zone, zoneOf(this.now));
     const { state, gap, measurements } = past;
     setText(this.parts.pastNote, pastText({ state, gap, firstMs: measurements.firstMs, wantedMs: this.now - past.keepMs + measurements.binMs }));
@@ -137,34 +138,34 @@ export class RoadPageView {
     const now = times(({ shown }) => store.currentSpeeds(shown).now);
     const usual = times(({ id }) => this.#usualOf(id));
     const hasUsual = usual.minutes !== null;
-    const delay = now.delay === null ? "" : `${now.delay < 0.05 ? "no" : `${now.delay.toFixed(1)} min`} delay against free flow`;
+    const delay = now.delay === null ? "" : now.delay < 0.05 ? t("road.no_delay") : t("road.delay", { minutes: fixed(now.delay, 1) });
     const covered = (/** @type {string} */ text, /** @type {typeof now} */ time, kind = "predicted") =>
       [text, missingText(time, rows.length, kind)].filter(Boolean).join(". ");
-    const figures = [{ name: "Now", time: now, note: covered([delay, hasUsual && differenceText(now, usual, "usual")].filter(Boolean).join(", "), now, "measured") }];
+    const figures = [{ name: t("road.now"), time: now, note: covered([delay, hasUsual && differenceText(now, usual, "usual")].filter(Boolean).join(", "), now, "measured") }];
     const targets = targetsOf(rows, store);
     for (const horizon of this.#horizons()) {
       const time = times(({ id }) => predictedFor(id, horizon, store));
-      const name = horizon === null ? "Predicted" : `${horizonText(horizon)} · ${clock(targets.get(horizon) ?? this.now + 60_000 * horizon)}`;
+      const name = horizon === null ? t("predicted") : `${horizonText(horizon)} · ${clock(targets.get(horizon) ?? this.now + 60_000 * horizon)}`;
       figures.push({ name, time, note: covered(differenceText(time, now, "now"), time) });
     }
-    if (hasUsual) figures.push({ name: "Usual at this time", time: usual, note: covered("By the median speeds of earlier weeks", usual, "usual") });
+    if (hasUsual) figures.push({ name: t("road.usual"), time: usual, note: covered(t("road.usual_note"), usual, "usual") });
     this.figures.renderTimes(figures);
     const km = rows.reduce((sum, row) => sum + (row.km ?? 0), 0);
     const length = km > 0 ? `${this.#distance(km)} · ` : "";
-    setText(this.parts.extent, `${length}${plural(rows.length, "segment", "segments")}`);
+    setText(this.parts.extent, `${length}${t("segments", { count: rows.length })}`);
   }
 
   /** @param {Row[]} rows */
   #renderTable(rows) {
     const { store } = this;
-    const columns = [{ title: "Now", speedOf: (/** @type {Row} */ { shown }) => store.currentSpeeds(shown).now }];
+    const columns = [{ title: t("road.now"), speedOf: (/** @type {Row} */ { shown }) => store.currentSpeeds(shown).now }];
     for (const horizon of this.#horizons()) {
-      const title = horizon === null ? "Predicted" : horizonText(horizon);
+      const title = horizon === null ? t("predicted") : horizonText(horizon);
       columns.push({ title, speedOf: ({ id }) => predictedFor(id, horizon, store) });
     }
     this.#hasUsual ||= rows.some(({ id }) => this.#usualOf(id) !== null);
-    if (this.#hasUsual) columns.push({ title: "Usual", speedOf: ({ id }) => this.#usualOf(id) });
-    const distanceTitle = `From start ${DISTANCE_LABELS[this.config.speed_unit]}`;
+    if (this.#hasUsual) columns.push({ title: t("usual"), speedOf: ({ id }) => this.#usualOf(id) });
+    const distanceTitle = t("road.from_start", { unit: DISTANCE_LABELS[this.config.speed_unit] });
     const distanceOf = (/** @type {Row} */ { from, km }) => (km === null ? "–" : distance(from, this.config.speed_unit));
     this.figures.renderTable(rows, columns, { nameOf: (row) => this.#nameOf(row), distanceOf, distanceTitle });
   }
@@ -223,6 +224,6 @@ export class RoadPageView {
     const place = placeIn(shown.road_name);
     if (place !== "") return place;
     const crossing = saysNoPlace(shown.road_name) ? this.#crossings.near(this.#everywhere, id) : null;
-    return crossing === null ? label(id) : `near ${label(crossing)}`;
+    return crossing === null ? label(id) : t("near", { place: label(crossing) });
   }
 }

@@ -2,10 +2,20 @@
  * The sentences of a road's page. Pure: no DOM, and times are parameters.
  *
  * @import { Column } from "../diagram.js"
+ * @import { TextName } from "../texts.js"
  * @import { TravelTime } from "../travel-time.js"
  */
-import { clock, horizonText, plural, wholeSpeed } from "./format.js";
+import { t } from "../texts.js";
+import { clock, fixed, horizonText, wholeSpeed } from "./format.js";
 import { historyGapText } from "./wording.js";
+
+/** @type {Record<"usual" | "now", [TextName, TextName, TextName]>} as long, longer, shorter */
+const COMPARISONS = {
+  usual: ["road.as_usual", "road.longer_than_usual", "road.shorter_than_usual"],
+  now: ["road.as_now", "road.longer_than_now", "road.shorter_than_now"],
+};
+/** @type {Record<string, TextName>} by what the speeds are */
+const MISSING = { measured: "road.not_measured", predicted: "road.not_predicted", usual: "road.not_usual" };
 
 /**
  * Minutes as "23 min", "1 h 05 min".
@@ -13,7 +23,7 @@ import { historyGapText } from "./wording.js";
  * @param {number} minutes
  */
 export function minutesText(minutes) {
-  if (minutes < 9.95) return `${minutes.toFixed(1)} min`;
+  if (minutes < 9.95) return `${fixed(minutes, 1)} min`;
   const whole = Math.round(minutes);
   return whole < 60 ? `${whole} min` : `${Math.floor(whole / 60)} h ${String(whole % 60).padStart(2, "0")} min`;
 }
@@ -23,13 +33,14 @@ export function minutesText(minutes) {
  *
  * @param {TravelTime} time
  * @param {TravelTime} other
- * @param {string} than
+ * @param {"usual" | "now"} than
  */
 export function differenceText(time, other, than) {
   if (time.minutes === null || other.minutes === null || Math.abs(time.km - other.km) > 1e-6) return "";
   const minutes = time.minutes - other.minutes;
-  if (Math.abs(minutes) < 0.05) return `as long as ${than}`;
-  return `${minutesText(Math.abs(minutes))} ${minutes > 0 ? "longer" : "shorter"} than ${than}`;
+  const [same, longer, shorter] = COMPARISONS[than];
+  if (Math.abs(minutes) < 0.05) return t(same);
+  return t(minutes > 0 ? longer : shorter, { minutes: minutesText(Math.abs(minutes)) });
 }
 
 /**
@@ -41,10 +52,10 @@ export function differenceText(time, other, than) {
  */
 export function missingText({ missing, unknown }, count, kind) {
   const texts = [
-    missing > 0 && `${missing} of ${plural(count, "segment", "segments")}, no ${kind} speed`,
-    unknown > 0 && `${unknown} of ${plural(count, "segment", "segments")}, no known length`,
+    missing > 0 ? t(MISSING[kind], { missing, count }) : "",
+    unknown > 0 ? t("road.no_length", { missing: unknown, count }) : "",
   ].filter(Boolean);
-  return texts.length ? `Without ${texts.join("; without ")}` : "";
+  return texts.map((text, at) => (at === 0 ? text[0].toUpperCase() + text.slice(1) : text)).join("; ");
 }
 
 /**
@@ -54,9 +65,9 @@ export function missingText({ missing, unknown }, count, kind) {
  */
 export function cellText({ place, distance, column: { from, to, bin, horizon }, speed, unit }) {
   const where = [place, distance].filter(Boolean).join(", ");
-  if (bin !== null) return `${where}: ${clock(from)}, ${speed === null ? "not measured" : `${wholeSpeed(speed)} ${unit} measured`}`;
-  const when = horizon === null ? "at no stated time" : `for ${clock(to)} (${horizonText(horizon)})`;
-  return `${where}: ${speed === null ? "no current prediction" : `${wholeSpeed(speed)} ${unit} predicted`} ${when}`;
+  if (bin !== null) return `${where}: ${clock(from)}, ${speed === null ? t("not_measured") : t("cell.measured", { speed: wholeSpeed(speed), unit })}`;
+  const when = horizon === null ? t("cell.no_time") : `${t("for_time", { time: clock(to) })} (${horizonText(horizon)})`;
+  return `${where}: ${speed === null ? t("cell.none") : t("cell.predicted", { speed: wholeSpeed(speed), unit })} ${when}`;
 }
 
 /**
@@ -65,8 +76,8 @@ export function cellText({ place, distance, column: { from, to, bin, horizon }, 
  * @param {{ road: string, from: number, to: number, slowest: { place: string, speed: number } | null, unit: string }} given
  */
 export function diagramText({ road, from, to, slowest, unit }) {
-  const worst = slowest === null ? "No speed is current." : `Slowest now: ${wholeSpeed(slowest.speed)} ${unit}, ${slowest.place}.`;
-  return `Speeds on ${road} from ${clock(from)} to ${clock(to)}. ${worst}`;
+  const worst = slowest === null ? t("diagram.none") : t("diagram.slowest", { speed: wholeSpeed(slowest.speed), unit, place: slowest.place });
+  return `${t("diagram.text", { road, from: clock(from), to: clock(to) })} ${worst}`;
 }
 
 /**
@@ -75,10 +86,10 @@ export function diagramText({ road, from, to, slowest, unit }) {
  * @param {{ state: "loading" | "done" | "failed" | "cut", gap: string | null, firstMs: number | null, wantedMs: number }} given
  */
 export function pastText({ state, gap, firstMs, wantedMs }) {
-  if (state === "loading") return "Loading history …";
-  if (state === "failed") return "History could not be loaded. New speeds appear in the diagram.";
-  const begin = firstMs === null ? "" : ` The diagram begins at ${clock(firstMs)}.`;
-  if (state === "cut") return "The history is longer than a page loads; its newest part may be missing.";
-  if (gap !== null) return `Earlier speeds are missing: ${historyGapText(gap)}.${begin}`;
-  return firstMs !== null && firstMs > wantedMs ? `Nothing earlier is known.${begin}` : "";
+  if (state === "loading") return t("past.loading");
+  if (state === "failed") return t("road.past_failed");
+  const begin = firstMs === null ? "" : ` ${t("road.past_begins", { time: clock(firstMs) })}`;
+  if (state === "cut") return t("road.past_cut");
+  if (gap !== null) return `${t("road.past_gap", { reason: historyGapText(gap) })}${begin}`;
+  return firstMs !== null && firstMs > wantedMs ? `${t("road.past_first")}${begin}` : "";
 }

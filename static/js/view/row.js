@@ -6,8 +6,9 @@
 import { CATEGORIES, NOT_CURRENT } from "../categories.js";
 import { SILENT } from "../freshness.js";
 import { targetOf } from "../prediction.js";
+import { t } from "../texts.js";
 import { fromTemplate, parts, setAttribute, setName, setText } from "./elements.js";
-import { age, category as categoryText, change, clock, direction, exactly, isUnsure, label, NONE, percent, share, sparkline, speed, usualText } from "./format.js";
+import { age, category as categoryText, change, clock, COURSES, direction, exactly, isUnsure, label, NONE, percent, share, sparkline, speed, usualText } from "./format.js";
 
 const QUIET_MS = 2_000;
 const LIT_MS = 900;
@@ -52,7 +53,7 @@ export class Row {
     setAttribute(this.element, "aria-rowindex", String(index));
     setAttribute(this.element, "data-parity", String(index % 2));
     setAttribute(this.element, "data-freshness", freshness);
-    setText(this.parts.age, freshness === SILENT ? `no data, ${age(ageSeconds)}` : age(ageSeconds));
+    setText(this.parts.age, freshness === SILENT ? `${t("freshness.silent")}, ${age(ageSeconds)}` : age(ageSeconds));
     this.#renderCategory(category, freshness);
     this.#renderCourse(freshness === SILENT ? null : course);
     setText(this.parts.usual, usual ? change(usual.difference) : "");
@@ -80,7 +81,7 @@ export class Row {
   #renderCourse(course) {
     setAttribute(this.parts.course, "href", course === null ? null : `#course-${course}`);
     setAttribute(this.parts.courseMark, "role", course === null ? null : "img");
-    setAttribute(this.parts.courseMark, "aria-label", course);
+    setAttribute(this.parts.courseMark, "aria-label", course === null ? null : COURSES[course]);
     setAttribute(this.parts.courseMark, "aria-hidden", course === null ? "true" : null);
     setAttribute(this.parts.courseMark, "data-course", course);
   }
@@ -106,14 +107,14 @@ export class Row {
   #renderUnsure(confidence) {
     const isKnown = typeof confidence === "number" && isUnsure(confidence);
     setAttribute(this.element, "data-unsure", isKnown ? "" : null);
-    setAttribute(this.parts.unsure, "title", isKnown ? `Low confidence: ${percent(confidence)}` : null);
+    setAttribute(this.parts.unsure, "title", isKnown ? t("row.low", { percent: percent(confidence) }) : null);
     this.parts.unsure.hidden = !isKnown;
   }
 
   /** @param {number | null} target */
   #renderTarget(target) {
     setText(this.parts.target, target === null ? "" : clock(target));
-    setAttribute(this.parts.target, "title", target === null ? null : `Predicted for ${exactly(target)}`);
+    setAttribute(this.parts.target, "title", target === null ? null : t("row.target", { time: exactly(target) }));
   }
 
   /** @param {number | null | undefined} difference */
@@ -157,5 +158,5 @@ function setWithTitle(element, text) {
  */
 function setMeasured(element, text, value) {
   setText(element, text);
-  setAttribute(element, "title", typeof value === "number" ? null : "not measured");
+  setAttribute(element, "title", typeof value === "number" ? null : t("not_measured"));
 }

@@ -2,25 +2,27 @@
  * The dialog of saved views. A view is a link, so it opens as every address of the page does. It is loaded after the page.
  *
  * @import { SavedView } from "../saved-views.js"
+ * @import { TextName } from "../texts.js"
  */
 import { readQuery } from "../query.js";
 import { cleaned, MAX_VIEWS, SavedViews } from "../saved-views.js";
+import { t } from "../texts.js";
 import { fromTemplate, parts, setAttribute, setText } from "./elements.js";
 import { queryText } from "./paper.js";
 
-/** @type {Record<string, (name: string) => string>} */
+/** @type {Record<string, TextName>} */
 const RESULTS = {
-  saved: (name) => `Saved “${name}”.`,
-  replaced: (name) => `Replaced “${name}” by the present view.`,
-  renamed: (name) => `Renamed to “${name}”.`,
-  removed: (name) => `Removed “${name}”.`,
-  copied: (name) => `Copied the link to “${name}”.`,
-  shown: () => "The browser does not let this page copy: copy the selected link.",
-  unnamed: () => "Enter a name.",
-  taken: (name) => `Another view is named “${name}”.`,
-  full: () => `There are ${MAX_VIEWS} views, which is the limit: remove one first.`,
-  long: () => "The address of this view is too long to be saved.",
-  failed: () => "The browser could not save it: its storage is full or read-only.",
+  saved: "views.saved",
+  replaced: "views.replaced",
+  renamed: "views.renamed",
+  removed: "views.removed",
+  copied: "views.copied",
+  shown: "views.shown",
+  unnamed: "views.unnamed",
+  taken: "views.taken",
+  full: "views.full",
+  long: "views.long",
+  failed: "views.failed",
 };
 
 export class SavedViewsView {
@@ -79,9 +81,9 @@ export class SavedViewsView {
     setText(link, name);
     link.href = this.location.pathname + search;
     setText(own.viewText, queryText(readQuery(search)));
-    setAttribute(own.viewCopy, "aria-label", `Copy link to ${name}`);
-    setAttribute(own.viewRename, "aria-label", `Rename ${name}`);
-    setAttribute(own.viewRemove, "aria-label", `Remove ${name}`);
+    setAttribute(own.viewCopy, "aria-label", t("views.copy_one", { name }));
+    setAttribute(own.viewRename, "aria-label", t("views.rename_one", { name }));
+    setAttribute(own.viewRemove, "aria-label", t("views.remove_one", { name }));
     own.viewCopy.addEventListener("click", () => void this.#copy(name, link.href));
     own.viewRemove.addEventListener("click", () => this.#remove(name));
     own.viewRename.addEventListener("click", () => this.#askFor(element, name));
@@ -107,7 +109,7 @@ export class SavedViewsView {
     const { newName, newNameCancel } = parts(form);
     const input = /** @type {HTMLInputElement} */ (newName);
     input.value = name;
-    setAttribute(input, "aria-label", `New name of ${name}`);
+    setAttribute(input, "aria-label", t("views.new_name", { name }));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const result = this.views.rename(name, input.value);
@@ -160,6 +162,6 @@ export class SavedViewsView {
    * @param {string} name
    */
   #say(result, name) {
-    setText(this.parts.viewsStatus, RESULTS[result](cleaned(name)));
+    setText(this.parts.viewsStatus, t(RESULTS[result], { name: cleaned(name), most: MAX_VIEWS }));
   }
 }

@@ -5,8 +5,9 @@
  * @import { ChosenTime, Config, Parts, Score, Stats } from "../types.d.ts"
  * @typedef {Score & { horizon_minutes: number | null }} ScoreRow
  */
+import { grouped, t } from "../texts.js";
 import { fromTemplate, parts, setText } from "./elements.js";
-import { change, NONE, speed, UNIT_LABELS } from "./format.js";
+import { change, NONE, plain, speed, UNIT_LABELS } from "./format.js";
 import { RegimesView } from "./regimes.js";
 
 const ROOM = "(min-height: 860px), (max-width: 900px)";
@@ -49,7 +50,7 @@ export class ScoresView {
     const { error, noChange, checked } = this.parts;
     setText(error, scores ? `${speed(scores.rmse)} ${this.unit}` : NONE);
     setText(noChange, scores?.persistence ? `${speed(scores.persistence.rmse)} ${this.unit}` : NONE);
-    setText(checked, scores ? scores.count.toLocaleString("en") : "none yet");
+    setText(checked, scores ? grouped(scores.count) : t("scores.none"));
   }
 
   /** @param {ScoreRow[]} scores */
@@ -73,12 +74,12 @@ export class ScoresView {
  * @param {boolean} hasUsual whether any row has a score of the usual speed
  */
 function renderRow(row, { horizon_minutes: horizon, rmse, mae, bias, count, persistence, usual }, hasUsual) {
-  setText(row.scoreName, horizon === null ? "All" : `${horizon} min`);
+  setText(row.scoreName, horizon === null ? t("scores.all") : `${plain(horizon)} min`);
   setText(row.rmse, speed(rmse));
   setText(row.mae, speed(mae));
   setText(row.bias, change(bias));
   setText(row.persistence, speed(persistence?.rmse));
   setText(row.usualScore, speed(usual?.rmse));
   row.usualScore.hidden = !hasUsual;
-  setText(row.scored, count.toLocaleString("en"));
+  setText(row.scored, grouped(count));
 }

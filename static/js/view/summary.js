@@ -7,6 +7,7 @@
  */
 import { GROUPS, NOT_CURRENT } from "../categories.js";
 import { NOW } from "../forecasts.js";
+import { grouped, t } from "../texts.js";
 import { totalsOf } from "../totals.js";
 import { fromTemplate, parts, setAttribute, setText, shape } from "./elements.js";
 import { change, clock, LABELS, NONE, ranges, speed, UNIT_LABELS } from "./format.js";
@@ -25,7 +26,7 @@ export class SummaryView {
     this.parts = parts(root);
     this.unit = UNIT_LABELS[config.speed_unit];
     /** @type {Record<string, string>} */
-    const texts = { ...ranges(config.thresholds_mph, config.speed_unit), [NOT_CURRENT]: "or no data" };
+    const texts = { ...ranges(config.thresholds_mph, config.speed_unit), [NOT_CURRENT]: t("summary.or_no_data") };
     for (const group of GROUPS) {
       this.#chips.set(group, this.#makeChip(group, texts[group], onToggle));
       this.#shares.set(group, makeShare(group));
@@ -42,24 +43,23 @@ export class SummaryView {
    */
   render(store, query) {
     const { total, reporting, keptSince, counts, others, meanNow, meanPredicted, meanChange } = totalsOf(store);
-    setText(this.parts.reporting, total ? reporting.toLocaleString("en") : NONE);
-    const at = keptSince === null ? "" : ` at ${clock(keptSince)}`;
-    setText(this.parts.total, total ? `of ${total.toLocaleString("en")} reporting${at}` : "no segments yet");
+    setText(this.parts.reporting, total ? grouped(reporting) : NONE);
+    setText(this.parts.total, total ? totalText(total, keptSince) : t("summary.none"));
     const isNow = store.time === NOW;
     const { isMeasuredOnly } = store.forecasts;
     const isMeanNow = isNow || isMeasuredOnly;
-    setText(this.parts.meanTitle, isMeanNow ? "Mean now" : "Mean predicted");
+    setText(this.parts.meanTitle, t(isMeanNow ? "summary.mean_now" : "summary.mean_predicted"));
     const shownMean = isMeanNow ? meanNow : meanPredicted;
     setText(this.parts.meanPredicted, shownMean === null ? NONE : `${speed(shownMean)} ${this.unit}`);
     setText(this.parts.meanChange, meanChange === null ? NONE : `${change(meanChange)} ${this.unit}`);
     const { perMinute } = store;
     const { seconds } = store.arrivals;
-    const rate = seconds < 60 ? `in ${seconds} s` : "/ min";
-    setText(this.parts.perMinute, perMinute === null ? NONE : `${perMinute.toLocaleString("en")} ${rate}`);
+    const rate = seconds < 60 ? t("summary.in_seconds", { seconds }) : "/ min";
+    setText(this.parts.perMinute, perMinute === null ? NONE : `${grouped(perMinute)} ${rate}`);
     setAttribute(this.parts.perMinute, "data-received", String(store.arrivals.count));
     for (const group of GROUPS) {
       const hasOther = group !== NOT_CURRENT && !isMeasuredOnly;
-      const other = !hasOther ? "" : `${isNow ? "next" : "now"} ${others[group].toLocaleString("en")}`;
+      const other = !hasOther ? "" : t(isNow ? "summary.next" : "summary.now", { count: others[group] });
       this.#renderGroup(group, { count: counts[group], total, other, pressed: query.groups.includes(group) });
     }
   }
@@ -103,15 +103,23 @@ export class SummaryView {
     const chip = this.#chips.get(group);
     const share = this.#shares.get(group);
     if (!chip || !share) return;
-    setText(chip.count, count.toLocaleString("en"));
+    setText(chip.count, grouped(count));
     const percent = total ? `${Math.round((100 * count) / total)} %` : "";
     setText(chip.percent, percent);
-    setAttribute(chip.root, "title", percent && `${[percent, "of all segments", other && `(${other})`].filter(Boolean).join(" ")}`);
+    setAttribute(chip.root, "title", percent && `${[t("summary.share", { percent }), other && `(${other})`].filter(Boolean).join(" ")}`);
     setText(chip.other, other);
     setAttribute(chip.root, "aria-pressed", String(pressed));
     // A style set by script is not inline style for the Content-Security-Policy.
     share.style.flexGrow = String(count);
   }
+}
+
+/**
+ * @param {number} total
+ * @param {number | null} keptSince
+ */
+function totalText(total, keptSince) {
+  return keptSince === null ? t("summary.total", { total }) : t("summary.total_at", { total, time: clock(keptSince) });
 }
 
 /** @param {string} group */

@@ -13,6 +13,7 @@
  * @property {boolean} paused
  */
 import { csvOf, fileName } from "../csv.js";
+import { t } from "../texts.js";
 import { themeColour } from "./colours.js";
 import { parts } from "./elements.js";
 import { offsetMinutes, UNIT_LABELS, zoneName } from "./format.js";
@@ -54,8 +55,8 @@ export class TakeAwayView {
   #save(what, element, lines, legend) {
     const { query, time, paused, ids } = this.view();
     const now = Date.now();
-    const source = `Source: topic ${this.config.topic}, ${location.host}`;
-    const texts = [shownText("Saved", { query, time, paused, count: ids.length, now }), ...lines, source];
+    const source = t("picture.source", { topic: this.config.topic, host: location.host });
+    const texts = [shownText("view.saved", { query, time, paused, count: ids.length, now }), ...lines, source];
     const picture = pictureOf(element, { title: this.config.title, lines: texts, legend });
     picture.toBlob((blob) => blob && offer(blob, fileName(what, time ?? now, "png")), "image/png");
   }

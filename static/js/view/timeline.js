@@ -4,6 +4,7 @@
  * @import { Severity } from "../recording.js"
  * @import { TimeTravel } from "../time-travel.js"
  */
+import { t } from "../texts.js";
 import { themeColour } from "./colours.js";
 import { parts, setAttribute, setText } from "./elements.js";
 import { exactly, moment, shortly } from "./format.js";
@@ -44,7 +45,7 @@ export class TimelineView {
   /** @param {{ paused: boolean, past: TimeTravel }} state */
   render({ paused, past }) {
     setAttribute(this.parts.pause, "aria-pressed", String(paused));
-    setText(this.parts.pauseText, paused ? "Resume" : "Pause");
+    setText(this.parts.pauseText, t(paused ? "timeline.resume" : "timeline.pause"));
     // The choice of the reach keeps the focus while its history is read: arrow keys may be on their way to another one.
     const isChosen = past.isReading && past.since !== null;
     this.parts.slider.hidden = !past.isThere && !isChosen;
@@ -76,7 +77,7 @@ export class TimelineView {
     setAttribute(slider, "aria-valuetext", moment(time));
     setText(this.parts.timeText, shortly(time));
     setAttribute(this.parts.timeText, "title", exactly(time));
-    setText(this.parts.playText, playing ? "Stop" : "Play");
+    setText(this.parts.playText, t(playing ? "timeline.stop" : "timeline.play"));
   }
 
   /**

@@ -5,6 +5,7 @@
  * @import { ChosenTime, Query } from "../types.d.ts"
  */
 import { NOW } from "../forecasts.js";
+import { t } from "../texts.js";
 import { parts, setText } from "./elements.js";
 import { horizonText, zoneOf } from "./format.js";
 
@@ -65,7 +66,7 @@ export class WhenView {
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "when", value: name });
     this.#inputs.set(name, input);
     const text = document.createElement("span");
-    text.textContent = name === NOW ? "Now" : name === NOT_STATED ? "Predicted" : horizonText(Number(name));
+    text.textContent = name === NOW ? t("when.now") : name === NOT_STATED ? t("predicted") : horizonText(Number(name));
     const option = document.createElement("label");
     option.append(input, text);
     return option;

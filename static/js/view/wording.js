@@ -5,6 +5,7 @@
  * @import { Severity } from "../recording.js"
  * @import { ServerStatus } from "../server-status.js"
  * @import { TimeTravel } from "../time-travel.js"
+ * @import { TextName } from "../texts.js"
  * @import { Alert, ConnectionState, Consumer, CountedScore, ScoreReport, Seen } from "../types.d.ts"
  * @typedef {Pick<ServerStatus, "connection" | "consumer" | "isKafkaUnreachable" | "consumerSeconds">} Status
  * @typedef {Record<import("./chart.js").Line, (number | null)[]>} Lines
@@ -12,7 +13,8 @@
  */
 import { speedOf, summaryOf } from "../alert-groups.js";
 import { SIGNED_OUT } from "../server-status.js";
-import { age, ago, change, clock, label, moment, percent, plural, since, speed, wholeChange, wholeSpeed } from "./format.js";
+import { t } from "../texts.js";
+import { age, ago, change, clock, label, moment, percent, plain, since, speed, wholeChange, wholeSpeed } from "./format.js";
 
 const OFFLINE_AFTER_MS = 60_000;
 const STARTED_SECONDS = 5;
@@ -32,19 +34,19 @@ const MAX_NOTE = 500;
  */
 export function pill({ status, updates, now, browserOnline = true, shown = {} }) {
   const { time = null, paused = false, waiting = 0 } = shown;
-  if (time !== null) return { tone: "busy", text: `History · ${clock(time)}`, spoken: "Showing history" };
-  if (paused) return { tone: "busy", text: `Paused (${waiting.toLocaleString("en")} waiting)`, spoken: "Paused" };
+  if (time !== null) return { tone: "busy", text: t("pill.history", { time: clock(time) }), spoken: t("pill.history_spoken") };
+  if (paused) return { tone: "busy", text: t("pill.paused", { waiting }), spoken: t("pill.paused_spoken") };
   const { phase, attempt, retryAt, lostAt, reason } = status.connection;
   if (phase === "live" || phase === "polling") return connectedPill(status, updatesText(updates, now), updates);
-  if (lostAt === null) return { tone: "busy", text: "Connecting", spoken: "Connecting" };
-  if (reason === SIGNED_OUT) return { tone: "bad", text: "Signed out", spoken: "Signed out" };
-  if (phase === "ended") return { tone: "bad", text: "Refused", spoken: "The server refuses the connection" };
+  if (lostAt === null) return { tone: "busy", text: t("connecting"), spoken: t("connecting") };
+  if (reason === SIGNED_OUT) return { tone: "bad", text: t("pill.signed_out"), spoken: t("pill.signed_out") };
+  if (phase === "ended") return { tone: "bad", text: t("pill.refused"), spoken: t("pill.refused_spoken") };
   if (!browserOnline || now - lostAt >= OFFLINE_AFTER_MS) {
-    return { tone: "bad", text: `Offline since ${clock(lostAt)}`, spoken: "Offline" };
+    return { tone: "bad", text: t("pill.offline", { time: clock(lostAt) }), spoken: t("pill.offline_spoken") };
   }
-  const spoken = "Connection lost, reconnecting";
-  if (phase === "connecting") return { tone: "warn", text: `Reconnecting (attempt ${attempt})`, spoken };
-  return { tone: "warn", text: `Retrying in ${secondsTo(retryAt ?? now, now)} s (attempt ${attempt})`, spoken };
+  const spoken = t("pill.lost_spoken");
+  if (phase === "connecting") return { tone: "warn", text: t("pill.reconnecting", { attempt }), spoken };
+  return { tone: "warn", text: t("pill.retrying", { seconds: secondsTo(retryAt ?? now, now), attempt }), spoken };
 }
 
 /**
@@ -54,17 +56,18 @@ export function pill({ status, updates, now, browserOnline = true, shown = {} })
  */
 function connectedPill({ connection: { phase, transport, everySeconds }, consumer, isKafkaUnreachable }, last, updates) {
   if (isKafkaUnreachable) {
-    return { tone: "warn", text: `Kafka unreachable · ${last}`, spoken: "The server can't reach Kafka" };
+    return { tone: "warn", text: t("pill.unreachable", { last }), spoken: t("pill.unreachable_spoken") };
   }
   if (consumer?.state === "starting") {
-    return { tone: "warn", text: `Waiting for Kafka · ${last}`, spoken: "The server is waiting for Kafka" };
+    return { tone: "warn", text: t("pill.waiting", { last }), spoken: t("pill.waiting_spoken") };
   }
   if (phase === "polling") {
-    return { tone: "busy", text: `Polling every ${everySeconds} s`, spoken: `Polling every ${everySeconds} seconds` };
+    const seconds = everySeconds ?? 0;
+    return { tone: "busy", text: t("pill.polling", { seconds }), spoken: t("pill.polling_spoken", { seconds }) };
   }
-  const text = `Live · ${transport} · ${last}`;
-  if (updates.staleSeconds !== null) return { tone: "warn", text, spoken: "Live, but the data is old" };
-  return { tone: "ok", text, spoken: "Live" };
+  const text = t("pill.live", { transport: transport ?? "", last });
+  if (updates.staleSeconds !== null) return { tone: "warn", text, spoken: t("pill.old_spoken") };
+  return { tone: "ok", text, spoken: t("pill.live_spoken") };
 }
 
 /**
@@ -72,9 +75,9 @@ function connectedPill({ connection: { phase, transport, everySeconds }, consume
  * @param {number} now
  */
 function updatesText({ at, staleSeconds, any }, now) {
-  if (staleSeconds !== null) return `newest data ${age(staleSeconds)} old`;
+  if (staleSeconds !== null) return t("updates.old", { age: age(staleSeconds) });
   if (at !== null) return ago(now - at);
-  return any ? "no updates yet" : "no data yet";
+  return any ? t("updates.none") : t("updates.no_data");
 }
 
 /**
@@ -98,17 +101,17 @@ export function banner({ status, now, hasData }) {
   if (connection.lostAt !== null) return disconnectedBanner(connection.lostAt, connection, now, hasData);
   if (consumer === null) return null;
   if (status.isKafkaUnreachable) {
-    const title = `Kafka unreachable since ${clock(consumer.since, true)}`;
-    return { kind: "warn", title, text: joined(reasonText(consumer), hasData && "Showing the last known values.") };
+    const title = t("banner.unreachable", { time: clock(consumer.since, true) });
+    return { kind: "warn", title, text: joined(reasonText(consumer), hasData && t("banner.kept")) };
   }
   if (consumer.state === "starting" && consumerSeconds >= STARTED_SECONDS) {
-    return { kind: "warn", title: `Waiting for Kafka since ${clock(consumer.since, true)}`, text: reasonText(consumer) };
+    return { kind: "warn", title: t("banner.waiting", { time: clock(consumer.since, true) }), text: reasonText(consumer) };
   }
   if (consumer.state !== "catching_up") return null;
   const text = hasData
-    ? joined("The values shown are behind the topic.", reasonText(consumer))
-    : "The server is reading the existing messages of the topic.";
-  return { kind: "info", title: "Catching up", text };
+    ? joined(t("banner.behind"), reasonText(consumer))
+    : t("banner.reading");
+  return { kind: "info", title: t("banner.catching_up"), text };
 }
 
 /**
@@ -118,37 +121,37 @@ export function banner({ status, now, hasData }) {
  * @param {boolean} hasData
  */
 function disconnectedBanner(lostAt, { retryAt, phase, reason, error }, now, hasData) {
-  const kept = hasData && "Showing the last known values.";
+  const kept = hasData && t("banner.kept");
   if (reason === SIGNED_OUT) {
-    const text = joined("The token has expired, or was revoked. Reload the page to sign in.", kept);
-    return { kind: "bad", title: `Signed out since ${clock(lostAt, true)}`, text };
+    const text = joined(t("banner.sign_in"), kept);
+    return { kind: "bad", title: t("banner.signed_out", { time: clock(lostAt, true) }), text };
   }
   if (phase === "ended") {
-    const text = joined(`Reason: ${label(error ?? "")}.`, kept);
-    return { kind: "bad", title: `Refused by the server since ${clock(lostAt, true)}`, text };
+    const text = joined(t("banner.reason", { reason: label(error ?? "") }), kept);
+    return { kind: "bad", title: t("banner.refused", { time: clock(lostAt, true) }), text };
   }
-  const next = phase === "waiting" ? `Next attempt in ${secondsTo(retryAt ?? now, now)} s.` : "Reconnecting now.";
+  const next = phase === "waiting" ? t("banner.next", { seconds: secondsTo(retryAt ?? now, now) }) : t("banner.reconnecting");
   const text = joined(kept, next);
-  return { kind: "bad", title: `No connection to the server since ${clock(lostAt, true)}`, text };
+  return { kind: "bad", title: t("banner.lost", { time: clock(lostAt, true) }), text };
 }
 
 /** @param {Consumer} consumer */
 function reasonText({ reason }) {
-  return reason ? `Reason: ${label(reason)}.` : "";
+  return reason ? t("banner.reason", { reason: label(reason) }) : "";
 }
 
-/** @type {Record<string, string>} */
+/** @type {Record<string, TextName>} */
 const GAP_REASONS = {
-  ahead: "the server's position is behind this browser's",
-  bad_cursor: "the resume position was not valid",
-  expired: "Kafka deleted them before they were read",
-  other_topic: "the topic is a different one",
-  replay_failed: "the server could not read them from Kafka",
-  replay_limit: "too many to send again",
-  too_old: "no longer in the server's memory",
-  too_slow: "this browser was too slow",
-  topic_recreated: "the topic was recreated",
-  truncated: "Kafka lost records",
+  ahead: "gap.ahead",
+  bad_cursor: "gap.bad_cursor",
+  expired: "gap.expired",
+  other_topic: "gap.other_topic",
+  replay_failed: "gap.replay_failed",
+  replay_limit: "gap.replay_limit",
+  too_old: "gap.too_old",
+  too_slow: "gap.too_slow",
+  topic_recreated: "gap.topic_recreated",
+  truncated: "gap.truncated",
 };
 
 /**
@@ -157,13 +160,13 @@ const GAP_REASONS = {
  * @param {{ reason: string, missed: number | null }} gap
  */
 export function gapText({ reason, missed }) {
-  const count = typeof missed === "number" ? `${plural(missed, "prediction", "predictions")} missed` : null;
-  const why = Object.hasOwn(GAP_REASONS, reason) ? GAP_REASONS[reason] : label(reason);
-  return `${count ?? "Predictions may be missing"}: ${why}. The view was loaded again.`;
+  const what = typeof missed === "number" ? t("gap.missed", { count: missed }) : t("gap.may_be_missing");
+  const why = Object.hasOwn(GAP_REASONS, reason) ? t(GAP_REASONS[reason]) : label(reason);
+  return t("gap.text", { what, why });
 }
 
-/** @type {Record<string, string>} */
-const SILENCE_TEXTS = { stale: "stale, no update", silent: "no data" };
+/** @type {Record<string, TextName>} */
+const SILENCE_TEXTS = { stale: "alert.stale", silent: "alert.silent" };
 
 /**
  * An alert: "Severe since 16:10: 4 mph now, 31 mph predicted for 16:25", "17 mph drop expected: 60 mph now, …",
@@ -173,10 +176,10 @@ const SILENCE_TEXTS = { stale: "stale, no update", silent: "no data" };
  * @param {{ unit: string, freshness: string, ageSeconds: number, isCurrent: boolean, now: number }} given
  */
 export function alertText(alert, { unit, freshness, ageSeconds, isCurrent, now }) {
-  const what = alert.kind === "severe" ? `Severe since ${since(alert.since, now)}` : dropText(alert, unit);
+  const what = alert.kind === "severe" ? t("alert.severe", { time: since(alert.since, now) }) : dropText(alert, unit);
   const text = `${what}: ${speedsText(alert, unit, isCurrent, now)}`;
   const silence = SILENCE_TEXTS[freshness];
-  return silence ? `${text}; ${silence} for ${age(ageSeconds)}` : text;
+  return silence ? `${text}; ${t(silence, { age: age(ageSeconds) })}` : text;
 }
 
 /**
@@ -184,7 +187,7 @@ export function alertText(alert, { unit, freshness, ageSeconds, isCurrent, now }
  * @param {string} unit
  */
 function dropText({ change: drop }, unit) {
-  return `${wholeChange(drop ?? 0)} ${unit} drop expected`;
+  return t("alert.drop", { speed: wholeChange(drop ?? 0), unit });
 }
 
 /**
@@ -194,9 +197,11 @@ function dropText({ change: drop }, unit) {
  * @param {number} time
  */
 function speedsText({ now, value, target }, unit, isCurrent, time) {
-  if (value === null) return `${wholeSpeed(now ?? 0)} ${unit} measured${isCurrent ? " now" : " last"}`;
-  const measured = now === null ? "" : `${wholeSpeed(now)} ${unit} ${isCurrent ? "now" : "last"}, `;
-  return `${measured}${wholeSpeed(value)} ${unit} predicted${target === null ? "" : ` for ${since(target, time)}`}`;
+  const measured = { speed: wholeSpeed(now ?? 0), unit };
+  if (value === null) return t(isCurrent ? "alert.only_now" : "alert.only_last", measured);
+  const predicted = { speed: wholeSpeed(value), unit };
+  const next = target === null ? t("alert.predicted", predicted) : t("alert.predicted_for", { ...predicted, time: since(target, time) });
+  return now === null ? next : `${t(isCurrent ? "alert.now" : "alert.last", measured)}, ${next}`;
 }
 
 /**
@@ -210,12 +215,12 @@ function speedsText({ now, value, target }, unit, isCurrent, time) {
 export function groupText(group, unit, now, near = "") {
   const { open, severe, drops, since: begin, slowest } = summaryOf(group);
   const counts = [
-    severe > 0 && `${severe.toLocaleString("en")} severe`,
-    drops > 0 && plural(drops, "drop", "drops"),
-    open > 0 && open < group.alerts.length && `${open.toLocaleString("en")} new`,
+    severe > 0 && t("alerts.severe", { count: severe }),
+    drops > 0 && t("alerts.drops", { count: drops }),
+    open > 0 && open < group.alerts.length && t("alerts.new", { count: open }),
   ];
   const place = label(slowest.road ?? "").slice(group.road.length).trim() || [near, label(slowest.id)].filter(Boolean).join(", ");
-  const text = `${wholeSpeed(speedOf(slowest))} ${unit} ${place}, since ${since(begin, now)}`;
+  const text = t("alerts.slowest", { speed: wholeSpeed(speedOf(slowest)), unit, place, time: since(begin, now) });
   return { counts: counts.filter(Boolean).join(", "), text, open, kind: /** @type {Alert["kind"]} */ (severe > 0 ? "severe" : "drop"), since: begin };
 }
 
@@ -241,13 +246,15 @@ export function seenText({ name, note, at }, now) {
  * @param {string} given.unit
  */
 export function accuracyText({ horizon, score, noChange, usual = null, coverage = null, unit }) {
-  if (horizon === null) return "Forecasts can't be checked: the messages state no horizon.";
-  if (score === null) return "No forecasts checked yet: no speed has been measured at a target time.";
-  const count = plural(score.count, "forecast", "forecasts");
-  const other = noChange ? `; no-change forecast: RMSE ${speed(noChange.rmse)}` : "";
-  const baseline = usual ? `; usual speed: RMSE ${speed(usual.rmse)}` : "";
-  const typical = score.count >= MANY ? `Usually off by ${wholeChange(score.mae)} ${unit} here. ` : "";
-  return `${typical}${count} of ${horizon} min checked: RMSE ${speed(score.rmse)}, MAE ${speed(score.mae)} ${unit}${other}${baseline}.${coverage ? ` ${coverage.held} of ${coverage.count} within their interval.` : ""}`;
+  if (horizon === null) return t("accuracy.no_horizon");
+  if (score === null) return t("accuracy.none");
+  const checked = t("accuracy.checked", { count: score.count, horizon: plain(horizon), rmse: speed(score.rmse), mae: speed(score.mae), unit });
+  const baselines = [noChange && t("accuracy.no_change", { rmse: speed(noChange.rmse) }), usual && t("accuracy.usual", { rmse: speed(usual.rmse) })];
+  return joined(
+    score.count >= MANY && t("accuracy.typical", { speed: wholeChange(score.mae), unit }),
+    `${[checked, ...baselines].filter(Boolean).join("; ")}.`,
+    coverage && t("accuracy.interval", { held: coverage.held, count: coverage.count }),
+  );
 }
 
 /**
@@ -260,12 +267,12 @@ export function accuracyText({ horizon, score, noChange, usual = null, coverage 
  * @param {string} given.unit
  */
 export function regimesText({ report, score, hasFailed, unit }) {
-  if (report === null || score === null) return hasFailed ? "The server did not send it. Trying again." : "Loading …";
-  const bound = `Congested: below ${speed(report.congested_below)} ${unit} when predicted and at the target time; transition: at one of them.`;
-  const level = report.interval_level === null || score.intervals === null ? "" : `${percent(report.interval_level)} should be inside the interval.`;
-  const missing = score.not_judged === 0 ? "" : `${score.not_judged.toLocaleString("en")} not checked: no speed measured near the target time.`;
-  const late = score.late === 0 ? "" : `${score.late.toLocaleString("en")} came after the target time was measured.`;
-  return joined(bound, level, missing, late, hasFailed && "Out of date: the server did not answer.");
+  if (report === null || score === null) return hasFailed ? t("regimes.failed") : t("loading");
+  const bound = t("regimes.bound", { speed: speed(report.congested_below), unit });
+  const level = report.interval_level === null || score.intervals === null ? "" : t("regimes.level", { percent: percent(report.interval_level) });
+  const missing = score.not_judged === 0 ? "" : t("regimes.not_judged", { count: score.not_judged });
+  const late = score.late === 0 ? "" : t("regimes.late", { count: score.late });
+  return joined(bound, level, missing, late, hasFailed && t("regimes.old"));
 }
 
 /**
@@ -278,17 +285,18 @@ export function chartText({ lines, accuracy, unit }) {
   /** @param {(number | null)[]} values */
   const lastOf = (values) => values.findLastIndex((each) => each !== null);
   const [now, next] = [lastOf(measured), lastOf(predicted)];
-  const interval = next >= 0 && typeof lower[next] === "number" ? `, from ${speed(lower[next])} to ${speed(upper[next])}` : "";
-  const usual = now >= 0 && typeof median[now] === "number" ? ` Usual ${speed(median[now])}, from ${speed(low[now])} to ${speed(high[now])} ${unit}.` : "";
-  return `Chart: measured ${speed(measured[now])}, predicted ${speed(predicted[next])} ${unit}${interval}.${usual} ${accuracy}`;
+  const interval = next >= 0 && typeof lower[next] === "number" ? `, ${t("chart.interval", { from: speed(lower[next]), to: speed(upper[next]) })}` : "";
+  const usual = now >= 0 && typeof median[now] === "number" && t("chart.usual", { median: speed(median[now]), from: speed(low[now]), to: speed(high[now]), unit });
+  const values = t("chart.text", { measured: speed(measured[now]), predicted: speed(predicted[next]), unit });
+  return joined(`${values}${interval}.`, usual, accuracy);
 }
 
-/** @type {Record<string, string>} */
+/** @type {Record<string, TextName>} */
 const GAPS = {
-  expired: "Kafka no longer has it",
-  replay_failed: "the server could not read it from Kafka",
-  replay_limit: "more records than the server reads for one client",
-  too_old: "the server can't read Kafka now",
+  expired: "past.expired",
+  replay_failed: "past.replay_failed",
+  replay_limit: "past.replay_limit",
+  too_old: "past.too_old",
 };
 
 /**
@@ -297,7 +305,7 @@ const GAPS = {
  * @param {string} reason
  */
 export function historyGapText(reason) {
-  return Object.hasOwn(GAPS, reason) ? GAPS[reason] : label(reason);
+  return Object.hasOwn(GAPS, reason) ? t(GAPS[reason]) : label(reason);
 }
 
 /**
@@ -306,13 +314,13 @@ export function historyGapText(reason) {
  * @param {Pick<TimeTravel, "state" | "loaded" | "missed" | "range" | "gap" | "stepMs" | "intervalMs">} past
  */
 export function historyText({ state, loaded, missed, range, gap, stepMs, intervalMs }) {
-  if (state === "reading") return loaded === 0 ? "Loading history …" : `Loading history … ${plural(loaded, "prediction", "predictions")}`;
-  if (state === "failed") return "History could not be loaded";
-  if (state === "empty") return "No history yet";
+  if (state === "reading") return loaded === 0 ? t("past.loading") : t("past.loading_count", { count: loaded });
+  if (state === "failed") return t("past.failed");
+  if (state === "empty") return t("past.empty");
   if (missed !== null) return missedText(missed, range);
   if (state !== "there") return "";
-  const earlier = gap === null ? "" : `Earlier history is missing: ${historyGapText(gap)}.`;
-  const step = stepMs > intervalMs ? `One view per ${age(stepMs / 1000)}: the history is too long to keep all.` : "";
+  const earlier = gap === null ? "" : t("past.gap", { reason: historyGapText(gap) });
+  const step = stepMs > intervalMs ? t("past.step", { age: age(stepMs / 1000) }) : "";
   return joined(earlier, step);
 }
 
@@ -325,9 +333,9 @@ export function historyText({ state, loaded, missed, range, gap, stepMs, interva
 export function severityText(severity, [first, last]) {
   const worst = severity.reduce((most, { severe }, at) => (severe > severity[most].severe ? at : most), 0);
   const { severe = 0, known = 0 } = severity[worst] ?? {};
-  if (severe === 0) return "No segment was severe.";
+  if (severe === 0) return t("past.none_severe");
   const at = first + ((last - first) * (worst + 0.5)) / severity.length;
-  return `Most severe at ${moment(at)}: ${severe.toLocaleString("en")} of ${plural(known, "segment", "segments")}.`;
+  return t("past.worst", { time: moment(at), severe, count: known });
 }
 
 /**
@@ -337,7 +345,7 @@ export function severityText(severity, [first, last]) {
  * @param {[number, number]} range
  */
 export function missedText(missed, [first]) {
-  return `No history for ${moment(missed)}; showing the ${missed < first ? "oldest" : "newest"} available`;
+  return t(missed < first ? "past.oldest" : "past.newest", { time: moment(missed) });
 }
 
 /**
@@ -350,7 +358,7 @@ export function changeText(value, unit) {
   return typeof value === "number" ? `${change(value)} ${unit}` : change(value);
 }
 
-/** @param {(string | false)[]} sentences */
+/** @param {(string | false | null)[]} sentences */
 function joined(...sentences) {
   return sentences.filter(Boolean).join(" ");
 }

@@ -18,7 +18,7 @@ MODULES = sorted([STATIC / "greenwave.js", *(STATIC / "js").rglob("*.js")])
 PAGES = [("/predictions", "main.js"), ("/predictions/road/I-405+N", "road.js")]
 TEMPLATES = sorted((ROOT / "templates").glob("*.html"))
 TEXTS = [*TEMPLATES, *MODULES, *sorted((STATIC / "css").glob("*.css"))]
-FIRST_LOAD_BYTES = 240_000
+FIRST_LOAD_BYTES = 260_000
 """Compressed, as browsers get it."""
 
 MARKUP_FROM_TEXT = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|new Function")
@@ -71,7 +71,7 @@ def test_a_page_holds_no_inline_style_and_no_inline_script(template: Path) -> No
     assert all("src=" in attributes or 'type="application/json"' in attributes for attributes in scripts)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=named)
+@pytest.mark.parametrize("module", [each for each in MODULES if each.parent.name != "texts"], ids=named)
 def test_every_import_is_a_file_of_the_page(module: Path) -> None:
     for target in imports(module):
         assert target.is_file()
@@ -133,7 +133,8 @@ def test_the_page_names_all_its_modules_ahead(on_a_road: FlaskClient, path: str,
         module = waiting.pop()
         reached.add(module)
         waiting |= imports(module) - later(module) - reached
-    assert ahead == {str(module.relative_to(STATIC)) for module in reached}
+    texts = {"js/texts/en.js"}  # chosen by the language, so no import names it
+    assert ahead == {str(module.relative_to(STATIC)) for module in reached} | texts
 
 
 @pytest.mark.parametrize(("path", "first"), PAGES)

@@ -98,7 +98,7 @@ def test_the_page_knows_the_time_zone_of_the_roads(consumer, changes, zone):
         (
             "tiles=x",
             "unknown parameter 'tiles'; allowed here: show, theme, q, road, category, segment, details, sort, map, "
-            "predictions, at, horizon, unit, zone",
+            "predictions, at, horizon, unit, zone, lang",
         ),
     ],
 )

@@ -14,8 +14,8 @@ from consumer.settings import Settings
 from tests.consumer.helpers import message
 from tests.web.access.tokens_file import bearer, tokens_file
 from tests.web.conftest import SETTINGS
-from web.page.advice import ADVICE
 from web.page.quarantine import MAX_NAMES, MAX_SHOWN, field_names, matching, visible
+from web.page.texts import catalogues
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 ADMIN = {"SERVER_NAME": "127.0.0.1", "SERVER_PORT": "9090"}
@@ -26,6 +26,9 @@ TAGS = {
     *["form", "label", "input", "select", "option", "button"],
 }
 """What the template has."""
+
+ENGLISH = catalogues()["en"]
+ADVICE = {reason: (ENGLISH[f"refused.{reason}"], ENGLISH[f"refused.{reason}.todo"]) for reason in REFUSAL_REASONS}
 
 
 class Page(HTMLParser):
@@ -59,7 +62,8 @@ def test_browsers_get_a_page_and_others_json(client, put):
     for accept in (BROWSER["Accept"], "text/html; charset=utf-8", "application/json;q=0.5, text/html;charset=utf-8"):
         response = client.get("/api/quarantine", headers={"Accept": accept})
         assert response.mimetype == "text/html"
-        assert (response.headers["Vary"], response.headers["Cache-Control"]) == ("Accept", "no-store")
+        assert response.vary.as_set() == {"accept", "accept-language", "cookie"}
+        assert response.headers["Cache-Control"] == "no-store"
         assert "not_json" in response.text
 
 
