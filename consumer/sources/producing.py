@@ -20,6 +20,7 @@ from kafka.errors import (
 from consumer.errors import SourceError
 from consumer.settings import Settings
 
+from .hooks import ClosedOnFailure
 from .net_clients import NetClients
 from .options import client_options
 
@@ -27,7 +28,8 @@ CLOSE_SECONDS = 0.5
 BESIDE_VALUES_BYTES = 65_536
 """More than what a request has beside the values of its records, such as their keys."""
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-DIRECT = {"proxy_url": "direct://"}  # as in consumer.sources.kafka: an outage leaves no sockets open
+DIRECT = {"proxy_url": f"{ClosedOnFailure.SCHEMES[0]}://"}
+"""As in consumer.sources.kafka: an outage leaves no sockets open. kafka-python finds the class once it is imported."""
 
 
 class Written(NamedTuple):

@@ -24,8 +24,9 @@ def post(server, body, **headers):
         connection.close()
 
 
-def test_published_predictions_are_stored_and_served(serve):
-    server = serve(PUBLISH="1")
+@pytest.mark.parametrize("client", ["kafka-python", "confluent"])
+def test_published_predictions_are_stored_and_served(serve, client):
+    server = serve(PUBLISH="1", KAFKA_CLIENT=client)
     until(lambda: ready(server))
     status, answer = post(server, array(*[message(f"P{number}") for number in range(50)]))
     assert status == 201, answer
