@@ -36,8 +36,8 @@ if _settings.admin_bind:
 workers = _settings.web_concurrency
 worker_class = "web.server.worker.Worker"
 threads = _settings.web_threads
-# The consumer has one Kafka client, each replay another one.
-_kafka_clients = 1 + _settings.replay_readers + MAX_HANGING
+# The consumer has one Kafka client, each replay another one, and so have shared acknowledgements.
+_kafka_clients = 1 + bool(_settings.acknowledgements_topic) + _settings.replay_readers + MAX_HANGING
 _descriptors = Descriptors(_settings.web_threads, _settings.max_streams, _kafka_clients)
 _descriptors.raise_limit()
 worker_connections = _descriptors.connections

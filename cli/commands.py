@@ -32,13 +32,23 @@ def doctor() -> None:
 
 @click.command("create-topic", short_help="Create the topic of the settings.")
 @click.option("--partitions", type=click.IntRange(1, 1000), default=4, show_default=True, help="Number of partitions.")
+@click.option(
+    "--acknowledgements",
+    is_flag=True,
+    help="Create ACKNOWLEDGEMENTS_TOPIC in place of KAFKA_TOPIC: compacted, with one partition.",
+)
 @flask.cli.with_appcontext
-def create_topic_command(partitions: int) -> None:
+def create_topic_command(partitions: int, acknowledgements: bool) -> None:
     """Create the topic of the settings if it does not exist."""
     settings = app_settings()
+    if acknowledgements:
+        if not settings.acknowledgements_topic:
+            raise click.ClickException("ACKNOWLEDGEMENTS_TOPIC is not set; set it to the name of the topic")
+        settings, partitions = settings.for_acknowledgements, 1
     with readable_errors():
-        created = create_topic(settings, partitions)
-    click.echo(f"topic {settings.topic}: " + (f"created with {partitions} partitions" if created else "already exists"))
+        created = create_topic(settings, partitions, is_compacted=acknowledgements)
+    how = f"created with {partitions} partition{'s' * (partitions > 1)}" + ", compacted" * acknowledgements
+    click.echo(f"topic {settings.topic}: {how if created else 'already exists'}")
 
 
 @click.command("send-test-events", short_help="Publish test predictions for five segments.")

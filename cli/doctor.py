@@ -18,16 +18,22 @@ from consumer.sources.security import security_protocol
 
 from .brokers import check_advertised, check_brokers
 from .finding import Finding
+from .publish import COMPACT, PublishError, TopicDescription, describe_topic
 from .topic import check_topic
 
 _ANSWER_SECONDS = 3.5
 _TOPIC_SECONDS = 1.5
+_DESCRIBE_SECONDS = 1.0
 _MAX_CHARACTERS = 200
 _CERTIFICATES = frozenset({"kafka_trusted_cert", "kafka_client_cert"})  # public, but a page long
 _DEFAULTS = Settings()
 
 
-def examine(settings: Settings, open_source: Callable[[Settings], Source] = open_kafka) -> Iterator[Finding]:
+def examine(
+    settings: Settings,
+    open_source: Callable[[Settings], Source] = open_kafka,
+    describe: Callable[[Settings, float], TopicDescription] = describe_topic,
+) -> Iterator[Finding]:
     """Yield the findings one by one, as soon as they are known."""
     yield Finding(None, "settings", _changed(settings))
     files_ok = yield from _check_files(settings)
@@ -41,7 +47,7 @@ def examine(settings: Settings, open_source: Callable[[Settings], Source] = open
         yield Finding(False, "Kafka", str(error))
         return
     try:
-        yield from _check_kafka(source, settings)
+        yield from _check_kafka(source, settings, describe)
     except SourceError as error:
         yield Finding(False, "broker", str(error), "read the broker's log")
     finally:
@@ -73,19 +79,45 @@ def _check_files(settings: Settings) -> Generator[Finding, None, bool]:
     return True
 
 
-def _check_kafka(source: Source, settings: Settings) -> Iterator[Finding]:
+def _check_kafka(
+    source: Source, settings: Settings, describe: Callable[[Settings, float], TopicDescription]
+) -> Iterator[Finding]:
     if not _wait(source, lambda: source.status().last_response is not None, _ANSWER_SECONDS):
         yield _no_answer(source, settings)
         return
     yield Finding(True, "Kafka", "the broker answers")
     if not (yield from _check_advertised(source, settings)):
         return
+    if settings.acknowledgements_topic:
+        yield _acknowledgements(settings.for_acknowledgements, describe)
     wanted = settings.topics
     _wait(source, lambda: bool(topics := source.status().topics) and not wanted.missing(topics), _TOPIC_SECONDS)
     found = source.status().topics
     yield from _missing(settings, found)
     if found:
         yield from check_topic(source, settings)
+
+
+def _acknowledgements(settings: Settings, describe: Callable[[Settings, float], TopicDescription]) -> Finding:
+    """Return whether the topic of acknowledgements can be used."""
+    subject = f"topic {settings.topic}"
+    try:
+        found = describe(settings, _DESCRIBE_SECONDS)
+    except PublishError as error:
+        return Finding(None, subject, f"not checked: {error}")
+    if not found.partitions:
+        how = "create it with `flask --app app create-topic --acknowledgements`, or grant the right to read it"
+        return Finding(False, subject, "it does not exist, or may not be read", how)
+    if found.partitions > 1:
+        how = "create another one with `flask --app app create-topic --acknowledgements`"
+        return Finding(False, subject, f"{found.partitions} partitions; acknowledgements need 1", how)
+    if found.cleanup_policy is None:
+        how = f"cleanup.policy has to be {COMPACT}; this user may not read it (DescribeConfigs)"
+        return Finding(None, subject, "1 partition, cleanup.policy unknown", how)
+    if found.cleanup_policy != COMPACT:
+        how = f"set cleanup.policy={COMPACT} for the topic; until then Kafka deletes acknowledgements by their age"
+        return Finding(False, subject, f"cleanup.policy={found.cleanup_policy}", how)
+    return Finding(True, subject, f"1 partition, cleanup.policy={COMPACT}")
 
 
 def _missing(settings: Settings, found: Collection[str]) -> Iterator[Finding]:

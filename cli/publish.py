@@ -1,4 +1,4 @@
-"""Publish to the topic, and create it.
+"""Publish to the topic, create it, and describe it.
 
 `Publisher` waits for the acknowledgement of all replicas (acks=all). Errors of the client become `PublishError`.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from kafka.admin import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import AuthorizationError, KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
 from consumer.errors import GreenwaveError
@@ -19,6 +19,8 @@ from consumer.sources.kafka import client_options
 from consumer.sources.net_clients import NetClients
 from consumer.sources.producing import DIRECT, ClosingProducer
 
+COMPACT = "compact"
+"""The cleanup.policy of a compacted topic."""
 _MAX_UNACKNOWLEDGED = 2_000
 
 
@@ -31,6 +33,13 @@ class Acknowledgement(NamedTuple):
 
     partition: int
     offset: int
+
+
+class TopicDescription(NamedTuple):
+    """A topic: its partitions, 0 if it does not exist, and its cleanup.policy; None if that may not be read."""
+
+    partitions: int
+    cleanup_policy: str | None
 
 
 class Publisher:
@@ -116,9 +125,31 @@ class Publisher:
             raise
 
 
-def create_topic(settings: Settings, partitions: int, timeout: float = 10.0) -> bool:
+def create_topic(settings: Settings, partitions: int, timeout: float = 10.0, is_compacted: bool = False) -> bool:
     """Create the topic of the settings; return False if it exists. Raises PublishError."""
     _require_one_topic(settings)
+    configs = {"cleanup.policy": COMPACT} if is_compacted else {}
+    wanted = {settings.topic: {"num_partitions": partitions, "replication_factor": -1, "configs": configs}}
+    try:
+        with _admin(settings, timeout) as admin:
+            admin.create_topics(wanted, timeout_ms=int(timeout * 1000))
+            return True
+    except _TopicExists:
+        return False
+
+
+def describe_topic(settings: Settings, timeout: float) -> TopicDescription:
+    """Return what the brokers say of the topic of the settings. Raises PublishError."""
+    wanted = ConfigResource(ConfigResourceType.TOPIC, settings.topic)
+    with _admin(settings, timeout) as admin:
+        partitions = sum(len(topic["partitions"]) for topic in admin.describe_topics([settings.topic]))
+        described = admin.describe_configs([wanted], config_filter="all") if partitions else {}
+    values = described.get("topic", {}).get(settings.topic, {})
+    return TopicDescription(partitions, values.get("cleanup.policy", {}).get("value"))
+
+
+@contextlib.contextmanager
+def _admin(settings: Settings, timeout: float) -> Iterator[KafkaAdminClient]:
     clients = NetClients()
     timeout_ms = int(timeout * 1000)
     options = {
@@ -127,16 +158,12 @@ def create_topic(settings: Settings, partitions: int, timeout: float = 10.0) -> 
         "request_timeout_ms": timeout_ms,
         "kafka_client": clients.create,
     }
-    wanted = {settings.topic: {"num_partitions": partitions, "replication_factor": -1}}
     try:
         with (
             _translated(settings),
             contextlib.closing(KafkaAdminClient(**client_options(settings), **options)) as admin,
         ):
-            admin.create_topics(wanted, timeout_ms=timeout_ms)
-            return True
-    except _TopicExists:
-        return False
+            yield admin
     finally:
         clients.close()
 

@@ -6,6 +6,7 @@
     ├── BadCursor        a cursor that is damaged or was never one
     ├── Unreplayable     the records after a cursor can't be replayed from Kafka
     ├── StoreError       a file is no store, or one of other settings
+    ├── NotCurrent       what is kept of a compacted topic may be old
     ├── Closing          the process ends before it could answer; another one can
     └── SourceError      a request to Kafka failed; the same source may succeed later
         └── SourceLost   the Kafka client can't recover; another source may succeed
@@ -45,6 +46,10 @@ class Unreplayable(GreenwaveError):
 
 class StoreError(GreenwaveError):
     """A file is no store of ours, or was written with other settings; the text says which."""
+
+
+class NotCurrent(GreenwaveError):
+    """What a process keeps of a compacted topic is not known to be current; the text says why."""
 
 
 class Closing(GreenwaveError):

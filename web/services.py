@@ -11,7 +11,9 @@ from consumer.view.filters import Filter
 from web.access.admission import Admission
 from web.access.authentication import Authentication
 from web.access.shares import Shares
+from web.api.acknowledged import Acknowledgements
 from web.api.acknowledgement_store import AcknowledgementStore
+from web.api.acknowledgement_topic import AcknowledgementTopic
 from web.api.bodies import Bodies
 from web.publish.publisher import Producer
 from web.publish.repeats import Repeats
@@ -41,7 +43,7 @@ class Services:
         self.usual = Bodies()
         self.repeats = Repeats()
         path = settings.acknowledgements_file
-        self.acknowledgements = AcknowledgementStore(path) if path else None
+        self._acknowledgements: Acknowledgements | None = AcknowledgementStore(path) if path else None
         self._get_consumer = get_consumer
         # Guards what belongs to one consumer while it is made.
         self._lock = threading.Lock()
@@ -57,6 +59,13 @@ class Services:
                 if consumer is not self._known:
                     self._begin(consumer)
         return consumer
+
+    @property
+    def acknowledgements(self) -> Acknowledgements | None:
+        """What keeps acknowledgements for all who watch; None while they are not shared."""
+        if self.settings.acknowledgements_topic:
+            self.get_consumer()
+        return self._acknowledgements
 
     @property
     def not_ready(self) -> str | None:
@@ -82,6 +91,10 @@ class Services:
         self.admission.on_drain(self.hub.drain)
         self.admission.on_close(self.hub.close)
         self.admission.on_close(consumer.subscriptions.close)
+        if consumer.acknowledgements is not None:
+            self._acknowledgements = AcknowledgementTopic(
+                consumer.acknowledgements, self.producer, self.settings.publish_timeout
+            )
         self._known = consumer
 
     def _hub_of(self, consumer: Consumer) -> Hub:

@@ -26,6 +26,7 @@ from consumer.times import UNKNOWN_MS
 from consumer.usual.usual import Usual
 from consumer.view.feed import Feed
 
+from .compacted import CompactedTopic
 from .delivery import Delivery
 from .ending import end_process
 from .loop import Loop
@@ -69,6 +70,11 @@ class Consumer:
         self.feed = Feed(settings, now_ms=self.clock.now_ms)
         self.subscriptions = Subscriptions(self.feed, Replays(settings, open_source, normalise.when_ready))
         self.usual = Usual(self.feed, self.clock.now_ms)
+        self.acknowledgements = (
+            CompactedTopic(settings.for_acknowledgements, open_source, poll_seconds)
+            if settings.acknowledgements_topic
+            else None
+        )
         self.quarantine = Quarantine(settings.quarantine_entries)
         self._poll_seconds = poll_seconds
         announcer = Announcer(self.feed, self.subscriptions.reset_timeouts)
@@ -82,16 +88,20 @@ class Consumer:
         self._started = time.time()
 
     def start(self) -> None:
-        """Start the thread, once, and those of the usual speeds and of traces."""
+        """Start the thread, once, and those of usual speeds, acknowledgements and traces."""
         if self.settings.traces_per_second:
             self._delivery.tracing = Tracing(self.settings.traces_per_second)
         self._supervisor.start()
         self.usual.start()
+        if self.acknowledgements is not None:
+            self.acknowledgements.start()
 
     def stop(self, timeout: float = 10.0) -> None:
         """End the threads and the replay readers, and wait for them; subscriptions wake up."""
         self._supervisor.stop(timeout)
         self.usual.stop()
+        if self.acknowledgements is not None:
+            self.acknowledgements.stop()
         if self._delivery.tracing is not None:
             self._delivery.tracing.stop()
         if self.registry is not None:

@@ -119,6 +119,18 @@ def _admin_bind(settings: Settings) -> None:
         raise ValueError("it has the port of PORT")
 
 
+def _acknowledgements(settings: Settings) -> None:
+    if not settings.acknowledgements_topic:
+        return
+    if settings.acknowledgements_file:
+        raise ValueError("ACKNOWLEDGEMENTS_FILE is set, too")
+    topics = settings.for_acknowledgements.topics
+    if topics.pattern is not None or topics.are_several:
+        raise ValueError("it is not one name")
+    if settings.topics.includes(topics.names[0]):
+        raise ValueError("KAFKA_TOPIC includes it")
+
+
 def _tokens(settings: Settings) -> None:
     if settings.auth == "token" and not settings.auth_tokens_file:
         raise ValueError("AUTH=token needs it")
@@ -185,6 +197,11 @@ _CHECKS = (
         "a URL such as https://registry.example.org:8081; a log-in belongs in SCHEMA_REGISTRY_USERNAME and _PASSWORD",
     ),
     ("schema_registry_username", _registry_login, "a user name without a colon"),
+    (
+        "acknowledgements_topic",
+        _acknowledgements,
+        "the name of a topic that KAFKA_TOPIC does not include, without ACKNOWLEDGEMENTS_FILE",
+    ),
     ("admin_bind", _admin_bind, "an address and a port other than PORT, such as 127.0.0.1:9090"),
     ("auth_tokens_file", _tokens, "a file with tables as `flask --app app make-token NAME` prints them"),
     ("auth_jwt_keys", _jwt_keys, "https://id.example.org/keys or a path, or AUTH_JWT_SECRET in place of it"),

@@ -7,7 +7,7 @@ reads the environment. `python -m tools.settings_page` writes docs/settings.md f
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from consumer.prediction import KM_PER_MILE
 
@@ -215,6 +215,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         _meta(
             "path",
             "SQLite file with the acknowledgements of alerts, for all who watch. Empty: each browser has its own",
+        ),
+    ] = ""
+    acknowledgements_topic: Annotated[
+        str,
+        _meta(
+            "name",
+            "Compacted topic with one partition for acknowledgements, in place of the file: for processes on several "
+            "hosts",
         ),
     ] = ""
     # Serving
@@ -437,6 +445,16 @@ class Settings(Struct, frozen=True, kw_only=True):
             return self.kafka_prefix + self.kafka_topic
         names, pattern = self.topics
         return pattern.pattern if pattern is not None else ",".join(names)
+
+    @property
+    def for_acknowledgements(self) -> "Settings":
+        """These settings with ACKNOWLEDGEMENTS_TOPIC as the topic to read."""
+        return structs.replace(self, kafka_topic=self.acknowledgements_topic)
+
+    @property
+    def shares_acknowledgements(self) -> bool:
+        """Whether acknowledgements are kept for all who watch."""
+        return bool(self.acknowledgements_file or self.acknowledgements_topic)
 
     @property
     def brokers(self) -> list[str]:

@@ -64,8 +64,8 @@ class Producing:
         self._open: _Open | None = None
         self._is_closed = False
 
-    def write(self, topic: str, records: Sequence[tuple[bytes, bytes]], timeout: float) -> list[Written]:
-        """Write records (key, value) to a topic and wait until all are acknowledged. Raises WriteError."""
+    def write(self, topic: str, records: Sequence[tuple[bytes, bytes | None]], timeout: float) -> list[Written]:
+        """Write records (key, value; None removes) and wait until all are acknowledged. Raises WriteError."""
         futures: list[Any] = []
         used = self._enter()
         try:

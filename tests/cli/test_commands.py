@@ -86,6 +86,11 @@ def test_create_topic_leaves_an_existing_topic_alone(broker):
     assert invoke(settings, "create-topic").output == "topic by-command: already exists\n"
 
 
+def test_create_topic_needs_the_name_of_the_topic_of_acknowledgements():
+    result = invoke(Settings(kafka_brokers="127.0.0.1:9"), "create-topic", "--acknowledgements")
+    assert (result.exit_code, "ACKNOWLEDGEMENTS_TOPIC is not set" in result.output) == (1, True)
+
+
 def test_doctor_finds_no_errors_in_a_topic_with_fresh_records(settings):
     invoke(settings, "send-test-events", "--count", "5", "--delay", "0")
     result = invoke(settings, "doctor")

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from cli.doctor import examine
+from cli.publish import PublishError, TopicDescription
 from consumer.settings import Settings
 from consumer.sources.base import SourceStatus
 from consumer.sources.memory import MemorySource, MemoryTopic
@@ -241,6 +242,35 @@ def test_a_stopped_broker_is_an_error_with_what_to_check():
         *_, last = examine(Settings(kafka_brokers=broker.address))
     assert last.ok is False
     assert "is not stuck" in last.advice
+
+
+@pytest.mark.parametrize(
+    ("described", "ok", "detail", "advice"),
+    [
+        (TopicDescription(1, "compact"), True, "1 partition, cleanup.policy=compact", ""),
+        (TopicDescription(0, None), False, "it does not exist", "create-topic --acknowledgements"),
+        (TopicDescription(3, "compact"), False, "3 partitions", "create-topic --acknowledgements"),
+        (TopicDescription(1, "delete"), False, "cleanup.policy=delete", "set cleanup.policy=compact"),
+        (TopicDescription(1, "compact,delete"), False, "cleanup.policy=compact,delete", "set cleanup.policy=compact"),
+        (TopicDescription(1, None), None, "cleanup.policy unknown", "DescribeConfigs"),
+    ],
+)
+def test_the_topic_of_acknowledgements_must_be_compacted(topic, address, described, ok, detail, advice):
+    settings = Settings(kafka_brokers=address, kafka_prefix="x.", acknowledgements_topic="seen")
+    asked = []
+    found = examine(settings, lambda _: MemorySource(topic), lambda each, _: asked.append(each.topic) or described)
+    (about,) = [each for each in found if each.subject == "topic x.seen"]
+    assert asked == ["x.seen"]
+    assert (about.ok, detail in about.detail, advice in (about.advice or "")) == (ok, True, True), about
+
+
+def test_a_topic_of_acknowledgements_that_can_not_be_described_is_a_note(topic, address):
+    def describe(settings, timeout):
+        raise PublishError("no answer")
+
+    settings = Settings(kafka_brokers=address, acknowledgements_topic="seen")
+    found = {each.subject: each for each in examine(settings, lambda _: MemorySource(topic), describe)}
+    assert (found["topic seen"].ok, found["topic seen"].detail) == (None, "not checked: no answer")
 
 
 def test_no_finding_contains_a_secret():

@@ -68,6 +68,10 @@ def test_a_variable_is_read_by_its_name_and_converted():
         ("PRODUCER_TIMEZONE", "Mars/Base", "a name such as America/Los_Angeles"),
         ("PRODUCER_TIMEZONE", "../etc", "a name such as America/Los_Angeles"),
         ("WEB_THREADS", "3", "a whole number from 4 to 2000"),
+        ("ACKNOWLEDGEMENTS_TOPIC", "a topic", "the name of a topic that KAFKA_TOPIC does not include"),
+        ("ACKNOWLEDGEMENTS_TOPIC", "a,b", "the name of a topic that KAFKA_TOPIC does not include"),
+        ("ACKNOWLEDGEMENTS_TOPIC", "^a", "the name of a topic that KAFKA_TOPIC does not include"),
+        ("ACKNOWLEDGEMENTS_TOPIC", "traffic-predictions", "the name of a topic that KAFKA_TOPIC does not include"),
         ("LOG_LEVEL", "loud", "one of DEBUG, ERROR, INFO, WARNING"),
     ],
 )

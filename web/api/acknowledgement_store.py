@@ -10,16 +10,20 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Annotated, Literal, NamedTuple
-
-from msgspec import Meta, Struct
 
 from consumer.errors import StoreError
 
-MAX_KEPT = 2_000
-"""Most acknowledgements; beyond them those that were neither made nor renewed for the longest time are dropped."""
-MAX_AGE_MS = 7 * 86_400_000
-"""An acknowledgement that is not renewed for so long is dropped with the next change."""
+from .acknowledged import (
+    MAX_AGE_MS,
+    MAX_KEPT,
+    NOTHING,
+    AlertSpan,
+    SharedAcknowledgement,
+    StoredAcknowledgements,
+    acknowledged,
+    renewed,
+)
+
 BUSY_SECONDS = 5.0
 """How long a change waits while another program has the file locked; it holds a slot in the meantime."""
 READ_BUSY_SECONDS = 0.5
@@ -27,8 +31,6 @@ READ_BUSY_SECONDS = 0.5
 LOCKED_SECONDS = 2.0
 """How long the file is left alone after that, so that those who ask don't wait one after the other."""
 APPLICATION_ID = 0x4757414B
-
-AlertKind = Literal["severe", "drop"]
 
 _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
@@ -41,37 +43,6 @@ _SCHEMA = (
     ) WITHOUT ROWID
     """,
 )
-
-
-class AlertSpan(Struct, frozen=True, forbid_unknown_fields=True):
-    """An alert: its segment and kind, and from when until when it is known, in epoch milliseconds of its data."""
-
-    segment_id: Annotated[str, Meta(min_length=1, max_length=256)]
-    kind: AlertKind
-    since: Annotated[int, Meta(ge=0)]
-    until: Annotated[int, Meta(ge=0)]
-
-
-class SharedAcknowledgement(Struct, frozen=True):
-    """That an alert was seen: by `name`, when by this server's clock in epoch milliseconds, and a note."""
-
-    segment_id: str
-    kind: AlertKind
-    since: int
-    until: int
-    name: str
-    note: str
-    at: int
-
-
-class StoredAcknowledgements(NamedTuple):
-    """The acknowledgements in the file, the last one first; equal versions mean equal contents."""
-
-    version: tuple[str, int]
-    found: Sequence[SharedAcknowledgement]
-
-
-NOTHING = StoredAcknowledgements(("", 0), ())
 
 
 class AcknowledgementStore:
@@ -103,23 +74,15 @@ class AcknowledgementStore:
         now = self._now_ms()
         with self._changed(now) as connection:
             for alert in alerts:
-                before = _at(connection, alert)
-                if before is None or before.until < alert.since:
-                    row = SharedAcknowledgement(*_span(alert), name, note or "", now)
-                else:
-                    said = (before.name, before.note, before.at) if note is None else (name, note, now)
-                    row = SharedAcknowledgement(*_joined(before, alert), *said)
-                _put(connection, row, now)
+                _put(connection, acknowledged(_at(connection, alert), alert, name, note, now), now)
 
     def renew(self, alerts: Sequence[AlertSpan]) -> None:
         """Keep that acknowledged alerts last. What is not acknowledged stays so."""
         now = self._now_ms()
         with self._changed(now) as connection:
             for alert in alerts:
-                before = _at(connection, alert)
-                if before is not None and before.until >= alert.since:
-                    said = (before.name, before.note, before.at)
-                    _put(connection, SharedAcknowledgement(*_joined(before, alert), *said), now)
+                if (row := renewed(_at(connection, alert), alert)) is not None:
+                    _put(connection, row, now)
 
     def undo(self, alerts: Sequence[AlertSpan]) -> None:
         """Remove acknowledgements."""
@@ -185,11 +148,3 @@ def _at(connection: sqlite3.Connection, alert: AlertSpan) -> SharedAcknowledgeme
 def _put(connection: sqlite3.Connection, row: SharedAcknowledgement, now: int) -> None:
     values = (row.segment_id, row.kind, row.since, row.until, row.name, row.note, row.at, now)
     connection.execute("INSERT OR REPLACE INTO acknowledgements VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
-
-
-def _span(alert: AlertSpan) -> tuple[str, AlertKind, int, int]:
-    return alert.segment_id, alert.kind, alert.since, alert.until
-
-
-def _joined(before: SharedAcknowledgement, alert: AlertSpan) -> tuple[str, AlertKind, int, int]:
-    return alert.segment_id, alert.kind, min(before.since, alert.since), max(before.until, alert.until)

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from msgspec import Meta, Struct
 from werkzeug.exceptions import BadRequest, Forbidden, NotFound, ServiceUnavailable
 
-from consumer.errors import StoreError
+from consumer.errors import NotCurrent, SourceError, StoreError
 from consumer.view.filters import EVERYTHING, Filter
 from web.access.principal import current
 from web.publish.bodies import JSON, body_of
@@ -21,7 +21,7 @@ from web.streams import wire
 from web.streams.views import Body
 
 from . import answers, params
-from .acknowledgement_store import NOTHING, AlertSpan, StoredAcknowledgements
+from .acknowledged import NOTHING, AlertSpan, StoredAcknowledgements
 
 log = logging.getLogger("greenwave.web.acknowledgements")
 
@@ -35,8 +35,9 @@ MAX_BYTES = 1_048_576
 AHEAD_MS = 86_400_000
 """How far an alert may end after now and MAX_FUTURE, as the clocks of processes differ."""
 RETRY_SECONDS = 10
-OFF = "acknowledgements are not shared; ACKNOWLEDGEMENTS_FILE turns that on"
+OFF = "acknowledgements are not shared; ACKNOWLEDGEMENTS_FILE or ACKNOWLEDGEMENTS_TOPIC turns that on"
 UNUSABLE = "the acknowledgements can't be read or written at the moment; retry later"
+NOT_WRITTEN = "the change may not have been kept; retry later"
 
 Result = TypeVar("Result")
 
@@ -151,9 +152,14 @@ def _text(field: str, given: str) -> str:
 
 
 def _using(action: Callable[[], Result]) -> Result:
-    """Return what an action on the file gives. Raises ServiceUnavailable if the file can't be used."""
+    """Return what an action on the file or the topic gives. Raises ServiceUnavailable if that can't be used."""
     try:
         return action()
     except (sqlite3.Error, StoreError) as error:
         log.error("ACKNOWLEDGEMENTS_FILE can't be used: %s", error)
         raise ServiceUnavailable(UNUSABLE, retry_after=RETRY_SECONDS) from error
+    except NotCurrent as error:  # the thread that reads the topic has logged it
+        raise ServiceUnavailable(f"{UNUSABLE}: {error}", retry_after=RETRY_SECONDS) from error
+    except SourceError as error:
+        log.warning("writing to ACKNOWLEDGEMENTS_TOPIC failed: %s", error)
+        raise ServiceUnavailable(f"{NOT_WRITTEN}: {error}", retry_after=RETRY_SECONDS) from error

@@ -119,12 +119,18 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         },
         "clients": admission.counts(),
         "slowest_clients": [_client(each) for each in admission.slowest(SLOWEST)],
-        "warnings": list(filter(None, (consumer.feed.warning, consumer.usual.learner.error))),
+        "warnings": _warnings(consumer),
         "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
         "schema_registry": _registry(consumer, refused["by_reason"]),
         "usual": _usual(consumer.usual),
         "timestamp": now_iso(),
     }
+
+
+def _warnings(consumer: Consumer) -> list[str]:
+    shared = consumer.acknowledgements
+    missing = f"ACKNOWLEDGEMENTS_TOPIC: {shared.missing}" if shared is not None and shared.missing else None
+    return list(filter(None, (consumer.feed.warning, consumer.usual.learner.error, missing)))
 
 
 def _usual(usual: Usual) -> dict[str, Any]:

@@ -179,7 +179,7 @@ def _config(settings: Settings) -> dict[str, Any]:
         "map_tiles": settings.map_tiles,
         "map_attribution": settings.map_attribution,
         "has_network": bool(settings.network_file),
-        "shares_acknowledgements": bool(settings.acknowledgements_file),
+        "shares_acknowledgements": settings.shares_acknowledgements,
         "user": current().name,
         "may_operate": may_operate(settings),
         # Map tiles show borders themselves.

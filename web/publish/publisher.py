@@ -40,8 +40,10 @@ class StoredAt(NamedTuple):
 class Producer(Protocol):
     """What writes to Kafka."""
 
-    def write(self, topic: str, records: Sequence[tuple[bytes, bytes]], timeout: float) -> Sequence[tuple[int, int]]:
-        """Write records (key, value). Raises WriteError."""
+    def write(
+        self, topic: str, records: Sequence[tuple[bytes, bytes | None]], timeout: float
+    ) -> Sequence[tuple[int, int]]:
+        """Write records (key, value; None removes), and return partition and offset of each. Raises WriteError."""
 
     def close(self) -> None:
         """Close the connection."""
