@@ -1,6 +1,7 @@
 """What all tests share: the leak check, the choice of a broker, Apache Kafka."""
 
 import contextlib
+import gc
 import logging
 import signal
 
@@ -17,6 +18,17 @@ properties.load_profile()
 
 # A shell starts what runs in its background with SIGINT ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Import all tests without the garbage collector, and let it leave out later what was imported: all is used."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_report_header():

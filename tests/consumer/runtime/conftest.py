@@ -19,7 +19,7 @@ def consume(topic):
 
     def start(settings=SETTINGS, open_source=None, on_hang=None):
         open_source = open_source or (lambda _: MemorySource(topic))
-        consumer = Consumer(settings, open_source, poll_seconds=0.02, on_hang=on_hang or (lambda: hung.append(True)))
+        consumer = Consumer(settings, open_source, poll_seconds=0.005, on_hang=on_hang or (lambda: hung.append(True)))
         consumer.start()
         started.append(consumer)
         return consumer

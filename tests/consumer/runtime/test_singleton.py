@@ -27,8 +27,15 @@ def stopped():
     consumer.stop()
 
 
+class Brisk(MemorySource):
+    """A source whose polls are short, so that stop() is."""
+
+    def poll(self, timeout):
+        return super().poll(min(timeout, 0.02))
+
+
 def start(topic, timeout=30, settings=SETTINGS):
-    return singleton.start(timeout, settings, lambda _: MemorySource(topic))
+    return singleton.start(timeout, settings, lambda _: Brisk(topic))
 
 
 def test_hundred_threads_at_a_barrier_make_one_consumer(topic):
