@@ -26,7 +26,7 @@ test: $(READY) ## the whole suite on the embedded broker: no Docker, no Java
 	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore tests/kafka --ignore tests/browser \
 		--ignore tests/operations
 
-test-unit: $(READY) ## the tests of consumer/ and web/ that start no process and no server, in about a minute
+test-unit: $(READY) ## for each edit: the tests of consumer/ and web/ that start nothing and wait for no timeout, in half a minute
 	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n 3 -p no:schemathesis -m "not integration and not slow" $(UNIT)
 
 coverage: $(READY) ## branch coverage of consumer/ and web/ by tests that start nothing; fails when it is below the floor

@@ -2,8 +2,8 @@
 
 A test that does either has the marker `integration`. It gets the marker from a fixture that asks for the fixture
 `integration`, or has it of its own. A test of these directories without the marker fails when it starts a process or
-binds a port, so the lane needs no list. A test that needs the processor for long, whatever is done, has the marker
-`slow`, and is not in the lane either. A pytest plugin that needs nothing else.
+binds a port, so the lane needs no list. A test that takes half a second or more, by work or by waiting for a timeout,
+has the marker `slow`, and is not in the lane either. A pytest plugin that needs nothing else.
 """
 
 import sys
@@ -32,7 +32,7 @@ def integration():
 def pytest_configure(config):
     """Watch this process; an audit hook can't be removed, so it is added once and asks whether a test is guarded."""
     config.addinivalue_line("markers", "integration: starts a process or binds a port; not in make test-unit")
-    config.addinivalue_line("markers", "slow: needs the processor for half a second; not in make test-unit")
+    config.addinivalue_line("markers", "slow: works or waits for half a second; not in make test-unit")
     sys.addaudithook(_refuse)
 
 

@@ -20,6 +20,12 @@ SHORT_SILENCE = structs.replace(SETTINGS, kafka_silence_seconds=2.0)
 SHORT_HEARTBEAT = structs.replace(SETTINGS, heartbeat_seconds=1.0)
 """For tests of heartbeats and pings alone: a WebSocket client has so long to answer a ping."""
 
+
+def waits(settings):
+    """Parametrize by settings of a timeout that the test waits for: an outage or a heartbeat. It is `slow`."""
+    return pytest.mark.parametrize("settings", [pytest.param(settings, marks=pytest.mark.slow)])
+
+
 _compile, _compiled = Rule._compile_builder, {}
 
 
@@ -46,7 +52,7 @@ def topic():
 
 @pytest.fixture
 def consumer(topic, settings):
-    consumer = Consumer(settings, lambda _: MemorySource(topic), poll_seconds=0.02)
+    consumer = Consumer(settings, lambda _: MemorySource(topic), poll_seconds=0.005)
     consumer.start()
     yield consumer
     consumer.stop()

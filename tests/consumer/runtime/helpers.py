@@ -3,8 +3,6 @@
 from consumer.settings import Settings
 
 SETTINGS = Settings(kafka_backlog="all")
-SHORT_SILENCE = Settings(kafka_backlog="all", kafka_silence_seconds=1.0)
-"""For tests of outages alone: a thread that gets no CPU for so long counts as an outage, too."""
 SOON_AGAIN = Settings(kafka_backlog="all", circuit_probe_seconds=0.02)
 
 

@@ -10,7 +10,7 @@ from consumer.settings import Settings
 from consumer.sources.memory import MemorySource
 from consumer.view.feed import Feed
 from tests.consumer.helpers import eventually, message
-from tests.consumer.runtime.helpers import SHORT_SILENCE, SOON_AGAIN, take, until
+from tests.consumer.runtime.helpers import SOON_AGAIN, take, until
 
 
 class Failing(MemorySource):
@@ -115,82 +115,8 @@ def test_source_that_fails_to_close_is_replaced(topic, consume, caplog):
 def test_system_exit_in_the_client_does_not_end_the_thread(topic, consume, caplog):
     errors = [SystemExit("not even an Exception")]
     topic.append(message("A"))
-    consumer = consume(open_source=lambda _: Failing(topic, errors))
+    consumer = consume(SOON_AGAIN, open_source=lambda _: Failing(topic, errors))
     consumer.wait_ready(30)
     assert consumer.restarts == 1
     assert "not even an Exception" in caplog.text
     assert topic.closed == 1
-
-
-def test_stalled_thread_is_announced_before_it_counts_as_hung(topic, consume):
-    consumer = consume(SHORT_SILENCE)
-    consumer.wait_ready(30)
-    with topic.changed:  # which the thread waits for
-        status = until(consumer, "reconnecting")
-        assert status.reason == "the consumer thread is stalled"
-    until(consumer, "live")
-    assert (consumer.restarts, topic.opened) == (0, 1)
-
-
-HASTY = Settings(kafka_backlog="all", kafka_silence_seconds=0.2, watchdog_seconds=0.5)
-
-
-class Hanging(MemorySource):
-    """A source whose poll hangs until it is released."""
-
-    def __init__(self, topic, released):
-        super().__init__(topic)
-        self._released = released
-
-    def poll(self, timeout):
-        self._released.wait(30)
-        return super().poll(timeout)
-
-
-def test_a_call_that_hangs_is_reported_once_with_its_stack(topic, consume, caplog):
-    released, hung = threading.Event(), []
-    consumer = consume(HASTY, lambda _: Hanging(topic, released), lambda: hung.append(consumer.feed.status.reason))
-    eventually(lambda: consumer.has_hung and hung)
-    assert "self._released.wait(30)" in caplog.text
-    assert not consumer.ready
-    eventually(lambda: consumer.stalled_seconds > 1.5)
-    assert hung == ["the consumer thread is stalled"]
-    assert topic.opened == 1, "no other thread takes over"
-    released.set()
-
-
-def test_opening_a_source_that_hangs_is_reported(topic, consume):
-    released, hung = threading.Event(), threading.Event()
-
-    def open_source(_):
-        released.wait(30)
-        return MemorySource(topic)
-
-    consumer = consume(HASTY, open_source, hung.set)
-    assert hung.wait(30)
-    released.set()
-    until(consumer, "live")
-
-
-def test_back_off_is_no_hang(consume, monkeypatch):
-    monkeypatch.setattr("consumer.runtime.supervisor.BACKOFF_SECONDS", 4.0)
-    monkeypatch.setattr("consumer.runtime.watchdog.HEARTBEAT_SECONDS", 0.02)
-
-    def open_source(_):
-        raise SourceError("never")
-
-    consumer = consume(Settings(watchdog_seconds=1.5, circuit_probe_seconds=5), open_source)
-    eventually(lambda: consumer.feed.status.retry_at is not None)  # in 2 to 4 s
-    delayed = consumer.feed.status
-    eventually(lambda: consumer.feed.status is not delayed)
-    assert not consumer.has_hung
-
-
-def test_stop_does_not_wait_for_a_call_that_hangs(topic, consume):
-    released, hung = threading.Event(), threading.Event()
-    consumer = consume(HASTY, lambda _: Hanging(topic, released), hung.set)
-    assert hung.wait(30)
-    consumer.stop(0.05)
-    assert consumer.alive
-    assert consumer.stopped
-    released.set()

@@ -10,7 +10,7 @@ from consumer.events import CUT_OFF
 from consumer.settings import Settings
 from tests.consumer.helpers import array, message
 from tests.web.api.test_polling import data
-from tests.web.conftest import hold_slot
+from tests.web.conftest import hold_slot, waits
 from tests.web.server.test_worker import until
 from tests.web.streams.test_sse import stream  # noqa: F401, a fixture
 from web.api import params
@@ -161,7 +161,7 @@ def test_a_body_is_encoded_and_compressed_once_per_change(client, put, monkeypat
     assert len(made) == 1
 
 
-@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, kafka_silence_seconds=0.5)])
+@waits(Settings(kafka_backlog="all", buffer_entries=100, kafka_silence_seconds=0.5))
 def test_a_poll_beyond_memory_in_an_outage_answers_at_once(client, put, topic, live, settings):
     first = data(client.get("/api/predictions"))["cursor"]
     for number in range(300):
@@ -232,7 +232,7 @@ def test_a_history_beyond_the_limit_is_from_memory_with_a_gap(client, put):
     assert len(page["predictions"]) == 100
 
 
-@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, replay_seconds=1)])
+@waits(Settings(kafka_backlog="all", buffer_entries=100, replay_seconds=1))
 def test_history_in_an_outage_is_from_memory_with_a_gap(client, put, topic, settings):
     for number in range(300):
         put(message(f"S{number}", timestamp=TIME_MS))
@@ -242,7 +242,7 @@ def test_history_in_an_outage_is_from_memory_with_a_gap(client, put, topic, sett
     assert len(page["predictions"]) == 100
 
 
-@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=100, kafka_silence_seconds=0.5)])
+@waits(Settings(kafka_backlog="all", buffer_entries=100, kafka_silence_seconds=0.5))
 def test_a_long_poll_beyond_memory_waits_for_kafka(client, app, put, topic, live):
     cursor = data(client.get("/api/predictions"))["cursor"]
     for number in range(300):

@@ -17,14 +17,14 @@ from consumer.sources.base import Reading
 from consumer.sources.memory import MemorySource
 from consumer.version import VERSION
 from tests.consumer.helpers import at, eventually, message
-from tests.web.conftest import SHORT_SILENCE, hold_slot
+from tests.web.conftest import SHORT_SILENCE, hold_slot, waits
 
 
 def test_alive_is_not_ready(client, topic):
     assert client.get("/healthz").json == {"success": True, "status": "alive"}
 
 
-@pytest.mark.parametrize("settings", [SHORT_SILENCE])
+@waits(SHORT_SILENCE)
 def test_readiness_follows_the_consumer(client, live, topic):
     assert client.get("/readyz").status_code == 200
     topic.set(reachable=False)
@@ -35,7 +35,7 @@ def test_readiness_follows_the_consumer(client, live, topic):
     assert response.json["error"].endswith(f"reconnecting, {reason}")
 
 
-@pytest.mark.parametrize("settings", [SHORT_SILENCE])
+@waits(SHORT_SILENCE)
 def test_readiness_names_what_is_stale(client, live, topic):
     with topic.changed:  # which the consumer thread waits for
         topic.reachable = False
@@ -201,7 +201,7 @@ def test_health_reports_lag_and_record_ages_per_partition(client, topic, live, m
     ]
 
 
-@pytest.mark.parametrize("settings", [SHORT_SILENCE])
+@waits(SHORT_SILENCE)
 def test_health_reports_attempts_during_an_outage(client, topic, live):
     topic.set(reachable=False)
     lost = live.feed.wait_for_status(lambda status: status.state == "reconnecting", 60)

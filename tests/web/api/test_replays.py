@@ -17,6 +17,8 @@ from tests.web.server.test_worker import until
 from tests.web.streams.test_sse import stream  # noqa: F401, a fixture
 from tests.web.streams.test_websocket import connect  # noqa: F401, a fixture
 
+pytestmark = pytest.mark.slow
+
 RECORDS = 300
 SMALL_BUFFER = structs.replace(SETTINGS, buffer_entries=100)
 WITH_HEARTBEATS = structs.replace(SMALL_BUFFER, heartbeat_seconds=1.0)

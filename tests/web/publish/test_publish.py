@@ -10,7 +10,7 @@ from app import create_app
 from consumer.sources.producing import WriteError, Written
 from tests.consumer.helpers import array, eventually, message
 from tests.web.access.tokens_file import bearer, tokens_file
-from tests.web.conftest import SETTINGS, SHORT_SILENCE
+from tests.web.conftest import SETTINGS, SHORT_SILENCE, waits
 from tests.web.documents.conformity import check_response
 from web.publish.bodies import MAX_MESSAGES
 from web.publish.repeats import Conflict, Repeats
@@ -212,7 +212,7 @@ def test_one_of_several_topics_must_be_named(post, producer):
     assert producer.writes[0][0] == "other"
 
 
-@pytest.mark.parametrize("settings", [structs.replace(SHORT_SILENCE, publish=True)])
+@waits(structs.replace(SHORT_SILENCE, publish=True))
 def test_nothing_is_sent_during_an_outage(post, producer, topic, live):
     topic.set(reachable=False)
     live.feed.wait_for_status(lambda status: status.state == "reconnecting", 60)

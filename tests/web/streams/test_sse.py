@@ -13,7 +13,7 @@ from consumer.events import Status
 from consumer.settings import Settings
 from consumer.view.cursor import Position, decode, place
 from tests.consumer.helpers import array, message
-from tests.web.conftest import SHORT_HEARTBEAT, SHORT_SILENCE, events_of
+from tests.web.conftest import SHORT_HEARTBEAT, SHORT_SILENCE, events_of, waits
 from web.streams.session import BATCH
 from web.streams.wire import INITIAL_BYTES
 
@@ -248,7 +248,7 @@ def test_a_cursor_older_than_memory_is_a_gap_and_the_view(stream, put, settings)
     assert it.event()[1]["count"] == 120
 
 
-@pytest.mark.parametrize("settings", [SHORT_HEARTBEAT])
+@waits(SHORT_HEARTBEAT)
 def test_heartbeats_are_sent_without_changes(stream, live):
     it = stream()
     it.event("initial")
@@ -259,6 +259,7 @@ def test_heartbeats_are_sent_without_changes(stream, live):
 
 @pytest.fixture
 def frequent_stats(monkeypatch):
+    monkeypatch.setattr("web.streams.rounds.TICK_SECONDS", 0.02)
     monkeypatch.setattr("web.streams.session.STATS_SECONDS", 0.05)
     monkeypatch.setattr("web.streams.views.STATS_MAX_AGE_SECONDS", 0.0)
 
@@ -292,7 +293,7 @@ def test_stats_have_scores_once_actual_speeds_are_known(frequent_stats, stream, 
     wait_for_stats(it, lambda stats: stats["scores"] and stats["scores"]["rmse"] == 2.0)
 
 
-@pytest.mark.parametrize("settings", [SHORT_SILENCE])
+@waits(SHORT_SILENCE)
 def test_status_follows_an_outage_of_the_broker(stream, live, topic):
     it = stream()
     assert it.event("status")[1]["state"] == "live"

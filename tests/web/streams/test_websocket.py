@@ -13,7 +13,7 @@ import websocket
 
 from consumer.view.cursor import decode
 from tests.consumer.helpers import array, message
-from tests.web.conftest import SHORT_HEARTBEAT
+from tests.web.conftest import SHORT_HEARTBEAT, waits
 from tests.web.server.test_worker import PROMPT_SECONDS, Server, until
 from web.streams.websocket_protocol import MAX_MESSAGE_BYTES, MAX_MESSAGES
 
@@ -297,7 +297,7 @@ def test_a_client_that_disconnects_releases_its_slot(connect, app):
     until(lambda: not admission.counts())
 
 
-@pytest.mark.parametrize("settings", [SHORT_HEARTBEAT])
+@waits(SHORT_HEARTBEAT)
 def test_pings_are_sent_without_changes(connect):
     it = connect()
     while True:
@@ -306,7 +306,7 @@ def test_pings_are_sent_without_changes(connect):
             break
 
 
-@pytest.mark.parametrize("settings", [SHORT_HEARTBEAT])
+@waits(SHORT_HEARTBEAT)
 def test_a_client_that_does_not_answer_pings_is_closed(server, app):
     host, port = server.removeprefix("http://").split(":")
     lines = [f"{name}: {value}" for name, value in HANDSHAKE.items()]
