@@ -9,8 +9,8 @@ How it differs from gunicorn's threaded worker:
 - *Responses.* A stock thread waits until the client has read the whole response. Here the poller sends the rest
   (`outbox`). Only streams wait for their client.
 - *Bodies.* A stock thread waits for the rest of a body that the handler did not read. Here the connection is closed.
-- *Busy threads.* The stock worker handles as many requests at once as it has threads. Here one after the other, a second
-  one beside one that takes long, and those that hold a slot (`requests`); health checks on the accept loop itself.
+- *Busy threads.* The stock worker handles as many requests at once as it has threads. Here one after the other, a
+  second one beside one that takes long, and those that hold a slot (`requests`); health checks on the accept loop.
 - *Limits.* The stock worker stops accepting at `worker_connections`, and exits when no file descriptor is left. Here
   the oldest idle connection is closed for a new one; accepting pauses only when none can be closed (`accepting`).
 - *Refusals.* The stock worker answers invalid HTTP with HTML, and some of it with 5xx. Here with JSON and 4xx.
