@@ -7,6 +7,7 @@ import contextlib
 import errno
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +18,9 @@ from werkzeug.wsgi import ClosingIterator
 
 from .sockets import Socket, limit_unsent
 
+PEER_CLOSED: int = getattr(select, "POLLRDHUP", 0)
+"""The event of a client that will send nothing more (poll(2)); 0 where the system has none."""
+
 
 def wait_for(sock: Any) -> None:
     """Make writes to a socket block while its client does not read: a stream has no end that could be buffered."""
@@ -26,13 +30,18 @@ def wait_for(sock: Any) -> None:
         limit_unsent(sock)
 
 
+def states_body(content_length: str) -> bool:
+    """Tell whether a Content-Length states a body: some clients send a zero with each request."""
+    return bool(content_length.strip("0"))
+
+
 def can_take_over(environ: Mapping[str, Any]) -> bool:
     """Tell whether the client's socket can be taken from the server.
 
     It can't with TLS, on other servers, for a HEAD request, and for one with a body, whose end the caller would not
     know.
     """
-    has_body = "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ
+    has_body = states_body(environ.get("CONTENT_LENGTH", "")) or "HTTP_TRANSFER_ENCODING" in environ
     return isinstance(environ.get("gunicorn.socket"), Socket) and not has_body and environ["REQUEST_METHOD"] != "HEAD"
 
 
@@ -113,8 +122,11 @@ class Client:
         try:
             # recv() would block until the timeout, so poll first; select() fails for descriptors above 1023.
             readable = select.poll()
-            readable.register(self._socket, select.POLLIN)
-            return bool(readable.poll(0)) and self._socket.recv(1, socket.MSG_PEEK) == b""
+            readable.register(self._socket, select.POLLIN | PEER_CLOSED)
+            events = sum(event for _, event in readable.poll(0))
+            if PEER_CLOSED or isinstance(self._socket, ssl.SSLSocket):  # which can't look at what has come
+                return bool(events & (PEER_CLOSED | select.POLLHUP | select.POLLERR))
+            return bool(events) and self._socket.recv(1, socket.MSG_PEEK) == b""
         except (OSError, ValueError):
             return True
 

@@ -14,6 +14,7 @@ from web.access.admission import RESERVE, count_streams, on_acquire
 from web.streams import wire
 
 from .accepting import Acceptor
+from .client import states_body
 from .heads import Heads
 from .lingering import DRAIN_BYTES, Lingering
 from .outbox import Outbox
@@ -25,7 +26,6 @@ KEEPALIVE_END_SECONDS = 0.3
 """How long a worker that ends keeps idle connections, for requests on their way."""
 HEALTH_CHECK = rb"(GET|HEAD) %b/(healthz|readyz)(\?[^ ]*)? HTTP/1\.[01]\r\n"
 """Requests below a prefix that are handled on the accept loop: their handlers read memory and never block."""
-BODY = {"CONTENT-LENGTH", "TRANSFER-ENCODING"}  # the headers of requests with a body
 
 
 class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
@@ -189,7 +189,8 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
         if self._is_tls:
             return super().handle_request(req, conn)
         conn.sock.buffers_writes = conn.sock.holds_head = True
-        if BODY.isdisjoint(name for name, _ in req.headers):
+        headers = dict(req.headers)
+        if "TRANSFER-ENCODING" not in headers and not states_body(headers.get("CONTENT-LENGTH", "")):
             # What the parser has read ahead belongs to the next request, or to a WebSocket.
             conn.sock.unread(conn.parser.unreader.take_buffered())
         keepalive = super().handle_request(req, conn)

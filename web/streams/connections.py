@@ -42,10 +42,10 @@ class Connections:
 
     def add(self, client: HubClient) -> None:
         """Watch the socket of a new client."""
+        self.selector.register(client.sock, READ, client)
         self.all[client.sock.fileno()] = client
         if client.principal.is_authenticated:
             self.authenticated[client.sock.fileno()] = client
-        self.selector.register(client.sock, READ, client)
 
     # Sending
 
@@ -188,8 +188,8 @@ class Connections:
             self.finish(client, client.failure(error), now)
 
     def finish(self, client: HubClient, last: bytes, now: float) -> None:
-        """Send a client these bytes last."""
-        if client.is_ending:
+        """Send a client these bytes last, unless it was given its end already."""
+        if client.is_ending or client.stream.is_over:
             return
         self.channels.leave(client)
         client.is_ending = True
@@ -206,6 +206,11 @@ class Connections:
             return
         self.ending[client.sock.fileno()] = client
         client.ends_at = now + CLOSING_SECONDS
+
+    def cut(self, client: HubClient) -> None:
+        """Disconnect a client that still reads or sends: where a thread copies its bytes, that thread ends, too."""
+        client.cut()
+        self.disconnect(client)
 
     def disconnect(self, client: HubClient) -> None:
         """Close a client's socket and release its slot, unless that was done before."""

@@ -40,12 +40,10 @@ class Expiry:
         for client in list(self._connections.blocked.values()):
             client.slot.behind = client.stream.entries_behind
             if client.slot.blocked_seconds(now) >= self._client_timeout:
-                client.cut()
-                self._connections.disconnect(client)
+                self._connections.cut(client)
         for client in list(self._connections.ending.values()):
             if now >= client.ends_at:
-                client.cut()
-                self._connections.disconnect(client)
+                self._connections.cut(client)
         if now >= self._rights_at:
             self._rights_at = now + RIGHTS_SECONDS
             self._end_expired(now)

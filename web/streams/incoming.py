@@ -43,7 +43,14 @@ class Incoming:
         """
         while self._inbox.new:
             client, start, first = self._inbox.new.popleft()
-            self._connections.add(client)
+            try:
+                self._connections.add(client)
+            except OSError:  # the limits of epoll(7)
+                log.exception("a stream could not be watched; its client is disconnected")
+                client.cut()
+                client.sock.close()
+                client.slot.release()
+                continue
             self._expiry.add(client, now)
             client.stream.add(first)
             if start is not None:
@@ -105,14 +112,14 @@ class Incoming:
         if client.peer is None or client.is_ending:
             client.discarded_bytes += len(data)
             if client.discarded_bytes > MAX_DISCARDED_BYTES:
-                self._connections.disconnect(client)
+                self._connections.cut(client)
             return
         try:
             for answer in client.peer.receive(data, now):
                 self._answer(client, answer, now)
                 if client.stream.unsent_bytes > MAX_UNREAD_BYTES:
                     log.info("a WebSocket was disconnected: its client sends, but reads no answers")
-                    self._connections.disconnect(client)
+                    self._connections.cut(client)
                     return
         except Exception as error:
             log.exception("what a client sent could not be answered")

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from web.server.client import ClientSocket, TakenOver, take_over
+from web.server.client import ClientSocket, TakenOver, can_take_over, take_over
 from web.server.sockets import UNSENT_BYTES, Socket
 
 
@@ -24,6 +24,28 @@ def test_a_client_that_is_silent_or_speaks_is_still_there(pair):
     theirs.send(b"more")
     assert not client.has_left()
     assert ours.recv(10) == b"more"
+
+
+def test_a_client_whose_bytes_can_not_be_looked_at_is_still_there(pair):
+    class Encrypted(socket.socket):
+        def recv(self, size, flags=0):
+            assert not flags, "TLS can't look at what has come"
+            return super().recv(size)
+
+    ours, theirs = pair
+    with Encrypted(fileno=ours.detach()) as sock:
+        theirs.send(b"more")
+        assert not ClientSocket({"gunicorn.socket": sock}, 5).has_left()
+        theirs.close()
+        assert ClientSocket({"gunicorn.socket": sock}, 5).has_left()
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"), [({}, True), ({"CONTENT_LENGTH": "0"}, True), ({"CONTENT_LENGTH": "1"}, False)]
+)
+def test_the_socket_of_a_request_without_a_body_can_be_taken(pair, stated, expected):
+    with Socket(fileno=pair[0].detach()) as sock:
+        assert can_take_over({"gunicorn.socket": sock, "REQUEST_METHOD": "GET", **stated}) is expected
 
 
 def test_a_client_that_closed_has_left(pair):
