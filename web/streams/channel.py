@@ -98,21 +98,26 @@ class Channel(BlockList):
         """Where the channel is; None before the consumer has started. Without a pace all up to there is in blocks."""
         return self._subscription.mark
 
-    def flush(self, now: float, until: int | None = None) -> None:
-        """Append what is new; with `until`, only entries before that sequence number."""
+    def flush(self, now: float, until: int | None = None, most_bytes: float = math.inf) -> bool:
+        """Append what is new, and return whether there may be more: after `most_bytes`.
+
+        With `until` it is only entries before that sequence number.
+        """
         if self._view is not None and self._view.expires <= now:
             self._view = None  # it holds all blocks since
         subscription, session = self._subscription, self._session
-        has_more = True
+        has_more, begin = True, self.tail.end
         while True:
             if session.is_drained:
+                if self.tail.end - begin >= most_bytes:
+                    return True
                 has_more = self._put_next(now, until)
             messages = session.take(now)
             if messages:
                 place = subscription.mark if session.is_drained else None
                 self.append(self.encoding.encode(messages), place, self._record_ms)
             elif session.is_drained and not has_more:
-                return
+                return False
 
     def first_block(self, after: str | None, owes_view: bool, now: float, max_bytes: int) -> Block | None:
         """Return the block from which a client with this cursor starts; None if it needs a resume first.

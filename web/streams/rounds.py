@@ -28,6 +28,8 @@ log = logging.getLogger("greenwave.web.hub")
 SHARE_SECONDS = 0.004
 """How long the hub works for resumes and long polls in one round. News interrupt it, but not before so much was given
 since the last flush."""
+FLUSH_BYTES = 200_000
+"""How much one flush of a channel makes: the events that were read when it was reached come, too."""
 TICK_SECONDS = 0.25
 """How often it looks at the clock: for timeouts, pings, statistics and heartbeats."""
 
@@ -123,18 +125,22 @@ class Rounds:
         return self._inbox.has_news and now >= self._flush_at
 
     def _flush_all(self, now: float) -> None:
-        """Flush all channels, and let those who wait for news of their own look at them."""
+        """Flush all channels, and let those who wait for news of their own look at them.
+
+        After FLUSH_BYTES a channel continues in the next round, without a rest: other clients have their turn.
+        """
         self._inbox.has_news = False
         for group in self._channels.all():
             self._flush(group, now)
         self._turns.note_news()
         after = self._clock()
-        self._flush_at = after + rest_seconds(after - now, self._flush_seconds)
+        self._flush_at = after + (0.0 if self._inbox.has_news else rest_seconds(after - now, self._flush_seconds))
         self._share_left = SHARE_SECONDS
 
     def _flush(self, group: Members, now: float) -> None:
         try:
-            group.channel.flush(now)
+            if group.channel.flush(now, most_bytes=FLUSH_BYTES):
+                self._inbox.has_news = True
         except Exception as error:
             log.exception("a channel failed; its streams end")
             self._connections.fail(list(group.clients.values()), error, now)
@@ -160,10 +166,14 @@ class Rounds:
         self._share_left -= at - began
 
     def _tick(self, now: float) -> None:
-        """Do what the clock asks for."""
+        """Do what the clock asks for; the statistics of many channels take several rounds."""
+        began = self._clock()
         for group in self._channels.all():
             if group.channel.deadline <= now:
                 self._flush(group, now)
+                if self._clock() >= began + SHARE_SECONDS:
+                    self._tick_at = now
+                    break
         if self._inbox.ends is not None:
             self._connections.end_share(self._inbox.ends, now)
         self._turns.expire(now)
@@ -177,4 +187,7 @@ class Rounds:
         except Exception:
             log.exception("the hub failed again; all clients are disconnected")
             for client in clients:
-                self._connections.disconnect(client)
+                try:
+                    self._connections.cut(client)
+                except Exception:
+                    log.exception("a client could not be disconnected")

@@ -4,8 +4,11 @@ Most tests make the rounds of the hub themselves, at a clock that they set; the 
 """
 
 import contextlib
+import errno
 import gc
+import math
 import re
+import selectors
 import socket
 import threading
 from collections import Counter
@@ -14,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 from msgspec import structs
 
+from consumer.resume.subscriber import BATCH
 from consumer.view.cursor import Position, place
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually, message, publish, record
@@ -21,7 +25,8 @@ from tests.consumer.resume.test_replay import BEGIN, process_over, topic_of
 from tests.web.streams.feeds import HEARTBEAT_SECONDS, SEVERE, World, events_of
 from web.access import slots
 from web.access.admission import Admission
-from web.streams import channels, measurements, rounds
+from web.api.changes import Changes
+from web.streams import channels, measurements, rounds, wire
 from web.streams.blocks import Block
 from web.streams.channel import VIEW_SECONDS
 from web.streams.connections import CLOSING_SECONDS, READ, WRITE
@@ -32,6 +37,8 @@ from web.streams.hub_client import Answer, HubClient, Start
 from web.streams.incoming import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES
 from web.streams.resume import SHARED_SECONDS, Resume
 from web.streams.turns import REPLAY_SECONDS
+from web.streams.views import SharedBodies
+from web.streams.waiting_poll import Poll, PollClient, WaitingPoll
 
 CLIENT_TIMEOUT = 30.0
 PING_SECONDS = 15.0
@@ -568,6 +575,95 @@ def test_an_sse_client_that_sends_too_much_is_disconnected(setup):
     assert other.types == ["prediction"]
 
 
+def test_a_client_behind_a_thread_that_sends_too_much_is_disconnected_there(make):
+    setup, cuts = make(), []
+    client = setup.connect()
+    setup.hub.run()
+    (inside,) = setup.hub._connections.all.values()
+    inside.cut_other = lambda: cuts.append("cut")
+    for _ in range(MAX_DISCARDED_BYTES // 2_048 + 1):
+        client.socket.send(b"x" * 2_048)
+        setup.hub.run(1)
+    assert cuts == ["cut"], "its thread would wait for it"
+
+
+def test_a_socket_that_can_not_be_watched_ends_its_client_alone(setup, monkeypatch):
+    (client,) = setup.live()
+
+    def refuse(self, sock, events, data=None):
+        raise OSError(errno.ENOSPC, "no more can be watched")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(selectors.DefaultSelector, "register", refuse)
+        refused = setup.connect()
+        setup.hub.run()
+    assert refused.has_ended()
+    assert setup.admission.counts() == {"sse": 1}
+    setup.publish()
+    assert client.types == ["prediction"]
+
+
+def test_a_burst_is_sent_in_several_rounds(setup, monkeypatch):
+    monkeypatch.setattr(rounds, "FLUSH_BYTES", 10_000)
+    (client,) = setup.live()
+    (group,) = setup.hub._channels.all()
+    begin, count = group.channel.mark.sequence, 2 * BATCH + 100
+    setup.world.publish(count)
+    for sent in (BATCH, 2 * BATCH, count):
+        setup.hub.run(1)
+        assert group.channel.mark.sequence == begin + sent
+    for _ in range(count):
+        client.read()
+        setup.hub.run(1)
+    assert client.predictions() == count
+
+
+def test_statistics_of_many_channels_take_several_rounds(make):
+    setup = make()
+    flushed = []
+    clients = [setup.connect(start=Start(Filter(segments=frozenset({f"S{number}"})))) for number in range(3)]
+    setup.hub.run()
+    for group in setup.hub._channels.all():
+
+        def flush(now, most_bytes=None, flush=group.channel.flush):
+            flushed.append(now)
+            setup.world.now += rounds.SHARE_SECONDS
+            return flush(now)
+
+        group.channel.flush = flush
+    setup.world.now += HEARTBEAT_SECONDS
+    for made in range(1, 4):
+        setup.hub.run(1)
+        assert len(flushed) == made
+    assert all(not each.has_ended() for each in clients)
+
+
+def test_an_answer_to_a_poll_that_is_being_sent_stays_the_only_one(make):
+    setup = make()
+    setup.publish()
+    subscription = setup.world.subscriptions.subscribe(setup.world.feed.cursor, purpose="poll")
+    poll = Poll(
+        subscription, Changes(1_000), math.inf, lambda changes, cursor, more: wire.success(changes.answer(cursor, more))
+    )
+    waiting = WaitingPoll(poll, lambda _, body: (b"HEAD\n", body.content), setup.hub.submit, SharedBodies())
+    near, far = socket.socketpair()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
+    for each in (near, far):
+        each.setblocking(False)
+    client, slot = Far(far), setup.admission.stream_slot()
+    setup.ends.append(client)
+    assert slot.acquire("long_poll")
+    setup.hub.add(PollClient(near, slot, waiting), None, b"")
+    setup.hub.run()
+    setup.publish(100)
+    assert setup.hub.counts()["slow"] == 1, "the answer is being sent"
+    setup.hub.close()
+    while not client.has_ended():
+        setup.hub.run(1)
+    assert client.data.count(b"HEAD") == 1
+    assert client.data.endswith(b"}")
+
+
 def test_answers_come_between_blocks(setup):
     peer = Peer({b"a": [Answer(b"data: {}\n\n".replace(b"{}", b'{"type":"a"}'))]})
     (client,) = setup.live(peer=peer)
@@ -874,7 +970,7 @@ def test_news_while_the_hub_rests_are_gathered(setup):
     (client,) = setup.live()
     appended = []
 
-    def slow_flush(now, until=None):
+    def slow_flush(now, until=None, most_bytes=None):
         setup.world.now += FLUSH_SECONDS / 2  # what the flush takes
         flush(now, until)
         appended.append(channel.tail)
@@ -898,7 +994,7 @@ def test_the_rest_is_bounded(setup):
     channel = next(iter(setup.hub._channels.all())).channel
     flush = channel.flush
 
-    def slow_flush(now, until=None):
+    def slow_flush(now, until=None, most_bytes=None):
         setup.world.now += 1
         flush(now, until)
 

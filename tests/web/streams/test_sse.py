@@ -359,7 +359,7 @@ def test_a_head_request_holds_no_slot(client, app, live):
 def test_an_error_in_a_stream_is_sent_and_logged(stream, live, monkeypatch, caplog):
     it = stream()
     it.event("initial")
-    monkeypatch.setattr("web.streams.channel.Channel.flush", lambda self, now: 1 / 0)
+    monkeypatch.setattr("web.streams.channel.Channel.flush", lambda self, now, most_bytes: 1 / 0)
     live.feed.announce(Status("live", 0.0, "news"))
     _, error = it.event("error")
     assert (error["error"], next(it.frames, None)) == ("ZeroDivisionError", None)
