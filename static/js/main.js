@@ -225,7 +225,9 @@ selection.follow();
 if (address.query.at !== null) past.follow(store, address.query.at);
 if (config.has_network) loadNetwork();
 if (config.outlines) loadOutlines();
-window.addEventListener("load", loadMore);
+// Modules wait for the catalogue of texts, often for longer than the load event.
+if (document.readyState === "complete") loadMore();
+else window.addEventListener("load", loadMore);
 frames.start();
 render();
 const connection = connect({
