@@ -132,10 +132,14 @@ export class Ages {
     return freshness(this.seconds(prediction, now), this.intervalSeconds);
   }
 
+  /** The age of the newest live data in seconds; null if nothing is live. */
+  get newestSeconds() {
+    return this.#newestMs === null ? null : this.seconds({ timestamp: this.#newestMs });
+  }
+
   /** The age of the newest live data in seconds if it is not fresh; null if it is, or nothing is live. */
   get staleSeconds() {
-    if (this.#newestMs === null) return null;
-    const newest = { timestamp: this.#newestMs };
-    return this.freshness(newest) === FRESH ? null : this.seconds(newest);
+    const { newestSeconds: seconds } = this;
+    return seconds === null || freshness(seconds, this.intervalSeconds) === FRESH ? null : seconds;
   }
 }

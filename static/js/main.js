@@ -37,6 +37,8 @@ const STORE_ACKNOWLEDGEMENTS_MS = 30_000;
 const config = JSON.parse(document.getElementById("config")?.textContent ?? "");
 const root = document.body.dataset.root ?? "";
 const isEmbedded = "embed" in document.body.dataset;
+const isOnWall = "wall" in document.body.dataset;
+const isOperated = !isEmbedded && !isOnWall;
 const shownConfig = applyDisplay(config);
 
 const limits = { intervalSeconds: config.expected_interval_seconds, maxAgeSeconds: config.max_age_seconds };
@@ -73,9 +75,9 @@ const actions = {
   loadUsual: () => void usual.load(),
 };
 const timeLink = new TimeLink({ address, past });
-const page = new PageView(document, { config: shownConfig, store, alerts, shared, jams, accuracy, past, timeLink, address, hasKeys: !isEmbedded, actions });
+const page = new PageView(document, { config: shownConfig, store, alerts, shared, jams, accuracy, past, timeLink, address, isOperated, actions });
 new DisplayView(document, config);
-const selection = new Selection({ address, api, drawer: page.drawer, hasDetails: !isEmbedded, onChange: render });
+const selection = new Selection({ address, api, drawer: page.drawer, hasDetails: isOperated, onChange: render });
 
 /** @param {Message} message */
 function take(message) {
@@ -182,6 +184,15 @@ async function loadMore() {
   }
 }
 
+async function loadWall() {
+  try {
+    const { WallView } = await import("./view/wall.js");
+    new WallView(document, { store });
+  } catch {
+    setTimeout(loadWall, RETRY_MS);
+  }
+}
+
 /** @param {boolean} onPaper */
 function print(onPaper) {
   page.print(onPaper);
@@ -226,8 +237,9 @@ if (address.query.at !== null) past.follow(store, address.query.at);
 if (config.has_network) loadNetwork();
 if (config.outlines) loadOutlines();
 // Modules wait for the catalogue of texts, often for longer than the load event.
-if (document.readyState === "complete") loadMore();
-else window.addEventListener("load", loadMore);
+const loadRest = isOnWall ? loadWall : loadMore;
+if (document.readyState === "complete") loadRest();
+else window.addEventListener("load", loadRest);
 frames.start();
 render();
 const connection = connect({

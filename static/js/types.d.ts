@@ -293,6 +293,8 @@ export interface Config {
   /** only on the page of a road: its name, and the value of `road=` that gives all of it */
   road?: string;
   road_filter?: string | null;
+  /** only on a wall: differs for other files of the page */
+  page_version?: string;
 }
 
 /** The elements that carry data-part, by its value. */

@@ -228,7 +228,9 @@ class FakeServer:
         return app
 
     def _page(self) -> Response:
-        page = render_template("predictions.html", config=self.config)
+        wall = request.args.get("wall") == "1"
+        theme = request.args.get("theme", "dark") if wall else None
+        page = render_template("predictions.html", config=self.config, wall=wall, theme=theme)
         return Response(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}, mimetype="text/html")
 
     def _road(self, name: str) -> Response:

@@ -7,9 +7,23 @@ from .shapes import Failure
 PAGE = Documented("The page", {HTML: TEXT})
 REDIRECT = Documented("To the dashboard", {HTML: TEXT}, ("Location",))
 DOCUMENT = {"type": "object"}
+THEME = {"type": "string", "enum": ["light", "dark"]}
+SWITCH = {"type": "string", "enum": ["0", "1"]}
 
 OPERATIONS = (
-    Operation("/predictions", "page", "Pages", "The dashboard", {"200": PAGE}, examples=["/predictions"]),
+    Operation(
+        "/predictions",
+        "page",
+        "Pages",
+        "The dashboard",
+        {"200": PAGE, "400": BAD},
+        [
+            query("wall", "Whether it is a display on a wall: large, without controls", SWITCH, "1"),
+            query("theme", "Colours on a wall; dark by default", THEME, "dark"),
+        ],
+        "Other parameters are read by the page itself.",
+        ["/predictions", "/predictions?wall=1&theme=light"],
+    ),
     Operation(
         "/predictions/embed",
         "embed",
@@ -18,7 +32,7 @@ OPERATIONS = (
         {"200": PAGE, "400": BAD},
         [
             query("show", "What is shown", {"type": "string", "enum": ["map", "table", "both"]}, "map"),
-            query("theme", "Colours", {"type": "string", "enum": ["light", "dark"]}, "dark"),
+            query("theme", "Colours", THEME, "dark"),
         ],
         "The dashboard's own parameters are allowed, too.",
         ["/predictions/embed?show=map&theme=dark"],

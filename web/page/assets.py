@@ -1,6 +1,8 @@
-"""Compress the static files of the page for clients that accept gzip."""
+"""Compress the static files of the page for clients that accept gzip, and tell versions of the page apart."""
 
+import hashlib
 from functools import lru_cache
+from pathlib import Path
 from typing import cast
 
 from flask import Flask, Response, request
@@ -35,3 +37,14 @@ def _compress_text(response: Response) -> Response:
     response.headers.remove("Accept-Ranges")
     response.set_etag(tag, weak=True)  # the same file in other bytes: RFC 9110, section 8.8.1
     return response
+
+
+@lru_cache(4)
+def version(*folders: str) -> str:
+    """Return 16 hexadecimal digits that differ for other files in the folders; they are read once per process."""
+    digest = hashlib.sha256()
+    for folder in map(Path, folders):
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,12 +1,13 @@
 """The pages, and the security headers."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from flask import Blueprint, Flask, Response, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, current_app, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from consumer import Consumer
@@ -21,7 +22,7 @@ from web.services import services
 from web.streams import wire
 from web.streams.views import Body
 
-from . import roads
+from . import assets, roads
 
 blueprint = Blueprint("pages", __name__)
 
@@ -30,6 +31,7 @@ POLL_SECONDS = 5
 
 EMBEDDED = ("map", "table", "both")
 THEMES = ("light", "dark")
+SWITCH = ("0", "1")
 PAGE_PARAMETERS = (
     "q",
     "road",
@@ -88,7 +90,12 @@ def home() -> BaseResponse:
 def page() -> Response:
     """Serve the page. It fetches its data itself, so it does not depend on the state of Kafka."""
     settings = services().settings
-    answer = make_response(render_template("predictions.html", config=_config(settings), embedded=None, theme=None))
+    on_wall = params.one_of("wall", SWITCH) == "1"
+    shown: dict[str, Any] = {"config": _config(settings), "embedded": None, "theme": None, "wall": on_wall}
+    if on_wall:
+        shown["theme"] = params.one_of("theme", THEMES) or "dark"
+        shown["config"]["page_version"] = assets.version(str(current_app.static_folder), _templates())
+    answer = make_response(render_template("predictions.html", **shown))
     answer.headers["Content-Security-Policy"] = content_security_policy(settings.map_tiles)
     return answer
 
@@ -163,6 +170,10 @@ def _part_of(consumer: Consumer, within: Filter) -> Body:
     part = Network({name: segment for name, segment in known if is_within(name, segment)})
     content = wire.json_bytes(part.geojson())
     return Body(hashlib.sha256(content).hexdigest()[:16], content)
+
+
+def _templates() -> str:
+    return os.path.join(current_app.root_path, str(current_app.template_folder))
 
 
 def _config(settings: Settings) -> dict[str, Any]:

@@ -51,6 +51,8 @@ export default {
   "page.analysis": "Analysis",
   "when.label": "Time shown",
   "when.now": "Now",
+
+  "wall.age": "Data {age} old",
   "display.title": "Units, time zone and language",
   "display.times": "Times in",
   "display.unit": "Speeds and distances",
@@ -136,6 +138,7 @@ export default {
   "jams.no_segments": "No segments yet",
   "jams.none_now": "No segment is slow now.",
   "jams.none_now_or": "No segment is slow now or {time}.",
+  "jams.none_match": "No jam matches the filter.",
   "jams.no_data": "No segment has current data.",
   "jams.begun": { "one": "New jam: {names}", "other": "{count} new jams: {names}" },
   "jams.ended": { "one": "Jam ended: {names}", "other": "{count} jams ended: {names}" },

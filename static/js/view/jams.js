@@ -50,17 +50,22 @@ export class JamsView {
     return [...this.#items.values()].flatMap(({ jam }) => jam.ids);
   }
 
-  /** @param {Store} store */
-  render(store) {
-    const found = this.jams.update(store);
+  /**
+   * @param {Store} store
+   * @param {Set<string> | null} [matching] the segments whose jams are shown; null for all
+   */
+  render(store, matching = null) {
+    const all = this.jams.update(store);
+    const found = matching === null ? all : all.filter(({ ids }) => ids.some((id) => matching.has(id)));
     const horizon = typeof store.time === "number" ? store.time : (store.forecasts.horizons[0] ?? null);
     const listed = this.#inStableOrder(found).slice(0, MAX_SHOWN);
     this.#shown = listed.map(({ key }) => key);
     this.#place(listed, store, horizon);
     const time = horizon === null || store.forecasts.isMeasuredOnly ? "" : horizonText(horizon);
     setText(this.parts.jamsCount, found.length === 0 ? "" : time ? t("jams.now_or", { time }) : t("now"));
+    setAttribute(this.parts.jams, "data-count", String(found.length));
     this.parts.noJams.hidden = found.length > 0 || !store.hasView;
-    if (found.length === 0) setText(this.parts.noJams, noJamsText(store, time));
+    if (found.length === 0) setText(this.parts.noJams, all.length > 0 ? t("jams.none_match") : noJamsText(store, time));
     const more = found.length - listed.length;
     setText(this.parts.jamsMore, more > 0 ? t("jams.more", { count: more }) : "");
     this.#announce(store);

@@ -64,10 +64,10 @@ export class PageView {
    * @param {TimeTravel} parts.past
    * @param {TimeLink} parts.timeLink
    * @param {Address} parts.address
-   * @param {boolean} parts.hasKeys
+   * @param {boolean} parts.isOperated whether it has a user: it has keys, and lists jams that the filter excludes
    * @param {Actions} parts.actions
    */
-  constructor(root, { config, store, alerts, shared, jams, accuracy, past, timeLink, address, hasKeys, actions }) {
+  constructor(root, { config, store, alerts, shared, jams, accuracy, past, timeLink, address, isOperated, actions }) {
     this.store = store;
     this.alerts = alerts;
     this.shared = shared;
@@ -130,7 +130,8 @@ export class PageView {
       this.drawer.recolour();
       render();
     });
-    if (hasKeys) {
+    this.isOperated = isOperated;
+    if (isOperated) {
       new KeysView(root, {
         onPause: actions.togglePause,
         onLive: actions.goLive,
@@ -170,7 +171,7 @@ export class PageView {
     if (!inFull && startedAt - this.#listsAt < LISTS_MS) return;
     yield;
     this.#listsAt = startedAt;
-    this.jams.render(shown);
+    this.jams.render(shown, this.isOperated ? null : matching);
     yield;
     this.#renderLists(shown, listed.length, now);
   }

@@ -12,6 +12,7 @@ from consumer.errors import SettingsError
 from consumer.messages.files import check_files
 from consumer.settings import Settings, load
 from consumer.sources.memory import MemorySource, MemoryTopic
+from web.page.assets import version
 from web.page.pages import content_security_policy
 
 
@@ -72,6 +73,46 @@ def test_the_embed_page_names_its_parts_and_links_to_the_whole_page(client):
     assert config(response)["whole"] == "/predictions?road=I-405+N&category=heavy_traffic"
     assert 'data-embed="both"' in client.get("/predictions/embed").text
     assert "data-embed" not in client.get("/predictions").text
+
+
+def test_only_wall_1_asks_for_the_display_on_a_wall(client):
+    wall = client.get("/predictions?wall=1").text
+    assert "data-wall" in wall
+    assert '<html lang="en" data-theme="dark">' in wall
+    assert "css/wall.css" in wall
+    assert '<html lang="en" data-theme="light">' in client.get("/predictions?wall=1&theme=light").text
+    for path in ("/predictions", "/predictions?wall=0", "/predictions?theme=light"):
+        text = client.get(path).text
+        assert "data-wall" not in text
+        assert "data-theme" not in text
+        assert "css/wall.css" not in text
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("wall=yes", "wall='yes' can't be used; allowed: 0, 1"),
+        ("wall=1&theme=black", "theme='black' can't be used; allowed: light, dark"),
+    ],
+)
+def test_invalid_parameters_of_a_wall_get_400_with_a_reason(client, query, said):
+    response = client.get(f"/predictions?{query}")
+    assert (response.status_code, response.json["error"]) == (400, said)
+
+
+def test_a_wall_knows_the_version_of_its_files(client):
+    versions = {config(client.get("/predictions?wall=1"))["page_version"] for _ in range(2)}
+    assert len(versions) == 1
+    assert "page_version" not in config(client.get("/predictions"))
+
+
+def test_other_files_are_another_version(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder, text in ((one, "a"), (two, "b")):
+        (folder / "js").mkdir(parents=True)
+        (folder / "js" / "main.js").write_text(text)
+    assert re.fullmatch(r"[0-9a-f]{16}", version(str(one)))
+    assert len({version(str(one)), version(str(two)), version(str(one), str(two))}) == 3
 
 
 @pytest.mark.parametrize(
