@@ -51,7 +51,6 @@ export default {
   "page.analysis": "Analysis",
   "when.label": "Time shown",
   "when.now": "Now",
-
   "wall.age": "Data {age} old",
   "display.title": "Units, time zone and language",
   "display.times": "Times in",

@@ -25,9 +25,6 @@ const LINES = ["low", "high", "median", "lower", "upper", "measured", "predicted
 /** The edges of the bands, which are shown and hidden with another line, and have no entry in the legend. */
 /** @type {Record<string, Line[]>} */
 const EDGES = { median: ["low", "high"], predicted: ["lower", "upper"] };
-export const FORCED_COLOURS = "(forced-colors: active)";
-/** @type {Record<string, string>} */
-const SYSTEM_COLOURS = { ink: "CanvasText", "ink-soft": "CanvasText", line: "GrayText", accent: "LinkText", bad: "CanvasText", "usual-edge": "GrayText", usual: "transparent", interval: "transparent" };
 
 export class Chart {
   /** @type {any} uPlot has no types */
@@ -79,7 +76,7 @@ export class Chart {
   }
 
   #options() {
-    const colour = matchMedia(FORCED_COLOURS).matches ? (/** @type {string} */ name) => SYSTEM_COLOURS[name] : themeColour();
+    const colour = themeColour();
     const axis = { stroke: colour("ink-soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") } };
     /** @param {(value: number | null) => string} format */
     const line = (format) => ({

@@ -6,7 +6,7 @@
  */
 import { coverageOf, difference, horizonOf, scoreOf, seriesOf, spread, withUsual } from "../series.js";
 import { t } from "../texts.js";
-import { Chart, FORCED_COLOURS } from "./chart.js";
+import { Chart } from "./chart.js";
 import { parts, setAttribute, setText } from "./elements.js";
 import { label, UNIT_LABELS } from "./format.js";
 import { PopupContent } from "./popup.js";
@@ -41,7 +41,6 @@ export class DrawerView {
     this.facts = new PopupContent({ unit: config.speed_unit });
     this.parts.drawerFacts.replaceChildren(this.facts.element);
     this.parts.drawerClose.addEventListener("click", onClose);
-    matchMedia(FORCED_COLOURS).addEventListener("change", () => this.recolour());
   }
 
   get isOpen() {

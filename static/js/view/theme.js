@@ -14,7 +14,7 @@ export class ThemeView {
     this.onChange = onChange;
     this.button = button;
     this.system = matchMedia("(prefers-color-scheme: dark)");
-    this.system.addEventListener("change", () => this.render());
+    for (const each of [this.system, matchMedia("(forced-colors: active)")]) each.addEventListener("change", () => this.render());
     button.addEventListener("click", () => this.#choose(this.theme === "dark" ? "light" : "dark"));
     setPressed(button, this.theme);
   }
