@@ -54,7 +54,8 @@ class FeedState:
     """The state that `Feed.locked()` hands out; it must not be used after the lock was released.
 
     `generation` counts the calls of `begin()`; `gap_since()` says why reading did not continue. `status`, `fill`,
-    `version`, `warning` and `evicted` may be read without the lock: they are replaced as a whole.
+    `version` and `warning` may be read without the lock: they are replaced as a whole. So may single numbers, such as
+    the counts of `evicted`.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float], now_ms: Callable[[], int]) -> None:
