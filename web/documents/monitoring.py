@@ -8,7 +8,7 @@ from consumer.messages.refusal import REFUSAL_REASONS, RefusalReason
 from web.access.shares import ShareKind
 
 from .elements import BAD, HTML, JSON, METRICS, TEXT, Data, Documented, Operation, success
-from .parameters import query
+from .parameters import LANG, query
 from .shapes import Time
 
 
@@ -69,6 +69,7 @@ OPERATIONS = (
         [
             query("q", "Messages that have this text in place, reason, key or value, in any case", TEXT, "speed"),
             query("reason", "Messages of one reason", {"type": "string", "enum": list(REFUSAL_REASONS)}, "not_json"),
+            LANG,
         ],
         "The parameters choose messages; the counts are of all.",
         ["/api/quarantine", "/api/quarantine?reason=not_json&q=speed"],

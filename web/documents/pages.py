@@ -1,7 +1,7 @@
 """The operations that give pages, their files and the documents."""
 
 from .elements import BAD, HTML, JSON, TEXT, UNCHANGED, UNKNOWN, Documented, Operation
-from .parameters import TAG, query
+from .parameters import LANG, TAG, query
 from .shapes import Failure
 
 PAGE = Documented("The page", {HTML: TEXT})
@@ -61,7 +61,7 @@ OPERATIONS = (
         "Pages",
         "The form for a token",
         {"200": PAGE, "302": Documented("Nothing is required", {HTML: TEXT}, ("Location",)), "400": BAD},
-        [query("next", "Where to go then: a path of this server", TEXT)],
+        [query("next", "Where to go then: a path of this server", TEXT), LANG],
         examples=["/sign-in"],
     ),
     Operation(

@@ -69,6 +69,7 @@ def filters(settings: Settings) -> list[JsonSchema]:
     ]
 
 
+LANG = query("lang", "Language of the page; else as chosen last, or by Accept-Language", {"type": "string"}, "de")
 INCLUDE = listed(params.INCLUDE, "What else is given", {"enum": ["observations"]}, ["observations"])
 AFTER = query("after", "Cursor; what came after it is given", CURSOR, "$CURSOR")
 SINCE = query("since", "Time: epoch milliseconds or ISO 8601, from 2000 to 2200; 0: all", MOMENT)

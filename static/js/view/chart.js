@@ -85,7 +85,7 @@ export class Chart {
       value: (/** @type {unknown} */ _, /** @type {unknown} */ __, /** @type {number} */ series, /** @type {number | null} */ at) => format(this.#valueOf(series, at)),
     });
     /** @param {string} stroke */
-    const edge = (stroke) => ({ class: "edge", stroke: colour(stroke), width: 1, points: { show: false } });
+    const edge = (stroke) => ({ label: t("chart.value"), class: "edge", stroke: colour(stroke), width: 1, points: { show: false } });
     const stepped = { paths: globalThis.uPlot.paths.stepped({ align: 1 }), points: { show: false } };
     const [low, high, lower, upper] = ["low", "high", "lower", "upper"].map(placeOf);
     /** @type {(below: number, above: number) => (plot: unknown, value: unknown, series: number, at: number | null) => string} */
