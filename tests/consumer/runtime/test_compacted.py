@@ -78,6 +78,7 @@ class CountingSource(MemorySource):
         super().forget_high_watermarks()
 
 
+@pytest.mark.slow
 def test_after_the_silence_of_a_leader_only_later_fetches_count(topic, start):
     source = CountingSource(topic)
     table = start(lambda _: source)
@@ -127,6 +128,7 @@ def test_a_topic_is_read_once_it_is_created(topic, start):
     eventually(lambda: values(table) == {b"a": b"1"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("away", "back"), [({"reachable": False}, {"reachable": True}), ({"leaderless": {0}}, {"leaderless": set()})]
 )

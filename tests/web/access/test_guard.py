@@ -175,6 +175,7 @@ def test_links_of_other_sites_open_the_page(client, live, tokens):
     assert client.get("/predictions", headers=headers).status_code == 200
 
 
+@pytest.mark.slow  # the file of tokens is read again after a second
 def test_an_open_stream_ends_when_its_token_is_revoked(client, live, tokens):
     response = client.get("/predictions/stream", headers=bearer(tokens["reader"]))
     parts = iter(response.response)

@@ -179,6 +179,7 @@ def test_a_ticket_opens_one_stream_with_the_rights_of_its_token(client, put, tok
     assert ticket not in again.text
 
 
+@pytest.mark.slow  # the file of tokens is read again after a second
 def test_a_stream_of_a_ticket_ends_with_its_token(client, live, tokens):
     answer = client.get(f"{STREAM}?ticket={ticket_of(client, tokens['reader'])}")
     parts = iter(answer.response)
