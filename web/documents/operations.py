@@ -27,6 +27,10 @@ UNAVAILABLE = Documented(
     {JSON: Failure},
     ("Retry-After",),
 )
+LARGE = {
+    "414": Documented("The request line is longer than 32 KB", {JSON: Failure}),
+    "431": Documented("The request line and headers are larger than 32 KB together", {JSON: Failure}),
+}
 SIGN_IN = Documented("With AUTH=token or jwt: to the sign-in page", {HTML: TEXT}, ("Location",))
 
 UNLIMITED = ("alive", "ready", "file", "stream", "api_stream", "check_stream", "check_api_stream", "websocket")
@@ -56,7 +60,7 @@ def operations(settings: Settings) -> list[Operation]:
 
 def _common(operation: Operation) -> dict[str, Documented]:
     """Return the answers that most operations may give."""
-    answers = {} if operation.name in UNLIMITED else {"429": FULL}
+    answers = LARGE if operation.name in UNLIMITED else {**LARGE, "429": FULL}
     if operation.name in OPEN:
         return answers
     refused = {"302": SIGN_IN} if operation.name in PAGES else {"401": UNAUTHORIZED, "403": FORBIDDEN}

@@ -14,6 +14,7 @@ from tests.consumer.helpers import eventually, message
 from tests.web.access.tokens_file import tokens_file
 from tests.web.conftest import SETTINGS, hold_slot
 from tests.web.documents.conformity import check_response, document_for, operation_of, with_topics
+from web.server.refusals import LINE_TOO_LONG, TOO_LARGE
 
 OPERATIONS = [
     (path, method, operation)
@@ -70,6 +71,11 @@ def test_each_route_is_documented(app):
     paths = document_for(SETTINGS)["paths"]
     documented = {(path, method.upper()) for path, methods in paths.items() for method in methods}
     assert documented - {(path, "HEAD") for path, _ in documented} == routes
+
+
+def test_requests_that_are_too_large_are_documented():
+    statuses = {each.partition(" ")[0] for each in (LINE_TOO_LONG, TOO_LARGE)}
+    assert [path for path, _, operation in OPERATIONS if statuses - operation["responses"].keys()] == []
 
 
 @pytest.mark.parametrize("auth", ["none", "token", "jwt"])
