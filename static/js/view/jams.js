@@ -52,10 +52,10 @@ export class JamsView {
 
   /**
    * @param {Store} store
+   * @param {Jam[]} [all] those that were found, if that is done already
    * @param {Set<string> | null} [matching] the segments whose jams are shown; null for all
    */
-  render(store, matching = null) {
-    const all = this.jams.update(store);
+  render(store, all = this.jams.update(store), matching = null) {
     const found = matching === null ? all : all.filter(({ ids }) => ids.some((id) => matching.has(id)));
     const horizon = typeof store.time === "number" ? store.time : (store.forecasts.horizons[0] ?? null);
     const listed = this.#inStableOrder(found).slice(0, MAX_SHOWN);

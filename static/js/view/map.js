@@ -86,15 +86,17 @@ export class MapView {
   }
 
   /**
-   * Show what the store holds, and mark the selected segment.
+   * Show what the store holds, and mark the selected segment: marks and roads in a step each, as each of the two canvases
+   * takes half a frame or more to draw.
    *
    * @param {Store} store
    * @param {Query} query
    * @param {Changes} changes
    * @param {{ matching: Set<string> | null, isShownElsewhere: boolean, now: number }} given the segments that match the
    *   filter (null for no filter); whether the drawer shows the selected segment, which then needs no popup
+   * @returns {Generator<void, void>}
    */
-  render(store, query, { replaced, segments }, { matching, isShownElsewhere, now }) {
+  *render(store, query, { replaced, segments }, { matching, isShownElsewhere, now }) {
     const restylesAll = replaced || query !== this.#query || now - this.#restyledAt >= RESTYLE_MS;
     for (const id of segments) this.#changed.add(id);
     const pauseMs = Math.max(DRAW_MS, DRAW_MS_PER_MARKER * this.markers.size);
@@ -102,10 +104,11 @@ export class MapView {
       if (replaced) this.markers.removeMissing(store);
       const ids = restylesAll ? new Set([...this.#changed, ...store.segments.keys()]) : this.#changed;
       for (const id of ids) this.markers.update(store, id, matching, this.roads.has(id));
-      this.roads.restyle(store, { matching, isColoured: query.predictions });
       this.#changed.clear();
       this.#drawnAt = now;
       if (restylesAll) this.#restyledAt = now;
+      yield;
+      this.roads.restyle(store, { matching, isColoured: query.predictions });
       this.#renderRoads(store, now);
       this.#renderCounts(store);
     }

@@ -161,7 +161,7 @@ export class PageView {
     this.finder.render(shown, query, listed.length);
     yield;
     const matching = narrows(query) ? new Set(listed) : null;
-    this.map.render(shown, query, changes, { matching, isShownElsewhere: this.drawer.isOpen, now });
+    yield* this.map.render(shown, query, changes, { matching, isShownElsewhere: this.drawer.isOpen, now });
     this.drawer.render(shown);
     yield; // to the map's canvas, which is drawn in the frame after
     yield;
@@ -171,7 +171,9 @@ export class PageView {
     if (!inFull && startedAt - this.#listsAt < LISTS_MS) return;
     yield;
     this.#listsAt = startedAt;
-    this.jams.render(shown, this.isOperated ? null : matching);
+    const jams = this.jams.jams.update(shown);
+    yield; // to find jams takes as long as to show them
+    this.jams.render(shown, jams, this.isOperated ? null : matching);
     yield;
     this.#renderLists(shown, listed.length, now);
   }
