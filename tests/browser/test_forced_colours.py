@@ -21,6 +21,7 @@ LOOK = """element => {
   const names = ["background-color", "border-style", "border-top-width", "border-top-color", "outline-style", "fill"];
   return names.map(name => style.getPropertyValue(name)).join("; ");
 }"""
+HAS_TEXT = "element => getComputedStyle(element).color !== getComputedStyle(element).backgroundColor"
 USE_OTHER_THEME = "theme => localStorage.setItem('greenwave.theme', theme)"
 BRIGHTNESS = """canvas => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -68,6 +69,7 @@ def test_categories_and_pressed_buttons_differ(
         button.click()
         page.mouse.move(0, 0)
         wait_until(page, lambda seen=button, last=before: look(seen) != last)
+        assert button.evaluate(HAS_TEXT)
     option = page.get_by_role("radio").first
     before = look(option.locator("xpath=../span"))
     option.check(force=True)
