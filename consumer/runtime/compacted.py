@@ -94,7 +94,7 @@ class CompactedTopic:
 
     def read(self) -> Contents:
         """Return the contents. Raises NotCurrent."""
-        missing, contents = self.missing, self._contents
+        contents, missing = self._contents, self.missing  # in this order: the thread may begin to read again in between
         if missing is not None:
             raise NotCurrent(missing)
         return contents

@@ -130,24 +130,29 @@ class Rounds:
         After FLUSH_BYTES a channel continues in the next round, without a rest: other clients have their turn.
         """
         self._inbox.has_news = False
+        # `has_news` alone would not tell: the feed sets it during the flush, too, and those news are to be gathered.
+        has_more = False
         for group in self._channels.all():
-            self._flush(group, now)
+            has_more = self._flush(group, now) or has_more
         self._turns.note_news()
         after = self._clock()
-        self._flush_at = after + (0.0 if self._inbox.has_news else rest_seconds(after - now, self._flush_seconds))
+        self._flush_at = after + (0.0 if has_more else rest_seconds(after - now, self._flush_seconds))
         self._share_left = SHARE_SECONDS
 
-    def _flush(self, group: Members, now: float) -> None:
+    def _flush(self, group: Members, now: float) -> bool:
+        """Flush a channel; return whether there may be more, which is news for the next round."""
         try:
-            if group.channel.flush(now, most_bytes=FLUSH_BYTES):
-                self._inbox.has_news = True
+            has_more = group.channel.flush(now, most_bytes=FLUSH_BYTES)
         except Exception as error:
             log.exception("a channel failed; its streams end")
             self._connections.fail(list(group.clients.values()), error, now)
-            return
+            return False
+        if has_more:
+            self._inbox.has_news = True
         self._tick_at = min(self._tick_at, group.channel.emits_at)
         self._connections.send_all(group.channel, now)
         group.resumes.limit(now, self._channels.max_shared_bytes)
+        return has_more
 
     def _serve(self, now: float) -> None:
         """Begin new streams, and give resumes and long polls their turn."""

@@ -989,6 +989,25 @@ def test_news_while_the_hub_rests_are_gathered(setup):
     assert len(appended) == 2
 
 
+def test_the_hub_rests_also_when_news_come_during_a_flush(setup):
+    setup.live()
+    channel = next(iter(setup.hub._channels.all())).channel
+    flush, flushed = channel.flush, []
+
+    def slow_flush(now, until=None, most_bytes=None):
+        setup.world.now += FLUSH_SECONDS  # what the flush takes
+        flushed.append(now)
+        setup.hub._inbox.note_change()  # by the thread of the consumer
+        return flush(now, until)
+
+    channel.flush = slow_flush
+    setup.world.publish()
+    setup.hub.run()
+    assert len(flushed) == 1
+    setup.wait(FLUSH_SECONDS)
+    assert len(flushed) == 2
+
+
 def test_the_rest_is_bounded(setup):
     (client,) = setup.live()
     channel = next(iter(setup.hub._channels.all())).channel
