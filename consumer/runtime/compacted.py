@@ -184,13 +184,16 @@ class CompactedTopic:
 
     def _take(self, records: Iterable[Record], next_offset: int) -> None:
         """Take in records, and note up to where the topic was read."""
-        contents, has_changed = self._contents, False
+        contents, has_changed, left_out = self._contents, False, 0
         for each in records:
             if each.key is None or each.unreadable:
-                log.warning("topic %s: the record at offset %d has no key, or can't be read", self.name, each.offset)
+                left_out += 1
                 continue
             has_changed = True
-            self._put(each.key, each.value)
+            left_out += not self._put(each.key, each.value)
+        if left_out:
+            text = "topic %s: %d records before offset %d have no key, can't be read, or have more than %d bytes"
+            log.warning(text, self.name, left_out, next_offset, MAX_RECORD_BYTES)
         if has_changed:
             contents = Contents(contents.version + 1, MappingProxyType(self._values.copy()))
         if next_offset != self._next or has_changed:
@@ -198,17 +201,18 @@ class CompactedTopic:
                 self._contents, self._next = contents, next_offset
                 self._changed.notify_all()
 
-    def _put(self, key: bytes, value: bytes | None) -> None:
+    def _put(self, key: bytes, value: bytes | None) -> bool:
+        """Keep the value of a key, or remove it without one; return False for one that is too large to be kept."""
         self._remove(key)  # so that the order is that of writing
         if value is None:
-            return
+            return True
         if len(key) + len(value) > MAX_RECORD_BYTES:
-            log.warning("topic %s: a record has more than %d bytes and is left out", self.name, MAX_RECORD_BYTES)
-            return
+            return False
         self._values[key] = value
         self._bytes += len(key) + len(value)
         while len(self._values) > MAX_KEYS or self._bytes > MAX_BYTES:
             self._remove(next(iter(self._values)))
+        return True
 
     def _remove(self, key: bytes) -> None:
         value = self._values.pop(key, None)

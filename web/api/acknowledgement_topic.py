@@ -7,7 +7,7 @@ and when it was made or renewed; a tombstone is an undo.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -28,6 +28,9 @@ from .acknowledged import (
 )
 
 log = logging.getLogger("greenwave.web.acknowledgements")
+
+MAX_SHOWN_KEY = 80
+"""Bytes of a key that are logged."""
 
 
 class KeptAcknowledgement(Struct, frozen=True):
@@ -57,6 +60,7 @@ class AcknowledgementTopic:
         self._now_ms = now_ms or (lambda: int(time.time() * 1000))
         self._max_kept = max_kept
         self._known: tuple[int, ByKey, StoredAcknowledgements] = NO_CONTENTS.version, {}, NOTHING
+        self._foreign = 0
 
     def read(self) -> StoredAcknowledgements:
         """Return what is in the topic."""
@@ -115,11 +119,19 @@ class AcknowledgementTopic:
         if contents.version != version:
             found = ((key, _decoded(key, value)) for key, value in contents.values.items())
             kept = {key: each for key, each in found if each is not None}
+            self._note_foreign(contents.values.keys() - kept.keys())
             newest = [each.acknowledgement for each in list(kept.values())[-self._max_kept :]]
             newest.sort(key=lambda each: (-each.at, each.segment_id))
             shown = StoredAcknowledgements((self._topic.name, contents.version), newest)
             self._known = contents.version, kept, shown
         return kept, shown
+
+    def _note_foreign(self, keys: Collection[bytes]) -> None:
+        """Log how many values another program has written, when that changes."""
+        if keys and len(keys) != self._foreign:
+            text = "%s has %d values that are no acknowledgements, such as that with the key %r"
+            log.warning(text, self._topic.name, len(keys), min(keys)[:MAX_SHOWN_KEY])
+        self._foreign = len(keys)
 
 
 def _key(alert: AlertSpan | SharedAcknowledgement) -> bytes:
@@ -127,10 +139,9 @@ def _key(alert: AlertSpan | SharedAcknowledgement) -> bytes:
 
 
 def _decoded(key: bytes, value: bytes) -> KeptAcknowledgement | None:
-    """Return a value; None, and a warning, for one that another program has written."""
+    """Return a value; None for one that another program has written."""
     try:
         kept = msgspec.json.decode(value, type=KeptAcknowledgement)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        log.warning("ACKNOWLEDGEMENTS_TOPIC has a value that is no acknowledgement, with the key %r: %s", key, error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return kept if _key(kept.acknowledgement) == key else None

@@ -223,3 +223,14 @@ def test_each_source_is_closed(topic, table):
     eventually(lambda: values(table) == {})
     table.stop()
     eventually(lambda: topic.closed == topic.opened == 1)
+
+
+def test_records_that_are_left_out_are_logged_together(topic, start, caplog):
+    for _ in range(100):
+        topic.append(b"a", key=None)
+    put(topic, (b"large", b"x" * compacted.MAX_RECORD_BYTES), (b"a", b"1"))
+    table = start(lambda _: MemorySource(topic))
+    eventually(lambda: values(table) == {b"a": b"1"})
+    found = [each.getMessage() for each in caplog.records if "have no key" in each.getMessage()]
+    assert sum(int(text.split()[2]) for text in found) == 101
+    assert len(found) < 10

@@ -217,3 +217,14 @@ def test_the_log_may_hold_more_than_are_shown(kept, producer, seen):
 def value(segment, at):
     seen = {"segment_id": segment, "kind": "severe", "since": 1, "until": 2, "name": "Ann", "note": "", "at": at}
     return json.dumps({"acknowledgement": seen, "renewed": at}).encode()
+
+
+def test_values_of_other_programs_are_logged_once_with_their_number(client, seen, caplog):
+    for number in range(3):
+        seen.append(b"{}", key=b"k" * 200 + str(number).encode())
+    send(client, SHARED)
+    send(client, SHARED, alert("B"))
+    found = [each.getMessage() for each in caplog.records if "no acknowledgements" in each.getMessage()]
+    assert found[-1].startswith("seen has 3 values")
+    assert len(found) <= 3, "once for each number"
+    assert all(len(text) < 200 for text in found)
