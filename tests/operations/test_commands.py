@@ -46,6 +46,7 @@ ELSEWHERE = {
 SHOWN = {
     "flask --app app make-token": "token, which is shown only here: gw_",
     "flask --app app inspect": "mapping.toml",
+    "flask --app app create-topic": "created|exists",
     "flask --app app check-mapping": ": (prediction|observation) {",
     "curl -N": 'data: {"type":"connected"',
     'curl "localhost:8000/api/predictions?after': '"success":true',
@@ -92,13 +93,14 @@ COMMANDS = {str(path.relative_to(ROOT)): found for path in DOCUMENTS if (found :
 
 
 def kind_of(command, kinds):
-    """Return the longest beginning of a command among these; None if there is none."""
-    return max((each for each in kinds if command.startswith(each)), key=len, default=None)
+    """Return the longest beginning of a command, after its variables, among these; None if there is none."""
+    program = re.sub(r"^(?:[A-Z_]+=\S* )+", "", command)
+    return max((each for each in kinds if program.startswith(each)), key=len, default=None)
 
 
 def serves(command):
     """Tell whether a command starts the server, or is the variables of one."""
-    return bool(re.match(r"[A-Z_]+=", command))
+    return bool(re.fullmatch(r"(?:[A-Z_]+=\S*\s+)+(?:gunicorn .*\s*)?", command))
 
 
 def test_each_command_is_run_or_has_a_reason():
