@@ -139,6 +139,13 @@ RULES = [
     ("consumer/view", (*RIGHT_OF_VIEW, "consumer.usual"), ()),
     ("consumer/usual", ("consumer.sources", "consumer.messages", *RIGHT_OF_VIEW), ()),
     ("consumer/usual", ("consumer.scoring",), ("consumer/usual/baseline.py",)),
+    (
+        "consumer/alerts",
+        ("consumer.sources", "consumer.messages", "consumer.scoring", "consumer.usual", *RIGHT_OF_VIEW),
+        (),
+    ),
+    ("consumer/alerts/tracks.py", ("threading", "time", "consumer.view"), ()),
+    ("consumer/alerts/changes.py", ("threading", "time"), ()),
     ("consumer/resume", ("consumer.runtime",), ()),
     *((f"consumer/resume/{stage}.py", READERS, ()) for stage in STAGES),
     ("web/documents", ("threading", "time", "consumer.view.feed", *RIGHT_OF_VIEW), ()),

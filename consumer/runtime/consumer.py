@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from consumer.alerts.watch import AlertWatch
 from consumer.errors import NotReady
 from consumer.messages.clock import Clock
 from consumer.messages.naming import normaliser_for
@@ -75,6 +76,7 @@ class Consumer:
             if settings.acknowledgements_topic
             else None
         )
+        self.alerts = AlertWatch(self.feed, self.clock.now_ms) if settings.webhook_url else None
         self.quarantine = Quarantine(settings.quarantine_entries)
         self._poll_seconds = poll_seconds
         announcer = Announcer(self.feed, self.subscriptions.reset_timeouts)
@@ -88,13 +90,15 @@ class Consumer:
         self._started = time.time()
 
     def start(self) -> None:
-        """Start the thread, once, and those of usual speeds, acknowledgements and traces."""
+        """Start the thread, once, and those of usual speeds, acknowledgements, alerts and traces."""
         if self.settings.traces_per_second:
             self._delivery.tracing = Tracing(self.settings.traces_per_second)
         self._supervisor.start()
         self.usual.start()
         if self.acknowledgements is not None:
             self.acknowledgements.start()
+        if self.alerts is not None:
+            self.alerts.start()
 
     def stop(self, timeout: float = 10.0) -> None:
         """End the threads and the replay readers, and wait for them; subscriptions wake up."""
@@ -102,6 +106,8 @@ class Consumer:
         self.usual.stop()
         if self.acknowledgements is not None:
             self.acknowledgements.stop()
+        if self.alerts is not None:
+            self.alerts.stop()
         if self._delivery.tracing is not None:
             self._delivery.tracing.stop()
         if self.registry is not None:

@@ -4,18 +4,15 @@ With the HTTP client of the standard library: one kind of request, whose answer 
 """
 
 import base64
-import socket
 import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPException, HTTPResponse
 from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Struct
 
 from consumer.errors import SettingsError
+from consumer.outgoing import connected
 from consumer.settings import Settings
 
 from .schema import KINDS, Referred, SchemaText
@@ -102,7 +99,7 @@ class RegistryClient:
 
     def _get(self, path: str) -> _SchemaAnswer:
         try:
-            with self._connected() as connection:
+            with connected(self._host, self._port, self._context, WAIT_SECONDS, REQUEST_SECONDS) as connection:
                 connection.request("GET", self._path + path, headers=self._headers)
                 response = connection.getresponse()
                 body = _body(response)
@@ -119,24 +116,6 @@ class RegistryClient:
             return msgspec.json.decode(body, type=_SchemaAnswer)
         except (msgspec.DecodeError, RecursionError) as error:
             raise RegistryAway(f"the answer is not that of a schema registry: {error}") from error
-
-    @contextmanager
-    def _connected(self) -> Iterator[HTTPConnection]:
-        """Return a connection that is cut after REQUEST_SECONDS: a timeout of its own counts from byte to byte."""
-        if self._context is None:
-            connection = HTTPConnection(self._host, self._port, timeout=WAIT_SECONDS)
-        else:
-            connection = HTTPSConnection(self._host, self._port, timeout=WAIT_SECONDS, context=self._context)
-        connection.connect()
-        limit = threading.Timer(REQUEST_SECONDS, _cut, (connection.sock,))
-        limit.daemon = True
-        limit.start()
-        try:
-            yield connection
-        finally:
-            limit.cancel()
-            connection.close()
-            limit.join()
 
 
 _ADVICE = {
@@ -176,10 +155,3 @@ def _is_error(body: bytes) -> bool:
     except (msgspec.DecodeError, RecursionError):
         return False
     return True
-
-
-def _cut(sock: socket.socket) -> None:
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:  # it is closed already
-        pass

@@ -131,6 +131,22 @@ def _acknowledgements(settings: Settings) -> None:
         raise ValueError("KAFKA_TOPIC includes it")
 
 
+_WEBHOOK = re.compile(r"https?://([a-z0-9_.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?(/[!-~]*)?", re.ASCII | re.IGNORECASE)
+
+
+def _webhook(settings: Settings) -> None:
+    url = settings.webhook_url
+    if url and (not _WEBHOOK.fullmatch(url) or "#" in url or urlsplit(url).port == 0):
+        raise ValueError("it is not an http URL without a log-in")
+
+
+def _webhook_secret(settings: Settings) -> None:
+    if settings.webhook_secret:
+        _ = settings.webhook_key
+    elif settings.webhook_url:
+        raise ValueError("WEBHOOK_URL needs it")
+
+
 def _tokens(settings: Settings) -> None:
     if settings.auth == "token" and not settings.auth_tokens_file:
         raise ValueError("AUTH=token needs it")
@@ -202,6 +218,8 @@ _CHECKS = (
         _acknowledgements,
         "the name of a topic that KAFKA_TOPIC does not include, without ACKNOWLEDGEMENTS_FILE",
     ),
+    ("webhook_url", _webhook, "a URL such as https://example.org/hooks/traffic"),
+    ("webhook_secret", _webhook_secret, "whsec_ and 24 to 64 random bytes in base64"),
     ("admin_bind", _admin_bind, "an address and a port other than PORT, such as 127.0.0.1:9090"),
     ("auth_tokens_file", _tokens, "a file with tables as `flask --app app make-token NAME` prints them"),
     ("auth_jwt_keys", _jwt_keys, "https://id.example.org/keys or a path, or AUTH_JWT_SECRET in place of it"),

@@ -4,6 +4,7 @@ The table is the class below: each field is one environment variable in lower ca
 reads the environment. `python -m tools.settings_page` writes docs/settings.md from it, and a test compares the two.
 """
 
+import base64
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,8 @@ SECRETS = frozenset(
         "schema_registry_password",
         "auth_jwt_secret",
         "auth_ticket_secret",
+        "webhook_url",
+        "webhook_secret",
     }
 )
 """Fields that are never logged or shown."""
@@ -39,6 +42,7 @@ SECTIONS = {
     "REPLAY_RECORDS": "Replays",
     "USUAL_FILE": "Usual speeds",
     "ACKNOWLEDGEMENTS_FILE": "Acknowledgements",
+    "WEBHOOK_URL": "Webhook",
     "PORT": "Serving",
     "TRUSTED_PROXIES": "Limits per client",
     "AUTH": "Access",
@@ -225,6 +229,16 @@ class Settings(Struct, frozen=True, kw_only=True):
             "hosts",
         ),
     ] = ""
+    # Webhook
+    webhook_url: Annotated[
+        str,
+        _meta("URL", "URL to which beginnings and ends of alerts are posted; see docs/webhooks.md. Never shown"),
+    ] = ""
+    webhook_secret: Annotated[
+        str,
+        _meta("", "Secret that signs them: whsec_ and 24 to 64 random bytes in base64; never shown"),
+    ] = ""
+    webhook_replayed: Annotated[bool, _meta("", "Whether alerts of replayed data are posted, too")] = False
     # Serving
     port: Annotated[int, _meta("", "Port to listen on", ge=0, le=65_535)] = 8000
     bind: Annotated[
@@ -488,6 +502,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     def usual_zone(self) -> ZoneInfo:
         """The time zone of the roads."""
         return ZoneInfo(self.usual_timezone or self.producer_timezone)
+
+    @property
+    def webhook_key(self) -> bytes:
+        """The key of WEBHOOK_SECRET, by Standard Webhooks 1.0. Raises ValueError."""
+        if not self.webhook_secret.startswith("whsec_"):
+            raise ValueError("it does not begin with whsec_")
+        key = base64.b64decode(self.webhook_secret.removeprefix("whsec_"), validate=True)
+        if not 24 <= len(key) <= 64:
+            raise ValueError(f"its key has {len(key)} bytes")
+        return key
 
     # With the ring buffer, all memory that grows with records and requests; docs/memory.md has the formula.
 

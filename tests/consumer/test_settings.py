@@ -81,6 +81,38 @@ def test_a_wrong_value_is_refused_by_name_with_what_is_allowed(name, value, allo
     assert str(refused.value).startswith(f"{name}={value!r} can't be used; allowed: {allowed}")
 
 
+KEY = "whsec_" + "QUJD" * 8
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "refused", "why"),
+    [
+        ("https://a.example/x?token=hush", "", "WEBHOOK_SECRET", "WEBHOOK_URL needs it"),
+        ("https://a.example/", "QUJD" * 8, "WEBHOOK_SECRET", "does not begin with whsec_"),
+        ("https://a.example/", "whsec_QUJD", "WEBHOOK_SECRET", "its key has 3 bytes"),
+        ("https://a.example/", "whsec_hush!", "WEBHOOK_SECRET", "base64"),
+        ("", "whsec_hush", "WEBHOOK_SECRET", "its key has 3 bytes"),
+        ("ftp://a.example/hush", KEY, "WEBHOOK_URL", "it is not an http URL"),
+        ("https://ada:hush@a.example/", KEY, "WEBHOOK_URL", "without a log-in"),
+        ("https://a.example/a b", KEY, "WEBHOOK_URL", "it is not an http URL"),
+        ("https://a.example/#hush", KEY, "WEBHOOK_URL", "it is not an http URL"),
+        ("https://a.example:0/", KEY, "WEBHOOK_URL", "it is not an http URL"),
+        ("https://a.example:99999/", KEY, "WEBHOOK_URL", "Port"),
+    ],
+)
+def test_a_webhook_that_can_not_be_used_is_refused_and_not_shown(url, secret, refused, why):
+    with pytest.raises(SettingsError) as error:
+        load({"WEBHOOK_URL": url, "WEBHOOK_SECRET": secret})
+    assert str(error.value).startswith(f"{refused}=(not shown) can't be used; allowed: ")
+    assert why in str(error.value)
+    assert "hush" not in str(error.value)
+
+
+def test_a_webhook_has_a_url_and_a_key():
+    settings = load({"WEBHOOK_URL": "https://a.example:8443/hooks/1?token=x", "WEBHOOK_SECRET": KEY})
+    assert settings.webhook_key == b"ABC" * 8
+
+
 def test_a_client_that_is_not_installed_is_refused_with_the_command_that_installs_it(monkeypatch):
     assert load({"KAFKA_CLIENT": "confluent"}).kafka_client == "confluent"
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)

@@ -123,6 +123,7 @@ def _health(consumer: Consumer) -> dict[str, Any]:
         "quarantine": {"total": refused["total"], "by_reason": refused["by_reason"]},
         "schema_registry": _registry(consumer, refused["by_reason"]),
         "usual": _usual(consumer.usual),
+        "webhook": consumer.alerts.report() if consumer.alerts is not None else None,
         "timestamp": now_iso(),
     }
 

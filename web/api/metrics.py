@@ -66,6 +66,7 @@ class _Metrics(Collector):
         yield from _schemas(self._consumer)
         yield from _buffer(self._consumer)
         yield from _usual(self._consumer)
+        yield from _webhook(self._consumer)
         yield from _clients(self._here, self._consumer)
         yield from self._here.hub.measurements.collect()
         yield from _process.collect()
@@ -263,6 +264,28 @@ def _usual(consumer: Consumer) -> Iterator[Metric]:
         yield _gauge(
             "greenwave_usual_last_write_timestamp_seconds", "Time of the last write to the file", learner.written_at
         )
+
+
+def _webhook(consumer: Consumer) -> Iterator[Metric]:
+    if consumer.alerts is None:
+        return
+    report = consumer.alerts.report()
+    documents = CounterMetricFamily(
+        "greenwave_webhook_documents", "Documents for the webhook, by result", labels=["result"]
+    )
+    for result, count in report["documents"].items():
+        documents.add_metric([result], count)
+    yield documents
+    yield _gauge("greenwave_webhook_documents_waiting", "Documents that wait to be sent", report["waiting"])
+    yield _counter(
+        "greenwave_webhook_attempts_failed", "Requests to the webhook that failed", report["failed_attempts"]
+    )
+    yield _gauge("greenwave_webhook_alerts_open", "Alerts that the webhook follows", report["open"])
+    yield _counter(
+        "greenwave_webhook_entries_missed",
+        "Entries that left the ring buffer before alerts were sought in them",
+        report["missed"],
+    )
 
 
 def _clients(here: Services, consumer: Consumer) -> Iterator[Metric]:

@@ -2,6 +2,7 @@
 
 from typing import Literal, NotRequired, TypedDict
 
+from consumer.alerts.sender import SendResult
 from consumer.events import State
 from consumer.messages.refusal import RefusalReason
 from consumer.usual.learner import LearnerState
@@ -117,6 +118,19 @@ class UsualReport(TypedDict):
     file_bytes: int
 
 
+class WebhookReport(TypedDict):
+    """The webhook: open alerts, documents by result, those that wait, requests that failed.
+
+    `missed` entries left the ring buffer before alerts were sought in them.
+    """
+
+    open: int
+    documents: dict[SendResult, int]
+    waiting: int
+    failed_attempts: int
+    missed: int
+
+
 class AttemptsReport(TypedDict):
     """Attempts to connect to the broker."""
 
@@ -200,6 +214,7 @@ class HealthReport(HealthSummary):
     quarantine: Refusals
     schema_registry: RegistryReport | None
     usual: UsualReport
+    webhook: WebhookReport | None
     timestamp: Time
 
 

@@ -177,6 +177,7 @@ def test_health_reports_version_state_consumer_buffer_and_clients(client, app, t
         "clients": {"sse": 1, "long_poll": 1},
         "warnings": [],
         "quarantine": {"total": 1, "by_reason": {"not_utf8": 1}},
+        "webhook": None,
         "usual": {
             "state": "off",
             "error": None,

@@ -4,13 +4,17 @@ import os
 import time
 
 import pytest
+from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumer.events import GAP_REASONS
 from consumer.messages.refusal import REFUSAL_REASONS
 from consumer.view.eviction import EVICTION_REASONS
 from tests.consumer.helpers import message
+from tests.web.conftest import SETTINGS
 from web.access.admission import TRANSPORTS
+
+WITH_WEBHOOK = structs.replace(SETTINGS, webhook_url="http://127.0.0.1:1/", webhook_secret=f"whsec_{'QUJD' * 8}")
 
 
 @pytest.fixture
@@ -50,6 +54,21 @@ def test_metrics_equal_health(scrape, put, client, live):
     assert ("greenwave_partition_last_record_timestamp_seconds", "1") not in metrics
     assert metrics["greenwave_consumer_state_timestamp_seconds",] == live.feed.status.since
     assert metrics["greenwave_partition_leader_silent_seconds", "1"] < 5
+
+
+@pytest.mark.parametrize("settings", [WITH_WEBHOOK])
+def test_the_webhook_is_measured(scrape, client, live):
+    metrics = scrape()
+    results = [metrics["greenwave_webhook_documents_total", each] for each in ("sent", "failed", "dropped")]
+    names = ("documents_waiting", "attempts_failed_total", "alerts_open", "entries_missed_total")
+    assert results + [metrics[f"greenwave_webhook_{name}",] for name in names] == [0] * 7
+    assert client.get("/api/health").json["data"]["webhook"] == {
+        "open": 0,
+        "documents": {"sent": 0, "failed": 0, "dropped": 0},
+        "waiting": 0,
+        "failed_attempts": 0,
+        "missed": 0,
+    }
 
 
 def test_gaps_and_clients_are_counted(scrape, client, live):

@@ -1,0 +1,101 @@
+"""Follow the feed on a thread of its own, and send a document when an alert begins or ends.
+
+    ring buffer ── changes ── is it news? ── sender
+
+News are of data that is fresh by this host's clock. So what a start reads again is sent again with the same ids if it
+is fresh, and nothing older.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from consumer.settings import Settings
+from consumer.view.feed import Feed
+
+from .changes import REPLAY, AlertChange, AlertChanges
+from .sender import WebhookSender
+from .webhook import document_of
+
+log = logging.getLogger("greenwave.webhook")
+
+READ_ENTRIES = 1_000
+READ_SECONDS = 0.2
+FRESH_INTERVALS = 2
+"""As on the page: data of fewer expected intervals ago is fresh."""
+STOP_SECONDS = 2.0
+
+
+class AlertWatch:
+    """The alerts of a feed, sent to WEBHOOK_URL. Any thread reads report()."""
+
+    def __init__(self, feed: Feed, now_ms: Callable[[], int], sender: WebhookSender | None = None) -> None:
+        settings = feed.settings
+        self._feed = feed
+        self._now_ms = now_ms
+        self._changes = AlertChanges(settings)
+        self._sender = sender or WebhookSender(settings.webhook_url, settings.webhook_key)
+        self._fresh_ms = FRESH_INTERVALS * settings.expected_interval * 1000
+        self._next = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="greenwave-alerts", daemon=True)
+        self.missed = 0
+        """Entries that left the ring buffer before they were read."""
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._sender.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the threads; what waits is sent first, for some seconds."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
+        self._sender.stop()
+
+    def report(self) -> dict[str, Any]:
+        """Return the open alerts, documents by result, those that wait, failed attempts and missed entries."""
+        return {
+            "open": len(self._changes),
+            "documents": dict(self._sender.counts),
+            "waiting": self._sender.waiting,
+            "failed_attempts": self._sender.attempts_failed,
+            "missed": self.missed,
+        }
+
+    def _run(self) -> None:
+        while not self._stopping.wait(READ_SECONDS):
+            try:
+                self.turn()
+            except Exception:
+                log.exception("alerts were not found")
+
+    def turn(self) -> None:
+        """Read what is new, and note which alerts are silent."""
+        while True:
+            with self._feed.locked() as state:
+                ring = state.ring
+                if self._next < ring.oldest:
+                    self.missed += ring.oldest - self._next
+                    self._next = ring.oldest
+                entries = ring.read(self._next, READ_ENTRIES)
+            self._next += len(entries)
+            for entry in entries:
+                for change in self._changes.take(entry):
+                    self._send(change)
+            if len(entries) < READ_ENTRIES:
+                break
+        if self._feed.status.state == "live":  # what is read again at a start is old
+            for change in self._changes.silent(self._now_ms()):
+                self._send(change)
+
+    def _send(self, change: AlertChange) -> None:
+        settings: Settings = self._feed.settings
+        if change.step.source == REPLAY:
+            is_news = settings.webhook_replayed
+        else:
+            is_news = self._now_ms() - change.at < self._fresh_ms
+        if is_news:
+            self._sender.put(document_of(change, settings.speed_unit))
