@@ -55,7 +55,8 @@ def words(language: str) -> set[str]:
 def foreign_words(page: Page, language: str) -> dict[str, list[str]]:
     """Return the texts of a page with words that only the English catalogue has."""
     english = words("en") - words(language)
-    texts = [str(each) for each in page.evaluate(TEXTS)]
+    # In Spanish dates May is "may" and August "ago".
+    texts = [re.sub(r"\b\d{1,2} (may|ago)\b", "", str(each)) for each in page.evaluate(TEXTS)]
     found = {each: sorted({word for word in WORD.findall(each) if word.casefold() in english}) for each in texts}
     return {each: own for each, own in found.items() if own}
 

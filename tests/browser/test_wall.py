@@ -100,8 +100,8 @@ def test_a_wall_with_old_data_says_so(slow_heartbeat_server: FakeServer, watched
     expect_pill(page, LIVE)
     expect(part(page, "wallAge")).to_have_text(re.compile(r"^Data \d+ s old$"))
     page.clock.fast_forward(1_200_000)
-    expect(part(page, "pillText")).to_contain_text("newest data 20 min old")
-    expect(part(page, "wallAge")).to_have_text("Data 20 min old")
+    expect(part(page, "pillText")).to_contain_text(re.compile(r"newest data 2\d min old"))
+    expect(part(page, "wallAge")).to_have_text(re.compile(r"^Data 2\d min old$"))
     expect_frame(page, "warn")
 
 
@@ -130,9 +130,8 @@ def test_the_pointer_of_a_wall_hides_when_it_rests(server: FakeServer, open_page
     body = page.locator("body")
     expect(body).to_have_attribute("data-rest", "")
     assert page.evaluate("getComputedStyle(document.querySelector('.map')).cursor") == "none"
-    page.mouse.move(200, 200)
-    page.mouse.move(210, 210)
-    expect(body).not_to_have_attribute("data-rest", "")
+    moved = "document.body.dispatchEvent(new PointerEvent('pointermove', {bubbles: true}))"
+    assert page.evaluate(f"{moved} && document.body.hasAttribute('data-rest')") is False, "it is shown at once"
     expect(body).to_have_attribute("data-rest", "")
 
 

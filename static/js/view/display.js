@@ -122,7 +122,7 @@ export class DisplayView {
     const display = readDisplay(given.toString(), null, this.config.speed_unit);
     store(writeDisplay("", display));
     const language = given.get("lang");
-    if (language) document.cookie = `${COOKIE}=${language}; path=${document.body.dataset.root || "/"}; max-age=${COOKIE_SECONDS}; samesite=lax`;
+    if (language) keepLanguage(language);
     const { pathname, search, hash } = location;
     // In the address, too: it goes before what is stored, and storage may be forbidden.
     history.replaceState(null, "", pathname + writeDisplay(search, display, language) + hash);
@@ -154,4 +154,11 @@ function store(text) {
   } catch {
     // Storage may be forbidden: the address has the choice.
   }
+}
+
+/** Keep the language for other pages. Where cookies are forbidden, it is in the address alone. @param {string} language */
+function keepLanguage(language) {
+  try {
+    document.cookie = `${COOKIE}=${language}; path=${document.body.dataset.root || "/"}; max-age=${COOKIE_SECONDS}; samesite=lax`;
+  } catch { /* as in a frame without storage */ }
 }
