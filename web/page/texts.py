@@ -50,14 +50,15 @@ def number(language: str, value: int) -> str:
 
 
 def register(app: Flask) -> None:
-    """Give the templates `t()` and `number()`, the language and all languages."""
+    """Give the templates `t()`, `number()`, all languages, that of the page, and the one that its address names."""
 
     @app.context_processor
     def add_texts() -> dict[str, Any]:
         g.language = language()
         names = [(name, catalogue["language"]) for name, catalogue in catalogues().items()]
         tools = {"t": partial(text, g.language), "number": partial(number, g.language)}
-        return {"lang": g.language, "languages": names, **tools}
+        asked = request.args.get("lang")
+        return {"lang": g.language, "asked": asked if asked in catalogues() else None, "languages": names, **tools}
 
     @app.after_request
     def state_what_it_depends_on(response: Response) -> Response:

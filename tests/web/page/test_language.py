@@ -66,3 +66,13 @@ def test_a_frame_leads_to_the_page_in_its_language(client):
 
 def test_whole_numbers_are_those_of_the_language():
     assert text("de", "quarantine.items", count=1234) == "1.234 Nachrichten und Einträge"
+
+
+def test_the_links_of_the_quarantine_keep_the_language_of_its_address(client, put, live):
+    put(b"no json")
+    page = client.get("/api/quarantine?lang=es&q=json", headers=BROWSER).text
+    for link in ("/api/quarantine?reason=not_json&amp;lang=es", "/api/quarantine?lang=es#", "/predictions?lang=es"):
+        assert f'href="{link}' in page
+    assert '<input type="hidden" name="lang" value="es">' in page
+    for query in ("", "?lang=xx"):
+        assert "lang=" not in client.get(f"/api/quarantine{query}", headers=BROWSER).text.partition("<body")[2]
