@@ -5,7 +5,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTP_PORT, HTTPS_PORT, HTTPConnection, HTTPSConnection
 
 
 @contextmanager
@@ -17,9 +17,10 @@ def connected(
     The timeout of a socket, here `wait_seconds`, counts from byte to byte.
     """
     if context is None:
-        connection = HTTPConnection(host, port, timeout=wait_seconds)
+        # Without a port the library would look for one in the host, and find a part of an IPv6 address.
+        connection = HTTPConnection(host, port or HTTP_PORT, timeout=wait_seconds)
     else:
-        connection = HTTPSConnection(host, port, timeout=wait_seconds, context=context)
+        connection = HTTPSConnection(host, port or HTTPS_PORT, timeout=wait_seconds, context=context)
     try:
         connection.connect()
     except BaseException:

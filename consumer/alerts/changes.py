@@ -76,18 +76,18 @@ class AlertChanges:
         """Yield the alerts whose segments have had no data for too long."""
         for segment_id, known in list(self._known.items()):
             if known.step.source != REPLAY:
-                yield from self._expire(segment_id, now_ms)
+                yield from self._expire(segment_id, now_ms, *self._tracks)
 
     def _step(self, tracks: AlertTracks, step: Step) -> Iterator[AlertChange]:
         segment_id = step.segment_id
-        yield from self._expire(segment_id, step.timestamp)
+        yield from self._expire(segment_id, step.timestamp, tracks)
         forgotten = tracks.step(step)
         yield from self._compare(segment_id, "calm", step)
         if forgotten is not None:
             yield from self._compare(forgotten, "silent")
 
-    def _expire(self, segment_id: str, time_ms: int) -> Iterator[AlertChange]:
-        for tracks in self._tracks:
+    def _expire(self, segment_id: str, time_ms: int, *silent: AlertTracks) -> Iterator[AlertChange]:
+        for tracks in silent:
             if tracks.is_silent(segment_id, time_ms):
                 tracks.forget(segment_id)
         yield from self._compare(segment_id, "silent")
@@ -104,8 +104,11 @@ class AlertChanges:
             del self._known[segment_id]
             yield self._ended(known, "severe" if now is not None and now.kind == "severe" else reason, step)
         if now is not None:
-            self._known[segment_id] = OpenAlert(now.kind, now.since, now.step)
-            yield AlertChange(now.kind, now.since, now.step)
+            since = now.since
+            if known is not None and now.kind == "drop":  # it ended when it became severe, and begins again
+                since = max((step or known.step).timestamp, now.step.timestamp)
+            self._known[segment_id] = OpenAlert(now.kind, since, now.step)
+            yield AlertChange(now.kind, since, now.step)
 
     def _ended(self, known: OpenAlert, reason: EndReason, step: Step | None) -> AlertChange:
         last = step or known.step

@@ -2,8 +2,8 @@
 
     ring buffer ── changes ── is it news? ── sender
 
-News are of data that is fresh by this host's clock. So what a start reads again is sent again with the same ids if it
-is fresh, and nothing older.
+News are of data that is fresh by this host's clock, and ends of what was sent. So what a start reads again is sent
+again with the same ids if it is fresh, and nothing older.
 """
 
 import logging
@@ -22,6 +22,8 @@ log = logging.getLogger("greenwave.webhook")
 
 READ_ENTRIES = 1_000
 READ_SECONDS = 0.2
+SILENCE_MS = 5_000
+"""How often it is looked which alerts are silent: at all of them."""
 FRESH_INTERVALS = 2
 """As on the page: data of fewer expected intervals ago is fresh."""
 STOP_SECONDS = 2.0
@@ -38,6 +40,8 @@ class AlertWatch:
         self._sender = sender or WebhookSender(settings.webhook_url, settings.webhook_key)
         self._fresh_ms = FRESH_INTERVALS * settings.expected_interval * 1000
         self._next = 0
+        self._looked_ms = 0
+        self._posted: set[tuple[str, str, int]] = set()  # open alerts whose beginnings were sent
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="greenwave-alerts", daemon=True)
         self.missed = 0
@@ -74,6 +78,7 @@ class AlertWatch:
 
     def turn(self) -> None:
         """Read what is new, and note which alerts are silent."""
+        is_live = self._feed.status.state == "live"  # what is read again at a start is old
         while True:
             with self._feed.locked() as state:
                 ring = state.ring
@@ -87,8 +92,10 @@ class AlertWatch:
                     self._send(change)
             if len(entries) < READ_ENTRIES:
                 break
-        if self._feed.status.state == "live":  # what is read again at a start is old
-            for change in self._changes.silent(self._now_ms()):
+        now_ms = self._now_ms()
+        if is_live and abs(now_ms - self._looked_ms) >= SILENCE_MS:
+            self._looked_ms = now_ms
+            for change in self._changes.silent(now_ms):
                 self._send(change)
 
     def _send(self, change: AlertChange) -> None:
@@ -97,5 +104,11 @@ class AlertWatch:
             is_news = settings.webhook_replayed
         else:
             is_news = self._now_ms() - change.at < self._fresh_ms
+        alert = change.step.segment_id, change.kind, change.since
+        if change.ended is not None:
+            is_news = is_news or alert in self._posted  # however late it is known
+            self._posted.discard(alert)
+        elif is_news:
+            self._posted.add(alert)
         if is_news:
             self._sender.put(document_of(change, settings.speed_unit))

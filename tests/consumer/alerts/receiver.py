@@ -48,14 +48,15 @@ class FakeReceiver:
                 pass
 
         class Server(ThreadingHTTPServer):
-            daemon_threads = False
+            daemon_threads = False  # close() waits for them
 
             def handle_error(self, *_):
                 pass  # a client that hangs up
 
         self._server = Server(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/hooks/1?token=in-the-url"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        # A daemon: a test that fails before close() must end, too.
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 
     @property

@@ -170,3 +170,22 @@ def test_limits_are_in_miles_per_hour_whatever_the_unit():
     assert road.predict(49, segment="B") == road.predict(49, segment="B") == [], "49 km/h are 30.4 mph"
     assert road.predict(48, segment="C") == []
     assert road.predict(48, segment="C") == [("severe", 5)], "48 km/h are 29.8 mph"
+
+
+def test_a_drop_that_was_severe_in_between_begins_again_as_another_one(road):
+    assert road.predict(45, now=60) == [("drop", 1)]
+    road.measure(4)
+    assert road.measure(4) == [("drop", 1, 3, "severe"), ("severe", 2)]
+    road.predict(45, now=60)
+    road.measure(60)
+    assert road.measure(60) == [("severe", 2, 6, "calm"), ("drop", 6)]
+
+
+def test_predictions_that_are_read_first_do_not_silence_what_is_measured(road):
+    road.measure(4)
+    assert road.measure(4) == [("severe", 1)]
+    assert road.predict(60, now=60, minute=1_000) == []
+    assert road.predict(60, now=60, minute=1_001) == []
+    road.minute = 2
+    assert road.measure(4) == []
+    assert len(road.changes) == 1

@@ -217,3 +217,18 @@ def test_no_secret_gets_into_the_log(receiver, start, caplog):
     assert caplog.text.count("answers") == 2, "once for each change"
     for secret in ("in-the-url", SECRET, SECRET.removeprefix("whsec_"), "v1,"):
         assert secret not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "port"), [("http://[::1]/hook", 80), ("https://[::1]/hook", 443), ("http://[::1]:8/", 8)]
+)
+def test_an_address_of_ipv6_needs_no_port(monkeypatch, url, port):
+    asked = []
+
+    def refuse(address, *_, **__):
+        asked.append(address[:2])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("http.client.socket.create_connection", refuse)
+    WebhookSender(url, b"key")._post(document(1))
+    assert asked == [("::1", port)]

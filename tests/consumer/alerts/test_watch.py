@@ -118,6 +118,12 @@ def test_a_silent_segment_ends_while_kafka_is_there(process):
     assert (kind, data["reason"]) == ("alert.ended", "silent")
 
 
+def test_the_end_of_what_was_sent_is_sent_however_late_it_comes(process):
+    assert kinds(process.read(("A", 2, 10.0), ("A", 1, 10.0))) == [("alert.began", "A", "severe")]
+    process.now += 20 * MINUTE
+    assert kinds(process.read(("A", 19, 70.0), ("A", 18, 70.0))) == [("alert.ended", "A", "severe")]
+
+
 def test_many_entries_are_read_in_one_turn(process):
     steps = [(f"S{number % 700}", 5 - number // 700, 10.0) for number in range(2_100)]
     assert len(process.read(*steps)) == 700

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.web.server.test_worker import Server, read_until
+from tests.web.server.test_worker import Server, read_until, until
 from web.streams.incoming import MAX_DISCARDED_BYTES
 
 pytestmark = pytest.mark.integration
@@ -78,6 +78,18 @@ def certificate(folder):
     return files
 
 
+def opened(server):
+    """Return a WebSocket that has its view; None if all slots are in use."""
+    client, seen = server.open_websocket(), b""
+    while b'"initial"' not in seen:
+        data = client.recv(65_536)
+        if not data:
+            client.close()
+            return None
+        seen += data
+    return client
+
+
 def frame(opcode, payload):
     """Return a frame of a client, with a mask of zeros."""
     return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
@@ -108,9 +120,8 @@ def test_websockets_that_send_after_their_close_keep_no_thread(server):
     clients = []
     try:
         for _ in range(2 * THREADS):
-            client = server.open_websocket()
+            client = until(lambda: opened(server))  # the slot of the one before is free a moment after its end
             clients.append(client)
-            read_until(client, b'"initial"')
             client.sendall(frame(CLOSE, struct.pack(">H", 1000)))
             try:
                 client.sendall(bytes(MAX_DISCARDED_BYTES + 1))
