@@ -21,7 +21,7 @@ QUERIES = [(panel["title"], target["expr"]) for panel in PANELS for target in pa
 QUERIES += [("annotation", each["expr"]) for each in DASHBOARD["annotations"]["list"]]
 METRIC = re.compile(r"\b(?:greenwave|process)_[a-z_]+\b")
 MAY_BE_EMPTY = {"annotation"}
-OPTIONAL = set(re.findall(r"^\| `(\w+)` .*; only with `SCHEMA_REGISTRY_URL`", PAGE, re.MULTILINE))
+OPTIONAL = set(re.findall(r"^\| `(\w+)` .*; only with `(?:SCHEMA_REGISTRY_URL|WEBHOOK_URL)`", PAGE, re.MULTILINE))
 """Metrics of what this run does not use."""
 
 
