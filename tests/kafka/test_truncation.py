@@ -114,11 +114,16 @@ def replicated_topic(node, replicas):
 
 
 def leader_and_in_sync(node, topic):
-    """Return the leader of a topic's partition and the replicas in sync; None when a node that is down was asked."""
+    """Return the leader of a topic's partition and the replicas in sync.
+
+    None when a node that is down was asked, or one that has not learnt of the topic yet.
+    """
     try:
         with node.admin() as admin:
             (described,) = admin.describe_topics([topic])
     except (KafkaError, OSError):
+        return None
+    if not described["partitions"]:
         return None
     (partition,) = described["partitions"]
     return partition["leader_id"], sorted(partition["isr_nodes"])
