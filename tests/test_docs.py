@@ -51,6 +51,21 @@ def test_a_link_to_a_missing_file_or_heading_is_found(tmp_path):
     assert broken_links(document) == ["#two", "b.md"]
 
 
+def test_files_that_documents_and_requirements_name_exist():
+    # Decisions and the changelog may name what is gone.
+    texts = [path for path in DOCUMENTS if path.parent != DECISIONS and path.name != "CHANGELOG.md"]
+    folders = "consumer|web|cli|demo|tests|tools|bench|static|templates|docs|deploy|clients"
+    pattern = rf"(?<![\w/.-])(?:{folders})/[\w/-]+\.(?:py|js|md|toml|json|css|html|yml|conf)\b"
+    named = {
+        (name_of(path), file)
+        for path in [*texts, *ROOT.glob("requirements*.txt")]
+        for file in re.findall(pattern, path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 50
+    missing = {each for each in named if not (ROOT / each[1]).exists()}
+    assert missing == {("docs/languages.md", "static/js/texts/CODE.js")}  # CODE stands for a language
+
+
 def test_documents_that_the_code_names_exist():
     named = {
         (name_of(path), document)

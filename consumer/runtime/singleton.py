@@ -1,8 +1,8 @@
 """The consumer of this process: the one module with mutable global state, behind three verbs.
 
 The lock guards which consumer that is, and is never held during a wait. Making the consumer under it reads files that
-the settings name. A forked child has no thread of its
-parent, and a lock that may be held for ever: it gets a new lock and no consumer, and its first start() makes one.
+the settings name. A forked child has no thread of its parent, and a lock that may be held for ever: it gets a new lock
+and no consumer, and its first start() makes one.
 """
 
 import logging

@@ -64,7 +64,7 @@ class Requests:
             self._since[conn] = self._clock()
 
     def start(self) -> None:
-        """Start a thread for the oldest waiting request, if that may be started now."""
+        """Start threads for the waiting requests, as many as may be started now."""
         while (conn := self._next()) is not None:
             self._submit(self._run, conn)
 
