@@ -15,15 +15,13 @@ from web.access import paths
 from web.access.cors import Cors
 from web.access.guard import Guard
 from web.access.origins import AllowedOrigins
-from web.api import acknowledgements, health, history, metrics, polling, scores, tickets, usual
+from web.api import acknowledgements, clients, health, history, metrics, polling, scores, sse, tickets, usual, websocket
+from web.api import publishing as publish
 from web.documents import routes as documents
-from web.limits import clients
 from web.limits.addresses import ClientAddresses
 from web.limits.limiter import Limiter
 from web.page import assets, pages, quarantine, sign_in, texts
-from web.publish import routes as publish
 from web.services import EXTENSION, Services
-from web.streams import sse, websocket
 
 COMMANDS = {
     "check-mapping": "cli.mapping:check_mapping",

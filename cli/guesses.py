@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from consumer.mapping.readers import SPEEDS
-from consumer.messages.fields import number
-from consumer.messages.refusal import shown
+from consumer.parsing.fields import number
+from consumer.parsing.refusal import shown
 from consumer.times import Times
 
 from .survey import PathSurvey

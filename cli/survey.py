@@ -12,9 +12,9 @@ import msgspec
 
 from consumer.mapping.envelopes import Deleted
 from consumer.mapping.opening import Content, Mapped, Opening
-from consumer.messages.decode import decode
-from consumer.messages.fields import number
-from consumer.messages.refusal import Refused, shown
+from consumer.parsing.decode import decode
+from consumer.parsing.fields import number
+from consumer.parsing.refusal import Refused, shown
 from consumer.schemas.framing import schema_id
 from consumer.schemas.registry import Registry
 from consumer.settings import Settings

@@ -36,7 +36,7 @@ class BadCursor(GreenwaveError):
 
 
 class Unreplayable(GreenwaveError):
-    """The records after a cursor can't be replayed: `reason` as in consumer.events.Gap, `missed` records if known."""
+    """The records after a cursor can't be replayed: `reason` as in events.Gap, `missed` records if known."""
 
     def __init__(self, reason: ReplayReason, missed: int | None = None) -> None:
         super().__init__(f"the records after the cursor can't be replayed: {reason}")

@@ -22,10 +22,10 @@ from consumer.sources.record import Partition, Record
 from consumer.view.cursor import Position, place
 from consumer.view.feed import Feed
 from consumer.view.filters import Box, Filter
+from web.answers.views import Views
 from web.server.outbox import Outbox
 from web.server.sockets import Socket
 from web.streams.messages import MessageCache, message_of
-from web.streams.views import Views
 
 TOPIC = b"topic-01"
 START_MS, START = 1_700_000_000_000, 10_000_000

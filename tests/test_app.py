@@ -72,7 +72,7 @@ def test_the_server_loads_nothing_that_only_commands_need(entry):
         [sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, check=True, timeout=30
     )
     loaded = json.loads(done.stdout)
-    assert "web.streams.sse" in loaded
+    assert "web.api.sse" in loaded
     assert [name for name in loaded if name.startswith(NOT_FOR_THE_SERVER)] == []
 
 

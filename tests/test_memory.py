@@ -22,8 +22,8 @@ from consumer.view.feed import Feed
 from consumer.view.filters import Box, Filter
 from consumer.view.latest import LatestView
 from tests.memory_cases import PLAIN, START_MS, WIDE, fill, value
+from web.answers.views import Views
 from web.streams.messages import MessageCache
-from web.streams.views import Views
 
 MB = 1 << 20
 SMALL = Settings(kafka_backlog="all", buffer_bytes=MB, buffer_entries=1_000_000, max_segments=1_000_000)

@@ -7,9 +7,9 @@ from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 
 from consumer.errors import Closing
 
+from . import wire
 from .logs import request_id
 from .server.refusals import SERVER_ERROR, status_of
-from .streams import wire
 
 log = logging.getLogger("greenwave.web")
 

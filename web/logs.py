@@ -13,8 +13,8 @@ from typing import Any
 
 from consumer import Settings
 from consumer.secrets import MASK, mask, secrets_of
-from web.streams import wire
 
+from . import wire
 from .times import iso
 
 CREDENTIAL = re.compile(r"\bgwt?_[A-Za-z0-9_-]{16,}|\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){2}")

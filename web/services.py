@@ -11,16 +11,16 @@ from consumer.view.filters import Filter
 from web.access.admission import Admission
 from web.access.authentication import Authentication
 from web.access.shares import Shares
-from web.api.acknowledged import Acknowledgements
-from web.api.acknowledgement_store import AcknowledgementStore
-from web.api.acknowledgement_topic import AcknowledgementTopic
-from web.api.bodies import Bodies
+from web.acknowledgements.acknowledged import Acknowledgements
+from web.acknowledgements.store import AcknowledgementStore
+from web.acknowledgements.topic import AcknowledgementTopic
+from web.answers.bodies import Bodies
+from web.answers.views import SharedBodies, Views
 from web.publish.publisher import Producer
 from web.publish.repeats import Repeats
 from web.streams.hub import Hub
 from web.streams.messages import MessageCache
 from web.streams.session import StreamSession
-from web.streams.views import SharedBodies, Views
 
 EXTENSION = "greenwave"
 

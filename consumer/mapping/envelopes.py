@@ -13,8 +13,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from consumer.messages.decode import decode
-from consumer.messages.refusal import Refused, shown
+from consumer.parsing.decode import decode
+from consumer.parsing.refusal import Refused, shown
 
 
 class Deleted(Struct, frozen=True):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from consumer.messages.fields import as_id
+from consumer.parsing.fields import as_id
 from consumer.sources.record import Record
 from consumer.times import UNKNOWN_MS
 

@@ -3,8 +3,8 @@
 import struct
 from typing import Any, Literal
 
-from consumer.messages.decode import decode
-from consumer.messages.refusal import Refused
+from consumer.parsing.decode import decode
+from consumer.parsing.refusal import Refused
 from consumer.schemas.framing import HEADER_BYTES, schema_id
 from consumer.schemas.registry import Registry
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from consumer.messages.decode import decode, decode_strictly
-from consumer.messages.names import MARKS
-from consumer.messages.refusal import Refused, top_level
+from consumer.parsing.decode import decode, decode_strictly
+from consumer.parsing.names import MARKS
+from consumer.parsing.refusal import Refused, top_level
 from consumer.schemas.framing import HEADER_BYTES, schema_id
 from consumer.schemas.registry import Registry
 from consumer.settings import Settings

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
-from consumer.messages.fields import as_id, label, number
-from consumer.messages.names import MAX_MINUTES
+from consumer.parsing.fields import as_id, label, number
+from consumer.parsing.names import MAX_MINUTES
 from consumer.prediction import KM_PER_MILE
 from consumer.sources.record import Record
 from consumer.times import Times

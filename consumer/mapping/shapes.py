@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from consumer.messages.refusal import Refused, shown
+from consumer.parsing.refusal import Refused, shown
 from consumer.sources.record import Record
 
 from .expressions import Reader

@@ -4,9 +4,9 @@ import re
 
 from msgspec import Struct
 
-from .fields import is_no_id, number
-from .names import MAX_MINUTES, Item, Names
-from .refusal import shown
+from consumer.parsing.fields import is_no_id, number
+from consumer.parsing.names import MAX_MINUTES, Item, Names
+from consumer.parsing.refusal import shown
 
 ALLOWED = f'minutes from 0 to {MAX_MINUTES}, a duration such as "15 min" or "PT15M", null, or a target time beside it'
 MAX_UNUSUAL_MINUTES = 525_600

@@ -5,11 +5,11 @@ They are for operators of a topic whose messages are refused. Memory is bounded 
 
 from collections import Counter
 
+from consumer.parsing.decode import decode
+from consumer.parsing.refusal import Refused, by_reason
 from consumer.sources.record import Record
 
-from .decode import decode
 from .normalised import Normalised
-from .refusal import Refused, by_reason
 
 MAX_FIELDS = 20
 MAX_FIELD_CHARACTERS = 40

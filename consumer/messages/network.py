@@ -17,10 +17,9 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from consumer.errors import SettingsError
+from consumer.parsing.fields import ALLOWED_IDS, as_id, is_no_id, text
+from consumer.parsing.refusal import shown
 from consumer.prediction import Coordinates
-
-from .fields import ALLOWED_IDS, as_id, is_no_id, text
-from .refusal import shown
 
 MAX_BYTES = 100_000_000
 """Largest file, in bytes after unpacking: about 300,000 segments."""

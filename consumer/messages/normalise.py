@@ -15,14 +15,7 @@ from msgspec import UNSET, UnsetType
 from consumer.errors import SourceError
 from consumer.mapping.envelopes import Deleted
 from consumer.mapping.opening import Content, Mapped, Opening
-from consumer.prediction import Coordinates, Observation, Prediction, categorise
-from consumer.schemas.registry import Registry
-from consumer.settings import Settings
-from consumer.sources.record import Record, Unreadable
-from consumer.times import Times, iso
-
-from .clock import wall_ms
-from .fields import (
+from consumer.parsing.fields import (
     ALLOWED_IDS,
     MAX_TEXT,
     as_id,
@@ -34,11 +27,18 @@ from .fields import (
     text,
     volume,
 )
-from .names import Item, Names, NameSets
+from consumer.parsing.names import Item, Names, NameSets
+from consumer.parsing.refusal import Refusal, Refused, shown
+from consumer.prediction import Coordinates, Observation, Prediction, categorise
+from consumer.schemas.registry import Registry
+from consumer.settings import Settings
+from consumer.sources.record import Record, Unreadable
+from consumer.times import Times, iso
+
+from .clock import wall_ms
 from .network import Network
 from .normalised import Normalised
 from .plain import PlainReader
-from .refusal import Refusal, Refused, shown
 from .speeds import NO_BOUNDS, Interval, Said, Speeds, predicted_speeds
 from .timing import Moments, Timing
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from consumer.parsing.refusal import Refusal
 from consumer.prediction import Observation, Prediction
-
-from .refusal import Refusal
 
 
 class Normalised(Struct, frozen=True, gc=False):

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from consumer.parsing.fields import MAX_TEXT, MAX_VOLUME, as_id, text
+from consumer.parsing.names import MAX_MINUTES, is_read
 from consumer.prediction import Coordinates, Observation, Prediction, categorise
 from consumer.times import BEGIN_MS, END_MS, MAX_CHARACTERS, UNKNOWN_MS, Times, iso
 
-from .fields import MAX_TEXT, MAX_VOLUME, as_id, text
-from .names import MAX_MINUTES, is_read
 from .network import Network
 from .speeds import Speeds
 from .timing import MINUTE_MS

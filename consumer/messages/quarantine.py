@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
+from consumer.parsing.refusal import Refusal, RefusalReason, by_reason
 from consumer.sources.record import Record
 from consumer.times import iso
-
-from .refusal import Refusal, RefusalReason, by_reason
 
 KEPT_VALUE_BYTES = 512
 KEPT_KEY_BYTES = 256

@@ -9,12 +9,11 @@ from math import inf, isfinite
 
 from msgspec import UNSET, Struct, UnsetType
 
+from consumer.parsing.fields import base_data, number
+from consumer.parsing.names import BASE, BOUNDS, CURRENT_SPEED, INTERVALS, PLAIN_SPEED, PREDICTED_SPEED, Item, Names
+from consumer.parsing.refusal import RefusalReason, Refused, shown, top_level
 from consumer.prediction import KM_PER_MILE
 from consumer.settings import Settings
-
-from .fields import base_data, number
-from .names import BASE, BOUNDS, CURRENT_SPEED, INTERVALS, PLAIN_SPEED, PREDICTED_SPEED, Item, Names
-from .refusal import RefusalReason, Refused, shown, top_level
 
 MAX_MPH = 200.0
 

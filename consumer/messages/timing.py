@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from consumer.parsing.fields import base_data
+from consumer.parsing.names import BASE, MAX_MINUTES, MAYBE_TARGET_TIME, TARGET_TIME, Item, Names
+from consumer.parsing.refusal import Refused, shown
 from consumer.prediction import Horizon
 from consumer.times import ALLOWED, UNKNOWN_MS, Times, iso
 
-from .fields import base_data
 from .horizon import NOT_STATED, stated_horizon
-from .names import BASE, MAX_MINUTES, MAYBE_TARGET_TIME, TARGET_TIME, Item, Names
-from .refusal import Refused, shown
 
 MINUTE_MS = 60_000
 _TARGET_WITHIN_MS = 60_000

@@ -13,9 +13,9 @@ from functools import lru_cache
 
 from msgspec import structs
 
-from consumer.events import Change, Event, Gap
 from consumer.prediction import Observation
 from consumer.view.cursor import CURRENT, PLAIN, VIEW_DUE, Kind, Places, Position, furthest, reaches, records_between
+from consumer.view.events import Change, Event, Gap
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from consumer.events import Change, Event, Gap, Initial, Left, Status
 from consumer.view.cursor import CURRENT, PLAIN, Places, Position, decode, records_between
 from consumer.view.departures import departures
+from consumer.view.events import Change, Event, Gap, Initial, Left, Status
 from consumer.view.filters import MATCH, NOTHING, Filter
 from consumer.view.ring import Entry
 from consumer.view.slots import includes

@@ -3,10 +3,10 @@
 from weakref import ref
 
 from consumer.errors import Unreplayable
-from consumer.events import Change, Event, Gap
 from consumer.prediction import Observation
 from consumer.view.answers import Landing
 from consumer.view.cursor import PLAIN, VIEW_DUE, Kind, Places, Position, furthest, records_between
+from consumer.view.events import Change, Event, Gap
 from consumer.view.ring import Entry
 from consumer.view.state import FeedState
 

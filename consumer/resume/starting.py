@@ -12,8 +12,8 @@ Nothing is given until this process has reached the cursor: before, it can't kno
 is the exception, since the leader of one partition may be away for long.
 """
 
-from consumer.events import Gap
 from consumer.view.cursor import CURRENT, VIEW_DUE, Kind, Position, reaches, records_between
+from consumer.view.events import Gap
 from consumer.view.filters import NOTHING
 from consumer.view.state import FeedState
 

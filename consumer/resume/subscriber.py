@@ -4,9 +4,9 @@ import threading
 from collections.abc import Hashable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from consumer.events import Event
 from consumer.sources.record import Partition
 from consumer.view.cursor import Places
+from consumer.view.events import Event
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
 from consumer.view.ring import Entry

@@ -4,8 +4,8 @@ import time
 from typing import cast
 
 from consumer.errors import Unreplayable
-from consumer.events import Event, Gap, Initial, Status
 from consumer.view.cursor import Position, decode, records_between
+from consumer.view.events import Event, Gap, Initial, Status
 from consumer.view.filters import chosen
 from consumer.view.slots import includes
 from consumer.view.state import FeedState

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Hashable
 
 from consumer.errors import BadCursor, Unreplayable
-from consumer.events import Gap
 from consumer.view.cursor import PLAIN, Position, decode_kind
+from consumer.view.events import Gap
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 

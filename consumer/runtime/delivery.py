@@ -10,7 +10,7 @@ from consumer.messages.intake import Intake
 from consumer.messages.normalise import Normaliser
 from consumer.messages.normalised import Normalised
 from consumer.messages.quarantine import Quarantine
-from consumer.messages.refusal import Refusal, count_refused
+from consumer.parsing.refusal import Refusal, count_refused
 from consumer.settings import Settings
 from consumer.sources.record import Partition, Record
 from consumer.view.feed import Feed

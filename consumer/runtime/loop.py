@@ -8,10 +8,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from consumer.events import State
 from consumer.settings import MAX_TOPICS, Settings
 from consumer.sources.base import Expired, Reading, Source, SourceStatus, Truncated
 from consumer.sources.record import Partition, Topic, listed
+from consumer.view.events import State
 from consumer.view.feed import Feed
 
 from .attempts import Attempts

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Collection, Mapping
 
-from consumer.events import Gap
 from consumer.settings import Settings
 from consumer.sources.base import Expired, Source, Truncated
 from consumer.sources.record import Partition, Topic, listed, partitions_of
 from consumer.view.cursor import Position, incarnations, joined, offset_of, place
+from consumer.view.events import Gap
 from consumer.view.feed import Feed
 
 from .backlog import backlog_of

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from consumer.events import NOT_CONNECTED, State, Status
+from consumer.view.events import NOT_CONNECTED, State, Status
 from consumer.view.feed import Feed
 
 log = logging.getLogger("greenwave.consumer")

@@ -21,7 +21,7 @@ from uuid import UUID
 import fastavro
 import fastavro.read
 
-from consumer.messages.refusal import Refused
+from consumer.parsing.refusal import Refused
 
 from .schema import MAX_BYTES_PER_BYTE, MAX_VALUE_BYTES, DecodePayload, SchemaText
 

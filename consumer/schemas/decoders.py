@@ -3,7 +3,7 @@
 The libraries are loaded when a schema needs them: they take memory.
 """
 
-from consumer.messages.decode import decode
+from consumer.parsing.decode import decode
 
 from .schema import DecodePayload, SchemaText
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
-from consumer.messages.refusal import Refused
+from consumer.parsing.refusal import Refused
 
 from .framing import message_path
 from .schema import MAX_VALUE_BYTES, DecodePayload, SchemaText

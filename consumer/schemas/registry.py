@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from consumer.messages.refusal import RefusalReason, Refused
+from consumer.parsing.refusal import RefusalReason, Refused
 from consumer.settings import Settings
 
 from .client import RegistryAway, RegistryClient, SchemaMissing

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from consumer.events import Evicted, EvictedReason, Shown
 from consumer.prediction import Horizon, Observation, Prediction
 
+from .events import Evicted, EvictedReason, Shown
 from .filters import Filter
 from .kept import rank
 from .ring import Entry

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from consumer.events import Gap, Status
 from consumer.messages.clock import wall_ms
 from consumer.messages.normalised import Normalised
 from consumer.prediction import Observation, Prediction
@@ -19,6 +18,7 @@ from consumer.sources.record import Partition, Record
 
 from .answers import Landing, SegmentMemory, Snapshot
 from .cursor import Places, Position, furthest, place, records_between
+from .events import Gap, Status
 from .filters import EVERYTHING, Filter, chosen
 from .ring import Entry
 from .state import FeedState, Fill

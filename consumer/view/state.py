@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, structs
 
-from consumer.events import CUT_OFF, Gap, Status
 from consumer.messages.normalised import Normalised
-from consumer.messages.refusal import count_refused
+from consumer.parsing.refusal import count_refused
 from consumer.prediction import Observation, Prediction
 from consumer.scoring.scores import Scores
 from consumer.settings import Settings
@@ -23,6 +22,7 @@ from consumer.sources.record import MAX_OFFSET, Partition, Record
 from .backpressure import Backpressure
 from .cursor import INDEX_BITS, MAX_INDEX, Places, Position, furthest, incarnations, joined, place
 from .ends import NEW_PARTITION_SECONDS, Ends
+from .events import CUT_OFF, Gap, Status
 from .eviction import EVICTION_REASONS
 from .filters import Filter
 from .footprint import footprint

@@ -19,7 +19,7 @@ from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from web.api import answers
+from web.answers import responses
 from web.api.polling import SegmentName
 from web.page import assets, roads, texts
 from web.page.pages import CONTENT_SECURITY_POLICY
@@ -63,7 +63,7 @@ def compress_data(response: Response) -> Response:
     """Compress JSON as the real server does, so that the page's transfers are as large as there."""
     # `assets` has compressed files; that a file has not changed needs no body.
     if response.is_json and response.status_code != 304 and "Content-Encoding" not in response.headers:
-        body, headers = answers.encoded(response.get_data(), answers.takes_gzip())
+        body, headers = responses.encoded(response.get_data(), responses.takes_gzip())
         response.set_data(body)
         response.headers.update(headers)
     return response

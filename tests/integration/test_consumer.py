@@ -12,10 +12,10 @@ import pytest
 
 import consumer as package
 from consumer.errors import NotReady
-from consumer.events import Change, Initial
 from consumer.runtime import singleton
 from consumer.settings import Settings
 from consumer.view.cursor import Position, place
+from consumer.view.events import Change, Initial
 from demo.broker import free_port
 from tests.consumer.helpers import array, message
 from tests.kafka.helpers import WAIT_SECONDS, eventually

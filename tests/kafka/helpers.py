@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
-from consumer.events import Change, Initial
 from consumer.sources.hooks import ClosedOnFailure
 from consumer.sources.kafka import KafkaSource, client_options
 from consumer.view.cursor import offset_of
+from consumer.view.events import Change, Initial
 
 WAIT_SECONDS = 60.0
 """Limit of every wait for a condition. Only a failure takes so long, so it may be generous."""

@@ -6,9 +6,9 @@ import time
 import pytest
 from kafka import TopicPartition
 
-from consumer.events import Gap
 from consumer.sources import open_kafka
 from consumer.sources.base import Expired
+from consumer.view.events import Gap
 from tests.consumer.helpers import at, message
 from tests.kafka.apache import ApacheKafka
 from tests.kafka.helpers import (

@@ -6,8 +6,8 @@ import random
 
 from msgspec import structs
 
-from consumer.events import Change, Initial, Left, Status
 from consumer.prediction import Observation
+from consumer.view.events import Change, Initial, Left, Status
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import array, message
 from tests.consumer.mapping.test_sources import SOURCES

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from consumer.events import Gap, Status
 from consumer.messages.normalise import Normaliser
 from consumer.messages.quarantine import LOG_EVERY_SECONDS
-from consumer.messages.refusal import REFUSAL_REASONS, by_reason
+from consumer.parsing.refusal import REFUSAL_REASONS, by_reason
 from consumer.sources.record import Record
+from consumer.view.events import Gap, Status
 from tests.consumer.helpers import array, message
 from tests.consumer.messages.test_normalise import REFUSED, good
 from tests.consumer.shapes import SHAPES

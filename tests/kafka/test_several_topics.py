@@ -2,7 +2,7 @@
 
 import random
 
-from consumer.events import Change, Gap, Initial
+from consumer.view.events import Change, Gap, Initial
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import message
 from tests.kafka.helpers import (

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 from msgspec import structs
 
-from consumer.events import Status
 from consumer.settings import Settings
 from consumer.sources.hooks import ClosedOnFailure
 from consumer.sources.kafka import KafkaSource
+from consumer.view.events import Status
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
 from tests.kafka.helpers import WAIT_SECONDS, changes, events_until, follow, segments

@@ -6,9 +6,9 @@ import string
 import pytest
 from kafka.protocol.admin import AlterClientQuotasRequest
 
-from consumer.events import Status
 from consumer.sources.confluent import ConfluentSource
 from consumer.sources.kafka import KafkaSource
+from consumer.view.events import Status
 from tests.consumer.helpers import message
 from tests.kafka.helpers import WAIT_SECONDS, changes, eventually, follow, segments
 

@@ -6,8 +6,8 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from consumer.errors import NotReady
-from consumer.events import Gap, Initial
 from consumer.sources.kafka import client_options
+from consumer.view.events import Gap, Initial
 from tests.consumer.helpers import message
 from tests.kafka.apache import choose
 from tests.kafka.helpers import (

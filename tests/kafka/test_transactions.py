@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from consumer.events import Gap, Status
 from consumer.view.cursor import Position, offset_of, place
+from consumer.view.events import Gap, Status
 from tests.consumer.helpers import message
 from tests.kafka.helpers import (
     BOTH_CLIENTS,

@@ -6,9 +6,9 @@ import pytest
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError
 
-from consumer.events import Gap, Initial
 from consumer.sources import confluent
 from consumer.sources.base import Truncated
+from consumer.view.events import Gap, Initial
 from tests.consumer.helpers import at, message
 from tests.kafka.apache import ApacheKafka, cluster
 from tests.kafka.helpers import (

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from consumer.events import Status
 from consumer.sources.librdkafka.cluster import Cluster
 from consumer.sources.librdkafka.options import client_options
+from consumer.view.events import Status
 from tests.consumer.helpers import message
 from tests.kafka.apache import cluster
 from tests.kafka.helpers import (

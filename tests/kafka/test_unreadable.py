@@ -2,9 +2,9 @@
 
 import pytest
 
-from consumer.events import Gap, Status
 from consumer.resume.chunk import ChunkKey
 from consumer.view.cursor import Position, place
+from consumer.view.events import Gap, Status
 from tests.consumer.helpers import message
 from tests.kafka.apache import ApacheKafka
 from tests.kafka.helpers import BOTH_CLIENTS, WAIT_SECONDS, changes, events_until, eventually, follow, segments

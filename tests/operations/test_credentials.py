@@ -12,8 +12,8 @@ from consumer.view.cursor import Position, place
 from tests.operations.test_attacks import Target
 from tests.operations.test_proxies import NAME, caddy, nginx
 from tests.web.access import test_jwts as jwts
+from tests.web.api.test_websocket import HANDSHAKE
 from tests.web.server.test_worker import Server, until
-from tests.web.streams.test_websocket import HANDSHAKE
 
 EVIL = "https://evil.example.org"
 SEGMENTS = 8

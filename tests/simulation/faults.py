@@ -47,7 +47,7 @@ FAULTS = [
     ),
     Fault(
         "observations come before predictions that did not fit into the first part of a view",
-        "web.streams.wire",
+        "web.wire",
         "observed, _ = _fitting(observations, room if len(parts) == len(predictions) else 0)",
         "observed, _ = _fitting(observations, room)",
     ),

@@ -8,7 +8,6 @@ import threading
 from msgspec import structs
 
 from consumer.errors import SourceError
-from consumer.events import Status
 from consumer.resume.readers import Readers
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
@@ -20,8 +19,9 @@ from consumer.runtime.waiting import Waiting
 from consumer.sources.base import Expired, Truncated
 from consumer.sources.memory import MemoryCluster, MemorySource
 from consumer.view.cursor import incarnations, offset_of
+from consumer.view.events import Status
 from consumer.view.feed import Feed
-from web.streams import wire
+from web import wire
 from web.streams.channel import Channel
 from web.streams.messages import Message, MessageCache
 from web.streams.resume import Resume, Resumes

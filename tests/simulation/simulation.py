@@ -17,7 +17,8 @@ from consumer.sources.memory import MemoryTopic
 from consumer.sources.record import Partition
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.scoring.test_scores import expected, shown
-from web.streams import resume, wire
+from web import wire
+from web.streams import resume
 from web.streams.encodings import SSE, SSE_GZIP, WEBSOCKET
 from web.streams.session import StreamSession
 

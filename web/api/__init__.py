@@ -1,4 +1,4 @@
-"""Answer requests that are not streams: polling, history, health and metrics, with their query parameters.
+"""Answer requests under `/api/`, and open streams: one module per subject, with its routes.
 
-It must not know the Kafka client, offsets or the syntax of streams.
+It must not know the Kafka client, offsets, or how streams are sent.
 """

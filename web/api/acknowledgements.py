@@ -14,14 +14,13 @@ from werkzeug.exceptions import BadRequest, Forbidden, NotFound, ServiceUnavaila
 
 from consumer.errors import NotCurrent, SourceError, StoreError
 from consumer.view.filters import EVERYTHING, Filter
+from web import params, wire
 from web.access.principal import current
+from web.acknowledgements.acknowledged import NOTHING, AlertSpan, StoredAcknowledgements
+from web.answers import responses
+from web.answers.views import Body
 from web.publish.bodies import JSON, body_of
 from web.services import Services, services
-from web.streams import wire
-from web.streams.views import Body
-
-from . import answers, params
-from .acknowledged import NOTHING, AlertSpan, StoredAcknowledgements
 
 log = logging.getLogger("greenwave.web.acknowledgements")
 
@@ -57,7 +56,7 @@ def acknowledgements() -> Response:
     params.only()
     here = services()
     body = _answer(here)
-    return answers.cached(body.etag, body.content, lambda: body.compressed)
+    return responses.cached(body.etag, body.content, lambda: body.compressed)
 
 
 @blueprint.post("/api/acknowledgements")
@@ -81,7 +80,7 @@ def change() -> Response:
             _using(lambda: store.acknowledge(alerts, name, note))
         else:
             _using(lambda: (store.renew if given.action == "renew" else store.undo)(alerts))
-        return answers.json(_answer(here).content)
+        return responses.json(_answer(here).content)
 
 
 def _answer(here: Services) -> Body:

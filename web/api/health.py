@@ -12,13 +12,11 @@ from consumer import Consumer
 from consumer.messages.network import Network
 from consumer.usual.usual import Usual
 from consumer.version import VERSION
+from web import params, wire
 from web.access.admission import ClientProgress
 from web.access.principal import current
 from web.services import services
-from web.streams import wire
 from web.times import iso, now_iso
-
-from . import params
 
 blueprint = Blueprint("health", __name__)
 

@@ -13,21 +13,20 @@ from werkzeug.exceptions import BadRequest
 
 from consumer import BadCursor
 from consumer.errors import Unreplayable
-from consumer.events import Change, Event, Gap
 from consumer.prediction import Observation, Prediction
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
 from consumer.resume.throttle import Throttle, ThrottledWork
 from consumer.settings import Settings
+from consumer.view.events import Change, Event, Gap
 from consumer.view.filters import Filter
+from web import params, wire
 from web.access.admission import Slot
 from web.access.principal import Principal, current
+from web.answers import responses
 from web.server.client import ClientSocket
 from web.services import services
-from web.streams import wire
 from web.times import Deadline, now_iso
-
-from . import answers, params
 
 blueprint = Blueprint("history", __name__)
 
@@ -123,7 +122,7 @@ def history() -> Response:
     slot = here.admission.slot()
     try:
         subscriptions, settings = here.get_consumer().subscriptions, here.settings
-        is_stream = answers.prefers(NDJSON, answers.JSON)
+        is_stream = responses.prefers(NDJSON, responses.JSON)
         if is_stream:
             client = ClientSocket(request.environ, settings.client_timeout)
             slot.require("history", client.cut)  # until the client has read it
@@ -141,7 +140,7 @@ def history() -> Response:
         slot.release()
         raise
     slot.release()
-    return answers.json(wire.success(page))
+    return responses.json(wire.success(page))
 
 
 def _span() -> Span:

@@ -17,14 +17,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from consumer import Consumer
-from consumer.events import GAP_REASONS, STATES
-from consumer.messages.refusal import REFUSAL_REASONS
+from consumer.parsing.refusal import REFUSAL_REASONS
 from consumer.usual.learner import LEARNER_STATES
 from consumer.version import VERSION
+from consumer.view.events import GAP_REASONS, STATES
+from web import params
 from web.access.admission import TRANSPORTS
 from web.services import Services, services
-
-from . import params
 
 blueprint = Blueprint("metrics", __name__)
 

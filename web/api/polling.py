@@ -10,23 +10,22 @@ from werkzeug.routing import BaseConverter
 
 from consumer import BadCursor
 from consumer.errors import Unreplayable
-from consumer.events import Gap
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
 from consumer.scoring.scores import NO_TRUTH
+from consumer.view.events import Gap
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
 from consumer.view.statistics import statistics
+from web import params, wire
 from web.access.admission import Slot
 from web.access.principal import current
+from web.answers import responses
+from web.answers.changes import Changes
 from web.server.client import Client, can_take_over
 from web.services import services
-from web.streams import wire
 from web.streams.waiting_poll import Poll, WaitingResponse, has_more, waits_for_kafka
 from web.times import Deadline, now_iso
-
-from . import answers, params
-from .changes import Changes
 
 blueprint = Blueprint("polling", __name__)
 
@@ -79,7 +78,7 @@ def predictions() -> Response:
             if waiting.acquire("long_poll"):
                 poll = Poll(subscription, changes, time.monotonic() + deadline.left, encode, (wanted,))
                 return WaitingResponse(services().hub, waiting, poll, services().poll_views)
-        return answers.json(encode(changes, subscription.cursor, has_more(subscription)))
+        return responses.json(encode(changes, subscription.cursor, has_more(subscription)))
 
 
 @blueprint.get("/api/predictions/<segment:segment_id>")
@@ -112,12 +111,12 @@ def segment(segment_id: str) -> Response:
         data["observation"] = found.observed[0] if found.observed else None
         data["observations"] = found.observations[-MAX_SEGMENT_HISTORY:]
         data["observations_complete"] = len(found.observations) <= MAX_SEGMENT_HISTORY
-    return answers.json(wire.success(data))
+    return responses.json(wire.success(data))
 
 
 def _whole(feed: Feed, wanted: Filter) -> Response:
     body = services().views.body(feed, wanted)
-    return answers.cached(body.etag, body.content, lambda: body.compressed)
+    return responses.cached(body.etag, body.content, lambda: body.compressed)
 
 
 def _subscribe(

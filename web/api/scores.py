@@ -3,11 +3,10 @@
 from flask import Blueprint, Response
 
 from consumer.scoring.tally import scale_of
+from web import params, wire
+from web.answers import responses
 from web.services import services
-from web.streams import wire
 from web.times import now_iso
-
-from . import answers, params
 
 blueprint = Blueprint("scores", __name__)
 
@@ -26,4 +25,4 @@ def scores() -> Response:
         **report,
         "timestamp": now_iso(),
     }
-    return answers.json(wire.success(data))
+    return responses.json(wire.success(data))

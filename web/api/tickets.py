@@ -2,13 +2,11 @@
 
 from flask import Blueprint, Response
 
+from web import params, wire
 from web.access.principal import current
 from web.access.tickets import TICKET_SECONDS
 from web.services import services
-from web.streams import wire
 from web.times import now_iso
-
-from . import params
 
 blueprint = Blueprint("tickets", __name__)
 

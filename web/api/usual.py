@@ -11,12 +11,11 @@ from consumer.usual.quarters import DAY_QUARTERS, Quarter
 from consumer.usual.usual import Bands, Usual
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
+from web import params, wire
 from web.access.principal import current
+from web.answers import responses
+from web.answers.views import Body
 from web.services import services
-from web.streams import wire
-from web.streams.views import Body
-
-from . import answers, params
 
 
 class AnswerVersion(NamedTuple):
@@ -45,7 +44,7 @@ def usual() -> Response:
     else:
         version = AnswerVersion(quarter, state, consumer.usual.at(quarter), _seen(consumer.feed))
         body = services().usual.get(version, _segments)
-    return answers.cached(body.etag, body.content, lambda: body.compressed)
+    return responses.cached(body.etag, body.content, lambda: body.compressed)
 
 
 def _segments(version: AnswerVersion) -> Body:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, TypedDict
 
-from web.api.acknowledged import MAX_KEPT, SharedAcknowledgement
+from web.acknowledgements.acknowledged import MAX_KEPT, SharedAcknowledgement
 from web.api.acknowledgements import MAX_ALERTS, MAX_NAME, MAX_NOTE
 
 from .elements import BAD, JSON, UNCHANGED, UNKNOWN, Documented, Operation, success

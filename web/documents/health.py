@@ -3,9 +3,9 @@
 from typing import Literal, NotRequired, TypedDict
 
 from consumer.alerts.sender import SendResult
-from consumer.events import State
-from consumer.messages.refusal import RefusalReason
+from consumer.parsing.refusal import RefusalReason
 from consumer.usual.learner import LearnerState
+from consumer.view.events import State
 from web.access.admission import Transport
 
 from .elements import BAD, JSON, Documented, Operation, success

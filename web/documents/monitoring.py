@@ -4,7 +4,7 @@ from typing import Annotated, TypedDict
 
 from msgspec import Meta
 
-from consumer.messages.refusal import REFUSAL_REASONS, RefusalReason
+from consumer.parsing.refusal import REFUSAL_REASONS, RefusalReason
 from web.access.shares import ShareKind
 
 from .elements import BAD, HTML, JSON, METRICS, TEXT, Data, Documented, Operation, success

@@ -5,7 +5,7 @@ from typing import Any
 from consumer.prediction import CATEGORIES
 from consumer.settings import Settings
 from consumer.view.filters import MAX_VALUES
-from web.api import params
+from web import params
 
 JsonSchema = dict[str, Any]
 

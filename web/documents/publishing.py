@@ -2,7 +2,7 @@
 
 from typing import NotRequired, TypedDict
 
-from consumer.messages.refusal import RefusalReason
+from consumer.parsing.refusal import RefusalReason
 from consumer.settings import Settings
 
 from .elements import BAD, JSON, NDJSON, TEXT, Documented, Operation, success

@@ -7,11 +7,11 @@ from flask import Blueprint, Response, render_template, request
 from msgspec import structs
 
 from consumer.settings import Settings
+from web import params, wire
 from web.access.principal import current
-from web.api import answers, params
+from web.answers import responses
+from web.answers.views import Body
 from web.services import services
-from web.streams import wire
-from web.streams.views import Body
 
 from .asyncapi import asyncapi
 from .docs_page import sections
@@ -51,8 +51,8 @@ def _visible() -> Settings:
     return structs.replace(settings, kafka_prefix="", kafka_topic=",".join(sorted(topics)) or "^$")
 
 
-def _answer(body: Body, content_type: str = answers.JSON) -> Response:
-    return answers.cached(body.etag, body.content, lambda: body.compressed, content_type)
+def _answer(body: Body, content_type: str = responses.JSON) -> Response:
+    return responses.cached(body.etag, body.content, lambda: body.compressed, content_type)
 
 
 @lru_cache(4)

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from consumer.events import EvictedReason, GapReason
 from consumer.prediction import Horizon
+from consumer.view.events import EvictedReason, GapReason
 
 Time = Annotated[str, Meta(description="ISO 8601, UTC")]
 Cursor = Annotated[

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from consumer.events import GapReason, State
 from consumer.prediction import Horizon, Observation, Prediction
 from consumer.settings import Settings
+from consumer.view.events import GapReason, State
 from web.access.admission import StreamTransport
 
 from .elements import BAD, EVENTS, JSON, TEXT, Documented, Operation, success

@@ -7,11 +7,11 @@ from typing import cast
 
 from flask import Flask, Response, request
 
-from web.api import answers
+from web.answers import responses
 
 TEXTS = ("text/", "application/json", "image/svg+xml")
 
-_compressed = lru_cache(256)(answers.compress)
+_compressed = lru_cache(256)(responses.compress)
 
 
 def compress(app: Flask) -> None:

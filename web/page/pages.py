@@ -15,12 +15,12 @@ from consumer.messages.network import Network, Segment
 from consumer.prediction import Observation
 from consumer.settings import Settings, origins
 from consumer.view.filters import Filter
+from web import params, wire
 from web.access.guard import may_operate
 from web.access.principal import current
-from web.api import answers, params
+from web.answers import responses
+from web.answers.views import Body
 from web.services import services
-from web.streams import wire
-from web.streams.views import Body
 
 from . import assets, roads
 
@@ -145,7 +145,7 @@ def network() -> Response:
     params.only()
     consumer, within = services().get_consumer(), params.everything().within
     body = _network_body(consumer.network) if within is None else _part_of(consumer, within)
-    return answers.cached(body.etag, body.content, lambda: body.compressed, "application/geo+json")
+    return responses.cached(body.etag, body.content, lambda: body.compressed, "application/geo+json")
 
 
 @lru_cache(1)

@@ -13,10 +13,10 @@ from typing import Any
 from flask import Blueprint, Response, render_template
 
 from consumer.messages.quarantine import KEPT_VALUE_BYTES, Quarantine
-from consumer.messages.refusal import REFUSAL_REASONS
-from web.api import answers, params
+from consumer.parsing.refusal import REFUSAL_REASONS
+from web import params, wire
+from web.answers import responses
 from web.services import services
-from web.streams import wire
 
 from .sign_in import POLICY
 
@@ -41,12 +41,12 @@ def quarantine() -> Response:
     known = services().get_consumer().quarantine
     report = known.snapshot()
     found = matching(report["messages"], words, reason)
-    if answers.prefers(HTML, answers.JSON):
+    if responses.prefers(HTML, responses.JSON):
         response = Response(_page(known, report, found, words, reason), mimetype=HTML)
         response.headers["Content-Security-Policy"] = POLICY
     else:
         content = wire.json_bytes({"success": True, "data": report | {"messages": found}})
-        response = Response(content, mimetype=answers.JSON)
+        response = Response(content, mimetype=responses.JSON)
     response.headers["Cache-Control"] = "no-store"
     response.vary.add("Accept")
     return response

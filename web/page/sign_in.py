@@ -7,10 +7,10 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.exceptions import Forbidden, LengthRequired
 from werkzeug.wrappers import Response as BaseResponse
 
+from web import params
 from web.access.authentication import COOKIE
 from web.access.origins import is_own
 from web.access.principal import Unauthenticated
-from web.api import params
 from web.server.client import receive_within
 from web.services import services
 

@@ -1,4 +1,4 @@
-"""Publish predictions to Kafka for clients: bodies, checks, repeated requests, the route.
+"""Publish predictions to Kafka for clients: bodies, checks, repeated requests.
 
-It must not know the Kafka client or the feed.
+It must not know routes, the Kafka client or the feed.
 """

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from consumer.errors import GreenwaveError
 from consumer.messages.normalised import Normalised
-from consumer.messages.refusal import Refusal
+from consumer.parsing.refusal import Refusal
 from consumer.prediction import Observation, Prediction
 
 MAX_SHOWN = 20

@@ -10,8 +10,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from web import wire
 from web.access.admission import RESERVE, count_streams, on_acquire
-from web.streams import wire
 
 from .accepting import Acceptor
 from .client import states_body

@@ -5,7 +5,7 @@ from typing import Any
 
 from gunicorn.http import errors
 
-from web.streams import wire
+from web import wire
 
 TOO_SLOW = "408 Request Timeout"
 LINE_TOO_LONG = "414 URI Too Long"

@@ -1,5 +1,5 @@
 """Stream messages to clients, by Server-Sent Events or WebSocket.
 
-It owns the wire format, the order of messages, and what is encoded once for all clients. It must not know the Kafka
+It owns the order of messages, and the blocks that are made once for all clients. It must not know routes, the Kafka
 client, offsets, or how it is served.
 """

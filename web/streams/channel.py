@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from consumer.errors import BadCursor
-from consumer.events import Change, Event, Status
 from consumer.resume.live import Mark
 from consumer.resume.subscriptions import Subscriptions
 from consumer.times import UNKNOWN_MS
+from consumer.view.events import Change, Event, Status
 from consumer.view.filters import Filter
+from web import wire
 
-from . import wire
 from .blocks import Block, BlockList
 from .encodings import Encoding
 from .messages import Message

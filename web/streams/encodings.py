@@ -9,7 +9,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
-from . import wire
+from web import wire
+
 from .messages import Message, sse_events, websocket_frames
 
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"

@@ -1,11 +1,10 @@
 """The first message of a stream."""
 
 from consumer.settings import Settings
+from web import wire
 from web.access.admission import StreamTransport
 from web.access.principal import Principal
 from web.times import now_iso
-
-from . import wire
 
 
 def greeting(transport: StreamTransport, principal: Principal, settings: Settings) -> bytes:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple, Protocol
 
 from consumer.view.filters import Filter
+from web import wire
 from web.access.admission import Slot
 from web.access.principal import ANYONE, Principal
 from web.times import now_iso
 
-from . import wire
 from .blocks import BlockList
 from .channel import Channel
 from .encodings import Encoding

@@ -3,7 +3,8 @@
 import logging
 import random
 
-from . import wire
+from web import wire
+
 from .connections import Connections
 from .expiry import Expiry
 from .hub_client import Answer, HubClient, Start

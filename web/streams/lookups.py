@@ -9,9 +9,9 @@ from typing import TypeVar
 from weakref import ref
 
 from consumer.errors import Closing
-from consumer.events import Gap
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions
+from consumer.view.events import Gap
 
 from .hub_client import Start
 from .resume import Resume

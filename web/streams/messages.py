@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from consumer.view.ring import Entry
-
-from . import wire
+from web import wire
 
 MESSAGE_BYTES = 580
 """Memory of a cached message without its content and cursor: objects, and its slot in the cache."""

@@ -13,10 +13,9 @@ from collections.abc import Iterable
 from enum import IntEnum, auto
 from typing import NamedTuple
 
-from consumer.events import Change, Event, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.prediction import Horizon, Observation, Prediction
-
-from . import wire
+from consumer.view.events import Change, Event, Evicted, Gap, Initial, Left, Shown, Status
+from web import wire
 
 MIN_CHANGES = 10_000
 """A pace gathers this many changes in any case."""

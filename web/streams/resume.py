@@ -14,10 +14,10 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 from consumer.errors import BadCursor
-from consumer.events import Event, Gap, Initial, Status
 from consumer.resume.live import Mark
 from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions, is_cursor
+from consumer.view.events import Event, Gap, Initial, Status
 
 from .blocks import Block, BlockList
 from .channel import Channel

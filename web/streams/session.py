@@ -17,11 +17,11 @@ returns messages. A channel, or the stream of a client that resumes, reads the e
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 
-from consumer.events import Change, Event, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.prediction import Observation, Prediction
+from consumer.view.events import Change, Event, Evicted, Gap, Initial, Left, Shown, Status
+from web import wire
 from web.times import iso
 
-from . import wire
 from .messages import Message, MessageCache, heartbeat
 
 STATS_SECONDS = 2.0

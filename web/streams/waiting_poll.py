@@ -16,20 +16,20 @@ from typing import Any, NamedTuple
 from flask import Response
 
 from consumer.resume.subscription import Subscription
+from web import wire
 from web.access.admission import Slot
 from web.access.principal import ANYONE, Principal, current
-from web.api import answers
-from web.api.changes import Changes
+from web.answers import responses
+from web.answers.changes import Changes
+from web.answers.views import Body, SharedBodies
 from web.server.client import TakenOver, take_over
 
-from . import wire
 from .encodings import SSE
 from .handover import head
 from .hub import Hub
 from .hub_client import BYE_RETRY_MS, HubClient
 from .resume import STEP
 from .stream import ClientStream
-from .views import Body, SharedBodies
 
 OK, FAILED = "200 OK", "500 INTERNAL SERVER ERROR"
 
@@ -189,9 +189,9 @@ class WaitingResponse(Response):
     """
 
     def __init__(self, hub: Hub, slot: Slot, poll: Poll, shared: SharedBodies) -> None:
-        super().__init__((), mimetype="application/json", headers=answers.HEADERS)
+        super().__init__((), mimetype="application/json", headers=responses.HEADERS)
         self._hub, self._slot, self._waiting, self._shared = hub, slot, poll, shared
-        self._takes_gzip, self._principal = answers.takes_gzip(), current()
+        self._takes_gzip, self._principal = responses.takes_gzip(), current()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Hand the socket over."""
@@ -202,6 +202,6 @@ class WaitingResponse(Response):
         return TakenOver(status=self.status, headers=self.headers)(environ, start_response)
 
     def _respond(self, status: str, body: Body) -> tuple[bytes, bytes]:
-        content, headers = answers.encoded(body.content, self._takes_gzip, lambda: body.compressed)
+        content, headers = responses.encoded(body.content, self._takes_gzip, lambda: body.compressed)
         lines = [*self.headers, *headers.items(), ("Content-Length", str(len(content)))]
         return head(status, lines), content

@@ -10,10 +10,10 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, Tex
 from wsproto.utilities import LocalProtocolError
 
 from consumer.settings import Topics
+from web import wire
 from web.access.principal import Principal, Unauthenticated
 from web.times import now_iso
 
-from . import wire
 from .hub_client import EXPIRED, Answer, Start
 from .messages import Message, websocket_frames
 from .websocket_protocol import (

@@ -13,8 +13,8 @@ from werkzeug.exceptions import BadRequest
 
 from consumer.settings import Topics
 from consumer.view.filters import Filter
+from web import params
 from web.access.principal import Principal
-from web.api import params
 
 GOING_AWAY, UNSUPPORTED, POLICY, MESSAGE_TOO_LARGE, INTERNAL, TRY_LATER = 1001, 1003, 1008, 1009, 1011, 1013
 """Close codes (RFC 6455, section 7.4.1): the server is closing, after `bye`; a binary message; too many messages, or a

@@ -7,9 +7,9 @@ from msgspec import structs
 
 from consumer import Consumer
 from consumer.alerts.watch import AlertWatch
-from consumer.events import Status
 from consumer.messages.clock import wall_ms
 from consumer.sources.memory import MemorySource, MemoryTopic
+from consumer.view.events import Status
 from tests.consumer import helpers
 from tests.consumer.alerts.receiver import SECRET, FakeReceiver
 from tests.consumer.helpers import SETTINGS, feed_of, message, publish, record

@@ -7,8 +7,8 @@ import pytest
 from msgspec import UNSET, structs
 
 from consumer.messages.horizon import Stated, stated_horizon
-from consumer.messages.names import Names
 from consumer.messages.normalise import Normaliser
+from consumer.parsing.names import Names
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings

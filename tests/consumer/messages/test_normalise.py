@@ -15,7 +15,7 @@ from msgspec import structs
 
 from consumer.messages.normalise import MAX_DESCRIBED, Normaliser
 from consumer.messages.normalised import Normalised
-from consumer.messages.refusal import REFUSAL_REASONS, by_reason
+from consumer.parsing.refusal import REFUSAL_REASONS, by_reason
 from consumer.prediction import CATEGORIES, Prediction, categorise
 from consumer.settings import Settings
 from consumer.sources.record import Record

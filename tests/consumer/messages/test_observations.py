@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from consumer.messages.normalise import MAX_DESCRIBED
-from consumer.messages.refusal import by_reason
+from consumer.parsing.refusal import by_reason
 from tests.consumer.mapping.helpers import normaliser, record
 from tests.consumer.messages.test_normalise import EVENT_MS, KAFKA_MS, read
 

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.messages.names import HORIZON, MAX_MINUTES
 from consumer.messages.network import Network, Segment
 from consumer.messages.normalise import Normaliser
 from consumer.messages.normalised import Normalised
 from consumer.messages.plain import MAX_IGNORED, MAX_NAME_CHARACTERS, READ_OTHERWISE, PlainReader
 from consumer.messages.speeds import Speeds
+from consumer.parsing.names import HORIZON, MAX_MINUTES
 from consumer.prediction import Coordinates
 from consumer.settings import Settings
 from consumer.sources.record import Record
 from consumer.times import BEGIN_MS, END_MS, Times
-from tests.consumer.messages.test_names import PLAIN
+from tests.consumer.parsing.test_names import PLAIN
 from tests.consumer.shapes import KAFKA_MS
 from tests.properties import examples
 

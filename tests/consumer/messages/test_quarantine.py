@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from consumer.messages.quarantine import Quarantine
-from consumer.messages.refusal import Refusal
+from consumer.parsing.refusal import Refusal
 from consumer.sources.record import Record
 
 WALL = 1737468302.5  # 2025-01-21T14:05:02.500Z

@@ -2,9 +2,9 @@
 
 import pytest
 
-from consumer.events import Change, Initial, Left, Status
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.cursor import CURRENT, PLAIN, VIEW_DUE, Position, decode_kind, place
+from consumer.view.events import Change, Initial, Left, Status
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import TOPIC, feed_of, message, publish, record, subscribe
 from tests.consumer.resume.test_resume import read

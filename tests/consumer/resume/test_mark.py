@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from consumer.errors import BadCursor
-from consumer.events import Change, Gap, Initial, Status
 from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, decode, place
+from consumer.view.events import Change, Gap, Initial, Status
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import SETTINGS, TOPIC, begin_at, feed_of, grow, message, publish, record
 from tests.consumer.resume.test_replay import BEGIN, process_over, topic_of

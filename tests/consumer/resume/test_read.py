@@ -4,12 +4,12 @@ import threading
 
 from msgspec import structs
 
-from consumer.events import Change, Gap, Initial, Status
 from consumer.resume import throttle
 from consumer.resume.pending import ASK_AGAIN_SECONDS
 from consumer.resume.replay import Replays
 from consumer.resume.throttle import Throttle
 from consumer.sources.memory import MemorySource
+from consumer.view.events import Change, Gap, Initial, Status
 from consumer.view.state import FeedState
 from tests.consumer.helpers import eventually
 from tests.consumer.resume.test_readers import Watched, asked, held_replay

@@ -7,13 +7,13 @@ import pytest
 from msgspec import structs
 
 from consumer.errors import Closing, SourceError
-from consumer.events import Status
 from consumer.resume import chunks, pending, readers, reading
 from consumer.resume.chunk import ChunkKey
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, decode, place
+from consumer.view.events import Status
 from consumer.view.feed import Feed
 from tests.consumer.helpers import eventually, partitions_to
 from tests.consumer.resume.test_replay import BEGIN, SMALL, Clock, changes_of, gap_of, process_over, topic_of

@@ -6,7 +6,6 @@ import pytest
 from msgspec import structs
 
 from consumer.errors import SourceError
-from consumer.events import Change, Gap, Initial, Left
 from consumer.resume import reading, replaying, throttle
 from consumer.resume.chunk import Chunk
 from consumer.resume.replay import Replays
@@ -15,6 +14,7 @@ from consumer.resume.throttle import Throttle
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view.cursor import Position, decode, place, records_between
+from consumer.view.events import Change, Gap, Initial, Left
 from consumer.view.feed import Feed
 from consumer.view.filters import Filter
 from tests.consumer.helpers import begin_at, message, publish

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.events import Change, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.prediction import Observation
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view.cursor import Position, decode, furthest, offset_of, place, reaches
+from consumer.view.events import Change, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import array, begin_at, grow, message, normalise, publish

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.events import Change, Gap, Initial, Status
 from consumer.messages.naming import TopicNormaliser
 from consumer.resume import reading
 from consumer.resume.replay import Replays
@@ -15,6 +14,7 @@ from consumer.settings import Settings
 from consumer.sources.memory import MemoryCluster, MemorySource, MemoryTopic
 from consumer.sources.record import Partition
 from consumer.view.cursor import Position, decode, joined, place
+from consumer.view.events import Change, Gap, Initial, Status
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.slots import adopt, includes

@@ -6,11 +6,11 @@ import pytest
 from msgspec import structs
 
 from consumer.errors import Unreplayable
-from consumer.events import Change, Gap, Initial, Status
 from consumer.resume.reading import ReadBudget, read_chunk
 from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
+from consumer.view.events import Change, Gap, Initial, Status
 from tests.consumer.helpers import SETTINGS, TOPIC, at, begin_at, feed_of, message, normalise, publish, record
 from tests.consumer.resume.test_replay import BEGIN, SMALL, TIME_MS, after_a_replay, process_over, topic_of
 from tests.consumer.resume.test_resume import INCARNATION, read

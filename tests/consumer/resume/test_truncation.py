@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from consumer.events import Change, Gap, Initial, Status
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
+from consumer.view.events import Change, Gap, Initial, Status
 from tests.consumer.helpers import begin_at, message, publish
 from tests.consumer.resume.test_replay import TIME_MS, process_over, topic_of
 from tests.consumer.resume.test_resume import INCARNATION, read

@@ -7,12 +7,12 @@ import pytest
 
 from consumer import Consumer
 from consumer.errors import NotReady, SettingsError
-from consumer.events import Change, Gap, Initial
 from consumer.resume.chunk import ChunkKey
 from consumer.runtime.lag import Lag
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
+from consumer.view.events import Change, Gap, Initial
 from tests.consumer.helpers import at, eventually, message
 from tests.consumer.runtime.helpers import take, until
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from consumer.events import Change, Initial, Status
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource
+from consumer.view.events import Change, Initial, Status
 from tests.consumer.helpers import eventually, message
 from tests.consumer.runtime.helpers import take, until
 

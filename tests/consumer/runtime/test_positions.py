@@ -2,11 +2,11 @@
 
 import pytest
 
-from consumer.events import Change, Gap, Initial
 from consumer.settings import Settings
 from consumer.sources.base import Expired, Truncated
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, decode, place
+from consumer.view.events import Change, Gap, Initial
 from tests.consumer.helpers import at, eventually, message
 from tests.consumer.runtime.helpers import take, until
 

@@ -6,7 +6,6 @@ import threading
 
 import pytest
 
-from consumer.events import Change, Gap, Initial
 from consumer.messages.normalise import Normaliser
 from consumer.resume.chunk import ChunkKey
 from consumer.resume.replay import Replays
@@ -16,6 +15,7 @@ from consumer.schemas.registry import Registry
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
+from consumer.view.events import Change, Gap, Initial
 from tests.consumer.helpers import eventually, message, partitions_to
 from tests.consumer.runtime.helpers import take
 from tests.consumer.schemas.helpers import PREDICTION, fake_registry, framed

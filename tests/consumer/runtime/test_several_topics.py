@@ -4,10 +4,10 @@ import logging
 
 import pytest
 
-from consumer.events import Change, Gap, Initial
 from consumer.settings import MAX_TOPICS, Settings
 from consumer.sources.memory import MemoryCluster, MemorySource, MemoryTopic
 from consumer.view.cursor import decode
+from consumer.view.events import Change, Gap, Initial
 from tests.consumer.helpers import eventually, message
 from tests.consumer.runtime.helpers import take, until
 

@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from consumer.errors import NotReady, SourceError, SourceLost
-from consumer.events import Change, Initial
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource
+from consumer.view.events import Change, Initial
 from consumer.view.feed import Feed
 from tests.consumer.helpers import eventually, message
 from tests.consumer.runtime.helpers import SOON_AGAIN, take, until

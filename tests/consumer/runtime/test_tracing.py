@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from consumer.errors import SettingsError
 from consumer.messages.normalised import Normalised
-from consumer.messages.refusal import Refusal
+from consumer.parsing.refusal import Refusal
 from consumer.runtime.tracing import MAX_AGE_MS, MAX_HEADER_BYTES, Tracing
 from consumer.settings import load
 from consumer.sources.record import Record, encode_headers

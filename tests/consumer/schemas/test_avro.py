@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.messages.refusal import Refused
+from consumer.parsing.refusal import Refused
 from consumer.schemas.decoders import make_decoder
 from consumer.schemas.schema import Referred, SchemaText
 

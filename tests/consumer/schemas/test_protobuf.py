@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from consumer.messages.refusal import Refused
+from consumer.parsing.refusal import Refused
 from consumer.schemas.decoders import make_decoder
 from consumer.schemas.schema import Referred, SchemaText
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from consumer.messages.refusal import Refused
+from consumer.parsing.refusal import Refused
 from consumer.schemas import registry as module
 from consumer.schemas.client import RegistryAway, SchemaMissing
 from consumer.schemas.schema import SchemaText

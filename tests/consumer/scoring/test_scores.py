@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.events import Gap
 from consumer.prediction import MAX_HORIZONS
 from consumer.scoring.forecasts import FORECASTS_SIZE, HorizonForecasts
 from consumer.scoring.history import HISTORY_SIZE, SegmentHistory
@@ -21,6 +20,7 @@ from consumer.scoring.tally import STEPS
 from consumer.settings import Settings
 from consumer.times import END_MS, iso
 from consumer.view.cursor import Position, place
+from consumer.view.events import Gap
 from consumer.view.feed import Feed
 from consumer.view.statistics import statistics
 from tests.consumer.helpers import SETTINGS, TOPIC, array, begin_at, feed_of, message, normalise, publish, record

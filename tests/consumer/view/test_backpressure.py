@@ -5,12 +5,12 @@ import threading
 import pytest
 
 from consumer import Consumer
-from consumer.events import Change, Gap
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view import backpressure
 from consumer.view.backpressure import IDLE_SECONDS, WAIT_SECONDS
 from consumer.view.cursor import Position, place
+from consumer.view.events import Change, Gap
 from consumer.view.feed import Feed
 from tests.consumer.helpers import TOPIC, begin_at, message, publish, record, subscribe
 

@@ -5,10 +5,10 @@ import itertools
 import pytest
 from msgspec import structs
 
-from consumer.events import Change, Evicted, Initial, Left, Shown, Status
 from consumer.prediction import MAX_HORIZONS
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.cursor import Position, decode, place
+from consumer.view.events import Change, Evicted, Initial, Left, Shown, Status
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import SETTINGS, TOPIC, array, begin_at, feed_of, message, publish, record, subscribe

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.errors import BadCursor
-from consumer.events import Change, Gap, Initial, Status
 from consumer.resume.starting import UNSEEN_PARTITIONS
 from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
 from consumer.view.cursor import CURRENT, Position, decode, place
 from consumer.view.ends import NEW_PARTITION_SECONDS
+from consumer.view.events import Change, Gap, Initial, Status
 from consumer.view.feed import READ_ENTRIES, Feed
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.statistics import statistics

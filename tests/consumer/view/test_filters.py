@@ -2,8 +2,8 @@
 
 import pytest
 
-from consumer.events import Change, Initial, Left
 from consumer.prediction import Coordinates
+from consumer.view.events import Change, Initial, Left
 from consumer.view.filters import EVERYTHING, Box, Filter
 from tests.consumer.helpers import array, feed_of, message, normalise, publish, record, subscribe
 from tests.consumer.view.test_feed import read

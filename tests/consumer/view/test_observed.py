@@ -5,12 +5,12 @@ import json
 import pytest
 from msgspec import structs
 
-from consumer.events import Change, Evicted, Initial, Left, Shown
 from consumer.resume.replay import Replays
 from consumer.resume.subscriptions import Subscriptions
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.view.cursor import Position, decode, place
+from consumer.view.events import Change, Evicted, Initial, Left, Shown
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.statistics import statistics

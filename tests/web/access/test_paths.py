@@ -9,8 +9,8 @@ from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
 from tests.consumer.helpers import message
+from tests.web.api.test_websocket import HANDSHAKE
 from tests.web.server.test_worker import Server, until
-from tests.web.streams.test_websocket import HANDSHAKE
 
 FIXED = [
     "/predictions",

@@ -4,9 +4,9 @@ import pytest
 
 from consumer.settings import Settings
 from consumer.view.filters import EVERYTHING, Filter
+from web import params
 from web.access.principal import ANYONE, NO_RIGHTS, Principal
 from web.access.rules import RULES, Rule
-from web.api import params
 
 SEVERAL = Settings(kafka_topic="a,b").topics
 

@@ -13,8 +13,8 @@ from tests.web.access.tokens_file import bearer, tokens_file
 from tests.web.conftest import SETTINGS, hold_slot
 from tests.web.documents.conformity import check_response
 from web.access.authentication import COOKIE
-from web.api.acknowledged import MAX_AGE_MS, AlertSpan, SharedAcknowledgement
-from web.api.acknowledgement_store import READ_BUSY_SECONDS, AcknowledgementStore
+from web.acknowledgements.acknowledged import MAX_AGE_MS, AlertSpan, SharedAcknowledgement
+from web.acknowledgements.store import READ_BUSY_SECONDS, AcknowledgementStore
 
 PATH = "/api/acknowledgements"
 EVIL = "https://evil.example"

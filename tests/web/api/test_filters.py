@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from consumer.events import CUT_OFF
 from consumer.settings import Settings
+from consumer.view.events import CUT_OFF
 from tests.consumer.helpers import array, message
 from tests.web.api.test_polling import data
+from tests.web.api.test_sse import stream  # noqa: F401, a fixture
 from tests.web.conftest import hold_slot, waits
 from tests.web.server.test_worker import until
-from tests.web.streams.test_sse import stream  # noqa: F401, a fixture
-from web.api import params
+from web import params
 
 TIME_MS = 1_700_000_000_000
 SEGMENTS = [
@@ -154,7 +154,7 @@ def test_an_answer_is_compressed_if_the_client_accepts_gzip(client, put):
 
 def test_a_body_is_encoded_and_compressed_once_per_change(client, put, monkeypatch):
     made = []
-    monkeypatch.setattr("web.streams.views.compress", lambda content: made.append(1) or gzip.compress(content))
+    monkeypatch.setattr("web.answers.views.compress", lambda content: made.append(1) or gzip.compress(content))
     put(array(*[message(f"S{number}") for number in range(100)]))
     for _ in range(5):
         client.get("/api/predictions", headers={"Accept-Encoding": "gzip"})

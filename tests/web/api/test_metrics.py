@@ -7,8 +7,8 @@ import pytest
 from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumer.events import GAP_REASONS
-from consumer.messages.refusal import REFUSAL_REASONS
+from consumer.parsing.refusal import REFUSAL_REASONS
+from consumer.view.events import GAP_REASONS
 from consumer.view.eviction import EVICTION_REASONS
 from tests.consumer.helpers import message
 from tests.web.conftest import SETTINGS

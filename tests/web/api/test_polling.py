@@ -12,7 +12,7 @@ from consumer.view.cursor import CURRENT, Position, place
 from consumer.view.filters import EVERYTHING
 from tests.consumer.helpers import array, feed_of, message, publish, record
 from tests.web.conftest import hold_slot
-from web.streams.views import encode_body
+from web.answers.views import encode_body
 
 T = 1_700_000_000_000
 

@@ -7,15 +7,15 @@ import pytest
 from msgspec import structs
 
 from consumer import Consumer
-from consumer.events import CUT_OFF
 from consumer.sources.base import SourceStatus
 from consumer.sources.memory import MemorySource
+from consumer.view.events import CUT_OFF
 from tests.consumer.helpers import message
 from tests.web.api.test_polling import data
+from tests.web.api.test_sse import stream  # noqa: F401, a fixture
+from tests.web.api.test_websocket import connect  # noqa: F401, a fixture
 from tests.web.conftest import SETTINGS, events_of
 from tests.web.server.test_worker import until
-from tests.web.streams.test_sse import stream  # noqa: F401, a fixture
-from tests.web.streams.test_websocket import connect  # noqa: F401, a fixture
 
 pytestmark = pytest.mark.slow
 

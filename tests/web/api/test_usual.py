@@ -15,9 +15,9 @@ from tests.consumer.helpers import eventually, message
 from tests.web.access.tokens_file import bearer, tokens_file
 from tests.web.conftest import SETTINGS
 from tests.web.documents.conformity import check_response
-from web.api.bodies import MAX_BODIES, MAX_BYTES, Bodies
+from web.answers.bodies import MAX_BODIES, MAX_BYTES, Bodies
+from web.answers.views import Body
 from web.api.usual import AnswerVersion
-from web.streams.views import Body
 
 WEEK_MS = 7 * 86_400_000
 TIME_MS = 1_699_999_800_000  # 2023-11-14, a Tuesday, 22:10 UTC

@@ -9,16 +9,16 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from consumer.events import Evicted, Status
 from consumer.prediction import Observation
+from consumer.view.events import Evicted, Status
 from consumer.view.statistics import statistics
 from tests.consumer.helpers import feed_of, message, normalise, record
 from tests.web.conftest import SETTINGS, events_of
 from tests.web.documents.conformity import check, with_topics
+from web import wire
 from web.access.principal import ANYONE
 from web.documents.asyncapi import asyncapi
 from web.documents.streams import STREAM_MESSAGES
-from web.streams import wire
 from web.streams.websocket_protocol import ClientMessages
 
 SPECIFICATION = Path(__file__).with_name("asyncapi-3.0.0.json.gz")

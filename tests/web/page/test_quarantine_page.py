@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from app import create_app
-from consumer.messages.refusal import REFUSAL_REASONS
+from consumer.parsing.refusal import REFUSAL_REASONS
 from consumer.settings import Settings
 from tests.consumer.helpers import message
 from tests.web.access.tokens_file import bearer, tokens_file

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.messages.refusal import REFUSAL_REASONS
+from consumer.parsing.refusal import REFUSAL_REASONS
 from web.page.texts import DEFAULT, catalogues, text
 
 ROOT = Path(__file__).resolve().parents[3]

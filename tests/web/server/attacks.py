@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from consumer.view.cursor import Position, decode
+from tests.web.api.test_websocket import HANDSHAKE
 from tests.web.server.test_worker import Server, read_until, rest_of, until
-from tests.web.streams.test_websocket import HANDSHAKE
 
 LARGE_REQUEST = b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n"
 OPEN_FILES = 3_000

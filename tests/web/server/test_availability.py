@@ -13,6 +13,7 @@ from gunicorn.config import Config
 from gunicorn.http import get_parser
 
 from consumer import Settings
+from tests.web.api.test_websocket import HANDSHAKE
 from tests.web.server.attacks import (
     ATTACKS,
     BYTES,
@@ -24,7 +25,6 @@ from tests.web.server.attacks import (
     hold_all_threads,
 )
 from tests.web.server.test_worker import Server, assert_refused, read_until, rest_of, until
-from tests.web.streams.test_websocket import HANDSHAKE
 from web.server.descriptors import raise_limit
 from web.server.sockets import Socket
 from web.server.worker import Worker

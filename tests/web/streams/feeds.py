@@ -5,9 +5,9 @@ import json
 from hypothesis import strategies as st
 from msgspec import structs
 
-from consumer.events import Gap, Status
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.cursor import Position, decode, place
+from consumer.view.events import Gap, Status
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import SETTINGS, TOPIC, begin_at, feed_of, message, publish, record

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.consumer.helpers import feed_of, message, publish, record
 from tests.web.conftest import hold_slot
 from tests.web.streams.feeds import events_of
-from web.streams import wire
+from web import wire
 from web.streams.encodings import GZIP_HEADER, SSE, SSE_GZIP, WEBSOCKET, GzipEncoding
 from web.streams.messages import Message, MessageCache, sse_events, websocket_frames
 

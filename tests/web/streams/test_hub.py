@@ -23,10 +23,12 @@ from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually, message, publish, record
 from tests.consumer.resume.test_replay import BEGIN, process_over, topic_of
 from tests.web.streams.feeds import HEARTBEAT_SECONDS, SEVERE, World, events_of
+from web import wire
 from web.access import slots
 from web.access.admission import Admission
-from web.api.changes import Changes
-from web.streams import channels, measurements, rounds, wire
+from web.answers.changes import Changes
+from web.answers.views import SharedBodies
+from web.streams import channels, measurements, rounds
 from web.streams.blocks import Block
 from web.streams.channel import VIEW_SECONDS
 from web.streams.connections import CLOSING_SECONDS, READ, WRITE
@@ -37,7 +39,6 @@ from web.streams.hub_client import Answer, HubClient, Start
 from web.streams.incoming import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES
 from web.streams.resume import SHARED_SECONDS, Resume
 from web.streams.turns import REPLAY_SECONDS
-from web.streams.views import SharedBodies
 from web.streams.waiting_poll import Poll, PollClient, WaitingPoll
 
 CLIENT_TIMEOUT = 30.0

@@ -8,18 +8,18 @@ from collections import defaultdict
 import pytest
 from msgspec import structs
 
-from consumer.events import Change, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.prediction import Observation
 from consumer.resume.subscriptions import Subscriptions
 from consumer.view.cursor import Position, decode, place
+from consumer.view.events import Change, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.ring import Entry
 from tests.consumer.helpers import SETTINGS, TOPIC, begin_at, feed_of, message, publish, record
 from tests.consumer.view.test_latest import a_prediction
+from tests.web.api.test_sse import stream
+from tests.web.api.test_websocket import HANDSHAKE, connect
 from tests.web.conftest import events_of
 from tests.web.streams.feeds import Following
-from tests.web.streams.test_sse import stream
-from tests.web.streams.test_websocket import HANDSHAKE, connect
 from web.streams.channel import Channel
 from web.streams.encodings import SSE
 from web.streams.messages import MessageCache

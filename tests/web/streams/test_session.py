@@ -5,8 +5,8 @@ import json
 import pytest
 from msgspec import structs
 
-from consumer.events import Change, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.view.cursor import Position, place
+from consumer.view.events import Change, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.view.ring import Entry
 from tests.consumer.view.test_latest import a_prediction
 from web.streams.messages import MessageCache

@@ -7,8 +7,8 @@ import pytest
 
 from consumer.view.filters import EVERYTHING, Filter
 from tests.web.streams.feeds import ONE_OF_FIVE, World
-from web.api.changes import Changes
-from web.streams.views import SharedBodies
+from web.answers.changes import Changes
+from web.answers.views import SharedBodies
 from web.streams.waiting_poll import FAILED, OK, Poll, WaitingPoll
 
 SECONDS = 25.0

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from consumer.events import Change, Event, Evicted, Gap, Initial, Left, Shown
 from consumer.prediction import Observation, Prediction
+from consumer.view.events import Change, Event, Evicted, Gap, Initial, Left, Shown
 
 Update = Change | Left | Evicted | Shown
 """What an answer lists."""

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from consumer.runtime.compacted import NO_CONTENTS, CompactedTopic
+from web import wire
 from web.publish.publisher import Producer
-from web.streams import wire
 
 from .acknowledged import (
     MAX_AGE_MS,

@@ -10,18 +10,16 @@ from msgspec import structs
 from werkzeug.exceptions import BadRequest, Forbidden, ServiceUnavailable
 
 from consumer.errors import SourceError
-from consumer.events import CUT_OFF
+from consumer.view.events import CUT_OFF
+from web import params, wire
 from web.access.principal import current
 from web.access.shares import holder
-from web.api import params
 from web.logs import request_id
+from web.publish.bodies import body_of, messages_of
+from web.publish.publisher import MAX_SHOWN, NotAllowed, Rejected, StoredAt, keys_of
+from web.publish.repeats import Attempt, Conflict
 from web.services import Services, services
-from web.streams import wire
 from web.times import now_iso
-
-from .bodies import body_of, messages_of
-from .publisher import MAX_SHOWN, NotAllowed, Rejected, StoredAt, keys_of
-from .repeats import Attempt, Conflict
 
 log = logging.getLogger("greenwave.web.publish")
 

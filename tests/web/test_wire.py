@@ -6,10 +6,10 @@ import pytest
 from msgspec import structs
 from wsproto.frame_protocol import FrameProtocol
 
-from consumer.events import Status
-from consumer.messages.fields import MAX_TEXT
+from consumer.parsing.fields import MAX_TEXT
 from consumer.prediction import Coordinates, Observation, Prediction
-from web.streams import wire
+from consumer.view.events import Status
+from web import wire
 
 SHORT = Prediction(
     segment_id="LA_001",

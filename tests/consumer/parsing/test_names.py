@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from consumer.messages import names
-from consumer.messages.names import MAX_SETS, Names, NameSets
+from consumer.parsing import names
+from consumer.parsing.names import MAX_SETS, Names, NameSets
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "messages.md"
 

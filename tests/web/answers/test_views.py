@@ -9,7 +9,7 @@ from consumer.view.answers import Snapshot
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import eventually
 from tests.consumer.view.test_latest import a_prediction
-from web.streams.views import EVICT_EVERY_SECONDS, IDLE_SECONDS, STALE_SECONDS, STATS_MAX_AGE_SECONDS, Views
+from web.answers.views import EVICT_EVERY_SECONDS, IDLE_SECONDS, STALE_SECONDS, STATS_MAX_AGE_SECONDS, Views
 
 OTHER = Filter(segments=frozenset({"S"}))
 

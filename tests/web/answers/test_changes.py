@@ -3,16 +3,16 @@
 import pytest
 from msgspec import structs
 
-from consumer.events import Change, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.prediction import Observation
 from consumer.resume import reading
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, place
+from consumer.view.events import Change, Evicted, Gap, Initial, Left, Shown, Status
 from consumer.view.ring import Entry
 from tests.consumer.resume.test_replay import process_over, topic_of
 from tests.consumer.resume.test_resume import INCARNATION
 from tests.consumer.view.test_latest import a_prediction
-from web.api.changes import Changes
+from web.answers.changes import Changes
 
 A, B = a_prediction("A", horizon=15), a_prediction("B")
 ENTRY = Entry(0, place(6), Position(b"topic-01", (place(7),)), "A", A, True)

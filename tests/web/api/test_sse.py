@@ -9,13 +9,13 @@ import httpx
 import pytest
 import sseclient
 
-from consumer.events import Status
 from consumer.settings import Settings
 from consumer.view.cursor import Position, decode, place
+from consumer.view.events import Status
 from tests.consumer.helpers import array, message
 from tests.web.conftest import SHORT_HEARTBEAT, SHORT_SILENCE, events_of, waits
 from web.streams.session import BATCH
-from web.streams.wire import INITIAL_BYTES
+from web.wire import INITIAL_BYTES
 
 
 class Stream:
@@ -261,7 +261,7 @@ def test_heartbeats_are_sent_without_changes(stream, live):
 def frequent_stats(monkeypatch):
     monkeypatch.setattr("web.streams.rounds.TICK_SECONDS", 0.02)
     monkeypatch.setattr("web.streams.session.STATS_SECONDS", 0.05)
-    monkeypatch.setattr("web.streams.views.STATS_MAX_AGE_SECONDS", 0.0)
+    monkeypatch.setattr("web.answers.views.STATS_MAX_AGE_SECONDS", 0.0)
 
 
 def wait_for_stats(stream, condition):

@@ -21,22 +21,20 @@ from simple_websocket import Server
 from werkzeug.routing.exceptions import WebsocketMismatch
 from wsproto.utilities import RemoteProtocolError
 
+from web import params, wire
 from web.access import handshake
 from web.access.admission import Slot
 from web.access.principal import current
 from web.access.tickets import PARAMETER
-from web.api import params
 from web.server.client import take_over
 from web.services import services
-
-from . import wire
-from .encodings import WEBSOCKET
-from .greeting import greeting
-from .handover import COPY_BYTES, add_pair, stream_slot
-from .hub_client import HubClient, Start
-from .messages import Message, websocket_frames
-from .websocket_peer import WebSocketPeer
-from .websocket_protocol import MAX_MESSAGE_BYTES, TRY_LATER
+from web.streams.encodings import WEBSOCKET
+from web.streams.greeting import greeting
+from web.streams.handover import COPY_BYTES, add_pair, stream_slot
+from web.streams.hub_client import HubClient, Start
+from web.streams.messages import Message, websocket_frames
+from web.streams.websocket_peer import WebSocketPeer
+from web.streams.websocket_protocol import MAX_MESSAGE_BYTES, TRY_LATER
 
 log = logging.getLogger("greenwave.web.websocket")
 

@@ -15,8 +15,8 @@ from tests.consumer import helpers
 from tests.consumer.helpers import message
 from tests.web.api.test_acknowledgements import PATH, Clock, alert, listed, send, span
 from tests.web.conftest import SETTINGS
-from web.api.acknowledged import MAX_AGE_MS
-from web.api.acknowledgement_topic import AcknowledgementTopic
+from web.acknowledgements.acknowledged import MAX_AGE_MS
+from web.acknowledgements.topic import AcknowledgementTopic
 
 eventually = functools.partial(helpers.eventually, timeout=60)
 

@@ -2,13 +2,12 @@
 
 from flask import Blueprint, Response
 
+from web import params, wire
 from web.access.shares import KINDS, ClientShares
-from web.api import answers, params
+from web.answers import responses
+from web.limits.addresses import hashed
 from web.services import services
-from web.streams import wire
 from web.times import now_iso
-
-from .addresses import hashed
 
 blueprint = Blueprint("clients", __name__)
 
@@ -23,7 +22,7 @@ def clients() -> Response:
     here = services()
     shown = [_client(each, here.settings.hash_addresses) for each in here.admission.shares.largest(MOST)]
     data = {"clients": shown, "refused": here.admission.shares.refusals(), "timestamp": now_iso()}
-    return answers.json(wire.success(data))
+    return responses.json(wire.success(data))
 
 
 def _client(share: ClientShares, is_hashed: bool) -> dict[str, object]:

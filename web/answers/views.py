@@ -19,10 +19,10 @@ import msgspec
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.statistics import statistics
-from web.api.answers import compress
+from web import wire
 from web.times import now_iso
 
-from . import wire
+from .responses import compress
 
 STATS_MAX_AGE_SECONDS = 2.0
 """Statistics older than this are computed again."""

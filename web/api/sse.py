@@ -10,17 +10,15 @@ import random
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import ServiceUnavailable
 
+from web import params, wire
 from web.access.principal import current
 from web.access.tickets import PARAMETER
-from web.api import params
 from web.services import services
-
-from . import wire
-from .encodings import SSE, SSE_GZIP, Encoding
-from .greeting import greeting
-from .handover import StreamResponse, stream_slot
-from .hub_client import Start
-from .incoming import BUSY_RETRY_MS
+from web.streams.encodings import SSE, SSE_GZIP, Encoding
+from web.streams.greeting import greeting
+from web.streams.handover import StreamResponse, stream_slot
+from web.streams.hub_client import Start
+from web.streams.incoming import BUSY_RETRY_MS
 
 log = logging.getLogger("greenwave.web.sse")
 

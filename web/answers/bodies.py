@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from web.streams.views import Body
+from .views import Body
 
 MAX_BODIES = 8
 MAX_BYTES = 8_388_608

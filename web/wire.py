@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from consumer.events import Evicted, Left, Status
 from consumer.prediction import Observation, Prediction
+from consumer.view.events import Evicted, Left, Status
 
 _encoder = msgspec.json.Encoder()
 

@@ -5,9 +5,9 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from consumer.view.ring import Entry
+from consumer.prediction import Horizon, Observation, Prediction
 
-from .prediction import Horizon, Observation, Prediction
+from .ring import Entry
 
 State = Literal["starting", "catching_up", "live", "reconnecting", "circuit_open", "stopped"]
 
