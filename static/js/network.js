@@ -147,12 +147,25 @@ export function linesOf(geometry) {
 function axisOf(corridor, stops) {
   const direction = CORRIDOR.exec(corridor)?.[2];
   if (direction) return AXES[direction];
-  /** @param {0 | 1} at */
-  const spread = (at) => {
-    const degrees = stops.map(({ place }) => place[at]);
-    return Math.max(...degrees) - Math.min(...degrees);
-  };
-  return spread(0) > spread(1) ? AXES.N : AXES.E;
+  return widest(stops) === 0 ? AXES.N : AXES.E;
+}
+
+/**
+ * Return which coordinate of the stops is spread the most, in degrees: 0 for latitude, 1 for longitude.
+ *
+ * @param {Stop[]} stops
+ * @returns {0 | 1}
+ */
+function widest(stops) {
+  const most = [-Infinity, -Infinity];
+  const least = [Infinity, Infinity];
+  for (const { place } of stops) {
+    for (const at of [0, 1]) {
+      most[at] = Math.max(most[at], place[at]);
+      least[at] = Math.min(least[at], place[at]);
+    }
+  }
+  return most[0] - least[0] > most[1] - least[1] ? 0 : 1;
 }
 
 /**
@@ -164,33 +177,78 @@ function axisOf(corridor, stops) {
 function chains(stops, [north, east]) {
   /** @param {Stop} stop */
   const along = ({ place }) => north * place[0] + east * place[1];
-  const remaining = [...stops].sort((one, other) => along(one) - along(other));
+  const downstream = [...stops].sort((one, other) => along(one) - along(other));
+  const remaining = new Remaining(downstream);
   /** @type {Stop[][]} */
   const found = [];
-  for (let first = remaining.shift(); first; first = remaining.shift()) {
-    const chain = [first];
-    for (let next = nearest(first, remaining); next !== null; next = nearest(chain[chain.length - 1], remaining)) {
-      chain.push(...remaining.splice(next, 1));
-    }
+  for (const first of downstream) {
+    if (!remaining.has(first)) continue;
+    /** @type {Stop[]} */
+    const chain = [];
+    for (let next = /** @type {Stop | null} */ (first); next !== null; next = remaining.takeNearest(next)) chain.push(next);
     found.push(chain);
   }
   return found.filter((chain) => chain.length > 1);
 }
 
 /**
- * Return the index of the nearest stop within MAX_GAP_KM; null for none.
- *
- * @param {Stop} from
- * @param {Stop[]} stops
+ * Stops that are on no chain yet, as a list along the coordinate that is spread the most. A search goes outwards in it, and
+ * ends where that coordinate alone is farther away: a comparison of all with all takes a second for 5,000 stops.
  */
-function nearest(from, stops) {
-  let best = null;
-  let least = MAX_GAP_KM;
-  for (const [index, stop] of stops.entries()) {
-    const distance = km(from.place, stop.place);
-    if (distance < least) [best, least] = [index, distance];
+class Remaining {
+  /** @type {Map<Stop, number>} */
+  #indexes;
+  /** @type {(number | null)[]} */
+  #before;
+  /** @type {(number | null)[]} */
+  #after;
+
+  /** @param {Stop[]} stops */
+  constructor(stops) {
+    this.at = widest(stops);
+    this.stops = [...stops].sort((one, other) => one.place[this.at] - other.place[this.at]);
+    this.#indexes = new Map(this.stops.map((stop, index) => [stop, index]));
+    this.#before = this.stops.map((_, index) => (index > 0 ? index - 1 : null));
+    this.#after = this.stops.map((_, index) => (index < this.stops.length - 1 ? index + 1 : null));
   }
-  return best;
+
+  /** @param {Stop} stop */
+  has(stop) {
+    return this.#indexes.has(stop);
+  }
+
+  /**
+   * Remove a stop, and return the nearest other one within MAX_GAP_KM; null for none.
+   *
+   * @param {Stop} from
+   */
+  takeNearest(from) {
+    const index = /** @type {number} */ (this.#indexes.get(from));
+    const [before, after] = [this.#before[index], this.#after[index]];
+    this.#indexes.delete(from);
+    if (before !== null) this.#after[before] = after;
+    if (after !== null) this.#before[after] = before;
+    const near = { stop: /** @type {Stop | null} */ (null), km: MAX_GAP_KM };
+    this.#search(from, before, this.#before, near);
+    this.#search(from, after, this.#after, near);
+    return near.stop;
+  }
+
+  /**
+   * @param {Stop} from
+   * @param {number | null} start
+   * @param {(number | null)[]} further
+   * @param {{ stop: Stop | null, km: number }} near replaced by what is nearer
+   */
+  #search({ place }, start, further, near) {
+    for (let index = start; index !== null; index = further[index]) {
+      const stop = this.stops[index];
+      const aside = this.at === 0 ? km(place, [stop.place[0], place[1]]) : km(place, [place[0], stop.place[1]]);
+      if (aside >= near.km) return;
+      const distance = km(place, stop.place);
+      if (distance < near.km) Object.assign(near, { stop, km: distance });
+    }
+  }
 }
 
 /**

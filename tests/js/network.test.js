@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { corridorOf, drawn, headings, lines, piecesOf, placeOf, roadPath } from "../../static/js/network.js";
+import { corridorOf, drawn, headings, km, lines, piecesOf, placeOf, roadPath } from "../../static/js/network.js";
 
 /** What the server must give, too: its tests read the same file. */
 const examples = JSON.parse(readFileSync(new URL("../roads.json", import.meta.url), "utf8"));
@@ -29,6 +29,35 @@ test("neighbours are joined in the direction of travel, in any order", () => {
 test("a wide gap begins a new line, and one segment makes none", () => {
   const segments = [0, 0.02, 0.5, 0.52, 2].map((east, index) => segment(`s${index}`, 34, -118 + east, "I-10 E"));
   assert.deepEqual(lines(segments).map(({ ids }) => ids), [["s0", "s1"], ["s2", "s3"]]);
+});
+
+test("the nearest segment that is left comes next, wherever the road turns", () => {
+  let seed = 1;
+  const random = () => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647;
+  const left = Array.from({ length: 300 }, (_, index) => segment(`s${index}`, 34 + random() * 0.5, -118 + random() * 2, "City"));
+  const east = ({ coordinates }) => coordinates.longitude;
+  const wanted = [];
+  const all = [...left];
+  for (let from = null; left.length > 0; ) {
+    const distance = ({ coordinates: { latitude, longitude } }) => km([from.coordinates.latitude, east(from)], [latitude, longitude]);
+    left.sort(from ? (one, other) => distance(one) - distance(other) : (one, other) => east(one) - east(other));
+    if (from && distance(left[0]) >= 8) from = null;
+    else wanted.push((from = left.shift()).segment_id);
+  }
+  const found = lines(all).flatMap(({ ids }) => ids);
+  assert.deepEqual(found, wanted.filter((id) => found.includes(id)));
+  assert.ok(found.length > 200);
+});
+
+test("a long road takes few comparisons", (context) => {
+  const road = Array.from({ length: 1_000 }, (_, index) => segment(`s${index}`, 30 + ((index * 7_919) % 1_000) * 0.002, -118, "I-5 N"));
+  for (const [name, latitudes] of /** @type {const} */ ([["N", 1], ["E", 1], ["N", 0]])) {
+    const compared = context.mock.method(Math, "hypot");
+    const segments = road.map((each) => segment(each.segment_id, each.coordinates.latitude * latitudes, -118, `I-5 ${name}`));
+    assert.deepEqual(lines(segments).map(({ ids }) => ids.length), [1_000]);
+    assert.ok(compared.mock.callCount() < 10_000, "500,000 if each is compared with each");
+    compared.mock.restore();
+  }
 });
 
 test("a segment without place or road is on no line", () => {
