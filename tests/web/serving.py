@@ -80,11 +80,13 @@ def slow() -> str:
 
 @app.get("/hold")
 def hold() -> Response:
-    """Hold a thread for longer than any test, after a first word."""
+    """Hold a thread until the client leaves, after a first word."""
+    client = Client(request.environ)
 
     def words() -> Iterator[bytes]:
         yield b"held"
-        threading.Event().wait(60)
+        while not client.has_left():
+            threading.Event().wait(0.02)
 
     return Response(words())
 

@@ -4,6 +4,7 @@ Each proxy appends the address of its peer to X-Forwarded-For. Only what trusted
 so the last address that is not one of theirs is the client's. A client can write anything before it.
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterable
@@ -18,6 +19,10 @@ MAX_HOPS = 32
 """Addresses of X-Forwarded-For that are looked at."""
 PREFIX = 64
 """A host gets an IPv6 network of this size, and may use any of its addresses."""
+LOCAL = "local"
+"""The name of all clients without an address, which come through a Unix socket."""
+MAX_NAMES = 1_000
+"""Addresses whose names are remembered: to read one takes as long as all else of a check."""
 _KEY = os.urandom(16)
 
 
@@ -69,6 +74,13 @@ def parse(text: str) -> Address | None:
 def name_of(address: Address) -> str:
     """Return by which name a client is counted: its address, or its IPv6 network."""
     return str(address) if address.version == 4 else str(ip_network((address, PREFIX), strict=False))
+
+
+@functools.lru_cache(MAX_NAMES)
+def name_at(text: str) -> str:
+    """Return by which name the client at an address is counted; LOCAL for other text."""
+    address = parse(text)
+    return LOCAL if address is None else name_of(address)
 
 
 def hashed(name: str) -> str:

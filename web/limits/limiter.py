@@ -18,7 +18,7 @@ from web.access.principal import current
 from web.access.rules import STREAMS
 from web.access.shares import UNKNOWN, Holder, Shares, holder
 
-from .addresses import hashed, name_of, parse
+from .addresses import LOCAL, MAX_NAMES, hashed, name_of, parse
 from .rates import Rates
 
 log = logging.getLogger("greenwave.web.limits")
@@ -27,9 +27,6 @@ NEVER = frozenset({"health.healthz", "health.readyz", "static"})
 """Endpoints without a rate."""
 LOG_SECONDS = 10.0
 """Shortest time between two log lines of one client."""
-
-MAX_SENDERS = 1_000
-"""Addresses that are remembered as they are counted: to read one takes longer than all else of a check."""
 
 
 class CountedClient(NamedTuple):
@@ -44,7 +41,7 @@ class Limiter:
 
     def __init__(self, settings: Settings, shares: Shares) -> None:
         self._exempt = networks(settings.client_limits_exempt)
-        self._sender = functools.lru_cache(MAX_SENDERS)(self._find_sender)
+        self._sender = functools.lru_cache(MAX_NAMES)(self._find_sender)
         self._is_hashed = settings.hash_addresses
         self._shares = shares
         self._requests = Rates(settings.client_request_rate)
@@ -90,7 +87,7 @@ class Limiter:
         """Return the client at an address. One without an address came through a Unix socket."""
         address = parse(given or "")
         if address is None:
-            return CountedClient("local", is_limited=False)
+            return CountedClient(LOCAL, is_limited=False)
         return CountedClient(name_of(address), is_limited=not any(address in network for network in self._exempt))
 
     def _refuse(self, name: str, wait: float) -> None:

@@ -12,6 +12,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from web import wire
 from web.access.admission import RESERVE, count_streams, on_acquire
+from web.limits.addresses import name_at
 
 from .accepting import Acceptor
 from .client import states_body
@@ -149,7 +150,9 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
     def enqueue_req(self, conn: Any) -> None:
         """Handle a health check at once, and queue any other request."""
         if self._is_tls or not conn.sock.begins_with(self._health_check):
-            self._requests.add(conn)
+            # A Unix socket has no address. What a proxy says of its clients is not known before the request is parsed.
+            peer = conn.client[0] if isinstance(conn.client, tuple) else ""
+            self._requests.add(conn, name_at(peer))
             return
         conn.sock.never_blocks = True
         try:

@@ -1,15 +1,18 @@
-"""Requests that have arrived: they wait in order, and only a few are handled at once.
+"""Requests that have arrived: peers take turns, and only a few requests are handled at once.
 
 Python runs one thread at a time. A thread that makes a system call lets others run, and waits for its turn afterwards;
 with many busy threads the accept loop would wait for all of them after each call, and health checks with it. Two
 threads that take turns also need longer for the same requests. So one request is handled after the other, and another
 beside it only when it takes long, up to `limit` at once. A request that acquires a slot of the thread budget, because
 it waits for something, no longer counts.
+
+Each peer has a queue of its own: one that sends a thousand requests delays those of another by one or two.
 """
 
 import math
 import threading
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -55,13 +58,14 @@ class Requests:
         self._drop = drop
         # Guards the two fields below; only the accept loop adds to those that wait.
         self._lock = threading.Lock()
-        self._since: dict[Any, float] = {}  # waiting connections, oldest first
+        # Waiting connections and since when, by peer. The next peer comes first; one without requests has no queue.
+        self._waiting: OrderedDict[str, deque[tuple[Any, float]]] = OrderedDict()
         self._counted: dict[Any, float] = {}  # being handled, without a slot, since when
 
-    def add(self, conn: Any) -> None:
-        """Queue the request of a connection."""
+    def add(self, conn: Any, peer: str = "") -> None:
+        """Queue the request of a connection of a peer."""
         with self._lock:
-            self._since[conn] = self._clock()
+            self._waiting.setdefault(peer, deque()).append((conn, self._clock()))
 
     def start(self) -> None:
         """Start threads for the waiting requests, as many as may be started now."""
@@ -70,7 +74,7 @@ class Requests:
 
     def seconds_left(self) -> float:
         """Return after how many seconds start() is to be called; infinity unless only time is missing."""
-        if not self._since:
+        if not self._waiting:
             return math.inf
         with self._lock:
             return max(0.0, self._starts_at() - self._clock())
@@ -82,22 +86,20 @@ class Requests:
 
     @property
     def oldest_since(self) -> float:
-        """Since when the oldest request waits (monotonic time); infinity if none waits."""
+        """Since when the request waits that end_oldest() would drop (monotonic time); infinity if none waits."""
         with self._lock:
-            return next(iter(self._since.values()), math.inf)
+            return self._waiting[self._busiest()][0][1] if self._waiting else math.inf
 
     def end_oldest(self) -> None:
-        """Drop the request that waits longest, if one still does."""
+        """Drop the oldest request of the peer with most waiting requests, if one waits."""
         with self._lock:
-            conn = next(iter(self._since), None)
-            if conn is not None:
-                del self._since[conn]
+            conn = self._take(self._busiest()) if self._waiting else None
         if conn is not None:
             self._drop(conn)
 
     def end_all(self) -> None:
         """Drop all requests that wait."""
-        while self.oldest_since < math.inf:
+        while self._waiting:
             self.end_oldest()
 
     def _run(self, conn: Any) -> None:
@@ -114,12 +116,24 @@ class Requests:
             if after is not None and after not in self._counted:
                 return None
             self._counted.pop(after, None)
-            if not self._since or (now := self._clock()) < self._starts_at():
+            if not self._waiting or (now := self._clock()) < self._starts_at():
                 return None
-            conn = next(iter(self._since))
-            del self._since[conn]
+            peer = next(iter(self._waiting))
+            conn = self._take(peer)
+            if peer in self._waiting:
+                self._waiting.move_to_end(peer)
             self._counted[conn] = now
             return conn
+
+    def _busiest(self) -> str:
+        return max(self._waiting, key=lambda peer: len(self._waiting[peer]))
+
+    def _take(self, peer: str) -> Any:
+        """Remove the oldest request of a peer."""
+        conn, _ = self._waiting[peer].popleft()
+        if not self._waiting[peer]:
+            del self._waiting[peer]
+        return conn
 
     def _starts_at(self) -> float:
         """Return when the next request may be started; infinity while as many are handled as may be."""

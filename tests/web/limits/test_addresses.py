@@ -4,7 +4,7 @@ import pytest
 
 from consumer.errors import SettingsError
 from consumer.settings import load, networks
-from web.limits.addresses import ClientAddresses, client_address, name_of, parse
+from web.limits.addresses import LOCAL, ClientAddresses, client_address, name_at, parse
 
 TRUSTED = networks("10.0.0.0/8, 2001:db8::1")
 
@@ -54,10 +54,15 @@ def test_a_long_header_is_read_from_its_end():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("203.0.113.7", "203.0.113.7"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"), ("::ffff:1.2.3.4", "1.2.3.4")],
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("::ffff:1.2.3.4", "1.2.3.4"),
+        ("", LOCAL),
+    ],
 )
 def test_an_ipv6_client_is_counted_by_its_network(text, expected):
-    assert name_of(parse(text)) == expected
+    assert name_at(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "unix:", "_hidden", "1.2.3", "[::1", "1.2.3.4.5:80"])

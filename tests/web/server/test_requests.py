@@ -1,6 +1,7 @@
-"""The queue of requests: order, limit, and what is dropped."""
+"""Waiting requests: the turns of peers, the limit, and what is dropped."""
 
 import math
+import weakref
 
 import pytest
 
@@ -34,8 +35,9 @@ class Threads:
         self.done.append((conn, result))
 
     def add(self, *conns):
+        """Queue requests; a connection such as "a2" is of peer "a"."""
         for conn in conns:
-            self.requests.add(conn)
+            self.requests.add(conn, conn[0])
         self.requests.start()
 
     def started(self):
@@ -44,6 +46,11 @@ class Threads:
     def run(self):
         call, conn = self.ready.pop(0)
         call(conn)
+
+    def drop(self, count):
+        for _ in range(count):
+            self.requests.end_oldest()
+        return self.dropped
 
 
 @pytest.fixture
@@ -93,7 +100,41 @@ def test_a_connection_may_be_queued_again_as_its_request_ends(threads):
     assert threads.started() == ["a"], "one at once"
 
 
-def test_the_oldest_waiting_request_is_dropped_first(threads):
+def test_peers_take_turns_and_requests_of_one_keep_their_order():
+    threads = Threads(limit=1)
+    threads.add("a1", "a2", "a3", "a4", "b1", "c1", "b2")
+    threads.run()
+    assert threads.handled == ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]
+
+
+def test_a_request_waits_for_two_of_a_peer_with_a_thousand():
+    threads = Threads(limit=1)
+    threads.add(*(f"a{number}" for number in range(1_000)))
+    threads.add("b")
+    threads.run()
+    assert threads.handled.index("b") == 2
+    assert len(threads.handled) == 1_001
+
+
+def test_a_peer_without_requests_is_forgotten(threads):
+    class Peer(str): ...
+
+    peer = Peer("a")
+    is_kept = weakref.ref(peer)
+    threads.requests.add("conn", peer)
+    del peer
+    threads.requests.start()
+    assert is_kept() is None
+
+
+def test_the_peer_with_most_waiting_requests_loses_one(threads):
+    threads.add("a", "b", "a1", "a2", "a3", "a4", "b1", "b2", "c1")
+    assert threads.drop(4) == ["a1", "a2", "a3", "b1"]
+    threads.run()
+    assert threads.handled == ["a", "c1", "a4", "b2"], "a loss changes no turn"
+
+
+def test_of_peers_with_as_many_requests_the_oldest_is_dropped(threads):
     assert threads.requests.oldest_since == math.inf
     threads.add("a", "b", "c", "d")
     assert threads.requests.oldest_since < math.inf

@@ -90,9 +90,9 @@ class Server:
         assert "connections" in counts, counts
         return counts
 
-    def open(self, path="/predictions/stream", **headers):
-        """Send a request and return the socket, with nothing read."""
-        client = socket.create_connection((self.host, self.port), timeout=60)
+    def open(self, path="/predictions/stream", peer="", **headers):
+        """Send a request, from an address if given, and return the socket, with nothing read."""
+        client = socket.create_connection((self.host, self.port), 60, (peer, 0) if peer else None)
         lines = [f"GET {path} HTTP/1.1", "Host: test", *[f"{name}: {value}" for name, value in headers.items()]]
         client.sendall("\r\n".join([*lines, "", ""]).encode())
         return client
@@ -211,6 +211,21 @@ def test_requests_that_wait_for_a_thread_are_refused_at_the_end(fresh):
         server.process.terminate()
         for client in waiting:
             assert_refused(client, 503, "the server is closing; retry")
+
+
+def test_a_request_is_not_handled_after_all_those_of_an_eager_peer(fresh):
+    server = fresh("--access-logfile", "-", LOG_LEVEL="DEBUG")
+    with contextlib.ExitStack() as clients:
+        with contextlib.ExitStack() as holding:
+            for _ in range(2):
+                read_until(holding.enter_context(server.open("/hold")), b"held")
+            waiting = [clients.enter_context(server.open("/eager", Connection="close")) for _ in range(50)]
+            waiting.append(clients.enter_context(server.open("/other", "127.0.0.2", Connection="close")))
+            assert b'"alive"' in server.get("/healthz"), "accepted after those"
+        for client in waiting:
+            rest_of(client)
+    paths = until(lambda: len(found := re.findall("GET /(eager|other) ", server.log.read_text())) == 51 and found)
+    assert paths.index("other") < 25
 
 
 def test_an_unread_history_does_not_delay_shutdown(fresh):
