@@ -2,16 +2,33 @@
  * Keeps acknowledgements of alerts in the browser's storage, so that they outlast a reload and hold in all tabs.
  *
  * @import { Alerts } from "./alerts.js"
+ * @import { Timers } from "./types.d.ts"
  */
+
+const WRITE_EVERY_MS = 30_000;
 
 export class AcknowledgementStorage {
   #stored = "[]";
+  /** @type {number | undefined} */
+  #timer;
 
-  /** @param {{ alerts: Alerts, key: string, storage?: () => Storage }} options `storage()` may throw, too */
-  constructor({ alerts, key, storage = () => globalThis.localStorage }) {
+  /** @param {{ alerts: Alerts, key: string, storage?: () => Storage, timers?: Timers }} options `storage()` may throw, too */
+  constructor({ alerts, key, storage = () => globalThis.localStorage, timers = globalThis.window }) {
     this.alerts = alerts;
     this.key = key;
     this.storage = storage;
+    this.timers = timers;
+  }
+
+  /** Take over what is stored, and store every half a minute how long alerts have lasted. */
+  start() {
+    this.read();
+    this.#schedule();
+  }
+
+  stop() {
+    this.timers.clearTimeout(this.#timer);
+    this.write();
   }
 
   /** Take over what is stored; any script of this origin may have written it. */
@@ -34,6 +51,14 @@ export class AcknowledgementStorage {
     } catch {
       // Storage may be forbidden: the acknowledgements last as long as the page.
     }
+  }
+
+  #schedule() {
+    this.timers.clearTimeout(this.#timer);
+    this.#timer = this.timers.setTimeout(() => {
+      this.write();
+      this.#schedule();
+    }, WRITE_EVERY_MS);
   }
 }
 

@@ -1,19 +1,20 @@
 /**
  * Starts the page: makes its parts, each of which owns its state, and connects them.
  *
- * @import { Config, Message } from "./types.d.ts"
+ * @import { Config } from "./types.d.ts"
  * @import { Actions } from "./view/page.js"
  */
 import { connect } from "../greenwave.js";
 import { Accuracy } from "./accuracy.js";
 import { AcknowledgementStorage } from "./acknowledgement-storage.js";
+import { Acknowledging } from "./acknowledging.js";
 import { Address } from "./address.js";
-import { learnEarlierSteps } from "./alert-history.js";
 import { Alerts } from "./alerts.js";
 import { Api } from "./api.js";
 import { Jams } from "./jams.js";
 import { drawn, linesOf } from "./network.js";
-import { ageReplay } from "./replay-silence.js";
+import { PageData } from "./page-data.js";
+import { untilDone } from "./retry.js";
 import { Selection } from "./selection.js";
 import { SharedAcknowledgements } from "./shared-acknowledgements.js";
 import { snapshotOf } from "./snapshot.js";
@@ -28,10 +29,6 @@ import { applyDisplay, DisplayView } from "./view/display.js";
 import { Frames } from "./view/frames.js";
 import { PageView } from "./view/page.js";
 import { WordsView } from "./view/words.js";
-
-const RETRY_MS = 10_000;
-const HOUR_MS = 3_600_000;
-const STORE_ACKNOWLEDGEMENTS_MS = 30_000;
 
 /** @type {Config} */
 const config = JSON.parse(document.getElementById("config")?.textContent ?? "");
@@ -48,14 +45,16 @@ const usual = new UsualSpeeds({ api, timezone: config.usual_timezone, onChange: 
 const store = new Store({ ...limits, scale, usual });
 const alerts = new Alerts({ unit: config.speed_unit, ...limits, scale });
 const jams = new Jams();
-const acknowledgements = new AcknowledgementStorage({ alerts, key: `greenwave.acknowledged ${root}` });
+const stored = new AcknowledgementStorage({ alerts, key: `greenwave.acknowledged ${root}` });
 const frames = new Frames({ render: (inFull) => page.render(inFull) });
 const render = () => frames.renderSoon();
 const shared = new SharedAcknowledgements({ alerts, api, onChange: render });
 const isShared = config.shares_acknowledgements && !isEmbedded;
 const words = new WordsView(document, { user: config.user, key: `greenwave.name ${root}` });
+const acknowledging = new Acknowledging({ alerts, shared, stored, isShared, ask: (note, title) => words.ask(note, title), onChange: render });
 const address = new Address({ onChange: follow });
 const past = new TimeTravel({ api, intervalSeconds: limits.intervalSeconds, scale, usual, onChange: render });
+const data = new PageData({ store, alerts, past, api, showsAlerts: !isEmbedded, onChange: render });
 const accuracy = new Accuracy({ api, onChange: render });
 const trails = new TrailHistory({ store, api, onChange: render });
 
@@ -63,14 +62,14 @@ const trails = new TrailHistory({ store, api, onChange: render });
 const actions = {
   render,
   select: (id, withDetails) => selection.select(id, withDetails),
-  acknowledge,
-  acknowledgeAll: () => acknowledge(alerts.list().flatMap(({ id, acknowledged }) => (acknowledged ? [] : id))),
-  note: (ids, note, name) => void say(ids, note, t("alert.note_on", { name })),
+  acknowledge: (ids) => void acknowledging.acknowledge(ids),
+  acknowledgeAll: () => void acknowledging.acknowledgeAll(),
+  note: (ids, note, name) => void acknowledging.note(ids, note, t("alert.note_on", { name })),
   undo: (ids) => void shared.undo(ids),
   retry: () => connection.retryNow(),
-  togglePause,
-  travel: (hours) => past.begin(store, hours === null ? null : since(hours)),
-  goLive,
+  togglePause: () => data.togglePause(),
+  travel: (hours) => void data.travel(hours),
+  goLive: () => data.goLive(),
   completeTrails: (ids) => void trails.complete(isEmbedded ? [] : ids),
   loadUsual: () => void usual.load(),
 };
@@ -79,87 +78,16 @@ const page = new PageView(document, { config: shownConfig, store, alerts, shared
 new DisplayView(document, config);
 const selection = new Selection({ address, api, drawer: page.drawer, hasDetails: isOperated, onChange: render });
 
-/** @param {Message} message */
-function take(message) {
-  alerts.apply(message);
-  store.apply(message);
-  if (message.type !== "initial") return;
-  if (!isEmbedded) completeAlerts();
-  completeAges();
-}
-
-async function completeAges() {
-  if (await ageReplay(store, api)) render();
-}
-
-async function completeAlerts() {
-  if (await learnEarlierSteps(alerts, api)) render();
-}
-
 function follow() {
-  chooseTime();
+  data.choose(address.query.time);
   render();
-}
-
-function chooseTime() {
-  const { time } = address.query;
-  if (time === store.time) return;
-  store.choose(time);
-  past.store.choose(time);
-  alerts.choose(time, [...store.forecasts.all()]);
-  if (!isEmbedded) completeAlerts();
-}
-
-/** @param {string[]} ids */
-function acknowledge(ids) {
-  if (isShared) return void say(ids, null, t("alert.acknowledge"));
-  ids.forEach((id) => alerts.acknowledge(id));
-  acknowledgements.write();
-  return render();
-}
-
-/**
- * Acknowledge alerts for all who watch.
- *
- * @param {string[]} ids
- * @param {string | null} note the note so far; null asks for none
- * @param {string} title
- */
-async function say(ids, note, title) {
-  const given = await words.ask(note, title);
-  if (given !== null) await shared.acknowledge(ids, given);
-}
-
-function togglePause() {
-  if (past.isThere) return;
-  if (store.paused) store.resume();
-  else store.pause();
-  render();
-}
-
-function goLive() {
-  past.end();
-  if (store.paused) store.resume();
-}
-
-/**
- * Return the time so many hours ago; the first of all for no end of them.
- *
- * @param {number} hours
- */
-function since(hours) {
-  return Number.isFinite(hours) ? (store.ages.replayMs ?? store.ages.serverNow) - hours * HOUR_MS : 0;
 }
 
 /** Without the network the map shows roads through the segments. */
 async function loadNetwork() {
-  try {
-    const network = drawn(await api.network());
-    page.map.setNetwork(network);
-    jams.setLengths(network.lengths);
-  } catch {
-    setTimeout(loadNetwork, RETRY_MS);
-  }
+  const network = drawn(await api.network());
+  page.map.setNetwork(network);
+  jams.setLengths(network.lengths);
 }
 
 async function loadOutlines() {
@@ -169,28 +97,20 @@ async function loadOutlines() {
 
 /** What the first look at the page does not need. */
 async function loadMore() {
-  try {
-    const [{ TakeAwayView }, { SavedViewsView }, { NoticesView }] = await Promise.all([
-      import("./view/take-away.js"),
-      import("./view/saved-views.js"),
-      import("./view/notices.js"),
-    ]);
-    new TakeAwayView(document, { config, view: () => page.view });
-    if (isEmbedded) return;
-    new SavedViewsView(document, { key: `greenwave.views ${root}` });
-    new NoticesView(document, { config: shownConfig, alerts, store, key: `greenwave.notify ${root}`, onSelect: (id) => void selection.select(id, true) });
-  } catch {
-    setTimeout(loadMore, RETRY_MS);
-  }
+  const [{ TakeAwayView }, { SavedViewsView }, { NoticesView }] = await Promise.all([
+    import("./view/take-away.js"),
+    import("./view/saved-views.js"),
+    import("./view/notices.js"),
+  ]);
+  new TakeAwayView(document, { config, view: () => page.view });
+  if (isEmbedded) return;
+  new SavedViewsView(document, { key: `greenwave.views ${root}` });
+  new NoticesView(document, { config: shownConfig, alerts, store, key: `greenwave.notify ${root}`, onSelect: (id) => void selection.select(id, true) });
 }
 
 async function loadWall() {
-  try {
-    const { WallView } = await import("./view/wall.js");
-    new WallView(document, { store });
-  } catch {
-    setTimeout(loadWall, RETRY_MS);
-  }
+  const { WallView } = await import("./view/wall.js");
+  new WallView(document, { store });
 }
 
 /** @param {boolean} onPaper */
@@ -212,32 +132,23 @@ window.addEventListener("popstate", () => {
 });
 window.addEventListener("pagehide", () => {
   connection.stop();
-  shared.stop();
-  if (!isShared) acknowledgements.write();
+  acknowledging.stop();
 });
 window.addEventListener("pageshow", ({ persisted }) => {
   if (!persisted) return; // else the browser took the page from its cache
   connection.start();
-  if (isShared) shared.start();
+  acknowledging.start();
 });
-window.addEventListener("storage", ({ key }) => {
-  if (isShared || key !== acknowledgements.key) return;
-  acknowledgements.read();
-  render();
-});
+window.addEventListener("storage", ({ key }) => acknowledging.follow(key));
 
-if (isShared) shared.start();
-else {
-  acknowledgements.read();
-  setInterval(() => acknowledgements.write(), STORE_ACKNOWLEDGEMENTS_MS);
-}
-chooseTime();
+acknowledging.start();
+data.choose(address.query.time);
 selection.follow();
 if (address.query.at !== null) past.follow(store, address.query.at);
-if (config.has_network) loadNetwork();
+if (config.has_network) untilDone(loadNetwork);
 if (config.outlines) loadOutlines();
 // Modules wait for the catalogue of texts, often for longer than the load event.
-const loadRest = isOnWall ? loadWall : loadMore;
+const loadRest = () => untilDone(isOnWall ? loadWall : loadMore);
 if (document.readyState === "complete") loadRest();
 else window.addEventListener("load", loadRest);
 frames.start();
@@ -248,6 +159,6 @@ const connection = connect({
   pollSeconds: config.poll_seconds,
   heartbeatSeconds: config.heartbeat_seconds,
   snapshot: () => snapshotOf(store),
-  onMessage: take,
+  onMessage: (message) => data.take(message),
   onState: (state) => store.setConnection(state),
 });
