@@ -70,8 +70,8 @@ class Reminder:
     def __init__(self, now: float) -> None:
         self._said, self._pause = now, _REMIND_SECONDS
 
-    def is_due(self, now: float) -> bool:
-        """Return whether the text is due; then the next pause begins."""
+    def end_pause(self, now: float) -> bool:
+        """Begin the next pause if this one is over; return whether it is, so that the text is due."""
         if now - self._said < self._pause:
             return False
         self._said, self._pause = now, min(2 * self._pause, _REMIND_AT_MOST_SECONDS)
@@ -226,7 +226,7 @@ class _Run:
             now = time.monotonic()
             if now - begin > _READY_SECONDS and self._own_broker:
                 raise RunError(f"not ready after {_READY_SECONDS:g} s: {why}")
-            if reminder.is_due(now):
+            if reminder.end_pause(now):
                 advice = "" if self._own_broker else "; `flask --app app doctor` finds the reason"
                 self._say("run", f"waiting for http://{self._authority()}/readyz: {why}{advice}")
 

@@ -348,6 +348,50 @@ def named_types(tree):
             yield from (name.lstrip("_") for name in names if re.fullmatch(r"_?[A-Z]\w*[a-z]\w*", name))
 
 
+QUESTION = re.compile(r"_*(is|are|has|have|was|may|must|can|needs|should)_\w+")
+"""Names of methods that answer yes or no."""
+CHANGING_QUESTIONS = {"Worker.is_parent_alive"}
+"""Named by gunicorn."""
+
+
+def own_attributes_set(method):
+    """Yield the attributes of `self` that a method assigns, or whose items it does."""
+    for node in ast.walk(method):
+        if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            match node:
+                case ast.Attribute(value=ast.Name(id="self"), attr=name):
+                    yield name
+                case ast.Subscript(value=ast.Attribute(value=ast.Name(id="self"), attr=name)):
+                    yield name
+
+
+def own_methods_called(method):
+    """Yield the names of the methods of `self` that a method calls."""
+    for node in ast.walk(method):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=name)):
+                yield name
+
+
+def changing_questions(tree):
+    for owner in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+        methods = {node.name: node for node in owner.body if isinstance(node, ast.FunctionDef)}
+        changing = {name for name, method in methods.items() if any(own_attributes_set(method))}
+        for _ in methods:
+            changing |= {name for name, method in methods.items() if changing & set(own_methods_called(method))}
+        yield from (f"{owner.name}.{name}" for name in sorted(changing) if QUESTION.fullmatch(name))
+
+
+def test_questions_change_nothing():
+    found = {
+        question
+        for package in ("consumer", "web", "cli", "demo")
+        for path in modules(package)
+        for question in changing_questions(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert found == CHANGING_QUESTIONS
+
+
 def test_no_name_of_a_type_is_used_twice():
     places = {}
     for package in ("consumer", "web", "cli", "demo", "bench", "tools"):

@@ -141,9 +141,9 @@ class Normaliser:
         except Refused as why:
             return Normalised([], [why.at(None)], None)
 
-    def must_wait(self, record: Record) -> bool:
-        """Tell whether a schema of a record is not here, but may come."""
-        return self.registry is not None and any(map(self.registry.must_wait, self._opening.schemas_of(record)))
+    def request_schemas(self, record: Record) -> bool:
+        """Request the schemas of a record that are not here; return whether one may come."""
+        return self.registry is not None and any(map(self.registry.request, self._opening.schemas_of(record)))
 
     def wait(self, record: Record, seconds: float) -> bool:
         """Wait for the schemas of a record; return False if they may still come after so many seconds."""

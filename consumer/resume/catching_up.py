@@ -112,7 +112,10 @@ class CatchingUp:
                 self.sequence, self._places = first + number, entries[number - 1].position.places
                 break
             if not self._has(entry):
-                events.extend(self._changes(entry))
+                changes = self._changes(entry)
+                events.extend(changes)
+                if changes and self._passes_floor(entry.position.places):
+                    self._floor = ()
         return events, self._following()
 
     def _with_view(self, state: FeedState) -> "Live | CatchingUp":
@@ -169,9 +172,7 @@ class CatchingUp:
     def _own_cursor(self, entry: Entry) -> str | None:
         """Return the client's own cursor after an entry; None where it is that of all clients."""
         places = entry.position.places
-        if self._floor and self._passes_floor(places):
-            self._floor = ()
-        return self._cursor_at(places) if self._floor or self._owes_view else None
+        return self._cursor_at(places) if self._owes_view or not self._passes_floor(places) else None
 
     def _passes_floor(self, places: Places) -> bool:
         """Tell whether places are all that the client needs; those from before a topic was added lack its places."""

@@ -3,7 +3,7 @@
 from weakref import ref
 
 from consumer.errors import Unreplayable
-from consumer.prediction import Observation
+from consumer.prediction import Observation, Prediction
 from consumer.view.answers import Landing
 from consumer.view.cursor import PLAIN, VIEW_DUE, Kind, Places, Position, furthest, records_between
 from consumer.view.events import Change, Event, Gap
@@ -138,16 +138,17 @@ class Replaying:
         places = list(furthest(self.places, (0,) * (read.slot + 1)))
         places[read.slot] = read.after
         self.places = tuple(places)
-        if not self._is_given(read):
+        item = read.item
+        # The rule has to see each prediction, also one that doesn't match.
+        is_first = type(item) is Observation or self.rule is None or self.rule.take(read.slot, read.segment_id, item)
+        if not (is_first and self._matches(item)):
             return []
         position = Position(self.incarnation, self.places)
-        entry = Entry(read.slot, read.place, position, read.segment_id, read.item, True)
+        entry = Entry(read.slot, read.place, position, read.segment_id, item, True)
         return [Change(entry, position.encode(self._kind))]
 
-    def _is_given(self, read: ReplayItem) -> bool:
-        item, subscriber = read.item, self._subscriber
-        if type(item) is Observation:
-            return subscriber.wanted.concerns(item)
-        if self.rule is not None and not self.rule.take(read.slot, read.segment_id, item):
-            return False
-        return not subscriber.is_filtered or (item is not None and subscriber.wanted.concerns(item))
+    def _matches(self, item: Prediction | Observation | None) -> bool:
+        subscriber = self._subscriber
+        if type(item) is not Observation and not subscriber.is_filtered:
+            return True
+        return item is not None and subscriber.wanted.concerns(item)

@@ -84,7 +84,7 @@ class Starting:
         subscriber, adopted = self._subscriber, state.adopt(cursor)
         if adopted.is_other:
             return Gap("other_topic", None)
-        self.is_waiting = adopted.is_of_unknown and state.await_topics(subscriber.presented)
+        self.is_waiting = adopted.is_of_unknown and state.request_topics(subscriber.presented)
         if self.is_waiting:
             return None
         after = Position(state.incarnation or cursor.incarnation, adopted.places)

@@ -49,17 +49,19 @@ class Attempts:
             if self.breaker == "half_open":
                 self.breaker = "open"
 
-    def due(self) -> bool:
-        """Return whether the current attempt has failed, so that another request is due; that starts the next one."""
-        if self._next is None or self._clock() < self._next:
-            return False
+    @property
+    def is_next_due(self) -> bool:
+        """Whether the current attempt has had its time, so that the next one is due."""
+        return self._next is not None and self._clock() >= self._next
+
+    def begin_next(self) -> None:
+        """Count the current attempt as failed, and start the next one."""
         self._failed += 1
         self.consecutive_failures += 1
         if self.consecutive_failures >= self._limit:
             self.breaker = "open"
         self._began = self._clock()
         self._next = self._began + self._delay()
-        return True
 
     def succeed(self) -> None:
         """Note a response of the broker; no effect without a current attempt.

@@ -73,7 +73,7 @@ class Delivery:
         self._clock = clock
         self._watchdog = watchdog
         self.tracing: Tracing | None = None
-        self.waiting = Waiting(normalise.must_wait, self._hold)
+        self.waiting = Waiting(normalise.request_schemas, self._hold)
         self.records = self.unclear_horizons = 0
         self._behind_ms = 0
         self._evicted, self._may_warn_at = 0, 0.0
@@ -102,7 +102,7 @@ class Delivery:
             self._warn_of_clock()
             self._warn_of_evictions()
             if len(batch.records) >= BURST_RECORDS:
-                while self._feed.has_streams_behind() and not self._watchdog.stopping.wait(STREAMS_BEHIND_SECONDS):
+                while self._feed.note_streams() and not self._watchdog.stopping.wait(STREAMS_BEHIND_SECONDS):
                     self._watchdog.beat()
 
     def _slices(self, records: Sequence[Record]) -> Iterator[Slice]:

@@ -68,7 +68,9 @@ class Loop:
             self._watchdog.beat()
             self._tidy()
             status = source.status()
-            if not self._is_answering(source, status) or not status.topics:
+            is_answering = self._is_answering(status)
+            self._note_attempt(source, is_answering)
+            if not is_answering or not status.topics:
                 # When it is back, all is assigned again, so that `live` is proven by fetches sent since.
                 assigned = {}
                 self._announce_missing(status)
@@ -122,16 +124,20 @@ class Loop:
             )
         self._feed.expect_topics(wanted.pattern is not None or bool(missing))
 
-    def _is_answering(self, source: Source, status: SourceStatus) -> bool:
-        """Return whether the broker answered recently; while it didn't, request metadata with back-off."""
+    def _is_answering(self, status: SourceStatus) -> bool:
+        """Return whether the broker answered recently."""
         last = status.last_response
-        if last is not None and time.monotonic() - last <= self._settings.kafka_silence_seconds:
+        return last is not None and time.monotonic() - last <= self._settings.kafka_silence_seconds
+
+    def _note_attempt(self, source: Source, is_answering: bool) -> None:
+        """Note whether the broker answers; while it doesn't, request metadata with back-off."""
+        if is_answering:
             self.attempts.succeed()
-            return True
+            return
         self.attempts.begin()
-        if self.attempts.due():
+        if self.attempts.is_next_due:
+            self.attempts.begin_next()
             source.request_metadata()
-        return False
 
     def _announce_missing(self, status: SourceStatus) -> None:
         """Announce that the broker or the topic is missing, if that is new."""

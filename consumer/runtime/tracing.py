@@ -72,11 +72,11 @@ class Tracing:
         for record, normalised in batch:
             headers = record.raw_headers
             # Of a record without headers this is all that is done. Two such headers are no trace context.
-            if headers and len(headers) <= MAX_HEADER_BYTES and headers.count(MARK) == 1 and self._may_try():
+            if headers and len(headers) <= MAX_HEADER_BYTES and headers.count(MARK) == 1 and self._take_attempt():
                 self._continue(record, normalised, received_ns)
 
-    def _may_try(self) -> bool:
-        """Count an attempt: headers that are no trace context take time, too."""
+    def _take_attempt(self) -> bool:
+        """Count an attempt, and return whether it is allowed: headers that are no trace context take time, too."""
         second = int(self._clock())
         if second != self._second:
             self._second, self._left = second, self._per_second

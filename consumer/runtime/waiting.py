@@ -26,19 +26,19 @@ RECORD_BYTES = 200
 class Waiting:
     """What waits. The consumer thread owns it; any thread reads `records`.
 
-    `must_wait` tells whether a schema of a record is not here, but may come; `hold` waits for it for a moment, and
-    returns False where that makes no sense.
+    `request_schemas` requests the schemas of a record that are not here, and returns whether one may come. `hold` waits
+    for it for a moment, and returns False where that makes no sense.
     """
 
     def __init__(
         self,
-        must_wait: Callable[[Record], bool],
+        request_schemas: Callable[[Record], bool],
         hold: Callable[[Record], bool] = lambda _: False,
         max_records: int = MAX_RECORDS,
         max_bytes: int = MAX_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._must_wait = must_wait
+        self._request_schemas = request_schemas
         self._hold = hold
         self._clock = clock
         self._held_seconds = 0.0
@@ -57,12 +57,12 @@ class Waiting:
             yield from self._released(partition)
         for record in records:
             partition = Partition(record.topic, record.partition)
-            if partition not in self._queues and not self._must_wait(record):
+            if partition not in self._queues and not self._request_schemas(record):
                 yield record
                 continue
             self._add(partition, record)
             while self.records > self._max_records or self._bytes > self._max_bytes:
-                if not self._held_up(self._queues[partition][0]):
+                if not self._hold_up(self._queues[partition][0]):
                     yield self._take(partition)  # without its schema it is refused
                 yield from self._released(partition)
 
@@ -98,7 +98,7 @@ class Waiting:
         self._bytes -= _size(record)
         return record
 
-    def _held_up(self, record: Record) -> bool:
+    def _hold_up(self, record: Record) -> bool:
         """Wait a moment for the schema of a record; return False if that makes no sense, or was done for long."""
         if self._held_seconds >= HOLD_SECONDS:
             return False
@@ -108,7 +108,7 @@ class Waiting:
         return is_held
 
     def _released(self, partition: Partition) -> Iterator[Record]:
-        while partition in self._queues and not self._must_wait(self._queues[partition][0]):
+        while partition in self._queues and not self._request_schemas(self._queues[partition][0]):
             yield self._take(partition)
 
 

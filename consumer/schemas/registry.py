@@ -108,18 +108,18 @@ class Registry:
             detail = f"the payload does not have the schema {schema_id}: {error}"
             raise Refused("not_decodable", detail) from None
 
-    def must_wait(self, schema_id: int) -> bool:
-        """Tell whether a schema is not here, but may come; it is fetched then."""
+    def request(self, schema_id: int) -> bool:
+        """Request a schema that is not here; return whether it may come."""
         if schema_id in self._known:
             return False
         with self._changed:
-            return self._must_wait(schema_id)
+            return self._request(schema_id)
 
     def wait_for(self, schema_id: int, seconds: float) -> bool:
         """Wait for a schema as long as it may come; return False when it still may after so many seconds."""
         deadline = time.monotonic() + seconds
         with self._changed:
-            while self._must_wait(schema_id):
+            while self._request(schema_id):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
@@ -154,7 +154,7 @@ class Registry:
 
     # Under the lock
 
-    def _must_wait(self, schema_id: int) -> bool:
+    def _request(self, schema_id: int) -> bool:
         now = self._clock()
         absent = self._absent.get(schema_id)
         if schema_id in self._known or self._is_closed or (absent is not None and now < absent.until):
@@ -193,7 +193,7 @@ class Registry:
 
     def _refusal(self, schema_id: int) -> Refused:
         with self._changed:
-            self._must_wait(schema_id)  # so that it is requested, or stays so
+            self._request(schema_id)
             absent = self._absent.get(schema_id)
             if absent is not None:
                 return Refused(absent.reason, absent.detail)

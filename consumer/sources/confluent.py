@@ -235,7 +235,7 @@ class ConfluentSource:
     def _raise_noted(self) -> None:
         """Raise an error that came in the place of messages, once those before it were returned."""
         error, self._error = self._error, None
-        if isinstance(error, Expired) and self._may_be_truncated(error):
+        if isinstance(error, Expired) and self._note_out_of_range(error):
             self._must_restart = True
             return
         if isinstance(error, Truncated):
@@ -251,8 +251,8 @@ class ConfluentSource:
         if error is not None:
             raise error
 
-    def _may_be_truncated(self, error: Expired) -> bool:
-        """Return whether a leader may know more by the epochs of these positions. Each one is asked once.
+    def _note_out_of_range(self, error: Expired) -> bool:
+        """Note positions out of range; return whether a leader may know more by their epochs. Each one is asked once.
 
         The end alone says nothing: a log that was truncated may grow again by now.
         """

@@ -44,12 +44,12 @@ class Backpressure:
         """Watch a stream for as long as it exists."""
         self._streams.add(stream)
 
-    def is_needed(self, ring: Ring) -> bool:
-        """Tell whether a stream needs time to read before more is added to the ring buffer."""
+    def note_streams(self, ring: Ring) -> bool:
+        """Note how far streams are; return whether one needs time to read before more is added to the ring buffer."""
         now, least = self._clock(), ring.end - max(FEWEST_BEHIND, len(ring) // 2)
-        return any(self._needs_time(stream, now, ring.oldest, least) for stream in self._streams)
+        return any(self._note_stream(stream, now, ring.oldest, least) for stream in self._streams)
 
-    def _needs_time(self, stream: RingReader, now: float, oldest: int, least: int) -> bool:
+    def _note_stream(self, stream: RingReader, now: float, oldest: int, least: int) -> bool:
         sequence = stream.next_sequence
         if sequence is None or sequence >= least:
             self._behind_since.pop(stream, None)

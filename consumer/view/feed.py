@@ -125,10 +125,10 @@ class Feed:
         with self.locked() as state:
             state.advance(tuple(map(place, offsets)))
 
-    def has_streams_behind(self) -> bool:
-        """Tell whether a stream would fall off the ring buffer if much more were published at once."""
+    def note_streams(self) -> bool:
+        """Note how far streams are; return whether one would fall off the ring buffer if much more were published."""
         with self.locked() as state:
-            return state.backpressure.is_needed(state.ring)
+            return state.backpressure.note_streams(state.ring)
 
     @property
     def ends_wanted_since(self) -> float | None:

@@ -117,8 +117,8 @@ class FeedState:
         assert self.incarnation is not None
         return adopt(cursor, self.incarnation, tuple(self.ring.whole_from))
 
-    def await_topics(self, presented: float) -> bool:
-        """Return whether a client has to wait for a topic of its cursor that may still be found.
+    def request_topics(self, presented: float) -> bool:
+        """Request what tells whether topics of a cursor exist; return whether they may still be found.
 
         `presented` is when the client presented the cursor, by the feed's clock.
         """

@@ -239,7 +239,7 @@ def test_the_reason_to_wait_is_printed():
 
 def test_the_reason_to_wait_is_repeated_less_and_less_often():
     reminder = Reminder(1_000.0)
-    due = [second for second in range(220) if reminder.is_due(1_000.0 + second)]
+    due = [second for second in range(220) if reminder.end_pause(1_000.0 + second)]
     assert due == [3, 9, 21, 45, 93, 153, 213], "3 s, then twice as long each time, up to a minute"
 
 

@@ -401,7 +401,7 @@ class Process:
             start.after, start.since_ms, start.owes_view, start.address, now, VIEW_LAG_BYTES
         )
         stream.follow(block, resume)
-        if resume is not None and resume.needs_look_up():
+        if resume is not None and resume.claim_look_up():
             resume.begin(
                 self.subscriptions.subscribe_anyway(None, start.wanted, start.since_ms, start.address, start.owes_view),
                 now,

@@ -179,7 +179,7 @@ class Connections:
     def end_share(self, ends: EndSchedule, now: float) -> None:
         """End the share of the streams that is due, with `bye`: first those that were opened first."""
         clients = [client for client in self.all.values() if not client.is_ending]
-        for client in clients[: ends.due(len(clients), now)]:
+        for client in clients[: ends.advance(len(clients), now)]:
             self.finish(client, client.bye(DRAIN_RETRY_MS), now)
 
     def fail(self, clients: list[HubClient], error: Exception, now: float) -> None:

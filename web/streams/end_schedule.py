@@ -13,8 +13,8 @@ class EndSchedule:
         self._done_at = begin
         self._end = end
 
-    def due(self, count: int, now: float) -> int:
-        """Return how many of `count` open streams end now."""
+    def advance(self, count: int, now: float) -> int:
+        """Move on to `now`; return how many of `count` open streams end."""
         if now <= self._done_at:
             return 0
         step, left = min(now - self._done_at, MAX_STEP_SECONDS), self._end - now

@@ -92,7 +92,7 @@ class Incoming:
             self._channels.max_shared_bytes,
         )
         client.stream.follow(block, resume)
-        if resume is not None and resume.needs_look_up():
+        if resume is not None and resume.claim_look_up():
             self._lookups.start(resume, start)
 
     def receive(self, client: HubClient, now: float) -> None:

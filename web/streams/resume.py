@@ -50,8 +50,8 @@ class Resume(BlockList):
         self._replaces_all = subscription is not None and subscription.cursor is None
         self._needs_look_up = subscription is None
 
-    def needs_look_up(self) -> bool:
-        """Tell once whether its subscription must be found."""
+    def claim_look_up(self) -> bool:
+        """Claim the look-up of its subscription; return False if none is needed, or another client has claimed it."""
         needs, self._needs_look_up = self._needs_look_up, False
         return needs
 

@@ -96,7 +96,7 @@ class StreamSession:
                 break
         if len(messages) < limit:
             self.is_drained = True
-            messages.extend(self._due(now))  # never between the parts of a view
+            messages.extend(self._take_due(now))  # never between the parts of a view
         if not messages and now - self._sent_at >= self._heartbeat_seconds:
             messages.append(heartbeat(self._cursor if self.heartbeats_have_cursor else None))
         if messages:
@@ -124,7 +124,7 @@ class StreamSession:
                 case Status():
                     yield Message(wire.status(event, iso(event.since), event.retry_in))
 
-    def _due(self, now: float) -> Iterator[Message]:
+    def _take_due(self, now: float) -> Iterator[Message]:
         if now - self._stats_at >= STATS_SECONDS:
             self._stats_at = now
             if self._cursor is not None and (stats := self._stats()) != self.sent_stats:

@@ -158,7 +158,7 @@ def test_numbers_as_keys_are_not_taken_for_schemas(registry, tmp_path):
     file.write_text('[[shape]]\nkey = "long"\n[shape.fields]\nsegment_id = "$key"\npredicted_speed = "v"\n')
     normalise = Normaliser(Settings(mapping_file=str(file)), registry=registry)
     key = (9_999_999_999).to_bytes(8, "big")
-    assert not normalise.must_wait(record({"v": 50}, key))
+    assert not normalise.request_schemas(record({"v": 50}, key))
     (found,) = predictions(normalise(record({"v": 50}, key)))
     assert found.segment_id == "9999999999"
 
@@ -175,7 +175,7 @@ def test_without_a_registry_the_refusal_names_the_setting():
     normalise = Normaliser(Settings())
     (refusal,) = normalise(record(value(1, PLAIN))).refusals
     assert refusal.detail.endswith("(byte 0, then schema id 1): set SCHEMA_REGISTRY_URL")
-    assert not normalise.must_wait(record(value(1, PLAIN)))
+    assert not normalise.request_schemas(record(value(1, PLAIN)))
 
 
 def test_json_in_the_same_topic_is_read_without_the_registry():
@@ -185,7 +185,7 @@ def test_json_in_the_same_topic_is_read_without_the_registry():
     registry = Registry(Settings(), fetch=no_fetch)
     normalise = Normaliser(Settings(), registry=registry)
     try:
-        assert not normalise.must_wait(record(PLAIN))
+        assert not normalise.request_schemas(record(PLAIN))
         assert predictions(normalise(record(PLAIN)))
         assert registry.report()["state"] == "unused"
     finally:

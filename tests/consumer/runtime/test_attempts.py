@@ -28,7 +28,8 @@ def attempts(clock):
 def fail(attempts, clock, times=1):
     for _ in range(times):
         clock.now += attempts.retry_in
-        assert attempts.due()
+        assert attempts.is_next_due
+        attempts.begin_next()
 
 
 def test_delays_double_up_to_the_longest(attempts, clock):
@@ -41,10 +42,10 @@ def test_delays_double_up_to_the_longest(attempts, clock):
 
 
 def test_no_request_is_due_early_or_without_an_attempt(attempts, clock):
-    assert not attempts.due()
+    assert not attempts.is_next_due
     attempts.begin()
     clock.now += 0.49
-    assert not attempts.due()
+    assert not attempts.is_next_due
 
 
 def test_breaker_opens_after_failures_and_half_opens_with_an_answer(attempts, clock):
@@ -107,4 +108,4 @@ def test_time_between_requests_is_bounded(failures, longest):
     for _ in range(failures):
         assert 0 < attempts.retry_in <= longest
         clock.now += attempts.retry_in
-        attempts.due()
+        attempts.begin_next()

@@ -57,9 +57,9 @@ def reason_of(registry, schema_id):
 def test_a_schema_is_fetched_once(open_registry):
     source = Source(_7=JSON)
     registry = open_registry(Settings(**SOME), fetch=source)
-    assert registry.must_wait(7)
+    assert registry.request(7)
     assert registry.wait_for(7, 30)
-    assert not registry.must_wait(7)
+    assert not registry.request(7)
     assert registry.decode(7, b'12345{"a": 1}', 5) == {"a": 1}
     assert source.requests == [7]
     assert registry.report() == {
@@ -82,7 +82,7 @@ def test_decoding_never_waits(open_registry):
     source.gate.clear()
     registry = open_registry(Settings(**SOME), fetch=source)
     assert reason_of(registry, 7) == "schema_unavailable"
-    assert registry.must_wait(7)
+    assert registry.request(7)
     source.gate.set()
     assert registry.wait_for(7, 30)
     assert registry.decode(7, b"12345{}", 5) == {}
@@ -119,14 +119,14 @@ def test_a_schema_that_a_library_fails_on_is_unusable(open_registry, monkeypatch
 def test_an_unknown_schema_is_requested_again_later_without_waiting(open_registry):
     source, clock = Source(), Clock()
     registry = open_registry(Settings(**SOME), clock, source)
-    assert registry.must_wait(7)
+    assert registry.request(7)
     assert registry.wait_for(7, 30)
     source.answers[7] = JSON
     clock.now += module.ABSENT_SECONDS - 1
-    assert not registry.must_wait(7)
+    assert not registry.request(7)
     assert source.requests == [7]
     clock.now += 2
-    assert not registry.must_wait(7)
+    assert not registry.request(7)
     eventually(lambda: registry.report()["schemas"])
     assert registry.decode(7, b"12345{}", 5) == {}
 
@@ -134,18 +134,18 @@ def test_an_unknown_schema_is_requested_again_later_without_waiting(open_registr
 def test_records_wait_while_the_registry_is_away_and_then_no_more(open_registry):
     source, clock = Source(_7=RegistryAway("status 500")), Clock()
     registry = open_registry(Settings(**SOME, schema_registry_wait=20), clock, source)
-    assert registry.must_wait(7)
+    assert registry.request(7)
     eventually(lambda: registry.report()["state"] == "away")
     clock.now += 19
-    assert registry.must_wait(7)
-    assert registry.must_wait(8), "another one, while the registry is known to be away"
+    assert registry.request(7)
+    assert registry.request(8), "another one, while the registry is known to be away"
     clock.now += 2
-    assert not registry.must_wait(7)
-    assert registry.must_wait(8)
+    assert not registry.request(7)
+    assert registry.request(8)
     assert reason_of(registry, 7) == "schema_unavailable"
     source.answers[7] = JSON
     clock.now += 60
-    assert not registry.must_wait(7)
+    assert not registry.request(7)
     eventually(lambda: registry.report()["schemas"])
     assert registry.decode(7, b"12345{}", 5) == {}
     assert registry.report()["state"] == "ok"
@@ -155,7 +155,7 @@ def test_without_a_wait_only_the_first_attempt_is_waited_for(open_registry):
     source = Source(_7=RegistryAway("status 500"))
     source.gate.clear()
     registry = open_registry(Settings(**SOME, schema_registry_wait=0), fetch=source)
-    assert registry.must_wait(7)
+    assert registry.request(7)
     source.gate.set()
     assert registry.wait_for(7, 30)
     assert reason_of(registry, 7) == "schema_unavailable"
@@ -164,16 +164,16 @@ def test_without_a_wait_only_the_first_attempt_is_waited_for(open_registry):
 def test_a_schema_that_always_fails_does_not_stop_others(open_registry):
     source = Source(_7=RegistryAway("status 500"), _8=JSON)
     registry = open_registry(Settings(**SOME), fetch=source)
-    assert registry.must_wait(7)
-    assert registry.must_wait(8)
+    assert registry.request(7)
+    assert registry.request(8)
     assert registry.wait_for(8, 30)
-    assert registry.must_wait(7)
+    assert registry.request(7)
 
 
 def test_an_unexpected_error_is_logged_and_retried(open_registry, caplog):
     source = Source(_7=RuntimeError("surprise"))
     registry = open_registry(Settings(**SOME), fetch=source)
-    assert registry.must_wait(7)
+    assert registry.request(7)
     eventually(lambda: registry.report()["requests"]["failed"])
     assert "RuntimeError: surprise" in caplog.text
     source.answers[7] = JSON
@@ -183,7 +183,7 @@ def test_an_unexpected_error_is_logged_and_retried(open_registry, caplog):
 def test_an_outage_is_logged_at_a_limited_rate(open_registry, caplog):
     source = Source(_7=RegistryAway("the answer has the status 500"), _8=JSON)
     registry = open_registry(Settings(**SOME), fetch=source)
-    assert registry.must_wait(7)
+    assert registry.request(7)
     eventually(lambda: len(source.requests) > 5)
     source.answers[7] = JSON
     assert registry.wait_for(7, 30)
@@ -199,11 +199,11 @@ def test_ids_without_end_are_bounded(open_registry, monkeypatch):
     source = Source(**{f"_{number}": JSON for number in range(1, 9)})
     source.gate.clear()
     registry = open_registry(Settings(**SOME), fetch=source)
-    waits = [registry.must_wait(number) for number in range(1, 100)]
+    waits = [registry.request(number) for number in range(1, 100)]
     assert waits == [True] * 5 + [False] * 94
     source.gate.set()
     for number in range(1, 100):
-        assert registry.must_wait(number) in (True, False)
+        assert registry.request(number) in (True, False)
         assert registry.wait_for(number, 30)
     report = registry.report()
     assert report["schemas"] == 5
@@ -217,7 +217,7 @@ def test_large_schemas_are_bounded_by_their_characters(open_registry, monkeypatc
     large = SchemaText("JSON", "x" * 60)
     registry = open_registry(Settings(**SOME), fetch=Source(_1=large, _2=large, _3=large))
     for number in (1, 2, 3):
-        assert registry.must_wait(number)
+        assert registry.request(number)
         assert registry.wait_for(number, 30)
     assert registry.report()["schemas"] == 1
     assert registry.decode(3, b"12345{}", 5) == {}
@@ -226,7 +226,7 @@ def test_large_schemas_are_bounded_by_their_characters(open_registry, monkeypatc
 def test_schemas_that_no_record_asks_for_any_more_are_forgotten(open_registry):
     source, clock = Source(_7=RegistryAway("away")), Clock()
     registry = open_registry(Settings(**SOME), clock, source)
-    assert registry.must_wait(7)
+    assert registry.request(7)
     eventually(lambda: source.requests)
     clock.now += module.IDLE_SECONDS + 1
     eventually(lambda: not registry.report()["wanted"])
@@ -236,11 +236,11 @@ def test_a_first_attempt_is_not_waited_for_without_end(open_registry):
     source, clock = Source(_7=JSON), Clock()
     source.gate.clear()
     registry = open_registry(Settings(**SOME), clock, source)
-    assert registry.must_wait(7)
+    assert registry.request(7)
     clock.now += module.QUEUE_SECONDS - 1
-    assert registry.must_wait(7)
+    assert registry.request(7)
     clock.now += 2
-    assert not registry.must_wait(7)
+    assert not registry.request(7)
     assert reason_of(registry, 7) == "schema_unavailable"
     source.gate.set()
     eventually(lambda: registry.report()["schemas"])
@@ -262,7 +262,7 @@ def test_a_wait_ends_at_its_limit_and_at_close(open_registry):
 
 def test_a_payload_of_another_schema_is_refused(open_registry):
     registry = open_registry(Settings(**SOME), fetch=Source(_7=SchemaText("AVRO", '"string"')))
-    assert registry.must_wait(7)
+    assert registry.request(7)
     assert registry.wait_for(7, 30)
     with pytest.raises(Refused, match="the payload does not have the schema 7") as caught:
         registry.decode(7, b"12345\x04abc", 5)
@@ -289,6 +289,6 @@ def test_a_flapping_registry_over_http(fake, open_registry):
 
     fake.fault = flap
     registry = open_registry(fake.settings())
-    assert registry.must_wait(7)
+    assert registry.request(7)
     assert registry.wait_for(7, 30)
     assert registry.report()["requests"] == {"ok": 1, "missing": 0, "unusable": 0, "failed": 2}

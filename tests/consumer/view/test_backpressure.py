@@ -49,55 +49,55 @@ def scene():
 
 def test_without_streams_nothing_is_waited_for(scene):
     scene.publish(ENTRIES)
-    assert not scene.feed.has_streams_behind()
+    assert not scene.feed.note_streams()
 
 
 def test_a_stream_half_of_the_buffer_behind_is_waited_for_until_it_reads(scene):
     stream = scene.stream()
     scene.publish(ENTRIES // 2)
-    assert not scene.feed.has_streams_behind()
+    assert not scene.feed.note_streams()
     scene.publish(1)
-    assert scene.feed.has_streams_behind()
+    assert scene.feed.note_streams()
     stream.next(0)
-    assert not scene.feed.has_streams_behind()
+    assert not scene.feed.note_streams()
 
 
 def test_a_stream_that_reads_nothing_is_not_waited_for(scene):
     stream = scene.stream()
     scene.publish(ENTRIES // 2 + 1)
     scene.now += IDLE_SECONDS + 0.1
-    assert not scene.feed.has_streams_behind()
+    assert not scene.feed.note_streams()
     assert stream.entries_behind == 0, "it has not noticed"
 
 
 def test_a_stream_that_stays_behind_is_not_waited_for_long(scene):
     stream = scene.stream()
     scene.publish(ENTRIES // 2 + 600)
-    assert scene.feed.has_streams_behind()
+    assert scene.feed.note_streams()
     for _ in range(3):
         scene.now += WAIT_SECONDS / 2
         stream.next(0, 10)
-    assert not scene.feed.has_streams_behind()
+    assert not scene.feed.note_streams()
     while stream.next(0):
         pass
-    assert not scene.feed.has_streams_behind()
+    assert not scene.feed.note_streams()
     scene.publish(ENTRIES // 2 + 1)
-    assert scene.feed.has_streams_behind(), "it had caught up, so it has all of its time again"
+    assert scene.feed.note_streams(), "it had caught up, so it has all of its time again"
 
 
 def test_a_stream_that_has_fallen_off_is_not_waited_for(scene):
     stream = scene.stream()
     scene.publish(ENTRIES + 1)
-    assert not scene.feed.has_streams_behind()
+    assert not scene.feed.note_streams()
     assert any(isinstance(event, Gap) for event in stream.next(0))
 
 
 def test_a_stream_that_has_ended_is_not_waited_for(scene):
     stream = scene.stream()
     scene.publish(ENTRIES // 2 + 1)
-    assert scene.feed.has_streams_behind()
+    assert scene.feed.note_streams()
     del stream
-    assert not scene.feed.has_streams_behind()
+    assert not scene.feed.note_streams()
 
 
 def test_a_burst_of_many_times_the_buffer_costs_a_stream_nothing(monkeypatch):

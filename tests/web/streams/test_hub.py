@@ -1161,7 +1161,7 @@ def test_as_many_streams_end_in_each_second_whatever_the_ticks(tick):
     ends, now, left, seconds = EndSchedule(0, 15), 0.0, 500, Counter()
     while left:
         now += tick
-        due = ends.due(left, now)
+        due = ends.advance(left, now)
         left -= due
         seconds[int(now)] += due
     assert now <= 15 + tick
@@ -1170,10 +1170,10 @@ def test_as_many_streams_end_in_each_second_whatever_the_ticks(tick):
 
 def test_no_more_streams_end_at_once_after_a_pause_of_the_process():
     ends = EndSchedule(0, 15)
-    assert ends.due(1_500, 0.25) == 25
-    assert ends.due(1_475, 5.25) == 72, "and not the 500 of five seconds"
-    assert ends.due(1_403, 5.5) == 36
-    assert ends.due(7, 15) == 7
+    assert ends.advance(1_500, 0.25) == 25
+    assert ends.advance(1_475, 5.25) == 72, "and not the 500 of five seconds"
+    assert ends.advance(1_403, 5.5) == 36
+    assert ends.advance(7, 15) == 7
 
 
 def test_a_client_that_comes_after_close_gets_bye(threaded):
