@@ -138,8 +138,8 @@ FAULTS = [
     Fault(
         "a block inside of a batch says where the client is after the batch",
         "web.streams.channel",
-        "place = subscription.mark if session.is_drained else None",
-        "place = subscription.mark",
+        "resume_at = subscription.mark if session.is_drained else None",
+        "resume_at = subscription.mark",
     ),
     Fault(
         "a shared view leads into the block before it",
@@ -150,8 +150,8 @@ FAULTS = [
     Fault(
         "a shared view does not lead into the blocks after it",
         "web.streams.channel",
-        "last.place, last.next = mark, self.tail",
-        "last.place, last.next = mark, None",
+        "last.resume_at, last.next = mark, self.tail",
+        "last.resume_at, last.next = mark, None",
     ),
     Fault(
         "a client that is too slow loses the blocks before it continues elsewhere",

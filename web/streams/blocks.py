@@ -8,17 +8,18 @@ from consumer.resume.live import Mark
 class Block:
     """Bytes that every client of a list is sent, and the block that follows.
 
-    `end` is how many bytes the list has up to the end of this block; a shared view adds none. `place` is where a client
-    is that was sent all of it: a mark, or a cursor while it resumes. None where it can't continue otherwise: in a view.
+    `end` is how many bytes the list has up to the end of this block; a shared view adds none. `resume_at` is where a
+    client that was sent all of it may continue without the list: a mark, or a cursor while it resumes. It is None in a
+    view, which has to be sent whole.
     `record_ms` is the Kafka timestamp of its first record (epoch ms); None if its latency is not measured.
     """
 
-    __slots__ = ("data", "end", "next", "place", "record_ms")
+    __slots__ = ("data", "end", "next", "record_ms", "resume_at")
 
-    def __init__(self, data: bytes, end: int, place: Mark | str | None, record_ms: int | None = None) -> None:
+    def __init__(self, data: bytes, end: int, resume_at: Mark | str | None, record_ms: int | None = None) -> None:
         self.data = data
         self.end = end
-        self.place = place
+        self.resume_at = resume_at
         self.record_ms = record_ms
         self.next: Block | None = None
 
@@ -33,8 +34,8 @@ class BlockList:
         self.checked_end = 0
         """The end of the list when clients that are far behind were looked for."""
 
-    def append(self, data: bytes, place: Mark | str | None, record_ms: int | None = None) -> None:
+    def append(self, data: bytes, resume_at: Mark | str | None, record_ms: int | None = None) -> None:
         """Append a block."""
-        block = Block(data, self.tail.end + len(data), place, record_ms)
+        block = Block(data, self.tail.end + len(data), resume_at, record_ms)
         self.tail.next = block
         self.tail = block

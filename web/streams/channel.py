@@ -114,8 +114,8 @@ class Channel(BlockList):
                 has_more = self._put_next(now, until)
             messages = session.take(now)
             if messages:
-                place = subscription.mark if session.is_drained else None
-                self.append(self.encoding.encode(messages), place, self._record_ms)
+                resume_at = subscription.mark if session.is_drained else None
+                self.append(self.encoding.encode(messages), resume_at, self._record_ms)
             elif session.is_drained and not has_more:
                 return False
 
@@ -201,7 +201,7 @@ class Channel(BlockList):
             size += len(last.data)
         if stats := self.stats_after(session):
             last.next = last = Block(self.encoding.encode(stats), self.tail.end, None)
-        last.place, last.next = mark, self.tail
+        last.resume_at, last.next = mark, self.tail
         return _View(start, after_status, mark, self.tail.end, now + max(VIEW_SECONDS, size / VIEW_BYTES_PER_SECOND))
 
 

@@ -115,8 +115,8 @@ class Resume(BlockList):
             session.put(events, None if events or goal is None else subscription.cursor)
         messages = session.take(now, MESSAGES)
         if messages:
-            is_place = session.is_drained and view is None
-            self.append(channel.encoding.encode(messages), _place(subscription) if is_place else None)
+            can_resume = session.is_drained and view is None
+            self.append(channel.encoding.encode(messages), _resume_at(subscription) if can_resume else None)
         if view is not None:
             self._join(view)
         elif goal is not None and subscription is not None and session.is_drained:
@@ -148,7 +148,7 @@ class Resume(BlockList):
         self._subscription = None
 
 
-def _place(subscription: Subscription | None) -> Mark | str | None:
+def _resume_at(subscription: Subscription | None) -> Mark | str | None:
     return None if subscription is None else subscription.mark or subscription.cursor
 
 
@@ -208,20 +208,20 @@ class Resumes:
         """
         first = last = Block(b"", 0, None)
         at: Block | None = block
-        while at is not None and at.place is None:
+        while at is not None and at.resume_at is None:
             at = at.next
             if at is not None and at.data:
                 last.next = last = Block(at.data, 0, None)
-        if at is None or at.place is None:
+        if at is None or at.resume_at is None:
             return None
-        place, wanted = at.place, self._channel.wanted
+        resume_at, wanted = at.resume_at, self._channel.wanted
 
         def subscribe() -> Subscription:
-            if isinstance(place, Mark):
-                return self._subscriptions.subscribe_from(place, wanted)
-            return self._subscriptions.subscribe_anyway(place, wanted, None, address)
+            if isinstance(resume_at, Mark):
+                return self._subscriptions.subscribe_from(resume_at, wanted)
+            return self._subscriptions.subscribe_anyway(resume_at, wanted, None, address)
 
-        last.next, resume = self._resume(place, subscribe, now, max_bytes)
+        last.next, resume = self._resume(resume_at, subscribe, now, max_bytes)
         return first, resume
 
     def limit(self, now: float, max_bytes: int) -> None:

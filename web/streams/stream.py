@@ -71,9 +71,9 @@ class ClientStream:
     @property
     def entries_behind(self) -> int:
         """How many entries it was not given yet, as far as that is known."""
-        goal, place = self.channel.mark if self.channel else None, self._block.place if self._block else None
-        if goal is not None and isinstance(place, Mark):
-            return goal.sequence - place.sequence
+        goal, at = self.channel.mark if self.channel else None, self._block.resume_at if self._block else None
+        if goal is not None and isinstance(at, Mark):
+            return goal.sequence - at.sequence
         return self.resume.entries_behind if self.resume is not None else 0
 
     def add(self, data: bytes) -> None:

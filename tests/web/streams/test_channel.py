@@ -95,7 +95,7 @@ def test_a_flush_appends_one_block_of_all_that_is_new(world):
     (block,) = after(tail)
     assert len(events_of(block.data)) == 30
     assert block.end == tail.end + len(block.data)
-    assert (channel.tail, block.place.sequence) == (block, 30)
+    assert (channel.tail, block.resume_at.sequence) == (block, 30)
 
 
 def test_a_flush_without_news_appends_nothing(world):
@@ -169,8 +169,8 @@ def test_a_large_view_is_several_blocks_with_the_cursor_on_the_last():
     channel = world.channel()
     blocks = [each for each in after(channel.view(world.now, 10**9)) if each.data]
     assert len(blocks) >= 3
-    assert [each.place is None for each in blocks] == [True] * (len(blocks) - 1) + [False]
-    assert blocks[-1].place.sequence == 3 * BATCH
+    assert [each.resume_at is None for each in blocks] == [True] * (len(blocks) - 1) + [False]
+    assert blocks[-1].resume_at.sequence == 3 * BATCH
     cursors = [cursor for block in blocks for cursor, _ in events_of(block.data)]
     assert [cursor is None for cursor in cursors] == [True] * (len(cursors) - 1) + [False]
 
@@ -182,7 +182,7 @@ def test_only_the_last_block_of_a_view_after_a_gap_has_a_mark():
     tail = channel.tail
     world.begin()
     channel.flush(world.now)
-    marks = [each.place is None for each in after(tail)]
+    marks = [each.resume_at is None for each in after(tail)]
     assert marks == [True] * (len(marks) - 1) + [False]
     assert len(marks) >= 3
 
