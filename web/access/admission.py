@@ -23,7 +23,7 @@ import weakref
 from collections.abc import Callable
 
 from .shares import Shares
-from .slots import STREAMS, TRANSPORTS, ClientProgress, Pool, Slot, StreamTransport, Transport, on_acquire
+from .slots import STREAMS, TRANSPORTS, ClientProgress, Pool, Slot, Transport, on_acquire
 
 __all__ = [
     "STREAMS",
@@ -31,7 +31,6 @@ __all__ = [
     "Admission",
     "ClientProgress",
     "Slot",
-    "StreamTransport",
     "Transport",
     "on_acquire",
 ]

@@ -14,7 +14,7 @@ from consumer.settings import Settings
 from .authentication import Authentication, credentials_of
 from .origins import AllowedOrigins, is_own
 from .principal import ANYONE, NO_RIGHTS, Principal, Role, Unauthenticated, current
-from .rules import RULES, STREAMS, Rule
+from .rules import RULES, STREAM_ROUTES, Rule
 from .tickets import PARAMETER
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -110,7 +110,7 @@ class Guard:
 
     def _identify(self) -> None:
         """Find the principal. Raises Unauthenticated."""
-        if request.endpoint in STREAMS and PARAMETER in request.args:
+        if request.endpoint in STREAM_ROUTES and PARAMETER in request.args:
             g.principal = self._authentication.redeem(request.args[PARAMETER])
             return
         credentials = credentials_of(request)

@@ -3,6 +3,7 @@ table with the routes of the app.
 """
 
 from enum import Enum, auto
+from typing import Literal
 
 
 class Rule(Enum):
@@ -19,6 +20,15 @@ class Rule(Enum):
     PUBLISH = auto()
     """Credentials of a publisher."""
 
+
+StreamTransport = Literal["sse", "websocket"]
+"""What a stream is sent by."""
+STREAM_ROUTES: dict[str, StreamTransport] = {
+    "sse.stream": "sse",
+    "sse.api_stream": "sse",
+    "websocket.websocket": "websocket",
+}
+"""By endpoint. A ticket may open these. Beyond a limit they are refused in their own way, and not with 429."""
 
 RULES = {
     "static": Rule.OPEN,
@@ -41,9 +51,7 @@ RULES = {
     "scores.scores": Rule.READ,
     "acknowledgements.acknowledgements": Rule.READ,
     "acknowledgements.change": Rule.READ,
-    "sse.stream": Rule.READ,
-    "sse.api_stream": Rule.READ,
-    "websocket.websocket": Rule.READ,
+    **dict.fromkeys(STREAM_ROUTES, Rule.READ),
     "health.config": Rule.READ,
     "health.health": Rule.READ,
     "documents.openapi_document": Rule.READ,
@@ -55,5 +63,3 @@ RULES = {
     "metrics.metrics": Rule.OPERATE,
 }
 """By endpoint. Each answer of a READ route is within the limits of its principal."""
-STREAMS = frozenset({"sse.stream", "sse.api_stream", "websocket.websocket"})
-"""Endpoints of streams."""

@@ -10,13 +10,12 @@ from typing import Literal, NamedTuple, get_args
 
 from werkzeug.exceptions import TooManyRequests
 
+from .rules import StreamTransport
 from .shares import UNKNOWN, ShareKind, Shares, holder
 
 RETRY_SECONDS = 5
 """`Retry-After` of a request that found no free slot."""
 
-StreamTransport = Literal["sse", "websocket"]
-"""What a stream is sent by."""
 Transport = Literal[StreamTransport, "long_poll", "history", "replay", "publish"]
 """What holds a slot. `replay` is any other request while it reads from Kafka."""
 STREAMS: tuple[StreamTransport, ...] = get_args(StreamTransport)

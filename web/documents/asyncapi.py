@@ -9,15 +9,9 @@ from consumer.version import VERSION
 from web.streams.websocket_protocol import RenewMessage, SubscribeMessage
 
 from .parameters import AFTER, EVERY, SINCE, TICKET, filters
-from .streams import STREAM_MESSAGES
+from .streams import CHANNELS, STREAM_MESSAGES, StreamChannel
 
 REF = "#/components/schemas/{name}"
-SSE = (
-    "Each event has one `data:` line of JSON, and an `id:` line with the cursor if it moves the client forward; the "
-    "message has no `cursor` then. A client resumes with the last `id` in the header Last-Event-ID, which an "
-    "EventSource sends by itself."
-)
-WEBSOCKET = "Each message is JSON, with `cursor` if it moves the client forward. `subscribe` changes the filter."
 WEBSOCKET_ONLY = ("subscribed", "renewed")
 RECEIVED = {"subscribe": SubscribeMessage, "renew": RenewMessage}
 """What a client may send, by `type`."""
@@ -28,12 +22,6 @@ def asyncapi(settings: Settings) -> dict[str, Any]:
     types = [*STREAM_MESSAGES.values(), *RECEIVED.values()]
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
     names = [*STREAM_MESSAGES, *RECEIVED]
-    sent = list(STREAM_MESSAGES)
-    events = [name for name in sent if name not in WEBSOCKET_ONLY]
-    channels = {
-        "sse": _channel("/predictions/stream", "Server-Sent Events", SSE, events, "http", settings),
-        "websocket": _channel("/predictions/ws", "WebSocket", WEBSOCKET, names, "ws", settings),
-    }
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -44,10 +32,12 @@ def asyncapi(settings: Settings) -> dict[str, Any]:
         },
         "defaultContentType": "application/json",
         "servers": {kind: _server(kind) for kind in ("http", "ws")},
-        "channels": channels,
+        "channels": {name: _channel(each, settings) for name, each in CHANNELS.items()},
         "operations": {
-            "sendEvents": _operation("send", "sse", events, "Send the view, and then each change"),
-            "sendMessages": _operation("send", "websocket", sent, "Send the view, and then each change"),
+            **{
+                each.sends: _operation("send", name, _sent(each), "Send the view, and then each change")
+                for name, each in CHANNELS.items()
+            },
             "subscribe": _operation("receive", "websocket", ["subscribe"], "Change the filter, the pace or the cursor")
             | _reply("subscribed"),
             "renew": _operation("receive", "websocket", ["renew"], "Go on with another token of the same claims")
@@ -68,17 +58,21 @@ def _server(protocol: str) -> dict[str, Any]:
     return {"host": "{host}", "protocol": protocol, "variables": {"host": variable}}
 
 
-def _channel(
-    address: str, title: str, text: str, names: list[str], protocol: str, settings: Settings
-) -> dict[str, Any]:
+def _sent(of: StreamChannel) -> list[str]:
+    """Return the names of the messages that a channel may send."""
+    return [name for name in STREAM_MESSAGES if of.protocol == "ws" or name not in WEBSOCKET_ONLY]
+
+
+def _channel(of: StreamChannel, settings: Settings) -> dict[str, Any]:
+    names = [*_sent(of), *(RECEIVED if of.protocol == "ws" else ())]
     channel: dict[str, Any] = {
-        "address": address,
-        "title": title,
-        "description": text,
-        "servers": [{"$ref": f"#/servers/{protocol}"}],
+        "address": of.address,
+        "title": of.title,
+        "description": of.text,
+        "servers": [{"$ref": f"#/servers/{of.protocol}"}],
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
     }
-    if protocol == "ws":
+    if of.protocol == "ws":
         given = [TICKET, AFTER, SINCE, EVERY, *filters(settings)]
         query = {each["name"]: each["schema"] | {"description": each["description"]} for each in given}
         channel["bindings"] = {"ws": {"method": "GET", "query": {"type": "object", "properties": query}}}

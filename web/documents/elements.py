@@ -44,6 +44,8 @@ class Operation(NamedTuple):
     examples: Sequence[str] = ()
     method: str = "get"
     body: Mapping[str, JsonSchema] = MappingProxyType({})
+    is_limited: bool = True
+    """Whether the limits of a client end it by 429."""
 
 
 def success(text: str, *types: Any, **more: Any) -> Documented:

@@ -241,6 +241,7 @@ OPERATIONS = (
         "Whether the process is alive",
         {"200": Documented("It is", {JSON: Alive})},
         examples=["/healthz"],
+        is_limited=False,
     ),
     Operation(
         "/readyz",
@@ -252,5 +253,6 @@ OPERATIONS = (
             "503": Documented("It is not, and why", {JSON: NotReadyAnswer}),
         },
         examples=["/readyz"],
+        is_limited=False,
     ),
 )

@@ -33,8 +33,6 @@ LARGE = {
 }
 SIGN_IN = Documented("With AUTH=token or jwt: to the sign-in page", {HTML: TEXT}, ("Location",))
 
-UNLIMITED = ("alive", "ready", "file", "stream", "api_stream", "check_stream", "check_api_stream", "websocket")
-"""Operations that the limits of a client don't end by 429."""
 OPEN = ("alive", "ready", "file", "sign_in_form", "sign_in", "sign_out")
 """Operations that need no credentials."""
 PAGES = ("page", "embed", "docs", "root", "with_slash")
@@ -60,7 +58,7 @@ def operations(settings: Settings) -> list[Operation]:
 
 def _common(operation: Operation) -> dict[str, Documented]:
     """Return the answers that most operations may give."""
-    answers = LARGE if operation.name in UNLIMITED else {**LARGE, "429": FULL}
+    answers = {**LARGE, "429": FULL} if operation.is_limited else LARGE
     if operation.name in OPEN:
         return answers
     refused = {"302": SIGN_IN} if operation.name in PAGES else {"401": UNAUTHORIZED, "403": FORBIDDEN}

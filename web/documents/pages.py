@@ -142,5 +142,6 @@ OPERATIONS = (
             }
         ],
         examples=["/static/js/main.js"],
+        is_limited=False,
     ),
 )

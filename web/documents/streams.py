@@ -3,15 +3,15 @@
 On a WebSocket, and in lines of the history, messages that move a client forward have `cursor`.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from msgspec import Meta
 
 from consumer.prediction import Horizon, Observation, Prediction
 from consumer.settings import Settings
 from consumer.view.events import GapReason, State
-from web.access.admission import StreamTransport
+from web.access.rules import StreamTransport
 
 from .elements import BAD, EVENTS, JSON, TEXT, Documented, Operation, success
 from .parameters import AFTER, EVERY, LAST_EVENT_ID, LAST_EVENT_ID_IN_QUERY, SINCE, TICKET, filters
@@ -181,6 +181,36 @@ STREAM = Documented(
 )
 
 
+class StreamChannel(NamedTuple):
+    """A transport in the AsyncAPI document. `sends` is the name of its operation that sends messages."""
+
+    address: str
+    title: str
+    text: str
+    sends: str
+    protocol: Literal["http", "ws"] = "http"
+
+
+CHANNELS: Mapping[StreamTransport, StreamChannel] = {
+    "sse": StreamChannel(
+        "/predictions/stream",
+        "Server-Sent Events",
+        "Each event has one `data:` line of JSON, and an `id:` line with the cursor if it moves the client forward; "
+        "the message has no `cursor` then. A client resumes with the last `id` in the header Last-Event-ID, which an "
+        "EventSource sends by itself.",
+        "sendEvents",
+    ),
+    "websocket": StreamChannel(
+        "/predictions/ws",
+        "WebSocket",
+        "Each message is JSON, with `cursor` if it moves the client forward. `subscribe` changes the filter.",
+        "sendMessages",
+        "ws",
+    ),
+}
+"""By transport what AsyncAPI says of it."""
+
+
 def operations(settings: Settings) -> Sequence[Operation]:
     """Return the operations that open streams."""
     resumed = [TICKET, AFTER, SINCE, EVERY, *filters(settings)]
@@ -197,6 +227,7 @@ def operations(settings: Settings) -> Sequence[Operation]:
             },
             resumed,
             "When all slots are in use, it is closed with code 1013.",
+            is_limited=False,
         ),
         Operation(
             "/api/tickets",
@@ -214,9 +245,9 @@ def operations(settings: Settings) -> Sequence[Operation]:
         examples = [f"{path}?category=severe_congestion", f"{path}?after=$CURSOR&every=5"]
         text = "The view, then each change. A client resumes with the `id` of the last event."
         answers = {"200": STREAM, "400": BAD}
-        found.append(Operation(path, name, "Streams", "Server-Sent Events", answers, given, text, examples))
-        summary = "Check the parameters of a stream"
-        found.append(
-            Operation(path, f"check_{name}", "Streams", summary, {"200": STREAM, "400": BAD}, given, method="head")
+        stream = Operation(
+            path, name, "Streams", "Server-Sent Events", answers, given, text, examples, is_limited=False
         )
+        summary = "Check the parameters of a stream"
+        found += [stream, stream._replace(name=f"check_{name}", summary=summary, text="", examples=(), method="head")]
     return found

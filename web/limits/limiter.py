@@ -15,7 +15,7 @@ from werkzeug.exceptions import TooManyRequests
 from consumer.settings import Settings, networks
 from web.access.guard import Guard
 from web.access.principal import current
-from web.access.rules import STREAMS
+from web.access.rules import STREAM_ROUTES
 from web.access.shares import UNKNOWN, Holder, Shares, holder
 
 from .addresses import LOCAL, MAX_NAMES, hashed, name_of, parse
@@ -74,7 +74,7 @@ class Limiter:
         if request.endpoint in NEVER:
             return
         wait = self._requests.take(name)
-        if not wait and request.endpoint in STREAMS:
+        if not wait and request.endpoint in STREAM_ROUTES:
             wait = self._streams.take(name)
         if wait:
             self._refuse(name, wait)
@@ -94,7 +94,7 @@ class Limiter:
         self._shares.refuse((name,), "requests")
         if not self._logged.take(name):
             log.warning("client %s sends too many requests; refused", hashed(name) if self._is_hashed else name)
-        if request.endpoint in STREAMS:
+        if request.endpoint in STREAM_ROUTES:
             holder.set(holder.get()._replace(is_refused=True))
             return
         raise TooManyRequests("this client sends too many requests; retry later", retry_after=math.ceil(wait))

@@ -2,8 +2,8 @@
 
 from consumer.settings import Settings
 from web import wire
-from web.access.admission import StreamTransport
 from web.access.principal import Principal
+from web.access.rules import StreamTransport
 from web.times import now_iso
 
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import jsonschema_rs
 import msgspec
@@ -17,8 +18,9 @@ from tests.web.conftest import SETTINGS, events_of
 from tests.web.documents.conformity import check, with_topics
 from web import wire
 from web.access.principal import ANYONE
+from web.access.rules import STREAM_ROUTES, StreamTransport
 from web.documents.asyncapi import asyncapi
-from web.documents.streams import STREAM_MESSAGES
+from web.documents.streams import CHANNELS, STREAM_MESSAGES
 from web.streams.websocket_protocol import ClientMessages
 
 SPECIFICATION = Path(__file__).with_name("asyncapi-3.0.0.json.gz")
@@ -55,6 +57,10 @@ def test_asyncapi_is_valid(topics):
     specification = json.loads(gzip.decompress(SPECIFICATION.read_bytes()))
     validator = jsonschema_rs.validator_for(specification)
     assert [error.message for error in validator.iter_errors(document)] == []
+
+
+def test_each_transport_of_streams_is_documented():
+    assert set(CHANNELS) == set(get_args(StreamTransport)) == set(STREAM_ROUTES.values())
 
 
 def test_references_of_asyncapi_resolve():
