@@ -10,7 +10,8 @@ from consumer import Consumer
 from consumer.sources.memory import MemorySource, MemoryTopic
 from tests.browser.look import part, violations
 from tests.browser.watched import PHONE, Watched
-from tests.web.conftest import SETTINGS, serving
+from tests.web.conftest import SETTINGS
+from tests.web.paths import serving
 
 HOSTILE = b'{"<img src=x onerror=alert(1)>": "</pre><script>alert(1)</script>", "segment_id": "\xe2\x80\xae"}'
 OPTIONS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"}, "phone": {"viewport": PHONE}}

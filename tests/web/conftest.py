@@ -1,18 +1,17 @@
 """An app over a topic in memory, and a server for it."""
 
 import contextlib
-import json
-import threading
 
 import pytest
 from msgspec import structs
 from werkzeug.routing import Rule
-from werkzeug.serving import make_server
 
 from app import create_app
 from consumer import Consumer
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
+from tests.web import paths
+from tests.web.paths import Connection, Stream, client_of, serving
 
 SETTINGS = Settings(kafka_backlog="all", web_threads=8)
 SHORT_SILENCE = structs.replace(SETTINGS, kafka_silence_seconds=2.0)
@@ -78,11 +77,44 @@ def live(consumer):
     return consumer
 
 
+@pytest.fixture(params=paths.DELIVERIES)
+def delivery(request):
+    """The path of a stream from the hub to its client: tests with this fixture run on each."""
+    return request.param
+
+
 @pytest.fixture
-def server(app, integration):
+def server(app, delivery, integration):
     """The app on a loopback port; returns its base URL."""
-    with serving(app) as url:
+    with serving(app, delivery) as url:
         yield url
+
+
+@pytest.fixture
+def stream(app, delivery):
+    """Open SSE streams; they are closed at the end."""
+    client = client_of(app, delivery)
+    with contextlib.ExitStack() as stack:
+
+        def open_stream(query="", **headers):
+            response = client.get(f"/predictions/stream{query}", headers=headers)
+            assert response.status_code == 200
+            return stack.enter_context(contextlib.closing(Stream(response)))
+
+        yield open_stream
+
+
+@pytest.fixture
+def connect(server):
+    """Open WebSockets; they are closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(query="", **options):
+            connection = Connection(f"{server.replace('http', 'ws')}/predictions/ws{query}", **options)
+            stack.callback(connection.close)
+            return connection
+
+        yield connect
 
 
 @pytest.fixture
@@ -99,30 +131,7 @@ def put(topic, live):
     return put
 
 
-@contextlib.contextmanager
-def serving(app):
-    """Serve an app on a loopback port, and return its base URL."""
-    http = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{http.port}"
-    app.extensions["greenwave"].admission.close()
-    http.shutdown()
-    thread.join(60)
-    http.server_close()
-
-
 def hold_slot(admission, transport="sse", abort=None):
     """Acquire a slot of the thread pool and return it; None if none is free."""
     slot = admission.slot()
     return slot if slot.acquire(transport, abort) else None
-
-
-def events_of(frames):
-    """Split SSE bytes into (cursor or None, message) pairs; comments and retry hints are left out."""
-    events = []
-    for frame in b"".join(frames).decode().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in frame.split("\n") if ": " in line and not line.startswith(":"))
-        if "data" in fields:
-            events.append((fields.get("id"), json.loads(fields["data"])))
-    return events

@@ -19,7 +19,7 @@ from consumer.usual.store import Counted, open_writer
 from tests.consumer.helpers import eventually, message
 from tests.properties import PROFILE
 from tests.web.access.tokens_file import bearer, tokens_file
-from tests.web.conftest import events_of
+from tests.web.paths import events_of
 from web.access.rules import RULES
 
 SEGMENTS = 24

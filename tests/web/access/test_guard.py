@@ -12,7 +12,7 @@ from consumer.errors import SettingsError
 from consumer.settings import Settings
 from tests.consumer.helpers import message
 from tests.web.access.tokens_file import bearer, tokens_file
-from tests.web.conftest import events_of
+from tests.web.paths import events_of
 from web.access.authentication import COOKIE
 from web.access.exposure import check_access, check_listeners, warnings_of
 from web.access.rules import RULES, Rule
@@ -176,13 +176,11 @@ def test_links_of_other_sites_open_the_page(client, live, tokens):
 
 
 @pytest.mark.slow  # the file of tokens is read again after a second
-def test_an_open_stream_ends_when_its_token_is_revoked(client, live, tokens):
-    response = client.get("/predictions/stream", headers=bearer(tokens["reader"]))
-    parts = iter(response.response)
-    next(parts)
+def test_an_open_stream_ends_when_its_token_is_revoked(client, stream, live, tokens):
+    it = stream(**bearer(tokens["reader"]))
+    it.event("initial")
     tokens.write(operator={"roles": ["operator"]})
-    assert events_of(parts)[-1][1] == {"type": "bye", "reason": "expired"}
-    response.close()
+    assert events_of(it.frames)[-1][1] == {"type": "bye", "reason": "expired"}
     assert client.get("/predictions/stream", headers=bearer(tokens["reader"])).status_code == 401
 
 

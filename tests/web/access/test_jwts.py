@@ -23,7 +23,7 @@ from consumer.view.filters import Filter
 from tests.consumer.helpers import eventually
 from tests.web.access.test_tokens import Clock
 from tests.web.access.tokens_file import bearer
-from tests.web.conftest import events_of
+from tests.web.paths import events_of
 from web.access.authentication import Authentication
 from web.access.jwts import Jwts
 from web.access.keys import MAX_BYTES, RETRY_SECONDS, KeyUrl, fetch_keys, read_keys

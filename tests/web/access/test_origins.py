@@ -10,7 +10,8 @@ from consumer.errors import Closing
 from consumer.settings import Settings
 from tests.consumer.helpers import message
 from tests.web.access.tokens_file import bearer, tokens_file
-from tests.web.conftest import events_of, hold_slot, serving
+from tests.web.conftest import hold_slot
+from tests.web.paths import events_of, serving
 from web.access.authentication import COOKIE
 from web.access.origins import AllowedOrigins
 from web.access.rules import RULES, Rule

@@ -18,8 +18,8 @@ from consumer.settings import Settings
 from consumer.view.filters import Box, Filter
 from tests.consumer.helpers import message
 from tests.web.access.tokens_file import bearer, tokens_file
-from tests.web.conftest import events_of, serving
 from tests.web.documents.conformity import check_response
+from tests.web.paths import events_of, serving
 from tests.web.server.test_worker import Server, until
 from web.access.principal import Principal, Unauthenticated
 from web.access.tickets import MAX_LENGTH, TICKET_SECONDS, SharedTickets, Tickets
@@ -180,13 +180,11 @@ def test_a_ticket_opens_one_stream_with_the_rights_of_its_token(client, put, tok
 
 
 @pytest.mark.slow  # the file of tokens is read again after a second
-def test_a_stream_of_a_ticket_ends_with_its_token(client, live, tokens):
-    answer = client.get(f"{STREAM}?ticket={ticket_of(client, tokens['reader'])}")
-    parts = iter(answer.response)
-    next(parts)
+def test_a_stream_of_a_ticket_ends_with_its_token(client, stream, live, tokens):
+    it = stream(f"?ticket={ticket_of(client, tokens['reader'])}")
+    it.event("initial")
     tokens.write(operator={"roles": ["operator"]})
-    assert events_of(parts)[-1][1] == {"type": "bye", "reason": "expired"}
-    answer.close()
+    assert events_of(it.frames)[-1][1] == {"type": "bye", "reason": "expired"}
 
 
 def test_a_ticket_of_a_revoked_token_opens_nothing(client, live, tokens, app):
@@ -226,12 +224,12 @@ def test_without_authentication_a_ticket_is_not_looked_at(consumer, live):
     check_response(answer, "POST", "/api/tickets", Settings(), answer.get_data())
 
 
-def test_a_ticket_opens_a_websocket_of_another_site(integration, consumer, live, settings, tokens):
+def test_a_ticket_opens_a_websocket_of_another_site(integration, consumer, live, settings, tokens, delivery):
     settings = structs.replace(settings, allowed_origins="https://maps.example")
     app = create_app(settings, lambda: consumer)
     ticket = ticket_of(app.test_client(), tokens["reader"])
     seen = []
-    with serving(app) as server:
+    with serving(app, delivery) as server:
         url = f"{server.replace('http', 'ws')}/predictions/ws?ticket={ticket}"
         for origin in ("https://maps.example", "https://maps.example"):
             with contextlib.closing(websocket.WebSocket()) as socket:

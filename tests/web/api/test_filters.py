@@ -10,7 +10,6 @@ from consumer.settings import Settings
 from consumer.view.events import CUT_OFF
 from tests.consumer.helpers import array, message
 from tests.web.api.test_polling import data
-from tests.web.api.test_sse import stream  # noqa: F401, a fixture
 from tests.web.conftest import hold_slot, waits
 from tests.web.server.test_worker import until
 from web import params
@@ -91,7 +90,7 @@ def test_a_poll_lists_what_left(client, put, three):
     assert "gap" not in answer
 
 
-def test_a_stream_under_a_filter_sends_its_view_and_what_left(stream, put, three):  # noqa: F811
+def test_a_stream_under_a_filter_sends_its_view_and_what_left(stream, put, three):
     it = stream("?category=severe_congestion")
     assert [each["segment_id"] for each in it.event("initial")[1]["predictions"]] == ["A"]
     put(message("A", timestamp=TIME_MS + 1, speed=70))
@@ -102,7 +101,7 @@ def test_a_stream_under_a_filter_sends_its_view_and_what_left(stream, put, three
     assert [resumed.event()[1]["type"] for _ in range(4)] == ["connected", "status", "prediction", "initial"]
 
 
-def test_since_returns_what_came_from_a_time_on(client, topic, live, stream):  # noqa: F811
+def test_since_returns_what_came_from_a_time_on(client, topic, live, stream):
     for number in range(5):
         topic.append(message(f"S{number}"), partition=number % 2, timestamp_ms=TIME_MS + 1000 * number)
     with live.feed._state.changed:
@@ -113,7 +112,7 @@ def test_since_returns_what_came_from_a_time_on(client, topic, live, stream):  #
     assert sorted(it.event("prediction")[1]["data"]["segment_id"] for _ in range(3)) == ["S2", "S3", "S4"]
 
 
-def test_a_cursor_wins_over_since(client, put, stream):  # noqa: F811
+def test_a_cursor_wins_over_since(client, put, stream):
     put(message("A"))
     cursor = data(client.get("/api/predictions"))["cursor"]
     put(message("B"))

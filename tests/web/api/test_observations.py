@@ -8,10 +8,6 @@ import pytest
 from tests.consumer.helpers import array, message
 from tests.consumer.view.test_observed import T, seen
 from tests.web.api.test_polling import data
-from tests.web.api.test_sse import stream
-from tests.web.api.test_websocket import connect
-
-__all__ = ["connect", "stream"]  # fixtures
 
 WITH = "include=observations"
 SEEN = {

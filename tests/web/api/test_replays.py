@@ -12,9 +12,8 @@ from consumer.sources.memory import MemorySource
 from consumer.view.events import CUT_OFF
 from tests.consumer.helpers import message
 from tests.web.api.test_polling import data
-from tests.web.api.test_sse import stream  # noqa: F401, a fixture
-from tests.web.api.test_websocket import connect  # noqa: F401, a fixture
-from tests.web.conftest import SETTINGS, events_of
+from tests.web.conftest import SETTINGS
+from tests.web.paths import events_of
 from tests.web.server.test_worker import until
 
 pytestmark = pytest.mark.slow
@@ -80,7 +79,7 @@ def rest(it):
 
 
 @pytest.mark.parametrize("settings", [WITH_HEARTBEATS])
-def test_a_stream_gets_heartbeats_while_its_replay_waits(stream, cursor, gate):  # noqa: F811
+def test_a_stream_gets_heartbeats_while_its_replay_waits(stream, cursor, gate):
     gate.clear()
     it = stream(f"?after={cursor}")
     it.event("status")
@@ -94,7 +93,7 @@ def test_a_stream_gets_heartbeats_while_its_replay_waits(stream, cursor, gate): 
 
 @pytest.mark.parametrize("settings", [structs.replace(WITH_HEARTBEATS, kafka_silence_seconds=2.0)])
 def test_a_resume_beyond_memory_in_an_outage_loses_nothing(
-    stream,  # noqa: F811
+    stream,
     cursor,
     topic,
     live,
@@ -111,7 +110,7 @@ def test_a_resume_beyond_memory_in_an_outage_loses_nothing(
 
 
 @pytest.mark.parametrize("settings", [WITH_HEARTBEATS])
-def test_a_websocket_gets_heartbeats_while_its_replay_waits(connect, cursor, gate):  # noqa: F811
+def test_a_websocket_gets_heartbeats_while_its_replay_waits(connect, cursor, gate):
     gate.clear()
     it = connect(f"?after={cursor}")
     assert it.next("position")["cursor"] == cursor
@@ -119,7 +118,7 @@ def test_a_websocket_gets_heartbeats_while_its_replay_waits(connect, cursor, gat
     assert it.next("prediction")["data"]["segment_id"] == "S0"
 
 
-def test_closing_in_a_replay_sends_bye_without_a_gap(stream, cursor, gate, close):  # noqa: F811
+def test_closing_in_a_replay_sends_bye_without_a_gap(stream, cursor, gate, close):
     gate.clear()
     it = stream(f"?after={cursor}")
     it.event("status")
@@ -128,7 +127,7 @@ def test_closing_in_a_replay_sends_bye_without_a_gap(stream, cursor, gate, close
 
 
 def test_closing_during_a_look_up_of_since_sends_bye_without_a_gap(
-    stream,  # noqa: F811
+    stream,
     live,
     gate,
     close,
@@ -143,7 +142,7 @@ def test_closing_during_a_look_up_of_since_sends_bye_without_a_gap(
 
 
 def test_closing_during_since_sends_bye_on_a_websocket(
-    connect,  # noqa: F811
+    connect,
     cursor,
     gate,
     close,
@@ -189,7 +188,7 @@ def test_a_poll_stops_waiting_for_a_slow_replay_which_continues(client, cursor, 
     assert answer["gap"] is None, "the view ends the replay"
 
 
-def test_each_transport_passes_the_client_address_to_replays(app, live, gate, cursor, connect):  # noqa: F811
+def test_each_transport_passes_the_client_address_to_replays(app, live, gate, cursor, connect):
     gate.clear()
     paths = {
         "10.0.0.1": f"/api/predictions?after={cursor}",

@@ -13,50 +13,10 @@ from consumer.settings import Settings
 from consumer.view.cursor import Position, decode, place
 from consumer.view.events import Status
 from tests.consumer.helpers import array, message
-from tests.web.conftest import SHORT_HEARTBEAT, SHORT_SILENCE, events_of, waits
+from tests.web.conftest import SHORT_HEARTBEAT, SHORT_SILENCE, waits
+from tests.web.paths import events_of
 from web.streams.session import BATCH
 from web.wire import INITIAL_BYTES
-
-
-class Stream:
-    """An open stream of the test client, read event by event."""
-
-    def __init__(self, response):
-        self.response = response
-        self.frames = response.iter_encoded()
-        self.raw = b""
-        self._rest = b""
-        self._events = []
-
-    def event(self, kind=None):
-        """Return the next (cursor, message), or the next one of a type."""
-        while True:
-            while not self._events:
-                data = next(self.frames)
-                self.raw += data
-                whole, end, self._rest = (self._rest + data).rpartition(b"\n\n")
-                self._events = events_of([whole + end])
-            cursor, message = self._events.pop(0)
-            if kind is None or message["type"] == kind:
-                return cursor, message
-
-    def close(self):
-        self.response.close()
-
-
-@pytest.fixture
-def stream(client):
-    opened = []
-
-    def open_stream(query="", **headers):
-        response = client.get(f"/predictions/stream{query}", headers=headers)
-        assert response.status_code == 200
-        opened.append(Stream(response))
-        return opened[-1]
-
-    yield open_stream
-    for each in opened:
-        each.close()
 
 
 @pytest.mark.parametrize(

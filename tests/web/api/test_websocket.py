@@ -5,15 +5,16 @@ import json
 import re
 import signal
 import socket
-import struct
 import threading
 
 import pytest
 import websocket
+from msgspec import structs
 
 from consumer.view.cursor import decode
 from tests.consumer.helpers import array, message
-from tests.web.conftest import SHORT_HEARTBEAT, waits
+from tests.web.conftest import SETTINGS, SHORT_HEARTBEAT, waits
+from tests.web.paths import Connection
 from tests.web.server.test_worker import PROMPT_SECONDS, Server, until
 from web.streams.websocket_protocol import MAX_MESSAGE_BYTES, MAX_MESSAGES
 
@@ -24,47 +25,6 @@ HANDSHAKE = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": KEY,
 }
-
-
-class Connection:
-    """A client that collects its messages."""
-
-    def __init__(self, url, **options):
-        self.socket = websocket.create_connection(url, timeout=60, **options)
-
-    def next(self, kind=None):
-        """Return the next message, or the next one of a type."""
-        while True:
-            message = json.loads(self.socket.recv())
-            if kind in (None, message["type"]):
-                return message
-
-    def send(self, **message):
-        self.socket.send(json.dumps(message))
-
-    def close(self):
-        self.socket.close()
-        self.socket.shutdown()  # also after the server has closed
-
-    def close_code(self):
-        """Read until the server closes; return its code and reason."""
-        while True:
-            opcode, data = self.socket.recv_data()
-            if opcode == websocket.ABNF.OPCODE_CLOSE:
-                return struct.unpack("!H", data[:2])[0], data[2:].decode()
-
-
-@pytest.fixture
-def connect(server):
-    """Open WebSockets; they are closed at the end."""
-    with contextlib.ExitStack() as stack:
-
-        def connect(query="", **options):
-            connection = Connection(f"{server.replace('http', 'ws')}/predictions/ws{query}", **options)
-            stack.callback(connection.close)
-            return connection
-
-        yield connect
 
 
 def test_a_websocket_starts_with_state_and_view_then_sends_changes(connect, put):
@@ -317,8 +277,9 @@ def test_a_client_that_does_not_answer_pings_is_closed(server, app):
     until(lambda: not app.extensions["greenwave"].admission.counts())
 
 
+@pytest.mark.parametrize("settings", [structs.replace(SETTINGS, web_threads=5, max_streams=3)])
 def test_without_a_free_slot_the_close_code_is_1013(connect, settings):
-    for _ in range(settings.web_threads - 2):
+    for _ in range(3):
         connect().next()
     code, reason = connect().close_code()
     assert (code, reason) == (1013, "all slots are in use; retry later, or poll /api/predictions")

@@ -14,8 +14,9 @@ from consumer.prediction import Observation
 from consumer.view.events import Evicted, Status
 from consumer.view.statistics import statistics
 from tests.consumer.helpers import feed_of, message, normalise, record
-from tests.web.conftest import SETTINGS, events_of
+from tests.web.conftest import SETTINGS
 from tests.web.documents.conformity import check, with_topics
+from tests.web.paths import events_of
 from web import wire
 from web.access.principal import ANYONE
 from web.access.rules import STREAM_ROUTES, StreamTransport

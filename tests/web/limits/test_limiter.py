@@ -6,7 +6,8 @@ from msgspec import structs
 from app import create_app
 from tests.consumer.helpers import eventually, message
 from tests.web.access.tokens_file import bearer, tokens_file
-from tests.web.conftest import SETTINGS, events_of
+from tests.web.conftest import SETTINGS
+from tests.web.paths import client_of, events_of
 from web.access.admission import Admission
 from web.access.shares import Holder, Shares, holder
 
@@ -17,8 +18,9 @@ UNLIMITED = structs.replace(FEW, client_streams=0, client_replays=0, client_requ
 
 
 @pytest.fixture
-def ask(client):
+def ask(app, delivery):
     """Send a request as a client behind the proxy."""
+    client = client_of(app, delivery)
 
     def ask(path="/api/predictions", address=CLIENT, **options):
         headers = {"X-Forwarded-For": address} if address else {}

@@ -16,17 +16,14 @@ from consumer.view.filters import EVERYTHING, Filter
 from consumer.view.ring import Entry
 from tests.consumer.helpers import SETTINGS, TOPIC, begin_at, feed_of, message, publish, record
 from tests.consumer.view.test_latest import a_prediction
-from tests.web.api.test_sse import stream
-from tests.web.api.test_websocket import HANDSHAKE, connect
-from tests.web.conftest import events_of
+from tests.web.api.test_websocket import HANDSHAKE
+from tests.web.paths import events_of
 from tests.web.streams.feeds import Following
 from web.streams.channel import Channel
 from web.streams.encodings import SSE
 from web.streams.messages import MessageCache
 from web.streams.pace import MIN_CHANGES, Pace
 from web.streams.session import POSITION_SECONDS, StreamSession
-
-__all__ = ["connect", "stream"]  # fixtures
 
 EVERY = 5.0
 BEGIN_MS = 1_700_000_000_000
