@@ -17,17 +17,18 @@ REPLAY = "replay"
 SILENCE_INTERVALS = 5
 """As on the page: after so many expected intervals a segment has no data."""
 
-EndReason = Literal["calm", "silent", "removed", "severe"]
+EndReason = Literal["calm", "silent", "removed", "severe", "evicted"]
 
 
 class AlertChange(NamedTuple):
     """An alert that began, or that ended: `ended` is when (epoch ms), `reason` why; None for one that began.
 
-    `severe` ends a drop that is a severe alert from then on.
+    `since` is None for an alert that may have begun before what was read. `severe` ends a drop that is a severe alert
+    from then on, `evicted` an alert that is followed no more, since there are too many segments.
     """
 
     kind: OpenKind
-    since: int
+    since: int | None
     step: Step
     ended: int | None = None
     reason: EndReason | None = None
@@ -54,6 +55,13 @@ class AlertChanges:
         self._tracks = (self._predicted, self._measured)
         self._silence_ms = silence_ms
         self._known: dict[str, OpenAlert] = {}
+        self._read_from: dict[int, float] = {}  # per partition the time of the first item
+
+    def begin(self, slot: int, is_whole: bool) -> None:
+        """Note that a partition is read from now on; `is_whole` tells that nothing came before."""
+        self._read_from.pop(slot, None)
+        if is_whole:
+            self._read_from[slot] = float("-inf")
 
     def __len__(self) -> int:
         return len(self._known)
@@ -61,6 +69,8 @@ class AlertChanges:
     def take(self, entry: Entry) -> Iterator[AlertChange]:
         """Take in an entry of the ring buffer, and yield what changes by it."""
         item, segment_id = entry.item, entry.segment_id
+        if item is not None:
+            read_from = self._read_from.setdefault(entry.slot, item.timestamp)
         if item is None:
             self._predicted.forget(segment_id)
             self._measured.forget(segment_id)
@@ -68,9 +78,9 @@ class AlertChanges:
         elif entry.late:
             return
         elif isinstance(item, Observation):
-            yield from self._step(self._measured, item)
+            yield from self._step(self._measured, item, read_from)
         elif not self._is_of_larger_horizon(item):
-            yield from self._step(self._predicted, item)
+            yield from self._step(self._predicted, item, read_from)
 
     def silent(self, now_ms: int) -> Iterator[AlertChange]:
         """Yield the alerts whose segments have had no data for too long."""
@@ -78,13 +88,13 @@ class AlertChanges:
             if known.step.source != REPLAY:
                 yield from self._expire(segment_id, now_ms, *self._tracks)
 
-    def _step(self, tracks: AlertTracks, step: Step) -> Iterator[AlertChange]:
+    def _step(self, tracks: AlertTracks, step: Step, read_from: float) -> Iterator[AlertChange]:
         segment_id = step.segment_id
         yield from self._expire(segment_id, step.timestamp, tracks)
-        forgotten = tracks.step(step)
+        forgotten = tracks.step(step, is_covered=step.timestamp - read_from >= self._silence_ms)
         yield from self._compare(segment_id, "calm", step)
         if forgotten is not None:
-            yield from self._compare(forgotten, "silent")
+            yield from self._compare(forgotten, "evicted")
 
     def _expire(self, segment_id: str, time_ms: int, *silent: AlertTracks) -> Iterator[AlertChange]:
         for tracks in silent:
@@ -95,7 +105,8 @@ class AlertChanges:
     def _compare(self, segment_id: str, reason: EndReason, step: Step | None = None) -> Iterator[AlertChange]:
         """Yield how the alert of a segment differs from the one that is known."""
         found = [each for tracks in self._tracks if (each := tracks.open.get(segment_id)) is not None]
-        now = min(found, key=lambda each: each.kind != "severe", default=None)
+        # Of two alike the newer step, so that it ends when both have ended.
+        now = min(found, key=lambda each: (each.kind != "severe", -each.step.timestamp), default=None)
         known = self._known.get(segment_id)
         if known is not None and now is not None and now.kind == known.kind:
             known.step = now.step
@@ -107,13 +118,14 @@ class AlertChanges:
             since = now.since
             if known is not None and now.kind == "drop":  # it ended when it became severe, and begins again
                 since = max((step or known.step).timestamp, now.step.timestamp)
-            self._known[segment_id] = OpenAlert(now.kind, since, now.step)
-            yield AlertChange(now.kind, since, now.step)
+            is_known = now.is_known and all(tracks.is_known(segment_id) for tracks in self._tracks)
+            opened = self._known[segment_id] = OpenAlert(now.kind, since, now.step, is_known)
+            yield AlertChange(opened.kind, _since(opened), opened.step)
 
     def _ended(self, known: OpenAlert, reason: EndReason, step: Step | None) -> AlertChange:
         last = step or known.step
         ended = last.timestamp + (int(self._silence_ms) if reason == "silent" else 0)
-        return AlertChange(known.kind, known.since, last, ended, reason)
+        return AlertChange(known.kind, _since(known), last, ended, reason)
 
     def _is_of_larger_horizon(self, item: Prediction) -> bool:
         """Tell whether a prediction has a larger horizon than the one that counts of its segment."""
@@ -121,3 +133,7 @@ class AlertChanges:
         if newest is None or horizon_of(item) <= horizon_of(newest):
             return False
         return item.timestamp - newest.timestamp <= self._max_age_ms
+
+
+def _since(alert: OpenAlert) -> int | None:
+    return alert.since if alert.is_known else None

@@ -3,6 +3,10 @@
 A step is severe if the speed measured now, or the predicted one, is. An alert begins with two severe steps, or with an
 expected drop of 15 mph or more. It ends after two steps that are not severe with a drop below 10 mph. A drop that
 becomes severe is a new alert. After a silence earlier steps no longer count.
+
+A process that starts in the middle of a topic doesn't know which alerts are open. A segment is known from the first
+step on before which no alert can be open: after a silence, or after STEPS calm ones. The first step read doesn't count
+for that: a smaller horizon of the same time may lie before it.
 """
 
 from collections import OrderedDict
@@ -24,29 +28,37 @@ Step = Prediction | Observation
 
 @dataclass
 class OpenAlert:
-    """An alert: its kind, the time from which on it is one (epoch ms), and its last step."""
+    """An alert: its kind, the time from which on it is one (epoch ms), and its last step.
+
+    Without `is_known` it may have begun before what was read.
+    """
 
     kind: OpenKind
     since: int
     step: Step
+    is_known: bool
 
 
 @dataclass(frozen=True)
 class StepCounts:
-    """Severe and calm steps in a row, and when the severe ones began."""
+    """Severe and calm steps in a row, when the severe ones began, and whether the segment is known."""
 
     severe: int = 0
     calm: int = 0
     severe_since: int = 0
+    is_known: bool = True
 
     def after(self, is_severe: bool, timestamp: int) -> "StepCounts":
         """Return the counts after another step."""
         if not is_severe:
             return replace(self, severe=0, calm=self.calm + 1)
-        return StepCounts(self.severe + 1, 0, self.severe_since if self.severe else timestamp)
+        since = self.severe_since if self.severe else timestamp
+        return replace(self, severe=self.severe + 1, calm=0, severe_since=since)
 
 
 NO_STEPS = StepCounts()
+UNKNOWN = StepCounts(calm=-1, is_known=False)
+"""Before the first step that was read of a segment."""
 
 
 @dataclass
@@ -79,6 +91,11 @@ class AlertTracks:
         known = self._segments.get(segment_id)
         return known.newest if known else None
 
+    def is_known(self, segment_id: str) -> bool:
+        """Tell whether no alert of a segment can have begun before what was read."""
+        known = self._segments.get(segment_id)
+        return known is None or known.counts.is_known
+
     def forget(self, segment_id: str) -> None:
         """Drop a segment, and its alert."""
         self._segments.pop(segment_id, None)
@@ -89,8 +106,11 @@ class AlertTracks:
         known = self._segments.get(segment_id)
         return known is not None and time_ms - known.newest.timestamp >= self._silence_ms
 
-    def step(self, step: Step) -> str | None:
-        """Take in a step, unless it is older than the newest one; return a segment that made room for it."""
+    def step(self, step: Step, is_covered: bool) -> str | None:
+        """Take in a step, unless it is older than the newest one; return a segment that made room for it.
+
+        `is_covered` tells whether all was read since a silence before it.
+        """
         segment_id, timestamp = step.segment_id, step.timestamp
         known = self._segments.get(segment_id)
         is_revision = known is not None and _is_nearer(step, known.newest)
@@ -98,31 +118,36 @@ class AlertTracks:
             return None
         if self.is_silent(segment_id, timestamp):
             self.forget(segment_id)
-            known = None
-        before = NO_STEPS if known is None else known.before if is_revision else known.counts
+            known, is_covered = None, True
+        if known is None:
+            before = NO_STEPS if is_covered else UNKNOWN
+        else:
+            before = known.before if is_revision else known.counts
         now = step.current_speed
         is_severe = step.category == SEVERE or (now is not None and self._is_severe(now))
-        counts = before.after(is_severe, timestamp)
+        counts = self._judge(step, before.after(is_severe, timestamp))
         self._segments[segment_id] = TrackedSegment(step, counts, before)
         self._segments.move_to_end(segment_id)
-        self._judge(step, counts)
         if len(self._segments) <= self._max_segments:
             return None
         oldest = next(iter(self._segments))
         self.forget(oldest)
         return oldest
 
-    def _judge(self, step: Step, counts: StepCounts) -> None:
+    def _judge(self, step: Step, counts: StepCounts) -> StepCounts:
+        """Open or end the alert of a segment, and return the counts with what is known after it."""
         alert = self.open.get(step.segment_id)
         is_severe, drop_mph = counts.severe >= STEPS, _drop(step) * self._mph
         if counts.calm >= STEPS and drop_mph < DROP_END_MPH:
             self.open.pop(step.segment_id, None)
-        elif alert is not None and not (is_severe and alert.kind == "drop"):
+            return replace(counts, is_known=True)
+        if alert is not None and not (is_severe and alert.kind == "drop"):
             alert.step = step
         elif is_severe:
-            self.open[step.segment_id] = OpenAlert("severe", counts.severe_since, step)
+            self.open[step.segment_id] = OpenAlert("severe", counts.severe_since, step, counts.is_known)
         elif drop_mph >= DROP_MPH:
-            self.open[step.segment_id] = OpenAlert("drop", step.timestamp, step)
+            self.open[step.segment_id] = OpenAlert("drop", step.timestamp, step, counts.is_known)
+        return counts
 
 
 def _drop(step: Step) -> float:

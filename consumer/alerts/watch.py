@@ -3,7 +3,8 @@
     ring buffer ── changes ── is it news? ── sender
 
 News are of data that is fresh by this host's clock, and ends of what was sent. So what a start reads again is sent
-again with the same ids if it is fresh, and nothing older.
+again with the same ids if it is fresh, and nothing older. Beginnings that may lie before what was read are not sent:
+their ids would differ from those of processes that know them.
 """
 
 import logging
@@ -41,11 +42,15 @@ class AlertWatch:
         self._fresh_ms = FRESH_INTERVALS * settings.expected_interval * 1000
         self._next = 0
         self._looked_ms = 0
-        self._posted: set[tuple[str, str, int]] = set()  # open alerts whose beginnings were sent
+        self._posted: set[tuple[str, str]] = set()  # open alerts whose beginnings were sent
+        self._generation = -1
+        self._slots = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="greenwave-alerts", daemon=True)
         self.missed = 0
         """Entries that left the ring buffer before they were read."""
+        self.unknown = 0
+        """Beginnings that were not sent, since they may lie before what was read."""
 
     def start(self) -> None:
         """Start the threads."""
@@ -60,14 +65,21 @@ class AlertWatch:
         self._sender.stop()
 
     def report(self) -> dict[str, Any]:
-        """Return the open alerts, documents by result, those that wait, failed attempts and missed entries."""
+        """Return the open alerts, documents by result, those that wait, and what was missed; see docs/webhooks.md."""
         return {
             "open": len(self._changes),
             "documents": dict(self._sender.counts),
             "waiting": self._sender.waiting,
             "failed_attempts": self._sender.attempts_failed,
             "missed": self.missed,
+            "unknown": self.unknown,
+            "gone": self._sender.is_gone,
         }
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the receiver wants no more."""
+        return self._sender.is_gone
 
     def _run(self) -> None:
         while not self._stopping.wait(READ_SECONDS):
@@ -82,6 +94,11 @@ class AlertWatch:
         while True:
             with self._feed.locked() as state:
                 ring = state.ring
+                if state.generation != self._generation:
+                    self._generation, self._slots = state.generation, 0
+                for slot in range(self._slots, len(ring.whole_from)):
+                    self._changes.begin(slot, is_whole=ring.whole_from[slot] == 0)
+                self._slots = len(ring.whole_from)
                 if self._next < ring.oldest:
                     self.missed += ring.oldest - self._next
                     self._next = ring.oldest
@@ -104,10 +121,13 @@ class AlertWatch:
             is_news = settings.webhook_replayed
         else:
             is_news = self._now_ms() - change.at < self._fresh_ms
-        alert = change.step.segment_id, change.kind, change.since
+        alert = change.step.segment_id, change.kind
         if change.ended is not None:
             is_news = is_news or alert in self._posted  # however late it is known
             self._posted.discard(alert)
+        elif is_news and change.since is None:
+            self.unknown += 1
+            return
         elif is_news:
             self._posted.add(alert)
         if is_news:

@@ -1,6 +1,7 @@
 """Documents and signatures by Standard Webhooks 1.0: https://github.com/standard-webhooks/standard-webhooks. Pure.
 
-The id is made of the alert, so it is the same in all processes and at each attempt: receivers keep one of each.
+The id is made of the alert, so it is the same in all processes and at each attempt: receivers keep one of each. That
+of an end has no onset, which a process that started later may not know.
 """
 
 import base64
@@ -18,10 +19,11 @@ from .changes import AlertChange
 
 
 class WebhookDocument(NamedTuple):
-    """What is posted: the id of the event, and a body of JSON."""
+    """What is posted: the id of the event, a body of JSON, and of which alert it is, by segment and kind."""
 
     id: str
     body: bytes
+    alert: tuple[str, str]
 
 
 def headers_of(document: WebhookDocument, key: bytes, now: float) -> dict[str, str]:
@@ -41,11 +43,11 @@ def document_of(change: AlertChange, speed_unit: str) -> WebhookDocument:
     """Return the document of a change."""
     step = change.step
     kind = "alert.began" if change.ended is None else "alert.ended"
-    named = "\0".join((kind, step.segment_id, change.kind, str(change.since)))
+    named = "\0".join((kind, step.segment_id, change.kind, str(change.since if change.ended is None else change.ended)))
     data: dict[str, Any] = {
         "segment_id": step.segment_id,
         "kind": change.kind,
-        "since": _iso(change.since),
+        "since": None if change.since is None else _iso(change.since),
         "timestamp": _iso(step.timestamp),
         "speed_unit": speed_unit,
         "current_speed": step.current_speed,
@@ -57,7 +59,8 @@ def document_of(change: AlertChange, speed_unit: str) -> WebhookDocument:
         if (value := getattr(step, name)) is not UNSET:
             data[name] = value
     body = {"type": kind, "timestamp": _iso(change.at), "data": data}
-    return WebhookDocument(f"alert_{hashlib.sha256(named.encode()).hexdigest()[:32]}", msgspec.json.encode(body))
+    digest = hashlib.sha256(named.encode()).hexdigest()
+    return WebhookDocument(f"alert_{digest[:32]}", msgspec.json.encode(body), (step.segment_id, change.kind))
 
 
 def _iso(epoch_ms: int) -> str:

@@ -129,7 +129,9 @@ def _health(consumer: Consumer) -> dict[str, Any]:
 def _warnings(consumer: Consumer) -> list[str]:
     shared = consumer.acknowledgements
     missing = f"ACKNOWLEDGEMENTS_TOPIC: {shared.missing}" if shared is not None and shared.missing else None
-    return list(filter(None, (consumer.feed.warning, consumer.usual.learner.error, missing)))
+    is_gone = consumer.alerts is not None and consumer.alerts.is_gone
+    gone = "WEBHOOK_URL: the receiver answers 410, so nothing more is sent before a restart" if is_gone else None
+    return list(filter(None, (consumer.feed.warning, consumer.usual.learner.error, missing, gone)))
 
 
 def _usual(usual: Usual) -> dict[str, Any]:

@@ -285,6 +285,12 @@ def _webhook(consumer: Consumer) -> Iterator[Metric]:
         "Entries that left the ring buffer before alerts were sought in them",
         report["missed"],
     )
+    yield _counter(
+        "greenwave_webhook_beginnings_unknown",
+        "Beginnings of alerts that were not sent, since they may lie before what was read",
+        report["unknown"],
+    )
+    yield _gauge("greenwave_webhook_gone", "1 after the receiver has answered 410, else 0", report["gone"])
 
 
 def _clients(here: Services, consumer: Consumer) -> Iterator[Metric]:

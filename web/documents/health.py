@@ -121,7 +121,8 @@ class UsualReport(TypedDict):
 class WebhookReport(TypedDict):
     """The webhook: open alerts, documents by result, those that wait, requests that failed.
 
-    `missed` entries left the ring buffer before alerts were sought in them.
+    `missed` entries left the ring buffer before alerts were sought in them. `unknown` beginnings were not sent, since
+    they may lie before what was read. `gone`: the receiver wants no more (410).
     """
 
     open: int
@@ -129,6 +130,8 @@ class WebhookReport(TypedDict):
     waiting: int
     failed_attempts: int
     missed: int
+    unknown: int
+    gone: bool
 
 
 class AttemptsReport(TypedDict):

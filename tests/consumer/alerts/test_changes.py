@@ -1,5 +1,7 @@
 """When alerts begin and end: by the rule of the page, for predictions and for what was measured."""
 
+from random import Random
+
 import pytest
 from msgspec import structs
 
@@ -20,6 +22,7 @@ class Road:
     def __init__(self, settings=SETTINGS):
         self.settings = settings
         self.changes = AlertChanges(settings)
+        self.changes.begin(0, is_whole=True)
         self.minute = 0
 
     def take(self, item, segment="A"):
@@ -45,7 +48,7 @@ class Road:
 
 def shown(change):
     """Return a change as (kind, since), and for an end (kind, since, ended, reason), in minutes."""
-    begun = (change.kind, change.since // MINUTE)
+    begun = (change.kind, None if change.since is None else change.since // MINUTE)
     return begun if change.ended is None else (*begun, change.ended // MINUTE, change.reason)
 
 
@@ -159,7 +162,7 @@ def test_segments_are_bounded():
     road = Road(structs.replace(SETTINGS, max_segments=2))
     for segment in "AB":
         road.predict(SEVERE, segment=segment), road.predict(SEVERE, segment=segment)
-    assert road.predict(60, segment="C") == [("severe", 1, 27, "silent")]
+    assert road.predict(60, segment="C") == [("severe", 1, 2, "evicted")]
     assert len(road.changes) == 1
 
 
@@ -189,3 +192,78 @@ def test_predictions_that_are_read_first_do_not_silence_what_is_measured(road):
     road.minute = 2
     assert road.measure(4) == []
     assert len(road.changes) == 1
+
+
+@pytest.fixture
+def later():
+    """Return a road of which the beginning is not read."""
+    road = Road()
+    road.changes.begin(0, is_whole=False)
+    return road
+
+
+def test_the_beginning_of_what_is_severe_at_first_is_not_known(later):
+    assert later.predict(SEVERE) == []
+    assert later.predict(SEVERE) == [("severe", None)]
+    later.predict(60)
+    assert later.predict(60) == [("severe", None, 4, "calm")], "the end is"
+    later.predict(SEVERE)
+    assert later.predict(SEVERE) == [("severe", 5)]
+
+
+def test_one_calm_step_may_lie_within_an_alert(later):
+    later.predict(60), later.predict(60), later.predict(SEVERE)
+    assert later.predict(SEVERE) == [("severe", None)], "the first step may be of a larger horizon"
+
+
+def test_after_two_calm_steps_beyond_the_first_one_a_segment_is_known(later):
+    later.predict(60), later.predict(60), later.predict(60), later.predict(SEVERE)
+    assert later.predict(SEVERE) == [("severe", 4)]
+
+
+def test_a_drop_at_first_is_not_known(later):
+    assert later.predict(45, now=60) == [("drop", None)]
+
+
+def test_what_comes_a_silence_after_the_first_item_is_known(later):
+    later.predict(60, segment="B", minute=1)
+    later.predict(SEVERE, minute=25)
+    assert later.predict(SEVERE, minute=26) == [("severe", None)]
+    later.predict(SEVERE, segment="C", minute=26)
+    assert later.predict(SEVERE, segment="C", minute=27) == [("severe", 26)]
+
+
+def test_a_segment_is_known_by_predictions_and_measurements(later):
+    later.measure(60)
+    [later.predict(60) for _ in range(3)]
+    later.predict(SEVERE)
+    assert later.predict(SEVERE) == [("severe", None)], "a measured jam may be open"
+
+
+def test_two_silent_ones_end_with_the_later_one(road):
+    road.predict(SEVERE), road.predict(SEVERE), road.measure(4), road.measure(4)
+    assert road.silent(27) == []
+    assert road.silent(29) == [("severe", 1, 29, "silent")]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_process_that_starts_later_tells_nothing_else(seed):
+    random = Random(seed)
+    speeds = [random.choice([SEVERE, SEVERE, 60, 45]) for _ in range(200)]
+
+    def changes(first):
+        road = Road()
+        road.changes.begin(0, is_whole=first == 0)
+        found = {}
+        for minute in range(first, len(speeds)):
+            for horizon in (5, 15):
+                if minute > first or horizon == 15 or first == 0:
+                    speed = speeds[minute] if horizon == 5 else random.choice([SEVERE, 60])
+                    for each in road.predict(speed, now=60, horizon=horizon, minute=minute):
+                        found[minute, horizon, each[0], len(each)] = each
+        return found
+
+    whole = changes(0)
+    begun = {key: each for key, each in changes(first=50).items() if len(each) == 2 and each[1] is not None}
+    assert begun
+    assert begun.items() <= whole.items()

@@ -9,10 +9,11 @@ from consumer import Consumer
 from consumer.alerts.watch import AlertWatch
 from consumer.messages.clock import wall_ms
 from consumer.sources.memory import MemorySource, MemoryTopic
-from consumer.view.events import Status
+from consumer.view.cursor import Position, place
+from consumer.view.events import Gap, Status
 from tests.consumer import helpers
 from tests.consumer.alerts.receiver import SECRET, FakeReceiver
-from tests.consumer.helpers import SETTINGS, feed_of, message, publish, record
+from tests.consumer.helpers import SETTINGS, begin_at, feed_of, message, publish, record
 
 MINUTE = 60_000
 HOOKED = structs.replace(SETTINGS, webhook_url="http://127.0.0.1:1/", webhook_secret=SECRET, max_age=10**9)
@@ -21,7 +22,8 @@ HOOKED = structs.replace(SETTINGS, webhook_url="http://127.0.0.1:1/", webhook_se
 class FakeSender:
     """Keeps the documents."""
 
-    counts, waiting, attempts_failed = {"sent": 0, "failed": 0, "dropped": 0}, 0, 0
+    counts, waiting, attempts_failed = {"sent": 0, "failed": 0, "dropped": 0, "replaced": 0}, 0, 0
+    is_gone = False
 
     def __init__(self):
         self.documents = []
@@ -39,13 +41,13 @@ class FakeSender:
 class Process:
     """The feed and the alerts of a process, by a clock of the test."""
 
-    def __init__(self, settings=HOOKED):
+    def __init__(self, settings=HOOKED, start=0):
         self.now = wall_ms()
-        self.feed = feed_of(1, settings)
+        self.feed = feed_of(1, settings, start=start)
         self.feed.announce(Status("live", 0.0, "", None))
         self.sender = FakeSender()
         self.watch = AlertWatch(self.feed, lambda: self.now, self.sender)
-        self.offset = 0
+        self.offset = start
 
     def read(self, *steps, **fields):
         """Read predictions as (segment, age in minutes, speed), and return the documents."""
@@ -96,6 +98,37 @@ def test_all_processes_and_restarts_give_the_same_ids():
     assert len(set(ids[0])) == 2, "one for the beginning, one for the end"
 
 
+def test_a_process_that_starts_later_sends_no_beginning_it_does_not_know():
+    """It reads from the middle of the jam of A on; B and the end of A are the same in both."""
+    steps = [("A", 7, 10.0), ("B", 7, 60.0), ("A", 6, 10.0), ("B", 6, 60.0), ("A", 5, 10.0), ("B", 5, 60.0)]
+    steps += [("B", 4, 10.0), ("A", 4, 60.0), ("B", 3, 10.0), ("A", 3, 60.0)]
+    whole, later = Process(), Process(start=2)
+    later.now = whole.now
+    for offset, (segment, age, speed) in enumerate(steps):
+        for process in (whole, later)[: 1 if offset < 2 else 2]:
+            publish(process.feed, record(0, offset, message(segment, whole.now - age * MINUTE, speed)))
+    found = []
+    for process in (whole, later):
+        process.watch.turn()
+        kinds_by_id = {each.id: json.loads(each.body)["type"] for each in process.sender.documents}
+        found.append(kinds_by_id)
+    assert sorted(found[0].values()) == ["alert.began", "alert.began", "alert.ended"]
+    assert found[1].items() <= found[0].items()
+    assert later.watch.unknown == 2
+    end = json.loads(later.sender.documents[-1].body)["data"]
+    assert (end["segment_id"], end["since"], end["reason"]) == ("A", None, "calm")
+
+
+@pytest.mark.parametrize("reason", ["topic_recreated", "expired"])
+def test_after_a_gap_only_a_partition_from_its_beginning_is_known(reason):
+    process = Process(start=5)
+    assert process.read(("A", 4, 10.0), ("A", 3, 10.0)) == []
+    process.offset = 0 if reason == "topic_recreated" else 50
+    begin_at(process.feed, Position(b"topic-02", (place(process.offset),)), Gap(reason, None))
+    found = kinds(process.read(("B", 2, 10.0), ("B", 1, 10.0)))
+    assert found == ([("alert.began", "B", "severe")] if reason == "topic_recreated" else [])
+
+
 def test_what_is_old_is_not_sent_but_its_end_is(process):
     assert process.read(("A", 40, 10.0), ("A", 30, 10.0), ("A", 20, 10.0)) == []
     assert kinds(process.read(("A", 2, 70.0), ("A", 1, 70.0))) == [("alert.ended", "A", "severe")]
@@ -129,10 +162,12 @@ def test_many_entries_are_read_in_one_turn(process):
     assert len(process.read(*steps)) == 700
     assert process.watch.report() == {
         "open": 700,
-        "documents": {"sent": 0, "failed": 0, "dropped": 0},
+        "documents": {"sent": 0, "failed": 0, "dropped": 0, "replaced": 0},
         "waiting": 0,
         "failed_attempts": 0,
         "missed": 0,
+        "unknown": 0,
+        "gone": False,
     }
 
 
@@ -161,4 +196,4 @@ def test_a_process_sends_from_kafka_to_the_receiver_and_ends(receiver):
     consumer.stop()
     (found,) = receiver.received
     assert found.document["type"] == "alert.began"
-    assert consumer.alerts.report()["documents"] == {"sent": 1, "failed": 0, "dropped": 0}
+    assert consumer.alerts.report()["documents"]["sent"] == 1

@@ -59,16 +59,25 @@ def test_metrics_equal_health(scrape, put, client, live):
 @pytest.mark.parametrize("settings", [WITH_WEBHOOK])
 def test_the_webhook_is_measured(scrape, client, live):
     metrics = scrape()
-    results = [metrics["greenwave_webhook_documents_total", each] for each in ("sent", "failed", "dropped")]
-    names = ("documents_waiting", "attempts_failed_total", "alerts_open", "entries_missed_total")
-    assert results + [metrics[f"greenwave_webhook_{name}",] for name in names] == [0] * 7
+    results = [metrics["greenwave_webhook_documents_total", each] for each in ("sent", "failed", "dropped", "replaced")]
+    names = (
+        *("documents_waiting", "attempts_failed_total", "alerts_open", "entries_missed_total"),
+        *("beginnings_unknown_total", "gone"),
+    )
+    assert results + [metrics[f"greenwave_webhook_{name}",] for name in names] == [0] * 10
     assert client.get("/api/health").json["data"]["webhook"] == {
         "open": 0,
-        "documents": {"sent": 0, "failed": 0, "dropped": 0},
+        "documents": {"sent": 0, "failed": 0, "dropped": 0, "replaced": 0},
         "waiting": 0,
         "failed_attempts": 0,
         "missed": 0,
+        "unknown": 0,
+        "gone": False,
     }
+    assert client.get("/api/health").json["data"]["warnings"] == []
+    live.alerts._sender.is_gone = True
+    (warning,) = client.get("/api/health").json["data"]["warnings"]
+    assert warning.startswith("WEBHOOK_URL: the receiver answers 410")
 
 
 def test_gaps_and_clients_are_counted(scrape, client, live):
