@@ -16,8 +16,11 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, render_template, request
 from flask_sock import Sock
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 from simple_websocket import ConnectionClosed, Server
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.test import run_wsgi_app
 
 from web.answers import responses
 from web.api.polling import SegmentName
@@ -67,6 +70,51 @@ def compress_data(response: Response) -> Response:
         response.set_data(body)
         response.headers.update(headers)
     return response
+
+
+class CompiledTemplates(BytecodeCache):
+    """Keeps what templates were compiled to for the next server: that takes longer than all else that one does."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Give a template's bytecode; a bucket takes it only for the same source."""
+        if bucket.key in self._compiled:
+            bucket.bytecode_from_string(self._compiled[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep a template's bytecode."""
+        self._compiled[bucket.key] = bucket.bytecode_to_string()
+
+
+class StaticResponses:
+    """WSGI middleware that keeps responses with whole static files: a page requests a hundred of them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], tuple[str, Any, list[bytes]]] = {}
+
+    def in_front_of(self, app: Any) -> Any:
+        """Return the app with this in front of it."""
+
+        def answer(environ: dict[str, Any], start_response: Any) -> Any:
+            path, is_conditional = environ["PATH_INFO"], "HTTP_IF_NONE_MATCH" in environ
+            if environ["REQUEST_METHOD"] != "GET" or not path.startswith("/static/") or is_conditional:
+                return app(environ, start_response)
+            asked = path, environ.get("HTTP_ACCEPT_ENCODING", "")
+            if asked not in self._kept:
+                body, status, headers = run_wsgi_app(app, environ, buffered=True)
+                self._kept[asked] = status, list(headers), list(body)
+            status, headers, body = self._kept[asked]
+            start_response(status, headers)
+            return body
+
+        return answer
+
+
+TEMPLATES = CompiledTemplates()
+STATIC = StaticResponses()
+"""Shared by all servers of a process."""
 
 
 class Quiet(WSGIRequestHandler):
@@ -204,6 +252,7 @@ class FakeServer:
 
     def _app(self) -> Flask:
         app = Flask("fake", root_path=str(ROOT))
+        app.jinja_options = {"bytecode_cache": TEMPLATES}
         app.url_map.converters["segment"] = SegmentName
         assets.compress(app)
         texts.register(app)
@@ -225,6 +274,7 @@ class FakeServer:
         app.add_url_rule("/api/health", view_func=self._health, endpoint="health")
         app.add_url_rule("/api/usual", view_func=self._usual, endpoint="usual")
         app.add_url_rule("/api/scores", view_func=self._scores, endpoint="scores")
+        app.wsgi_app = STATIC.in_front_of(app.wsgi_app)  # type: ignore[method-assign]
         return app
 
     def _page(self) -> Response:
