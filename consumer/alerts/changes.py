@@ -57,11 +57,11 @@ class AlertChanges:
         self._known: dict[str, OpenAlert] = {}
         self._read_from: dict[int, float] = {}  # per partition the time of the first item
 
-    def begin(self, slot: int, is_whole: bool) -> None:
+    def begin(self, ordinal: int, is_whole: bool) -> None:
         """Note that a partition is read from now on; `is_whole` tells that nothing came before."""
-        self._read_from.pop(slot, None)
+        self._read_from.pop(ordinal, None)
         if is_whole:
-            self._read_from[slot] = float("-inf")
+            self._read_from[ordinal] = float("-inf")
 
     def __len__(self) -> int:
         return len(self._known)
@@ -70,7 +70,7 @@ class AlertChanges:
         """Take in an entry of the ring buffer, and yield what changes by it."""
         item, segment_id = entry.item, entry.segment_id
         if item is not None:
-            read_from = self._read_from.setdefault(entry.slot, item.timestamp)
+            read_from = self._read_from.setdefault(entry.ordinal, item.timestamp)
         if item is None:
             self._predicted.forget(segment_id)
             self._measured.forget(segment_id)

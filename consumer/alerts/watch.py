@@ -44,7 +44,7 @@ class AlertWatch:
         self._looked_ms = 0
         self._posted: set[tuple[str, str]] = set()  # open alerts whose beginnings were sent
         self._generation = -1
-        self._slots = 0
+        self._ordinals = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="greenwave-alerts", daemon=True)
         self.missed = 0
@@ -95,10 +95,10 @@ class AlertWatch:
             with self._feed.locked() as state:
                 ring = state.ring
                 if state.generation != self._generation:
-                    self._generation, self._slots = state.generation, 0
-                for slot in range(self._slots, len(ring.whole_from)):
-                    self._changes.begin(slot, is_whole=ring.whole_from[slot] == 0)
-                self._slots = len(ring.whole_from)
+                    self._generation, self._ordinals = state.generation, 0
+                for ordinal in range(self._ordinals, len(ring.whole_from)):
+                    self._changes.begin(ordinal, is_whole=ring.whole_from[ordinal] == 0)
+                self._ordinals = len(ring.whole_from)
                 if self._next < ring.oldest:
                     self.missed += ring.oldest - self._next
                     self._next = ring.oldest

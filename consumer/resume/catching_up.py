@@ -151,7 +151,7 @@ class CatchingUp:
         item, subscriber = entry.item, self._subscriber
         if type(item) is Observation:
             return [Change(entry, self._own_cursor(entry))] if subscriber.wanted.concerns(item) else []
-        is_given = self._rule is None or self._rule.take(entry.slot, entry.segment_id, item)
+        is_given = self._rule is None or self._rule.take(entry.ordinal, entry.segment_id, item)
         is_shown = entry.shown or item is None
         if (is_given != is_shown or entry.evicted) and subscriber.purpose != "history":
             self._owes_view = True
@@ -167,7 +167,7 @@ class CatchingUp:
     def _has(self, entry: Entry) -> bool:
         """Tell whether the client had the entry before it resumed."""
         floor = self._floor
-        return entry.slot < len(floor) and entry.place < floor[entry.slot]
+        return entry.ordinal < len(floor) and entry.place < floor[entry.ordinal]
 
     def _own_cursor(self, entry: Entry) -> str | None:
         """Return the client's own cursor after an entry; None where it is that of all clients."""

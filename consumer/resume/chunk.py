@@ -14,10 +14,10 @@ CHUNK_RECORDS = 5_000
 class ReplayItem(Struct, frozen=True, gc=False):
     """A prediction, an observation, or the removal of a segment (`item` is None), of one record.
 
-    `slot` is the index of its partition in a position, `place` its own place, `after` where reading goes on.
+    `ordinal` is the index of its partition in a position, `place` its own place, `after` where reading goes on.
     """
 
-    slot: int
+    ordinal: int
     place: int
     after: int
     segment_id: str

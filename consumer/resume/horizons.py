@@ -24,13 +24,13 @@ class HorizonRule:
     def __init__(self) -> None:
         self._last: dict[int, _Given] = {}
 
-    def take(self, slot: int, segment_id: str, prediction: Prediction | None) -> bool:
-        """Take the next entry of a slot; return whether the client is given it. None is a removal, which always is."""
+    def take(self, ordinal: int, segment_id: str, prediction: Prediction | None) -> bool:
+        """Take the next entry of a partition; return whether the client is given it. None, a removal, always is."""
         if prediction is None:
-            self._last.pop(slot, None)
+            self._last.pop(ordinal, None)
             return True
-        last, horizon = self._last.get(slot), rank(prediction.horizon_minutes)
+        last, horizon = self._last.get(ordinal), rank(prediction.horizon_minutes)
         if last is not None and last[0] == segment_id and last[1] < horizon and last[2] >= prediction.timestamp:
             return False
-        self._last[slot] = segment_id, horizon, prediction.timestamp
+        self._last[ordinal] = segment_id, horizon, prediction.timestamp
         return True

@@ -8,8 +8,8 @@ from consumer.view.cursor import CURRENT, PLAIN, Places, Position, decode, recor
 from consumer.view.departures import departures
 from consumer.view.events import Change, Event, Gap, Initial, Left, Status
 from consumer.view.filters import MATCH, NOTHING, Filter
+from consumer.view.ordinals import includes
 from consumer.view.ring import Entry
-from consumer.view.slots import includes
 from consumer.view.state import FeedState
 
 from .subscriber import BATCH, Stage, Subscriber, Taken

@@ -74,16 +74,16 @@ def read_chunk(
     Raises Unreplayable (`expired`, `other_topic`), SourceError.
     """
     starts = _padded(position.places, until)
-    wanted = {partitions[slot]: slot for slot, end in enumerate(until) if starts[slot] < end}
+    wanted = {partitions[ordinal]: ordinal for ordinal, end in enumerate(until) if starts[ordinal] < end}
     ids = incarnations(Position(position.incarnation, tuple(starts)))
-    topics = {partition.topic: ids[slot] for partition, slot in wanted.items()}
+    topics = {partition.topic: ids[ordinal] for partition, ordinal in wanted.items()}
     _require_topics(source, budget, topics)
     _require_kept(source, position, wanted)
     reading = _ChunkReader(source, starts, until, wanted, budget.throttle.start())
     items: list[ReplayItem] = []
     size = CHUNK_BYTES + 2 * PLACE_BYTES * len(until)
-    for slot, record in reading.records(budget):
-        for item in _items(slot, record, normalise):
+    for ordinal, record in reading.records(budget):
+        for item in _items(ordinal, record, normalise):
             items.append(item)
             size += item.size_bytes
         if size >= max_bytes:
@@ -103,23 +103,23 @@ def find_time(source: Source, budget: ReadBudget, time_ms: int) -> Position:
     return Position(joined([topics[topic].incarnation for topic, _ in at]), places)
 
 
-def _items(slot: int, record: Record, normalise: Normalise) -> Iterator[ReplayItem]:
+def _items(ordinal: int, record: Record, normalise: Normalise) -> Iterator[ReplayItem]:
     normalised = normalise(record)
     after = place(record.offset + 1)
     if normalised.removal is not None:
-        yield ReplayItem(slot, place(record.offset), after, normalised.removal, None, ITEM_BYTES)
+        yield ReplayItem(ordinal, place(record.offset), after, normalised.removal, None, ITEM_BYTES)
     last = len(normalised.items)
     for number, (index, item) in enumerate(normalised.items, 1):
         own = place(record.offset, index)
         go_on = after if number == last or index == MAX_INDEX else own + 1
         size_bytes = ITEM_BYTES + footprint(item)
-        yield ReplayItem(slot, own, go_on, item.segment_id, item, size_bytes)
+        yield ReplayItem(ordinal, own, go_on, item.segment_id, item, size_bytes)
 
 
 class _ChunkReader:
     """Reads from places on until each wanted partition is where it should be, or a chunk is full.
 
-    `wanted` has the slot of each partition to read.
+    `wanted` has the ordinal of each partition to read.
     """
 
     def __init__(
@@ -130,10 +130,10 @@ class _ChunkReader:
         self.is_full = False
         """Set by who takes the records when it wants no more; reading goes on after the last one."""
         self._until = [offset_of(each) + (index_of(each) > 0) for each in until]
-        self._slots = wanted
+        self._ordinals = wanted
         self._pending = dict(wanted)
         self._places = list(starts)
-        source.assign({partition: offset_of(starts[slot]) for partition, slot in wanted.items()})
+        source.assign({partition: offset_of(starts[ordinal]) for partition, ordinal in wanted.items()})
 
     @property
     def reached(self) -> Places:
@@ -141,7 +141,7 @@ class _ChunkReader:
         return tuple(self._places)
 
     def records(self, budget: ReadBudget) -> Iterator[tuple[int, Record]]:
-        """Yield the records with their slots."""
+        """Yield the records with their ordinals."""
         count = 0
         while self._pending and count < CHUNK_RECORDS:
             if budget.is_over(has_something=count > 0):
@@ -150,9 +150,9 @@ class _ChunkReader:
                 return
             for record in self._poll():
                 count += 1
-                slot = self._slots[Partition(record.topic, record.partition)]
-                yield slot, record
-                self._places[slot] = place(record.offset + 1)
+                ordinal = self._ordinals[Partition(record.topic, record.partition)]
+                yield ordinal, record
+                self._places[ordinal] = place(record.offset + 1)
                 if self.is_full:
                     return
                 self._work.rest()
@@ -169,10 +169,10 @@ class _ChunkReader:
     def _look(self) -> None:
         """Note how far each partition is; what is done needs no more fetches."""
         readings = self._source.status().readings
-        for partition, slot in list(self._pending.items()):
+        for partition, ordinal in list(self._pending.items()):
             reading = readings[partition]
-            self._places[slot] = max(self._places[slot], place(reading.offset))
-            if reading.offset >= self._until[slot]:
+            self._places[ordinal] = max(self._places[ordinal], place(reading.offset))
+            if reading.offset >= self._until[ordinal]:
                 del self._pending[partition]
                 self._source.pause(partition)
 

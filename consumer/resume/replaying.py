@@ -100,7 +100,7 @@ class Replaying:
         while self._index < last and len(events) < limit:
             item = chunk.items[self._index]
             self._index += 1
-            if item.place >= self._place(item.slot):
+            if item.place >= self._place(item.ordinal):
                 events.extend(self._take(item))
         if self._index == len(chunk.items):
             self.places, self._chunk = furthest(self.places, chunk.end), None
@@ -131,20 +131,20 @@ class Replaying:
         pairs = zip(landing.tail, landing.inside, strict=False)
         return tuple(far if self._place(number) < begin else begin for number, (begin, far) in enumerate(pairs))
 
-    def _place(self, slot: int) -> int:
-        return self.places[slot] if slot < len(self.places) else 0
+    def _place(self, ordinal: int) -> int:
+        return self.places[ordinal] if ordinal < len(self.places) else 0
 
     def _take(self, read: ReplayItem) -> list[Event]:
-        places = list(furthest(self.places, (0,) * (read.slot + 1)))
-        places[read.slot] = read.after
+        places = list(furthest(self.places, (0,) * (read.ordinal + 1)))
+        places[read.ordinal] = read.after
         self.places = tuple(places)
         item = read.item
         # The rule has to see each prediction, also one that doesn't match.
-        is_first = type(item) is Observation or self.rule is None or self.rule.take(read.slot, read.segment_id, item)
+        is_first = type(item) is Observation or self.rule is None or self.rule.take(read.ordinal, read.segment_id, item)
         if not (is_first and self._matches(item)):
             return []
         position = Position(self.incarnation, self.places)
-        entry = Entry(read.slot, read.place, position, read.segment_id, item, True)
+        entry = Entry(read.ordinal, read.place, position, read.segment_id, item, True)
         return [Change(entry, position.encode(self._kind))]
 
     def _matches(self, item: Prediction | Observation | None) -> bool:

@@ -91,7 +91,7 @@ class Starting:
         if (gap := self._refuse(after, state)) is not None:
             return gap
         has_reached = reaches(tuple(state.places), after.places)
-        # Partitions that are not known here have no slots yet, so what was read of them could not be named.
+        # Partitions that are not known here have no ordinals yet, so what was read of them could not be named.
         if not has_reached and (not state.is_cut_off or self._keeps_view or adopted.is_wide):
             state.is_awaited = True
             return None
@@ -140,7 +140,7 @@ class Starting:
         places, first = after.places, state.ring.locate(after.places)
         entries, had = state.ring.read(first, DETOUR), 0
         for number, entry in enumerate(entries, 1):
-            if entry.slot < len(places) and entry.place < places[entry.slot]:
+            if entry.ordinal < len(places) and entry.place < places[entry.ordinal]:
                 had = number
             if reaches(entry.position.places, places):
                 break

@@ -7,7 +7,7 @@ from consumer.errors import Unreplayable
 from consumer.view.cursor import Position, decode, records_between
 from consumer.view.events import Event, Gap, Initial, Status
 from consumer.view.filters import chosen
-from consumer.view.slots import includes
+from consumer.view.ordinals import includes
 from consumer.view.state import FeedState
 
 from .catching_up import CatchingUp

@@ -113,9 +113,9 @@ class Positions:
         named = ", ".join(sorted(recreated))
         log.warning("reading does not continue at its last position: %s (%s)", _RECREATED.reason, named)
         names, places = incarnations(before), list(before.places)
-        for slot, (topic, _) in enumerate(self._feed.partitions):
+        for ordinal, (topic, _) in enumerate(self._feed.partitions):
             if topic in recreated:
-                names[slot], places[slot] = topics[topic].incarnation, place(0)
+                names[ordinal], places[ordinal] = topics[topic].incarnation, place(0)
         self._feed.begin(Position(joined(names), tuple(places)), self._feed.partitions, _RECREATED)
 
     def _grow(self, source: Source, topics: FoundTopics, before: Collection[str]) -> None:

@@ -112,23 +112,23 @@ class Position(Struct, frozen=True, gc=False):
 
     def _encode_several(self, kind: Kind) -> bytes:
         places = self.places
-        topics = slots_by_topic(self.incarnation, len(places))
+        topics = ordinals_by_topic(self.incarnation, len(places))
         parts = [bytes([kind if len(topics) == 1 else _SEVERAL + kind])]
-        for topic, slots in topics:
-            parts += [topic, b"" if len(topics) == 1 else _encode_varint(len(slots))]
-            parts += [_encode_place(places[slot]) for slot in slots]
+        for topic, ordinals in topics:
+            parts += [topic, b"" if len(topics) == 1 else _encode_varint(len(ordinals))]
+            parts += [_encode_place(places[ordinal]) for ordinal in ordinals]
         return b"".join(parts)
 
 
 @lru_cache(maxsize=8)  # few, since a hostile cursor of 12,000 partitions takes 600 KB here
-def slots_by_topic(incarnation: bytes, count: int) -> tuple[tuple[bytes, tuple[int, ...]], ...]:
+def ordinals_by_topic(incarnation: bytes, count: int) -> tuple[tuple[bytes, tuple[int, ...]], ...]:
     """Return the topics of so many places by rising incarnation, and which of the places are of each."""
     if len(incarnation) == ID_BYTES:
         return ((incarnation, tuple(range(count))),)
     found: dict[bytes, list[int]] = {}
-    for slot in range(count):
-        found.setdefault(incarnation[slot * ID_BYTES : (slot + 1) * ID_BYTES], []).append(slot)
-    return tuple(sorted((topic, tuple(slots)) for topic, slots in found.items()))
+    for ordinal in range(count):
+        found.setdefault(incarnation[ordinal * ID_BYTES : (ordinal + 1) * ID_BYTES], []).append(ordinal)
+    return tuple(sorted((topic, tuple(ordinals)) for topic, ordinals in found.items()))
 
 
 def incarnations(position: Position) -> list[bytes]:
@@ -136,7 +136,7 @@ def incarnations(position: Position) -> list[bytes]:
     named, count = position.incarnation, len(position.places)
     if len(named) == ID_BYTES:
         return [named] * count
-    return [named[slot * ID_BYTES : (slot + 1) * ID_BYTES] for slot in range(count)]
+    return [named[ordinal * ID_BYTES : (ordinal + 1) * ID_BYTES] for ordinal in range(count)]
 
 
 def joined(topics: Sequence[bytes]) -> bytes:

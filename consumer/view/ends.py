@@ -30,7 +30,7 @@ class Ends:
         """From when on the end offsets are to be requested, by the clock; None when no client waits for them."""
 
     def note(self, ends: Sequence[int], requested: float) -> None:
-        """Take the end offset of each slot, and when they were requested."""
+        """Take the end offset of each ordinal, and when they were requested."""
         self._ends, self._requested, self.wanted_since = tuple(map(place, ends)), requested, None
 
     def want(self, since: float) -> bool:
@@ -46,15 +46,15 @@ class Ends:
         `presented` is when its client presented it, by the clock.
         """
         verdicts = [
-            self._judge_place(slot, at, presented)
-            for slot, at in enumerate(theirs)
-            if at > (ours[slot] if slot < len(ours) else 0)
+            self._judge_place(ordinal, at, presented)
+            for ordinal, at in enumerate(theirs)
+            if at > (ours[ordinal] if ordinal < len(ours) else 0)
         ]
         return True if True in verdicts else None if None in verdicts else False
 
-    def _judge_place(self, slot: int, at: int, presented: float) -> bool | None:
-        is_known = slot < len(self._ends)
-        if is_known and at <= self._ends[slot]:
+    def _judge_place(self, ordinal: int, at: int, presented: float) -> bool | None:
+        is_known = ordinal < len(self._ends)
+        if is_known and at <= self._ends[ordinal]:
             return False
         since = presented + (NEW_PARTITION_SECONDS if self._ends and not is_known else 0.0)
         return True if self.want(since) else None

@@ -41,7 +41,7 @@ class Eviction(NamedTuple):
 
 class _History(Struct, gc=False):
     renewed_ms: int
-    slot: int
+    ordinal: int
     offset: int
     records: int = 1
 
@@ -66,18 +66,18 @@ class EvictionOrder:
         self._histories.clear()
         self._heap.clear()
 
-    def renew(self, segment_id: str, event_ms: int, slot: int, offset: int) -> None:
+    def renew(self, segment_id: str, event_ms: int, ordinal: int, offset: int) -> None:
         """Note that a record renewed a segment; `event_ms` must not be ahead of the reference time."""
         history = self._histories.get(segment_id)
         if history is None:
-            history = self._histories[segment_id] = _History(event_ms, slot, offset)
+            history = self._histories[segment_id] = _History(event_ms, ordinal, offset)
             heappush(self._heap, (history.rank, segment_id))
             self._compact()
             return
         if event_ms > history.renewed_ms:  # noqa: PLR1730 - a call takes longer than a branch
             history.renewed_ms = event_ms
-        if history.records < MOST_RECORDS and (offset != history.offset or slot != history.slot):
-            history.slot, history.offset = slot, offset
+        if history.records < MOST_RECORDS and (offset != history.offset or ordinal != history.ordinal):
+            history.ordinal, history.offset = ordinal, offset
             history.records += 1
 
     def remove(self, segment_id: str) -> None:

@@ -119,7 +119,7 @@ class Feed:
                 state.touch()
 
     def advance(self, offsets: Sequence[int]) -> None:
-        """Move on to the next offset in each slot, past what holds no records: commit markers, compacted tails."""
+        """Move on to the next offset in each ordinal, past what holds no records: commit markers, compacted tails."""
         if all(place(at) <= ours for at, ours in zip(offsets, self._state.places, strict=False)):
             return  # only this thread moves the places
         with self.locked() as state:
@@ -137,7 +137,7 @@ class Feed:
         return wanted if wanted is not None and wanted <= self.clock() else None
 
     def note_ends(self, ends: Sequence[int], asked: float) -> None:
-        """Take the end offset in each slot, and when they were requested by the feed's clock."""
+        """Take the end offset in each ordinal, and when they were requested by the feed's clock."""
         with self.locked() as state:
             state.ends.note(ends, asked)
             state.notify()
@@ -150,8 +150,8 @@ class Feed:
 
     @property
     def partitions(self) -> tuple[Partition, ...]:
-        """The partition of each place in the positions of this process, slot by slot."""
-        return self._state.slots.partitions
+        """The partition of each place in the positions of this process, ordinal by ordinal."""
+        return self._state.ordinals.partitions
 
     @property
     def status(self) -> Status:
@@ -279,7 +279,7 @@ class Feed:
             tail = tuple(ring.whole_from)
             inside = furthest(tail, ring.places_before(ring.oldest + len(ring) // 4))
             start = Position(incarnation, state.padded(places))
-            return Landing(state.generation, start, tail, inside, state.slots.partitions)
+            return Landing(state.generation, start, tail, inside, state.ordinals.partitions)
 
     def kept(self, segment_id: str, wanted: Filter) -> list[Prediction]:
         """Return what the view has of a segment under a filter.
@@ -291,7 +291,7 @@ class Feed:
     def supersedes(self, entry: Entry) -> bool:
         """Tell whether the view has a newer item of an entry's segment and horizon; it takes no lock."""
         item, state = entry.item, self._state
-        return item is not None and state.view_of(item).supersedes(item, entry.slot, entry.place)
+        return item is not None and state.view_of(item).supersedes(item, entry.ordinal, entry.place)
 
     def wait_for_status(self, wanted: Callable[[Status], bool], timeout: float) -> Status:
         """Wait until the status is a wanted one, at most `timeout` seconds; return it as it is then."""

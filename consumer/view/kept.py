@@ -14,7 +14,7 @@ SEGMENT_BYTES = 550
 """A segment without its predictions: three dictionaries' share of it, its id as a key, its history, its place in a
 heap."""
 KEPT_BYTES = 200
-"""What keeping a prediction takes beside the prediction: its order, and slots."""
+"""What keeping a prediction takes beside the prediction: its order, and ordinals."""
 
 Horizons = frozenset[Horizon | None] | Literal["all"] | None
 """Which horizons are asked for, in minutes (None among them: not stated); None is the one that each segment shows."""
@@ -27,7 +27,7 @@ class Stored(Struct, Generic[Held], frozen=True, gc=False):
     """An item, where it was read, and its size. It is never changed, only replaced."""
 
     item: Held
-    slot: int
+    ordinal: int
     place: int
     size_bytes: int
     aged_ms: int
@@ -36,11 +36,11 @@ class Stored(Struct, Generic[Held], frozen=True, gc=False):
     @property
     def order(self) -> "_Order":
         """What decides which of two items is the newer one."""
-        return _order(self.item, self.slot, self.place)
+        return _order(self.item, self.ordinal, self.place)
 
-    def is_after(self, item: Prediction | Observation, slot: int, place: int) -> bool:
-        """Tell whether this is newer than an item read at the place of a slot."""
-        return self.order > _order(item, slot, place)
+    def is_after(self, item: Prediction | Observation, ordinal: int, place: int) -> bool:
+        """Tell whether this is newer than an item read at a place of a partition."""
+        return self.order > _order(item, ordinal, place)
 
 
 ByHorizon = dict[Horizon | None, Stored[Held]]
@@ -48,10 +48,10 @@ ByHorizon = dict[Horizon | None, Stored[Held]]
 _Order = tuple[int, str, str, int, int]
 
 
-def _order(item: Prediction | Observation, slot: int, place: int) -> _Order:
-    """Return the order of an item; slots rise with the partitions of one topic."""
+def _order(item: Prediction | Observation, ordinal: int, place: int) -> _Order:
+    """Return the order of an item; ordinals rise with the partitions of one topic."""
     topic = item.topic
-    return item.timestamp, item.prediction_time, "" if topic is UNSET else topic, slot, place
+    return item.timestamp, item.prediction_time, "" if topic is UNSET else topic, ordinal, place
 
 
 def fresh_of(by_horizon: ByHorizon[Held], oldest_ms: int) -> ByHorizon[Held]:

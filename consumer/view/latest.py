@@ -97,8 +97,8 @@ class LatestView(Generic[Held]):
         """Read this process' clock: before each batch of items, since that takes time."""
         self._reference.read_clock()
 
-    def apply(self, item: Held, slot: int, place: int, held_bytes: int | None = None) -> Applied:
-        """Take in an item read at the place of a slot, unless a newer one of its segment and horizon is there.
+    def apply(self, item: Held, ordinal: int, place: int, held_bytes: int | None = None) -> Applied:
+        """Take in an item read at a place of a partition, unless a newer one of its segment and horizon is there.
 
         `held_bytes` is its footprint(), where that is known. This runs for every prediction with the feed locked, so
         it makes few calls.
@@ -112,7 +112,7 @@ class LatestView(Generic[Held]):
         late = timestamp < oldest_ms
         evicted: list[Eviction] = []
         may_be_late = kept is not None and kept.item.timestamp >= timestamp and not late
-        if kept is not None and may_be_late and kept.is_after(item, slot, place):
+        if kept is not None and may_be_late and kept.is_after(item, ordinal, place):
             # One that is newer only because its time is ahead of the clock makes room for one that is not ahead.
             late = kept.item.timestamp <= self.ahead_ms or timestamp > self.ahead_ms
             if not late:
@@ -124,14 +124,14 @@ class LatestView(Generic[Held]):
             now_ms = self._reference.now_ms
             aged_ms = timestamp if timestamp < now_ms else now_ms
             size_bytes = KEPT_BYTES + (footprint(item) if held_bytes is None else held_bytes)
-            self._keep(Stored(item, slot, place, size_bytes, aged_ms), horizons, evicted)
+            self._keep(Stored(item, ordinal, place, size_bytes, aged_ms), horizons, evicted)
         shown = not horizons or horizon == next(iter(horizons))
         return Applied(late, shown, kept.item if kept else None, was_shown, tuple(evicted) if evicted else ())
 
-    def supersedes(self, item: Prediction | Observation, slot: int, place: int) -> bool:
+    def supersedes(self, item: Prediction | Observation, ordinal: int, place: int) -> bool:
         """Tell whether the view holds a newer item of the same segment and horizon."""
         kept = self._segments.get(item.segment_id, {}).get(item.horizon_minutes)
-        return kept is not None and kept.is_after(item, slot, place)
+        return kept is not None and kept.is_after(item, ordinal, place)
 
     def remove(self, segment_id: str) -> bool:
         """Forget all horizons of a segment; tell whether it was known."""
@@ -140,9 +140,9 @@ class LatestView(Generic[Held]):
     def drop_beyond(self, places: Places) -> set[str]:
         """Forget what was read at these places, one per partition, or later; return the segments concerned."""
         lost = {
-            segment_id: [kept for kept in by_horizon.values() if kept.place < places[kept.slot]]
+            segment_id: [kept for kept in by_horizon.values() if kept.place < places[kept.ordinal]]
             for segment_id, by_horizon in self._segments.items()
-            if any(kept.place >= places[kept.slot] for kept in by_horizon.values())
+            if any(kept.place >= places[kept.ordinal] for kept in by_horizon.values())
         }
         for segment_id, left in lost.items():
             self._drop(segment_id)
@@ -205,7 +205,7 @@ class LatestView(Generic[Held]):
             self.size_bytes += SEGMENT_BYTES
         segments[segment_id] = horizons
         event_ms = aged_ms if aged_ms < reference_ms else reference_ms
-        self._order.renew(segment_id, event_ms, kept.slot, kept.place >> INDEX_BITS)
+        self._order.renew(segment_id, event_ms, kept.ordinal, kept.place >> INDEX_BITS)
         first = next(iter(segments[next(iter(segments))].values()))  # of the least recently renewed segment
         if (
             first.aged_ms < reference_ms - self.max_age_ms

@@ -17,7 +17,7 @@ from .eviction import Eviction
 from .footprint import footprint
 
 ENTRY_BYTES = 370
-"""An entry without its item, places and cursor: objects, list slots."""
+"""An entry without its item, places and cursor: objects, list ordinals."""
 PLACE_BYTES = 8
 """A place in the position of an entry; the integers themselves are shared with the entries beside it."""
 CURSOR_EVERY = 1_024
@@ -27,7 +27,7 @@ CURSOR_EVERY = 1_024
 class Entry(Struct, gc=False):
     """One delivered item: a prediction or an observation, or the removal of a segment (`item` is None).
 
-    `slot` is the index of its partition in a position (`slots.py`). `place` is where the entry is in its partition,
+    `ordinal` is the index of its partition in positions. `place` is where the entry is in its partition, and
     `position` where reading goes on after it. `shown` tells whether it belongs to the view of one prediction per
     segment; no observation does. `was` is what its view held of this segment and horizon before (for a removal: of the
     segment), `was_shown` what that showed of the segment. `evicted` is what its view lost by it. `record_ms` is the
@@ -38,7 +38,7 @@ class Entry(Struct, gc=False):
     would stop the process for a second with a ring of 50,000.
     """
 
-    slot: int
+    ordinal: int
     place: int
     position: Position
     segment_id: str
@@ -54,7 +54,7 @@ class Entry(Struct, gc=False):
 
     def with_item(self, item: Prediction | Observation) -> "Entry":
         """Return a copy that holds another form of the item, for one client."""
-        return Entry(self.slot, self.place, self.position, self.segment_id, item, self.shown)
+        return Entry(self.ordinal, self.place, self.position, self.segment_id, item, self.shown)
 
     @property
     def cursor(self) -> str:
@@ -143,7 +143,9 @@ class Ring:
 
     def covers(self, places: Places) -> bool:
         """Tell whether everything after `places` is in memory, or still to come."""
-        return all((places[slot] if slot < len(places) else 0) >= first for slot, first in enumerate(self.whole_from))
+        return all(
+            (places[ordinal] if ordinal < len(places) else 0) >= first for ordinal, first in enumerate(self.whole_from)
+        )
 
     def locate(self, places: Places) -> int:
         """Return the sequence number of the first entry that lies after `places`.
@@ -170,9 +172,9 @@ class Ring:
         entries, head = self._entries, self._head
         entry = entries[head]
         self.size_bytes -= entry.size_bytes
-        slot = entry.slot
-        after = entry.position.places[slot]
-        self.whole_from[slot] = max(self.whole_from[slot], after)
+        ordinal = entry.ordinal
+        after = entry.position.places[ordinal]
+        self.whole_from[ordinal] = max(self.whole_from[ordinal], after)
         entries[head] = _GONE
         self._head = head = head + 1
         self.oldest += 1
@@ -183,4 +185,4 @@ class Ring:
 
 
 def _ahead(ours: Places, theirs: Places) -> bool:
-    return any(a > (theirs[slot] if slot < len(theirs) else 0) for slot, a in enumerate(ours))
+    return any(a > (theirs[ordinal] if ordinal < len(theirs) else 0) for ordinal, a in enumerate(ours))

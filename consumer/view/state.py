@@ -27,8 +27,8 @@ from .eviction import EVICTION_REASONS
 from .filters import Filter
 from .footprint import footprint
 from .latest import LatestView
+from .ordinals import Adopted, Ordinals, adopt
 from .ring import Entry, Ring
-from .slots import Adopted, Slots, adopt
 
 MAX_BREAKS = 16
 """Breaks in reading that are remembered for clients that have not read since."""
@@ -75,7 +75,7 @@ class FeedState:
         self.backpressure = Backpressure(clock)
         self.incarnation: bytes | None = None
         self.places: list[int] = []
-        self.slots = Slots()
+        self.ordinals = Ordinals()
         """Which partition each place is of."""
         self._origins: list[int] = []
         """Where reading began of what was added since begin(): a partition at its beginning, a topic maybe later."""
@@ -151,7 +151,7 @@ class FeedState:
     def begin(self, position: Position, partitions: Iterable[Partition], break_: Gap | None) -> None:
         """Continue at a position that doesn't follow the last one; `partitions` has the partition of each place."""
         self._drop_recreated(position)
-        self.slots = Slots(partitions)
+        self.ordinals = Ordinals(partitions)
         self.incarnation = position.incarnation
         self.places = list(position.places)
         self._origins = [0] * len(self.places)
@@ -166,7 +166,7 @@ class FeedState:
         if before is None or before.incarnation == position.incarnation:
             return
         pairs = list(zip(incarnations(before), incarnations(position), strict=False))
-        if any(one == other for one, other in pairs):  # the other topics keep their slots
+        if any(one == other for one, other in pairs):  # the other topics keep their ordinals
             limits = tuple(_NEVER if one == other else 0 for one, other in pairs)
             self.latest.drop_beyond(limits)
             self.observed.drop_beyond(limits)
@@ -189,11 +189,11 @@ class FeedState:
         """Continue where logs were truncated; the view gets back what it had before, if the ring buffer has it."""
         places, entries = position.places, self.ring.read(self.ring.oldest, len(self.ring))
         lost = self.latest.drop_beyond(places) | self.observed.drop_beyond(places)
-        lost |= {each.segment_id for each in entries if each.place >= places[each.slot]}
+        lost |= {each.segment_id for each in entries if each.place >= places[each.ordinal]}
         for entry in entries:
-            if entry.place < places[entry.slot] and entry.segment_id in lost:
+            if entry.place < places[entry.ordinal] and entry.segment_id in lost:
                 self._restore(entry)
-        self.begin(position, self.slots.partitions, Gap("truncated", None))
+        self.begin(position, self.ordinals.partitions, Gap("truncated", None))
 
     def grow(self, added: Mapping[Partition, int], topics: Mapping[str, bytes]) -> None:
         """Add partitions at these offsets; `topics` has the incarnation of each topic by name."""
@@ -202,7 +202,7 @@ class FeedState:
         names = [*incarnations(position), *(topics[topic] for topic, _ in added)]
         self.incarnation = joined(names) if names else position.incarnation
         fresh = [place(offset) for offset in added.values()]
-        self.slots.add(added)
+        self.ordinals.add(added)
         self._origins.extend(fresh)
         self.places.extend(fresh)
         self.ring.whole_from.extend(fresh)
@@ -231,26 +231,26 @@ class FeedState:
         This runs for every prediction with the feed locked, so it is one loop.
         """
         latest, observed, ring, places = self.latest, self.observed, self.ring, self.places
-        incarnation, slots = self.incarnation, self.slots.of
+        incarnation, ordinals = self.incarnation, self.ordinals.of
         assert incarnation is not None, "publish() comes after begin()"
         latest.read_clock()
         observed.read_clock()
         ahead_ms = latest.ahead_ms
         unknown: list[Record] = []
         for record, normalised in batch:
-            slot, items = slots[record.topic][record.partition], normalised.items
+            ordinal, items = ordinals[record.topic][record.partition], normalised.items
             begin, after = record.offset << INDEX_BITS, record.offset + 1 << INDEX_BITS
             last = items[-1][0] if items else 0
             for index, item in items:
                 own = begin | index
-                if own < places[slot]:
+                if own < places[ordinal]:
                     continue  # read once more after the thread was restarted in the middle of a record
                 size_bytes = footprint(item)
                 if type(item) is Observation:
-                    applied, is_prediction = observed.apply(item, slot, own, size_bytes), False
+                    applied, is_prediction = observed.apply(item, ordinal, own, size_bytes), False
                     self.observations += 1
                 else:
-                    applied, is_prediction = latest.apply(item, slot, own, size_bytes), True
+                    applied, is_prediction = latest.apply(item, ordinal, own, size_bytes), True
                 late, evicted = applied.late, applied.evicted
                 if evicted:
                     self.evicted.update(each.reason for each in evicted)
@@ -258,9 +258,9 @@ class FeedState:
                     late = late or any(each is item for eviction in evicted for each in eviction.items)
                 if item.timestamp <= ahead_ms:
                     self._unscored.append(item)
-                places[slot] = after if index in (last, MAX_INDEX) else own + 1
+                places[ordinal] = after if index in (last, MAX_INDEX) else own + 1
                 entry = Entry(
-                    slot,
+                    ordinal,
                     own,
                     Position(incarnation, tuple(places)),
                     item.segment_id,
@@ -272,28 +272,28 @@ class FeedState:
                     record.timestamp_ms,
                 )
                 ring.append(entry, size_bytes)
-            if normalised.removal is not None and not self._remove(record, slot, normalised.removal):
+            if normalised.removal is not None and not self._remove(record, ordinal, normalised.removal):
                 unknown.append(record)
             if normalised.refusals:
                 self.quarantined += count_refused(normalised.refusals)
             # Also past what was refused, and past a record without anything in it.
-            places[slot] = after
+            places[ordinal] = after
         self.quarantined += len(unknown)
         self._score()
         return unknown
 
-    def _remove(self, record: Record, slot: int, segment_id: str) -> bool:
+    def _remove(self, record: Record, ordinal: int, segment_id: str) -> bool:
         """Take a tombstone; return whether its segment was known. Clients get that of an unknown one, too."""
         held: list[Prediction | Observation] = [*self.latest.segment(segment_id), *self.observed.segment(segment_id)]
         known = [view.remove(segment_id) for view in (self.latest, self.observed)]
         self._score()
         self.scores.remove(segment_id)
-        self.places[slot] = place(record.offset + 1)
+        self.places[ordinal] = place(record.offset + 1)
         assert self.incarnation is not None, "publish() comes after begin()"
         position = Position(self.incarnation, tuple(self.places))
         # Also of an unknown segment: a client may have it from before what this process has read.
         was = next(iter(held), None)
-        self.ring.append(Entry(slot, place(record.offset), position, segment_id, None, True, was))
+        self.ring.append(Entry(ordinal, place(record.offset), position, segment_id, None, True, was))
         return any(known)
 
     def _restore(self, entry: Entry) -> None:
@@ -301,7 +301,7 @@ class FeedState:
             self.latest.remove(entry.segment_id)
             self.observed.remove(entry.segment_id)
         else:
-            self.view_of(entry.item).apply(structs.replace(entry.item, late=UNSET), entry.slot, entry.place)
+            self.view_of(entry.item).apply(structs.replace(entry.item, late=UNSET), entry.ordinal, entry.place)
 
     def _score(self) -> None:
         """Score what was taken since the last time; a batch at once costs less."""

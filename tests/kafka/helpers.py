@@ -97,7 +97,7 @@ def offsets(entries):
     """Return the offsets of entries by partition, in the order in which they came."""
     found = {}
     for entry in entries:
-        found.setdefault(entry.slot, []).append(offset_of(entry.place))
+        found.setdefault(entry.ordinal, []).append(offset_of(entry.place))
     return found
 
 

@@ -115,7 +115,7 @@ class Hopping:
                     self.view = {key_of(each): each for each in (*event.predictions, *(event.observations or ()))}
                 case Change():
                     item = event.entry.item
-                    self.given[event.entry.slot].append(item.source)
+                    self.given[event.entry.ordinal].append(item.source)
                     had = self.view.get(key_of(item))
                     if item.late is not True and (had is None or had.timestamp < item.timestamp):
                         self.view[key_of(item)] = item

@@ -108,7 +108,7 @@ def test_100_000_bad_messages_cost_no_good_one_and_few_log_lines(settings, consu
         if name:
             wanted[at].append((acknowledged.get(1).offset, name))
     entries = [entry for entry in changes(events) if entry.segment_id not in ("end", "unknown")]
-    came = {at: [entry for entry in entries if entry.slot == at] for at in range(PARTITIONS)}
+    came = {at: [entry for entry in entries if entry.ordinal == at] for at in range(PARTITIONS)}
     assert {at: segments(some) for at, some in came.items()} == {
         at: [name for _, name in sorted(some)] for at, some in wanted.items()
     }

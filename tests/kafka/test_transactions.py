@@ -176,7 +176,7 @@ def test_records_of_mixed_transactions_come_once_and_in_order(committed, consume
         wanted.setdefault(partition, []).append(f"end-{partition}")
     total = sum(map(len, wanted.values()))
     entries = changes(events_until(subscription, lambda events: len(changes(events)) >= total))
-    came = {partition: [each.segment_id for each in entries if each.slot == partition] for partition in range(4)}
+    came = {partition: [each.segment_id for each in entries if each.ordinal == partition] for partition in range(4)}
     assert came == wanted
     assert all(each == sorted(set(each)) for each in offsets(entries).values())
     eventually(lambda: all(offset == end for offset, end in consumer.readings))

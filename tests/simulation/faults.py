@@ -40,10 +40,10 @@ FAULTS = [
         "self._compressor.flush(zlib.Z_SYNC_FLUSH)",
     ),
     Fault(
-        "a cursor of several topics has the places of the first slots",
+        "a cursor of several topics has the places of the first ordinals",
         "consumer.view.cursor",
-        "parts += [_encode_place(places[slot]) for slot in slots]",
-        "parts += [_encode_place(places[number]) for number, slot in enumerate(slots)]",
+        "parts += [_encode_place(places[ordinal]) for ordinal in ordinals]",
+        "parts += [_encode_place(places[number]) for number, ordinal in enumerate(ordinals)]",
     ),
     Fault(
         "observations come before predictions that did not fit into the first part of a view",
@@ -54,8 +54,8 @@ FAULTS = [
     Fault(
         "the ring buffer says that it has one record more than it has",
         "consumer.view.ring",
-        "(places[slot] if slot < len(places) else 0) >= first",
-        "(places[slot] if slot < len(places) else 0) >= first - (1 << 24)",
+        "(places[ordinal] if ordinal < len(places) else 0) >= first",
+        "(places[ordinal] if ordinal < len(places) else 0) >= first - (1 << 24)",
     ),
     Fault(
         "a resume in the ring buffer begins one entry too late",
@@ -66,7 +66,7 @@ FAULTS = [
     Fault(
         "the ring buffer does not note what it dropped",
         "consumer.view.ring",
-        "self.whole_from[slot] = max(self.whole_from[slot], after)",
+        "self.whole_from[ordinal] = max(self.whole_from[ordinal], after)",
         "pass",
     ),
     Fault(
@@ -96,8 +96,8 @@ FAULTS = [
     Fault(
         "a resume leaves out the first entry after the cursor",
         "consumer.resume.catching_up",
-        "return entry.slot < len(floor) and entry.place < floor[entry.slot]",
-        "return entry.slot < len(floor) and entry.place <= floor[entry.slot]",
+        "return entry.ordinal < len(floor) and entry.place < floor[entry.ordinal]",
+        "return entry.ordinal < len(floor) and entry.place <= floor[entry.ordinal]",
     ),
     Fault(
         "a resume gives again what the client had from another process",
@@ -120,8 +120,8 @@ FAULTS = [
     Fault(
         "a replay leaves out the first record of a chunk",
         "consumer.resume.replaying",
-        "if item.place >= self._place(item.slot):",
-        "if item.place > self._place(item.slot):",
+        "if item.place >= self._place(item.ordinal):",
+        "if item.place > self._place(item.ordinal):",
     ),
     Fault(
         "a replay goes back to the end of a chunk that the client is past",
@@ -132,8 +132,8 @@ FAULTS = [
     Fault(
         "a chunk ends one record further than was read",
         "consumer.resume.reading",
-        "self._places[slot] = place(record.offset + 1)",
-        "self._places[slot] = place(record.offset + 2)",
+        "self._places[ordinal] = place(record.offset + 1)",
+        "self._places[ordinal] = place(record.offset + 2)",
     ),
     Fault(
         "a block inside of a batch says where the client is after the batch",
@@ -192,9 +192,9 @@ FAULTS = [
     # More of several topics, and of observations.
     Fault(
         "a partition that a cursor of several topics lacks counts as read",
-        "consumer.view.slots",
-        "places[slot] = known[number] if number < len(known) else 0",
-        "places[slot] = known[number] if number < len(known) else 1 << 60",
+        "consumer.view.ordinals",
+        "places[ordinal] = known[number] if number < len(known) else 0",
+        "places[ordinal] = known[number] if number < len(known) else 1 << 60",
     ),
     Fault(
         "a client keeps what it has of a topic that is no longer read",
@@ -205,8 +205,8 @@ FAULTS = [
     Fault(
         "a recreated topic among several continues at its former places",
         "consumer.runtime.positions",
-        "names[slot], places[slot] = topics[topic].incarnation, place(0)",
-        "names[slot], places[slot] = topics[topic].incarnation, places[slot]",
+        "names[ordinal], places[ordinal] = topics[topic].incarnation, place(0)",
+        "names[ordinal], places[ordinal] = topics[topic].incarnation, places[ordinal]",
     ),
     Fault(
         "a live client has the places of an added topic without its id",
@@ -217,8 +217,8 @@ FAULTS = [
     Fault(
         "ties between topics are decided by the order in which they were found",
         "consumer.view.kept",
-        'return item.timestamp, item.prediction_time, "" if topic is UNSET else topic, slot, place',
-        'return item.timestamp, item.prediction_time, "", slot, place',
+        'return item.timestamp, item.prediction_time, "" if topic is UNSET else topic, ordinal, place',
+        'return item.timestamp, item.prediction_time, "", ordinal, place',
     ),
     Fault(
         "a removal leaves the observation of its segment",

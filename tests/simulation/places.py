@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from consumer.view.cursor import slots_by_topic
+from consumer.view.cursor import ordinals_by_topic
 
 
 class Where(NamedTuple):
@@ -14,8 +14,12 @@ class Where(NamedTuple):
     @classmethod
     def of(cls, position):
         """Return what a position says."""
-        found = slots_by_topic(position.incarnation, len(position.places))
-        places = {(topic, number): position.places[slot] for topic, slots in found for number, slot in enumerate(slots)}
+        found = ordinals_by_topic(position.incarnation, len(position.places))
+        places = {
+            (topic, number): position.places[ordinal]
+            for topic, ordinals in found
+            for number, ordinal in enumerate(ordinals)
+        }
         return cls(frozenset(topic for topic, _ in found), places)
 
     def at(self, log):

@@ -57,7 +57,7 @@ def test_a_replay_joins_the_ring_buffer_without_loss():
     subscription = process.subscribe_at(BEGIN)
     given = [each.entry for each in changes_of(subscription)]
     for partition in (0, 1):
-        offsets = [each.place >> 24 for each in given if each.slot == partition]
+        offsets = [each.place >> 24 for each in given if each.ordinal == partition]
         assert offsets == list(range(2_500))
     publish(process.feed, topic.append(message("live"), partition=0, timestamp_ms=TIME_MS))
     assert [each.entry.segment_id for each in read(subscription)] == ["live"]

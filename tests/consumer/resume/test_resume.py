@@ -246,7 +246,7 @@ class Client:
             case Initial():
                 self.replace(event, process)
             case Change() if event.entry.item is not None:
-                self.events.append((event.entry.slot, event.entry.item.source))
+                self.events.append((event.entry.ordinal, event.entry.item.source))
                 self.replace_one(event.entry.item)
             case Change():
                 for key in [key for key in self.view if key[0] == event.entry.segment_id]:
@@ -411,7 +411,7 @@ def given_after(process, cursor, wanted, purpose="stream"):
     given = {}
     for event in read(process.subscriptions.subscribe(cursor, wanted, purpose)):
         if isinstance(event, Change) and event.entry.item is not None:
-            given.setdefault(event.entry.slot, []).append(event.entry.item.source)
+            given.setdefault(event.entry.ordinal, []).append(event.entry.item.source)
     return given
 
 

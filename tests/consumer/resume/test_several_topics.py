@@ -17,7 +17,7 @@ from consumer.view.cursor import Position, decode, joined, place
 from consumer.view.events import Change, Gap, Initial, Status
 from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
-from consumer.view.slots import adopt, includes
+from consumer.view.ordinals import adopt, includes
 from tests.consumer.helpers import message
 from tests.properties import examples
 
@@ -39,7 +39,7 @@ def add(topic, number, partition=0, segment=None):
 
 
 class Process:
-    """Reads topics in an order of its own, whose slots are in that order."""
+    """Reads topics in an order of its own, whose ordinals are in that order."""
 
     def __init__(self, topics, order, settings=SETTINGS):
         self.topics = {topic.name: topic for topic in topics}

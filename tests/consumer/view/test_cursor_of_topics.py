@@ -23,7 +23,7 @@ from consumer.view.cursor import (
     place,
     reaches,
 )
-from consumer.view.slots import adopt, includes
+from consumer.view.ordinals import adopt, includes
 
 A, B, C = b"topic-0a", b"topic-0b", b"topic-0c"
 EXACT = [
@@ -40,7 +40,7 @@ readings = st.dictionaries(
 
 
 def position_of(topics, order=None):
-    """Return a position whose slots are in an order of topics, each as often as it has partitions."""
+    """Return a position whose ordinals are in an order of topics, each as often as it has partitions."""
     order = order or [topic for topic, places in topics.items() for _ in places]
     left = {topic: iter(places) for topic, places in topics.items()}
     return Position(joined(order), tuple(next(left[topic]) for topic in order))
@@ -57,9 +57,9 @@ def orders(topics):
     return st.permutations([topic for topic, places in topics.items() for _ in places])
 
 
-@pytest.mark.parametrize(("slots", "cursor"), EXACT)
-def test_a_position_of_several_topics_has_exactly_this_cursor(slots, cursor):
-    position = Position(joined([topic for topic, _ in slots]), tuple(place(offset) for _, offset in slots))
+@pytest.mark.parametrize(("ordinals", "cursor"), EXACT)
+def test_a_position_of_several_topics_has_exactly_this_cursor(ordinals, cursor):
+    position = Position(joined([topic for topic, _ in ordinals]), tuple(place(offset) for _, offset in ordinals))
     assert position.encode() == cursor
     assert decode(cursor).encode() == cursor
 

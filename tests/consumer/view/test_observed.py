@@ -297,8 +297,8 @@ def test_a_replay_gives_the_same_observations_as_memory():
         by_partition = {0: [], 1: []}
         for each in changes:
             item = structs.replace(each.entry.item, late=None)
-            by_partition[each.entry.slot].append((each.entry.place, item))
-            assert decode(each.cursor).places[each.entry.slot] > each.entry.place
+            by_partition[each.entry.ordinal].append((each.entry.place, item))
+            assert decode(each.cursor).places[each.entry.ordinal] > each.entry.place
         given.append(by_partition)
     assert given[0] == given[1]
     assert [len(given[0][partition]) for partition in (0, 1)] == [27 * 3 - 1, 28 * 3]

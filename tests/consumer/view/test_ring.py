@@ -94,7 +94,7 @@ def test_locate_finds_the_first_entry_that_a_cursor_lacks(order, bound, wanted):
     cursor = tuple(map(place, wanted))
     assume(ring.covers(cursor))
     kept = ring.read(ring.oldest, 10**6)
-    lacking = [ring.oldest + number for number, entry in enumerate(kept) if entry.place >= cursor[entry.slot]]
+    lacking = [ring.oldest + number for number, entry in enumerate(kept) if entry.place >= cursor[entry.ordinal]]
     assert ring.locate(cursor) == (lacking[0] if lacking else ring.end)
 
 
@@ -104,7 +104,7 @@ def test_it_covers_exactly_the_cursors_after_which_nothing_was_dropped(order, bo
     entries = fill(ring, order)
     cursor = tuple(map(place, wanted))
     dropped = entries[: len(entries) - len(ring)]
-    assert ring.covers(cursor) == all(entry.place < cursor[entry.slot] for entry in dropped)
+    assert ring.covers(cursor) == all(entry.place < cursor[entry.ordinal] for entry in dropped)
 
 
 def test_thousands_of_entries_pass_through_a_small_ring():

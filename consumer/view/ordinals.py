@@ -1,7 +1,7 @@
 """Which partition each place of this process is of, and what a cursor of other topics or partitions means here.
 
-A *slot* is the index of a place. Partitions get slots in the order in which this process finds them and keep them, so
-two processes may have different slots. Cursors name topics instead; `adopt` translates them.
+The *ordinal* of a partition is the index of its place. Partitions get ordinals in the order in which this process finds
+them and keep them, so two processes may have different ones. Cursors name topics instead; `adopt` translates them.
 """
 
 from collections.abc import Iterable
@@ -9,30 +9,30 @@ from typing import NamedTuple
 
 from consumer.sources.record import Partition
 
-from .cursor import Places, Position, reaches, slots_by_topic
+from .cursor import Places, Position, ordinals_by_topic, reaches
 
 
-class Slots:
-    """The partitions by slot, and the slots by topic and partition. It has no lock: `feed` guards it."""
+class Ordinals:
+    """The partitions by ordinal, and the ordinals by topic and partition. It has no lock: `feed` guards it."""
 
     def __init__(self, partitions: Iterable[Partition] = ()) -> None:
         self.partitions: tuple[Partition, ...] = ()
         self.of: dict[str, list[int]] = {}
-        """By topic the slot of each partition."""
+        """By topic the ordinal of each partition."""
         self.add(partitions)
 
     def add(self, partitions: Iterable[Partition]) -> None:
         """Add partitions; those of one topic come in their order, without gaps."""
         added = tuple(partitions)
-        for slot, partition in enumerate(added, len(self.partitions)):
-            slots = self.of.setdefault(partition.topic, [])
-            assert partition.number == len(slots), "a topic's partitions get slots in their order"
-            slots.append(slot)
+        for ordinal, partition in enumerate(added, len(self.partitions)):
+            ordinals = self.of.setdefault(partition.topic, [])
+            assert partition.number == len(ordinals), "a topic's partitions get ordinals in their order"
+            ordinals.append(ordinal)
         self.partitions += added
 
 
 class Adopted(NamedTuple):
-    """A cursor's places by the slots of this process. Partitions that this process doesn't know follow after these.
+    """A cursor's places by the ordinals of this process. Partitions that this process doesn't know follow after these.
 
     lacks_topics     a topic that is read here is not in the cursor: its places are those given for it
     is_of_unknown    a topic of the cursor is not known here: its places are left out
@@ -51,24 +51,24 @@ class Adopted(NamedTuple):
 
 
 def adopt(cursor: Position, incarnation: bytes, otherwise: Places) -> Adopted:
-    """Return what a cursor means in a process that has these incarnations, one for all or one per slot.
+    """Return what a cursor means in a process that has these incarnations, one for all or one per ordinal.
 
-    `otherwise` has a place for each slot, for topics that are not in the cursor. A partition that is not in it, of a
+    `otherwise` has a place for each ordinal, for topics that are not in the cursor. A partition that is not in it, of a
     topic that is, counts as unread.
     """
     if cursor.incarnation == incarnation:
         return Adopted(_without_unread(cursor.places, len(otherwise)))
     theirs = {
-        topic: [cursor.places[slot] for slot in slots]
-        for topic, slots in slots_by_topic(cursor.incarnation, len(cursor.places))
+        topic: [cursor.places[ordinal] for ordinal in ordinals]
+        for topic, ordinals in ordinals_by_topic(cursor.incarnation, len(cursor.places))
     }
-    ours = slots_by_topic(incarnation, len(otherwise))
+    ours = ordinals_by_topic(incarnation, len(otherwise))
     places, wider = list(otherwise), []
-    for topic, slots in ours:
+    for topic, ordinals in ours:
         if (known := theirs.get(topic)) is not None:
-            for number, slot in enumerate(slots):
-                places[slot] = known[number] if number < len(known) else 0
-            if any(unknown := known[len(slots) :]):  # an unread one means the same as none
+            for number, ordinal in enumerate(ordinals):
+                places[ordinal] = known[number] if number < len(known) else 0
+            if any(unknown := known[len(ordinals) :]):  # an unread one means the same as none
                 wider += unknown
     here = {topic for topic, _ in ours}
     return Adopted((*places, *wider), not here <= theirs.keys(), not theirs.keys() <= here, bool(wider))
