@@ -23,10 +23,10 @@ from .endings import Lost, Refused
 from .messages import KNOWN, Message
 from .server import Query, Server
 from .state import State, backoff
-from .tokens import Token, Tokens
-from .transports import Poller, Stream, Transport, WebSocketStream
+from .tokens import Token, TokenSource
+from .transports import MessageTransport, Poller, Stream, WebSocketStream
 
-Value = str | float | Sequence[str | float]
+FilterValue = str | float | Sequence[str | float]
 
 FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS = 1.0, 8.0
 FIRST_UPGRADE_SECONDS, MAX_UPGRADE_SECONDS = 2.0, 60.0
@@ -44,7 +44,7 @@ class Client:
         self,
         url: str,
         *,
-        filter: Mapping[str, Value] | None = None,
+        filter: Mapping[str, FilterValue] | None = None,
         every: float | None = None,
         token: Token = None,
         cursor: str | None = None,
@@ -66,12 +66,12 @@ class Client:
         self.cursor = cursor
         self.state = State()
         self._on_state = on_state
-        self._server, self._tokens = Server(url), Tokens(token)
+        self._server, self._tokens = Server(url), TokenSource(token)
         self._wake = threading.Event()
         query: Query = {name: _parameter(name, value) for name, value in (filter or {}).items()}
         paced = query if every is None else {**query, "every": every}
         pause = max(poll_seconds, every or 0.0)
-        known: dict[str, Transport] = {
+        known: dict[str, MessageTransport] = {
             "websocket": WebSocketStream(self._server, self._tokens, paced),
             "sse": Stream(self._server, self._tokens, paced),
             "polling": Poller(self._server, self._tokens, query, pause, self._pause),
@@ -130,7 +130,7 @@ class Client:
             index = 0 if lost is None or self._server.is_closed else self._after(lost, index, opened_at)
         self._change(phase="ended", retry_seconds=None, reason="closed", error=None)
 
-    def _opened(self, transport: Transport, index: int) -> None:
+    def _opened(self, transport: MessageTransport, index: int) -> None:
         self._failures = 0
         phase = "live" if transport.pushes else "polling"
         self._change(phase=phase, transport=transport.name, attempt=0, retry_seconds=None, reason=None, error=None)
@@ -179,7 +179,7 @@ class Client:
         self._on_state(self.state)
 
 
-def _parameter(name: str, value: Value) -> str | list[str]:
+def _parameter(name: str, value: FilterValue) -> str | list[str]:
     """Return the values of a parameter of the query."""
     if isinstance(value, str | int | float):
         return str(value)

@@ -67,7 +67,7 @@ def parse(text: str) -> Message | None:
     return message if isinstance(message, dict) and isinstance(message.get("type"), str) else None
 
 
-class WholeView:
+class ViewParts:
     """Joins a view that arrives in parts: `initial` with counts, then predictions and observations up to them.
 
     Before an incomplete view, `loading` says how many predictions are on their way. A view that is cut off is dropped:

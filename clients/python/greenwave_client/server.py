@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Query = Mapping[str, str | float | list[str]]
 
 
-class Answer:
+class TimedResponse:
     """An HTTP response whose reads have a deadline."""
 
     def __init__(self, response: http.client.HTTPResponse, sock: socket.socket) -> None:
@@ -50,7 +50,7 @@ class Server:
         self.is_closed = False
 
     @contextlib.contextmanager
-    def get(self, path: str, query: Query, headers: Mapping[str, str], timeout: float) -> Iterator[Answer]:
+    def get(self, path: str, query: Query, headers: Mapping[str, str], timeout: float) -> Iterator[TimedResponse]:
         """Yield the answer to a request. Raises Lost (`late`, `unreachable`), also for errors while it is read."""
         target = self._target(path, query)
         connection = self._connection(timeout)
@@ -64,7 +64,7 @@ class Server:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             connection.request("GET", target, headers=dict(headers))
             response = connection.getresponse()
-            yield Answer(response, sock)
+            yield TimedResponse(response, sock)
         except TimeoutError as error:
             raise Lost("late") from error
         except (OSError, http.client.HTTPException) as error:

@@ -16,7 +16,7 @@ SENDABLE = re.compile(r"[!-~]+")
 ALLOWED = "the token can't be sent; allowed: a text of visible ASCII characters"
 
 
-class Tokens:
+class TokenSource:
     """Gives the header of each request.
 
     A token function is called in a thread of its own, so that one that hangs holds up neither close() nor the back-off.

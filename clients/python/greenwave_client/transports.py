@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .endings import Lost, refusal
-from .messages import EventStreamReader, Message, Received, WholeView, parse
+from .messages import EventStreamReader, Message, Received, ViewParts, parse
 from .renewal import Renewal
 from .server import Query, Server
-from .tokens import Tokens
+from .tokens import TokenSource
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
@@ -25,7 +25,7 @@ TRY_LATER = 1013
 """The code with which the server closes a WebSocket when all slots are in use."""
 
 
-class Transport(Protocol):
+class MessageTransport(Protocol):
     """A way to get messages."""
 
     name: str
@@ -35,10 +35,10 @@ class Transport(Protocol):
         """Yield messages that follow a cursor. Raises Lost and Refused; ends if a better transport is due."""
 
 
-class Requests:
+class ServerTransport:
     """What the transports have in common: where and what they request."""
 
-    def __init__(self, server: Server, tokens: Tokens, query: Query) -> None:
+    def __init__(self, server: Server, tokens: TokenSource, query: Query) -> None:
         self._server = server
         self._tokens = tokens
         self._query = query
@@ -47,7 +47,7 @@ class Requests:
         return self._query if cursor is None else {**self._query, "after": cursor}
 
 
-class Stream(Requests):
+class Stream(ServerTransport):
     """Reads `/predictions/stream`."""
 
     name = "SSE"
@@ -56,7 +56,7 @@ class Stream(Requests):
     def messages(self, cursor: str | None) -> Iterator[Received]:
         """Yield messages, the first of which means that the stream is open."""
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store", **self._tokens.headers()}
-        reader, view, heartbeat, is_open = EventStreamReader(), WholeView(), HEARTBEAT_SECONDS, False
+        reader, view, heartbeat, is_open = EventStreamReader(), ViewParts(), HEARTBEAT_SECONDS, False
         deadline = time.monotonic() + OPEN_SECONDS
 
         def timeout() -> float:
@@ -91,7 +91,7 @@ class Stream(Requests):
             raise
 
 
-class WebSocketStream(Requests):
+class WebSocketStream(ServerTransport):
     """Reads `/predictions/ws`, by the package websockets, and renews the token of a function before it expires."""
 
     name = "WebSocket"
@@ -99,7 +99,7 @@ class WebSocketStream(Requests):
 
     def messages(self, cursor: str | None) -> Iterator[Received]:
         """Yield messages, the first of which means that the stream is open."""
-        headers, view, heartbeat, is_open = self._tokens.headers(), WholeView(), HEARTBEAT_SECONDS, False
+        headers, view, heartbeat, is_open = self._tokens.headers(), ViewParts(), HEARTBEAT_SECONDS, False
         deadline, renewal = time.monotonic() + OPEN_SECONDS, Renewal()
         with self._server.websocket("/predictions/ws", self._query_after(cursor), headers, OPEN_SECONDS) as socket:
             while True:
@@ -147,7 +147,7 @@ def _received(socket: "ClientConnection", timeout: float, is_open: bool) -> str 
         raise Lost("ended" if is_open else "unreachable") from error
 
 
-class Poller(Requests):
+class Poller(ServerTransport):
     """Requests `/api/predictions` every few seconds, and turns each answer into the messages of a stream.
 
     The cursor moves once per answer, with its last message, so an answer counts as a whole or not at all.
@@ -157,7 +157,7 @@ class Poller(Requests):
     pushes = False
 
     def __init__(
-        self, server: Server, tokens: Tokens, query: Query, every: float, pause: Callable[[float], bool]
+        self, server: Server, tokens: TokenSource, query: Query, every: float, pause: Callable[[float], bool]
     ) -> None:
         """`every` is in seconds; `pause` waits between two polls, and returns whether to go on."""
         super().__init__(server, tokens, query)
