@@ -12,7 +12,7 @@ import { Ages } from "./ages.js";
 import { Arrivals } from "./arrivals.js";
 import { CATEGORIES, NOT_CURRENT } from "./categories.js";
 import { Forecasts, NOW } from "./forecasts.js";
-import { FRESH } from "./freshness.js";
+import { FRESH, STALE_INTERVALS } from "./freshness.js";
 import { PauseBuffer } from "./pause-buffer.js";
 import { readObservation, readPrediction, targetOf } from "./prediction.js";
 import { ServerStatus } from "./server-status.js";
@@ -28,7 +28,7 @@ export class Store {
   /** @type {Set<() => void>} */
   #listeners = new Set();
   #buffer = new PauseBuffer();
-  #trails = new Trails();
+  #trails;
 
   /**
    * @param {object} options
@@ -46,6 +46,7 @@ export class Store {
     this.trailOf = trailOf;
     this.isPast = trailOf !== null;
     this.clock = clock;
+    this.#trails = new Trails({ silenceMs: 1000 * STALE_INTERVALS * intervalSeconds });
     this.ages = new Ages({ intervalSeconds, clock });
     this.arrivals = new Arrivals({ clock });
     this.status = new ServerStatus({ ages: this.ages, clock });

@@ -1,5 +1,6 @@
 /**
- * The last predicted speeds of each segment and horizon, and its last measured ones. Pure.
+ * The last predicted speeds of each segment and horizon, and its last measured ones. A trail begins after the last
+ * silence, since nothing is known of that time. Pure.
  *
  * @import { Prediction } from "./types.d.ts"
  */
@@ -20,6 +21,11 @@ export class Trails {
   /** @type {Map<string, Map<TrailKey, Point[]>>} points in the order of their times */
   #bySegment = new Map();
 
+  /** @param {{ silenceMs?: number }} [options] the time between two points from which on it is a silence */
+  constructor({ silenceMs = Infinity } = {}) {
+    this.silenceMs = silenceMs;
+  }
+
   /**
    * Add a speed, unless a later one is there. A second one of the same time replaces the first.
    *
@@ -32,6 +38,7 @@ export class Trails {
     const last = points.at(-1);
     if (last && last[0] > point[0]) return;
     if (last?.[0] === point[0]) points.pop();
+    else if (last && point[0] - last[0] >= this.silenceMs) points.length = 0;
     points.push(point);
     if (points.length > TRAIL_LENGTH) points.shift();
   }
@@ -53,7 +60,8 @@ export class Trails {
     for (const [key, earlier] of found) {
       const points = this.#points(id, key);
       const all = [...new Map([...earlier, ...points])].sort(([one], [other]) => one - other);
-      points.splice(0, points.length, ...all.slice(-TRAIL_LENGTH));
+      const begin = all.findLastIndex(([at], index) => index > 0 && at - all[index - 1][0] >= this.silenceMs);
+      points.splice(0, points.length, ...all.slice(Math.max(begin, 0)).slice(-TRAIL_LENGTH));
     }
   }
 

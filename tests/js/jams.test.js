@@ -136,6 +136,17 @@ test("a jam lasts since its first slow measurement", () => {
   store.completeTrails([at("A", 0, 20, 20, { timestamp: 1_000_000 - 15 * MINUTE })]);
 });
 
+test("a jam does not last over a time without data", () => {
+  const { store } = storeOf([at("A", 0, 20, 20)]);
+  const ago = (minutes, speed) => at("A", 0, speed, speed, { timestamp: 1_000_000 - minutes * MINUTE });
+  store.completeTrails([ago(300, 65), ago(240, 20), ago(235, 20), ago(10, 20), ago(5, 20)]);
+  const [jam] = new Jams().update(store);
+  assert.deepEqual([jam.since, jam.isOlder], [1_000_000 - 10 * MINUTE, true]);
+  assert.deepEqual(store.trail("A"), [20, 20, 20]);
+  store.apply({ type: "prediction", data: ago(-25, 20) });
+  assert.deepEqual(store.trail("A"), [20]);
+});
+
 test("a jam that was slow at the first known time is older, and one step tells nothing", () => {
   const { store } = storeOf([at("A", 0, 20, 20, { timestamp: 1_000_000 - 5 * MINUTE })]);
   assert.equal(new Jams().update(store)[0].since, null);

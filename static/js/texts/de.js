@@ -256,7 +256,7 @@ export default {
   "alerts.total": "{count} gesamt",
   "alerts.severe": "{count} gestaut",
   "alerts.drops": { "one": "{count} Rückgang", "other": "{count} Rückgänge" },
-  "alerts.slowest": "{speed} {unit} {place}, seit {time}",
+  "alerts.slowest": "Seit {time}, niedrigste {speed} {unit} {place}",
   "alerts.announced": { "one": "{count} neuer Alarm", "other": "{count} neue Alarme" },
   "alerts.notify": "Neue Alarme melden",
   "alerts.notify_title": "Benachrichtigung und Ton bei neuen Alarmen",

@@ -256,7 +256,7 @@ export default {
   "alerts.total": "{count} total",
   "alerts.severe": "{count} severe",
   "alerts.drops": { "one": "{count} drop", "other": "{count} drops" },
-  "alerts.slowest": "{speed} {unit} {place}, since {time}",
+  "alerts.slowest": "Since {time}, lowest {speed} {unit} {place}",
   "alerts.announced": { "one": "{count} new alert", "other": "{count} new alerts" },
   "alerts.notify": "Notify of new alerts",
   "alerts.notify_title": "Notification and sound for new alerts",

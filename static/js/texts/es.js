@@ -256,7 +256,7 @@ export default {
   "alerts.total": "{count} en total",
   "alerts.severe": { "one": "{count} atascado", "other": "{count} atascados" },
   "alerts.drops": { "one": "{count} bajada", "other": "{count} bajadas" },
-  "alerts.slowest": "{speed} {unit} {place}, desde {time}",
+  "alerts.slowest": "Desde {time}, mínimo {speed} {unit} {place}",
   "alerts.announced": { "one": "{count} alerta nueva", "other": "{count} alertas nuevas" },
   "alerts.notify": "Avisar de alertas nuevas",
   "alerts.notify_title": "Notificación y sonido para alertas nuevas",

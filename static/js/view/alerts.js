@@ -61,11 +61,13 @@ export class AlertsView {
    * @param {Alert[]} alerts
    * @param {Store} store knows the freshness of their segments
    * @param {string | null} error what is wrong with their acknowledgements
+   * @param {boolean} isLearning whether earlier steps are on their way, which may tell of more alerts
    */
-  render(alerts, store, error) {
+  render(alerts, store, error, isLearning) {
     setText(this.parts.acknowledgeError, error ?? "");
     const open = alerts.filter(({ acknowledged }) => !acknowledged).length;
-    setText(this.parts.alertCount, alerts.length === 0 ? t("alerts.none") : countText(open, alerts.length));
+    const none = t(isLearning ? "loading" : "alerts.none");
+    setText(this.parts.alertCount, alerts.length === 0 ? none : countText(open, alerts.length));
     this.parts.acknowledgeAll.hidden = open === 0;
     const entries = this.#inStableOrder(grouped(alerts)).slice(0, MAX_SHOWN);
     this.#shown = entries.map(keyOf);
@@ -189,7 +191,7 @@ export class AlertsView {
    */
   #renderGroup({ element, parts: own, members }, group, store) {
     const near = this.#near(summaryOf(group).slowest, store);
-    const { counts, text, open, kind, since } = groupText(group, this.unit, store.clock(), near);
+    const { counts, text, open, kind, since } = groupText(group, this.unit, shownNow(store), near);
     this.#mark(element, own, kind);
     setAttribute(element, "data-acknowledged", String(open === 0));
     const isFresh = group.alerts.some((alert) => store.ages.freshness(alert) === "fresh");
@@ -214,7 +216,7 @@ export class AlertsView {
     setAttribute(element, "data-freshness", freshness);
     own.alertDone.hidden = alert.acknowledged;
     const isCurrent = store.keptSince === null && freshness === "fresh";
-    const given = { unit: this.unit, freshness, ageSeconds: store.ages.seconds(alert), isCurrent, now: store.clock() };
+    const given = { unit: this.unit, freshness, ageSeconds: store.ages.seconds(alert), isCurrent, now: shownNow(store) };
     setText(own.alertText, alertText(alert, given));
     setAttribute(own.alertText, "title", t("alert.since", { time: exactly(alert.since) }));
     this.#renderSeen(own, [alert]);
@@ -261,6 +263,15 @@ export class AlertsView {
       this.#timer = null;
     }, ANNOUNCE_AFTER_MS);
   }
+}
+
+/**
+ * Return the time that is shown, that of a replay if there is one: times of its day need no date.
+ *
+ * @param {Store} store
+ */
+function shownNow(store) {
+  return store.ages.replayMs ?? store.clock();
 }
 
 /** @param {Entry} entry */

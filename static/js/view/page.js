@@ -222,7 +222,7 @@ export class PageView {
   #renderLists(shown, count, now) {
     const { store, past } = this;
     const alerts = this.alerts.list((alert) => store.ages.freshness(alert) === FRESH);
-    this.alertList.render(alerts, store, this.shared.error);
+    this.alertList.render(alerts, store, this.shared.error, this.alerts.learning > 0);
     this.scores.render(store, this.address.query.time);
     this.refusals.render(store);
     const time = shown === store ? null : past.time;
