@@ -24,6 +24,9 @@ EARLIEST_MS = 946_684_800_000
 LATEST_MS = 7_258_118_400_000
 """2000 and 2200. A number outside is in another unit, and would select all or nothing."""
 MAX_LIMIT = 1_000
+MAX_LAST = 200
+MAX_NEWEST = 10_000
+"""Predictions and observations of an answer with `last`."""
 MAX_WAIT_SECONDS = 25.0
 _MINUTES = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,2})?", re.ASCII)  # below 0 for targets before the event
 MAX_HORIZONS = 24

@@ -5,12 +5,13 @@ for memory work only, never for IO or encoding.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from consumer.messages.clock import wall_ms
 from consumer.messages.normalised import Normalised
-from consumer.prediction import Observation, Prediction
+from consumer.prediction import Horizon, Observation, Prediction
 from consumer.scoring.report import NO_REPORT, report
 from consumer.scoring.scores import NO_TRUTH, Truth
 from consumer.settings import Settings
@@ -19,7 +20,7 @@ from consumer.sources.record import Partition, Record
 from .answers import Landing, SegmentMemory, Snapshot
 from .cursor import Places, Position, furthest, place, records_between
 from .events import Gap, Status
-from .filters import EVERYTHING, Filter, chosen
+from .filters import EVERYTHING, MATCH, Filter, chosen
 from .ring import Entry
 from .state import FeedState, Fill
 
@@ -229,6 +230,32 @@ class Feed:
                 elif each.item is not None:
                     found.append(each.item)
         return SegmentMemory(latest, found, observed, observations)
+
+    def newest(self, wanted: Filter, count: int, most: int) -> tuple[list[Prediction | Observation], str | None]:
+        """Return the newest items in memory that a filter matches, oldest first: at most `count` of each segment and
+        horizon, and `most` in all. Return the cursor after them, too.
+
+        The window is read in slices from its end, as in segment().
+        """
+        with self.locked() as state:
+            end, position = state.ring.end, state.position
+        found: list[Prediction | Observation] = []
+        counts: Counter[tuple[str, bool, Horizon | None]] = Counter()
+        while len(found) < most:
+            with self.locked() as state:
+                begin = max(state.ring.oldest, end - READ_ENTRIES)
+                entries = state.ring.read(begin, max(0, end - begin))
+            if not entries:
+                break
+            end = begin
+            for each in reversed(entries):
+                if each.item is None or wanted.judge(each) is not MATCH:
+                    continue
+                key = (each.segment_id, each.is_observation, each.horizon_minutes)
+                counts[key] += 1
+                if counts[key] <= count:
+                    found.append(each.item)
+        return found[:most][::-1], position.encode() if position else None
 
     def account(self, wanted: Filter = EVERYTHING) -> dict[str, Any]:
         """Return what holds for all that was read, whatever a view holds; None each where not all may be seen.

@@ -58,19 +58,8 @@ export class Api {
   }
 
   /**
-   * Yield the predictions of the history by pages, in the order of the log, the newest last.
-   *
-   * @param {AbortSignal} [signal]
-   * @param {string} filter more of the query, such as "&segment=A"
-   * @param {number} maxPages
-   * @returns {AsyncGenerator<Prediction[]>}
-   */
-  async *history(signal, filter = "", maxPages = Infinity) {
-    for await (const { predictions } of this.historyPages(signal, filter, maxPages)) yield predictions;
-  }
-
-  /**
-   * Yield the pages of the history; `gap` says why it is not complete, and observations need "&include=observations".
+   * Yield the pages of the history, in the order of the log; `gap` says why it is not complete, and observations need
+   * "&include=observations".
    *
    * @param {AbortSignal} [signal]
    * @param {string} filter more of the query, such as "&since=0"
@@ -85,6 +74,17 @@ export class Api {
       if (!data.more) return;
       query = `?limit=1000${filter}&after=${encodeURIComponent(data.cursor)}`;
     }
+  }
+
+  /**
+   * Return the newest predictions in the server's memory, oldest first.
+   *
+   * @param {number} count of each segment and horizon
+   * @param {string} filter more of the query, such as "&segment=A"
+   * @returns {Promise<Prediction[]>}
+   */
+  async newest(count, filter) {
+    return (await dataOf(await this.#get(`/api/predictions/history?last=${count}${filter}`))).predictions;
   }
 
   /**

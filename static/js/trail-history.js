@@ -5,8 +5,8 @@
  * @import { Store } from "./store.js"
  */
 import { writeSegments } from "./query.js";
+import { TRAIL_LENGTH } from "./trails.js";
 
-const MAX_PAGES = 10;
 const MAX_SEGMENTS = 60;
 const MAX_ASKED = 50_000;
 
@@ -37,7 +37,7 @@ export class TrailHistory {
     if (filter === "") return;
     this.#isReading = true;
     try {
-      for await (const page of this.api.history(undefined, `${filter}&horizon=all`, MAX_PAGES)) store.completeTrails(page);
+      store.completeTrails(await this.api.newest(TRAIL_LENGTH, `${filter}&horizon=all`));
     } catch {
       // The trails then begin with what arrives.
     } finally {

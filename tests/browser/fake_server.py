@@ -351,6 +351,10 @@ class FakeServer:
         since = int(request.args.get("since") or 0)
         found = [each for each in self._predictions() if not wanted or each["segment_id"] in wanted]
         found = [each for each in found if each["timestamp"] >= since]
+        if last := request.args.get("last", type=int):  # of one horizon
+            newest = {name: [each for each in found if each["segment_id"] == name][-last:] for name in wanted}
+            found = [each for each in found if any(each is one for one in newest[each["segment_id"]])]
+            limit = len(found)
         page, end = found[begin : begin + limit], begin + limit
         return jsonify(success=True, data={"predictions": page, "cursor": str(end), "more": end < len(found)})
 

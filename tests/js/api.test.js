@@ -11,7 +11,7 @@ test("the history is read to its end", async () => {
     return jsonResponse({ data: { predictions: [{ n: asked.length }], cursor: `c${asked.length}`, more } });
   };
   const found = [];
-  for await (const page of new Api({ root: "", fetch }).history()) found.push(...page);
+  for await (const page of new Api({ root: "", fetch }).historyPages()) found.push(...page.predictions);
   assert.equal(found.length, 250);
   assert.deepEqual(asked.slice(0, 3), [null, "c1", "c2"]);
 });

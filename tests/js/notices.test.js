@@ -99,11 +99,7 @@ test("alerts of the first view are no news, but counted", async () => {
 
 test("alerts that the history completes after the first view are no news", async () => {
   let answer;
-  const api = {
-    async *history() {
-      yield await new Promise((resolve) => (answer = resolve));
-    },
-  };
+  const api = { newest: () => new Promise((resolve) => (answer = resolve)) };
   const scene = new Scene(prediction("A", { category: "severe_congestion", timestamp: 1_000_000 }));
   const learnt = learnEarlierSteps(scene.alerts, /** @type {any} */ (api));
   await scene.settle();

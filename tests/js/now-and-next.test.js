@@ -175,10 +175,10 @@ test("the history completes the trails of the visible segments, once", async () 
   const asked = [];
   /** @type {any} */
   const api = {
-    async *history(_, filter) {
-      asked.push(filter);
-      yield [10, 20].map((predicted_speed, at) => prediction("A", { predicted_speed, timestamp: 1_000 * (at + 1) }));
-      yield [prediction("Z", { timestamp: 5 })];
+    async newest(count, filter) {
+      asked.push([count, filter]);
+      const earlier = [10, 20].map((predicted_speed, at) => prediction("A", { predicted_speed, timestamp: 1_000 * (at + 1) }));
+      return [...earlier, prediction("Z", { timestamp: 5 })];
     },
   };
   const trails = new TrailHistory({ store, api, onChange() {} });
@@ -187,7 +187,7 @@ test("the history completes the trails of the visible segments, once", async () 
   assert.deepEqual([store.trail("A"), store.trail("Z")], [[10, 20, 30], []]);
   store.choose("now");
   assert.deepEqual(store.trail("A"), [50, 50, 50]);
-  assert.deepEqual(asked, ["&segment=A&horizon=all"]);
+  assert.deepEqual(asked, [[24, "&segment=A&horizon=all"]]);
 });
 
 test("the first minute's rate is over the time that has passed", () => {

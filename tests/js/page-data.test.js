@@ -16,9 +16,9 @@ function opened({ showsAlerts = true } = {}) {
   const asked = [];
   /** @type {any} */
   const api = {
-    async *history(_signal, filter) {
+    async newest(_count, filter) {
       asked.push(filter);
-      yield [EARLIER];
+      return [EARLIER];
     },
     async *historyPages(_signal, filter) {
       asked.push(filter);

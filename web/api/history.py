@@ -2,10 +2,10 @@
 
 `since` and `until` select by the time of observation. The start in Kafka is looked up by the times of records, and
 MAX_FUTURE earlier, by which a prediction may be later than its record. The order is that of the log:
-predictions of one partition stay in order.
+predictions of one partition stay in order. `last` selects the newest in memory of each segment and horizon instead.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, request, stream_with_context
@@ -114,6 +114,8 @@ class Walk:
 @blueprint.get("/api/predictions/history")
 def history() -> Response:
     """Answer with a page of the history, or with all of it as NDJSON if the client accepts that."""
+    if "last" in request.args:
+        return _newest()
     params.only("since", "until", "after", "limit", *params.FILTER)
     wanted, span = params.wanted(services().settings.topics), _span()
     limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
@@ -140,6 +142,16 @@ def history() -> Response:
         slot.release()
         raise
     slot.release()
+    return responses.json(wire.success(page))
+
+
+def _newest() -> Response:
+    """Answer with the newest predictions in memory, so many of each segment and horizon."""
+    params.only("last", *params.FILTER)
+    wanted = params.wanted(services().settings.topics)
+    count = params.whole_number("last", 1, 1, params.MAX_LAST)
+    items, cursor = services().get_consumer().feed.newest(wanted, count, params.MAX_NEWEST)
+    page = _items(items, wanted.observations) | {"cursor": cursor, "more": False, "timestamp": now_iso()}
     return responses.json(wire.success(page))
 
 
@@ -183,12 +195,16 @@ def _page(walk: Walk, limit: int, slot: Slot, has_observations: bool) -> dict[st
         found.extend(walk.next(limit - len(found)))
         if len(found) >= limit or walk.is_over or enough.passed or services().admission.closing.is_set():
             break
-    items = [each.entry.item for each in found]
+    page = _items([each.entry.item for each in found], has_observations)
+    page |= {"cursor": walk.cursor, "more": not walk.is_over, "timestamp": now_iso()}
+    return page if walk.gap is None else page | {"gap": {"reason": walk.gap.reason, "missed": walk.gap.missed}}
+
+
+def _items(items: Sequence[Prediction | Observation | None], has_observations: bool) -> dict[str, Any]:
     page: dict[str, Any] = {"predictions": [each for each in items if isinstance(each, Prediction)]}
     if has_observations:
         page["observations"] = [each for each in items if isinstance(each, Observation)]
-    page |= {"cursor": walk.cursor, "more": not walk.is_over, "timestamp": now_iso()}
-    return page if walk.gap is None else page | {"gap": {"reason": walk.gap.reason, "missed": walk.gap.missed}}
+    return page
 
 
 def _lines(walk: Walk, most: int | None, client: ClientSocket, principal: Principal) -> Iterator[bytes]:

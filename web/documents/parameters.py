@@ -80,6 +80,13 @@ LIMIT = query(
     {"type": "integer", "minimum": 1, "maximum": params.MAX_LIMIT, "default": params.MAX_LIMIT},
     100,
 )
+LAST = query(
+    "last",
+    "So many of the newest predictions in memory of each segment and horizon, and observations, on one page of at most "
+    f"{params.MAX_NEWEST:,}; without other parameters than filters",
+    {"type": "integer", "minimum": 1, "maximum": params.MAX_LAST},
+    24,
+)
 WAIT = query(
     "wait",
     "Seconds to wait for the first change, with `after`",

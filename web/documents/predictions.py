@@ -10,7 +10,7 @@ from consumer.scoring.scores import ScoredPrediction
 from consumer.settings import Settings
 
 from .elements import BAD, FULL, JSON, NDJSON, TEXT, UNCHANGED, UNKNOWN, Data, Documented, Operation, success
-from .parameters import AFTER, INCLUDE, LIMIT, SINCE, TAG, UNTIL, WAIT, filters
+from .parameters import AFTER, INCLUDE, LAST, LIMIT, SINCE, TAG, UNTIL, WAIT, filters
 from .shapes import Cursor, GapReport, LeftReason, ScoreReport, Time, ViewStatistics
 
 
@@ -128,9 +128,9 @@ def operations(settings: Settings) -> Sequence[Operation]:
                 "400": BAD,
                 "429": FULL,
             },
-            [SINCE, UNTIL, AFTER, LIMIT, *wanted],
+            [SINCE, UNTIL, AFTER, LIMIT, LAST, *wanted],
             "The next page is after `cursor`. Each line of NDJSON is a message as in a stream, with its `cursor`; "
             "the last one is `end`.",
-            ["/api/predictions/history?limit=10", "/api/predictions/history?since=0&segment=LA_001"],
+            ["/api/predictions/history?limit=10", "/api/predictions/history?last=24&segment=LA_001"],
         ),
     ]

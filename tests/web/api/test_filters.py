@@ -297,3 +297,22 @@ def test_without_a_free_slot_the_answer_is_429_with_retry_after(client, app, liv
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
     for slot in slots:
         slot.release()
+
+
+@pytest.mark.parametrize("settings", [Settings(kafka_backlog="all", buffer_entries=1_200)])
+def test_the_last_of_each_segment_and_horizon_are_given(client, put):
+    steps = [(number, segment, horizon) for number in range(250) for segment in "ABC" for horizon in (5, 15)]
+    for number, segment, horizon in steps:
+        put(message(segment, timestamp=TIME_MS + number, horizon_minutes=horizon))
+    page = history(client, "?last=3&segment=A,B&horizon=all")
+    given = [(each["timestamp"] - TIME_MS, each["segment_id"], each["horizon_minutes"]) for each in page["predictions"]]
+    assert given == [(number, segment, horizon) for number, segment, horizon in steps[-18:] if segment != "C"]
+    shown = history(client, "?last=3&segment=A")["predictions"]
+    assert [each["horizon_minutes"] for each in shown] == [5, 5, 5]
+    assert history(client, f"?after={page['cursor']}")["predictions"] == []
+
+
+def test_the_last_come_without_a_time(client, live):
+    answer = client.get("/api/predictions/history?last=3&since=0")
+    assert answer.status_code == 400
+    assert "unknown parameter 'since'" in answer.json["error"]
