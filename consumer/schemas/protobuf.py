@@ -47,6 +47,8 @@ def protobuf_decoder(schema: SchemaText) -> DecodePayload:
 
     def decode(data: bytes, at: int) -> object:
         path, begin = message_path(data, at)
+        # A few bytes can be many messages with many fields. What they could take by the schema is estimated first, and
+        # only where that is too much what they take. That doesn't see what is in an Any, so there the estimate decides.
         parts = 1 + (len(data) - begin) // _LEAST_MESSAGE_BYTES
         may_be_large = parts * _value_memory(most_fields) > MAX_VALUE_BYTES
         if parts * _parsed_memory(most_fields) > MAX_VALUE_BYTES or (may_be_large and has_any):
@@ -73,10 +75,11 @@ def protobuf_decoder(schema: SchemaText) -> DecodePayload:
 
 
 _LEAST_MESSAGE_BYTES = 2
-"""Of a message in another one: its field and its length."""
+"""Length of an empty message in another one: its field and its length."""
 
 
 def _parsed_memory(fields: int) -> int:
+    """Return the memory of a parsed message, before it is made a value."""
     return 48 + 8 * fields
 
 

@@ -20,8 +20,10 @@ MIN_STEP_BYTES = 16_384
 MAX_STEP_BYTES = 1_048_576
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
+"""The codecs by their numbers in the attributes of a batch."""
 _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES = 16
+"""The mark and two versions of 4 bytes; blocks follow."""
 
 Bytes = bytes | bytearray | memoryview
 
@@ -58,7 +60,7 @@ def _gzip(data: bytes, _limit: int) -> Iterator[bytes]:
             if not (part or data or member.eof):
                 raise EOFError("the compressed data ends too early")
             yield part
-        data = member.unused_data.lstrip(b"\0")
+        data = member.unused_data.lstrip(b"\0")  # further members may follow, and be padded with zeros
 
 
 def _lz4(data: bytes, _limit: int) -> Iterator[bytes]:

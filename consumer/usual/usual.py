@@ -39,6 +39,7 @@ class Usual:
 
     def __init__(self, feed: Feed, now_ms: Callable[[], int]) -> None:
         settings = feed.settings
+        # The file says of what it is: samples of another unit or zone can't be used.
         about = {"speed_unit": settings.speed_unit, "timezone": settings.usual_zone.key}
         self._feed = feed
         self._reader = StoreReader(settings.usual_file, about) if settings.usual_file else None
@@ -70,7 +71,7 @@ class Usual:
     def at(self, quarter: Quarter) -> Bands:
         """Return the bands of all segments in a quarter-hour, learnt from earlier days.
 
-        As long as the bands are the same, the same object is returned.
+        As long as the bands are the same, the same object is returned: answers are cached by it.
         """
         before = self._kept
         known = next((each for each in before if each.quarter == quarter), None)
@@ -81,7 +82,8 @@ class Usual:
             try:
                 samples = self._reader.at(quarter.slot)
             except (sqlite3.Error, StoreError) as error:
-                return self._without(error)
+                _note(error)
+                return {}
             for name, sample in samples.items():
                 if (band := sample.band(quarter.day, self._steps)) is not None:
                     found[name] = band
@@ -121,9 +123,9 @@ class Usual:
         try:
             return self._reader.day(segment_id, quarter.slot)
         except (sqlite3.Error, StoreError) as error:
-            self._without(error)
+            _note(error)
             return {}
 
-    def _without(self, error: Exception) -> Bands:
-        log.debug("no usual speeds: %s", error)  # the learner logs what is wrong with the file
-        return {}
+
+def _note(error: Exception) -> None:
+    log.debug("no usual speeds: %s", error)  # the learner logs what is wrong with the file

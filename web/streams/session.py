@@ -125,6 +125,7 @@ class StreamSession:
                     yield Message(wire.status(event, iso(event.since), event.retry_in))
 
     def _take_due(self, now: float) -> Iterator[Message]:
+        """Yield statistics and the position where they are due and have changed. Before the view there are none."""
         if now - self._stats_at >= STATS_SECONDS:
             self._stats_at = now
             if self._cursor is not None and (stats := self._stats()) != self.sent_stats:
