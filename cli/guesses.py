@@ -65,7 +65,7 @@ class Guess(NamedTuple):
     written: str
 
 
-def guess(paths: Mapping[str, PathSurvey]) -> tuple[str, list[Guess]]:
+def _guess(paths: Mapping[str, PathSurvey]) -> tuple[str, list[Guess]]:
     """Return the array that seems to hold the items ("": the message is the item), and the guesses about an item."""
     paths = {path: survey for path, survey in paths.items() if len(path) <= MAX_PATH_CHARACTERS}
     levels = [""] + [path.removesuffix("[]") for path in paths if path.endswith("[]") and paths[path].types["object"]]
@@ -139,7 +139,7 @@ def _guesses(paths: Mapping[str, PathSurvey], root: str = "") -> Iterator[Guess]
             yield Guess(field, path, _written(field, root + path, evidence[path]))
 
 
-def words(path: str) -> list[str]:
+def _words(path: str) -> list[str]:
     """Return the words in the last name of a path, in lower case."""
     return [word.lower() for word in _WORDS.findall(path.rpartition(".")[2])]
 
@@ -173,7 +173,7 @@ class _Evidence:
 
     def __init__(self, path: str, survey: PathSurvey) -> None:
         values = survey.examples
-        self.last = words(path)
+        self.last = _words(path)
         self.words = {*self.last, "".join(self.last), *(word.lower() for word in _WORDS.findall(path))}
         self.is_ahead = bool(self.words & _AHEAD)
         self.are_ids = bool(values) and not any(isinstance(each, float | bool) for each in values)
@@ -226,7 +226,7 @@ def _written(field: str, path: str, evidence: _Evidence) -> str:
         return f"{{ from = {_toml(path)}{time_format} }}"
     if field == "coordinates":
         return _toml(f"split(split({path}, ' ')[0], ',')")
-    said = words(path.removesuffix(" | [0]"))
+    said = _words(path.removesuffix(" | [0]"))
     unit = next((_UNITS[word] for word in said if word in _UNITS), None)
     if field in SPEEDS and unit is not None:
         return f'{{ from = {_toml(path)}, unit = "{unit}" }}'
@@ -262,7 +262,7 @@ def _missing(survey: PathSurvey) -> list[str]:
 
 def mapping_text(topic: str, paths: Mapping[str, PathSurvey], key: str) -> str:
     """Return a mapping file with the guesses; what is needed and was not found is a comment to fill in."""
-    each, found = guess(paths)
+    each, found = _guess(paths)
     lines = [
         f"# A first mapping of the topic {topic}, from the names and values of its last messages.",
         "# All of it is guessed: check each line. docs/mapping.md has the reference.",

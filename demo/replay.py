@@ -61,7 +61,7 @@ class Score(NamedTuple):
     persistence_mae: float
 
 
-def check(plan: Plan) -> None:
+def _check(plan: Plan) -> None:
     """Raise InputError when step, horizons, rows and times are not consistent."""
     step = plan.step_seconds
     if step < 1 or 86_400 % step:
@@ -97,7 +97,7 @@ class Replay:
     """One replay of a plan. `scores()` returns the errors of the forecasts so far."""
 
     def __init__(self, plan: Plan, settings: Settings) -> None:
-        check(plan)
+        _check(plan)
         self._plan = plan
         self._mph_per_unit = settings.mph_per_unit
         days = days_of(plan.start, plan.recording.rows, plan.step_seconds)

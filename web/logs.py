@@ -27,7 +27,7 @@ ENVIRON = "greenwave.request_id"
 """The key of the WSGI environment that holds the same, for the access log."""
 
 
-def masked(text: str, secrets: Iterable[str]) -> str:
+def _masked(text: str, secrets: Iterable[str]) -> str:
     """Return a text without secrets of the settings, and without credentials of clients."""
     return CREDENTIAL.sub(MASK, mask(text, secrets))
 
@@ -41,7 +41,7 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record."""
-        return masked(super().format(record), self._secrets)
+        return _masked(super().format(record), self._secrets)
 
 
 class JsonFormatter(logging.Formatter):
@@ -67,7 +67,7 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = record.stack_info
-        shown = {name: masked(each, self._secrets) if isinstance(each, str) else each for name, each in line.items()}
+        shown = {name: _masked(each, self._secrets) if isinstance(each, str) else each for name, each in line.items()}
         return wire.json_bytes(shown).decode()
 
 

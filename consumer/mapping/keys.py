@@ -14,7 +14,7 @@ KeyFormat = Literal["text", "json", "long", "int"]
 """How the key of a record is encoded; `long` and `int` are 8 and 4 bytes, the highest first."""
 
 
-def decode_key(key: bytes | None, how: KeyFormat) -> object:
+def _decode_key(key: bytes | None, how: KeyFormat) -> object:
     """Return the content of a key; None for one that is not encoded as stated."""
     if key is None:
         return None
@@ -34,12 +34,12 @@ def decode_key(key: bytes | None, how: KeyFormat) -> object:
 def key_reader(how: KeyFormat, registry: Registry | None) -> KeyReader:
     """Return how keys are read: those that refer to a schema registry by their schema, unless they are numbers."""
     if registry is None or how in ("long", "int"):
-        return lambda key: decode_key(key, how)
+        return lambda key: _decode_key(key, how)
 
     def read(key: bytes | None) -> Any:
         number = schema_id(key)
         if key is None or number is None:
-            return decode_key(key, how)
+            return _decode_key(key, how)
         return without_schema(registry.decode(number, key, HEADER_BYTES))
 
     return read

@@ -67,7 +67,7 @@ def as_id(value: object) -> str | None:
             return None
         if value.isascii() and value[:1] not in _UNUSUAL_BEGIN:  # the usual case, made fast
             return value
-        return value if encodable(value) and not is_no_id(value) else None
+        return value if _encodable(value) and not is_no_id(value) else None
     if type(value) is int and abs(value) < 1 << 64:
         return str(value)
     if type(value) is float and value.is_integer() and abs(value) < 1 << 53:  # 717447.0, as data frames write it
@@ -75,7 +75,7 @@ def as_id(value: object) -> str | None:
     return None
 
 
-def encodable(text: str) -> bool:
+def _encodable(text: str) -> bool:
     """Tell whether a text can be encoded as UTF-8: half a surrogate pair can't."""
     if text.isascii():
         return True
@@ -104,7 +104,7 @@ def _float(value: int) -> float:
         return float("inf")
 
 
-def within(value: object, low: float, high: float) -> float | None:
+def _within(value: object, low: float, high: float) -> float | None:
     """Return a number from `low` to `high`, else None."""
     read = value if type(value) is float else number(value)
     return read if read is not None and low <= read <= high else None
@@ -116,14 +116,14 @@ def text(value: object) -> str | UnsetType:
         return UNSET
     if len(value) > MAX_TEXT:
         value = value[:MAX_TEXT]
-    return value if value.isascii() or encodable(value) else value.encode(errors="replace").decode()
+    return value if value.isascii() or _encodable(value) else value.encode(errors="replace").decode()
 
 
 def label(value: object) -> str | UnsetType:
     """Return text, or a number as text (a level of congestion, a version); UNSET for anything else."""
     if type(value) is str:
         return text(value)
-    read = within(value, -1e9, 1e9)
+    read = _within(value, -1e9, 1e9)
     if read is None:
         return UNSET
     return str(int(read)) if read.is_integer() else str(read)
@@ -146,7 +146,7 @@ def first_within(item: Item, names: tuple[str, ...], low: float, high: float) ->
         if type(value) is float or type(value) is int:
             if low <= value <= high:
                 return float(value)
-        elif (found := within(value, low, high)) is not None:
+        elif (found := _within(value, low, high)) is not None:
             return found
     return None
 
@@ -155,7 +155,7 @@ def volume(item: Item, names: Names) -> float | None:
     """Return the measured volume, in vehicles."""
     found = first_within(item, names.current_volume, 0, MAX_VOLUME)
     if found is None and names.has_base:
-        return within(base_data(item).get("volume"), 0, MAX_VOLUME)
+        return _within(base_data(item).get("volume"), 0, MAX_VOLUME)
     return found
 
 
@@ -171,8 +171,8 @@ def coordinates(item: Item) -> Coordinates | UnsetType:
 
 
 def _point(north: object, east: object) -> Coordinates | UnsetType:
-    latitude = within(north, -90, 90)
-    longitude = within(east, -180, 180) if latitude is not None else None
+    latitude = _within(north, -90, 90)
+    longitude = _within(east, -180, 180) if latitude is not None else None
     if latitude is None or longitude is None or latitude == longitude == 0:  # (0, 0) stands for "unknown"
         return UNSET
     return Coordinates(latitude, longitude)

@@ -43,7 +43,7 @@ class Announcer:
     def enter(self, state: State, reason: str, retry_in: float | None = None, detail: str = "") -> None:
         """Log and announce a state; `retry_in` is in seconds, `detail` is for the operator alone."""
         is_problem = state in ("reconnecting", "circuit_open") or SEE_LOG in reason
-        status = Status(state, self.status.since_of(state), reason, deadline_in(retry_in), detail)
+        status = Status(state, self.status.since_of(state), reason, _deadline_in(retry_in), detail)
         log.log(logging.WARNING if is_problem else logging.INFO, "%s: %s", state, status.in_full)
         self._feed.announce(status)
         self._on_state()
@@ -54,7 +54,7 @@ class Announcer:
         if (state, reason, detail) != (status.state, status.reason, status.detail):
             self.enter(state, reason, retry_in, detail)
         else:
-            status.retry_at = deadline_in(retry_in)
+            status.retry_at = _deadline_in(retry_in)
 
     def stall(self) -> None:
         """Announce that the consumer thread is stalled, so that data may be old; its next turn takes that back."""
@@ -62,6 +62,6 @@ class Announcer:
             self.enter("reconnecting", STALLED)
 
 
-def deadline_in(seconds: float | None) -> float | None:
+def _deadline_in(seconds: float | None) -> float | None:
     """Return the time.monotonic() value in so many seconds."""
     return None if seconds is None else time.monotonic() + seconds

@@ -58,7 +58,7 @@ class RegistryClient:
         url = urlsplit(settings.schema_registry_url)
         self._host, self._port = url.hostname or "", url.port
         self._path = url.path.rstrip("/")
-        self._context = tls_context(settings) if url.scheme == "https" else None
+        self._context = _tls_context(settings) if url.scheme == "https" else None
         self._headers = {"Accept": _ACCEPT}
         if settings.schema_registry_username:
             login = f"{settings.schema_registry_username}:{settings.schema_registry_password}"
@@ -125,7 +125,7 @@ _ADVICE = {
 }
 
 
-def tls_context(settings: Settings) -> ssl.SSLContext:
+def _tls_context(settings: Settings) -> ssl.SSLContext:
     """Return the TLS context for the registry. Raises SettingsError for a CA file that can't be used."""
     path = settings.schema_registry_cafile
     try:

@@ -46,13 +46,13 @@ def is_own(request: Request, needs_proof: bool) -> bool:
         return True
     origin = request.headers.get("Origin")
     if origin is not None:
-        return is_same(origin, request.host, request.scheme)
+        return _is_same(origin, request.host, request.scheme)
     if needs_proof:
         return False
     return site in (None, "none") or request.headers.get("Sec-Fetch-Mode") == "navigate"
 
 
-def is_same(origin: str, host: str, scheme: str) -> bool:
+def _is_same(origin: str, host: str, scheme: str) -> bool:
     """Tell whether an origin is that of a host ("name:port").
 
     The scheme is not compared: behind a proxy that terminates TLS the page has https, and this server http.

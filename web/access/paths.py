@@ -19,10 +19,10 @@ def register(app: Flask) -> None:
     """Answer other spellings of a route's path with 404."""
     # Werkzeug would redirect to the host in the request, which the client chooses.
     app.url_map.merge_slashes = False
-    app.before_request(check)
+    app.before_request(_check)
 
 
-def check() -> None:
+def _check() -> None:
     """Compare the path as sent with the matched route. Raises NotFound."""
     rule = request.url_rule
     if rule is None:

@@ -148,7 +148,7 @@ class _Cached(Generic[Value]):
         self.value: Value | None = None
 
 
-def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
+def _whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
     """Return predictions and observations (by segment and horizon), statistics, cursor and time of one moment."""
     snapshot = feed.snapshot(wanted)
     ordered = sorted(snapshot.predictions, key=lambda each: (each.segment_id, each.horizon_minutes or -1))
@@ -165,7 +165,7 @@ def whole_view(feed: Feed, wanted: Filter) -> dict[str, Any]:
 
 def encode_body(feed: Feed, wanted: Filter) -> Body:
     """Return the answer with the view of now."""
-    view = whole_view(feed, wanted)
+    view = _whole_view(feed, wanted)
     for name in ("predictions", "observations"):
         if name in view:
             view[name] = msgspec.Raw(wire.json_bytes(view[name]))  # once, for tag and body

@@ -24,27 +24,27 @@ def sections(openapi: dict[str, Any], asyncapi: dict[str, Any]) -> dict[str, Any
         "channels": list(asyncapi["channels"].values()),
         "messages": messages,
         "schemas": {name: _fields(schema) for name, schema in sorted(schemas.items())},
-        "type_of": type_of,
+        "type_of": _type_of,
     }
 
 
-def type_of(schema: dict[str, Any]) -> str:
+def _type_of(schema: dict[str, Any]) -> str:
     """Return the type of a schema in words."""
     match schema:
         case {"$ref": _}:
             found = _last(schema)
         case {"anyOf": choices}:
-            found = " or ".join(dict.fromkeys(map(type_of, choices)))
+            found = " or ".join(dict.fromkeys(map(_type_of, choices)))
         case {"enum": values}:
             found = " | ".join(map(str, values))
         case {"const": value}:
             found = str(value).lower()
         case {"type": "array"}:
-            found = f"list of {type_of(schema.get('items', {}))}"
+            found = f"list of {_type_of(schema.get('items', {}))}"
         case {"properties": fields}:
-            found = ", ".join(f"{name}: {type_of(each)}" for name, each in fields.items())
+            found = ", ".join(f"{name}: {_type_of(each)}" for name, each in fields.items())
         case {"additionalProperties": dict(values)}:
-            found = f"object of {type_of(values)}"
+            found = f"object of {_type_of(values)}"
         case _:
             bounds = [f"{word} {schema[name]}" for name, word in _BOUNDS.items() if name in schema]
             found = " ".join([schema.get("type", "any"), *bounds])
@@ -59,7 +59,7 @@ def _fields(schema: dict[str, Any]) -> dict[str, Any]:
     fields = [
         {
             "name": name,
-            "type": type_of(each),
+            "type": _type_of(each),
             "text": each.get("description", ""),
             "is_optional": name not in needed,
         }

@@ -27,7 +27,7 @@ def query(name: str, text: str, schema: JsonSchema, example: Any = None, **more:
     return found if example is None else {**found, "example": example}
 
 
-def listed(name: str, text: str, items: JsonSchema, example: list[Any], most: int = MAX_VALUES) -> JsonSchema:
+def _listed(name: str, text: str, items: JsonSchema, example: list[Any], most: int = MAX_VALUES) -> JsonSchema:
     """Return a parameter of the query that is a comma list."""
     schema = {"type": "array", "items": items, "minItems": 1, "maxItems": most}
     return query(name, text, schema, example, style="form", explode=False)
@@ -45,10 +45,10 @@ def filters(settings: Settings) -> list[JsonSchema]:
     name = topics.names[0] if topics.pattern is None else "traffic"
     box = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
     return [
-        listed("segment", "Ids of segments", VALUE, ["LA_001"]),
-        listed("category", "Categories", {"type": "string", "enum": list(CATEGORIES)}, ["severe_congestion"]),
-        listed("road", "Names of roads, or how they begin, in any case", VALUE, ["I-405"]),
-        listed("topic", "Topics that are read", topic_schema(settings), [name]),
+        _listed("segment", "Ids of segments", VALUE, ["LA_001"]),
+        _listed("category", "Categories", {"type": "string", "enum": list(CATEGORIES)}, ["severe_congestion"]),
+        _listed("road", "Names of roads, or how they begin, in any case", VALUE, ["I-405"]),
+        _listed("topic", "Topics that are read", topic_schema(settings), [name]),
         query(
             "bbox",
             "west,south,east,north in degrees (WGS 84); west above east crosses the 180th meridian",
@@ -57,7 +57,7 @@ def filters(settings: Settings) -> list[JsonSchema]:
             style="form",
             explode=False,
         ),
-        listed(
+        _listed(
             "horizon",
             "Horizons in minutes with up to two decimals, `none` (not stated), or `all` alone. "
             "Without it: one prediction per segment",
@@ -70,7 +70,7 @@ def filters(settings: Settings) -> list[JsonSchema]:
 
 
 LANG = query("lang", "Language of the page; else as chosen last, or by Accept-Language", {"type": "string"}, "de")
-INCLUDE = listed(params.INCLUDE, "What else is given", {"enum": ["observations"]}, ["observations"])
+INCLUDE = _listed(params.INCLUDE, "What else is given", {"enum": ["observations"]}, ["observations"])
 AFTER = query("after", "Cursor; what came after it is given", CURSOR, "$CURSOR")
 SINCE = query("since", "Time: epoch milliseconds or ISO 8601, from 2000 to 2200; 0: all", MOMENT)
 UNTIL = query("until", "Time before which observations lie, as `since`", MOMENT)

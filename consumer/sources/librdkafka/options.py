@@ -28,7 +28,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
         "enable.metrics.push": False,
         # It logs to the standard error; what it reports of connections comes as events, too.
         "log_level": 6 if settings.log_level == "DEBUG" else 0,
-        **security_options(settings),
+        **_security_options(settings),
     }
 
 
@@ -62,7 +62,7 @@ def consumer_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def security_options(settings: Settings) -> dict[str, Any]:
+def _security_options(settings: Settings) -> dict[str, Any]:
     """Return the options of TLS and log-in. Raises SettingsError when a certificate or key can't be read."""
     protocol = security_protocol(settings)
     options: dict[str, Any] = {"security.protocol": protocol}
