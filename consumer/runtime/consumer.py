@@ -26,12 +26,13 @@ from consumer.sources.security import security_options
 from consumer.times import UNKNOWN_MS
 from consumer.usual.usual import Usual
 from consumer.view.feed import Feed
+from consumer.view.reasons import STALLED
 
 from .compacted import CompactedTopic
 from .delivery import Delivery
 from .ending import end_process
 from .loop import Loop
-from .states import STALLED, Announcer
+from .states import Announcer
 from .supervisor import Supervisor
 from .tracing import Tracing
 from .watchdog import Watchdog

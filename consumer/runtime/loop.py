@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from consumer.settings import MAX_TOPICS, Settings
 from consumer.sources.base import Expired, Reading, Source, SourceStatus, Truncated
 from consumer.sources.record import Partition, Topic, listed
+from consumer.view import reasons
 from consumer.view.events import State
 from consumer.view.feed import Feed
 
@@ -18,7 +19,7 @@ from .attempts import Attempts
 from .delivery import Delivery
 from .lag import Lag
 from .positions import Positions
-from .states import CONNECTING, SEE_LOG, STALLED, Announcer
+from .states import Announcer
 from .watchdog import Watchdog
 
 log = logging.getLogger("greenwave.consumer")
@@ -76,7 +77,7 @@ class Loop:
                 self._announce_missing(status)
                 self._watchdog.wait(min(self._poll_seconds, OUTAGE_POLL_SECONDS))
                 continue
-            if status.topics != assigned or self._announcer.status.reason == STALLED:
+            if status.topics != assigned or self._announcer.status.reason == reasons.STALLED:
                 assigned, self._silent_leaders = {}, []
                 self._note_missing(status)
                 if self._positions.start(source, status.topics):
@@ -146,18 +147,18 @@ class Loop:
         if is_open:
             state = "circuit_open"
         if retry_in is None:
-            missing = f"{_absent(settings)}, or may not be seen; it is picked up when it is there"
-            self._announcer.enter_if_new(state, missing, None, "")
+            missing = reasons.NO_TOPIC_MATCHES if settings.topics.pattern is not None else reasons.TOPIC_MISSING
+            self._announcer.enter_if_new(state, missing.format(topic=settings.topic), None, "")
             return
         details = [status.connection_errors] if status.connection_errors else []
         if is_open:
             failures, seconds = settings.circuit_failures, settings.circuit_probe_seconds
-            reason = f"no answer to {failures} attempts and more; probing at most every {seconds:g} s"
+            reason = reasons.CIRCUIT_OPEN.format(failures=failures, seconds=f"{seconds:g}")
         elif status.last_response is None:
-            reason, details = CONNECTING, [", ".join(settings.brokers), *details]
+            reason, details = reasons.CONNECTING, [", ".join(settings.brokers), *details]
         else:
-            reason = f"no response from the broker for {settings.kafka_silence_seconds:g} s"
-        reason += f"; {SEE_LOG}" if status.connection_errors else ""
+            reason = reasons.SILENT.format(seconds=f"{settings.kafka_silence_seconds:g}")
+        reason += reasons.SEE_LOG if status.connection_errors else ""
         self._announcer.enter_if_new(state, reason, retry_in, "; ".join(details))
 
     def _answer_ends(self, source: Source) -> None:
@@ -184,14 +185,16 @@ class Loop:
         was_silent, self._silent_leaders = self._silent_leaders, silent
         if silent:
             which = listed(silent, self._settings.reads_several)
-            reason = f"no response from the leader of partition{'s' * (len(silent) > 1)} {which}"
+            reason = reasons.LEADER_SILENT.format(partition=which)
+            if len(silent) > 1:
+                reason = reasons.LEADERS_SILENT.format(partitions=which)
             if (self._announcer.status.state, self._announcer.status.reason) != ("reconnecting", reason):
                 self._announcer.enter("reconnecting", reason)
         elif was_silent:
             # `live` is proven by fetches sent since; records that were fetched are kept.
             source.forget_high_watermarks()
             self.lag.clear()
-            self._announcer.enter("catching_up", "the leaders of all partitions answer again")
+            self._announcer.enter("catching_up", reasons.LEADERS_BACK)
             return source.status().readings
         return status.readings
 
@@ -200,15 +203,8 @@ class Loop:
         state = self._announcer.status.state
         if state == "catching_up" and self.lag.has_caught_up:
             self.attempts.proven()
-            self._announcer.enter("live", "read up to the high watermark of every partition")
+            self._announcer.enter("live", reasons.CURRENT)
         elif state == "live" and self.lag.is_behind and not (self.is_throttled and self.lag.is_falling):
             log.warning("the consumer is %.0f s behind the end of the topic", self.lag.max_seconds)
-            reason = f"more than {self._settings.max_lag:g} s behind the end of the topic (MAX_LAG)"
+            reason = reasons.BEHIND.format(seconds=f"{self._settings.max_lag:g}")
             self._announcer.enter("catching_up", reason)
-
-
-def _absent(settings: Settings) -> str:
-    """Return that none of the topics was found."""
-    if settings.topics.pattern is not None:
-        return f"no topic matches {settings.topic}"
-    return f"topic {settings.topic} does not exist"

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from consumer.settings import Settings
 from consumer.sources.base import Expired, Source, Truncated
 from consumer.sources.record import Partition, Topic, listed, partitions_of
+from consumer.view import reasons
 from consumer.view.cursor import Position, incarnations, joined, offset_of, place
 from consumer.view.events import Gap
 from consumer.view.feed import Feed
@@ -140,10 +141,11 @@ class Positions:
         self._waiting.clear()
         self._lag.clear()
         log.info("partitions assigned: %s", self._listed(offsets))
-        where = f"at offsets {', '.join(map(str, offsets.values()))}"
+        reason = reasons.AT_OFFSETS.format(offsets=", ".join(map(str, offsets.values())))
         if self._settings.reads_several:
-            where = f"in {len(offsets)} partitions of {len({topic for topic, _ in offsets})} topics"
-        self._announcer.enter("catching_up", f"positioned {where}")
+            topics = len({topic for topic, _ in offsets})
+            reason = reasons.IN_PARTITIONS.format(partitions=len(offsets), topics=topics)
+        self._announcer.enter("catching_up", reason)
 
     def _incarnations(self) -> dict[str, bytes]:
         """Return the incarnation of each topic that is or was read, by name."""

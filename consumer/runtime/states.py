@@ -15,14 +15,9 @@ from collections.abc import Callable
 
 from consumer.view.events import NOT_CONNECTED, State, Status
 from consumer.view.feed import Feed
+from consumer.view.reasons import SEE_LOG, STALLED
 
 log = logging.getLogger("greenwave.consumer")
-
-STALLED = "the consumer thread is stalled"
-CONNECTING = "connecting to Kafka"
-SEE_LOG = "the server's log says what is wrong"
-"""Clients see neither broker addresses nor errors of the Kafka client."""
-FAILED = f"a request to Kafka failed; {SEE_LOG}"
 
 
 class Announcer:

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from consumer.errors import SourceError, SourceLost
 from consumer.settings import Settings
 from consumer.sources.base import Source
+from consumer.view import reasons
 
 from .loop import Loop
-from .states import CONNECTING, FAILED, Announcer
+from .states import Announcer
 from .watchdog import Watchdog
 
 log = logging.getLogger("greenwave.consumer")
@@ -60,7 +61,7 @@ class Supervisor:
             self.thread.join(timeout)
 
     def _run(self) -> None:
-        self._announcer.enter("starting", CONNECTING, detail=", ".join(self._settings.brokers))
+        self._announcer.enter("starting", reasons.CONNECTING, detail=", ".join(self._settings.brokers))
         failures = 0
         while not self._watchdog.stopping.is_set():
             began = time.monotonic()
@@ -73,17 +74,17 @@ class Supervisor:
             except SourceLost as error:
                 log.exception("the Kafka client is lost; another one continues at its position")
                 self._replace_source()
-                reason, detail = FAILED, str(error)
+                reason, detail = reasons.FAILED + reasons.SEE_LOG, str(error)
             except SourceError as error:
-                reason, detail = FAILED, str(error)
+                reason, detail = reasons.FAILED + reasons.SEE_LOG, str(error)
             except BaseException as error:  # SystemExit, too: only stop() ends this thread
                 log.exception("unexpected error in the consumer thread; it continues at its position")
                 self._replace_source()
-                reason, detail = f"unexpected {type(error).__name__}, see the log", ""
+                reason, detail = reasons.UNEXPECTED.format(error=type(error).__name__), ""
             failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
             self._back_off(failures, reason, detail)
         self._close_source()
-        self._announcer.enter("stopped", "stop() was called")
+        self._announcer.enter("stopped", reasons.STOPPED)
 
     def _back_off(self, failures: int, reason: str, detail: str) -> None:
         """Wait before the next attempt: exponential, with jitter, so that processes don't return in step."""

@@ -19,6 +19,7 @@ from consumer.scoring.scores import Scores
 from consumer.settings import Settings
 from consumer.sources.record import MAX_OFFSET, Partition, Record
 
+from . import reasons
 from .backpressure import Backpressure
 from .cursor import INDEX_BITS, MAX_INDEX, Places, Position, furthest, incarnations, joined, place
 from .ends import NEW_PARTITION_SECONDS, Ends
@@ -83,7 +84,7 @@ class FeedState:
         """Whether there may be topics to read that were not found yet."""
         self.generation = 0
         self._breaks: deque[Gap] = deque(maxlen=MAX_BREAKS)
-        self.status = Status("starting", time.time(), "not started")
+        self.status = Status("starting", time.time(), reasons.NOT_STARTED)
         self.fill = Fill(0, 0, 0, 0)
         self.version = 0
         self.wakes = 0

@@ -5,6 +5,7 @@ import { test } from "node:test";
 /** @type {any} */ (globalThis).document = { documentElement: { lang: "de" } };
 const { grouped, t } = await import("../../static/js/texts.js");
 const format = await import("../../static/js/view/format.js");
+const { translated } = await import("../../static/js/view/reasons.js");
 const { jamText } = await import("../../static/js/view/jam-wording.js");
 
 test("placeholders are filled in, and a count chooses the form", () => {
@@ -31,6 +32,22 @@ test("a rounded speed stays on its side of a threshold", () => {
 test("dates are those of the language", () => {
   format.setDisplay({ served: "mph", unit: "mph", timeZone: "America/Los_Angeles" });
   assert.equal(format.moment(Date.UTC(2012, 2, 8, 1, 5)), "07.03.2012, 17:05");
+});
+
+test("reasons of the server are translated if they are known", () => {
+  assert.equal(translated("connecting to Kafka"), "die Verbindung zu Kafka wird aufgebaut");
+  assert.equal(
+    translated("no response from the broker for 6 s; the server's log says what is wrong"),
+    "keine Antwort des Brokers seit 6 s; das Protokoll des Servers nennt die Ursache",
+  );
+  assert.equal(
+    translated("topic a.b does not exist, or may not be seen; it is picked up when it is there"),
+    "das Topic a.b gibt es nicht, oder es ist nicht lesbar; sobald es da ist, wird es gelesen",
+  );
+  assert.equal(translated("no response from the leader of partitions 1, 2"), "keine Antwort vom Leader der Partitionen 1, 2");
+  for (const other of ["", "a reason of a newer server", "connecting to Kafka and more", "no response from the broker for  s"]) {
+    assert.equal(translated(other), other);
+  }
 });
 
 test("sentences are those of the language", () => {

@@ -64,6 +64,7 @@ def register(app: Flask) -> None:
     def state_what_it_depends_on(response: Response) -> Response:
         if "language" in g:
             response.vary.update(("Accept-Language", "Cookie"))
+            response.headers.setdefault("Cache-Control", "no-cache")  # else a cache may choose how long it is fresh
         return response
 
 

@@ -14,6 +14,7 @@
 import { speedOf, summaryOf } from "../alert-groups.js";
 import { SIGNED_OUT } from "../server-status.js";
 import { t } from "../texts.js";
+import { translated } from "./reasons.js";
 import { age, ago, change, clock, label, moment, percent, plain, since, speed, wholeChange, wholeSpeed } from "./format.js";
 
 const OFFLINE_AFTER_MS = 60_000;
@@ -137,7 +138,7 @@ function disconnectedBanner(lostAt, { retryAt, phase, reason, error }, now, hasD
 
 /** @param {Consumer} consumer */
 function reasonText({ reason }) {
-  return reason ? t("banner.reason", { reason: label(reason) }) : "";
+  return reason ? t("banner.reason", { reason: label(translated(reason)) }) : "";
 }
 
 /** @type {Record<string, TextName>} */

@@ -55,6 +55,17 @@ def test_each_page_for_people_is_in_the_language(client, put, live, language):
     assert text(language, "road.times") in client.get(f"/predictions/road/I-405+N?lang={language}").text
 
 
+@pytest.mark.parametrize("path", ["/predictions", "/predictions/embed", "/predictions/road/I-405+N", "/api/quarantine"])
+def test_no_cache_gives_a_page_in_another_language(client, put, live, path):
+    put(message("A", road_name="I-405 N"))
+    answers = [client.get(path, headers={**BROWSER, "Accept-Language": each}) for each in ("de", "es")]
+    for answer in answers:
+        assert answer.headers["Cache-Control"] in ("no-cache", "no-store")
+        assert {"accept-language", "cookie"} <= answer.vary.as_set()
+    tags = [answer.headers.get("ETag") for answer in answers]
+    assert tags == [None, None] or tags[0] != tags[1]
+
+
 def test_documents_for_programmers_stay_english(client):
     page = client.get("/docs", headers={"Accept-Language": "de"}).text
     assert language_of(page) == "en"

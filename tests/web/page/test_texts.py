@@ -50,8 +50,8 @@ NO_TEXT = {
     *["LineString", "MultiLineString"],
 }
 """Strings of modules that are keys, names of events and of the browser, selectors and fonts."""
-NOT_SHOWN = {"api.js", "csv.js"}
-"""Errors, as those of the server, and names of columns in a file."""
+NOT_SHOWN = {"api.js", "csv.js", "reasons.js"}
+"""Errors, as those of the server, names of columns in a file, and sentences of the server that are translated."""
 
 
 def forms(entry):
