@@ -35,15 +35,17 @@ class Client(threading.Thread):
     """One client: it is cut `cuts` times, each time going on at a random process by a random transport.
 
     With `road`, (which, of how many), it asks for one road alone: of each partition every so-many-th message. The view
-    must fit into one `initial`, since the rest of a larger one looks like changes.
+    must fit into one `initial`, since the rest of a larger one looks like changes. `tls` has the contexts of the ports
+    with TLS, whose processes copy the bytes of streams.
     """
 
     longest = 400  # events of one connection
     quiet_seconds = 1.5  # without news it goes elsewhere after this time
 
-    def __init__(self, ports, cursor, transports, cuts, seed, road=None):
+    def __init__(self, ports, cursor, transports, cuts, seed, road=None, tls=None):
         super().__init__(name=f"client-{seed}")
         self.ports = ports
+        self.tls = tls or {}
         self.cursor = cursor
         self.transports = transports
         self.cuts = cuts
@@ -91,6 +93,7 @@ class Client(threading.Thread):
 
     def _poll(self, port, budget):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.sock = self._connect(port)
         try:
             limit = min(1000, budget or 1000)
             connection.request("GET", f"/api/predictions?after={self.cursor}&limit={limit}&wait=1{self.filter}")
@@ -111,7 +114,7 @@ class Client(threading.Thread):
             f"GET /predictions/stream?{self.filter} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n"
             f"Last-Event-ID: {self.cursor}\r\nConnection: close\r\n\r\n"
         )
-        with socket.create_connection(("127.0.0.1", port), 60) as sock:
+        with self._connect(port) as sock:
             sock.sendall(request.encode())
             self._read(sock, budget, self._sse_events, b"")
 
@@ -122,13 +125,17 @@ class Client(threading.Thread):
             f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n"
         )
-        with socket.create_connection(("127.0.0.1", port), 60) as sock:
+        with self._connect(port) as sock:
             sock.sendall(request.encode())
             head = b""
             while b"\r\n\r\n" not in head:
                 head += self._receive(sock)
             assert head.startswith(b"HTTP/1.1 101"), head
             self._read(sock, budget, self._ws_events, head.partition(b"\r\n\r\n")[2])
+
+    def _connect(self, port):
+        plain = socket.create_connection(("127.0.0.1", port), 60)
+        return self.tls[port].wrap_socket(plain, server_hostname="127.0.0.1") if port in self.tls else plain
 
     def _read(self, sock, budget, events_of, pending):
         """Read events until the budget is spent, which is a cut in the middle of whatever comes."""

@@ -1,6 +1,7 @@
 """The page on gunicorn and the embedded broker."""
 
 import os
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -28,24 +29,30 @@ from tests.browser.look import (
 )
 from tests.browser.test_marks import expect_colour
 from tests.browser.watched import Watched
+from tests.web.server.certificate import certificate, trusting
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class RealServer:
-    """gunicorn as it is deployed, on a loopback port."""
+    """gunicorn as it is deployed, on a loopback port; with `tls` it has a certificate that signs itself."""
 
-    def __init__(self, brokers: str, log: Path, **settings: str) -> None:
-        self._port = free_port()
+    def __init__(self, brokers: str, log: Path, *, tls: bool = False, **settings: str) -> None:
+        self._address = f"{'https' if tls else 'http'}://127.0.0.1:{free_port()}"
         self._log = log
         self._child: Child | None = None
         given = {"KAFKA_BROKERS": brokers, "KAFKA_FETCH_MAX_WAIT_MS": "50", "BIND": "127.0.0.1"}
-        self._env = os.environ | given | {"PORT": str(self._port)} | settings
+        self._env = os.environ | given | {"PORT": self._address.rpartition(":")[2]} | settings
+        self._verify: ssl.SSLContext | bool = True
+        if tls:
+            certfile, keyfile = certificate(log.parent)
+            self._env["GUNICORN_CMD_ARGS"] = f"--certfile={certfile} --keyfile={keyfile}"
+            self._verify = trusting(certfile)
 
     @property
     def url(self) -> str:
         """Where the page is, in the order of names, so that the first rows are always the same."""
-        return f"http://127.0.0.1:{self._port}/predictions?sort=segment"
+        return f"{self._address}/predictions?sort=segment"
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
@@ -72,7 +79,7 @@ class RealServer:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{self._port}/readyz").status_code == 200
+            return httpx.get(f"{self._address}/readyz", verify=self._verify).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -121,11 +128,12 @@ def test_a_kafka_message_is_shown_in_table_and_map(
     expect_colour(page, 0, "severe_congestion")
 
 
+@pytest.mark.parametrize("real_server", [{}, {"tls": True}], ids=["handed over", "copied"], indirect=True)
 def test_a_server_crash_loses_and_repeats_nothing(
     real_server: RealServer, publisher: Publisher, watched: Watched
 ) -> None:
     watched.network_errors_expected = True
-    page = watched.open(real_server.url)
+    page = watched.open(real_server.url, ignore_https_errors=True)
     expect_pill(page, LIVE)
     for number in range(40):
         publisher.send(f"S{number}", message(f"S{number}", 50.0))

@@ -1,4 +1,7 @@
-"""Clients that hop between three processes, and what they must have seen in the end."""
+"""Clients that hop between three processes, and what they must have seen in the end.
+
+One process has TLS, so that its threads copy the bytes of streams; the others hand sockets over.
+"""
 
 import contextlib
 import json
@@ -11,7 +14,7 @@ from . import proxy
 
 
 class Hopping(contextlib.ExitStack):
-    """Three processes, behind nginx if it is there, a producer, and clients that hop between them."""
+    """Three processes, two of them behind nginx if it is there, a producer, and clients that hop between them."""
 
     def __init__(self, clients):
         super().__init__()
@@ -20,15 +23,18 @@ class Hopping(contextlib.ExitStack):
 
     def start(self, cuts, rate, roads=None):
         """Begin."""
-        self.servers = [self.world.serve() for _ in range(3)]
+        handing, copying = [self.world.serve() for _ in range(2)], self.world.serve(tls=True, WEB_THREADS="64")
+        self.servers = [*handing, copying]
         for server in self.servers:
             self.world.wait_live(server)
         cursor = json.loads(self.servers[0].get("/api/predictions"))["data"]["cursor"]
-        ports = [server.port for server in self.servers]
+        ports = [server.port for server in handing]
         if proxy.is_there():
-            ports = [self.enter_context(proxy.Proxy(self.world.folder, ports)).port]
+            ports = [self.enter_context(proxy.Proxy(self.world.folder, ports)).port] * 2
+        ports.append(copying.port)
+        tls = {copying.port: copying.context}
         self._everyone = [
-            hopping.Client(ports, cursor, ["sse", "poll", "ws"], cuts, seed, roads and (seed % roads, roads))
+            hopping.Client(ports, cursor, ["sse", "poll", "ws"], cuts, seed, roads and (seed % roads, roads), tls)
             for seed in range(self._count)
         ]
         self._begin = time.monotonic()
@@ -53,7 +59,7 @@ class Hopping(contextlib.ExitStack):
         hopping.verify(self._everyone, counts)
         return {
             "clients": len(self._everyone),
-            "chosen_by": "nginx, in turn" if proxy.is_there() else "the client, at random",
+            "chosen_by": f"the client, at random{': nginx, or TLS' if proxy.is_there() else ''}",
             "cuts": sum(each.hops for each in self._everyone),
             "busy_answers": sum(each.refused for each in self._everyone),
             "messages": sum(counts),

@@ -9,7 +9,7 @@ from tests.web.server.test_worker import read_until, rest_of, until
 
 def ready(server):
     """Return whether the server says that it is ready; False while a worker is replaced."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection = server.connection()
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200

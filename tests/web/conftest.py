@@ -84,6 +84,12 @@ def delivery(request):
 
 
 @pytest.fixture
+def tls(delivery):
+    """Whether gunicorn, for `Server(tls=tls)`, keeps the sockets of its clients."""
+    return delivery == paths.COPIED
+
+
+@pytest.fixture
 def server(app, delivery, integration):
     """The app on a loopback port; returns its base URL."""
     with serving(app, delivery) as url:

@@ -333,16 +333,18 @@ def gunicorn(tmp_path, integration):
         yield lambda **environ: stack.enter_context(Server(tmp_path / "log", **environ))
 
 
-def url(server):
-    return f"ws://127.0.0.1:{server.port}/predictions/ws"
+def opened(server):
+    """Return a WebSocket of a server in gunicorn that has its view."""
+    scheme, options = ("wss", {"sslopt": {"context": server.context}}) if server.context else ("ws", {})
+    connection = Connection(f"{scheme}://127.0.0.1:{server.port}/predictions/ws", **options)
+    connection.next("initial")
+    return connection
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_closes_websockets_and_ends_the_process_promptly(gunicorn, number):
     server = gunicorn()
-    clients = [Connection(url(server)) for _ in range(20)]
-    for client in clients:
-        client.next("initial")
+    clients = [opened(server) for _ in range(20)]
     ended = []
     threads = [
         threading.Thread(target=lambda client=client: ended.append(client.close_code()[0])) for client in clients
@@ -359,11 +361,9 @@ def test_a_signal_closes_websockets_and_ends_the_process_promptly(gunicorn, numb
     assert "Traceback" not in server.log.read_text()
 
 
-def test_connections_are_counted_correctly_after_websockets_end(gunicorn):
-    server = gunicorn()
-    clients = [Connection(url(server)) for _ in range(10)]
-    for client in clients:
-        client.next("initial")
+def test_connections_are_counted_correctly_after_websockets_end(gunicorn, tls):
+    server = gunicorn(tls=tls)
+    clients = [opened(server) for _ in range(10)]
     assert server.counts()["websocket"] == 10
     for number, client in enumerate(clients):
         client.socket.close() if number % 2 else client.socket.sock.close()
@@ -372,15 +372,17 @@ def test_connections_are_counted_correctly_after_websockets_end(gunicorn):
     assert "Traceback" not in server.log.read_text()
 
 
-def test_a_websocket_that_reads_nothing_is_disconnected_quietly(gunicorn):
-    server = gunicorn(CLIENT_TIMEOUT="0.5", HEARTBEAT_SECONDS="50")
-    lines = [f"{name}: {value}" for name, value in HANDSHAKE.items()]
-    with socket.socket() as stalled:
-        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        stalled.connect(("127.0.0.1", server.port))
-        stalled.sendall("\r\n".join(["GET /predictions/ws HTTP/1.1", "Host: here", *lines, "", ""]).encode())
-        until(lambda: server.counts().get("websocket"))
+def test_streams_that_read_nothing_are_disconnected_quietly(gunicorn, tls):
+    server = gunicorn(tls=tls, CLIENT_TIMEOUT="0.5", HEARTBEAT_SECONDS="50")
+    lines = "".join(f"{name}: {value}\r\n" for name, value in HANDSHAKE.items())
+    with contextlib.ExitStack() as stalled:
+        for target in (f"ws HTTP/1.1\r\n{lines}", "stream HTTP/1.1\r\n"):
+            request = f"GET /predictions/{target}Host: here\r\n\r\n".encode()
+            stalled.enter_context(server.open_raw(request, receive_bytes=4096))
+        until(lambda: {"sse", "websocket"} <= set(server.counts()))
         server.get("/flood-the-topic")
-        until(lambda: not server.counts().get("websocket"))
-    assert re.search(rb'greenwave_clients_stalled_total\{.*transport="websocket"\} 1\.0\n', server.get("/metrics"))
+        until(lambda: not {"sse", "websocket"} & set(server.counts()))
+    metrics = server.get("/metrics")
+    for transport in (b"sse", b"websocket"):
+        assert re.search(rb'greenwave_clients_stalled_total\{.*transport="%b"\} 1\.0\n' % transport, metrics)
     assert "Traceback" not in server.log.read_text()

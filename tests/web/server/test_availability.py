@@ -305,6 +305,16 @@ def test_a_body_that_arrives_slowly_ends_in_time(publishing):
     client.close()
 
 
+@pytest.mark.parametrize("name", ["streams", "WebSockets"])
+def test_streams_over_tls_that_read_nothing_leave_health_a_thread(fresh, name):
+    server = fresh(tls=True)
+    server.open_many(100, BYTES[name])
+    assert_health(server)
+    server.close_clients()
+    until(lambda: not {"sse", "websocket"} & set(server.counts()))
+    assert "Traceback" not in server.log.read_text(), server.log.read_text()[-6000:]
+
+
 def test_health_is_answered_under_each_attack_by_bytes(fresh):
     server = fresh("--worker-connections", "64")
     # Where requests end by the thousand, there may be no connection to close for a moment.

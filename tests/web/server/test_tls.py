@@ -1,19 +1,12 @@
 """TLS in gunicorn: its threads keep the sockets, and copy the bytes of streams."""
 
 import base64
-import datetime
-import http.client
 import os
 import signal
-import socket
 import ssl
 import struct
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.web.server.test_worker import Server, read_until, until
 from web.streams.incoming import MAX_DISCARDED_BYTES
@@ -24,63 +17,15 @@ THREADS = 4
 CLOSE = 8
 
 
-class SecureServer(Server):
-    """The same with a certificate of its own."""
-
-    def __init__(self, folder, **environ):
-        files = certificate(folder)
-        self.context = ssl.create_default_context(cafile=files[0])
-        self.context.check_hostname = False
-        super().__init__(folder / "log", "--certfile", str(files[0]), "--keyfile", str(files[1]), **environ)
-
-    def get(self, path, timeout=60):
-        connection = http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.context)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().read()
-        finally:
-            connection.close()
-
-    def open(self, path="/predictions/stream", **headers):
-        plain = socket.create_connection((self.host, self.port), timeout=60)
-        client = self.context.wrap_socket(plain)
-        lines = [f"GET {path} HTTP/1.1", "Host: test", *[f"{name}: {value}" for name, value in headers.items()]]
-        client.sendall("\r\n".join([*lines, "", ""]).encode())
-        return client
-
-    def open_websocket(self):
-        headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-        key = base64.b64encode(os.urandom(16)).decode()
-        return self.open("/predictions/ws", **headers, **{"Sec-WebSocket-Key": key})
-
-
-def certificate(folder):
-    """Write a certificate that signs itself, and its key; return the paths of both."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "cert.pem", folder / "key.pem"
-    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files
+def open_websocket(server):
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    key = base64.b64encode(os.urandom(16)).decode()
+    return server.open("/predictions/ws", **headers, **{"Sec-WebSocket-Key": key})
 
 
 def opened(server):
     """Return a WebSocket that has its view; None if all slots are in use."""
-    client, seen = server.open_websocket(), b""
+    client, seen = open_websocket(server), b""
     while b'"initial"' not in seen:
         data = client.recv(65_536)
         if not data:
@@ -97,7 +42,7 @@ def frame(opcode, payload):
 
 @pytest.fixture
 def server(tmp_path):
-    with SecureServer(tmp_path, WEB_THREADS=str(THREADS), HEARTBEAT_SECONDS="1") as server:
+    with Server(tmp_path / "log", tls=True, WEB_THREADS=str(THREADS), HEARTBEAT_SECONDS="1") as server:
         yield server
 
 

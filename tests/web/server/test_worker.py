@@ -19,6 +19,7 @@ import websocket
 
 from consumer.view.cursor import Position, place
 from demo.broker import free_port
+from tests.web.server.certificate import certificate, trusting
 from web.server.interpreter import COLLECT_AFTER, SWITCH_SECONDS
 
 LARGE = b"".join(b"%07d\n" % number for number in range(75_000))
@@ -38,11 +39,27 @@ def until(condition, seconds=60.0, every=0.02):
 
 
 class Server:
-    """gunicorn with the shipped configuration, on a free port of the loopback."""
+    """gunicorn with the shipped configuration, on a free port of the loopback.
+
+    With `tls` it has a certificate of its own, which its clients trust, and copies the bytes of streams.
+    """
 
     def __init__(
-        self, log, *options, app="tests.web.serving:app", ulimit="true", probe="/healthz", host="127.0.0.1", **environ
+        self,
+        log,
+        *options,
+        app="tests.web.serving:app",
+        ulimit="true",
+        probe="/healthz",
+        host="127.0.0.1",
+        tls=False,
+        **environ,
     ):
+        self.context = None
+        if tls:
+            certfile, keyfile = certificate(log.parent)
+            self.context = trusting(certfile)
+            options = *options, "--certfile", str(certfile), "--keyfile", str(keyfile)
         self.port = free_port()
         self.log = log
         self.probe = probe
@@ -77,8 +94,14 @@ class Server:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == errno.ECONNREFUSED
 
+    def connection(self, timeout=60):
+        """Return a connection of http.client."""
+        if self.context:
+            return http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.context)
+        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+
     def get(self, path, timeout=60):
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        connection = self.connection(timeout)
         try:
             connection.request("GET", path)
             return connection.getresponse().read()
@@ -92,7 +115,7 @@ class Server:
 
     def open(self, path="/predictions/stream", peer="", **headers):
         """Send a request, from an address if given, and return the socket, with nothing read."""
-        client = socket.create_connection((self.host, self.port), 60, (peer, 0) if peer else None)
+        client = self._secure(socket.create_connection((self.host, self.port), 60, (peer, 0) if peer else None))
         lines = [f"GET {path} HTTP/1.1", "Host: test", *[f"{name}: {value}" for name, value in headers.items()]]
         client.sendall("\r\n".join([*lines, "", ""]).encode())
         return client
@@ -104,8 +127,12 @@ class Server:
         if receive_bytes:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         client.connect(("127.0.0.1", self.port))
+        client = self._secure(client)
         client.sendall(data)
         return client
+
+    def _secure(self, client):
+        return self.context.wrap_socket(client, server_hostname=self.host) if self.context else client
 
     def open_sockets(self):
         """Return how many connections of clients the worker has open, closing ones included."""
@@ -473,9 +500,10 @@ def test_a_client_can_not_set_what_only_a_proxy_may(server):
     assert rest_of(client).startswith(b"HTTP/1.1 200 ")
 
 
-def test_connections_are_counted_down_after_streams_end_or_break(server):
+def test_connections_are_counted_down_after_streams_end_or_break(fresh, tls):
+    server = fresh(tls=tls, WEB_THREADS="24")
     for reset in (False, True):
-        streams = [server.open() for _ in range(50)]
+        streams = [server.open() for _ in range(20)]
         for stream in streams:
             read_until(stream, b'"initial"')
         for stream in streams:
@@ -487,8 +515,8 @@ def test_connections_are_counted_down_after_streams_end_or_break(server):
         assert counts["connections"] >= 0
 
 
-def test_without_slots_streams_get_busy_and_others_are_answered(fresh):
-    server = fresh(MAX_STREAMS="20")
+def test_without_slots_streams_get_busy_and_others_are_answered(fresh, tls):
+    server = fresh(tls=tls, MAX_STREAMS="20", WEB_THREADS="22")
     streams = [server.open() for _ in range(20)]
     for stream in streams:
         read_until(stream, b'"initial"')
@@ -627,8 +655,8 @@ def test_a_reload_sends_bye_and_starts_a_new_worker(fresh):
     assert b'"alive"' in until(server._answers)
 
 
-def test_a_draining_worker_serves_until_its_streams_have_ended(fresh):
-    server = fresh(DRAIN_SECONDS="600")
+def test_a_draining_worker_serves_until_its_streams_have_ended(fresh, tls):
+    server = fresh(tls=tls, DRAIN_SECONDS="600")
     with server.open() as stream, server.open("/healthz") as kept:
         read_until(stream, b'"initial"')
         read_until(kept, b'"alive"')
