@@ -352,11 +352,17 @@ QUESTION = re.compile(r"_*(is|are|has|have|was|may|must|can|needs|should)_\w+")
 """Names of methods that answer yes or no."""
 CHANGING_QUESTIONS = {"Worker.is_parent_alive"}
 """Named by gunicorn."""
+CHANGING_CALLS = {"add", "append", "clear", "discard", "extend", "pop", "popitem", "popleft", "remove", "setdefault"}
+"""Methods of lists, sets and dictionaries that change them; `update` is one of others, too."""
 
 
 def own_attributes_set(method):
     """Yield the attributes of `self` that a method assigns, or whose items it does."""
     for node in ast.walk(method):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Attribute(value=ast.Name(id="self"), attr=name), attr=called)):
+                if called in CHANGING_CALLS:
+                    yield name
         if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
             match node:
                 case ast.Attribute(value=ast.Name(id="self"), attr=name):
