@@ -19,6 +19,7 @@ from web.api import acknowledgements, clients, health, history, metrics, polling
 from web.api import publishing as publish
 from web.documents import routes as documents
 from web.limits.addresses import ClientAddresses
+from web.limits.early import EarlyRefusals
 from web.limits.limiter import Limiter
 from web.page import assets, pages, quarantine, sign_in, texts
 from web.services import EXTENSION, Services
@@ -60,7 +61,9 @@ def create_app(settings: Settings | None = None, get_consumer: Callable[[], Cons
     app.wsgi_app = ClientAddresses(app.wsgi_app, chosen.trusted_proxies)  # type: ignore[method-assign]
     request_ids.register(app)
     allowed = AllowedOrigins(chosen.allowed_origins)
-    Limiter(chosen, here.admission.shares).register(app, Guard(here.authentication, chosen, allowed))
+    limiter = Limiter(chosen, here.admission.shares)
+    limiter.register(app, Guard(here.authentication, chosen, allowed))
+    EarlyRefusals(app, limiter, chosen.script_name).register()
     Cors(allowed).register(app)
     for blueprint in (
         pages.blueprint,

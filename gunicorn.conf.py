@@ -12,6 +12,7 @@ from consumer.runtime.ending import EXIT_STATUS
 from web.access import forwarded
 from web.access.exposure import check_access, check_listeners, warnings_of
 from web.access.tickets import shared
+from web.limits import early
 from web.logs import formatter
 from web.server.arenas import limit_arenas
 from web.server.descriptors import Descriptors
@@ -114,7 +115,7 @@ def post_worker_init(worker):  # type: ignore[no-untyped-def]
         worker.cfg.set("limit_request_field_size", MAX_LINE_BYTES)
     # That of the worker begins after the drain.
     worker.cfg.set("graceful_timeout", max(1, worker.cfg.graceful_timeout - math.ceil(_settings.drain_seconds)))
-    worker.configure(_settings.script_name, _settings.unsent_bytes)
+    worker.configure(_settings.script_name, _settings.unsent_bytes, early.of(worker.wsgi))
     worker.allow_drain(_settings.drain_seconds, must_not=has_hung)
     consumer.start(timeout=0, settings=_settings)
 

@@ -29,6 +29,11 @@ LOG_SECONDS = 10.0
 """Shortest time between two log lines of one client."""
 
 
+def too_many(wait: float) -> TooManyRequests:
+    """Return the refusal of a client that may ask again in so many seconds."""
+    return TooManyRequests("this client sends too many requests; retry later", retry_after=math.ceil(wait))
+
+
 class CountedClient(NamedTuple):
     """The address of a client as it is counted, and whether it is limited."""
 
@@ -54,6 +59,15 @@ class Limiter:
         guard.register(app)
         app.before_request(self.check_token)
         app.teardown_request(self.end)
+
+    def wait(self, address: str) -> float:
+        """Return in how many seconds the client at an address may ask; 0 for now. Counts nothing."""
+        sender = self._sender(address)
+        return self._requests.wait(sender.name) if sender.is_limited else 0.0
+
+    def note_refusal(self, address: str) -> None:
+        """Count a refused request of the client at an address, and log it once in a while."""
+        self._note_refusal(self._sender(address).name)
 
     def check(self) -> None:
         """Count a request. Raises TooManyRequests."""
@@ -90,11 +104,14 @@ class Limiter:
             return CountedClient(LOCAL, is_limited=False)
         return CountedClient(name_of(address), is_limited=not any(address in network for network in self._exempt))
 
-    def _refuse(self, name: str, wait: float) -> None:
+    def _note_refusal(self, name: str) -> None:
         self._shares.refuse((name,), "requests")
         if not self._logged.take(name):
             log.warning("client %s sends too many requests; refused", hashed(name) if self._is_hashed else name)
+
+    def _refuse(self, name: str, wait: float) -> None:
+        self._note_refusal(name)
         if request.endpoint in STREAM_ROUTES:
             holder.set(holder.get()._replace(is_refused=True))
             return
-        raise TooManyRequests("this client sends too many requests; retry later", retry_after=math.ceil(wait))
+        raise too_many(wait)

@@ -34,10 +34,24 @@ class Rates:
             return 0.0
         with self._lock:
             now = self._clock()
-            tokens, then = self._buckets.pop(name, (self._capacity, now))
-            tokens = min(self._capacity, tokens + (now - then) * self._per_second)
-            is_allowed = tokens >= 1
-            self._buckets[name] = (tokens - is_allowed, now)
+            tokens = self._tokens(name, now)
+            wait = self._wait(tokens)
+            self._buckets[name] = (tokens if wait else tokens - 1, now)
+            self._buckets.move_to_end(name)
             if len(self._buckets) > self._max_clients:
                 self._buckets.popitem(last=False)
-        return 0.0 if is_allowed else (1 - tokens) / self._per_second
+        return wait
+
+    def wait(self, name: str) -> float:
+        """Return after how many seconds a client has a token; 0 if it has one. Takes none."""
+        if not self._per_second:
+            return 0.0
+        with self._lock:
+            return self._wait(self._tokens(name, self._clock()))
+
+    def _tokens(self, name: str, now: float) -> float:
+        tokens, then = self._buckets.get(name, (self._capacity, now))
+        return min(self._capacity, tokens + (now - then) * self._per_second)
+
+    def _wait(self, tokens: float) -> float:
+        return max(0.0, 1 - tokens) / self._per_second

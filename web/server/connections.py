@@ -1,5 +1,6 @@
 """The way of a connection: `accepting`, `heads`, `requests`, a thread, `outbox`, `heads` again, then `lingering`."""
 
+import logging
 import math
 import re
 import selectors
@@ -13,13 +14,14 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from web import wire
 from web.access.admission import RESERVE, count_streams, on_acquire
 from web.limits.addresses import name_at
+from web.limits.early import Refuse, nothing
 
 from .accepting import Acceptor
 from .client import states_body
 from .heads import Heads
 from .lingering import DRAIN_BYTES, Lingering
 from .outbox import Outbox
-from .refusals import SERVER_ERROR, UNAVAILABLE, refuse, status_of
+from .refusals import SERVER_ERROR, UNAVAILABLE, refuse, send, status_of
 from .requests import ALONE_SECONDS, Requests
 from .sockets import Socket
 
@@ -40,9 +42,15 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
     _lingering: Lingering
     _health_check = re.compile(HEALTH_CHECK % b"")
     _max_unsent_bytes = 0
+    _refuse_early: Refuse = staticmethod(nothing)
 
-    def configure(self, prefix: str, unsent_bytes: int) -> None:
-        """Expect all paths below a prefix, and keep at most `unsent_bytes` of responses. To be called before run()."""
+    def configure(self, prefix: str, unsent_bytes: int, refuse_early: Refuse = nothing) -> None:
+        """Expect all paths below a prefix, and keep at most `unsent_bytes` of responses. To be called before run().
+
+        Requests that `refuse_early` answers are not parsed. With an access log, which has all requests, it is not used.
+        """
+        if not self.log.access_log.isEnabledFor(logging.INFO):
+            self._refuse_early = refuse_early
         self._health_check = re.compile(HEALTH_CHECK % re.escape(prefix).encode())
         self._max_unsent_bytes = unsent_bytes
 
@@ -148,12 +156,20 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
         self._heads.add(conn)
 
     def enqueue_req(self, conn: Any) -> None:
-        """Handle a health check at once, and queue any other request."""
-        if self._is_tls or not conn.sock.begins_with(self._health_check):
-            # A Unix socket has no address. What a proxy says of its clients is not known before the request is parsed.
-            peer = conn.client[0] if isinstance(conn.client, tuple) else ""
-            self._requests.add(conn, name_at(peer))
+        """Handle a health check at once, refuse a request beyond the rate of its peer, and queue any other."""
+        if not self._is_tls and conn.sock.begins_with(self._health_check):
+            self._handle_at_once(conn)
             return
+        # A Unix socket has no address. What a proxy says of its clients is not known before the request is parsed.
+        peer = conn.client[0] if isinstance(conn.client, tuple) else ""
+        answer = None if self._is_tls else self._refuse_early(peer, conn.sock.head)
+        if answer is None:
+            self._requests.add(conn, name_at(peer))
+        else:
+            send(conn.sock, answer)
+            self._linger(conn)
+
+    def _handle_at_once(self, conn: Any) -> None:
         conn.sock.never_blocks = True
         try:
             keepalive = self.handle(conn)

@@ -30,9 +30,14 @@ def status_of(error: Exception) -> str:
 
 
 def refuse(sock: Any, status: str, text: str) -> None:
-    """Send an answer that fits into the kernel's buffer, without blocking; the caller closes the connection."""
+    """Refuse a request with a text; the caller closes the connection."""
     body = wire.failure(text)
     head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    send(sock, f"{head}\r\n\r\n".encode("latin-1") + body)
+
+
+def send(sock: Any, answer: bytes) -> None:
+    """Send an answer that fits into the kernel's buffer, without blocking; the caller closes the connection."""
     with contextlib.suppress(OSError):  # disconnected, or the buffer is full of earlier answers
         sock.settimeout(0)
-        sock.send(f"{head}\r\n\r\n".encode("latin-1") + body)
+        sock.send(answer)

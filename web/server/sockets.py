@@ -100,6 +100,11 @@ class Socket(socket.socket):
         return HEAD_END in self._received
 
     @property
+    def head(self) -> bytes:
+        """What has been received of the request line and the headers."""
+        return bytes(self._received.partition(HEAD_END)[0])
+
+    @property
     def head_bytes(self) -> int:
         """How much of the request line and the headers has been received."""
         return len(self._received.partition(HEAD_END)[0])

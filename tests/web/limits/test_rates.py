@@ -21,6 +21,17 @@ def test_a_client_may_use_ten_seconds_at_once_and_then_its_rate():
     assert rates.take("a") == 0.5
 
 
+def test_a_client_can_be_asked_for_without_taking_anything():
+    clock = Clock()
+    rates = Rates(0.2, clock=clock)
+    assert [rates.wait("a"), rates.wait("a"), len(rates)] == [0.0, 0.0, 0]
+    assert [rates.take("a"), rates.take("a")] == [0.0, 0.0]
+    assert [rates.wait("a"), rates.wait("a"), rates.take("a")] == [5.0, 5.0, 5.0]
+    clock.now += 5
+    assert [rates.wait("a"), rates.take("a"), rates.wait("a")] == [0.0, 0.0, 5.0]
+    assert Rates(0).wait("a") == 0.0
+
+
 def test_an_idle_client_saves_no_more_than_ten_seconds():
     clock = Clock()
     rates = Rates(2, clock=clock)

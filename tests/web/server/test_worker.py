@@ -255,6 +255,31 @@ def test_a_request_is_not_handled_after_all_those_of_an_eager_peer(fresh):
     assert paths.index("other") < 25
 
 
+LIMITED = {"CLIENT_REQUEST_RATE": "1", "CLIENT_LIMITS_EXEMPT": "127.0.0.1"}
+
+
+@pytest.mark.parametrize("options", [[], ["--access-logfile", "-"]])
+def test_one_address_beyond_its_rate_is_refused_and_counted(fresh, options):
+    server = fresh(*options, LOG_LEVEL="DEBUG" if options else "WARNING", **LIMITED)
+
+    def ask():
+        return rest_of(server.open("/api/predictions", "127.0.0.2", Connection="close"))
+
+    answers = [ask() for _ in range(100)]
+    statuses = [answer[9:12] for answer in answers]
+    assert statuses[:10] == [b"200"] * 10
+    assert set(statuses) == {b"200", b"429"}
+    refused = next(answer for answer in answers if answer[9:12] == b"429")
+    head, _, body = refused.partition(b"\r\n\r\n")
+    assert b"\r\nRetry-After: 1\r\n" in head
+    assert json.loads(body)["request_id"].encode() in head
+    assert b'"success":true' in server.get("/api/predictions"), "another address"
+    report = json.loads(server.get("/api/clients"))["data"]
+    assert report["refused"]["requests"] == statuses.count(b"429")
+    until(lambda: server.log.read_text().count("GET /api/predictions") == (101 if options else 0))
+    assert rest_of(server.open("/healthz", "127.0.0.2", Connection="close")).startswith(b"HTTP/1.1 200 ")
+
+
 def test_an_unread_history_does_not_delay_shutdown(fresh):
     server = fresh()
     server.get("/flood-the-topic", timeout=60)
