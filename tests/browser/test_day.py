@@ -1,7 +1,7 @@
 """A day of recorded speeds on the page, compared with the recording: replay command, broker, gunicorn, Chromium.
 
 The day is 2012-03-07, whose evening is the busiest of the week of METR-LA. Where that is not available (see
-`tests.metr_la`), a generated week of the same shape replaces it. With --full-length the whole day is replayed at 300
+`tests.metr_la`), three generated days of the same shape replace it. With --full-length the whole day is replayed at 300
 times its speed, which is one second per step, and each step is compared while it is shown. A stall of the machine can
 spoil a step, so a few may be. Without the option two short ranges are replayed at full speed. Each step of an hour of
 the evening is compared in time travel, which waits for it.
@@ -41,11 +41,12 @@ from tests.browser.watched import Watched
 __all__ = ["broker", "real_server"]
 
 ZONE = ZoneInfo("America/Los_Angeles")
-ZERO = datetime(2012, 3, 1, tzinfo=ZONE)
 STEP = timedelta(minutes=5)
 SEGMENTS = 207
-DAYS, STEPS_A_DAY = 7, 288
+STEPS_A_DAY = 288
 DAY = datetime(2012, 3, 7, tzinfo=ZONE)
+MADE_UP_DAYS = 3
+"""The last one is DAY, and its forecasts are fitted to the others. More take long to fit."""
 NIGHT, EVENING = DAY.replace(hour=3), DAY.replace(hour=17, minute=30)
 HORIZONS = {5: 1, 10: 2, 15: 3}  # minutes: steps
 # Enough for time travel to the evening at the end of the day.
@@ -95,12 +96,13 @@ SHORT = [Part(NIGHT - 6 * STEP, NIGHT), Part(EVENING - 12 * STEP, EVENING)]
 
 
 class Week:
-    """The recording, and the forecasts from it."""
+    """The recording from a day on, and the forecasts from it."""
 
-    def __init__(self, speeds: Path, sensors: Path) -> None:
+    def __init__(self, begin: datetime, speeds: Path, sensors: Path) -> None:
+        self.begin = begin
         self.files = [str(speeds), "--sensors", str(sensors)]
         self._recording: Recording = read(speeds, sensors)
-        days = days_of(ZERO, self._recording.rows, int(STEP.total_seconds()))
+        days = days_of(begin, self._recording.rows, int(STEP.total_seconds()))
         self._forecaster = Forecaster(self._recording, days, int(STEP.total_seconds()), list(HORIZONS.values()))
 
     @property
@@ -110,11 +112,11 @@ class Week:
 
     def measured(self, at: datetime) -> list[float]:
         """Return what was measured at a step, as it is published."""
-        return [round(column[(at - ZERO) // STEP], 2) for column in self._recording.columns]
+        return [round(column[(at - self.begin) // STEP], 2) for column in self._recording.columns]
 
     def forecast(self, at: datetime) -> list[list[float]]:
         """Return what is forecast at a step: per detector, a speed per horizon."""
-        return [[round(speed, 2) for speed in each] for each in self._forecaster.forecast((at - ZERO) // STEP)]
+        return [[round(speed, 2) for speed in each] for each in self._forecaster.forecast((at - self.begin) // STEP)]
 
     def counts(self, at: datetime) -> dict[str, int]:
         """Return how many forecasts of the nearest horizon are in each category, as the chips have them."""
@@ -165,14 +167,14 @@ def scores(week: Week, replayed: Iterable[Part]) -> list[list[float]]:
 
 
 def make_up(folder: Path) -> tuple[Path, Path]:
-    """Write a week of 207 detectors whose speeds drop in the evening."""
+    """Write days of 207 detectors whose speeds drop in the evening."""
     chance, speeds, sensors = random.Random(7), folder / "speeds.csv.gz", folder / "sensors.csv"
     names = [str(700_000 + number) for number in range(SEGMENTS)]
     depths = [chance.uniform(0, 50) for _ in names]
     with gzip.open(speeds, "wt", newline="", compresslevel=1) as file:
         writer = csv.writer(file)
         writer.writerow(names)
-        for row in range(DAYS * STEPS_A_DAY):
+        for row in range(MADE_UP_DAYS * STEPS_A_DAY):
             dip = math.exp(-(((row % STEPS_A_DAY - 12 * 17.5) / 18) ** 2))
             writer.writerow([round(66 - depth * dip + chance.gauss(0, 3), 3) for depth in depths])
     with sensors.open("w", newline="") as file:
@@ -186,15 +188,17 @@ def make_up(folder: Path) -> tuple[Path, Path]:
 def week(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
     """Yield the week that is replayed."""
     if metr_la.FOLDER:
-        yield Week(metr_la.FOLDER / "speeds.csv.gz", metr_la.FOLDER / "sensors.csv")
+        begin = datetime(2012, 3, 1, tzinfo=ZONE)
+        yield Week(begin, metr_la.FOLDER / "speeds.csv.gz", metr_la.FOLDER / "sensors.csv")
     else:
-        yield Week(*make_up(tmp_path_factory.mktemp("week")))
+        begin = DAY - timedelta(days=MADE_UP_DAYS - 1)
+        yield Week(begin, *make_up(tmp_path_factory.mktemp("week")))
 
 
 def replay(brokers: str, week: Week, what: Part, speed: str) -> None:
     """Run the replay command."""
     command = [sys.executable, "-m", "flask", "--app", "app", "replay", *week.files, "--zone", str(ZONE)]
-    command += ["--start", f"{ZERO:%Y-%m-%dT%H:%M}", "--step", "300", "--speed", speed]
+    command += ["--start", f"{week.begin:%Y-%m-%dT%H:%M}", "--step", "300", "--speed", speed]
     command += ["--from", f"{what.begin:%Y-%m-%dT%H:%M}", "--limit", str(len(what.steps))]
     environ = os.environ | {"KAFKA_BROKERS": brokers}
     done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, check=False, timeout=500)
