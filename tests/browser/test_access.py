@@ -54,8 +54,7 @@ def test_axe_finds_nothing_in_an_outage(server: FakeServer, open_page: OpenPage,
 
 @pytest.mark.parametrize("kind", ["light", "dark", "phone"])
 def test_axe_finds_nothing_on_the_sign_in_page(server: FakeServer, watched: Watched, kind: str) -> None:
-    page = watched.open(f"{server.url}/predictions", **OPTIONS[kind])
-    page.goto(f"{server.url}/sign-in?error=unknown+token")
+    page = watched.open_plain(f"{server.url}/sign-in?error=unknown+token", **OPTIONS[kind])
     expect(page.get_by_label("Access token")).to_be_focused()
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

@@ -52,16 +52,19 @@ NO_FRAMES = "globalThis.requestAnimationFrame = () => 0;"
 @pytest.fixture
 def page(open_page: OpenPage) -> Page:
     """Return a page that records notifications and sounds."""
-    page = open_page()
-    page.context.add_init_script(FAKES)
-    return reopened(page)
+    return opened(open_page(script=FAKES))
+
+
+def opened(page: Page) -> Page:
+    """Wait until a page takes choices and gets news."""
+    expect(part(page, "notify")).to_be_visible()
+    expect_pill(page, LIVE)
+    return page
 
 
 def reopened(page: Page) -> Page:
     page.reload()
-    expect(part(page, "notify")).to_be_visible()
-    expect_pill(page, LIVE)
-    return page
+    return opened(page)
 
 
 def until(page: Page, condition: str) -> None:
@@ -204,9 +207,7 @@ OPTIONS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"},
 
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_axe_finds_nothing_in_the_alerts(server: FakeServer, open_page: OpenPage, kind: str) -> None:
-    page = open_page(**OPTIONS[kind])
-    page.context.add_init_script(FAKES)
-    reopened(page)
+    page = opened(open_page(script=FAKES, **OPTIONS[kind]))
     drop(server, *[f"S{number}" for number in range(12)])
     expect(part(page, "alertCount")).to_have_text("12 new")
     turn_on(page)

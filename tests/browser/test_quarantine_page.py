@@ -42,22 +42,25 @@ def url() -> Iterator[str]:
 
 
 def opened(watched: Watched, url: str, kind: str = "light") -> Page:
-    """Go to the page by the dashboard's link."""
-    page = watched.open(f"{url}/predictions", **OPTIONS[kind])
+    page = watched.open_plain(f"{url}/api/quarantine", **OPTIONS[kind])
+    expect(page.get_by_role("heading", name="Refused messages")).to_be_visible()
+    return page
+
+
+def test_the_dashboard_links_to_the_messages(url: str, watched: Watched) -> None:
+    page = watched.open(f"{url}/predictions")
     link = page.get_by_role("link", name="messages refused")
     expect(link).to_be_visible()
     expect(part(page, "quarantinedText")).to_have_attribute("target", "_blank")
     page.goto(url + str(link.get_attribute("href")))
     expect(page.get_by_role("heading", name="Refused messages")).to_be_visible()
-    return page
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
 @pytest.mark.parametrize("path", ["/docs", "/predictions/road/none"])
 def test_axe_finds_nothing_on_other_pages_without_scripts(url: str, watched: Watched, path: str, kind: str) -> None:
-    page = watched.open(f"{url}/predictions", **OPTIONS[kind])
     watched.network_errors_expected = True  # of the unknown road, 404
-    page.goto(url + path)
+    page = watched.open_plain(url + path, **OPTIONS[kind])
     page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

@@ -24,16 +24,25 @@ class Watched:
         self.network_errors_expected = False
         self.faults: list[str] = []
 
-    def open(self, url: str, *, with_clock: bool = False, **options: Any) -> Page:
+    def open(self, url: str, *, with_clock: bool = False, script: str = "", **options: Any) -> Page:
         """Open an address in a browser context of its own and wait until the page has drawn something.
 
-        With `with_clock` its clock is `page.clock`, which goes on by itself and can be moved.
+        With `with_clock` its clock is `page.clock`, which goes on by itself and can be moved. `script` runs in each
+        page of the context before the page's own.
         """
         page = self._new_page(url, options)
+        if script:
+            page.context.add_init_script(script)
         if with_clock:
             page.clock.install()
         page.goto(url, wait_until="domcontentloaded")
         expect(page.locator("[data-part=chips] button")).to_have_count(5)
+        return page
+
+    def open_plain(self, url: str, **options: Any) -> Page:
+        """Open a page without scripts."""
+        page = self._new_page(url, options)
+        page.goto(url)
         return page
 
     def open_road(self, url: str, **options: Any) -> Page:
