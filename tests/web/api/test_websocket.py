@@ -382,6 +382,7 @@ def test_streams_that_read_nothing_are_disconnected_quietly(gunicorn, tls):
         until(lambda: {"sse", "websocket"} <= set(server.counts()))
         server.get("/flood-the-topic")
         until(lambda: not {"sse", "websocket"} & set(server.counts()))
+        until(lambda: server.counts()["connections"] == 1)  # so no thread writes to them any more
     metrics = server.get("/metrics")
     for transport in (b"sse", b"websocket"):
         assert re.search(rb'greenwave_clients_stalled_total\{.*transport="%b"\} 1\.0\n' % transport, metrics)
