@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 from collections import deque
 
 from .end_schedule import EndSchedule
@@ -22,6 +23,8 @@ class Inbox:
         self.ends: EndSchedule | None = None
         """When the streams end, while the process drains."""
         self.is_asleep = False
+        # Guards the sockets: a byte must not be sent to a descriptor that was closed, and is another client's by then.
+        self._lock = threading.Lock()
         self._waker: tuple[socket.socket, socket.socket] | None = None
 
     def open(self) -> socket.socket:
@@ -33,9 +36,10 @@ class Inbox:
 
     def close(self) -> None:
         """Close the sockets."""
-        waker, self._waker = self._waker, None
-        for each in waker or ():
-            each.close()
+        with self._lock:
+            waker, self._waker = self._waker, None
+            for each in waker or ():
+                each.close()
 
     def add(self, client: HubClient, start: Start | None, first: bytes) -> None:
         """Add a client."""
@@ -52,12 +56,10 @@ class Inbox:
     def wake(self) -> None:
         """Wake the thread."""
         self.is_asleep = False
-        waker = self._waker
-        if waker is not None:
-            try:
-                waker[1].send(b"\0")
-            except OSError:
-                pass  # it is full, or was closed: the thread is awake, or has ended
+        with self._lock:
+            if self._waker is not None:
+                with contextlib.suppress(BlockingIOError):  # it is full: the thread is awake
+                    self._waker[1].send(b"\0")
 
     def drain(self) -> None:
         """Read what woke the thread."""
