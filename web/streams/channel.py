@@ -73,7 +73,8 @@ class Channel(BlockList):
         self._subscriptions = subscriptions
         self._open_session = open_session
         self._subscription = subscriptions.subscribe(None, wanted)
-        self._session = open_session(wanted, now, None)
+        self._subscription.read()  # clients begin with view(), or a resume, so blocks of this view would be for none
+        self._session = open_session(wanted, now, self._subscription.cursor)
         self._pace: Pace | None = None
         if every is not None:
             max_changes = 2 * subscriptions.feed.settings.max_segments
@@ -81,7 +82,6 @@ class Channel(BlockList):
             self._session.heartbeats_have_cursor = False  # a view may include more than was emitted
         self._view: _View | None = None
         self._record_ms: int | None = None
-        self.flush(now)
 
     @property
     def deadline(self) -> float:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import publish, record
 from tests.properties import examples
-from tests.web.streams.feeds import CHANGES, FILTERS, SEVERE, Own, World, events_of
+from tests.web.streams.feeds import CHANGES, FILTERS, HEARTBEAT_SECONDS, SEVERE, Own, World, events_of
 from web.streams.blocks import Block
 from web.streams.channel import VIEW_BYTES_PER_SECOND, VIEW_SECONDS
 from web.streams.encodings import SSE, WEBSOCKET
@@ -215,6 +215,33 @@ def test_a_view_is_not_shared_when_the_state_changed_while_it_was_made(world, mo
     assert channel.view(world.now, 10**9) is None
     monkeypatch.undo()
     assert channel.view(world.now, 10**9) is not None
+
+
+def test_a_new_channel_makes_no_bytes_of_the_view(world):
+    world.publish(5)
+    channel = world.channel()
+    channel.flush(world.now)
+    assert data_after(channel.sent) == b""
+    world.publish(1)
+    channel.flush(world.now)
+    assert len(events_of(data_after(channel.sent))) == 1
+
+
+def test_a_quiet_channel_keeps_one_block_for_a_moment_only(world):
+    channel = world.channel()
+    assert channel.view(world.now, 10**9) is not None
+    world.publish(5)
+    channel.flush(world.now)
+    channel.sent = channel.tail
+    for _ in range(2):  # statistics, then nothing is due until a heartbeat
+        world.now = channel.deadline
+        channel.flush(world.now)
+        channel.sent = channel.tail
+    gc.collect()
+    assert sum(type(each) is Block for each in gc.get_objects()) == 1
+    world.now += HEARTBEAT_SECONDS
+    channel.flush(world.now)
+    assert b'"prediction"' not in channel.tail.data
 
 
 def test_blocks_are_freed_when_the_view_before_them_has_expired(world):
