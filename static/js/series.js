@@ -116,6 +116,25 @@ export function spread(values, place, length) {
 }
 
 /**
+ * Return the silences of a line, from value to value: they are longer than `silence`, in the unit of the times.
+ *
+ * @param {number[]} times in rising order
+ * @param {Values} values
+ * @param {number} silence
+ */
+export function silencesOf(times, values, silence) {
+  /** @type {[number, number][]} */
+  const found = [];
+  let last = Infinity;
+  for (const [index, time] of times.entries()) {
+    if (values[index] === null) continue;
+    if (time - last > silence) found.push([last, time]);
+    last = time;
+  }
+  return found;
+}
+
+/**
  * Return count, RMSE and MAE of the errors that are known; null if none is.
  *
  * @param {Values} errors

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { coverageOf, horizonOf, nearest, scoreOf, seriesOf, spread, withUsual } from "../../static/js/series.js";
+import { coverageOf, horizonOf, nearest, scoreOf, seriesOf, silencesOf, spread, withUsual } from "../../static/js/series.js";
 
 const MINUTE = 60_000;
 /** @returns {import("../../static/js/types.js").Prediction} */
@@ -99,4 +99,10 @@ test("checked predictions with an interval say how many it held", () => {
   const of = (/** @type {number} */ lower, /** @type {number} */ upper, /** @type {number} */ minute) => ({ ...at(minute, 40, 42), lower, upper });
   assert.deepEqual(coverageOf(seriesOf([of(38, 47, 0), of(41, 47, 15), of(30, 40, 30), at(45, 40, 38)], 15)), { count: 3, held: 2 });
   assert.equal(coverageOf(seriesOf([at(0, 50, 42), at(15, 40, 38)], 15)), null);
+});
+
+test("a line is interrupted where it has no value for long, whatever others have", () => {
+  assert.deepEqual(silencesOf([1, 2, 3, 4, 9, 10], [null, 20, null, 30, null, 40], 2), [[4, 10]]);
+  assert.deepEqual(silencesOf([1, 3, 5], [20, 30, 40], 2), []);
+  assert.deepEqual(silencesOf([], [], 2), []);
 });

@@ -1,12 +1,14 @@
 /**
  * The chart of a segment's history: measured and predicted speeds with their intervals, errors, and the usual speed as a
- * band behind them. It survives updates of its data.
+ * band behind them. Lines are interrupted where nothing is known for long. It survives updates of its data.
  *
  * uPlot (static/vendor) is loaded for the first chart, since most visits show none.
  *
  * @import { Config, SpeedUnit } from "../types.d.ts"
  * @typedef {"low" | "median" | "high" | "lower" | "upper" | "measured" | "predicted" | "error"} Line
  */
+import { STALE_INTERVALS } from "../freshness.js";
+import { silencesOf } from "../series.js";
 import { fromMph } from "../speeds.js";
 import { t } from "../texts.js";
 import { themeColour } from "./colours.js";
@@ -33,9 +35,10 @@ export class Chart {
   /** @type {Record<Line, (number | null)[]>} in the unit of the server, as the legend converts them */
   #lines = { low: [], median: [], high: [], lower: [], upper: [], measured: [], predicted: [], error: [] };
 
-  /** @param {{ element: HTMLElement, unit: SpeedUnit, files: Config["charts"] }} options */
-  constructor({ element, unit, files }) {
+  /** @param {{ element: HTMLElement, unit: SpeedUnit, files: Config["charts"], intervalSeconds: number }} options */
+  constructor({ element, unit, files, intervalSeconds }) {
     this.element = element;
+    this.silenceSeconds = STALE_INTERVALS * intervalSeconds;
     this.unit = unit;
     this.files = files;
     new ResizeObserver(() => this.#resize()).observe(element);
@@ -78,9 +81,12 @@ export class Chart {
   #options() {
     const colour = themeColour();
     const axis = { stroke: colour("ink-soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") } };
+    // The lines have their values at different times: only silences are gaps.
+    const gaps = (/** @type {any} */ plot, /** @type {number} */ series) =>
+      silencesOf(plot.data[0], plot.data[series], this.silenceSeconds).map((ends) => ends.map((at) => plot.valToPos(at, "x", true)));
     /** @param {(value: number | null) => string} format */
     const line = (format) => ({
-      spanGaps: true,
+      gaps,
       points: { size: 5 },
       value: (/** @type {unknown} */ _, /** @type {unknown} */ __, /** @type {number} */ series, /** @type {number | null} */ at) => format(this.#valueOf(series, at)),
     });
@@ -105,8 +111,8 @@ export class Chart {
         { ...edge("usual-edge"), ...stepped },
         { ...edge("usual-edge"), ...stepped },
         { label: t("usual"), class: this.#hasUsual ? "usual" : "edge", stroke: colour("usual-edge"), width: 2, dash: [2, 3], ...stepped, value: ranged(low, high) },
-        { ...edge("accent"), dash: [1, 3], spanGaps: true },
-        { ...edge("accent"), dash: [1, 3], spanGaps: true },
+        { ...edge("accent"), dash: [1, 3], gaps },
+        { ...edge("accent"), dash: [1, 3], gaps },
         { label: t("measured"), stroke: colour("ink"), width: 2, ...line(speed) },
         { label: t("predicted"), stroke: colour("accent"), width: 2, dash: [6, 4], ...line(speed), value: ranged(lower, upper) },
         { label: t("chart.error"), stroke: colour("bad"), width: 1, scale: "error", ...line(change) },

@@ -37,7 +37,7 @@ export class DrawerView {
   constructor(root, { config, onClose }) {
     this.parts = parts(root);
     this.unit = UNIT_LABELS[config.speed_unit];
-    this.chart = new Chart({ element: this.parts.chart, unit: config.speed_unit, files: config.charts });
+    this.chart = new Chart({ element: this.parts.chart, unit: config.speed_unit, files: config.charts, intervalSeconds: config.expected_interval_seconds });
     this.facts = new PopupContent({ unit: config.speed_unit });
     this.parts.drawerFacts.replaceChildren(this.facts.element);
     this.parts.drawerClose.addEventListener("click", onClose);
