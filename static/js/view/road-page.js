@@ -139,8 +139,9 @@ export class RoadPageView {
     const usual = times(({ id }) => this.#usualOf(id));
     const hasUsual = usual.minutes !== null;
     const delay = now.delay === null ? "" : now.delay < 0.05 ? t("road.no_delay") : t("road.delay", { minutes: fixed(now.delay, 1) });
+    // Segments of unknown length are the same ones at all times: the first figure says it.
     const covered = (/** @type {string} */ text, /** @type {typeof now} */ time, kind = "predicted") =>
-      [text, missingText(time, rows.length, kind)].filter(Boolean).join(". ");
+      [text, missingText(time === now ? time : { ...time, unknown: 0 }, rows.length, kind)].filter(Boolean).join(". ");
     const figures = [{ name: t("road.now"), time: now, note: covered([delay, hasUsual && differenceText(now, usual, "usual")].filter(Boolean).join(", "), now, "measured") }];
     const targets = targetsOf(rows, store);
     for (const horizon of this.#horizons()) {
