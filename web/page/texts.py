@@ -45,8 +45,10 @@ def text(language: str, name: str, /, **values: Any) -> Markup:
 
 
 def number(language: str, value: int) -> str:
-    """Return a whole number with its digits grouped: "1,234"."""
-    return f"{value:,}".replace(",", str(catalogues()[language]["group"]))
+    """Return a whole number with its digits grouped as browsers do: "1,234", but "1234" in Spanish."""
+    entries = catalogues()[language]
+    grouped = abs(value) >= int(str(entries["group_from"]))
+    return f"{value:,}".replace(",", str(entries["group"])) if grouped else str(value)
 
 
 def register(app: Flask) -> None:

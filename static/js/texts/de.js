@@ -3,6 +3,7 @@ export default {
   "language": "Deutsch",
   "locale": "de",
   "group": ".",
+  "group_from": "1000",
 
   "ago": "vor {age}",
   "cancel": "Abbrechen",

@@ -3,6 +3,7 @@ export default {
   "language": "English",
   "locale": "en-GB",
   "group": ",",
+  "group_from": "1000",
 
   "ago": "{age} ago",
   "cancel": "Cancel",

@@ -3,6 +3,7 @@ export default {
   "language": "Español",
   "locale": "es",
   "group": ".",
+  "group_from": "10000",
 
   "ago": "hace {age}",
   "cancel": "Cancelar",

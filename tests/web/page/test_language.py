@@ -77,6 +77,8 @@ def test_a_frame_leads_to_the_page_in_its_language(client):
 
 def test_whole_numbers_are_those_of_the_language():
     assert text("de", "quarantine.items", count=1234) == "1.234 Nachrichten und Einträge"
+    assert text("es", "quarantine.items", count=1234).startswith("1234 ")
+    assert text("es", "quarantine.items", count=12_345).startswith("12.345 ")
 
 
 def test_the_links_of_the_quarantine_keep_the_language_of_its_address(client, put, live):

@@ -81,7 +81,7 @@ def test_each_text_that_is_used_exists_and_each_text_is_used():
     called = set(re.findall(r"""\bt\(["']([^"']+)["']""", sources)) - {"refused."}
     assert called <= set(ENGLISH)
     named = set(re.findall(r"""["']([a-z_]+(?:\.[a-z_]+)?)["']""", sources))
-    read_by_name = {"locale", "language", "group"}
+    read_by_name = {"locale", "language", "group", "group_from"}
     advice = {f"refused.{reason}{part}" for reason in REFUSAL_REASONS for part in ("", ".todo")}
     assert set(ENGLISH) - read_by_name - advice - named == set()
 
