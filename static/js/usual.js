@@ -7,8 +7,12 @@
  */
 
 export const QUARTER_MS = 900_000;
-/** Quarter-hours, and days of a segment, that are kept: those that were requested last. */
-const MAX_KEPT = 8;
+/** Quarter-hours, and days of a segment, that are kept: those that were requested last. Time travel shows a day again. */
+const MAX_KEPT = 100;
+/** With many segments fewer are kept, but so many always. */
+const LEAST_KEPT = 8;
+const MAX_BANDS = 200_000;
+const MAX_WANTED = 4;
 const RETRY_MS = 10_000;
 /** The server takes times from 2000 to 2200; a producer may state others. */
 const [EARLIEST_MS, LATEST_MS] = [Date.UTC(2000), Date.UTC(2200)];
@@ -78,7 +82,7 @@ export class UsualSpeeds {
     try {
       for (const [key, read] of wanted) {
         this.#kept.set(key, await read());
-        if (this.#kept.size > MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value ?? "");
+        this.#forget();
       }
     } catch {
       this.#retryAt = this.clock() + RETRY_MS; // what is still wanted then is asked for again
@@ -89,13 +93,24 @@ export class UsualSpeeds {
     this.onChange();
   }
 
+  #forget() {
+    let bands = 0;
+    for (const each of this.#kept.values()) bands += each.size;
+    for (const [key, { size }] of this.#kept) {
+      const isMuch = this.#kept.size > MAX_KEPT || bands > MAX_BANDS;
+      if (!isMuch || this.#kept.size <= LEAST_KEPT) return;
+      bands -= size;
+      this.#kept.delete(key);
+    }
+  }
+
   /**
    * @param {string} key
    * @param {() => Promise<Bands>} read
    */
   #bands(key, read) {
     const known = this.#kept.get(key);
-    if (known === undefined && this.#wanted.size < MAX_KEPT / 2) this.#wanted.set(key, read);
+    if (known === undefined && this.#wanted.size < MAX_WANTED) this.#wanted.set(key, read);
     return known;
   }
 }

@@ -41,15 +41,22 @@ test("a quarter-hour is requested once, when it is needed", async () => {
   assert.equal(changes.length, 1);
 });
 
-test("few quarter-hours are kept", async () => {
-  const { usual, asked } = usualSpeeds();
-  for (let quarter = 0; quarter < 30; quarter += 1) {
-    usual.at("A", NOW + quarter * QUARTER_MS);
+/** Request quarter-hours one after the other; return how many of them are kept. */
+async function keptOf({ usual, asked }, count) {
+  for (let quarter = 0; quarter < count; quarter += 1) {
+    usual.at("0", NOW + quarter * QUARTER_MS);
     await usual.load();
   }
-  assert.equal(asked.length, 30);
-  assert.deepEqual(usual.at("A", NOW + 29 * QUARTER_MS), BAND);
-  assert.equal(usual.at("A", NOW), null);
+  assert.equal(asked.length, count);
+  assert.deepEqual(usual.at("0", NOW + (count - 1) * QUARTER_MS), BAND);
+  return Array.from({ length: count }, (_, quarter) => usual.at("0", NOW + quarter * QUARTER_MS)).filter(Boolean).length;
+}
+
+test("the quarter-hours of a day are kept, fewer of many segments", async () => {
+  const bands = (count) => ({ segments: Object.fromEntries(Array.from({ length: count }, (_, id) => [id, BAND])) });
+  assert.equal(await keptOf(usualSpeeds({ answer: bands(1) }), 120), 100);
+  assert.equal(await keptOf(usualSpeeds({ answer: bands(20_000) }), 20), 10);
+  assert.equal(await keptOf(usualSpeeds({ answer: bands(50_000) }), 12), 8);
 });
 
 test("after a failure it is asked again, later", async () => {
