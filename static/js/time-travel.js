@@ -10,10 +10,11 @@
  * @import { UsualSpeeds } from "./usual.js"
  * @typedef {"live" | "reading" | "failed" | "empty" | "there"} TravelState
  */
+import { STALE_INTERVALS } from "./freshness.js";
 import { Recording } from "./recording.js";
 import { SpeedScale } from "./speeds.js";
 import { Store } from "./store.js";
-import { TRAIL_LENGTH } from "./trails.js";
+import { afterSilence, TRAIL_LENGTH } from "./trails.js";
 
 const FRAME_MS = 200;
 /** Links name whole seconds. */
@@ -190,7 +191,8 @@ export class TimeTravel {
    * @param {ChosenTime} key
    */
   #trailOf(id, key) {
-    return this.#recording?.trailAt(id, this.time, key, TRAIL_LENGTH) ?? [];
+    const points = this.#recording?.trailAt(id, this.time, key, TRAIL_LENGTH) ?? [];
+    return afterSilence(points, 1000 * STALE_INTERVALS * this.store.ages.intervalSeconds);
   }
 
   #stop() {

@@ -60,8 +60,7 @@ export class Trails {
     for (const [key, earlier] of found) {
       const points = this.#points(id, key);
       const all = [...new Map([...earlier, ...points])].sort(([one], [other]) => one - other);
-      const begin = all.findLastIndex(([at], index) => index > 0 && at - all[index - 1][0] >= this.silenceMs);
-      points.splice(0, points.length, ...all.slice(Math.max(begin, 0)).slice(-TRAIL_LENGTH));
+      points.splice(0, points.length, ...afterSilence(all, this.silenceMs).slice(-TRAIL_LENGTH));
     }
   }
 
@@ -100,4 +99,15 @@ export class Trails {
     this.#bySegment.set(id, trails.set(key, points));
     return points;
   }
+}
+
+/**
+ * Return the points after the last silence.
+ *
+ * @param {Point[]} points in the order of their times
+ * @param {number} silenceMs the time between two points from which on it is a silence
+ */
+export function afterSilence(points, silenceMs) {
+  const begin = points.findLastIndex(([at], index) => index > 0 && at - points[index - 1][0] >= silenceMs);
+  return points.slice(Math.max(begin, 0));
 }

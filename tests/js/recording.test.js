@@ -81,6 +81,13 @@ test("the trail of a past moment has the predictions before it", async () => {
   assert.deepEqual(travel.store.trail("A"), [10, 20]);
 });
 
+test("the trail of a past moment begins after a silence", async () => {
+  const steps = [10, 20, 30].map((speed, index) => at("A", [0, 1_500_000, 1_800_000][index], { predicted_speed: speed }));
+  const { travel } = travelling([steps]);
+  await travel.begin(new Store({ intervalSeconds: 300 }));
+  assert.deepEqual(travel.store.trail("A"), [20, 30]);
+});
+
 test("an empty recording has no range", () => {
   assert.equal(new Recording().range, null);
 });
