@@ -3,14 +3,17 @@
  * not start, or if the server has refused the connection. Pure.
  *
  * Without an answer, or with another page such as the form to sign in, the old page stays: it says how old its data are.
+ * It loads again only after two such answers in a row. While servers restart one after the other, the next answer may be an
+ * error, from which a browser does not come back by itself.
  */
 
 const CHECK_MS = 60_000;
+const AGAIN_MS = 5_000;
 /** What only a page of this kind has. */
 const SIGN = 'id="config"';
 
 export class PageReload {
-  #isDone = false;
+  #isChecking = false;
 
   /**
    * @param {object} options
@@ -19,7 +22,7 @@ export class PageReload {
    * @param {string} options.own what the page that is shown has, and another version has not
    * @param {() => boolean} options.works tells whether the page has started, and its connection was not refused
    * @param {() => void} options.reload
-   * @param {{ setInterval(action: () => void, delayMs: number): unknown }} [options.timers]
+   * @param {Record<"setInterval" | "setTimeout", (action: () => void, delayMs: number) => unknown>} [options.timers]
    */
   constructor({ fetch, page, own, works, reload, timers = globalThis }) {
     this.fetch = fetch;
@@ -36,11 +39,22 @@ export class PageReload {
 
   /** Ask for the page, and load it again if it is another one, or this one doesn't work. */
   async check() {
+    if (this.#isChecking) return;
+    this.#isChecking = true;
+    const { timers } = this; // called as its methods: those of the browser throw for another receiver
+    const isReady = (await this.#isDue()) && (await this.#wait(timers), await this.#isDue());
+    if (isReady) this.reload();
+    else this.#isChecking = false;
+  }
+
+  /** @param {{ setTimeout(action: () => void, delayMs: number): unknown }} timers */
+  #wait(timers) {
+    return new Promise((resolve) => timers.setTimeout(() => resolve(null), AGAIN_MS));
+  }
+
+  async #isDue() {
     const text = await this.#served().catch(() => "");
-    if (this.#isDone || !text.includes(SIGN)) return;
-    if (text.includes(this.own) && this.works()) return;
-    this.#isDone = true;
-    this.reload();
+    return text.includes(SIGN) && !(text.includes(this.own) && this.works());
   }
 
   async #served() {

@@ -7,6 +7,7 @@ const OWN = '{"page_version":"1"}';
 /** A page that is asked for once, and what came of it. */
 async function checked({ text = `<script id="config">${OWN}</script>`, ok = true, works = true, fetch = null } = {}) {
   let reloads = 0;
+  const setTimeout = (action, delayMs) => assert.equal(delayMs, 5_000) ?? action();
   const answer = { ok, text: async () => text };
   const reload = new PageReload({
     fetch: fetch ?? (async () => answer),
@@ -14,6 +15,7 @@ async function checked({ text = `<script id="config">${OWN}</script>`, ok = true
     own: OWN,
     works: () => works,
     reload: () => (reloads += 1),
+    timers: { setInterval: assert.fail, setTimeout },
   });
   await reload.check();
   await reload.check();
@@ -39,6 +41,30 @@ test("a form to sign in, an error and no answer leave the page as it is", async 
   assert.equal(await checked({ fetch: () => Promise.reject(new TypeError("no connection")) }), 0);
 });
 
+test("a page is loaded only after two answers in a row", async () => {
+  const text = '<script id="config">{"page_version":"2"}</script>';
+  for (const [answers, reloads] of [["+-+-", 0], ["-++", 1], ["+-++", 1], ["+--", 0]]) {
+    const left = [...String(answers)];
+    let asked = 0;
+    let reloaded = 0;
+    const fetch = async () => ({ ok: (asked++, left.shift() === "+"), text: async () => text });
+    const timers = { setInterval: assert.fail, setTimeout: (action) => action() };
+    const page = new PageReload({ fetch, page: "/p", own: OWN, works: () => true, reload: () => (reloaded += 1), timers });
+    while (left.length > 0) await page.check();
+    assert.deepEqual([reloaded, asked], [reloads, String(answers).length], String(answers));
+  }
+});
+
+test("one check waits for the other", async () => {
+  let asked = 0;
+  const fetch = async () => ({ ok: (asked += 1) > 0, text: async () => '<script id="config">{}</script>' });
+  const timers = { setInterval: assert.fail, setTimeout: () => null };
+  const page = new PageReload({ fetch, page: "/p", own: OWN, works: () => true, reload: assert.fail, timers });
+  void page.check();
+  await page.check();
+  assert.equal(asked, 1);
+});
+
 test("the page is asked for once a minute, past the cache", async () => {
   const asked = [];
   const timers = [];
@@ -47,7 +73,7 @@ test("the page is asked for once a minute, past the cache", async () => {
     return { ok: false, text: async () => "" };
   };
   const setInterval = (action, delayMs) => timers.push([action, delayMs]);
-  new PageReload({ fetch, page: "/p?wall=1", own: OWN, works: () => true, reload: assert.fail, timers: { setInterval } }).start();
+  new PageReload({ fetch, page: "/p?wall=1", own: OWN, works: () => true, reload: assert.fail, timers: { setInterval, setTimeout: assert.fail } }).start();
   assert.equal(timers[0][1], 60_000);
   timers[0][0]();
   assert.deepEqual(asked, [["/p?wall=1", "no-store"]]);

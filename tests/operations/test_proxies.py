@@ -193,6 +193,16 @@ def test_the_page_and_its_assets_are_served(proxy):
     assert proxy.status("/static/js/main.js") == 200
 
 
+@pytest.mark.parametrize("start", [nginx, caddy])
+def test_a_page_without_a_server_loads_itself_again(start, tmp_path):
+    with start(tmp_path, free_port()) as running:
+        head, _, body = running.curl("/predictions").partition("\r\n\r\n")
+        assert int(head.split()[1]) in (502, 503)
+        assert "\r\nrefresh: 10" in head.lower()
+        assert "The server does not answer" in body
+        assert "refresh" not in running.curl("/api/predictions").lower()
+
+
 def test_each_event_of_a_stream_is_passed_on_at_once(proxy):
     with proxy.stream() as response:
         read_until(response, b'"initial"')
