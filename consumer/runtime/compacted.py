@@ -139,7 +139,11 @@ class CompactedTopic:
                 self._stopping.wait(ABSENT_SECONDS)
                 continue
             if topic != assigned:
-                self._restart(source)
+                begin, _ = source.bounds().get(self._partition, (None, None))
+                if begin is None:
+                    self._stopping.wait(ABSENT_SECONDS)  # it was deleted a moment ago
+                    continue
+                self._restart(source, begin)
                 assigned = topic
             try:
                 records = source.poll(self._poll_seconds)
@@ -173,11 +177,10 @@ class CompactedTopic:
             return f"topic {self.name} has {topic.partitions} partitions; allowed: 1"
         return None
 
-    def _restart(self, source: Source) -> None:
-        """Read the topic from its beginning."""
+    def _restart(self, source: Source, begin: int) -> None:
+        """Read the topic from its first offset."""
         self._lose(READING)
         self._values, self._bytes = {}, 0
-        begin, _ = source.bounds()[self._partition]
         with self._changed:
             self._contents, self._next = Contents(self._contents.version + 1, NO_CONTENTS.values), begin
         source.assign({self._partition: begin})

@@ -13,7 +13,11 @@ MAX_KEPT = 2_000
 MAX_AGE_MS = 7 * 86_400_000
 """An acknowledgement that is not renewed for so long is dropped with the next change."""
 
+MAX_TIME_MS = 8_640_000_000_000_000
+"""The last time that a browser can show: the largest one of ECMAScript."""
+
 AlertKind = Literal["severe", "drop"]
+Milliseconds = Annotated[int, Meta(ge=0, le=MAX_TIME_MS)]
 
 
 class AlertSpan(Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,11 +34,11 @@ class SharedAcknowledgement(Struct, frozen=True):
 
     segment_id: str
     kind: AlertKind
-    since: int
-    until: int
+    since: Milliseconds
+    until: Milliseconds
     name: str
     note: str
-    at: int
+    at: Milliseconds
 
 
 class StoredAcknowledgements(NamedTuple):

@@ -21,6 +21,7 @@ from .acknowledged import (
     MAX_KEPT,
     NOTHING,
     AlertSpan,
+    Milliseconds,
     SharedAcknowledgement,
     StoredAcknowledgements,
     acknowledged,
@@ -37,7 +38,7 @@ class KeptAcknowledgement(Struct, frozen=True):
     """The value of a record: an acknowledgement, and when it was made or renewed, in epoch milliseconds."""
 
     acknowledgement: SharedAcknowledgement
-    renewed: int
+    renewed: Milliseconds
 
 
 ByKey = Mapping[bytes, KeptAcknowledgement]

@@ -153,6 +153,50 @@ def test_a_recreated_topic_is_read_again(topic, table):
     eventually(lambda: values(table) == {b"b": b"2"})
 
 
+def test_a_topic_that_is_deleted_and_created_again_is_another_one(topic, table):
+    put(topic, (b"a", b"1"))
+    eventually(lambda: values(table) == {b"a": b"1"})
+    topic.set(exists=False)
+    eventually(lambda: table.missing and "does not exist" in table.missing)
+    assert values(table) is None
+    topic.recreate(1, b"memory-2")
+    topic.set(exists=True)
+    put(topic, (b"b", b"2"))
+    eventually(lambda: values(table) == {b"b": b"2"})
+
+
+class LateSource(MemorySource):
+    """Knows a topic before its bounds."""
+
+    late = 2
+
+    def bounds(self):
+        self.late -= 1
+        return {} if self.late >= 0 else super().bounds()
+
+
+def test_a_topic_without_bounds_is_asked_for_again(topic, start, caplog):
+    put(topic, (b"a", b"1"))
+    table = start(lambda _: LateSource(topic))
+    eventually(lambda: values(table) == {b"a": b"1"})
+    assert "failed" not in caplog.text
+
+
+def test_a_long_history_leaves_the_last_value_of_each_key(topic, start):
+    for number in range(20_000):
+        put(topic, (b"%d" % (number % 5_000), None if number % 7 == 0 else b"%d" % number))
+    wanted = {}
+    for number in range(20_000):
+        wanted.pop(number % 5_000, None)
+        if number % 7:
+            wanted[number % 5_000] = number
+    table = start(lambda _: MemorySource(topic))
+    eventually(lambda: values(table) is not None)
+    kept = list(wanted.items())[-compacted.MAX_KEYS :]
+    assert len(kept) == compacted.MAX_KEYS
+    assert list(table.read().values.items()) == [(b"%d" % key, b"%d" % value) for key, value in kept]
+
+
 def test_records_that_the_log_has_lost_are_lost(topic, table):
     put(topic, (b"a", b"1"), (b"b", b"2"))
     eventually(lambda: values(table) == {b"a": b"1", b"b": b"2"})

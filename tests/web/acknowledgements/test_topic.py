@@ -3,12 +3,15 @@
 import contextlib
 import functools
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from msgspec import structs
 
 from app import create_app
 from consumer import Consumer
+from consumer.messages.clock import wall_ms
 from consumer.sources.memory import MemorySource, MemoryTopic
 from consumer.sources.producing import WriteError, Written
 from tests.consumer import helpers
@@ -156,13 +159,40 @@ def test_a_change_that_kafka_does_not_take_is_said(client, producer):
     assert send(client, SHARED).status_code == 200
 
 
+def value(segment, at, **more):
+    seen = {
+        "segment_id": segment,
+        "kind": "severe",
+        "since": 1,
+        "until": 2,
+        "name": "Ann",
+        "note": "",
+        "at": at,
+        **more,
+    }
+    return json.dumps({"acknowledgement": seen, "renewed": at}).encode()
+
+
 @pytest.mark.parametrize(
-    "value", [b"no json", b"{}", b"\xff", b"[" * 10_000, b'{"acknowledgement": {"segment_id": 5}, "renewed": 1}']
+    "value",
+    [
+        *[b"no json", b"{}", b"\xff", b"[" * 10_000, b'{"acknowledgement": {"segment_id": 5}, "renewed": 1}'],
+        value("B", 5)[:-9],
+        value("B", 5, kind="closed"),
+        *[value("B", each) for each in (-1, 1.5, 8_640_000_000_000_001, 2**64, "5")],
+        *[value("B", 5, **{name: each}) for name in ("since", "until") for each in (-1, 8_640_000_000_000_001)],
+    ],
 )
 def test_values_of_other_programs_are_left_out(client, seen, value):
     seen.append(value, key=b"severe:B")
     send(client, SHARED, alert("A"))
     assert listed(client, SHARED) == [("A", "Ann", "")]
+
+
+def test_a_value_of_a_newer_version_is_read_without_what_is_unknown(client, seen):
+    seen.append(value("B", wall_ms(), note="a crew", colour="red"), key=b"severe:B")
+    send(client, SHARED, alert("A"))
+    assert listed(client, SHARED) == [("A", "Ann", ""), ("B", "Ann", "a crew")]
 
 
 def test_a_value_under_the_key_of_another_segment_is_left_out(client, seen):
@@ -214,11 +244,6 @@ def test_the_log_may_hold_more_than_are_shown(kept, producer, seen):
     assert len(store._topic.read().values) == 3, "the next change removes the others"
 
 
-def value(segment, at):
-    seen = {"segment_id": segment, "kind": "severe", "since": 1, "until": 2, "name": "Ann", "note": "", "at": at}
-    return json.dumps({"acknowledgement": seen, "renewed": at}).encode()
-
-
 def test_values_of_other_programs_are_logged_once_with_their_number(client, seen, caplog):
     for number in range(3):
         seen.append(b"{}", key=b"k" * 200 + str(number).encode())
@@ -228,3 +253,20 @@ def test_values_of_other_programs_are_logged_once_with_their_number(client, seen
     assert found[-1].startswith("seen has 3 values")
     assert len(found) <= 3, "once for each number"
     assert all(len(text) < 200 for text in found)
+
+
+def test_changes_at_the_same_moment_end_alike_in_all_processes(process, seen):
+    clients = [until_current(process()) for _ in range(2)]
+    barrier = threading.Barrier(len(clients))
+
+    def change(client, name):
+        for number in range(10):
+            barrier.wait(60)
+            assert send(client, SHARED, alert("A"), alert("B"), name=name, note=f"{number}").status_code == 200
+            assert send(client, SHARED, alert("B"), action="undo").status_code == 200
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        for each in [pool.submit(change, *pair) for pair in zip(clients, ("Ann", "Bob"), strict=True)]:
+            each.result()
+    last = [json.loads(each.value)["acknowledgement"] for each in seen.logs[0] if each.key == b"severe:A"][-1]
+    eventually(lambda: [listed(each, SHARED) for each in clients] == [[("A", last["name"], "9")]] * 2)
