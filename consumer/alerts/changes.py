@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from consumer.prediction import Observation, Prediction, categorise
 from consumer.settings import Settings
+from consumer.times import UNKNOWN_MS
 from consumer.view.ring import Entry
 
 from .tracks import SEVERE, AlertTracks, OpenAlert, OpenKind, Step, horizon_of
@@ -55,13 +56,16 @@ class AlertChanges:
         self._tracks = (self._predicted, self._measured)
         self._silence_ms = silence_ms
         self._known: dict[str, OpenAlert] = {}
-        self._read_from: dict[int, float] = {}  # per partition the time of the first item
+        self._whole: set[int] = set()  # partitions that are read from their beginning
+        # Of others the times of the first item and of its record, one of which alone could be far off.
+        self._read_from: dict[int, tuple[int, int]] = {}
 
     def begin(self, ordinal: int, is_whole: bool) -> None:
         """Note that a partition is read from now on; `is_whole` tells that nothing came before."""
         self._read_from.pop(ordinal, None)
+        self._whole.discard(ordinal)
         if is_whole:
-            self._read_from[ordinal] = float("-inf")
+            self._whole.add(ordinal)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -69,8 +73,6 @@ class AlertChanges:
     def take(self, entry: Entry) -> Iterator[AlertChange]:
         """Take in an entry of the ring buffer, and yield what changes by it."""
         item, segment_id = entry.item, entry.segment_id
-        if item is not None:
-            read_from = self._read_from.setdefault(entry.ordinal, item.timestamp)
         if item is None:
             self._predicted.forget(segment_id)
             self._measured.forget(segment_id)
@@ -78,9 +80,9 @@ class AlertChanges:
         elif entry.late:
             return
         elif isinstance(item, Observation):
-            yield from self._step(self._measured, item, read_from)
+            yield from self._step(self._measured, item, self._is_covered(entry, item))
         elif not self._is_of_larger_horizon(item):
-            yield from self._step(self._predicted, item, read_from)
+            yield from self._step(self._predicted, item, self._is_covered(entry, item))
 
     def silent(self, now_ms: int) -> Iterator[AlertChange]:
         """Yield the alerts whose segments have had no data for too long."""
@@ -88,10 +90,19 @@ class AlertChanges:
             if known.step.source != REPLAY:
                 yield from self._expire(segment_id, now_ms, *self._tracks)
 
-    def _step(self, tracks: AlertTracks, step: Step, read_from: float) -> Iterator[AlertChange]:
+    def _is_covered(self, entry: Entry, step: Step) -> bool:
+        """Tell whether all was read since a silence before a step."""
+        if entry.ordinal in self._whole:
+            return True
+        if entry.record_ms == UNKNOWN_MS:
+            return False
+        step_from, record_from = self._read_from.setdefault(entry.ordinal, (step.timestamp, entry.record_ms))
+        return min(step.timestamp - step_from, entry.record_ms - record_from) >= self._silence_ms
+
+    def _step(self, tracks: AlertTracks, step: Step, is_covered: bool) -> Iterator[AlertChange]:
         segment_id = step.segment_id
         yield from self._expire(segment_id, step.timestamp, tracks)
-        forgotten = tracks.step(step, is_covered=step.timestamp - read_from >= self._silence_ms)
+        forgotten = tracks.step(step, is_covered)
         yield from self._compare(segment_id, "calm", step)
         if forgotten is not None:
             yield from self._compare(forgotten, "evicted")

@@ -25,17 +25,19 @@ class Road:
         self.changes.begin(0, is_whole=True)
         self.minute = 0
 
-    def take(self, item, segment="A"):
-        entry = Entry(0, 0, Position(b"", ()), segment, item, True)
+    def take(self, item, segment="A", recorded=None):
+        record_ms = (self.minute if recorded is None else recorded) * MINUTE
+        entry = Entry(0, 0, Position(b"", ()), segment, item, True, record_ms=record_ms)
         return [shown(each) for each in self.changes.take(entry)]
 
-    def predict(self, speed, now=None, segment="A", horizon=None, minute=None, **more):
+    def predict(self, speed, now=None, segment="A", horizon=None, minute=None, recorded=None, **more):
         """Give a prediction for now, and return what changes by it."""
         self.minute = self.minute + 1 if minute is None else minute
         change = None if now is None else speed - now
         category = categorise(speed * self.settings.mph_per_unit, self.settings.thresholds_mph)
         at = self.minute * MINUTE
-        return self.take(Prediction(segment, at, "", horizon, now, speed, change, None, category, **more), segment)
+        item = Prediction(segment, at, "", horizon, now, speed, change, None, category, **more)
+        return self.take(item, segment, recorded)
 
     def measure(self, speed, segment="A", **more):
         self.minute += 1
@@ -231,6 +233,13 @@ def test_what_comes_a_silence_after_the_first_item_is_known(later):
     assert later.predict(SEVERE, minute=26) == [("severe", None)]
     later.predict(SEVERE, segment="C", minute=26)
     assert later.predict(SEVERE, segment="C", minute=27) == [("severe", 26)]
+
+
+@pytest.mark.parametrize(("minute", "recorded"), [(1, 100), (100, 1)])
+def test_a_first_item_that_came_late_covers_nothing(later, minute, recorded):
+    later.predict(60, segment="B", minute=minute, recorded=recorded)
+    later.predict(SEVERE, minute=101)
+    assert later.predict(SEVERE, minute=102) == [("severe", None)]
 
 
 def test_a_segment_is_known_by_predictions_and_measurements(later):
