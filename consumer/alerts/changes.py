@@ -80,9 +80,9 @@ class AlertChanges:
         elif entry.late:
             return
         elif isinstance(item, Observation):
-            yield from self._step(self._measured, item, self._is_covered(entry, item))
+            yield from self._step(self._measured, item, self._note_reading(entry, item))
         elif not self._is_of_larger_horizon(item):
-            yield from self._step(self._predicted, item, self._is_covered(entry, item))
+            yield from self._step(self._predicted, item, self._note_reading(entry, item))
 
     def silent(self, now_ms: int) -> Iterator[AlertChange]:
         """Yield the alerts whose segments have had no data for too long."""
@@ -90,8 +90,8 @@ class AlertChanges:
             if known.step.source != REPLAY:
                 yield from self._expire(segment_id, now_ms, *self._tracks)
 
-    def _is_covered(self, entry: Entry, step: Step) -> bool:
-        """Tell whether all was read since a silence before a step."""
+    def _note_reading(self, entry: Entry, step: Step) -> bool:
+        """Note from when on a partition is read; return whether that is since a silence before a step."""
         if entry.ordinal in self._whole:
             return True
         if entry.record_ms == UNKNOWN_MS:

@@ -1,19 +1,26 @@
 """Acknowledgements in a compacted topic of Apache Kafka, shared by processes that share nothing else."""
 
 import contextlib
+import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from kafka import KafkaProducer
 from msgspec import structs
 
 from cli.publish import COMPACT, create_topic, describe_topic
 from consumer.errors import NotCurrent
 from consumer.runtime.compacted import SILENT
 from consumer.settings import Settings
+from consumer.sources.kafka import client_options
 from tests.cli.helpers import invoke
 from tests.consumer.helpers import message
 from tests.integration.acknowledging import Process
-from tests.kafka.helpers import BOTH_CLIENTS, eventually, fresh_name, log_of
+from tests.kafka.helpers import BOTH_CLIENTS, WAIT_SECONDS, eventually, fresh_name, log_of
+
+HISTORY = 20_000
+"""Records before the start of a process."""
 
 
 @pytest.fixture
@@ -114,6 +121,40 @@ def test_what_kafka_has_compacted_is_read_as_before(apache, settings, start, pub
     eventually(is_compacted, every=0.3)
     assert process.seen() == [("A", "Ann", "4")]
     assert start(settings, "other").seen() == [("A", "Ann", "4")]
+
+
+@BOTH_CLIENTS
+def test_a_recreated_topic_begins_without_acknowledgements(apache, settings, start):
+    one, other = start(settings, "one"), start(settings, "other")
+    assert one.change("acknowledge", "A", name="Ann")[0] == 200
+    name = settings.acknowledgements_topic
+    apache.delete_topic(name)
+    eventually(lambda: one.seen() is None and other.seen() is None)
+    status, answer = one.change("acknowledge", "B", name="Ann")
+    assert status == 503, answer
+    apache.create_topic(name, partitions=1, **{"cleanup.policy": COMPACT})
+    eventually(lambda: one.seen() == [] and other.seen() == [])
+    eventually(lambda: one.change("acknowledge", "B", name="Bob")[0] == 200)
+    eventually(lambda: other.seen() == [("B", "Bob", "")])
+
+
+@BOTH_CLIENTS
+def test_a_long_history_with_damaged_records_is_read_at_start(settings, start):
+    shared = settings.for_acknowledgements
+    now = round(time.time() * 1000)
+    with contextlib.closing(KafkaProducer(**client_options(shared), acks="all", linger_ms=50)) as producer:
+        for number in range(HISTORY):
+            segment = "AB"[number % 2]
+            seen = {"segment_id": segment, "kind": "severe", "since": 1, "until": 2, "name": "Ann", "note": str(number)}
+            value = json.dumps({"acknowledgement": {**seen, "at": now, "colour": "of a newer version"}, "renewed": now})
+            producer.send(shared.topic, value.encode(), key=f"severe:{segment}".encode())
+        for key, odd in [(b"severe:A", None), (b"severe:C", b"{"), (b"closed:B", value.encode())]:
+            producer.send(shared.topic, odd, key=key)
+        producer.flush(WAIT_SECONDS)
+    process = start(settings, "one")
+    assert process.seen() == [("B", "Ann", str(HISTORY - 1))]
+    assert process.change("acknowledge", "A", name="Bob")[0] == 200
+    assert process.seen() == [("A", "Bob", ""), ("B", "Ann", str(HISTORY - 1))]
 
 
 def test_topics_are_described_and_the_command_creates_one(apache, settings, settings_for):
