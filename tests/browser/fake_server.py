@@ -16,12 +16,11 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, render_template, request
 from flask_sock import Sock
-from jinja2 import BytecodeCache
-from jinja2.bccache import Bucket
 from simple_websocket import ConnectionClosed, Server
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.test import run_wsgi_app
 
+from tests.templates import TEMPLATES
 from web.answers import responses
 from web.api.polling import SegmentName
 from web.page import assets, roads, texts
@@ -72,22 +71,6 @@ def compress_data(response: Response) -> Response:
     return response
 
 
-class CompiledTemplates(BytecodeCache):
-    """Keeps what templates were compiled to for the next server: that takes longer than all else that one does."""
-
-    def __init__(self) -> None:
-        self._compiled: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        """Give a template's bytecode; a bucket takes it only for the same source."""
-        if bucket.key in self._compiled:
-            bucket.bytecode_from_string(self._compiled[bucket.key])
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep a template's bytecode."""
-        self._compiled[bucket.key] = bucket.bytecode_to_string()
-
-
 class StaticResponses:
     """WSGI middleware that keeps responses with whole static files: a page requests a hundred of them."""
 
@@ -112,7 +95,6 @@ class StaticResponses:
         return answer
 
 
-TEMPLATES = CompiledTemplates()
 STATIC = StaticResponses()
 """Shared by all servers of a process."""
 

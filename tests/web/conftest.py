@@ -6,10 +6,11 @@ import pytest
 from msgspec import structs
 from werkzeug.routing import Rule
 
-from app import create_app
+from app import App, create_app
 from consumer import Consumer
 from consumer.settings import Settings
 from consumer.sources.memory import MemorySource, MemoryTopic
+from tests.templates import TEMPLATES
 from tests.web import paths
 from tests.web.paths import Connection, Stream, client_of, serving
 
@@ -37,6 +38,7 @@ def _compile_once(rule, append_unknown=True):
 
 
 Rule._compile_builder = _compile_once
+App.jinja_options = {"bytecode_cache": TEMPLATES}
 
 
 @pytest.fixture
