@@ -61,6 +61,7 @@ class Clock:
         if kafka_ms == UNKNOWN_MS:
             return
         offsets, offset = self._offsets, kafka_ms - (self.wall_ms() if now_ms is None else now_ms)
+        # The vote that this one takes the place of: the segment's own, or the oldest of all when there is no room.
         before = offsets.pop(segment_id, None)
         if before is None:
             before = offsets.pop(next(iter(offsets))) if len(offsets) == VOTERS else 0

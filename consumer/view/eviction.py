@@ -16,7 +16,7 @@ from consumer.prediction import Observation, Prediction
 CREDIT_MS = 300_000
 MOST_RECORDS = 12
 _SLACK = 64
-"""Entries that the heap may have beyond two for each segment before it is made again."""
+"""Entries that the heap may have beyond two for each segment before it is rebuilt."""
 
 EvictionReason = Literal["max_age", "max_segments", "max_bytes", "max_horizons", "clock"]
 EVICTION_REASONS: tuple[EvictionReason, ...] = get_args(EvictionReason)

@@ -186,6 +186,7 @@ class Channel(BlockList):
         mark = subscription.mark
         if mark is None:
             return None
+        # Up to where the view was read, and no further: what came since must follow the view.
         self.flush(now, mark.sequence)
         if self.mark is None or not mark.continues_like(self.mark):
             return None  # something happened in between: the next client tries again
