@@ -47,8 +47,8 @@ def has_more(subscription: Subscription) -> bool:
 class Poll(NamedTuple):
     """What a poll waits for, until when (monotonic seconds), and how its answer is made.
 
-    `encode` returns the answer as JSON for changes, the cursor after them, and whether more is available. Answers with
-    a view can be shared if they have the same `share`, cursor and gap.
+    `encode` returns the answer as JSON for changes, the cursor after them, and whether more is available. Answers can
+    be shared if they have the same `share`, cursor and gap, and the same changes.
     """
 
     subscription: Subscription
@@ -62,7 +62,7 @@ class WaitingPoll(ClientStream):
     """The stream of a long poll: nothing while it waits, then one response, and its end. It does no IO.
 
     `respond` returns the head and the body of a response for a status; `submit` runs a function on another thread.
-    `shared` has the answers with a view that clients are being sent: after a truncation many get the same one.
+    `shared` has the answers that clients are being sent: many wait at the same place for the same change.
     """
 
     __slots__ = ("_after", "_body", "_making", "_poll", "_respond", "_shared", "_submit", "_subscription")
@@ -129,22 +129,25 @@ class WaitingPoll(ClientStream):
         return b"".join(self._respond(FAILED, Body("", wire.failure(wire.FAILED))))
 
     def _read(self, own: Subscription, now: float) -> None:
-        changes, self._after = self._poll.changes, own.cursor
+        changes, self._after, before = self._poll.changes, own.cursor, own.next_sequence
         changes.put(own.read(min(STEP, changes.room)), self._after)
         cursor, more = own.cursor, has_more(own) or waits_for_kafka(own)
         if changes.view is not None:
             self._making = self._submit(lambda: self._encode_view(cursor, more))
         elif changes or waits_for_kafka(own) or now >= self._poll.deadline:
-            self._answer(self._encode(cursor, more))
+            # All that was read from the ring buffer: evictions move no cursor, and cursors are the clients' own.
+            self._answer(self._encode(cursor, more, self._after, before, own.next_sequence))
 
-    def _encode(self, cursor: str | None, more: bool) -> Body:
-        return Body("", self._poll.encode(self._poll.changes, cursor, more))
-
-    def _encode_view(self, cursor: str | None, more: bool) -> Body:
-        key = (*self._poll.share, cursor, more, self._poll.changes.gap)
+    def _encode(self, cursor: str | None, more: bool, *read: str | int | None) -> Body:
+        """Return the answer, of which another may have been made; `read` is what its changes are of."""
+        key = (*self._poll.share, cursor, more, self._poll.changes.gap, *read)
         body = self._shared.get(key)
         if body is None:
-            body = self._shared[key] = self._encode(cursor, more)
+            body = self._shared[key] = Body("", self._poll.encode(self._poll.changes, cursor, more))
+        return body
+
+    def _encode_view(self, cursor: str | None, more: bool) -> Body:
+        body = self._encode(cursor, more)
         self._respond(OK, body)  # which compresses it
         return body
 

@@ -150,6 +150,43 @@ def test_limit_of_the_request_holds(polls):
     assert (answer["predictions"], answer["more"]) == (["S0", "S1", "S2"], True)
 
 
+def test_polls_at_one_place_share_the_bytes_of_their_changes(polls):
+    waiting = [polls.open()[0] for _ in range(3)]
+    polls.world.publish(2)
+    for each in waiting:
+        each.take(polls.world.now)
+    bodies = [each.take(polls.world.now) for each in waiting]
+    assert bodies[0] is bodies[1] is bodies[2]
+    assert polls.encoded == 1
+
+
+def test_polls_of_other_places_filters_or_limits_share_no_bytes(polls):
+    waiting = [polls.open()[0], polls.open(ONE_OF_FIVE)[0], polls.open(WITH)[0], polls.open(limit=1)[0]]
+    polls.world.publish(2)
+    waiting[0].take(polls.world.now)
+    late, _ = polls.open()
+    polls.world.publish(5)
+    for each in (*waiting[1:], late):
+        each.take(polls.world.now)
+    bodies = [each.take(polls.world.now) for each in (*waiting, late)]
+    assert [json.loads(each)["predictions"] for each in bodies] == [
+        ["S0", "S1"],
+        ["S1", "S1"],
+        ["S0", "S1", "S2", "S3", "S4", "S0", "S1"],
+        ["S0"],
+        ["S2", "S3", "S4", "S0", "S1"],
+    ]
+
+
+def test_shared_changes_are_freed_with_the_last_poll(polls):
+    waiting, _ = polls.open()
+    polls.world.publish(1)
+    polls.answer(waiting)
+    assert len(polls.shared) == 1
+    del waiting
+    assert len(polls.shared) == 0
+
+
 def test_view_after_a_gap_is_encoded_on_another_thread(polls):
     waiting, _ = polls.open()
     polls.world.begin()
