@@ -1,7 +1,9 @@
 """Waiting requests: the turns of peers, the limit, and what is dropped."""
 
 import math
+import random
 import weakref
+from collections import Counter
 
 import pytest
 
@@ -132,6 +134,44 @@ def test_the_peer_with_most_waiting_requests_loses_one(threads):
     assert threads.drop(4) == ["a1", "a2", "a3", "b1"]
     threads.run()
     assert threads.handled == ["a", "c1", "a4", "b2"], "a loss changes no turn"
+
+
+def test_to_drop_all_looks_at_no_peer_twice(threads):
+    class Peer(str):
+        looks = 0
+
+        def __hash__(self):
+            Peer.looks += 1
+            return super().__hash__()
+
+    def looks(count):
+        for number in range(count):
+            threads.requests.add(f"of {number}", Peer(number))
+        Peer.looks = 0
+        threads.requests.end_all()
+        return Peer.looks
+
+    assert looks(300) == 10 * looks(30) > 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_loser_has_most_waiting_requests_after_any_turns(seed):
+    chance, waiting, threads = random.Random(seed), Counter(), Threads(limit=1)
+    for number in range(300):
+        peer = chance.choice("abcdef")
+        threads.requests.add(f"{peer}{number}", peer)
+        waiting[peer] += 1
+        if chance.random() < 0.4:
+            (loser, *_) = threads.drop(1)[-1]
+            assert waiting[loser] == max(waiting.values())
+            waiting[loser] -= 1
+        if chance.random() < 0.3:
+            before = len(threads.ready)
+            threads.requests.uncount(before and threads.started()[-1])
+            threads.requests.start()
+            waiting.subtract(conn[0] for conn in threads.started()[before:])
+    threads.requests.end_all()
+    assert len(threads.dropped) + len(threads.ready) == 300
 
 
 def test_of_peers_with_as_many_requests_the_oldest_is_dropped(threads):
