@@ -68,11 +68,16 @@ bench: $(READY) ## measure, beside peers in the same run: all, or what BENCH nam
 vendor: $(READY) ## download the page's libraries from npm, as listed in static/vendor/vendor.json
 	$(BIN)/python static/vendor/refresh.py
 
-lint: $(READY) node_modules/.ready ## format, lint, types, spelling; the page's JavaScript too
+lint: lint-python lint-page ## format, lint, types, spelling; the page's JavaScript too
+
+.PHONY: lint-python lint-page
+lint-python: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+
+lint-page: node_modules/.ready
 	npm run --silent lint
 	npm run --silent types
 
