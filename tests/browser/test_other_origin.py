@@ -176,7 +176,7 @@ def test_another_origin_is_refused_and_learns_what_may_be_wrong(
     assert visit.page.evaluate("window.seen") == []
     headers = {"Origin": origin, "Authorization": f"Bearer {tokens['first']}"}
     method, path = ("POST", "/api/tickets") if transport == "websocket" else ("GET", LISTENED_AT[transport])
-    answer = httpx.request(method, f"http://127.0.0.1:{server.port}{path}", headers=headers)
+    answer = httpx.request(method, f"http://127.0.0.1:{server.port}{path}", headers=headers, timeout=60)
     assert answer.status_code == 403
     assert f"pages of '{origin}' may not connect" in answer.json()["error"]
 
@@ -220,7 +220,8 @@ def test_a_ticket_of_the_client_opens_nothing_else(
     connect(visit.page, server, "websocket", [tokens["first"]])
     wait_for_segments(visit.page, 2)
     *_, query = visit.queries("/predictions/ws")
-    answer = httpx.get(f"http://127.0.0.1:{server.port}/predictions/stream", params={"ticket": query["ticket"]})
+    url = f"http://127.0.0.1:{server.port}/predictions/stream"
+    answer = httpx.get(url, params={"ticket": query["ticket"]}, timeout=60)
     assert answer.status_code == 401
     assert "the ticket was used before" in answer.json()["error"]
 
@@ -297,6 +298,7 @@ class PythonClient:
                 self.seen.append(message["data"]["segment_id"])
 
 
+@pytest.mark.timeout(300)
 def test_both_clients_renew_a_token_and_keep_their_websocket(
     tmp_path: Path, visit: Visit, origin: str, tokens: TokensFile
 ) -> None:
