@@ -237,6 +237,7 @@ class Feed:
 
         The window is read in slices from its end, as in segment().
         """
+        wanted_ids = wanted.segments
         with self.locked() as state:
             end, position = state.ring.end, state.position
         found: list[Prediction | Observation] = []
@@ -249,6 +250,8 @@ class Feed:
                 break
             end = begin
             for each in reversed(entries):
+                if wanted_ids is not None and each.segment_id not in wanted_ids:
+                    continue  # most entries, at little cost
                 if each.item is None or wanted.judge(each) is not MATCH:
                     continue
                 key = (each.segment_id, each.is_observation, each.horizon_minutes)

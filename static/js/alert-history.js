@@ -9,6 +9,10 @@ import { writeSegments } from "./query.js";
 
 /** Steps of each segment: at the usual 5 minutes those of 8 hours. */
 const STEPS = 100;
+/** Of one request, so that no answer takes long to read. */
+const MAX_SEGMENTS = 20;
+/** The slowest ones: what is further down can wait for its next step. */
+const MOST_SEGMENTS = 200;
 
 /**
  * Read the earlier steps of the segments that need them. Tell whether there were any.
@@ -17,18 +21,20 @@ const STEPS = 100;
  * @param {Api} api
  */
 export async function learnEarlierSteps(alerts, api) {
-  const filter = writeSegments(alerts.unsure());
-  if (filter === "") return false;
+  const filters = inParts(alerts.unsure().slice(0, MOST_SEGMENTS)).map(writeSegments).filter(Boolean);
   const horizon = alerts.horizon === null ? "" : `&horizon=${alerts.horizon}`;
-  let earlier;
   alerts.learning += 1;
   try {
-    earlier = await api.newest(STEPS, filter + horizon);
+    for (const filter of filters) alerts.learn(await api.newest(STEPS, filter + horizon));
   } catch {
     return false; // alerts then begin with the steps that arrive
   } finally {
     alerts.learning -= 1;
   }
-  alerts.learn(earlier);
-  return true;
+  return filters.length > 0;
+}
+
+/** @param {string[]} ids */
+function inParts(ids) {
+  return Array.from({ length: Math.ceil(ids.length / MAX_SEGMENTS) }, (_, at) => ids.slice(at * MAX_SEGMENTS, (at + 1) * MAX_SEGMENTS));
 }

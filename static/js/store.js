@@ -235,8 +235,11 @@ export class Store {
   completeTrails(history) {
     /** @type {Map<string, Prediction[]>} */
     const bySegment = new Map();
-    for (const each of history.filter((given) => readPrediction(given) !== null)) {
-      if (this.segments.has(each.segment_id)) bySegment.set(each.segment_id, [...(bySegment.get(each.segment_id) ?? []), each]);
+    for (const each of history) {
+      if (readPrediction(each) === null || !this.segments.has(each.segment_id)) continue;
+      const known = bySegment.get(each.segment_id);
+      if (known) known.push(each);
+      else bySegment.set(each.segment_id, [each]);
     }
     for (const [id, predictions] of bySegment) this.#trails.complete(id, predictions);
   }

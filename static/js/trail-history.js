@@ -7,7 +7,8 @@
 import { writeSegments } from "./query.js";
 import { TRAIL_LENGTH } from "./trails.js";
 
-const MAX_SEGMENTS = 60;
+/** So that no answer takes long to read. */
+const MAX_SEGMENTS = 20;
 const MAX_ASKED = 50_000;
 
 export class TrailHistory {

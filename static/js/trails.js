@@ -52,7 +52,11 @@ export class Trails {
   complete(id, predictions) {
     /** @type {Map<TrailKey, Point[]>} */
     const found = new Map();
-    const add = (/** @type {TrailKey} */ key, /** @type {Point} */ point) => found.set(key, [...(found.get(key) ?? []), point]);
+    const add = (/** @type {TrailKey} */ key, /** @type {Point} */ point) => {
+      const known = found.get(key);
+      if (known) known.push(point);
+      else found.set(key, [point]);
+    };
     for (const { timestamp, horizon_minutes: horizon = null, predicted_speed: speed, current_speed: now } of predictions) {
       add(horizon, [timestamp, speed]);
       if (typeof now === "number") add("now", [timestamp, now]);
