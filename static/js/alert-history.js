@@ -12,7 +12,7 @@ const STEPS = 100;
 /** Of one request, so that no answer takes long to read. */
 const MAX_SEGMENTS = 20;
 /** The slowest ones: what is further down can wait for its next step. */
-const MOST_SEGMENTS = 200;
+const MOST_SEGMENTS = 500;
 
 /**
  * Read the earlier steps of the segments that need them. Tell whether there were any.

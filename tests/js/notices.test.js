@@ -240,8 +240,8 @@ test("a pause keeps no notices back, and makes no old data new", async () => {
 
 test("earlier steps are asked for in parts, the slowest first", async () => {
   const alerts = new Alerts({ unit: "mph", intervalSeconds: 300 });
-  const severe = (index) => prediction(`S${index}`, { category: "severe_congestion", predicted_speed: 29 - index / 10, timestamp: 600_000 });
-  alerts.apply({ type: "initial", predictions: Array.from({ length: 230 }, (_, index) => severe(index)) });
+  const severe = (index) => prediction(`S${index}`, { category: "severe_congestion", predicted_speed: 29 - index / 20, timestamp: 600_000 });
+  alerts.apply({ type: "initial", predictions: Array.from({ length: 530 }, (_, index) => severe(index)) });
   const asked = [];
   const api = {
     async newest(count, filter) {
@@ -250,7 +250,7 @@ test("earlier steps are asked for in parts, the slowest first", async () => {
     },
   };
   assert.equal(await learnEarlierSteps(alerts, /** @type {any} */ (api)), true);
-  assert.deepEqual(asked.map(([count, ids]) => [count, ids.length]), Array(10).fill([100, 20]));
-  assert.equal(asked[0][1][0], "S229");
-  assert.deepEqual([alerts.list().length, alerts.learning], [200, 0]);
+  assert.deepEqual(asked.map(([count, ids]) => [count, ids.length]), Array(25).fill([100, 20]));
+  assert.equal(asked[0][1][0], "S529");
+  assert.deepEqual([alerts.list().length, alerts.learning], [500, 0]);
 });
