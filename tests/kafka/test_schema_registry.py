@@ -13,7 +13,7 @@ from tests.consumer.schemas.helpers import PREDICTION, framed
 from tests.consumer.schemas.test_avro import encoded
 from tests.consumer.schemas.test_protobuf import field
 from tests.kafka.helpers import BOTH_CLIENTS, WAIT_SECONDS, changes, events_until, eventually, segments
-from tests.kafka.registry import Apicurio, RegistryUnavailable
+from tests.kafka.registry import START_SECONDS, Apicurio, RegistryUnavailable
 
 TIME_MS = 1_737_468_300_000
 ROAD = {"type": "record", "name": "Road", "namespace": "city", "fields": [{"name": "name", "type": "string"}]}
@@ -33,6 +33,9 @@ message Forecast { string segment_id = 1; int64 timestamp = 2; double predicted_
 """
 JSON_SCHEMA = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "title": "Prediction"}
 PLAIN = {"segment_id": "A", "timestamp": TIME_MS, "predicted_speed": 44.1, "current_speed": 48.3}
+
+# The first test waits for a node and for the registry, and each may take so long to start.
+pytestmark = pytest.mark.timeout(180 + 2 * START_SECONDS)
 
 
 @pytest.fixture(scope="module")
