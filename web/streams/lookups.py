@@ -70,10 +70,14 @@ class Lookups:
         """Run look-ups as long as one may begin. Those that may not yet follow one of their address."""
         while (begun := self._begin_next()) is not None:
             address, look_up = begun
-            look_up()
-            with self._lock:
-                self._at_work[address] -= 1
-                self._at_work += Counter()  # without those that are zero
+            try:
+                look_up()
+            except Exception:
+                log.exception("a look-up failed")
+            finally:
+                with self._lock:
+                    self._at_work[address] -= 1
+                    self._at_work += Counter()  # without those that are zero
 
     def _begin_next(self) -> tuple[Hashable, Callable[[], None]] | None:
         """Return the look-up that is next, and its address."""

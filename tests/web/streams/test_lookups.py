@@ -92,3 +92,12 @@ def test_closing_drops_what_waits(lookups, slow):
     assert len(slow.begun) == PER_ADDRESS
     start(lookups, "many", 300)
     eventually(lambda: ("many", 300) in [found for _, found in lookups.found])
+
+
+def test_look_ups_that_fail_hold_up_no_other(lookups, slow, caplog):
+    lookups._on_found = iter(()).__next__
+    start(lookups, "failing", *range(PER_ADDRESS))
+    slow.allow()
+    eventually(lambda: sum("a look-up failed" in each.getMessage() for each in caplog.records) == PER_ADDRESS)
+    start(lookups, "failing", 100)
+    eventually(lambda: slow.begun[-1] == ("failing", 100))
