@@ -114,9 +114,9 @@ class Walk:
 @blueprint.get("/api/predictions/history")
 def history() -> Response:
     """Answer with a page of the history, or with all of it as NDJSON if the client accepts that."""
-    if "last" in request.args:
+    if params.text("last") is not None:
         return _newest()
-    params.only("since", "until", "after", "limit", *params.FILTER)
+    params.only("since", "until", "after", "limit", "last", *params.FILTER)
     wanted, span = params.wanted(services().settings.topics), _span()
     limit = params.whole_number("limit", params.MAX_LIMIT, 1, params.MAX_LIMIT)
     after = params.text("after")

@@ -83,7 +83,7 @@ LIMIT = query(
 LAST = query(
     "last",
     "So many of the newest predictions in memory of each segment and horizon, and observations, on one page of at most "
-    f"{params.MAX_NEWEST:,}; without other parameters than filters",
+    f"{params.MAX_NEWEST:,}, which is JSON whatever the client accepts; without other parameters than filters",
     {"type": "integer", "minimum": 1, "maximum": params.MAX_LAST},
     24,
 )

@@ -316,3 +316,16 @@ def test_the_last_come_without_a_time(client, live):
     answer = client.get("/api/predictions/history?last=3&since=0")
     assert answer.status_code == 400
     assert "unknown parameter 'since'" in answer.json["error"]
+
+
+def test_an_empty_number_of_last_is_none(client, put):
+    for number in range(3):
+        put(message("A", timestamp=TIME_MS + number))
+    assert len(history(client, f"?last=&limit=2&until={TIME_MS + 9}")["predictions"]) == 2
+    assert client.get("/api/predictions/history?last=0").status_code == 400
+
+
+def test_the_last_are_json_whatever_the_client_accepts(client, put):
+    put(message("A", timestamp=TIME_MS))
+    answer = client.get("/api/predictions/history?last=1", headers={"Accept": "application/x-ndjson"})
+    assert (answer.mimetype, len(data(answer)["predictions"])) == ("application/json", 1)
