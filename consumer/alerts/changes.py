@@ -67,6 +67,11 @@ class AlertChanges:
         if is_whole:
             self._whole.add(ordinal)
 
+    def miss(self) -> None:
+        """Note that entries were missed. Each partition begins again afterwards."""
+        for tracks in self._tracks:
+            tracks.miss()
+
     def __len__(self) -> int:
         return len(self._known)
 

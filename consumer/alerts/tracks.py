@@ -101,6 +101,11 @@ class AlertTracks:
         self._segments.pop(segment_id, None)
         self.open.pop(segment_id, None)
 
+    def miss(self) -> None:
+        """Drop the segments without an open alert, since one may have begun in steps that were missed."""
+        for segment_id in self._segments.keys() - self.open.keys():
+            del self._segments[segment_id]
+
     def is_silent(self, segment_id: str, time_ms: float) -> bool:
         """Tell whether the steps of a segment no longer count at a time."""
         known = self._segments.get(segment_id)

@@ -96,12 +96,13 @@ class AlertWatch:
                 ring = state.ring
                 if state.generation != self._generation:
                     self._generation, self._ordinals = state.generation, 0
+                if self._next < ring.oldest:
+                    self.missed += ring.oldest - self._next
+                    self._next, self._ordinals = ring.oldest, 0
+                    self._changes.miss()
                 for ordinal in range(self._ordinals, len(ring.whole_from)):
                     self._changes.begin(ordinal, is_whole=ring.whole_from[ordinal] == 0)
                 self._ordinals = len(ring.whole_from)
-                if self._next < ring.oldest:
-                    self.missed += ring.oldest - self._next
-                    self._next = ring.oldest
                 entries = ring.read(self._next, READ_ENTRIES)
             self._next += len(entries)
             for entry in entries:

@@ -177,6 +177,22 @@ def test_entries_that_left_the_ring_buffer_are_counted():
     assert process.watch.missed == 200
 
 
+def test_a_beginning_that_may_have_been_missed_is_not_sent():
+    process = Process(structs.replace(HOOKED, buffer_entries=100))
+    others = [(f"S{number}", 3, 60.0) for number in range(150)]
+    assert process.read(("A", 5, 60.0), ("B", 5, 10.0)) == []
+    assert process.read(("A", 4, 10.0), ("A", 3, 10.0), ("new", 4, 10.0), *others) == []
+    assert process.read(*((segment, age, 10.0) for age in (2, 1) for segment in ("A", "new"))) == []
+    assert (process.watch.missed, process.watch.unknown) == (53, 2)
+
+
+def test_the_end_of_an_alert_is_sent_after_entries_were_missed():
+    process = Process(structs.replace(HOOKED, buffer_entries=100))
+    assert kinds(process.read(("A", 5, 10.0), ("A", 4, 10.0))) == [("alert.began", "A", "severe")]
+    assert process.read(*((f"S{number}", 3, 60.0) for number in range(150))) == []
+    assert kinds(process.read(("A", 2, 60.0), ("A", 1, 60.0))) == [("alert.ended", "A", "severe")]
+
+
 @pytest.fixture
 def receiver(integration):
     receiver = FakeReceiver()
