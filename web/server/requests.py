@@ -126,6 +126,7 @@ class Requests:
             conn = self._take(peer)
             if peer in self._waiting:
                 self._waiting.move_to_end(peer)
+                self._by_count[len(self._waiting[peer]) - 1].move_to_end(peer)
             self._counted[conn] = now
             return conn
 
@@ -149,7 +150,7 @@ class Requests:
             self._by_count.append(OrderedDict())
         if after:
             self._by_count[after - 1][peer] = None
-            # One that has lost a request, or had its turn, goes on losing, as its others are the older ones.
+            # One that has lost a request goes on losing; one that had its turn comes last (_next).
             self._by_count[after - 1].move_to_end(peer, last=after > before)
         if not self._by_count[-1]:
             self._by_count.pop()

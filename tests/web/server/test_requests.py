@@ -154,6 +154,15 @@ def test_to_drop_all_looks_at_no_peer_twice(threads):
     assert looks(300) == 10 * looks(30) > 0
 
 
+def test_of_peers_with_as_many_requests_one_that_had_its_turn_loses_last():
+    threads = Threads(limit=1)
+    threads.add("x", "a1", "a2", "b1", "c1")
+    threads.requests.uncount("x")
+    threads.requests.start()
+    assert threads.started() == ["x", "a1"]
+    assert threads.drop(3) == ["b1", "c1", "a2"]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_loser_has_most_waiting_requests_after_any_turns(seed):
     chance, waiting, threads = random.Random(seed), Counter(), Threads(limit=1)
