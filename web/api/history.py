@@ -24,6 +24,7 @@ from web import params, wire
 from web.access.admission import Slot
 from web.access.principal import Principal, current
 from web.answers import responses
+from web.limits.limiter import client_name
 from web.server.client import ClientSocket
 from web.services import services
 from web.times import Deadline, now_iso
@@ -164,7 +165,7 @@ def _span() -> Span:
 
 def _walk(subscriptions: Subscriptions, after: str | None, span: Span, wanted: Filter, settings: Settings) -> Walk:
     """Start after a cursor, at a time, or at the start of memory; there with a gap if Kafka is not available."""
-    end, client, throttle = subscriptions.feed.cursor, request.remote_addr, subscriptions.throttle
+    end, client, throttle = subscriptions.feed.cursor, client_name(), subscriptions.throttle
     try:
         if after is not None:
             subscription = subscriptions.subscribe(after, wanted, "history", client)

@@ -22,6 +22,7 @@ from web.access.admission import Slot
 from web.access.principal import current
 from web.answers import responses
 from web.answers.changes import Changes
+from web.limits.limiter import client_name
 from web.server.client import Client, can_take_over
 from web.services import services
 from web.streams.waiting_poll import Poll, WaitingResponse, has_more, waits_for_kafka
@@ -123,7 +124,7 @@ def _subscribe(
     subscriptions: Subscriptions, after: str | None, since: int | None, wanted: Filter, slot: Slot
 ) -> Subscription:
     """Return a subscription without the view, which a client that polls has already."""
-    client = request.remote_addr
+    client = client_name()
     try:
         if after is not None:
             return subscriptions.subscribe(after, wanted, "poll", client)

@@ -13,6 +13,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from web import params, wire
 from web.access.principal import current
 from web.access.tickets import PARAMETER
+from web.limits.limiter import client_name
 from web.services import services
 from web.streams.encodings import SSE, SSE_GZIP, Encoding
 from web.streams.greeting import greeting
@@ -62,16 +63,14 @@ def _start() -> Start:
     last_event_id = request.headers.get("Last-Event-ID") or None
     if not request.args:  # most streams: nothing to check
         return Start(
-            params.everything(), last_event_id, address=request.remote_addr, every=params.every(), principal=current()
+            params.everything(), last_event_id, address=client_name(), every=params.every(), principal=current()
         )
     # Libraries that can't set the header put it into the query, under several spellings. A 400 would end the client.
     spellings = params.spellings_of("lastEventId")
     params.only("after", "since", "lastEventId", params.EVERY, PARAMETER, *params.FILTER, *spellings)
     wanted, since, every = params.wanted(services().settings.topics), params.since(), params.every()
     last_id, first = params.text(*spellings), params.text("after")
-    return Start(
-        wanted, last_event_id or last_id or first, since, request.remote_addr, every=every, principal=current()
-    )
+    return Start(wanted, last_event_id or last_id or first, since, client_name(), every=every, principal=current())
 
 
 @blueprint.errorhandler(ServiceUnavailable)

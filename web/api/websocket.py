@@ -26,6 +26,7 @@ from web.access import handshake
 from web.access.admission import Slot
 from web.access.principal import current
 from web.access.tickets import PARAMETER
+from web.limits.limiter import client_name
 from web.server.client import take_over
 from web.services import services
 from web.streams.encodings import WEBSOCKET
@@ -123,8 +124,8 @@ def websocket(server: Server) -> None:
     after, every = params.text("after"), params.every()
     wanted, principal = params.wanted(services().settings.topics), current()
     first = websocket_frames([Message(greeting("websocket", principal, settings))])
-    start = Start(wanted, after, params.since(), request.remote_addr, every=every, principal=principal)
-    peer = WebSocketPeer(request.remote_addr, settings.topics, principal, here.authentication.verify)
+    start = Start(wanted, after, params.since(), client_name(), every=every, principal=principal)
+    peer = WebSocketPeer(client_name(), settings.topics, principal, here.authentication.verify)
     taken = take_over(request.environ)
     if taken is not None:
         here.hub.add(HubClient(taken[0], WEBSOCKET, slot, peer, taken[1]), start, first)

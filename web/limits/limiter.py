@@ -18,7 +18,7 @@ from web.access.principal import current
 from web.access.rules import STREAM_ROUTES
 from web.access.shares import UNKNOWN, Holder, Shares, holder
 
-from .addresses import LOCAL, MAX_NAMES, hashed, name_of, parse
+from .addresses import LOCAL, MAX_NAMES, hashed, name_at, name_of, parse
 from .rates import Rates
 
 log = logging.getLogger("greenwave.web.limits")
@@ -32,6 +32,11 @@ LOG_SECONDS = 10.0
 def too_many(wait: float) -> TooManyRequests:
     """Return the refusal of a client that may ask again in so many seconds."""
     return TooManyRequests("this client sends too many requests; retry later", retry_after=math.ceil(wait))
+
+
+def client_name() -> str:
+    """Return by which name the client of the request is counted, by its address."""
+    return name_at(request.remote_addr or "")
 
 
 class CountedClient(NamedTuple):

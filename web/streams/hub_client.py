@@ -29,7 +29,7 @@ FAILED_TEXT = "The stream failed; reconnect to continue"
 
 
 class Start(NamedTuple):
-    """Where a stream starts: its filter, a cursor, a time (epoch milliseconds), the address of the client.
+    """Where a stream starts: its filter, a cursor, a time (epoch milliseconds), the name of the client.
 
     With `owes_view` the view follows in any case after what came since the cursor. With `every`, at most one update per
     segment is sent in so many seconds, and the stream starts with the view, once that includes the cursor. The stream

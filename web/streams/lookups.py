@@ -1,7 +1,7 @@
 """Threads for what would hold up the hub: Kafka may take seconds to answer where a time begins.
 
-Addresses take turns, one look-up each, and an address has few at work: many slow ones delay its own. One thread is left
-for what takes milliseconds.
+Addresses, of IPv6 networks of 64 bits, take turns, one look-up each, and an address has few at work: many slow ones
+delay its own. One thread is left for what takes milliseconds.
 """
 
 import logging
