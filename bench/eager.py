@@ -1,12 +1,16 @@
-"""An eager client: streams and polls of others, alone and while one address makes 10,000 attempts."""
+"""An eager client: streams and polls of others, alone and beside 10,000 attempts of one address, here or elsewhere."""
 
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+from demo.broker import free_port
 
 from .fairness import POLLING
 from .figures import OURS, Figure
+from .group import listens, until
 from .peers.greenwave import Greenwave
 from .probe import Probe
 from .processes import Crowd, Feeder, Helper
@@ -24,7 +28,8 @@ TITLE = "An eager client"
 ABOUT = f"""{STREAMS} streams with {RATE:g} messages per second, and a client that polls every 50 ms on new connections,
 are measured for {SECONDS:g} s *alone*, and then *beside {ATTEMPTS:,} attempts* of one other address in the same time,
 each a poll on a new connection. The limits per client are the defaults, so most attempts are refused (429). The
-attacker, the clients, the producer and the broker share the machine with the server."""
+attacker, the clients, the producer and the broker share the machine with the server. What that alone costs is measured
+*beside as many attempts elsewhere*: at a server that only refuses."""
 RATIOS = ()
 
 
@@ -40,19 +45,38 @@ def run(world: World) -> list[Figure]:
         with Crowd(peer, STREAMS) as crowd:
             time.sleep(WARM_SECONDS)
             alone = _window(peer, feeder, crowd)
-            command = ["-m", "bench.programs.eager", str(peer.port), POLLING, ADDRESS, str(ATTEMPTS / SECONDS)]
-            with Helper([sys.executable, *command]) as eager:
-                time.sleep(WARM_SECONDS)
-                beside = _window(peer, feeder, crowd, [eager.pid])
-                statuses: dict[str, int] = json.loads(eager.finish())
+            with _refuser() as (port, refuser):
+                elsewhere, _ = _attacked(peer, feeder, crowd, port, [refuser.pid])
+            beside, statuses = _attacked(peer, feeder, crowd, peer.port, [])
         stamps = feeder.stamps()
     made = sum(statuses.values())
     share = statuses.get("429", 0) / made
     return [
         *_figures("alone", alone, alone, stamps),
+        *_figures("beside as many attempts elsewhere", elsewhere, alone, stamps),
         *_figures(f"beside {ATTEMPTS:,} attempts", beside, alone, stamps),
         Figure("eager", f"beside {ATTEMPTS:,} attempts", OURS, "attempts refused, %", 100 * share),
     ]
+
+
+@contextlib.contextmanager
+def _refuser() -> Iterator[tuple[int, Helper]]:
+    port = free_port()
+    with Helper([sys.executable, "-m", "bench.programs.refuser", str(port)]) as refuser:
+        until(lambda: listens(port), 10, "the server that refuses")
+        yield port, refuser
+
+
+def _attacked(
+    peer: Greenwave, feeder: Feeder, crowd: Crowd, port: int, others: Sequence[int]
+) -> tuple[tuple[Window, Probe], dict[str, int]]:
+    """Measure while one address makes attempts at a port; return the answers that it got, by status, too."""
+    command = ["-m", "bench.programs.eager", str(port), POLLING, ADDRESS, str(ATTEMPTS / SECONDS)]
+    with Helper([sys.executable, *command]) as eager:
+        time.sleep(WARM_SECONDS)
+        measured_then = _window(peer, feeder, crowd, [eager.pid, *others])
+        statuses: dict[str, int] = json.loads(eager.finish())
+    return measured_then, statuses
 
 
 def _window(peer: Greenwave, feeder: Feeder, crowd: Crowd, others: Sequence[int] = ()) -> tuple[Window, Probe]:
