@@ -25,8 +25,10 @@ def row(page: Page, segment_id: str) -> Locator:
 
 
 def rows(page: Page) -> list[str]:
-    """Return the segments of the rows in the document, in their order."""
-    found = page.locator("tbody tr[data-segment]").evaluate_all("rows => rows.map(row => row.dataset.segment)")
+    """Return the segments of the rows in the document, in their order, as soon as there is one."""
+    present = page.locator("tbody tr[data-segment]")
+    present.first.wait_for(state="attached")
+    found = present.evaluate_all("rows => rows.map(row => row.dataset.segment)")
     return [str(each) for each in found]
 
 
