@@ -123,6 +123,18 @@ class Subscriptions:
             raise Unreplayable("replay_limit", missed)
         return found
 
+    def subscribe_now(self, wanted: Filter = EVERYTHING) -> Subscription:
+        """Return a subscription of a stream that starts with what comes from now on, without the view.
+
+        Before the consumer has started, it starts with the view all the same.
+        """
+        subscriber = self._subscriber(wanted, "stream")
+        with self.feed.locked() as state:
+            position, generation, end, status = state.position, state.generation, state.ring.end, state.status
+        if position is None:
+            return Subscription(subscriber, Starting(subscriber, None, PLAIN))
+        return Subscription(subscriber, Live(subscriber, position, generation, end, 0), status)
+
     @property
     def hangs(self) -> int:
         """How many replay readers were abandoned in a call that hangs."""

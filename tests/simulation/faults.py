@@ -150,8 +150,14 @@ FAULTS = [
     Fault(
         "a shared view does not lead into the blocks after it",
         "web.streams.channel",
-        "last.resume_at, last.next = mark, self.tail",
-        "last.resume_at, last.next = mark, None",
+        "self.tail.resume_at, self.tail.next = self.mark, self._join",
+        "self.tail.resume_at, self.tail.next = self.mark, None",
+    ),
+    Fault(
+        "a client that a resume leads into a view follows the channel before all of the view was made",
+        "web.streams.stream",
+        "self.branch = self.branch.next_branch",
+        "self.branch = None",
     ),
     Fault(
         "a client that is too slow loses the blocks before it continues elsewhere",

@@ -22,9 +22,10 @@ from consumer.view.cursor import incarnations, offset_of
 from consumer.view.events import Status
 from consumer.view.feed import Feed
 from web import wire
-from web.streams.channel import Channel
+from web.streams.blocks import Branch
+from web.streams.channel import Channel, View
 from web.streams.messages import Message, MessageCache
-from web.streams.resume import Resume, Resumes
+from web.streams.resume import Resumes
 from web.streams.session import StreamSession
 from web.streams.stream import ClientStream
 
@@ -345,8 +346,8 @@ class Process:
             if group.channel.deadline <= now:
                 self.flush(group)
         for connection in self.connections:
-            resume = connection.stream.resume
-            if resume is not None and connection.line is resume and resume.deadline <= now:
+            branch = connection.stream.branch
+            if branch is not None and connection.line is branch and branch.deadline <= now:
                 self.write(connection)
         self.subscriptions.tidy()
 
@@ -358,16 +359,19 @@ class Process:
         stream = connection.stream
         if not stream.is_live:
             return False
-        line = stream.resume or connection.group.channel
+        line = stream.branch or connection.group.channel
         self._send_blocks(line)
         line.live[connection], connection.line = None, line
-        return line is stream.resume and self._advance(line)
+        return line is stream.branch and self._advance(line)
 
     def _advance(self, resume):
         """Make a step of a resume; return whether there was anything."""
         tail = resume.tail
-        with self._too_slow_only_behind(resume._subscription, resume.channel._subscription):
-            resume.step(self._world.seconds, SHARED_BYTES)
+        if isinstance(resume, View):
+            resume.step()
+        else:
+            with self._too_slow_only_behind(resume._subscription, resume.channel._subscription):
+                resume.step(self._world.seconds, SHARED_BYTES)
         self._send_blocks(resume)
         if resume.has_joined:
             for connection in list(resume.live):
@@ -380,7 +384,7 @@ class Process:
         line, connection.line = connection.line, None
         if line is not None:
             del line.live[connection]
-            connection.stream.follow(line.sent, line if isinstance(line, Resume) else None)
+            connection.stream.follow(line.sent, line if isinstance(line, Branch) else None)
 
     def _send_blocks(self, line):
         while line.sent is not line.tail:
@@ -397,12 +401,12 @@ class Process:
         now, stream = self._world.seconds, connection.stream
         group = self._enter(connection, start)
         stream.enter(group.channel)
-        block, resume = group.resumes.start(
+        block, branch = group.resumes.start(
             start.after, start.since_ms, start.owes_view, start.address, now, VIEW_LAG_BYTES
         )
-        stream.follow(block, resume)
-        if resume is not None and resume.claim_look_up():
-            resume.begin(
+        stream.follow(block, branch)
+        if not isinstance(branch, View) and branch.claim_look_up():
+            branch.begin(
                 self.subscriptions.subscribe_anyway(None, start.wanted, start.since_ms, start.address, start.owes_view),
                 now,
             )

@@ -18,7 +18,7 @@ from consumer.sources.record import Partition
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.scoring.test_scores import expected, shown
 from web import wire
-from web.streams import resume
+from web.streams import channel, resume
 from web.streams.encodings import SSE, SSE_GZIP, WEBSOCKET
 from web.streams.session import StreamSession
 
@@ -81,7 +81,7 @@ class Start(NamedTuple):
 def small_limits():
     """Let views, steps and batches have several parts though there is little in them."""
     limits = [(wire, "INITIAL_BYTES", 1_500), (StreamSession.take, "__defaults__", (11,)), (resume, "STEP", 5)]
-    limits += [(resume, "MESSAGES", 7), (replaying, "STEP", 4), (replaying, "STEP_ITEMS", 9)]
+    limits += [(resume, "MESSAGES", 7), (channel, "MESSAGES", 11), (replaying, "STEP", 4), (replaying, "STEP_ITEMS", 9)]
     before = [getattr(module, name) for module, name, _ in limits]
     for module, name, value in limits:
         setattr(module, name, value)

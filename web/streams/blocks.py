@@ -1,8 +1,13 @@
 """Blocks of bytes that many clients are sent, in lists that grow at their end."""
 
+import math
 import socket
 
 from consumer.resume.live import Mark
+
+MESSAGES = 250
+"""Messages in one block of a branch, which a client holds until it has read them; encoding them takes about a
+millisecond."""
 
 
 class Block:
@@ -39,3 +44,41 @@ class BlockList:
         block = Block(data, self.tail.end + len(data), resume_at, record_ms)
         self.tail.next = block
         self.tail = block
+
+
+class Branch(BlockList):
+    """A list that is made in steps, and then leads into that of another branch or of a channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_joined = False
+        """Whether the list leads into another one: of the branch `next_branch`, or else of the channel."""
+        self.next_branch: Branch | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether Kafka has to return first."""
+        return False
+
+    @property
+    def has_more(self) -> bool:
+        """Whether step() may append more at once after one that appended nothing."""
+        return True
+
+    @property
+    def deadline(self) -> float:
+        """When step() is to be called at the latest, even without news."""
+        return math.inf
+
+    @property
+    def entries_behind(self) -> int:
+        """How many entries are to be read, as far as that is known."""
+        return 0
+
+    def step(self, now: float, max_bytes: int) -> None:
+        """Append what comes next, if there is anything, or join; `max_bytes` of blocks may follow a shared view."""
+        raise NotImplementedError
+
+    def bytes_after(self, block: Block, channel_end: int) -> int:
+        """Return how many bytes come after a block of this list, up to the newest of the channel."""
+        raise NotImplementedError

@@ -6,12 +6,12 @@ blocks are a linked list: a client holds the block that it was sent last, and bl
     a client without a cursor ── blocks of the view ──┐
     block ── block ── block ── join (empty) ──────────┴── block ── block …
 
+A large view is made in steps, between which others are sent what is new.
 Only the thread of the hub uses channels; nothing here waits.
 """
 
 import math
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
 
 from consumer.errors import BadCursor
 from consumer.resume.live import Mark
@@ -21,7 +21,7 @@ from consumer.view.events import Change, Event, Status
 from consumer.view.filters import Filter
 from web import wire
 
-from .blocks import Block, BlockList
+from .blocks import MESSAGES, Block, BlockList, Branch
 from .encodings import Encoding
 from .messages import Message
 from .pace import Pace
@@ -37,17 +37,58 @@ OpenSession = Callable[[Filter, float, str | None], StreamSession]
 """Returns a session for a filter, at a clock value, with the cursor that the client has."""
 
 
-class _View(NamedTuple):
-    """A view that clients share: what it includes, and until when they share it.
+class View(Branch):
+    """A view that clients share: it leads into the block `join` of the channel, which was at the same `mark`.
 
-    Clients follow the block `start`, or `after_status` if they were given the status.
+    Clients follow the block `start`, or `after_status` if they were given the status. The owner calls step() until it
+    `has_joined`, even if no client waits for the next block: until then it keeps the blocks of the channel since.
     """
 
-    start: Block
-    after_status: Block
-    mark: Mark
-    made_until: int
-    expires: float
+    def __init__(self, encoding: Encoding, session: StreamSession, mark: Mark, join: Block, now: float) -> None:
+        super().__init__()
+        self.start = self.after_status = self.tail
+        self.mark = mark
+        self.expires = math.inf
+        """Until when clients share it."""
+        self._encoding = encoding
+        self._session = session
+        self._join = join
+        self.made_at = now
+        """The clock value at which it was read; statistics and heartbeats that get due later are the channel's."""
+        self._stats: Sequence[Message] = ()
+
+    def put(self, events: Sequence[Event], stats: Sequence[Message]) -> None:
+        """Add what it is made of: the status, the view, and the statistics that follow."""
+        self._session.put(event for event in events if isinstance(event, Status))
+        self.append(self._encoding.encode(self._session.take(self.made_at)), None)
+        self.append(b"", None)
+        self.after_status = self.tail
+        self._session.put(event for event in events if not isinstance(event, Status))
+        self._stats = stats
+
+    def step(self, now: float = 0.0, max_bytes: int = 0) -> None:  # noqa: ARG002 - a resume needs them
+        """Append the next part. Raises RuntimeError after a part that could not be made."""
+        if self.expires < self.made_at:
+            raise RuntimeError("a part of this view could not be made")
+        self.expires = -math.inf  # no more clients share it if this fails
+        if messages := self._session.take(self.made_at, MESSAGES):
+            self.append(self._encoding.encode(messages), None)
+        self.expires = math.inf
+        if not self._session.is_drained:
+            return
+        if self._stats:
+            self.append(self._encoding.encode(self._stats), None)
+        self.expires = self.made_at + max(VIEW_SECONDS, self.tail.end / VIEW_BYTES_PER_SECOND)
+        self.tail.resume_at, self.tail.next = self.mark, self._join
+        self.has_joined = True
+
+    def bytes_after(self, block: Block, channel_end: int) -> int:  # noqa: ARG002 - those of the view don't count
+        """Return how many bytes follow the view, up to the newest of the channel."""
+        return channel_end - self._join.end
+
+
+Place = tuple[Block, View]
+"""The block after which a client starts, and the view in which it is."""
 
 
 class Channel(BlockList):
@@ -72,15 +113,14 @@ class Channel(BlockList):
         self.every = every
         self._subscriptions = subscriptions
         self._open_session = open_session
-        self._subscription = subscriptions.subscribe(None, wanted)
-        self._subscription.read()  # clients begin with view(), or a resume, so blocks of this view would be for none
+        self._subscription = subscriptions.subscribe_now(wanted)  # clients begin with view(), or a resume
         self._session = open_session(wanted, now, self._subscription.cursor)
         self._pace: Pace | None = None
         if every is not None:
             max_changes = 2 * subscriptions.feed.settings.max_segments
             self._pace = Pace(every, wanted.names_horizons, max_changes, now)
             self._session.heartbeats_have_cursor = False  # a view may include more than was emitted
-        self._view: _View | None = None
+        self._view: View | None = None
         self._record_ms: int | None = None
 
     @property
@@ -119,8 +159,8 @@ class Channel(BlockList):
             elif session.is_drained and not has_more:
                 return False
 
-    def first_block(self, after: str | None, owes_view: bool, now: float, max_bytes: int) -> Block | None:
-        """Return the block from which a client with this cursor starts; None if it needs a resume first.
+    def first_block(self, after: str | None, owes_view: bool, now: float, max_bytes: int) -> Place | None:
+        """Return where a client with this cursor starts; None if it needs a resume first.
 
         With a pace it is always the view, which has the newest of each segment since the cursor: it follows at once
         unless the cursor can't be used, or is ahead of this process.
@@ -133,19 +173,19 @@ class Channel(BlockList):
             return None
         return self.view(now, max_bytes, after) if is_reached else None
 
-    def view(self, now: float, max_bytes: int, after: str | None = None, status: Status | None = None) -> Block | None:
-        """Return the block from which a client starts that needs the view; `status` is the one that it was given last.
+    def view(self, now: float, max_bytes: int, after: str | None = None, status: Status | None = None) -> Place | None:
+        """Return where a client starts that needs the view; `status` is the one that it was given last.
 
         The blocks after it hold the view and all that came since, which is at most `max_bytes`. None before the
         consumer has started, and while it has not read all up to the cursor `after`.
         """
         view = self._view
-        is_old = view is None or view.expires <= now or self.tail.end - view.made_until > max_bytes
+        is_old = view is None or view.expires <= now or view.bytes_after(view.start, self.tail.end) > max_bytes
         if view is None or is_old or (after and not view.mark.includes(after)):
             self._view = view = self._make_view(now)
         if view is None or (after and not view.mark.includes(after)):
             return None
-        return view.after_status if view.mark.status is status else view.start
+        return view.after_status if view.mark.status is status else view.start, view
 
     def stats_after(self, session: StreamSession) -> list[Message]:
         """Return what a client that joins after a session of its own must be sent to have the channel's statistics."""
@@ -178,8 +218,8 @@ class Channel(BlockList):
             session.put((), subscription.cursor if pace.is_empty else None)
         return has_moved
 
-    def _make_view(self, now: float) -> _View | None:
-        """Read the view as a new client would, bring the channel to the same place, and join the two."""
+    def _make_view(self, now: float) -> View | None:
+        """Read the view as a new client would, bring the channel to the same place, and begin to make the view."""
         subscription = self._subscriptions.subscribe(None, self.wanted)
         session = self.open_session(now, None)
         events = subscription.read()
@@ -191,19 +231,10 @@ class Channel(BlockList):
         if self.mark is None or not mark.continues_like(self.mark):
             return None  # something happened in between: the next client tries again
         self.append(b"", mark)
-        start = last = Block(b"", self.tail.end, None)
-        session.put(event for event in events if isinstance(event, Status))
-        last.next = last = Block(self.encoding.encode(session.take(now)), self.tail.end, None)
-        last.next = after_status = last = Block(b"", self.tail.end, None)
-        session.put(event for event in events if not isinstance(event, Status))
-        size = 0
-        while not session.is_drained:
-            last.next = last = Block(self.encoding.encode(session.take(now)), self.tail.end, None)
-            size += len(last.data)
-        if stats := self.stats_after(session):
-            last.next = last = Block(self.encoding.encode(stats), self.tail.end, None)
-        last.resume_at, last.next = mark, self.tail
-        return _View(start, after_status, mark, self.tail.end, now + max(VIEW_SECONDS, size / VIEW_BYTES_PER_SECOND))
+        view = View(self.encoding, session, mark, self.tail, now)
+        view.put(events, self.stats_after(session))
+        view.step()  # which is all of it in most cases
+        return view
 
 
 def _first_record_ms(events: Iterable[Event]) -> int | None:

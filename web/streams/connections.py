@@ -5,7 +5,7 @@ import selectors
 import socket
 from typing import cast
 
-from .blocks import Block, BlockList
+from .blocks import Block, BlockList, Branch
 from .channels import Channels
 from .end_schedule import EndSchedule
 from .hub_client import DRAIN_RETRY_MS, HubClient
@@ -79,7 +79,7 @@ class Connections:
         elif client.turn is not None:
             self.turns.queue(client, client.turn)
         elif stream.is_live and client.group is not None:
-            self._go_live(client, stream.resume or client.group.channel, now)
+            self._go_live(client, stream.branch or client.group.channel, now)
 
     def send_all(self, line: BlockList, now: float) -> None:
         """Send the new blocks to all clients that were sent those before."""
@@ -107,33 +107,35 @@ class Connections:
             client.slot.sent_bytes -= len(block.data)
             self._block(client, memoryview(block.data)[sent:], sent, now)
 
-    def advance(self, resume: Resume, now: float) -> None:
-        """Send the next of a resume to the clients that were sent all before."""
-        if not resume.live:
+    def advance(self, branch: Branch, now: float) -> None:
+        """Send the next of a branch to the clients that were sent all before."""
+        if not branch.live and isinstance(branch, Resume):
             return  # the next client that comes there continues
         try:
-            if resume.sent is resume.tail and not resume.has_joined:
-                resume.step(now, self.channels.max_shared_bytes)
+            if branch.sent is branch.tail and not branch.has_joined:
+                branch.step(now, self.channels.max_shared_bytes)
         except Exception as error:
-            log.exception("a resume failed; its streams end")
-            self.fail(self._live_on(resume), error, now)
+            log.exception("a resume or a view failed; its streams end")
+            self.fail(self._live_on(branch), error, now)
             return
-        if resume.has_joined and resume.sent is resume.tail:
-            for client in self._live_on(resume):
+        if branch.next_branch is not None and not branch.next_branch.has_joined:
+            self.turns.due[branch.next_branch] = None
+        if branch.has_joined and branch.sent is branch.tail:
+            for client in self._live_on(branch):
                 self.leave_live(client)
                 self.turns.due[client] = None
-        elif resume.sent is not resume.tail:
-            self._send_next(resume, now)
-            self.turns.due[resume] = None
+        elif branch.sent is not branch.tail:
+            self._send_next(branch, now)
+            self.turns.due[branch] = None
         else:
-            self.turns.queue(resume, resume)
+            self.turns.queue(branch, branch)
 
     def _go_live(self, client: HubClient, line: BlockList, now: float) -> None:
         """Send a client from now on what the others of a line are sent."""
         self.send_all(line, now)
         line.live[client.sock.fileno()] = client.sock
         client.line, client.live_since = line, line.sent.end
-        if isinstance(line, Resume):
+        if isinstance(line, Branch):
             self.turns.due[line] = None
         elif client.is_opening:
             client.is_opening = False
@@ -145,10 +147,10 @@ class Connections:
         line, client.line = client.line, None
         if line is not None:
             del line.live[client.sock.fileno()]
-            client.stream.follow(line.sent, line if isinstance(line, Resume) else None)
+            client.stream.follow(line.sent, line if isinstance(line, Branch) else None)
 
-    def _live_on(self, resume: Resume) -> list[HubClient]:
-        return [self.all[descriptor] for descriptor in resume.live]
+    def _live_on(self, branch: Branch) -> list[HubClient]:
+        return [self.all[descriptor] for descriptor in branch.live]
 
     def _block(self, client: HubClient, rest: memoryview, sent: int, now: float) -> None:
         """Continue with a client when its socket takes more."""

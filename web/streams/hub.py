@@ -34,6 +34,7 @@ from .hub_client import HubClient, Start
 from .inbox import Inbox
 from .lookups import Lookups
 from .measurements import Measurements
+from .resume import Resume
 from .rounds import Rounds
 
 log = logging.getLogger("greenwave.web.hub")
@@ -114,7 +115,7 @@ class Hub:
             "channels": len(self._channels),
             "clients": len(clients),
             "slow": len(self._connections.blocked),
-            "resuming": sum(each.stream.resume is not None for each in clients),
+            "resuming": sum(isinstance(each.stream.branch, Resume) for each in clients),
         }
 
     def submit(self, function: Callable[[], Result]) -> "Future[Result]":

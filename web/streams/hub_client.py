@@ -138,7 +138,7 @@ class HubClient:
         self.is_opening = True
         """Whether it was never live on a channel."""
         self.line: BlockList | None = None
-        """Where it is live: its channel, or a resume."""
+        """Where it is live: its channel, or a branch."""
         self.live_since = 0
         """The end of that list when it became so, in bytes."""
         self.ends_at = math.inf

@@ -58,7 +58,9 @@ class Inbox:
         self.is_asleep = False
         with self._lock:
             if self._waker is not None:
-                with contextlib.suppress(BlockingIOError):  # it is full: the thread is awake
+                # It is full: the thread is awake. Without memory (ENOBUFS): it looks at the clock soon, and the thread
+                # of the consumer must go on.
+                with contextlib.suppress(OSError):
                     self._waker[1].send(b"\0")
 
     def drain(self) -> None:

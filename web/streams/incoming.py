@@ -2,9 +2,12 @@
 
 import logging
 import random
+from collections.abc import Callable
 
 from web import wire
 
+from .blocks import Branch
+from .channel import View
 from .connections import Connections
 from .expiry import Expiry
 from .hub_client import Answer, HubClient, Start
@@ -15,6 +18,9 @@ from .websocket_protocol import TRY_LATER
 
 log = logging.getLogger("greenwave.web.hub")
 
+VIEWS_SECONDS = 0.004
+"""After how long new streams wait for the next round if one of them needed a view of its own: reading a large one takes
+about 10 ms."""
 FIRST_STEPS = 3
 """Steps of a resume that a client gets at once when it asks for another stream: a status, the view, and the join."""
 RECEIVE_BYTES = 16_384
@@ -29,19 +35,29 @@ BUSY_TEXT = "there are too many filters; retry later"
 class Incoming:
     """Starts streams, and answers clients."""
 
-    def __init__(self, inbox: Inbox, connections: Connections, expiry: Expiry, lookups: Lookups) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        connections: Connections,
+        expiry: Expiry,
+        lookups: Lookups,
+        clock: Callable[[], float],
+    ) -> None:
         self._inbox = inbox
         self._connections = connections
         self._expiry = expiry
         self._channels = connections.channels
         self._lookups = lookups
+        self._clock = clock
+        self._has_read_views = False
 
     def begin_new(self, now: float) -> None:
         """Begin the streams of all new clients, and those whose time was looked up.
 
         Taking a few in each round would starve them where sending to all takes most of the time: while new clients
-        begin, news gather, and are sent together.
+        begin, news gather, and are sent together. Only where views are read for them, they take several rounds.
         """
+        began, self._has_read_views = self._clock(), False
         while self._inbox.new:
             client, start, first = self._inbox.new.popleft()
             try:
@@ -60,6 +76,8 @@ class Incoming:
             if client.received:
                 self._take(client, client.received, now)
                 client.received = b""
+            if self._has_read_views and self._clock() >= began + VIEWS_SECONDS:
+                break
         while self._lookups.found:
             resume, subscription = self._lookups.found.popleft()
             resume.begin(subscription, now)
@@ -83,7 +101,7 @@ class Incoming:
             client.is_ending = True
             return
         client.stream.enter(group.channel)
-        block, resume = group.resumes.start(
+        block, branch = group.resumes.start(
             start.after,
             start.since_ms,
             start.owes_view,
@@ -91,9 +109,13 @@ class Incoming:
             now,
             self._channels.max_shared_bytes,
         )
-        client.stream.follow(block, resume)
-        if resume is not None and resume.claim_look_up():
-            self._lookups.start(resume, start)
+        client.stream.follow(block, branch)
+        if isinstance(branch, View):
+            self._has_read_views = self._has_read_views or branch.made_at == now
+            if not branch.has_joined:  # it keeps the blocks of the channel, so it is made even if no client gets there
+                self._connections.turns.due[branch] = None
+        if isinstance(branch, Resume) and branch.claim_look_up():
+            self._lookups.start(branch, start)
 
     def receive(self, client: HubClient, now: float) -> None:
         """Take what a client has sent; at the end of it, disconnect."""
@@ -146,7 +168,7 @@ class Incoming:
     def _give_first(self, client: HubClient, now: float) -> None:
         """Send the beginning of a stream at once, before what the client asks for next."""
         for _ in range(FIRST_STEPS):
-            if isinstance(client.line, Resume):
+            if isinstance(client.line, Branch):
                 self._connections.advance(client.line, now)
         if client in self._connections.turns.due:
             self._connections.write(client, now)

@@ -19,20 +19,18 @@ from consumer.resume.subscription import Subscription
 from consumer.resume.subscriptions import Subscriptions, is_cursor
 from consumer.view.events import Event, Gap, Initial, Status
 
-from .blocks import Block, BlockList
-from .channel import Channel
+from .blocks import MESSAGES, Block, Branch
+from .channel import Channel, Place
 
 STEP = 200
-"""Events that are read in one step; making bytes of them takes about a millisecond."""
-MESSAGES = 250
-"""Messages in one block, which a client holds until it has read them. It is above STEP."""
+"""Events that are read in one step; it is below MESSAGES. Making bytes of them takes about a millisecond."""
 SHARED_SECONDS = 3.0
 """For how long clients with the same cursor share a resume; then what it made is kept for those only that are in it."""
 MAX_SHARED = 64
 """Resumes of a channel that more clients may follow."""
 
 
-class Resume(BlockList):
+class Resume(Branch):
     """The way of some clients into a channel. Without a subscription it only sends heartbeats, until begin().
 
     The owner calls step() while a client is at the end of the list, and lets its clients continue with the blocks that
@@ -42,8 +40,6 @@ class Resume(BlockList):
     def __init__(self, channel: Channel, subscription: Subscription | None, now: float) -> None:
         super().__init__()
         self.channel = channel
-        self.has_joined = False
-        """Whether the list leads into that of the channel."""
         self._joined_end = 0
         self._subscription = subscription
         self._session = channel.open_session(now, subscription.cursor if subscription is not None else None)
@@ -90,16 +86,13 @@ class Resume(BlockList):
         """How many entries are to be read, as far as that is known."""
         return 0 if self._subscription is None else self._subscription.entries_behind
 
-    def bytes_after(self, block: Block) -> int:
+    def bytes_after(self, block: Block, channel_end: int) -> int:
         """Return how many bytes come after a block of this list, up to the newest of the channel."""
         own = self.tail.end - block.end
-        return own + self.channel.tail.end - self._joined_end if self.has_joined else own
+        return own + channel_end - self._joined_end if self.has_joined else own
 
     def step(self, now: float, max_bytes: int) -> None:
-        """Append what comes next, if there is anything, or join the channel.
-
-        `max_bytes` is how much of blocks may follow a shared view.
-        """
+        """Append what comes next, if there is anything, or join the channel or a view of it."""
         subscription, session, channel = self._subscription, self._session, self.channel
         goal = view = None
         if subscription is None:
@@ -118,7 +111,7 @@ class Resume(BlockList):
             can_resume = session.is_drained and view is None
             self.append(channel.encoding.encode(messages), _resume_at(subscription) if can_resume else None)
         if view is not None:
-            self._join(view)
+            self._join(*view)
         elif goal is not None and subscription is not None and session.is_drained:
             mine = subscription.mark
             if mine is not None and mine.continues_like(goal):
@@ -129,7 +122,7 @@ class Resume(BlockList):
 
     def _shared_view(
         self, events: Sequence[Event], subscription: Subscription, now: float, max_bytes: int
-    ) -> Block | None:
+    ) -> Place | None:
         """Return the view of the channel where that comes next: it replaces all that clients have."""
         mine = subscription.mark
         if mine is None:
@@ -141,10 +134,10 @@ class Resume(BlockList):
                 return None  # what came before the view must be given, too, so it can't be of a moment later
         return self.channel.view(now, max_bytes, mine.position.encode(), mine.status)
 
-    def _join(self, block: Block) -> None:
+    def _join(self, block: Block, next_branch: Branch | None = None) -> None:
         self.tail.next = block
         self._joined_end = self.channel.tail.end
-        self.has_joined = True
+        self.has_joined, self.next_branch = True, next_branch
         self._subscription = None
 
 
@@ -181,17 +174,17 @@ class Resumes:
         address: Hashable,
         now: float,
         max_bytes: int,
-    ) -> tuple[Block, Resume | None]:
-        """Return the block after which a client starts, and the resume that has it; None for one of the channel.
+    ) -> tuple[Block, Branch]:
+        """Return the block after which a client starts, and the branch that has it.
 
         A resume from `since_ms` on begins when its subscription was found.
         """
         channel, is_paced = self._channel, self._channel.every is not None
         if since_ms is None or after or is_paced:
             since_ms = None
-            block = channel.first_block(after, owes_view, now, max_bytes)
-            if block is not None:
-                return block, None
+            place = channel.first_block(after, owes_view, now, max_bytes)
+            if place is not None:
+                return place
 
         def subscribe() -> Subscription | None:
             if since_ms is not None:
@@ -226,11 +219,12 @@ class Resumes:
 
     def limit(self, now: float, max_bytes: int) -> None:
         """Let no more clients share what is too old, or more than so many bytes in all."""
-        size = sum(each.resume.bytes_after(each.start) for each in self._shared.values())
+        end = self._channel.tail.end
+        size = sum(each.resume.bytes_after(each.start, end) for each in self._shared.values())
         for key, each in list(self._shared.items()):  # oldest first
             if size <= max_bytes and each.expires > now and len(self._shared) <= MAX_SHARED:
                 return
-            size -= each.resume.bytes_after(each.start)
+            size -= each.resume.bytes_after(each.start, end)
             del self._shared[key]
 
     def _resume(

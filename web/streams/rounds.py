@@ -3,7 +3,7 @@
     1. wait for sockets, for new clients, and for news of the feed that may be flushed by now
     2. flush the channels, and send what is new
     3. receive from clients, and continue with those whose sockets take more
-    4. begin new streams, then give resumes and long polls that look at news a bounded share
+    4. begin new streams, then give resumes, views and long polls that look at news a bounded share
     5. close clients that read nothing, or don't answer
 
 News that come when nothing was flushed recently leave at once. After a flush the hub rests, and gathers what comes
@@ -15,19 +15,19 @@ import math
 import selectors
 from collections.abc import Callable
 
+from .blocks import Branch
 from .connections import READ, WRITE, Connections
 from .expiry import Expiry
 from .hub_client import HubClient, Members
 from .inbox import Inbox
 from .incoming import Incoming
 from .lookups import Lookups
-from .resume import Resume
 
 log = logging.getLogger("greenwave.web.hub")
 
 SHARE_SECONDS = 0.004
-"""How long the hub works for resumes and long polls in one round. News interrupt it, but not before so much was given
-since the last flush."""
+"""How long the hub works for resumes, views and long polls in one round. News interrupt it, but not before so much was
+given since the last flush."""
 FLUSH_BYTES = 200_000
 """How much one flush of a channel makes: the events that were read when it was reached come, too."""
 TICK_SECONDS = 0.25
@@ -60,7 +60,7 @@ class Rounds:
         self._expiry = expiry
         self._channels, self._turns = connections.channels, connections.turns
         self._lookups = lookups
-        self._incoming = Incoming(inbox, connections, expiry, lookups)
+        self._incoming = Incoming(inbox, connections, expiry, lookups, clock)
         self._flush_seconds = flush_seconds
         self._clock = clock
         self._selector: selectors.BaseSelector
@@ -155,7 +155,7 @@ class Rounds:
         return has_more
 
     def _serve(self, now: float) -> None:
-        """Begin new streams, and give resumes and long polls their turn."""
+        """Begin new streams, and give resumes, views and long polls their turn."""
         self._incoming.begin_new(now)
         self._turns.note_time(now)
         began = at = self._clock()
@@ -163,7 +163,7 @@ class Rounds:
             if at >= began + self._share_left and self._has_news(at):
                 break
             each = self._turns.next()
-            if isinstance(each, Resume):
+            if isinstance(each, Branch):
                 self._connections.advance(each, now)
             elif each.sock.fileno() != -1 and not each.is_blocked:
                 self._connections.write(each, now)

@@ -4,9 +4,8 @@ from collections import deque
 
 from consumer.resume.live import Mark
 
-from .blocks import Block
+from .blocks import Block, Branch
 from .channel import Channel
-from .resume import Resume
 
 JOINED_BYTES = 16_384
 """Small pieces are given together, up to so many bytes: each costs a system call. A client that takes only a part of
@@ -16,21 +15,21 @@ them holds a copy; of larger ones it holds no more than the block that all share
 class ClientStream:
     """What one client is sent, piece by piece.
 
-    It is given what was added, then the blocks after one of them, of its channel or of a resume that leads there:
+    It is given what was added, then the blocks after one of them, of its channel or of a branch that leads there:
 
         while data := stream.take(now):
             write(data)
 
     Without data there is nothing to write now. If the stream then `is_live`, what comes next is the next block of its
-    resume, or of its channel. The owner of the streams writes that to all such clients without taking it from each of
+    branch, or of its channel. The owner of the streams writes that to all such clients without taking it from each of
     them, and calls follow() where it could not write all.
     """
 
-    __slots__ = ("_block", "_first", "_is_over", "_is_started", "channel", "resume")
+    __slots__ = ("_block", "_first", "_is_over", "_is_started", "branch", "channel")
 
     def __init__(self) -> None:
         self.channel: Channel | None = None
-        self.resume: Resume | None = None
+        self.branch: Branch | None = None
         """The list in which it is; None for that of the channel."""
         self._is_started = self._is_over = False
         self._first: deque[bytes] | None = None
@@ -61,7 +60,8 @@ class ClientStream:
         """How many bytes of blocks it was not given yet."""
         if self._block is None or self.channel is None:
             return 0
-        return self.channel.tail.end - self._block.end if self.resume is None else self.resume.bytes_after(self._block)
+        end = self.channel.tail.end
+        return end - self._block.end if self.branch is None else self.branch.bytes_after(self._block, end)
 
     @property
     def unsent_bytes(self) -> int:
@@ -74,7 +74,7 @@ class ClientStream:
         goal, at = self.channel.mark if self.channel else None, self._block.resume_at if self._block else None
         if goal is not None and isinstance(at, Mark):
             return goal.sequence - at.sequence
-        return self.resume.entries_behind if self.resume is not None else 0
+        return self.branch.entries_behind if self.branch is not None else 0
 
     def add(self, data: bytes) -> None:
         """Give these bytes next."""
@@ -82,10 +82,10 @@ class ClientStream:
             self._first = self._first or deque()
             self._first.append(data)
 
-    def follow(self, block: Block, resume: Resume | None = None) -> None:
-        """Continue after a block of a resume, or of the channel."""
+    def follow(self, block: Block, branch: Branch | None = None) -> None:
+        """Continue after a block of a branch, or of the channel."""
         self._is_started = True
-        self._block, self.resume = block, resume
+        self._block, self.branch = block, branch
 
     def end(self, last: bytes) -> None:
         """Give these bytes next, and then nothing more; what was added before still comes first."""
@@ -105,8 +105,8 @@ class ClientStream:
             following = block.next
             if parts and (following is None or size + len(following.data) > JOINED_BYTES):
                 break  # it is live only when it has nothing left to give
-            if self.resume is not None and block is self.resume.tail and self.resume.has_joined:
-                self.resume = None
+            if self.branch is not None and block is self.branch.tail and self.branch.has_joined:
+                self.branch = self.branch.next_branch
             self._block = following
             if following is not None and following.data:
                 parts.append(following.data)
@@ -115,4 +115,4 @@ class ClientStream:
 
     def _stop(self) -> None:
         self._is_started = False
-        self._block = self.resume = None
+        self._block = self.branch = None

@@ -1,7 +1,7 @@
-"""Whose turn it is: resumes, and long polls, and clients that a resume has led to the blocks of their channel."""
+"""Whose turn it is: branches, long polls, and clients that a branch has led to the blocks of their channel."""
 
+from .blocks import Branch
 from .hub_client import HubClient, Turn
-from .resume import Resume
 
 REPLAY_SECONDS = 0.02
 """How often it is looked whether records for a resume have come from Kafka."""
@@ -11,26 +11,26 @@ class Turns:
     """What may have more now (`due`), when Kafka or another thread has returned, or at the next news; each in turn."""
 
     def __init__(self) -> None:
-        self.due: dict[HubClient | Resume, None] = {}
-        self._replaying: dict[HubClient | Resume, None] = {}
-        self._waiting: dict[HubClient | Resume, None] = {}
+        self.due: dict[HubClient | Branch, None] = {}
+        self._replaying: dict[HubClient | Branch, None] = {}
+        self._waiting: dict[HubClient | Branch, None] = {}
         self._look_at = 0.0
 
     def deadline(self, otherwise: float) -> float:
         """Return when note_time() is to be called, before another clock value."""
         return min(otherwise, self._look_at) if self._replaying else otherwise
 
-    def queue(self, each: HubClient | Resume, turn: Turn) -> None:
+    def queue(self, each: HubClient | Branch, turn: Turn) -> None:
         """Note when there may be more."""
         self.drop(each)
         (self._replaying if turn.is_waiting else self.due if turn.has_more else self._waiting)[each] = None
 
-    def drop(self, each: HubClient | Resume) -> None:
+    def drop(self, each: HubClient | Branch) -> None:
         """Forget it."""
         for table in (self._waiting, self._replaying, self.due):
             table.pop(each, None)
 
-    def next(self) -> HubClient | Resume:
+    def next(self) -> HubClient | Branch:
         """Remove and return what is due first."""
         each = next(iter(self.due))
         del self.due[each]
@@ -51,7 +51,7 @@ class Turns:
     def expire(self, now: float) -> None:
         """Let what waits for news, and has reached its deadline, do what is due."""
         for each in list(self._waiting):
-            turn = each if isinstance(each, Resume) else each.turn
+            turn = each if isinstance(each, Branch) else each.turn
             if turn is None or turn.deadline <= now:
                 del self._waiting[each]
                 self.due[each] = None

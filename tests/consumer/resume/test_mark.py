@@ -12,6 +12,7 @@ from consumer.resume.subscriptions import Subscriptions
 from consumer.sources.memory import MemorySource
 from consumer.view.cursor import Position, decode, place
 from consumer.view.events import Change, Gap, Initial, Status
+from consumer.view.feed import Feed
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import SETTINGS, TOPIC, begin_at, feed_of, grow, message, publish, record
 from tests.consumer.resume.test_replay import BEGIN, process_over, topic_of
@@ -236,3 +237,22 @@ def test_a_mark_includes_the_cursors_before_it():
     assert not mark.includes(Position(b"topic-02", (place(0),)).encode())
     with pytest.raises(BadCursor):
         mark.includes("nonsense")
+
+
+@FILTERS
+def test_a_subscription_from_now_on_is_given_no_view_and_all_that_comes(wanted):
+    process = Process()
+    process.publish(4)
+    other, subscription = process.live(wanted), process.subscriptions.subscribe_now(wanted)
+    assert subscription.mark.continues_like(other.mark)
+    assert subscription.cursor == other.cursor
+    process.publish(4)
+    assert subscription.read() == other.read() != []
+
+
+def test_a_subscription_from_now_on_starts_with_the_view_before_the_consumer_has_started():
+    feed = Feed(SETTINGS)
+    subscription = Subscriptions(feed).subscribe_now()
+    assert subscription.mark is None
+    begin_at(feed, decode(START), None)
+    assert any(isinstance(event, Initial) for event in subscription.read())

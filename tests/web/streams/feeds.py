@@ -117,7 +117,7 @@ class Following:
         """Return the next piece; empty if there is none now."""
         self._follow_again()
         while not (data := self.stream.take(self.world.now)):
-            resume = self.stream.resume
+            resume = self.stream.branch
             if not self.stream.is_live or resume is None:
                 return b""
             tail = resume.tail
@@ -131,12 +131,23 @@ class Following:
     @property
     def is_resuming(self):
         """Whether it is not in the blocks of the channel."""
-        return self.stream.resume is not None
+        return self.stream.branch is not None
 
     def _follow_again(self):
         if self._sent is not None:
-            self.stream.follow(self._sent, self.stream.resume)
+            self.stream.follow(self._sent, self.stream.branch)
             self._sent = None
+
+
+def view_of(channel, now, max_bytes=MAX_BYTES):
+    """Return the block from which a client starts that needs the view, all of which is made; None without a view."""
+    place = channel.view(now, max_bytes)
+    if place is None:
+        return None
+    block, view = place
+    while not view.has_joined:
+        view.step()
+    return block
 
 
 class Own:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from consumer.view.filters import EVERYTHING, Filter
 from tests.consumer.helpers import publish, record
 from tests.properties import examples
-from tests.web.streams.feeds import CHANGES, FILTERS, HEARTBEAT_SECONDS, SEVERE, Own, World, events_of
+from tests.web.streams.feeds import CHANGES, FILTERS, HEARTBEAT_SECONDS, SEVERE, Own, World, events_of, view_of
 from web.streams.blocks import Block
 from web.streams.channel import VIEW_BYTES_PER_SECOND, VIEW_SECONDS
 from web.streams.encodings import SSE, WEBSOCKET
@@ -134,40 +134,40 @@ def test_statistics_are_flushed_when_they_are_due(world):
 def test_there_is_no_view_before_the_consumer_has_started():
     world = World(has_started=False)
     channel = world.channel()
-    assert (channel.mark, channel.view(world.now, 1_000)) == (None, None)
+    assert (channel.mark, view_of(channel, world.now, 1_000)) == (None, None)
 
 
 def test_clients_share_a_view_until_it_expires(world):
     world.publish(10)
     channel = world.channel()
-    view = channel.view(world.now, 100_000)
-    assert channel.view(world.now + VIEW_SECONDS / 2, 100_000) is view
-    assert channel.view(world.now + VIEW_SECONDS, 100_000) is not view
+    view = view_of(channel, world.now, 100_000)
+    assert view_of(channel, world.now + VIEW_SECONDS / 2, 100_000) is view
+    assert view_of(channel, world.now + VIEW_SECONDS, 100_000) is not view
 
 
 def test_a_view_is_not_shared_after_max_bytes_of_blocks(world):
     channel = world.channel()
-    view = channel.view(world.now, 1_000)
+    view = view_of(channel, world.now, 1_000)
     world.publish(10)
     channel.flush(world.now)
-    assert channel.view(world.now, 1_000) is not view
+    assert view_of(channel, world.now, 1_000) is not view
 
 
 def test_a_large_view_is_shared_longer():
     world = World(segments=2_000)
     world.publish(2_000, 50.0)
     channel = world.channel()
-    view = channel.view(world.now, 10**9)
+    view = view_of(channel, world.now, 10**9)
     size = sum(len(each.data) for each in after(view))
-    assert channel.view(world.now + 0.9 * size / VIEW_BYTES_PER_SECOND, 10**9) is view
-    assert channel.view(world.now + size / VIEW_BYTES_PER_SECOND, 10**9) is not view
+    assert view_of(channel, world.now + 0.9 * size / VIEW_BYTES_PER_SECOND, 10**9) is view
+    assert view_of(channel, world.now + size / VIEW_BYTES_PER_SECOND, 10**9) is not view
 
 
 def test_a_large_view_is_several_blocks_with_the_cursor_on_the_last():
     world = World(segments=3 * BATCH)
     world.publish(3 * BATCH, 50.0)
     channel = world.channel()
-    blocks = [each for each in after(channel.view(world.now, 10**9)) if each.data]
+    blocks = [each for each in after(view_of(channel, world.now, 10**9)) if each.data]
     assert len(blocks) >= 3
     assert [each.resume_at is None for each in blocks] == [True] * (len(blocks) - 1) + [False]
     assert blocks[-1].resume_at.sequence == 3 * BATCH
@@ -202,7 +202,7 @@ def test_what_is_published_while_a_view_is_made_comes_after_it(world, monkeypatc
     world.publish(10)
     channel = world.channel()
     publish_during_a_view(world, channel, monkeypatch, lambda: world.publish(3))
-    view = channel.view(world.now, 10**9)
+    view = view_of(channel, world.now, 10**9)
     monkeypatch.undo()
     channel.flush(world.now)
     kinds = [message["type"] for _, message in events_of(data_after(view))]
@@ -212,9 +212,9 @@ def test_what_is_published_while_a_view_is_made_comes_after_it(world, monkeypatc
 def test_a_view_is_not_shared_when_the_state_changed_while_it_was_made(world, monkeypatch):
     channel = world.channel()
     publish_during_a_view(world, channel, monkeypatch, world.announce)
-    assert channel.view(world.now, 10**9) is None
+    assert view_of(channel, world.now, 10**9) is None
     monkeypatch.undo()
-    assert channel.view(world.now, 10**9) is not None
+    assert view_of(channel, world.now, 10**9) is not None
 
 
 def test_a_new_channel_makes_no_bytes_of_the_view(world):
@@ -229,7 +229,7 @@ def test_a_new_channel_makes_no_bytes_of_the_view(world):
 
 def test_a_quiet_channel_keeps_one_block_for_a_moment_only(world):
     channel = world.channel()
-    assert channel.view(world.now, 10**9) is not None
+    assert view_of(channel, world.now, 10**9) is not None
     world.publish(5)
     channel.flush(world.now)
     channel.sent = channel.tail
@@ -246,7 +246,7 @@ def test_a_quiet_channel_keeps_one_block_for_a_moment_only(world):
 
 def test_blocks_are_freed_when_the_view_before_them_has_expired(world):
     channel = world.channel()
-    assert channel.view(world.now, 10**9) is not None
+    assert view_of(channel, world.now, 10**9) is not None
     for _ in range(100):
         world.now += 0.1
         world.publish(5)
@@ -285,7 +285,7 @@ def test_view_and_blocks_are_what_an_own_subscription_gets(wanted, encoding, ste
                     own.read()  # at the same time as the channel
                 own = Own(world, wanted, encoding)
                 own.read()
-                clients.append((channel.view(world.now, 10**9), own))
+                clients.append((view_of(channel, world.now, 10**9), own))
                 world.now += VIEW_SECONDS  # the next client gets another view
             case "flush":
                 channel.flush(world.now)
@@ -301,7 +301,7 @@ def test_view_and_blocks_are_what_an_own_subscription_gets(wanted, encoding, ste
 def test_a_view_under_a_filter_has_only_what_matches(world):
     world.publish(10)
     channel = world.channel(SEVERE)
-    (_, _), (_, view) = events_of(data_after(channel.view(world.now, 10**9)))
+    (_, _), (_, view) = events_of(data_after(view_of(channel, world.now, 10**9)))
     assert view["count"] == 5
     assert {each["category"] for each in view["predictions"]} == {"severe_congestion"}
 
@@ -311,5 +311,5 @@ def test_a_shared_view_includes_unchanged_statistics(world):
     world.publish()
     world.now += STATS_SECONDS
     channel.flush(world.now)
-    kinds = [event["type"] for _, event in events_of(data_after(channel.view(world.now, 100_000)))]
+    kinds = [event["type"] for _, event in events_of(data_after(view_of(channel, world.now, 100_000)))]
     assert kinds == ["status", "initial", "stats"]

@@ -29,8 +29,8 @@ from web.access.admission import Admission
 from web.answers.changes import Changes
 from web.answers.views import SharedBodies
 from web.streams import channels, measurements, rounds
-from web.streams.blocks import Block
-from web.streams.channel import VIEW_SECONDS
+from web.streams.blocks import MESSAGES, Block
+from web.streams.channel import VIEW_SECONDS, Channel, View
 from web.streams.connections import CLOSING_SECONDS, READ, WRITE
 from web.streams.encodings import SSE, WEBSOCKET
 from web.streams.end_schedule import EndSchedule
@@ -38,6 +38,7 @@ from web.streams.hub import Hub
 from web.streams.hub_client import Answer, HubClient, Start
 from web.streams.incoming import MAX_DISCARDED_BYTES, MAX_UNREAD_BYTES
 from web.streams.resume import SHARED_SECONDS, Resume
+from web.streams.session import StreamSession
 from web.streams.turns import REPLAY_SECONDS
 from web.streams.waiting_poll import Poll, PollClient, WaitingPoll
 
@@ -319,6 +320,138 @@ def test_a_view_that_is_made_during_a_rest_gives_nothing_twice(setup):
     setup.wait(1)
     setup.publish(2)
     assert (client.predictions(), late.predictions()) == (5, 2)
+
+
+LARGE = 8 * MESSAGES
+"""Segments of a view that takes several steps."""
+
+
+@pytest.fixture
+def large(make, monkeypatch):
+    """Return a hub with a large view, where each step of one takes the share of a round, and what each step made."""
+    setup, made, step = make(segments=LARGE), [], View.step
+
+    def count(view, *arguments):
+        before = view.tail
+        step(view, *arguments)
+        data = b""
+        while (before := before.next) is not None and before is not view._join:
+            data += before.data
+        made.append(len(events_of(data)))
+        setup.world.now += rounds.SHARE_SECONDS
+
+    monkeypatch.setattr(View, "step", count)
+    setup.publish(LARGE)
+    return setup, made
+
+
+def test_what_others_are_sent_comes_between_the_steps_of_a_large_view(large):
+    setup, made = large
+    other = setup.connect(Start(Filter(segments=frozenset({"S0"}))))
+    setup.hub.run()
+    assert other.types == ["status", "initial"]
+    setup.connect()  # it reads nothing: the view is made all the same
+    setup.hub.run(1)
+    made.clear()
+    for steps in range(1, 3):
+        setup.world.count = 0  # the next is of S0
+        setup.world.publish()
+        setup.hub.run(1)
+        assert (len(made), other.predictions()) == (steps, steps)
+    setup.hub.run(LARGE)
+    assert max(made) <= MESSAGES
+    assert len(made) <= 8
+
+
+def test_clients_that_come_while_a_large_view_is_made_share_it(large):
+    setup, made = large
+    clients = []
+    for _ in range(3):
+        clients.append(setup.connect())
+        setup.hub.run(1)
+        setup.world.publish()
+    for _ in range(LARGE):
+        setup.hub.run(1)
+        for each in clients:
+            each.read()
+    setup.wait(1)
+    assert len(made) <= 8
+    assert len({each.read() for each in clients}) == 1
+    view, changes = LARGE, clients[0].types[2:]
+    (initial,) = [message for _, message in events_of(clients[0].data) if message["type"] == "initial"]
+    assert initial["count"] == view
+    assert changes.count("prediction") == view - len(initial["predictions"]) + 3
+
+
+def test_a_client_with_a_gap_shares_a_large_view_that_is_being_made(large):
+    setup, made = large
+    client = setup.connect()
+    setup.hub.run(1)
+    late = setup.connect(Start(EVERYTHING, "unknown"))
+    for _ in range(LARGE):
+        setup.hub.run(1)
+        for each in (client, late):
+            each.read()
+    setup.publish()
+    assert len(made) <= 8
+    assert late.types[:3] == ["status", "gap", "initial"]
+    assert late.types[2:] == client.types[1:]
+
+
+def test_a_client_that_leaves_a_large_view_for_another_filter_gets_that_only(large):
+    setup, _ = large
+    wanted = Filter(segments=frozenset({"S0"}))
+    client = setup.connect(peer=Peer({b"a": [Answer(b"answer\n\n", Start(wanted))]}))
+    setup.hub.run(1)
+    client.read()
+    client.socket.send(b"a")
+    setup.hub.run(LARGE)
+    while b"answer" not in client.read():
+        setup.hub.run()
+    setup.hub.run(LARGE)
+    client.read()
+    _, after = client.data.split(b"answer\n\n")
+    assert [message.get("count") for _, message in events_of(after)] == [None, 1]
+
+
+def test_a_large_view_that_can_not_be_made_ends_the_streams_in_it_and_is_not_shared(large, monkeypatch, caplog):
+    setup, _ = large
+    client = setup.connect()
+    setup.hub.run(1)
+    client.read()
+
+    def fail(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StreamSession, "take", fail)
+        setup.hub.run(1)
+    for _ in range(LARGE):
+        setup.hub.run(1)
+        client.read()
+    assert client.types[-1] == "error"
+    assert "a view failed" in caplog.text
+    other = setup.connect()
+    for _ in range(LARGE):
+        setup.hub.run(1)
+        other.read()
+    assert events_of(other.data)[-1][0] is not None, "it has all of another view"
+
+
+def test_new_streams_with_views_of_their_own_begin_in_several_rounds(make, monkeypatch):
+    setup, view = make(), Channel._make_view
+
+    def slow(channel, now):
+        setup.world.now += 0.003
+        return view(channel, now)
+
+    monkeypatch.setattr(Channel, "_make_view", slow)
+    clients = [setup.connect(Start(Filter(segments=frozenset({f"S{number}"})))) for number in range(5)]
+    begun = []
+    for _ in range(3):
+        setup.hub.run(1)
+        begun.append(sum("initial" in each.types for each in clients))
+    assert begun == [2, 4, 5]
 
 
 def test_an_answer_before_blocks_that_were_not_sent_loses_none(make):

@@ -1,5 +1,6 @@
 """The inbox of the hub: other threads wake its thread, and write to no descriptor that was closed."""
 
+import errno
 import socket
 import threading
 
@@ -54,3 +55,18 @@ def test_an_inbox_is_woken_while_it_is_closed_and_after():
     assert woken.recv(1) == b"\0"
     inbox.close()
     inbox.wake()
+
+
+def test_a_thread_that_has_news_goes_on_where_the_system_has_no_memory_for_the_byte(monkeypatch):
+    class FullSocket(socket.socket):
+        def send(self, data, flags=0):
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+
+    pair = [FullSocket(fileno=each.detach()) for each in socket.socketpair()]
+    monkeypatch.setattr(socket, "socketpair", lambda: tuple(pair))
+    inbox = Inbox()
+    inbox.open()
+    inbox.is_asleep = True
+    inbox.note_change()
+    assert inbox.has_news
+    inbox.close()

@@ -11,7 +11,7 @@ from consumer.view.filters import MATCH, Filter
 from tests.properties import examples
 from tests.web.streams.feeds import FILTERS, MAX_BYTES, SEVERE, Following, World, events_of, offset_of
 from web.streams import stream
-from web.streams.blocks import Block
+from web.streams.blocks import MESSAGES, Block
 from web.streams.resume import STEP, Resume
 from web.streams.session import STATS_SECONDS
 from web.streams.stream import JOINED_BYTES, ClientStream
@@ -161,7 +161,7 @@ def test_a_client_that_is_ahead_of_its_channel_joins_after_the_next_flush(world,
     client.take()
     assert client.offsets == [1, 2, 3, 4, 5]
     assert client.is_resuming
-    assert not client.stream.resume.has_more, "it has to wait for the channel"
+    assert not client.stream.branch.has_more, "it has to wait for the channel"
     world.publish(5)
     channel.flush(world.now)
     client.take()
@@ -463,3 +463,19 @@ def test_a_resume_waits_for_kafka_unless_there_is_an_outage(channel, is_held_up)
     resume = Resume(channel, replaying, 0.0)
     assert resume.is_waiting is not is_held_up
     assert not resume.has_more
+
+
+def test_a_client_with_a_gap_is_given_all_of_a_large_view_that_is_being_made():
+    world = World(segments=5 * MESSAGES)
+    world.publish(5 * MESSAGES)
+    channel = world.channel()
+    _, view = channel.view(world.now, MAX_BYTES)
+    client = Following(world, channel)
+    client.start("unknown")
+    messages = events_of(b"".join(iter(client.next, b"")))
+    assert view.has_joined
+    assert [message["type"] for _, message in messages[:3]] == ["status", "gap", "initial"]
+    assert sum(message["type"] == "prediction" for _, message in messages) == 5 * MESSAGES - len(
+        messages[2][1]["predictions"]
+    )
+    assert messages[-1][0] == view.mark.position.encode()
