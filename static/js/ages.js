@@ -19,10 +19,16 @@ export class Ages {
   /** @type {{ now: number, offsetMs: number } | null} */
   #frozen = null;
 
-  /** @param {{ intervalSeconds: number, clock: () => number }} options */
-  constructor({ intervalSeconds, clock }) {
+  /**
+   * @param {object} options
+   * @param {number} options.intervalSeconds
+   * @param {() => number} options.clock
+   * @param {() => number | null} [options.keptSince] since when the last known values are kept; null while data is live
+   */
+  constructor({ intervalSeconds, clock, keptSince = () => null }) {
     this.intervalSeconds = intervalSeconds;
     this.clock = clock;
+    this.keptSince = keptSince;
   }
 
   /**
@@ -123,13 +129,19 @@ export class Ages {
   }
 
   /**
-   * Return the freshness of a prediction: fresh, stale or silent.
+   * Return the freshness of a prediction: fresh, stale or silent. While a connection is lost it stays what it was, so that
+   * the last known values can be seen for as long as that takes.
    *
    * @param {Pick<Prediction, "source" | "timestamp">} prediction
    * @param {number} [now]
    */
-  freshness(prediction, now) {
+  freshness(prediction, now = this.#judgedAt()) {
     return freshness(this.seconds(prediction, now), this.intervalSeconds);
+  }
+
+  #judgedAt() {
+    const now = this.#frozen?.now ?? this.clock();
+    return Math.min(now, this.keptSince() ?? now);
   }
 
   /** The age of the newest live data in seconds; null if nothing is live. */

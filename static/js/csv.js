@@ -8,6 +8,7 @@
  * @import { Shown } from "./types.d.ts"
  * @typedef {[string, (each: Shown) => string | number | null | undefined]} Column
  */
+import { freshness } from "./freshness.js";
 import { targetOf } from "./prediction.js";
 
 /** By this mark, spreadsheets read the file as UTF-8. */
@@ -41,7 +42,7 @@ export function csvOf(segments, { store, unit, zone = UTC }) {
     ["horizon (min)", (each) => each.horizon_minutes],
     [`target time (${zone.name})`, (each) => (each.predicted_speed === null ? "" : local(targetOf(each)))],
     ["category", (each) => store.category(each)],
-    ["state", (each) => ages.freshness(each)],
+    ["state", (each) => freshness(ages.seconds(each), ages.intervalSeconds)], // a file does not say that values are kept
     ["age (s)", (each) => Math.round(ages.seconds(each))],
     [`observed (${zone.name})`, (each) => local(each.timestamp)],
     ["volume", (each) => each.current_volume],

@@ -47,7 +47,7 @@ export class Store {
     this.isPast = trailOf !== null;
     this.clock = clock;
     this.#trails = new Trails({ silenceMs: 1000 * STALE_INTERVALS * intervalSeconds });
-    this.ages = new Ages({ intervalSeconds, clock });
+    this.ages = new Ages({ intervalSeconds, clock, keptSince: () => this.keptSince });
     this.arrivals = new Arrivals({ clock });
     this.status = new ServerStatus({ ages: this.ages, clock });
     this.forecasts = new Forecasts({ maxAgeMs: this.maxAgeMs });

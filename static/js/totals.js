@@ -7,9 +7,9 @@ import { GROUPS } from "./categories.js";
 import { FRESH } from "./freshness.js";
 
 /**
- * Return the number of segments, of those that report (while a connection is lost: that reported when it was lost),
- * the counts by group at the chosen time and at the other one of now and predicted, and the means of fresh values (null
- * if there are none).
+ * Return the number of segments, of those that report, the counts by group at the chosen time and at the other one of now
+ * and predicted, and the means of fresh values (null if there are none). While a connection is lost, all are as they were
+ * when it was lost.
  *
  * @param {Store} store
  */
@@ -24,27 +24,16 @@ export function totalsOf(store) {
     const other = store.otherCategory(shown) ?? "";
     if (Object.hasOwn(others, other)) others[other] += 1;
   }
-  const { keptSince } = store;
   return {
     total: store.segments.size,
-    reporting: keptSince === null ? fresh.length : reportingAt(store, keptSince),
-    keptSince,
+    reporting: fresh.length,
+    keptSince: store.keptSince,
     counts,
     others,
     meanNow: mean(fresh.map(({ current_speed }) => current_speed)),
     meanPredicted: mean(fresh.map(({ predicted_speed }) => predicted_speed)),
     meanChange: mean(fresh.map(({ speed_diff }) => speed_diff)),
   };
-}
-
-/**
- * @param {Store} store
- * @param {number} time
- */
-function reportingAt(store, time) {
-  let count = 0;
-  for (const each of store.segments.values()) if (store.ages.freshness(each, time) === FRESH) count += 1;
-  return count;
 }
 
 /** @param {(number | null | undefined)[]} values */

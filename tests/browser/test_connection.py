@@ -228,6 +228,24 @@ def test_without_kafka_data_is_marked_as_not_live(server: FakeServer, open_page:
     expect(part(page, "banner")).to_be_hidden()
 
 
+def test_last_known_values_stay_in_a_long_outage(slow_heartbeat_server: FakeServer, watched: Watched) -> None:
+    server = slow_heartbeat_server
+    for name in ("A", "B"):
+        server.publish(name, 50.0, current_speed=20.0, road_name="I-405 N", horizon_minutes=15)
+    view = {"width": 1024, "height": 768}
+    page = watched.open(f"{server.url}/predictions?horizon=15", with_clock=True, viewport=view)
+    expect(part(page, "jams").locator("li")).to_have_count(1)
+    server.announce("circuit_open", "no answer from the broker for 6 s", 5)
+    expect(part(page, "banner")).to_contain_text("Showing the last known values")
+    page.clock.fast_forward(3_000_000)
+    expect(row(page, "A").locator("[data-part=age]")).to_have_text(re.compile(r"^5\d min$"))
+    expect(part(page, "jams").locator("li")).to_have_count(1)
+    expect(part(page, "reporting")).to_have_text("2")
+    cell = row(page, "A").locator(".category")
+    expect(cell).to_have_text("Moderate")
+    assert cell.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+
+
 def test_only_changes_of_the_connection_are_announced(
     server: FakeServer, open_page: OpenPage, watched: Watched
 ) -> None:

@@ -39,6 +39,16 @@ test("a table is saved with units, times in UTC, and values as the server gave t
   ]);
 });
 
+test("the state is by the age also while a connection is lost, since a file does not say that", () => {
+  let now = NOW;
+  const store = new Store({ intervalSeconds: 300, clock: () => now });
+  store.apply({ type: "initial", predictions: [prediction("A", { timestamp: NOW })] });
+  store.setConnection({ phase: "live", transport: "SSE", attempt: 1, retryAt: null, lostAt: NOW, reason: null });
+  now += 900_000;
+  const [header, row] = fieldsOf(csvOf([...store.segments.values()], { store, unit: "mph" }).slice(1));
+  assert.deepEqual([row[header.indexOf("state")], row[header.indexOf("age (s)")]], ["stale", "900"]);
+});
+
 test("a text is no formula, and survives quotes, commas and line ends", () => {
   for (const [given, expected] of [
     ['=HYPERLINK("http://x","y")', `'=HYPERLINK("http://x","y")`],

@@ -91,6 +91,20 @@ test("a measured segment without a prediction is in a jam", () => {
   assert.deepEqual([jam.now, jam.next, jam.isNow, jam.course], [9, null, true, null]);
 });
 
+for (const source of ["live", "replay"]) {
+  test(`jams of ${source} data stay while a connection is lost`, () => {
+    const { store, given } = storeOf([at("A", 0, 20, 20, { source }), at("B", 1, 20, 20, { source })]);
+    /** @type {import("../../static/js/types.js").ConnectionState} */
+    const connection = { phase: "live", transport: "SSE", attempt: 1, retryAt: null, lostAt: given.time, reason: null };
+    store.setConnection(connection);
+    given.time += 120 * MINUTE;
+    assert.deepEqual(idsOf(new Jams().update(store)), ["AB"]);
+    assert.equal(store.ages.staleReplaySeconds, null);
+    store.setConnection({ ...connection, lostAt: null });
+    assert.deepEqual(idsOf(new Jams().update(store)), []);
+  });
+}
+
 test("a jam is measured while the predictions of its segments have stopped", () => {
   const old = { timestamp: 1_000_000 - 20 * MINUTE };
   const { store } = storeOf(

@@ -394,7 +394,7 @@ test("the duration of a consumer state is measured by the server's clock", () =>
 /** @returns {import("../../static/js/types.js").ConnectionState} */
 const connection = (lostAt) => ({ phase: "live", transport: "SSE", attempt: 0, retryAt: null, lostAt, reason: null });
 
-test("while disconnected, reporting counts are those of the disconnection", () => {
+test("while disconnected, counts are those of the disconnection", () => {
   const { store, time } = makeStore();
   arrive(store, "A", { timestamp: time.now - 700_000 });
   arrive(store, "B", { timestamp: time.now });
@@ -403,7 +403,8 @@ test("while disconnected, reporting counts are those of the disconnection", () =
   store.setConnection(connection(time.now));
   time.now += 3_600_000;
   const { reporting, keptSince, counts } = totalsOf(store);
-  assert.deepEqual([reporting, keptSince, counts.not_current], [1, 1_000_000, 2]);
+  assert.deepEqual([reporting, keptSince, counts.not_current], [1, 1_000_000, 1]);
+  assert.equal(store.ages.seconds(store.segments.get("B")), 3_600);
   store.setConnection(connection(null));
   store.apply({ type: "status", state: "circuit_open", since: new Date(time.now - 3_600_000).toISOString(), reason: "" });
   assert.deepEqual([totalsOf(store).reporting, store.keptSince], [1, 1_000_000]);

@@ -54,7 +54,7 @@ for (const [name, shown, text, tone] of [
   ],
   ["refused", pill({ phase: "ended", lostAt: LOST, reason: "refused" }), "Refused", "bad"],
   ["token expired", pill({ phase: "waiting", lostAt: LOST, reason: "signed_out" }), "Signed out", "bad"],
-  ["Kafka lost", pill({}, { consumer: { state: "circuit_open" } }), "Kafka unreachable · 1.2 s ago", "warn"],
+  ["Kafka lost", pill({}, { consumer: { state: "circuit_open" } }), "Kafka unreachable · newest data 1 s old", "warn"],
   ["history", pill({}, { shown: { time: LOST } }), "History · 17:31", "busy"],
   ["paused", pill({}, { shown: { paused: true, waiting: 1_234 } }), "Paused (1,234 waiting)", "busy"],
 ]) {

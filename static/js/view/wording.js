@@ -38,7 +38,7 @@ export function pill({ status, updates, now, browserOnline = true, shown = {} })
   if (time !== null) return { tone: "busy", text: t("pill.history", { time: clock(time) }), spoken: t("pill.history_spoken") };
   if (paused) return { tone: "busy", text: t("pill.paused", { waiting }), spoken: t("pill.paused_spoken") };
   const { phase, attempt, retryAt, lostAt, reason } = status.connection;
-  if (phase === "live" || phase === "polling") return connectedPill(status, updatesText(updates, now), updates);
+  if (phase === "live" || phase === "polling") return connectedPill(status, updatesText(updates, now, status.isKafkaUnreachable), updates);
   if (lostAt === null) return { tone: "busy", text: t("connecting"), spoken: t("connecting") };
   if (reason === SIGNED_OUT) return { tone: "bad", text: t("pill.signed_out"), spoken: t("pill.signed_out") };
   if (phase === "ended") return { tone: "bad", text: t("pill.refused"), spoken: t("pill.refused_spoken") };
@@ -74,9 +74,11 @@ function connectedPill({ connection: { phase, transport, everySeconds }, consume
 /**
  * @param {Updates} updates
  * @param {number} now
+ * @param {boolean} isLost whether no update can come
  */
-function updatesText({ at, staleSeconds, any }, now) {
-  if (staleSeconds !== null) return t("updates.old", { age: age(staleSeconds) });
+function updatesText({ at, staleSeconds, any }, now, isLost) {
+  const oldSeconds = staleSeconds ?? (isLost && at !== null ? (now - at) / 1000 : null);
+  if (oldSeconds !== null) return t("updates.old", { age: age(oldSeconds) });
   if (at !== null) return ago(now - at);
   return any ? t("updates.none") : t("updates.no_data");
 }
