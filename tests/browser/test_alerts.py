@@ -219,3 +219,4 @@ def test_alerts_are_seen_without_scrolling(server: FakeServer, open_page: OpenPa
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     wider = "part => part.scrollWidth > part.clientWidth"
     assert not part(page, "panel").evaluate(wider)
+    assert not any(text.evaluate(wider) for text in items.locator("> div > [data-part=alertText]").all())

@@ -72,6 +72,7 @@ def test_axe_finds_nothing(url: str, watched: Watched, kind: str) -> None:
     page.locator("summary").click()
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert page.locator(".wide").evaluate("table => table.scrollWidth <= table.clientWidth")
 
 
 def test_hostile_records_run_nothing(url: str, watched: Watched) -> None:
