@@ -47,12 +47,12 @@ def test_a_wall_shows_jams_map_and_counts_without_scrolling(server: FakeServer, 
     expect_pill(page, LIVE)
     for name in ("map", "chips", "total", "wallClock"):
         expect(part(page, name)).to_be_in_viewport(ratio=0.99)
-    expect(part(page, "wallMore")).to_have_text(re.compile(r"^and \d+ jams? more$"))
+    expect(part(page, "wallMore")).to_have_text(re.compile(r"^and \d+ more jams?$"))
     found = page.evaluate(CUT_OFF)
     assert found["shown"] >= 3
     assert found["cut"] == 0
     total = int(part(page, "jams").get_attribute("data-count") or 0)
-    expect(part(page, "wallMore")).to_have_text(f"and {total - found['shown']} jams more")
+    expect(part(page, "wallMore")).to_have_text(f"and {total - found['shown']} more jams")
     assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate(OPERABLE) == []

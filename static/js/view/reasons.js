@@ -14,7 +14,7 @@ const SENTENCES = [
   ["stop() was called", "reason.stopped"],
   ["connecting to Kafka", "reason.connecting"],
   ["no response from the broker for {seconds} s", "reason.silent"],
-  ["no answer to {failures} attempts and more; probing at most every {seconds} s", "reason.circuit_open"],
+  ["no answer to {failures} or more attempts; probing at most every {seconds} s", "reason.circuit_open"],
   ["topic {topic} does not exist, or may not be seen; it is picked up when it is there", "reason.topic_missing"],
   ["no topic matches {topic}, or may not be seen; it is picked up when it is there", "reason.no_topic_matches"],
   ["no response from the leader of partition {partition}", "reason.leader_silent"],
