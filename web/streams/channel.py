@@ -41,7 +41,8 @@ class View(Branch):
     """A view that clients share: it leads into the block `join` of the channel, which was at the same `mark`.
 
     Clients follow the block `start`, or `after_status` if they were given the status. The owner calls step() until it
-    `has_joined`, even if no client waits for the next block: until then it keeps the blocks of the channel since.
+    `has_joined`, even if no client waits for the next block: until then it keeps the blocks of the channel since. Only
+    where it `is_abandoned`, as the last client has left the channel, is it made no further.
     """
 
     def __init__(self, encoding: Encoding, session: StreamSession, mark: Mark, join: Block, now: float) -> None:
@@ -50,6 +51,7 @@ class View(Branch):
         self.mark = mark
         self.expires = math.inf
         """Until when clients share it."""
+        self.is_abandoned = False
         self._encoding = encoding
         self._session = session
         self._join = join
@@ -186,6 +188,11 @@ class Channel(BlockList):
         if view is None or (after and not view.mark.includes(after)):
             return None
         return view.after_status if view.mark.status is status else view.start, view
+
+    def close(self) -> None:
+        """Abandon the view that is being made: the last client has left."""
+        if self._view is not None:
+            self._view.is_abandoned = True
 
     def stats_after(self, session: StreamSession) -> list[Message]:
         """Return what a client that joins after a session of its own must be sent to have the channel's statistics."""

@@ -89,6 +89,7 @@ class Channels:
             client.line = None
         del group.clients[descriptor]
         if not group.clients:
+            group.channel.close()
             del self._members[group.channel.wanted, client.encoding, group.channel.every]
             self._made_by[group.address] -= 1
             self._made_by += Counter()  # without those that are zero

@@ -414,6 +414,34 @@ def test_a_client_that_leaves_a_large_view_for_another_filter_gets_that_only(lar
     assert [message.get("count") for _, message in events_of(after)] == [None, 1]
 
 
+def test_a_large_view_is_made_no_further_when_the_last_client_has_left_its_channel(large):
+    setup, made = large
+    (_,) = setup.live(start=Start(Filter(segments=frozenset({"S0"}))))
+    setup.wait(VIEW_SECONDS)
+    changes = {b"%d" % number: [Answer(b"", Start(EVERYTHING, every=float(number)))] for number in range(1, 10)}
+    client = setup.connect(peer=Peer(changes))
+    setup.hub.run(1)
+    for each in changes:
+        client.socket.send(each)
+        setup.hub.run(1)
+        client.read()
+    client.socket.close()
+    setup.hub.run(1)
+    made.clear()
+    setup.hub.run(LARGE)
+    assert made == []
+
+
+def test_a_hub_without_clients_keeps_no_large_view_that_was_being_made(large):
+    setup, _ = large
+    client = setup.connect()
+    setup.hub.run(1)
+    assert len(setup.hub._connections.turns.due) == 1
+    client.socket.close()
+    setup.hub.run(1)
+    assert not setup.hub._connections.turns.due
+
+
 def test_a_large_view_that_can_not_be_made_ends_the_streams_in_it_and_is_not_shared(large, monkeypatch, caplog):
     setup, _ = large
     client = setup.connect()
