@@ -2,6 +2,7 @@
 
 import math
 import socket
+from abc import ABC, abstractmethod
 
 from consumer.resume.live import Mark
 
@@ -46,7 +47,7 @@ class BlockList:
         self.tail = block
 
 
-class Branch(BlockList):
+class Branch(BlockList, ABC):
     """A list that is made in steps, and then leads into that of another branch or of a channel."""
 
     def __init__(self) -> None:
@@ -54,6 +55,11 @@ class Branch(BlockList):
         self.has_joined = False
         """Whether the list leads into another one: of the branch `next_branch`, or else of the channel."""
         self.next_branch: Branch | None = None
+
+    @property
+    def goes_on_alone(self) -> bool:
+        """Whether it is made further while no client waits for its next block; else the next that comes continues."""
+        return False
 
     @property
     def is_waiting(self) -> bool:
@@ -75,10 +81,10 @@ class Branch(BlockList):
         """How many entries are to be read, as far as that is known."""
         return 0
 
+    @abstractmethod
     def step(self, now: float, max_bytes: int) -> None:
         """Append what comes next, if there is anything, or join; `max_bytes` of blocks may follow a shared view."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bytes_after(self, block: Block, channel_end: int) -> int:
         """Return how many bytes come after a block of this list, up to the newest of the channel."""
-        raise NotImplementedError

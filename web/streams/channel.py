@@ -59,6 +59,11 @@ class View(Branch):
         """The clock value at which it was read; statistics and heartbeats that get due later are the channel's."""
         self._stats: Sequence[Message] = ()
 
+    @property
+    def goes_on_alone(self) -> bool:
+        """Whether it is made to its end in any case, since it keeps the blocks of the channel; not once abandoned."""
+        return not self.is_abandoned
+
     def put(self, events: Sequence[Event], stats: Sequence[Message]) -> None:
         """Add what it is made of: the status, the view, and the statistics that follow."""
         self._session.put(event for event in events if isinstance(event, Status))

@@ -6,12 +6,10 @@ import socket
 from typing import cast
 
 from .blocks import Block, BlockList, Branch
-from .channel import View
 from .channels import Channels
 from .end_schedule import EndSchedule
 from .hub_client import DRAIN_RETRY_MS, HubClient
 from .measurements import Measurements
-from .resume import Resume
 from .sending import send, send_to_all
 from .stream import ClientStream
 from .turns import Turns
@@ -110,8 +108,8 @@ class Connections:
 
     def advance(self, branch: Branch, now: float) -> None:
         """Send the next of a branch to the clients that were sent all before."""
-        if not branch.live and (isinstance(branch, Resume) or (isinstance(branch, View) and branch.is_abandoned)):
-            return  # of a resume, the next client that comes there continues
+        if not branch.live and not branch.goes_on_alone:
+            return
         try:
             if branch.sent is branch.tail and not branch.has_joined:
                 branch.step(now, self.channels.max_shared_bytes)
